@@ -1,0 +1,171 @@
+"""Mail addresses: which can be used, how they are written, how they are compared.
+
+May import errors only. Rules: RFC 5321, RFC 6531, IDNA 2008 (through email-validator).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import unicodedata
+from functools import lru_cache
+from typing import NamedTuple
+
+import email_validator
+import idna
+
+from repermit.errors import AddressError
+
+_LONGEST = 254
+
+# What email-validator accepts and leaves as it is, apart from folding the domain's case: the
+# great majority of addresses. A property test holds this path to the same verdicts.
+_PLAIN_LOCAL = re.compile(
+    r"[A-Za-z0-9_+&'/=?^{|}~!#$%*`-]+(?:\.[A-Za-z0-9_+&'/=?^{|}~!#$%*`-]+)*",
+).fullmatch
+_PLAIN_DOMAIN = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+([A-Za-z]{2,63})",
+).fullmatch
+_DOMAINS_REMEMBERED = 10_000
+_LONGEST_LOCAL = 64
+_LONGEST_DOMAIN = 253
+_SPECIAL = frozenset(name.rpartition(".")[2] for name in email_validator.SPECIAL_USE_DOMAIN_NAMES)
+_SPECIAL_DOMAINS = tuple(name for name in email_validator.SPECIAL_USE_DOMAIN_NAMES if "." in name)
+
+
+class Address(NamedTuple):
+    """One usable address.
+
+    `sending` has the local part as it was written and the domain as an A-label; `key` is
+    the same folded, for comparing.
+    """
+
+    sending: str
+    key: str
+
+
+def parse(text: str) -> Address:
+    """Read one bare address (no display name).
+
+    Raises AddressError, whose reason does not quote the address.
+    """
+    text = text.strip()
+    plain = _parse_plain(text)
+    return plain if plain is not None else _parse_any(text)
+
+
+def _parse_plain(text: str) -> Address | None:
+    if len(text) > _LONGEST:
+        return None
+    local, _, given = text.rpartition("@")
+    domain = _plain_domain(given)
+    if domain is None or len(local) > _LONGEST_LOCAL or not _PLAIN_LOCAL(local):
+        return None
+    sending = f"{local}@{domain}"
+    # What Address(…) does, without its detour: this runs a million times.
+    return tuple.__new__(Address, (sending, sending.lower()))
+
+
+# A list of a million has few domains beside its addresses.
+@lru_cache(maxsize=_DOMAINS_REMEMBERED)
+def _plain_domain(given: str) -> str | None:
+    """Return a domain that needs no more than folding, folded; otherwise None."""
+    match = _PLAIN_DOMAIN(given)
+    domain = given.lower()
+    if (
+        match is None
+        or len(domain) > _LONGEST_DOMAIN
+        or match[1].lower() in _SPECIAL
+        or "--" in domain
+        or domain.endswith(_SPECIAL_DOMAINS)
+    ):
+        return None
+    return domain
+
+
+def _parse_any(text: str) -> Address:
+    if not text:
+        raise AddressError("no address")
+    if any(unicodedata.category(sign) in {"Cc", "Cs"} for sign in text):
+        raise AddressError("a control character in the address")
+    try:
+        found = email_validator.validate_email(
+            text,
+            check_deliverability=False,
+            allow_quoted_local=False,
+            allow_domain_literal=False,
+            # Without it a local part of more than 64 octets passes (RFC 5321 §4.5.3.1.1).
+            strict=True,
+        )
+    except email_validator.EmailNotValidError as error:
+        raise AddressError(_reason(text, said=str(error))) from None
+    domain = found.ascii_domain.lower()
+    sending = f"{found.local_part}@{domain}"
+    # Not casefold(), which would take straße@ and strasse@, two people, for one.
+    folded = unicodedata.normalize("NFC", found.local_part.lower())
+    return Address(sending, f"{folded}@{domain}")
+
+
+def _reason(text: str, *, said: str) -> str:
+    """Say why in short, without quoting the address, as the library's own text may."""
+    local, _, domain = text.rpartition("@")
+    found = (
+        (len(text) > _LONGEST, "the address is too long"),
+        ("@" not in text, "no @ in the address"),
+        ("@" in local, "more than one @ in the address"),
+        (any(map(str.isspace, text)), "a space in the address"),
+        ("long before" in said, "too long before the @"),
+        ("long after" in said, "the address is too long"),
+        (not local, "nothing before the @"),
+        ("," in domain, "a comma where a dot should be"),
+        ("." not in domain, "the domain is not complete"),
+        ("special-use" in said, "a domain that no mail can reach"),
+        (_is_usable(f"a@{domain}"), "a wrong character before the @"),
+    )
+    return next((reason for holds, reason in found if holds), "the domain is not valid")
+
+
+def _is_usable(text: str) -> bool:
+    try:
+        email_validator.validate_email(text, check_deliverability=False)
+    except email_validator.EmailNotValidError:
+        return False
+    return True
+
+
+def fingerprint(key: bytes, address_key: str) -> str:
+    """Return HMAC-SHA256 of a normalised address under `key`, 64 hex digits."""
+    return hmac.digest(key, address_key.encode(), hashlib.sha256).hex()
+
+
+def in_part(address: str) -> str:
+    """Return the address so that its owner knows it and nobody else learns it: j…n@example.org."""
+    local, _, domain = address.rpartition("@")
+    shown = local[0] + "…" + local[-1] if len(local) > 2 else "…"  # noqa: PLR2004
+    return f"{shown}@{readable_domain(domain)}"
+
+
+def readable_domain(domain: str) -> str:
+    """Return an A-label domain as people read it (U-label), or as it is if it is not one."""
+    try:
+        return idna.decode(domain)
+    except idna.IDNAError:
+        return domain
+
+
+_ROLES = frozenset(
+    # RFC 2142, and the usual shared mailboxes in Dutch, English, German and French.
+    "abuse accueil accounting accounts admin administratie administration administrator afspraken "
+    "balie bestuur billing buchhaltung buero bureau compta comptabilite contact direction "
+    "directie empfang facturatie ftp helpdesk hostmaster hr info information inkoop it kantoor "
+    "klantenservice kontakt mail mailer-daemon mairie marketing news noc noreply no-reply office "
+    "orders personeel post postmaster praktijk praxis presse privacy receptie redactie root sales "
+    "secretariaat secretariat security sekretariat service servicedesk stadhuis support team "
+    "tech usenet uucp verkauf verkoop verwaltung webmaster welkom".split()
+)
+
+
+def is_role(address_key: str) -> bool:
+    """Say whether a folded address is a function's rather than a person's (info@, RFC 2142)."""
+    return address_key.partition("@")[0].partition("+")[0] in _ROLES

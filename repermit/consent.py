@@ -1,0 +1,369 @@
+"""The rules: who may be asked, which status follows which, who may expire.
+
+Pure functions on plain values: no database, no clock, no Flask. Imports errors only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from repermit.errors import Refused, TransitionRefused
+
+
+class Status(StrEnum):
+    """Where a contact stands."""
+
+    UNCONFIRMED = "unconfirmed"
+    CONFIRMED = "confirmed"
+    CUSTOMER = "customer"
+    REMOVED = "removed"
+
+
+class Reason(StrEnum):
+    """Why a contact was taken off."""
+
+    NO = "no"
+    NO_RESPONSE = "no_response"
+    BOUNCE = "bounce"
+    COMPLAINT = "complaint"
+    WITHDRAWN = "withdrawn"
+    REQUEST = "request"
+
+
+class Basis(StrEnum):
+    """On what ground a confirmed or customer contact may be mailed.
+
+    `imported` is a sign-up by the person that another tool recorded, with the wording of its
+    form; `thin` is the same without the wording (EDPB 05/2020 §108: the controller must be able
+    to show the information that was given).
+    """
+
+    ANSWER = "answer"
+    SIGN_UP = "sign_up"
+    IMPORTED = "imported"
+    THIN = "thin"
+    CUSTOMER = "customer"
+
+
+class Fate(StrEnum):
+    """What becomes of a row of an imported file, the order of strength first to last."""
+
+    INVALID = "invalid"
+    SUPPRESSED = "suppressed"
+    OPTED_OUT = "opted_out"
+    CONFIRMED = "confirmed"
+    CUSTOMER = "customer"
+    ROLE = "role"
+    ASK = "ask"
+    DUPLICATE = "duplicate"
+
+
+class CampaignState(StrEnum):
+    """Where a campaign stands."""
+
+    DRAFT = "draft"
+    SCHEDULED = "scheduled"
+    SENDING = "sending"
+    PAUSED = "paused"
+    OPEN = "open"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_live(self) -> bool:
+        """Say whether the campaign is under way; a list has one such at most."""
+        return self in _LIVE
+
+
+_LIVE = frozenset(
+    {CampaignState.SCHEDULED, CampaignState.SENDING, CampaignState.PAUSED, CampaignState.OPEN}
+)
+
+
+class MailKind(StrEnum):
+    """What a mail is for."""
+
+    ASK = "ask"
+    REMINDER = "reminder"
+    RECEIPT = "receipt"
+    CONFIRM = "confirm"
+    NOTICE = "notice"
+
+
+class MailState(StrEnum):
+    """How far a mail has come."""
+
+    QUEUED = "queued"
+    CLAIMED = "claimed"
+    STARTED = "started"
+    SENT = "sent"
+    FAILED = "failed"
+    IN_DOUBT = "in_doubt"
+    DROPPED = "dropped"
+
+
+class Answer(StrEnum):
+    """What a person says."""
+
+    YES = "yes"
+    NO = "no"
+
+
+class Exclusion(StrEnum):
+    """Why a contact is left out of a campaign's audience."""
+
+    CONFIRMED = "confirmed"
+    CUSTOMER = "customer"
+    REMOVED = "removed"
+    SUPPRESSED = "suppressed"
+    ASKED_BEFORE = "asked_before"
+
+
+def exclusion(
+    status: Status, basis: str, *, suppressed: bool, asked_before: bool, include_thin: bool
+) -> Exclusion | None:
+    """Say why a contact may not be asked, or None if it may.
+
+    Who objected or withdrew is not asked again (GDPR art. 21(3), art. 7(3)); who has been asked
+    is not asked twice (ICO on Honda, 2017: an asking is itself a mail that needs a ground). The
+    admin may choose to ask those whose proof is thin too.
+    """
+    if status is Status.REMOVED:
+        return Exclusion.REMOVED
+    if suppressed:
+        return Exclusion.SUPPRESSED
+    if asked_before:
+        return Exclusion.ASKED_BEFORE
+    if status is Status.CUSTOMER:
+        return Exclusion.CUSTOMER
+    if status is Status.CONFIRMED and not (include_thin and basis == Basis.THIN):
+        return Exclusion.CONFIRMED
+    return None
+
+
+class Outcome(StrEnum):
+    """What an answer does."""
+
+    CONFIRM = "confirm"
+    REMOVE = "remove"
+    NOTHING = "nothing"
+    LATE = "late"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an answer does; `reason` is set for a removal."""
+
+    outcome: Outcome
+    reason: Reason | None = None
+
+
+_NOTHING = Decision(Outcome.NOTHING)
+_LATE = Decision(Outcome.LATE)
+_CONFIRM = Decision(Outcome.CONFIRM)
+
+
+def decide(
+    answer: Answer,
+    status: Status,
+    *,
+    reason: str,
+    basis: str,
+    arrived: datetime,
+    deadline: datetime | None,
+) -> Decision:
+    """Decide what an answer does to a contact.
+
+    `arrived` and `deadline` are aware; the deadline is None if the contact was never in a
+    campaign. A No counts for ever, since withdrawing must be as easy as consenting (GDPR
+    art. 7(3)). A Yes counts if it arrived before the deadline, whatever was answered earlier;
+    after it, a Yes needs a fresh sign-up, since the question that it answers is no longer open.
+    """
+    in_time = deadline is not None and arrived < deadline
+    if answer is Answer.NO:
+        return _decide_no(status, reason, in_time=in_time)
+    if status is Status.CONFIRMED and basis != Basis.THIN:
+        return _NOTHING
+    return _CONFIRM if in_time else _LATE
+
+
+def _decide_no(status: Status, reason: str, *, in_time: bool) -> Decision:
+    if status is Status.UNCONFIRMED:
+        return Decision(Outcome.REMOVE, Reason.NO)
+    if status is not Status.REMOVED:
+        return Decision(Outcome.REMOVE, Reason.WITHDRAWN)
+    # The sweep was first, but the answer had arrived in time: the person did answer.
+    if reason == Reason.NO_RESPONSE and in_time:
+        return Decision(Outcome.REMOVE, Reason.NO)
+    return _NOTHING
+
+
+def require_removal(status: Status, reason: Reason) -> None:
+    """Refuse a removal that the words do not allow.
+
+    Raises TransitionRefused: silence ends only what was never confirmed, a No before a Yes is
+    `no` and after it `withdrawn`.
+    """
+    allowed = {
+        Reason.NO: (Status.UNCONFIRMED, Status.REMOVED),
+        Reason.NO_RESPONSE: (Status.UNCONFIRMED,),
+        Reason.WITHDRAWN: (Status.CONFIRMED, Status.CUSTOMER),
+    }.get(reason, (Status.UNCONFIRMED, Status.CONFIRMED, Status.CUSTOMER))
+    if status not in allowed:
+        message = f"a contact that is {status} cannot be removed for {reason}"
+        raise TransitionRefused(message)
+
+
+class Verdict(StrEnum):
+    """What the deadline does to a contact of a campaign."""
+
+    WAIT = "wait"
+    EXPIRE = "expire"
+    UNASKED = "unasked"
+    ANSWERED = "answered"
+
+
+def expiry(
+    status: Status,
+    *,
+    accepted_at: datetime | None,
+    deadline: datetime,
+    now: datetime,
+    minimum_days: int,
+) -> Verdict:
+    """Decide what becomes of an asked contact at `now`.
+
+    `accepted_at` is when a server took the ask, None if none did or it bounced later. Silence may
+    only count against somebody who had the time to speak: the ask must have been accepted
+    `minimum_days` or more before the deadline, and the deadline must have passed.
+    """
+    if status is not Status.UNCONFIRMED:
+        return Verdict.ANSWERED
+    if now < deadline:
+        return Verdict.WAIT
+    if accepted_at is None or accepted_at > latest_ask(deadline, minimum_days):
+        return Verdict.UNASKED
+    return Verdict.EXPIRE
+
+
+def latest_ask(deadline: datetime, minimum_days: int) -> datetime:
+    """Return the last moment at which a server may accept an ask for it to count."""
+    return deadline - timedelta(days=minimum_days)
+
+
+MOST_DOWNTIME = timedelta(days=1)
+"""How long the answer pages may have been down in all before expiry waits for the admin."""
+
+
+def expiry_waits(downtime: timedelta) -> bool:
+    """Say whether the answer pages were down too long for silence to mean anything."""
+    return downtime > MOST_DOWNTIME
+
+
+def may_mail_on_request(sent_in_last_day: int) -> bool:
+    """Say whether one more mail may go to an address whose holder has just asked for it."""
+    return sent_in_last_day < MOST_ON_REQUEST
+
+
+MOST_ON_REQUEST = 3
+"""How many mails an address gets in 24 hours at the wish of whoever types it in a form."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFacts:
+    """What counts about one row of a file when its fate is decided."""
+
+    valid: bool = True
+    suppressed: bool = False
+    opted_out: bool = False
+    proven: bool = False
+    customer: bool = False
+    role: bool = False
+
+
+def fate(facts: RowFacts) -> Fate:
+    """Decide the fate of a row by itself: the strongest of what is known of it wins."""
+    for known, found in (
+        (not facts.valid, Fate.INVALID),
+        (facts.suppressed, Fate.SUPPRESSED),
+        (facts.opted_out, Fate.OPTED_OUT),
+        (facts.proven, Fate.CONFIRMED),
+        (facts.customer, Fate.CUSTOMER),
+        (facts.role, Fate.ROLE),
+    ):
+        if known:
+            return found
+    return Fate.ASK
+
+
+STRENGTH = {found: rank for rank, found in enumerate(Fate)}
+"""Rank of each fate; of an address's rows the one with the lowest rank decides."""
+
+_WORTH = {
+    "": 0,
+    Basis.CUSTOMER: 1,
+    Basis.THIN: 2,
+    Basis.IMPORTED: 3,
+    Basis.SIGN_UP: 4,
+    Basis.ANSWER: 4,
+}
+
+
+def improves(old: str, new: str) -> bool:
+    """Say whether basis `new` is better than `old`; "" is none. An import never lowers one."""
+    return _WORTH[new] > _WORTH[old]
+
+
+_NO_CUSTOMER_COLUMN = "if a column was taken for that of customers, --map customer= says it is not"
+
+UNATTESTED = (
+    "the customer basis needs --attest TEXT, which says that each of them bought from this "
+    "organisation, was told and offered a way out when the address was collected, and "
+    f"will be mailed about similar products only; {_NO_CUSTOMER_COLUMN}"
+)
+"""What is said where customers come without the attestation that their basis needs."""
+
+
+def require_customer_basis(*, sensitive: bool, attested: bool) -> None:
+    """Refuse the customer basis where its conditions do not hold.
+
+    Directive 2002/58/EC art. 13(2) and Telecommunicatiewet 11.7(3): sold to, by this
+    organisation, told and offered a way out at collection, similar products. Raises Refused.
+    """
+    if sensitive:
+        raise Refused(
+            "a sensitive list cannot use the customer basis: being on it needs explicit consent "
+            f"(GDPR art. 9(2)(a)); {_NO_CUSTOMER_COLUMN}"
+        )
+    if not attested:
+        raise Refused(UNATTESTED)
+
+
+_ALLOWED = {
+    "pause": {CampaignState.SCHEDULED, CampaignState.SENDING, CampaignState.OPEN},
+    "resume": {CampaignState.PAUSED},
+    "cancel": set(_LIVE),
+    "extend": set(_LIVE),
+    "close": {CampaignState.OPEN},
+}
+
+
+def require_campaign(state: CampaignState, act: str) -> None:
+    """Refuse an act that a campaign's state does not allow.
+
+    `act` is "pause", "resume", "cancel", "extend" or "close". Raises TransitionRefused.
+    """
+    if state not in _ALLOWED[act]:
+        message = f"a campaign that is {state} cannot {act}"
+        raise TransitionRefused(message)
+
+
+class Dropped(StrEnum):
+    """Why a mail that was owed is not sent."""
+
+    ANSWERED = "answered"
+    SUPPRESSED = "suppressed"
+    CANCELLED = "cancelled"
+    TOO_LATE = "too_late"

@@ -1,0 +1,44 @@
+"""The text of mails: drafts frozen once per campaign and language, mails made from them.
+
+May import addresses, config, clock and errors. Pure: no network, no database, no Flask.
+"""
+
+from repermit.messages.catalogue import languages, pick_language, translations
+from repermit.messages.composing import compose, greeting, reason
+from repermit.messages.dates import day_in_words, moment_in_words
+from repermit.messages.draft import Draft, read_draft
+from repermit.messages.drafting import draft_ask, draft_confirm
+from repermit.messages.identity import list_label, reply_address, sender_address
+from repermit.messages.tracing import ReturnPath, message_id, read_return_path, return_path
+from repermit.messages.values import AskValues, ConfirmValues, Mail, MailingListFacts, OwnWording
+from repermit.messages.wording import FIELDS, SUBJECT_FIELDS, check_wording
+
+__all__ = [
+    "FIELDS",
+    "SUBJECT_FIELDS",
+    "AskValues",
+    "ConfirmValues",
+    "Draft",
+    "Mail",
+    "MailingListFacts",
+    "OwnWording",
+    "ReturnPath",
+    "check_wording",
+    "compose",
+    "day_in_words",
+    "draft_ask",
+    "draft_confirm",
+    "greeting",
+    "languages",
+    "list_label",
+    "message_id",
+    "moment_in_words",
+    "pick_language",
+    "read_draft",
+    "read_return_path",
+    "reason",
+    "reply_address",
+    "return_path",
+    "sender_address",
+    "translations",
+]

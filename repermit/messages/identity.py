@@ -1,0 +1,74 @@
+"""Who a mail comes from, and how its reader is addressed.
+
+May import addresses and config. A sensitive list shows no name where others could read it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from typing import TYPE_CHECKING
+
+from repermit import addresses
+from repermit.messages.fields import one_line
+
+if TYPE_CHECKING:
+    from repermit.config import Organisation
+    from repermit.messages.values import MailingListFacts
+
+_NAMED = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]+)>")
+_LONGEST_NAME = 70
+_NOT_A_NAME = re.compile(r"[@/\\<>{}|]|www\.|https?:", re.IGNORECASE)
+
+
+def sender_address(mailing_list: MailingListFacts) -> str:
+    """Return the bare address that a list's mails come from, domain as an A-label.
+
+    Raises AddressError if it cannot be used.
+    """
+    found = _NAMED.fullmatch(mailing_list.sender.strip())
+    return addresses.parse(found["address"] if found else mailing_list.sender).sending
+
+
+def sender_name(mailing_list: MailingListFacts, organisation: Organisation) -> str:
+    """Return the display name for From: the sender's own, else the organisation's.
+
+    It is "" for a sensitive list, where the name alone may tell what the list is about.
+    """
+    if mailing_list.sensitive:
+        return ""
+    found = _NAMED.fullmatch(mailing_list.sender.strip())
+    name = one_line(found["name"]).strip('" ') if found else ""
+    return name or one_line(organisation.name)
+
+
+def reply_address(mailing_list: MailingListFacts, organisation: Organisation) -> str:
+    """Return where replies are read: the organisation's address if it gave one, else the sender's.
+
+    Raises AddressError if it cannot be used.
+    """
+    if organisation.email:
+        return addresses.parse(organisation.email).sending
+    return sender_address(mailing_list)
+
+
+def list_label(mailing_list: MailingListFacts, *, key: bytes) -> str:
+    """Return the list's label for headers: its slug, or a code on a sensitive list.
+
+    The code is made with `key`: whoever guessed a slug could check a mere digest of it.
+    """
+    if mailing_list.sensitive:
+        code = hmac.digest(key, b"list\0" + mailing_list.slug.encode(), "sha256")
+        return code.hex()[:16]
+    return re.sub("[^a-z0-9-]+", "-", mailing_list.slug.lower()).strip("-")
+
+
+def greeted_name(name: str) -> str:
+    """Return a contact's name as it can stand in a greeting, or "" to greet namelessly.
+
+    Exports put addresses, links and whole sentences where a name should be.
+    """
+    name = one_line(name)
+    if len(name) > _LONGEST_NAME or _NOT_A_NAME.search(name):
+        return ""
+    return name

@@ -1,0 +1,186 @@
+"""The rules for a wording of the admin's own: what must be in it, and what may not.
+
+May import addresses, config and errors. The rules are those of an asking that is no advertisement.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING
+
+from jinja2 import TemplateSyntaxError, nodes
+
+from repermit.errors import WordingError
+from repermit.messages.identity import reply_address
+from repermit.messages.markup import Markings, read_markup
+from repermit.messages.templating import own_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from repermit.config import Organisation
+    from repermit.messages.values import MailingListFacts, OwnWording
+
+SUBJECT_FIELDS = frozenset({"organisation_name", "list_name", "purpose", "frequency", "deadline"})
+FIELDS = SUBJECT_FIELDS | {
+    "address", "explicit_consent", "greeting", "me_url", "no_label", "no_url", "organisation",
+    "privacy_url", "reason", "reply_to", "stop", "yes_label", "yes_url",
+}  # fmt: skip
+"""The fields of an own wording; `organisation` is the name with all ways to reach it."""
+
+_MUST_HAVE = {
+    "yes_url": "the Yes",
+    "no_url": "the No",
+    "deadline": "the deadline",
+    "organisation": "who asks and how to reach them",
+    "stop": "the way to stop",
+    "privacy_url": "the link to the privacy statement",
+}
+_LONGEST_SUBJECT = 120
+
+_FIELD = re.compile(r"\{\{-?\s*([a-z_]+)\s*-?\}\}")
+_LINK = re.compile(
+    r"\b(?:[a-z][a-z0-9+.-]*://|www\.|mailto:|tel:)\S+"
+    # What mail programs turn into a link by themselves.
+    r"|(?<![\w@.-])[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|info|eu|nl|be|de|at|ch|fr|lu|uk|shop)"
+    r"(?![\w@-])(?:/\S*)?",
+    re.IGNORECASE,
+)
+_MAIL_ADDRESS = re.compile(r"[^\s<>()\"',;:]+@[^\s<>()\"',;:]+[\w]")
+_OFFER = re.compile(
+    # Beginnings and parts of words, as Dutch and German join them (wintersale, Rabattaktion).
+    r"\w*(?:korting|aanbieding|uitverkoop|tegoedbon|cadeaubon|discount|voucher|coupon|rabatt"
+    r"|gutschein|sonderangebot|schnäppchen|réduction)\w*"
+    # Whole words.
+    r"|\b(?:sale|gratis|kostenlos|gratuite?s?|offerte?s?|promos?|soldes|cadeaux?"
+    r"|gift|geschenk|for free|free of charge|special offer|offre spéciale|bon d['’]achat|"
+    r"offre promotionnelle)\b"
+    r"|\d+ ?%|[€$£] ?\d[\d.,]*|\d[\d.,]* ?(?:€|euros?\b)",
+    re.IGNORECASE,
+)
+
+
+def check_wording(
+    own: OwnWording, *, organisation: Organisation, mailing_list: MailingListFacts
+) -> None:
+    """Return if `own` may be used for an ask.
+
+    Raises WordingError with every reason found, each beginning with the part that it is about.
+    """
+    reply_to = reply_address(mailing_list, organisation)
+    reasons = [
+        *_about("subject", _subject_reasons(own.subject, mailing_list), bool(own.subject)),
+        *_about("text", _text_reasons(own.text, mailing_list, reply_to), bool(own.text)),
+        *_about("HTML", _html_reasons(own.html, mailing_list, reply_to), bool(own.html)),
+    ]
+    if own.html and not own.text:
+        reasons.append("HTML: there is no text of your own beside it, and both must say the same")
+    if reasons:
+        raise WordingError(tuple(reasons))
+
+
+def html_of_text(text: str) -> str:
+    """Return the HTML template that says what a checked text template says; "" for ""."""
+    paragraphs = re.split(r"\n\s*\n", text.replace("\r\n", "\n").strip())
+    return "\n".join(f"<p>{_linked(paragraph)}</p>" for paragraph in paragraphs if paragraph)
+
+
+def _linked(paragraph: str) -> str:
+    escaped = html.escape(paragraph, quote=False).replace("\n", "<br>\n")
+    return _FIELD.sub(lambda found: _LINKED.get(found[1], found[0]), escaped)
+
+
+_LINKED = {
+    "yes_url": '<a class="button" href="{{ yes_url }}">{{ yes_label }}</a>',
+    "no_url": '<a class="button" href="{{ no_url }}">{{ no_label }}</a>',
+    "privacy_url": '<a href="{{ privacy_url }}">{{ privacy_url }}</a>',
+    "me_url": '<a href="{{ me_url }}">{{ me_url }}</a>',
+}
+
+
+def _about(part: str, reasons: Iterator[str], applies: bool) -> Iterator[str]:  # noqa: FBT001 -- private
+    return (f"{part}: {reason}" for reason in reasons if applies)
+
+
+def _subject_reasons(subject: str, mailing_list: MailingListFacts) -> Iterator[str]:
+    used, reasons = _used_fields(subject, SUBJECT_FIELDS)
+    yield from reasons
+    yield from _forbidden(subject, reply_to="")
+    if len(subject) > _LONGEST_SUBJECT or "\n" in subject.strip():
+        yield f"it must be one line of at most {_LONGEST_SUBJECT} characters"
+    if mailing_list.sensitive:
+        yield from _told(subject, used, mailing_list)
+
+
+def _told(subject: str, used: set[str], mailing_list: MailingListFacts) -> Iterator[str]:
+    """Yield what of a subject tells what a sensitive list is about."""
+    for field in sorted(used - {"deadline"}):
+        yield f"the list is sensitive, so the subject may not show {{{{ {field} }}}}"
+    if mailing_list.name.casefold() in subject.casefold():
+        yield "the list is sensitive, so the subject may not show its name"
+
+
+def _text_reasons(text: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[str]:
+    used, reasons = _used_fields(text, FIELDS)
+    yield from reasons
+    yield from _missing(used, mailing_list)
+    yield from _forbidden(text, reply_to=reply_to)
+
+
+def _html_reasons(markup: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[str]:
+    _, reasons = _used_fields(markup, FIELDS)
+    yield from reasons
+    marked: Markings = read_markup(markup, reply_to=reply_to)
+    yield from marked.reasons
+    # A field counts where it is seen: a link that leads there, or text; not in a comment.
+    shown = set(_FIELD.findall(marked.text)) - {"yes_url", "no_url", "privacy_url"}
+    linked = {name for target in marked.targets for name in _FIELD.findall(target)}
+    yield from _missing(shown | linked, mailing_list)
+    yield from _forbidden(marked.text, reply_to=reply_to)
+
+
+def _missing(used: set[str], mailing_list: MailingListFacts) -> Iterator[str]:
+    needed = _MUST_HAVE | (
+        {"explicit_consent": "what a Yes means on a sensitive list"}
+        if mailing_list.sensitive
+        else {}
+    )
+    for field, what in needed.items():
+        if field not in used:
+            yield f"{what} is missing: put {{{{ {field} }}}} in it"
+
+
+def _forbidden(text: str, *, reply_to: str) -> Iterator[str]:
+    literal = _FIELD.sub(" ", text)
+    without_addresses = _MAIL_ADDRESS.sub(" ", literal)
+    for found in _MAIL_ADDRESS.findall(literal):
+        address = found.removeprefix("mailto:")
+        if address.lower() != reply_to.lower():
+            yield f"another mail address than the one for replies: {address}"
+    for link in _LINK.findall(without_addresses):
+        yield f"a link that is not one of the fields: {link}"
+    for offer in _OFFER.findall(literal):
+        yield f"an offer, which makes the mail advertising: {offer}"
+
+
+def _used_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[str]]:
+    """Return the fields in a template, and what else in it is not allowed."""
+    if "{%" in source or "{#" in source:
+        return set(), ["only fields such as {{ deadline }} may stand in it, no {% … %} or {# … #}"]
+    try:
+        tree = own_environment(html=False).parse(source)
+    except TemplateSyntaxError as error:
+        return set(), [f"line {error.lineno}: {error.message}"]
+    found = list(tree.find_all(nodes.Node))
+    used = {node.name for node in found if isinstance(node, nodes.Name)}
+    reasons = [
+        f"there is no field {{{{ {name} }}}} here; there are {', '.join(sorted(allowed))}"
+        for name in sorted(used - allowed)
+    ]
+    if not all(isinstance(node, _PLAIN) for node in found):
+        reasons.append("only the bare name of a field may stand between {{ and }}")
+    return used, reasons
+
+
+_PLAIN = (nodes.Output, nodes.TemplateData, nodes.Name)

@@ -1,0 +1,380 @@
+"""The tables, as DESIGN fixes them: lists, contacts, campaigns, mails, evidence.
+
+May import the database of this room only. Enumerations are kept as their own words.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from peewee import (
+    SQL,
+    AutoField,
+    BigAutoField,
+    BigIntegerField,
+    BooleanField,
+    CharField,
+    Field,
+    ForeignKeyField,
+    IntegerField,
+    Model,
+    SmallIntegerField,
+    TextField,
+)
+
+from repermit.errors import NotFound
+from repermit.models.database import proxy
+
+_ID_BYTES = 16
+
+
+def new_id() -> str:
+    """Return 128 random bits as 32 hex digits."""
+    return secrets.token_hex(_ID_BYTES)
+
+
+class UTCDateTimeField(Field):
+    """A moment, aware UTC, to the microsecond.
+
+    On SQLite it is text of one width, so that text order is time order; on PostgreSQL it is
+    a timestamptz.
+    """
+
+    field_type = "UTCDATETIME"
+
+    def db_value(self, value: datetime | None) -> str | None:
+        """Return the moment as text; refuses a naive one."""
+        return None if value is None else stored(value)
+
+    def python_value(self, value: str | datetime | None) -> datetime | None:
+        """Return the moment as an aware datetime."""
+        if value is None:
+            return None
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return moment.astimezone(UTC)
+
+
+def stored(moment: datetime) -> str:
+    """Return how a moment is written in the database; raises ValueError for a naive one."""
+    if moment.tzinfo is None:
+        message = "a moment without a time zone cannot be stored"
+        raise ValueError(message)
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _moment() -> Field[datetime]:
+    return UTCDateTimeField()
+
+
+def _moment_or_none() -> Field[datetime | None]:
+    return UTCDateTimeField(null=True)
+
+
+class Table(Model):
+    """What all tables share."""
+
+    class Meta:
+        """Bind to the database in use."""
+
+        database = proxy
+        legacy_table_names = False
+
+
+class Meta(Table):
+    """Facts about the database itself, such as its version."""
+
+    key = CharField(primary_key=True)
+    value = TextField()
+
+
+class MailingList(Table):
+    """One purpose, as the person reads it; one privacy statement; one sender."""
+
+    id = AutoField()
+    slug = CharField(unique=True)
+    name = TextField()
+    purpose = TextField(default="")
+    frequency = TextField(default="")
+    privacy_url = TextField(default="")
+    language = CharField(default="nl")
+    sender = TextField(default="")
+    sensitive = BooleanField(default=False)
+    own_subject = TextField(default="")
+    own_text = TextField(default="")
+    own_html = TextField(default="")
+    created_at = _moment()
+
+
+class Import(Table):
+    """One file taken in; `before` holds, as JSON, how the contacts it changed were."""
+
+    if TYPE_CHECKING:
+        list_id: int
+
+    id = AutoField()
+    list = ForeignKeyField(MailingList, backref="imports")
+    file = TextField()
+    digest = CharField(max_length=64)
+    counts = TextField()
+    before = TextField(default="[]")
+    at = _moment()
+    undone_at = _moment_or_none()
+
+
+class Contact(Table):
+    """One address on one list.
+
+    `address` and `name` are null after erasure, and `address_key` then holds the uid, so that it
+    stays unique. `basis` says on what ground a confirmed or customer contact may be mailed.
+    """
+
+    if TYPE_CHECKING:
+        list_id: int
+        imported_by_id: int | None
+
+    id = BigAutoField()
+    list = ForeignKeyField(MailingList, backref="contacts", index=False)
+    uid = CharField(max_length=32, unique=True)
+    subject = CharField(max_length=32)
+    address = TextField(null=True)
+    address_key = TextField()
+    name = TextField(default="")
+    language = CharField(default="")
+    source = TextField(default="")
+    since = _moment_or_none()
+    status = CharField()
+    status_at = _moment()
+    reason = CharField(default="")
+    basis = CharField(default="")
+    basis_at = _moment_or_none()
+    imported_by = ForeignKeyField(Import, null=True, index=False)
+    erased_at = _moment_or_none()
+
+    class Meta:
+        """One row for each address of a list; counts by status come from the second index."""
+
+        indexes = ((("list", "address_key"), True), (("list", "status", "reason"), False))
+
+
+class SignUp(Table):
+    """A sign-up, or a late Yes, that its address has not confirmed yet."""
+
+    if TYPE_CHECKING:
+        list_id: int
+
+    id = BigAutoField()
+    list = ForeignKeyField(MailingList, backref="sign_ups")
+    uid = CharField(max_length=32, unique=True)
+    address = TextField()
+    address_key = TextField(index=True)
+    name = TextField(default="")
+    language = CharField(default="")
+    at = _moment()
+    confirmed_at = _moment_or_none()
+
+
+class Campaign(Table):
+    """One asking of a list's unconfirmed contacts.
+
+    `paused_from` is the state to go back to. `minimum_days` is the setting as it was at launch.
+    `downtime` is how many seconds in all the answer pages were down since launch.
+    """
+
+    if TYPE_CHECKING:
+        list_id: int
+
+    id = AutoField()
+    list = ForeignKeyField(MailingList, backref="campaigns")
+    state = CharField()
+    paused_from = CharField(default="")
+    deadline = _moment()
+    launched_at = _moment()
+    starts_at = _moment()
+    opened_at = _moment_or_none()
+    closed_at = _moment_or_none()
+    include_thin = BooleanField(default=False)
+    minimum_days = IntegerField()
+    downtime = IntegerField(default=0)
+
+
+Campaign.add_index(
+    Campaign.list,
+    unique=True,
+    name="campaign_one_live",
+    where=SQL("state IN ('scheduled', 'sending', 'paused', 'open')"),
+)
+
+
+class Wording(Table):
+    """The exact text of a mail or page, stored once under its SHA-256."""
+
+    digest = CharField(max_length=64, primary_key=True)
+    content = TextField()
+
+
+class CampaignWording(Table):
+    """Which wording a campaign uses in which language."""
+
+    if TYPE_CHECKING:
+        campaign_id: int
+        wording_id: str
+
+    id = AutoField()
+    campaign = ForeignKeyField(Campaign, backref="wordings")
+    kind = CharField()
+    language = CharField()
+    wording = ForeignKeyField(Wording)
+
+    class Meta:
+        """One wording for each kind and language."""
+
+        indexes = ((("campaign", "kind", "language"), True),)
+
+
+class Mail(Table):
+    """One message owed.
+
+    `message_id` is the same for every attempt. `reply_code` and `reply_status` are the server's
+    codes only, since its words quote addresses.
+    """
+
+    if TYPE_CHECKING:
+        list_id: int
+        campaign_id: int | None
+        contact_id: int | None
+        sign_up_id: int | None
+
+    id = BigAutoField()
+    list = ForeignKeyField(MailingList, index=False)
+    campaign = ForeignKeyField(Campaign, null=True, backref="mails", index=False)
+    contact = ForeignKeyField(Contact, null=True, backref="mails", on_delete="CASCADE")
+    sign_up = ForeignKeyField(SignUp, null=True, on_delete="CASCADE")
+    kind = CharField()
+    state = CharField(default="queued")
+    reason = CharField(default="")
+    due_at = _moment()
+    attempts = SmallIntegerField(default=0)
+    worker = CharField(default="")
+    lease_until = _moment_or_none()
+    started_at = _moment_or_none()
+    sent_at = _moment_or_none()
+    reply_code = SmallIntegerField(default=0)
+    reply_status = CharField(default="")
+    message_id = TextField()
+
+    class Meta:
+        """Work to do is found by state and time, counts by campaign."""
+
+        indexes = (
+            (("state", "due_at"), False),
+            (("campaign", "kind", "state"), False),
+        )
+
+
+Mail.add_index(
+    Mail.campaign,
+    Mail.contact,
+    Mail.kind,
+    unique=True,
+    name="mail_asked_once",
+    where=SQL("kind IN ('ask', 'reminder')"),
+)
+
+
+class Suppression(Table):
+    """The fingerprint of an address that is not asked again, for its list or (null) for all."""
+
+    if TYPE_CHECKING:
+        list_id: int | None
+        imported_by_id: int | None
+
+    id = BigAutoField()
+    list = ForeignKeyField(MailingList, null=True, index=False)
+    fingerprint = CharField(max_length=64)
+    subject = CharField(max_length=32)
+    reason = CharField()
+    at = _moment()
+    imported_by = ForeignKeyField(Import, null=True, index=False)
+
+    class Meta:
+        """One for each address of a list."""
+
+        indexes = ((("fingerprint", "list"), True),)
+
+
+class EvidenceHead(Table):
+    """The newest entry; its one row is the lock under which entries are appended."""
+
+    id = IntegerField(primary_key=True)
+    seq = BigIntegerField()
+    hash = CharField(max_length=64)
+
+
+class Evidence(Table):
+    """One entry of the record. A part's digest is "" if the entry has no such part."""
+
+    seq = BigIntegerField(primary_key=True)
+    at = _moment()
+    event = CharField()
+    list = CharField(default="")
+    campaign = IntegerField(default=0)
+    subject = CharField(max_length=32, default="", index=True)
+    actor = CharField()
+    consent = CharField(max_length=64, default="")
+    person = CharField(max_length=64, default="")
+    trace = CharField(max_length=64, default="")
+    hash = CharField(max_length=64)
+
+
+Evidence.add_index(Evidence.list, name="evidence_still_mailed", where=SQL("event = 'still_mailed'"))
+
+
+class EvidencePart(Table):
+    """A personal part of an entry, which may be erased by itself."""
+
+    id = BigAutoField()
+    seq = BigIntegerField()
+    part = CharField()
+    salt = CharField(max_length=32)
+    json = TextField()
+
+    class Meta:
+        """One of each kind for an entry."""
+
+        indexes = ((("seq", "part"), True),)
+
+
+ALL_TABLES: tuple[type[Table], ...] = (
+    Meta,
+    MailingList,
+    Import,
+    Contact,
+    SignUp,
+    Campaign,
+    Wording,
+    CampaignWording,
+    Mail,
+    Suppression,
+    EvidenceHead,
+    Evidence,
+    EvidencePart,
+)
+
+
+def find_list(slug: str) -> MailingList:
+    """Return the list of this name; raises NotFound."""
+    found: MailingList | None = MailingList.get_or_none(MailingList.slug == slug)
+    if found is None:
+        message = f"there is no list {slug}; `repermit list add {slug} …` makes one"
+        raise NotFound(message)
+    return found
+
+
+def latest_campaign(mailing_list: MailingList) -> Campaign | None:
+    """Return the list's live campaign, or else the last one, or None."""
+    found: Campaign | None = (
+        Campaign.select().where(Campaign.list == mailing_list).order_by(Campaign.id.desc()).first()
+    )
+    return found

@@ -1,0 +1,67 @@
+"""Versions of the database: an older one is upgraded at start, a newer one is refused.
+
+May import models and what lies below.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from repermit.errors import SchemaTooNew
+from repermit.models import ALL_TABLES, Database, EvidenceHead, Meta, is_postgresql, run_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_KEY = "schema_version"
+
+
+def _create(database: Database) -> None:
+    database.create_tables(ALL_TABLES)
+    EvidenceHead.insert(id=1, seq=0, hash="0" * 64).execute()
+
+
+UPGRADES: tuple[Callable[[Database], None], ...] = (_create,)
+"""Step n turns version n into version n + 1; steps are only ever added at the end."""
+
+
+def version(database: Database) -> int:
+    """Return the version of the open database, 0 if it is empty."""
+    if not database.table_exists(Meta._meta.table_name):  # noqa: SLF001  peewee's own way
+        return 0
+    row = Meta.get_or_none(Meta.key == _KEY)
+    return int(row.value) if row else 0
+
+
+def upgrade(database: Database) -> int:
+    """Bring the open database to this version in one transaction; return the version it had.
+
+    Safe to run from several processes at once. Raises SchemaTooNew.
+    """
+    had = version(database)
+    _refuse_newer(had)
+    if had == len(UPGRADES):
+        return had
+    with database.atomic():
+        _wait_for_others(database)
+        for step in UPGRADES[version(database) :]:
+            step(database)
+        Meta.insert(key=_KEY, value=str(len(UPGRADES))).on_conflict(
+            conflict_target=[Meta.key], preserve=[Meta.value]
+        ).execute()
+    return had
+
+
+def _refuse_newer(had: int) -> None:
+    if had > len(UPGRADES):
+        message = (
+            f"this database is of version {had}, and this repermit knows {len(UPGRADES)} at most: "
+            "install the newer repermit that wrote it"
+        )
+        raise SchemaTooNew(message)
+
+
+def _wait_for_others(database: Database) -> None:
+    """Let one process upgrade at a time; on SQLite the transaction itself sees to that."""
+    if is_postgresql(database):
+        run_sql(database, "SELECT pg_advisory_xact_lock(727001)")

@@ -1,0 +1,133 @@
+"""Small builders, so that a test states only what matters to it.
+
+Whatever is saved is saved in a transaction of its own.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from repermit import addresses, contacts
+from repermit.config import Organisation, Settings
+from repermit.consent import CampaignState, MailKind, MailState, Reason, Status
+from repermit.models import Campaign, Contact, Mail, MailingList
+
+if TYPE_CHECKING:
+    from repermit.models import Database
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+"""A Monday morning on which the stories of the tests begin."""
+
+DEADLINE = NOW + timedelta(days=28)
+
+_numbers = count(1)
+
+
+def make_settings(**overrides: Any) -> Settings:
+    """Return settings that a campaign could run with."""
+    values: dict[str, Any] = {
+        "public_url": "https://ask.example.org",
+        "database": "sqlite:///unused.db",
+        "secret_keys": (b"a-secret-key-for-tests-only",),
+        "fingerprint_key": b"a-fingerprint-key-for-tests",
+        "organisation": make_organisation(),
+    }
+    return Settings(**{**values, **overrides})
+
+
+def make_organisation(**overrides: Any) -> Organisation:
+    """Return a practice with everything that a mail must name."""
+    values: dict[str, Any] = {
+        "name": "Praktijk De Linde",
+        "address": "Lindelaan 1\n1234 AB Utrecht",
+        "email": "praktijk@example.org",
+        "telephone": "+31 30 123 45 67",
+        "website": "https://www.example.org",
+        "officer": "privacy@example.org",
+        "authority": "Autoriteit Persoonsgegevens",
+        "authority_url": "https://autoriteitpersoonsgegevens.nl",
+    }
+    return Organisation(**{**values, **overrides})
+
+
+def make_list(database: Database, **overrides: Any) -> MailingList:
+    """Save and return a list that may be launched."""
+    values: dict[str, Any] = {
+        "slug": "news",
+        "name": "Nieuws van de praktijk",
+        "purpose": "Nieuws over onze praktijk, vier keer per jaar",
+        "privacy_url": "https://www.example.org/privacy",
+        "sender": "Praktijk De Linde <praktijk@example.org>",
+        "created_at": NOW,
+    }
+    with database.atomic():
+        return MailingList.create(**{**values, **overrides})
+
+
+def make_contact(
+    database: Database, mailing_list: MailingList, address: str = "", **overrides: Any
+) -> Contact:
+    """Save and return a contact, unconfirmed if not told otherwise."""
+    text = address or f"person{next(_numbers)}@example.org"
+    values: dict[str, Any] = {"status": Status.UNCONFIRMED, "status_at": NOW}
+    contact = contacts.new_contact(mailing_list, addresses.parse(text), **{**values, **overrides})
+    with database.atomic():
+        contact.save(force_insert=True)
+    return contact
+
+
+def make_campaign(database: Database, mailing_list: MailingList, **overrides: Any) -> Campaign:
+    """Save and return a campaign that is open until DEADLINE."""
+    values: dict[str, Any] = {
+        "list": mailing_list,
+        "state": CampaignState.OPEN,
+        "deadline": DEADLINE,
+        "launched_at": NOW,
+        "starts_at": NOW,
+        "minimum_days": 14,
+    }
+    with database.atomic():
+        return Campaign.create(**{**values, **overrides})
+
+
+def make_mail(database: Database, campaign: Campaign, contact: Contact, **overrides: Any) -> Mail:
+    """Save and return an ask that was sent a moment after the launch."""
+    values: dict[str, Any] = {
+        "list": campaign.list_id,
+        "campaign": campaign,
+        "contact": contact,
+        "kind": MailKind.ASK,
+        "state": MailState.SENT,
+        "due_at": campaign.launched_at,
+        "sent_at": campaign.launched_at + timedelta(seconds=1),
+        "message_id": f"<{contact.uid}@example.org>",
+    }
+    with database.atomic():
+        return Mail.create(**{**values, **overrides})
+
+
+def make_asked(
+    database: Database, mailing_list: MailingList, campaign: Campaign, address: str = ""
+) -> Contact:
+    """Save and return an unconfirmed contact whose ask was sent."""
+    contact = make_contact(database, mailing_list, address)
+    make_mail(database, campaign, contact)
+    return contact
+
+
+def make_removed(
+    database: Database, mailing_list: MailingList, reason: Reason, address: str = ""
+) -> Contact:
+    """Save and return a contact that was taken off for `reason`."""
+    before = Status.CONFIRMED if reason is Reason.WITHDRAWN else Status.UNCONFIRMED
+    contact = make_contact(database, mailing_list, address, status=before)
+    with database.atomic():
+        contacts.remove(
+            [contact],
+            reason=reason,
+            act=contacts.Act(at=NOW, actor="person"),
+            fingerprint_key=make_settings().fingerprint_key,
+        )
+    return Contact.get_by_id(contact.id)

@@ -1,0 +1,160 @@
+"""A throw-away PostgreSQL cluster made from the binaries that this machine has, for tests.
+
+Imports nothing of repermit.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import psycopg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_STARTING = 60  # seconds; a loaded machine with a slow disk may need some
+# What a cluster may lose in a power cut does not matter here, and it lives for minutes.
+_SETTINGS = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "max_wal_size=64MB",
+    "shared_buffers=16MB",
+    "autovacuum=off",
+    "listen_addresses=",
+)
+
+
+def find_binaries(
+    path: str | None = None, debian: Path = Path("/usr/lib/postgresql")
+) -> Path | None:
+    """Return the folder of initdb and postgres: that on `path` ($PATH), else Debian's newest.
+
+    None if there is neither.
+    """
+    on_path = shutil.which("initdb", path=path)
+    # A version is a number; folders of other names are none of PostgreSQL's.
+    versions = [folder for folder in debian.glob("*") if folder.name.isdecimal()]
+    newest = sorted(versions, key=lambda folder: int(folder.name))[-1:]
+    found = [Path(on_path).parent] if on_path else [folder / "bin" for folder in newest]
+    return next((folder for folder in found if (folder / "postgres").exists()), None)
+
+
+class Cluster:
+    """A running cluster; `folder` holds its socket, so no port can be taken."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = itertools.count(1)
+
+    def url(self, database: str) -> str:
+        """Return the address of a database, as libpq and config.toml write it."""
+        return f"postgresql://repermit@/{database}?host={quote(str(self._folder), safe='')}"
+
+    def connect(self) -> psycopg.Connection:
+        """Return a connection to the cluster itself, which commits each statement."""
+        return psycopg.connect(self.url("postgres"), autocommit=True)
+
+    def add_database(self, name: str, *, like: str = "template0") -> str:
+        """Make a database that is a copy of another one, an empty one by default; give its URL."""
+        with self.connect() as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{like}"')
+        return self.url(name)
+
+    @contextmanager
+    def fresh_database(self, *, like: str = "template0") -> Iterator[str]:
+        """Make such a copy, give its URL, and drop it with whoever is still connected."""
+        name = f"test_{next(self._numbers)}"
+        url = self.add_database(name, like=like)
+        try:
+            yield url
+        finally:
+            with self.connect() as connection:
+                connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextmanager
+def running_cluster(binaries: Path) -> Iterator[Cluster]:
+    """Make a cluster in a folder of its own, run it, and take all of it away afterwards."""
+    # Not under pytest's own folder: another user could not enter that.
+    folder = Path(tempfile.mkdtemp(prefix="repermit-pg-"))
+    user = _user()
+    try:
+        shutil.chown(folder, user)
+        _make(binaries, folder, user)
+        with _run(binaries, folder, user):
+            yield Cluster(folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _user() -> int:
+    """Return whom to run as: not root, to whom PostgreSQL refuses itself."""
+    ordinary = next((one for one in pwd.getpwall() if one.pw_name == "postgres"), None)
+    other = ordinary or pwd.getpwnam("nobody")
+    return os.geteuid() or other.pw_uid
+
+
+def _make(binaries: Path, folder: Path, user: int) -> None:
+    subprocess.run(
+        [
+            binaries / "initdb",
+            *("--pgdata", folder / "data"),
+            *("--username", "repermit"),
+            *("--auth", "trust"),
+            *("--encoding", "UTF8"),
+            "--no-locale",
+            "--no-sync",
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        cwd=folder,
+        user=user,
+    )
+
+
+@contextmanager
+def _run(binaries: Path, folder: Path, user: int) -> Iterator[None]:
+    settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [binaries / "postgres", "-D", folder / "data", "-k", folder, *settings],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            user=user,
+        )
+    try:
+        _wait_for(Cluster(folder))
+        yield
+    finally:
+        server.send_signal(signal.SIGINT)  # "fast": ends whoever is connected
+        server.wait(_STARTING)
+
+
+def _wait_for(cluster: Cluster) -> None:
+    until = time.monotonic() + _STARTING
+    while not _answers(cluster):
+        assert time.monotonic() < until, "PostgreSQL did not start"
+        time.sleep(0.05)
+
+
+def _answers(cluster: Cluster) -> bool:
+    try:
+        cluster.connect().close()
+    except psycopg.OperationalError:
+        return False
+    return True

@@ -1,0 +1,275 @@
+"""What every test may ask for, and what holds for all of them.
+
+Databases, an inbox, the browser; no way to the outside; full coverage for a full run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
+
+from repermit import schema
+from repermit.models import open_database
+from tests.building import make_settings
+from tests.cluster import find_binaries, running_cluster
+from tests.desk import Desk
+from tests.inbox import Inbox
+from tests.loopback import LoopbackOnly
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from typing import Any
+
+    from playwright.sync_api import Playwright
+
+    from repermit.config import Settings
+    from repermit.models import Database
+    from tests.cluster import Cluster
+
+# The same examples every time, so that a red run is red again; as slow as a loaded machine is.
+# `--hypothesis-profile=search` looks further, at other places each time.
+hypothesis.settings.register_profile(
+    "house",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile(
+    "search", hypothesis.settings.get_profile("house"), derandomize=False, max_examples=5000
+)
+hypothesis.settings.load_profile("house")
+
+
+# --- Files that are gone after the run are best not on a disk. ----------------------------------
+
+_ROOM = 4 << 30  # bytes
+
+
+def _place_for_files(memory: Path = Path("/dev/shm")) -> str:
+    """Return where temporary files go: where they were told to, else into memory that has room.
+
+    There a commit is as quick as it is safe on a disk, which some thousands of tests wait for.
+    """
+    has_room = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= _ROOM
+    return os.environ.get("TMPDIR", str(memory) if has_room else tempfile.gettempdir())
+
+
+# For this process, and for those that it starts.
+tempfile.tempdir = os.environ["TMPDIR"] = _place_for_files()
+
+
+# --- The network ends at this machine. ---------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def loopback_only() -> Iterator[LoopbackOnly]:
+    """Let no socket of this process out; what was tried stands in `.tried`."""
+    with LoopbackOnly() as guard:
+        yield guard
+
+
+@pytest.fixture(autouse=True)
+def _no_way_out(loopback_only: LoopbackOnly) -> Iterator[None]:
+    """Fail a test that tried to reach another machine, also if it swallowed the error."""
+    loopback_only.tried.clear()
+    yield
+    assert not loopback_only.tried, "a test tried to reach another machine"
+
+
+# --- Databases. ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Run a PostgreSQL cluster, one for each worker of the test run."""
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("there is no PostgreSQL here (Debian: apt-get install postgresql)")
+    with running_cluster(binaries) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def ready_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an SQLite file with all tables and nothing in them, to be copied."""
+    path = tmp_path_factory.mktemp("ready") / "repermit.db"
+    with open_database(f"sqlite:///{path}") as opened:
+        schema.upgrade(opened)
+    return path
+
+
+@pytest.fixture(scope="session")
+def ready_postgresql(cluster: Cluster) -> str:
+    """Return the name of such a database in the cluster."""
+    with open_database(cluster.add_database("ready")) as opened:
+        schema.upgrade(opened)
+    return "ready"
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, ready_sqlite: Path) -> str:
+    """Return the URL of an SQLite file with all tables and nothing in them."""
+    return f"sqlite:///{shutil.copy(ready_sqlite, tmp_path)}"
+
+
+@pytest.fixture
+def postgresql_url(cluster: Cluster, ready_postgresql: str) -> Iterator[str]:
+    """Return the URL of such a PostgreSQL database."""
+    with cluster.fresh_database(like=ready_postgresql) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of such a database; the test runs once on each kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def empty_sqlite_url(tmp_path: Path) -> str:
+    """Return the URL of an SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'empty.db'}"
+
+
+@pytest.fixture
+def empty_postgresql_url(cluster: Cluster) -> Iterator[str]:
+    """Return the URL of a PostgreSQL database without any table."""
+    with cluster.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of a database without any table; the test runs once on each kind."""
+    url: str = request.getfixturevalue(f"empty_{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """Open a database of each kind with all tables and nothing in them."""
+    with open_database(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    """Return settings that name the same database as the fixture `database`."""
+    return make_settings(database=database_url)
+
+
+# --- Mail. --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    """Run an SMTP server that keeps what it accepts."""
+    with Inbox() as running:
+        yield running
+
+
+@pytest.fixture
+def desk(tmp_path: Path, sqlite_url: str, inbox: Inbox) -> Desk:
+    """Return a desk with an empty SQLite database that sends to `inbox`."""
+    return Desk(tmp_path, database_url=sqlite_url, inbox=inbox)
+
+
+# --- The browser. -------------------------------------------------------------------------------
+
+_QUIET = (
+    # Chromium refuses its sandbox to root, and in many containers.
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    # No name leads anywhere but to this machine.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+)
+
+
+@pytest.fixture(scope="session")
+def base_url() -> None:
+    """Pages are opened by their whole address (the plugin's own fixture warns in pytest 9.2)."""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Return where the system's chromium is."""
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("there is no chromium here (Debian: apt-get install chromium)")
+    driver = subprocess.run(
+        [sys.executable, "-m", "playwright", "--version"], capture_output=True, check=False
+    )
+    if driver.returncode != 0:
+        pytest.skip("playwright's driver does not run on this machine")
+    return found
+
+
+@pytest.fixture(scope="session")
+def playwright(chromium: str, playwright: Playwright) -> Playwright:  # noqa: ARG001
+    """Start playwright's driver, but only where there is a browser for it."""
+    return playwright
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(
+    chromium: str, browser_type_launch_args: dict[str, Any]
+) -> dict[str, Any]:
+    """Use the system's chromium rather than one that playwright would download."""
+    return {**browser_type_launch_args, "executable_path": chromium, "args": list(_QUIET)}
+
+
+# --- Coverage. ----------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(trylast=True)  # once hypothesis has marked its own
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Count the lines of a test that goes over them thousands of times on SQLite alone.
+
+    Python runs several times slower while lines are counted, library's lines too.
+    """
+    for item in items:
+        is_long = item.get_closest_marker("hypothesis") or item.get_closest_marker("counted_once")
+        if is_long and "postgresql" in item.name:
+            item.add_marker("no_cover")
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Demand all lines and branches of a run that left nothing out; then pytest-cov reports."""
+    result = yield
+    coverage = session.config.pluginmanager.get_plugin("_cov")
+    assert coverage is not None
+    coverage.options.cov_fail_under = 100 if _is_full_run(session.config) else None
+    return result
+
+
+def _is_full_run(config: pytest.Config) -> bool:
+    options = config.option
+    chosen = (
+        config.args_source is pytest.Config.ArgsSource.ARGS,
+        options.keyword,
+        options.markexpr,
+        options.deselect,
+        options.ignore,
+        options.ignore_glob,
+        config.getoption("lf", default=False),
+        options.collectonly,
+    )
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return not any(chosen) and reporter is not None and not reporter.stats.get("skipped")

@@ -1,0 +1,118 @@
+"""Small builders of what a mail is made from, and the comparison with what was kept.
+
+May import messages and its ground only.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from repermit.config import Organisation
+from repermit.messages import (
+    AskValues,
+    ConfirmValues,
+    Draft,
+    MailingListFacts,
+    draft_ask,
+    draft_confirm,
+)
+
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+SENT = datetime(2026, 12, 1, 8, 30, tzinfo=UTC)
+DEADLINE = datetime(2026, 12, 22, 22, 59, 59, 999999, tzinfo=UTC)
+LINK = "https://ask.example.org/vraag/{}/ASNFZ4mrze8BI0VniavN7w.{:A<43}"
+
+_SNAPSHOTS = Path(__file__).parent / "snapshots"
+
+
+def make_practice(**overrides: Any) -> Organisation:
+    values: dict[str, Any] = {
+        "name": "Praktijk De Linde",
+        "address": "Lindelaan 1\n1234 AB Utrecht",
+        "email": "praktijk@example.org",
+        "telephone": "030 123 45 67",
+    }
+    return Organisation(**(values | overrides))
+
+
+def make_facts(**overrides: Any) -> MailingListFacts:
+    values: dict[str, Any] = {
+        "slug": "lindepost",
+        "name": "De Lindepost",
+        "purpose": "Nieuws over onze praktijk",
+        "frequency": "vier keer per jaar",
+        "privacy_url": "https://www.example.org/privacy",
+        "language": "nl",
+        "sender": "De Linde <post@example.org>",
+    }
+    return MailingListFacts(**(values | overrides))
+
+
+def make_ask(**overrides: Any) -> Draft:
+    values: dict[str, Any] = {
+        "organisation": make_practice(),
+        "mailing_list": make_facts(),
+        "deadline": DEADLINE,
+        "zone": AMSTERDAM,
+        "language": "nl",
+    }
+    return draft_ask(**(values | overrides))
+
+
+def make_confirm(**overrides: Any) -> Draft:
+    values: dict[str, Any] = {
+        "organisation": make_practice(),
+        "mailing_list": make_facts(),
+        "zone": AMSTERDAM,
+        "language": "nl",
+    }
+    return draft_confirm(**(values | overrides))
+
+
+def make_ask_values(**overrides: Any) -> AskValues:
+    values: dict[str, Any] = {
+        "address": "jan.jansen@example.com",
+        "name": "Jan Jansen",
+        "source": "het inschrijfformulier aan de balie",
+        "since": datetime(2019, 5, 3, 10, 0, tzinfo=UTC),
+        "yes_url": LINK.format("yes", "Yes"),
+        "no_url": LINK.format("no", "No"),
+        "me_url": LINK.format("me", "Me"),
+        "list_label": "lindepost",
+        "message_id": "<mwaxf3zq2i5wqk6ecz3ap6z4ui@example.org>",
+        "return_path": "bounce+aaaaaaaaaaaby-abcdefghijklmnop@example.org",
+        "date": SENT,
+    }
+    return AskValues(**(values | overrides))
+
+
+def make_confirm_values(**overrides: Any) -> ConfirmValues:
+    values: dict[str, Any] = {
+        "address": "jan.jansen@example.com",
+        "confirm_url": LINK.format("confirm", "Confirm"),
+        "list_label": "lindepost",
+        "message_id": "<mwaxf3zq2i5wqk6ecz3ap6z4ui@example.org>",
+        "return_path": "post@example.org",
+        "date": SENT,
+    }
+    return ConfirmValues(**(values | overrides))
+
+
+def kept(path: Path, now: str) -> str:
+    """Return what was kept in a file; with REPERMIT_KEEP=1 set, keep what it is now instead.
+
+    Look at what git says has changed before it is committed.
+    """
+    before = path.read_text("utf-8") if path.exists() else ""
+    after = now if os.environ.get("REPERMIT_KEEP") else before
+    path.write_text(after, "utf-8") if after != before else None
+    return after
+
+
+def snapshot(name: str, now: str) -> str:
+    """Return the snapshot of this name; see `kept`."""
+    return kept(_SNAPSHOTS / name, now)

@@ -1,0 +1,439 @@
+"""The rules: each boundary by itself, and what must hold whatever comes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise, product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from repermit import consent
+from repermit.consent import (
+    Answer,
+    Basis,
+    CampaignState,
+    Decision,
+    Exclusion,
+    Fate,
+    Outcome,
+    Reason,
+    RowFacts,
+    Status,
+    Verdict,
+)
+from repermit.errors import Refused, TransitionRefused
+
+DEADLINE = datetime(2026, 3, 30, 21, 59, 59, tzinfo=UTC)
+INSTANT = timedelta(microseconds=1)
+AROUND = [DEADLINE - INSTANT, DEADLINE, DEADLINE + INSTANT]
+
+moments = st.datetimes(
+    min_value=datetime(2026, 1, 1),  # noqa: DTZ001  hypothesis adds the zone
+    max_value=datetime(2026, 12, 31),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
+statuses = st.sampled_from(Status)
+bases = st.sampled_from(["", *Basis])
+
+
+# --- Who may be asked. --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "basis", "suppressed", "asked_before", "include_thin", "expected"),
+    [
+        (Status.UNCONFIRMED, "", False, False, False, None),
+        (Status.UNCONFIRMED, "", True, False, False, Exclusion.SUPPRESSED),
+        (Status.UNCONFIRMED, "", False, True, False, Exclusion.ASKED_BEFORE),
+        (Status.UNCONFIRMED, "", True, True, False, Exclusion.SUPPRESSED),
+        (Status.REMOVED, "", True, True, True, Exclusion.REMOVED),
+        (Status.REMOVED, "", False, False, False, Exclusion.REMOVED),
+        (Status.CUSTOMER, Basis.CUSTOMER, False, False, True, Exclusion.CUSTOMER),
+        (Status.CUSTOMER, Basis.CUSTOMER, False, True, False, Exclusion.ASKED_BEFORE),
+        (Status.CONFIRMED, Basis.ANSWER, False, False, True, Exclusion.CONFIRMED),
+        (Status.CONFIRMED, Basis.IMPORTED, False, False, True, Exclusion.CONFIRMED),
+        (Status.CONFIRMED, Basis.THIN, False, False, False, Exclusion.CONFIRMED),
+        (Status.CONFIRMED, Basis.THIN, False, False, True, None),
+        (Status.CONFIRMED, Basis.THIN, True, False, True, Exclusion.SUPPRESSED),
+        (Status.CONFIRMED, Basis.THIN, False, True, True, Exclusion.ASKED_BEFORE),
+    ],
+)
+def test_who_may_be_asked_and_why_others_may_not(
+    *,
+    status: Status,
+    basis: str,
+    suppressed: bool,
+    asked_before: bool,
+    include_thin: bool,
+    expected: Exclusion | None,
+) -> None:
+    found = consent.exclusion(
+        status,
+        basis,
+        suppressed=suppressed,
+        asked_before=asked_before,
+        include_thin=include_thin,
+    )
+    assert found is expected
+
+
+@given(statuses, bases, st.booleans(), st.booleans(), st.booleans())
+def test_nobody_removed_or_suppressed_or_asked_before_is_ever_asked(
+    status: Status, basis: str, suppressed: bool, asked_before: bool, include_thin: bool
+) -> None:
+    found = consent.exclusion(
+        status, basis, suppressed=suppressed, asked_before=asked_before, include_thin=include_thin
+    )
+    must_not = status is Status.REMOVED or suppressed or asked_before
+    assert (found is not None) >= must_not
+
+
+# --- What an answer does. -----------------------------------------------------------------------
+
+
+def decide(
+    answer: Answer,
+    status: Status,
+    *,
+    reason: str = "",
+    basis: str = "",
+    arrived: datetime = DEADLINE - INSTANT,
+    deadline: datetime | None = DEADLINE,
+) -> Decision:
+    return consent.decide(
+        answer, status, reason=reason, basis=basis, arrived=arrived, deadline=deadline
+    )
+
+
+@pytest.mark.parametrize(
+    ("arrived", "expected"),
+    list(zip(AROUND, [Outcome.CONFIRM, Outcome.LATE, Outcome.LATE], strict=True)),
+)
+def test_a_yes_counts_until_the_deadline(arrived: datetime, expected: Outcome) -> None:
+    assert decide(Answer.YES, Status.UNCONFIRMED, arrived=arrived) == Decision(expected)
+
+
+@pytest.mark.parametrize("status", [Status.CUSTOMER, Status.REMOVED])
+def test_a_yes_in_time_counts_whatever_was_before(status: Status) -> None:
+    assert decide(Answer.YES, status, reason=Reason.NO).outcome is Outcome.CONFIRM
+
+
+def test_a_yes_without_a_campaign_needs_a_sign_up() -> None:
+    assert decide(Answer.YES, Status.UNCONFIRMED, deadline=None).outcome is Outcome.LATE
+
+
+def test_a_second_yes_changes_nothing() -> None:
+    assert decide(Answer.YES, Status.CONFIRMED, basis=Basis.ANSWER).outcome is Outcome.NOTHING
+
+
+def test_a_yes_makes_a_thin_basis_a_good_one() -> None:
+    assert decide(Answer.YES, Status.CONFIRMED, basis=Basis.THIN).outcome is Outcome.CONFIRM
+
+
+@pytest.mark.parametrize("arrived", AROUND)
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (Status.UNCONFIRMED, Reason.NO),
+        (Status.CONFIRMED, Reason.WITHDRAWN),
+        (Status.CUSTOMER, Reason.WITHDRAWN),
+    ],
+)
+def test_a_no_removes_at_any_time(status: Status, reason: Reason, arrived: datetime) -> None:
+    expected = Decision(Outcome.REMOVE, reason)
+    assert decide(Answer.NO, status, arrived=arrived) == expected
+
+
+@pytest.mark.parametrize(
+    ("arrived", "expected"),
+    [
+        (DEADLINE - INSTANT, Decision(Outcome.REMOVE, Reason.NO)),
+        (DEADLINE, Decision(Outcome.NOTHING)),
+        (DEADLINE + INSTANT, Decision(Outcome.NOTHING)),
+    ],
+)
+def test_a_no_in_time_takes_the_place_of_no_response(arrived: datetime, expected: Decision) -> None:
+    found = decide(Answer.NO, Status.REMOVED, reason=Reason.NO_RESPONSE, arrived=arrived)
+    assert found == expected
+
+
+@pytest.mark.parametrize("reason", [one for one in Reason if one is not Reason.NO_RESPONSE])
+def test_a_no_from_somebody_removed_changes_nothing(reason: Reason) -> None:
+    assert decide(Answer.NO, Status.REMOVED, reason=reason).outcome is Outcome.NOTHING
+
+
+@given(
+    answer=st.sampled_from(Answer),
+    status=statuses,
+    reason=st.sampled_from(["", *Reason]),
+    basis=bases,
+    arrived=moments,
+    deadline=st.none() | moments,
+)
+def test_every_answer_has_an_outcome_that_its_words_allow(
+    *,
+    answer: Answer,
+    status: Status,
+    reason: str,
+    basis: str,
+    arrived: datetime,
+    deadline: datetime | None,
+) -> None:
+    found = consent.decide(
+        answer, status, reason=reason, basis=basis, arrived=arrived, deadline=deadline
+    )
+    removes = found.outcome is Outcome.REMOVE
+    assert removes == (found.reason is not None)
+    if found.reason is not None:
+        assert answer is Answer.NO
+        consent.require_removal(status, found.reason)
+    if found.outcome is Outcome.CONFIRM:
+        assert (answer, deadline and arrived < deadline) == (Answer.YES, True)
+    if answer is Answer.NO:
+        assert removes or status is Status.REMOVED
+
+
+# --- Removals. ----------------------------------------------------------------------------------
+
+_ALLOWED = {
+    (Status.UNCONFIRMED, Reason.NO),
+    (Status.REMOVED, Reason.NO),
+    (Status.UNCONFIRMED, Reason.NO_RESPONSE),
+    (Status.CONFIRMED, Reason.WITHDRAWN),
+    (Status.CUSTOMER, Reason.WITHDRAWN),
+    *product(
+        (Status.UNCONFIRMED, Status.CONFIRMED, Status.CUSTOMER),
+        (Reason.BOUNCE, Reason.COMPLAINT, Reason.REQUEST),
+    ),
+}
+
+
+@pytest.mark.parametrize(("status", "reason"), sorted(_ALLOWED))
+def test_a_removal_that_the_words_allow_is_let_through(status: Status, reason: Reason) -> None:
+    consent.require_removal(status, reason)
+
+
+@pytest.mark.parametrize(("status", "reason"), sorted({*product(Status, Reason)} - _ALLOWED))
+def test_any_other_removal_is_refused(status: Status, reason: Reason) -> None:
+    with pytest.raises(TransitionRefused) as refused:
+        consent.require_removal(status, reason)
+    assert str(refused.value) == f"a contact that is {status} cannot be removed for {reason}"
+
+
+# --- Silence. -----------------------------------------------------------------------------------
+
+
+def expiry(
+    *,
+    status: Status = Status.UNCONFIRMED,
+    accepted_at: datetime | None = DEADLINE - timedelta(days=20),
+    now: datetime = DEADLINE,
+    minimum_days: int = 14,
+) -> Verdict:
+    return consent.expiry(
+        status,
+        accepted_at=accepted_at,
+        deadline=DEADLINE,
+        now=now,
+        minimum_days=minimum_days,
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    list(zip(AROUND, [Verdict.WAIT, Verdict.EXPIRE, Verdict.EXPIRE], strict=True)),
+)
+def test_silence_counts_from_the_deadline_on(now: datetime, expected: Verdict) -> None:
+    assert expiry(now=now) is expected
+
+
+@pytest.mark.parametrize(
+    ("beyond", "expected"),
+    [(-INSTANT, Verdict.EXPIRE), (timedelta(), Verdict.EXPIRE), (INSTANT, Verdict.UNASKED)],
+)
+def test_an_ask_must_have_been_accepted_minimum_days_before(
+    beyond: timedelta, expected: Verdict
+) -> None:
+    accepted_at = DEADLINE - timedelta(days=14) + beyond
+    assert expiry(accepted_at=accepted_at) is expected
+
+
+def test_no_minimum_is_allowed_for_trials() -> None:
+    assert expiry(accepted_at=DEADLINE, minimum_days=0) is Verdict.EXPIRE
+    assert expiry(accepted_at=DEADLINE + INSTANT, minimum_days=0) is Verdict.UNASKED
+
+
+def test_who_was_never_asked_is_not_removed_for_silence() -> None:
+    assert expiry(accepted_at=None) is Verdict.UNASKED
+
+
+@given(statuses, st.none() | moments, moments, moments, st.integers(0, 60))
+def test_silence_never_removes_who_answered_or_had_no_time(
+    status: Status,
+    accepted_at: datetime | None,
+    deadline: datetime,
+    now: datetime,
+    minimum_days: int,
+) -> None:
+    found = consent.expiry(
+        status, accepted_at=accepted_at, deadline=deadline, now=now, minimum_days=minimum_days
+    )
+    assert (found is Verdict.ANSWERED) == (status is not Status.UNCONFIRMED)
+    had_time = accepted_at is not None and accepted_at + timedelta(days=minimum_days) <= deadline
+    assert (found is Verdict.EXPIRE) <= (had_time and deadline <= now)
+
+
+def test_the_last_moment_for_an_ask_is_minimum_days_before_the_deadline() -> None:
+    assert consent.latest_ask(DEADLINE, 14) == datetime(2026, 3, 16, 21, 59, 59, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("beyond", "expected"), [(-INSTANT, False), (timedelta(), False), (INSTANT, True)]
+)
+def test_expiry_waits_when_the_pages_were_down_for_more_than_a_day(
+    beyond: timedelta, expected: bool
+) -> None:
+    assert consent.expiry_waits(timedelta(days=1) + beyond) is expected
+
+
+@pytest.mark.parametrize(("sent", "expected"), [(0, True), (2, True), (3, False), (4, False)])
+def test_three_mails_a_day_at_most_go_out_on_request(sent: int, expected: bool) -> None:
+    assert consent.may_mail_on_request(sent) is expected
+
+
+# --- Rows of a file. ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (RowFacts(), Fate.ASK),
+        (RowFacts(valid=False), Fate.INVALID),
+        (RowFacts(suppressed=True), Fate.SUPPRESSED),
+        (RowFacts(opted_out=True), Fate.OPTED_OUT),
+        (RowFacts(proven=True), Fate.CONFIRMED),
+        (RowFacts(customer=True), Fate.CUSTOMER),
+        (RowFacts(role=True), Fate.ROLE),
+    ],
+)
+def test_each_fact_by_itself_gives_its_fate(facts: RowFacts, expected: Fate) -> None:
+    assert consent.fate(facts) is expected
+
+
+@given(
+    st.builds(
+        RowFacts,
+        valid=st.booleans(),
+        suppressed=st.booleans(),
+        opted_out=st.booleans(),
+        proven=st.booleans(),
+        customer=st.booleans(),
+        role=st.booleans(),
+    )
+)
+def test_the_fate_is_the_strongest_of_what_is_known(facts: RowFacts) -> None:
+    known = {
+        Fate.INVALID: not facts.valid,
+        Fate.SUPPRESSED: facts.suppressed,
+        Fate.OPTED_OUT: facts.opted_out,
+        Fate.CONFIRMED: facts.proven,
+        Fate.CUSTOMER: facts.customer,
+        Fate.ROLE: facts.role,
+        Fate.ASK: True,
+    }
+    strongest = min((one for one in known if known[one]), key=consent.STRENGTH.__getitem__)
+    assert consent.fate(facts) is strongest
+
+
+def test_fates_are_ranked_from_invalid_to_duplicate() -> None:
+    order = "invalid suppressed opted_out confirmed customer role ask duplicate".split()
+    assert sorted(Fate, key=consent.STRENGTH.__getitem__) == order
+    assert consent.STRENGTH[Fate.INVALID] == 0
+
+
+def test_bases_are_ranked_from_none_to_an_answer() -> None:
+    order = ["", Basis.CUSTOMER, Basis.THIN, Basis.IMPORTED, Basis.SIGN_UP]
+    for worse, better in pairwise(order):
+        assert consent.improves(worse, better)
+        assert not consent.improves(better, worse)
+    assert not consent.improves(Basis.SIGN_UP, Basis.ANSWER)
+    assert not consent.improves(Basis.ANSWER, Basis.SIGN_UP)
+
+
+@given(bases, bases, bases)
+def test_what_improves_is_an_order(first: str, second: str, third: str) -> None:
+    assert not consent.improves(first, first)
+    if consent.improves(first, second) and consent.improves(second, third):
+        assert consent.improves(first, third)
+
+
+def test_the_customer_basis_holds_where_its_conditions_are_attested() -> None:
+    consent.require_customer_basis(sensitive=False, attested=True)
+
+
+@pytest.mark.parametrize("attested", [True, False])
+def test_a_sensitive_list_cannot_use_the_customer_basis(attested: bool) -> None:
+    with pytest.raises(Refused) as refused:
+        consent.require_customer_basis(sensitive=True, attested=attested)
+    assert str(refused.value) == (
+        "a sensitive list cannot use the customer basis: being on it needs explicit consent "
+        "(GDPR art. 9(2)(a)); if a column was taken for that of customers, --map customer= says it "
+        "is not"
+    )
+
+
+def test_the_customer_basis_must_be_attested() -> None:
+    with pytest.raises(Refused) as refused:
+        consent.require_customer_basis(sensitive=False, attested=False)
+    assert str(refused.value) == (
+        "the customer basis needs --attest TEXT, which says that each of them bought from this "
+        "organisation, was told and offered a way out when the address was collected, and "
+        "will be mailed about similar products only; if a column was taken for that of customers, "
+        "--map customer= says it is not"
+    )
+
+
+# --- Campaigns. ---------------------------------------------------------------------------------
+
+_LIVE = {
+    CampaignState.SCHEDULED,
+    CampaignState.SENDING,
+    CampaignState.PAUSED,
+    CampaignState.OPEN,
+}
+_ACTS = {
+    "pause": _LIVE - {CampaignState.PAUSED},
+    "resume": {CampaignState.PAUSED},
+    "cancel": _LIVE,
+    "extend": _LIVE,
+    "close": {CampaignState.OPEN},
+}
+
+
+@pytest.mark.parametrize("state", CampaignState)
+def test_a_campaign_is_live_from_its_launch_to_its_end(state: CampaignState) -> None:
+    assert state.is_live == (state in _LIVE)
+
+
+@pytest.mark.parametrize(
+    ("act", "state"), [(act, state) for act, states in _ACTS.items() for state in sorted(states)]
+)
+def test_an_act_that_the_state_allows_is_let_through(act: str, state: CampaignState) -> None:
+    consent.require_campaign(state, act)
+
+
+@pytest.mark.parametrize(
+    ("act", "state"),
+    [
+        (act, state)
+        for act, states in _ACTS.items()
+        for state in CampaignState
+        if state not in states
+    ],
+)
+def test_any_other_act_is_refused(act: str, state: CampaignState) -> None:
+    with pytest.raises(TransitionRefused) as refused:
+        consent.require_campaign(state, act)
+    assert str(refused.value) == f"a campaign that is {state} cannot {act}"

@@ -1,0 +1,397 @@
+"""What happens to a contact: status, evidence, suppression and unsent mails together."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import addresses, contacts, evidence
+from repermit.consent import (
+    Basis,
+    CampaignState,
+    Dropped,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+)
+from repermit.contacts import Act
+from repermit.errors import TransitionRefused
+from repermit.models import Contact, Evidence, EvidencePart, Mail, SignUp, Suppression
+from tests.building import (
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_mail,
+    make_removed,
+    make_settings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from repermit.models import Database
+
+KEY = make_settings().fingerprint_key
+LATER = NOW + timedelta(days=3)
+REMOVING = [one for one in Reason if one is not Reason.WITHDRAWN]
+
+
+def act(**overrides: Any) -> Act:
+    values: dict[str, Any] = {"at": LATER, "actor": "person", "campaign": 7}
+    return Act(**{**values, **overrides})
+
+
+def confirm(database: Database, contact: Contact, basis: Basis = Basis.ANSWER) -> Contact:
+    with database.atomic():
+        contacts.confirm(
+            contacts.lock(contact.id),
+            basis=basis,
+            act=act(consent={"answer": "yes"}, trace={"browser": "x"}),
+            fingerprint_key=KEY,
+        )
+    return fresh(contact)
+
+
+def remove(
+    database: Database,
+    *some: Contact,
+    reason: Reason = Reason.NO,
+    facts: Mapping[int, Mapping[str, Any]] | None = None,
+) -> int:
+    with database.atomic():
+        return contacts.remove(some, reason=reason, act=act(), fingerprint_key=KEY, facts=facts)
+
+
+def erase(database: Database, contact: Contact) -> Contact:
+    with database.atomic():
+        contacts.erase(
+            contacts.lock(contact.id),
+            act=act(actor="anna@example.org", consent={"note": "by phone"}),
+            fingerprint_key=KEY,
+        )
+    return fresh(contact)
+
+
+def fresh(contact: Contact) -> Contact:
+    found: Contact = Contact.get_by_id(contact.id)
+    return found
+
+
+def kept(part: str) -> list[Any]:
+    query = EvidencePart.select().where(EvidencePart.part == part).order_by(EvidencePart.seq)
+    return [json.loads(row.json) for row in query]
+
+
+def states_of_mails() -> list[tuple[str, str]]:
+    return [(mail.state, mail.reason) for mail in Mail.select().order_by(Mail.id)]
+
+
+# --- Confirming. --------------------------------------------------------------------------------
+
+
+def test_a_confirmation_is_status_and_evidence_together(database: Database) -> None:
+    contact = make_contact(database, make_list(database), "jan@example.org", name="Jan")
+    found = confirm(database, contact)
+    assert (found.status, found.status_at, found.reason) == (Status.CONFIRMED, LATER, "")
+    assert (found.basis, found.basis_at) == (Basis.ANSWER, LATER)
+    entry = Evidence.get()
+    assert (entry.event, entry.at, entry.list, entry.campaign) == ("confirmed", LATER, "news", 7)
+    assert (entry.subject, entry.actor) == (contact.subject, "person")
+    assert kept("consent") == [{"answer": "yes", "basis": "answer"}]
+    assert kept("person") == [{"address": "jan@example.org", "name": "Jan"}]
+    assert kept("trace") == [{"browser": "x"}]
+    assert list(evidence.verify()) == []
+
+
+def test_the_persons_own_yes_lifts_the_suppression_of_this_list(database: Database) -> None:
+    mailing_list, other = make_list(database), make_list(database, slug="other")
+    contact = make_removed(database, mailing_list, Reason.NO, "jan@example.org")
+    make_removed(database, mailing_list, Reason.NO, "piet@example.org")
+    make_removed(database, other, Reason.NO, "jan@example.org")
+    confirm(database, contact, Basis.SIGN_UP)
+    left = {(one.list_id, one.fingerprint) for one in Suppression.select()}
+    assert left == {
+        (mailing_list.id, addresses.fingerprint(KEY, "piet@example.org")),
+        (other.id, addresses.fingerprint(KEY, "jan@example.org")),
+    }
+
+
+# --- Removing. ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", REMOVING)
+def test_invariant_5_a_removal_is_status_evidence_and_suppression_together(
+    database: Database, reason: Reason
+) -> None:
+    mailing_list = make_list(database)
+    contact = make_contact(database, mailing_list, "Jan@example.org")
+    assert remove(database, contact, reason=reason) == 1
+    found = fresh(contact)
+    assert (found.status, found.status_at, found.reason) == (Status.REMOVED, LATER, reason)
+    suppression = Suppression.get()
+    assert suppression.list == mailing_list
+    assert suppression.fingerprint == addresses.fingerprint(KEY, "jan@example.org")
+    assert (suppression.subject, suppression.reason) == (contact.subject, reason)
+    assert suppression.at == LATER
+    entry = Evidence.get()
+    assert (entry.event, entry.subject, entry.list) == ("removed", contact.subject, "news")
+    assert kept("consent") == [{"reason": reason}]
+    assert list(evidence.verify()) == []
+
+
+@pytest.mark.parametrize("status", [Status.CONFIRMED, Status.CUSTOMER])
+def test_what_is_withdrawn_leaves_no_basis(database: Database, status: Status) -> None:
+    contact = make_contact(
+        database, make_list(database), status=status, basis=Basis.ANSWER, basis_at=NOW
+    )
+    remove(database, contact, reason=Reason.WITHDRAWN)
+    assert (fresh(contact).basis, fresh(contact).basis_at) == ("", None)
+
+
+def test_invariant_5_a_removal_that_is_not_allowed_changes_nothing(database: Database) -> None:
+    mailing_list = make_list(database)
+    unconfirmed = make_contact(database, mailing_list)
+    confirmed = make_contact(database, mailing_list, status=Status.CONFIRMED)
+    with pytest.raises(TransitionRefused):
+        remove(database, unconfirmed, confirmed, reason=Reason.NO_RESPONSE)
+    assert fresh(unconfirmed).status == Status.UNCONFIRMED
+    assert not Suppression.select().exists()
+    assert not Evidence.select().exists()
+
+
+def test_invariant_5_what_fails_later_undoes_the_removal(database: Database) -> None:
+    contact = make_contact(database, make_list(database))
+
+    def remove_and_fail() -> None:
+        with database.atomic():
+            contacts.remove([contact], reason=Reason.NO, act=act(), fingerprint_key=KEY)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        remove_and_fail()
+    assert fresh(contact).status == Status.UNCONFIRMED
+    assert not Suppression.select().exists()
+    assert not Evidence.select().exists()
+
+
+def test_many_are_removed_at_once_each_with_its_own_facts(database: Database) -> None:
+    mailing_list = make_list(database)
+    some = [make_contact(database, mailing_list) for _ in range(3)]
+    facts = {some[1].id: {"asked_at": "then"}}
+    assert remove(database, *some, reason=Reason.NO_RESPONSE, facts=facts) == 3
+    assert kept("consent") == [
+        {"reason": "no_response"},
+        {"reason": "no_response", "asked_at": "then"},
+        {"reason": "no_response"},
+    ]
+    assert Suppression.select().count() == 3
+
+
+def test_nobody_to_remove_leaves_no_trace(database: Database) -> None:
+    assert remove(database) == 0
+    assert not Evidence.select().exists()
+
+
+def test_a_later_removal_changes_the_reason_and_keeps_the_subject(database: Database) -> None:
+    mailing_list = make_list(database)
+    contact = make_contact(database, mailing_list)
+    remove(database, contact, reason=Reason.NO_RESPONSE)
+    with database.atomic():
+        Suppression.update(subject="f" * 32).execute()
+    remove(database, fresh(contact), reason=Reason.NO)
+    suppression = Suppression.get()
+    assert (suppression.reason, suppression.subject) == (Reason.NO, "f" * 32)
+    assert fresh(contact).reason == Reason.NO
+
+
+# --- Mails that are owed. -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reason", "dropped"),
+    [
+        (Reason.NO, Dropped.ANSWERED),
+        (Reason.BOUNCE, Dropped.SUPPRESSED),
+        (Reason.REQUEST, Dropped.SUPPRESSED),
+    ],
+)
+def test_no_ask_leaves_any_more_after_a_removal(
+    database: Database, reason: Reason, dropped: Dropped
+) -> None:
+    mailing_list = make_list(database)
+    contact = make_contact(database, mailing_list)
+    for state in (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED, MailState.SENT):
+        campaign = make_campaign(database, mailing_list, state=CampaignState.CLOSED)
+        make_mail(database, campaign, contact, state=state)
+    remove(database, contact, reason=reason)
+    assert states_of_mails() == [
+        (MailState.DROPPED, dropped),
+        (MailState.DROPPED, dropped),
+        (MailState.STARTED, ""),
+        (MailState.SENT, ""),
+    ]
+
+
+def test_an_answer_drops_asks_and_reminders_but_not_what_was_asked_for(
+    database: Database,
+) -> None:
+    mailing_list = make_list(database)
+    campaign = make_campaign(database, mailing_list)
+    contact = make_contact(database, mailing_list)
+    other = make_contact(database, mailing_list)
+    for kind in (MailKind.ASK, MailKind.REMINDER, MailKind.CONFIRM, MailKind.RECEIPT):
+        make_mail(database, campaign, contact, kind=kind, state=MailState.QUEUED)
+    make_mail(database, campaign, other, state=MailState.QUEUED)
+    confirm(database, contact)
+    assert states_of_mails() == [
+        (MailState.DROPPED, Dropped.ANSWERED),
+        (MailState.DROPPED, Dropped.ANSWERED),
+        (MailState.QUEUED, ""),
+        (MailState.QUEUED, ""),
+        (MailState.QUEUED, ""),
+    ]
+
+
+def test_dropping_says_how_many_there_were(database: Database) -> None:
+    mailing_list = make_list(database)
+    campaign = make_campaign(database, mailing_list)
+    some = [make_contact(database, mailing_list) for _ in range(2)]
+    for contact in some:
+        make_mail(database, campaign, contact, state=MailState.QUEUED)
+    with database.atomic():
+        assert contacts.drop_unsent(some, Dropped.SUPPRESSED) == 2
+        assert contacts.drop_unsent(some, Dropped.SUPPRESSED) == 0
+
+
+# --- Erasing. -----------------------------------------------------------------------------------
+
+
+def test_erasure_takes_address_and_name_away_and_leaves_what_adds_up(database: Database) -> None:
+    mailing_list = make_list(database)
+    contact = make_contact(
+        database,
+        mailing_list,
+        "jan@example.org",
+        name="Jan",
+        language="nl",
+        source="fair 2019",
+        since=NOW,
+    )
+    with database.atomic():
+        for address in ("jan@example.org", "piet@example.org"):
+            SignUp.create(
+                list=mailing_list, uid=address, address=address, address_key=address, at=NOW
+            )
+    confirm(database, contact)
+    erased = erase(database, contact)
+    assert (erased.address, erased.address_key, erased.name) == (None, contact.uid, "")
+    assert (erased.language, erased.source, erased.since) == ("", "", None)
+    assert erased.erased_at == LATER
+    assert (erased.status, erased.reason) == (Status.REMOVED, Reason.REQUEST)
+    assert [row.address for row in SignUp.select()] == ["piet@example.org"]
+    assert Suppression.get().fingerprint == addresses.fingerprint(KEY, "jan@example.org")
+    assert kept("person") == kept("trace") == []
+    events = [row.event for row in Evidence.select().order_by(Evidence.seq)]
+    assert events == ["confirmed", "removed", "erased"]
+    assert kept("consent")[-1] == {
+        "seqs": [1, 2],
+        "parts": ["person", "trace"],
+        "note": "by phone",
+    }
+    assert Evidence.get_by_id(3).actor == "anna@example.org"
+    assert list(evidence.verify()) == []
+
+
+def test_who_was_removed_before_keeps_that_reason_after_erasure(database: Database) -> None:
+    contact = make_removed(database, make_list(database), Reason.NO)
+    erased = erase(database, contact)
+    assert (erased.status, erased.reason, erased.status_at) == ("removed", "no", NOW)
+    assert [row.event for row in Evidence.select().order_by(Evidence.seq)] == ["removed", "erased"]
+    assert list(evidence.verify()) == []
+
+
+# --- Suppression. -------------------------------------------------------------------------------
+
+
+def test_a_suppression_holds_for_its_list_or_for_all(database: Database) -> None:
+    mailing_list, other = make_list(database), make_list(database, slug="other")
+    with database.atomic():
+        for its_list, fingerprint in ((mailing_list, "here"), (None, "everywhere")):
+            Suppression.create(
+                list=its_list, fingerprint=fingerprint, subject="", reason="no", at=NOW
+            )
+    assert contacts.is_suppressed(mailing_list.id, "here")
+    assert not contacts.is_suppressed(other.id, "here")
+    assert contacts.is_suppressed(other.id, "everywhere")
+    assert not contacts.is_suppressed(mailing_list.id, "nowhere")
+
+
+# --- New, and unasked. --------------------------------------------------------------------------
+
+
+def test_a_new_contact_has_ids_that_tell_nothing(database: Database) -> None:
+    mailing_list = make_list(database)
+    address = addresses.parse("Jan@Example.org")
+    first, second = (contacts.new_contact(mailing_list, address, name="Jan") for _ in range(2))
+    assert (first.address, first.address_key, first.name) == (
+        "Jan@example.org",
+        "jan@example.org",
+        "Jan",
+    )
+    assert len({first.uid, first.subject, second.uid, second.subject}) == 4
+
+
+def unasked(database: Database, *, closed: bool) -> set[str]:
+    mailing_list = make_list(database)
+    earlier = make_campaign(database, mailing_list, state=CampaignState.CLOSED)
+    make_mail(
+        database,
+        earlier,
+        make_contact(database, mailing_list, "before@example.org"),
+        state="failed",
+    )
+    state = CampaignState.CLOSED if closed else CampaignState.OPEN
+    campaign = make_campaign(database, mailing_list, state=state)
+    make_contact(database, mailing_list, "bystander@example.org")
+    for mail_state in MailState:
+        contact = make_contact(database, mailing_list, f"{mail_state}@example.org")
+        make_mail(database, campaign, contact, state=mail_state, reply_code=550, reason="r")
+    answered = make_contact(database, mailing_list, "answered@example.org", status=Status.CONFIRMED)
+    make_mail(database, campaign, answered, state=MailState.FAILED)
+    make_mail(
+        database,
+        campaign,
+        make_contact(database, mailing_list, "reader@example.org"),
+        kind=MailKind.CONFIRM,
+        state=MailState.FAILED,
+    )
+    rows = list(contacts.unasked(mailing_list).dicts())
+    assert all((row["mail_reason"], row["reply_code"]) == ("r", 550) for row in rows)
+    assert all(row["address"] == f"{row['mail_state']}@example.org" for row in rows)
+    return {row["mail_state"] for row in rows}
+
+
+def test_invariant_4_during_a_campaign_the_unasked_are_those_given_up(database: Database) -> None:
+    assert unasked(database, closed=False) == {"failed", "in_doubt", "dropped"}
+
+
+def test_invariant_4_after_it_they_are_all_who_are_still_unconfirmed(database: Database) -> None:
+    assert unasked(database, closed=True) == set(MailState)
+
+
+def test_without_a_campaign_nobody_is_unasked(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    assert contacts.unasked(mailing_list).count() == 0
+
+
+def test_who_was_asked_is_not_unasked(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_asked(database, mailing_list, make_campaign(database, mailing_list))
+    assert contacts.unasked(mailing_list).count() == 0

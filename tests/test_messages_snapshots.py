@@ -1,0 +1,58 @@
+"""Whole mails as they were last read and found good, in tests/snapshots.
+
+`REPERMIT_KEEP=1 pytest tests/test_messages_snapshots.py` keeps new ones; read them before you
+commit them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from repermit.messages import Mail, compose, languages, list_label
+from tests.letters import (
+    make_ask,
+    make_ask_values,
+    make_confirm,
+    make_confirm_values,
+    make_facts,
+    snapshot,
+)
+
+CASES = [
+    f"{kind}-{language}{sensitive}"
+    for kind in ("ask", "confirm")
+    for language in languages()
+    for sensitive in ("", "-sensitive")
+]
+
+
+def make_mail(case: str) -> Mail:
+    kind, language, *sensitive = case.split("-")
+    facts = make_facts(sensitive=bool(sensitive))
+    label = list_label(facts, key=b"a key for tests only")
+    if kind == "ask":
+        values = make_ask_values(list_label=label)
+        return compose(make_ask(mailing_list=facts, language=language), values)
+    draft = make_confirm(mailing_list=facts, language=language)
+    return compose(draft, make_confirm_values(list_label=label))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_text_and_the_headers_are_as_they_were(case: str) -> None:
+    mail = make_mail(case)
+    headers = mail.raw.partition(b"\r\n\r\n")[0].decode().replace("\r\n", "\n")
+    now = f"{headers}\n\n{mail.subject}\n\n{mail.text}"
+    assert now == snapshot(f"{case}.txt", now)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_html_is_as_it_was(case: str) -> None:
+    html = make_mail(case).html
+    assert html == snapshot(f"{case}.html", html)
+
+
+def test_there_is_no_snapshot_of_a_mail_that_is_no_more() -> None:
+    found = {path.name for path in (Path(__file__).parent / "snapshots").iterdir()}
+    assert found == {f"{case}.{kind}" for case in CASES for kind in ("txt", "html")}

@@ -1,0 +1,221 @@
+"""The database: opening either kind, waiting for one's turn, locking rows."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import peewee
+import pytest
+
+from repermit import schema
+from repermit.errors import ConfigError
+from repermit.models import (
+    Contact,
+    Mail,
+    Meta,
+    chunks,
+    connect,
+    is_postgresql,
+    lock_rows,
+    open_database,
+)
+from repermit.models.database import Turnstile, TurnstileDatabase
+from tests.building import NOW, make_contact, make_list
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from repermit.models import Database
+
+
+def ask(database: Any, sql: str) -> Any:
+    return database.execute_sql(sql)
+
+
+# --- Opening. -----------------------------------------------------------------------------------
+
+
+def test_a_database_is_open_for_this_thread_until_the_end(database_url: str) -> None:
+    with open_database(database_url) as database:
+        assert not database.is_closed()
+        assert is_postgresql(database) == database_url.startswith("postgresql")
+    assert database.is_closed()
+
+
+def test_sqlite_keeps_what_it_has_committed_and_nothing_it_has_deleted(sqlite_url: str) -> None:
+    with open_database(sqlite_url) as database:
+        found = {
+            name: ask(database, f"PRAGMA {name}").fetchone()[0]
+            for name in ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
+        }
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
+
+
+def test_postgresql_without_its_driver_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigError, match=r"pip install 'repermit\[postgres\]'") as refused:
+        connect("postgresql://localhost/repermit")
+    assert refused.value.key == "database"
+
+
+# --- The turnstile. -----------------------------------------------------------------------------
+
+
+def is_free(path: Path) -> bool:
+    """Say whether somebody else could write now."""
+
+    def pass_through() -> None:
+        other = Turnstile(path)
+        other.enter()
+        other.leave()
+        other.close()
+
+    entering = threading.Thread(target=pass_through)
+    entering.start()
+    entering.join(0.2)
+    return not entering.is_alive()
+
+
+def test_one_writes_at_a_time(tmp_path: Path) -> None:
+    turnstile = Turnstile(tmp_path / "db")
+    turnstile.enter()
+    waiting = threading.Thread(target=lambda: is_free(tmp_path / "db"))
+    assert not is_free(tmp_path / "db")
+    turnstile.leave()
+    waiting.start()
+    waiting.join(5)
+    assert is_free(tmp_path / "db")
+    turnstile.close()
+
+
+def test_who_waits_is_next_even_beside_a_busy_writer(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    written = 0
+    stop = threading.Event()
+
+    def write_without_a_pause() -> None:
+        nonlocal written
+        turnstile = Turnstile(path)
+        while not stop.is_set():
+            turnstile.enter()
+            time.sleep(0.002)
+            written += 1
+            turnstile.leave()
+        turnstile.close()
+
+    busy = threading.Thread(target=write_without_a_pause)
+    busy.start()
+    mine = Turnstile(path)
+    passed = []
+    for _ in range(20):
+        before = written
+        mine.enter()
+        passed.append(written - before)
+        mine.leave()
+        time.sleep(0.003)
+    stop.set()
+    busy.join(5)
+    mine.close()
+    # One is on its way already when we come; a slow machine may let a second one slip in.
+    assert sorted(passed)[10] <= 2
+
+
+def test_leaving_and_closing_without_having_entered_is_harmless(tmp_path: Path) -> None:
+    turnstile = Turnstile(tmp_path / "db")
+    turnstile.close()
+    turnstile.leave()
+    turnstile.close()
+    assert is_free(tmp_path / "db")
+
+
+def test_the_turn_lasts_from_begin_to_commit(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    with open_database(f"sqlite:///{path}") as database:
+        with database.atomic():
+            assert not is_free(path)
+        assert is_free(path)
+
+
+def test_a_rollback_lets_the_next_one_in(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    with open_database(f"sqlite:///{path}") as database:
+        with pytest.raises(ZeroDivisionError), database.atomic():
+            raise ZeroDivisionError
+        assert is_free(path)
+
+
+def test_a_failed_begin_lets_the_next_one_in(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    path.write_bytes(b"This is no database. " * 100)
+    database = TurnstileDatabase(path)
+    with pytest.raises(peewee.DatabaseError, match="not a database"):
+        database.begin()
+    assert is_free(path)
+    database.close()
+
+
+def test_a_failed_commit_lets_the_next_one_in(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+
+    def break_a_promise(database: Database) -> None:
+        with database.atomic():
+            ask(database, "PRAGMA defer_foreign_keys = ON")
+            Mail.create(list=999, kind="ask", due_at=NOW, message_id="")
+
+    with open_database(f"sqlite:///{path}") as database:
+        schema.upgrade(database)
+        with pytest.raises(peewee.IntegrityError, match="FOREIGN KEY"):
+            break_a_promise(database)
+        assert is_free(path)
+        assert not Mail.select().exists()
+
+
+def test_writers_of_other_programs_are_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    with open_database(f"sqlite:///{path}") as database:
+        Meta.create_table()
+        other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN IMMEDIATE")
+        ending = threading.Timer(0.2, other.execute, ["COMMIT"])
+        ending.start()
+        with database.atomic():
+            Meta.create(key="a", value="b")
+        ending.join()
+        other.close()
+        assert Meta.get().value == "b"
+
+
+# --- Rows. --------------------------------------------------------------------------------------
+
+
+def test_a_locked_row_is_waited_for(database: Database) -> None:
+    contact = make_contact(database, make_list(database), status_at=NOW)
+
+    def take_over() -> str:
+        with database.connection_context(), database.atomic():
+            found: Contact = lock_rows(Contact.select().where(Contact.id == contact.id)).get()
+            return found.source
+
+    with ThreadPoolExecutor(1) as other:
+        with database.atomic():
+            lock_rows(Contact.select().where(Contact.id == contact.id)).get()
+            waiting = other.submit(take_over)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.2)
+            Contact.update(source="the first", status_at=NOW + timedelta(days=1)).execute()
+        assert waiting.result(30) == "the first"
+
+
+@pytest.mark.parametrize(
+    ("length", "sizes"), [(0, []), (1, [1]), (2, [2]), (3, [2, 1]), (4, [2, 2])]
+)
+def test_a_sequence_is_cut_into_pieces(length: int, sizes: list[int]) -> None:
+    pieces = list(chunks(range(length), 2))
+    assert [len(piece) for piece in pieces] == sizes
+    assert [item for piece in pieces for item in piece] == list(range(length))
