@@ -1,0 +1,182 @@
+"""What a row of a file says by itself: its address, its fate, its proof.
+
+May import listfile, consent, addresses and what lies below; touches no database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from repermit import addresses
+from repermit.consent import STRENGTH, Fate, RowFacts, fate, require_customer_basis
+from repermit.errors import AddressError
+from repermit.models import stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from repermit.listfile import ListFile, Proof, Row
+
+# Deciding a million times by the rule itself would take as long as reading the file.
+_FATES = {
+    facts: fate(RowFacts(opted_out=facts[0], proven=facts[1], customer=facts[2], role=facts[3]))
+    for facts in product((False, True), repeat=4)
+}
+# Of several marks the one that weighs heaviest decides: the person's own come first.
+_MARKS = {"complained": 0, "unsubscribed": 1, "cleaned": 2}
+_IDS_BYTES = 32
+
+
+class StagedRow(NamedTuple):
+    """A row as it is staged; its fields are columns of the table, moments as the database has them.
+
+    `ids` is the `uid` and the `subject` that the address gets, 32 hex digits each; the same
+    address has the same ids, and an invalid one has none. `sending` is None where it is no other
+    than `key`. `strength` orders the rows of one address, the strongest lowest. `mark_at` is set
+    for a fate of `opted_out`, `basis_at` and `proof` (as JSON) for what gives a basis.
+    """
+
+    number: int
+    part: int
+    line: int
+    ids: str | None = None
+    key: str | None = None
+    sending: str | None = None
+    name: str = ""
+    language: str = ""
+    source: str = ""
+    strength: int = 0
+    said: str = ""
+    since: str | None = None
+    fingerprint: str | None = None
+    mark: str | None = None
+    mark_at: str | None = None
+    basis_at: str | None = None
+    proof: str | None = None
+    reason: str | None = None
+
+
+PLAIN = StagedRow._fields.index("since")
+"""How many of the fields a plain row has; the others are None."""
+
+
+class Standing(NamedTuple):
+    """What a row says of its address beyond being there; see StagedRow."""
+
+    strength: int
+    said: str
+    mark: str | None = None
+    mark_at: str | None = None
+    basis_at: str | None = None
+    proof: str | None = None
+
+
+def _strength(said: Fate, mark: str = "") -> int:
+    return STRENGTH[said] * len(_MARKS) + _MARKS.get(mark, 0)
+
+
+_ASK = (_strength(Fate.ASK), Fate.ASK.value)
+_ROLE = (_strength(Fate.ROLE), Fate.ROLE.value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpreter:
+    """Reads rows by the rules of one import.
+
+    `secret` (32 bytes) makes the ids and is thrown away afterwards. `known_at` is since when a
+    mark without a date of its own is known. With `fingerprint_all` every address gets its
+    fingerprint, otherwise only those that opted out.
+    """
+
+    secret: bytes = field(repr=False)
+    source: str
+    all_customers: bool
+    sensitive: bool
+    attested: bool
+    now: datetime
+    known_at: datetime
+    fingerprint_key: bytes = field(repr=False)
+    fingerprint_all: bool
+
+    def read(self, file: ListFile) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a file as they are staged: the plain tuples of StagedRows.
+
+        Most have the first PLAIN fields only. The database driver takes plain tuples and plain
+        text twice as fast as what builds on them.
+        Raises ListFileError where the file is broken, Refused for a customer where the customer
+        basis does not hold.
+        """
+        number = 0
+        for place, part in enumerate(file.parts):
+            for row in file.rows_of(part):
+                number += 1
+                yield self._row(number, place, row)
+
+    def _row(self, number: int, part: int, row: Row) -> tuple[Any, ...]:
+        line, address, name, language, source, mark, proof, is_customer, since, problem, _ = row
+        if problem:
+            return _invalid(number, part, line, problem)
+        try:
+            sending, key = addresses.parse(address)
+        except AddressError as error:
+            return _invalid(number, part, line, error.reason)
+        ids = self._keyed.copy()
+        ids.update(key.encode())
+        written = None if sending == key else sending
+        source = source or self.source
+        head = (number, part, line, ids.hexdigest(), key, written, name, language, source)
+        plain = _ROLE if addresses.is_role(key) else _ASK
+        if mark or proof or is_customer or since or self.all_customers or self.fingerprint_all:
+            return head + self._rest(row, key, plain)
+        return head + plain
+
+    @cached_property
+    def _keyed(self) -> hashlib.blake2b:
+        """Return the hash that makes the ids of an address from its key.
+
+        Its 256 bits are random to whoever lacks the secret. Contacts are stored in their order, so
+        that a place in the database tells nothing of the address once that is erased; and the
+        rows of one address sort together.
+        """
+        return hashlib.blake2b(key=self.secret, digest_size=_IDS_BYTES)
+
+    def _rest(self, row: Row, key: str, plain: tuple[int, str]) -> tuple[Any, ...]:
+        """Return the fields that follow `source`."""
+        standing = Standing(*plain)
+        if row.opted_out or row.proof or row.customer or self.all_customers:
+            standing = self._standing(row, is_role=plain is _ROLE)
+        fingerprint = None
+        if standing.mark or self.fingerprint_all:
+            fingerprint = addresses.fingerprint(self.fingerprint_key, key)
+        strength, said, *more = standing
+        since = stored(row.since) if row.since else None
+        return (strength, said, since, fingerprint, *more, None)
+
+    def _standing(self, row: Row, *, is_role: bool) -> Standing:
+        is_customer = row.customer or self.all_customers
+        said = _FATES[bool(row.opted_out), row.proof is not None, is_customer, is_role]
+        strength = _strength(said, row.opted_out)
+        if said is Fate.OPTED_OUT:
+            marked_at = row.opted_out_at or self.known_at
+            return Standing(strength, said.value, row.opted_out, stored(marked_at))
+        if row.proof is not None:
+            facts = _facts_of(row.proof)
+            proof = json.dumps(facts, ensure_ascii=False)
+            return Standing(strength, said.value, basis_at=facts["at"], proof=proof)
+        require_customer_basis(sensitive=self.sensitive, attested=self.attested)
+        return Standing(strength, said.value, basis_at=stored(self.now))
+
+
+def _invalid(number: int, part: int, line: int, reason: str) -> tuple[Any, ...]:
+    strength, said = _strength(Fate.INVALID), Fate.INVALID.value
+    return tuple(StagedRow(number, part, line, strength=strength, said=said, reason=reason))
+
+
+def _facts_of(proof: Proof) -> dict[str, str | None]:
+    return {**proof._asdict(), "at": stored(proof.at) if proof.at else None}

@@ -1,0 +1,235 @@
+"""Bring what is staged onto the list, inside one transaction.
+
+May import contacts, evidence, models, consent and this room's staging and deciding.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from peewee import Case, Value, fn
+
+from repermit import contacts, evidence
+from repermit.consent import Dropped, Fate, Reason, Status
+from repermit.evidence import Entry
+from repermit.importing.deciding import (
+    NEW,
+    added,
+    improvable,
+    in_batches,
+    marked,
+    subject_of,
+    uid_of,
+)
+from repermit.importing.staging import Picked
+from repermit.models import (
+    Contact,
+    Import,
+    MailingList,
+    Suppression,
+    is_postgresql,
+    lock_rows,
+    stored,
+)
+from repermit.models.database import proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from repermit.consent import Basis
+
+_REMOVAL_FOR = {
+    "unsubscribed": Reason.REQUEST,
+    "cleaned": Reason.BOUNCE,
+    "complained": Reason.COMPLAINT,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taking:
+    """One import under way.
+
+    `bases` has the basis that each fate gives. `shared` is what the evidence of each contact says
+    of the import: the file's digest, and those of the form's text and of the attestation.
+    `fates` and `improved` count what there is to do.
+    """
+
+    mailing_list: MailingList
+    record: Import
+    actor: str
+    bases: Mapping[Fate, Basis]
+    fates: Mapping[Fate, int]
+    improved: int
+    shared: Mapping[str, str]
+    fingerprint_key: bytes
+
+    @property
+    def now(self) -> datetime:
+        """Return the moment of the import."""
+        return self.record.at
+
+
+_STATUS_OF = {Fate.CONFIRMED: Status.CONFIRMED, Fate.CUSTOMER: Status.CUSTOMER}
+
+
+def merge(taking: Taking) -> None:
+    """Write everything; the transaction is the caller's, the entry of the import still to come.
+
+    1. new contacts; 2. suppressions of marked addresses; 3. better bases; 4. removals of marked
+    contacts; 5. evidence of the new contacts. Contacts are locked before the first entry, as the
+    lock of the chain's head comes last.
+    """
+    # Each step would look through a million rows for what it is known not to find.
+    marked_rows = taking.fates[Fate.OPTED_OUT]
+    if marked_rows or taking.improved:
+        _lock()
+    _add_contacts(taking)
+    if marked_rows:
+        _suppress(taking)
+    if marked_rows or taking.improved:
+        _change_contacts(taking)
+    if taking.fates[Fate.CONFIRMED] or taking.fates[Fate.CUSTOMER]:
+        _append_evidence_of_new(taking)
+
+
+def _lock() -> None:
+    affected = Picked.select(Picked.contact).where(
+        ~Picked.contact.is_null(), Picked.said.in_((*_STATUS_OF, Fate.OPTED_OUT))
+    )
+    query = Contact.select(Contact.id).where(Contact.id.in_(affected)).order_by(Contact.id)
+    for _ in lock_rows(query).tuples().iterator():
+        pass
+
+
+def _add_contacts(taking: Taking) -> None:
+    """Insert the new contacts in the order of their random ids.
+
+    On PostgreSQL somebody may sign up in this very moment: then that stands, and only the
+    report is one off.
+    """
+    is_new = (Picked.fate.in_(NEW), Picked.contact.is_null())
+    statuses = tuple((Picked.fate == fate, status) for fate, status in _STATUS_OF.items())
+    bases = tuple((Picked.fate == fate, basis) for fate, basis in taking.bases.items())
+    columns = {
+        Contact.list: taking.mailing_list.id,
+        Contact.imported_by: taking.record.id,
+        Contact.uid: uid_of(Picked.ids),
+        Contact.subject: subject_of(Picked.ids),
+        Contact.address: fn.COALESCE(Picked.sending, Picked.key),
+        Contact.address_key: Picked.key,
+        Contact.name: Picked.name,
+        Contact.language: Picked.language,
+        Contact.source: Picked.source,
+        Contact.since: Picked.since,
+        Contact.status: Case(None, statuses, Status.UNCONFIRMED),
+        Contact.status_at: _moment(taking.now),
+        Contact.reason: "",
+        Contact.basis: Case(None, bases, ""),
+        Contact.basis_at: Picked.basis_at,
+    }
+    _insert_picked(Contact, columns, is_new)
+
+
+def _suppress(taking: Taking) -> None:
+    columns = {
+        Suppression.list: taking.mailing_list.id,
+        Suppression.imported_by: taking.record.id,
+        Suppression.fingerprint: Picked.fingerprint,
+        Suppression.subject: subject_of(Picked.ids),
+        Suppression.reason: Picked.mark,
+        Suppression.at: _moment(taking.now),
+    }
+    is_marked = (Picked.fate == Fate.OPTED_OUT, Picked.contact.is_null())
+    _insert_picked(Suppression, columns, is_marked)
+
+
+def _insert_picked(table: Any, columns: Mapping[Any, Any], where: Sequence[Any]) -> None:
+    values = [
+        value if hasattr(value, "alias") else Value(value, converter=False)
+        for value in columns.values()
+    ]
+    query = Picked.select(*values).where(*where).order_by(Picked.id)
+    insert = table.insert_from(query, list(columns))
+    # SQLite would ignore every other mistake as well, and lets nobody else write meanwhile.
+    (insert.on_conflict_ignore() if is_postgresql(proxy.obj) else insert).execute()
+
+
+def _moment(moment: datetime) -> Any:
+    return Value(stored(moment), converter=False)
+
+
+def _change_contacts(taking: Taking) -> None:
+    before = [*_improve(taking), *_remove(taking)]
+    Import.update(before=json.dumps(before, separators=(",", ":"))).where(
+        Import.id == taking.record.id
+    ).execute()
+
+
+def _improve(taking: Taking) -> Iterator[list[Any]]:
+    """Give contacts their better basis; yield how each of them was."""
+    for said, status in _STATUS_OF.items():
+        basis = taking.bases[said]
+        for some in in_batches(improvable(said, basis)):
+            yield from map(_image, some)
+            Contact.update(
+                status=status,
+                status_at=taking.now,
+                basis=basis,
+                basis_at=Picked.basis_at,
+            ).from_(Picked).where(
+                Picked.contact == Contact.id, Contact.id.in_([contact.id for contact in some])
+            ).execute()
+            contacts.drop_unsent(some, Dropped.ANSWERED)
+            evidence.append(*(_entry(taking, contact) for contact in some))
+
+
+def _remove(taking: Taking) -> Iterator[list[Any]]:
+    """Take off who opted out elsewhere; yield how each of them was."""
+    act = contacts.Act(at=taking.now, actor=taking.actor, consent=taking.shared)
+    for some in in_batches(marked()):
+        yield from map(_image, some)
+        for mark, reason in _REMOVAL_FOR.items():
+            contacts.remove(
+                [contact for contact in some if contact.mark == mark],
+                reason=reason,
+                act=act,
+                fingerprint_key=taking.fingerprint_key,
+            )
+        Suppression.update(imported_by=taking.record).where(
+            Suppression.list == taking.mailing_list,
+            Suppression.subject.in_([contact.subject for contact in some]),
+        ).execute()
+
+
+def _image(contact: Any) -> list[Any]:
+    """Return how a contact is, without its address or name: erasing must reach those everywhere."""
+    return [
+        contact.id,
+        contact.status,
+        stored(contact.status_at),
+        contact.basis,
+        stored(contact.basis_at) if contact.basis_at else None,
+    ]
+
+
+def _append_evidence_of_new(taking: Taking) -> None:
+    for some in in_batches(added()):
+        evidence.append(*(_entry(taking, contact) for contact in some))
+
+
+def _entry(taking: Taking, contact: Any) -> Entry:
+    """Return the entry of a contact that came onto the list, or rose, by what the file proves."""
+    said = Fate(contact.said)
+    proof = json.loads(contact.proof) if said is Fate.CONFIRMED else {}
+    return Entry(
+        event=said,
+        at=taking.now,
+        actor=taking.actor,
+        list=taking.mailing_list.slug,
+        subject=contact.subject,
+        consent={"basis": taking.bases[said], **taking.shared, **proof},
+        person={"address": contact.address, "name": contact.name},
+    )

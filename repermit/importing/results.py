@@ -1,0 +1,76 @@
+"""What an import and its undoing report.
+
+May import consent and listfile only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from repermit.consent import Fate
+    from repermit.listfile import Part
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A row that is not simply taken in, and why.
+
+    `line` is 1-based in its part; 0 in the last problem of a long list, which says how many more
+    there are. `column` is the title of the address column, or its number. `part` names the part
+    if the file has more than one.
+    """
+
+    line: int
+    column: str
+    reason: str
+    fate: Fate | None = None
+    part: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportResult:
+    """What became of a file's rows; `fates` has every fate and adds up to `rows`.
+
+    `merged` counts addresses that stood under different names, `thin` those confirmed without
+    the wording of a form, `improved` those on the list already that got a better basis.
+    `additional` counts rows that share their line with another, since it has several addresses.
+    `unattested` says of a dry run that without an attestation the import would be refused.
+    """
+
+    list: str
+    file: str
+    rows: int
+    fates: dict[Fate, int]
+    problems: tuple[Problem, ...]
+    parts: tuple[Part, ...]
+    merged: int
+    thin: int
+    improved: int
+    additional: int
+    dry_run: bool
+    unattested: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `import --json` prints (DESIGN §6)."""
+        return {
+            "list": self.list,
+            "file": self.file,
+            "rows": self.rows,
+            "fates": {str(fate): count for fate, count in self.fates.items()},
+            "problems": [
+                {"line": problem.line, "column": problem.column, "reason": problem.reason}
+                for problem in self.problems
+            ],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class UndoResult:
+    """What taking an import back did."""
+
+    file: str
+    contacts_taken_back: int
+    restored: int
+    suppressions_taken_back: int

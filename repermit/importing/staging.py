@@ -1,0 +1,235 @@
+"""The temporary tables through which a file goes before anything is changed.
+
+May import models and this room's interpreting. No lock of the database is held meanwhile.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from peewee import (
+    BigAutoField,
+    BigIntegerField,
+    BooleanField,
+    CharField,
+    IntegerField,
+    SmallIntegerField,
+    SqliteDatabase,
+    TextField,
+    fn,
+)
+
+from repermit.importing.interpreting import PLAIN, StagedRow
+from repermit.models import Database, is_postgresql, run_sql
+from repermit.models.tables import Table, UTCDateTimeField
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from repermit.consent import Fate
+    from repermit.importing.reader import Batch
+
+# KiB of memory for the pages of the temporary tables, the rest of which is in a file that has no
+# name, and for those of the database while a million contacts go into its indexes.
+_CACHE_OF_STAGING = 16_000
+_CACHE_OF_MERGE = 100_000
+_LITTLE_CACHE = 2_000
+_PRAGMAS = {"temp_store": 1, "cache_size": -16_000, "threads": 1, "wal_autocheckpoint": 0}
+
+
+class _Temporary(Table):
+    """What the rows of both tables hold; see StagedRow."""
+
+    class Meta:
+        """Lives as long as the connection, and is seen by it alone."""
+
+        temporary = True
+
+    part = SmallIntegerField()
+    line = IntegerField()
+    ids = CharField(max_length=64, null=True)
+    key = TextField(null=True)
+    sending = TextField(null=True)
+    name = TextField()
+    language = CharField()
+    source = TextField()
+    since = UTCDateTimeField(null=True)
+    fingerprint = CharField(max_length=64, null=True)
+    said = CharField()
+    mark = CharField(null=True)
+    mark_at = UTCDateTimeField(null=True)
+    basis_at = UTCDateTimeField(null=True)
+    proof = TextField(null=True)
+
+
+class Staged(_Temporary):
+    """Every row of the file, `number` counting from 1."""
+
+    number = BigIntegerField(primary_key=True)
+    strength = SmallIntegerField()
+    reason = TextField(null=True)
+
+
+class Picked(_Temporary):
+    """Every address of the file once, by its strongest row.
+
+    `fate` is what becomes of it, `contact` its contact if it is on the list already, and `merged`
+    is true if it stands under different names.
+    """
+
+    id = BigAutoField()
+    number = BigIntegerField()
+    fate = CharField()
+    contact = BigIntegerField(null=True)
+    merged = BooleanField(null=True)
+
+    class Meta:
+        """The same address has the same ids."""
+
+        indexes = ((("ids",), True),)
+
+
+_COPIED = (
+    "number part line ids said key sending name language source since mark mark_at basis_at proof "
+    "fingerprint"
+).split()
+
+
+@contextmanager
+def staging_area(database: Database) -> Iterator[None]:
+    """Make the temporary tables, and leave nothing of them behind."""
+    with _room_for_many(database):
+        database.create_tables([Staged, Picked])
+        try:
+            yield
+        finally:
+            database.drop_tables([Staged, Picked])
+
+
+class Size(NamedTuple):
+    """How many rows a file has, and on how many lines; a line with several addresses is several."""
+
+    rows: int
+    lines: int
+
+
+_PLACE = itemgetter(*map(StagedRow._fields.index, ("part", "line")))
+
+
+def stage(database: Database, batches: Iterable[Batch]) -> Size:
+    """Stage the rows of a file, which come in its order; return how many there are."""
+    put = _copy if is_postgresql(database) else _insert
+    connection: Any = database.connection()  # type: ignore[no-untyped-call]
+    rows_in_all = lines = 0
+    last = None
+    for batch in batches:
+        for width in (PLAIN, len(StagedRow._fields)):
+            if rows := [row for row in batch if len(row) == width]:
+                put(connection, StagedRow._fields[:width], rows)
+        rows_in_all += len(batch)
+        lines += len({last, *map(_PLACE, batch)}) - 1
+        last = _PLACE(batch[-1])
+    return Size(rows_in_all, lines)
+
+
+def has_said(fate: Fate) -> bool:
+    """Say whether any row of the file says this of its address."""
+    return bool(Staged.select().where(Staged.said == fate).exists())
+
+
+def _insert(connection: Any, columns: Sequence[str], rows: Batch) -> None:
+    # A transaction of the connection itself: peewee's would take the database's write lock,
+    # which a temporary table does not need.
+    marks = ",".join("?" * len(columns))
+    connection.execute("BEGIN")
+    with connection:
+        connection.executemany(
+            f"INSERT INTO staged ({','.join(columns)}) VALUES ({marks})",  # noqa: S608
+            rows,
+        )
+
+
+def _copy(connection: Any, columns: Sequence[str], rows: Batch) -> None:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY staged ({','.join(columns)}) FROM STDIN") as copy,
+    ):
+        for row in rows:
+            copy.write_row(row)
+    connection.commit()
+
+
+def pick(database: Database) -> int:
+    """Pick the strongest row of each address; return how many addresses there are.
+
+    The first row of an address to arrive is the strongest, and the others are then ignored.
+    """
+    copied = [getattr(Staged, name) for name in _COPIED]
+    strongest_first = (
+        Staged.select(*copied, Staged.said)
+        .where(~Staged.ids.is_null())
+        .order_by(Staged.ids, Staged.strength, Staged.mark_at.desc(), Staged.number)
+    )
+    fields = [*(getattr(Picked, name) for name in _COPIED), Picked.fate]
+    insert = Picked.insert_from(strongest_first, fields).on_conflict_ignore()
+    count = int(insert.as_rowcount().execute())
+    if is_postgresql(database):
+        # Nobody else counts what a temporary table holds, and the planner would take it for small.
+        run_sql(database, "ANALYZE picked")
+    return count
+
+
+def merge_names() -> int:
+    """Take the name from addresses that stand under different ones; return how many do."""
+    folded = fn.LOWER(fn.NULLIF(Staged.name, ""))
+    disputed = (
+        Staged.select(Staged.ids)
+        .where(~Staged.ids.is_null())
+        .group_by(Staged.ids)
+        .having(fn.MIN(folded) != fn.MAX(folded))
+    )
+    return int(Picked.update(name="", merged=True).where(Picked.ids.in_(disputed)).execute())
+
+
+@contextmanager
+def wide_cache(database: Database) -> Iterator[None]:
+    """Give SQLite the memory for an index that is filled in random order.
+
+    It comes from the temporary tables, which are read from one end to the other meanwhile.
+    """
+    if not isinstance(database, SqliteDatabase):
+        yield
+        return
+    database.pragma("cache_size", -_LITTLE_CACHE, schema="temp")
+    database.pragma("shrink_memory")
+    database.pragma("cache_size", -_CACHE_OF_MERGE)
+    try:
+        yield
+    finally:
+        database.pragma("cache_size", _PRAGMAS["cache_size"])
+        database.pragma("cache_size", -_CACHE_OF_STAGING, schema="temp")
+
+
+@contextmanager
+def _room_for_many(database: Database) -> Iterator[None]:
+    """Set SQLite up for a million rows in little memory; at the end all is as it was.
+
+    The pages go from the log into the database by a step of their own: as a part of the commit
+    it would hold up everybody who waits to write.
+    """
+    if not isinstance(database, SqliteDatabase):
+        yield
+        return
+    usual = {name: database.pragma(name) for name in _PRAGMAS}
+    # Changing it empties the temporary database, so that goes first.
+    for name, value in _PRAGMAS.items():
+        database.pragma(name, value)
+    database.pragma("cache_size", -_CACHE_OF_STAGING, schema="temp")
+    try:
+        yield
+    finally:
+        database.pragma("wal_checkpoint(passive)")
+        for name, value in usual.items():
+            database.pragma(name, value)

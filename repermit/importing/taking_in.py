@@ -1,0 +1,242 @@
+"""Take a list file in: the whole use case.
+
+May import contacts, evidence, listfile and all of this room.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from repermit import evidence
+from repermit.consent import Basis, Fate, require_customer_basis
+from repermit.evidence import Entry
+from repermit.importing import deciding, reporting, staging
+from repermit.importing.interpreting import Interpreter
+from repermit.importing.merging import Taking, merge
+from repermit.importing.reader import Request, read
+from repermit.importing.results import ImportResult
+from repermit.listfile import open_list
+from repermit.models import Import
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from repermit.config import Settings
+    from repermit.listfile import ListFile
+    from repermit.models import Database, MailingList
+
+_SECRET_BYTES = 32
+
+
+def import_file(
+    database: Database,
+    mailing_list: MailingList,
+    path: Path,
+    *,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+    mapping: Mapping[str, str] | None = None,
+    source: str = "",
+    customers: bool = False,
+    attest: str = "",
+    consent_text: str | None = None,
+    dry_run: bool = False,
+) -> ImportResult:
+    """Take a list file in, or with `dry_run` only say what would become of its rows.
+
+    1. Read the file into temporary tables; 2. find out what becomes of each address; 3. write all
+    of it in one transaction. Until the third step nothing is locked, and whatever fails changes
+    nothing. `source` tells where addresses come from whose row does not say so; `customers` holds
+    for every row, and needs `attest` unless nothing is written; `consent_text` is the form by which
+    the proven signed up.
+
+    Raises ListFileError for a file that cannot be read, Refused where the customer basis does
+    not hold.
+    """
+    options = _Options(
+        now=now,
+        actor=actor,
+        source=source,
+        customers=customers,
+        attest=attest.strip(),
+        consent_text=(consent_text or "").strip(),
+        fingerprint_key=settings.fingerprint_key,
+        dry_run=dry_run,
+    )
+    if customers:
+        require_customer_basis(sensitive=mailing_list.sensitive, attested=options.may_be_customers)
+    file = open_list(path, mapping=mapping, zone=settings.zone)
+    request = Request(
+        path=path,
+        mapping=mapping or {},
+        zone=settings.zone,
+        interpreter=_interpreter(mailing_list, file, options),
+    )
+    with staging.staging_area(database):
+        rows, lines = staging.stage(database, read(request, file))
+        addresses = staging.pick(database)
+        merged = staging.merge_names() if addresses < rows else 0
+        deciding.decide(mailing_list.id)
+        tally = _tally(rows, addresses, merged, options)
+        if not dry_run:
+            with staging.wide_cache(database), database.atomic():
+                tally = _write(database, mailing_list, file, options, tally)
+        return ImportResult(
+            list=mailing_list.slug,
+            file=path.name,
+            rows=rows,
+            fates=tally.fates,
+            problems=reporting.problems(tally.fates, file.parts),
+            parts=file.parts,
+            merged=merged,
+            thin=0 if options.consent_text else tally.fates[Fate.CONFIRMED],
+            improved=tally.improved,
+            additional=rows - lines,
+            dry_run=dry_run,
+            unattested=_is_unattested(options),
+        )
+
+
+def _is_unattested(options: _Options) -> bool:
+    if options.attest or not options.dry_run:
+        return False
+    return options.customers or staging.has_said(Fate.CUSTOMER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Options:
+    """What the caller chose; texts are stripped and "" if not given."""
+
+    now: datetime
+    actor: str
+    source: str
+    customers: bool
+    attest: str
+    consent_text: str
+    fingerprint_key: bytes = field(repr=False)
+    dry_run: bool
+
+    @property
+    def may_be_customers(self) -> bool:
+        """Say whether rows may be taken for customers: attested, or nothing is written anyway."""
+        return self.dry_run or bool(self.attest)
+
+    @property
+    def bases(self) -> dict[Fate, Basis]:
+        """Return the basis that each fate gives."""
+        proven = Basis.IMPORTED if self.consent_text else Basis.THIN
+        return {Fate.CONFIRMED: proven, Fate.CUSTOMER: Basis.CUSTOMER}
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """What is counted of a file, see ImportResult; `addresses` is how many it has."""
+
+    rows: int
+    addresses: int
+    fates: dict[Fate, int]
+    merged: int
+    improved: int
+
+
+def _tally(rows: int, addresses: int, merged: int, options: _Options) -> _Tally:
+    fates = reporting.count_fates(rows, addresses)
+    improved = 0
+    if fates[Fate.DUPLICATE]:
+        improved = sum(deciding.improvable(*pair).count() for pair in options.bases.items())
+    return _Tally(rows, addresses, fates, merged, improved)
+
+
+def _interpreter(mailing_list: MailingList, file: ListFile, options: _Options) -> Interpreter:
+    return Interpreter(
+        secret=secrets.token_bytes(_SECRET_BYTES),
+        source=options.source,
+        all_customers=options.customers,
+        sensitive=mailing_list.sensitive,
+        attested=options.may_be_customers,
+        now=options.now,
+        known_at=_known_at(mailing_list, file, options.now),
+        fingerprint_key=options.fingerprint_key,
+        fingerprint_all=deciding.has_suppressions(mailing_list.id),
+    )
+
+
+def _write(
+    database: Database, mailing_list: MailingList, file: ListFile, options: _Options, tally: _Tally
+) -> _Tally:
+    """Write everything, in the transaction that is open; return how it counts up by then."""
+    deciding.fill_in_fingerprints(database, mailing_list.id, options.fingerprint_key)
+    if deciding.decide(mailing_list.id):
+        # Somebody signed up or was taken off while the file was read.
+        tally = _tally(tally.rows, tally.addresses, tally.merged, options)
+    counts = asdict(tally)
+    record = Import.create(
+        list=mailing_list,
+        file=file.path.name,
+        digest=file.digest,
+        counts=json.dumps(counts),
+        at=options.now,
+    )
+    shared = _shared(mailing_list, file, options)
+    merge(
+        Taking(
+            mailing_list=mailing_list,
+            record=record,
+            actor=options.actor,
+            bases=options.bases,
+            fates=tally.fates,
+            improved=tally.improved,
+            shared=shared,
+            fingerprint_key=options.fingerprint_key,
+        )
+    )
+    evidence.append(_entry(mailing_list, file, options, {**counts, **shared}))
+    return tally
+
+
+def _shared(mailing_list: MailingList, file: ListFile, options: _Options) -> dict[str, str]:
+    """Return what the evidence of each contact says of the import; "" where there is nothing."""
+    texts = {"wording": options.consent_text, "attest": options.attest}
+    digests = {name: evidence.keep_wording(text) if text else "" for name, text in texts.items()}
+    return {"file": file.digest, "purpose": mailing_list.purpose, **digests}
+
+
+def _entry(
+    mailing_list: MailingList, file: ListFile, options: _Options, facts: Mapping[str, Any]
+) -> Entry:
+    columns = [
+        {"part": part.name, "column": column.title or str(column.index + 1), "field": column.field}
+        for part in file.parts
+        for column in part.columns
+        if column.field
+    ]
+    return Entry(
+        event="imported",
+        at=options.now,
+        actor=options.actor,
+        list=mailing_list.slug,
+        consent={
+            **facts,
+            "name": file.path.name,
+            "source": options.source,
+            "customers": options.customers,
+            "columns": columns,
+        },
+    )
+
+
+def _known_at(mailing_list: MailingList, file: ListFile, now: datetime) -> datetime:
+    """Return since when this very file's marks are known: since it first came in."""
+    first = (
+        Import.select(Import.at)
+        .where(Import.list == mailing_list, Import.digest == file.digest)
+        .order_by(Import.at)
+        .first()
+    )
+    return first.at if first else now

@@ -1,0 +1,137 @@
+"""What a file is by its first bytes, and the tables in it: a CSV, a workbook, a ZIP of CSVs.
+
+May import errors and this room's delimited, sheets and model.
+"""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from repermit.errors import ListFileError
+from repermit.listfile.delimited import delimited_table
+from repermit.listfile.sheets import sheet_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from repermit.listfile.model import Table
+
+_A_LIST = "a CSV, an Excel (.xlsx) or LibreOffice (.ods) workbook, or Mailchimp's ZIP"
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_NOT_A_LIST = (
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"%PDF", "a PDF document"),
+    (b"{\\rtf", "an RTF document"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf", "a 7-Zip archive"),
+    (b"SQLite format 3", "a database"),
+    (b"!BDN", "an Outlook data file"),
+    (b"BEGIN:VCARD", "a file of vCards"),
+    # Programs that export "to Excel" often write a web page and call it .xls.
+    (b"<!doctype html", "a web page"),
+    (b"<html", "a web page"),
+    (b"<table", "a web page"),
+    (b"<?xml", "an XML file"),
+)
+_HEAD = 1 << 10
+
+# A million rows are some 60 MB of CSV, or 200 MB of a workbook's XML; text seldom shrinks to a
+# hundredth. A bomb is far beyond both.
+_LARGEST = 1 << 30
+_HARMLESS = 1 << 24
+_RATIO = 200
+_MOST_MEMBERS = 1000
+_TEXTS = frozenset((".csv", ".txt", ".tsv", ".tab"))
+_IS_ENCRYPTED = 0x1
+
+
+def tables_of(path: Path) -> list[Table]:
+    """Return the tables of a file; what is in it decides, not its name.
+
+    Raises ListFileError for what is not a list, cannot be read or is a ZIP bomb.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD)
+        if head.startswith(_ZIP):
+            return _tables_of_zip(path)
+        if head.startswith(_OLD_OFFICE):
+            return sheet_tables(path.read_bytes(), kind="xls")
+        _refuse_other(head)
+        return [delimited_table(path.name, lambda: path.open("rb"))]
+    except FileNotFoundError:
+        raise ListFileError(f"there is no file {path}") from None
+    except OSError as error:
+        raise ListFileError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _refuse_other(head: bytes) -> None:
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:32].lower()
+    for mark, name in _NOT_A_LIST:
+        if start.startswith(mark.lower()):
+            raise ListFileError(f"this is {name}, not a list", expected=_A_LIST)
+
+
+def _tables_of_zip(path: Path) -> list[Table]:
+    with _translated(), ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+    _refuse_bomb(members, path.stat().st_size)
+    names = {member.filename for member in members}
+    if "[Content_Types].xml" in names or "content.xml" in names:
+        kind = "ods" if "content.xml" in names else "xlsx"
+        return sheet_tables(path.read_bytes(), kind=kind)
+    lists = [member for member in members if _is_list(member)]
+    if not lists:
+        raise ListFileError("there is no CSV in this ZIP", expected=_A_LIST)
+    if any(member.flag_bits & _IS_ENCRYPTED for member in lists):
+        raise ListFileError(
+            "this ZIP is protected by a password", expected="the files in it, unpacked"
+        )
+    return [_table_of_member(path, member) for member in lists]
+
+
+def _table_of_member(path: Path, member: ZipInfo) -> Table:
+    opened = partial(_opened_member, path, member.filename)
+    with _translated():
+        return delimited_table(member.filename, opened)
+
+
+@contextmanager
+def _opened_member(path: Path, name: str) -> Iterator[IO[bytes]]:
+    with _translated(), ZipFile(path) as archive, archive.open(name) as stream:
+        yield stream
+
+
+def _is_list(member: ZipInfo) -> bool:
+    """Say whether a member is a list; macOS adds a hidden twin to each, empty ones hold nobody."""
+    name = PurePosixPath(member.filename)
+    is_hidden = name.name.startswith(".") or "__MACOSX" in name.parts
+    return name.suffix.lower() in _TEXTS and not is_hidden and member.file_size > 0
+
+
+def _refuse_bomb(members: list[ZipInfo], size: int) -> None:
+    """Refuse on what the members declare: zipfile reads no further than that."""
+    unpacked = sum(member.file_size for member in members)
+    is_dense = unpacked > _HARMLESS and unpacked > _RATIO * size
+    if unpacked > _LARGEST or is_dense or len(members) > _MOST_MEMBERS:
+        raise ListFileError(
+            f"unpacked, this file would be {unpacked // 1_000_000:,} MB in {len(members):,} parts",
+            expected=f"at most {_LARGEST // 1_000_000:,} MB and {_RATIO} times the packed size",
+        )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (BadZipFile, zlib.error, EOFError, NotImplementedError):
+        raise ListFileError("this ZIP is broken", expected="a copy that can be unpacked") from None

@@ -1,0 +1,235 @@
+"""Find the header of a table, and which column is what: by title, by content, as the admin says.
+
+May import errors and this room's cells, words, titles, tools and model.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from repermit.errors import ListFileError
+from repermit.listfile.cells import clean, fold, is_like_address
+from repermit.listfile.model import FIELDS, REPEATED_FIELDS, Column, Record
+from repermit.listfile.titles import is_address_title
+from repermit.listfile.tools import Tool, tool_of
+from repermit.listfile.words import is_known_status, language_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# Titles of a report ("Ledenlijst 2024", an empty line, who made it) are rarely longer than this.
+_HEADER_WITHIN = 20
+_LETTERS = 26
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Where the header is and what the columns are.
+
+    `header_line` is 0 if there is no header; records before `first_line` are not data.
+    """
+
+    header_line: int
+    first_line: int
+    columns: tuple[Column, ...]
+    tool: Tool
+
+
+def check_mapping(mapping: Mapping[str, str]) -> None:
+    """Raise ListFileError if the mapping names a field that does not exist."""
+    for name in mapping:
+        if name not in FIELDS:
+            near = difflib.get_close_matches(name, FIELDS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ListFileError(
+                f"there is no field {name!r}{hint}", expected=f"one of {', '.join(FIELDS)}"
+            )
+
+
+def find_columns(sample: Sequence[Record], mapping: Mapping[str, str]) -> Found:
+    """Return what the first records of a table tell; `mapping` is FIELD: COLUMN, "" for none.
+
+    Raises ListFileError if no column holds addresses or a mapped column does not exist.
+    """
+    at = _header_at(sample, mapping)
+    header = sample[at][1] if at is not None else []
+    data = [cells for _, cells in sample[_data_from(sample, at) :]]
+    titles = _titles(header, data)
+    folded = [fold(title) for title in titles]
+    tool = tool_of(folded)
+    fields = _by_title(folded, tool) if header else _by_content(data, len(titles))
+    _settle_addresses(fields, data, has_header=bool(header))
+    _settle_names(fields, folded)
+    _apply(mapping, titles, fields)
+    if "address" not in fields:
+        raise _no_address(sample, at)
+    return Found(
+        header_line=sample[at][0] if at is not None else 0,
+        first_line=_first_line(sample, at),
+        columns=tuple(map(Column, range(len(titles)), titles, fields)),
+        tool=tool,
+    )
+
+
+def _header_at(sample: Sequence[Record], mapping: Mapping[str, str]) -> int | None:
+    """Return which record is the header, or None if there is none."""
+    wanted = {fold(column) for column in mapping.values() if not _place_of(column)} - {""}
+    top = [cells for _, cells in sample[:_HEADER_WITHIN]]
+    for at, cells in enumerate(top):
+        folded = {fold(cell) for cell in cells}
+        is_titled = folded & wanted or any(map(is_address_title, folded))
+        if is_titled and not any(map(is_like_address, cells)):
+            return at
+    first = next((at for at, cells in enumerate(top) if any(map(is_like_address, cells))), 0)
+    # A header whose titles are not known still has one for each column, as a title line has not.
+    if first and _filled(top[first - 1]) >= _filled(top[first]):
+        return first - 1
+    return None
+
+
+def _filled(cells: Sequence[str]) -> int:
+    return sum(bool(cell.strip()) for cell in cells)
+
+
+def _data_from(sample: Sequence[Record], at: int | None) -> int:
+    if at is not None:
+        return at + 1
+    return next(
+        (index for index, (_, cells) in enumerate(sample) if any(map(is_like_address, cells))), 0
+    )
+
+
+def _first_line(sample: Sequence[Record], at: int | None) -> int:
+    index = _data_from(sample, at)
+    return sample[index][0] if index < len(sample) else sample[-1][0] + 1
+
+
+def _titles(header: Sequence[str], data: Sequence[Sequence[str]]) -> list[str]:
+    """Return a title for each column, "" where there is none."""
+    titles = [title.strip() for title in header]
+    while titles and not titles[-1]:
+        titles.pop()
+    return titles or [""] * max(map(len, data), default=0)
+
+
+def _by_title(folded: Sequence[str], tool: Tool) -> list[str | None]:
+    known = [tool.field_of(title) for title in folded]
+    best: dict[str | None, int] = {}
+    for index, (name, rank) in enumerate(known):
+        if name not in best or rank < known[best[name]][1]:
+            best[name] = index
+    return [
+        name if name in REPEATED_FIELDS or best[name] == index else None
+        for index, (name, _) in enumerate(known)
+    ]
+
+
+def _by_content(data: Sequence[Sequence[str]], width: int) -> list[str | None]:
+    """Return what columns without titles hold, as far as that is plain to see."""
+    fields: list[str | None] = [None] * width
+    texts = []
+    for index in range(width):
+        values = _values(data, index)
+        if values and all(map(is_known_status, values)):
+            fields[index] = "status"
+        elif values and all(map(language_of, values)):
+            fields[index] = "language"
+        elif values and not any(set(value) & set("@0123456789") for value in values):
+            texts.append(index)
+    # With more of them, one may as well be a town.
+    if len(texts) == 1:
+        fields[texts[0]] = "name"
+    return fields
+
+
+def _values(data: Sequence[Sequence[str]], index: int) -> list[str]:
+    return [cells[index] for cells in data if index < len(cells) and cells[index].strip()]
+
+
+def _settle_addresses(
+    fields: list[str | None], data: Sequence[Sequence[str]], *, has_header: bool
+) -> None:
+    """Take the columns whose content is addresses, where titles say nothing or mislead."""
+    titled = {index for index, name in enumerate(fields) if name == "address"}
+    misleading = {
+        index for index in titled if (values := _values(data, index)) and "@" not in "".join(values)
+    }
+    shares = [_share_of_addresses(data, index) for index in range(len(fields))]
+    if titled == misleading and any(shares):
+        # Under a title that is not known, a second one may be that of somebody else.
+        fields[shares.index(max(shares))] = "address"
+        for index in range(len(fields)) if not has_header else ():
+            fields[index] = "address" if shares[index] else fields[index]
+        titled = set()
+    for index in misleading if any(shares) or titled != misleading else ():
+        fields[index] = None
+
+
+def _share_of_addresses(data: Sequence[Sequence[str]], index: int) -> int:
+    """Return how many cells of a column are addresses, 0 if fewer than half of them are."""
+    values = _values(data, index)
+    count = sum(map(is_like_address, values))
+    return count if 2 * count >= len(values) else 0
+
+
+def _settle_names(fields: list[str | None], folded: Sequence[str]) -> None:
+    """Read "Naam" beside "Voornaam", and "Name" beside "Last name", as the part that is missing."""
+    if "name" not in fields:
+        return
+    at = fields.index("name")
+    if folded[at] in {"name", "naam", "nom"}:
+        if "first_name" in fields and "last_name" not in fields:
+            fields[at] = "last_name"
+        elif "last_name" in fields and "first_name" not in fields:
+            fields[at] = "first_name"
+
+
+def _apply(mapping: Mapping[str, str], titles: Sequence[str], fields: list[str | None]) -> None:
+    for name, column in mapping.items():
+        at = _index_of(column, titles) if column.strip() else None
+        fields[:] = [None if field == name else field for field in fields]
+        if at is not None:
+            fields[at] = name
+
+
+def _index_of(column: str, titles: Sequence[str]) -> int:
+    folded = [fold(title) for title in titles]
+    if fold(column) and fold(column) in folded:
+        return folded.index(fold(column))
+    place = _place_of(column)
+    if not 0 < place <= len(titles):
+        raise ListFileError(f"there is no column {column!r}", expected=_listed(titles))
+    return place - 1
+
+
+def _place_of(column: str) -> int:
+    """Return the 1-based place that "3" or a spreadsheet's "C" means, or 0."""
+    column = column.strip()
+    if column.isascii() and column.isdigit():
+        return int(column)
+    if not re.fullmatch(r"[A-Za-z]{1,2}", column):
+        return 0
+    place = 0
+    for letter in column.upper():
+        place = place * _LETTERS + ord(letter) - ord("A") + 1
+    return place
+
+
+def _listed(titles: Sequence[str]) -> str:
+    if any(titles):
+        return "one of: " + ", ".join(title for title in titles if title)
+    return f"a number from 1 to {len(titles)}"
+
+
+def _no_address(sample: Sequence[Record], at: int | None) -> ListFileError:
+    what = "its first line" if at is None else "its columns"
+    line, cells = sample[at or 0]
+    listed = ", ".join(filter(None, map(clean, cells)))
+    return ListFileError(
+        f"no column of this file is known to hold e-mail addresses ({what}: {listed})",
+        line=line,
+        expected="a column such as E-mail, or --map address=COLUMN to say which one it is",
+    )

@@ -1,0 +1,120 @@
+"""What a list file holds, as plain values: parts, columns, rows and proofs.
+
+Imports nothing of repermit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+FIELDS = (
+    "address",
+    "name",
+    "first_name",
+    "middle_name",
+    "last_name",
+    "language",
+    "source",
+    "status",
+    "consent",
+    "opted_out_at",
+    "cleaned_at",
+    "complained_at",
+    "consent_at",
+    "consent_ip",
+    "consent_source",
+    "customer",
+    "since",
+)
+
+# Every column that is recognised as one of these counts; of the others, the first one does.
+REPEATED_FIELDS = frozenset(
+    ("address", "status", "consent", "opted_out_at", "cleaned_at", "complained_at")
+)
+
+
+class Proof(NamedTuple):
+    """A sign-up by the person, as the file's own columns show it.
+
+    `method` is stable English ("web form (Mailchimp OPTIN_TIME, OPTIN_IP)"), `at` is aware UTC,
+    `source` and `ip` are as given, "" if the file has none.
+    """
+
+    method: str
+    at: datetime | None
+    source: str
+    ip: str
+
+
+class Row(NamedTuple):
+    """One address of a file, with what the file says of it.
+
+    `line` is the 1-based line of its part where its record starts (a spreadsheet's row).
+    `language` is two small letters or "". `opted_out` is "", "unsubscribed", "cleaned" or
+    "complained"; `opted_out_at` is since when, if the file says so. `problem` says why the row
+    cannot be used at all, or is "". Moments are aware UTC.
+    """
+
+    line: int
+    address: str
+    name: str = ""
+    language: str = ""
+    source: str = ""
+    opted_out: str = ""
+    proof: Proof | None = None
+    customer: bool = False
+    since: datetime | None = None
+    problem: str = ""
+    opted_out_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a part: its 0-based index, its title ("" if none), what it is taken for."""
+
+    index: int
+    title: str
+    field: str | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table of a file: the file itself, a CSV of an archive, a sheet of a workbook.
+
+    `format` is "csv", "xlsx", "ods" or "xls"; `encoding` and `delimiter` are "" for a sheet.
+    """
+
+    name: str
+    tool: str
+    format: str
+    encoding: str
+    delimiter: str
+    columns: tuple[Column, ...]
+    has_header: bool
+
+
+# A record is the 1-based line where it starts and its cells as text.
+Record = tuple[int, list[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A part before its columns are known.
+
+    `records` starts reading anew at each call; blank lines are left out. The function that it
+    takes is called with each record that runs over several lines, and may refuse it.
+    `may_shift` is true where a stray delimiter moves the cells that follow it (not in sheets).
+    """
+
+    name: str
+    format: str
+    encoding: str = ""
+    delimiter: str = ""
+    first_line: int = 1
+    may_shift: bool
+    records: Callable[[Callable[[int, list[str]], None] | None], Iterator[Record]]

@@ -1,0 +1,135 @@
+"""Open a list file: what it is, what its columns are, and its rows.
+
+May import errors and all of this room.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from repermit.errors import ListFileError
+from repermit.listfile.archives import tables_of
+from repermit.listfile.columns import Found, check_mapping, find_columns
+from repermit.listfile.dates import is_month_first
+from repermit.listfile.model import Part, Record, Row, Table
+from repermit.listfile.reading import Meaning, Reading
+from repermit.listfile.tools import MAILCHIMP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from zoneinfo import ZoneInfo
+
+_SAMPLE = 200
+_DATES = frozenset(("consent_at", "since", "opted_out_at", "cleaned_at", "complained_at"))
+# The names in the ZIP of Mailchimp's audience export.
+_OF_MAILCHIMP = re.compile(r"(unsubscribed|cleaned|non-?_?subscribed)_", re.IGNORECASE)
+# The whole name that Mailchimp gives, for a file whose telling columns somebody has taken out.
+_EXPORTED = re.compile(_OF_MAILCHIMP.pattern + r"\w*export_", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ListFile:
+    """A file that can be read into rows, as often as wanted.
+
+    `digest` is the SHA-256 of the file's bytes, 64 hex digits.
+    """
+
+    path: Path
+    digest: str
+    readings: tuple[Reading, ...] = field(repr=False)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Return the parts in which addresses stand, in the file's order."""
+        return tuple(reading.part for reading in self.readings)
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows of all parts, in the file's order.
+
+        Raises ListFileError where the file turns out to be broken further down.
+        """
+        return chain.from_iterable(reading.rows() for reading in self.readings)
+
+    def rows_of(self, part: Part) -> Iterator[Row]:
+        """Yield the rows of one of the parts."""
+        return chain.from_iterable(
+            reading.rows() for reading in self.readings if reading.part is part
+        )
+
+
+def open_list(path: Path, *, mapping: Mapping[str, str] | None = None, zone: ZoneInfo) -> ListFile:
+    """Open a list file and find out what its columns are; the rows are read later.
+
+    `mapping` is FIELD: COLUMN (a title, a number from 1, or a spreadsheet's letter) and goes
+    before what is recognised. `zone` is that of dates which do not name their own.
+    Raises ListFileError, with the place and what was expected, for what cannot be read.
+    """
+    mapping = mapping or {}
+    check_mapping(mapping)
+    tables = tables_of(path)
+    samples = [(table, _sample_of(table)) for table in tables]
+    filled = [(table, sample) for table, sample in samples if sample]
+    if not filled:
+        raise ListFileError("the file is empty", expected="a list with one address on a line")
+    readings = tuple(_readings(filled, mapping, zone))
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return ListFile(path, digest, readings)
+
+
+def _sample_of(table: Table) -> list[Record]:
+    records = (record for record in table.records(None) if any(map(str.strip, record[1])))
+    return [record for record in islice(records, _SAMPLE) if record[0] >= table.first_line]
+
+
+def _readings(
+    filled: Sequence[tuple[Table, list[Record]]], mapping: Mapping[str, str], zone: ZoneInfo
+) -> Iterator[Reading]:
+    """Yield a reading for each table with addresses.
+
+    A sheet may hold something else; a CSV of an archive that is left out unseen might be the
+    one of those who unsubscribed.
+    """
+    refusals: list[ListFileError] = []
+    for table, sample in filled:
+        try:
+            found = find_columns(sample, mapping)
+        except ListFileError as error:
+            refusals.append(error)
+        else:
+            yield _reading(table, sample, found, zone)
+    if refusals and (len(refusals) == len(filled) or filled[0][0].may_shift):
+        raise refusals[0]
+
+
+def _reading(table: Table, sample: Sequence[Record], found: Found, zone: ZoneInfo) -> Reading:
+    part = Part(
+        name=table.name,
+        tool=found.tool.name,
+        format=table.format,
+        encoding=table.encoding,
+        delimiter=table.delimiter,
+        columns=found.columns,
+        has_header=bool(found.header_line),
+    )
+    by_its_name = _OF_MAILCHIMP if found.tool is MAILCHIMP else _EXPORTED
+    name = by_its_name.match(PurePosixPath(table.name).name)
+    kind = name[1].lower() if name else ""
+    meaning = Meaning(
+        found=found,
+        zone=zone,
+        month_first=is_month_first(_dates(sample, found)),
+        opted_out=kind if kind in {"unsubscribed", "cleaned"} else "",
+        may_prove=not kind,
+    )
+    return Reading(table, part, meaning)
+
+
+def _dates(sample: Sequence[Record], found: Found) -> list[str]:
+    places = [column.index for column in found.columns if column.field in _DATES]
+    return [cells[place] for _, cells in sample for place in places if place < len(cells)]

@@ -1,0 +1,97 @@
+"""Workbooks of Excel and LibreOffice, through python-calamine: visible sheets as tables of text.
+
+May import errors and this room's model.
+"""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile, ZipFile
+
+from python_calamine import (
+    CalamineError,
+    CalamineSheet,
+    CalamineWorkbook,
+    PasswordError,
+    SheetTypeEnum,
+    SheetVisibleEnum,
+)
+
+from repermit.errors import ListFileError
+from repermit.listfile.model import Record, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# What stands in the directory of a workbook that Excel has encrypted (MS-OFFCRYPTO §2.3.4.4).
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+_MANIFEST = "META-INF/manifest.xml"
+
+
+def sheet_tables(data: bytes, *, kind: str) -> list[Table]:
+    """Return the visible sheets of a workbook as tables, in their order.
+
+    Hidden sheets are not read: what is hidden there was not meant to be on the list.
+    Raises ListFileError for a workbook that is broken or protected by a password.
+    """
+    try:
+        if _is_protected(data, kind):
+            raise _protected()
+        workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
+        sheets = [
+            workbook.get_sheet_by_name(sheet.name)
+            for sheet in workbook.sheets_metadata
+            if sheet.visible == SheetVisibleEnum.Visible and sheet.typ == SheetTypeEnum.WorkSheet
+        ]
+    except (CalamineError, BadZipFile) as error:
+        raise _protected() if isinstance(error, PasswordError) else _broken() from None
+    return [
+        Table(name=sheet.name, format=kind, may_shift=False, records=_reader_of(sheet))
+        for sheet in sheets
+    ]
+
+
+def _protected() -> ListFileError:
+    return ListFileError(
+        "this workbook is protected by a password", expected="a copy saved without a password"
+    )
+
+
+def _broken() -> ListFileError:
+    return ListFileError(
+        "this workbook is broken or not one that can be read",
+        expected="an Excel (.xlsx) or LibreOffice (.ods) workbook, or a CSV",
+    )
+
+
+def _is_protected(data: bytes, kind: str) -> bool:
+    """Say whether a workbook is encrypted, which calamine takes for a format it does not know."""
+    if kind != "ods":
+        return _ENCRYPTED in data
+    with ZipFile(io.BytesIO(data)) as archive:
+        return _MANIFEST in archive.namelist() and b"encryption-data" in archive.read(_MANIFEST)
+
+
+def _reader_of(sheet: CalamineSheet) -> Callable[[object], Iterator[Record]]:
+    def records(_refuse: object) -> Iterator[Record]:
+        # Calamine leaves out empty columns at the left, but not empty rows at the top.
+        before = [""] * (sheet.start or (0, 0))[1]
+        for line, cells in enumerate(sheet.iter_rows(), 1):
+            record = [cell if isinstance(cell, str) else _text_of(cell) for cell in cells]
+            if any(record):
+                yield line, before + record
+
+    return records
+
+
+def _text_of(cell: Any) -> str:
+    """Return a typed cell as an export would write it."""
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    if isinstance(cell, datetime):
+        return cell.isoformat(" ")
+    return str(cell)

@@ -1,0 +1,122 @@
+"""Titles of columns in Dutch, English, German and French, and what each is taken for.
+
+May import the model and cells of this room only.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Folded (see `cells.fold`); the earlier of two titles for one field is the better one. Outlook's
+# own, as its English, Dutch, German and French versions write them, come from the column tables
+# that Open-Xchange's importer was tested with.
+_TITLES = {
+    "name": (
+        "fullname volledigenaam vollstandigername nomcomplet displayname weergavenaam anzeigename "
+        "name naam nom contactnaam kontaktname contactpersoon ansprechpartner subscribername"
+    ),
+    "first_name": (
+        "firstname fname givenname voornaam vorname prenom roepnaam rufname voorletters initialen"
+    ),
+    "middle_name": (
+        "middlename additionalname tussenvoegsel tussenvoegsels voorvoegsel infix middelstenaam "
+        "weiterevornamen zweitervorname deuxiemeprenom"
+    ),
+    "last_name": (
+        "lastname lname surname familyname achternaam nachname familienname nomdefamille "
+        "geslachtsnaam"
+    ),
+    "language": (
+        "language languagecode lang locale preferredlanguage taal taalcode voorkeurstaal sprache "
+        "sprachcode langue languepreferee"
+    ),
+    "source": (
+        "source signupsource bron herkomst quelle herkunft origine provenance origin leadsource"
+    ),
+    "status": (
+        "status subscriptionstatus subscriberstatus emailstatus emailmarketing "
+        "emailmarketingstatus marketingstatus relatiestatus abonneestatus inschrijfstatus "
+        "anmeldestatus abonnementstatus statut etat state"
+    ),
+    "consent": (
+        "consent optin optedin emailoptin marketingconsent emailconsent toestemming akkoord "
+        "einwilligung zustimmung erlaubniszummarketing consentement accord newsletter nieuwsbrief "
+        "infolettre acceptsmarketing acceptsemailmarketing marketingpermissions "
+        "toestemmingnieuwsbrief newsletteroptin gdpr avg dsgvo rgpd nieuwsbriefontvangen "
+        "ontvangtnieuwsbrief nieuwsbriefgewenst wilnieuwsbrief nieuwsbrieven digitalenieuwsbrief "
+        "receivesnewsletter newslettererwunscht"
+    ),
+    "opted_out_at": (
+        "unsubscribed unsubscribedat unsubscribedon unsubscribedate unsubscribeddate unsubtime "
+        "unsubscribetime unsubscribe optout optoutat optouttime optoutdate optedout optedoutat "
+        "hasoptedoutofemail emailblacklisted emailblacklist blacklisted blacklist blocklisted "
+        "blocklist donotemail donotmail dontmail nomail nietmailen nietmeermailen geenmail "
+        "geenmailing geennieuwsbrief afgemeld afgemeldop afmelddatum datumafmelding afmelding "
+        "uitgeschreven uitgeschrevenop uitschrijfdatum datumuitschrijving abgemeldet abgemeldetam "
+        "abmeldedatum abmeldung austragungsdatum ausgetragenam keinemails keinemail keinnewsletter "
+        "desabonne desabonnele datededesabonnement datedesabonnement desinscrit desinscritle "
+        "datededesinscription datedesinscription nepascontacter"
+    ),
+    "cleaned_at": "cleantime cleaned cleanedat bounced bouncedat hardbounce hardbounced",
+    "complained_at": (
+        "complained complainedat complaint complaints spamcomplaint markedasspam klacht "
+        "spamklacht spammelding beschwerde plainte"
+    ),
+    "consent_at": (
+        "optintime optindate optinat optedinat optinon optintimestamp consentat consentdate "
+        "consenttime consenttimestamp dateofconsent optindatum datumoptin toestemmingop "
+        "toestemmingdatum toestemmingsdatum datumtoestemming akkoordop optindatumtijd "
+        "einwilligungam einwilligungsdatum datumdereinwilligung zustimmungam dateconsentement "
+        "dateduconsentement datedeconsentement dateoptin confirmedat confirmationdate "
+        "bevestigdop bestatigtam confirmele"
+    ),
+    "consent_ip": (
+        "optinip ipoptin optinipaddress consentip signupip ipsignup aanmeldip toestemmingip "
+        "anmeldeip confirmationip confirmip ip ipaddress ipadres ipadresse adresseip"
+    ),
+    "consent_source": (
+        "consentsource optinsource consentform signupform optinform sourceurl bronurl "
+        "aanmeldpagina aanmeldformulier toestemmingbron bronvantoestemming toestemmingvia "
+        "anmeldeformular quelledereinwilligung formulaire formulairedinscription formulier "
+        "formular form"
+    ),
+    "customer": "customer iscustomer klant isklant kunde istkunde client estclient",
+    "since": (
+        "since membersince subscribedat subscribedon subscribeddate subscribedate subscribed "
+        "subscriptiondate signupdate signuptime signedupat sinds lidsinds abonneesinds klantsinds "
+        "aanmelddatum aangemeldop datumaanmelding inschrijfdatum ingeschrevenop "
+        "datuminschrijving seit mitgliedseit abonnentseit anmeldedatum angemeldetam "
+        "eintragungsdatum depuis membredepuis abonnedepuis datedinscription dateinscription "
+        "inscritle dateadded addedtime addedat addedon datumtoegevoegd toegevoegdop "
+        "hinzugefugtam dateajout dateregistered joined joineddate joindate createdat created "
+        "creationdate aangemaaktop erstelltam creele"
+    ),
+}
+_RANKED = {
+    title: (field, rank)
+    for field, titles in _TITLES.items()
+    for rank, title in enumerate(titles.split())
+}
+# Email, E-mailadres 2, E-Mail 2: Adresse, E-mail 1 - Value, Adresse de messagerie, E-mail (werk).
+_ADDRESS = re.compile(
+    r"(?:primary|work|home|other|contact|private|business|zakelijk|prive|persoonlijk|subscriber)?"
+    r"(?:email|mail)(?:\d)?(?:address|addresses|adres|adressen|adresse|adressen|value)?(?:\d)?"
+    r"(?:work|home|other|primary|werk|zakelijk|prive|privat|geschaftlich|contact)?"
+    r"|adresse(?:s)?(?:de|d)?(?:email|mail|emails|mails|messagerie|courriel|courrielle)(?:\d)?"
+    r"|adresse(?:e|mail)?electronique|courriel|subscriber|relatieemail|mailadresse|emailprofessionnel"
+).fullmatch
+# People write beside a question which answers there are: "Nieuwsbrief ja/nee", "Newsletter (y/n)".
+_ANSWERS = re.compile(r"(?:janee|jn|yesno|yn|janein|ouinon)$")
+
+
+def field_of(folded: str) -> tuple[str | None, int]:
+    """Return the field that a folded title stands for, or None, and its rank (0 is best)."""
+    if _ADDRESS(folded):
+        return "address", 0
+    title = folded if folded in _RANKED else _ANSWERS.sub("", folded)
+    return _RANKED.get(title, (None, 0))
+
+
+def is_address_title(folded: str) -> bool:
+    """Say whether a folded title is one of a column of addresses."""
+    return _ADDRESS(folded) is not None

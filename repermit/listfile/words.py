@@ -1,0 +1,192 @@
+"""What words in a cell mean, in Dutch, English, German and French: yes, no, opted out, a language.
+
+May import the cells of this room only.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from ipaddress import ip_address
+
+from repermit.listfile.cells import fold
+
+_YES = frozenset(
+    "1 j ja jawel juist waar klant y yes true on customer wahr kunde kundin o oui vrai client "
+    "cliente x v ok akkoord ✓ ✔ ☑".split()
+)
+_NO = frozenset(
+    "0 n nee neen niet geen onwaar uit no not none false off null nein nicht keine falsch non "
+    "faux geweigerd ingetrokken denied refused withdrawn revoked abgelehnt widerrufen refuse "
+    "retire never nooit nie jamais na nvt".split()
+)
+# A mark such as "unsubscribed" may also hold the name of the opposite.
+_STILL_ON = frozenset(
+    "active actief aktiv actif subscribed aangemeld ingeschreven angemeldet abonne inscrit "
+    "enabled".split()
+)
+
+_NEGATED = ("not ", "non ", "non-", "niet ", "nicht ", "pas ")
+_COMPLAINED = ("spam", "junk", "abuse", "complain", "klacht", "beschwerde", "plainte")
+_CLEANED = ("bounce", "cleaned", "opgeschoond", "bereinigt", "onbestelbaar", "unzustellbar")
+_UNSUBSCRIBED = (
+    "unsubscr",
+    "optout",
+    "optedout",
+    "blacklist",
+    "blocklist",
+    "blocked",
+    "suppress",
+    "donotmail",
+    "donotemail",
+    "afgemeld",
+    "afmeld",
+    "uitgeschreven",
+    "opgezegd",
+    "geblokkeerd",
+    "abgemeldet",
+    "abmeld",
+    "ausgetragen",
+    "gesperrt",
+    "gekundigt",
+    "desabonn",
+    "desinscri",
+    "bloque",
+)
+_PENDING = (
+    "pending",
+    "unconfirmed",
+    "notconfirmed",
+    "onbevestigd",
+    "nietbevestigd",
+    "unbestatigt",
+    "nichtbestatigt",
+    "nonconfirm",
+    "enattente",
+    "nonsubscribed",
+    "notsubscribed",
+    "transactional",
+    "imported",
+)
+
+_WEB_FORM = re.compile(
+    r"https?:|www\.|\bweb|\b(?:\w*form(?:s|ular|ulaire|ulier)?|popup|pop-up|widget|landing\w*)\b",
+    re.IGNORECASE,
+)
+_NOT_A_FORM = re.compile(
+    r"\b(?:\w*import\w*|api|csv|excel|xlsx?|upload|manual\w*|handmatig|manuell?|papier\w*|paper)\b",
+    re.IGNORECASE,
+)
+
+# Nearly all of them, told without building one: IPv4 outside 0, 120 to 129 and 220 to 255.
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_PLAIN_IP = re.compile(rf"(?:[1-9][0-9]?|1[013-9][0-9]|2[01][0-9])(?:\.{_OCTET}){{3}}").fullmatch
+
+_LANGUAGES = {
+    "nl": "nld dut dutch nederlands hollands niederlandisch neerlandais vlaams flemish",
+    "en": "eng english engels englisch anglais",
+    "de": "deu ger german duits deutsch allemand",
+    "fr": "fra fre french frans franzosisch francais",
+    "es": "spa spanish spaans spanisch espagnol espanol castellano",
+    "it": "ita italian italiaans italienisch italien italiano",
+    "pt": "por portuguese portugees portugiesisch portugais portugues",
+    "pl": "pol polish pools polnisch polonais polski",
+    "tr": "tur turkish turks turkisch turc turkce",
+    "ar": "ara arabic arabisch arabe",
+    "uk": "ukr ukrainian oekraiens ukrainisch ukrainien",
+    "ru": "rus russian russisch russe",
+    "da": "dan danish deens danisch danois dansk",
+    "sv": "swe swedish zweeds schwedisch suedois svenska",
+    "fy": "fry frisian fries friesisch frison frysk",
+}
+_BY_WORD = {word: code for code, words in _LANGUAGES.items() for word in words.split()}
+# ISO 639-1, the codes that do not stand above.
+_CODES = frozenset(_LANGUAGES) | frozenset(
+    "aa ab af ak am an as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy dv dz "
+    "ee el eo et eu fa ff fi fj fo ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik "
+    "io is iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh "
+    "mi mk ml mn mr ms mt my na nb nd ne ng nn no nr nv ny oc oj om or os pa pi ps qu rm rn ro rw "
+    "sa sc sd se sg si sk sl sm sn so sq sr ss st su sw ta te tg th ti tk tl tn to ts tt tw ty ug "
+    "ur uz ve vi vo wa wo xh yi yo za zh zu".split()
+)
+
+
+@lru_cache(maxsize=1024)
+def says_yes(text: str) -> bool:
+    """Say whether the text is a plain yes; anything else, also a customer's number, is not."""
+    return (fold(text) or text.strip()) in _YES
+
+
+@lru_cache(maxsize=1024)
+def says_no(text: str) -> bool:
+    """Say whether the text is a plain no, or names an opting out. Nothing at all is not a no."""
+    return fold(text) in _NO or opt_out_in(text) == "unsubscribed"
+
+
+@lru_cache(maxsize=1024)
+def is_mark(text: str) -> bool:
+    """Say whether a cell of a column such as "unsubscribed" is ticked: a yes, a date, a reason."""
+    folded = fold(text)
+    is_zero = folded.isdigit() and not folded.strip("0")
+    return bool(folded or text.strip() in _YES) and not (
+        is_zero or folded in _NO or folded in _STILL_ON
+    )
+
+
+@lru_cache(maxsize=1024)
+def opt_out_in(status: str) -> str:
+    """Return what a status says against mailing: "unsubscribed", "cleaned", "complained" or "".
+
+    A soft bounce passes. "Not subscribed" is not an opting out: Mailchimp calls those so who
+    bought something and never answered the question.
+    """
+    if status.strip().casefold().startswith(_NEGATED):
+        return ""
+    folded = fold(status)
+    if any(word in folded for word in _UNSUBSCRIBED):
+        return "unsubscribed"
+    if any(word in folded for word in _COMPLAINED):
+        return "complained"
+    is_hard = any(word in folded for word in _CLEANED) and "soft" not in folded
+    return "cleaned" if is_hard else ""
+
+
+@lru_cache(maxsize=1024)
+def is_pending(status: str) -> bool:
+    """Say whether a status tells that no sign-up was ever completed."""
+    folded = fold(status)
+    return any(word in folded for word in _PENDING)
+
+
+@lru_cache(maxsize=1024)
+def is_known_status(text: str) -> bool:
+    """Say whether a cell can hardly be anything but a subscription's status."""
+    return fold(text) in _STILL_ON or bool(opt_out_in(text)) or is_pending(text)
+
+
+@lru_cache(maxsize=1024)
+def language_of(text: str) -> str:
+    """Return the ISO 639-1 code of "nl", "nl-NL", "en_GB", "Dutch", "Nederlands" …, or ""."""
+    word = fold(text)
+    if word in _BY_WORD:
+        return _BY_WORD[word]
+    code = fold(re.split(r"[-_;,\s]", text.strip(), maxsplit=1)[0])
+    return code if code in _CODES else _BY_WORD.get(code, "")
+
+
+@lru_cache(maxsize=1024)
+def is_web_form(source: str) -> bool:
+    """Say whether a source names a form or page on the web, where a person signs up."""
+    return bool(_WEB_FORM.search(source)) and not _NOT_A_FORM.search(source)
+
+
+def is_somebodys_ip(text: str) -> bool:
+    """Say whether the text is an IP address that a person can have come from."""
+    if _PLAIN_IP(text):
+        return True
+    try:
+        ip = ip_address(text)
+    except ValueError:
+        return False
+    # Programs that must fill something in write 0.0.0.0 or their own 127.0.0.1.
+    return not (ip.is_unspecified or ip.is_loopback)

@@ -1,0 +1,130 @@
+"""List files for tests, written as the programs of this world write them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
+from zoneinfo import ZoneInfo
+
+import openpyxl
+
+from repermit.listfile import ListFile, open_list
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+_SPREADSHEET = "application/vnd.oasis.opendocument.spreadsheet"
+_NAMES = " ".join(
+    f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+    for name in ("office", "table", "text")
+)
+
+MAILCHIMP_TITLES = (
+    "Email Address",
+    "First Name",
+    "Last Name",
+    "MEMBER_RATING",
+    "OPTIN_TIME",
+    "OPTIN_IP",
+    "CONFIRM_TIME",
+    "CONFIRM_IP",
+    "LEID",
+    "EUID",
+    "NOTES",
+    "TAGS",
+)
+
+
+def opened(path: Path, **mapping: str) -> ListFile:
+    return open_list(path, mapping=mapping, zone=AMSTERDAM)
+
+
+def from_text(
+    folder: Path, text: str, *, encoding: str = "utf-8", name: str = "list.csv", **mapping: str
+) -> ListFile:
+    return from_bytes(folder, text.encode(encoding), name=name, **mapping)
+
+
+def from_bytes(folder: Path, data: bytes, *, name: str = "list.csv", **mapping: str) -> ListFile:
+    path = folder / name
+    path.write_bytes(data)
+    return opened(path, **mapping)
+
+
+def as_csv(rows: Sequence[Sequence[str]], *, delimiter: str = ",", end: str = "\r\n") -> str:
+    text = io.StringIO()
+    # Where CR ends the lines, Python sees no need to quote a value with LF in it.
+    writer = csv.writer(
+        text,
+        delimiter=delimiter,
+        lineterminator=end,
+        quoting=csv.QUOTE_ALL if end == "\r" else csv.QUOTE_MINIMAL,
+    )
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def mailchimp_csv(*rows: Mapping[str, str]) -> str:
+    return as_csv(
+        [MAILCHIMP_TITLES, *([row.get(title, "") for title in MAILCHIMP_TITLES] for row in rows)]
+    )
+
+
+def write_workbook(
+    path: Path, sheets: Mapping[str, Sequence[Sequence[Any]]], *, hidden: str = ""
+) -> Path:
+    workbook = openpyxl.Workbook()
+    workbook.remove(workbook.active)
+    for title, rows in sheets.items():
+        sheet = workbook.create_sheet(title)
+        for row in rows:
+            sheet.append(list(row))
+        if title == hidden:
+            sheet.sheet_state = "hidden"
+    workbook.save(path)
+    return path
+
+
+def write_ods(path: Path, rows: Sequence[Sequence[str]], *, encrypted: bool = False) -> Path:
+    cells = "".join(
+        "<table:table-row>"
+        + "".join(
+            f'<table:table-cell office:value-type="string"><text:p>{escape(cell)}</text:p>'
+            "</table:table-cell>"
+            for cell in row
+        )
+        + "</table:table-row>"
+        for row in rows
+    )
+    secret = (
+        '<manifest:encryption-data><manifest:algorithm manifest:algorithm-name="x"/>'
+        "</manifest:encryption-data>"
+    )
+    return write_zip(
+        path,
+        {
+            "mimetype": _SPREADSHEET,
+            "content.xml": f'<office:document-content {_NAMES} office:version="1.2"><office:body>'
+            f'<office:spreadsheet><table:table table:name="Blad1">{cells}</table:table>'
+            "</office:spreadsheet></office:body></office:document-content>",
+            "META-INF/manifest.xml": "<manifest:manifest "
+            'xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">'
+            f'<manifest:file-entry manifest:full-path="content.xml" manifest:media-type="text/xml">'
+            f"{secret if encrypted else ''}</manifest:file-entry></manifest:manifest>",
+        },
+    )
+
+
+def write_zip(path: Path, members: Mapping[str, str | bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(
+                name, content, zipfile.ZIP_STORED if name == "mimetype" else zipfile.ZIP_DEFLATED
+            )
+    return path

@@ -1,0 +1,123 @@
+"""Reading in a process of its own, and what comes back when that goes wrong."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.errors import ListFileError, Refused
+from repermit.importing.interpreting import Interpreter
+from repermit.importing.reader import Request, batches, read, receive, serve
+from tests.building import NOW, make_list
+from tests.list_files import AMSTERDAM
+from tests.taking import ATTEST, everything, fates_of, take_in, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from repermit.models import Database
+
+_LONG = "x" * 400
+_MANY = 5_200
+"""Rows with so long a name are more than a batch, and a file that is read apart."""
+
+
+def make_request(path: Path, **overrides: Any) -> Request:
+    values: dict[str, Any] = {
+        "secret": b"s" * 32,
+        "source": "",
+        "all_customers": False,
+        "sensitive": False,
+        "attested": False,
+        "now": NOW,
+        "known_at": NOW,
+        "fingerprint_key": b"k" * 16,
+        "fingerprint_all": True,
+    }
+    interpreter = Interpreter(**{**values, **overrides})
+    return Request(path=path, mapping={}, zone=AMSTERDAM, interpreter=interpreter)
+
+
+def many(folder: Path, last: str = "") -> Path:
+    rows = "".join(f"p{n}@example.org,{_LONG}\n" for n in range(_MANY))
+    return write(folder, f"email,name\n{rows}{last}")
+
+
+def answer_of(request: Request) -> bytes:
+    sink = io.BytesIO()
+    serve(io.BytesIO(pickle.dumps(request)), sink)
+    return sink.getvalue()
+
+
+def test_a_large_file_is_read_apart_to_the_same_rows(tmp_path: Path) -> None:
+    request = make_request(many(tmp_path))
+    file = request.open()
+    apart = list(read(request, file))
+    assert apart == list(batches(request, file))
+    assert [len(batch) for batch in apart] == [5000, 200]
+
+
+def test_the_other_process_speaks_the_same_language(tmp_path: Path) -> None:
+    request = make_request(many(tmp_path))
+    assert list(receive(io.BytesIO(answer_of(request)))) == list(read(request, request.open()))
+
+
+@pytest.mark.counted_once
+def test_a_large_file_goes_in_whole(database: Database, tmp_path: Path) -> None:
+    news = make_list(database)
+    result = take_in(database, news, many(tmp_path, "P7@example.org,\nnonsense,\n"))
+    assert result.rows == _MANY + 2
+    assert [(p.line, str(p.fate)) for p in result.problems] == [
+        (_MANY + 2, "duplicate"),
+        (_MANY + 3, "invalid"),
+    ]
+
+
+@pytest.mark.counted_once
+def test_a_large_file_that_breaks_off_says_where_and_changes_nothing(
+    database: Database, tmp_path: Path
+) -> None:
+    news = make_list(database)
+    before = everything()
+    with pytest.raises(ListFileError) as caught:
+        take_in(database, news, many(tmp_path, 'q@example.org,"open\n'))
+    assert caught.value.line == _MANY + 2
+    assert everything() == before
+    assert sum(fates_of(take_in(database, news, many(tmp_path))).values()) == _MANY
+
+
+def test_a_refusal_comes_through_from_the_other_process(tmp_path: Path) -> None:
+    request = make_request(many(tmp_path), all_customers=True)
+    with pytest.raises(Refused, match="--attest"):
+        list(read(request, request.open()))
+    with pytest.raises(Refused, match="--attest"):
+        list(receive(io.BytesIO(answer_of(request))))
+    attested = make_request(many(tmp_path), all_customers=True, attested=bool(ATTEST))
+    assert len(list(read(attested, attested.open()))) == 2
+
+
+def test_an_error_keeps_its_place_on_the_way_from_the_other_process(tmp_path: Path) -> None:
+    path = write(tmp_path, 'email,name\na@example.org,"open\n')
+    with pytest.raises(ListFileError) as direct:
+        list(batches(make_request(path), make_request(path).open()))
+    with pytest.raises(ListFileError) as sent:
+        list(receive(io.BytesIO(answer_of(make_request(path)))))
+    assert str(sent.value) == str(direct.value)
+    assert (sent.value.line, sent.value.expected) == (direct.value.line, direct.value.expected)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 9, 500, -1, -9])
+def test_an_answer_that_is_cut_off_is_never_taken_for_the_whole(tmp_path: Path, kept: int) -> None:
+    answer = answer_of(make_request(write(tmp_path, "a@example.org\n" * 20)))
+    with pytest.raises(Refused, match="cut off"):
+        list(receive(io.BytesIO(answer[:kept])))
+
+
+def test_no_secret_is_shown_when_an_interpreter_is(tmp_path: Path) -> None:
+    shown = repr(make_request(tmp_path).interpreter)
+    assert "ssss" not in shown
+    assert "kkkk" not in shown
