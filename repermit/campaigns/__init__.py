@@ -1,0 +1,44 @@
+"""Lists and campaigns: settling what a list is, launching, pausing, extending, looking on.
+
+May import contacts and what lies below.
+"""
+
+from repermit.campaigns.acts import Extended, cancel, extend, pause, resume, start_scheduled
+from repermit.campaigns.facts import (
+    CampaignFacts,
+    CampaignStatus,
+    DoubtFacts,
+    Launched,
+    ListFacts,
+    Plan,
+)
+from repermit.campaigns.launching import launch
+from repermit.campaigns.lists import ListFields, add_list, change_list, frozen_note, list_facts
+from repermit.campaigns.planning import list_lacks, plan
+from repermit.campaigns.previewing import preview
+from repermit.campaigns.reporting import status
+
+__all__ = [
+    "CampaignFacts",
+    "CampaignStatus",
+    "DoubtFacts",
+    "Extended",
+    "Launched",
+    "ListFacts",
+    "ListFields",
+    "Plan",
+    "add_list",
+    "cancel",
+    "change_list",
+    "extend",
+    "frozen_note",
+    "launch",
+    "list_facts",
+    "list_lacks",
+    "pause",
+    "plan",
+    "preview",
+    "resume",
+    "start_scheduled",
+    "status",
+]

@@ -1,0 +1,150 @@
+"""What the use cases of this room give back, as plain values.
+
+May import models, consent and what lies below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from repermit.models import stored
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from repermit.consent import CampaignState, Exclusion, MailKind, MailState, Reason, Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListFacts:
+    """What is known of a list; the `own_` texts are "" where repermit's own wording is used."""
+
+    slug: str
+    name: str
+    purpose: str
+    frequency: str
+    privacy_url: str
+    language: str
+    sender: str
+    sensitive: bool
+    own_subject: str
+    own_text: str
+    own_html: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts as one JSON object."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a launch would do: how many it asks, why not the others, and what stands against it.
+
+    `languages` counts the asked by the language of their mail; `notes` are what the admin must
+    have read before deciding.
+    """
+
+    asked: int
+    excluded: Mapping[Exclusion, int]
+    languages: Mapping[str, int]
+    refusals: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as one JSON object."""
+        return {
+            "asked": self.asked,
+            "excluded": {str(why): count for why, count in self.excluded.items()},
+            "languages": dict(self.languages),
+            "refusals": list(self.refusals),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launched:
+    """A campaign that has been launched: its number, its state, and the plan it followed."""
+
+    campaign: int
+    state: CampaignState
+    plan: Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignFacts:
+    """What is known of a campaign; times are aware UTC, `downtime` is in whole seconds.
+
+    `asked` is the size of its audience; `latest_ask` is when the last ask may be accepted.
+    """
+
+    number: int
+    state: CampaignState
+    deadline: datetime
+    latest_ask: datetime
+    launched_at: datetime
+    starts_at: datetime
+    opened_at: datetime | None
+    closed_at: datetime | None
+    asked: int
+    languages: tuple[str, ...]
+    minimum_days: int
+    include_thin: bool
+    downtime: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts as one JSON object, times in RFC 3339."""
+        moments = ("deadline", "latest_ask", "launched_at", "starts_at", "opened_at", "closed_at")
+        return {
+            **vars(self),
+            "state": str(self.state),
+            "languages": list(self.languages),
+            **{name: _moment(getattr(self, name)) for name in moments},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoubtFacts:
+    """A mail of which nobody knows whether the server took it; a person must decide."""
+
+    mail: int
+    address: str
+    started_at: datetime
+    attempts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignStatus:
+    """How a list and its latest campaign stand; every key of every enumeration is there.
+
+    `mails` counts those of the latest campaign and those of the list that belong to none;
+    `still_mailed` how often somebody of whom nothing is held got rid of a mail from elsewhere.
+    """
+
+    list: str
+    campaign: CampaignFacts | None
+    contacts: Mapping[Status, int]
+    removed: Mapping[Reason, int]
+    mails: Mapping[MailKind, Mapping[MailState, int]]
+    unasked: int
+    still_mailed: int
+    in_doubt: tuple[DoubtFacts, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `status --json` prints: no address stands in it."""
+        return {
+            "list": self.list,
+            "campaign": self.campaign.to_json() if self.campaign else None,
+            "contacts": {str(status): count for status, count in self.contacts.items()},
+            "removed": {str(reason): count for reason, count in self.removed.items()},
+            "mails": {
+                str(kind): {str(state): count for state, count in states.items()}
+                for kind, states in self.mails.items()
+            },
+            "unasked": self.unasked,
+        }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return stored(moment) if moment else None

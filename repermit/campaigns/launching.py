@@ -1,0 +1,130 @@
+"""Launching a campaign: wording and audience are frozen, and each ask is owed from then on.
+
+May import messages, evidence, consent, models and what lies below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from repermit import evidence
+from repermit.campaigns.audience import count_audience, owe_asks
+from repermit.campaigns.facts import Launched
+from repermit.campaigns.planning import plan_for
+from repermit.campaigns.wording import draft
+from repermit.consent import CampaignState, MailKind
+from repermit.errors import LaunchRefused
+from repermit.evidence import Entry
+from repermit.models import Campaign, CampaignWording, MailingList, lock_rows, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from repermit.campaigns.facts import Plan
+    from repermit.config import Settings
+    from repermit.models import Database
+
+
+def launch(
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    settings: Settings,
+    now: datetime,
+    deadline: datetime,
+    attest: str,
+    actor: str,
+    starts_at: datetime | None = None,
+    include_thin: bool = False,
+) -> Launched:
+    """Launch a campaign that asks until `deadline`; all of it in one transaction.
+
+    1. Plan, under the list's lock; raise LaunchRefused with all reasons at once.
+    2. Store the campaign and its wording in each language that is needed.
+    3. Freeze the audience: an ask is owed to each from `starts_at` (now if None or past).
+    4. Keep who decided (`attest`), and what they had been told, as evidence.
+    """
+    with database.atomic():
+        found: MailingList = lock_rows(
+            MailingList.select().where(MailingList.id == mailing_list.id)
+        ).get()
+        audience = count_audience(
+            found, include_thin=include_thin, fingerprint_key=settings.fingerprint_key
+        )
+        planned = plan_for(
+            found, audience, settings=settings, now=now, deadline=deadline, starts_at=starts_at
+        )
+        _refuse(planned, attest)
+        campaign = Campaign.create(
+            list=found,
+            state=CampaignState.SCHEDULED
+            if starts_at and starts_at > now
+            else CampaignState.SENDING,
+            deadline=deadline,
+            launched_at=now,
+            starts_at=max(now, starts_at or now),
+            include_thin=include_thin,
+            minimum_days=settings.campaign.minimum_days,
+        )
+        wordings = _freeze_wording(campaign, {found.language, *planned.languages}, settings)
+        # On PostgreSQL somebody may have answered meanwhile; what is owed is what counts.
+        planned = replace(planned, asked=owe_asks(campaign, audience))
+        evidence.append(_entry(campaign, planned, wordings, attest=attest, actor=actor))
+    return Launched(campaign=campaign.id, state=CampaignState(campaign.state), plan=planned)
+
+
+def _refuse(planned: Plan, attest: str) -> None:
+    reasons = planned.refusals if attest.strip() else (*planned.refusals, _NOT_ATTESTED)
+    if reasons:
+        raise LaunchRefused(reasons)
+
+
+_NOT_ATTESTED = (
+    "say with --attest who decided to ask, on what ground, where the addresses came from, and "
+    "that none of them opted out; it is kept as evidence"
+)
+
+
+def _freeze_wording(
+    campaign: Campaign, languages: Iterable[str], settings: Settings
+) -> dict[str, str]:
+    """Store the ask's wording in each language; return the digests."""
+    digests = {}
+    for language in sorted(languages):
+        wording = draft(
+            campaign.list, settings=settings, deadline=campaign.deadline, language=language
+        )
+        digests[language] = evidence.keep_wording(wording.content)
+        CampaignWording.create(
+            campaign=campaign, kind=MailKind.ASK, language=language, wording=digests[language]
+        )
+    return digests
+
+
+def _entry(
+    campaign: Campaign, planned: Plan, wordings: dict[str, str], *, attest: str, actor: str
+) -> Entry:
+    mailing_list = campaign.list
+    return Entry(
+        event="launched",
+        at=campaign.launched_at,
+        actor=actor,
+        list=mailing_list.slug,
+        campaign=campaign.id,
+        consent={
+            "attest": attest.strip(),
+            "told": evidence.keep_wording("\n\n".join(planned.notes)),
+            "asked": planned.asked,
+            "excluded": {str(why): count for why, count in planned.excluded.items()},
+            "deadline": stored(campaign.deadline),
+            "starts_at": stored(campaign.starts_at),
+            "minimum_days": campaign.minimum_days,
+            "include_thin": campaign.include_thin,
+            "purpose": mailing_list.purpose,
+            "frequency": mailing_list.frequency,
+            "privacy_url": mailing_list.privacy_url,
+            "wordings": wordings,
+        },
+    )

@@ -1,0 +1,221 @@
+"""Planning a campaign: whom it would ask, and everything that stands against its start.
+
+May import messages, consent, contacts, models and what lies below.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from repermit import addresses, contacts, messages
+from repermit.campaigns.audience import Audience, count_audience
+from repermit.campaigns.discretion import tell_tales
+from repermit.campaigns.facts import Plan
+from repermit.campaigns.frequency import says_how_often
+from repermit.campaigns.wording import own_wording, sender_address
+from repermit.consent import CampaignState, latest_ask
+from repermit.errors import AddressError, WordingError
+from repermit.models import latest_campaign
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from repermit.config import Organisation, Settings
+    from repermit.models import MailingList
+
+NOTES = (
+    (
+        "Some regulators hold that asking for consent by mail is itself advertising, which needs "
+        "the very consent that it asks for: the ICO on Honda (2017), the Dutch DMCC (2021). "
+        "Whether to ask is for your organisation to decide; who decided, and on what ground, is "
+        "kept as evidence."
+    ),
+    (
+        "Until their Yes nobody who is unconfirmed may get the newsletter, or any other "
+        "advertising: stop sending it to them now, also from other tools."
+    ),
+)
+"""What the admin must have read before deciding to ask."""
+
+
+def plan(
+    mailing_list: MailingList,
+    *,
+    settings: Settings,
+    now: datetime,
+    deadline: datetime,
+    starts_at: datetime | None = None,
+    include_thin: bool = False,
+) -> Plan:
+    """Return what a launch at `now` would do; writes nothing. Moments are aware.
+
+    `starts_at` is when the asking begins if later than now; `include_thin` asks those too whose
+    imported proof shows no wording.
+    """
+    audience = count_audience(
+        mailing_list, include_thin=include_thin, fingerprint_key=settings.fingerprint_key
+    )
+    return plan_for(
+        mailing_list,
+        audience,
+        settings=settings,
+        now=now,
+        deadline=deadline,
+        starts_at=starts_at,
+    )
+
+
+def plan_for(
+    mailing_list: MailingList,
+    audience: Audience,
+    *,
+    settings: Settings,
+    now: datetime,
+    deadline: datetime,
+    starts_at: datetime | None,
+) -> Plan:
+    """Return the plan for an audience that has been counted."""
+    return Plan(
+        asked=audience.asked,
+        excluded=audience.excluded,
+        languages=audience.languages,
+        refusals=tuple(
+            _refusals(
+                mailing_list,
+                audience,
+                settings,
+                now=now,
+                starts_at=max(now, starts_at or now),
+                deadline=deadline,
+            )
+        ),
+        notes=(*NOTES, *tell_tales(mailing_list, settings)),
+    )
+
+
+def list_lacks(mailing_list: MailingList) -> tuple[str, ...]:
+    """Return what stands against a launch in the description of a list itself."""
+    return tuple(_about_the_list(mailing_list))
+
+
+def _refusals(
+    mailing_list: MailingList,
+    audience: Audience,
+    settings: Settings,
+    *,
+    now: datetime,
+    starts_at: datetime,
+    deadline: datetime,
+) -> Iterator[str]:
+    """Yield every reason why a campaign may not start, in the admin's words."""
+    yield from _about_the_organisation(settings.organisation)
+    yield from _about_the_list(mailing_list)
+    yield from _about_the_pages(settings.public_url)
+    yield from _about_the_deadline(settings, now=now, starts_at=starts_at, deadline=deadline)
+    yield from _about_the_audience(mailing_list, audience)
+    yield from _about_the_wording(mailing_list, settings)
+
+
+def _about_the_organisation(organisation: Organisation) -> Iterator[str]:
+    # GDPR art. 13(1)(a) and (b): who asks, and how to reach them.
+    if not organisation.name:
+        yield "the organisation has no name: set name under [organisation] in config.toml"
+    if not organisation.postal_lines:
+        yield (
+            "the organisation has no postal address: set address under [organisation] in "
+            "config.toml"
+        )
+    if not organisation.email and not organisation.telephone:
+        yield (
+            "the organisation cannot be reached: set email or telephone under [organisation] in "
+            "config.toml"
+        )
+    if organisation.email:
+        yield from _about_an_address(organisation.email, "the organisation's email")
+
+
+def _about_the_list(mailing_list: MailingList) -> Iterator[str]:
+    slug = mailing_list.slug
+    if not mailing_list.privacy_url:
+        yield f"the list has no privacy statement: `repermit list set {slug} --privacy-url …`"
+    if not mailing_list.purpose:
+        yield (
+            "the list has no purpose, so nobody could know what they say Yes to: "
+            f"`repermit list set {slug} --purpose …`"
+        )
+    if not mailing_list.frequency and not says_how_often(mailing_list.purpose):
+        yield (
+            "neither purpose nor frequency says how often mail comes: "
+            f"`repermit list set {slug} --frequency …`, such as “four times a year”"
+        )
+    if not mailing_list.sender:
+        yield f"the list has no sender: `repermit list set {slug} --sender …`"
+    else:
+        yield from _about_an_address(sender_address(mailing_list.sender), "the sender")
+
+
+def _about_an_address(text: str, what: str) -> Iterator[str]:
+    try:
+        addresses.parse(text)
+    except AddressError as error:
+        yield f"{what} cannot be used: {error.reason}"
+
+
+def _about_the_pages(public_url: str) -> Iterator[str]:
+    parts = urlsplit(public_url)
+    if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
+        yield (
+            f"answers would travel unprotected: public_url is {public_url} and must begin with "
+            "https://"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _about_the_deadline(
+    settings: Settings, *, now: datetime, starts_at: datetime, deadline: datetime
+) -> Iterator[str]:
+    days = settings.campaign.minimum_days
+    if deadline <= now:
+        yield f"the deadline, {_in_zone(deadline, settings)}, has passed"
+    elif latest_ask(deadline, days) <= starts_at:
+        earliest = starts_at + timedelta(days=days)
+        yield (
+            f"the deadline is too near: people need {days} days to answer (minimum_days under "
+            f"[campaign]), so it must be later than {_in_zone(earliest, settings)}"
+        )
+
+
+def _in_zone(moment: datetime, settings: Settings) -> str:
+    return f"{moment.astimezone(settings.zone):%Y-%m-%d %H:%M}"
+
+
+def _about_the_audience(mailing_list: MailingList, audience: Audience) -> Iterator[str]:
+    campaign = latest_campaign(mailing_list)
+    if campaign is not None and CampaignState(campaign.state).is_live:
+        yield f"a campaign is under way on {mailing_list.slug} already: it is {campaign.state}"
+    if not audience.asked:
+        yield "there is nobody to ask"
+
+
+def _about_the_wording(mailing_list: MailingList, settings: Settings) -> Iterator[str]:
+    try:
+        messages.check_wording(
+            own_wording(mailing_list),
+            organisation=settings.organisation,
+            mailing_list=contacts.list_facts(mailing_list),
+        )
+    except WordingError as error:
+        yield from (f"your own wording cannot be used: {reason}" for reason in error.reasons)
+    except AddressError:
+        # Said above, of the address itself.
+        return

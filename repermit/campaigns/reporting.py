@@ -1,0 +1,123 @@
+"""How a list and its latest campaign stand, in numbers.
+
+May import contacts, consent, models and what lies below. Counts only; nothing is written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from peewee import SQL, fn
+
+from repermit import contacts
+from repermit.campaigns.facts import CampaignFacts, CampaignStatus, DoubtFacts
+from repermit.consent import CampaignState, MailKind, MailState, Reason, Status, latest_ask
+from repermit.models import Campaign, CampaignWording, Contact, Evidence, Mail, latest_campaign
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Any
+
+    from repermit.config import Settings
+    from repermit.models import MailingList
+
+
+def status(
+    mailing_list: MailingList,
+    *,
+    settings: Settings,  # noqa: ARG001  taken as every use case takes it
+    now: datetime,  # noqa: ARG001
+) -> CampaignStatus:
+    """Return how a list and its latest campaign stand."""
+    campaign = latest_campaign(mailing_list)
+    statuses = dict.fromkeys(Status, 0)
+    removed = dict.fromkeys(Reason, 0)
+    for its_status, reason, count in _contacts(mailing_list):
+        statuses[Status(its_status)] += count
+        if its_status == Status.REMOVED:
+            removed[Reason(reason)] += count
+    return CampaignStatus(
+        list=mailing_list.slug,
+        campaign=_facts(campaign) if campaign else None,
+        contacts=statuses,
+        removed=removed,
+        mails=_mails(mailing_list, campaign),
+        unasked=contacts.unasked(mailing_list).count(),
+        still_mailed=_still_mailed(mailing_list),
+        in_doubt=_in_doubt(campaign),
+    )
+
+
+def _contacts(mailing_list: MailingList) -> Any:
+    return (
+        Contact.select(Contact.status, Contact.reason, fn.COUNT(Contact.id))
+        .where(Contact.list == mailing_list)
+        .group_by(Contact.status, Contact.reason)
+        .tuples()
+    )
+
+
+def _mails(
+    mailing_list: MailingList, campaign: Campaign | None
+) -> dict[MailKind, dict[MailState, int]]:
+    counts = {kind: dict.fromkeys(MailState, 0) for kind in MailKind}
+    # Two queries, since each then finds its rows by the index that begins with the campaign.
+    own = [Mail.campaign == campaign] if campaign else []
+    for belongs in (*own, Mail.campaign.is_null() & (Mail.list == mailing_list)):
+        rows: Any = (
+            Mail.select(Mail.kind, Mail.state, fn.COUNT(Mail.id))
+            .where(belongs)
+            .group_by(Mail.kind, Mail.state)
+            .tuples()
+        )
+        for kind, state, count in rows:
+            counts[MailKind(kind)][MailState(state)] += count
+    return counts
+
+
+def _still_mailed(mailing_list: MailingList) -> int:
+    noted = Evidence.select().where(
+        # Written out, so that the index for just these entries is used.
+        SQL("event = 'still_mailed'"),
+        Evidence.list == mailing_list.slug,
+    )
+    return int(noted.count())
+
+
+def _facts(campaign: Campaign) -> CampaignFacts:
+    return CampaignFacts(
+        number=campaign.id,
+        state=CampaignState(campaign.state),
+        deadline=campaign.deadline,
+        latest_ask=latest_ask(campaign.deadline, campaign.minimum_days),
+        launched_at=campaign.launched_at,
+        starts_at=campaign.starts_at,
+        opened_at=campaign.opened_at,
+        closed_at=campaign.closed_at,
+        asked=Mail.select().where(Mail.campaign == campaign, Mail.kind == MailKind.ASK).count(),
+        languages=_languages(campaign),
+        minimum_days=campaign.minimum_days,
+        include_thin=campaign.include_thin,
+        downtime=campaign.downtime,
+    )
+
+
+def _languages(campaign: Campaign) -> tuple[str, ...]:
+    query = CampaignWording.select(CampaignWording.language).where(
+        CampaignWording.campaign == campaign, CampaignWording.kind == MailKind.ASK
+    )
+    return tuple(sorted(row.language for row in query))
+
+
+def _in_doubt(campaign: Campaign | None) -> tuple[DoubtFacts, ...]:
+    rows: Any = (
+        Mail.select(Mail.id, Contact.address, Mail.started_at, Mail.attempts)
+        .join(Contact)
+        .where(Mail.campaign == campaign, Mail.state == MailState.IN_DOUBT)
+        .order_by(Mail.id)
+        .tuples()
+    )
+    return tuple(
+        DoubtFacts(mail=mail, address=address or "", started_at=at, attempts=attempts)
+        for mail, address, at, attempts in rows
+    )

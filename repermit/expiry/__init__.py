@@ -1,0 +1,10 @@
+"""The end of a campaign: who did not answer by the deadline is taken off, in short steps.
+
+May import contacts and what lies below.
+"""
+
+from repermit.expiry.facts import Expired
+from repermit.expiry.sweeping import expire_due, would_expire
+from repermit.expiry.uptime import beat, downtime, skip
+
+__all__ = ["Expired", "beat", "downtime", "expire_due", "skip", "would_expire"]

@@ -1,0 +1,117 @@
+"""What the deadline does to each contact of a campaign, and what of it is kept.
+
+May import consent, models and what lies below. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from peewee import fn
+
+from repermit.consent import MailKind, MailState, Status, Verdict, expiry
+from repermit.models import CampaignWording, Contact, Mail, chunks, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+    from typing import Any
+
+    from repermit.models import Campaign
+
+_UNDERWAY = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
+
+
+def foreseen(campaign: Campaign, chunk: int, now: datetime) -> Iterator[Verdict]:
+    """Yield what the deadline does to each contact that is undecided, and lock none."""
+    for ids in chunks(undecided(campaign), chunk):
+        asks = asks_of(campaign, ids)
+        for contact in Contact.select().where(Contact.id.in_(ids)):
+            yield verdict(contact, asks[contact.id], campaign, now)
+
+
+def undecided(campaign: Campaign) -> list[int]:
+    """Return the ids of the asked contacts that are unconfirmed, in order.
+
+    All at once: page by page, SQLite would sort the whole audience anew for every page.
+    """
+    rows: Any = (
+        Mail.select(Mail.contact)
+        .join(Contact)
+        .where(
+            Mail.campaign == campaign,
+            Mail.kind == MailKind.ASK,
+            Contact.status == Status.UNCONFIRMED,
+        )
+        .order_by(Mail.contact)
+        .tuples()
+    )
+    return [contact_id for (contact_id,) in rows.iterator()]
+
+
+def asks_of(campaign: Campaign, ids: Sequence[int]) -> dict[int | None, Mail]:
+    """Return each contact's ask in this campaign, by the contact's id."""
+    # The campaign is no condition: SQLite would read all its mails rather than these few.
+    mails = Mail.select().where(Mail.contact.in_(ids))
+    return {
+        mail.contact_id: mail
+        for mail in mails
+        if mail.campaign_id == campaign.id and mail.kind == MailKind.ASK
+    }
+
+
+def verdict(contact: Contact, ask: Mail, campaign: Campaign, now: datetime) -> Verdict:
+    """Return what the deadline does to one contact at `now`."""
+    return expiry(
+        Status(contact.status),
+        accepted_at=ask.sent_at if ask.state == MailState.SENT else None,
+        deadline=campaign.deadline,
+        now=now,
+        minimum_days=campaign.minimum_days,
+    )
+
+
+def proofs(
+    campaign: Campaign, silent: list[Contact], asks: Mapping[int | None, Mail]
+) -> dict[int, dict[str, Any]]:
+    """Return, by contact id, what shows that each could have answered (GDPR art. 5(2))."""
+    wordings = _wordings(campaign)
+    usual = wordings.get(campaign.list.language, "")
+    return {
+        contact.id: {
+            # Nobody expires who was not sent an ask, so the moment is there.
+            "asked_at": stored(cast("datetime", asks[contact.id].sent_at)),
+            "deadline": stored(campaign.deadline),
+            "minimum_days": campaign.minimum_days,
+            "wording": wordings.get(contact.language, usual),
+        }
+        for contact in silent
+    }
+
+
+def _wordings(campaign: Campaign) -> dict[str, str]:
+    """Return the digests of the ask's wordings by language."""
+    query = CampaignWording.select().where(
+        CampaignWording.campaign == campaign, CampaignWording.kind == MailKind.ASK
+    )
+    return {row.language: row.wording_id for row in query}
+
+
+def is_sending(campaign: Campaign) -> bool:
+    """Say whether an ask has yet to leave or is on its way."""
+    query = Mail.select().where(
+        Mail.campaign == campaign, Mail.kind == MailKind.ASK, Mail.state.in_(_UNDERWAY)
+    )
+    return bool(query.exists())
+
+
+def counts(campaign: Campaign) -> dict[str, int]:
+    """Count the asked by what became of them: the status, and for the removed the reason."""
+    rows: Any = (
+        Contact.select(Contact.status, Contact.reason, fn.COUNT(Contact.id))
+        .join(Mail)
+        .where(Mail.campaign == campaign, Mail.kind == MailKind.ASK)
+        .group_by(Contact.status, Contact.reason)
+        .tuples()
+    )
+    return {reason or status: count for status, reason, count in rows}

@@ -1,0 +1,252 @@
+"""The sweep over campaigns whose deadline has passed, in steps that let answers in between.
+
+May import contacts and what lies below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from repermit import contacts, evidence
+from repermit.consent import (
+    CampaignState,
+    Dropped,
+    MailState,
+    Reason,
+    Verdict,
+    expiry_waits,
+    require_campaign,
+)
+from repermit.contacts import Act
+from repermit.evidence import Entry
+from repermit.expiry.deciding import (
+    asks_of,
+    counts,
+    foreseen,
+    is_sending,
+    proofs,
+    undecided,
+    verdict,
+)
+from repermit.expiry.facts import Expired
+from repermit.expiry.uptime import downtime
+from repermit.models import Campaign, Contact, Mail, chunks, lock_rows, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime, timedelta
+    from typing import Any
+
+    from repermit.clock import Clock
+    from repermit.config import Settings
+    from repermit.models import Database, MailingList
+
+_RUNNING = (CampaignState.SENDING, CampaignState.OPEN)
+_UNSENT = (MailState.QUEUED, MailState.CLAIMED)
+_CHUNK = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sweep:
+    """What a sweep takes along; `key` is the fingerprint key."""
+
+    database: Database
+    clock: Clock
+    key: bytes
+    chunk: int
+    despite_downtime: bool
+    actor: str
+
+
+def expire_due(
+    database: Database,
+    *,
+    settings: Settings,
+    clock: Clock,
+    mailing_list: MailingList | None = None,
+    chunk: int = _CHUNK,
+    despite_downtime: bool = False,
+    actor: str = "job",
+) -> Expired:
+    """Remove who was asked in time and did not answer, where the deadline has passed.
+
+    For each campaign that is sending or open, on one list or on all:
+
+    1. Drop the asks that never left.
+    2. Look at `chunk` contacts at a time, each chunk locked in a transaction of its own, so that
+       an answer gets in between, and one that came first counts.
+    3. Close the campaign when nobody is left to decide.
+
+    Safe to run twice at once. If the answer pages were down too long the campaign is left as it
+    is and `waiting` says so, unless `despite_downtime`, which the evidence then tells.
+    """
+    sweep = _Sweep(
+        database=database,
+        clock=clock,
+        key=settings.fingerprint_key,
+        chunk=chunk,
+        despite_downtime=despite_downtime,
+        actor=actor,
+    )
+    return _total(_expire(sweep, campaign.id) for campaign in _due(clock.now(), mailing_list))
+
+
+def would_expire(
+    database: Database,  # noqa: ARG001  the same call as that of expire_due
+    *,
+    settings: Settings,  # noqa: ARG001
+    clock: Clock,
+    mailing_list: MailingList | None = None,
+    chunk: int = _CHUNK,
+    despite_downtime: bool = False,
+) -> Expired:
+    """Return what `expire_due` would return now, and change nothing."""
+    now = clock.now()
+    return _total(
+        _foresee(campaign, chunk, now, despite_downtime=despite_downtime)
+        for campaign in _due(now, mailing_list)
+    )
+
+
+def _foresee(campaign: Campaign, chunk: int, now: datetime, *, despite_downtime: bool) -> Expired:
+    reason = _why_it_waits(campaign, now)
+    if reason and not despite_downtime:
+        return Expired(waiting=(reason,))
+    verdicts = list(foreseen(campaign, chunk, now))
+    return Expired(removed=verdicts.count(Verdict.EXPIRE), unasked=verdicts.count(Verdict.UNASKED))
+
+
+def _total(parts: Iterable[Expired]) -> Expired:
+    each = list(parts)
+    return Expired(
+        removed=sum(one.removed for one in each),
+        unasked=sum(one.unasked for one in each),
+        waiting=tuple(reason for one in each for reason in one.waiting),
+    )
+
+
+def _due(now: datetime, mailing_list: MailingList | None) -> list[Campaign]:
+    query = Campaign.select().where(Campaign.state.in_(_RUNNING), Campaign.deadline <= now)
+    if mailing_list is not None:
+        query = query.where(Campaign.list == mailing_list)
+    return list(query.order_by(Campaign.id))
+
+
+def _why_it_waits(campaign: Campaign, now: datetime) -> str:
+    """Return why a campaign waits for the admin, or ""."""
+    down = downtime(campaign, now)
+    if not expiry_waits(down):
+        return ""
+    return (
+        f"{campaign.list.slug}: the answer pages were down for {_in_words(down)} in all since the "
+        "launch, so some may have been unable to answer. Nobody is taken off. Give them more time "
+        "(`repermit extend`), or decide that silence counts all the same "
+        "(`repermit expire --despite-downtime`)"
+    )
+
+
+def _in_words(span: timedelta) -> str:
+    days, hours = span.days, span.seconds // 3600
+    return f"{days} day{'s' if days > 1 else ''} and {hours} hour{'s' if hours != 1 else ''}"
+
+
+def _expire(sweep: _Sweep, campaign_id: int) -> Expired:
+    """Decide on all of one campaign's contacts, then close it."""
+    campaign, reason = _begin(sweep, campaign_id)
+    if campaign is None:
+        return Expired(waiting=(reason,) if reason else ())
+    swept = _total(
+        _take_step(sweep, campaign_id, ids) for ids in chunks(undecided(campaign), sweep.chunk)
+    )
+    _close(sweep, campaign_id)
+    return swept
+
+
+def _begin(sweep: _Sweep, campaign_id: int) -> tuple[Campaign | None, str]:
+    """Drop what can no longer be asked in time, and return the campaign.
+
+    It is None if the campaign must wait, and why, or if it is due no longer.
+    """
+    with sweep.database.atomic():
+        now = sweep.clock.now()
+        campaign = _lock_due(campaign_id, now)
+        reason = _why_it_waits(campaign, now) if campaign else ""
+        if campaign is None or (reason and not sweep.despite_downtime):
+            return None, reason
+        Mail.update(state=MailState.DROPPED, reason=Dropped.TOO_LATE).where(
+            Mail.campaign == campaign, Mail.state.in_(_UNSENT)
+        ).execute()
+        if reason:
+            facts = {"downtime": int(downtime(campaign, now).total_seconds())}
+            _append(sweep, campaign, now, "expired_despite_downtime", facts)
+    return campaign, ""
+
+
+def _take_step(sweep: _Sweep, campaign_id: int, ids: Sequence[int]) -> Expired:
+    """Decide on some contacts in a transaction, unless somebody has intervened."""
+    with sweep.database.atomic():
+        now = sweep.clock.now()
+        campaign = _lock_due(campaign_id, now)
+        return _decide(sweep, campaign, ids, now) if campaign else Expired()
+
+
+def _lock_due(campaign_id: int, now: datetime) -> Campaign | None:
+    """Return the campaign, locked, if nobody paused, extended or closed it meanwhile."""
+    found: Campaign | None = lock_rows(
+        Campaign.select().where(
+            Campaign.id == campaign_id, Campaign.state.in_(_RUNNING), Campaign.deadline <= now
+        )
+    ).first()
+    return found
+
+
+def _decide(sweep: _Sweep, campaign: Campaign, ids: Sequence[int], now: datetime) -> Expired:
+    # Locked first and looked at afterwards: an answer that was quicker has changed the status.
+    locked = list(lock_rows(Contact.select().where(Contact.id.in_(ids)).order_by(Contact.id)))
+    asks = asks_of(campaign, ids)
+    verdicts = {one.id: verdict(one, asks[one.id], campaign, now) for one in locked}
+    silent = [one for one in locked if verdicts[one.id] is Verdict.EXPIRE]
+    if silent:
+        contacts.remove(
+            silent,
+            reason=Reason.NO_RESPONSE,
+            act=Act(at=now, actor=sweep.actor, campaign=campaign.id),
+            fingerprint_key=sweep.key,
+            facts=proofs(campaign, silent, asks),
+        )
+    unasked = list(verdicts.values()).count(Verdict.UNASKED)
+    return Expired(removed=len(silent), unasked=unasked)
+
+
+def _close(sweep: _Sweep, campaign_id: int) -> None:
+    """Close a campaign of which nobody is left to decide; a mail on its way is waited for."""
+    with sweep.database.atomic():
+        now = sweep.clock.now()
+        campaign = _lock_due(campaign_id, now)
+        if campaign is None or is_sending(campaign):
+            return
+        if campaign.state == CampaignState.SENDING:
+            campaign.state = CampaignState.OPEN
+            campaign.opened_at = now
+        require_campaign(CampaignState(campaign.state), "close")
+        campaign.state = CampaignState.CLOSED
+        campaign.closed_at = now
+        campaign.save()
+        facts = {"deadline": stored(campaign.deadline), "counts": counts(campaign)}
+        _append(sweep, campaign, now, "closed", facts)
+
+
+def _append(
+    sweep: _Sweep, campaign: Campaign, now: datetime, event: str, facts: Mapping[str, Any]
+) -> None:
+    evidence.append(
+        Entry(
+            event=event,
+            at=now,
+            actor=sweep.actor,
+            list=campaign.list.slug,
+            campaign=campaign.id,
+            consent=facts,
+        )
+    )

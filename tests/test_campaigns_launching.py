@@ -1,0 +1,168 @@
+"""Launching: what is frozen, what is owed, what is kept; and that it is all or nothing."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import evidence, messages
+from repermit.campaigns import change_list, launch
+from repermit.config import CampaignRules
+from repermit.consent import CampaignState, Exclusion, MailKind, MailState, Reason
+from repermit.errors import LaunchRefused
+from repermit.models import (
+    Campaign,
+    CampaignWording,
+    Evidence,
+    EvidencePart,
+    Mail,
+    MailingList,
+    Wording,
+)
+from tests.building import (
+    DEADLINE,
+    NOW,
+    make_contact,
+    make_list,
+    make_removed,
+    make_settings,
+)
+
+if TYPE_CHECKING:
+    from repermit.campaigns import Launched
+    from repermit.models import Database
+
+ATTEST = "The board decided on 1 March; our own forms; nobody opted out."
+
+
+def start(database: Database, mailing_list: MailingList, **overrides: Any) -> Launched:
+    values: dict[str, Any] = {
+        "settings": make_settings(),
+        "now": NOW,
+        "deadline": DEADLINE,
+        "attest": ATTEST,
+        "actor": "anna@example.org",
+    }
+    return launch(database, mailing_list, **{**values, **overrides})
+
+
+def test_a_launch_owes_everybody_an_ask(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    make_contact(database, mailing_list)
+    make_removed(database, mailing_list, Reason.NO)
+    launched = start(database, mailing_list)
+    assert (launched.plan.asked, launched.plan.excluded[Exclusion.REMOVED]) == (2, 1)
+    assert launched.state is CampaignState.SENDING
+    campaign = Campaign.get_by_id(launched.campaign)
+    assert (campaign.state, campaign.deadline) == (CampaignState.SENDING, DEADLINE)
+    assert (campaign.launched_at, campaign.starts_at) == (NOW, NOW)
+    assert (campaign.minimum_days, campaign.include_thin, campaign.downtime) == (14, False, 0)
+    owed = Mail.select().where(Mail.kind == MailKind.ASK, Mail.state == MailState.QUEUED)
+    assert owed.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("starts_in", "state", "starts_at"),
+    [
+        (timedelta(days=-1), CampaignState.SENDING, NOW),
+        (timedelta(), CampaignState.SENDING, NOW),
+        (timedelta(days=1), CampaignState.SCHEDULED, NOW + timedelta(days=1)),
+    ],
+)
+def test_a_launch_may_begin_later(
+    database: Database, starts_in: timedelta, state: CampaignState, starts_at: object
+) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    launched = start(database, mailing_list, starts_at=NOW + starts_in)
+    campaign = Campaign.get()
+    assert (launched.state, campaign.state) == (state, state)
+    assert (campaign.starts_at, Mail.get().due_at) == (starts_at, starts_at)
+
+
+def test_the_minimum_of_days_is_that_of_the_launch(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    rules = CampaignRules(minimum_days=3)
+    start(database, mailing_list, settings=make_settings(campaign=rules), include_thin=True)
+    campaign = Campaign.get()
+    assert (campaign.minimum_days, campaign.include_thin) == (3, True)
+
+
+def test_the_wording_is_frozen_in_each_language_that_is_needed(database: Database) -> None:
+    mailing_list = make_list(database, language="nl")
+    make_contact(database, mailing_list, language="fr")
+    start(database, mailing_list)
+    change_list(
+        database,
+        mailing_list,
+        settings=make_settings(),
+        now=NOW,
+        actor="anna@example.org",
+        purpose="Something else, monthly",
+    )
+    frozen = {row.language: row.wording for row in CampaignWording.select()}
+    # The list's own language is always there, for whoever has none of the others.
+    assert set(frozen) == {"fr", "nl"}
+    draft = messages.read_draft(frozen["fr"].content)
+    assert (draft.language, draft.deadline) == ("fr", DEADLINE)
+    assert draft.mailing_list.purpose == "Nieuws over onze praktijk, vier keer per jaar"
+
+
+def test_who_decided_and_what_they_were_told_is_kept(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    launched = start(database, mailing_list, attest=f" {ATTEST}\n")
+    entry = Evidence.get()
+    assert (entry.event, entry.actor, entry.campaign) == (
+        "launched",
+        "anna@example.org",
+        launched.campaign,
+    )
+    kept = json.loads(EvidencePart.get().json)
+    assert kept["attest"] == ATTEST
+    assert (kept["asked"], kept["excluded"]["removed"]) == (1, 0)
+    assert kept["deadline"] == "2026-03-30T09:00:00.000000+00:00"
+    assert kept["wordings"] == {"nl": CampaignWording.get().wording_id}
+    assert Wording.get_by_id(kept["told"]).content == "\n\n".join(launched.plan.notes)
+    assert list(evidence.verify()) == []
+
+
+@pytest.mark.parametrize("attest", ["", " \n"])
+def test_a_launch_must_be_attested(database: Database, attest: str) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    with pytest.raises(LaunchRefused) as refused:
+        start(database, mailing_list, attest=attest)
+    (reason,) = refused.value.reasons
+    assert reason.startswith("say with --attest who decided to ask, on what ground")
+
+
+def test_a_refused_launch_gives_all_reasons_and_changes_nothing(database: Database) -> None:
+    mailing_list = make_list(database, privacy_url="")
+    with pytest.raises(LaunchRefused) as refused:
+        start(database, mailing_list, attest="")
+    assert len(refused.value.reasons) == 3
+    for table in (Campaign, Mail, Evidence, Wording):
+        assert not table.select().exists()
+
+
+def test_a_second_launch_is_refused_while_the_first_is_live(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    start(database, mailing_list)
+    with pytest.raises(LaunchRefused, match="under way"):
+        start(database, mailing_list)
+
+
+def test_what_the_database_says_of_the_list_counts(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    with database.atomic():
+        MailingList.update(privacy_url="").execute()
+    with pytest.raises(LaunchRefused, match="no privacy statement"):
+        start(database, mailing_list)

@@ -1,0 +1,90 @@
+"""The mail as the admin sees it before anybody else does."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.campaigns import preview
+from repermit.campaigns.previewing import NOBODY
+from repermit.config import CampaignRules
+from repermit.consent import Status
+from repermit.errors import AddressError, Refused
+from repermit.links import Links
+from repermit.models import Evidence, Mail
+from tests.building import NOW, make_contact, make_list, make_settings
+
+if TYPE_CHECKING:
+    from repermit.models import Database
+
+
+def test_a_preview_is_in_the_lists_language_and_to_its_sender(database: Database) -> None:
+    mail = preview(make_list(database), settings=make_settings(), now=NOW)
+    assert mail.envelope_to == mail.envelope_from == "praktijk@example.org"
+    assert "Geachte lezer" in mail.text
+    assert "30 maart 2026" in mail.text
+    assert not Mail.select().exists()
+    assert not Evidence.select().exists()
+
+
+def test_a_preview_can_be_in_another_language_until_another_day_to_somebody(
+    database: Database,
+) -> None:
+    mail = preview(
+        make_list(database),
+        settings=make_settings(),
+        now=NOW,
+        language="de",
+        deadline=NOW + timedelta(days=60),
+        to="Anna@Example.org",
+    )
+    assert mail.envelope_to == "Anna@example.org"
+    assert "1. Mai 2026" in mail.text
+
+
+def test_the_deadline_of_a_preview_is_one_that_could_be(database: Database) -> None:
+    settings = make_settings(campaign=CampaignRules(minimum_days=30))
+    mail = preview(make_list(database), settings=settings, now=NOW, language="en")
+    assert "15 April 2026" in mail.text
+
+
+def test_the_links_of_a_preview_are_real_and_nobodys(database: Database) -> None:
+    settings = make_settings()
+    mail = preview(make_list(database), settings=settings, now=NOW)
+    links = Links(settings.public_url, settings.secret_keys)
+    for url in (links.url("yes", NOBODY), links.url("no", NOBODY), links.url("me", NOBODY)):
+        assert url in mail.text
+
+
+def test_a_preview_says_why_and_since_when_as_for_the_first_who_is_asked(
+    database: Database,
+) -> None:
+    mailing_list = make_list(database)
+    told = {"source": "the counter", "since": NOW - timedelta(days=400)}
+    other = {"source": "the fair", "since": NOW}
+    make_contact(database, mailing_list, "b@example.org", status=Status.CONFIRMED, **other)
+    make_contact(database, make_list(database, slug="other"), "c@example.org", **other)
+    make_contact(database, mailing_list, "anna@example.org", name="Anna", **told)
+    make_contact(database, mailing_list, "d@example.org", **other)
+    mail = preview(mailing_list, settings=make_settings(), now=NOW, language="en")
+    assert "the counter" in mail.text
+    assert "26 January 2025" in mail.text
+    assert "the fair" not in mail.text
+    assert b"anna" not in mail.raw.lower()
+
+
+def test_a_preview_of_a_list_without_anybody_to_ask_does_not_know_why(database: Database) -> None:
+    mail = preview(make_list(database), settings=make_settings(), now=NOW, language="en")
+    assert "We do not know since when" in " ".join(mail.text.split())
+
+
+def test_a_preview_in_a_language_without_mails_is_refused(database: Database) -> None:
+    with pytest.raises(Refused, match="no mails in 'pl'"):
+        preview(make_list(database), settings=make_settings(), now=NOW, language="pl")
+
+
+def test_a_preview_needs_a_sender(database: Database) -> None:
+    with pytest.raises(AddressError, match="no address"):
+        preview(make_list(database, sender=""), settings=make_settings(), now=NOW)
