@@ -1,0 +1,98 @@
+"""The mail server that the settings name, through Flask-Mail's configuration and its Mail object.
+
+May import messages, config and errors.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import flask_mail
+from flask import Flask
+
+from repermit.errors import ConfigError
+from repermit.mailer.connection import Connection
+
+if TYPE_CHECKING:
+    from repermit.config import MailServer
+    from repermit.mailer.replies import Reply
+    from repermit.messages import Mail
+
+
+class Mailer(flask_mail.Mail):
+    """The mail server of the settings; `with mailer.open() as connection` leads to it.
+
+    Raises ConfigError for a server's name, an authority or a password that cannot be used.
+    """
+
+    def __init__(self, server: MailServer) -> None:
+        app = Flask(__name__, static_folder=None)
+        app.config.update(
+            MAIL_SERVER=_host_name(server.server),
+            MAIL_PORT=server.port,
+            MAIL_USE_TLS=server.tls == "starttls",
+            MAIL_USE_SSL=server.tls == "tls",
+            MAIL_USERNAME=server.username,
+            MAIL_PASSWORD=_plain_ascii(server.password),
+            # What Flask-Mail would print quotes addresses.
+            MAIL_DEBUG=0,
+        )
+        super().__init__(app)
+        self.connect_timeout = server.connect_timeout
+        self.reply_timeout = server.reply_timeout
+        self.tls_context = _checking(server.ca_file)
+
+    def open(self) -> Connection:
+        """Return a connection that is made when the first mail needs it."""
+        return self.connect()
+
+    def connect(self) -> Connection:
+        """Return what `open` does, under the name that Flask-Mail knows it by."""
+        return Connection(self)
+
+
+def send_one(server: MailServer, mail: Mail) -> Reply:
+    """Send a single mail that nothing is recorded of, such as a preview.
+
+    Raises TransportError, and OutcomeUnknown if it may have gone.
+    """
+    with Mailer(server).open() as connection:
+        connection.prepare(
+            mail.envelope_from,
+            mail.envelope_to,
+            size=len(mail.raw),
+            smtputf8=mail.needs_smtputf8,
+        )
+        return connection.commit_body(mail.raw)
+
+
+def _checking(ca_file: str) -> ssl.SSLContext:
+    """Return a context that checks certificate and name; `ca_file` adds an authority, "" none."""
+    context = ssl.create_default_context()
+    try:
+        if ca_file:
+            context.load_verify_locations(ca_file)
+    except OSError as error:
+        message = f"mail.ca_file holds no certificate that can be read: {error.strerror}"
+        raise ConfigError(message, key="mail.ca_file") from None
+    return context
+
+
+def _host_name(name: str) -> str:
+    try:
+        is_usable = bool(name.encode("idna"))
+    except UnicodeError:
+        is_usable = False
+    if not is_usable:
+        message = "mail.server is no name of a server"
+        raise ConfigError(message, key="mail.server")
+    return name
+
+
+def _plain_ascii(password: str) -> str:
+    # smtplib encodes a login in ASCII and would fail at every mail.
+    if not password.isascii():
+        message = "mail.password has letters outside ASCII, which mail servers do not agree on"
+        raise ConfigError(message, key="mail.password")
+    return password

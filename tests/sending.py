@@ -1,0 +1,129 @@
+"""A campaign that is being sent, for the tests of delivery: builders and short ways to ask.
+
+Imports delivery and what lies below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from repermit import delivery, evidence, messages
+from repermit.clock import ManualClock
+from repermit.config import MailServer
+from repermit.consent import CampaignState, MailKind, MailState
+from repermit.messages import MailingListFacts
+from repermit.models import Campaign, CampaignWording, Contact, Mail, SignUp, new_id
+from tests.building import NOW, make_campaign, make_contact, make_list, make_mail, make_settings
+
+if TYPE_CHECKING:
+    from repermit.config import Settings
+    from repermit.delivery import SendResult
+    from repermit.models import Database, MailingList
+
+
+def mail_settings(database_url: str, port: int, **overrides: Any) -> Settings:
+    """Return settings that send to a server on this machine."""
+    server = {"server": "localhost", "port": port, "tls": "none", "reply_timeout": 5}
+    return make_settings(database=database_url, mail=MailServer(**{**server, **overrides}))
+
+
+@dataclass
+class Story:
+    """A list, a campaign that is sending, and a clock that stands at its launch."""
+
+    database: Database
+    settings: Settings
+    clock: ManualClock
+    mailing_list: MailingList
+    campaign: Campaign
+
+    def owe(self, address: str = "", **overrides: Any) -> Mail:
+        """Save and return a queued ask, to a new contact if none is given."""
+        contact = overrides.pop("contact", None) or make_contact(
+            self.database, self.mailing_list, address
+        )
+        queued = {"state": MailState.QUEUED, "sent_at": None, "message_id": ""}
+        campaign = overrides.pop("campaign", self.campaign)
+        return make_mail(self.database, campaign, contact, **{**queued, **overrides})
+
+    def owe_confirm(self, address: str, *, language: str = "", **overrides: Any) -> Mail:
+        """Save and return a queued confirmation of a sign-up."""
+        with self.database.atomic():
+            sign_up = SignUp.create(
+                list=self.mailing_list,
+                uid=new_id(),
+                address=address,
+                address_key=address,
+                language=language,
+                at=self.clock.now(),
+                **overrides,
+            )
+            return Mail.create(
+                list=self.mailing_list,
+                sign_up=sign_up,
+                kind=MailKind.CONFIRM,
+                due_at=self.clock.now(),
+                message_id="",
+            )
+
+    def send(self, **options: Any) -> SendResult:
+        """Send what is due."""
+        values = {"settings": self.settings, "clock": self.clock, **options}
+        return delivery.send_due(self.database, **values)
+
+    def change(self, row: Mail | Contact | Campaign | SignUp, **values: Any) -> None:
+        """Change a row; in whatever thread, also in that of a server."""
+        table = type(row)
+        with self.database.connection_context(), self.database.atomic():
+            table.update(**values).where(table.id == row.id).execute()
+
+
+def make_story(database: Database, settings: Settings, **overrides: Any) -> Story:
+    """Save and return a campaign with its wording in Dutch."""
+    mailing_list = make_list(database, frequency="vier keer per jaar")
+    values = {"state": CampaignState.SENDING, **overrides}
+    campaign = make_campaign(database, mailing_list, **values)
+    story = Story(database, settings, ManualClock(NOW), mailing_list, campaign)
+    make_wording(story, "nl")
+    return story
+
+
+def make_wording(story: Story, language: str) -> None:
+    """Freeze the campaign's wording in a language."""
+    mailing_list = story.mailing_list
+    draft = messages.draft_ask(
+        organisation=story.settings.organisation,
+        mailing_list=MailingListFacts(
+            slug=mailing_list.slug,
+            name=mailing_list.name,
+            purpose=mailing_list.purpose,
+            frequency=mailing_list.frequency,
+            privacy_url=mailing_list.privacy_url,
+            language=mailing_list.language,
+            sender=mailing_list.sender,
+            sensitive=mailing_list.sensitive,
+        ),
+        deadline=story.campaign.deadline,
+        zone=story.settings.zone,
+        language=language,
+    )
+    with story.database.atomic():
+        CampaignWording.create(
+            campaign=story.campaign,
+            kind=MailKind.ASK,
+            language=language,
+            wording=evidence.keep_wording(draft.content),
+        )
+
+
+def again(mail: Mail) -> Mail:
+    """Return a mail as it stands in the database now."""
+    found: Mail = Mail.get_by_id(mail.id)
+    return found
+
+
+def state_of(mail: Mail) -> tuple[str, str]:
+    """Return a mail's state and reason as they are now."""
+    row = again(mail)
+    return row.state, row.reason

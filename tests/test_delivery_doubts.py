@@ -1,0 +1,146 @@
+"""Mails in doubt: a person decides, and only a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import evidence
+from repermit.consent import CampaignState, MailState, Reason
+from repermit.delivery import SendResult, resolve
+from repermit.errors import Refused
+from repermit.models import Campaign, CampaignWording, Evidence, EvidencePart
+from tests.building import NOW, make_contact, make_list, make_removed
+from tests.sending import Story, again, mail_settings, make_story, state_of
+
+if TYPE_CHECKING:
+    from repermit.models import Database, Mail
+    from tests.inbox import Inbox
+
+DOUBT: dict[str, Any] = {"state": MailState.IN_DOUBT, "worker": "dead", "started_at": NOW}
+MESSAGE_ID = "<first@example.org>"
+
+
+@pytest.fixture
+def story(database: Database, database_url: str, inbox: Inbox) -> Story:
+    return make_story(database, mail_settings(database_url, inbox.port), state="open")
+
+
+def decide(story: Story, *, resend: bool) -> int:
+    return resolve(
+        story.database,
+        story.mailing_list,
+        resend=resend,
+        now=story.clock.now(),
+        actor="admin@example.org",
+    )
+
+
+def in_doubt(story: Story, address: str = "") -> Mail:
+    return story.owe(address, message_id=MESSAGE_ID, **DOUBT)
+
+
+def campaign_state() -> tuple[str, str]:
+    campaign = Campaign.get()
+    return campaign.state, campaign.paused_from
+
+
+def test_a_mail_that_is_sent_again_is_the_same_mail(story: Story, inbox: Inbox) -> None:
+    mail = in_doubt(story)
+    story.clock.advance(NOW.replace(day=3) - NOW)
+    assert decide(story, resend=True) == 1
+    assert state_of(mail) == ("queued", "")
+    assert campaign_state()[0] == CampaignState.SENDING
+    assert story.send() == SendResult(sent=1)
+    (received,) = inbox.mails
+    assert received.message["Message-ID"] == again(mail).message_id == MESSAGE_ID
+    assert received.message["Date"].datetime == NOW
+    assert campaign_state()[0] == CampaignState.OPEN
+
+
+def test_a_mail_that_is_left_has_failed(story: Story, inbox: Inbox) -> None:
+    mail = in_doubt(story)
+    assert decide(story, resend=False) == 1
+    assert (state_of(mail), again(mail).worker) == (("failed", "in_doubt"), "")
+    assert story.send() == SendResult()
+    assert campaign_state()[0] == CampaignState.OPEN
+    assert not inbox.mails
+
+
+@pytest.mark.parametrize("resend", [True, False])
+def test_the_decision_is_evidence(story: Story, resend: bool) -> None:
+    in_doubt(story)
+    in_doubt(story)
+    decide(story, resend=resend)
+    entry = Evidence.get()
+    assert (entry.event, entry.actor, entry.list) == ("resolved", "admin@example.org", "news")
+    assert entry.campaign == story.campaign.id
+    assert EvidencePart.get().json == f'{{"mails":2,"resend":{str(resend).lower()}}}'
+    assert not list(evidence.verify())
+
+
+def test_without_a_doubt_there_is_nothing_to_decide(story: Story) -> None:
+    mail = story.owe(state=MailState.STARTED)
+    assert decide(story, resend=True) == 0
+    assert decide(story, resend=False) == 0
+    assert again(mail).state == "started"
+    assert not Evidence.select().exists()
+    assert campaign_state()[0] == CampaignState.OPEN
+
+
+def test_other_lists_are_left_alone(story: Story) -> None:
+    mail = in_doubt(story)
+    other = make_list(story.database, slug="other")
+    assert resolve(story.database, other, resend=False, now=NOW, actor="admin") == 0
+    assert again(mail).state == "in_doubt"
+
+
+@pytest.mark.parametrize(
+    ("before", "paused_from", "after"),
+    [
+        ("sending", "", ("sending", "")),
+        ("open", "", ("sending", "")),
+        ("paused", "sending", ("paused", "sending")),
+        ("paused", "open", ("paused", "sending")),
+    ],
+)
+def test_a_campaign_that_was_open_sends_again(
+    story: Story, before: str, paused_from: str, after: tuple[str, str]
+) -> None:
+    in_doubt(story)
+    story.change(story.campaign, state=before, paused_from=paused_from)
+    decide(story, resend=True)
+    assert campaign_state() == after
+
+
+@pytest.mark.parametrize("state", [CampaignState.CLOSED, CampaignState.CANCELLED])
+def test_after_the_campaign_nothing_is_sent_again(story: Story, state: CampaignState) -> None:
+    mail = in_doubt(story)
+    story.change(story.campaign, state=state)
+    with pytest.raises(Refused, match="the campaign is over"):
+        decide(story, resend=True)
+    assert state_of(mail) == ("in_doubt", "")
+    assert decide(story, resend=False) == 1
+
+
+def test_who_has_answered_meanwhile_is_not_asked_again(story: Story, inbox: Inbox) -> None:
+    contact = make_removed(story.database, story.mailing_list, Reason.NO)
+    mail = story.owe(contact=contact, **DOUBT)
+    decide(story, resend=True)
+    assert story.send() == SendResult(dropped=1)
+    assert state_of(mail) == ("dropped", "answered")
+    assert not inbox.mails
+
+
+def test_a_confirmation_in_doubt_needs_no_campaign(story: Story, inbox: Inbox) -> None:
+    mail = story.owe_confirm("jan@example.org")
+    story.change(mail, state=MailState.IN_DOUBT)
+    with story.database.atomic():
+        CampaignWording.delete().execute()
+        Campaign.delete().execute()
+    make_contact(story.database, story.mailing_list)
+    assert decide(story, resend=True) == 1
+    assert Evidence.get().campaign == 0
+    assert story.send() == SendResult(sent=1)
+    assert inbox.to("jan@example.org")

@@ -1,0 +1,64 @@
+"""What dead workers leave behind is put right; what living ones hold is not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.consent import MailState
+from repermit.delivery import Recovered, Worker, recover
+from tests.building import NOW
+from tests.sending import Story, again, mail_settings, make_story
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from repermit.models import Database
+
+TINY = timedelta(microseconds=1)
+LEASE = NOW + timedelta(minutes=5)
+
+
+@pytest.fixture
+def story(database: Database, database_url: str) -> Story:
+    return make_story(database, mail_settings(database_url, 1))
+
+
+def test_a_dead_workers_claims_go_back_and_its_started_mails_are_in_doubt(story: Story) -> None:
+    claimed = story.owe(state=MailState.CLAIMED, worker="dead", lease_until=LEASE)
+    started = story.owe(state=MailState.STARTED, worker="dead", lease_until=LEASE)
+    assert recover(story.database, now=NOW) == Recovered(requeued=1, in_doubt=1)
+    assert (again(claimed).state, again(claimed).worker) == ("queued", "")
+    assert again(claimed).lease_until is None
+    # Its worker still stands there: only that one's late outcome may settle the doubt.
+    assert (again(started).state, again(started).worker) == ("in_doubt", "dead")
+    assert recover(story.database, now=NOW) == Recovered(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("now", "state"), [(LEASE - TINY, "claimed"), (LEASE, "claimed"), (LEASE + TINY, "queued")]
+)
+def test_a_living_workers_claim_ends_with_its_lease(
+    story: Story, now: datetime, state: str
+) -> None:
+    with Worker.enter(story.settings) as worker:
+        mail = story.owe(state=MailState.CLAIMED, worker=worker.id, lease_until=LEASE)
+        recover(story.database, now=now)
+        assert again(mail).state == state
+
+
+def test_a_living_workers_started_mail_is_never_in_doubt_by_time_alone(story: Story) -> None:
+    with Worker.enter(story.settings) as worker:
+        mail = story.owe(state=MailState.STARTED, worker=worker.id, lease_until=LEASE)
+        much_later = NOW + timedelta(days=100)
+        assert recover(story.database, now=much_later) == Recovered(0, 0)
+        assert again(mail).state == "started"
+
+
+@pytest.mark.parametrize("state", [MailState.SENT, MailState.FAILED, MailState.DROPPED])
+def test_what_is_settled_stays_so(story: Story, state: MailState) -> None:
+    mail = story.owe(state=state, worker="dead", lease_until=NOW)
+    assert recover(story.database, now=LEASE + TINY) == Recovered(0, 0)
+    assert again(mail).state == state
