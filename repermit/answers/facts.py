@@ -1,0 +1,105 @@
+"""What is known of the contact that a link names, and what an answer did.
+
+May import consent, messages and what lies below. All times are aware UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from repermit.consent import Outcome, Status
+    from repermit.messages import MailingListFacts
+
+Method = Literal["page", "one_click", "note"]
+"""How an answer reached us: by a button, by RFC 8058, or told to the admin."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """How an answer reached us: the network in part (198.51.100.0/24) and the browser's name."""
+
+    network: str = ""
+    browser: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where a contact stands, and what it was told.
+
+    `address` is in part and "" after erasure, `is_gone` says that nothing is held any more.
+    `mailing_list` is as the mail of the latest campaign told it, if there was one. `deadline` is
+    that campaign's, `asked_at` when a server took its ask, `mail_wording` the ask's digest.
+    """
+
+    uid: str
+    address: str
+    language: str
+    status: Status
+    status_at: datetime
+    reason: str
+    basis: str
+    basis_at: datetime | None
+    source: str
+    since: datetime | None
+    is_gone: bool
+    mailing_list: MailingListFacts
+    campaign: int
+    deadline: datetime | None
+    asked_at: datetime | None
+    mail_wording: str
+
+    def is_in_time(self, moment: datetime) -> bool:
+        """Say whether a Yes that arrives at `moment` answers an open question."""
+        return self.deadline is not None and moment < self.deadline
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What an answer did, and where the contact stands after it."""
+
+    outcome: Outcome
+    standing: Standing
+
+    @property
+    def status(self) -> Status:
+        """Return the contact's status after the answer."""
+        return self.standing.status
+
+    @property
+    def reason(self) -> str:
+        """Return why the contact was taken off, "" if it was not."""
+        return self.standing.reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignUpFacts:
+    """A sign-up, as its page shows it; `address` is in part."""
+
+    address: str
+    language: str
+    mailing_list: MailingListFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedUp:
+    """What a press on a sign-up's link did or would do.
+
+    `outcome` is `confirm`, `nothing` (it was used before) or `late`. `standing` is its contact's,
+    if there is one.
+    """
+
+    outcome: Outcome
+    sign_up: SignUpFacts
+    standing: Standing | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happening:
+    """Something that happened to a contact: `asked`, `confirmed` or `removed`."""
+
+    at: datetime
+    what: str

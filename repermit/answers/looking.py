@@ -1,0 +1,108 @@
+"""Looking up the contact that a link names, and the list that a sign-up page names.
+
+May import messages, models and consent. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING
+
+from repermit import addresses, consent, contacts, messages
+from repermit.answers.facts import Standing
+from repermit.consent import MailKind, MailState, Status
+from repermit.models import Campaign, CampaignWording, Contact, Mail, MailingList, Wording
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from repermit.config import Settings
+    from repermit.consent import Answer, Decision
+    from repermit.messages import MailingListFacts
+
+
+def look_up(uid: str) -> Standing | None:
+    """Return where the contact that a link names stands, None if there is no such row."""
+    contact: Contact | None = Contact.get_or_none(Contact.uid == uid)
+    return None if contact is None else standing_of(contact)
+
+
+def standing_of(contact: Contact) -> Standing:
+    """Return where a contact stands."""
+    mailing_list: MailingList = contact.list
+    ask = _latest_ask(contact)
+    campaign: Campaign | None = ask.campaign if ask else None
+    wording = _wording(campaign, contact.language, mailing_list.language)
+    told = messages.read_draft(wording.content).mailing_list if wording else None
+    return Standing(
+        uid=contact.uid,
+        address=addresses.in_part(contact.address) if contact.address else "",
+        language=messages.pick_language(contact.language, otherwise=mailing_list.language),
+        status=Status(contact.status),
+        status_at=contact.status_at,
+        reason=contact.reason,
+        basis=contact.basis,
+        basis_at=contact.basis_at,
+        source=contact.source,
+        since=contact.since,
+        is_gone=contact.erased_at is not None,
+        mailing_list=told or contacts.list_facts(mailing_list),
+        campaign=campaign.id if campaign else 0,
+        deadline=campaign.deadline if campaign else None,
+        asked_at=ask.sent_at if ask and ask.state == MailState.SENT else None,
+        mail_wording=wording.digest if wording else "",
+    )
+
+
+def foresee(standing: Standing, answer: Answer, *, arrived: datetime) -> Decision:
+    """Say what an answer that arrives at `arrived` would do; changes nothing."""
+    return consent.decide(
+        answer,
+        standing.status,
+        reason=standing.reason,
+        basis=standing.basis,
+        arrived=arrived,
+        deadline=standing.deadline,
+    )
+
+
+def join_id(mailing_list: MailingListFacts | MailingList, *, settings: Settings) -> str:
+    """Return what names a list in the address of its sign-up page.
+
+    It is the slug, or on a sensitive list 16 hexadecimal digits that tell nothing and do not
+    change when the keys of the links do.
+    """
+    if not mailing_list.sensitive:
+        return mailing_list.slug
+    code = hmac.digest(settings.fingerprint_key, b"join\0" + mailing_list.slug.encode(), "sha256")
+    return code.hex()[:16]
+
+
+def find_joinable(name: str, *, settings: Settings) -> MailingList | None:
+    """Return the list whose `join_id` is `name`, or None."""
+    lists = MailingList.select()
+    return next((one for one in lists if join_id(one, settings=settings) == name), None)
+
+
+def _latest_ask(contact: Contact) -> Mail | None:
+    found: Mail | None = (
+        Mail.select(Mail, Campaign)
+        .join(Campaign)
+        .where(Mail.contact == contact, Mail.kind == MailKind.ASK)
+        .order_by(Campaign.id.desc())
+        .first()
+    )
+    return found
+
+
+def _wording(campaign: Campaign | None, *languages: str) -> Wording | None:
+    """Return the ask's wording in the first of these languages that the campaign has."""
+    if campaign is None:
+        return None
+    query = (
+        CampaignWording.select(CampaignWording, Wording)
+        .join(Wording)
+        .where(CampaignWording.campaign == campaign, CampaignWording.kind == MailKind.ASK)
+    )
+    by_language = {row.language: row.wording for row in query}
+    return next((by_language[one] for one in languages if one in by_language), None)

@@ -1,0 +1,172 @@
+"""Recording an answer: the rules decide, and what follows is one transaction.
+
+May import contacts, evidence, models and consent.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from repermit import addresses, contacts, evidence
+from repermit.answers.facts import Method, Recorded, Standing, Trace
+from repermit.answers.looking import foresee, standing_of
+from repermit.consent import Answer, Basis, Outcome
+from repermit.errors import NotFound, Refused
+from repermit.models import Contact, Evidence
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from repermit.config import Settings
+    from repermit.contacts import Act
+    from repermit.models import Database, MailingList
+
+_ONCE_IN = timedelta(days=1)
+
+
+def record_answer(
+    database: Database,
+    *,
+    uid: str,
+    answer: Answer,
+    arrived: datetime,
+    settings: Settings,
+    method: Method,
+    trace: Trace,
+    page_wording: str = "",
+) -> Recorded | None:
+    """Record the answer of the person whom a link names.
+
+    `arrived` is when the answer reached us, stamped before any lock; `page_wording` is the text
+    that stood around the button. Returns None if nothing is held of that person any more; a
+    one-click No to such a link is noted, so that the admin learns that some tool still mails.
+    """
+    with database.atomic():
+        contact = _locked(uid)
+        if contact is None or contact.erased_at is not None:
+            if method == "one_click":
+                _note_still_mailed(contact, arrived)
+            return None
+        standing = standing_of(contact)
+        told = _told(standing, answer, arrived, method)
+        if page_wording:
+            told["page_wording"] = evidence.keep_wording(page_wording)
+        act = contacts.Act(
+            at=arrived,
+            actor="person",
+            campaign=standing.campaign,
+            consent=told,
+            trace={"network": trace.network, "browser": trace.browser},
+        )
+        return _carry_out(contact, standing, answer, act, settings)
+
+
+def answer_for(
+    database: Database,
+    mailing_list: MailingList,
+    address: str,
+    answer: Answer,
+    *,
+    note: str,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> Recorded:
+    """Record an answer that the admin was given by phone, letter or reply.
+
+    `note` says how. Raises AddressError, NotFound, and Refused for an empty note and for a Yes to
+    a question that is not open.
+    """
+    if not note.strip():
+        raise Refused("say with --note how the answer was given: by phone, by letter, as a reply")
+    with database.atomic():
+        contact = _locked_by_address(mailing_list, address)
+        standing = standing_of(contact)
+        told = {**_told(standing, answer, now, "note"), "note": note.strip()}
+        act = contacts.Act(at=now, actor=actor, campaign=standing.campaign, consent=told)
+        recorded = _carry_out(contact, standing, answer, act, settings)
+    if recorded.outcome is Outcome.LATE:
+        raise Refused(
+            "a Yes counts only while a campaign asks for it, until its deadline; this person can "
+            "sign up anew on the list's sign-up page"
+        )
+    return recorded
+
+
+def _locked(uid: str) -> Contact | None:
+    found: Contact | None = Contact.get_or_none(Contact.uid == uid)
+    return None if found is None else contacts.lock(found.id)
+
+
+def _locked_by_address(mailing_list: MailingList, address: str) -> Contact:
+    key = addresses.parse(address).key
+    found: Contact | None = Contact.get_or_none(
+        Contact.list == mailing_list, Contact.address_key == key
+    )
+    if found is None:
+        message = f"this address is not on the list {mailing_list.slug}"
+        raise NotFound(message)
+    return contacts.lock(found.id)
+
+
+def _carry_out(
+    contact: Contact, standing: Standing, answer: Answer, act: Act, settings: Settings
+) -> Recorded:
+    """Do what the rules decide; the contact is locked."""
+    decision = foresee(standing, answer, arrived=act.at)
+    key = settings.fingerprint_key
+    if decision.outcome is Outcome.CONFIRM:
+        contacts.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
+    elif decision.reason is not None:
+        contacts.remove([contact], reason=decision.reason, act=act, fingerprint_key=key)
+    after = standing_of(contacts.lock(contact.id))
+    return Recorded(outcome=decision.outcome, standing=after)
+
+
+def _told(standing: Standing, answer: Answer, arrived: datetime, method: Method) -> dict[str, Any]:
+    """Return what is kept of an answer as its proof (GDPR art. 7(1), EDPB 05/2020 §108)."""
+    about = standing.mailing_list
+    return {
+        "answer": str(answer),
+        "method": method,
+        "arrived_at": arrived.isoformat(),
+        "asked_at": standing.asked_at.isoformat() if standing.asked_at else "",
+        "deadline": standing.deadline.isoformat() if standing.deadline else "",
+        "mail_wording": standing.mail_wording,
+        **list_told(about.name, about.purpose, about.frequency, about.privacy_url),
+    }
+
+
+def list_told(name: str, purpose: str, frequency: str, privacy_url: str) -> dict[str, str]:
+    """Return what of a list goes into the proof of an answer."""
+    return {
+        "list_name": name,
+        "purpose": purpose,
+        "frequency": frequency,
+        "privacy_url": privacy_url,
+    }
+
+
+def _note_still_mailed(contact: Contact | None, arrived: datetime) -> None:
+    """Note that a tool elsewhere still mails somebody of whom nothing is held, once a day."""
+    subject = contact.subject if contact else ""
+    is_noted = (
+        Evidence.select()
+        .where(
+            Evidence.event == "still_mailed",
+            Evidence.subject == subject,
+            Evidence.at > arrived - _ONCE_IN,
+        )
+        .exists()
+    )
+    if not is_noted:
+        evidence.append(
+            evidence.Entry(
+                event="still_mailed",
+                at=arrived,
+                actor="person",
+                list=contact.list.slug if contact else "",
+                subject=subject,
+            )
+        )

@@ -1,0 +1,228 @@
+"""Signing up: an address typed into a form, and its holder's press on the link in the mail.
+
+May import contacts, evidence, models and consent. Double opt-in: the form alone does nothing but
+owe a mail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from repermit import addresses, consent, contacts, evidence, messages
+from repermit.answers.facts import SignedUp, SignUpFacts, Trace
+from repermit.answers.looking import standing_of
+from repermit.answers.recording import list_told
+from repermit.consent import Basis, MailKind, Outcome, Status
+from repermit.models import (
+    Contact,
+    Mail,
+    SignUp,
+    Suppression,
+    is_postgresql,
+    lock_rows,
+    new_id,
+    run_sql,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from repermit.config import Settings
+    from repermit.models import Database, MailingList
+
+_DAY = timedelta(days=1)
+_VALID = timedelta(days=7)
+_KEPT = timedelta(days=30)
+
+
+def sign_up(
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    address: str,
+    name: str,
+    language: str,
+    now: datetime,
+) -> None:
+    """Owe the holder of an address a mail with a link, three a day at most.
+
+    It does the same whether or not the address is on the list, and says nothing about it. Raises
+    AddressError for what is no address.
+    """
+    found = addresses.parse(address)
+    with database.atomic():
+        _one_at_a_time(database, found.key)
+        _forget_old(now)
+        if not consent.may_mail_on_request(_asked_in_last_day(found.key, now)):
+            return
+        made = SignUp.create(
+            list=mailing_list,
+            uid=new_id(),
+            address=found.sending,
+            address_key=found.key,
+            name=name,
+            language=language,
+            at=now,
+        )
+        Mail.create(
+            list=mailing_list, sign_up=made, kind=MailKind.CONFIRM, due_at=now, message_id=""
+        )
+
+
+def look_up_sign_up(uid: str, *, now: datetime) -> SignedUp | None:
+    """Return the sign-up that a link names and what a press on it would do, or None."""
+    found: SignUp | None = SignUp.get_or_none(SignUp.uid == uid)
+    return None if found is None else _done(found, _foreseen(found, now))
+
+
+def confirm_sign_up(
+    database: Database,
+    *,
+    uid: str,
+    arrived: datetime,
+    settings: Settings,
+    trace: Trace,
+    page_wording: str,
+) -> SignedUp | None:
+    """Put the person whom a sign-up's link names on its list, with the evidence.
+
+    `arrived` is when the press reached us. The outcome is `nothing` if the link was used before
+    or nothing had to change, `late` if it has expired. Returns None if there is no such sign-up.
+    """
+    with database.atomic():
+        found = _locked(database, uid)
+        if found is None:
+            return None
+        foreseen = _foreseen(found, arrived)
+        if foreseen is not Outcome.CONFIRM:
+            return _done(found, foreseen)
+        found.confirmed_at = arrived
+        found.save()
+        contact = _contact_of(found, arrived, settings)
+        if contact.status == Status.CONFIRMED and not consent.improves(
+            contact.basis, Basis.SIGN_UP
+        ):
+            return _done(found, Outcome.NOTHING)
+        told = {**_told(found, arrived), "page_wording": evidence.keep_wording(page_wording)}
+        act = contacts.Act(
+            at=arrived,
+            actor="person",
+            consent=told,
+            trace={"network": trace.network, "browser": trace.browser},
+        )
+        contacts.confirm(
+            contact, basis=Basis.SIGN_UP, act=act, fingerprint_key=settings.fingerprint_key
+        )
+        return _done(found, Outcome.CONFIRM)
+
+
+def _one_at_a_time(database: Database, address_key: str) -> None:
+    """Let one transaction at a time deal with an address, also one that has no row to lock.
+
+    On SQLite the transaction itself sees to that.
+    """
+    if is_postgresql(database):
+        number = hashlib.sha256(f"sign-up\0{address_key}".encode()).digest()[:8]
+        run_sql(database, "SELECT pg_advisory_xact_lock(%s)", int.from_bytes(number, signed=True))
+
+
+def _forget_old(now: datetime) -> None:
+    """Delete what nobody confirmed in a month: addresses that anybody may have typed in."""
+    SignUp.delete().where(SignUp.confirmed_at.is_null(), SignUp.at < now - _KEPT).execute()
+
+
+def _asked_in_last_day(address_key: str, now: datetime) -> int:
+    count: int = (
+        SignUp.select().where(SignUp.address_key == address_key, SignUp.at > now - _DAY).count()
+    )
+    return count
+
+
+def _foreseen(found: SignUp, moment: datetime) -> Outcome:
+    if found.confirmed_at is not None:
+        return Outcome.NOTHING
+    return Outcome.CONFIRM if moment < found.at + _VALID else Outcome.LATE
+
+
+def _facts(found: SignUp) -> SignUpFacts:
+    mailing_list = contacts.list_facts(found.list)
+    return SignUpFacts(
+        address=addresses.in_part(found.address),
+        language=messages.pick_language(found.language, otherwise=mailing_list.language),
+        mailing_list=mailing_list,
+    )
+
+
+def _locked(database: Database, uid: str) -> SignUp | None:
+    found: SignUp | None = SignUp.get_or_none(SignUp.uid == uid)
+    if found is None:
+        return None
+    _one_at_a_time(database, found.address_key)
+    again: SignUp | None = lock_rows(SignUp.select().where(SignUp.uid == uid)).first()
+    return again
+
+
+def _contact_of(found: SignUp, arrived: datetime, settings: Settings) -> Contact:
+    """Return the contact of a sign-up, locked; a new one if the list has none of this address."""
+    own = (Contact.list == found.list_id, Contact.address_key == found.address_key)
+    contact: Contact | None = lock_rows(Contact.select().where(*own)).first()
+    if contact is None:
+        contact = _new_contact(found, arrived, settings)
+    contact.address = found.address
+    contact.name = found.name or contact.name
+    contact.language = found.language or contact.language
+    contact.save()
+    return contact
+
+
+def _new_contact(found: SignUp, arrived: datetime, settings: Settings) -> Contact:
+    address = addresses.Address(found.address, found.address_key)
+    language = messages.pick_language(found.language, otherwise=found.list.language)
+    contact = contacts.new_contact(
+        found.list,
+        address,
+        # Confirmed in the same transaction.
+        status=Status.UNCONFIRMED,
+        status_at=arrived,
+        source=messages.translations(language).gettext("your own sign-up on our page"),
+        since=arrived,
+    )
+    subject = _known_subject(found, settings)
+    contact.subject = subject or contact.subject
+    return contact
+
+
+def _known_subject(found: SignUp, settings: Settings) -> str:
+    """Return the subject of somebody erased, so that their evidence stays one person's."""
+    fingerprint = addresses.fingerprint(settings.fingerprint_key, found.address_key)
+    known: Suppression | None = (
+        Suppression.select()
+        .where(
+            Suppression.fingerprint == fingerprint,
+            (Suppression.list == found.list_id) | Suppression.list.is_null(),
+        )
+        .order_by(Suppression.list.is_null())
+        .first()
+    )
+    return known.subject if known else ""
+
+
+def _told(found: SignUp, arrived: datetime) -> dict[str, Any]:
+    about = found.list
+    return {
+        "answer": "yes",
+        "method": "page",
+        "signed_up_at": found.at.isoformat(),
+        "arrived_at": arrived.isoformat(),
+        **list_told(about.name, about.purpose, about.frequency, about.privacy_url),
+    }
+
+
+def _done(found: SignUp, outcome: Outcome) -> SignedUp:
+    contact: Contact | None = Contact.get_or_none(
+        Contact.list == found.list_id, Contact.address_key == found.address_key
+    )
+    standing = None if contact is None else standing_of(contact)
+    return SignedUp(outcome=outcome, sign_up=_facts(found), standing=standing)

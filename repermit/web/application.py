@@ -1,0 +1,82 @@
+"""The composition of the web application.
+
+May import every room below, and Flask.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from repermit.links import Links
+from repermit.models import connect
+from repermit.web import answering, connection, headers, joining, mistakes, monitoring, site
+from repermit.web.public_path import StripPublicPath
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from repermit.clock import Clock
+    from repermit.config import Settings
+    from repermit.models import Database
+
+    ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
+
+_LARGEST_FORM = 16 * 1024
+_MOST_FIELDS = 20
+
+
+class Application(Flask):
+    """Flask, but for what it would write into the log."""
+
+    def log_exception(self, exc_info: ExcInfo | tuple[None, None, None]) -> None:
+        """Note a failure without the request's path, which holds a token (DESIGN invariant 13)."""
+        kind, _, trace = exc_info
+        mistakes.log_failure(kind, trace)
+
+
+def create_app(settings: Settings, *, clock: Clock, database: Database | None = None) -> Flask:
+    """Return the application with all pages.
+
+    `database` is the one in use if the process has one already; without it, the settings'
+    becomes the one in use.
+    """
+    app = Application("repermit", static_folder=None, template_folder=None)
+    app.extensions["repermit"] = site.Site(
+        settings=settings,
+        clock=clock,
+        database=database or connect(settings.database),
+        links=Links(settings.public_url, settings.secret_keys),
+    )
+    app.extensions["repermit.counts"] = monitoring.Counts()
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = _LARGEST_FORM
+    app.config["MAX_FORM_PARTS"] = _MOST_FIELDS
+    # Werkzeug would redirect //yes to /yes at the address that the Host header names.
+    app.url_map.merge_slashes = False
+    app.before_request(site.stamp_arrival)
+    app.before_request(connection.open_connection)
+    app.after_request(headers.add_headers)
+    app.teardown_request(connection.close_connection)
+    for pages in (answering.pages, joining.pages, monitoring.pages):
+        app.register_blueprint(pages)
+    mistakes.register(app)
+    _stand_behind_proxies(app, settings)
+    return app
+
+
+def _stand_behind_proxies(app: Flask, settings: Settings) -> None:
+    public_path = urlsplit(settings.public_url).path
+    if public_path:
+        inner = app.wsgi_app
+        app.wsgi_app = StripPublicPath(  # type: ignore[method-assign]
+            inner, app=app, public_path=public_path
+        )
+    trusted = settings.web.trusted_proxies
+    if trusted:
+        inner = app.wsgi_app
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            inner, x_for=trusted, x_proto=0, x_host=0
+        )

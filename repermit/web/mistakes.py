@@ -1,0 +1,111 @@
+"""Pages for what went wrong, in every language at once, since nobody is known to be reading.
+
+May import models and Flask. A page tells nothing of what was asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, NotFound
+
+from repermit import messages
+from repermit.errors import LinkError
+from repermit.models import MailingList
+from repermit.web.rendering import Reader, frame, render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+_log = logging.getLogger(__name__)
+
+_NOT_FOUND = 404
+_NOT_ALLOWED = 405
+_TOO_LARGE = 413
+_FAILED = 500
+
+
+def register(app: Flask) -> None:
+    """Show these pages instead of Werkzeug's."""
+    app.register_error_handler(HTTPException, show_mistake)
+    app.register_error_handler(LinkError, lambda _error: not_found())
+    app.register_error_handler(_FAILED, show_failure)
+
+
+def not_found() -> Response:
+    """Return the one page for every link that is not ours, whatever is wrong with it."""
+    return show_mistake(NotFound())
+
+
+def show_mistake(error: HTTPException) -> Response:
+    """Return the page for a request that cannot be answered."""
+    code = error.code or _FAILED
+    response = _all_languages(code, privacy_url=_shared_privacy_url())
+    if code == _NOT_ALLOWED:
+        # RFC 9110 §15.5.6: a 405 says what is allowed.
+        response.headers.extend(
+            [(name, value) for name, value in error.get_headers() if name == "Allow"]
+        )
+    return response
+
+
+def show_failure(_error: Exception) -> Response:
+    """Return the page for a failure of ours; the database may be what failed."""
+    return _all_languages(_FAILED, privacy_url="")
+
+
+def log_failure(kind: type[BaseException] | None, trace: TracebackType | None) -> None:
+    """Note what failed and where, without the words of the error: they may quote an address."""
+    frames = traceback.extract_tb(trace)
+    places = " < ".join(f"{one.filename}:{one.lineno}" for one in reversed(frames))
+    _log.error("a page failed: %s (%s) at %s", request.endpoint, kind and kind.__name__, places)
+
+
+def _all_languages(code: int, *, privacy_url: str) -> Response:
+    readers = [Reader(language=language, path="") for language in messages.languages()]
+    sections = [
+        (one.language, *_words(code, messages.translations(one.language).gettext))
+        for one in readers
+    ]
+    fields = {**frame(readers[0]), "choices": (), "privacy_url": privacy_url}
+    html = render("mistake.html", language="en", sections=sections, code=code, **fields)
+    return Response(html, status=code, content_type="text/html; charset=utf-8")
+
+
+def _words(code: int, gettext: Callable[[str], str]) -> tuple[str, str]:
+    if code == _NOT_FOUND:
+        return gettext("This page does not exist"), gettext(
+            "The link may have been cut off. Please copy the whole link from the mail, or simply "
+            "reply to the mail."
+        )
+    if code == _NOT_ALLOWED:
+        return gettext("This cannot be done here"), gettext(
+            "Nothing was changed. Please open the link in the mail again."
+        )
+    if code == _TOO_LARGE:
+        return gettext("That was too much"), gettext(
+            "Nothing was changed. Please open the link in the mail again."
+        )
+    if code >= _FAILED:
+        return gettext("Something went wrong on our side"), gettext(
+            "Your answer may not have been recorded. Please try again later, or simply reply to "
+            "the mail."
+        )
+    return gettext("This request was not understood"), gettext(
+        "Nothing was changed. Please open the link in the mail again."
+    )
+
+
+def _shared_privacy_url() -> str:
+    """Return the privacy statement, if all lists have the same one and none is sensitive.
+
+    Anybody sees this page, and where a statement stands may tell what a list is about.
+    """
+    lists = MailingList.select(MailingList.privacy_url, MailingList.sensitive).distinct()
+    found = {(row.privacy_url, row.sensitive) for row in lists}
+    url, sensitive = found.pop() if len(found) == 1 else ("", False)
+    return "" if sensitive else url

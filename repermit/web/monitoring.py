@@ -1,0 +1,99 @@
+"""What whoever keeps the server asks: does it run, and how far is it.
+
+May import models. Counts alone, nothing of any person or list.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import peewee
+from flask import Blueprint, Response, current_app, jsonify
+from peewee import fn
+
+from repermit.consent import MailKind, MailState, Status
+from repermit.models import Contact, Mail, Meta
+from repermit.web.site import arrival, current_site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pages = Blueprint("monitoring", __name__)
+
+_log = logging.getLogger(__name__)
+
+_FAILING = 503
+FRESH = timedelta(seconds=15)
+
+
+@pages.get("/healthz")
+def healthz() -> tuple[Response, int]:
+    """Say whether the database can be read."""
+    database = current_site().database
+    opened = False
+    try:
+        opened = database.connect(reuse_if_open=True)
+        Meta.select().first()
+    except peewee.PeeweeException as error:
+        _log.error("the database cannot be read: %s", type(error).__name__)
+        return jsonify(status="failing"), _FAILING
+    finally:
+        if opened:
+            database.close()
+    return jsonify(status="ok"), 200
+
+
+@pages.get("/robots.txt")
+def robots() -> Response:
+    """Ask search engines to leave all pages alone."""
+    return Response("User-agent: *\nDisallow: /\n", content_type="text/plain; charset=utf-8")
+
+
+@pages.get("/metrics")
+def metrics() -> Response:
+    """Return counts in the text format of Prometheus."""
+    counts: Counts = current_app.extensions["repermit.counts"]
+    text = counts.text(arrival())
+    return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+class Counts:
+    """The counts, made anew only after a while, so that asking often costs little."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made_at: datetime | None = None
+        self._text = ""
+
+    def text(self, now: datetime) -> str:
+        """Return the lines of all counts, at most 15 seconds old."""
+        with self._lock:
+            if self._made_at is None or not timedelta() <= now - self._made_at < FRESH:
+                self._text = "\n".join((*_contacts(), *_mails(), ""))
+                self._made_at = now
+            return self._text
+
+
+def _contacts() -> Iterator[str]:
+    query = Contact.select(Contact.status, fn.COUNT(Contact.id)).group_by(Contact.status)
+    rows: Any = query.tuples()
+    found = dict(rows)
+    yield "# HELP repermit_contacts Contacts of all lists by status."
+    yield "# TYPE repermit_contacts gauge"
+    for status in Status:
+        yield f'repermit_contacts{{status="{status}"}} {found.get(status, 0)}'
+
+
+def _mails() -> Iterator[str]:
+    query = Mail.select(Mail.kind, Mail.state, fn.COUNT(Mail.id)).group_by(Mail.kind, Mail.state)
+    rows: Any = query.tuples()
+    found = {(kind, state): count for kind, state, count in rows}
+    yield "# HELP repermit_mails Mails of all lists by kind and state."
+    yield "# TYPE repermit_mails gauge"
+    for kind in MailKind:
+        for state in MailState:
+            count = found.get((kind, state), 0)
+            yield f'repermit_mails{{kind="{kind}",state="{state}"}} {count}'

@@ -1,0 +1,71 @@
+"""What one installation's pages work with, and the request's moment and trace.
+
+May import answers' ground (links, models, clock, config) and Flask.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flask import current_app, g, request
+
+from repermit.answers import Trace
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from repermit.clock import Clock
+    from repermit.config import Settings
+    from repermit.links import Links
+    from repermit.models import Database
+
+_NETWORK_BITS = {4: 24, 6: 48}
+_LONGEST_BROWSER = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Settings, clock, database and links of the application."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    links: Links
+
+
+def current_site() -> Site:
+    """Return the site of the request under way."""
+    found: Site = current_app.extensions["repermit"]
+    return found
+
+
+def stamp_arrival() -> None:
+    """Note when the request arrived, before anything can make it wait (DESIGN invariant 10)."""
+    g.arrived = current_site().clock.now()
+
+
+def arrival() -> datetime:
+    """Return when the request arrived, aware UTC."""
+    arrived: datetime = g.arrived
+    return arrived
+
+
+def request_trace() -> Trace:
+    """Return what is kept of how an answer came: the network in part, and the browser's name."""
+    return Trace(
+        network=network_in_part(request.remote_addr or ""),
+        browser=request.headers.get("User-Agent", "")[:_LONGEST_BROWSER],
+    )
+
+
+def network_in_part(address: str) -> str:
+    """Return the network of an IP address, /24 or /48, so that no household stands in it."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(found, ipaddress.IPv6Address):
+        found = found.ipv4_mapped or found
+    return str(ipaddress.ip_network((found.packed, _NETWORK_BITS[found.version]), strict=False))

@@ -1,0 +1,125 @@
+"""The public pages as tests ask for them: in this process, or over HTTP on a port of loopback.
+
+Imports repermit and tests.building.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from contextlib import contextmanager
+from html import unescape
+from typing import TYPE_CHECKING, Any
+
+from waitress import wasyncore
+
+from repermit import contacts, evidence, messages, web
+from repermit.clock import ManualClock
+from repermit.links import Links
+from repermit.models import ALL_TABLES, CampaignWording
+from tests.building import NOW, make_organisation, make_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from werkzeug.test import TestResponse
+
+    from repermit.config import Settings
+    from repermit.links import Kind
+    from repermit.models import Campaign, Database, MailingList
+
+_TAG = re.compile(r"<style>.*?</style>|<[^>]+>", re.DOTALL)
+
+
+class Pages:
+    """The application over a database, with a clock set by hand and a client."""
+
+    def __init__(
+        self, database: Database, settings: Settings, *, clock: ManualClock | None = None
+    ) -> None:
+        self.database = database
+        self.settings = settings
+        self.clock = clock or ManualClock(NOW)
+        self.links = Links(settings.public_url, settings.secret_keys)
+        self.app = web.create_app(settings, clock=self.clock, database=database)
+        self.client = self.app.test_client()
+
+    def path(self, kind: Kind, uid: str) -> str:
+        """Return the path of a contact's page, without that of `public_url`."""
+        return f"/{kind}/{self.links.token(kind, uid)}"
+
+    def get(self, kind: Kind, uid: str, **more: Any) -> TestResponse:
+        """Look at a contact's page."""
+        return self.client.get(self.path(kind, uid), **more)
+
+    def post(self, kind: Kind, uid: str, **more: Any) -> TestResponse:
+        """Press the button of a contact's page."""
+        return self.client.post(self.path(kind, uid), **more)
+
+
+def words_of(response: TestResponse) -> str:
+    """Return what a page says: its text without tags and style, on one line."""
+    return " ".join(unescape(_TAG.sub(" ", response.text)).split())
+
+
+def heading_of(response: TestResponse) -> str:
+    """Return a page's first heading."""
+    found = re.search(r"<h1>(.*?)</h1>", response.text, re.DOTALL)
+    assert found is not None
+    return unescape(found[1])
+
+
+def everything_in(database: Database) -> str:
+    """Return a digest of all rows of all tables."""
+    rows = [
+        (table.__name__, sorted(map(repr, table.select().tuples().iterator())))
+        for table in ALL_TABLES
+    ]
+    assert not database.in_transaction()
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+def freeze_wording(
+    database: Database, campaign: Campaign, mailing_list: MailingList, language: str
+) -> str:
+    """Keep the wording of a campaign's ask in one language; return its digest."""
+    draft = messages.draft_ask(
+        organisation=make_organisation(),
+        mailing_list=contacts.list_facts(mailing_list),
+        deadline=campaign.deadline,
+        zone=make_settings().zone,
+        language=language,
+    )
+    with database.atomic():
+        digest = evidence.keep_wording(draft.content)
+        CampaignWording.create(campaign=campaign, kind="ask", language=language, wording=digest)
+    return digest
+
+
+@contextmanager
+def served(make_pages: Callable[[str], Pages]) -> Iterator[Pages]:
+    """Serve pages on a free port of loopback; `make_pages` is told their `public_url`."""
+    inner: list[Any] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        answered: Iterable[bytes] = inner[0](environ, start_response)
+        return answered
+
+    sockets: dict[int, Any] = {}
+    server = web.make_server(app, settings=make_settings(), port=0, sockets=sockets)
+    pages = make_pages(f"http://127.0.0.1:{server.effective_port}")
+    inner.append(pages.app)
+    closing = threading.Event()
+
+    def serve() -> None:
+        while not closing.is_set():
+            wasyncore.loop(timeout=0.05, use_poll=True, map=sockets, count=1)
+        wasyncore.close_all(sockets)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield pages
+    server.task_dispatcher.shutdown()
+    closing.set()
+    thread.join()

@@ -1,0 +1,332 @@
+"""What an answer does, and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import answers, contacts, evidence
+from repermit.answers import Trace
+from repermit.consent import Answer, Basis, Outcome, Reason, Status
+from repermit.errors import AddressError, NotFound, Refused
+from repermit.models import Contact, Evidence, EvidencePart, Suppression, Wording, new_id
+from tests.building import (
+    DEADLINE,
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_removed,
+    make_settings,
+)
+from tests.pages import freeze_wording
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from repermit.answers import Recorded
+    from repermit.models import Database, MailingList
+
+SOON = NOW + timedelta(days=1)
+MICROSECOND = timedelta(microseconds=1)
+TRACE = Trace(network="198.51.100.0/24", browser="Firefox")
+
+
+def give(
+    database: Database, contact: Contact, answer: Answer, *, arrived: datetime = SOON, **more: Any
+) -> Recorded | None:
+    values: dict[str, Any] = {"method": "page", "trace": TRACE, "page_wording": "As on the page."}
+    return answers.record_answer(
+        database,
+        uid=contact.uid,
+        answer=answer,
+        arrived=arrived,
+        settings=make_settings(),
+        **{**values, **more},
+    )
+
+
+def given(
+    database: Database, contact: Contact, answer: Answer, *, arrived: datetime = SOON
+) -> Recorded:
+    recorded = give(database, contact, answer, arrived=arrived)
+    assert recorded is not None
+    return recorded
+
+
+def parts() -> list[dict[str, Any]]:
+    """Return the parts of the last entry: consent, person, trace."""
+    last = Evidence.select().order_by(Evidence.seq.desc()).get()
+    rows = {row.part: row for row in EvidencePart.select().where(EvidencePart.seq == last.seq)}
+    return [json.loads(rows[name].json) if name in rows else {} for name in evidence.PARTS]
+
+
+def events() -> list[str]:
+    return [row.event for row in Evidence.select().order_by(Evidence.seq)]
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    return make_list(database)
+
+
+@pytest.fixture
+def asked(database: Database, mailing_list: MailingList) -> Contact:
+    """Return a contact of a running campaign."""
+    return make_asked(
+        database, mailing_list, make_campaign(database, mailing_list), "anna@example.org"
+    )
+
+
+def test_a_yes_confirms_and_leaves_its_evidence(database: Database, asked: Contact) -> None:
+    recorded = given(database, asked, Answer.YES)
+    assert (recorded.outcome, recorded.status) == (Outcome.CONFIRM, Status.CONFIRMED)
+    row = Contact.get_by_id(asked.id)
+    assert (row.status, row.status_at, row.basis, row.basis_at) == (
+        Status.CONFIRMED,
+        SOON,
+        Basis.ANSWER,
+        SOON,
+    )
+    assert events() == ["confirmed"]
+    assert not list(evidence.verify())
+
+
+def test_the_evidence_of_a_yes_shows_what_was_asked_and_answered(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    digest = freeze_wording(database, campaign, mailing_list, "nl")
+    given(database, make_asked(database, mailing_list, campaign, "anna@example.org"), Answer.YES)
+    consent, person, trace = parts()
+    page_wording = consent.pop("page_wording")
+    assert Wording.get_by_id(page_wording).content == "As on the page."
+    assert consent == {
+        "answer": "yes",
+        "basis": "answer",
+        "method": "page",
+        "arrived_at": SOON.isoformat(),
+        "asked_at": (NOW + timedelta(seconds=1)).isoformat(),
+        "deadline": DEADLINE.isoformat(),
+        "mail_wording": digest,
+        "list_name": "Nieuws van de praktijk",
+        "purpose": "Nieuws over onze praktijk, vier keer per jaar",
+        "frequency": "",
+        "privacy_url": "https://www.example.org/privacy",
+    }
+    assert person == {"address": "anna@example.org", "name": ""}
+    assert trace == {"network": "198.51.100.0/24", "browser": "Firefox"}
+
+
+def test_a_no_removes_and_suppresses(database: Database, asked: Contact) -> None:
+    recorded = given(database, asked, Answer.NO)
+    assert (recorded.outcome, recorded.status, recorded.reason) == (
+        Outcome.REMOVE,
+        Status.REMOVED,
+        Reason.NO,
+    )
+    assert Suppression.select().count() == 1
+    assert events() == ["removed"]
+
+
+def test_a_no_after_a_yes_withdraws_it(database: Database, asked: Contact) -> None:
+    given(database, asked, Answer.YES)
+    assert given(database, asked, Answer.NO).reason == Reason.WITHDRAWN
+
+
+def test_a_no_counts_for_ever(database: Database, asked: Contact) -> None:
+    given(database, asked, Answer.YES)
+    late = given(database, asked, Answer.NO, arrived=DEADLINE + timedelta(days=3650))
+    assert late.status is Status.REMOVED
+
+
+def test_a_yes_after_a_no_is_one_press_while_the_question_is_open(
+    database: Database, asked: Contact
+) -> None:
+    given(database, asked, Answer.NO)
+    assert given(database, asked, Answer.YES).status is Status.CONFIRMED
+    assert Suppression.select().count() == 0
+    assert events() == ["removed", "confirmed"]
+
+
+@pytest.mark.parametrize("answer", Answer)
+def test_the_same_answer_twice_changes_nothing(
+    database: Database, asked: Contact, answer: Answer
+) -> None:
+    first = given(database, asked, answer)
+    second = given(database, asked, answer, arrived=SOON + timedelta(hours=1))
+    assert second.outcome is Outcome.NOTHING
+    assert second.standing == first.standing
+    assert len(events()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arrived", "outcome"),
+    [
+        (DEADLINE - MICROSECOND, Outcome.CONFIRM),
+        (DEADLINE, Outcome.LATE),
+        (DEADLINE + MICROSECOND, Outcome.LATE),
+    ],
+)
+def test_a_yes_counts_until_the_deadline(
+    database: Database, asked: Contact, arrived: datetime, outcome: Outcome
+) -> None:
+    assert given(database, asked, Answer.YES, arrived=arrived).outcome is outcome
+    assert len(events()) == (outcome is Outcome.CONFIRM)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "reason"),
+    [(Answer.YES, Status.CONFIRMED, ""), (Answer.NO, Status.REMOVED, Reason.NO)],
+)
+def test_an_answer_in_time_reverses_a_removal_for_silence_that_came_first(
+    database: Database, asked: Contact, answer: Answer, status: Status, reason: str
+) -> None:
+    with database.atomic():
+        contacts.remove(
+            [asked],
+            reason=Reason.NO_RESPONSE,
+            act=contacts.Act(at=DEADLINE, actor="job"),
+            fingerprint_key=make_settings().fingerprint_key,
+        )
+    recorded = given(database, asked, answer, arrived=DEADLINE - MICROSECOND)
+    assert (recorded.status, recorded.reason) == (status, reason)
+    assert not list(evidence.verify())
+
+
+def test_a_contact_that_was_never_asked_may_say_no_but_not_yes(
+    database: Database, mailing_list: MailingList
+) -> None:
+    contact = make_contact(database, mailing_list)
+    assert given(database, contact, Answer.YES).outcome is Outcome.LATE
+    assert given(database, contact, Answer.NO).reason == Reason.NO
+
+
+def test_a_one_click_no_keeps_no_page_wording(database: Database, asked: Contact) -> None:
+    give(database, asked, Answer.NO, method="one_click", page_wording="")
+    consent, _, _ = parts()
+    assert consent["method"] == "one_click"
+    assert "page_wording" not in consent
+
+
+def erase(database: Database, contact: Contact) -> None:
+    with database.atomic():
+        contacts.erase(
+            contact,
+            act=contacts.Act(at=NOW, actor="admin"),
+            fingerprint_key=make_settings().fingerprint_key,
+        )
+
+
+def test_nobody_answers_for_a_contact_that_was_erased(database: Database, asked: Contact) -> None:
+    erase(database, asked)
+    before = events()
+    assert give(database, asked, Answer.YES) is None
+    assert events() == before
+
+
+def test_a_tool_that_still_mails_somebody_erased_is_noted_once_a_day(
+    database: Database, asked: Contact
+) -> None:
+    erase(database, asked)
+    for hours in (0, 1, 25):
+        arrived = SOON + timedelta(hours=hours)
+        assert give(database, asked, Answer.NO, method="one_click", arrived=arrived) is None
+    noted = list(Evidence.select().where(Evidence.event == "still_mailed"))
+    assert [entry.at for entry in noted] == [SOON, SOON + timedelta(hours=25)]
+    assert {(entry.subject, entry.list) for entry in noted} == {(asked.subject, "news")}
+
+
+def test_a_tool_that_still_mails_somebody_unknown_is_noted_too(database: Database) -> None:
+    recorded = answers.record_answer(
+        database,
+        uid=new_id(),
+        answer=Answer.NO,
+        arrived=SOON,
+        settings=make_settings(),
+        method="one_click",
+        trace=TRACE,
+    )
+    assert recorded is None
+    assert events() == ["still_mailed"]
+
+
+def test_one_answer_posted_by_eight_at_once_is_one_entry(
+    database: Database, asked: Contact
+) -> None:
+    outcomes: list[Outcome] = []
+    start = threading.Barrier(8)
+
+    def press() -> None:
+        with database.connection_context():
+            start.wait()
+            outcomes.append(given(database, asked, Answer.YES).outcome)
+
+    threads = [threading.Thread(target=press) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == [Outcome.CONFIRM] + [Outcome.NOTHING] * 7
+    assert events() == ["confirmed"]
+    assert not list(evidence.verify())
+
+
+def tell(
+    database: Database, mailing_list: MailingList, address: str, answer: Answer, **more: Any
+) -> Recorded:
+    values: dict[str, Any] = {"note": "by phone", "now": SOON, "actor": "admin@example.org"}
+    return answers.answer_for(
+        database, mailing_list, address, answer, settings=make_settings(), **{**values, **more}
+    )
+
+
+def test_an_answer_by_phone_is_recorded_with_how_it_was_given(
+    database: Database, mailing_list: MailingList, asked: Contact
+) -> None:
+    recorded = tell(database, mailing_list, "Anna@Example.org", Answer.YES)
+    assert recorded.status is Status.CONFIRMED
+    consent, person, trace = parts()
+    assert (consent["method"], consent["note"]) == ("note", "by phone")
+    assert (person["address"], trace) == (asked.address, {})
+    assert Evidence.get().actor == "admin@example.org"
+
+
+def test_a_no_by_letter_removes(
+    database: Database, mailing_list: MailingList, asked: Contact
+) -> None:
+    recorded = tell(database, mailing_list, "anna@example.org", Answer.NO)
+    assert recorded.reason == Reason.NO
+    assert recorded.standing.uid == asked.uid
+
+
+@pytest.mark.parametrize("note", ["", "  "])
+def test_an_answer_without_a_note_is_refused(
+    database: Database, mailing_list: MailingList, asked: Contact, note: str
+) -> None:
+    with pytest.raises(Refused, match="--note"):
+        tell(database, mailing_list, "anna@example.org", Answer.NO, note=note)
+    assert Contact.get_by_id(asked.id).status == Status.UNCONFIRMED
+
+
+def test_a_yes_after_the_deadline_is_refused_with_the_reason(
+    database: Database, mailing_list: MailingList, asked: Contact
+) -> None:
+    with pytest.raises(Refused, match="until its deadline"):
+        tell(database, mailing_list, "anna@example.org", Answer.YES, now=DEADLINE)
+    assert Contact.get_by_id(asked.id).status == Status.UNCONFIRMED
+
+
+def test_an_address_that_is_not_on_the_list_is_not_found(
+    database: Database, mailing_list: MailingList
+) -> None:
+    make_removed(database, mailing_list, Reason.NO)
+    with pytest.raises(NotFound, match="not on the list news"):
+        tell(database, mailing_list, "nobody@example.org", Answer.NO)
+    with pytest.raises(AddressError):
+        tell(database, mailing_list, "nobody", Answer.NO)

@@ -1,0 +1,519 @@
+"""The pages behind the links of a mail."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import answers, contacts, messages
+from repermit.clock import ManualClock
+from repermit.consent import Answer, Reason, Status
+from repermit.models import Contact, Evidence, EvidencePart, Meta, Wording, new_id
+from tests.building import (
+    DEADLINE,
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_removed,
+    make_settings,
+)
+from tests.pages import Pages, everything_in, freeze_wording, heading_of, served, words_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from werkzeug.test import TestResponse
+
+    from repermit.config import Settings
+    from repermit.links import Kind
+    from repermit.models import Database, MailingList
+
+ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+YES, NO = "Ja, blijf mij deze mails sturen", "Nee, stuur mij deze mails niet meer"
+
+
+@pytest.fixture
+def pages(database: Database, settings: Settings) -> Pages:
+    return Pages(database, settings)
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    return make_list(database)
+
+
+@pytest.fixture
+def asked(database: Database, mailing_list: MailingList) -> Contact:
+    """Return a contact of a running campaign."""
+    campaign = make_campaign(database, mailing_list)
+    freeze_wording(database, campaign, mailing_list, "nl")
+    return make_asked(database, mailing_list, campaign, "anna@example.org")
+
+
+def status_of(contact: Contact) -> str:
+    status: str = Contact.get_by_id(contact.id).status
+    return status
+
+
+def erase(pages: Pages, contact: Contact) -> None:
+    with pages.database.atomic():
+        contacts.erase(
+            contact,
+            act=contacts.Act(at=NOW, actor="admin"),
+            fingerprint_key=pages.settings.fingerprint_key,
+        )
+
+
+# --- A GET shows. --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize("when", [NOW, DEADLINE], ids=["open", "late"])
+def test_no_get_or_head_changes_anything(
+    pages: Pages, mailing_list: MailingList, asked: Contact, method: str, when: datetime
+) -> None:
+    answers.sign_up(
+        pages.database, mailing_list, address="new@example.org", name="", language="", now=NOW
+    )
+    everybody = [
+        asked,
+        make_contact(pages.database, mailing_list, status=Status.CONFIRMED, basis="answer"),
+        *(make_removed(pages.database, mailing_list, reason) for reason in Reason),
+    ]
+    pages.clock.move_to(when)
+    before = everything_in(pages.database)
+    kinds: tuple[Kind, ...] = ("yes", "no", "me", "confirm")
+    for contact in everybody:
+        for kind in kinds:
+            response = pages.client.open(pages.path(kind, contact.uid), method=method)
+            assert response.status_code == 200
+    assert everything_in(pages.database) == before
+
+
+def test_every_page_that_can_be_got_is_read_with_a_database_that_refuses_to_write(
+    pages: Pages, asked: Contact
+) -> None:
+    def write() -> str:
+        with pages.database.atomic():
+            Meta.create(key="written", value="by a GET")
+        return "written"
+
+    pages.app.add_url_rule("/write", view_func=write, methods=["GET", "POST"])
+    before = everything_in(pages.database)
+    assert pages.client.get("/write").status_code == 500
+    assert pages.client.head("/write").status_code == 500
+    assert everything_in(pages.database) == before
+    assert pages.client.post("/write").status_code == 200
+    assert status_of(asked) == Status.UNCONFIRMED
+
+
+def test_the_question_comes_before_its_buttons_and_the_rest_after_them(
+    pages: Pages, asked: Contact
+) -> None:
+    said = words_of(pages.get("yes", asked.uid))
+    in_order = [
+        "Nog niet vastgelegd: druk nog één keer",
+        "Mogen wij u ‘Nieuws van de praktijk’ blijven sturen?",
+        "Lindelaan 1",
+        "Nieuws over onze praktijk, vier keer per jaar",
+        "Wij weten niet sinds wanneer",
+        "maandag 30 maart 2026, 11:00 uur",
+        YES,
+        NO,
+        "a…a@example.org",
+        "90 dagen",
+        "AVG, artikel 7, lid 1",
+        "5 jaar",
+        "bezwaar",
+        "privacy@example.org",
+        "Autoriteit Persoonsgegevens",
+        "privacyverklaring",
+    ]
+    places = [said.find(text) for text in in_order]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert "anna@example.org" not in said
+
+
+@pytest.mark.parametrize(("kind", "first", "second"), [("yes", YES, NO), ("no", NO, YES)])
+def test_the_chosen_answer_comes_first(
+    pages: Pages, asked: Contact, kind: Kind, first: str, second: str
+) -> None:
+    text = pages.get(kind, asked.uid).text
+    assert f'class="chosen">{first}</button>' in text
+    assert text.index(f">{first}</button>") < text.index(f">{second}</button>")
+    assert "autofocus" not in text
+    assert "<script" not in text
+
+
+def test_each_button_posts_to_its_own_link(pages: Pages, asked: Contact) -> None:
+    text = pages.get("no", asked.uid).text
+    for kind in Answer:
+        url = pages.links.url(kind.value, asked.uid)
+        assert f'<form method="post" action="{url}">' in text
+
+
+def test_a_page_is_in_the_readers_language_or_the_lists(
+    pages: Pages, mailing_list: MailingList
+) -> None:
+    french = make_contact(pages.database, mailing_list, language="fr")
+    other = make_contact(pages.database, mailing_list, language="fi")
+    assert '<html lang="fr"' in pages.get("no", french.uid).text
+    assert '<html lang="nl"' in pages.get("no", other.uid).text
+
+
+def test_another_language_can_be_chosen_and_stays_chosen(pages: Pages, asked: Contact) -> None:
+    text = pages.get("yes", asked.uid, query_string={"lang": "de"}).text
+    assert '<html lang="de"' in text
+    assert f'action="{pages.links.url("yes", asked.uid)}?lang=de"' in text
+    result = pages.post("yes", asked.uid, query_string={"lang": "de"})
+    assert heading_of(result) == "Ihr Ja ist festgehalten"
+    assert '<html lang="nl"' in pages.get("no", asked.uid, query_string={"lang": "xx"}).text
+
+
+# --- A POST acts. --------------------------------------------------------------------------------
+
+
+def test_one_press_gives_one_yes_and_says_so(pages: Pages, asked: Contact) -> None:
+    pages.clock.advance(timedelta(hours=2))
+    response = pages.post("yes", asked.uid)
+    assert (response.status_code, heading_of(response)) == (200, "Uw Ja is vastgelegd")
+    assert "maandag 2 maart 2026, 12:00 uur" in words_of(response)
+    assert f'action="{pages.links.url("no", asked.uid)}"' in response.text
+    assert response.text.count("<form") == 1
+    assert status_of(asked) == Status.CONFIRMED
+    assert [entry.event for entry in Evidence.select()] == ["confirmed"]
+
+
+def test_one_press_gives_one_no_and_says_so(pages: Pages, asked: Contact) -> None:
+    response = pages.post("no", asked.uid)
+    assert (response.status_code, heading_of(response)) == (200, "Uw Nee is vastgelegd")
+    assert pages.links.url("yes", asked.uid) in response.text
+    assert status_of(asked) == Status.REMOVED
+
+
+def test_the_wording_that_is_kept_is_what_the_page_showed_but_for_what_is_personal(
+    pages: Pages, asked: Contact
+) -> None:
+    page = pages.get("yes", asked.uid).text
+    pages.post("yes", asked.uid)
+    told = json.loads(EvidencePart.get(EvidencePart.part == "consent").json)
+    wording = Wording.get_by_id(told["page_wording"]).content
+    assert wording.count("⟦address⟧") == wording.count("⟦reason⟧") == 1
+    assert "a…a" not in wording
+    standing = answers.look_up(asked.uid)
+    assert standing is not None
+    reason = (
+        "Uw adres staat op deze lijst. Wij weten niet sinds wanneer en ook niet hoe het daarop is "
+        "gekomen. Daarom vragen wij het u."
+    )
+    filled = wording.replace("⟦address⟧", standing.address).replace("⟦reason⟧", reason)
+    question, _, rest = filled.partition("<ul>\n<li>Ja, blijf")
+    details = rest[rest.index('<section class="details">') :]
+    assert question.strip() in page
+    assert details.strip() in page
+    assert told["mail_wording"] == standing.mail_wording != ""
+
+
+@pytest.mark.parametrize("kind", ["yes", "no"])
+def test_the_same_answer_again_is_friendly(pages: Pages, asked: Contact, kind: Kind) -> None:
+    pages.post(kind, asked.uid)
+    before = everything_in(pages.database)
+    word = {"yes": "Ja", "no": "Nee"}[kind]
+    pages.clock.advance(timedelta(days=1))
+    for response in (pages.post(kind, asked.uid), pages.get(kind, asked.uid)):
+        assert response.status_code == 200
+        assert heading_of(response) == f"Uw {word} was al vastgelegd"
+        assert "maandag 2 maart 2026, 10:00 uur" in words_of(response)
+    assert everything_in(pages.database) == before
+
+
+def test_changing_ones_mind_is_one_press(pages: Pages, asked: Contact) -> None:
+    statuses = []
+    for kind in ("no", "yes", "no"):
+        pages.post(kind, asked.uid)
+        statuses.append(status_of(asked))
+    assert statuses == [Status.REMOVED, Status.CONFIRMED, Status.REMOVED]
+    assert Contact.get_by_id(asked.id).reason == Reason.WITHDRAWN
+
+
+def test_a_late_yes_is_offered_a_fresh_sign_up(pages: Pages, asked: Contact) -> None:
+    pages.clock.move_to(DEADLINE)
+    for response in (pages.get("yes", asked.uid), pages.post("yes", asked.uid)):
+        assert response.status_code == 200
+        assert heading_of(response) == "De tijd voor dit antwoord is voorbij"
+        assert "maandag 30 maart 2026, 11:00 uur" in words_of(response)
+        assert 'href="https://ask.example.org/join/news"' in response.text
+        assert pages.links.url("no", asked.uid) in response.text
+        assert "Wat van uw antwoord wordt vastgelegd" not in words_of(response)
+        assert "bezwaar" in words_of(response)
+    assert status_of(asked) == Status.UNCONFIRMED
+    assert "Wat van uw antwoord wordt vastgelegd" in words_of(pages.post("no", asked.uid))
+
+
+def test_a_late_yes_without_a_question_is_offered_a_sign_up_too(
+    pages: Pages, mailing_list: MailingList
+) -> None:
+    removed = make_removed(pages.database, mailing_list, Reason.BOUNCE)
+    response = pages.get("yes", removed.uid)
+    assert "komt u niet meer op de lijst" in words_of(response)
+    assert "/join/news" in response.text
+    assert "<form" not in response.text
+
+
+def test_a_no_after_the_deadline_leaves_a_sign_up_as_the_way_back(
+    pages: Pages, asked: Contact
+) -> None:
+    pages.clock.move_to(DEADLINE)
+    assert "uiterlijk" not in words_of(pages.get("no", asked.uid))
+    response = pages.post("no", asked.uid)
+    assert heading_of(response) == "Uw Nee is vastgelegd"
+    assert "<form" not in response.text
+    assert "/join/news" in response.text
+
+
+def test_who_was_taken_off_otherwise_is_told_that_there_is_nothing_to_do(
+    pages: Pages, mailing_list: MailingList
+) -> None:
+    removed = make_removed(pages.database, mailing_list, Reason.NO_RESPONSE)
+    response = pages.post("no", removed.uid)
+    assert heading_of(response) == "U staat niet meer op deze lijst"
+    assert Evidence.select().count() == 1
+
+
+class WatchedClock(ManualClock):
+    """A clock that tells when it has been read."""
+
+    def __init__(self, start: datetime) -> None:
+        super().__init__(start)
+        self.was_read = threading.Event()
+
+    def now(self) -> datetime:
+        moment = super().now()
+        self.was_read.set()
+        return moment
+
+
+def test_an_answer_is_stamped_when_it_arrives_not_when_it_gets_its_turn(
+    database: Database, settings: Settings, asked: Contact
+) -> None:
+    clock = WatchedClock(DEADLINE - timedelta(microseconds=1))
+    pages = Pages(database, settings, clock=clock)
+    responses: list[TestResponse] = []
+    press = threading.Thread(target=lambda: responses.append(pages.post("yes", asked.uid)))
+    with database.atomic():
+        contacts.lock(asked.id)
+        press.start()
+        assert clock.was_read.wait(10)
+        clock.move_to(DEADLINE + timedelta(hours=1))
+        press.join(0.2)
+        assert press.is_alive()
+    press.join()
+    assert heading_of(responses[0]) == "Uw Ja is vastgelegd"
+    assert Contact.get_by_id(asked.id).status_at == DEADLINE - timedelta(microseconds=1)
+
+
+# --- One click. ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/x-www-form-urlencoded", "multipart/form-data"]
+)
+def test_a_one_click_no_is_immediate(pages: Pages, asked: Contact, content_type: str) -> None:
+    response = pages.post("no", asked.uid, data=ONE_CLICK, content_type=content_type)
+    assert (response.status_code, response.mimetype) == (200, "text/plain")
+    assert len(response.data) < 100
+    assert Contact.get_by_id(asked.id).reason == Reason.NO
+    told = json.loads(EvidencePart.get(EvidencePart.part == "consent").json)
+    assert told["method"] == "one_click"
+
+
+def test_there_is_no_one_click_yes(pages: Pages, asked: Contact) -> None:
+    response = pages.post("yes", asked.uid, data=ONE_CLICK)
+    assert response.status_code == 400
+    assert status_of(asked) == Status.UNCONFIRMED
+
+
+def test_a_one_click_no_of_somebody_erased_is_answered_and_noted(
+    pages: Pages, asked: Contact
+) -> None:
+    erase(pages, asked)
+    assert pages.post("no", asked.uid, data=ONE_CLICK).status_code == 200
+    assert Evidence.select().where(Evidence.event == "still_mailed").count() == 1
+
+
+# --- Links that lead nowhere. --------------------------------------------------------------------
+
+
+def test_forged_and_unknown_links_get_one_and_the_same_page(pages: Pages, asked: Contact) -> None:
+    token = pages.links.token("no", asked.uid)
+    paths = [
+        f"/{kind}/{forged}"
+        for kind in ("yes", "me", "confirm")
+        for forged in (token, token[:-1], token + ".", "x", "%00", "é", f"{token}/more")
+    ]
+    paths += [f"/no/{token[:-1]}", "/no/", "/no", "/join/other", "/elsewhere", "//no/x", "/"]
+    found = {(one.status_code, one.data) for one in map(pages.client.get, paths)}
+    posted = [path for path in paths if path.count("/") == 2 and not path.startswith("//")]
+    found |= {
+        (one.status_code, one.data)
+        for one in map(pages.client.post, posted)
+        if one.status_code != 405
+    }
+    assert len(found) == 1
+    status, page = found.pop()
+    assert status == 404
+    for language in messages.languages():
+        assert f'<div lang="{language}">' in page.decode()
+    assert "This page does not exist" in page.decode().partition("</title>")[0]
+    assert "https://www.example.org/privacy" in page.decode()
+
+
+@pytest.mark.parametrize("kind", ["yes", "no", "me"])
+def test_somebody_erased_is_told_that_nothing_is_held(
+    pages: Pages, asked: Contact, kind: Kind
+) -> None:
+    erase(pages, asked)
+    response = pages.get(kind, asked.uid)
+    assert (response.status_code, heading_of(response)) == (200, "Wij bewaren niets van u")
+    assert "/join/news" in response.text
+
+
+@pytest.mark.parametrize("kind", ["yes", "no"])
+def test_a_press_by_somebody_erased_changes_nothing(
+    pages: Pages, asked: Contact, kind: Kind
+) -> None:
+    erase(pages, asked)
+    before = everything_in(pages.database)
+    response = pages.post(kind, asked.uid)
+    assert (response.status_code, heading_of(response)) == (200, "Wij bewaren niets van u")
+    assert everything_in(pages.database) == before
+
+
+@pytest.mark.usefixtures("mailing_list")
+def test_a_link_without_a_row_offers_the_only_list(pages: Pages) -> None:
+    for response in (pages.get("yes", new_id()), pages.post("yes", new_id())):
+        assert (response.status_code, heading_of(response)) == (200, "Wij bewaren niets van u")
+        assert "/join/news" in response.text
+
+
+def test_a_link_without_a_row_offers_none_of_several_lists(
+    pages: Pages, mailing_list: MailingList
+) -> None:
+    make_list(pages.database, slug=f"{mailing_list.slug}-2")
+    response = pages.get("yes", new_id())
+    assert heading_of(response) == "Nothing is held about you"
+    assert "/join/" not in response.text
+
+
+# --- What is held. -------------------------------------------------------------------------------
+
+
+def test_what_is_held_is_shown_with_the_address_in_part(
+    pages: Pages, mailing_list: MailingList
+) -> None:
+    contact = make_contact(
+        pages.database,
+        mailing_list,
+        "anna@example.org",
+        source="Inschrijfformulier aan de balie.",
+        since=NOW - timedelta(days=400),
+    )
+    said = words_of(pages.get("me", contact.uid))
+    for text in (
+        "a…a@example.org",
+        "Nieuws van de praktijk",
+        "Op de lijst, nog niet geantwoord",
+        "zonder uw Ja sturen wij u deze mails niet",
+        "sinds zondag 26 januari 2025 op deze lijst.",
+        "Hoe wij eraan komen: Inschrijfformulier aan de balie.",
+        "u niets gestuurd",
+        NO,
+        "privacyverklaring",
+    ):
+        assert text in said
+    assert "anna@" not in said
+
+
+def test_what_is_held_tells_what_happened(pages: Pages, asked: Contact) -> None:
+    pages.clock.advance(timedelta(days=1))
+    pages.post("yes", asked.uid)
+    said = words_of(pages.get("me", asked.uid))
+    for text in (
+        "Uw Ja op onze vraag",
+        "maandag 2 maart 2026, 10:00 uur Wij vroegen het u per mail",
+        "dinsdag 3 maart 2026, 10:00 uur Uw Ja is vastgelegd",
+    ):
+        assert text in said
+
+
+def test_who_is_off_the_list_sees_no_button(pages: Pages, asked: Contact) -> None:
+    pages.post("no", asked.uid)
+    response = pages.get("me", asked.uid)
+    assert "u antwoordde Nee" in words_of(response)
+    assert "<form" not in response.text
+    assert "/join/news" in response.text
+
+
+# --- A sensitive list. ---------------------------------------------------------------------------
+
+
+def test_a_sensitive_list_shows_in_no_title_and_no_address(
+    database: Database, settings: Settings
+) -> None:
+    pages = Pages(database, settings)
+    sensitive = make_list(database, slug="hiv-group", name="HIV group", sensitive=True)
+    contact = make_asked(database, sensitive, make_campaign(database, sensitive))
+    kinds: tuple[Any, ...] = ("yes", "no", "me")
+    shown = [pages.get(kind, contact.uid).text for kind in kinds]
+    shown += [pages.post("no", contact.uid).text, pages.post("yes", contact.uid).text]
+    for text in shown:
+        head, _, body = text.partition("<body>")
+        assert "hiv" not in head.lower()
+        assert "hiv-group" not in body
+        assert "<h1>HIV" not in body
+
+
+def test_a_yes_on_a_sensitive_list_is_explicit_consent(
+    database: Database, settings: Settings
+) -> None:
+    pages = Pages(database, settings)
+    sensitive = make_list(database, sensitive=True)
+    contact = make_asked(database, sensitive, make_campaign(database, sensitive))
+    said = words_of(pages.get("yes", contact.uid))
+    assert "geeft u uitdrukkelijk toestemming" in said
+    assert "Ja, ik geef uitdrukkelijk toestemming voor deze mails" in said
+    assert "gerechtvaardigd belang" not in said
+
+
+# --- Over HTTP. ----------------------------------------------------------------------------------
+
+
+def test_over_http_each_request_has_a_connection_of_its_own(
+    database: Database, asked: Contact
+) -> None:
+    with served(lambda url: Pages(database, make_settings(public_url=url))) as pages:
+        host = pages.settings.public_url.removeprefix("http://")
+        connection = http.client.HTTPConnection(host, timeout=10)
+        before = everything_in(database)
+        for method in ("GET", "HEAD"):
+            connection.request(method, pages.path("yes", asked.uid))
+            response = connection.getresponse()
+            body = response.read()
+            assert response.status == 200
+            assert bool(body) is (method == "GET")
+            assert response.getheader("Server") is None
+        assert everything_in(database) == before
+        connection.request("POST", pages.path("yes", asked.uid))
+        response = connection.getresponse()
+        assert response.status == 200
+        response.read()
+        connection.close()
+    assert Contact.get().status == Status.CONFIRMED

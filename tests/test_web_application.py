@@ -1,0 +1,319 @@
+"""What holds for all pages: headers, addresses, mistakes, the log, and the server in front."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flask import abort
+
+from repermit import web
+from repermit.clock import ManualClock
+from repermit.config import Web
+from repermit.consent import MailKind, MailState, Status
+from repermit.models import Contact, EvidencePart, SignUp, open_database
+from repermit.web.monitoring import FRESH
+from repermit.web.site import network_in_part
+from tests.building import (
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_organisation,
+    make_settings,
+)
+from tests.pages import Pages, heading_of, words_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from repermit.models import Database, MailingList
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    return make_list(database)
+
+
+@pytest.fixture
+def asked(database: Database, mailing_list: MailingList) -> Contact:
+    campaign = make_campaign(database, mailing_list)
+    return make_asked(database, mailing_list, campaign, "anna@example.org")
+
+
+def pages_at(database: Database, public_url: str = "https://ask.example.org", **more: Any) -> Pages:
+    return Pages(database, make_settings(public_url=public_url, **more))
+
+
+# --- Headers. ------------------------------------------------------------------------------------
+
+
+def test_every_response_says_that_nothing_may_load_frame_or_keep_it(
+    database: Database, asked: Contact
+) -> None:
+    pages = pages_at(database)
+    paths = [pages.path("yes", asked.uid), "/join/news", "/healthz", "/metrics", "/elsewhere"]
+    for path in paths:
+        response = pages.client.get(path)
+        headers = response.headers
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Robots-Tag"] == "noindex, nofollow"
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["Strict-Transport-Security"] == "max-age=15552000"
+        assert "Set-Cookie" not in headers
+        policy = headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; ")
+        for part in ("form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"):
+            assert part in policy
+        assert "script" not in policy
+
+
+def test_the_style_in_the_page_is_the_one_that_the_policy_allows(
+    database: Database, asked: Contact
+) -> None:
+    pages = pages_at(database)
+    response = pages.get("yes", asked.uid)
+    found = re.search(r"<style>(.*?)</style>", response.text, re.DOTALL)
+    assert found is not None
+    digest = base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in response.headers["Content-Security-Policy"]
+    assert " style=" not in response.text
+
+
+def test_plain_http_is_not_told_to_be_https_for_ever(database: Database) -> None:
+    response = pages_at(database, "http://127.0.0.1:8000").client.get("/healthz")
+    assert "Strict-Transport-Security" not in response.headers
+
+
+# --- Addresses. ----------------------------------------------------------------------------------
+
+
+def test_no_address_comes_from_the_host_header(database: Database, asked: Contact) -> None:
+    pages = pages_at(database)
+    answers = [
+        pages.get("yes", asked.uid, headers={"Host": "evil.example.net"}),
+        pages.post(
+            "no",
+            asked.uid,
+            headers={"Host": "evil.example.net", "X-Forwarded-Host": "evil.example.net"},
+        ),
+    ]
+    for response in answers:
+        assert response.status_code == 200
+        assert "evil.example.net" not in response.text + str(response.headers)
+        assert "https://ask.example.org/" in response.text
+
+
+@pytest.mark.parametrize("prefix", ["", "/vraag"], ids=["stripped", "not stripped"])
+def test_the_pages_work_below_a_path_whether_the_proxy_strips_it_or_not(
+    database: Database, asked: Contact, prefix: str
+) -> None:
+    pages = pages_at(database, "https://www.example.org/vraag")
+    response = pages.client.get(prefix + pages.path("yes", asked.uid))
+    assert response.status_code == 200
+    assert f'action="{pages.links.url("yes", asked.uid)}"' in response.text
+    assert pages.links.url("yes", asked.uid).startswith("https://www.example.org/vraag/yes/")
+    assert pages.client.post(prefix + pages.path("yes", asked.uid)).status_code == 200
+    assert Contact.get().status == Status.CONFIRMED
+    assert pages.client.get(f"{prefix}/healthz").status_code == 200
+    assert pages.client.get("/vraagje/healthz").status_code == 404
+
+
+@pytest.mark.parametrize("prefix", ["", "/no"], ids=["stripped", "not stripped"])
+def test_the_path_may_be_called_like_a_page(
+    database: Database, asked: Contact, prefix: str
+) -> None:
+    pages = pages_at(database, "https://www.example.org/no")
+    for kind in ("yes", "no"):
+        path = prefix + pages.path(kind, asked.uid)
+        assert pages.client.get(path).status_code == 200
+
+
+# --- The trace. ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("198.51.100.77", "198.51.100.0/24"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),
+        ("::ffff:198.51.100.77", "198.51.100.0/24"),
+        ("", ""),
+        ("unknown", ""),
+    ],
+)
+def test_a_network_is_kept_in_part(address: str, network: str) -> None:
+    assert network_in_part(address) == network
+
+
+@pytest.mark.parametrize(
+    ("trusted", "network"), [(0, "127.0.0.0/24"), (1, "203.0.113.0/24"), (2, "198.51.100.0/24")]
+)
+def test_so_many_proxies_are_believed_as_the_settings_say(
+    database: Database, asked: Contact, trusted: int, network: str
+) -> None:
+    pages = pages_at(database, web=Web(trusted_proxies=trusted))
+    pages.post(
+        "yes",
+        asked.uid,
+        headers={"X-Forwarded-For": "198.51.100.7, 203.0.113.9", "User-Agent": "x" * 1000},
+    )
+    trace = EvidencePart.get(EvidencePart.part == "trace").json
+    assert f'"network":"{network}"' in trace
+    assert f'"{"x" * 300}"' in trace
+
+
+# --- Mistakes and the log. -----------------------------------------------------------------------
+
+
+def test_a_method_that_a_page_does_not_have_is_refused_with_what_it_has(
+    database: Database, asked: Contact
+) -> None:
+    response = pages_at(database).post("me", asked.uid)
+    assert response.status_code == 405
+    assert "GET" in response.headers["Allow"]
+    assert "This cannot be done here" in words_of(response)
+
+
+def test_too_much_is_refused(database: Database, asked: Contact) -> None:
+    response = pages_at(database).post("no", asked.uid, data={"more": "x" * 20_000})
+    assert response.status_code == 413
+    assert "That was too much" in words_of(response)
+    assert Contact.get().status == Status.UNCONFIRMED
+
+
+def test_a_request_that_makes_no_sense_is_refused(database: Database, asked: Contact) -> None:
+    pages = pages_at(database)
+    pages.app.add_url_rule("/picky", view_func=lambda: abort(400))
+    many = {f"field{number}": "x" for number in range(50)}
+    response = pages.post("no", asked.uid, data=many, content_type="multipart/form-data")
+    assert response.status_code == 413
+    response = pages.client.get("/picky")
+    assert response.status_code == 400
+    assert "This request was not understood" in words_of(response)
+
+
+def test_a_failure_shows_and_logs_no_more_than_that_it_happened(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    # A database without a single table.
+    with open_database(f"sqlite:///{tmp_path / 'empty.db'}") as empty:
+        pages = pages_at(empty)
+        path = pages.path("yes", "0" * 32)
+        response = pages.client.get(path)
+        assert response.status_code == 500
+        assert heading_of(response) == "500"
+        assert "Something went wrong on our side" in words_of(response)
+        assert "Traceback" not in response.text
+        assert pages.client.get("/elsewhere").status_code == 500
+        health = pages.client.get("/healthz")
+    assert (health.status_code, health.json) == (503, {"status": "failing"})
+    assert "a page failed: answering.show_question (OperationalError)" in caplog.text
+    assert "the database cannot be read: OperationalError" in caplog.text
+    assert path not in caplog.text
+    assert "no such table" not in caplog.text
+
+
+def test_no_token_and_no_address_stands_in_the_log(
+    database: Database, asked: Contact, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    pages = pages_at(database)
+    for kind in ("yes", "no", "me"):
+        pages.get(kind, asked.uid)
+    pages.post("yes", asked.uid)
+    pages.post("no", asked.uid, data={"List-Unsubscribe": "One-Click"})
+    pages.client.post("/join/news", data={"address": "new@example.org"})
+    pages.post("confirm", SignUp.get().uid)
+    pages.client.get(pages.path("yes", asked.uid)[:-1])
+    assert Contact.select().count() == 2
+    assert "example.org" not in caplog.text
+    assert pages.links.token("yes", asked.uid)[:22] not in caplog.text
+
+
+# --- Monitoring. ---------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("database")
+def test_health_is_told_also_when_no_connection_is_open(sqlite_url: str) -> None:
+    app = web.create_app(make_settings(database=sqlite_url), clock=ManualClock(NOW))
+    response = app.test_client().get("/healthz")
+    assert (response.status_code, response.json) == (200, {"status": "ok"})
+
+
+def test_metrics_count_and_name_nobody(
+    database: Database, mailing_list: MailingList, asked: Contact
+) -> None:
+    make_contact(database, mailing_list, status=Status.CONFIRMED)
+    pages = pages_at(database)
+    response = pages.client.get("/metrics")
+    assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    lines = response.text.splitlines()
+    assert 'repermit_contacts{status="unconfirmed"} 1' in lines
+    assert 'repermit_contacts{status="removed"} 0' in lines
+    assert 'repermit_mails{kind="ask",state="sent"} 1' in lines
+    assert len([line for line in lines if line.startswith("repermit_mails{")]) == (
+        len(MailKind) * len(MailState)
+    )
+    assert "news" not in response.text
+    assert (asked.address or "") not in response.text
+
+
+def test_metrics_are_counted_anew_only_after_a_while(
+    database: Database, mailing_list: MailingList
+) -> None:
+    pages = pages_at(database)
+    first = pages.client.get("/metrics").text
+    make_contact(database, mailing_list)
+    assert pages.client.get("/metrics").text == first
+    pages.clock.advance(FRESH)
+    assert pages.client.get("/metrics").text != first
+
+
+def test_search_engines_are_asked_to_stay_away(database: Database) -> None:
+    assert pages_at(database).client.get("/robots.txt").text == "User-agent: *\nDisallow: /\n"
+
+
+def test_every_page_links_the_privacy_statement(database: Database, asked: Contact) -> None:
+    pages = pages_at(database)
+    paths = [pages.path(kind, asked.uid) for kind in ("yes", "no", "me")]
+    for path in [*paths, "/join/news", "/elsewhere"]:
+        assert 'href="https://www.example.org/privacy"' in pages.client.get(path).text
+
+
+def test_a_mistake_links_no_privacy_statement_of_a_sensitive_list(database: Database) -> None:
+    url = "https://www.example.org/hiv/privacy"
+    make_list(database, slug="hiv-group", name="HIV group", privacy_url=url, sensitive=True)
+    assert "hiv" not in pages_at(database).client.get("/elsewhere").text.lower()
+
+
+def test_a_mistake_links_no_privacy_statement_if_lists_have_several(
+    database: Database, mailing_list: MailingList
+) -> None:
+    make_list(database, slug="other", privacy_url="https://www.example.org/other")
+    assert mailing_list.privacy_url not in pages_at(database).client.get("/elsewhere").text
+
+
+def test_what_an_organisation_does_not_have_leaves_no_gap(
+    database: Database, asked: Contact
+) -> None:
+    bare = make_organisation(telephone="", email="", website="", officer="", authority_url="")
+    text = pages_at(database, organisation=bare).get("yes", asked.uid).text
+    assert "Telefoon" not in text
+    assert "Schrijf naar" not in text
+    assert "Autoriteit Persoonsgegevens." in text
+    none = make_organisation(authority="")
+    text = pages_at(database, organisation=none).get("yes", asked.uid).text
+    assert "toezichthouder" not in text

@@ -1,0 +1,185 @@
+"""Signing up on the pages."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit import answers, contacts
+from repermit.consent import Reason, Status
+from repermit.models import Contact, Mail, SignUp, Wording, new_id
+from tests.building import NOW, make_contact, make_list, make_removed
+from tests.pages import Pages, everything_in, heading_of, words_of
+
+if TYPE_CHECKING:
+    from repermit.config import Settings
+    from repermit.models import Database, MailingList
+
+FORM = {"address": "anna@example.org", "name": "Anna"}
+NOT_YET = "Nog niet vastgelegd: druk nog één keer"
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    return make_list(database)
+
+
+@pytest.fixture
+def pages(database: Database, settings: Settings, mailing_list: MailingList) -> Pages:
+    assert mailing_list.slug == "news"
+    return Pages(database, settings)
+
+
+def signed_up(pages: Pages) -> SignUp:
+    """Fill in the form, and return what it made."""
+    assert pages.client.post("/join/news", data=FORM).status_code == 200
+    made: SignUp = SignUp.select().order_by(SignUp.id.desc()).get()
+    return made
+
+
+def test_the_form_says_what_one_signs_up_for(pages: Pages) -> None:
+    response = pages.client.get("/join/news")
+    said = words_of(response)
+    for text in (
+        "Aanmelden voor ‘Nieuws van de praktijk’",
+        "Nieuws over onze praktijk, vier keer per jaar",
+        "Lindelaan 1",
+        "privacyverklaring",
+    ):
+        assert text in said
+    assert '<form method="post" action="https://ask.example.org/join/news"' in response.text
+    assert "autofocus" not in response.text
+
+
+def test_the_page_is_the_same_whoever_is_on_the_list(
+    pages: Pages, mailing_list: MailingList
+) -> None:
+    make_contact(pages.database, mailing_list, "in@example.org", status=Status.CONFIRMED)
+    make_removed(pages.database, mailing_list, Reason.NO, "out@example.org")
+    known = ("in@example.org", "out@example.org", "new@example.org", *["new@example.org"] * 4)
+    shown = {
+        (one.status_code, one.data)
+        for one in (pages.client.post("/join/news", data={"address": text}) for text in known)
+    }
+    assert len(shown) == 1
+    assert Mail.select().count() == 2 + 3
+
+
+def test_the_language_that_was_chosen_is_the_mails(pages: Pages) -> None:
+    text = pages.client.get("/join/news?lang=de").text
+    assert 'action="https://ask.example.org/join/news?lang=de"' in text
+    pages.client.post("/join/news?lang=de", data=FORM)
+    assert SignUp.get().language == "de"
+
+
+def test_what_is_no_address_is_shown_again_with_what_is_wrong(pages: Pages) -> None:
+    response = pages.client.post("/join/news", data={"address": '"><b>', "name": "Anna"})
+    assert response.status_code == 422
+    assert "Dit is geen volledig e-mailadres" in words_of(response)
+    assert 'value="&#34;&gt;&lt;b&gt;"' in response.text
+    assert 'aria-describedby="address-wrong"' in response.text
+    assert SignUp.select().count() == 0
+
+
+def test_a_name_is_kept_on_one_line_and_short(pages: Pages) -> None:
+    pages.client.post("/join/news", data={**FORM, "name": "Anna\r\nBcc: \x00x " + "y" * 200})
+    name = SignUp.get().name
+    assert name.startswith("Anna Bcc: x yyy")
+    assert len(name) == 100
+
+
+def test_an_unknown_list_is_not_found(pages: Pages) -> None:
+    shown = {
+        pages.client.get("/join/other").data,
+        pages.client.post("/join/other", data=FORM).data,
+        pages.client.get("/other").data,
+    }
+    assert len(shown) == 1
+
+
+def test_looking_at_the_link_confirms_nothing(pages: Pages) -> None:
+    made = signed_up(pages)
+    before = everything_in(pages.database)
+    response = pages.get("confirm", made.uid)
+    assert heading_of(response) == NOT_YET
+    assert "Ja, stuur mij deze mails" in words_of(response)
+    assert everything_in(pages.database) == before
+
+
+def test_one_press_on_the_link_confirms(pages: Pages) -> None:
+    made = signed_up(pages)
+    response = pages.post("confirm", made.uid)
+    assert (response.status_code, heading_of(response)) == (200, "Uw Ja is vastgelegd")
+    contact = Contact.get()
+    assert (contact.status, contact.basis) == (Status.CONFIRMED, "sign_up")
+    assert pages.links.url("no", contact.uid) in response.text
+
+
+def test_the_wording_that_is_kept_is_what_the_page_showed(pages: Pages) -> None:
+    made = signed_up(pages)
+    page = pages.get("confirm", made.uid).text
+    pages.post("confirm", made.uid)
+    wording = Wording.get().content
+    assert wording.count("⟦address⟧") == 1
+    filled = wording.replace("⟦address⟧", "a…a@example.org")
+    question, _, rest = filled.partition("<p>Ja, stuur mij deze mails</p>")
+    assert question.strip() in page
+    assert rest.strip() in page
+
+
+def test_a_second_press_is_friendly(pages: Pages) -> None:
+    made = signed_up(pages)
+    pages.post("confirm", made.uid)
+    before = everything_in(pages.database)
+    for response in (pages.post("confirm", made.uid), pages.get("confirm", made.uid)):
+        assert (response.status_code, heading_of(response)) == (200, "Uw Ja was al vastgelegd")
+    assert everything_in(pages.database) == before
+
+
+def test_a_link_that_has_expired_offers_a_new_sign_up(pages: Pages) -> None:
+    made = signed_up(pages)
+    pages.clock.advance(timedelta(days=7))
+    for response in (pages.get("confirm", made.uid), pages.post("confirm", made.uid)):
+        assert (response.status_code, heading_of(response)) == (200, "Deze link is verlopen")
+        assert "/join/news" in response.text
+    assert Contact.select().count() == 0
+
+
+def test_a_sign_up_that_is_forgotten_says_that_nothing_is_held(pages: Pages) -> None:
+    for response in (pages.get("confirm", new_id()), pages.post("confirm", new_id())):
+        assert (response.status_code, heading_of(response)) == (200, "Wij bewaren niets van u")
+
+
+def test_a_used_link_of_somebody_who_is_no_longer_held_says_so(pages: Pages) -> None:
+    made = signed_up(pages)
+    pages.post("confirm", made.uid)
+    contact = Contact.get()
+    with pages.database.atomic():
+        contacts.erase(
+            contact,
+            act=contacts.Act(at=NOW, actor="admin"),
+            fingerprint_key=pages.settings.fingerprint_key,
+        )
+    assert heading_of(pages.get("confirm", made.uid)) == "Wij bewaren niets van u"
+
+
+def test_a_sensitive_lists_form_tells_nothing_in_title_and_address(pages: Pages) -> None:
+    sensitive = make_list(pages.database, slug="hiv-group", name="HIV group", sensitive=True)
+    name = answers.join_id(sensitive, settings=pages.settings)
+    assert pages.client.get("/join/hiv-group").status_code == 404
+    text = pages.client.get(f"/join/{name}").text
+    head, _, body = text.partition("<body>")
+    assert "hiv" not in head.lower()
+    assert "hiv-group" not in body
+    assert "uitdrukkelijk toestemming" in body
+    pages.client.post(f"/join/{name}", data=FORM)
+    said = words_of(pages.get("confirm", SignUp.get().uid))
+    assert "Ja, ik geef uitdrukkelijk toestemming voor deze mails" in said
+    assert "Uw uitdrukkelijke toestemming is de grond" in said

@@ -1,0 +1,121 @@
+"""What the pages say about a contact, in each language."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from repermit import messages
+from repermit.answers import Standing
+from repermit.consent import Basis, Reason, Status
+from repermit.messages import MailingListFacts
+from repermit.web import words
+from repermit.web.words import Voice
+from tests.building import DEADLINE, NOW
+
+ENGLISH = Voice(language="en", zone=ZoneInfo("Europe/Amsterdam"))
+LANGUAGES = pytest.mark.parametrize("language", messages.languages())
+
+STANDING = Standing(
+    uid="0" * 32,
+    address="a…a@example.org",
+    language="en",
+    status=Status.UNCONFIRMED,
+    status_at=NOW,
+    reason="",
+    basis="",
+    basis_at=None,
+    source="",
+    since=None,
+    is_gone=False,
+    mailing_list=MailingListFacts(
+        slug="news", name="News", purpose="News", privacy_url="", language="en", sender=""
+    ),
+    campaign=1,
+    deadline=DEADLINE,
+    asked_at=NOW,
+    mail_wording="",
+)
+
+
+def voice(language: str) -> Voice:
+    return replace(ENGLISH, language=language)
+
+
+@pytest.mark.parametrize(
+    ("source", "since", "said"),
+    [
+        ("the counter.", NOW, "since Monday 2 March 2026. Where we have it from: the counter."),
+        ("the counter", None, "do not know since when. Where we have it from: the counter."),
+        ("", NOW, "since Monday 2 March 2026. We do not know how it got there."),
+        ("", None, "We do not know since when, or how it got there."),
+    ],
+)
+def test_why_somebody_is_on_the_list_is_told_as_far_as_it_is_known(
+    source: str, since: datetime | None, said: str
+) -> None:
+    standing = replace(STANDING, source=source, since=since)
+    assert said in words.why_listed(standing, ENGLISH)
+
+
+@LANGUAGES
+def test_every_status_and_reason_has_its_own_words(language: str) -> None:
+    standings = [
+        *(replace(STANDING, status=status) for status in Status if status is not Status.REMOVED),
+        *(replace(STANDING, status=Status.REMOVED, reason=reason) for reason in Reason),
+    ]
+    said = {words.status_in_words(one, voice(language)) for one in standings}
+    assert len(said) == len(standings)
+
+
+@LANGUAGES
+def test_every_basis_has_its_own_words(language: str) -> None:
+    bases = ["", *Basis]
+    said = {words.basis_in_words(replace(STANDING, basis=one), voice(language)) for one in bases}
+    assert len(said) == len(bases)
+
+
+@LANGUAGES
+def test_whatever_happens_has_its_own_words(language: str) -> None:
+    kinds = ["asked", "confirmed", "removed"]
+    assert len({words.happening_in_words(what, voice(language)) for what in kinds}) == len(kinds)
+
+
+@LANGUAGES
+def test_every_button_says_what_it_does(language: str) -> None:
+    told = voice(language)
+    labels = {
+        words.yes_label(told, sensitive=False),
+        words.yes_label(told, sensitive=False, is_new=True),
+        words.yes_label(told, sensitive=True),
+        words.no_label(told),
+    }
+    assert len(labels) == 4
+
+
+def test_moments_are_told_in_the_organisations_zone() -> None:
+    summer = NOW + timedelta(days=60)
+    assert ENGLISH.moment(NOW) == "Monday 2 March 2026, 10:00"
+    assert ENGLISH.moment(summer) == "Friday 1 May 2026, 11:00"
+    assert ENGLISH.moment(None) == ENGLISH.day(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "heading"),
+    [
+        (Status.CONFIRMED, "", "Your Yes had been recorded already"),
+        (Status.REMOVED, Reason.NO, "Your No had been recorded already"),
+        (Status.REMOVED, Reason.WITHDRAWN, "Your No had been recorded already"),
+        (Status.REMOVED, Reason.BOUNCE, "You are not on this list any more"),
+    ],
+)
+def test_a_second_answer_is_told_what_the_first_one_did(
+    status: Status, reason: str, heading: str
+) -> None:
+    standing = replace(STANDING, status=status, reason=reason)
+    said = words.recorded_before(standing, ENGLISH)
+    assert said.heading == heading
+    assert "Monday 2 March 2026, 10:00" in said.text
