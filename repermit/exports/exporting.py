@@ -1,0 +1,193 @@
+"""One export: what it holds, written as asked, and recorded.
+
+May import evidence, models, links, config and what lies below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO
+
+from repermit import evidence
+from repermit.errors import Refused
+from repermit.evidence import Entry
+from repermit.exports import rows
+from repermit.exports.forms import FORMS
+from repermit.exports.guarding import guard
+from repermit.exports.kinds import Format, Tool, What
+from repermit.exports.writing import write_csv, write_json, write_xlsx
+from repermit.links import Links
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime, tzinfo
+
+    from repermit.config import Settings
+    from repermit.exports.rows import Record
+    from repermit.exports.writing import Write
+    from repermit.models import Database, MailingList
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    `erased` is how many more were removed whose address is held no longer. `by_hand` are
+    addresses that could not go into a tool's file (see export) and must be entered there.
+    """
+
+    list: str
+    what: What
+    format: Format
+    tool: Tool | None
+    rows: int
+    erased: int
+    by_hand: tuple[str, ...]
+
+
+_COLUMNS = {
+    What.KEEP: rows.KEEP,
+    What.REMOVED: rows.REMOVED,
+    What.UNASKED: rows.UNASKED,
+    What.EVIDENCE: rows.EVIDENCE,
+}
+_ROWS = {
+    What.KEEP: rows.keep,
+    What.REMOVED: rows.removed,
+    What.UNASKED: rows.unasked,
+    What.EVIDENCE: rows.evidence,
+}
+
+
+def export(
+    mailing_list: MailingList,
+    what: str,
+    *,
+    database: Database,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+    out: BinaryIO,
+    format: str = Format.CSV,  # noqa: A002  the word of the command line
+    tool: str | None = None,
+    with_links: bool = False,
+) -> Exported:
+    """Write an export to `out`, and record in the evidence that it was made.
+
+    1. The rows are written as they are read; nothing is locked meanwhile.
+    2. The entry `exported` is appended, in a transaction of its own.
+
+    A CSV has an apostrophe before what a spreadsheet could take for a formula, also before an
+    address such as =a@example.org; JSON and XLSX hold it as it is. A tool would take that
+    apostrophe for a part of the address and so mail, or take off, somebody else: from a tool's
+    CSV such addresses are left out and handed back in `by_hand`.
+
+    Raises Refused for what does not go together, before anything is written, and for what a
+    spreadsheet cannot hold.
+    """
+    what, form, its_tool = What(what), Format(format), Tool(tool) if tool else None
+    _require_fitting(what, form, its_tool, with_links=with_links)
+    found = _ROWS[what](mailing_list)
+    if with_links:
+        found = _with_links(found, settings)
+    by_hand: list[str] = []
+    if its_tool:
+        found = _for_tool(found, mailing_list, settings)
+        if form is Format.CSV:
+            found = _set_apart(found, by_hand)
+    columns = _columns(what, its_tool, with_links=with_links)
+    written = _writer(form, its_tool, created=now)(found, columns, out)
+    erased = rows.count_erased(mailing_list) if what is What.REMOVED else 0
+    result = Exported(mailing_list.slug, what, form, its_tool, written, erased, tuple(by_hand))
+    with database.atomic():
+        evidence.append(_entry(result, with_links=with_links, now=now, actor=actor))
+    return result
+
+
+def _require_fitting(what: What, form: Format, tool: Tool | None, *, with_links: bool) -> None:
+    if with_links and what is not What.KEEP:
+        raise Refused("links to unsubscribe are for those who may be mailed: export keep")
+    if tool is None:
+        return
+    if what not in {What.KEEP, What.REMOVED}:
+        raise Refused(f"{what} is not for a tool; a tool is given keep and removed")
+    if form not in FORMS[tool].formats:
+        takes = " or ".join(FORMS[tool].formats)
+        raise Refused(f"{tool} does not take {form}; it takes {takes}")
+
+
+def _columns(what: What, tool: Tool | None, *, with_links: bool) -> Mapping[str, str]:
+    """Return the title of each field that is written, in order."""
+    if tool is None:
+        names = (*_COLUMNS[what], "unsubscribe_url") if with_links else _COLUMNS[what]
+        return {name: name for name in names}
+    titles = FORMS[tool].keep if what is What.KEEP else FORMS[tool].removed
+    return {
+        field: title for field, title in titles.items() if with_links or field != "unsubscribe_url"
+    }
+
+
+def _writer(form: Format, tool: Tool | None, *, created: datetime) -> Write:
+    if form is Format.JSON:
+        return write_json
+    if form is Format.XLSX:
+        return partial(write_xlsx, created=created)
+    if tool is None:
+        return write_csv
+    return partial(write_csv, delimiter=FORMS[tool].delimiter, bom=FORMS[tool].bom)
+
+
+def _with_links(found: Iterable[Record], settings: Settings) -> Iterator[Record]:
+    links = Links(settings.public_url, settings.secret_keys)
+    for row in found:
+        yield {**row, "unsubscribe_url": links.url("no", row["uid"])}
+
+
+def _for_tool(
+    found: Iterable[Record], mailing_list: MailingList, settings: Settings
+) -> Iterator[Record]:
+    """Add what only tools' forms have, and make moments days in the organisation's zone.
+
+    A tool's `since` stands under a title that speaks of consent, so it is given only for those
+    who agreed, and only where the moment is known: else it would claim a consent that nobody
+    gave, or gave then (GDPR art. 7(1)).
+    """
+    # Outlook divides its categories at commas or semicolons, by country. It shows them beside
+    # each contact, also to whoever shares the address book: a sensitive list gives none.
+    known_as = "" if mailing_list.sensitive else mailing_list.name
+    name = " ".join(known_as.replace(",", " ").replace(";", " ").split())
+    for row in found:
+        more = {"list": name, "mark": "ja"}
+        if "since" in row:
+            more["since"] = _day(row["agreed_at"], settings.zone)
+        yield {**row, **more}
+
+
+def _day(moment: datetime | None, zone: tzinfo) -> str:
+    return moment.astimezone(zone).date().isoformat() if moment else ""
+
+
+def _set_apart(found: Iterable[Record], by_hand: list[str]) -> Iterator[Record]:
+    """Yield the rows whose address a spreadsheet leaves alone, and put the others in `by_hand`."""
+    for row in found:
+        if guard(row["address"]) == row["address"]:
+            yield row
+        else:
+            by_hand.append(row["address"])
+
+
+def _entry(result: Exported, *, with_links: bool, now: datetime, actor: str) -> Entry:
+    return Entry(
+        event="exported",
+        at=now,
+        actor=actor,
+        list=result.list,
+        consent={
+            "what": result.what,
+            "format": result.format,
+            "tool": result.tool or "",
+            "rows": result.rows,
+            "with_links": with_links,
+        },
+    )

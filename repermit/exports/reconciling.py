@@ -1,0 +1,205 @@
+"""Comparing a fresh export from elsewhere with what may be mailed; writes nothing.
+
+May import models, listfile, consent, addresses, config and what lies below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from repermit import addresses, listfile
+from repermit.consent import Status
+from repermit.errors import AddressError
+from repermit.exports import rows
+from repermit.exports.comparison import Finding, Reconciled
+from repermit.models import Contact, Suppression
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from repermit.config import Settings
+    from repermit.models import MailingList
+
+_BATCH = 500
+
+
+class _There(NamedTuple):
+    """One row of the file that has an address, and that address folded for comparing."""
+
+    row: listfile.Row
+    part: str
+    key: str
+
+    def finding(self, reason: str) -> Finding:
+        return Finding(self.row.line, self.row.address, reason, self.part)
+
+
+class _Known(NamedTuple):
+    """What is known here of an address: its contact's status, and why it was taken off."""
+
+    status: str
+    reason: str
+
+
+@dataclass
+class _Tally:
+    """The comparison so far.
+
+    `seen` holds the keys that stand in the file as subscribed, `opted_out` those that stand in
+    it as opted out only.
+    """
+
+    rows: int = 0
+    agree: int = 0
+    duplicates: int = 0
+    seen: set[str] = field(default_factory=set)
+    should_not_be_there: list[Finding] = field(default_factory=list)
+    not_yet: list[Finding] = field(default_factory=list)
+    unknown: list[Finding] = field(default_factory=list)
+    invalid: list[Finding] = field(default_factory=list)
+    opted_out: dict[str, Finding] = field(default_factory=dict)
+
+
+def reconcile(
+    mailing_list: MailingList,
+    path: Path,
+    *,
+    settings: Settings,
+    mapping: Mapping[str, str] | None = None,
+) -> Reconciled:
+    """Compare a file from elsewhere with this list.
+
+    1. Each address of the file that is not opted out there is looked up: as a contact, and by
+       its fingerprint, since an erased contact has no address any more.
+    2. Whoever may be mailed and was not met is missing, unless the file has them opted out:
+       that is a No, and to add them again would override it.
+
+    `mapping` is as for an import. Raises ListFileError.
+    """
+    file = listfile.open_list(path, mapping=mapping, zone=settings.zone)
+    tally = _Tally()
+    for batch in _batches(_rows(file, tally)):
+        _compare(batch, tally, mailing_list, settings.fingerprint_key)
+    missing, opted_out = _not_met(mailing_list, tally)
+    return Reconciled(
+        list=mailing_list.slug,
+        file=path.name,
+        rows=tally.rows,
+        agree=tally.agree,
+        should_not_be_there=tuple(tally.should_not_be_there),
+        not_yet=tuple(tally.not_yet),
+        unknown=tuple(tally.unknown),
+        opted_out_there=opted_out,
+        missing=missing,
+        invalid=tuple(tally.invalid),
+        already_off=len(tally.opted_out) - len(opted_out),
+        duplicates=tally.duplicates,
+    )
+
+
+def _rows(file: listfile.ListFile, tally: _Tally) -> Iterator[_There]:
+    """Yield each address that is subscribed in the file, once; take note of the other rows."""
+    several = len(file.parts) > 1
+    for part in file.parts:
+        name = part.name if several else ""
+        for row in file.rows_of(part):
+            tally.rows += 1
+            there = _usable(row, name, tally)
+            if there is not None and _is_news(there, tally):
+                yield there
+
+
+def _is_news(there: _There, tally: _Tally) -> bool:
+    """Take note of a row, and say whether its address now stands as subscribed for the first time.
+
+    One subscribed row is enough, wherever it stands: the tool mails that address.
+    """
+    key, mark = there.key, there.row.opted_out
+    tally.duplicates += key in tally.seen or key in tally.opted_out
+    if key in tally.seen:
+        return False
+    if mark:
+        tally.opted_out.setdefault(key, there.finding(mark))
+        return False
+    tally.opted_out.pop(key, None)
+    tally.seen.add(key)
+    return True
+
+
+def _usable(row: listfile.Row, part: str, tally: _Tally) -> _There | None:
+    problem = row.problem
+    if not problem:
+        try:
+            return _There(row, part, addresses.parse(row.address).key)
+        except AddressError as error:
+            problem = error.reason
+    tally.invalid.append(Finding(row.line, row.address, problem, part))
+    return None
+
+
+def _compare(
+    batch: Sequence[_There], tally: _Tally, mailing_list: MailingList, fingerprint_key: bytes
+) -> None:
+    known = _contacts([there.key for there in batch], mailing_list)
+    doubtful = [there.key for there in batch if not _may_be_mailed(known.get(there.key))]
+    suppressed = _suppressions(doubtful, mailing_list, fingerprint_key)
+    for there in batch:
+        contact = known.get(there.key)
+        if _may_be_mailed(contact):
+            tally.agree += 1
+        elif contact and contact.status == Status.REMOVED:
+            tally.should_not_be_there.append(there.finding(contact.reason))
+        elif there.key in suppressed:
+            tally.should_not_be_there.append(there.finding(suppressed[there.key]))
+        elif contact:
+            tally.not_yet.append(there.finding(contact.status))
+        else:
+            tally.unknown.append(there.finding("unknown"))
+
+
+def _may_be_mailed(contact: _Known | None) -> bool:
+    return contact is not None and contact.status in {Status.CONFIRMED, Status.CUSTOMER}
+
+
+def _contacts(keys: Sequence[str], mailing_list: MailingList) -> dict[str, _Known]:
+    found = Contact.select(Contact.address_key, Contact.status, Contact.reason).where(
+        Contact.list == mailing_list, Contact.address_key.in_(keys)
+    )
+    return {each.address_key: _Known(each.status, each.reason) for each in found}
+
+
+def _suppressions(
+    keys: Sequence[str], mailing_list: MailingList, fingerprint_key: bytes
+) -> dict[str, str]:
+    """Return the reason for each of these addresses that is suppressed for the list or for all."""
+    prints = {addresses.fingerprint(fingerprint_key, key): key for key in keys}
+    found = Suppression.select(Suppression.fingerprint, Suppression.reason).where(
+        Suppression.fingerprint.in_(list(prints)),
+        (Suppression.list == mailing_list) | Suppression.list.is_null(),
+    )
+    return {prints[each.fingerprint]: each.reason for each in found}
+
+
+def _not_met(
+    mailing_list: MailingList, tally: _Tally
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """Return who is missing in the file, and who is opted out there, of those on the keep list."""
+    missing, opted_out = [], []
+    for row in rows.keep(mailing_list):
+        key = row["key"]
+        if key in tally.seen:
+            continue
+        if key in tally.opted_out:
+            opted_out.append(tally.opted_out[key])
+        else:
+            missing.append(Finding(0, row["address"], row["basis"]))
+    return tuple(missing), tuple(opted_out)
+
+
+def _batches(items: Iterable[_There]) -> Iterator[list[_There]]:
+    source = iter(items)
+    while batch := list(islice(source, _BATCH)):
+        yield batch

@@ -1,0 +1,54 @@
+"""How a comparison is told."""
+
+from __future__ import annotations
+
+import json
+
+from repermit.exports import Finding, Reconciled, as_document, counts, lines
+
+RESULT = Reconciled(
+    list="news",
+    file="export.zip",
+    rows=5,
+    agree=1,
+    should_not_be_there=(Finding(2, "no@example.org", "no_response", "subscribed.csv"),),
+    not_yet=(Finding(3, "later@example.org", "unconfirmed"),),
+    unknown=(),
+    opted_out_there=(),
+    missing=(Finding(0, "yes@example.org", "answer"),),
+    invalid=(Finding(4, "x", "no @ in the address"),),
+    already_off=0,
+    duplicates=1,
+)
+
+
+def test_each_finding_is_a_line_with_its_place_and_reason() -> None:
+    assert lines(RESULT) == (
+        "subscribed.csv, line 2: no@example.org should not be there (no response)",
+        "line 3: later@example.org has not said Yes (unconfirmed)",
+        "yes@example.org is missing there (answer)",
+        "line 4: x cannot be read (no @ in the address)",
+    )
+
+
+def test_counts_have_every_kind_zeros_included() -> None:
+    assert counts(RESULT) == {
+        "rows": 5,
+        "agree": 1,
+        "should_not_be_there": 1,
+        "not_yet": 1,
+        "unknown": 0,
+        "opted_out_there": 0,
+        "missing": 1,
+        "invalid": 1,
+        "already_off": 0,
+        "duplicates": 1,
+    }
+
+
+def test_the_document_is_what_json_can_hold() -> None:
+    document = json.loads(json.dumps(as_document(RESULT)))
+
+    assert document["missing"] == [
+        {"line": 0, "address": "yes@example.org", "reason": "answer", "part": ""}
+    ]

@@ -1,0 +1,88 @@
+"""What a spreadsheet is kept from taking for a formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from repermit.evidence import canonical
+from repermit.exports.guarding import guard, guard_json
+
+SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20"
+FORMULA = re.compile(rf"[\s\0-\x1f\u200b-\u200f\u2060\ufeff]*[{re.escape(SIGNS)}]")
+
+hostile = st.text(alphabet=st.sampled_from([*SIGNS, *"\t\r\n\0 ,;\"'ab1(", "\u200b", "\ufeff"]))
+
+
+def written(cells: list[str], delimiter: str) -> str:
+    out = io.StringIO()
+    csv.writer(out, delimiter=delimiter).writerow(cells)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("sign", [*SIGNS, "\t", "\r", "\n", "\0"])
+def test_a_cell_that_begins_like_a_formula_gets_an_apostrophe(sign: str) -> None:
+    assert guard(f"{sign}1+1").startswith("'")
+
+
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u200b", "\ufeff", " \u2060"])
+def test_blanks_before_the_sign_do_not_hide_it(blank: str) -> None:
+    assert guard(f"{blank}=1") == f"'{blank}=1"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "Jan", "'t Hooft", "Anne-Marie", "Jansen, J.", "a@example.org", "1+1", "2026-01-02"],
+)
+def test_ordinary_text_stays_as_it_is(name: str) -> None:
+    assert guard(name) == name
+
+
+def test_a_sign_after_another_countrys_separator_is_guarded_too() -> None:
+    assert guard("Jan;=1+1") == "Jan;'=1+1"
+    assert guard('Jan, "=1+1') == "Jan, \"'=1+1"
+
+
+@given(st.lists(hostile, min_size=1, max_size=4), st.sampled_from(",;"), st.sampled_from(",;\t"))
+@example(["Jan;=1+1"], ",", ";")
+@example(["\n;;=1"], ",", ";")
+def test_no_cell_begins_like_a_formula_however_the_file_is_divided(
+    cells: list[str], delimiter: str, opened_with: str
+) -> None:
+    text = written([guard(cell) for cell in cells], delimiter)
+
+    for row in csv.reader(io.StringIO(text, newline=""), delimiter=opened_with):
+        assert not [cell for cell in row if FORMULA.match(cell)]
+
+
+@given(hostile)
+def test_no_cell_begins_with_a_control_character(text: str) -> None:
+    assert not re.match(r"[\t\r\n\0]", guard(text))
+
+
+@given(st.lists(hostile, min_size=1, max_size=4))
+def test_nothing_but_apostrophes_is_added(cells: list[str]) -> None:
+    assert [guard(cell).replace("'", "") for cell in cells] == [c.replace("'", "") for c in cells]
+
+
+@given(
+    st.recursive(
+        hostile | st.integers() | st.booleans() | st.none(),
+        lambda inner: st.lists(inner) | st.dictionaries(hostile, inner),
+    )
+)
+@example({"name": "a,=1", "phone": "+31", "numbers": [1, -2], "path": "a\\;=1"})
+def test_guarded_json_says_the_same(content: object) -> None:
+    assert json.loads(guard_json(canonical(content))) == content
+
+
+def test_in_json_no_sign_begins_a_string_or_follows_a_separator_in_one() -> None:
+    text = guard_json(canonical({"a": "=1", "b": "x; @y", "c": [-1]}))
+
+    assert text == '{"a":"\\u003d1","b":"x; \\u0040y","c":[-1]}'
