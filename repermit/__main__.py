@@ -1,0 +1,9 @@
+"""Run the command line: `repermit` and `python -m repermit`.
+
+May import cli only.
+"""
+
+from repermit.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The command line: input to a use case, its result to lines or JSON, its error to a message.
+
+May import everything. Rooms are imported inside the commands, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from repermit import __version__
+from repermit.cli import asking, following, handover, lists, running, steering
+from repermit.cli.commands import Group
+from repermit.cli.house import House
+from repermit.clock import SystemClock
+from repermit.errors import LaunchRefused, RepermitError, WordingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from repermit.clock import Clock
+
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(
+    cls=Group,
+    context_settings=_SETTINGS,
+    examples=("repermit demo", "repermit init", "repermit launch --help"),
+)
+@click.version_option(__version__, prog_name="repermit")
+@click.option(
+    "--config",
+    envvar="REPERMIT_CONFIG",
+    default="config.toml",
+    metavar="FILE",
+    help="The settings.  [default: $REPERMIT_CONFIG, or config.toml here]",
+)
+@click.pass_context
+def cli(context: click.Context, config: str) -> None:
+    """Ask everyone on a mailing list once; keep the proof of every Yes; take off the rest.
+
+    `demo` shows it happen, `init` begins for real.
+    """
+    context.obj = House(config=config, clock=context.obj)
+
+
+for room in (running, lists, asking, steering, following, handover):
+    for command in room.COMMANDS:
+        cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None, *, clock: Clock | None = None) -> None:
+    """Run one command and exit: 0 done, 1 refused with the reason on stderr, 2 wrong usage.
+
+    An output that is not read to its end, as by `head`, ends it with 1 and no word.
+    """
+    try:
+        result: Any = cli.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="repermit",
+            standalone_mode=False,
+            obj=clock or SystemClock(),
+        )
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        _refuse("stopped")
+    except RepermitError as error:
+        _refuse(_reasons(error))
+    except OSError as error:
+        _refuse(f"{error.filename or 'the system refuses'}: {error.strerror or error}")
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _refuse(reason: str) -> NoReturn:
+    click.echo(f"repermit: {reason}", err=True)
+    sys.exit(1)
+
+
+def _reasons(error: RepermitError) -> str:
+    """Return why something is refused; several reasons stand below one another."""
+    reasons = error.reasons if isinstance(error, LaunchRefused | WordingError) else ()
+    if len(reasons) > 1:
+        return "\n".join(("not yet:", *(f"  - {reason}" for reason in reasons)))
+    return str(error)

@@ -1,0 +1,182 @@
+"""Commands that lead to an asking: preview, launch.
+
+May import everything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from repermit.cli.commands import command, json_option, slug_argument
+from repermit.cli.following import say_sent, send_now
+from repermit.cli.house import House, pass_house
+from repermit.cli.lines import say, say_json, tell_counts, warn
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from repermit.campaigns import Launched, Plan
+    from repermit.cli.lines import Tell
+    from repermit.models import Database, MailingList
+
+
+@command(
+    examples=(
+        "repermit preview news",
+        "repermit preview news --language de",
+        "repermit preview news --to me@example.org",
+    )
+)
+@slug_argument
+@click.option("--to", metavar="ADDRESS", help="Send it there instead of printing it.")
+@click.option("--language", metavar="LANG", help="[default: the list's]")
+@click.option("--deadline", metavar="WHEN", help="The deadline to show.  [default: in 28 days]")
+@pass_house
+def preview(
+    house: House, slug: str, *, to: str | None, language: str | None, deadline: str | None
+) -> None:
+    """Show the mail that a campaign would send, or send it to yourself."""
+    from repermit import campaigns, mailer
+
+    with house.mailing_list(slug) as (_, mailing_list):
+        mail = campaigns.preview(
+            mailing_list,
+            settings=house.settings,
+            now=house.now,
+            language=language,
+            deadline=house.when(deadline) if deadline else None,
+            to=to,
+        )
+    if to is None:
+        say(f"Subject: {mail.subject}", "", mail.text.rstrip())
+    else:
+        mailer.send_one(house.settings.mail, mail)
+        say(f"Sent to {to}. Its links belong to nobody: pressing them changes nothing.")
+
+
+@command(
+    examples=(
+        (
+            "repermit launch news --deadline 2026-12-22 --attest \\\n"
+            '    "Decided by the board on 1 November, since …; addresses from our own forms;\n'
+            '    none of them opted out"'
+        ),
+        'repermit launch news --deadline 2026-12-22T17:00 --attest "…" --wait',
+    )
+)
+@slug_argument
+@click.option("--deadline", required=True, metavar="WHEN", help="Until when answers count.")
+@click.option("--attest", default="", metavar="TEXT", help="Who decided, and on what ground.")
+@click.option("--at", metavar="WHEN", help="Begin then.  [default: now]")
+@click.option("--include-thin", is_flag=True, help="Ask those too whose proof shows no wording.")
+@click.option("--wait", is_flag=True, help="Also send what is due now, then return.")
+@json_option
+@pass_house
+def launch(
+    house: House,
+    slug: str,
+    *,
+    deadline: str,
+    attest: str,
+    at: str | None,
+    include_thin: bool,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Ask everybody on a list who has not opted in, once.
+
+    WHEN is 2026-12-22 (to the end of that day) or 2026-12-22T17:00. --attest says who decided, on
+    what ground, where the addresses came from, and that none of them opted out; it is kept as
+    evidence. Without it nothing starts, and you see what would happen.
+    """
+    until, starts_at = house.when(deadline), house.when(at) if at else None
+    with house.mailing_list(slug) as (database, mailing_list):
+        launched = _launch(
+            house,
+            database,
+            mailing_list,
+            deadline=until,
+            starts_at=starts_at,
+            attest=attest,
+            include_thin=include_thin,
+            as_json=as_json,
+        )
+        if not as_json:
+            _say_launched(house, launched, until, starts_at)
+        if wait:
+            say_sent(send_now(house, database, mailing_list), to=warn if as_json else say)
+        if as_json:
+            say_json(_document(house, mailing_list, launched))
+
+
+def _launch(
+    house: House,
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    deadline: datetime,
+    starts_at: datetime | None,
+    attest: str,
+    include_thin: bool,
+    as_json: bool,
+) -> Launched:
+    """Show what a launch does, then do it; what is refused shows the same on stderr."""
+    from repermit import campaigns
+
+    plan = campaigns.plan(
+        mailing_list,
+        settings=house.settings,
+        now=house.now,
+        deadline=deadline,
+        starts_at=starts_at,
+        include_thin=include_thin,
+    )
+    _tell_plan(plan, to=warn if plan.refusals or not attest.strip() or as_json else say)
+    return campaigns.launch(
+        database,
+        mailing_list,
+        settings=house.settings,
+        now=house.now,
+        deadline=deadline,
+        starts_at=starts_at,
+        attest=attest,
+        include_thin=include_thin,
+        actor=house.actor,
+    )
+
+
+def _tell_plan(plan: Plan, *, to: Tell) -> None:
+    languages = ", ".join(f"{n:,} in {language}" for language, n in plan.languages.items())
+    to(f"To be asked: {plan.asked:,}{f' ({languages})' if languages else ''}")
+    if any(plan.excluded.values()):
+        to("Not asked:")
+        tell_counts(plan.excluded, to=to)
+    # Before a refusal, which says what to mend first, they would bury its reasons.
+    for note in () if plan.refusals else plan.notes:
+        to(f"\nMind: {note}")
+    to("")
+
+
+def _say_launched(
+    house: House, launched: Launched, deadline: datetime, starts_at: datetime | None
+) -> None:
+    say(
+        f"Launched: {launched.plan.asked:,} will be asked; answers count until "
+        f"{house.in_words(deadline)}."
+    )
+    if starts_at:
+        say(f"The asking begins on {house.in_words(starts_at)}.")
+    say("`repermit serve` sends, answers and removes by itself.")
+
+
+def _document(house: House, mailing_list: MailingList, launched: Launched) -> dict[str, object]:
+    from repermit import campaigns
+
+    found = campaigns.status(mailing_list, settings=house.settings, now=house.now)
+    plan = launched.plan.to_json()
+    return {**found.to_json(), "asked": plan["asked"], "excluded": plan["excluded"]}
+
+
+COMMANDS = (preview, launch)

@@ -1,0 +1,192 @@
+"""Commands that follow a campaign, and do by hand what the jobs do: status, send, expire.
+
+May import everything.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from repermit.cli.commands import command, json_option, slug_argument
+from repermit.cli.house import House, pass_house
+from repermit.cli.lines import say, say_json, say_table, several, tell_counts, warn
+from repermit.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from repermit.campaigns import CampaignFacts, CampaignStatus
+    from repermit.cli.lines import Tell
+    from repermit.delivery import SendResult
+    from repermit.models import Database, MailingList
+
+_any_list = click.argument("slug", metavar="[LIST]", required=False)
+
+
+@command(examples=("repermit status news", "repermit status news --json"))
+@slug_argument
+@json_option
+@pass_house
+def status(house: House, slug: str, *, as_json: bool) -> None:
+    """Show how a list and its campaign stand."""
+    from repermit import campaigns
+
+    with house.mailing_list(slug) as (_, mailing_list):
+        found = campaigns.status(mailing_list, settings=house.settings, now=house.now)
+    if as_json:
+        say_json(found.to_json())
+    else:
+        _say_status(house, found)
+
+
+def _say_status(house: House, found: CampaignStatus) -> None:
+    if found.campaign is None:
+        say(f"{found.list}: no campaign yet.")
+    else:
+        _say_campaign(house, found.list, found.campaign)
+    say("", "Contacts:")
+    tell_counts(found.contacts, zeros=True)
+    if any(found.removed.values()):
+        say("", "Removed, by reason:")
+        tell_counts(found.removed)
+    for kind, states in found.mails.items():
+        if any(states.values()):
+            say("", f"Mails of kind {kind}:")
+            tell_counts(states)
+    if found.unasked:
+        see = f"`repermit export {found.list} unasked`"
+        say("", f"Could not be asked: {found.unasked:,}; see {see}.")
+    if found.still_mailed:
+        say(
+            "",
+            f"Still mailed: {found.still_mailed:,}. People of whom nothing is held here pressed",
+            "unsubscribe in a mail. If it came from another tool, `repermit reconcile` finds them.",
+        )
+    if found.in_doubt:
+        _say_doubts(house, found)
+
+
+def _say_campaign(house: House, slug: str, campaign: CampaignFacts) -> None:
+    say(f"{slug}: the campaign is {campaign.state}.")
+    facts = {
+        "asked": f"{campaign.asked:,}, in {', '.join(campaign.languages)}",
+        "launched": house.in_words(campaign.launched_at),
+        "deadline": house.in_words(campaign.deadline),
+    }
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        say(f"  {name:<{width}}  {value}")
+    say(*_next_steps(house, slug, campaign))
+
+
+def _next_steps(house: House, slug: str, campaign: CampaignFacts) -> Iterator[str]:
+    """Yield what the admin may be waiting for, or has to do."""
+    from repermit.consent import CampaignState
+
+    if campaign.state is CampaignState.SCHEDULED:
+        yield f"The asking begins on {house.in_words(campaign.starts_at)}."
+    if campaign.state is CampaignState.PAUSED:
+        yield f"Nobody is asked or removed until `repermit resume {slug}`; answers still count."
+    if campaign.state.is_live and campaign.deadline <= house.now:
+        yield (
+            f"The deadline has passed: `repermit expire {slug}`, which `serve` does by itself, "
+            "takes off who did not answer."
+        )
+
+
+def _say_doubts(house: House, found: CampaignStatus) -> None:
+    say("", "In doubt: the mail server may or may not have taken these. Look at its log, then:")
+    say(f"`repermit resolve {found.list} --resend` or `--leave`.")
+    say_table(
+        ("mail", "address", "started", "attempts"),
+        (
+            (doubt.mail, doubt.address, house.in_words(doubt.started_at), doubt.attempts)
+            for doubt in found.in_doubt
+        ),
+    )
+
+
+@command(examples=("repermit send", "repermit send news"))
+@_any_list
+@pass_house
+def send(house: House, slug: str | None) -> None:
+    """Send what is due now, then return.
+
+    `serve` does this by itself.
+    """
+    from repermit.models import find_list
+
+    with house.database() as database:
+        result = send_now(house, database, find_list(slug) if slug else None)
+    if result.server_fault and not result.sent:
+        raise Refused(f"{result.server_fault}; {several(result.waiting, 'mail')} waiting")
+    say_sent(result)
+
+
+def send_now(house: House, database: Database, mailing_list: MailingList | None) -> SendResult:
+    """Do what the jobs do that begin campaigns and send."""
+    from repermit import campaigns, delivery
+
+    campaigns.start_scheduled(database, now=house.now)
+    return delivery.send_due(
+        database, settings=house.settings, clock=house.clock, mailing_list=mailing_list
+    )
+
+
+def say_sent(result: SendResult, *, to: Tell = say) -> None:
+    """Tell what sending did; a server's fault goes to stderr."""
+    to(
+        f"{result.sent:,} sent, {result.failed:,} failed, {result.dropped:,} dropped, "
+        f"{result.in_doubt:,} in doubt, {result.waiting:,} waiting."
+    )
+    if result.server_fault:
+        warn(f"The mail server would not go on ({result.server_fault}); the rest waits.")
+
+
+@command(
+    examples=(
+        "repermit expire",
+        "repermit expire news --dry-run",
+        "repermit expire news --despite-downtime",
+    )
+)
+@_any_list
+@click.option("--dry-run", is_flag=True, help="Show how many would be removed; write nothing.")
+@click.option(
+    "--despite-downtime",
+    is_flag=True,
+    help="Remove although the answer pages were down for more than a day in all.",
+)
+@json_option
+@pass_house
+def expire(
+    house: House, slug: str | None, *, dry_run: bool, despite_downtime: bool, as_json: bool
+) -> None:
+    """Remove who did not answer, where the deadline has passed.
+
+    `serve` does this by itself.
+    """
+    from repermit import expiry
+    from repermit.models import find_list
+
+    with house.database() as database:
+        sweep = expiry.would_expire if dry_run else partial(expiry.expire_due, actor=house.actor)
+        result = sweep(
+            database,
+            settings=house.settings,
+            clock=house.clock,
+            mailing_list=find_list(slug) if slug else None,
+            despite_downtime=despite_downtime,
+        )
+    if as_json:
+        say_json(result.to_json())
+    else:
+        say(f"{'Would be removed' if dry_run else 'Removed'}, for no answer: {result.removed:,}")
+        say(f"Could not be asked in time, and stay apart: {result.unasked:,}")
+    warn(*result.waiting)
+
+
+COMMANDS = (status, send, expire)

@@ -1,0 +1,150 @@
+"""Commands that hand results over: export, reconcile.
+
+May import everything.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from repermit.cli.commands import command, json_option, slug_argument
+from repermit.cli.house import House, pass_house
+from repermit.cli.lines import say, say_json, several, tell_counts, warn
+from repermit.cli.lists import mapping_option
+from repermit.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from repermit.cli.lines import Tell
+
+_WHAT = ("keep", "removed", "unasked", "evidence")
+_FORMATS = ("csv", "json", "xlsx")
+_TOOLS = ("mailchimp", "laposta", "brevo", "mailerlite", "outlook")
+
+
+@command(
+    examples=(
+        "repermit export news keep -o keep.csv",
+        "repermit export news keep --with-links --for mailchimp -o keep.csv",
+        "repermit export news removed --for laposta -o take-off.csv",
+        "repermit export news evidence --format json",
+    )
+)
+@slug_argument
+@click.argument("what", metavar="|".join(_WHAT), type=click.Choice(_WHAT))
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="csv", help="[default: csv]")
+@click.option("--for", "tool", type=click.Choice(_TOOLS), help="In the form that this tool takes.")
+@click.option("--with-links", is_flag=True, help="With a permanent unsubscribe_url for each.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A file that you alone can read.  [default: stdout]",
+)
+@pass_house
+def export(
+    house: House,
+    slug: str,
+    what: str,
+    *,
+    form: str,
+    tool: str | None,
+    with_links: bool,
+    output: Path | None,
+) -> None:
+    """Export who stays, who was removed, who could not be asked, or the evidence."""
+    from repermit import exports
+
+    with house.mailing_list(slug) as (database, mailing_list), _opened(output, form) as out:
+        result = exports.export(
+            mailing_list,
+            what,
+            settings=house.settings,
+            format=form,
+            out=out,
+            tool=tool,
+            with_links=with_links,
+            now=house.now,
+            actor=house.actor,
+            database=database,
+        )
+    tell: Tell = say if output else warn
+    if output is not None:
+        say(f"{several(result.rows, 'row')} in {output}.")
+    if result.erased:
+        tell(f"Erased, so that the address is held no longer: {result.erased:,} more.")
+    for address in result.by_hand:
+        warn(f"Not in the file, since a spreadsheet would take it for a formula: {address}")
+    told = exports.steps(tool, what, slug=slug) if tool else ()
+    for number, step in enumerate(told, start=1):
+        tell(f"{number}. {step}")
+
+
+@contextmanager
+def _opened(output: Path | None, form: str) -> Iterator[BinaryIO]:
+    """Open stdout or a file; nothing is in it unless all of it is."""
+    if output is not None:
+        with _private_file(output) as file:
+            yield file
+        return
+    stdout = sys.stdout.buffer
+    if form == "xlsx" and stdout.isatty():
+        raise Refused("a spreadsheet is not for the screen: add -o FILE.xlsx")
+    with tempfile.TemporaryFile() as spool:
+        yield spool
+        spool.seek(0)
+        shutil.copyfileobj(spool, stdout)
+    stdout.flush()
+
+
+@contextmanager
+def _private_file(output: Path) -> Iterator[BinaryIO]:
+    """Open a file that appears whole or not at all and is readable by you alone."""
+    try:
+        handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+        part = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+            part.replace(output)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise Refused(f"{output} cannot be written: {error.strerror}") from None
+
+
+@command(examples=("repermit reconcile news mailchimp-today.zip",))
+@slug_argument
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@mapping_option
+@json_option
+@pass_house
+def reconcile(
+    house: House, slug: str, file: Path, *, mapping: dict[str, str], as_json: bool
+) -> None:
+    """Compare a fresh export from your newsletter tool with what may be mailed.
+
+    It knows erased people too, by their fingerprint.
+    """
+    from repermit import exports
+
+    with house.mailing_list(slug) as (_, mailing_list):
+        result = exports.reconcile(mailing_list, file, settings=house.settings, mapping=mapping)
+    if as_json:
+        say_json(exports.as_document(result))
+        return
+    tell_counts(exports.counts(result), zeros=True)
+    say(*(f"  {line}" for line in exports.lines(result)))
+
+
+COMMANDS = (export, reconcile)

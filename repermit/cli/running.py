@@ -1,0 +1,96 @@
+"""Commands that start something: init, demo, serve.
+
+May import everything.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+
+from repermit.cli.commands import command
+from repermit.cli.house import House, pass_house
+from repermit.cli.lines import say
+from repermit.errors import Refused
+
+
+@command(examples=("repermit init", "repermit --config /etc/repermit/config.toml init"))
+@pass_house
+def init(house: House) -> None:
+    """Make config.toml with fresh keys, and the database."""
+    from repermit import config
+
+    path = Path(house.config)
+    text = config.fresh_config(config.asset("config.example.toml").read_text("utf-8"))
+    _write_new(path, text)
+    with house.database():
+        pass
+    say(
+        f"Made {path} with fresh keys, readable by you alone, and the database.",
+        "",
+        "Next:",
+        f"  1. Open {path} and fill in public_url, [organisation] and [mail].",
+        "  2. Keep a copy of it in a safe place: without its keys old links stop working.",
+        "  3. repermit list add news --name … --purpose … --privacy-url … --sender …",
+    )
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_text(text, "utf-8")
+    except FileExistsError:
+        raise Refused(f"{path} exists already; nothing was changed") from None
+    except OSError as error:
+        raise Refused(f"{path} cannot be written: {error.strerror}") from None
+
+
+@command(examples=("repermit serve", "repermit serve --host 127.0.0.1 --port 8080"))
+@click.option("--host", metavar="H", help="Address to listen on.  [default: web.host]")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="P", help="[default: web.port]")
+@pass_house
+def serve(house: House, host: str | None, port: int | None) -> None:
+    """Serve the pages, run the jobs, send what is due.
+
+    Until Ctrl-C or SIGTERM; a second one does not wait for what is under way.
+    """
+    from repermit.web.running import Server
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    settings = house.settings
+    with house.database() as database:
+        pass
+    place = (
+        (settings.web.host if host is None else host),
+        (settings.web.port if port is None else port),
+    )
+    try:
+        server = Server(
+            settings, database=database, clock=house.clock, host=place[0], port=place[1]
+        )
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "there is no such address on this machine"
+        raise Refused(f"cannot listen on {place[0]}, port {place[1]}: {why}") from None
+    say(
+        f"Serving {settings.public_url} at http://{server.host}:{server.port}/",
+        "Jobs and sending run here too. Ctrl-C stops.",
+    )
+    server.run()
+
+
+@command(examples=("repermit demo", "repermit demo --once"))
+@click.option("--once", is_flag=True, help="Play the recipients too, print the result, and end.")
+def demo(*, once: bool) -> int:
+    """Watch a whole campaign happen on this machine.
+
+    With a sample list, an inbox and a clock of its own. Nothing leaves this machine, and nothing
+    stays on it.
+    """
+    from repermit.demo import run_demo, run_once
+
+    return run_once() if once else run_demo()
+
+
+COMMANDS = (init, demo, serve)

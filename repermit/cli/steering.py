@@ -1,0 +1,142 @@
+"""Commands that decide: pause, resume, cancel, extend, answer, resolve.
+
+May import everything.
+"""
+
+from __future__ import annotations
+
+import click
+
+from repermit.cli.commands import command, slug_argument
+from repermit.cli.house import House, pass_house
+from repermit.cli.lines import say, several
+from repermit.errors import Refused
+
+
+@command(examples=("repermit pause news",))
+@slug_argument
+@pass_house
+def pause(house: House, slug: str) -> None:
+    """Pause asking and removing; answers go on."""
+    from repermit import campaigns
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        campaigns.pause(database, mailing_list, now=house.now, actor=house.actor)
+    say(
+        "Paused: nobody is asked or removed, answers still count. "
+        f"`repermit resume {slug}` goes on."
+    )
+
+
+@command(examples=("repermit resume news",))
+@slug_argument
+@pass_house
+def resume(house: House, slug: str) -> None:
+    """Go on where `pause` stopped."""
+    from repermit import campaigns
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        campaigns.resume(database, mailing_list, now=house.now, actor=house.actor)
+    say("Resumed.")
+
+
+@command(examples=("repermit cancel news",))
+@slug_argument
+@pass_house
+def cancel(house: House, slug: str) -> None:
+    """End a campaign: nobody is removed for silence.
+
+    What is unsent is dropped; links in mails that were sent still answer.
+    """
+    from repermit import campaigns
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        campaigns.cancel(database, mailing_list, now=house.now, actor=house.actor)
+    say("Cancelled: nobody will be removed for silence; links in sent mails still answer.")
+
+
+@command(examples=("repermit extend news --deadline 2027-01-05",))
+@slug_argument
+@click.option("--deadline", required=True, metavar="WHEN", help="The later deadline.")
+@pass_house
+def extend(house: House, slug: str, *, deadline: str) -> None:
+    """Move the deadline, to later only."""
+    from repermit import campaigns
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        extended = campaigns.extend(
+            database,
+            mailing_list,
+            deadline=house.when(deadline),
+            now=house.now,
+            actor=house.actor,
+            settings=house.settings,
+        )
+    say(f"Answers count until {house.in_words(extended.deadline)}.")
+    if extended.unsent:
+        say(
+            f"Still to leave, and naming the earlier one, {house.in_words(extended.until)}: "
+            f"{several(extended.unsent, 'mail')}."
+        )
+
+
+@command(
+    examples=('repermit answer news jan@example.org yes --note "by phone on 3 March, to Anna"',)
+)
+@slug_argument
+@click.argument("address", metavar="ADDRESS")
+@click.argument("answer", metavar="yes|no", type=click.Choice(["yes", "no"]))
+@click.option("--note", required=True, metavar="TEXT", help="How the answer came.")
+@pass_house
+def answer(house: House, slug: str, address: str, answer: str, *, note: str) -> None:
+    """Record an answer given by phone, letter or reply."""
+    from repermit import answers
+    from repermit.consent import Answer, Outcome
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        recorded = answers.answer_for(
+            database,
+            mailing_list,
+            address,
+            Answer(answer),
+            note=note,
+            settings=house.settings,
+            now=house.now,
+            actor=house.actor,
+        )
+    stands = f"{recorded.status} ({recorded.reason})" if recorded.reason else recorded.status
+    if recorded.outcome is Outcome.NOTHING:
+        say(f"Nothing changed: the contact was {stands} already.")
+    else:
+        say(f"Recorded: the contact is {stands} now.")
+
+
+@command(examples=("repermit resolve news --leave", "repermit resolve news --resend"))
+@slug_argument
+@click.option("--resend", "decision", flag_value="resend", help="Send them again.")
+@click.option("--leave", "decision", flag_value="leave", help="Count them as failed.")
+@pass_house
+def resolve(house: House, slug: str, *, decision: str | None) -> None:
+    """Decide on the mails in doubt, which a server may or may not have taken.
+
+    Sent again, a mail may come twice; left, the person counts as not asked.
+    """
+    from repermit import delivery
+
+    if decision is None:
+        raise click.UsageError("say --resend or --leave")
+    with house.mailing_list(slug) as (database, mailing_list):
+        decided = delivery.resolve(
+            database,
+            mailing_list,
+            resend=decision == "resend",
+            now=house.now,
+            actor=house.actor,
+        )
+    if not decided:
+        raise Refused("no mail of this list is in doubt")
+    became = "to be sent again" if decision == "resend" else "counted as failed"
+    say(f"{several(decided, 'mail')} {became}.")
+
+
+COMMANDS = (pause, resume, cancel, extend, answer, resolve)

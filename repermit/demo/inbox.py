@@ -1,0 +1,125 @@
+"""A real SMTP server on loopback whose mails can be looked at.
+
+Imports nothing of repermit but the sample.
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import re
+import socket
+import threading
+from dataclasses import dataclass
+from email.message import EmailMessage
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from aiosmtpd.controller import Controller
+
+from repermit.demo.sample import BOUNCING, REFUSED
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable
+
+    from aiosmtpd.smtp import SMTP, Envelope, Session
+
+_REPLIES = {
+    BOUNCING: "550 5.1.1 there is no such mailbox here",
+    REFUSED: "550 5.2.1 this mailbox is disabled",
+}
+_LINK = re.compile(r"https?://\S+/(yes|no|me)/[\w.~-]+")
+
+
+@dataclass(frozen=True)
+class Received:
+    """One mail as it came in; `number` counts from 1."""
+
+    number: int
+    sender: str
+    to: str
+    raw: bytes
+
+    @cached_property
+    def message(self) -> EmailMessage:
+        """Return the mail, parsed."""
+        parsed = email.message_from_bytes(self.raw, policy=email.policy.default)
+        assert isinstance(parsed, EmailMessage)  # noqa: S101  what this policy builds
+        return parsed
+
+    @property
+    def subject(self) -> str:
+        """Return the subject as people read it."""
+        return str(self.message["subject"])
+
+    def part(self, kind: str) -> str:
+        """Return the "plain" or the "html" part."""
+        body = self.message.get_body((kind,))
+        return "" if body is None else str(body.get_content())
+
+    @property
+    def links(self) -> dict[str, str]:
+        """Return the links of the text part by what they are for: "yes", "no", "me"."""
+        return {match[1]: match[0] for match in _LINK.finditer(self.part("plain"))}
+
+
+class Inbox:
+    """An SMTP server on 127.0.0.1 and a free `port`, that keeps what it accepts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._mails: list[Received] = []
+        self._server = _Server(self)
+
+    @property
+    def mails(self) -> tuple[Received, ...]:
+        """Return what has come in so far, oldest first."""
+        with self._lock:
+            return tuple(self._mails)
+
+    @property
+    def port(self) -> int:
+        """Return where it listens."""
+        port: int = self._server.port
+        return port
+
+    def start(self) -> None:
+        """Take mails from here on."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """Take no more mails."""
+        self._server.stop()
+
+    async def handle_RCPT(  # noqa: N802  aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Any
+    ) -> str:
+        """Take everybody but the two whose mailboxes are gone."""
+        if reply := _REPLIES.get(address):
+            return reply
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 fine"
+
+    async def handle_DATA(  # noqa: N802  aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope
+    ) -> str:
+        """Keep the mail."""
+        raw = envelope.original_content or b""
+        with self._lock:
+            number = len(self._mails) + 1
+            to = envelope.rcpt_tos[0]
+            self._mails.append(Received(number, envelope.mail_from or "", to, raw))
+        return "250 2.0.0 kept"
+
+
+class _Server(Controller):
+    """aiosmtpd's server, on a socket bound beforehand: any free port will do."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        host, port = self._listening.getsockname()
+        super().__init__(inbox, hostname=host, port=port, enable_SMTPUTF8=True)
+
+    def _create_server(self) -> Awaitable[asyncio.AbstractServer]:
+        return self.loop.create_server(self._factory_invoker, sock=self._listening)

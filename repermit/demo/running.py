@@ -1,0 +1,108 @@
+"""Run the demonstration: to click through, or once by itself with the result printed.
+
+May import everything below the command line.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from repermit import campaigns, delivery, expiry
+from repermit.consent import CampaignState
+from repermit.demo import pages, telling
+from repermit.demo.playing import play
+from repermit.demo.stage import DAYS, Stage, set_stage
+from repermit.web.running import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from repermit.campaigns import CampaignStatus
+
+
+def run_demo() -> int:
+    """Serve the demonstration until Ctrl-C; return the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    with set_stage() as stage:
+        server = _server(stage)
+        base = stage.settings.public_url
+        click.echo(
+            f"A campaign is running on this machine, for {DAYS} days of its own clock.\n\n"
+            f"  Look at it, and move its clock:  {base}/\n"
+            f"  The inbox of everybody asked:    {base}/inbox\n\n"
+            "Nothing leaves this machine, and nothing stays on it. Ctrl-C ends it."
+        )
+        server.run()
+    return 0
+
+
+def run_once() -> int:
+    """Play a whole campaign through and print its result.
+
+    Return 0 if all numbers add up, 1 if not.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    with set_stage() as stage, _served(stage):
+        _send(stage)
+        asked = stage.inbox.mails
+        play(asked, late=False)
+        stage.move_to_deadline()
+        _expire(stage)
+        play(asked, late=True)
+        return 0 if telling.tell(stage) else 1
+
+
+def _server(stage: Stage) -> Server:
+    return Server(
+        stage.settings,
+        database=stage.database,
+        clock=stage.clock,
+        host="127.0.0.1",
+        port=stage.settings.web.port,
+        around=lambda public: pages.beside(public, stage),
+    )
+
+
+@contextmanager
+def _served(stage: Stage) -> Iterator[None]:
+    """Serve the pages and run the jobs in a thread of their own."""
+    server = _server(stage)
+    thread = threading.Thread(target=server.run_here, name="stage")
+    thread.start()
+    try:
+        yield
+    finally:
+        server.stop()
+        thread.join()
+
+
+def _send(stage: Stage) -> None:
+    """Send until no ask is under way; the job beside it may be sending too."""
+    while _state(stage) is CampaignState.SENDING:
+        delivery.send_due(stage.database, settings=stage.settings, clock=stage.clock)
+        _breath.wait(_BREATH_SECONDS)
+
+
+def _expire(stage: Stage) -> None:
+    """Expire until the campaign is closed; the job beside it may be expiring too."""
+    while _state(stage) is not CampaignState.CLOSED:
+        expiry.expire_due(stage.database, settings=stage.settings, clock=stage.clock)
+        _breath.wait(_BREATH_SECONDS)
+
+
+def _status(stage: Stage) -> CampaignStatus:
+    return campaigns.status(stage.mailing_list, settings=stage.settings, now=stage.clock.now())
+
+
+def _state(stage: Stage) -> CampaignState | None:
+    campaign = _status(stage).campaign
+    return campaign.state if campaign else None
+
+
+_breath = threading.Event()
+_BREATH_SECONDS = 0.05

@@ -1,0 +1,142 @@
+"""The stage of the demonstration: a folder, settings, a clock, an inbox, the pages.
+
+May import everything below the demo.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import tempfile
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from repermit import campaigns, expiry, importing, schema
+from repermit.clock import ManualClock, SystemClock
+from repermit.config import MailServer, Organisation, Settings, Web
+from repermit.demo import sample
+from repermit.demo.inbox import Inbox
+from repermit.models import Database, MailingList, open_database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from repermit.importing import ImportResult
+
+SLUG = "linde"
+DAYS = 28
+_ACTOR = "demo"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything that plays a part; times on it are told by `clock`."""
+
+    settings: Settings
+    clock: ManualClock
+    inbox: Inbox
+    database: Database
+    mailing_list: MailingList
+    imported: ImportResult
+
+    def move_to_deadline(self) -> None:
+        """Move the clock to a minute past the deadline, as if the pages had been up all along."""
+        found = campaigns.status(
+            self.mailing_list, settings=self.settings, now=self.clock.now()
+        ).campaign
+        if found is None or found.deadline < self.clock.now():
+            return
+        after = found.deadline + timedelta(minutes=1)
+        expiry.beat(self.database, now=self.clock.now())
+        expiry.skip(self.database, to=after)
+        self.clock.move_to(after)
+
+
+@contextmanager
+def set_stage() -> Iterator[Stage]:
+    """Build the stage in a temporary folder, launch a campaign on it, take it down at the end."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="repermit-demo-")))
+        clock = ManualClock(SystemClock().now(), ticking=True)
+        inbox = Inbox()
+        inbox.start()
+        stack.callback(inbox.stop)
+        settings = _settings(folder, smtp_port=inbox.port, http_port=_free_port())
+        database = stack.enter_context(open_database(settings.database))
+        schema.upgrade(database)
+        mailing_list = campaigns.add_list(
+            database, SLUG, settings=settings, now=clock.now(), actor=_ACTOR, **sample.LIST
+        )
+        imported = _import(database, mailing_list, settings, clock, folder)
+        _launch(database, mailing_list, settings, clock)
+        yield Stage(settings, clock, inbox, database, mailing_list, imported)
+
+
+def _settings(folder: Path, *, smtp_port: int, http_port: int) -> Settings:
+    return Settings(
+        public_url=f"http://127.0.0.1:{http_port}",
+        database=f"sqlite:///{folder / 'repermit.db'}",
+        secret_keys=(secrets.token_bytes(32),),
+        fingerprint_key=secrets.token_bytes(32),
+        organisation=Organisation(
+            name="De Linde health centre",
+            address="1 Lime Street\nLinden 1234",
+            email="news@example.org",
+            telephone="+31 30 123 45 67",
+            website="https://www.example.org",
+            officer="privacy@example.org",
+            authority="Autoriteit Persoonsgegevens",
+            authority_url="https://www.autoriteitpersoonsgegevens.nl",
+        ),
+        mail=MailServer(server="127.0.0.1", port=smtp_port, tls="none"),
+        web=Web(port=http_port),
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _import(
+    database: Database,
+    mailing_list: MailingList,
+    settings: Settings,
+    clock: ManualClock,
+    folder: Path,
+) -> ImportResult:
+    older, newer = folder / "unsubscribed-before.csv", folder / "list.csv"
+    older.write_text(sample.older_csv(), "utf-8")
+    newer.write_text(sample.as_csv(), "utf-8")
+    importing.import_file(
+        database, mailing_list, older, settings=settings, now=clock.now(), actor=_ACTOR
+    )
+    return importing.import_file(
+        database,
+        mailing_list,
+        newer,
+        settings=settings,
+        now=clock.now(),
+        actor=_ACTOR,
+        source="our own forms",
+        attest=sample.CUSTOMERS,
+    )
+
+
+def _launch(
+    database: Database, mailing_list: MailingList, settings: Settings, clock: ManualClock
+) -> None:
+    campaigns.launch(
+        database,
+        mailing_list,
+        settings=settings,
+        now=clock.now(),
+        deadline=clock.now() + timedelta(days=DAYS),
+        attest=sample.ATTEST,
+        actor=_ACTOR,
+    )

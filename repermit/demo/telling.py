@@ -1,0 +1,112 @@
+"""What the demonstration tells at its end: who was asked, what they said, who stays.
+
+May import the stage of this room and what lies below the demo.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from repermit import campaigns, evidence
+from repermit.consent import Basis, Fate, MailKind, Reason, Status
+from repermit.models import Contact, Mail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from repermit.demo.stage import Stage
+    from repermit.models import MailingList
+
+_STAYS = {
+    Basis.ANSWER: "stays: said yes",
+    Basis.THIN: "stays: had opted in before",
+    Basis.CUSTOMER: "stays: customer",
+}
+_OFF = {
+    Reason.NO: "taken off: said no",
+    Reason.NO_RESPONSE: "taken off: did not answer",
+    Reason.BOUNCE: "taken off: no such mailbox",
+}
+
+
+def tell(stage: Stage) -> bool:
+    """Print what happened to each and to all; return whether every number adds up."""
+    for line in _people(stage.mailing_list):
+        click.echo(line)
+    click.echo()
+    return _tell_counts(stage)
+
+
+def _people(mailing_list: MailingList) -> Iterator[str]:
+    """Yield a line for each contact: whether it was asked, and what became of it."""
+    asks = Mail.select(Mail.contact).where(Mail.list == mailing_list, Mail.kind == MailKind.ASK)
+    asked = {mail.contact_id for mail in asks}
+    everybody = Contact.select().where(Contact.list == mailing_list).order_by(Contact.address)
+    for contact in everybody:
+        how = "asked" if contact.id in asked else "not asked"
+        yield f"{contact.address:<38}  {how:<9}  {_became(contact)}"
+
+
+def _became(contact: Contact) -> str:
+    if contact.status == Status.REMOVED:
+        return _OFF[Reason(contact.reason)]
+    if contact.status == Status.UNCONFIRMED:
+        return "kept apart: could not be asked"
+    return _STAYS[Basis(contact.basis)]
+
+
+def _tell_counts(stage: Stage) -> bool:
+    found = campaigns.status(stage.mailing_list, settings=stage.settings, now=stage.clock.now())
+    fates = stage.imported.fates
+    asked = found.campaign.asked if found.campaign else 0
+    bases = _bases(stage.mailing_list)
+    answered = {
+        "said yes": bases[Basis.ANSWER],
+        "said no": found.removed[Reason.NO],
+        "did not answer": found.removed[Reason.NO_RESPONSE],
+        "no such mailbox": found.removed[Reason.BOUNCE],
+        "could not be asked": found.unasked,
+    }
+    stay = {
+        "said yes": bases[Basis.ANSWER],
+        "had opted in before, wording not shown": bases[Basis.THIN],
+        "customers": bases[Basis.CUSTOMER],
+    }
+    removed = {reason: n for reason, n in found.removed.items() if n}
+    _say(f"The file: {stage.imported.rows} rows, each with one fate", fates)
+    _say(f"The campaign: {asked} asked, each once", answered)
+    _say(f"Taken off: {found.contacts[Status.REMOVED]}, by reason", removed)
+    kept = found.contacts[Status.CONFIRMED] + found.contacts[Status.CUSTOMER]
+    _say(f"Who stays: {kept}", stay)
+    sums = (
+        (stage.imported.rows, sum(fates.values())),
+        (fates[Fate.ASK] + fates[Fate.ROLE], asked),
+        (asked, sum(answered.values())),
+        (found.contacts[Status.REMOVED], sum(removed.values())),
+        (kept, sum(stay.values())),
+    )
+    adds_up = all(whole == parts for whole, parts in sums) and not list(evidence.verify())
+    click.echo(f"The chain of evidence holds and every number adds up: {_yes_no(adds_up)}.")
+    return adds_up
+
+
+def _bases(mailing_list: MailingList) -> Counter[str]:
+    """Return how many of the list may be mailed on which ground."""
+    found = Contact.select(Contact.basis).where(
+        Contact.list == mailing_list, Contact.status.in_((Status.CONFIRMED, Status.CUSTOMER))
+    )
+    return Counter(contact.basis for contact in found)
+
+
+def _say(title: str, counts: Mapping[Any, int]) -> None:
+    click.echo(title)
+    for name, n in counts.items():
+        click.echo(f"  {n:>4}  {str(name).replace('_', ' ')}")
+    click.echo()
+
+
+def _yes_no(fact: bool) -> str:  # noqa: FBT001
+    return "yes" if fact else "no"

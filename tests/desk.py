@@ -1,0 +1,154 @@
+"""An admin's desk: a folder with config.toml, a clock, and the command line in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import config, schema
+from repermit.cli import main
+from repermit.clock import ManualClock
+from repermit.models import find_list, open_database
+from repermit.web import create_app
+from tests.building import NOW, make_list, make_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from flask.testing import FlaskClient
+
+    from repermit.config import Settings
+    from repermit.models import Database, MailingList
+    from tests.inbox import Inbox, Received
+    from tests.scripted import ScriptedServer
+
+ATTEST = "Decided by the board on 1 March; addresses from our own forms; none of them opted out."
+LINK = re.compile(r"https://ask\.example\.org(/(?:yes|no|me)/\S+)")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did: its exit code, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """Return the one JSON document that stands on stdout."""
+        return json.loads(self.out)
+
+
+class Desk:
+    """`run` gives a command, `clock` tells its time, `settings` are what config.toml says."""
+
+    def __init__(self, folder: Path, *, database_url: str, inbox: Inbox | ScriptedServer) -> None:
+        self.folder = folder
+        self.clock = ManualClock(NOW)
+        self.config = folder / "config.toml"
+        self.config.write_text(_config(database_url, inbox), "utf-8")
+
+    @property
+    def settings(self) -> Settings:
+        return config.load(self.config)
+
+    def run(self, *arguments: str) -> Ran:
+        """Give a command as somebody at a shell would; its exit code is as it may be."""
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main(["--config", str(self.config), *arguments], clock=self.clock)
+        assert isinstance(ended.value.code, int)
+        return Ran(ended.value.code, _written(out), _written(err))
+
+    def do(self, *arguments: str) -> str:
+        """Give a command that is expected to be done; return its output."""
+        ran = self.run(*arguments)
+        assert ran.code == 0, ran.err
+        return ran.out
+
+    def refused(self, *arguments: str) -> str:
+        """Give a command that is expected to be refused; return the reason."""
+        ran = self.run(*arguments)
+        assert (ran.code, ran.out) == (1, ""), ran
+        return ran.err
+
+    def misused(self, *arguments: str) -> str:
+        """Give a command that is wrong usage; return what is said about it."""
+        ran = self.run(*arguments)
+        assert (ran.code, ran.out) == (2, ""), ran
+        return ran.err
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[Database]:
+        """Open the desk's database."""
+        with open_database(self.settings.database) as opened:
+            schema.upgrade(opened)
+            yield opened
+
+    @contextlib.contextmanager
+    def news(self) -> Iterator[tuple[Database, MailingList]]:
+        """Open the database and its list `news`."""
+        with self.database() as opened:
+            yield opened, find_list("news")
+
+    def add_news(self, **overrides: Any) -> None:
+        """Add the list `news`, ready for a launch."""
+        with self.database() as opened:
+            make_list(opened, **overrides)
+
+    def file(self, *rows: str, name: str = "list.csv") -> str:
+        """Write a file of these lines into the folder; return its path."""
+        path = self.folder / name
+        path.write_text("\n".join(rows) + "\n", "utf-8")
+        return str(path)
+
+    @contextlib.contextmanager
+    def pages(self) -> Iterator[FlaskClient]:
+        """Serve the public pages to a client in this process, until the next command."""
+        app = create_app(self.settings, clock=self.clock)
+        with app.test_client() as client:
+            yield client
+
+
+def links_of(mail: Received) -> dict[str, str]:
+    """Return the paths of a mail's links by their kind: yes, no, me."""
+    body = mail.message.get_body(("plain",))
+    assert body is not None
+    return {path.split("/")[1]: path for path in LINK.findall(body.get_content())}
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    assert isinstance(stream.buffer, io.BytesIO)
+    return stream.buffer.getvalue().decode()
+
+
+def _config(database_url: str, inbox: Inbox | ScriptedServer) -> str:
+    usual = make_settings()
+    organisation = "\n".join(
+        f"{name} = {json.dumps(value)}" for name, value in vars(usual.organisation).items()
+    )
+    return f"""
+public_url = "{usual.public_url}"
+database = "{database_url}"
+secret_keys = ["{usual.secret_keys[0].decode()}"]
+fingerprint_key = "{usual.fingerprint_key.decode()}"
+[organisation]
+{organisation}
+[mail]
+server = "{inbox.host}"
+port = {inbox.port}
+tls = "none"
+"""

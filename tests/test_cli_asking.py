@@ -1,0 +1,169 @@
+"""Preview and launch, from the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.consent import CampaignState, Exclusion, MailKind, MailState, Reason, Status
+from repermit.models import Campaign, Mail
+from tests.building import make_contact, make_removed
+from tests.desk import ATTEST, links_of
+
+if TYPE_CHECKING:
+    from tests.desk import Desk
+    from tests.inbox import Inbox
+
+DEADLINE = ("--deadline", "2026-03-30")
+ATTESTED = ("--attest", ATTEST)
+
+
+def add_people(desk: Desk) -> None:
+    """Add two to be asked, and one each who has a basis and who was taken off."""
+    desk.add_news()
+    with desk.news() as (database, news):
+        make_contact(database, news, "jan@example.org", name="Jan")
+        make_contact(database, news, "emma@example.org", language="en")
+        make_contact(database, news, status=Status.CONFIRMED, basis="imported")
+        make_removed(database, news, Reason.NO)
+
+
+def asks(desk: Desk) -> dict[str, int]:
+    document = desk.run("status", "news", "--json").document
+    return {state: n for state, n in document["mails"][MailKind.ASK].items() if n}
+
+
+# --- preview.
+
+
+def test_a_preview_prints_subject_and_text(desk: Desk) -> None:
+    desk.add_news()
+    shown = desk.do("preview", "news", "--language", "en", "--deadline", "2026-04-01")
+    assert shown.startswith("Subject: ")
+    assert "1 April 2026" in shown
+    assert "/yes/" in shown
+
+
+def test_a_preview_in_a_language_that_is_not_there_is_refused(desk: Desk) -> None:
+    desk.add_news()
+    assert "there are no mails in 'xx'" in desk.refused("preview", "news", "--language", "xx")
+
+
+def test_a_preview_may_be_sent_and_its_links_are_nobodys(desk: Desk, inbox: Inbox) -> None:
+    desk.add_news()
+    assert "Sent to me@example.org." in desk.do("preview", "news", "--to", "me@example.org")
+    (mail,) = inbox.wait_for(1)
+    assert mail.rcpt_tos == ("me@example.org",)
+    with desk.pages() as client:
+        # A link that is rightly signed and leads to nobody, or is not known at all.
+        assert client.post(links_of(mail)["no"]).status_code in {200, 404}
+    with desk.database():
+        assert not Mail.select().exists()
+
+
+def test_a_preview_that_the_server_refuses_is_refused(desk: Desk, inbox: Inbox) -> None:
+    desk.add_news()
+    inbox.reply_to_rcpt = lambda _address: "550 5.1.1 unknown"
+    assert "550 5.1.1" in desk.refused("preview", "news", "--to", "me@example.org")
+    inbox.stop()
+    assert "cannot be reached" in desk.refused("preview", "news", "--to", "me@example.org")
+
+
+# --- launch.
+
+
+def test_a_launch_says_who_is_asked_who_is_not_and_what_regulators_hold(desk: Desk) -> None:
+    add_people(desk)
+    shown = desk.do("launch", "news", *DEADLINE, *ATTESTED)
+    assert shown.index("To be asked: 2 (1 in en, 1 in nl)") < shown.index("Launched: 2 will be")
+    assert "Not asked:\n  1  confirmed\n  1  removed\n" in shown
+    assert "Honda" in shown
+    assert "Until their Yes nobody who is unconfirmed may get the newsletter" in shown
+    assert "answers count until Monday 30 March 2026, 23:59" in shown
+    assert asks(desk) == {"queued": 2}
+
+
+def test_a_launch_without_anybody_left_out_lists_nobody(desk: Desk) -> None:
+    desk.add_news()
+    with desk.news() as (database, news):
+        make_contact(database, news)
+    assert "Not asked" not in desk.do("launch", "news", *DEADLINE, *ATTESTED)
+
+
+@pytest.mark.parametrize("more", [(), ("--attest", " "), ("--json",), ("--wait",)])
+def test_a_launch_without_an_attestation_shows_what_would_happen_and_does_nothing(
+    desk: Desk, inbox: Inbox, more: tuple[str, ...]
+) -> None:
+    add_people(desk)
+    reason = desk.refused("launch", "news", *DEADLINE, *more)
+    assert "To be asked: 2" in reason
+    assert "Honda" in reason
+    assert "repermit: say with --attest who decided" in reason
+    with desk.database():
+        assert not Campaign.select().exists()
+    assert not inbox.mails
+
+
+def test_all_that_stands_against_a_launch_is_said_at_once(desk: Desk) -> None:
+    desk.add_news(privacy_url="", sender="")
+    reason = desk.refused("launch", "news", "--deadline", "2026-03-03", *ATTESTED)
+    assert "To be asked: 0\n" in reason
+    assert "repermit: not yet:\n  - the list has no privacy statement" in reason
+    assert reason.count("\n  - ") == 4
+
+
+def test_a_launch_that_waits_sends_too(desk: Desk, inbox: Inbox) -> None:
+    add_people(desk)
+    shown = desk.do("launch", "news", *DEADLINE, *ATTESTED, "--wait")
+    assert "2 sent, 0 failed, 0 dropped, 0 in doubt, 0 waiting." in shown
+    assert {mail.rcpt_tos for mail in inbox.wait_for(2)} == {
+        ("jan@example.org",),
+        ("emma@example.org",),
+    }
+    assert asks(desk) == {"sent": 2}
+
+
+def test_the_document_of_a_launch_is_the_status_and_who_was_left_out(desk: Desk) -> None:
+    add_people(desk)
+    ran = desk.run("launch", "news", *DEADLINE, *ATTESTED, "--wait", "--json")
+    status = desk.run("status", "news", "--json").document
+    left_out = dict.fromkeys(Exclusion, 0) | {"confirmed": 1, "removed": 1}
+    assert ran.document == {**status, "asked": 2, "excluded": left_out}
+    assert status["campaign"]["state"] == CampaignState.OPEN
+    assert "Honda" in ran.err
+    assert "2 sent" in ran.err
+
+
+def test_a_server_that_does_not_take_the_mails_leaves_the_campaign_launched(
+    desk: Desk, inbox: Inbox
+) -> None:
+    add_people(desk)
+    inbox.stop()
+    ran = desk.run("launch", "news", *DEADLINE, *ATTESTED, "--wait")
+    assert ran.code == 0
+    assert "0 sent, 0 failed, 0 dropped, 0 in doubt, 2 waiting." in ran.out
+    assert "cannot be reached" in ran.err
+
+
+def test_a_launch_may_begin_later(desk: Desk) -> None:
+    add_people(desk)
+    shown = desk.do("launch", "news", *DEADLINE, *ATTESTED, "--at", "2026-03-03T09:00", "--wait")
+    assert "The asking begins on Tuesday 3 March 2026, 09:00." in shown
+    assert asks(desk) == {"queued": 2}
+
+
+def test_those_with_thin_proof_are_asked_if_wanted(desk: Desk) -> None:
+    desk.add_news()
+    with desk.news() as (database, news):
+        make_contact(database, news, status=Status.CONFIRMED, basis="thin")
+    desk.refused("launch", "news", *DEADLINE, *ATTESTED)
+    assert "Launched: 1" in desk.do("launch", "news", *DEADLINE, *ATTESTED, "--include-thin")
+    with desk.database():
+        assert Mail.get().state == MailState.QUEUED
+
+
+def test_a_deadline_that_is_no_moment_is_refused(desk: Desk) -> None:
+    add_people(desk)
+    reason = desk.refused("launch", "news", "--deadline", "soon", *ATTESTED)
+    assert reason == "repermit: 'soon' is no date; write 2026-12-22 or 2026-12-22T17:00\n"

@@ -1,0 +1,195 @@
+"""Following a campaign from the command line: status, send, expire."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit import evidence, expiry
+from repermit.consent import CampaignState, MailKind, MailState, Reason, Status
+from repermit.evidence import Entry
+from repermit.models import Contact, Evidence, Mail
+from tests.building import (
+    DEADLINE,
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_mail,
+    make_removed,
+)
+from tests.desk import ATTEST
+
+if TYPE_CHECKING:
+    from tests.desk import Desk
+    from tests.inbox import Inbox
+
+
+@pytest.fixture
+def asked(desk: Desk) -> Desk:
+    """Return a desk with an open campaign that has asked jan@example.org."""
+    desk.add_news()
+    with desk.news() as (database, news):
+        make_asked(database, news, make_campaign(database, news), "jan@example.org")
+    return desk
+
+
+def launch(desk: Desk, *more: str) -> None:
+    """Launch a campaign that asks two people."""
+    desk.add_news()
+    with desk.news() as (database, news):
+        for address in ("jan@example.org", "piet@example.org"):
+            make_contact(database, news, address)
+    desk.do("launch", "news", "--deadline", "2026-03-30", "--attest", ATTEST, *more)
+
+
+# --- status.
+
+
+def test_a_list_without_a_campaign_has_a_status(desk: Desk) -> None:
+    desk.add_news()
+    assert desk.do("status", "news").startswith("news: no campaign yet.\n\nContacts:\n")
+    assert desk.run("status", "news", "--json").document == {
+        "list": "news",
+        "campaign": None,
+        "contacts": dict.fromkeys(Status, 0),
+        "removed": dict.fromkeys(Reason, 0),
+        "mails": {kind: dict.fromkeys(MailState, 0) for kind in MailKind},
+        "unasked": 0,
+    }
+
+
+def test_a_status_tells_how_the_campaign_stands(desk: Desk) -> None:
+    launch(desk)
+    with desk.news() as (database, news):
+        make_removed(database, news, Reason.NO)
+    shown = desk.do("status", "news")
+    assert "news: the campaign is sending.\n" in shown
+    assert "  asked     2, in nl\n" in shown
+    assert "  launched  Monday 2 March 2026, 10:00\n" in shown
+    assert "  deadline  Monday 30 March 2026, 23:59\n" in shown
+    assert "Removed, by reason:\n  1  no\n" in shown
+    assert "Mails of kind ask:\n  2  queued\n" in shown
+    assert "doubt" not in shown
+
+
+def test_a_status_tells_that_another_tool_still_mails_who_was_erased(desk: Desk) -> None:
+    desk.add_news()
+    with desk.database() as database, database.atomic():
+        evidence.append(Entry(event="still_mailed", at=NOW, actor="person", list="news"))
+    assert "Still mailed: 1." in desk.do("status", "news")
+
+
+def test_the_document_of_a_status_adds_up(desk: Desk) -> None:
+    launch(desk, "--wait")
+    desk.do("answer", "news", "jan@example.org", "no", "--note", "by phone")
+    document = desk.run("status", "news", "--json").document
+    campaign = document["campaign"]
+    assert campaign["state"] == CampaignState.OPEN
+    assert datetime.fromisoformat(campaign["deadline"]).utcoffset() == timedelta()
+    assert sum(document["contacts"].values()) == 2
+    assert sum(document["removed"].values()) == document["contacts"]["removed"] == 1
+    assert sum(document["mails"]["ask"].values()) == campaign["asked"] == 2
+
+
+def test_a_campaign_that_waits_for_its_day_says_so(desk: Desk) -> None:
+    launch(desk, "--at", "2026-03-04T09:00")
+    assert "The asking begins on Wednesday 4 March 2026, 09:00." in desk.do("status", "news")
+
+
+def test_a_campaign_that_is_paused_says_how_to_go_on(asked: Desk) -> None:
+    asked.do("pause", "news")
+    assert "until `repermit resume news`" in asked.do("status", "news")
+
+
+@pytest.mark.parametrize(
+    ("late", "says"), [(-1, False), (0, True), (1, True)], ids=["before", "at", "after"]
+)
+def test_from_the_deadline_on_the_status_tells_what_comes(
+    asked: Desk, late: int, says: bool
+) -> None:
+    asked.clock.move_to(DEADLINE + timedelta(microseconds=late))
+    assert ("The deadline has passed" in asked.do("status", "news")) is says
+
+
+def test_who_could_not_be_asked_is_told_apart(desk: Desk) -> None:
+    desk.add_news()
+    with desk.news() as (database, news):
+        campaign = make_campaign(database, news, state=CampaignState.CLOSED, closed_at=DEADLINE)
+        make_mail(database, campaign, make_contact(database, news), state=MailState.FAILED)
+    assert "Could not be asked: 1; see `repermit export news unasked`" in desk.do("status", "news")
+    assert desk.run("status", "news", "--json").document["unasked"] == 1
+
+
+def test_a_doubt_is_shown_with_what_to_do(asked: Desk) -> None:
+    with asked.database() as database, database.atomic():
+        Mail.update(state=MailState.IN_DOUBT, sent_at=None, started_at=NOW, attempts=1).execute()
+        number = Mail.get().id
+    shown = asked.do("status", "news")
+    assert "`repermit resolve news --resend` or `--leave`" in shown
+    row = shown.splitlines()[-1].split()
+    assert row == [str(number), "jan@example.org", *"Monday 2 March 2026, 10:00".split(), "1"]
+
+
+# --- send.
+
+
+def test_sending_begins_what_is_due_and_sends_it(desk: Desk, inbox: Inbox) -> None:
+    launch(desk, "--at", "2026-03-04T09:00")
+    assert desk.do("send", "news").startswith("0 sent")
+    desk.clock.advance(timedelta(days=2))
+    assert desk.do("send") == "2 sent, 0 failed, 0 dropped, 0 in doubt, 0 waiting.\n"
+    assert len(inbox.wait_for(2)) == 2
+
+
+def test_sending_that_could_not_even_begin_is_refused(desk: Desk, inbox: Inbox) -> None:
+    launch(desk)
+    inbox.stop()
+    reason = desk.refused("send", "news")
+    assert "cannot be reached" in reason
+    assert "2 mails waiting" in reason
+
+
+def test_sending_that_a_server_ends_tells_what_was_sent(desk: Desk, inbox: Inbox) -> None:
+    launch(desk)
+    inbox.reply_to_rcpt = lambda _address: "452 4.5.3 later" if inbox.mails else None
+    ran = desk.run("send", "news")
+    assert ran.code == 0
+    assert ran.out.startswith("1 sent")
+
+
+# --- expire.
+
+
+def test_before_the_deadline_nobody_is_removed(asked: Desk) -> None:
+    asked.clock.move_to(DEADLINE - timedelta(microseconds=1))
+    assert asked.run("expire", "--json").document == {"removed": 0, "unasked": 0}
+
+
+def test_at_the_deadline_who_did_not_answer_is_removed(asked: Desk) -> None:
+    asked.clock.move_to(DEADLINE)
+    with asked.database() as database:
+        expiry.skip(database, to=DEADLINE)
+    told = "for no answer: 1\nCould not be asked in time, and stay apart: 0\n"
+    assert asked.do("expire", "news", "--dry-run") == f"Would be removed, {told}"
+    with asked.database():
+        assert Contact.get().status == Status.UNCONFIRMED
+    assert asked.do("expire", "news") == f"Removed, {told}"
+    with asked.database():
+        assert Contact.get().reason == Reason.NO_RESPONSE
+        actors = {entry.actor for entry in Evidence.select() if entry.event != "imported"}
+        assert {actor.partition(":")[0] for actor in actors} == {"cli"}
+    assert asked.run("expire", "--json").document == {"removed": 0, "unasked": 0}
+
+
+def test_pages_that_were_down_make_it_wait_for_the_admin(asked: Desk) -> None:
+    asked.clock.move_to(DEADLINE)
+    for command in (("expire", "--json"), ("expire", "news", "--dry-run", "--json")):
+        ran = asked.run(*command)
+        assert ran.document == {"removed": 0, "unasked": 0}
+        assert "the answer pages were down for 28 days" in ran.err
+    ran = asked.run("expire", "news", "--despite-downtime", "--json")
+    assert ran.document == {"removed": 1, "unasked": 0}
+    assert ran.err == ""

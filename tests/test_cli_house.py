@@ -1,0 +1,66 @@
+"""What a command finds when it starts."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.cli.house import House, login_name
+from repermit.errors import Refused
+from repermit.models import Evidence
+
+if TYPE_CHECKING:
+    from tests.desk import Desk
+
+
+@pytest.fixture
+def house(desk: Desk) -> House:
+    return House(config=str(desk.config), clock=desk.clock)
+
+
+def test_a_user_has_a_name_or_at_least_a_number() -> None:
+    assert login_name(0) == "root"
+    unknown = max(user.pw_uid for user in pwd.getpwall()) + 1
+    assert login_name(unknown) == str(unknown)
+
+
+def test_the_evidence_names_who_gave_the_command(desk: Desk) -> None:
+    desk.do("list", "add", "news", "--name", "News")
+    with desk.database():
+        assert Evidence.get().actor == f"cli:{login_name(os.getuid())}"
+
+
+def test_a_new_database_is_for_its_user_alone(desk: Desk, house: House) -> None:
+    path = desk.settings.sqlite_path
+    assert path
+    path.unlink()
+    with house.database():
+        assert path.stat().st_mode & 0o777 == 0o600
+        beside = [one for one in desk.folder.iterdir() if one.name.endswith(("-wal", "-shm"))]
+        assert [one.stat().st_mode & 0o777 for one in beside] == [0o600, 0o600]
+
+
+def test_a_database_that_is_there_keeps_its_permissions(desk: Desk, house: House) -> None:
+    desk.add_news()
+    path = desk.settings.sqlite_path
+    assert path
+    path.chmod(0o640)
+    with house.database():
+        pass
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_moments_are_read_and_shown_in_the_organisations_zone(house: House) -> None:
+    moment = house.when("2026-07-01T17:00")
+    assert moment == datetime(2026, 7, 1, 15, 0, tzinfo=UTC)
+    assert house.in_words(moment) == "Wednesday 1 July 2026, 17:00"
+
+
+@pytest.mark.parametrize("when", ["tomorrow", "2026-03-29T02:30", "2026-10-25T02:30"])
+def test_what_is_no_moment_or_two_is_refused(house: House, when: str) -> None:
+    with pytest.raises(Refused):
+        house.when(when)

@@ -1,0 +1,130 @@
+"""The demonstration: played through by itself, and clicked through in a browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit import expiry
+from repermit.cli import main
+from repermit.consent import Fate
+from repermit.demo import pages, sample, telling
+from repermit.demo.playing import play
+from repermit.demo.stage import set_stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Page
+
+
+def test_the_demo_played_once_ends_well_and_its_table_adds_up(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", "--once"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "every number adds up: yes" in said
+    asked = int(_found(r"The campaign: (\d+) asked", said))
+    block = said.partition("asked, each once\n")[2].partition("\n\n")[0]
+    assert sum(int(line.split()[0]) for line in block.splitlines()) == asked
+    lines = Counter(line[40:49].strip() for line in said.partition("\n\n")[0].splitlines())
+    assert lines["asked"] == asked
+    assert lines["not asked"] == 4
+
+
+def test_the_demo_says_so_if_a_number_does_not_add_up(capsys: pytest.CaptureFixture[str]) -> None:
+    with set_stage() as stage:
+        # Nothing has been sent or answered here, so that what was asked is not accounted for.
+        assert not telling.tell(stage)
+        assert "every number adds up: no" in capsys.readouterr().out
+
+
+def test_the_sample_has_about_sixty_people_in_four_languages_and_every_fate() -> None:
+    people = sample.people()
+    assert 55 <= len(people) <= 65
+    assert {person.language for person in people} == {"nl", "en", "de", "fr"}
+    with set_stage() as stage:
+        assert stage.imported.rows == len(people)
+        assert all(stage.imported.fates[fate] for fate in Fate)
+
+
+def test_moving_the_clock_twice_moves_it_once_and_counts_as_no_downtime() -> None:
+    with set_stage() as stage:
+        stage.move_to_deadline()
+        there = stage.clock.now()
+        stage.move_to_deadline()
+        assert (stage.clock.now() - there).total_seconds() < 60
+        would = expiry.would_expire(
+            stage.database, settings=stage.settings, clock=stage.clock, chunk=10
+        )
+        assert would.waiting == ()
+
+
+def test_readers_of_whom_the_sample_says_nothing_do_nothing() -> None:
+    assert play([], late=False) == 0
+
+
+@pytest.fixture
+def demo_url() -> Iterator[str]:
+    """Run `repermit demo` as a process of its own, and end it with Ctrl-C."""
+    running = subprocess.Popen(
+        [sys.executable, "-m", "repermit", "demo"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    with running:
+        assert running.stdout
+        said = ""
+        while "Ctrl-C" not in said:
+            line = running.stdout.readline()
+            assert line, "the demo ended early"
+            said += line
+        yield _found(r"(http://127\.0\.0\.1:\d+)/\n", said)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 0
+
+
+def test_a_stranger_answers_a_mail_and_moves_the_clock(demo_url: str, page: Page) -> None:
+    page.goto(f"{demo_url}/inbox")
+    while page.get_by_role("listitem").count() < 48:
+        page.wait_for_timeout(200)
+        page.reload()
+    page.get_by_role("link", name="john.smith@example.com").click()
+    frame = page.frame_locator("iframe")
+    with page.expect_popup() as opened:
+        frame.get_by_role("link", name=re.compile("^Yes")).click()
+    answer = opened.value
+    answer.get_by_role("button", name=re.compile("^Yes")).click()
+    assert "recorded" in answer.get_by_role("heading", level=1).inner_text().lower()
+    page.goto(f"{demo_url}/")
+    page.get_by_role("button", name="Move the clock").click()
+    while "closed" not in page.locator(".lead").inner_text():
+        page.wait_for_timeout(500)
+        page.reload()
+    removed = page.get_by_role("row", name="no response").inner_text()
+    assert int(removed.split()[-1]) > 40
+
+
+def test_the_pages_before_anything_has_come_in_and_for_what_is_not_there() -> None:
+    with set_stage() as stage:
+        client = pages.make_pages(stage).test_client()
+        assert "Nothing yet" in client.get("/inbox").text
+        assert "still on their way" in client.get("/").text
+        assert client.get("/inbox/1").status_code == 404
+        assert client.get("/inbox/0/html").status_code == 404
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    assert match, text
+    return match[1]

@@ -1,0 +1,163 @@
+"""The house: rules on the layout that no tool checks by itself."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import repermit
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "repermit"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+# What tells the time of day, by the names under which Python has it.
+CLOCK_CALLS = {"now", "utcnow", "today", "time", "time_ns", "localtime", "gmtime"}
+
+# Which outside library is for which rooms alone; all others get its results as values.
+RESERVED = {
+    "flask": {"web", "demo", "mailer"},
+    "flask_babel": {"web"},
+    "flask_mail": {"mailer"},
+    "apscheduler": {"jobs"},
+    "click": {"cli", "demo"},
+    "email_validator": {"addresses"},
+}
+# The rooms below the tables are pure: they know no database.
+DATABASES = {"peewee", "playhouse", "psycopg", "sqlite3"}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def nodes_of(source: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(source)))
+
+
+def clock_reads(source: str) -> list[str]:
+    """Return what in a module reads the time of day, as it is written."""
+    calls = [node.func for node in nodes_of(source) if isinstance(node, ast.Call)]
+    named = [call for call in calls if isinstance(call, ast.Attribute) and call.attr in CLOCK_CALLS]
+    return [
+        ast.unparse(call)
+        for call in named
+        if ast.unparse(call.value).rpartition(".")[2] in {"datetime", "date", "time"}
+    ]
+
+
+def imported_by(source: str) -> set[str]:
+    """Return the top-level packages that a module imports, also inside its functions."""
+    names: set[str] = set()
+    for node in nodes_of(source):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return {name.partition(".")[0] for name in names}
+
+
+def layers_of_the_contract() -> list[set[str]]:
+    """Return the floors as the contract has them, highest first, each a set of rooms."""
+    (contract,) = PROJECT["tool"]["importlinter"]["contracts"]
+    return [set(re.findall(r"\w+", layer)) for layer in contract["layers"]]
+
+
+def floors_of(text: str) -> list[set[str]]:
+    """Return the floors that a page draws in a fenced block, in the form of the contract."""
+    block = re.search(r"^```\w*\n(cli\b.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = block[1].splitlines() if block else []
+    # What stands beside a floor, behind two spaces, explains it.
+    return [set(re.findall(r"\w+", line.split("  ")[0])) for line in lines]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_the_clock_is_read_in_clock_alone(path: Path) -> None:
+    if path == PACKAGE / "clock.py":
+        assert clock_reads(path.read_text("utf-8")) == ["datetime.now"]
+    else:
+        assert clock_reads(path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("datetime.datetime.now(UTC)", ["datetime.datetime.now"]),
+        ("def f():\n  return date.today()", ["date.today"]),
+        ("time.time()", ["time.time"]),
+        ("clock.now()", []),
+        ("time.monotonic()", []),
+        ("datetime.time(12)", ["datetime.time"]),
+    ],
+)
+def test_a_reading_of_the_clock_is_noticed(source: str, found: list[str]) -> None:
+    assert clock_reads(source) == found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_library_is_used_where_it_belongs_alone(path: Path) -> None:
+    room = room_of(path)
+    elsewhere = {library for library, rooms in RESERVED.items() if room not in rooms}
+    assert imported_by(path.read_text("utf-8")) & elsewhere == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_room_below_the_tables_knows_no_database(path: Path) -> None:
+    layers = layers_of_the_contract()
+    tables = next(number for number, rooms in enumerate(layers) if "models" in rooms)
+    used = imported_by(path.read_text("utf-8")) & DATABASES
+    assert not used or room_of(path) in set.union(*layers[: tables + 1])
+
+
+def test_an_import_is_noticed_wherever_it_stands() -> None:
+    source = "import a.b\ndef f():\n    from c.d import e\n    import g as h\n"
+    assert imported_by(source) == {"a", "c", "g"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_module_says_what_lives_there(path: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    assert re.search(r"[Ii]mports? |rooms of this package", docstring)
+
+
+def test_every_room_stands_on_a_floor() -> None:
+    rooms = {room_of(path) for path in MODULES} - {"__init__", "__main__"}
+    assert rooms <= set.union(*layers_of_the_contract())
+
+
+def test_the_readme_draws_the_floors_of_the_contract() -> None:
+    rooms = {room_of(path) for path in MODULES}
+    standing = [floor & rooms for floor in layers_of_the_contract() if floor & rooms]
+    assert floors_of((ROOT / "README.md").read_text("utf-8")) == standing
+
+
+def test_a_drawn_floor_is_read_with_its_neighbours() -> None:
+    page = "text\n```\ncli\nimporting | expiry   use cases\nerrors\n```\n"
+    assert floors_of(page) == [{"cli"}, {"importing", "expiry"}, {"errors"}]
+    assert floors_of("no picture") == []
+
+
+def test_the_wheel_holds_what_the_package_reads(tmp_path: Path) -> None:
+    build = ["-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run([sys.executable, *build], cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = set(archive.namelist())
+    folders = ("repermit", "templates", "static")
+    read = {path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()}
+    wanted = {path.relative_to(ROOT) for path in read if "__pycache__" not in path.parts}
+    expected = {str(path if path.parts[0] == "repermit" else "repermit" / path) for path in wanted}
+    assert expected | {"repermit/config.example.toml"} <= packed
+    assert wheel.name.startswith(f"repermit-{repermit.__version__}-")

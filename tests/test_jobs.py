@@ -1,0 +1,216 @@
+"""The jobs: each sweep, twice at once, and when one fails."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit import expiry
+from repermit.consent import CampaignState, Reason
+from repermit.jobs import SECONDS, Jobs, make_scheduler, run
+from repermit.models import Campaign, Contact, Evidence, Mail
+from tests.building import DEADLINE, make_asked, make_campaign, make_contact
+from tests.desk import ATTEST, Desk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from repermit.models import Database
+    from tests.inbox import Inbox
+
+
+@pytest.fixture
+def desk(tmp_path: Path, database_url: str, inbox: Inbox) -> Desk:
+    """Return a desk on each kind of database, with the list `news`."""
+    made = Desk(tmp_path, database_url=database_url, inbox=inbox)
+    made.add_news()
+    return made
+
+
+def jobs_of(desk: Desk, database: Database) -> Jobs:
+    return Jobs(desk.settings, database, clock=desk.clock, stopping=threading.Event())
+
+
+def at_once(*sweeps: Callable[[], None]) -> None:
+    """Run sweeps at the same time, each in a thread of its own; fail if one of them fails."""
+    together = threading.Barrier(len(sweeps))
+
+    def begin(sweep: Callable[[], None]) -> None:
+        together.wait(10)
+        sweep()
+
+    with ThreadPoolExecutor(len(sweeps)) as pool:
+        for done in [pool.submit(begin, sweep) for sweep in sweeps]:
+            done.result()
+
+
+def launch(desk: Desk, people: int, *more: str) -> None:
+    with desk.news() as (database, news):
+        for _ in range(people):
+            make_contact(database, news)
+    desk.do("launch", "news", "--deadline", "2026-03-30", "--attest", ATTEST, *more)
+
+
+# --- Each sweep, once and twice at the same time.
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_campaign_begins_when_its_time_has_come(desk: Desk, times: int) -> None:
+    launch(desk, 1, "--at", "2026-03-03T09:00")
+    with desk.database() as database:
+        sweep = jobs_of(desk, database).start_campaigns
+        at_once(sweep)
+        assert Campaign.get().state == CampaignState.SCHEDULED
+        desk.clock.advance(timedelta(days=1))
+        at_once(*[sweep] * times)
+        assert Campaign.get().state == CampaignState.SENDING
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_is_due_is_sent_once(desk: Desk, inbox: Inbox, times: int) -> None:
+    launch(desk, 12)
+    with desk.database() as database:
+        at_once(*[jobs_of(desk, database).send] * times)
+        assert Campaign.get().state == CampaignState.OPEN
+    assert len({mail.rcpt_tos for mail in inbox.mails}) == len(inbox.mails) == 12
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_who_did_not_answer_is_removed_once(desk: Desk, times: int) -> None:
+    with desk.news() as (database, news):
+        campaign = make_campaign(database, news)
+        for _ in range(5):
+            make_asked(database, news, campaign)
+        desk.clock.move_to(DEADLINE)
+        expiry.skip(database, to=DEADLINE)
+        at_once(*[jobs_of(desk, database).expire] * times)
+        assert {one.reason for one in Contact.select()} == {Reason.NO_RESPONSE}
+        assert Evidence.select().where(Evidence.event == "removed").count() == 5
+        assert Campaign.get().state == CampaignState.CLOSED
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_beat_counts_the_pages_as_up(desk: Desk, times: int) -> None:
+    with desk.news() as (database, news):
+        make_campaign(database, news)
+        beat = jobs_of(desk, database).beat
+        desk.clock.advance(timedelta(hours=2))
+        at_once(*[beat] * times)
+        desk.clock.advance(timedelta(minutes=1))
+        beat()
+        assert Campaign.get().downtime == 2 * 60 * 60
+        assert expiry.downtime(Campaign.get(), desk.clock.now()) == timedelta(hours=2)
+
+
+def test_sending_ends_between_two_mails_when_the_process_stops(desk: Desk, inbox: Inbox) -> None:
+    launch(desk, 3)
+    stopping = threading.Event()
+
+    def stop_after_one(_mail: object) -> None:
+        stopping.set()
+
+    inbox.reply_to_data = stop_after_one
+    with desk.database() as database:
+        Jobs(desk.settings, database, clock=desk.clock, stopping=stopping).send()
+        assert Mail.select().where(Mail.sent_at.is_null()).count() == 2
+    assert len(inbox.mails) == 1
+
+
+# --- When a sweep fails.
+
+
+def fails() -> None:
+    raise ValueError("jan@example.org")
+
+
+def test_a_server_at_fault_is_left_alone_for_longer_and_longer(desk: Desk, inbox: Inbox) -> None:
+    tries = []
+
+    def refuse(_address: str) -> str:
+        tries.append(desk.clock.now())
+        return "421 4.3.2 not now"
+
+    launch(desk, 1)
+    inbox.reply_to_rcpt = refuse
+    with desk.database() as database:
+        jobs = jobs_of(desk, database)
+        jobs.send()
+        for rest in (1, 2, 4, 8, 15, 15):
+            desk.clock.advance(timedelta(minutes=rest, microseconds=-1))
+            jobs.send()
+            before = len(tries)
+            desk.clock.advance(timedelta(microseconds=1))
+            jobs.send()
+            assert len(tries) == before + 1
+        inbox.reply_to_rcpt = lambda _address: None
+        desk.clock.advance(timedelta(minutes=15))
+        jobs.send()
+    assert len(inbox.mails) == 1
+
+
+def test_a_sweep_that_fails_is_noted_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
+    run(fails)
+    (record,) = caplog.records
+    said = record.getMessage()
+    assert said.startswith("the job fails failed: ValueError at ")
+    assert f"{__file__}:" in said
+    assert "example.org" not in caplog.text
+    assert record.levelno == logging.ERROR
+
+
+def test_a_sweep_that_is_told_to_exit_does() -> None:
+    def leave() -> None:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        run(leave)
+
+
+def test_a_scheduler_goes_on_after_a_sweep_has_failed(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    times = threading.Semaphore(0)
+
+    class Failing(Jobs):
+        def send(self) -> None:
+            times.release()
+            fails()
+
+    with desk.database() as database:
+        scheduler = make_scheduler(
+            Failing(desk.settings, database, clock=desk.clock, stopping=threading.Event())
+        )
+        scheduler.reschedule_job("send", trigger="interval", seconds=0.05)
+        scheduler.start()
+        came = [times.acquire(timeout=10) for _ in range(2)]
+        scheduler.shutdown(wait=True)
+    assert came == [True, True]
+    assert "the job send failed: ValueError" in caplog.text
+    assert "example.org" not in caplog.text
+
+
+# --- The scheduler.
+
+
+def test_every_sweep_is_planned_never_dropped_and_never_beside_itself(desk: Desk) -> None:
+    with desk.database() as database:
+        scheduler = make_scheduler(jobs_of(desk, database))
+        scheduler.start(paused=True)
+        planned = scheduler.get_jobs()
+        scheduler.shutdown()
+    assert {job.id: job.trigger.interval.total_seconds() for job in planned} == SECONDS
+    options = {(job.coalesce, job.max_instances, job.misfire_grace_time) for job in planned}
+    assert options == {(True, 1, None)}
+
+
+def test_the_scheduler_does_not_fill_the_log(desk: Desk) -> None:
+    with desk.database() as database:
+        make_scheduler(jobs_of(desk, database))
+    assert not logging.getLogger("apscheduler.executors.default").isEnabledFor(logging.WARNING)
+    assert not logging.getLogger("apscheduler.scheduler").isEnabledFor(logging.WARNING)
