@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 LATE = datetime(2025, 12, 31, 23, 30, tzinfo=UTC)
 
 TITLES = {
-    Tool.MAILCHIMP: "Email Address,Full Name,Language,Opt-in Basis,Opt-in Date,Unsubscribe URL",
+    Tool.MAILCHIMP: "Email Address,Full Name,Language,Basis,Opt-in Date,Unsubscribe URL",
     Tool.LAPOSTA: "email,volledige naam,taal,grondslag,toestemming sinds,afmeldlink",
-    Tool.BREVO: "EMAIL;FULLNAME;LANGUAGE;OPTIN_BASIS;OPTIN_DATE;UNSUBSCRIBE_URL",
-    Tool.MAILERLITE: "Email,Full name,Language,Opt-in basis,Opt-in date,Unsubscribe URL",
+    Tool.BREVO: "EMAIL;FULLNAME;LANGUAGE;BASIS;OPTIN_DATE;UNSUBSCRIBE_URL",
+    Tool.MAILERLITE: "Email,Full name,Language,Basis,Opt-in date,Unsubscribe URL",
     Tool.OUTLOOK: "First Name,E-mail Address,Categories,Language,User 1,User 2,Web Page",
 }
 TAKE_OFF = {

@@ -58,8 +58,8 @@ _KEEP = {
     Tool.MAILCHIMP: """
 In Mailchimp open Audience > All contacts > Add contacts > Import contacts, and upload this file.
 
-Match Email Address. Match the other columns to fields of your own: Full Name, Language, Opt-in
-Basis and Unsubscribe URL to text fields, Opt-in Date to a date field (YYYY-MM-DD). Do not match
+Match Email Address. Match the other columns to fields of your own: Full Name, Language, Basis
+and Unsubscribe URL to text fields, Opt-in Date to a date field (YYYY-MM-DD). Do not match
 Full Name to First Name: it would overwrite what is there.
 
 Choose the status Subscribed, let it update contacts that are there already, and give them a tag,
@@ -76,13 +76,13 @@ you do not need.
 """,
     # developers.brevo.com, "Import contacts": attributes that do not exist there are ignored.
     Tool.BREVO: """
-In Brevo make the contact attributes that you want to have: FULLNAME, LANGUAGE, OPTIN_BASIS and
+In Brevo make the contact attributes that you want to have: FULLNAME, LANGUAGE, BASIS and
 UNSUBSCRIBE_URL as text, OPTIN_DATE as a date. Without them these columns are ignored.
 
 Open Contacts > Import contacts and upload this file; its values are divided by semicolons.
 
 Match EMAIL and the attributes, put the contacts on a list of their own, and confirm that they
-opted in; send to that list.
+may be mailed: the column BASIS says who opted in and who is a customer. Send to that list.
 """,
     # mailerlite.com/help/how-to-import-subscribers.
     Tool.MAILERLITE: """
