@@ -133,7 +133,7 @@ def test_an_invalid_row_is_reported_with_its_place_and_never_quoted(
     assert fates_of(result) == {Fate.INVALID: 1, Fate.ASK: 1}
     (problem,) = result.problems
     assert (problem.line, problem.column, problem.fate) == (2, "1", Fate.INVALID)
-    assert problem.reason == "the domain is not complete"
+    assert problem.reason == "a space in the address"
     assert problem.part == ""
 
 
