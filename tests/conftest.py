@@ -238,14 +238,15 @@ def browser_type_launch_args(
 
 
 @pytest.hookimpl(trylast=True)  # once hypothesis has marked its own
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Count the lines of a test that goes over them thousands of times on SQLite alone.
 
     Python runs several times slower while lines are counted, library's lines too.
     """
+    is_counting = not config.getoption("no_cov")
     for item in items:
         is_long = item.get_closest_marker("hypothesis") or item.get_closest_marker("counted_once")
-        if is_long and "postgresql" in item.name:
+        if is_counting and is_long and "postgresql" in item.name:
             item.add_marker("no_cover")
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import shlex
 import signal
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +21,8 @@ from repermit.models import MailingList
 from tests.command_tree import COMMANDS, REPERMIT, parse
 
 if TYPE_CHECKING:
+    from typing import IO
+
     from tests.desk import Desk
 
 # What would make `repermit --help` slow; each is for the commands that need it.
@@ -191,18 +196,28 @@ def test_a_reader_that_leaves_early_ends_it_without_a_word(desk: Desk) -> None:
     assert running.returncode == 1
 
 
+def unread_in(pipe: IO[str]) -> int:
+    """Return, in a moment, how many bytes of a pipe nobody has read yet."""
+    time.sleep(0.05)
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 def test_ctrl_c_stops_it_without_a_trace(desk: Desk) -> None:
     desk.add_news()
     desk.file("x@example.org")
     fifo = desk.folder / "fifo"
-    # A command that waits: the text of its form comes from a pipe into which nobody writes.
+    # A command that waits: the text of its form comes from a pipe that nobody closes.
     subprocess.run(["mkfifo", fifo], check=True)
     command = [str(REPERMIT), "--config", str(desk.config)]
     command += ["import", "news", "list.csv", "--consent-text", str(fifo)]
     with (
         subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=desk.folder) as running,
-        fifo.open("w"),
+        fifo.open("w") as form,
     ):
+        form.write("We would like to")
+        form.flush()
+        # Once it has read that, it waits for the rest, and the signal finds it there.
+        assert 0 in iter(lambda: unread_in(form), None)
         running.send_signal(signal.SIGINT)
         assert running.stderr
         assert running.stderr.read() == "\nrepermit: stopped\n"

@@ -252,10 +252,10 @@ def test_a_late_yes_is_offered_a_fresh_sign_up(pages: Pages, asked: Contact) -> 
         assert "maandag 30 maart 2026, 11:00 uur" in words_of(response)
         assert 'href="https://ask.example.org/join/news"' in response.text
         assert pages.links.url("no", asked.uid) in response.text
-        assert "Wat van uw antwoord wordt vastgelegd" not in words_of(response)
+        assert "Wat wij van uw antwoord vastleggen" not in words_of(response)
         assert "bezwaar" in words_of(response)
     assert status_of(asked) == Status.UNCONFIRMED
-    assert "Wat van uw antwoord wordt vastgelegd" in words_of(pages.post("no", asked.uid))
+    assert "Wat wij van uw antwoord vastleggen" in words_of(pages.post("no", asked.uid))
 
 
 def test_a_late_yes_without_a_question_is_offered_a_sign_up_too(

@@ -81,7 +81,7 @@ def _values(
 
 
 def _origin(mailing_list: MailingList) -> tuple[str, datetime | None]:
-    """Return `source` and `since` of the first contact to be asked; "" and None if there is none."""
+    """Return `source` and `since` of the first contact to be asked, or "" and None."""
     first = (
         Contact.select(Contact.source, Contact.since)
         .where(Contact.list == mailing_list, Contact.status == Status.UNCONFIRMED)
