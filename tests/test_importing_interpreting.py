@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from repermit import addresses
 from repermit.consent import STRENGTH, Fate, RowFacts, fate
 from repermit.importing.interpreting import PLAIN, StagedRow
 from repermit.listfile import Proof, Row
+from tests.building import NOW
 from tests.test_importing_reader import make_request
 
 if TYPE_CHECKING:
@@ -98,3 +99,9 @@ def test_fingerprints_are_made_where_they_are_needed(read: Any) -> None:
 def test_proof_without_a_moment_stands_without_one(read: Any) -> None:
     row = read(Row(2, "a@example.org", proof=PROOF._replace(at=None)))
     assert (row.said, row.basis_at) == (Fate.CONFIRMED, None)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(-1, "confirmed"), (0, "confirmed"), (1, "ask")])
+def test_a_sign_up_that_is_still_to_come_proves_nothing(read: Any, seconds: int, said: str) -> None:
+    proof = PROOF._replace(at=NOW + timedelta(seconds=seconds))
+    assert read(Row(2, "jan@example.org", proof=proof), now=NOW).said == said

@@ -135,13 +135,21 @@ def test_an_import_and_a_fair_are_not(source: str) -> None:
     assert not is_web_form(source)
 
 
-@pytest.mark.parametrize("ip", ["192.0.2.7", "46.140.110.82", "125.0.0.1", "2001:db8::1"])
+@pytest.mark.parametrize(
+    "ip", ["192.0.2.7", "46.140.110.82", "125.0.0.1", "172.32.0.1", "172.15.9.9", "2001:db8::1"]
+)
 def test_a_real_ip_is_somebodys(ip: str) -> None:
     assert is_somebodys_ip(ip)
 
 
 @pytest.mark.parametrize(
-    "ip", ["", "-", ".".join("0000"), "127.0.0.1", "::", "::1", "1.2.3", "300.1.1.1"]
+    "ip",
+    [
+        *("", "-", ".".join("0000"), "127.0.0.1", "::", "::1", "1.2.3", "300.1.1.1"),
+        # The site's own network, as a server behind a proxy notes it.
+        *("10.1.2.3", "172.16.0.1", "172.31.9.9", "192.168.1.4", "169.254.0.1", "fd00::1"),
+        "fe80::1",
+    ],
 )
 def test_a_filled_in_ip_is_nobodys(ip: str) -> None:
     assert not is_somebodys_ip(ip)
@@ -149,6 +157,6 @@ def test_a_filled_in_ip_is_nobodys(ip: str) -> None:
 
 def test_every_octet_is_read_by_both_paths_alike() -> None:
     for first in range(1, 256):
-        assert is_somebodys_ip(f"{first}.255.199.0") is (first != 127)
+        assert is_somebodys_ip(f"{first}.255.199.0") is (first not in {10, 127})
     assert not is_somebodys_ip("10.256.1.1")
     assert not is_somebodys_ip("10.01.1.1")

@@ -160,15 +160,21 @@ class Interpreter:
 
     def _standing(self, row: Row, *, is_role: bool) -> Standing:
         is_customer = row.customer or self.all_customers
-        said = _FATES[bool(row.opted_out), row.proof is not None, is_customer, is_role]
+        # A date that is still to come shows a mistake, and no consent.
+        proof = row.proof
+        if proof and proof.at and proof.at > self.now:
+            proof = None
+        said = _FATES[bool(row.opted_out), proof is not None, is_customer, is_role]
         strength = _strength(said, row.opted_out)
         if said is Fate.OPTED_OUT:
             marked_at = row.opted_out_at or self.known_at
             return Standing(strength, said.value, row.opted_out, stored(marked_at))
-        if row.proof is not None:
-            facts = _facts_of(row.proof)
-            proof = json.dumps(facts, ensure_ascii=False)
-            return Standing(strength, said.value, basis_at=facts["at"], proof=proof)
+        if proof is not None:
+            facts = _facts_of(proof)
+            text = json.dumps(facts, ensure_ascii=False)
+            return Standing(strength, said.value, basis_at=facts["at"], proof=text)
+        if not is_customer:
+            return Standing(strength, said.value)
         require_customer_basis(sensitive=self.sensitive, attested=self.attested)
         return Standing(strength, said.value, basis_at=stored(self.now))
 

@@ -76,9 +76,9 @@ _TITLES = {
     ),
     "consent_source": (
         "consentsource optinsource consentform signupform optinform sourceurl bronurl "
-        "aanmeldpagina aanmeldformulier toestemmingbron bronvantoestemming toestemmingvia "
-        "anmeldeformular quelledereinwilligung formulaire formulairedinscription formulier "
-        "formular form"
+        "aanmeldpagina aanmeldformulier toestemmingbron bronvantoestemming brontoestemming "
+        "toestemmingvia anmeldeformular quelledereinwilligung formulaire formulairedinscription "
+        "formulier formular form"
     ),
     "customer": "customer iscustomer klant isklant kunde istkunde client estclient",
     "since": (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from repermit.listfile.cells import fold
 
@@ -182,11 +182,18 @@ def is_web_form(source: str) -> bool:
 
 def is_somebodys_ip(text: str) -> bool:
     """Say whether the text is an IP address that a person can have come from."""
-    if _PLAIN_IP(text):
+    if _PLAIN_IP(text) and not _INSIDE_IP(text):
         return True
     try:
         ip = ip_address(text)
     except ValueError:
         return False
-    # Programs that must fill something in write 0.0.0.0 or their own 127.0.0.1.
-    return not (ip.is_unspecified or ip.is_loopback)
+    # Programs that must fill something in write 0.0.0.0 or their own 127.0.0.1; a server behind a
+    # proxy writes an address of its own network (RFC 1918, 3927, 4193, 4291).
+    is_inside = any(ip in network for network in _INSIDE)
+    return not (ip.is_unspecified or ip.is_loopback or is_inside)
+
+
+_INSIDE = [ip_network(one) for one in "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16".split()]
+_INSIDE += [ip_network(one) for one in "169.254.0.0/16 fc00::/7 fe80::/10".split()]
+_INSIDE_IP = re.compile(r"(?:10|172|192\.168|169\.254)\.").match
