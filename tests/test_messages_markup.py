@@ -79,6 +79,20 @@ def test_a_link_of_another_class_is_refused() -> None:
     )
 
 
+def test_a_link_may_not_bear_the_label_of_the_other_answer() -> None:
+    said = "a link for one answer that bears the label of the other"
+    assert said in against('<a href="{{ yes_url }}">{{ no_label }}</a>')
+    assert said in against('<a href="{{no_url}}">{{ yes_label }}</a>')
+    assert against('<a href="{{ no_url }}">{{ no_label }}</a>') == ()
+
+
+def test_yes_and_no_must_stand_in_the_same_elements() -> None:
+    said = "Yes and No must look alike: make both a button, or neither"
+    no = '<p><a href="{{ no_url }}">no</a></p>'
+    assert said in against(f'<h1><a href="{{{{ yes_url }}}}">yes</a></h1>{no}')
+    assert against(f'<p>Please<br><a href="{{{{ yes_url }}}}">yes</a></p>{no}') == ()
+
+
 @pytest.mark.parametrize(
     ("yes", "no", "alike"),
     [("button", "button", True), ("", "", True), ("button", "", False), ("", "button", False)],

@@ -42,7 +42,8 @@ class _Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.text: list[str] = []
         self.targets: list[str] = []
-        self.styles: dict[str, str] = {}
+        self.styles: dict[str, tuple[str, ...]] = {}
+        self._around: list[str] = []
         self.reasons: list[str] = []
         self._open_link = ""
         self._link_text = ""
@@ -57,6 +58,8 @@ class _Reader(HTMLParser):
         attributes = {name: value or "" for name, value in attrs}
         if tag == "a":
             self._start_link(attributes.pop("href", ""), attributes.pop("class", ""))
+        elif tag not in _EMPTY:
+            self._around.append(tag)
         for name in attributes.keys() - {"lang"}:
             self.reasons.append(f"the attribute {name} of <{tag}> is not allowed")
 
@@ -67,11 +70,15 @@ class _Reader(HTMLParser):
         if style not in {"", "button"}:
             self.reasons.append(f"a link's class may be button, not {style}")
         self._open_link, self._link_text = target, ""
-        self.styles[bare] = style
+        self.styles[bare] = (style, *self._around)
 
     def handle_endtag(self, tag: str) -> None:
+        if tag in self._around:
+            del self._around[self._around.index(tag) :]
         if tag != "a":
             return
+        if _OTHER_LABEL.get("".join(self._open_link.split()), "-") in self._link_text:
+            self.reasons.append("a link for one answer that bears the label of the other")
         if self._link_text.strip():
             self.targets.append(self._open_link)
         else:
@@ -80,6 +87,12 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         self.text.append(data)
         self._link_text += data
+
+
+# Elements without an end (HTML Living Standard §13.1.2).
+_EMPTY = frozenset(("br", "hr"))
+
+_OTHER_LABEL = {"{{yes_url}}": "no_label", "{{no_url}}": "yes_label"}
 
 
 def _refused(tag: str) -> str:
