@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.campaigns import plan
+from repermit.campaigns import description_lacks, plan
 from repermit.config import CampaignRules, Organisation
 from repermit.consent import Basis, CampaignState, Exclusion, Status
 from repermit.models import Campaign, Evidence, Mail, Wording
@@ -177,6 +177,15 @@ def test_an_own_wording_must_pass_its_rules(database: Database) -> None:
     assert all(reason.startswith("your own wording cannot be used: text: ") for reason in found)
 
 
+def test_what_a_mail_cannot_say_yet_is_known_before_there_is_a_campaign(
+    database: Database,
+) -> None:
+    settings = make_settings(organisation=make_organisation(name=""))
+    organisation, mailing_list = description_lacks(make_list(database, purpose=""), settings)[:2]
+    assert organisation.startswith("the organisation has no name")
+    assert mailing_list.startswith("the list has no purpose")
+
+
 def test_all_reasons_come_at_once(database: Database) -> None:
     found = refusals(
         database,
@@ -209,6 +218,18 @@ def test_a_plan_tells_what_regulators_hold_and_what_holds_until_a_yes(database: 
     told = "\n".join(planned.notes)
     for word in ("Honda (2017)", "DMCC (2021)", "your organisation to decide", "Until their Yes"):
         assert word in told
+
+
+@pytest.mark.parametrize("own", [{"own_subject": "Mogen wij?"}, {"own_text": "Mogen wij?"}, {}])
+@pytest.mark.parametrize("language", ["nl", "de"])
+def test_a_plan_tells_that_an_own_wording_is_not_translated(
+    database: Database, own: dict[str, str], language: str
+) -> None:
+    mailing_list = make_list(database, **own)
+    make_contact(database, mailing_list, language=language)
+    planned = plan(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
+    told = "\n".join(planned.notes)
+    assert ("another language (1 in de)" in told) is (bool(own) and language == "de")
 
 
 def test_a_plan_writes_nothing(database: Database) -> None:

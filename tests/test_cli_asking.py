@@ -45,6 +45,13 @@ def test_a_preview_prints_subject_and_text(desk: Desk) -> None:
     assert "/yes/" in shown
 
 
+def test_a_preview_tells_what_the_mail_cannot_say_yet(desk: Desk) -> None:
+    desk.add_news(privacy_url="")
+    assert "\nBefore a launch:\n  - the list has no privacy" in desk.run("preview", "news").err
+    desk.do("list", "set", "news", "--privacy-url", "https://www.example.org/privacy")
+    assert not desk.run("preview", "news").err
+
+
 def test_a_preview_in_a_language_that_is_not_there_is_refused(desk: Desk) -> None:
     desk.add_news()
     assert "there are no mails in 'xx'" in desk.refused("preview", "news", "--language", "xx")

@@ -102,13 +102,21 @@ def test_an_own_wording_that_lacks_something_is_refused_with_what(desk: Desk) ->
     assert reason.startswith("repermit: your own wording cannot be used:\n")
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\xff"])
-def test_an_own_wording_that_cannot_be_read_is_refused(desk: Desk, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "body.txt cannot be read: No such file or directory"),
+        (b"\xff\xfe\xff", "body.txt is no UTF-8 text; save it as plain text in UTF-8"),
+    ],
+)
+def test_an_own_wording_that_cannot_be_read_is_refused(
+    desk: Desk, content: bytes | None, reason: str
+) -> None:
     desk.add_news()
     path = desk.folder / "body.txt"
     if content:
         path.write_bytes(content)
-    assert "body.txt cannot be read" in desk.refused("list", "set", "news", "--own-text", str(path))
+    assert reason in desk.refused("list", "set", "news", "--own-text", str(path))
 
 
 def test_who_changes_a_list_under_way_is_told_what_stays(desk: Desk) -> None:

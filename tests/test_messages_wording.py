@@ -187,6 +187,12 @@ def test_statements_and_comments_are_refused(code: str) -> None:
     assert first.startswith("text: only fields such as {{ deadline }} may stand in it")
 
 
+def test_beside_a_statement_only_what_is_missing_is_called_missing() -> None:
+    own = OwnWording(text=GOOD_TEXT.replace("{{ stop }}", "") + "{% if deadline %}x{% endif %}")
+    _, *missing = reasons_against(own)
+    assert missing == ["text: the way to stop is missing: put {{ stop }} in it"]
+
+
 def test_a_broken_template_is_refused_with_its_line() -> None:
     assert reasons_against(OwnWording(subject="{{ list_name")) == (
         "subject: line 1: unexpected end of template, expected 'end of print statement'.",

@@ -14,7 +14,7 @@ from repermit.campaigns.facts import (
 )
 from repermit.campaigns.launching import launch
 from repermit.campaigns.lists import ListFields, add_list, change_list, frozen_note, list_facts
-from repermit.campaigns.planning import list_lacks, plan
+from repermit.campaigns.planning import description_lacks, list_lacks, plan
 from repermit.campaigns.previewing import preview
 from repermit.campaigns.reporting import status
 
@@ -30,6 +30,7 @@ __all__ = [
     "add_list",
     "cancel",
     "change_list",
+    "description_lacks",
     "extend",
     "frozen_note",
     "launch",

@@ -93,13 +93,37 @@ def plan_for(
                 deadline=deadline,
             )
         ),
-        notes=(*NOTES, *tell_tales(mailing_list, settings)),
+        notes=(
+            *NOTES,
+            *tell_tales(mailing_list, settings),
+            *_about_languages(mailing_list, audience),
+        ),
     )
+
+
+def _about_languages(mailing_list: MailingList, audience: Audience) -> Iterator[str]:
+    """Yield a warning if an own wording goes to readers of other languages than the list's."""
+    own = own_wording(mailing_list)
+    others = [
+        f"{n:,} in {language}"
+        for language, n in audience.languages.items()
+        if language != mailing_list.language
+    ]
+    if (own.subject or own.text) and others:
+        yield (
+            "Your own wording goes to everybody as you wrote it, also to those who read another "
+            f"language ({', '.join(others)}); only the fields in it are translated."
+        )
 
 
 def list_lacks(mailing_list: MailingList) -> tuple[str, ...]:
     """Return what stands against a launch in the description of a list itself."""
     return tuple(_about_the_list(mailing_list))
+
+
+def description_lacks(mailing_list: MailingList, settings: Settings) -> tuple[str, ...]:
+    """Return what a mail cannot say yet, of the organisation and of the list."""
+    return (*_about_the_organisation(settings.organisation), *list_lacks(mailing_list))
 
 
 def _refusals(

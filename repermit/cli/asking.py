@@ -49,11 +49,14 @@ def preview(
             deadline=house.when(deadline) if deadline else None,
             to=to,
         )
+        lacks = campaigns.description_lacks(mailing_list, house.settings)
     if to is None:
         say(f"Subject: {mail.subject}", "", mail.text.rstrip())
     else:
         mailer.send_one(house.settings.mail, mail)
         say(f"Sent to {to}. Its links belong to nobody: pressing them changes nothing.")
+    if lacks:
+        warn("", "Before a launch:", *(f"  - {lack}" for lack in lacks))
 
 
 @command(

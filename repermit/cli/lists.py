@@ -70,8 +70,10 @@ def _given(fields: dict[str, Any]) -> dict[str, Any]:
 def _read_text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise NotFound(f"{path} cannot be read as UTF-8 text: {error}") from None
+    except OSError as error:
+        raise NotFound(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise NotFound(f"{path} is no UTF-8 text; save it as plain text in UTF-8") from None
 
 
 @command(
@@ -190,7 +192,12 @@ mapping_option = click.option(
 @click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
 @mapping_option
-@click.option("--source", default="", metavar="TEXT", help="Where the addresses come from.")
+@click.option(
+    "--source",
+    default="",
+    metavar="TEXT",
+    help="Where the addresses come from, as the mail tells their readers.",
+)
 @click.option("--customers", is_flag=True, help="Everybody in the file is a customer.")
 @click.option(
     "--attest", default="", metavar="TEXT", help="That the customer basis holds, and who says so."

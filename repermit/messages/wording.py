@@ -167,7 +167,8 @@ def _forbidden(text: str, *, reply_to: str) -> Iterator[str]:
 def _used_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[str]]:
     """Return the fields in a template, and what else in it is not allowed."""
     if "{%" in source or "{#" in source:
-        return set(), ["only fields such as {{ deadline }} may stand in it, no {% … %} or {# … #}"]
+        reason = "only fields such as {{ deadline }} may stand in it, no {% … %} or {# … #}"
+        return set(_FIELD.findall(source)), [reason]
     try:
         tree = own_environment(html=False).parse(source)
     except TemplateSyntaxError as error:
