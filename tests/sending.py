@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from repermit import delivery, evidence, messages
+from repermit import contacts, delivery, evidence, messages
 from repermit.clock import ManualClock
 from repermit.config import MailServer
 from repermit.consent import CampaignState, MailKind, MailState
-from repermit.messages import MailingListFacts
 from repermit.models import Campaign, CampaignWording, Contact, Mail, SignUp, new_id
 from tests.building import NOW, make_campaign, make_contact, make_list, make_mail, make_settings
 
@@ -91,19 +90,9 @@ def make_story(database: Database, settings: Settings, **overrides: Any) -> Stor
 
 def make_wording(story: Story, language: str) -> None:
     """Freeze the campaign's wording in a language."""
-    mailing_list = story.mailing_list
     draft = messages.draft_ask(
         organisation=story.settings.organisation,
-        mailing_list=MailingListFacts(
-            slug=mailing_list.slug,
-            name=mailing_list.name,
-            purpose=mailing_list.purpose,
-            frequency=mailing_list.frequency,
-            privacy_url=mailing_list.privacy_url,
-            language=mailing_list.language,
-            sender=mailing_list.sender,
-            sensitive=mailing_list.sensitive,
-        ),
+        mailing_list=contacts.list_facts(story.mailing_list),
         deadline=story.campaign.deadline,
         zone=story.settings.zone,
         language=language,

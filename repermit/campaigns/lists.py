@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from repermit import addresses, contacts, evidence, messages
 from repermit.campaigns.facts import ListFacts
-from repermit.campaigns.wording import own_wording, sender_address
+from repermit.campaigns.wording import own_wording
 from repermit.config import LANGUAGES
 from repermit.consent import CampaignState
 from repermit.errors import AddressError, Refused, WordingError
@@ -169,7 +169,7 @@ def _sender(text: str) -> str:
     sender = _one_line(text)
     if sender:
         try:
-            addresses.parse(sender_address(sender))
+            addresses.parse(messages.written_address(sender))
         except AddressError as error:
             raise Refused(
                 f"the sender cannot be used: {error.reason}; write "

@@ -15,7 +15,7 @@ from repermit.campaigns.audience import Audience, count_audience
 from repermit.campaigns.discretion import tell_tales
 from repermit.campaigns.facts import Plan
 from repermit.campaigns.frequency import says_how_often
-from repermit.campaigns.wording import own_wording, sender_address
+from repermit.campaigns.wording import own_wording
 from repermit.consent import CampaignState, latest_ask
 from repermit.errors import AddressError, WordingError
 from repermit.models import latest_campaign
@@ -179,7 +179,7 @@ def _about_the_list(mailing_list: MailingList) -> Iterator[str]:
     if not mailing_list.sender:
         yield f"the list has no sender: `repermit list set {slug} --sender …`"
     else:
-        yield from _about_an_address(sender_address(mailing_list.sender), "the sender")
+        yield from _about_an_address(messages.written_address(mailing_list.sender), "the sender")
 
 
 def _about_an_address(text: str, what: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from repermit import addresses, contacts, messages
-from repermit.campaigns.wording import draft, sender_address
+from repermit.campaigns.wording import draft
 from repermit.config import LANGUAGES
 from repermit.consent import Status
 from repermit.errors import Refused
@@ -59,7 +59,7 @@ def _values(
     mailing_list: MailingList, settings: Settings, now: datetime, to: str | None
 ) -> AskValues:
     links = Links(settings.public_url, settings.secret_keys)
-    sender = addresses.parse(sender_address(mailing_list.sender)).sending
+    sender = addresses.parse(messages.written_address(mailing_list.sender)).sending
     key = settings.secret_keys[-1]
     source, since = _origin(mailing_list)
     return AskValues(

@@ -5,7 +5,6 @@ May import messages, models and what lies below.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from repermit import contacts, messages
@@ -23,18 +22,6 @@ def own_wording(mailing_list: MailingList) -> OwnWording:
     return OwnWording(
         subject=mailing_list.own_subject, text=mailing_list.own_text, html=mailing_list.own_html
     )
-
-
-def sender_address(sender: str) -> str:
-    """Return the address in "Name <address>", or what there is; it is not checked.
-
-    A name may have commas without quotes, as organisations' names do.
-    """
-    found = _NAMED.fullmatch(sender.strip())
-    return found[1] if found else sender
-
-
-_NAMED = re.compile(r"[^<>]*<([^<>]+)>")
 
 
 def draft(

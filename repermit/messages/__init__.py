@@ -8,7 +8,12 @@ from repermit.messages.composing import compose, greeting, reason
 from repermit.messages.dates import day_in_words, moment_in_words
 from repermit.messages.draft import Draft, read_draft
 from repermit.messages.drafting import draft_ask, draft_confirm
-from repermit.messages.identity import list_label, reply_address, sender_address
+from repermit.messages.identity import (
+    list_label,
+    reply_address,
+    sender_address,
+    written_address,
+)
 from repermit.messages.tracing import ReturnPath, message_id, read_return_path, return_path
 from repermit.messages.values import AskValues, ConfirmValues, Mail, MailingListFacts, OwnWording
 from repermit.messages.wording import FIELDS, SUBJECT_FIELDS, check_wording
@@ -41,4 +46,5 @@ __all__ = [
     "return_path",
     "sender_address",
     "translations",
+    "written_address",
 ]

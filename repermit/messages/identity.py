@@ -21,13 +21,21 @@ _LONGEST_NAME = 70
 _NOT_A_NAME = re.compile(r"[@/\\<>{}|]|www\.|https?:", re.IGNORECASE)
 
 
+def written_address(sender: str) -> str:
+    """Return the address in "Name <address>", or what there is; it is not checked.
+
+    A name may have commas without quotes, as organisations' names do.
+    """
+    found = _NAMED.fullmatch(sender.strip())
+    return found["address"] if found else sender
+
+
 def sender_address(mailing_list: MailingListFacts) -> str:
     """Return the bare address that a list's mails come from, domain as an A-label.
 
     Raises AddressError if it cannot be used.
     """
-    found = _NAMED.fullmatch(mailing_list.sender.strip())
-    return addresses.parse(found["address"] if found else mailing_list.sender).sending
+    return addresses.parse(written_address(mailing_list.sender)).sending
 
 
 def sender_name(mailing_list: MailingListFacts, organisation: Organisation) -> str:
