@@ -154,6 +154,72 @@ def test_an_offer_hidden_by_markup_is_found() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("hidden", "found"),
+    [
+        ("<p>ev<b>il</b>.<i>io</i></p>", "evil.io"),
+        ("<p>evil&#46;io</p>", "evil.io"),
+        ("<p>ev&shy;il&#8203;.io</p>", "evil.io"),
+        ("<p>\uff45\uff56\uff49\uff4c\uff0e\uff49\uff4f</p>", "evil.io"),
+        ("<p>javascript:x</p>", "javascript:x"),
+        ("<p>url(x)</p>", "url(x)"),
+    ],
+)
+def test_a_link_hidden_by_markup_is_found(hidden: str, found: str) -> None:
+    assert with_html(hidden) == (f"HTML: a link that is not one of the fields: {found}",)
+
+
+@pytest.mark.parametrize("link", ["evil.io", "bit.ly/abc", "93.184.216.34", "data:text/html,x"])
+def test_each_part_says_where_a_link_was_found(link: str) -> None:
+    reason = f"a link that is not one of the fields: {link}"
+    assert with_text(f"Zie {link} dan") == (f"text: {reason}",)
+    assert with_html(f"<p>Zie {link} dan</p>") == (f"HTML: {reason}",)
+    assert reasons_against(OwnWording(subject=f"Zie {link} dan")) == (f"subject: {reason}",)
+
+
+@pytest.mark.parametrize("form", ["x{}", "{}&x=1", "{}.evil", "https://evil.io/{}"])
+@pytest.mark.parametrize("field", ["yes_url", "no_url", "privacy_url", "me_url"])
+def test_nothing_may_be_glued_to_the_link_of_a_field(field: str, form: str) -> None:
+    glued = form.format(f"{{{{ {field} }}}}")
+    said = f"{{{{ {field} }}}} must stand apart, a blank on both sides: {glued}"
+    assert f"text: {said}" in with_text(glued)
+    assert f"HTML: {said}" in with_html(f"<p>{glued}</p>")
+    href = f"HTML: a link that is not one of the fields: {glued}"
+    assert href in with_html(f'<p><a href="{glued}">x</a></p>')
+
+
+def test_who_asks_and_how_to_reach_them_comes_in_by_fields() -> None:
+    for added in (
+        "{{ organisation }}",
+        "Mail {{ reply_to }}.",
+        "Meer: {{ privacy_url }} (website)",
+    ):
+        assert with_text(added) == ()
+        assert with_html(f"<p>{added}</p>") == ()
+
+
+@pytest.mark.parametrize("sign", ["⟦", "⟧", "⟦yes_url⟧", "&lobrk;", "&#10214;", "&#x27e7;"])
+def test_the_marks_of_frozen_wordings_are_refused(sign: str) -> None:
+    reason = "⟦ and ⟧ may not stand in it: write [ and ]"
+    assert f"text: {reason}" in with_text(f"a {sign} b")
+    assert f"HTML: {reason}" in with_html(f"<p>a {sign} b</p>")
+    assert f"subject: {reason}" in reasons_against(OwnWording(subject=f"a {sign} b"))
+
+
+def test_a_field_spelt_as_references_does_not_count() -> None:
+    html = GOOD_HTML.replace("{{ deadline }}", "&#123;&#123; deadline }}")
+    assert reasons_against(OwnWording(text=GOOD_TEXT, html=html)) == (
+        "HTML: the deadline is missing: put {{ deadline }} in it",
+    )
+
+
+def test_a_reason_is_given_once() -> None:
+    assert with_text("gratis, evil.io, gratis, evil.io") == (
+        "text: a link that is not one of the fields: evil.io",
+        "text: an offer, which makes the mail advertising: gratis",
+    )
+
+
 def test_an_unknown_field_is_named_with_those_there_are() -> None:
     (reason,) = with_text("{{ naam }}")
     assert reason.startswith("text: there is no field {{ naam }} here; there are address, d")
@@ -175,6 +241,7 @@ def test_a_field_of_one_contact_may_not_stand_in_the_subject() -> None:
         "{{ stop if deadline else stop }}",
         "{{ stop[0] }}",
         "{{ stop ~ stop }}",
+        "{{ (stop) }}",
     ],
 )
 def test_only_bare_fields_may_stand_in_a_template(code: str) -> None:

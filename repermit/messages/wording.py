@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 from jinja2 import TemplateSyntaxError, nodes
 
 from repermit.errors import WordingError
+from repermit.messages.autolinks import glued_fields, other_links
 from repermit.messages.identity import reply_address
-from repermit.messages.markup import Markings, read_markup
+from repermit.messages.markup import read_markup
+from repermit.messages.offers import offers_in
+from repermit.messages.reading import FIELD, as_read, decoded, fields_in, marked
 from repermit.messages.templating import own_environment
 
 if TYPE_CHECKING:
@@ -39,26 +42,9 @@ _MUST_HAVE = {
 }
 _LONGEST_SUBJECT = 120
 
-_FIELD = re.compile(r"\{\{-?\s*([a-z_]+)\s*-?\}\}")
-_LINK = re.compile(
-    r"\b(?:[a-z][a-z0-9+.-]*://|www\.|mailto:|tel:)\S+"
-    # What mail programs turn into a link by themselves.
-    r"|(?<![\w@.-])[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|info|eu|nl|be|de|at|ch|fr|lu|uk|shop)"
-    r"(?![\w@-])(?:/\S*)?",
-    re.IGNORECASE,
-)
-_MAIL_ADDRESS = re.compile(r"[^\s<>()\"',;:]+@[^\s<>()\"',;:]+[\w]")
-_OFFER = re.compile(
-    # Beginnings and parts of words, as Dutch and German join them (wintersale, Rabattaktion).
-    r"\w*(?:korting|aanbieding|uitverkoop|tegoedbon|cadeaubon|discount|voucher|coupon|rabatt"
-    r"|gutschein|sonderangebot|schnäppchen|réduction)\w*"
-    # Whole words.
-    r"|\b(?:sale|gratis|kostenlos|gratuite?s?|offerte?s?|promos?|soldes|cadeaux?"
-    r"|gift|geschenk|for free|free of charge|special offer|offre spéciale|bon d['’]achat|"
-    r"offre promotionnelle)\b"
-    r"|\d+ ?%|[€$£] ?\d[\d.,]*|\d[\d.,]* ?(?:€|euros?\b)",
-    re.IGNORECASE,
-)
+# How repermit's own frozen wordings mark a field. In an admin's it would be filled in unchecked.
+_BRACKETS = re.compile("[⟦⟧]")
+_STATEMENT = re.compile(r"\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 
 
 def check_wording(
@@ -77,7 +63,7 @@ def check_wording(
     if own.html and not own.text:
         reasons.append("HTML: there is no text of your own beside it, and both must say the same")
     if reasons:
-        raise WordingError(tuple(reasons))
+        raise WordingError(tuple(dict.fromkeys(reasons)))
 
 
 def html_of_text(text: str) -> str:
@@ -88,7 +74,7 @@ def html_of_text(text: str) -> str:
 
 def _linked(paragraph: str) -> str:
     escaped = html.escape(paragraph, quote=False).replace("\n", "<br>\n")
-    return _FIELD.sub(lambda found: _LINKED.get(found[1], found[0]), escaped)
+    return FIELD.sub(lambda found: _LINKED.get(found[1], found[0]), escaped)
 
 
 _LINKED = {
@@ -106,7 +92,7 @@ def _about(part: str, reasons: Iterator[str], applies: bool) -> Iterator[str]:  
 def _subject_reasons(subject: str, mailing_list: MailingListFacts) -> Iterator[str]:
     used, reasons = _used_fields(subject, SUBJECT_FIELDS)
     yield from reasons
-    yield from _forbidden(subject, reply_to="")
+    yield from _forbidden(marked(subject), reply_to="")
     if len(subject) > _LONGEST_SUBJECT or "\n" in subject.strip():
         yield f"it must be one line of at most {_LONGEST_SUBJECT} characters"
     if mailing_list.sensitive:
@@ -125,19 +111,18 @@ def _text_reasons(text: str, mailing_list: MailingListFacts, reply_to: str) -> I
     used, reasons = _used_fields(text, FIELDS)
     yield from reasons
     yield from _missing(used, mailing_list)
-    yield from _forbidden(text, reply_to=reply_to)
+    yield from _forbidden(marked(text), reply_to=reply_to)
 
 
 def _html_reasons(markup: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[str]:
     _, reasons = _used_fields(markup, FIELDS)
     yield from reasons
-    marked: Markings = read_markup(markup, reply_to=reply_to)
-    yield from marked.reasons
+    found = read_markup(markup, reply_to=reply_to)
+    yield from found.reasons
     # A field counts where it is seen: a link that leads there, or text; not in a comment.
-    shown = set(_FIELD.findall(marked.text)) - {"yes_url", "no_url", "privacy_url"}
-    linked = {name for target in marked.targets for name in _FIELD.findall(target)}
-    yield from _missing(shown | linked, mailing_list)
-    yield from _forbidden(marked.text, reply_to=reply_to)
+    seen = fields_in(found.text) - {"yes_url", "no_url", "privacy_url"}
+    yield from _missing(seen | fields_in("".join(found.targets)), mailing_list)
+    yield from _forbidden(found.text, reply_to=reply_to)
 
 
 def _missing(used: set[str], mailing_list: MailingListFacts) -> Iterator[str]:
@@ -152,23 +137,22 @@ def _missing(used: set[str], mailing_list: MailingListFacts) -> Iterator[str]:
 
 
 def _forbidden(text: str, *, reply_to: str) -> Iterator[str]:
-    literal = _FIELD.sub(" ", text)
-    without_addresses = _MAIL_ADDRESS.sub(" ", literal)
-    for found in _MAIL_ADDRESS.findall(literal):
-        address = found.removeprefix("mailto:")
-        if address.lower() != reply_to.lower():
-            yield f"another mail address than the one for replies: {address}"
-    for link in _LINK.findall(without_addresses):
-        yield f"a link that is not one of the fields: {link}"
-    for offer in _OFFER.findall(literal):
+    """Yield what may not stand in a text with marks."""
+    # Statements are refused as such; what they stand beside is not their fault.
+    read = as_read(_STATEMENT.sub(" ", text))
+    yield from other_links(read, reply_to=reply_to)
+    yield from glued_fields(read)
+    for offer in offers_in(read):
         yield f"an offer, which makes the mail advertising: {offer}"
 
 
 def _used_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[str]]:
     """Return the fields in a template, and what else in it is not allowed."""
+    if _BRACKETS.search(decoded(source)):
+        return set(FIELD.findall(source)), ["⟦ and ⟧ may not stand in it: write [ and ]"]
     if "{%" in source or "{#" in source:
         reason = "only fields such as {{ deadline }} may stand in it, no {% … %} or {# … #}"
-        return set(_FIELD.findall(source)), [reason]
+        return set(FIELD.findall(source)), [reason]
     try:
         tree = own_environment(html=False).parse(source)
     except TemplateSyntaxError as error:
@@ -179,7 +163,8 @@ def _used_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[s
         f"there is no field {{{{ {name} }}}} here; there are {', '.join(sorted(allowed))}"
         for name in sorted(used - allowed)
     ]
-    if not all(isinstance(node, _PLAIN) for node in found):
+    # The parser sees no difference between a name and a name in parentheses.
+    if not all(isinstance(node, _PLAIN) for node in found) or "{{" in marked(source):
         reasons.append("only the bare name of a field may stand between {{ and }}")
     return used, reasons
 
