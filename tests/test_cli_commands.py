@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import click
+from typing import Any
 
-from repermit.cli.commands import Command, Group, command
+import click
+import pytest
+
+from repermit.cli.commands import Command, Group, any_slug_argument, command, slug_argument
 
 
 def help_of(made: Command) -> str:
@@ -34,3 +37,26 @@ def test_a_group_has_its_commands_and_its_example() -> None:
     assert shown.endswith("\nExample:\n  do it")
     assert it.callback
     it.callback()
+
+
+@pytest.mark.parametrize("argument", [slug_argument, any_slug_argument])
+@pytest.mark.parametrize("text", ["people.csv", "./people", "a/people"])
+def test_a_file_where_a_list_is_wanted_is_noticed(argument: Any, text: str) -> None:
+    @command("do", examples=("do news",))
+    @argument  # type: ignore[untyped-decorator]
+    def do(slug: str | None) -> None:
+        click.echo(slug)
+
+    assert do.make_context("do", ["news"]).params == {"slug": "news"}
+    with pytest.raises(click.BadParameter) as caught:
+        do.make_context("do", [text])
+    assert caught.value.message == f"{text} looks like a file, not like a list such as news"
+
+
+def test_a_list_need_not_be_named_where_any_will_do() -> None:
+    @command("do", examples=("do",))
+    @any_slug_argument
+    def do(slug: str | None) -> None:
+        click.echo(slug)
+
+    assert do.make_context("do", []).params == {"slug": None}

@@ -10,7 +10,7 @@ import pytest
 from repermit import evidence, expiry
 from repermit.consent import CampaignState, MailKind, MailState, Reason, Status
 from repermit.evidence import Entry
-from repermit.models import Contact, Evidence, Mail
+from repermit.models import Campaign, Contact, Evidence, Mail
 from tests.building import (
     DEADLINE,
     NOW,
@@ -166,6 +166,32 @@ def test_sending_that_a_server_ends_tells_what_was_sent(desk: Desk, inbox: Inbox
 def test_before_the_deadline_nobody_is_removed(asked: Desk) -> None:
     asked.clock.move_to(DEADLINE - timedelta(microseconds=1))
     assert asked.run("expire", "--json").document == {"removed": 0, "unasked": 0}
+
+
+def test_before_the_deadline_it_is_said_when_it_is_and_how_many_it_takes(asked: Desk) -> None:
+    asked.clock.move_to(DEADLINE - timedelta(microseconds=1))
+    for command in (("expire",), ("expire", "news", "--dry-run")):
+        shown = asked.do(*command)
+        assert "removed, for no answer: 0\n" in shown.lower()
+        assert shown.endswith(
+            "\nnews: the deadline is at Monday 30 March 2026, 11:00; nobody is removed before. "
+            "Would be removed then, if no more answers come: 1.\n"
+        )
+    with asked.news() as (database, news):
+        make_mail(
+            database,
+            Campaign.get(),
+            make_contact(database, news),
+            state=MailState.QUEUED,
+            sent_at=None,
+        )
+    assert asked.do("expire").endswith(" come: 1. Not asked yet, or too late: 1.\n")
+
+
+def test_a_campaign_that_is_paused_says_why_nobody_is_removed(asked: Desk) -> None:
+    asked.do("pause", "news")
+    said = "news: paused, so nobody is removed until `repermit resume news`.\n"
+    assert asked.do("expire", "--dry-run").endswith(said)
 
 
 def test_at_the_deadline_who_did_not_answer_is_removed(asked: Desk) -> None:

@@ -161,6 +161,33 @@ def test_who_is_erased_and_what_is_for_the_hand_is_said(settled: Desk) -> None:
     assert "=1+1" not in ran.out
 
 
+def test_who_stands_in_a_tools_file_in_both_forms_is_counted(settled: Desk, target: Path) -> None:
+    with settled.news() as (database, news):
+        make_removed(database, news, Reason.NO, "ria@bücher.example.org")
+    shown = settled.do("export", "news", "removed", "--for", "brevo", "-o", str(target))
+    assert shown.startswith(
+        f"3 rows in {target}.\n"
+        "In two rows, since tools hold one form of the domain or the other: 1\n"
+    )
+
+
+@pytest.mark.parametrize(("what", "fate"), [("removed", "suppressed"), ("keep", "duplicate")])
+def test_our_own_file_that_comes_back_brings_nobody_back(
+    settled: Desk, target: Path, what: str, fate: str
+) -> None:
+    with settled.news() as (database, news):
+        make_removed(database, news, Reason.NO, "ria@bücher.example.org")
+        make_contact(database, news, "an@bücher.example.org", status=Status.CONFIRMED)
+    settled.do("export", "news", what, "--for", "mailchimp", "-o", str(target))
+    fates = settled.run("import", "news", str(target), "--json").document["fates"]
+    # Of the two rows of one address, one decides.
+    assert fates[fate] == 2
+    assert sum(fates.values()) == {"removed": 3, "keep": 2}[what]
+    assert fates["ask"] == 0
+    with settled.database():
+        assert Contact.select().count() == 4
+
+
 # --- reconcile.
 
 
@@ -170,7 +197,9 @@ def test_a_comparison_tells_who_is_wrong_there(settled: Desk) -> None:
     assert "  1  should not be there\n" in shown
     assert "  0  invalid\n" in shown
     assert "  line 2: jan@example.org should not be there (no)\n" in shown
-    assert "  zoe@example.org is missing there (imported)\n" in shown
+    assert "  zoe@example.org is missing there (imported)\n\n1. Unsubscribe there " in shown
+    assert "\n2. Send nothing there" in shown
+    assert "\n3. Add there" in shown
     document = settled.run("reconcile", "news", path, "--map", "address=Kolom", "--json").document
     assert [one["address"] for one in document["should_not_be_there"]] == ["jan@example.org"]
     assert [one["address"] for one in document["missing"]] == ["zoe@example.org"]

@@ -245,3 +245,27 @@ def test_a_suppression_holds_for_its_list_or_for_all(
         )
     result = take_in(database, news, plain(tmp_path, ("a@example.org", "")))
     assert fates_of(result) == {fate: 1}
+
+
+@pytest.mark.parametrize("basis", [Basis.ANSWER, Basis.SIGN_UP, Basis.IMPORTED, Basis.CUSTOMER])
+def test_a_yes_for_this_list_stands_above_a_suppression_for_all(
+    database: Database, news: MailingList, tmp_path: Path, basis: Basis
+) -> None:
+    other = make_list(database, slug="other")
+    is_customer = basis is Basis.CUSTOMER
+    status = Status.CUSTOMER if is_customer else Status.CONFIRMED
+    make_contact(database, news, "a@example.org", status=status, basis=basis, basis_at=NOW)
+    with database.atomic():
+        Suppression.create(
+            list=None,
+            fingerprint=addresses.fingerprint(KEY, "a@example.org"),
+            subject="0" * 32,
+            reason=Reason.NO,
+            at=NOW,
+        )
+    path = plain(tmp_path, ("a@example.org", ""))
+    own = basis in {Basis.ANSWER, Basis.SIGN_UP}
+    assert fates_of(take_in(database, news, path)) == {
+        Fate.DUPLICATE if own else Fate.SUPPRESSED: 1
+    }
+    assert fates_of(take_in(database, other, path)) == {Fate.SUPPRESSED: 1}

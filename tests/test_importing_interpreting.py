@@ -96,6 +96,16 @@ def test_fingerprints_are_made_where_they_are_needed(read: Any) -> None:
     assert read(plain, fingerprint_key=key, fingerprint_all=True).fingerprint == expected
 
 
+@pytest.mark.parametrize(
+    ("opted_out", "said"), [("unsubscribed", "Actief: nee"), ("", "Opmerking: niet afgemeld")]
+)
+def test_the_words_of_the_file_are_the_reason(read: Any, opted_out: str, said: str) -> None:
+    row = read(Row(2, "a@example.org", opted_out=opted_out, said=said), fingerprint_all=False)
+    expected = Fate.OPTED_OUT if opted_out else Fate.ASK
+    assert (row.reason, row.said, row.mark) == (said, expected, opted_out or None)
+    assert (row.fingerprint is not None) is bool(opted_out)
+
+
 def test_proof_without_a_moment_stands_without_one(read: Any) -> None:
     row = read(Row(2, "a@example.org", proof=PROOF._replace(at=None)))
     assert (row.said, row.basis_at) == (Fate.CONFIRMED, None)

@@ -236,6 +236,112 @@ NASTIES = (
         {"a@example.org": "", "b@example.org": ""},
     ),
     text(
+        "a small practice: who is not active, and what the assistant noted",
+        "Voornaam;Achternaam;E-mail;Actief;Opmerking\r\n"
+        "An;Jansen;an@example.org;ja;\r\n"
+        "Bo;De Vries;bo@example.org;nee;\r\n"
+        "Cy;Smit;cy@example.org;Ja;wil geen mail meer\r\n"
+        "Di;Kok;di@example.org;;wil graag mail\r\n"
+        "Ed;Vos;ed@example.org;J;afgemeld 3-5-2021\r\n",
+        [(2, ASK), (3, OPTED_OUT), (4, OPTED_OUT), (5, ASK), (6, OPTED_OUT)],
+        {"an@example.org": "An Jansen", "di@example.org": "Di Kok"},
+        encoding="cp1252",
+    ),
+    text(
+        "ein Verein",
+        "Name;E-Mail-Adresse;Newsletter erwünscht?;Bemerkung\r\n"
+        "Hans;hans@example.org;ja;\r\n"
+        "Eva;eva@example.org;nein danke;\r\n"
+        "Ute;ute@example.org;;bitte keine Mails\r\n"
+        "Max;max@example.org;;möchte gerne Mails\r\n",
+        [(2, ASK), (3, OPTED_OUT), (4, OPTED_OUT), (5, ASK)],
+        {"hans@example.org": "Hans", "max@example.org": "Max"},
+        encoding="cp1252",
+    ),
+    text(
+        "une association",
+        "Prénom;Nom;Courriel;Recevoir la newsletter;Remarques\n"
+        "Eva;Petit;eva@example.org;oui;\n"
+        "Luc;Grand;luc@example.org;non;\n"
+        "Zoé;Roux;zoe@example.org;;Ne plus écrire !\n",
+        [(2, ASK), (3, OPTED_OUT), (4, OPTED_OUT)],
+        {"eva@example.org": "Eva Petit"},
+    ),
+    text(
+        "a shop",
+        "Email,Accepts Marketing,Notes\na@example.org,yes,\nb@example.org,no,\n"
+        "c@example.org,yes,do not mail\nd@example.org,yes,Asked to be removed from the list\n"
+        "e@example.org,yes,doesn't want emails\n",
+        [(2, ASK), (3, OPTED_OUT), (4, OPTED_OUT), (5, OPTED_OUT), (6, OPTED_OUT)],
+        {"a@example.org": ""},
+    ),
+    text(
+        "a status that is switched off",
+        "email;Status\na@example.org;Actief\nb@example.org;Inactief\nc@example.org;niet actief\n"
+        "d@example.org;geblokkeerd\ne@example.org;opted out\nf@example.org;disabled\n",
+        [(2, ASK), *((line, OPTED_OUT) for line in range(3, 8))],
+        {"a@example.org": ""},
+    ),
+    text(
+        "“Mail: nee” beside the address",
+        "Naam;Mailadres;Mail\nAn;an@example.org;ja\nBo;bo@example.org;nee\n",
+        [(2, ASK), (3, OPTED_OUT)],
+        {"an@example.org": "An"},
+    ),
+    text(
+        "an answer in one's own words",
+        "email;Wil je de nieuwsbrief ontvangen?\na@example.org;Ja, graag!\n"
+        "b@example.org;liever niet\nc@example.org;nee bedankt\nd@example.org;\n",
+        [(2, ASK), (3, OPTED_OUT), (4, OPTED_OUT), (5, ASK)],
+        {"a@example.org": "", "d@example.org": ""},
+    ),
+    text(
+        "“subscribed: no”",
+        "email,subscribed\na@example.org,yes\nb@example.org,no\nc@example.org,2020-01-01\n",
+        [(2, ASK), (3, OPTED_OUT), (4, ASK)],
+        {"a@example.org": "", "c@example.org": ""},
+    ),
+    text(
+        "no header, and names that begin like languages",
+        "An Jansen;an@example.org;\nDe Vries;de@example.org;\nLa Roi;la@example.org;afgemeld\n",
+        [(1, ASK), (2, ASK), (3, OPTED_OUT)],
+        {"an@example.org": "An Jansen", "de@example.org": "De Vries"},
+    ),
+    text(
+        "a CRM's opt-out, and what is about telephone calls",
+        "First Name,Email,Email Opt Out,Do Not Call\na,a@example.org,true,false\n"
+        "b,b@example.org,false,true\nc,c@example.org,0,0\n",
+        [(2, OPTED_OUT), (3, ASK), (4, ASK)],
+        {"b@example.org": "b", "c@example.org": "c"},
+    ),
+    text(
+        "a parish: photographs, the newsletter, and who has died",
+        "Voornaam;Emailadres;Toestemming foto;Nieuwsbrief per mail;Overleden\n"
+        "An;a@example.org;nee;ja;\nBo;b@example.org;ja;nee;\nCy;c@example.org;ja;ja;12-3-2020\n",
+        [(2, ASK), (3, OPTED_OUT), (4, OPTED_OUT)],
+        {"a@example.org": "An"},
+    ),
+    text(
+        "a tag that says it",
+        'email,tags\na@example.org,"vip, unsubscribed"\nb@example.org,"vip, newsletter"\n',
+        [(2, OPTED_OUT), (3, ASK)],
+        {"b@example.org": ""},
+    ),
+    Nasty(
+        "a file of those who left, by its name",
+        b"a@example.org\nb@example.org\n",
+        [(1, OPTED_OUT), (2, OPTED_OUT)],
+        {},
+        file="unsubscribed_x.csv",
+    ),
+    Nasty(
+        "a file of bounces, by its name",
+        b"email\na@example.org\n",
+        [(2, OPTED_OUT)],
+        {},
+        file="cleaned_x.csv",
+    ),
+    text(
         "Mailchimp's two times",
         as_csv(
             [
@@ -297,6 +403,12 @@ def test_every_row_of_mailchimps_zip_has_its_fate(database: Database, tmp_path: 
         },
     )
     check(database, path, [(2, OPTED_OUT), (2, DUPLICATE), (2, OPTED_OUT)], {})
+
+
+def test_a_sheet_of_those_who_left_asks_nobody(database: Database, tmp_path: Path) -> None:
+    sheets = {"Leden": SHEET[:2], "Afgemeld": [["E-mail"], ["AN@example.org"], ["b@example.org"]]}
+    path = write_workbook(tmp_path / "leden.xlsx", sheets)
+    check(database, path, [(2, DUPLICATE), (2, OPTED_OUT), (3, OPTED_OUT)], {})
 
 
 @pytest.mark.parametrize(

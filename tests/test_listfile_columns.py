@@ -50,7 +50,7 @@ def test_a_column_of_addresses_is_known_by_its_title(title: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "title", ["E-mail Type", "E-mail 1 - Label", "E-mail Display Name", "Mailing", "E-mailtype 2"]
+    "title", ["E-mail Type", "E-mail 1 - Label", "E-mail Display Name", "E-mailtype 2"]
 )
 def test_a_column_about_addresses_is_not_one_of_addresses(title: str) -> None:
     assert fields(f"email;{title}") == ["address", None]
@@ -74,10 +74,35 @@ def test_a_column_about_addresses_is_not_one_of_addresses(title: str) -> None:
         ("email;Nieuwsbrief ja/nee;Klant (j/n)", "address consent customer"),
         ("email;Newsletter (yes/no)", "address consent"),
         ("email;Nieuwsbrief ontvangen?", "address consent"),
+        ("email;Wil je de nieuwsbrief?;AVG akkoord", "address consent consent"),
+        ("email;Recevoir la newsletter;Mailing (j/n)", "address consent consent"),
+        ("email;Actief;Aktiv;Active?;Estactif", "address active active active active"),
+        ("email;Ingeschreven;Abonné;Angemeldet", "address active active active"),
+        ("email;Geen nieuwsbrief;No newsletter", "address opted_out_at opted_out_at"),
+        ("email;Nieuwsbrief afgemeld;Inactief", "address opted_out_at opted_out_at"),
+        ("email;Email Opt Out;Overleden", "address opted_out_at opted_out_at"),
+        (
+            "email;Unsubscribed from all email;Nicht kontaktieren",
+            "address opted_out_at opted_out_at",
+        ),
+        ("email;Opmerking;Notities;Notes;Tags", "address remark remark remark remark"),
+        ("email;Bemerkung;Notizen;Remarque", "address remark remark remark"),
     ],
 )
 def test_titles_are_known_in_four_languages(header: str, expected: str) -> None:
     assert fields(header) == expected.split()
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        *("Toestemming foto's", "SMS marketing", "Double opt-in", "Laatste nieuwsbrief"),
+        *("SMS opt-out", "Do not call", "Unsubscribe link", "Marketing contact status"),
+        *("Nieuwsbrief datum", "Newsletter language", "Consent photo", "Akkoord voorwaarden"),
+    ],
+)
+def test_a_question_about_something_else_is_no_consent(title: str) -> None:
+    assert fields(f"email;{title}") == ["address", None]
 
 
 def test_the_better_title_for_a_field_wins() -> None:
@@ -139,6 +164,61 @@ def test_columns_without_titles_are_known_by_content() -> None:
     assert found(*rows).header_line == 0
 
 
+@pytest.mark.parametrize(
+    "names", [("An Jansen", "De Vries"), ("An", "Bo"), ("De Vries", "La Fontaine")]
+)
+def test_names_that_begin_like_codes_of_languages_are_names(names: tuple[str, str]) -> None:
+    first, second = names
+    assert fields(f"{first};a@example.org", f"{second};b@example.org") == ["name", "address"]
+
+
+@pytest.mark.parametrize("codes", [("nl", "fr"), ("NL", "fr-BE"), ("nl_NL", "Deutsch")])
+def test_codes_and_names_of_languages_are_languages(codes: tuple[str, str]) -> None:
+    first, second = codes
+    assert fields(f"{first};a@example.org", f"{second};b@example.org") == ["language", "address"]
+
+
+def test_remarks_without_a_title_are_known_by_a_refusal_in_them() -> None:
+    rows = ("An;a@example.org;", "Bo;b@example.org;wil geen mail", "Cy;c@example.org;belt vaak")
+    assert fields(*rows) == ["name", "address", "remark"]
+
+
+def test_remarks_under_a_title_that_is_not_known_are_known_by_a_refusal_in_them() -> None:
+    rows = ("a@example.org;lid", "b@example.org;heeft zich afgemeld")
+    assert fields("email;Veld 7", *rows) == ["address", "remark"]
+    assert fields("email;Veld 7", *rows, remark="") == ["address", None]
+
+
+@pytest.mark.parametrize("header", [(), ("Wie;email;Mag",)])
+def test_a_yes_or_no_to_what_nobody_knows_is_unclear(header: tuple[str, ...]) -> None:
+    result = found(*header, "An;a@example.org;ja", "Bo;b@example.org;nee", "Cy;c@example.org;")
+    assert result.unclear == (("Mag",) if header else ("3",))
+    assert [column.field for column in result.columns] == [
+        None if header else "name",
+        "address",
+        None,
+    ]
+
+
+@pytest.mark.parametrize("answers", [("ja", "ja"), ("1", "0"), ("nee", "Utrecht")])
+def test_other_columns_are_not_unclear(answers: tuple[str, str]) -> None:
+    first, second = answers
+    assert found("email;Mag", f"a@example.org;{first}", f"b@example.org;{second}").unclear == ()
+
+
+def test_a_column_that_a_tool_means_nothing_by_is_not_unclear() -> None:
+    header = "EMAIL;DOUBLE_OPT-IN;ADDED_TIME;MODIFIED_TIME"
+    assert found(header, "a@example.org;No;2024-01-01;2024-01-01").unclear == ()
+
+
+def test_a_column_about_something_else_than_mail_is_not_unclear() -> None:
+    assert found("email;Foto's", "a@example.org;ja", "b@example.org;nee").unclear == ()
+
+
+def test_a_column_that_the_admin_says_is_none_is_not_unclear() -> None:
+    assert found("email;Klant", "a@example.org;ja", "b@example.org;nee", customer="").unclear == ()
+
+
 def test_two_columns_of_text_may_be_a_town_as_well() -> None:
     assert fields("a@example.org;Jan;Utrecht", "b@example.org;Piet;Gent") == ["address", None, None]
 
@@ -152,8 +232,12 @@ def test_rows_may_be_shorter_than_others() -> None:
 
 
 def test_a_misleading_title_yields_to_content() -> None:
-    assert fields("Mail;Contact", "ja;a@example.org", "nee;b@example.org") == [None, "address"]
+    assert fields("Mail;Contact", "ooit;a@example.org", "?;b@example.org") == [None, "address"]
     assert fields("Mail;E-mail", "ja;a@example.org") == [None, "address"]
+
+
+def test_a_yes_or_no_under_a_title_of_addresses_says_whether_to_mail() -> None:
+    assert fields("Mail;Contact", "ja;a@example.org", "nee;b@example.org") == ["consent", "address"]
 
 
 def test_a_title_is_believed_where_nothing_is_better() -> None:
@@ -187,6 +271,12 @@ def test_a_column_is_mapped_by_title_number_or_letter(column: str) -> None:
 def test_a_mapping_goes_before_what_is_recognised() -> None:
     assert fields("email;mail2;naam", address="mail2") == [None, "address", "name"]
     assert fields("email;naam;bijnaam", name="bijnaam") == ["address", None, "name"]
+
+
+def test_a_further_column_that_says_no_takes_nothing_from_the_others() -> None:
+    rows = ("email;Nieuwsbrief;Mag", "a@example.org;nee;ja")
+    assert fields(*rows, consent="Mag") == ["address", "consent", "consent"]
+    assert fields(*rows, consent="") == ["address", None, None]
 
 
 def test_an_empty_mapping_says_that_no_column_is_that() -> None:

@@ -199,6 +199,19 @@ def test_each_visible_sheet_with_addresses_is_a_part(tmp_path: Path) -> None:
     ]
 
 
+def test_a_sheet_or_a_workbook_of_those_who_left_is_known_by_its_name(tmp_path: Path) -> None:
+    sheets = {"Leden": [["email"], ["a@example.org"]], "Afgemeld": [["email"], ["b@example.org"]]}
+    rows = opened(write_workbook(tmp_path / "a.xlsx", sheets)).rows()
+    assert [(row.opted_out, row.said) for row in rows] == [
+        ("", ""),
+        ("unsubscribed", "by its name, Afgemeld"),
+    ]
+    path = write_workbook(
+        tmp_path / "Afgemeld 2022.xlsx", {"Blad1": [["email"], ["c@example.org"]]}
+    )
+    assert [row.said for row in opened(path).rows()] == ["by its name, Afgemeld 2022.xlsx"]
+
+
 def test_a_workbook_without_addresses_is_refused(tmp_path: Path) -> None:
     path = write_workbook(tmp_path / "a.xlsx", {"A": [["Naam"], ["Jan"]], "B": [["x"]]})
     with pytest.raises(ListFileError, match="its first line: Naam"):

@@ -141,6 +141,18 @@ def test_who_opted_out_is_told(tmp_path: Path, header: str, value: str, opted_ou
     assert row.opted_out == opted_out
 
 
+def test_what_is_said_against_mailing_stands_in_the_row(tmp_path: Path) -> None:
+    header = "email|naam|opmerking"
+    row = row_of(tmp_path, header, "a@example.org|An|wil geen mail meer")
+    assert row == Row(
+        2, "a@example.org", "An", opted_out="unsubscribed", said="opmerking: wil geen mail meer"
+    )
+    row = row_of(tmp_path, header, "a@example.org|An|niet afgemeld")
+    assert row == Row(2, "a@example.org", "An", said="opmerking: niet afgemeld")
+    row = row_of(tmp_path, header, "a@example.org|An|wil graag mail")
+    assert row == Row(2, "a@example.org", "An")
+
+
 def test_the_strongest_word_against_mailing_counts(tmp_path: Path) -> None:
     header = "email|status|afgemeld|klacht"
     assert row_of(tmp_path, header, "a@example.org|bounced|ja|ja").opted_out == "complained"

@@ -105,17 +105,27 @@ def test_who_never_subscribed_at_mailchimp_proves_nothing(tmp_path: Path, kind: 
     assert (row.proof, row.opted_out) == (None, "")
 
 
-def test_another_tools_file_is_not_judged_by_its_name(tmp_path: Path) -> None:
-    row = row_of(tmp_path, "generic", "email", "a@example.org", name="cleaned_list.csv")
-    assert row.opted_out == ""
-
-
+@pytest.mark.parametrize("rest", ["email_audience_export_1a2b3c", "x"])
 @pytest.mark.parametrize("kind", ["cleaned", "unsubscribed"])
-def test_mailchimps_own_file_names_are_believed_whatever_is_left_of_the_columns(
-    tmp_path: Path, kind: str
+def test_mailchimps_file_names_are_believed_whatever_is_left_of_the_columns(
+    tmp_path: Path, kind: str, rest: str
 ) -> None:
-    name = f"{kind}_email_audience_export_1a2b3c.csv"
-    assert row_of(tmp_path, "generic", "email", "a@example.org", name=name).opted_out == kind
+    name = f"{kind}_{rest}.csv"
+    row = row_of(tmp_path, "generic", "email", "a@example.org", name=name)
+    assert (row.opted_out, row.said) == (kind, f"by its name, {name}")
+
+
+def test_members_of_a_zip_are_known_by_their_names_alone(tmp_path: Path) -> None:
+    kinds = ("subscribed", "unsubscribed", "cleaned", "nonsubscribed")
+    members = {f"{kind}_x.csv": f"Email Address\n{kind}@example.org\n" for kind in kinds}
+    file = opened(write_zip(tmp_path / "unsubscribed and others.zip", members))
+    assert [row.opted_out for row in file.rows()] == ["", "unsubscribed", "cleaned", ""]
+    assert [part.holds for part in file.parts] == ["", "unsubscribed", "cleaned", "nonsubscribed"]
+
+
+def test_a_note_at_mailchimp_is_a_remark(tmp_path: Path) -> None:
+    row = mailchimp_row(tmp_path, **SIGNED_UP | {"NOTES": "do not mail"})
+    assert (row.opted_out, row.said, row.proof) == ("unsubscribed", "NOTES: do not mail", None)
 
 
 def test_a_mailchimp_audience_with_german_fields_is_known(tmp_path: Path) -> None:
@@ -198,9 +208,10 @@ def test_lapostas_states_are_understood(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "opted_out"), [("enabled", ""), ("blocklisted", "unsubscribed"), ("disabled", "")]
+    ("status", "opted_out"),
+    [("enabled", ""), ("blocklisted", "unsubscribed"), ("disabled", "unsubscribed")],
 )
-def test_listmonks_blocklisted_is_an_opting_out(
+def test_listmonks_blocklisted_and_disabled_are_opted_out(
     tmp_path: Path, status: str, opted_out: str
 ) -> None:
     at = "2024-01-01 12:00:00.123 +0000 UTC"

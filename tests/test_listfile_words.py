@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from repermit.listfile.words import (
+    is_doubtful_status,
     is_known_status,
+    is_language,
     is_mark,
     is_pending,
     is_somebodys_ip,
@@ -71,6 +73,16 @@ def test_an_empty_or_negative_cell_is_no_mark(text: str) -> None:
         ("soft bounce", ""),
         ("Non-subscribed", ""),
         ("not unsubscribed", ""),
+        ("Inactief", "unsubscribed"),
+        ("Radié", "unsubscribed"),
+        ("inactive", "unsubscribed"),
+        ("disabled", "unsubscribed"),
+        ("Niet actief", "unsubscribed"),
+        ("nicht mehr aktiv", "unsubscribed"),
+        ("niet ingeschreven", ""),
+        ("nee", "unsubscribed"),
+        ("stop", "unsubscribed"),
+        ("0", ""),
         ("niet afgemeld", ""),
         ("active", ""),
         ("NH", ""),
@@ -89,10 +101,56 @@ def test_a_sign_up_that_was_never_completed_is_told(status: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "is_known"),
-    [("actief", True), ("afgemeld", True), ("pending", True), ("Utrecht", False), ("", False)],
+    [
+        ("actief", True),
+        ("afgemeld", True),
+        ("pending", True),
+        ("Utrecht", False),
+        ("", False),
+        ("nee", False),
+    ],
 )
 def test_a_status_is_told_from_other_words(text: str, *, is_known: bool) -> None:
     assert is_known_status(text) is is_known
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("0", True),
+        ("00", True),
+        ("U", True),
+        ("B", True),
+        ("C", False),
+        ("niet ingeschreven", True),
+        ("Non-subscribed", False),
+        ("niet afgemeld", False),
+        ("1", False),
+        ("actief", False),
+        ("", False),
+    ],
+)
+def test_a_status_that_may_mean_off_is_doubtful(text: str, *, is_one: bool) -> None:
+    assert is_doubtful_status(text) is is_one
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("nl", True),
+        ("NL", True),
+        (" nl-BE ", True),
+        ("en_GB", True),
+        ("Nederlands", True),
+        ("An", False),
+        ("De Vries", False),
+        ("nl vries", False),
+        ("xx", False),
+        ("", False),
+    ],
+)
+def test_a_language_is_a_code_or_its_whole_name(text: str, *, is_one: bool) -> None:
+    assert is_language(text) is is_one
 
 
 @pytest.mark.parametrize(

@@ -39,5 +39,16 @@ def command(
     return click.command(name, cls=Command, examples=examples)
 
 
-slug_argument = click.argument("slug", metavar="LIST")
+def _no_file(context: click.Context, _: click.Parameter, slug: str | None) -> str | None:
+    """Refuse what no list can be called, but a file can: LIST and FILE are easily swapped."""
+    if slug is None or not set(slug) & set("./\\"):
+        return slug
+    message = f"{slug} looks like a file, not like a list such as news"
+    if any(one.name == "file" for one in context.command.params):
+        message += f"; the list comes first: {context.command_path} LIST FILE"
+    raise click.BadParameter(message)
+
+
+slug_argument = click.argument("slug", metavar="LIST", callback=_no_file)
+any_slug_argument = click.argument("slug", metavar="[LIST]", required=False, callback=_no_file)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

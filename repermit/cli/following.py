@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from repermit.cli.commands import command, json_option, slug_argument
+from repermit.cli.commands import any_slug_argument, command, json_option, slug_argument
 from repermit.cli.house import House, pass_house
 from repermit.cli.lines import say, say_json, say_table, several, tell_counts, warn
 from repermit.errors import Refused
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from repermit.campaigns import CampaignFacts, CampaignStatus
     from repermit.cli.lines import Tell
     from repermit.delivery import SendResult
+    from repermit.expiry import Upcoming
     from repermit.models import Database, MailingList
-
-_any_list = click.argument("slug", metavar="[LIST]", required=False)
 
 
 @command(examples=("repermit status news", "repermit status news --json"))
@@ -110,7 +109,7 @@ def _say_doubts(house: House, found: CampaignStatus) -> None:
 
 
 @command(examples=("repermit send", "repermit send news"))
-@_any_list
+@any_slug_argument
 @pass_house
 def send(house: House, slug: str | None) -> None:
     """Send what is due now, then return.
@@ -153,7 +152,7 @@ def say_sent(result: SendResult, *, to: Tell = say) -> None:
         "repermit expire news --despite-downtime",
     )
 )
-@_any_list
+@any_slug_argument
 @click.option("--dry-run", is_flag=True, help="Show how many would be removed; write nothing.")
 @click.option(
     "--despite-downtime",
@@ -173,20 +172,36 @@ def expire(
     from repermit.models import find_list
 
     with house.database() as database:
+        mailing_list = find_list(slug) if slug else None
         sweep = expiry.would_expire if dry_run else partial(expiry.expire_due, actor=house.actor)
         result = sweep(
             database,
             settings=house.settings,
             clock=house.clock,
-            mailing_list=find_list(slug) if slug else None,
+            mailing_list=mailing_list,
             despite_downtime=despite_downtime,
         )
+        coming = () if as_json else expiry.upcoming(now=house.now, mailing_list=mailing_list)
     if as_json:
         say_json(result.to_json())
     else:
         say(f"{'Would be removed' if dry_run else 'Removed'}, for no answer: {result.removed:,}")
         say(f"Could not be asked in time, and stay apart: {result.unasked:,}")
+        say(*(_why_not_yet(house, one) for one in coming))
     warn(*result.waiting)
+
+
+def _why_not_yet(house: House, one: Upcoming) -> str:
+    """Say why a campaign's contacts are left alone, and how many the deadline is going to take."""
+    from repermit.consent import CampaignState
+
+    if one.state is CampaignState.PAUSED:
+        return f"{one.list}: paused, so nobody is removed until `repermit resume {one.list}`."
+    unasked = f" Not asked yet, or too late: {one.unasked:,}." if one.unasked else ""
+    return (
+        f"{one.list}: the deadline is at {house.in_words(one.deadline)}; nobody is removed before. "
+        f"Would be removed then, if no more answers come: {one.removed:,}.{unasked}"
+    )
 
 
 COMMANDS = (status, send, expire)

@@ -18,7 +18,7 @@ import click
 from repermit.cli.commands import command, json_option, slug_argument
 from repermit.cli.house import House, pass_house
 from repermit.cli.lines import say, say_json, several, tell_counts, warn
-from repermit.cli.lists import mapping_option
+from repermit.cli.taking import mapping_option
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ def export(
         say(f"{several(result.rows, 'row')} in {output}.")
     if result.erased:
         tell(f"Erased, so that the address is held no longer: {result.erased:,} more.")
+    if result.twice:
+        tell(f"In two rows, since tools hold one form of the domain or the other: {result.twice:,}")
     for address in result.by_hand:
         warn(f"Not in the file, since a spreadsheet would take it for a formula: {address}")
     told = exports.steps(tool, what, slug=slug) if tool else ()
@@ -145,6 +147,7 @@ def reconcile(
         return
     tell_counts(exports.counts(result), zeros=True)
     say(*(f"  {line}" for line in exports.lines(result)))
+    say("", *(f"{n}. {step}" for n, step in enumerate(exports.next_steps(result), start=1)))
 
 
 COMMANDS = (export, reconcile)

@@ -41,8 +41,16 @@ def decide(list_id: int) -> int:
 def _find_suppressed(list_id: int) -> int:
     if not has_suppressions(list_id):
         return 0
+    # A Yes for this list stands above a suppression for all, which is left to the others.
+    said_yes = Contact.select(Contact.id).where(
+        Contact.list == list_id,
+        Contact.status == Status.CONFIRMED,
+        Contact.basis.in_(_BY_THE_PERSON),
+    )
     query = Picked.update(fate=Fate.SUPPRESSED).where(
-        Picked.fate != Fate.SUPPRESSED, Picked.fingerprint.in_(_suppressed(list_id))
+        Picked.fate != Fate.SUPPRESSED,
+        Picked.fingerprint.in_(_suppressed(list_id)),
+        Picked.contact.is_null() | Picked.contact.not_in(said_yes),
     )
     return int(query.execute())
 

@@ -39,7 +39,8 @@ class StagedRow(NamedTuple):
     `ids` is the `uid` and the `subject` that the address gets, 32 hex digits each; the same
     address has the same ids, and an invalid one has none. `sending` is None where it is no other
     than `key`. `strength` orders the rows of one address, the strongest lowest. `mark_at` is set
-    for a fate of `opted_out`, `basis_at` and `proof` (as JSON) for what gives a basis.
+    for a fate of `opted_out`, `basis_at` and `proof` (as JSON) for what gives a basis. `reason` is
+    why a row is invalid; of others, the words in the file that opt it out or leave that in doubt.
     """
 
     number: int
@@ -119,7 +120,9 @@ class Interpreter:
                 yield self._row(number, place, row)
 
     def _row(self, number: int, part: int, row: Row) -> tuple[Any, ...]:
-        line, address, name, language, source, mark, proof, is_customer, since, problem, _ = row
+        line, address, name, language, source, mark, proof, is_customer, since, problem, _, said = (
+            row
+        )
         if problem:
             return _invalid(number, part, line, problem)
         try:
@@ -132,9 +135,13 @@ class Interpreter:
         source = source or self.source
         head = (number, part, line, ids.hexdigest(), key, written, name, language, source)
         plain = _ROLE if addresses.is_role(key) else _ASK
-        if mark or proof or is_customer or since or self.all_customers or self.fingerprint_all:
+        if mark or proof or is_customer or since or said or self._all_need_more:
             return head + self._rest(row, key, plain)
         return head + plain
+
+    @cached_property
+    def _all_need_more(self) -> bool:
+        return self.all_customers or self.fingerprint_all
 
     @cached_property
     def _keyed(self) -> hashlib.blake2b:
@@ -156,7 +163,7 @@ class Interpreter:
             fingerprint = addresses.fingerprint(self.fingerprint_key, key)
         strength, said, *more = standing
         since = stored(row.since) if row.since else None
-        return (strength, said, since, fingerprint, *more, None)
+        return (strength, said, since, fingerprint, *more, row.said or None)
 
     def _standing(self, row: Row, *, is_role: bool) -> Standing:
         is_customer = row.customer or self.all_customers

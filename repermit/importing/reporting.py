@@ -24,7 +24,7 @@ MOST_PROBLEMS = 10_000
 
 _NOT_REPORTED = (Fate.ASK, Fate.CONFIRMED, Fate.CUSTOMER)
 _MARKS = {
-    "unsubscribed": "the file says that this person unsubscribed",
+    "unsubscribed": "the file says that this person unsubscribed, or is not to be mailed",
     "cleaned": "the file says that mail to this address bounced",
     "complained": "the file says that this person reported a mail as spam",
 }
@@ -33,6 +33,9 @@ _REASONS = {
     Fate.DUPLICATE: "this address is on the list already",
     Fate.ROLE: "a shared mailbox rather than one person's: it is asked too, but have a look",
 }
+_IN_DOUBT = "have a look: the file may say that this person wants no mail"
+# What people write in these may leave it in doubt; see listfile's marks.
+_IN_WORDS = frozenset(("status", "consent", "active", "remark"))
 
 
 def count_fates(rows: int, addresses: int) -> dict[Fate, int]:
@@ -53,18 +56,50 @@ def count_fates(rows: int, addresses: int) -> dict[Fate, int]:
 
 
 def problems(fates: Mapping[Fate, int], parts: Sequence[Part]) -> tuple[Problem, ...]:
-    """Return the rows that are not simply taken in, in the file's order.
+    """Return what is to be known of whole parts, then the rows that are not simply taken in.
 
-    Of very many the invalid ones go first, and duplicates last, into what is listed.
+    The rows are in the file's order. Of very many the invalid ones go first, then those in doubt,
+    and duplicates last, into what is listed.
     """
-    total = sum(fates.values()) - sum(fates[fate] for fate in _NOT_REPORTED)
+    notes = tuple(_notes(parts))
+    doubts = _in_doubt().count() if _may_be_in_doubt(parts) else 0
+    total = sum(fates.values()) - sum(fates[fate] for fate in _NOT_REPORTED) + doubts
     if not total:
-        return ()
-    found = islice(chain(_invalid(), _by_address(), _again()), MOST_PROBLEMS)
+        return notes
+    in_doubt = _listed_in_doubt() if doubts else ()
+    found = islice(chain(_invalid(), in_doubt, _by_address(), _again()), MOST_PROBLEMS)
     listed = [_problem(row, parts) for row in sorted(found)]
     if total > len(listed):
         listed.append(Problem(0, "", f"and {total - len(listed):,} rows more"))
-    return tuple(listed)
+    return (*notes, *listed)
+
+
+def _notes(parts: Sequence[Part]) -> Iterator[Problem]:
+    for place, part in enumerate(parts):
+        name = part.name if len(parts) > 1 else ""
+        if part.holds == "nonsubscribed" and (count := _asked_of(place)):
+            yield Problem(0, "", _never_subscribed(part, count, has_others=bool(name)), part=name)
+        for column in part.unclear:
+            yield Problem(0, column, _UNCLEAR.format(column=column), part=name)
+
+
+_UNCLEAR = (
+    "column {column} says Yes and No, and it is not known to what: if a No means no mail, add "
+    '--map "consent={column}"'
+)
+
+
+def _asked_of(place: int) -> int:
+    query = Picked.select().where(Picked.part == place, Picked.fate.in_((Fate.ASK, Fate.ROLE)))
+    return int(query.count())
+
+
+def _never_subscribed(part: Part, count: int, *, has_others: bool) -> str:
+    away = "unpack the ZIP and import its other files" if has_others else "do not import it"
+    return (
+        f"{part.name}: people who never subscribed in Mailchimp, which knows them from orders or "
+        f"imports, and who are to be asked: {count:,}. To leave them out, {away}"
+    )
 
 
 # A row that is reported: its number, its part, its line, the reason, its fate.
@@ -77,27 +112,67 @@ def _invalid() -> Iterator[_Reported]:
         yield (*row, Fate.INVALID)
 
 
+def _may_be_in_doubt(parts: Sequence[Part]) -> bool:
+    return any(column.field in _IN_WORDS for part in parts for column in part.columns)
+
+
+def _in_doubt() -> Any:
+    """Return a query for the rows taken in, in which something may speak against mailing."""
+    return (
+        Staged.select(Staged.number, Staged.part, Staged.line, Staged.reason, Picked.fate)
+        .join(Picked, on=(Picked.ids == Staged.ids) & (Picked.number == Staged.number))
+        .where(~Staged.reason.is_null(), Picked.fate.in_(_NOT_REPORTED))
+    )
+
+
+def _listed_in_doubt() -> Iterator[_Reported]:
+    for number, part, line, said, fate in _first(_in_doubt(), Staged.number):
+        yield number, part, line, _with(_IN_DOUBT, said), Fate(fate)
+
+
+def _with(reason: str, said: str | None) -> str:
+    return f"{reason} ({said})" if said else reason
+
+
 def _by_address() -> Iterator[_Reported]:
-    query = Picked.select(Picked.number, Picked.part, Picked.line, Picked.fate, Picked.mark)
+    query = Picked.select(
+        Picked.number, Picked.part, Picked.line, Picked.fate, Picked.mark, Staged.reason
+    ).join(Staged, on=(Staged.number == Picked.number))
     reported = query.where(Picked.fate.not_in(_NOT_REPORTED))
     is_duplicate = Case(None, ((Picked.fate == Fate.DUPLICATE, 1),), 0)
-    for number, part, line, word, mark in _first(reported, is_duplicate, Picked.number):
+    for number, part, line, word, mark, said in _first(reported, is_duplicate, Picked.number):
         fate = Fate(word)
-        yield number, part, line, _REASONS.get(fate) or _MARKS[mark], fate
+        if fate is Fate.OPTED_OUT:
+            yield number, part, line, _with(_MARKS[mark], said), fate
+        else:
+            yield number, part, line, _or_in_doubt(_REASONS[fate], mark, said), fate
+
+
+def _or_in_doubt(reason: str, mark: str | None, said: str | None) -> str:
+    """Return a reason, with the words that leave in doubt whether a row is one that opted out."""
+    return f"{reason}; {_with(_IN_DOUBT, said)}" if said and not mark else reason
 
 
 def _again() -> Iterator[_Reported]:
     """Yield the rows whose address stands in a stronger row too."""
     query = (
-        Staged.select(Staged.number, Staged.part, Staged.line, Picked.line, Picked.merged)
+        Staged.select(
+            Staged.number,
+            Staged.part,
+            Staged.line,
+            Staged.mark,
+            Staged.reason,
+            Picked.line,
+            Picked.merged,
+        )
         .join(Picked, on=(Picked.ids == Staged.ids))
         .where(Picked.number != Staged.number)
     )
-    for number, part, line, other, is_merged in _first(query, Staged.number):
+    for number, part, line, mark, said, other, is_merged in _first(query, Staged.number):
         reason = f"this address stands in line {other} too"
         if is_merged:
             reason += ", under another name: the mail greets without a name"
-        yield number, part, line, reason, Fate.DUPLICATE
+        yield number, part, line, _or_in_doubt(reason, mark, said), Fate.DUPLICATE
 
 
 def _first(query: Any, *order: Any) -> Iterator[tuple[Any, ...]]:

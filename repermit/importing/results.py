@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Problem:
-    """A row that is not simply taken in, and why.
+    """A row that is not simply taken in, and why; or what is to be known of a whole part.
 
-    `line` is 1-based in its part; 0 in the last problem of a long list, which says how many more
-    there are. `column` is the title of the address column, or its number. `part` names the part
-    if the file has more than one.
+    `line` is 1-based in its part; 0 where it is about no single row, and in the last problem of a
+    long list, which says how many more there are. `column` is the title of the address column, or
+    its number. `part` names the part if the file has more than one.
     """
 
     line: int

@@ -1,6 +1,6 @@
 """Find the header of a table, and which column is what: by title, by content, as the admin says.
 
-May import errors and this room's cells, words, titles, tools and model.
+May import errors and this room's cells, words, marks, titles, tools and model.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from repermit.errors import ListFileError
 from repermit.listfile.cells import clean, fold, is_like_address
+from repermit.listfile.marks import may_refuse
 from repermit.listfile.model import FIELDS, REPEATED_FIELDS, Column, Record
 from repermit.listfile.titles import is_address_title
 from repermit.listfile.tools import Tool, tool_of
-from repermit.listfile.words import is_known_status, language_of
+from repermit.listfile.words import is_known_status, is_language, says_no, says_yes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,13 +30,15 @@ _LETTERS = 26
 class Found:
     """Where the header is and what the columns are.
 
-    `header_line` is 0 if there is no header; records before `first_line` are not data.
+    `header_line` is 0 if there is no header; records before `first_line` are not data. `unclear`
+    are the columns of Yes and No that may answer any question.
     """
 
     header_line: int
     first_line: int
     columns: tuple[Column, ...]
     tool: Tool
+    unclear: tuple[str, ...]
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:
@@ -63,6 +66,7 @@ def find_columns(sample: Sequence[Record], mapping: Mapping[str, str]) -> Found:
     fields = _by_title(folded, tool) if header else _by_content(data, len(titles))
     _settle_addresses(fields, data, has_header=bool(header))
     _settle_names(fields, folded)
+    _settle_remarks(fields, data)
     _apply(mapping, titles, fields)
     if "address" not in fields:
         raise _no_address(sample, at)
@@ -71,6 +75,13 @@ def find_columns(sample: Sequence[Record], mapping: Mapping[str, str]) -> Found:
         first_line=_first_line(sample, at),
         columns=tuple(map(Column, range(len(titles)), titles, fields)),
         tool=tool,
+        unclear=tuple(
+            titles[index] or str(index + 1)
+            for index, name in enumerate(fields)
+            if name is None
+            and not tool.knows(folded[index])
+            and _is_yes_or_no(_values(data, index))
+        ),
     )
 
 
@@ -135,14 +146,19 @@ def _by_content(data: Sequence[Sequence[str]], width: int) -> list[str | None]:
         values = _values(data, index)
         if values and all(map(is_known_status, values)):
             fields[index] = "status"
-        elif values and all(map(language_of, values)):
+        elif values and all(map(is_language, values)):
             fields[index] = "language"
-        elif values and not any(set(value) & set("@0123456789") for value in values):
+        elif values and _may_be_names(values):
             texts.append(index)
     # With more of them, one may as well be a town.
     if len(texts) == 1:
         fields[texts[0]] = "name"
     return fields
+
+
+def _may_be_names(values: Sequence[str]) -> bool:
+    is_text = not any(set(value) & set("@0123456789") for value in values)
+    return is_text and not _is_yes_or_no(values) and not may_refuse(values)
 
 
 def _values(data: Sequence[Sequence[str]], index: int) -> list[str]:
@@ -165,7 +181,8 @@ def _settle_addresses(
             fields[index] = "address" if shares[index] else fields[index]
         titled = set()
     for index in misleading if any(shares) or titled != misleading else ():
-        fields[index] = None
+        # "Mail: nee" beside the addresses answers whether one may.
+        fields[index] = "consent" if _is_yes_or_no(_values(data, index)) else None
 
 
 def _share_of_addresses(data: Sequence[Sequence[str]], index: int) -> int:
@@ -173,6 +190,18 @@ def _share_of_addresses(data: Sequence[Sequence[str]], index: int) -> int:
     values = _values(data, index)
     count = sum(map(is_like_address, values))
     return count if 2 * count >= len(values) else 0
+
+
+def _is_yes_or_no(values: Sequence[str]) -> bool:
+    is_either = all((says_yes(text) or says_no(text)) and not text.isdigit() for text in values)
+    return is_either and any(map(says_no, values))
+
+
+def _settle_remarks(fields: list[str | None], data: Sequence[Sequence[str]]) -> None:
+    """Read a column under a title that is not known for remarks if somebody's refusal is in it."""
+    for index, name in enumerate(fields):
+        if name is None and may_refuse(_values(data, index)):
+            fields[index] = "remark"
 
 
 def _settle_names(fields: list[str | None], folded: Sequence[str]) -> None:
@@ -190,7 +219,9 @@ def _settle_names(fields: list[str | None], folded: Sequence[str]) -> None:
 def _apply(mapping: Mapping[str, str], titles: Sequence[str], fields: list[str | None]) -> None:
     for name, column in mapping.items():
         at = _index_of(column, titles) if column.strip() else None
-        fields[:] = [None if field == name else field for field in fields]
+        # Whatever says no in one column, a further one that the admin names does not unsay it.
+        if at is None or name not in REPEATED_FIELDS or name == "address":
+            fields[:] = [None if field == name else field for field in fields]
         if at is not None:
             fields[at] = name
 

@@ -22,6 +22,8 @@ FIELDS = (
     "source",
     "status",
     "consent",
+    "active",
+    "remark",
     "opted_out_at",
     "cleaned_at",
     "complained_at",
@@ -34,7 +36,7 @@ FIELDS = (
 
 # Every column that is recognised as one of these counts; of the others, the first one does.
 REPEATED_FIELDS = frozenset(
-    ("address", "status", "consent", "opted_out_at", "cleaned_at", "complained_at")
+    "address status consent active remark opted_out_at cleaned_at complained_at".split()
 )
 
 
@@ -56,8 +58,9 @@ class Row(NamedTuple):
 
     `line` is the 1-based line of its part where its record starts (a spreadsheet's row).
     `language` is two small letters or "". `opted_out` is "", "unsubscribed", "cleaned" or
-    "complained"; `opted_out_at` is since when, if the file says so. `problem` says why the row
-    cannot be used at all, or is "". Moments are aware UTC.
+    "complained"; `opted_out_at` is since when, if the file says so, and `said` by which column
+    and words ("Opmerking: wil geen mail"); if nothing is `opted_out`, `said` leaves it in doubt.
+    `problem` says why the row cannot be used at all, or is "". Moments are aware UTC.
     """
 
     line: int
@@ -71,6 +74,7 @@ class Row(NamedTuple):
     since: datetime | None = None
     problem: str = ""
     opted_out_at: datetime | None = None
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,9 @@ class Part:
     """A table of a file: the file itself, a CSV of an archive, a sheet of a workbook.
 
     `format` is "csv", "xlsx", "ods" or "xls"; `encoding` and `delimiter` are "" for a sheet.
+    `holds` is whom it holds by its name, as far as that tells: "unsubscribed", "cleaned",
+    "nonsubscribed" (who never subscribed in Mailchimp) or "". `unclear` are the columns of Yes
+    and No of which it is not known what they answer.
     """
 
     name: str
@@ -96,6 +103,8 @@ class Part:
     delimiter: str
     columns: tuple[Column, ...]
     has_header: bool
+    holds: str = ""
+    unclear: tuple[str, ...] = ()
 
 
 # A record is the 1-based line where it starts and its cells as text.

@@ -6,10 +6,8 @@ May import errors and all of this room.
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from repermit.errors import ListFileError
@@ -17,19 +15,16 @@ from repermit.listfile.archives import tables_of
 from repermit.listfile.columns import Found, check_mapping, find_columns
 from repermit.listfile.dates import is_month_first
 from repermit.listfile.model import Part, Record, Row, Table
+from repermit.listfile.naming import holds
 from repermit.listfile.reading import Meaning, Reading
-from repermit.listfile.tools import MAILCHIMP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
     from zoneinfo import ZoneInfo
 
 _SAMPLE = 200
 _DATES = frozenset(("consent_at", "since", "opted_out_at", "cleaned_at", "complained_at"))
-# The names in the ZIP of Mailchimp's audience export.
-_OF_MAILCHIMP = re.compile(r"(unsubscribed|cleaned|non-?_?subscribed)_", re.IGNORECASE)
-# The whole name that Mailchimp gives, for a file whose telling columns somebody has taken out.
-_EXPORTED = re.compile(_OF_MAILCHIMP.pattern + r"\w*export_", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,7 @@ def open_list(path: Path, *, mapping: Mapping[str, str] | None = None, zone: Zon
     filled = [(table, sample) for table, sample in samples if sample]
     if not filled:
         raise ListFileError("the file is empty", expected="a list with one address on a line")
-    readings = tuple(_readings(filled, mapping, zone))
+    readings = tuple(_readings(path.name, filled, mapping, zone))
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return ListFile(path, digest, readings)
@@ -88,7 +83,10 @@ def _sample_of(table: Table) -> list[Record]:
 
 
 def _readings(
-    filled: Sequence[tuple[Table, list[Record]]], mapping: Mapping[str, str], zone: ZoneInfo
+    file: str,
+    filled: Sequence[tuple[Table, list[Record]]],
+    mapping: Mapping[str, str],
+    zone: ZoneInfo,
 ) -> Iterator[Reading]:
     """Yield a reading for each table with addresses.
 
@@ -102,12 +100,17 @@ def _readings(
         except ListFileError as error:
             refusals.append(error)
         else:
-            yield _reading(table, sample, found, zone)
+            yield _reading(file, table, sample, found, zone)
     if refusals and (len(refusals) == len(filled) or filled[0][0].may_shift):
         raise refusals[0]
 
 
-def _reading(table: Table, sample: Sequence[Record], found: Found, zone: ZoneInfo) -> Reading:
+def _reading(
+    file: str, table: Table, sample: Sequence[Record], found: Found, zone: ZoneInfo
+) -> Reading:
+    # A workbook with a name of its own often has but one sheet, "Blad1"; a ZIP holds all kinds.
+    names = (table.name,) if table.may_shift else (table.name, file)
+    told_by, kind = next(((name, kind) for name in names if (kind := holds(name))), ("", ""))
     part = Part(
         name=table.name,
         tool=found.tool.name,
@@ -116,15 +119,15 @@ def _reading(table: Table, sample: Sequence[Record], found: Found, zone: ZoneInf
         delimiter=table.delimiter,
         columns=found.columns,
         has_header=bool(found.header_line),
+        holds=kind,
+        unclear=found.unclear,
     )
-    by_its_name = _OF_MAILCHIMP if found.tool is MAILCHIMP else _EXPORTED
-    name = by_its_name.match(PurePosixPath(table.name).name)
-    kind = name[1].lower() if name else ""
     meaning = Meaning(
         found=found,
         zone=zone,
         month_first=is_month_first(_dates(sample, found)),
         opted_out=kind if kind in {"unsubscribed", "cleaned"} else "",
+        said=f"by its name, {told_by}",
         may_prove=not kind,
     )
     return Reading(table, part, meaning)

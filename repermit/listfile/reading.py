@@ -1,6 +1,6 @@
 """Turn the records of a table whose columns are known into rows.
 
-May import this room's cells, words, dates, columns, delimited, model and tools.
+May import this room's cells, words, marks, dates, columns, delimited, model and tools.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 from repermit.listfile.cells import addresses_in, clean, fold, is_like_address, is_plain_address
 from repermit.listfile.dates import moment
 from repermit.listfile.delimited import unclosed
+from repermit.listfile.marks import Against, Marks
 from repermit.listfile.model import Part, Proof, Row, Table
 from repermit.listfile.words import (
-    is_mark,
     is_pending,
     is_somebodys_ip,
     is_web_form,
     language_of,
-    opt_out_in,
-    says_no,
     says_yes,
 )
 
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
 # What a row needs beyond these takes the long way.
 _PLAIN_FIELDS = frozenset((None, "address", "name", "first_name", "middle_name", "last_name"))
 _PLAIN_FIELDS_AND_LANGUAGE = _PLAIN_FIELDS | {"language"}
-_STRONGEST_FIRST = ("complained", "unsubscribed", "cleaned")
+_DATED_MARKS = ("opted_out_at", "cleaned_at", "complained_at")
 # Added to a record, so that index -1 is an empty cell: where a column that is missing points to.
 _EMPTY = [""]
 # A row's values after its language, where the file says nothing else.
@@ -43,7 +41,8 @@ _NOTHING_MORE = Row(0, "")[4:]
 class Meaning:
     """What a table's rows have in common, beside its columns.
 
-    `opted_out` holds for every row if it is not "" (Mailchimp's unsubscribed_ and cleaned_ files).
+    `opted_out` holds for every row if it is not "" (Mailchimp's unsubscribed_ and cleaned_ files),
+    because of what stands in `said`.
     `may_prove` is false where nobody signed up (its nonsubscribed_ file).
     """
 
@@ -51,6 +50,7 @@ class Meaning:
     zone: tzinfo
     month_first: bool = False
     opted_out: str = ""
+    said: str = ""
     may_prove: bool = True
 
 
@@ -67,12 +67,8 @@ class Reading:
         self._width = len(part.columns)
         self._addresses = self._places("address")
         self._statuses = self._places("status")
-        self._consents = self._places("consent")
-        self._marks = (
-            *((place, "unsubscribed") for place in self._places("opted_out_at")),
-            *((place, "cleaned") for place in self._places("cleaned_at")),
-            *((place, "complained") for place in self._places("complained_at")),
-        )
+        self._marks = Marks(part.columns)
+        self._mark_dates = [place for field in _DATED_MARKS for place in self._places(field)]
         self._name = self._place("name")
         self._names = tuple(map(self._place, ("first_name", "middle_name", "last_name")))
         self._language = self._place("language")
@@ -150,7 +146,7 @@ class Reading:
         return "this line stands above the header" if is_lost else ""
 
     def _rows_in(self, line: int, cells: Sequence[str]) -> Iterator[Row]:
-        opted_out = self._opted_out(cells)
+        opted_out, said = self._against(cells)
         consented_at = self._moment(cells[self._consent_at])
         proof = None if opted_out else self._proof(cells, consented_at)
         name = self._name_in(cells)
@@ -172,6 +168,7 @@ class Reading:
                 since,
                 "",
                 opted_out_at,
+                said,
             )
 
     def _addresses_in(self, cells: Sequence[str]) -> list[tuple[str, str]]:
@@ -195,18 +192,14 @@ class Reading:
     def _moment(self, text: str) -> datetime | None:
         return moment(text, self._zone, month_first=self._meaning.month_first) if text else None
 
-    def _opted_out(self, cells: Sequence[str]) -> str:
+    def _against(self, cells: Sequence[str]) -> Against:
         if self._meaning.opted_out:
-            return self._meaning.opted_out
-        said = {opt_out_in(cells[place]) for place in self._statuses}
-        said |= {mark for place, mark in self._marks if is_mark(cells[place])}
-        if any(says_no(cells[place]) for place in self._consents):
-            said.add("unsubscribed")
-        return next((mark for mark in _STRONGEST_FIRST if mark in said), "")
+            return Against(self._meaning.opted_out, self._meaning.said)
+        return self._marks.in_cells(cells)
 
     def _opted_out_at(self, cells: Sequence[str]) -> datetime | None:
         """Return the latest moment in the columns of marks; a mark may also be a mere yes."""
-        moments = (self._moment(cells[place]) for place, _ in self._marks)
+        moments = (self._moment(cells[place]) for place in self._mark_dates)
         return max(filter(None, moments), default=None)
 
     def _proof(self, cells: Sequence[str], consented_at: datetime | None) -> Proof | None:

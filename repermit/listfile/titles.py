@@ -44,18 +44,40 @@ _TITLES = {
         "infolettre acceptsmarketing acceptsemailmarketing marketingpermissions "
         "toestemmingnieuwsbrief newsletteroptin gdpr avg dsgvo rgpd nieuwsbriefontvangen "
         "ontvangtnieuwsbrief nieuwsbriefgewenst wilnieuwsbrief nieuwsbrieven digitalenieuwsbrief "
-        "receivesnewsletter newslettererwunscht"
+        "receivesnewsletter newslettererwunscht mailing mailings emailing emailings "
+        "mailtoegestaan emailtoegestaan magmailen maggemaildworden emailontvangen wilmail "
+        "emailerlaubt mailerlaubt darfangemailtwerden emailallowed mayemail maybeemailed "
+        "contactperemail contactparemail kontaktperemail marketing optinstatus"
+    ),
+    "active": (
+        "active isactive actief isactief aktiv istaktiv actif estactif enabled isenabled "
+        "ingeschakeld abonnee isabonnee issubscribed ingeschreven aangemeld angemeldet "
+        "abonniert abonne estabonne inscrit estinscrit"
+    ),
+    "remark": (
+        "opmerking opmerkingen notitie notities aantekening aantekeningen toelichting "
+        "bijzonderheden commentaar memo notes note noten remark remarks comment comments "
+        "annotation annotations bemerkung bemerkungen anmerkung anmerkungen notiz notizen hinweis "
+        "hinweise kommentar kommentare remarque remarques commentaire commentaires observation "
+        "observations info informatie extra extrainfo overig overige diversen sonstiges divers "
+        "varia reden reason grund raison tags tag labels label trefwoorden "
+        "stichworter categorie categorieen categories category kategorie kategorien groep groepen "
+        "group groups gruppe gruppen groupe groupes segment segments afspraken"
     ),
     "opted_out_at": (
         "unsubscribed unsubscribedat unsubscribedon unsubscribedate unsubscribeddate unsubtime "
         "unsubscribetime unsubscribe optout optoutat optouttime optoutdate optedout optedoutat "
         "hasoptedoutofemail emailblacklisted emailblacklist blacklisted blacklist blocklisted "
-        "blocklist donotemail donotmail dontmail nomail nietmailen nietmeermailen geenmail "
+        "blocklist blocked isblocked disabled inactive isinactive inactief inaktiv inactif "
+        "geblokkeerd gesperrt bloque unsubreason afmeldreden abmeldegrund donotemail donotmail "
+        "dontmail donotcontact dontcontact nomail nietmailen nietmeermailen geenmail "
         "geenmailing geennieuwsbrief afgemeld afgemeldop afmelddatum datumafmelding afmelding "
-        "uitgeschreven uitgeschrevenop uitschrijfdatum datumuitschrijving abgemeldet abgemeldetam "
-        "abmeldedatum abmeldung austragungsdatum ausgetragenam keinemails keinemail keinnewsletter "
-        "desabonne desabonnele datededesabonnement datedesabonnement desinscrit desinscritle "
-        "datededesinscription datedesinscription nepascontacter"
+        "uitgeschreven uitgeschrevenop uitschrijfdatum datumuitschrijving abgemeldet "
+        "abgemeldetam abmeldedatum abmeldung austragungsdatum ausgetragenam keinemails "
+        "keinemail keinnewsletter desabonne desabonnele datededesabonnement datedesabonnement "
+        "desinscrit desinscritle datededesinscription datedesinscription nepascontacter "
+        "overleden overledenop datumoverlijden overlijdensdatum sterfdatum deceased dateofdeath "
+        "verstorben verstorbenam sterbedatum decede decedele datededeces"
     ),
     "cleaned_at": "cleantime cleaned cleanedat bounced bouncedat hardbounce hardbounced",
     "complained_at": (
@@ -105,6 +127,30 @@ _ADDRESS = re.compile(
     r"|adresse(?:s)?(?:de|d)?(?:email|mail|emails|mails|messagerie|courriel|courrielle)(?:\d)?"
     r"|adresse(?:e|mail)?electronique|courriel|subscriber|relatieemail|mailadresse|emailprofessionnel"
 ).fullmatch
+# "Wil nieuwsbrief ontvangen?", "Recevoir la newsletter", "AVG akkoord", and their opposites.
+_MAY_WE = re.compile(
+    r"nieuwsbrie[fv]|newsletter|infolettre|lettredinformation|rundbrief|mailing|marketing|"
+    r"toestemming|akkoord|consent|optin|einwilligung|zustimmung|permission|avg|gdpr|dsgvo|rgpd"
+)
+_MAY_WE_NOT = re.compile(
+    r"geen|niet|afgemeld|afmeld|uitgeschreven|uitschrijf|optout|optedout|unsub|kein|nicht|abgemeld|"
+    r"abmeld|desabon|desinscri|^(?:no|stop|sans|pasde|dont|donot)(?=newsl|nieuws|info|lettre|send|rec)"
+)
+# "Email opt out", "Unsubscribed from all email", whatever else the title says.
+_LEFT = re.compile(
+    r"optout|optedout|unsubscri|afgemeld|afmelding|uitgeschreven|abgemeldet|abmeldung|desabonn|"
+    r"desinscri|blacklist|blocklist|suppressed|(?:niet|donot|dont|nicht)(?:e?mail|contact|kontakt)"
+)
+# When, whence and how often. That no double opt-in was completed is no refusal.
+_NO_ANSWER = re.compile(
+    r"datum|date|dag$|bron$|source|quelle|origin|ip$|id$|naam|name|nom$|titel|open|click|klik|laatste|"
+    r"last|letzte|derni|frequen|taal$|sprache|langu|adres|address|incasso|profil|voorwaarden|terms|"
+    r"agb|double|dubbel|doppel|tijd|time|form$|formul|contactstatus"
+)
+_ABOUT_ELSE = re.compile(
+    r"foto|photo|bild|video|image|tele|phone|sms|whatsapp|bellen|call|anruf|cookie|post|url|link|"
+    r"count|aantal|anzahl|nombre|token|hash"
+)
 # People write beside a question which answers there are: "Nieuwsbrief ja/nee", "Newsletter (y/n)".
 _ANSWERS = re.compile(r"(?:janee|jn|yesno|yn|janein|ouinon)$")
 
@@ -114,7 +160,22 @@ def field_of(folded: str) -> tuple[str | None, int]:
     if _ADDRESS(folded):
         return "address", 0
     title = folded if folded in _RANKED else _ANSWERS.sub("", folded)
-    return _RANKED.get(title, (None, 0))
+    return _RANKED.get(title) or (_asking_whether(title), len(_RANKED))
+
+
+def _asking_whether(title: str) -> str | None:
+    if is_about_else(title):
+        return None
+    if _LEFT.search(title):
+        return "opted_out_at"
+    if not _MAY_WE.search(title) or _NO_ANSWER.search(title):
+        return None
+    return "opted_out_at" if _MAY_WE_NOT.search(title) else "consent"
+
+
+def is_about_else(folded: str) -> bool:
+    """Say whether a folded title is one of something other than mail: photographs, calls."""
+    return _ABOUT_ELSE.search(folded) is not None
 
 
 def is_address_title(folded: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
-from repermit.listfile.titles import field_of
+from repermit.listfile.titles import field_of, is_about_else
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +40,11 @@ class Tool:
             return self.titles[folded], -1
         return field_of(folded)
 
+    def knows(self, folded: str) -> bool:
+        """Say whether it is known what a folded title stands for, be it nothing of use here."""
+        is_known = field_of(folded)[0] is not None or is_about_else(folded)
+        return folded in self.titles or is_known
+
 
 def _titles(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -63,7 +68,6 @@ MAILCHIMP = Tool(
         "confirmtime": "since",
         "confirmip": None,
         "lastchanged": None,
-        "notes": None,
         "cc": None,
         "region": None,
         "state": None,
@@ -133,7 +137,8 @@ LAPOSTA = Tool(
 )
 
 # cmd/subscribers.go writes uuid, email, name, attributes, status, created_at, updated_at. Status
-# is enabled, disabled (by the administrator) or blocklisted; who unsubscribed from one list is
+# is enabled, disabled (by the administrator: not to be mailed, though its queries for a campaign
+# leave out the blocklisted alone) or blocklisted; who unsubscribed from one list is
 # not told at all (listmonk issue 2855). Times are those of Go, with their zone.
 LISTMONK = Tool(
     name="listmonk",

@@ -20,17 +20,51 @@ _NO = frozenset(
     "faux geweigerd ingetrokken denied refused withdrawn revoked abgelehnt widerrufen refuse "
     "retire never nooit nie jamais na nvt".split()
 )
+# In a column of statuses a "0" or an "n" may be a code of something else.
+_PLAIN_NO = frozenset("nee neen niet no not nein nicht non false falsch faux off uit aus".split())
 # A mark such as "unsubscribed" may also hold the name of the opposite.
 _STILL_ON = frozenset(
     "active actief aktiv actif subscribed aangemeld ingeschreven angemeldet abonne inscrit "
     "enabled".split()
 )
 
+_ON = ("active", "actief", "aktiv", "actif", "enabled")
 _NEGATED = ("not ", "non ", "non-", "niet ", "nicht ", "pas ")
 _COMPLAINED = ("spam", "junk", "abuse", "complain", "klacht", "beschwerde", "plainte")
 _CLEANED = ("bounce", "cleaned", "opgeschoond", "bereinigt", "onbestelbaar", "unzustellbar")
 _UNSUBSCRIBED = (
     "unsubscr",
+    # Somebody's act has switched these off, and whose it was cannot be known.
+    "inactive",
+    "inactief",
+    "inaktiv",
+    "inactif",
+    "nonactief",
+    "disabled",
+    "deactivated",
+    "gedeactiveerd",
+    "deaktiviert",
+    "desactive",
+    "uitgeschakeld",
+    "archive",
+    "gearchiveerd",
+    "archiviert",
+    "deleted",
+    "removed",
+    "verwijderd",
+    "geloscht",
+    "supprime",
+    "overleden",
+    "deceased",
+    "verstorben",
+    "decede",
+    "gestopt",
+    "refus",
+    "geweigerd",
+    "abgelehnt",
+    "withdrawn",
+    "ingetrokken",
+    "widerrufen",
     "optout",
     "optedout",
     "blacklist",
@@ -39,6 +73,7 @@ _UNSUBSCRIBED = (
     "suppress",
     "donotmail",
     "donotemail",
+    "donotcontact",
     "afgemeld",
     "afmeld",
     "uitgeschreven",
@@ -51,6 +86,8 @@ _UNSUBSCRIBED = (
     "gekundigt",
     "desabonn",
     "desinscri",
+    "radie",
+    "resilie",
     "bloque",
 )
 _PENDING = (
@@ -138,17 +175,29 @@ def opt_out_in(status: str) -> str:
     """Return what a status says against mailing: "unsubscribed", "cleaned", "complained" or "".
 
     A soft bounce passes. "Not subscribed" is not an opting out: Mailchimp calls those so who
-    bought something and never answered the question.
+    bought something and never answered the question. "Not active" is one.
     """
-    if status.strip().casefold().startswith(_NEGATED):
-        return ""
     folded = fold(status)
+    if status.strip().casefold().startswith(_NEGATED):
+        return "unsubscribed" if folded.endswith(_ON) else ""
+    if folded in _PLAIN_NO or folded == "stop":
+        return "unsubscribed"
     if any(word in folded for word in _UNSUBSCRIBED):
         return "unsubscribed"
     if any(word in folded for word in _COMPLAINED):
         return "complained"
     is_hard = any(word in folded for word in _CLEANED) and "soft" not in folded
     return "cleaned" if is_hard else ""
+
+
+@lru_cache(maxsize=1024)
+def is_doubtful_status(text: str) -> bool:
+    """Say whether a status may mean that somebody is off: a zero, a U, "not registered"."""
+    folded = fold(text)
+    # The newsletter plugin of WordPress writes U for unsubscribed and B for bounced.
+    is_code = folded in {"u", "b", "n"} or (folded.isdigit() and not folded.strip("0"))
+    is_off = text.strip().casefold().startswith(_NEGATED) and folded.endswith(tuple(_STILL_ON))
+    return is_code or (is_off and not is_pending(text))
 
 
 @lru_cache(maxsize=1024)
@@ -161,7 +210,10 @@ def is_pending(status: str) -> bool:
 @lru_cache(maxsize=1024)
 def is_known_status(text: str) -> bool:
     """Say whether a cell can hardly be anything but a subscription's status."""
-    return fold(text) in _STILL_ON or bool(opt_out_in(text)) or is_pending(text)
+    folded = fold(text)
+    # A column of nothing but No may answer any question.
+    is_off = bool(opt_out_in(text)) and folded not in _PLAIN_NO
+    return folded in _STILL_ON or is_off or is_pending(text)
 
 
 @lru_cache(maxsize=1024)
@@ -172,6 +224,16 @@ def language_of(text: str) -> str:
         return _BY_WORD[word]
     code = fold(re.split(r"[-_;,\s]", text.strip(), maxsplit=1)[0])
     return code if code in _CODES else _BY_WORD.get(code, "")
+
+
+# As people write them: "De" and "An" with a capital begin a name.
+_IS_CODE = re.compile(r"(?:[a-z]{2}|[A-Z]{2})(?:[-_][A-Za-z]{2,4})?").fullmatch
+
+
+@lru_cache(maxsize=1024)
+def is_language(text: str) -> bool:
+    """Say whether a cell can hardly be anything but a language: a code, or its whole name."""
+    return bool(language_of(text)) and bool(_IS_CODE(text.strip()) or fold(text) in _BY_WORD)
 
 
 @lru_cache(maxsize=1024)

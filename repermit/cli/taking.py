@@ -1,0 +1,212 @@
+"""The command that takes a file in: import.
+
+May import everything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from repermit.cli.commands import command, json_option, slug_argument
+from repermit.cli.house import House, pass_house
+from repermit.cli.lines import say, say_json, several, tell_counts, warn
+from repermit.cli.texts import read_consent_text
+
+if TYPE_CHECKING:
+    from repermit.cli.lines import Tell
+    from repermit.importing import ImportResult, Problem
+    from repermit.listfile import Part
+
+
+def _mapping(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        field, equals, column = value.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{value!r} is not FIELD=COLUMN, such as address=B")
+        pairs[field] = column
+    return pairs
+
+
+mapping_option = click.option(
+    "--map",
+    "mapping",
+    multiple=True,
+    metavar="FIELD=COLUMN",
+    callback=_mapping,
+    help="What a column is, by its title, letter or number; FIELD= alone says that none is it. "
+    "May be given several times.",
+)
+
+
+@command(
+    "import",
+    examples=(
+        "repermit import news export.csv --dry-run",
+        'repermit import news export.xlsx --map address=B --source "visitors\' book 2019"',
+        'repermit import news buyers.csv --customers --attest "Each bought from us; …"',
+        "repermit import news --undo",
+    ),
+)
+@slug_argument
+@click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@mapping_option
+@click.option(
+    "--source",
+    default="",
+    metavar="TEXT",
+    help="Where the addresses come from, as the mail tells their readers.",
+)
+@click.option("--customers", is_flag=True, help="Everybody in the file is a customer.")
+@click.option(
+    "--attest", default="", metavar="TEXT", help="That the customer basis holds, and who says so."
+)
+@click.option(
+    "--consent-text",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The text of the form with which the people in the file signed up.",
+)
+@click.option("--undo", is_flag=True, help="Take the last import back.")
+@json_option
+@pass_house
+def import_(house: House, /, slug: str, file: Path | None, *, undo: bool, **options: Any) -> None:
+    """Import a file of addresses: CSV, Excel, ODS, or Mailchimp's ZIP.
+
+    Every row gets one fate. A file that cannot be read changes nothing.
+    """
+    if undo == (file is not None):
+        raise click.UsageError("give a FILE, or --undo without one")
+    if file is None:
+        if any(options.values()):
+            raise click.UsageError("--undo takes no other option")
+        _undo(house, slug)
+    else:
+        _import(house, slug, file, **options)
+
+
+def _undo(house: House, slug: str) -> None:
+    from repermit import importing
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        result = importing.undo_import(
+            database, mailing_list, settings=house.settings, now=house.now, actor=house.actor
+        )
+    say(
+        f"Took back {result.file}: {several(result.contacts_taken_back, 'contact')} and "
+        f"{several(result.suppressions_taken_back, 'suppression')}; put back as they were: "
+        f"{several(result.restored, 'contact')}."
+    )
+
+
+def _import(
+    house: House, slug: str, file: Path, *, as_json: bool, consent_text: Path | None, **options: Any
+) -> None:
+    from repermit import importing
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        result = importing.import_file(
+            database,
+            mailing_list,
+            file,
+            settings=house.settings,
+            now=house.now,
+            actor=house.actor,
+            consent_text=None if consent_text is None else read_consent_text(consent_text),
+            **options,
+        )
+    if as_json:
+        say_json(result.to_json())
+    else:
+        _say_import(result)
+    if result.unattested:
+        _tell_unattested(to=warn if as_json else say)
+
+
+def _tell_unattested(*, to: Tell) -> None:
+    from repermit.consent import UNATTESTED
+
+    to("")
+    to(f"Without --dry-run this will be refused: {UNATTESTED}.")
+
+
+_SHOWN_PROBLEMS = 20
+
+
+def _say_import(result: ImportResult) -> None:
+    for part in result.parts:
+        _say_part(part)
+    verb = "would be imported; nothing was written" if result.dry_run else "imported"
+    say("", f"{several(result.rows, 'row')} {verb}:")
+    tell_counts(result.fates, zeros=True)
+    if result.additional:
+        say(
+            "Lines with several addresses make a row of each: "
+            f"{several(result.additional, 'row')} more than lines."
+        )
+    if result.improved:
+        say(f"Of people who are on the list already, with a better basis now: {result.improved:,}")
+    if result.merged:
+        say(f"Addresses under different names, greeted without a name: {result.merged:,}")
+    if result.thin:
+        say(
+            f"Opt-ins without a wording, kept as thin: {result.thin:,}. Add --consent-text "
+            "FILE, or ask those too with `repermit launch --include-thin`."
+        )
+    _say_problems(result.problems)
+
+
+def _say_part(part: Part) -> None:
+    known = [
+        f"{column.title or f'column {column.index + 1}'} = {column.field}"
+        for column in part.columns
+        if column.field
+    ]
+    tool = f" from {part.tool}" if part.tool != "generic" else ""
+    say(f"{part.name} ({part.format}{tool}): {'; '.join(known)}")
+    # One that holds a No, under a title that is not known, would otherwise go unseen.
+    unread = [column.title for column in part.columns if column.title and not column.field]
+    if unread:
+        say(f"  not read: {'; '.join(unread)}")
+
+
+def _say_problems(problems: tuple[Problem, ...]) -> None:
+    notes = list(takewhile(lambda problem: not problem.line, problems))
+    if notes:
+        say("", *(note.reason for note in notes))
+    rows = problems[len(notes) :]
+    if rows:
+        say("", "Rows to look at:")
+    ordered = sorted(rows, key=_weight)
+    for problem in ordered[:_SHOWN_PROBLEMS]:
+        part = f"{problem.part}, " if problem.part else ""
+        say(f"  {part}line {problem.line}, {problem.column}: {problem.reason}")
+    if more := ordered[_SHOWN_PROBLEMS:]:
+        say("Not shown here; --json lists them:")
+        # Of a long list the last one is no row, but says how many more there are.
+        tell_counts(Counter(_kind(problem) for problem in more if problem.line))
+        say(*(f"  {problem.reason}" for problem in more if not problem.line))
+
+
+def _weight(problem: Problem) -> int:
+    """Return the place of a problem among others: what can be mended first, duplicates last."""
+    from repermit.consent import Fate
+
+    # What is taken in is listed because something in its row may speak against that.
+    taken_in = (Fate.ASK, Fate.CONFIRMED, Fate.CUSTOMER)
+    rest = (Fate.ROLE, Fate.SUPPRESSED, Fate.OPTED_OUT, Fate.DUPLICATE, None)
+    return (Fate.INVALID, *taken_in, *rest).index(problem.fate)
+
+
+def _kind(problem: Problem) -> str:
+    # The reason of a duplicate names its other line, and others the words of their row.
+    return "duplicate" if problem.fate == "duplicate" else problem.reason.partition(" (")[0]
+
+
+COMMANDS = (import_,)

@@ -1,0 +1,155 @@
+"""What people write in a remark about mail: that somebody wants none, or something near it.
+
+Imports nothing of repermit. Nobody may be asked who refused (GDPR art. 21(3)), and an office notes
+a refusal in its own words; so a sentence that can hardly mean anything else is taken for one, and
+what merely comes near it is shown to the admin.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+REFUSED = "refused"
+DOUBTFUL = "doubtful"
+
+_MAIL = (
+    r"(?:e-?mails?|mails?|mailtjes?|e?-?mailings?|(?:e-|digitale )?nieuwsbrie(?:f|ven)|"
+    r"newsletters?|rundbriefe?|reclame(?:mails?)?|werbung|werbemails?|publicite|marketing|spam|"
+    r"courriels?|infolettres?|berichten|nachrichten|messages|lettres? d.information)\b"
+    # "Geen mailadres" tells of an address, and "geen nieuwsbrief per post" of paper.
+    r"(?![ -](?:adres|address|adresse))"
+    r"(?! (?:per|by|via|par|op|met de|mit der|auf) (?:post|papier|paper|brief|courrier)\b)"
+)
+_VERB = (
+    r"(?:mailen|mail|e-?mail|e-?mailen|gemaild|mailed|emailed|mailer|aanschrijven|aangeschreven|"
+    r"anschreiben|angeschrieben|schrijven|schreiben|ecrire|write|benaderen|benaderd|contact|"
+    r"contacteren|contacten|contacter|contacted|kontaktieren|kontaktiert|solliciter|sturen|"
+    r"toesturen|verzenden|senden|zusenden|schicken|zuschicken|send|envoyer)\b"
+)
+_NOT = r"\b(?:niet|nooit|nicht|nie|not|never|ne|pas|plus|jamais|geen|kein\w{0,2}|no|nee|nein|non)\b"
+_WANTS = (
+    r"\b(?:wil|wilde|willen|wenst|wens|hoeft|mochten?|will|wollen|wunscht|wunschen|braucht|"
+    r"wants?|wanted|wish(?:es)?|like|veut|veux|veulent|souhaite\w*|desire\w*|voudrait)\b"
+)
+# "Geen telefoon maar mail" and "hoeft geen papieren nieuwsbrief" are about something else.
+_A_FEW = (
+    r"(?: (?!(?:maar|sondern|aber|but|mais|alleen|wel|nur|only|papier\w*|paper|printed|"
+    r"gedruckte\w*)\b)[\w'-]+){0,4}?"
+)
+# "Mail niet aangekomen", "no mail received": what became of a mail, and not whether it is wanted.
+_ARRIVED = (
+    r"(?!(?: \w+){0,2} (?:ontvangen|aangekomen|gekregen|krijgt|kreeg|gehad|bekend|werkt|geldig|"
+    r"arrived|received|gets|got|delivered|known|found|valid|works|longer|angekommen|erhalten|"
+    r"bekommt|bekommen|zugestellt|gultig|bekannt|recoit|recus?|arrives?|valide|connu)\b)"
+)
+_LIST = (
+    r"(?:lijst|maillijst|mailinglijst|adreslijst|bestand|list|mailing ?list|verteiler|"
+    r"mailverteiler|liste|fichier|nieuwsbrief|newsletter)\b"
+)
+# What is to be sent, written or asked of somebody who does, or does not, want it.
+_ASKED = rf"(?:{_MAIL}|{_VERB}|contact\w*\b|kontakt\w*\b|info\b)"
+
+# "Afgemeld 3-5-2021", "opted out".
+_LEFT = (
+    r"\b(?:unsubscri\w+|opt(?:ed|s)?[ -]?out|afgemeld|afmeld\w*|uitgeschreven|uitschrijven|"
+    r"opgezegd|opzeggen|abgemeldet|abmeld\w+|abbestell\w+|ausgetragen|austragen|desabonn\w+|"
+    r"desinscri\w+|blocklisted|blacklisted)\b"
+)
+# "Geen nieuwsbrief", "keine Mails", "plus de newsletter".
+_NO_MAIL = (
+    r"\b(?:(?:geen|nooit|kein\w{0,2}|no|zonder|ohne|sans|stop|aucune?)"
+    r"(?: (?:meer|more|mehr|weitere\w*|enkele|any|further|de|onze|our|unsere\w*))* "
+    rf"|(?:plus|pas|jamais) d(?:e |'))(?:{_MAIL}){_ARRIVED}"
+)
+# "Wil geen mail meer", and "does not want to be contacted".
+_WANTS_NONE = rf"{_WANTS}{_A_FEW} {_NOT}{_A_FEW} {_ASKED}"
+_NOT_WANTED = rf"{_NOT}{_A_FEW} {_WANTS}{_A_FEW} {_ASKED}"
+# "Niet meer mailen", "ne pas contacter".
+_DO_NOT = (
+    r"\b(?:niet|nooit|nicht|nie|not|never|plus|pas|jamais)\b(?: (?:meer|mehr|more|longer|again|"
+    r"langer|per|via|par|lui|leur|be|to|by|te|zu|any|nog|digitaal|ongevraagd))*"
+    rf" (?:{_VERB}){_ARRIVED}"
+)
+_SEND_NOTHING = (
+    r"\b(?:niets|nichts|nothing|rien)\b(?: \w+){0,2} (?:sturen|toesturen|senden|schicken|zusenden|"
+    r"envoyer|ontvangen|krijgen|erhalten|recevoir)\b"
+)
+# "Nieuwsbrief: nee", "mail nicht".
+_MAIL_NO = (
+    rf"(?<![\w-])(?:{_MAIL}|{_VERB})(?: ?[:=-] ?| )(?:nee|neen|no|nein|non|niet|nicht)\b"
+    # "Newsletter no. 12" is a number.
+    rf"(?!\.? ?\d){_ARRIVED}"
+)
+# "N'écrivez plus".
+_WRITE_NOT = r"\bn[e' ] ?(?:\w+ ){0,2}(?:ecri|contact|envo|sollicit)\w+ (?:plus|pas|jamais|rien)\b"
+# "Remove from list", "aus dem Verteiler nehmen".
+_REMOVE = (
+    r"\b(?:verwijder\w*|remov\w+|delet\w+|losch\w*|geloscht|streichen|gestrichen|supprim\w+|"
+    rf"retire\w*|enleve\w*|schrap\w*|geschrapt|haal|halen|off|af van)\b{_A_FEW} {_LIST}"
+)
+_OFF_LIST = (
+    rf"\b{_LIST}(?: \w+){{0,2}} (?:verwijder\w*|af|gehaald|halen|loschen|geloscht|nehmen|"
+    r"streichen|gestrichen|geschrapt|schrappen)\b"
+)
+_OBJECTS = (
+    # "Geen bezwaar tegen mail" is the opposite.
+    r"\b(?<!geen )(?<!kein )(?<!no )(?<!niet )(?<!nicht )"
+    r"(?:maakt bezwaar|bezwaar (?:gemaakt|tegen)|widersprochen|werbewiderspruch|werbesperre|"
+    r"mailsperre|objected to|verwijderverzoek|loschantrag|niet storen|toestemming ingetrokken|"
+    r"consent withdrawn|einwilligung widerrufen|consentement retire)\b"
+)
+_NO_THANKS = (
+    r"\b(?:nee,? (?:dank\w*|bedankt)|no,? thank(?:s| you)|nein,? danke|non,? merci)\b"
+    r"|^stop\W*$"
+)
+_DIED = r"^(?:overleden|deceased|verstorben|gestorben|decedee?|died|†)"
+_CLEAR = re.compile(
+    "|".join(
+        (
+            *(_LEFT, _NO_MAIL, _WANTS_NONE, _NOT_WANTED, _DO_NOT, _SEND_NOTHING, _MAIL_NO),
+            *(_WRITE_NOT, _REMOVE, _OFF_LIST, _OBJECTS, _NO_THANKS, _DIED),
+        )
+    )
+)
+# "Niet afgemeld", and what is also said of a prescription, an invoice or a payment.
+_LEFT_IN_DOUBT = re.compile(
+    rf"\b(?:niet|nooit|nicht|nie|not|never|pas|jamais|nog)\b{_A_FEW} {_LEFT}"
+    rf"|\b(?:recept|factuur|rekening|offerte|vacature)\w*{_A_FEW} uitgeschreven"
+)
+# A No and a mail in one clause, or a word that makes one think.
+_OF_MAIL = re.compile(rf"mail|nieuwsbrief|newsletter|courriel|\b(?:contact|kontakt|{_VERB})")
+_NEAR = re.compile(
+    r"\b(?:overleden|deceased|verstorben|gestorben|decedee?|bezwaar|widerspr\w+|object(?:s|ed|ion)|"
+    r"geweigerd|weigert|refused?|refuses|abgelehnt|verweigert|ingetrokken|withdrawn|widerrufen|"
+    r"niet meer|nicht mehr|no longer|bounced?|onbestelbaar|unzustellbar|verwijder\w*|removed?|"
+    r"geblokkeerd|blocked|gesperrt|bloquee?|geen interesse|not interested|kein interesse|"
+    r"pas interessee?|stop(?:t|pen|s|ped|ping)?|(?:komt|kwam) terug|ongeldig|invalid|ungultig|"
+    r"avg|dsgvo|gdpr|rgpd|spam)\b"
+    r"|^(?:nee|neen|no|nein|non)\W*$"
+)
+_CLAUSE = re.compile(r"[.,;!?/|\n]+")
+has_a_no = re.compile(_NOT).search
+
+
+def plain(text: str) -> str:
+    """Return text for comparing: small letters without accents, one space between words."""
+    signs = unicodedata.normalize("NFKD", text.casefold().replace("’", "'"))
+    bare = "".join(sign for sign in signs if not unicodedata.combining(sign))
+    # Don't, doesn't and won't: what counts is the "not".
+    return " ".join(re.sub(r"n't\b|(?<=\bdo)nt\b|(?<=\bdoes)nt\b", " not", bare).split())
+
+
+@lru_cache(maxsize=1024)
+def refusal_in(remark: str) -> str:
+    """Return what a remark says against mailing: REFUSED, DOUBTFUL or ""."""
+    text = plain(remark)
+    if _CLEAR.search(text):
+        rest = _LEFT_IN_DOUBT.sub("", text)
+        return REFUSED if rest == text or _CLEAR.search(rest) else DOUBTFUL
+    return DOUBTFUL if any(map(_is_near, _CLAUSE.split(text))) else ""
+
+
+def _is_near(clause: str) -> bool:
+    return bool(_NEAR.search(clause.strip()) or (has_a_no(clause) and _OF_MAIL.search(clause)))
