@@ -134,12 +134,13 @@ def exclusion(
         return Exclusion.REMOVED
     if suppressed:
         return Exclusion.SUPPRESSED
-    if asked_before:
-        return Exclusion.ASKED_BEFORE
     if status is Status.CUSTOMER:
         return Exclusion.CUSTOMER
     if status is Status.CONFIRMED and not (include_thin and basis == Basis.THIN):
         return Exclusion.CONFIRMED
+    # Last, so that whoever said Yes to an earlier asking counts as confirmed.
+    if asked_before:
+        return Exclusion.ASKED_BEFORE
     return None
 
 
@@ -200,15 +201,27 @@ def _decide_no(status: Status, reason: str, *, in_time: bool) -> Decision:
     return _NOTHING
 
 
-def require_removal(status: Status, reason: Reason) -> None:
-    """Refuse a removal that the words do not allow.
+def is_undecided(status: Status, basis: str, *, include_thin: bool) -> bool:
+    """Say whether what a campaign has asked a contact is still open.
 
-    Raises TransitionRefused: silence ends only what was never confirmed, a No before a Yes is
-    `no` and after it `withdrawn`.
+    With `include_thin` it asks those too whose proof is thin, in the same words as everybody: an
+    opt-in that cannot be shown is none (EDPB 05/2020 §108).
     """
+    is_thin = status is Status.CONFIRMED and basis == Basis.THIN
+    return status is Status.UNCONFIRMED or (include_thin and is_thin)
+
+
+def require_removal(status: Status, reason: Reason, *, basis: str = "") -> None:
+    """Refuse a removal that the words do not allow; `basis` is the contact's.
+
+    Raises TransitionRefused: silence ends only what was never confirmed, or not so that it could
+    be shown; a No before a Yes is `no` and after it `withdrawn`.
+    """
+    if reason is Reason.NO_RESPONSE and is_undecided(status, basis, include_thin=True):
+        return
     allowed = {
         Reason.NO: (Status.UNCONFIRMED, Status.REMOVED),
-        Reason.NO_RESPONSE: (Status.UNCONFIRMED,),
+        Reason.NO_RESPONSE: (),
         Reason.WITHDRAWN: (Status.CONFIRMED, Status.CUSTOMER),
     }.get(reason, (Status.UNCONFIRMED, Status.CONFIRMED, Status.CUSTOMER))
     if status not in allowed:
@@ -228,6 +241,8 @@ class Verdict(StrEnum):
 def expiry(
     status: Status,
     *,
+    basis: str = "",
+    include_thin: bool = False,
     accepted_at: datetime | None,
     deadline: datetime,
     now: datetime,
@@ -237,14 +252,15 @@ def expiry(
 
     `accepted_at` is when a server took the ask, None if none did or it bounced later. Silence may
     only count against somebody who had the time to speak: the ask must have been accepted
-    `minimum_days` or more before the deadline, and the deadline must have passed.
+    `minimum_days` or more before the deadline, and the deadline must have passed. Who could not be
+    asked keeps what there was before, be it thin.
     """
-    if status is not Status.UNCONFIRMED:
+    if not is_undecided(status, basis, include_thin=include_thin):
         return Verdict.ANSWERED
     if now < deadline:
         return Verdict.WAIT
     if accepted_at is None or accepted_at > latest_ask(deadline, minimum_days):
-        return Verdict.UNASKED
+        return Verdict.UNASKED if status is Status.UNCONFIRMED else Verdict.ANSWERED
     return Verdict.EXPIRE
 
 

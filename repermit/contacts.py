@@ -59,7 +59,12 @@ class Act:
 
 
 def confirm(contact: Contact, *, basis: Basis, act: Act, fingerprint_key: bytes) -> None:
-    """Register an opt-in: the status, its evidence, and the end of any suppression."""
+    """Register an opt-in: the status, its evidence, and the end of its list's suppression.
+
+    A suppression for all lists stays, since a Yes for one list says nothing of the others, nor
+    of those to come. On this list it holds no more: only who is unconfirmed is asked, and an
+    import takes whoever said Yes here for one who is on the list.
+    """
     contact.status = Status.CONFIRMED
     contact.status_at = contact.basis_at = act.at
     contact.basis = basis
@@ -88,7 +93,7 @@ def remove(
     TransitionRefused, before anything is changed, where a status does not allow the reason.
     """
     for contact in contacts:
-        require_removal(Status(contact.status), reason)
+        require_removal(Status(contact.status), reason, basis=contact.basis)
     for some in chunks(contacts, _CHUNK):
         Contact.update(
             status=Status.REMOVED, status_at=act.at, reason=reason, basis="", basis_at=None

@@ -51,9 +51,11 @@ bases = st.sampled_from(["", *Basis])
         (Status.REMOVED, "", True, True, True, Exclusion.REMOVED),
         (Status.REMOVED, "", False, False, False, Exclusion.REMOVED),
         (Status.CUSTOMER, Basis.CUSTOMER, False, False, True, Exclusion.CUSTOMER),
-        (Status.CUSTOMER, Basis.CUSTOMER, False, True, False, Exclusion.ASKED_BEFORE),
+        (Status.CUSTOMER, Basis.CUSTOMER, False, True, False, Exclusion.CUSTOMER),
         (Status.CONFIRMED, Basis.ANSWER, False, False, True, Exclusion.CONFIRMED),
+        (Status.CONFIRMED, Basis.ANSWER, False, True, True, Exclusion.CONFIRMED),
         (Status.CONFIRMED, Basis.IMPORTED, False, False, True, Exclusion.CONFIRMED),
+        (Status.CONFIRMED, Basis.THIN, False, True, False, Exclusion.CONFIRMED),
         (Status.CONFIRMED, Basis.THIN, False, False, False, Exclusion.CONFIRMED),
         (Status.CONFIRMED, Basis.THIN, False, False, True, None),
         (Status.CONFIRMED, Basis.THIN, True, False, True, Exclusion.SUPPRESSED),
@@ -228,12 +230,16 @@ def test_any_other_removal_is_refused(status: Status, reason: Reason) -> None:
 def expiry(
     *,
     status: Status = Status.UNCONFIRMED,
+    basis: str = "",
+    include_thin: bool = False,
     accepted_at: datetime | None = DEADLINE - timedelta(days=20),
     now: datetime = DEADLINE,
     minimum_days: int = 14,
 ) -> Verdict:
     return consent.expiry(
         status,
+        basis=basis,
+        include_thin=include_thin,
         accepted_at=accepted_at,
         deadline=DEADLINE,
         now=now,
@@ -283,6 +289,28 @@ def test_silence_never_removes_who_answered_or_had_no_time(
     assert (found is Verdict.ANSWERED) == (status is not Status.UNCONFIRMED)
     had_time = accepted_at is not None and accepted_at + timedelta(days=minimum_days) <= deadline
     assert (found is Verdict.EXPIRE) <= (had_time and deadline <= now)
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("basis", ["", *Basis])
+@pytest.mark.parametrize("include_thin", [True, False])
+def test_a_question_is_open_to_the_unconfirmed_and_where_asked_to_the_thin(
+    status: Status, basis: str, include_thin: bool
+) -> None:
+    is_thin = status is Status.CONFIRMED and basis == Basis.THIN
+    expected = status is Status.UNCONFIRMED or (is_thin and include_thin)
+    assert consent.is_undecided(status, basis, include_thin=include_thin) is expected
+    found = expiry(status=status, basis=basis, include_thin=include_thin)
+    assert (found is Verdict.EXPIRE) is expected
+    found = expiry(status=status, basis=basis, include_thin=include_thin, accepted_at=None)
+    assert (found is Verdict.UNASKED) is (status is Status.UNCONFIRMED)
+
+
+def test_silence_removes_a_proof_that_is_thin_and_no_other() -> None:
+    consent.require_removal(Status.CONFIRMED, Reason.NO_RESPONSE, basis=Basis.THIN)
+    for basis in ("", Basis.ANSWER, Basis.SIGN_UP, Basis.IMPORTED):
+        with pytest.raises(TransitionRefused):
+            consent.require_removal(Status.CONFIRMED, Reason.NO_RESPONSE, basis=basis)
 
 
 def test_the_last_moment_for_an_ask_is_minimum_days_before_the_deadline() -> None:

@@ -122,6 +122,20 @@ def test_the_persons_own_yes_lifts_the_suppression_of_this_list(database: Databa
     }
 
 
+def test_a_yes_for_one_list_leaves_a_suppression_for_all_to_the_other_lists(
+    database: Database,
+) -> None:
+    mailing_list, other = make_list(database), make_list(database, slug="other")
+    contact = make_removed(database, mailing_list, Reason.NO, "jan@example.org")
+    fingerprint = addresses.fingerprint(KEY, "jan@example.org")
+    with database.atomic():
+        Suppression.create(list=None, fingerprint=fingerprint, subject="", reason="no", at=NOW)
+    confirm(database, contact, Basis.SIGN_UP)
+    assert [one.list_id for one in Suppression.select()] == [None]
+    assert contacts.is_suppressed(other.id, fingerprint)
+    assert Contact.get().status == Status.CONFIRMED
+
+
 # --- Removing. ----------------------------------------------------------------------------------
 
 

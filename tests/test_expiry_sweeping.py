@@ -162,7 +162,7 @@ def test_invariant_4_who_was_not_surely_asked_stays_unconfirmed(
 def test_whoever_answered_or_was_not_in_the_audience_stays(
     database: Database, mailing_list: MailingList
 ) -> None:
-    campaign = make_campaign(database, mailing_list, include_thin=True)
+    campaign = make_campaign(database, mailing_list)
     bystander = make_contact(database, mailing_list)
     for status, basis in (
         (Status.CONFIRMED, Basis.ANSWER),
@@ -176,6 +176,29 @@ def test_whoever_answered_or_was_not_in_the_audience_stays(
     assert sweep(database) == Expired()
     assert status_of(bystander) == status_of(confirm_only) == (UNCONFIRMED, "")
     assert Campaign.get().state == CampaignState.CLOSED
+
+
+@pytest.mark.parametrize(
+    ("mail", "status"),
+    [
+        ({}, (REMOVED, "no_response")),
+        ({"state": MailState.FAILED, "sent_at": None}, ("confirmed", "")),
+    ],
+)
+def test_a_thin_proof_ends_by_silence_if_its_person_was_asked(
+    database: Database,
+    mailing_list: MailingList,
+    mail: dict[str, Any],
+    status: tuple[str, str],
+) -> None:
+    campaign = make_campaign(database, mailing_list, include_thin=True)
+    thin = make_contact(database, mailing_list, status=Status.CONFIRMED, basis=Basis.THIN)
+    sure = make_contact(database, mailing_list, status=Status.CONFIRMED, basis=Basis.ANSWER)
+    make_mail(database, campaign, thin, **mail)
+    make_mail(database, campaign, sure)
+    sweep(database)
+    assert status_of(thin) == status
+    assert status_of(sure) == ("confirmed", "")
 
 
 def test_a_removal_for_silence_is_kept_with_what_shows_that_there_was_time(
@@ -360,8 +383,8 @@ def test_expiry_waits_if_the_pages_were_down_too_long(
     )
     (reason,) = sweep(database).waiting
     assert reason == (
-        "news: the answer pages were down for 1 day and 0 hours in all since the launch, so some "
-        "may have been unable to answer. Nobody is taken off. Give them more time "
+        "news: the answer pages were down for 1 day and 0 hours in all since the asking began, so "
+        "some may have been unable to answer. Nobody is taken off. Give them more time "
         "(`repermit extend`), or decide that silence counts all the same "
         "(`repermit expire --despite-downtime`)"
     )

@@ -23,7 +23,7 @@ INSTANT = timedelta(microseconds=1)
 
 
 def launch(database: Database, *, at: datetime = NOW) -> Campaign:
-    return make_campaign(database, make_list(database), launched_at=at)
+    return make_campaign(database, make_list(database), launched_at=at, starts_at=at)
 
 
 def down(now: datetime) -> timedelta:
@@ -80,10 +80,22 @@ def test_pages_that_were_never_noted_were_down_since_the_launch(database: Databa
     assert down(NOW + timedelta(days=2)) == timedelta(days=2)
 
 
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_gap_before_the_asking_begins_does_not_count(database: Database, *, noted: bool) -> None:
+    begins = NOW + timedelta(days=7)
+    make_campaign(database, make_list(database), launched_at=NOW, starts_at=begins)
+    if noted:
+        beat(database, now=NOW)
+    assert down(begins - MINUTE) == down(begins) == timedelta()
+    assert down(begins + 7 * MINUTE) == 7 * MINUTE
+    beat(database, now=begins + 7 * MINUTE)
+    assert Campaign.get().downtime == 7 * 60
+
+
 def test_each_campaign_counts_for_itself(database: Database) -> None:
     launch(database)
     later = make_campaign(
-        database, make_list(database, slug="other"), launched_at=NOW + timedelta(hours=1)
+        database, make_list(database, slug="other"), starts_at=NOW + timedelta(hours=1)
     )
     beat(database, now=NOW + timedelta(hours=3))
     assert down(NOW + timedelta(hours=3)) == timedelta(hours=3)

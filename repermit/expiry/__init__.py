@@ -4,7 +4,17 @@ May import contacts and what lies below.
 """
 
 from repermit.expiry.facts import Expired
+from repermit.expiry.prospects import Upcoming, upcoming
 from repermit.expiry.sweeping import expire_due, would_expire
 from repermit.expiry.uptime import beat, downtime, skip
 
-__all__ = ["Expired", "beat", "downtime", "expire_due", "skip", "would_expire"]
+__all__ = [
+    "Expired",
+    "Upcoming",
+    "beat",
+    "downtime",
+    "expire_due",
+    "skip",
+    "upcoming",
+    "would_expire",
+]

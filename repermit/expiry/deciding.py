@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from peewee import fn
 
-from repermit.consent import MailKind, MailState, Status, Verdict, expiry
+from repermit.consent import Basis, MailKind, MailState, Status, Verdict, expiry
 from repermit.models import CampaignWording, Contact, Mail, chunks, stored
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def foreseen(campaign: Campaign, chunk: int, now: datetime) -> Iterator[Verdict]
 
 
 def undecided(campaign: Campaign) -> list[int]:
-    """Return the ids of the asked contacts that are unconfirmed, in order.
+    """Return the ids of the asked contacts whose question is still open, in order.
 
     All at once: page by page, SQLite would sort the whole audience anew for every page.
     """
@@ -41,12 +41,20 @@ def undecided(campaign: Campaign) -> list[int]:
         .where(
             Mail.campaign == campaign,
             Mail.kind == MailKind.ASK,
-            Contact.status == Status.UNCONFIRMED,
+            _is_undecided(campaign),
         )
         .order_by(Mail.contact)
         .tuples()
     )
     return [contact_id for (contact_id,) in rows.iterator()]
+
+
+def _is_undecided(campaign: Campaign) -> Any:
+    """Return consent.is_undecided as a condition."""
+    unconfirmed = Contact.status == Status.UNCONFIRMED
+    if not campaign.include_thin:
+        return unconfirmed
+    return unconfirmed | ((Contact.status == Status.CONFIRMED) & (Contact.basis == Basis.THIN))
 
 
 def asks_of(campaign: Campaign, ids: Sequence[int]) -> dict[int | None, Mail]:
@@ -64,6 +72,8 @@ def verdict(contact: Contact, ask: Mail, campaign: Campaign, now: datetime) -> V
     """Return what the deadline does to one contact at `now`."""
     return expiry(
         Status(contact.status),
+        basis=contact.basis,
+        include_thin=campaign.include_thin,
         accepted_at=ask.sent_at if ask.state == MailState.SENT else None,
         deadline=campaign.deadline,
         now=now,

@@ -140,8 +140,8 @@ def _why_it_waits(campaign: Campaign, now: datetime) -> str:
         return ""
     return (
         f"{campaign.list.slug}: the answer pages were down for {_in_words(down)} in all since the "
-        "launch, so some may have been unable to answer. Nobody is taken off. Give them more time "
-        "(`repermit extend`), or decide that silence counts all the same "
+        "asking began, so some may have been unable to answer. Nobody is taken off. Give them more "
+        "time (`repermit extend`), or decide that silence counts all the same "
         "(`repermit expire --despite-downtime`)"
     )
 

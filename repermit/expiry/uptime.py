@@ -1,6 +1,7 @@
 """How long the answer pages were down: the serving process notes every minute that it is up.
 
 May import models and what lies below. Who could not reach the page cannot be said to be silent.
+It counts from the moment a campaign begins: before that, no mail with its links is out.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def skip(database: Database, *, to: datetime) -> None:
 
 
 def downtime(campaign: Campaign, now: datetime) -> timedelta:
-    """Return how long the answer pages were down in all since launch, up to `now`."""
+    """Return how long the answer pages were down in all since it began, up to `now`."""
     noted = Meta.get_or_none(Meta.key == _KEY)
     last = datetime.fromisoformat(noted.value) if noted else None
     return timedelta(seconds=campaign.downtime) + _gap(campaign, last, now)
@@ -58,7 +59,7 @@ _LIVE = [state for state in CampaignState if state.is_live]
 
 
 def _gap(campaign: Campaign, last: datetime | None, now: datetime) -> timedelta:
-    """Return the time without a note up to `now`; all since launch if there never was one."""
-    since = campaign.launched_at if last is None else max(last, campaign.launched_at)
+    """Return the time without a note up to `now`; if there never was one, since the beginning."""
+    since = campaign.starts_at if last is None else max(last, campaign.starts_at)
     gap = now - since
     return gap if gap > LONGEST_PAUSE else timedelta()

@@ -179,7 +179,7 @@ class Campaign(Table):
     """One asking of a list's unconfirmed contacts.
 
     `paused_from` is the state to go back to. `minimum_days` is the setting as it was at launch.
-    `downtime` is how many seconds in all the answer pages were down since launch.
+    `downtime` is how many seconds in all the answer pages were down since its start.
     """
 
     if TYPE_CHECKING:

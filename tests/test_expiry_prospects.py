@@ -1,0 +1,79 @@
+"""What the deadlines that have not passed yet would do."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.consent import CampaignState, MailState, Status
+from repermit.expiry import Upcoming, upcoming
+from tests.building import (
+    DEADLINE,
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_mail,
+)
+
+if TYPE_CHECKING:
+    from repermit.models import Campaign, Database, MailingList
+
+INSTANT = timedelta(microseconds=1)
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    return make_list(database)
+
+
+def ask_some(database: Database, mailing_list: MailingList, campaign: Campaign) -> None:
+    """Ask two in time, one too late and one not yet; a fifth has answered."""
+    for _ in range(2):
+        make_asked(database, mailing_list, campaign)
+    queued = {"state": MailState.QUEUED, "sent_at": None}
+    for facts in ({"sent_at": DEADLINE - timedelta(days=14) + INSTANT}, queued):
+        make_mail(database, campaign, make_contact(database, mailing_list), **facts)
+    answered = make_contact(database, mailing_list, status=Status.CONFIRMED, basis="answer")
+    make_mail(database, campaign, answered)
+
+
+def test_what_a_deadline_would_do_is_told_before_it_passes(
+    database: Database, mailing_list: MailingList
+) -> None:
+    ask_some(database, mailing_list, make_campaign(database, mailing_list))
+    (found,) = upcoming(now=NOW)
+    assert found == Upcoming(
+        list="news", state=CampaignState.OPEN, deadline=DEADLINE, removed=2, unasked=2
+    )
+
+
+@pytest.mark.parametrize(
+    ("late", "found"), [(-1, 1), (0, 0), (1, 0)], ids=["before", "at", "after"]
+)
+def test_a_deadline_that_has_passed_is_for_the_sweep(
+    database: Database, mailing_list: MailingList, late: int, found: int
+) -> None:
+    make_campaign(database, mailing_list)
+    assert len(upcoming(now=DEADLINE + late * INSTANT)) == found
+
+
+@pytest.mark.parametrize("state", CampaignState)
+@pytest.mark.parametrize("late", [-1, 1])
+def test_live_campaigns_alone_have_something_to_come_and_paused_ones_always(
+    database: Database, mailing_list: MailingList, state: CampaignState, late: int
+) -> None:
+    make_campaign(database, mailing_list, state=state)
+    expected = state.is_live and (late < 0 or state is CampaignState.PAUSED)
+    assert bool(upcoming(now=DEADLINE + late * INSTANT)) is expected
+
+
+def test_one_list_can_be_asked_for(database: Database, mailing_list: MailingList) -> None:
+    other = make_list(database, slug="other")
+    for one in (mailing_list, other):
+        make_campaign(database, one)
+    assert [one.list for one in upcoming(now=NOW)] == ["news", "other"]
+    assert [one.list for one in upcoming(now=NOW, mailing_list=other)] == ["other"]
