@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -21,9 +21,10 @@ from urllib.parse import quote
 import psycopg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _STARTING = 60  # seconds; a loaded machine with a slow disk may need some
+_PREFIX = "repermit-pg-"  # and the number of the process that runs it
 # What a cluster may lose in a power cut does not matter here, and it lives for minutes.
 _SETTINGS = (
     "fsync=off",
@@ -88,9 +89,13 @@ class Cluster:
 
 @contextmanager
 def running_cluster(binaries: Path) -> Iterator[Cluster]:
-    """Make a cluster in a folder of its own, run it, and take all of it away afterwards."""
+    """Make a cluster in a folder of its own, run it, and take all of it away afterwards.
+
+    Those that an earlier run could not take away, as it was killed, go first.
+    """
+    clear_leftovers()
     # Not under pytest's own folder: another user could not enter that.
-    folder = Path(tempfile.mkdtemp(prefix="repermit-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     user = _user()
     try:
         shutil.chown(folder, user)
@@ -99,6 +104,36 @@ def running_cluster(binaries: Path) -> Iterator[Cluster]:
             yield Cluster(folder)
     finally:
         shutil.rmtree(folder)
+
+
+def clear_leftovers() -> None:
+    """Stop and delete the clusters whose test run is no more."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if not _is_running(int(owner)):
+            _stop(folder)
+            # Another worker of this run may be at it too.
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _stop(folder: Path) -> None:
+    """Stop the server of a cluster, if it runs."""
+    # What answers on its socket is that server; the number alone could be another process's.
+    if _answers(Cluster(folder)):
+        server = int((folder / "data/postmaster.pid").read_text().splitlines()[0])
+        with suppress(ProcessLookupError):
+            os.kill(server, signal.SIGQUIT)  # "immediate"
+        _wait_until(lambda: not _answers(Cluster(folder)), "PostgreSQL did not stop")
 
 
 def _user() -> int:
@@ -138,17 +173,17 @@ def _run(binaries: Path, folder: Path, user: int) -> Iterator[None]:
             user=user,
         )
     try:
-        _wait_for(Cluster(folder))
+        _wait_until(lambda: _answers(Cluster(folder)), "PostgreSQL did not start")
         yield
     finally:
         server.send_signal(signal.SIGINT)  # "fast": ends whoever is connected
         server.wait(_STARTING)
 
 
-def _wait_for(cluster: Cluster) -> None:
+def _wait_until(is_so: Callable[[], bool], otherwise: str) -> None:
     until = time.monotonic() + _STARTING
-    while not _answers(cluster):
-        assert time.monotonic() < until, "PostgreSQL did not start"
+    while not is_so():
+        assert time.monotonic() < until, otherwise
         time.sleep(0.05)
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from repermit.links import Kind
     from repermit.models import Campaign, Database, MailingList
 
+_SPAN = re.compile(r"</?span[^>]*>")
 _TAG = re.compile(r"<style>.*?</style>|<[^>]+>", re.DOTALL)
 
 
@@ -60,7 +61,8 @@ class Pages:
 
 def words_of(response: TestResponse) -> str:
     """Return what a page says: its text without tags and style, on one line."""
-    return " ".join(unescape(_TAG.sub(" ", response.text)).split())
+    text = _SPAN.sub("", response.text)
+    return " ".join(unescape(_TAG.sub(" ", text)).split())
 
 
 def heading_of(response: TestResponse) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
-from tests.cluster import find_binaries
+from tests.cluster import clear_leftovers, find_binaries
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.cluster import Cluster
+
+
+ROOT = Path(__file__).parent.parent
 
 
 def put_program(folder: Path, *names: str) -> None:
@@ -37,6 +43,48 @@ def test_a_client_without_its_server_is_no_postgresql(tmp_path: Path) -> None:
     put_program(tmp_path / "17/bin", "psql")
     assert find_binaries(str(tmp_path), tmp_path) is None
     assert find_binaries(str(tmp_path), tmp_path / "nowhere") is None
+
+
+@pytest.fixture
+def ended() -> int:
+    """Return the number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_what_a_run_left_behind_goes_and_what_another_is_using_stays(ended: int) -> None:
+    place = Path(tempfile.gettempdir())
+    left = place / f"repermit-pg-{ended}-test"
+    used = place / f"repermit-pg-{os.getpid()}-test"
+    for folder in (left, used):
+        (folder / "data").mkdir(parents=True)
+    clear_leftovers()
+    assert (left.exists(), used.exists()) == (False, True)
+    (used / "data").rmdir()
+    used.rmdir()
+
+
+_RUN = """
+from tests.cluster import *
+with running_cluster(find_binaries()) as cluster:
+    print(cluster.url("postgres"), flush=True)
+    time.sleep(600)
+"""
+
+
+def test_the_server_of_a_run_that_was_killed_is_stopped(cluster: Cluster) -> None:
+    command = [sys.executable, "-c", _RUN]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        url = run.stdout.readline().strip()
+        run.kill()
+    psycopg.connect(url).close()
+    clear_leftovers()
+    with pytest.raises(psycopg.OperationalError, match=r"No such file or directory"):
+        psycopg.connect(url)
+    # That of this run is none of them.
+    cluster.connect().close()
 
 
 def test_each_database_is_fresh_and_gone_afterwards(cluster: Cluster) -> None:

@@ -33,12 +33,19 @@ def test_the_demo_played_once_ends_well_and_its_table_adds_up(
     said = capsys.readouterr().out
     assert ended.value.code == 0
     assert "every number adds up: yes" in said
-    asked = int(_found(r"The campaign: (\d+) asked", said))
-    block = said.partition("asked, each once\n")[2].partition("\n\n")[0]
-    assert sum(int(line.split()[0]) for line in block.splitlines()) == asked
+    asked, audience = map(int, _found(r"The campaign: (\d+ of \d+) asked", said).split(" of "))
+    assert _sum_below("asked, each once\n", said) == asked
+    # One mailbox was gone and one was closed: nobody was asked there.
+    assert _sum_below("Could not be asked: 2\n", said) == audience - asked == 2
     lines = Counter(line[40:49].strip() for line in said.partition("\n\n")[0].splitlines())
     assert lines["asked"] == asked
-    assert lines["not asked"] == 4
+    assert lines["not asked"] == 4 + 2
+
+
+def _sum_below(title: str, said: str) -> int:
+    """Return the sum of the numbers of a table."""
+    block = said.partition(title)[2].partition("\n\n")[0]
+    return sum(int(line.split()[0]) for line in block.splitlines())
 
 
 def test_the_demo_says_so_if_a_number_does_not_add_up(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,6 +114,8 @@ def test_a_stranger_answers_a_mail_and_moves_the_clock(demo_url: str, page: Page
     answer.get_by_role("button", name=re.compile("^Yes")).click()
     assert "recorded" in answer.get_by_role("heading", level=1).inner_text().lower()
     page.goto(f"{demo_url}/")
+    lead = page.locator(".lead").inner_text()
+    assert lead.startswith("48 of 50 people were asked, once; 2 could not be reached.")
     page.get_by_role("button", name="Move the clock").click()
     while "closed" not in page.locator(".lead").inner_text():
         page.wait_for_timeout(500)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from dataclasses import replace
 
-from repermit.exports import Finding, Reconciled, as_document, counts, lines
+from repermit.exports import Finding, Reconciled, as_document, counts, lines, next_steps
+from tests.command_tree import parse
 
 RESULT = Reconciled(
     list="news",
@@ -52,3 +56,26 @@ def test_the_document_is_what_json_can_hold() -> None:
     assert document["missing"] == [
         {"line": 0, "address": "yes@example.org", "reason": "answer", "part": ""}
     ]
+
+
+def test_each_kind_of_finding_has_its_step_and_the_others_none() -> None:
+    said = " ".join(next_steps(RESULT))
+    assert len(next_steps(RESULT)) == 4
+    assert "Unsubscribe there" in said
+    assert "`repermit export news keep --for mailchimp`" in said
+    assert "opted out" not in said
+
+
+def test_every_command_among_the_steps_can_be_typed() -> None:
+    every = replace(RESULT, unknown=RESULT.not_yet, opted_out_there=RESULT.not_yet)
+    typed = re.findall("`repermit ([^`]+)`", " ".join(next_steps(every)))
+    assert len(typed) == 4
+    for arguments in typed:
+        parse(shlex.split(arguments))
+
+
+def test_where_nothing_differs_nothing_is_to_be_done() -> None:
+    same = replace(RESULT, should_not_be_there=(), not_yet=(), missing=(), invalid=())
+    assert next_steps(same) == (
+        "Nothing is left to do: there stands who may be mailed, and nobody else.",
+    )

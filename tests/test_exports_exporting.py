@@ -94,7 +94,7 @@ def test_the_columns_are_those_that_are_promised(
     result, data = run(database, make_list(database), what)
 
     assert table(data) == [columns]
-    assert result == Exported("news", What(what), Format.CSV, None, 0, 0, ())
+    assert result == Exported("news", What(what), Format.CSV, None, 0, 0, (), 0)
 
 
 def test_every_export_is_recorded(database: Database) -> None:
@@ -368,3 +368,43 @@ def fill(database: Database, mailing_list: MailingList, n: int) -> None:
     with database.atomic():
         for some in chunks(people, 1000):
             Contact.insert_many(some).execute()
+
+
+@pytest.mark.parametrize("what", ["keep", "removed"])
+@pytest.mark.parametrize("form", Format)
+def test_a_domain_is_written_as_people_write_it(
+    database: Database, what: str, form: Format
+) -> None:
+    mailing_list = make_list(database)
+    make_kept(database, mailing_list, "zoë@bücher.example.org")
+    make_removed(database, mailing_list, Reason.NO, "zoë@xn--strae-oqa.example.org")
+    expected = {"keep": "zoë@bücher.example.org", "removed": "zoë@straße.example.org"}[what]
+
+    result, data = run(database, mailing_list, what, format=form)
+
+    found = openpyxl.load_workbook(io.BytesIO(data)).worksheets[0] if form is Format.XLSX else None
+    text = str(list(found.values)) if found else data.decode()
+    assert expected in text
+    assert "xn--" not in text
+    assert (result.rows, result.twice) == (1, 0)
+
+
+@pytest.mark.parametrize("tool", Tool)
+def test_a_tools_removals_have_both_forms_of_a_domain_and_its_keep_list_one(
+    database: Database, tool: Tool
+) -> None:
+    mailing_list = make_list(database)
+    make_kept(database, mailing_list, "a@bücher.example.org")
+    for address in ("b@bücher.example.org", "c@example.org"):
+        make_removed(database, mailing_list, Reason.NO, address)
+
+    result, data = run(database, mailing_list, "removed", tool=tool)
+
+    held = [row[1 if tool is Tool.OUTLOOK else 0] for row in table(data)[1:]]
+    assert held == ["b@bücher.example.org", "b@xn--bcher-kva.example.org", "c@example.org"]
+    assert (result.rows, result.twice) == (3, 1)
+
+    result, data = run(database, mailing_list, "keep", tool=tool)
+
+    assert (result.rows, result.twice) == (1, 0)
+    assert "a@bücher.example.org" in data.decode()

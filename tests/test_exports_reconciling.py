@@ -317,3 +317,34 @@ def test_the_apostrophe_before_an_address_is_read_over(
     path = write(tmp_path, "address,name", "'+a@example.org,A")
 
     assert reconcile(mailing_list, path, settings=settings).agree == 1
+
+
+@pytest.mark.parametrize("what", ["keep", "removed"])
+@pytest.mark.parametrize("tool", [None, "mailchimp", "brevo"])
+def test_our_own_file_comes_back_as_the_same_people_whatever_the_form_of_a_domain(
+    database: Database, settings: Settings, tmp_path: Path, what: str, tool: str | None
+) -> None:
+    mailing_list = make_list(database)
+    make_kept(database, mailing_list, "a@bücher.example.org")
+    make_removed(database, mailing_list, Reason.NO, "b@bücher.example.org")
+    path = tmp_path / "own.csv"
+    with path.open("wb") as out:
+        export(
+            mailing_list,
+            what,
+            database=database,
+            settings=settings,
+            now=NOW,
+            actor="admin",
+            out=out,
+            tool=tool,
+        )
+
+    result = reconcile(mailing_list, path, settings=settings)
+
+    assert result.agree == (what == "keep")
+    assert len(result.should_not_be_there) == (what == "removed")
+    assert result.unknown == ()
+    other = write(tmp_path, "email", "a@xn--bcher-kva.example.org", "b@xn--bcher-kva.example.org")
+    result = reconcile(mailing_list, other, settings=settings)
+    assert (result.agree, len(result.should_not_be_there)) == (1, 1)

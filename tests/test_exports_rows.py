@@ -137,9 +137,13 @@ def test_removed_says_why_and_when(database: Database) -> None:
     make_removed(database, mailing_list, Reason.WITHDRAWN, "w@example.org")
     make_contact(database, mailing_list, "stays@example.org", status=Status.CONFIRMED)
 
-    assert list(rows.removed(mailing_list)) == [
-        {"address": "w@example.org", "name": "", "reason": "withdrawn", "removed_at": NOW}
-    ]
+    (row,) = rows.removed(mailing_list)
+    assert columns_of(row, rows.REMOVED) == {
+        "address": "w@example.org",
+        "name": "",
+        "reason": "withdrawn",
+        "removed_at": NOW,
+    }
 
 
 def test_the_erased_are_counted_and_left_out(database: Database) -> None:
@@ -221,3 +225,29 @@ def test_an_erased_part_is_gone_and_its_digest_stays(database: Database) -> None
     assert found[0]["person_digest"]
     assert found[0]["person"] is None
     assert "no@example.org" not in repr(found)
+
+
+# --- Domains. -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kept", "written"),
+    [
+        ("a@example.org", "a@example.org"),
+        ("a@xn--bcher-kva.example", "a@bücher.example"),
+        ("xn--a@example.org", "xn--a@example.org"),
+        # No A-label of IDNA 2008, and one whose U-label is no usable domain.
+        ("a@xn--a.example", "a@xn--a.example"),
+        ("a@xn--ls8h.example", "a@xn--ls8h.example"),
+    ],
+)
+def test_a_domain_is_written_so_that_it_is_read_as_the_same(kept: str, written: str) -> None:
+    assert rows.as_people_write(kept) == written
+
+
+def test_who_could_not_be_asked_has_a_readable_domain_too(database: Database) -> None:
+    mailing_list = make_list(database)
+    contact = make_contact(database, mailing_list, "a@bücher.example.org")
+    campaign = make_campaign(database, mailing_list)
+    make_mail(database, campaign, contact, state=MailState.FAILED, sent_at=None)
+    assert addresses_of(rows.unasked(mailing_list)) == ["a@bücher.example.org"]

@@ -178,6 +178,26 @@ def test_another_language_can_be_chosen_and_stays_chosen(pages: Pages, asked: Co
     assert '<html lang="nl"' in pages.get("no", asked.uid, query_string={"lang": "xx"}).text
 
 
+@pytest.mark.parametrize(("kind", "button"), [("no", YES), ("yes", NO)])
+def test_who_opens_the_other_link_is_told_first_what_was_answered(
+    pages: Pages, asked: Contact, kind: Kind, button: str
+) -> None:
+    other: Kind = "yes" if kind == "no" else "no"
+    word = {"yes": "Ja", "no": "Nee"}
+    not_yet = f"Uw {word[other]} is nog niet vastgelegd: druk nog één keer."
+    before = words_of(pages.get(other, asked.uid))
+    assert not_yet not in before
+    assert "geen antwoord" in before
+    pages.post(kind, asked.uid)
+    response = pages.get(other, asked.uid)
+    recorded = f"Uw {word[kind]} is vastgelegd op maandag 2 maart 2026, 10:00 uur"
+    assert heading_of(response) == recorded
+    assert not_yet in words_of(response)
+    assert f'class="chosen">{button}</button>' in response.text
+    # Silence has no effect any more, so the page threatens nothing.
+    assert "geen antwoord" not in words_of(response)
+
+
 # --- A POST acts. --------------------------------------------------------------------------------
 
 

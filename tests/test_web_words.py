@@ -119,3 +119,26 @@ def test_a_second_answer_is_told_what_the_first_one_did(
     said = words.recorded_before(standing, ENGLISH)
     assert said.heading == heading
     assert "Monday 2 March 2026, 10:00" in said.text
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "basis", "said"),
+    [
+        (Status.UNCONFIRMED, "", "", ""),
+        (Status.CUSTOMER, "", Basis.CUSTOMER, ""),
+        (Status.CONFIRMED, "", Basis.THIN, ""),
+        (Status.CONFIRMED, "", Basis.IMPORTED, ""),
+        (Status.CONFIRMED, "", Basis.ANSWER, "Your Yes was recorded on"),
+        (Status.CONFIRMED, "", Basis.SIGN_UP, "Your Yes was recorded on"),
+        (Status.REMOVED, Reason.NO, "", "Your No was recorded on"),
+        (Status.REMOVED, Reason.WITHDRAWN, "", "Your No was recorded on"),
+        (Status.REMOVED, Reason.NO_RESPONSE, "", "You were taken off this list on"),
+        (Status.REMOVED, Reason.BOUNCE, "", "You were taken off this list on"),
+    ],
+)
+def test_what_was_recorded_earlier_is_told_before_the_question(
+    status: Status, reason: str, basis: str, said: str
+) -> None:
+    standing = replace(STANDING, status=status, reason=reason, basis=basis)
+    expected = f"{said} Monday 2 March 2026, 10:00" if said else ""
+    assert words.recorded_earlier(standing, ENGLISH) == expected

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from repermit.models import Database, MailingList
 
 _ONCE_IN = timedelta(days=1)
+_CHANGES = frozenset({Outcome.CONFIRM, Outcome.REMOVE})
 
 
 def record_answer(
@@ -50,7 +51,8 @@ def record_answer(
             return None
         standing = standing_of(contact)
         told = _told(standing, answer, arrived, method)
-        if page_wording:
+        # Wordings stay for good, so none is kept of a press that changes nothing.
+        if page_wording and foresee(standing, answer, arrived=arrived).outcome in _CHANGES:
             told["page_wording"] = evidence.keep_wording(page_wording)
         act = contacts.Act(
             at=arrived,

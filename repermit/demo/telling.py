@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from repermit import campaigns, evidence
-from repermit.consent import Basis, Fate, MailKind, Reason, Status
+from repermit.consent import Basis, Fate, MailKind, MailState, Reason, Status
 from repermit.models import Contact, Mail
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ def tell(stage: Stage) -> bool:
 
 def _people(mailing_list: MailingList) -> Iterator[str]:
     """Yield a line for each contact: whether it was asked, and what became of it."""
-    asks = Mail.select(Mail.contact).where(Mail.list == mailing_list, Mail.kind == MailKind.ASK)
+    asks = Mail.select(Mail.contact).where(
+        Mail.list == mailing_list, Mail.kind == MailKind.ASK, Mail.state == MailState.SENT
+    )
     asked = {mail.contact_id for mail in asks}
     everybody = Contact.select().where(Contact.list == mailing_list).order_by(Contact.address)
     for contact in everybody:
@@ -61,14 +63,17 @@ def _became(contact: Contact) -> str:
 def _tell_counts(stage: Stage) -> bool:
     found = campaigns.status(stage.mailing_list, settings=stage.settings, now=stage.clock.now())
     fates = stage.imported.fates
-    asked = found.campaign.asked if found.campaign else 0
+    audience = found.campaign.asked if found.campaign else 0
+    asked = found.mails[MailKind.ASK][MailState.SENT]
     bases = _bases(stage.mailing_list)
     answered = {
         "said yes": bases[Basis.ANSWER],
         "said no": found.removed[Reason.NO],
         "did not answer": found.removed[Reason.NO_RESPONSE],
-        "no such mailbox": found.removed[Reason.BOUNCE],
-        "could not be asked": found.unasked,
+    }
+    not_reached = {
+        "no such mailbox: taken off": found.removed[Reason.BOUNCE],
+        "mailbox closed: kept apart": found.unasked,
     }
     stay = {
         "said yes": bases[Basis.ANSWER],
@@ -77,14 +82,16 @@ def _tell_counts(stage: Stage) -> bool:
     }
     removed = {reason: n for reason, n in found.removed.items() if n}
     _say(f"The file: {stage.imported.rows} rows, each with one fate", fates)
-    _say(f"The campaign: {asked} asked, each once", answered)
+    _say(f"The campaign: {asked} of {audience} asked, each once", answered)
+    _say(f"Could not be asked: {audience - asked}", not_reached)
     _say(f"Taken off: {found.contacts[Status.REMOVED]}, by reason", removed)
     kept = found.contacts[Status.CONFIRMED] + found.contacts[Status.CUSTOMER]
     _say(f"Who stays: {kept}", stay)
     sums = (
         (stage.imported.rows, sum(fates.values())),
-        (fates[Fate.ASK] + fates[Fate.ROLE], asked),
+        (fates[Fate.ASK] + fates[Fate.ROLE], audience),
         (asked, sum(answered.values())),
+        (audience - asked, sum(not_reached.values())),
         (found.contacts[Status.REMOVED], sum(removed.values())),
         (kept, sum(stay.values())),
     )

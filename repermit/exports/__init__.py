@@ -5,7 +5,7 @@ May import contacts, evidence, models, listfile, links, consent and what lies be
 
 from __future__ import annotations
 
-from repermit.exports.comparison import Finding, Reconciled, as_document, counts, lines
+from repermit.exports.comparison import Finding, Reconciled, as_document, counts, lines, next_steps
 from repermit.exports.exporting import Exported, export
 from repermit.exports.kinds import Format, Tool, What
 from repermit.exports.reconciling import reconcile
@@ -22,6 +22,7 @@ __all__ = [
     "counts",
     "export",
     "lines",
+    "next_steps",
     "reconcile",
     "steps",
 ]

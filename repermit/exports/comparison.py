@@ -82,6 +82,43 @@ def lines(result: Reconciled) -> tuple[str, ...]:
     )
 
 
+_STEPS = {
+    "should_not_be_there": (
+        "Unsubscribe there whoever should not be there, and delete nobody: an address that is "
+        "deleted comes back with the next import. `repermit export {list} removed --for "
+        "mailchimp` prints the steps there, and those of other tools likewise; its file lacks "
+        "whoever is erased or was never on this list, so go by the lines above."
+    ),
+    "not_yet": (
+        "Send nothing there to those who have not said Yes, until they do: leave them out of what "
+        "your newsletter goes to."
+    ),
+    "unknown": (
+        "Send nothing there to those who are not on this list either. To ask them, bring them in "
+        "(`repermit import {list} FILE`) and launch a campaign once none is under way."
+    ),
+    "opted_out_there": (
+        "Who has opted out there said No: leave them off there, and record it here with "
+        '`repermit answer {list} ADDRESS no --note "opted out in the newsletter tool"`.'
+    ),
+    "missing": (
+        "Add there whoever is missing: import the file of `repermit export {list} keep --for "
+        "mailchimp`, or that of your tool."
+    ),
+    "invalid": "Look at the lines that cannot be read: whether the tool mails them is not known.",
+}
+
+
+def next_steps(result: Reconciled) -> tuple[str, ...]:
+    """Return what to do about the findings, the gravest first, in the admin's words."""
+    found = tuple(
+        text.replace("{list}", result.list)
+        for kind, text in _STEPS.items()
+        if getattr(result, kind)
+    )
+    return found or ("Nothing is left to do: there stands who may be mailed, and nobody else.",)
+
+
 def _line(finding: Finding, says: str) -> str:
     part = f"{finding.part}, " if finding.part else ""
     place = f"{part}line {finding.line}: " if finding.line else ""

@@ -34,7 +34,8 @@ class Exported:
     """What was written.
 
     `erased` is how many more were removed whose address is held no longer. `by_hand` are
-    addresses that could not go into a tool's file (see export) and must be entered there.
+    addresses that could not go into a tool's file (see export) and must be entered there. `twice`
+    is how many have a second row, with the other form of their domain.
     """
 
     list: str
@@ -44,6 +45,7 @@ class Exported:
     rows: int
     erased: int
     by_hand: tuple[str, ...]
+    twice: int
 
 
 _COLUMNS = {
@@ -83,6 +85,10 @@ def export(
     apostrophe for a part of the address and so mail, or take off, somebody else: from a tool's
     CSV such addresses are left out and handed back in `by_hand`.
 
+    Addresses are written as people write them, bücher.example. Some tools hold the A-label
+    (xn--bcher-kva.example) and find that alone, and whoever is not found is not taken off: a
+    tool's file of removals has both, a row each.
+
     Raises Refused for what does not go together, before anything is written, and for what a
     spreadsheet cannot hold.
     """
@@ -92,6 +98,9 @@ def export(
     if with_links:
         found = _with_links(found, settings)
     by_hand: list[str] = []
+    twice: list[str] = []
+    if its_tool and what is What.REMOVED:
+        found = _in_both_forms(found, twice)
     if its_tool:
         found = _for_tool(found, mailing_list, settings)
         if form is Format.CSV:
@@ -99,7 +108,9 @@ def export(
     columns = _columns(what, its_tool, with_links=with_links)
     written = _writer(form, its_tool, created=now)(found, columns, out)
     erased = rows.count_erased(mailing_list) if what is What.REMOVED else 0
-    result = Exported(mailing_list.slug, what, form, its_tool, written, erased, tuple(by_hand))
+    result = Exported(
+        mailing_list.slug, what, form, its_tool, written, erased, tuple(by_hand), len(twice)
+    )
     with database.atomic():
         evidence.append(_entry(result, with_links=with_links, now=now, actor=actor))
     return result
@@ -162,6 +173,15 @@ def _for_tool(
         if "since" in row:
             more["since"] = _day(row["agreed_at"], settings.zone)
         yield {**row, **more}
+
+
+def _in_both_forms(found: Iterable[Record], twice: list[str]) -> Iterator[Record]:
+    """Yield each row, and once more those whose domain has an A-label; put these in `twice`."""
+    for row in found:
+        yield row
+        if row["a_label"] != row["address"]:
+            twice.append(row["address"])
+            yield {**row, "address": row["a_label"]}
 
 
 def _day(moment: datetime | None, zone: tzinfo) -> str:

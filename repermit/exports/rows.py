@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from repermit import contacts
+from repermit import addresses, contacts
 from repermit.consent import MailState, Status
+from repermit.errors import AddressError
 from repermit.models import Contact, Evidence, EvidencePart
 
 if TYPE_CHECKING:
@@ -53,6 +54,22 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def as_people_write(address: str) -> str:
+    """Return an address with its domain as a U-label: bücher.example, not xn--bcher-kva.example.
+
+    The A-label alone is kept. What would not be read as the same address stays as it is.
+    """
+    local, _, domain = address.rpartition("@")
+    if "xn--" not in domain:
+        return address
+    written = f"{local}@{addresses.readable_domain(domain)}"
+    try:
+        is_same = addresses.parse(written).sending == address
+    except AddressError:
+        is_same = False
+    return written if is_same else address
+
+
 def keep(mailing_list: MailingList) -> Iterator[Record]:
     """Yield who may be mailed, with the columns KEEP, `uid`, the folded `key` and `agreed_at`.
 
@@ -64,7 +81,7 @@ def keep(mailing_list: MailingList) -> Iterator[Record]:
         yield {
             "uid": row["uid"],
             "key": row["address_key"],
-            "address": row["address"],
+            "address": as_people_write(row["address"]),
             "name": row["name"],
             "language": row["language"] or mailing_list.language,
             "basis": row["basis"],
@@ -74,13 +91,17 @@ def keep(mailing_list: MailingList) -> Iterator[Record]:
 
 
 def removed(mailing_list: MailingList) -> Iterator[Record]:
-    """Yield who was taken off and is not erased, with the columns REMOVED."""
+    """Yield who was taken off and is not erased, with the columns REMOVED and `a_label`.
+
+    `a_label` is the address with its domain in the form in which mail is sent to it.
+    """
     found = _people(mailing_list).where(
         Contact.status == Status.REMOVED, Contact.address.is_null(is_null=False)
     )
     for row in _paged(found, Contact.address_key):
         yield {
-            "address": row["address"],
+            "address": as_people_write(row["address"]),
+            "a_label": row["address"],
             "name": row["name"],
             "reason": row["reason"],
             "removed_at": row["status_at"],
@@ -106,7 +127,7 @@ def unasked(mailing_list: MailingList) -> Iterator[Record]:
     found = contacts.unasked(mailing_list).order_by(Contact.address_key)
     for row in found.dicts().iterator():
         yield {
-            "address": row["address"],
+            "address": as_people_write(row["address"]),
             "name": row["name"],
             "reason": _why_unasked(row["mail_state"], row["mail_reason"]),
         }

@@ -41,7 +41,13 @@ def show_question(word: str, token: str) -> Response:
     if outcome in {Outcome.NOTHING, Outcome.LATE}:
         return show_result(reader, standing, outcome)
     order = (answer, _ANSWERED[answer])
-    return page("question.html", reader, order=order, **contact_fields(standing, reader))
+    return page(
+        "question.html",
+        reader,
+        order=order,
+        not_recorded_yet=words.not_recorded_yet(answer, voice_of(reader)),
+        **contact_fields(standing, reader),
+    )
 
 
 @pages.post(_ROUTE)
@@ -123,6 +129,7 @@ def contact_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
         "address": standing.address,
         "reason": words.why_listed(standing, voice),
         "deadline": voice.moment(standing.deadline) if is_open else "",
+        "earlier": words.recorded_earlier(standing, voice),
         "is_removed": standing.status is Status.REMOVED,
         "labels": {
             Answer.YES: words.yes_label(voice, sensitive=sensitive),

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from repermit import messages
-from repermit.consent import Basis, Reason, Status
+from repermit.consent import Answer, Basis, Reason, Status
 
 if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from repermit.answers import Standing
+
+_NOES = frozenset({Reason.NO, Reason.WITHDRAWN})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,27 @@ def recorded_now(standing: Standing, voice: Voice) -> Statement:
     )
 
 
+def recorded_earlier(standing: Standing, voice: Voice) -> str:
+    """Return what had been recorded of a contact when it opens a question, "" if nothing was."""
+    gettext, at = voice.gettext, {"moment": voice.moment(standing.status_at)}
+    if standing.status is Status.REMOVED:
+        if standing.reason in _NOES:
+            return gettext("Your No was recorded on %(moment)s") % at
+        return gettext("You were taken off this list on %(moment)s") % at
+    if standing.basis in {Basis.ANSWER, Basis.SIGN_UP}:
+        return gettext("Your Yes was recorded on %(moment)s") % at
+    return ""
+
+
+def not_recorded_yet(answer: Answer, voice: Voice) -> str:
+    """Return what a page says of an answer that has to be pressed, where another one stands."""
+    gettext = voice.gettext
+    return {
+        Answer.YES: gettext("Your Yes is not recorded yet: press once more."),
+        Answer.NO: gettext("Your No is not recorded yet: press once more."),
+    }[answer]
+
+
 def recorded_before(standing: Standing, voice: Voice) -> Statement:
     """Return what a page says to an answer that had been given already."""
     gettext, at = voice.gettext, {"moment": voice.moment(standing.status_at)}
@@ -116,7 +139,7 @@ def recorded_before(standing: Standing, voice: Voice) -> Statement:
             heading=gettext("Your Yes had been recorded already"),
             text=gettext("It was recorded on %(moment)s. You need do nothing more.") % at,
         )
-    if standing.reason in {Reason.NO, Reason.WITHDRAWN}:
+    if standing.reason in _NOES:
         return Statement(
             heading=gettext("Your No had been recorded already"),
             text=gettext("It was recorded on %(moment)s. You need do nothing more.") % at,
