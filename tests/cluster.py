@@ -5,6 +5,7 @@ Imports nothing of repermit.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import pwd
@@ -117,13 +118,12 @@ def clear_leftovers() -> None:
 
 
 def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+    with contextlib.suppress(ProcessLookupError):
+        # Somebody else's may not be asked about; the clusters of others are left to them.
+        with contextlib.suppress(PermissionError):
+            os.kill(process, 0)
         return True
-    return True
+    return False
 
 
 def _stop(folder: Path) -> None:
