@@ -199,3 +199,9 @@ def test_any_letters_beside_a_link_are_refused(before: str, after: str) -> None:
 )  # fmt: skip
 def test_a_mail_address_cannot_be_made_another(form: str, refused: bool) -> None:
     assert bool(list(glued_fields(as_read(marked(f"Mail {form} dan"))))) is refused
+
+
+@pytest.mark.parametrize("letter", ["a", "a.", "a@", "www.", "1:", "⟦"])
+def test_a_word_without_end_is_refused_at_once(letter: str) -> None:
+    (reason,) = other_links(letter * 50_000, reply_to="")
+    assert reason.startswith(f"a word of {len(letter) * 50_000:,} characters: ")

@@ -50,6 +50,8 @@ _KNOWN_ENDINGS = frozenset(
 # Abbreviations that are written without a blank; none of them is a website that people know.
 _ABBREVIATIONS = frozenset("b.sc dr.ir dr.med i.tr m.sc mr.dr p.ex prof.dr tel.nr z.hd".split())
 
+_LONGEST_WORD = 500
+
 _OPENING, _CLOSING = "(\\[<\"'“”„‘’«‹", ")\\]>\"'“”‘’»›"  # noqa: RUF001 -- quotes in four languages
 _APART = {
     # A link's token is part of it, so all that may touch it are quotes and brackets.
@@ -66,6 +68,11 @@ _APART = {
 
 def other_links(text: str, *, reply_to: str) -> Iterator[str]:
     """Yield a reason for each link or mail address in a text other than `reply_to`."""
+    long = max(text.split(), key=len, default="")
+    if len(long) > _LONGEST_WORD:
+        # Nothing that anybody reads; and the searches below take its length squared.
+        yield f"a word of {len(long):,} characters: {shown(long[:40])}…"
+        return
     for address in _ADDRESS.findall(text):
         if address.lower() != reply_to.lower():
             yield f"another mail address than the one for replies: {shown(address)}"
