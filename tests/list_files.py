@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import struct
 import zipfile
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
@@ -92,7 +93,11 @@ def write_workbook(
 
 
 def write_ods(path: Path, rows: Sequence[Sequence[str]], *, encrypted: bool = False) -> Path:
-    cells = "".join(
+    return write_ods_xml(path, ods_rows(rows), encrypted=encrypted)
+
+
+def ods_rows(rows: Sequence[Sequence[str]]) -> str:
+    return "".join(
         "<table:table-row>"
         + "".join(
             f'<table:table-cell office:value-type="string"><text:p>{escape(cell)}</text:p>'
@@ -102,6 +107,9 @@ def write_ods(path: Path, rows: Sequence[Sequence[str]], *, encrypted: bool = Fa
         + "</table:table-row>"
         for row in rows
     )
+
+
+def write_ods_xml(path: Path, rows: str, *, encrypted: bool = False) -> Path:
     secret = (
         '<manifest:encryption-data><manifest:algorithm manifest:algorithm-name="x"/>'
         "</manifest:encryption-data>"
@@ -111,7 +119,7 @@ def write_ods(path: Path, rows: Sequence[Sequence[str]], *, encrypted: bool = Fa
         {
             "mimetype": _SPREADSHEET,
             "content.xml": f'<office:document-content {_NAMES} office:version="1.2"><office:body>'
-            f'<office:spreadsheet><table:table table:name="Blad1">{cells}</table:table>'
+            f'<office:spreadsheet><table:table table:name="Blad1">{rows}</table:table>'
             "</office:spreadsheet></office:body></office:document-content>",
             "META-INF/manifest.xml": "<manifest:manifest "
             'xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">'
@@ -119,6 +127,42 @@ def write_ods(path: Path, rows: Sequence[Sequence[str]], *, encrypted: bool = Fa
             f"{secret if encrypted else ''}</manifest:file-entry></manifest:manifest>",
         },
     )
+
+
+def write_xls(path: Path, cells: Mapping[tuple[int, int], str]) -> Path:
+    """Write the least that Excel 97 would open: BIFF8 records in a compound file ([MS-CFB])."""
+    sheet = _record(0x809, struct.pack("<HHHHII", 0x600, 0x10, 0, 0, 0, 0))
+    for (row, column), text in cells.items():
+        label = struct.pack("<HHHHB", row, column, 0, len(text), 0) + text.encode("ascii")
+        sheet += _record(0x204, label)
+    begin = _record(0x809, struct.pack("<HHHHII", 0x600, 0x05, 0, 0, 0, 0))
+    # Its place, that it is a visible worksheet, and its name.
+    listed = 4 + 8 + len("Blad1") + 4
+    place = len(begin) + listed
+    name = struct.pack("<IHBB", place, 0, len("Blad1"), 0) + b"Blad1"
+    stream = begin + _record(0x85, name) + _record(0x0A, b"") + sheet + _record(0x0A, b"")
+    # Anything shorter than 4096 bytes would have to stand elsewhere.
+    stream = stream.ljust(max(4096, -(-len(stream) // 512) * 512), b"\0")
+    sectors = len(stream) // 512
+    chain = [0xFFFFFFFD, 0xFFFFFFFE, *range(3, 2 + sectors), 0xFFFFFFFE]
+    table = struct.pack(f"<{len(chain)}I", *chain).ljust(512, b"\xff")
+    folder = _entry("Root Entry", 5, 1, 0xFFFFFFFE, 0) + _entry("Workbook", 2, -1, 2, len(stream))
+    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16)
+    header += struct.pack("<HHHHH6x", 0x3E, 3, 0xFFFE, 9, 6)
+    header += struct.pack("<IIIIIIIII", 0, 1, 1, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0)
+    header += struct.pack("<I", 0).ljust(436, b"\xff")
+    path.write_bytes(header + table + folder.ljust(512, b"\0") + stream)
+    return path
+
+
+def _record(kind: int, body: bytes) -> bytes:
+    return struct.pack("<HH", kind, len(body)) + body
+
+
+def _entry(name: str, kind: int, child: int, sector: int, size: int) -> bytes:
+    title = name.encode("utf-16-le")
+    head = title.ljust(64, b"\0") + struct.pack("<HBB", len(title) + 2, kind, 1)
+    return head + struct.pack("<iii36xIQ", -1, -1, child, sector, size)
 
 
 def write_zip(path: Path, members: Mapping[str, str | bytes]) -> Path:

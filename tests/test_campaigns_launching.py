@@ -126,6 +126,7 @@ def test_who_decided_and_what_they_were_told_is_kept(database: Database) -> None
     kept = json.loads(EvidencePart.get().json)
     assert kept["attest"] == ATTEST
     assert (kept["asked"], kept["excluded"]["removed"]) == (1, 0)
+    assert kept["left_out"] == {"opted_out": 0, "invalid": 0}
     assert kept["deadline"] == "2026-03-30T09:00:00.000000+00:00"
     assert kept["wordings"] == {"nl": CampaignWording.get().wording_id}
     assert Wording.get_by_id(kept["told"]).content == "\n\n".join(launched.plan.notes)
@@ -140,6 +141,16 @@ def test_a_launch_must_be_attested(database: Database, attest: str) -> None:
         start(database, mailing_list, attest=attest)
     (reason,) = refused.value.reasons
     assert reason.startswith("say with --attest who decided to ask, on what ground")
+
+
+def test_an_empty_phrase_is_no_attestation(database: Database) -> None:
+    mailing_list = make_list(database, privacy_url="")
+    make_contact(database, mailing_list)
+    with pytest.raises(LaunchRefused) as refused:
+        start(database, mailing_list, attest="x")
+    assert "no privacy statement" in refused.value.reasons[0]
+    assert refused.value.reasons[1].startswith("'x' says too little: ")
+    assert not Campaign.select().exists()
 
 
 def test_a_refused_launch_gives_all_reasons_and_changes_nothing(database: Database) -> None:

@@ -182,6 +182,20 @@ def test_an_own_wording_that_lacks_something_is_refused_with_what(database: Data
     assert "the way to stop is missing" in str(refused.value)
 
 
+def test_an_own_wording_whose_mail_would_be_clipped_is_refused_with_both_sizes(
+    database: Database,
+) -> None:
+    long = OWN_TEXT + "\nwoord" * 10_000
+    mailing_list = make_list(database)
+    with pytest.raises(Refused, match=r"grow to 1[2-9]\d,\d{3} octets, .* beyond 102,000"):
+        change(database, mailing_list, own_text=long)
+    assert MailingList.get().own_text == ""
+    # Without a sender there is no mail to measure, so it is measured when one is given.
+    bare = add(database, "bare", own_text=long)
+    with pytest.raises(Refused, match="beyond 102,000"):
+        change(database, bare, sender="news@example.org")
+
+
 def test_an_own_wording_needs_somewhere_to_reply_to(database: Database) -> None:
     settings = make_settings(organisation=make_organisation(email=""))
     with pytest.raises(Refused, match="give --sender first"):

@@ -247,7 +247,25 @@ def test_a_plan_can_be_written_as_json(database: Database) -> None:
         "excluded": dict.fromkeys(
             ["confirmed", "customer", "removed", "suppressed", "asked_before"], 0
         ),
+        "left_out": {"opted_out": 0, "invalid": 0},
         "languages": {},
         "refusals": ["there is nobody to ask"],
         "notes": list(planned.notes),
     }
+
+
+def test_a_mail_that_would_be_clipped_is_refused_whatever_makes_it_so_large(
+    database: Database,
+) -> None:
+    (found,) = refusals(database, purpose="Nieuws, vier keer per jaar" + " en meer" * 6_000)
+    assert found.startswith("the mail can grow to 1")
+    assert "beyond 102,000" in found
+
+
+def test_an_own_wording_whose_mail_would_be_clipped_is_refused(database: Database) -> None:
+    fields = "yes_url no_url deadline organisation stop privacy_url".split()
+    text = "\n".join(f"{{{{ {field} }}}}" for field in fields)
+    (found,) = refusals(database, own_text=text + "\nwoord" * 10_000)
+    assert found.startswith("the mail can grow to 1")
+    (found,) = refusals(database, slug="other", own_text=text + " woord" * 25_000)
+    assert found.startswith("your own wording cannot be used: text: it has 150,0")

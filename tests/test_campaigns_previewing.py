@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.campaigns import preview
-from repermit.campaigns.previewing import NOBODY
+from repermit.campaigns.wording import NOBODY
 from repermit.config import CampaignRules
 from repermit.consent import Status
-from repermit.errors import AddressError, Refused
+from repermit.errors import AddressError, Refused, WordingError
 from repermit.links import Links
 from repermit.models import Evidence, Mail
 from tests.building import NOW, make_contact, make_list, make_settings
@@ -88,3 +88,9 @@ def test_a_preview_in_a_language_without_mails_is_refused(database: Database) ->
 def test_a_preview_needs_a_sender(database: Database) -> None:
     with pytest.raises(AddressError, match="no address"):
         preview(make_list(database, sender=""), settings=make_settings(), now=NOW)
+
+
+def test_a_mail_that_would_be_clipped_has_no_preview(database: Database) -> None:
+    mailing_list = make_list(database, purpose="Nieuws" + " en meer" * 6_000)
+    with pytest.raises(WordingError, match="beyond 102,000"):
+        preview(mailing_list, settings=make_settings(), now=NOW)

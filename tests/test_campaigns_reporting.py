@@ -141,6 +141,17 @@ def test_mails_in_doubt_are_named_for_the_admin_and_not_in_the_json(database: Da
     assert look(mailing_list).in_doubt[0].address == ""
 
 
+def test_who_answered_a_mail_in_doubt_was_asked(database: Database) -> None:
+    mailing_list = make_list(database)
+    campaign = make_campaign(database, mailing_list)
+    for stands in (Status.UNCONFIRMED, Status.CONFIRMED):
+        contact = make_contact(database, mailing_list, status=stands)
+        make_mail(database, campaign, contact, state=MailState.IN_DOUBT, started_at=NOW)
+    make_mail(database, campaign, make_contact(database, mailing_list), state=MailState.FAILED)
+    found = look(mailing_list)
+    assert (found.unasked, found.unasked_in_doubt, len(found.in_doubt)) == (2, 1, 2)
+
+
 def test_what_status_calls_unconfirmed_is_what_a_plan_would_ask(database: Database) -> None:
     mailing_list = make_list(database)
     make_contact(database, mailing_list)

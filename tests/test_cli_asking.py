@@ -95,10 +95,12 @@ def test_a_launch_without_anybody_left_out_lists_nobody(desk: Desk) -> None:
     desk.add_news()
     with desk.news() as (database, news):
         make_contact(database, news)
-    assert "Not asked" not in desk.do("launch", "news", *DEADLINE, *ATTESTED)
+    shown = desk.do("launch", "news", *DEADLINE, *ATTESTED)
+    assert "Not asked" not in shown
+    assert "Left out" not in shown
 
 
-@pytest.mark.parametrize("more", [(), ("--attest", " "), ("--json",), ("--wait",)])
+@pytest.mark.parametrize("more", [(), ("--attest", "x"), ("--json",), ("--wait",)])
 def test_a_launch_without_an_attestation_shows_what_would_happen_and_does_nothing(
     desk: Desk, inbox: Inbox, more: tuple[str, ...]
 ) -> None:
@@ -106,7 +108,7 @@ def test_a_launch_without_an_attestation_shows_what_would_happen_and_does_nothin
     reason = desk.refused("launch", "news", *DEADLINE, *more)
     assert "To be asked: 2" in reason
     assert "Honda" in reason
-    assert "repermit: say with --attest who decided" in reason
+    assert "say with --attest who decided" in reason.partition("repermit: ")[2]
     with desk.database():
         assert not Campaign.select().exists()
     assert not inbox.mails
@@ -118,6 +120,17 @@ def test_all_that_stands_against_a_launch_is_said_at_once(desk: Desk) -> None:
     assert "To be asked: 0\n" in reason
     assert "repermit: not yet:\n  - the list has no privacy statement" in reason
     assert reason.count("\n  - ") == 4
+    assert reason.index("Honda") < reason.index("repermit: not yet:")
+
+
+def test_a_launch_tells_whom_the_imports_left_out(desk: Desk) -> None:
+    desk.add_news()
+    rows = ("jan@example.org;subscribed", "piet@example.org;unsubscribed", "riaexample.org;")
+    desk.do("import", "news", desk.file("email;status", *rows))
+    said = "To be asked: 1 (1 in nl)\nLeft out at import: 1 opted out, 1 invalid\n\nMind: "
+    assert said in desk.refused("launch", "news", *DEADLINE)
+    ran = desk.run("launch", "news", *DEADLINE, *ATTESTED, "--json")
+    assert said in ran.err
 
 
 def test_a_launch_that_waits_sends_too(desk: Desk, inbox: Inbox) -> None:

@@ -128,9 +128,22 @@ def test_a_doubt_is_shown_with_what_to_do(asked: Desk) -> None:
         Mail.update(state=MailState.IN_DOUBT, sent_at=None, started_at=NOW, attempts=1).execute()
         number = Mail.get().id
     shown = asked.do("status", "news")
+    said = "asked, as far as is known: 1, of whom 1 is in doubt and may have been; see "
+    assert f"{said}`repermit export news unasked`.\n\nIn doubt: " in shown
     assert "`repermit resolve news --resend` or `--leave`" in shown
     row = shown.splitlines()[-1].split()
     assert row == [str(number), "jan@example.org", *"Monday 2 March 2026, 10:00".split(), "1"]
+
+
+def test_who_is_in_doubt_is_told_apart_from_who_was_not_asked(asked: Desk) -> None:
+    with asked.news() as (database, news):
+        campaign = Campaign.get()
+        for state in (MailState.IN_DOUBT, MailState.IN_DOUBT, MailState.FAILED):
+            contact = make_contact(database, news)
+            make_mail(database, campaign, contact, state=state, started_at=NOW)
+    said = "asked, as far as is known: 3, of whom 2 are in doubt and may have been; see "
+    assert said in asked.do("status", "news")
+    assert asked.run("status", "news", "--json").document["unasked"] == 3
 
 
 # --- send.

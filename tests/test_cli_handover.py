@@ -98,6 +98,51 @@ def test_a_spreadsheet_goes_to_a_file_or_a_pipe_but_not_to_the_screen(
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("keep.xlsx", b"PK"),
+        ("KEEP.XLSX", b"PK"),
+        ("keep.json", b"["),
+        ("keep.csv", b"address,"),
+        ("keep.txt", b"address,"),
+        ("keep", b"address,"),
+    ],
+)
+def test_a_file_is_what_its_name_says(settled: Desk, name: str, begins: bytes) -> None:
+    target = settled.folder / name
+    settled.do("export", "news", "keep", "-o", str(target))
+    assert target.read_bytes().startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "says"),
+    [
+        (("--format", "csv"), "keep.xlsx", "--format csv does not go with a file called "),
+        (("--format", "xlsx"), "keep.csv", "--format xlsx does not go with a file called "),
+        (("--format", "json"), "keep.ods", "--format json does not go with a file called "),
+        ((), "keep.xls", "a spreadsheet is written as .xlsx, not as .xls"),
+        ((), "keep.ODS", "a spreadsheet is written as .xlsx, not as .ods"),
+    ],
+)
+def test_a_name_that_says_something_else_is_wrong_usage(
+    settled: Desk, form: tuple[str, ...], name: str, says: str
+) -> None:
+    target = settled.folder / name
+    assert says in settled.misused("export", "news", "keep", *form, "-o", str(target))
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "xlsx"])
+def test_a_format_may_be_given_beside_the_ending_that_says_the_same(
+    settled: Desk, form: str
+) -> None:
+    for name in (f"keep.{form}", "keep.txt", "keep"):
+        settled.do("export", "news", "keep", "--format", form, "-o", str(settled.folder / name))
+    outputs = {(settled.folder / name).read_bytes()[:2] for name in (f"keep.{form}", "keep")}
+    assert outputs == {{"csv": b"ad", "json": b"[\n", "xlsx": b"PK"}[form]}
+
+
 def _on_a_screen(command: list[str]) -> str:
     """Run a command whose stdout is a terminal; return what it says on stderr."""
     reader, screen = os.openpty()

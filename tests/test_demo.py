@@ -7,12 +7,16 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from markupsafe import escape
+from werkzeug.serving import make_server
 
-from repermit import expiry
+from repermit import delivery, expiry
 from repermit.cli import main
 from repermit.consent import Fate
 from repermit.demo import pages, sample, telling
@@ -22,7 +26,9 @@ from repermit.demo.stage import set_stage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
+
+    from repermit.demo.stage import Stage
 
 
 def test_the_demo_played_once_ends_well_and_its_table_adds_up(
@@ -122,6 +128,57 @@ def test_a_stranger_answers_a_mail_and_moves_the_clock(demo_url: str, page: Page
         page.reload()
     removed = page.get_by_role("row", name="no response").inner_text()
     assert int(removed.split()[-1]) > 40
+
+
+@pytest.mark.parametrize("width", [320, 400, 430, 540, 700, 1280])
+def test_a_mail_is_shown_from_top_to_bottom_without_scrolling_inside_it(
+    all_mails: dict[str, str], browser: Browser, width: int
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    for url in all_mails.values():
+        page.goto(url)
+        frame = page.frames[1]
+        tall = frame.evaluate("document.documentElement.scrollHeight")
+        assert tall <= frame.evaluate("innerHeight") <= tall + 250
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def all_mails() -> Iterator[dict[str, str]]:
+    """Serve the demo's pages; return where one mail of each language is."""
+    with set_stage() as stage:
+        delivery.send_due(stage.database, settings=stage.settings, clock=stage.clock)
+        first: dict[str, str] = {}
+        with _serving(stage) as url:
+            for mail in stage.inbox.mails:
+                language = _found('<html lang="(..)"', mail.part("html"))
+                first.setdefault(language, f"{url}/inbox/{mail.number}")
+            assert set(first) == {"nl", "en", "de", "fr"}
+            yield first
+
+
+@contextmanager
+def _serving(stage: Stage) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, pages.make_pages(stage), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+
+
+def test_the_text_of_a_mail_has_its_links_and_does_not_write_to_part_of_an_address() -> None:
+    with set_stage() as stage:
+        delivery.send_due(stage.database, settings=stage.settings, clock=stage.clock)
+        text = pages.make_pages(stage).test_client().get("/inbox/1").text
+        mail = stage.inbox.mails[0]
+    assert "…" in mail.part("plain")
+    shown = _found("(?s)<pre>(.*)</pre>", text)
+    assert "mailto:" not in shown
+    for url in mail.links.values():
+        assert f'<a href="{url}" target="_blank" rel="noopener">{url}</a>' in shown
+    assert re.sub("<[^>]+>", "", shown).strip() == str(escape(mail.part("plain"))).strip()
 
 
 def test_the_pages_before_anything_has_come_in_and_for_what_is_not_there() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.messages.autolinks import glued_fields, other_links
+from repermit.messages.autolinks import endless_word, glued_fields, other_links
 from repermit.messages.reading import as_read, marked
 
 REPLIES = "praktijk@example.org"
@@ -202,6 +202,13 @@ def test_a_mail_address_cannot_be_made_another(form: str, refused: bool) -> None
 
 
 @pytest.mark.parametrize("letter", ["a", "a.", "a@", "www.", "1:", "⟦"])
-def test_a_word_without_end_is_refused_at_once(letter: str) -> None:
-    (reason,) = other_links(letter * 50_000, reply_to="")
-    assert reason.startswith(f"a word of {len(letter) * 50_000:,} characters: ")
+def test_a_word_without_end_is_named_by_its_beginning(letter: str) -> None:
+    reason = endless_word(f"a {letter * 50_000} b")
+    assert reason.startswith(f"a word of {len(letter) * 50_000:,} characters: {letter}")
+    assert len(reason) < 100
+
+
+@pytest.mark.parametrize(("length", "refused"), [(199, False), (200, False), (201, True)])
+def test_a_word_may_be_as_long_as_words_can_be(length: int, refused: bool) -> None:
+    assert bool(endless_word(f"a {'x' * length} b")) is refused
+    assert endless_word("") == ""

@@ -259,3 +259,15 @@ def test_what_is_let_through_is_harmless_to_a_browsers_parser_too(markup: str) -
         made = inlined(f"<html><head></head><body>{marked(markup)}</body></html>")
         body = made.removeprefix("<html><head></head><body>").removesuffix("</body></html>")
         assert set(re.findall("<[^>]*>?", body)) == set(ALLOWED.findall(body))
+
+
+@pytest.mark.parametrize(("deep", "refused"), [(99, False), (100, False), (101, True)])
+def test_elements_may_stand_within_one_another_to_a_depth(deep: int, refused: bool) -> None:
+    reasons = ["more than 100 elements within one another"] if refused else []
+    assert list(against("<div>" * deep + "</div>" * deep)) == reasons
+
+
+def test_an_element_with_a_name_without_end_is_quoted_in_part() -> None:
+    reasons = against(f"<{'a' * 900} b b c>")
+    assert len(reasons) == 4
+    assert all(len(one) < 100 for one in reasons)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -321,3 +322,79 @@ def test_the_html_of_an_accepted_text_is_accepted_itself(words: str) -> None:
     own = OwnWording(text=text, html=html_of_text(text))
     if not reasons_against(OwnWording(text=text)):
         assert reasons_against(own) == ()
+
+
+# --- Templates that nobody writes. ---------------------------------------------------------------
+
+
+LARGEST = 102_000
+
+
+@pytest.mark.parametrize(("octets", "refused"), [(-1, False), (0, False), (1, True)])
+def test_a_template_is_not_larger_than_a_mail_may_be(octets: int, refused: bool) -> None:
+    # Letters of two octets, since octets are counted.
+    room = LARGEST + octets - len(GOOD_TEXT)
+    text = GOOD_TEXT + " ë" * (room // 3) + "x" * (room % 3)
+    assert len(text.encode()) == LARGEST + octets
+    reason = "text: it has 102,001 octets, and a whole mail may have 102,000: make it shorter"
+    assert reasons_against(OwnWording(text=text)) == ((reason,) if refused else ())
+
+
+@pytest.mark.parametrize("part", ["subject", "text", "html"])
+def test_of_a_template_that_is_too_large_nothing_else_is_said(part: str) -> None:
+    reasons = reasons_against(OwnWording(**{part: "gratis " * 30_000}))
+    assert reasons[0].endswith(
+        ": it has 210,000 octets, and a whole mail may have 102,000: make it shorter"
+    )
+    assert not [one for one in reasons if "gratis" in one]
+
+
+@pytest.mark.parametrize(
+    ("reference", "quoted"),
+    [
+        ("&#" + "1" * 5000 + ";", "&#" + "1" * 18),
+        ("&#12345678;", "&#12345678"),
+        ("&#xFFFFFFF;", "&#xFFFFFFF"),
+    ],
+)
+def test_a_reference_to_no_character_is_refused(reference: str, quoted: str) -> None:
+    assert with_text(f"a {reference} b") == (f"text: {quoted} is no character",)
+    assert with_html(f"<p>a {reference} b</p>") == (f"HTML: {quoted} is no character",)
+    assert with_text("&#1234567; &#xFFFFFF;") == ()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "{{ " + "(" * 20_000,
+        "{{ a" + ".a" * 20_000 + " }}",
+        "{{ " + "[" * 20_000 + " }}",
+        "{{" * 9_000,
+    ],
+    ids=["parentheses", "attributes", "lists", "braces"],
+)
+def test_a_template_that_is_nested_without_end_is_refused(code: str) -> None:
+    assert "text: only the bare name of a field may stand between {{ and }}" in with_text(code)
+
+
+def _as_much_as_may_be(unit: str) -> str:
+    return unit * ((LARGEST - len(GOOD_HTML) - 1) // len(unit.encode()))
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        " ", "\t\n ", "{%", "{#", "{{", "{{- a ", "<", "<!--", "</a>", "x</a>", "<script>", "<p a ",
+        "&#", "\u0301\u0316", "\ufdfa ", "1", "1,", "a", "url(", "{{ stop }} ", "x{{ yes_url }}",
+        "<b>" * 9_000 + "</i>" * 9_000,
+        f"<{'a' * 40_000}{' b' * 20_000}>",
+        *(f"{(letters * 200)[:199]} " for letters in ("1", "a.", "::", "@", "-a.", "1,")),
+    ],
+    ids=lambda unit: ascii(unit[:12]),
+)  # fmt: skip
+def test_every_template_that_may_be_is_answered_soon(unit: str) -> None:
+    template = unit * ((LARGEST - len(GOOD_HTML) - 1) // len(unit.encode()))
+    began = time.process_time()
+    with_html(template)
+    with_text(template)
+    assert time.process_time() - began < 8

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flask import abort
 
-from repermit import web
+from repermit import messages, web
 from repermit.clock import ManualClock
 from repermit.config import Web
 from repermit.consent import MailKind, MailState, Status
@@ -186,6 +186,46 @@ def test_a_method_that_a_page_does_not_have_is_refused_with_what_it_has(
     assert "This cannot be done here" in words_of(response)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "first"),
+    [
+        ("", "nl"),
+        ("de", "de"),
+        ("de-AT,de;q=0.9,en;q=0.8", "de"),
+        ("fr-BE,en;q=0.5", "fr"),
+        ("en;q=0.5,fr;q=0.9", "fr"),
+        ("es,pt;q=0.9,en;q=0.1", "en"),
+        ("es", "nl"),
+        ("*", "nl"),
+        ("en;q=0", "nl"),
+        ('"<script>', "nl"),
+    ],
+)
+def test_a_mistake_is_told_first_in_what_the_browser_would_rather_read(
+    database: Database, wanted: str, first: str
+) -> None:
+    headers = {"Accept-Language": wanted} if wanted else {}
+    response = pages_at(database).client.get("/elsewhere", headers=headers)
+    languages = re.findall(r'<div lang="(..)">', response.text)
+    usual = ["nl", "en", "de", "fr"]
+    assert languages == [first, *(one for one in usual if one != first)]
+    assert f'<html lang="{first}"' in response.text
+    does_not_exist = messages.translations(first).gettext("This page does not exist")
+    assert heading_of(response) == does_not_exist
+    assert response.text.count("<h1>") == 1
+    assert response.headers["Vary"] == "Accept-Language"
+
+
+def test_a_mistake_is_told_first_in_the_language_that_all_lists_have(database: Database) -> None:
+    make_list(database, language="fr")
+    pages = pages_at(database)
+    assert '<html lang="fr"' in pages.client.get("/elsewhere").text
+    english = {"Accept-Language": "en"}
+    assert '<html lang="en"' in pages.client.get("/elsewhere", headers=english).text
+    make_list(database, slug="other", language="de")
+    assert '<html lang="nl"' in pages.client.get("/elsewhere").text
+
+
 def test_too_much_is_refused(database: Database, asked: Contact) -> None:
     response = pages_at(database).post("no", asked.uid, data={"more": "x" * 20_000})
     assert response.status_code == 413
@@ -214,7 +254,7 @@ def test_a_failure_shows_and_logs_no_more_than_that_it_happened(
         path = pages.path("yes", "0" * 32)
         response = pages.client.get(path)
         assert response.status_code == 500
-        assert heading_of(response) == "500"
+        assert heading_of(response) == "Er ging bij ons iets mis"
         assert "Something went wrong on our side" in words_of(response)
         assert "Traceback" not in response.text
         assert pages.client.get("/elsewhere").status_code == 500

@@ -4,6 +4,7 @@ May import contacts and what lies below.
 """
 
 from repermit.campaigns.acts import Extended, cancel, extend, pause, resume, start_scheduled
+from repermit.campaigns.attesting import attestation_lacks
 from repermit.campaigns.facts import (
     CampaignFacts,
     CampaignStatus,
@@ -28,6 +29,7 @@ __all__ = [
     "ListFields",
     "Plan",
     "add_list",
+    "attestation_lacks",
     "cancel",
     "change_list",
     "description_lacks",

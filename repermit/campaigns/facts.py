@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from repermit.consent import CampaignState, Exclusion, MailKind, MailState, Reason, Status
+    from repermit.consent import (
+        CampaignState,
+        Exclusion,
+        Fate,
+        MailKind,
+        MailState,
+        Reason,
+        Status,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +50,13 @@ class ListFacts:
 class Plan:
     """What a launch would do: how many it asks, why not the others, and what stands against it.
 
-    `languages` counts the asked by the language of their mail; `notes` are what the admin must
-    have read before deciding.
+    `languages` counts the asked by the language of their mail; `left_out` the rows of imports
+    that never became contacts; `notes` are what the admin must have read before deciding.
     """
 
     asked: int
     excluded: Mapping[Exclusion, int]
+    left_out: Mapping[Fate, int]
     languages: Mapping[str, int]
     refusals: tuple[str, ...]
     notes: tuple[str, ...]
@@ -57,6 +66,7 @@ class Plan:
         return {
             "asked": self.asked,
             "excluded": {str(why): count for why, count in self.excluded.items()},
+            "left_out": {str(fate): count for fate, count in self.left_out.items()},
             "languages": dict(self.languages),
             "refusals": list(self.refusals),
             "notes": list(self.notes),
@@ -120,6 +130,7 @@ class CampaignStatus:
 
     `mails` counts those of the latest campaign and those of the list that belong to none;
     `still_mailed` how often somebody of whom nothing is held got rid of a mail from elsewhere.
+    `unasked_in_doubt` are those of `unasked` who may have been asked all the same.
     """
 
     list: str
@@ -128,6 +139,7 @@ class CampaignStatus:
     removed: Mapping[Reason, int]
     mails: Mapping[MailKind, Mapping[MailState, int]]
     unasked: int
+    unasked_in_doubt: int
     still_mailed: int
     in_doubt: tuple[DoubtFacts, ...]
 

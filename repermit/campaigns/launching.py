@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from repermit import evidence
+from repermit.campaigns.attesting import attestation_lacks
 from repermit.campaigns.audience import count_audience, owe_asks
 from repermit.campaigns.facts import Launched
 from repermit.campaigns.planning import plan_for
@@ -76,15 +77,10 @@ def launch(
 
 
 def _refuse(planned: Plan, attest: str) -> None:
-    reasons = planned.refusals if attest.strip() else (*planned.refusals, _NOT_ATTESTED)
+    lacks = attestation_lacks(attest)
+    reasons = (*planned.refusals, lacks) if lacks else planned.refusals
     if reasons:
         raise LaunchRefused(reasons)
-
-
-_NOT_ATTESTED = (
-    "say with --attest who decided to ask, on what ground, where the addresses came from, and "
-    "that none of them opted out; it is kept as evidence"
-)
 
 
 def _freeze_wording(
@@ -118,6 +114,7 @@ def _entry(
             "told": evidence.keep_wording("\n\n".join(planned.notes)),
             "asked": planned.asked,
             "excluded": {str(why): count for why, count in planned.excluded.items()},
+            "left_out": {str(fate): count for fate, count in planned.left_out.items()},
             "deadline": stored(campaign.deadline),
             "starts_at": stored(campaign.starts_at),
             "minimum_days": campaign.minimum_days,

@@ -10,9 +10,9 @@ from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
 
-from repermit import addresses, contacts, evidence, messages
+from repermit import addresses, evidence, messages
 from repermit.campaigns.facts import ListFacts
-from repermit.campaigns.wording import own_wording
+from repermit.campaigns.wording import check_own_wording, check_sizes
 from repermit.config import LANGUAGES
 from repermit.consent import CampaignState
 from repermit.errors import AddressError, Refused, WordingError
@@ -192,11 +192,10 @@ def _check_own_wording(mailing_list: MailingList, settings: Settings) -> None:
     if not any(getattr(mailing_list, name) for name in _LONG):
         return
     try:
-        messages.check_wording(
-            own_wording(mailing_list),
-            organisation=settings.organisation,
-            mailing_list=contacts.list_facts(mailing_list),
-        )
+        check_own_wording(mailing_list, settings)
+        # Without a sender there is no mail yet; it is measured again when there is one.
+        if mailing_list.sender:
+            check_sizes(mailing_list, settings)
     except WordingError as error:
         raise Refused("your own wording cannot be used:\n" + "\n".join(error.reasons)) from None
     except AddressError as error:

@@ -6,16 +6,18 @@ May import messages, consent, contacts, models and what lies below.
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from repermit import addresses, contacts, messages
+from repermit import addresses, messages
 from repermit.campaigns.audience import Audience, count_audience
 from repermit.campaigns.discretion import tell_tales
 from repermit.campaigns.facts import Plan
 from repermit.campaigns.frequency import says_how_often
-from repermit.campaigns.wording import own_wording
+from repermit.campaigns.leftovers import count_leftovers
+from repermit.campaigns.wording import check_own_wording, check_sizes, own_wording
 from repermit.consent import CampaignState, latest_ask
 from repermit.errors import AddressError, WordingError
 from repermit.models import latest_campaign
@@ -82,6 +84,7 @@ def plan_for(
     return Plan(
         asked=audience.asked,
         excluded=audience.excluded,
+        left_out=count_leftovers(mailing_list),
         languages=audience.languages,
         refusals=tuple(
             _refusals(
@@ -232,14 +235,15 @@ def _about_the_audience(mailing_list: MailingList, audience: Audience) -> Iterat
 
 
 def _about_the_wording(mailing_list: MailingList, settings: Settings) -> Iterator[str]:
-    try:
-        messages.check_wording(
-            own_wording(mailing_list),
-            organisation=settings.organisation,
-            mailing_list=contacts.list_facts(mailing_list),
-        )
-    except WordingError as error:
-        yield from (f"your own wording cannot be used: {reason}" for reason in error.reasons)
-    except AddressError:
-        # Said above, of the address itself.
-        return
+    """Yield what stands against the admin's own wording, and else against the mail's size."""
+    # What is wrong with an address is said above, of the address itself.
+    with suppress(AddressError):
+        try:
+            check_own_wording(mailing_list, settings)
+        except WordingError as error:
+            yield from (f"your own wording cannot be used: {reason}" for reason in error.reasons)
+            return
+        try:
+            check_sizes(mailing_list, settings)
+        except WordingError as error:
+            yield from error.reasons

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from repermit import addresses, contacts, messages
-from repermit.campaigns.wording import draft
+from repermit.campaigns.wording import NOBODY, draft
 from repermit.config import LANGUAGES
 from repermit.consent import Status
 from repermit.errors import Refused
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from repermit.config import Settings
     from repermit.models import MailingList
-
-NOBODY = "0" * 32
-"""The uid in the links of a preview: they answer, and nothing is held behind them."""
 
 _USUAL_DAYS = 28
 

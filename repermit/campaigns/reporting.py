@@ -30,6 +30,7 @@ def status(
 ) -> CampaignStatus:
     """Return how a list and its latest campaign stand."""
     campaign = latest_campaign(mailing_list)
+    unasked = contacts.unasked(mailing_list)
     statuses = dict.fromkeys(Status, 0)
     removed = dict.fromkeys(Reason, 0)
     for its_status, reason, count in _contacts(mailing_list):
@@ -42,7 +43,8 @@ def status(
         contacts=statuses,
         removed=removed,
         mails=_mails(mailing_list, campaign),
-        unasked=contacts.unasked(mailing_list).count(),
+        unasked=unasked.count(),
+        unasked_in_doubt=unasked.where(Mail.state == MailState.IN_DOUBT).count(),
         still_mailed=_still_mailed(mailing_list),
         in_doubt=_in_doubt(campaign),
     )

@@ -1,20 +1,26 @@
-"""A list as its mails take it: the facts, the admin's own templates, the drafts.
+"""A list as its mails take it: the admin's own templates, the drafts, and what they may be.
 
-May import messages, models and what lies below.
+May import contacts, messages, links, models and what lies below.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from repermit import contacts, messages
+from repermit.links import Links
 from repermit.messages import OwnWording
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from repermit.config import Settings
     from repermit.models import MailingList
+
+NOBODY = "0" * 32
+"""A uid in links that answer, and behind which nothing is held."""
+
+# In words it is as long as a day can be.
+_SOME_DAY = datetime(2026, 9, 30, 21, 59, tzinfo=UTC)
 
 
 def own_wording(mailing_list: MailingList) -> OwnWording:
@@ -28,7 +34,7 @@ def draft(
     mailing_list: MailingList, *, settings: Settings, deadline: datetime, language: str
 ) -> messages.Draft:
     """Return the ask as it would be worded now; raises WordingError and AddressError."""
-    return messages.draft_ask(
+    wording = messages.draft_ask(
         organisation=settings.organisation,
         mailing_list=contacts.list_facts(mailing_list),
         deadline=deadline,
@@ -36,3 +42,21 @@ def draft(
         language=language,
         own=own_wording(mailing_list),
     )
+    links = Links(settings.public_url, settings.secret_keys)
+    messages.require_size(wording, link=links.url("yes", NOBODY))
+    return wording
+
+
+def check_own_wording(mailing_list: MailingList, settings: Settings) -> None:
+    """Return if the admin's own templates may be used; raises WordingError and AddressError."""
+    messages.check_wording(
+        own_wording(mailing_list),
+        organisation=settings.organisation,
+        mailing_list=contacts.list_facts(mailing_list),
+    )
+
+
+def check_sizes(mailing_list: MailingList, settings: Settings) -> None:
+    """Return if no mail of the list can be too large; raises WordingError and AddressError."""
+    for language in messages.languages():
+        draft(mailing_list, settings=settings, deadline=_SOME_DAY, language=language)

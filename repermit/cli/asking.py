@@ -66,12 +66,14 @@ def preview(
             '    "Decided by the board on 1 November, since …; addresses from our own forms;\n'
             '    none of them opted out"'
         ),
-        'repermit launch news --deadline 2026-12-22T17:00 --attest "…" --wait',
+        'repermit launch news --deadline 2026-12-22T17:00 --attest "$(cat decision.txt)" --wait',
     )
 )
 @slug_argument
 @click.option("--deadline", required=True, metavar="WHEN", help="Until when answers count.")
-@click.option("--attest", default="", metavar="TEXT", help="Who decided, and on what ground.")
+@click.option(
+    "--attest", default="", metavar="TEXT", help="Who decided, and on what ground: a sentence."
+)
 @click.option("--at", metavar="WHEN", help="Begin then.  [default: now]")
 @click.option("--include-thin", is_flag=True, help="Ask those too whose proof shows no wording.")
 @click.option("--wait", is_flag=True, help="Also send what is due now, then return.")
@@ -136,7 +138,8 @@ def _launch(
         starts_at=starts_at,
         include_thin=include_thin,
     )
-    _tell_plan(plan, to=warn if plan.refusals or not attest.strip() or as_json else say)
+    is_refused = bool(plan.refusals or campaigns.attestation_lacks(attest))
+    _tell_plan(plan, to=warn if is_refused or as_json else say)
     return campaigns.launch(
         database,
         mailing_list,
@@ -156,8 +159,10 @@ def _tell_plan(plan: Plan, *, to: Tell) -> None:
     if any(plan.excluded.values()):
         to("Not asked:")
         tell_counts(plan.excluded, to=to)
-    # Before a refusal, which says what to mend first, they would bury its reasons.
-    for note in () if plan.refusals else plan.notes:
+    if any(plan.left_out.values()):
+        fates = (f"{n:,} {fate.replace('_', ' ')}" for fate, n in plan.left_out.items())
+        to(f"Left out at import: {', '.join(fates)}")
+    for note in plan.notes:
         to(f"\nMind: {note}")
     to("")
 

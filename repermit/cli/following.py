@@ -57,7 +57,7 @@ def _say_status(house: House, found: CampaignStatus) -> None:
             tell_counts(states)
     if found.unasked:
         see = f"`repermit export {found.list} unasked`"
-        say("", f"Could not be asked: {found.unasked:,}; see {see}.")
+        say("", f"Could not be asked{_in_doubt(found)}; see {see}.")
     if found.still_mailed:
         say(
             "",
@@ -66,6 +66,14 @@ def _say_status(house: House, found: CampaignStatus) -> None:
         )
     if found.in_doubt:
         _say_doubts(house, found)
+
+
+def _in_doubt(found: CampaignStatus) -> str:
+    """Return how many were not asked, and how many of them may have been."""
+    if not (doubts := found.unasked_in_doubt):
+        return f": {found.unasked:,}"
+    told = "1 is in doubt" if doubts == 1 else f"{doubts:,} are in doubt"
+    return f", as far as is known: {found.unasked:,}, of whom {told} and may have been"
 
 
 def _say_campaign(house: House, slug: str, campaign: CampaignFacts) -> None:

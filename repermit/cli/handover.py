@@ -34,6 +34,7 @@ _TOOLS = ("mailchimp", "laposta", "brevo", "mailerlite", "outlook")
 @command(
     examples=(
         "repermit export news keep -o keep.csv",
+        "repermit export news keep -o keep.xlsx",
         "repermit export news keep --with-links --for mailchimp -o keep.csv",
         "repermit export news removed --for laposta -o take-off.csv",
         "repermit export news evidence --format json",
@@ -41,7 +42,12 @@ _TOOLS = ("mailchimp", "laposta", "brevo", "mailerlite", "outlook")
 )
 @slug_argument
 @click.argument("what", metavar="|".join(_WHAT), type=click.Choice(_WHAT))
-@click.option("--format", "form", type=click.Choice(_FORMATS), default="csv", help="[default: csv]")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(_FORMATS),
+    help="[default: as the file's name ends, or csv]",
+)
 @click.option("--for", "tool", type=click.Choice(_TOOLS), help="In the form that this tool takes.")
 @click.option("--with-links", is_flag=True, help="With a permanent unsubscribe_url for each.")
 @click.option(
@@ -57,7 +63,7 @@ def export(
     slug: str,
     what: str,
     *,
-    form: str,
+    form: str | None,
     tool: str | None,
     with_links: bool,
     output: Path | None,
@@ -65,6 +71,7 @@ def export(
     """Export who stays, who was removed, who could not be asked, or the evidence."""
     from repermit import exports
 
+    form = _settled(form, output)
     with house.mailing_list(slug) as (database, mailing_list), _opened(output, form) as out:
         result = exports.export(
             mailing_list,
@@ -90,6 +97,19 @@ def export(
     told = exports.steps(tool, what, slug=slug) if tool else ()
     for number, step in enumerate(told, start=1):
         tell(f"{number}. {step}")
+
+
+def _settled(form: str | None, output: Path | None) -> str:
+    """Return the format that was asked for, by name or by the ending of the file."""
+    ending = output.suffix.lower().removeprefix(".") if output else ""
+    if form is None and ending in _OTHER_SPREADSHEETS:
+        raise click.UsageError(f"a spreadsheet is written as .xlsx, not as .{ending}")
+    if form and ending in {*_FORMATS, *_OTHER_SPREADSHEETS} - {form}:
+        raise click.UsageError(f"--format {form} does not go with a file called {output}")
+    return form or (ending if ending in _FORMATS else "csv")
+
+
+_OTHER_SPREADSHEETS = ("xls", "xlsm", "xlsb", "ods")
 
 
 @contextmanager

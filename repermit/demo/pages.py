@@ -6,6 +6,7 @@ pages, as an application of their own, so that the public pages are exactly the 
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,12 @@ def make_pages(stage: Stage) -> Flask:
 
     @app.get("/inbox/<int:number>")
     def mail(number: int) -> Response:
-        return _page("mail.html", stage, mail=_find(stage, number), shown=_SHOWN)
+        found = _find(stage, number)
+        text = found.part("plain")
+        letters = len(_LINK.sub("", text))
+        return _page(
+            "mail.html", stage, mail=found, text=_linked(text), letters=letters, shown=_SHOWN
+        )
 
     @app.get("/inbox/<int:number>/html")
     def mail_html(number: int) -> Response:
@@ -79,6 +85,16 @@ def make_pages(stage: Stage) -> Flask:
         return redirect(f"{stage.settings.public_url}/", code=303)
 
     return app
+
+
+_LINK = re.compile(r"(https?://\S+)")
+
+
+def _linked(text: str) -> Markup:
+    """Return a text with its links, and no more: l…r@example.com is a part of an address."""
+    link = Markup('<a href="{0}" target="_blank" rel="noopener">{0}</a>')
+    pieces = enumerate(_LINK.split(text))
+    return Markup("").join(link.format(piece) if odd % 2 else piece for odd, piece in pieces)
 
 
 _MOVING = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)

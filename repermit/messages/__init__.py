@@ -14,6 +14,7 @@ from repermit.messages.identity import (
     sender_address,
     written_address,
 )
+from repermit.messages.sizing import require_size
 from repermit.messages.tracing import ReturnPath, message_id, read_return_path, return_path
 from repermit.messages.values import AskValues, ConfirmValues, Mail, MailingListFacts, OwnWording
 from repermit.messages.wording import FIELDS, SUBJECT_FIELDS, check_wording
@@ -43,6 +44,7 @@ __all__ = [
     "read_return_path",
     "reason",
     "reply_address",
+    "require_size",
     "return_path",
     "sender_address",
     "translations",

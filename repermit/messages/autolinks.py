@@ -15,7 +15,7 @@ from repermit.messages.reading import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ADDRESS = re.compile(r"[^\s<>()\"',;:]+@[^\s<>()\"',;:]*[\w⟧]")
+_ADDRESS = re.compile(r"[^\s@<>()\"',;:]+@[^\s@<>()\"',;:]*[\w⟧]")
 
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _LINK = re.compile(
@@ -50,7 +50,7 @@ _KNOWN_ENDINGS = frozenset(
 # Abbreviations that are written without a blank; none of them is a website that people know.
 _ABBREVIATIONS = frozenset("b.sc dr.ir dr.med i.tr m.sc mr.dr p.ex prof.dr tel.nr z.hd".split())
 
-_LONGEST_WORD = 500
+_LONGEST_WORD = 200
 
 _OPENING, _CLOSING = "(\\[<\"'“”„‘’«‹", ")\\]>\"'“”‘’»›"  # noqa: RUF001 -- quotes in four languages
 _APART = {
@@ -66,13 +66,20 @@ _APART = {
 }
 
 
+def endless_word(text: str) -> str:
+    """Return the reason against a word longer than any that is read, or "".
+
+    Only a text without one may be searched for links and offers: that takes the square of the
+    length of its words.
+    """
+    longest = max(text.split(), key=len, default="")
+    if len(longest) <= _LONGEST_WORD:
+        return ""
+    return f"a word of {len(longest):,} characters: {shown(longest[:40])}…"
+
+
 def other_links(text: str, *, reply_to: str) -> Iterator[str]:
     """Yield a reason for each link or mail address in a text other than `reply_to`."""
-    long = max(text.split(), key=len, default="")
-    if len(long) > _LONGEST_WORD:
-        # Nothing that anybody reads; and the searches below take its length squared.
-        yield f"a word of {len(long):,} characters: {shown(long[:40])}…"
-        return
     for address in _ADDRESS.findall(text):
         if address.lower() != reply_to.lower():
             yield f"another mail address than the one for replies: {shown(address)}"

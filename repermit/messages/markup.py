@@ -26,6 +26,8 @@ _TAG = re.compile(
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 _QUOTED = 40
+# No mail needs as many, and each end of an element is looked for among all that are open.
+_DEEPEST = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,17 +102,19 @@ class _Reader(HTMLParser):
         for name, value in attrs:
             # Parsers differ in which of two they take.
             if name in attributes:
-                self.reasons.append(f"the attribute {name} stands twice in <{tag}>")
+                self.reasons.append(f"the attribute {name} stands twice in {_quoted(f'<{tag}>')}")
             attributes[name] = value or ""
         if tag == "a":
             self._start_link(attributes.pop("href", ""), attributes.pop("class", ""))
+        elif tag not in _EMPTY and len(self._around) == _DEEPEST:
+            self.reasons.append(f"more than {_DEEPEST} elements within one another")
         elif tag not in _EMPTY:
             self._around.append(tag)
         language = attributes.pop("lang", "nl")
         if not _LANGUAGE.fullmatch(language):
             self.reasons.append(f"lang names a language, such as nl, not {shown(language)}")
         for name in attributes:
-            self.reasons.append(f"the attribute {name} of <{tag}> is not allowed")
+            self.reasons.append(f"the attribute {name} of {_quoted(f'<{tag}>')} is not allowed")
 
     # HTML does not close <b/> there (HTML Living Standard §13.2.5.40), which XML would.
     handle_startendtag = handle_starttag
@@ -161,7 +165,8 @@ class _Reader(HTMLParser):
 
     def _refuse_unlisted(self, tag: str) -> None:
         if tag not in _ELEMENTS:
-            self.reasons.append(f"{_WHAT.get(tag, 'an element that is not allowed')}: <{tag}>")
+            what = _WHAT.get(tag, "an element that is not allowed")
+            self.reasons.append(f"{what}: {_quoted(f'<{tag}>')}")
 
 
 # Elements without an end (HTML Living Standard §13.1.2).

@@ -13,7 +13,9 @@ import unicodedata
 from repermit.messages.fields import mark
 
 # A field, with the blanks that the engine takes away where a hyphen stands inside the braces.
-FIELD = re.compile(r"(?:\s*\{\{-|\{\{\+?)\s*(\w+)\s*(?:-\}\}\s*|\}\})")
+# Blanks are looked at from the first of them on only: from each, they would take their number
+# squared.
+FIELD = re.compile(r"(?:(?<!\s)\s+\{\{-|\{\{[-+]?)\s*(\w+)\s*(?:-\}\}\s*|\}\})")
 _MARK = re.compile(r"⟦(\w+)⟧")
 
 # What has no shape of its own: controls, soft hyphens, zero-width letters and turns of direction;

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from jinja2 import TemplateSyntaxError, nodes
 
 from repermit.errors import WordingError
-from repermit.messages.autolinks import glued_fields, other_links
+from repermit.messages.autolinks import endless_word, glued_fields, other_links
 from repermit.messages.identity import reply_address
 from repermit.messages.markup import read_markup
 from repermit.messages.offers import offers_in
 from repermit.messages.reading import FIELD, as_read, decoded, fields_in, marked
+from repermit.messages.sizing import LARGEST
 from repermit.messages.templating import own_environment
 
 if TYPE_CHECKING:
@@ -44,7 +45,12 @@ _LONGEST_SUBJECT = 120
 
 # How repermit's own frozen wordings mark a field. In an admin's it would be filled in unchecked.
 _BRACKETS = re.compile("[⟦⟧]")
-_STATEMENT = re.compile(r"\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+# Each begins anew at the next of its kind, so that the text is read once.
+_STATEMENT = re.compile(r"\{%(?:(?!\{%|%\}).)*%\}|\{#(?:(?!\{#|#\}).)*#\}", re.DOTALL)
+
+# Unicode ends at seven digits; html.unescape fails at several thousand.
+_NO_CHARACTER = re.compile(r"&#(?:\d{8,}|x[0-9a-f]{7,})", re.IGNORECASE)
+_QUOTED = 20
 
 
 def check_wording(
@@ -56,9 +62,9 @@ def check_wording(
     """
     reply_to = reply_address(mailing_list, organisation)
     reasons = [
-        *_about("subject", _subject_reasons(own.subject, mailing_list), bool(own.subject)),
-        *_about("text", _text_reasons(own.text, mailing_list, reply_to), bool(own.text)),
-        *_about("HTML", _html_reasons(own.html, mailing_list, reply_to), bool(own.html)),
+        *_about("subject", own.subject, _subject_reasons(own.subject, mailing_list)),
+        *_about("text", own.text, _text_reasons(own.text, mailing_list, reply_to)),
+        *_about("HTML", own.html, _html_reasons(own.html, mailing_list, reply_to)),
     ]
     if own.html and not own.text:
         reasons.append("HTML: there is no text of your own beside it, and both must say the same")
@@ -85,8 +91,22 @@ _LINKED = {
 }
 
 
-def _about(part: str, reasons: Iterator[str], applies: bool) -> Iterator[str]:  # noqa: FBT001 -- private
-    return (f"{part}: {reason}" for reason in reasons if applies)
+def _about(part: str, source: str, reasons: Iterator[str]) -> Iterator[str]:
+    """Yield the reasons against a template; if it cannot be read, that one alone."""
+    if source:
+        yield from (f"{part}: {reason}" for reason in _unreadable(source) or reasons)
+
+
+def _unreadable(source: str) -> tuple[str, ...]:
+    """Return why a template is not read at all, if it is not."""
+    if (octets := len(source.encode())) > LARGEST:
+        # Before any search, since some of them would take very long.
+        return (
+            f"it has {octets:,} octets, and a whole mail may have {LARGEST:,}: make it shorter",
+        )
+    if found := _NO_CHARACTER.search(source):
+        return (f"{found[0][:_QUOTED]} is no character",)
+    return ()
 
 
 def _subject_reasons(subject: str, mailing_list: MailingListFacts) -> Iterator[str]:
@@ -140,6 +160,9 @@ def _forbidden(text: str, *, reply_to: str) -> Iterator[str]:
     """Yield what may not stand in a text with marks."""
     # Statements are refused as such; what they stand beside is not their fault.
     read = as_read(_STATEMENT.sub(" ", text))
+    if reason := endless_word(read):
+        yield reason
+        return
     yield from other_links(read, reply_to=reply_to)
     yield from glued_fields(read)
     for offer in offers_in(read):
@@ -154,10 +177,11 @@ def _used_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[s
         reason = "only fields such as {{ deadline }} may stand in it, no {% … %} or {# … #}"
         return set(FIELD.findall(source)), [reason]
     try:
-        tree = own_environment(html=False).parse(source)
+        found = list(own_environment(html=False).parse(source).find_all(nodes.Node))
     except TemplateSyntaxError as error:
         return set(), [f"line {error.lineno}: {error.message}"]
-    found = list(tree.find_all(nodes.Node))
+    except RecursionError:
+        return set(FIELD.findall(source)), [_BARE]
     used = {node.name for node in found if isinstance(node, nodes.Name)}
     reasons = [
         f"there is no field {{{{ {name} }}}} here; there are {', '.join(sorted(allowed))}"
@@ -165,8 +189,9 @@ def _used_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[s
     ]
     # The parser sees no difference between a name and a name in parentheses.
     if not all(isinstance(node, _PLAIN) for node in found) or "{{" in marked(source):
-        reasons.append("only the bare name of a field may stand between {{ and }}")
+        reasons.append(_BARE)
     return used, reasons
 
 
+_BARE = "only the bare name of a field may stand between {{ and }}"
 _PLAIN = (nodes.Output, nodes.TemplateData, nodes.Name)

@@ -1,24 +1,26 @@
 """Pages for what went wrong, in every language at once, since nobody is known to be reading.
 
-May import models and Flask. A page tells nothing of what was asked for.
+May import messages, models, config and Flask. A page tells nothing of what was asked for; what the
+browser would rather read comes first.
 """
 
 from __future__ import annotations
 
 import logging
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, NotFound
 
 from repermit import messages
+from repermit.config import LANGUAGES
 from repermit.errors import LinkError
 from repermit.models import MailingList
 from repermit.web.rendering import Reader, frame, render
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
 _log = logging.getLogger(__name__)
@@ -44,7 +46,7 @@ def not_found() -> Response:
 def show_mistake(error: HTTPException) -> Response:
     """Return the page for a request that cannot be answered."""
     code = error.code or _FAILED
-    response = _all_languages(code, privacy_url=_shared_privacy_url())
+    response = _all_languages(code, **_shared_by_all_lists())
     if code == _NOT_ALLOWED:
         # RFC 9110 §15.5.6: a 405 says what is allowed.
         response.headers.extend(
@@ -55,7 +57,7 @@ def show_mistake(error: HTTPException) -> Response:
 
 def show_failure(_error: Exception) -> Response:
     """Return the page for a failure of ours; the database may be what failed."""
-    return _all_languages(_FAILED, privacy_url="")
+    return _all_languages(_FAILED, privacy_url="", language="")
 
 
 def log_failure(kind: type[BaseException] | None, trace: TracebackType | None) -> None:
@@ -65,15 +67,29 @@ def log_failure(kind: type[BaseException] | None, trace: TracebackType | None) -
     _log.error("a page failed: %s (%s) at %s", request.endpoint, kind and kind.__name__, places)
 
 
-def _all_languages(code: int, *, privacy_url: str) -> Response:
-    readers = [Reader(language=language, path="") for language in messages.languages()]
-    sections = [
-        (one.language, *_words(code, messages.translations(one.language).gettext))
-        for one in readers
-    ]
-    fields = {**frame(readers[0]), "choices": (), "privacy_url": privacy_url}
-    html = render("mistake.html", language="en", sections=sections, code=code, **fields)
-    return Response(html, status=code, content_type="text/html; charset=utf-8")
+def _all_languages(code: int, *, privacy_url: str, language: str) -> Response:
+    """Return a page in every language; `language` comes first if the browser wants none of ours."""
+    ordered = _ordered(first=(*_wanted(), language))
+    sections = [(one, *_words(code, messages.translations(one).gettext)) for one in ordered]
+    reader = Reader(language=ordered[0], path="")
+    fields = {**frame(reader), "choices": (), "privacy_url": privacy_url}
+    html = render("mistake.html", language=ordered[0], sections=sections, code=code, **fields)
+    response = Response(html, status=code, content_type="text/html; charset=utf-8")
+    response.vary.add("Accept-Language")
+    return response
+
+
+def _ordered(*, first: tuple[str, ...]) -> list[str]:
+    """Return all languages: the first of `first` that is one of them, then the usual order."""
+    chosen = next((one for one in first if one), LANGUAGES[0])
+    return sorted(messages.languages(), key=lambda one: (one != chosen, LANGUAGES.index(one)))
+
+
+def _wanted() -> Iterator[str]:
+    """Yield what the browser would rather read, of the languages there are, the best first."""
+    for wanted, quality in request.accept_languages:
+        if quality:
+            yield messages.pick_language(wanted, otherwise="")
 
 
 def _words(code: int, gettext: Callable[[str], str]) -> tuple[str, str]:
@@ -100,12 +116,23 @@ def _words(code: int, gettext: Callable[[str], str]) -> tuple[str, str]:
     )
 
 
-def _shared_privacy_url() -> str:
-    """Return the privacy statement, if all lists have the same one and none is sensitive.
+class _Shared(TypedDict):
+    privacy_url: str
+    language: str
 
-    Anybody sees this page, and where a statement stands may tell what a list is about.
+
+def _shared_by_all_lists() -> _Shared:
+    """Return the privacy statement and the language that all lists have in common, or "".
+
+    Anybody sees this page, and where the statement of a sensitive list stands may tell what it is
+    about.
     """
-    lists = MailingList.select(MailingList.privacy_url, MailingList.sensitive).distinct()
-    found = {(row.privacy_url, row.sensitive) for row in lists}
-    url, sensitive = found.pop() if len(found) == 1 else ("", False)
-    return "" if sensitive else url
+    lists = MailingList.select(MailingList.privacy_url, MailingList.sensitive, MailingList.language)
+    found = list(lists.distinct())
+    urls = {(one.privacy_url, one.sensitive) for one in found}
+    languages = {one.language for one in found}
+    url, sensitive = urls.pop() if len(urls) == 1 else ("", False)
+    return _Shared(
+        privacy_url="" if sensitive else url,
+        language=languages.pop() if len(languages) == 1 else "",
+    )

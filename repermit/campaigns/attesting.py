@@ -1,0 +1,33 @@
+"""What the admin must say who launches a campaign: who decided to ask, and on what ground.
+
+Imports nothing of repermit. A program cannot judge whether it is true, or whether it suffices;
+it can tell that nothing was said.
+"""
+
+from __future__ import annotations
+
+_LEAST_CHARACTERS = 40
+_LEAST_WORDS = 6
+
+_WANTED = (
+    "say with --attest who decided to ask, on what ground, where the addresses came from, and "
+    "that none of them opted out; it is kept as evidence"
+)
+_EXAMPLE = (
+    '"Decided by the board on 1 November: our members could sign up on paper only, and we cannot '
+    'show who did. Addresses from our own forms since 2016. None of them opted out."'
+)
+
+
+def attestation_lacks(attest: str) -> str:
+    """Return what is to be said if `attest` cannot say it, or "".
+
+    Four things cannot be said in fewer than six different words.
+    """
+    words = attest.split()
+    if not words:
+        return _WANTED
+    different = {word.casefold() for word in words if any(map(str.isalnum, word))}
+    if len(" ".join(words)) < _LEAST_CHARACTERS or len(different) < _LEAST_WORDS:
+        return f"{attest.strip()!r} says too little: {_WANTED}. For example: {_EXAMPLE}"
+    return ""
