@@ -114,6 +114,10 @@ def _reason(text: str, *, said: str) -> str:
         (len(text) > _LONGEST, "the address is too long"),
         ("@" not in text, "no @ in the address"),
         ("@" in local, "more than one @ in the address"),
+        (
+            "," in local or ";" in local,
+            "a comma or semicolon before the @: whose address is meant cannot be known",
+        ),
         (any(map(str.isspace, text)), "a space in the address"),
         ("long before" in said, "too long before the @"),
         ("long after" in said, "the address is too long"),

@@ -112,6 +112,16 @@ NASTIES = (
         {"a@example.org": "Jansen, An"},
     ),
     text(
+        "a comma or semicolon before the @, which would leave somebody else's address",
+        'email;naam\njan,jansen@example.org;A\n"jan;jansen2@example.org";B\n'
+        "tel 0612345678, jansen7@example.org;C\n,jansen9@example.org;D\n"
+        '"""quo,ted""@example.org";E\n"quo,ted"@example.org;F\n'
+        "Jan, Piet <jan@example.org>;\nz@example.org,;Z\n",
+        [*((line, INVALID) for line in range(2, 8)), (8, ASK), (9, ASK)],
+        {"jan@example.org": "Jan, Piet", "z@example.org": "Z"},
+    ),
+    text("UTF-32", "email;naam\nzoe@example.org;Zoë Müller\n", [(2, ASK)], ZOE, encoding="utf-32"),
+    text(
         "a quoted line break",
         'email,naam\na@example.org,"An\nJansen"\nb@example.org,Bo\n',
         [(2, ASK), (4, ASK)],

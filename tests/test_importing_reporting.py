@@ -79,6 +79,30 @@ def test_problems_stand_in_the_order_of_the_file(database: Database, tmp_path: P
     ]
 
 
+# --- What is to be known of a whole part.
+
+
+def test_a_no_far_down_to_what_nobody_knows_is_told_of(database: Database, tmp_path: Path) -> None:
+    rows = "".join(f"p{number}@example.org,ja\r\n" for number in range(250))
+    path = write(tmp_path, f"email,Mag\r\n{rows}q@example.org,nee\r\n")
+    (note,) = take_in(database, make_list(database), path).problems
+    assert (note.line, note.column) == (0, "Mag")
+    assert note.reason == (
+        "column Mag says Yes and No, and it is not known to what: if a No (1 row) means no mail, "
+        'add --map "consent=Mag"'
+    )
+
+
+def test_each_question_is_told_of_with_its_part(database: Database, tmp_path: Path) -> None:
+    text = "email,Mag\r\n{0}1@example.org,nee\r\n{0}2@example.org,nee\r\n"
+    path = write_zip(tmp_path / "a.zip", {"a.csv": text.format("a"), "b.csv": text.format("b")})
+    notes = take_in(database, make_list(database), path).problems
+    assert [(note.part, note.reason.count("(2 rows)")) for note in notes] == [
+        ("a.csv", 1),
+        ("b.csv", 1),
+    ]
+
+
 # --- Why a row is opted out, and what leaves that in doubt.
 
 ROLE = "a shared mailbox rather than one person's: it is asked too, but have a look"
@@ -194,4 +218,4 @@ def test_a_column_of_yes_and_no_to_what_nobody_knows_is_told_of(
     path = write(tmp_path, "email;Mag wel\r\na@example.org;ja\r\nb@example.org;nee\r\n")
     (note,) = take_in(database, make_list(database), path).problems
     assert (note.line, note.column, note.part) == (0, "Mag wel", "")
-    assert note.reason.endswith('if a No means no mail, add --map "consent=Mag wel"')
+    assert note.reason.endswith('(1 row) means no mail, add --map "consent=Mag wel"')

@@ -66,6 +66,11 @@ def test_an_old_workbook_that_is_broken_is_refused(tmp_path: Path) -> None:
     assert "workbook is broken" in refusal(path)
 
 
+def test_a_binary_workbook_is_refused_by_its_name(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.xlsb", {"[Content_Types].xml": "x", "xl/workbook.bin": "x"})
+    assert refusal(path).startswith("this is a binary Excel workbook (.xlsb); expected a CSV")
+
+
 def test_the_lists_of_a_zip_are_its_tables(tmp_path: Path) -> None:
     path = write_zip(
         tmp_path / "a.zip",

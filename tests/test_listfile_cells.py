@@ -79,7 +79,11 @@ def test_cleaned_text_has_no_line_break_and_stays_as_it_is(text: str) -> None:
         ("A <a@example.org>, B <b@example.org>", [("a@example.org", "A"), ("b@example.org", "B")]),
         ("a@example.org; a@example.org", [("a@example.org", "")]),
         ('"jan piet"@example.org', [('jan piet"@example.org', "")]),
-        ("Jan, a@example.org", [("a@example.org", "")]),
+        ("a@example.org,, b@example.org", [("a@example.org", ""), ("b@example.org", "")]),
+        ("a@example.org;;", [("a@example.org", "")]),
+        ("a@example.org, Jan", [("a@example.org", "")]),
+        ("Jan, Piet <jan@example.org>", [("jan@example.org", "Jan, Piet")]),
+        ("Jan; Piet <jan@example.org>", [("jan@example.org", "Jan, Piet")]),
         ("a@example.org,Jan", [("a@example.org", "")]),
         ("geen", [("geen", "")]),
         ("a@b@example.org", [("a@b@example.org", "")]),
@@ -99,10 +103,34 @@ def test_addresses_are_recovered_from_a_cell(cell: str, found: list[tuple[str, s
         "x jan@ y",
         "jan@example,org",
         "jan@example,co.uk",
+        "jan@yahoo.co,uk",
+        "jan,jansen@example.org",
+        "jan;jansen@example.org",
+        "tel 0612345678, jansen@example.org",
+        "Jan, jan@example.org",
+        "jan, piet, jan@example.org",
+        ",jan@example.org",
+        "; jan@example.org",
     ],
 )
 def test_what_might_be_somebody_elses_address_is_not_guessed(cell: str) -> None:
     assert addresses_in(cell) == [(cell, "")]
+
+
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        ("a,b@example.org; c@example.org", ["a,b@example.org", "c@example.org"]),
+        ("c@example.org; a,b@example.org", ["c@example.org", "a,b@example.org"]),
+        ("a, b@example.org, Piet <c@example.org>", ["a, b@example.org", "c@example.org"]),
+        ("jan@yahoo.co,uk; c@example.org", ["jan@yahoo.co,uk", "c@example.org"]),
+        (",a@example.org;c@example.org", [",a@example.org", "c@example.org"]),
+        ('"quo,ted"@example.org', ['quo,ted"@example.org']),
+        ("<,jan@example.org>", [",jan@example.org"]),
+    ],
+)
+def test_the_half_of_an_address_never_goes_without_the_other(cell: str, found: list[str]) -> None:
+    assert [address for address, _ in addresses_in(cell)] == found
 
 
 @pytest.mark.parametrize(
@@ -113,6 +141,8 @@ def test_what_might_be_somebody_elses_address_is_not_guessed(cell: str) -> None:
         ("Vries, Jan <jan@example.org>", True),
         ("a@example.org; b@example.org; ", True),
         ("Jan,a@example.org", False),
+        (",a@example.org", False),
+        ("Vries, Jan <a@example.org>; b@example.org", True),
         ("jan@localhost", False),
         ("Questions: jan@example.org", False),
         ("@jan", False),

@@ -190,9 +190,9 @@ def test_remarks_under_a_title_that_is_not_known_are_known_by_a_refusal_in_them(
 
 
 @pytest.mark.parametrize("header", [(), ("Wie;email;Mag",)])
-def test_a_yes_or_no_to_what_nobody_knows_is_unclear(header: tuple[str, ...]) -> None:
+def test_a_yes_or_no_to_what_nobody_knows_may_be_a_question(header: tuple[str, ...]) -> None:
     result = found(*header, "An;a@example.org;ja", "Bo;b@example.org;nee", "Cy;c@example.org;")
-    assert result.unclear == (("Mag",) if header else ("3",))
+    assert result.unknown == (2,)
     assert [column.field for column in result.columns] == [
         None if header else "name",
         "address",
@@ -200,23 +200,46 @@ def test_a_yes_or_no_to_what_nobody_knows_is_unclear(header: tuple[str, ...]) ->
     ]
 
 
-@pytest.mark.parametrize("answers", [("ja", "ja"), ("1", "0"), ("nee", "Utrecht")])
-def test_other_columns_are_not_unclear(answers: tuple[str, str]) -> None:
+@pytest.mark.parametrize("answers", [("ja", "ja"), ("", ""), ("", "nee")])
+def test_a_column_that_so_far_says_nothing_else_may_be_a_question(answers: tuple[str, str]) -> None:
     first, second = answers
-    assert found("email;Mag", f"a@example.org;{first}", f"b@example.org;{second}").unclear == ()
+    assert found("email;Mag", f"a@example.org;{first}", f"b@example.org;{second}").unknown == (1,)
 
 
-def test_a_column_that_a_tool_means_nothing_by_is_not_unclear() -> None:
+@pytest.mark.parametrize("answers", [("1", "0"), ("nee", "Utrecht")])
+def test_a_column_that_says_something_else_is_no_question(answers: tuple[str, str]) -> None:
+    first, second = answers
+    assert found("email;Mag", f"a@example.org;{first}", f"b@example.org;{second}").unknown == ()
+
+
+def test_a_column_that_a_tool_means_nothing_by_is_no_question() -> None:
     header = "EMAIL;DOUBLE_OPT-IN;ADDED_TIME;MODIFIED_TIME"
-    assert found(header, "a@example.org;No;2024-01-01;2024-01-01").unclear == ()
+    assert found(header, "a@example.org;No;2024-01-01;2024-01-01").unknown == ()
 
 
-def test_a_column_about_something_else_than_mail_is_not_unclear() -> None:
-    assert found("email;Foto's", "a@example.org;ja", "b@example.org;nee").unclear == ()
+def test_a_column_about_something_else_than_mail_is_no_question() -> None:
+    assert found("email;Foto's", "a@example.org;ja", "b@example.org;nee").unknown == ()
 
 
-def test_a_column_that_the_admin_says_is_none_is_not_unclear() -> None:
-    assert found("email;Klant", "a@example.org;ja", "b@example.org;nee", customer="").unclear == ()
+def test_a_column_that_the_admin_says_is_none_is_no_question() -> None:
+    assert found("email;Klant", "a@example.org;ja", "b@example.org;nee", customer="").unknown == ()
+
+
+@pytest.mark.parametrize(
+    ("title", "field"),
+    [
+        *((title, "consent") for title in ("Mag gemaild", "Mag gemaild worden?", "Mag je mailen")),
+        *((title, "consent") for title in ("Mogen we je mailen?", "Mag e-mail (j/n)", "Mail ok")),
+        *((title, "consent") for title in ("May we email you?", "Okay to email", "Can email")),
+        *((title, "consent") for title in ("Dürfen wir mailen?", "Darf angemailt werden")),
+        *((title, "consent") for title in ("Mail erlaubt?", "Accepte les e-mails")),
+        *((title, "opted_out_at") for title in ("Mag niet gemaild worden", "Mag geen mail")),
+        ("Darf nicht angemailt werden", "opted_out_at"),
+        *((title, None) for title in ("Magazine", "Laatst gemaild", "Mag gebeld")),
+    ],
+)
+def test_whether_one_may_mail_is_asked_in_many_ways(title: str, field: str | None) -> None:
+    assert fields(f"email;{title}") == ["address", field]
 
 
 def test_two_columns_of_text_may_be_a_town_as_well() -> None:

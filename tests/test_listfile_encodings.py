@@ -36,6 +36,12 @@ def refusal(data: bytes) -> ListFileError:
         ("jan@example.org,José\n".encode("utf-16-le"), "utf-16-le"),
         ("jan@example.org,José\n".encode("utf-16-be"), "utf-16-be"),
         ("jan@example.org,José ".encode() + b"\xc3\xa9", "utf-8"),
+        ("jan@example.org,José\n".encode("utf-32"), "utf-32"),
+        (b"\0\0\xfe\xff" + "jan@example.org,José\n".encode("utf-32-be"), "utf-32"),
+        ("jan@example.org,José Ł 😀\n".encode("utf-32-le"), "utf-32-le"),
+        ("jan@example.org,José Ł 😀\n".encode("utf-32-be"), "utf-32-be"),
+        ("a".encode("utf-16-le"), "utf-16-le"),
+        ("ab\n".encode("utf-16-be"), "utf-16-be"),
     ],
 )
 def test_the_encoding_is_told(data: bytes, encoding: str) -> None:
@@ -86,6 +92,24 @@ def test_half_a_character_of_utf_16_is_refused() -> None:
     error = refusal("a,b\nc".encode("utf-16") + b"d")
     assert (error.line, error.column) == (2, 2)
     assert "read as UTF-16" in error.reason
+
+
+def test_half_a_character_of_utf_32_is_refused() -> None:
+    error = refusal("a,b\nc".encode("utf-32") + b"d")
+    assert (error.line, error.column) == (2, 2)
+    assert "read as UTF-32" in error.reason
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "utf-32-le"])
+def test_a_nul_in_a_wide_encoding_is_refused_too(encoding: str) -> None:
+    error = refusal("email,name\njan@example.org,J\0n\n".encode(encoding))
+    assert (error.line, error.column) == (2, 18)
+    assert "NUL" in error.reason
+
+
+@pytest.mark.parametrize("count", [4, 7, 4096])
+def test_nothing_but_nuls_is_no_text(count: int) -> None:
+    assert "NUL" in refusal(b"\0" * count).reason
 
 
 def test_a_nul_is_refused_with_the_place() -> None:

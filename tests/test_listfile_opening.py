@@ -31,7 +31,8 @@ from tests.list_files import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252")
+WIDE = ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
+ENCODINGS = ("utf-8", "utf-8-sig", "cp1252", *WIDE)
 DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -174,6 +175,20 @@ def test_a_mapping_goes_before_what_is_recognised(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mapping", [{"adres": "1"}, {"address": "9"}])
 def test_a_mapping_that_cannot_be_is_refused(tmp_path: Path, mapping: dict[str, str]) -> None:
     assert "there is no" in refusal(tmp_path, b"email\na@example.org\n", **mapping).reason
+
+
+def test_what_cannot_be_seen_in_a_title_reaches_nobody(tmp_path: Path) -> None:
+    text = "e\x07mail;\x1b[31mMag\nwel\x1b[0m;\x1b\na@example.org;ja;x\n".replace("\nwel", "")
+    (part,) = from_text(tmp_path, text).parts
+    assert [column.title for column in part.columns] == ["e mail", "[31mMag [0m"]
+    assert part.columns[0].field == "address"
+
+
+def test_what_cannot_be_seen_in_the_name_of_a_part_reaches_nobody(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", {"afgemeld \x1b[31m.csv": "email\na@example.org\n"})
+    file = opened(path)
+    assert file.parts[0].name == "afgemeld [31m.csv"
+    assert [row.said for row in file.rows()] == ["by its name, afgemeld [31m.csv"]
 
 
 # --- Workbooks and archives.

@@ -243,6 +243,48 @@ def test_american_dates_are_read_as_such_throughout_the_column(tmp_path: Path) -
     assert [row.since and row.since.month for row in rows] == [3, 3, None]
 
 
+# --- Columns of Yes and No of which nobody knows what they answer.
+
+
+def questions_of(folder: Path, *records: str) -> list[tuple[str, int]]:
+    text = as_csv([record.split("|") for record in records], delimiter=";")
+    return [(found.column, found.noes) for found in from_text(folder, text).questions()]
+
+
+def test_a_no_counts_wherever_it_stands(tmp_path: Path) -> None:
+    before = [f"p{number}@example.org|ja" for number in range(250)]
+    rows = (*before, "q@example.org|nee", "r@example.org", "s@example.org| Nee ")
+    assert questions_of(tmp_path, "email|Mag", *rows) == [("Mag", 2)]
+    blank = [row.replace("ja", "") for row in before]
+    assert questions_of(tmp_path, "email|Mag", *blank, "q@example.org|nee") == [("Mag", 1)]
+
+
+def test_a_yes_alone_is_no_question(tmp_path: Path) -> None:
+    assert questions_of(tmp_path, "email|Mag", "a@example.org|ja", "b@example.org|") == []
+
+
+def test_without_titles_a_question_has_the_number_of_its_column(tmp_path: Path) -> None:
+    rows = ("a@example.org|ja", "b@example.org|nee")
+    assert questions_of(tmp_path, *rows) == [("2", 1)]
+
+
+def test_a_few_other_words_do_not_hide_a_question_and_many_do(tmp_path: Path) -> None:
+    before = ["a@example.org|ja"] * 250
+    rows = ("b@example.org|nee", "c@example.org|weet niet")
+    assert questions_of(tmp_path, "email|Mag", *before, *rows) == [("Mag", 1)]
+    towns = ["c@example.org|Gent"] * 300
+    assert questions_of(tmp_path, "email|Mag", *before, *rows, *towns) == []
+
+
+def test_numbers_are_no_answers(tmp_path: Path) -> None:
+    before = ["a@example.org|ja"] * 250
+    assert questions_of(tmp_path, "email|Mag", *before, "b@example.org|0") == []
+
+
+def test_what_stands_above_the_header_is_no_answer(tmp_path: Path) -> None:
+    assert questions_of(tmp_path, "Lijst|nee", "email|Mag", "a@example.org|ja") == []
+
+
 # --- A stray quotation mark swallows the lines up to the next one.
 
 

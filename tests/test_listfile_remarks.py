@@ -93,6 +93,61 @@ from repermit.listfile.remarks import DOUBTFUL, REFUSED, plain, refusal_in
         "geen e-mail",
         "no e-mail",
         "liever niet per mail",
+        # As tags are written.
+        *("do_not_mail", "do-not-mail", "no-mail", "NO_MAIL", "nomail", "DNC", "unsub", "opt_out"),
+        *("niet-mailen", "geen_nieuwsbrief", "keine-mails", "pas_de_mail", "newsletter_no"),
+        *("do not email!", "no-contact", "DONOTCONTACT", "wants-out"),
+        # Who takes back what was given, or never gave it.
+        *("withdrew consent", "withdrawn consent", "consent revoked 2020", "has withdrawn consent"),
+        *("geen toestemming", "geen toestemming gegeven", "geen toestemming voor nieuwsbrief"),
+        *("heeft toestemming ingetrokken", "trekt toestemming in", "no consent", "no permission"),
+        *("Widerruf 2021", "Widerruf vom 3.5.2021", "Widerruf", "hat Einwilligung widerrufen"),
+        *("keine Einwilligung", "Einwilligung zurückgezogen", "keine Erlaubnis für Newsletter"),
+        *("consentement refusé", "a retiré son consentement", "pas de consentement"),
+        # Who wants off.
+        *("wil er af", "wil eraf", "wil er graag vanaf", "wil hier af", "wil er niet meer op"),
+        *("wil van de lijst", "wants off", "wants to be taken off", "wants to be removed"),
+        *("will raus", "möchte gelöscht werden", "möchte ausgetragen werden", "möchte raus"),
+        *("veut être retiré", "souhaite être supprimée", "ne veut plus être contacté"),
+        # Who asked for it.
+        *("please remove", "Please remove me.", "pls remove from mailings", "remove please"),
+        *(
+            "graag verwijderen",
+            "verwijderen aub",
+            "bitte löschen",
+            "bitte streichen",
+            "bitte entfernen",
+        ),
+        *("merci de me retirer", "svp supprimer", "Asked to be removed 2022", "requested removal"),
+        *("removal requested", "asked us to remove her", "vraagt om verwijdering"),
+        *("heeft gevraagd om verwijderd te worden", "op verzoek verwijderd", "bat um Löschung"),
+        *("verwijderd op eigen verzoek", "auf Wunsch gelöscht", "Löschung beantragt"),
+        *("a demandé à être retiré", "supprimé à sa demande", "demande de suppression"),
+        *("AVG verzoek verwijderd", "AVG-verzoek: verwijderen", "GDPR deletion request"),
+        *("DSGVO-Löschung", "DSGVO Antrag Löschung", "RGPD suppression", "right to be forgotten"),
+        *("recht op vergetelheid", "Recht auf Vergessenwerden", "droit à l'oubli"),
+        *(
+            "please take me off",
+            "take her off your list",
+            "op verzoek uit lijst",
+            "gestopt op verzoek",
+        ),
+        *("removed at own request", "deleted on request", "bitte aus Verteiler", "verwijder mij"),
+        *("à supprimer", "GDPR: delete", "geen toestemming (AVG)", "geen toestemming mail"),
+        *("consent: no", "opt-in: no", "toestemming: nee", "does not consent", "Widerspruch 2021"),
+        # Whose newsletter was stopped, and who wants to hear nothing.
+        *("nieuwsbrief gestopt op verzoek", "nieuwsbrief stopgezet", "newsletter stopped"),
+        *("Newsletter abbestellt", "Newsletter gekündigt", "newsletter cancelled", "mails gestopt"),
+        *("gestopt met nieuwsbrief", "stop sending", "stop contacting me", "newsletter arrêtée"),
+        *("no longer wishes to hear from us", "does not want to hear from us anymore"),
+        *(
+            "wil niets meer van ons horen",
+            "wil niet meer van ons horen",
+            "doesn't wish to hear from us",
+        ),
+        *("möchte nichts mehr von uns hören", "ne veut plus entendre parler de nous"),
+        *("nieuwsbrief niet gewenst", "Newsletter nicht erwünscht", "mail niet langer gewenst"),
+        *("newsletter not wanted", "newsletter non souhaitée", "mailing unerwünscht"),
     ],
 )
 def test_a_refusal_is_one_in_whatever_words(remark: str) -> None:
@@ -129,6 +184,22 @@ def test_a_refusal_is_one_in_whatever_words(remark: str) -> None:
         "not a member",
         "pays by mail order",
         "ja, mail",
+        *("geen toestemming foto's", "keine Einwilligung für Fotos", "no consent photos"),
+        *("toestemming gegeven", "wil graag op de lijst", "non-profit", "e-mail", "vip_klant"),
+        *(
+            "on request",
+            "op verzoek gebeld",
+            "hört gut",
+            "will mehr wissen",
+            "newsletter-subscriber",
+        ),
+        *("wil er af en toe bij zijn", "wants out-of-office info", "wants off-street parking"),
+        *(
+            "will raus aufs Land",
+            "wil van de lijst weten of hij erop staat",
+            "wishes to hear from us",
+        ),
+        *("bitte anrufen", "please call", "stopwatch", "wil af en toe bellen", "off-season"),
         "",
         "  ",
     ],
@@ -169,6 +240,16 @@ def test_a_wish_for_mail_and_what_has_nothing_to_do_with_it_are_none(remark: str
         "betaling geblokkeerd",
         "stopt per 1-1",
         "mail komt terug",
+        *(
+            "never asked to be removed",
+            "heeft niet gevraagd om verwijdering",
+            "consent not withdrawn",
+        ),
+        *("Widerruf Bestellung 4711", "geen toestemming partner", "verwijderd", "wil stoppen"),
+        *("asked for removal of wisdom tooth", "keine Löschung beantragt", "no permission to park"),
+        *("kein Interesse mehr", "liever niet", "gestopt", "cleaned", "ne souhaite plus"),
+        *("AVG verzoek inzage", "please remove the old phone number", "nie um Löschung gebeten"),
+        *("did not withdraw consent", "toestemming niet ingetrokken", "nieuwsbrief nooit gestopt"),
     ],
 )
 def test_what_comes_near_a_refusal_is_doubtful(remark: str) -> None:
@@ -179,7 +260,10 @@ def test_of_a_doubtful_and_a_clear_half_the_clear_one_counts() -> None:
     assert refusal_in("recept uitgeschreven; wil geen mail") == REFUSED
 
 
-@pytest.mark.parametrize("word", ["no ", "wil ", "mail niet ", "verwijder a b ", "n'", "e-", "a"])
+@pytest.mark.parametrize(
+    "word",
+    ["no ", "wil ", "mail niet ", "verwijder a b ", "n'", "e-", "a", "geen_", "asked to be "],
+)
 def test_a_remark_as_long_as_a_book_is_read_at_once(word: str) -> None:
     started = time.process_time()
     assert refusal_in(word * 50_000 + ". geen mail") == REFUSED

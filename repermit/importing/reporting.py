@@ -17,7 +17,7 @@ from repermit.importing.staging import Picked, Staged
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from repermit.listfile import Part
+    from repermit.listfile import Part, Question
 
 MOST_PROBLEMS = 10_000
 """How many rows are reported one by one; of the others it is said how many there are."""
@@ -55,13 +55,15 @@ def count_fates(rows: int, addresses: int) -> dict[Fate, int]:
     return counts
 
 
-def problems(fates: Mapping[Fate, int], parts: Sequence[Part]) -> tuple[Problem, ...]:
+def problems(
+    fates: Mapping[Fate, int], parts: Sequence[Part], questions: Sequence[Question] = ()
+) -> tuple[Problem, ...]:
     """Return what is to be known of whole parts, then the rows that are not simply taken in.
 
     The rows are in the file's order. Of very many the invalid ones go first, then those in doubt,
     and duplicates last, into what is listed.
     """
-    notes = tuple(_notes(parts))
+    notes = tuple(_notes(parts, questions))
     doubts = _in_doubt().count() if _may_be_in_doubt(parts) else 0
     total = sum(fates.values()) - sum(fates[fate] for fate in _NOT_REPORTED) + doubts
     if not total:
@@ -74,19 +76,22 @@ def problems(fates: Mapping[Fate, int], parts: Sequence[Part]) -> tuple[Problem,
     return (*notes, *listed)
 
 
-def _notes(parts: Sequence[Part]) -> Iterator[Problem]:
+def _notes(parts: Sequence[Part], questions: Sequence[Question]) -> Iterator[Problem]:
     for place, part in enumerate(parts):
         name = part.name if len(parts) > 1 else ""
         if part.holds == "nonsubscribed" and (count := _asked_of(place)):
             yield Problem(0, "", _never_subscribed(part, count, has_others=bool(name)), part=name)
-        for column in part.unclear:
-            yield Problem(0, column, _UNCLEAR.format(column=column), part=name)
+        for question in questions:
+            if question.part is part:
+                yield Problem(0, question.column, _unclear(question), part=name)
 
 
-_UNCLEAR = (
-    "column {column} says Yes and No, and it is not known to what: if a No means no mail, add "
-    '--map "consent={column}"'
-)
+def _unclear(question: Question) -> str:
+    rows = "row" if question.noes == 1 else "rows"
+    return (
+        f"column {question.column} says Yes and No, and it is not known to what: if a No "
+        f'({question.noes:,} {rows}) means no mail, add --map "consent={question.column}"'
+    )
 
 
 def _asked_of(place: int) -> int:

@@ -80,6 +80,7 @@ def import_file(
     )
     with staging.staging_area(database):
         rows, lines = staging.stage(database, read(request, file))
+        questions = file.questions()
         addresses = staging.pick(database)
         merged = staging.merge_names() if addresses < rows else 0
         deciding.decide(mailing_list.id)
@@ -92,7 +93,7 @@ def import_file(
             file=path.name,
             rows=rows,
             fates=tally.fates,
-            problems=reporting.problems(tally.fates, file.parts),
+            problems=reporting.problems(tally.fates, file.parts, questions),
             parts=file.parts,
             merged=merged,
             thin=0 if options.consent_text else tally.fates[Fate.CONFIRMED],

@@ -86,6 +86,8 @@ def _tables_of_zip(path: Path) -> list[Table]:
         members = [member for member in archive.infolist() if not member.is_dir()]
     _refuse_bomb(members, path.stat().st_size)
     names = {member.filename for member in members}
+    if "xl/workbook.bin" in names:
+        raise ListFileError("this is a binary Excel workbook (.xlsb)", expected=_A_LIST)
     if "[Content_Types].xml" in names or "content.xml" in names:
         kind = "ods" if "content.xml" in names else "xlsx"
         return sheet_tables(path.read_bytes(), kind=kind)

@@ -13,15 +13,18 @@ is_plain_address = re.compile(
     r"[A-Za-z0-9_][A-Za-z0-9_.+-]*@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
 ).fullmatch
 
-_IS_LIKE_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@.]{2,}").fullmatch
+_IS_LIKE_ADDRESS = re.compile(r"[^\s@,;]+@[^\s@,;]+\.[^\s@.,;]{2,}").fullmatch
 
 # ="jan@example.org" keeps a spreadsheet from reading a value; =HYPERLINK("mailto:…";"…") shows it.
 _FORMULA = re.compile(r'=\s*(?:HYPERLINK\(\s*)?"([^"]*)".*', re.IGNORECASE)
-_PIECE = re.compile(r'(?:"[^"]*"|<[^<>]*>|[^,;])+')
-# A comma typed for a dot, which must not be taken for the end of an address.
-_COMMA_FOR_DOT = re.compile(r"[^\s@,;<>\"]+@[\w-]+,[\w-]+(?:\.[\w-]+)*").fullmatch
+# A comma typed for a dot ("jan@example,org", "jan@example.co,uk") does not end an address.
+_DOMAIN_WITH_COMMA = (
+    r"@(?:[\w-]+,[\w-]+(?:\.[\w-]+)*|[\w.-]+,[a-z]{2,}(?:\.[a-z]+)*)(?=\s*(?:[,;]|$))"
+)
+_PIECE = re.compile(rf'(?:"[^"]*"|<[^<>]*>|{_DOMAIN_WITH_COMMA}|[^,;])+')
+_SEPARATOR = re.compile(r"\s*[,;]\s*")
 _ANGLED = re.compile(r"([^<]*)<\s*([^<>\s]*@[^<>\s]*)\s*>")
-_BEFORE = " \"'<([{`‘“,;:"
+_BEFORE = " \"'<([{`‘“:"
 _AFTER = " \"'>)]}`’”,;:."
 _BETWEEN = frozenset("/|&")
 
@@ -58,7 +61,7 @@ def is_like_address(cell: str) -> bool:
     """Say whether a cell holds an address, or several, and nothing else but their names."""
     if "@" not in cell or not all(_IS_LIKE_ADDRESS(address) for address, _ in addresses_in(cell)):
         return False
-    return "<" in cell or all("@" in piece for piece in _pieces(clean(cell)))
+    return "<" in cell or all("@" in piece[0] for piece in _pieces(_divided(cell)))
 
 
 def addresses_in(cell: str) -> list[tuple[str, str]]:
@@ -66,27 +69,32 @@ def addresses_in(cell: str) -> list[tuple[str, str]]:
 
     Understands "Jan <jan@example.org>", "mailto:jan@example.org", and several at once, divided
     by commas, semicolons, spaces or Google's " ::: ". What is not understood comes back as it is.
-    Nothing is guessed: "john smith@example.org" might be somebody else's address if cut.
+    Nothing is guessed: "john smith@example.org" might be somebody else's address if cut, and so
+    might "jan,jansen@example.org". A separator after an address is harmless, as the address stands
+    there whole; one at the very start may be what is left of a first half, so it is not understood.
     """
     if is_plain_address(cell):
         return [(cell, "")]
-    text = _unwrapped(clean(cell))
-    if _COMMA_FOR_DOT(text):
-        return [(text, "")]
+    text = _divided(cell)
     found: dict[str, str] = {}
-    before = ""
+    start = 0 if text.startswith((",", ";")) else -1
     for piece in _pieces(text):
-        if "@" in piece:
-            found |= _addresses_of(piece, before)
-            before = ""
-        else:
-            before += f"{piece}, "
+        if "@" in piece[0]:
+            before = text[start : piece.start()] if start >= 0 else ""
+            found |= _addresses_of(piece[0], before)
+            start = -1
+        elif start < 0:
+            start = piece.start()
     return list(found.items()) or ([(text, "")] if text else [])
 
 
-def _pieces(text: str) -> list[str]:
-    pieces: list[str] = _PIECE.findall(text.replace(":::", ";"))
-    return [piece for piece in pieces if piece.strip()]
+def _divided(cell: str) -> str:
+    return _unwrapped(clean(cell)).replace(":::", ";")
+
+
+def _pieces(text: str) -> list[re.Match[str]]:
+    """Return what stands between the separators, as far as anything does."""
+    return [piece for piece in _PIECE.finditer(text) if piece[0].strip()]
 
 
 def _unwrapped(text: str) -> str:
@@ -99,9 +107,13 @@ def _unwrapped(text: str) -> str:
 
 
 def _addresses_of(piece: str, before: str) -> dict[str, str]:
+    """Return the addresses of a piece; `before` is text without one that leads up to it."""
     angled = _ANGLED.search(piece)
     if angled:
-        return {_bare(angled[2]): clean((before + angled[1]).replace('"', " ")).strip(" '")}
+        name = _SEPARATOR.sub(", ", before) + angled[1]
+        return {_bare(angled[2]): clean(name.replace('"', " ")).strip(" ',")}
+    if before:
+        return {(before + piece).strip(): ""}
     words = [word for word in piece.split() if word not in _BETWEEN]
     if all("@" in word for word in words):
         return {_bare(word): "" for word in words}

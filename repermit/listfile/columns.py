@@ -16,7 +16,7 @@ from repermit.listfile.marks import may_refuse
 from repermit.listfile.model import FIELDS, REPEATED_FIELDS, Column, Record
 from repermit.listfile.titles import is_address_title
 from repermit.listfile.tools import Tool, tool_of
-from repermit.listfile.words import is_known_status, is_language, says_no, says_yes
+from repermit.listfile.words import is_answer, is_known_status, is_language, says_no
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,15 +30,16 @@ _LETTERS = 26
 class Found:
     """Where the header is and what the columns are.
 
-    `header_line` is 0 if there is no header; records before `first_line` are not data. `unclear`
-    are the columns of Yes and No that may answer any question.
+    `header_line` is 0 if there is no header; records before `first_line` are not data. `unknown`
+    are the places of the columns that may turn out to say Yes and No to a question nobody knows:
+    under no title that is known, with nothing else in these first records.
     """
 
     header_line: int
     first_line: int
     columns: tuple[Column, ...]
     tool: Tool
-    unclear: tuple[str, ...]
+    unknown: tuple[int, ...]
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:
@@ -75,12 +76,12 @@ def find_columns(sample: Sequence[Record], mapping: Mapping[str, str]) -> Found:
         first_line=_first_line(sample, at),
         columns=tuple(map(Column, range(len(titles)), titles, fields)),
         tool=tool,
-        unclear=tuple(
-            titles[index] or str(index + 1)
+        unknown=tuple(
+            index
             for index, name in enumerate(fields)
             if name is None
             and not tool.knows(folded[index])
-            and _is_yes_or_no(_values(data, index))
+            and all(map(is_answer, _values(data, index)))
         ),
     )
 
@@ -119,8 +120,8 @@ def _first_line(sample: Sequence[Record], at: int | None) -> int:
 
 
 def _titles(header: Sequence[str], data: Sequence[Sequence[str]]) -> list[str]:
-    """Return a title for each column, "" where there is none."""
-    titles = [title.strip() for title in header]
+    """Return a title for each column, "" where there is none; they are shown on a terminal."""
+    titles = [clean(title) for title in header]
     while titles and not titles[-1]:
         titles.pop()
     return titles or [""] * max(map(len, data), default=0)
@@ -193,8 +194,7 @@ def _share_of_addresses(data: Sequence[Sequence[str]], index: int) -> int:
 
 
 def _is_yes_or_no(values: Sequence[str]) -> bool:
-    is_either = all((says_yes(text) or says_no(text)) and not text.isdigit() for text in values)
-    return is_either and any(map(says_no, values))
+    return all(map(is_answer, values)) and any(map(says_no, values))
 
 
 def _settle_remarks(fields: list[str | None], data: Sequence[Sequence[str]]) -> None:

@@ -18,7 +18,10 @@ Opened = Callable[[], AbstractContextManager[IO[bytes]]]
 
 _CHUNK = 1 << 20
 _HEAD = 1 << 12
+# The mark of UTF-32 begins like that of UTF-16, so it comes first.
 _MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -65,6 +68,12 @@ def _declared(head: bytes) -> str:
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             return encoding
+    characters = len(head) // 4
+    # UTF-32 without its mark: of four bytes one is always zero, and the one beside it nearly so.
+    zeros = [head[place : 4 * characters : 4].count(0) for place in range(4)]
+    for encoding, (full, _, rare, none) in (("utf-32-le", zeros), ("utf-32-be", zeros[::-1])):
+        if 2 * full < characters <= none and rare * 8 >= characters * 7:
+            return encoding
     # UTF-16 without its mark: of each pair of bytes, the same one is zero in most Latin text.
     even, odd = head[0::2].count(0), head[1::2].count(0)
     if max(even, odd) * 4 < len(head) or min(even, odd) * 8 > max(even, odd):
@@ -92,7 +101,7 @@ def _read_through(opened: Opened, encoding: str) -> _Reading:
 
 
 def _refuse_what_is_no_text(opened: Opened, encoding: str, text: str, line: int) -> None:
-    if "\0" in text and not encoding.startswith("utf-16"):
+    if "\0" in text:
         line, column = _place_of(opened, encoding, "\0")
         raise ListFileError(
             "a NUL character, which no text file has", line=line, column=column, expected=_ADVICE
@@ -105,10 +114,10 @@ def _refuse_what_is_no_text(opened: Opened, encoding: str, text: str, line: int)
 
 def _undecodable(opened: Opened, encoding: str) -> ListFileError:
     line, column = _place_of(opened, encoding, "\N{REPLACEMENT CHARACTER}")
-    names = {"utf-8-sig": "UTF-8", "utf-8": "UTF-8", "cp1252": "UTF-8 or Windows-1252"}
+    name = "UTF-8 or Windows-1252" if encoding == "cp1252" else encoding.upper()
+    name = name.removesuffix("-SIG").removesuffix("-LE").removesuffix("-BE")
     return ListFileError(
-        f"a character that cannot be read as {names.get(encoding, 'UTF-16')}, "
-        "as the file is otherwise",
+        f"a character that cannot be read as {name}, as the file is otherwise",
         line=line,
         column=column,
         expected=f"one encoding throughout: {_ADVICE}",

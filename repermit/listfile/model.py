@@ -92,8 +92,7 @@ class Part:
 
     `format` is "csv", "xlsx", "ods" or "xls"; `encoding` and `delimiter` are "" for a sheet.
     `holds` is whom it holds by its name, as far as that tells: "unsubscribed", "cleaned",
-    "nonsubscribed" (who never subscribed in Mailchimp) or "". `unclear` are the columns of Yes
-    and No of which it is not known what they answer.
+    "nonsubscribed" (who never subscribed in Mailchimp) or "".
     """
 
     name: str
@@ -104,7 +103,18 @@ class Part:
     columns: tuple[Column, ...]
     has_header: bool
     holds: str = ""
-    unclear: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Question:
+    """A column of Yes and No of which it is not known what it answers: how many rows say No.
+
+    `column` is its title, or its number.
+    """
+
+    part: Part
+    column: str
+    noes: int
 
 
 # A record is the 1-based line where it starts and its cells as text.

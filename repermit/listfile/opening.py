@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from repermit.errors import ListFileError
 from repermit.listfile.archives import tables_of
+from repermit.listfile.cells import clean
 from repermit.listfile.columns import Found, check_mapping, find_columns
 from repermit.listfile.dates import is_month_first
-from repermit.listfile.model import Part, Record, Row, Table
+from repermit.listfile.model import Part, Question, Record, Row, Table
 from repermit.listfile.naming import holds
 from repermit.listfile.reading import Meaning, Reading
 
@@ -55,6 +56,13 @@ class ListFile:
         return chain.from_iterable(
             reading.rows() for reading in self.readings if reading.part is part
         )
+
+    def questions(self) -> tuple[Question, ...]:
+        """Return the columns of Yes and No of which it is not known what they answer.
+
+        Reads the whole file once more where there may be any: the first No may stand anywhere.
+        """
+        return tuple(chain.from_iterable(map(Reading.questions, self.readings)))
 
 
 def open_list(path: Path, *, mapping: Mapping[str, str] | None = None, zone: ZoneInfo) -> ListFile:
@@ -112,7 +120,7 @@ def _reading(
     names = (table.name,) if table.may_shift else (table.name, file)
     told_by, kind = next(((name, kind) for name in names if (kind := holds(name))), ("", ""))
     part = Part(
-        name=table.name,
+        name=clean(table.name),
         tool=found.tool.name,
         format=table.format,
         encoding=table.encoding,
@@ -120,14 +128,13 @@ def _reading(
         columns=found.columns,
         has_header=bool(found.header_line),
         holds=kind,
-        unclear=found.unclear,
     )
     meaning = Meaning(
         found=found,
         zone=zone,
         month_first=is_month_first(_dates(sample, found)),
         opted_out=kind if kind in {"unsubscribed", "cleaned"} else "",
-        said=f"by its name, {told_by}",
+        said=f"by its name, {clean(told_by)}",
         may_prove=not kind,
     )
     return Reading(table, part, meaning)

@@ -12,12 +12,14 @@ from repermit.listfile.cells import addresses_in, clean, fold, is_like_address, 
 from repermit.listfile.dates import moment
 from repermit.listfile.delimited import unclosed
 from repermit.listfile.marks import Against, Marks
-from repermit.listfile.model import Part, Proof, Row, Table
+from repermit.listfile.model import Part, Proof, Question, Row, Table
 from repermit.listfile.words import (
+    is_answer,
     is_pending,
     is_somebodys_ip,
     is_web_form,
     language_of,
+    says_no,
     says_yes,
 )
 
@@ -106,6 +108,22 @@ class Reading:
                     yield new(Row, (line, address, name, code, *_NOTHING_MORE))
                     continue
             yield from self._interpret(line, record, is_data=line >= first_line)
+
+    def questions(self) -> Iterator[Question]:
+        """Yield the columns of Yes and No of which it is not known what they answer."""
+        unknown, first_line = self._meaning.found.unknown, self._meaning.found.first_line
+        answers = dict.fromkeys(unknown, 0)
+        noes = dict.fromkeys(unknown, 0)
+        for line, cells in self._table.records(None) if unknown else ():
+            for place in unknown if line >= first_line else ():
+                text = cells[place].strip() if place < len(cells) else ""
+                if text:
+                    answers[place] += 1 if is_answer(text) else -1
+                    noes[place] += says_no(text) and not text.isdigit()
+        for place in unknown:
+            # Now and then somebody writes something else beside them.
+            if noes[place] and answers[place] >= 0:
+                yield Question(self.part, self._titles[place] or str(place + 1), noes[place])
 
     def _is_plain(self) -> bool:
         fields = {column.field for column in self.part.columns}

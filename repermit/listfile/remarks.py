@@ -49,13 +49,17 @@ _LIST = (
     r"mailverteiler|liste|fichier|nieuwsbrief|newsletter)\b"
 )
 # What is to be sent, written or asked of somebody who does, or does not, want it.
-_ASKED = rf"(?:{_MAIL}|{_VERB}|contact\w*\b|kontakt\w*\b|info\b)"
+_ASKED = (
+    rf"(?:{_MAIL}|{_VERB}|contact\w*\b|kontakt\w*\b|info\b|hear from\b|(?:van|von) \w+ horen\b|"
+    r"entendre parler\b)"
+)
 
 # "Afgemeld 3-5-2021", "opted out".
 _LEFT = (
     r"\b(?:unsubscri\w+|opt(?:ed|s)?[ -]?out|afgemeld|afmeld\w*|uitgeschreven|uitschrijven|"
     r"opgezegd|opzeggen|abgemeldet|abmeld\w+|abbestell\w+|ausgetragen|austragen|desabonn\w+|"
-    r"desinscri\w+|blocklisted|blacklisted)\b"
+    r"desinscri\w+|blocklisted|blacklisted|unsub|uitschrijving|no(?:e?mail|contact)|"
+    r"donot(?:e?mail|contact)|dnc|dnm)\b"
 )
 # "Geen nieuwsbrief", "keine Mails", "plus de newsletter".
 _NO_MAIL = (
@@ -75,6 +79,7 @@ _DO_NOT = (
 _SEND_NOTHING = (
     r"\b(?:niets|nichts|nothing|rien)\b(?: \w+){0,2} (?:sturen|toesturen|senden|schicken|zusenden|"
     r"envoyer|ontvangen|krijgen|erhalten|recevoir)\b"
+    r"|\b(?:niets|nichts|nothing)\b(?: \w+){0,3} (?:horen|hear)\b"
 )
 # "Nieuwsbrief: nee", "mail nicht".
 _MAIL_NO = (
@@ -93,6 +98,84 @@ _OFF_LIST = (
     rf"\b{_LIST}(?: \w+){{0,2}} (?:verwijder\w*|af|gehaald|halen|loschen|geloscht|nehmen|"
     r"streichen|gestrichen|geschrapt|schrappen)\b"
 )
+# Where a remark, or its clause, is over; what follows might be about anything.
+_END = r"(?=\W*(?:$|\d)|[.,;!?/|]| (?:aub|svp|please|bitte|graag|nu|now)\b)"
+# "Nieuwsbrief gestopt op verzoek", "newsletter not wanted", "gestopt met de nieuwsbrief".
+_STOPPED = (
+    rf"\b(?:{_MAIL})(?: (?!niet|nooit|nicht|nie|not|never|pas|jamais)\w+){{0,2}} "
+    r"(?:gestopt|stopgezet|beeindigd|stopped|cancell?ed|ended|abbestellt|gekundigt|beendet|arretee?s?|annulee?s?|"
+    r"ongewenst|unerwunscht|unwanted)\b"
+    rf"|\b(?:{_MAIL})(?: \w+)? (?:niet|nicht|not|non|no|pas)(?: (?:langer|meer|mehr|longer))? "
+    r"(?:gewenst|gewunscht|erwunscht|wanted|wished|desired|souhaitee?s?|desiree?s?)\b"
+    rf"|\b(?:gestopt|stopt|stoppen) met(?: \w+)? (?:{_MAIL})"
+    r"|\bstop (?:sending|contacting|writing|e?-?mailing|sturen|mailen)\b"
+    rf"|\b(?:refuse[sd]?|weigert|weigerde|verweigert|geweigerd)(?: \w+)? (?:{_MAIL})"
+    r"|^(?:no|no more|geen|kein\w{0,2}|pas de|plus de) (?:contact|kontakt)\W*$"
+)
+_CONSENT = (
+    r"(?:consent|permission|toestemming|einwilligung|zustimmung|erlaubnis|consentement|accord)\b"
+)
+# "Geen toestemming", and not "geen toestemming foto's".
+_NO_CONSENT = (
+    rf"\b(?:geen|zonder|no|without|kein\w{{0,2}}|ohne|pas de|sans|aucun) {_CONSENT}"
+    r"(?: (?:gegeven|given|erteilt|donne|meer|more|mehr|bekend))?"
+    rf"(?:{_END}|(?=\W*(?:avg|gdpr|dsgvo|rgpd)\b|(?: \w+){{0,3}}? (?:{_MAIL})))"
+    rf"|\b(?:{_CONSENT}|opt[ -]?in) ?[:=]? ?(?:nee|neen|no|nein|non){_END}"
+    rf"|\bnot consent(?:ed)?(?:{_END}|(?= to(?: \w+)? (?:{_MAIL})))"
+)
+_WITHDREW = (
+    rf"\b(?:withdr[ae]w\w*|revoke[ds]?|trekt|trok|a retire|retire)(?: \w+)? {_CONSENT}"
+    rf"|\b{_CONSENT}(?: (?:is|was|wurde|weer|wieder|a ete|2\d{{3}}))* "
+    r"(?:withdrawn|revoked|refused|ingetrokken|geweigerd|widerrufen|zuruckgezogen|verweigert|retiree?|refusee?)\b"
+    r"|\bwider(?:ruf|rufen|spruch)(?=\W*$|(?: vom| am| im)? \d)"
+)
+# "Wil er af", "wants to be taken off", "möchte gelöscht werden".
+_WANTS_OFF = (
+    r"\b(?:(?:wil|wilde|willen|wenst)(?: \w+){0,2} (?:er ?(?:\w+ )?(?:vanaf|af|uit)|eraf|eruit|"
+    r"hier (?:van)?af|van (?:de |die |jullie |onze )?\w*lijst(?: af)?|er niet meer (?:op|in|bij))"
+    r"|(?:wants?|wanted|wishes|like[sd]?)(?: to be)?(?: taken)? (?:off|out|removed|deleted)"
+    r"(?: (?:of |from )?(?:the |our |your |this )?(?:list|mailings?|newsletter))?"
+    r"|(?:will|wollen|mochten?)(?: \w+){0,2} raus"
+    rf"|take[ns]? (?:(?:me|us|him|her|them|this) )?off(?: (?:your |the |our )?list)?){_END}"
+    r"|\b(?:will|wollen|mochten?)(?: \w+){0,2} "
+    r"(?:geloscht|gestrichen|ausgetragen|entfernt) werden\b"
+    r"|\b(?:veut|souhaite|voudrait) etre (?:retire|supprime|efface|radie)e?s?\b"
+)
+_OFF = (
+    r"(?:be (?:removed|deleted|taken off)|removal|deletion|erasure|remove (?:me|us|him|her|them)|"
+    r"verwijderen|verwijdering|verwijderd te worden|loschung|entfernt|geloscht|gestrichen|"
+    r"etre (?:retire|supprime|efface)e?s?|suppression|effacement)\b"
+    # Of a tooth, of a hedge.
+    r"(?! (?:of|van|von|der|des|de|du) "
+    r"(?!(?:\w+ )?(?:address|adres|data|daten|gegevens|donnees|list)))"
+)
+_PLEASE = r"(?:please|pls|bitte|graag|aub|a\.u\.b\.?|svp|s'il vous plait|merci de)"
+_TAKE_OFF = (
+    r"(?:remove|delete|unsubscribe|verwijder(?:en)?|schrappen|loschen|entfernen|streichen|supprimer|"
+    r"retirer)"
+)
+_WHOM = r"(?:me|us|him|her|them|this|from|mij|ons|hem|haar|uit|van|mich|uns|aus)"
+# "Asked to be removed", "please remove", "op verzoek verwijderd", "AVG verzoek verwijderd".
+_ASKED_OFF = (
+    r"\b(?:asked|asks|request(?:s|ed)?|vraagt|vroeg|gevraagd|verzoekt|verzocht|verzoek|bat|bittet|"
+    rf"gebeten|wunscht|antrag|beantragt|demande)(?: \w+){{0,3}} {_OFF}"
+    rf"|\b{_OFF} (?:requested|request|beantragt|gevraagd|verzocht|erbeten|gewunscht|demandee?)\b"
+    r"|\bop (?:eigen )?verzoek (?:verwijderd|geschrapt|gestopt|(?:uit|van) (?:de )?\w*lijst)\b"
+    r"|\b(?:verwijderd|geschrapt|gestopt|removed|deleted|taken off) (?:op|at|on|upon) "
+    r"(?:eigen |own |his |her |their )?(?:own )?(?:verzoek|request)\b"
+    r"|\bauf (?:eigenen )?wunsch (?:geloscht|entfernt|gestrichen)\b"
+    r"|\b(?:supprime|retire|efface)e? a sa demande\b"
+    r"|\b(?:avg|gdpr|dsgvo|rgpd)\b[ :-]*(?:verzoek|request|antrag|anfrage|demande)?[ :-]*"
+    r"(?:tot |to |de )?"
+    rf"(?:{_OFF}|{_TAKE_OFF}\b|verwijderd\b|removed\b|deleted\b|erased\b|supprimee?\b)"
+    r"|\bright to be forgotten\b|\bvergetelheid\b|\bvergessenwerden\b|\bdroit a l'oubli\b"
+)
+_PLEASE_REMOVE = (
+    rf"\b{_PLEASE}(?: (?:me|nous|mij|ons|mich|uns))? {_TAKE_OFF}(?:{_END}|(?= {_WHOM}\b))"
+    rf"|\b{_PLEASE} (?:aus|uit|van|off|from)(?: (?:dem|der|de|the))? {_LIST}"
+    rf"|\b{_TAKE_OFF} (?:sie )?(?:me|us|mij|ons|mich|uns)\b|^a (?:retirer|supprimer|effacer){_END}"
+    rf"|\b{_TAKE_OFF},? {_PLEASE}(?!\w)"
+)
 _OBJECTS = (
     # "Geen bezwaar tegen mail" is the opposite.
     r"\b(?<!geen )(?<!kein )(?<!no )(?<!niet )(?<!nicht )"
@@ -105,17 +188,20 @@ _NO_THANKS = (
     r"|^stop\W*$"
 )
 _DIED = r"^(?:overleden|deceased|verstorben|gestorben|decedee?|died|†)"
-_CLEAR = re.compile(
-    "|".join(
-        (
-            *(_LEFT, _NO_MAIL, _WANTS_NONE, _NOT_WANTED, _DO_NOT, _SEND_NOTHING, _MAIL_NO),
-            *(_WRITE_NOT, _REMOVE, _OFF_LIST, _OBJECTS, _NO_THANKS, _DIED),
-        )
+# One after the other, they are found twice as fast as all at once.
+_CLEAR = tuple(
+    re.compile(pattern).search
+    for pattern in (
+        *(_LEFT, _NO_MAIL, _WANTS_NONE, _NOT_WANTED, _DO_NOT, _SEND_NOTHING, _MAIL_NO),
+        *(_WRITE_NOT, _REMOVE, _OFF_LIST, _OBJECTS, _NO_THANKS, _DIED, _STOPPED),
+        *(_NO_CONSENT, _WITHDREW, _WANTS_OFF, _ASKED_OFF, _PLEASE_REMOVE),
     )
 )
 # "Niet afgemeld", and what is also said of a prescription, an invoice or a payment.
 _LEFT_IN_DOUBT = re.compile(
-    rf"\b(?:niet|nooit|nicht|nie|not|never|pas|jamais|nog)\b{_A_FEW} {_LEFT}"
+    rf"\b(?:niet|nooit|nicht|nie|not|never|pas|jamais|nog)\b{_A_FEW} "
+    rf"(?:{_LEFT}|{_ASKED_OFF}|{_WITHDREW})"
+    rf"|\b(?:geen|kein\w{{0,2}}|no) (?:{_ASKED_OFF}|{_WITHDREW})"
     rf"|\b(?:recept|factuur|rekening|offerte|vacature)\w*{_A_FEW} uitgeschreven"
 )
 # A No and a mail in one clause, or a word that makes one think.
@@ -126,9 +212,15 @@ _NEAR = re.compile(
     r"niet meer|nicht mehr|no longer|bounced?|onbestelbaar|unzustellbar|verwijder\w*|removed?|"
     r"geblokkeerd|blocked|gesperrt|bloquee?|geen interesse|not interested|kein interesse|"
     r"pas interessee?|stop(?:t|pen|s|ped|ping)?|(?:komt|kwam) terug|ongeldig|invalid|ungultig|"
-    r"avg|dsgvo|gdpr|rgpd|spam)\b"
+    r"avg|dsgvo|gdpr|rgpd|spam|widerruf|please remove|loschung|"
+    r"verwijdering|removal|deletion|gestopt|stopgezet|stopzetten|cleaned|geen belangstelling|"
+    r"liever niet|lieber nicht|rather not|ne (?:souhaite|veut) plus)\b"
+    r"|\b(?:geen|zonder|no|without|kein\w{0,2}|ohne|pas de|sans|not|niet|nicht|pas) (?:withdraw )?"
+    rf"{_CONSENT}(?!(?: \w+)?.{{0,2}} (?:foto|photo|bild|film|video))"
+    rf"|\b{_CONSENT} (?:niet|not|nicht|pas)\b"
     r"|^(?:nee|neen|no|nein|non)\W*$"
 )
+_JOINED = re.compile(r"_+|(?<=\w)-(?=\w)")
 _CLAUSE = re.compile(r"[.,;!?/|\n]+")
 has_a_no = re.compile(_NOT).search
 
@@ -145,10 +237,21 @@ def plain(text: str) -> str:
 def refusal_in(remark: str) -> str:
     """Return what a remark says against mailing: REFUSED, DOUBTFUL or ""."""
     text = plain(remark)
-    if _CLEAR.search(text):
+    # Tags are often one word: "do_not_mail", "no-mail".
+    apart = _JOINED.sub(" ", text)
+    said = _said_in(text)
+    return said if said == REFUSED or apart == text else _said_in(apart) or said
+
+
+def _said_in(text: str) -> str:
+    if _is_clear(text):
         rest = _LEFT_IN_DOUBT.sub("", text)
-        return REFUSED if rest == text or _CLEAR.search(rest) else DOUBTFUL
+        return REFUSED if rest == text or _is_clear(rest) else DOUBTFUL
     return DOUBTFUL if any(map(_is_near, _CLAUSE.split(text))) else ""
+
+
+def _is_clear(text: str) -> bool:
+    return any(search(text) for search in _CLEAR)
 
 
 def _is_near(clause: str) -> bool:

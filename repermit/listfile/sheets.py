@@ -1,13 +1,17 @@
 """Workbooks of Excel and LibreOffice, through python-calamine: visible sheets as tables of text.
 
-May import errors and this room's model.
+May import errors and this room's extents and model.
 """
 
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+import zlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from xml.parsers.expat import ExpatError
 from zipfile import BadZipFile, ZipFile
 
 from python_calamine import (
@@ -20,6 +24,7 @@ from python_calamine import (
 )
 
 from repermit.errors import ListFileError
+from repermit.listfile.extents import refuse_far_cells
 from repermit.listfile.model import Record, Table
 
 if TYPE_CHECKING:
@@ -28,24 +33,49 @@ if TYPE_CHECKING:
 # What stands in the directory of a workbook that Excel has encrypted (MS-OFFCRYPTO §2.3.4.4).
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _MANIFEST = "META-INF/manifest.xml"
+# What comes of a workbook that is damaged: from calamine, from zipfile, from a look at its cells.
+_DAMAGE = (
+    *(CalamineError, BadZipFile, zlib.error, EOFError, RuntimeError),
+    *(ExpatError, ValueError, KeyError),
+)
+# A damaged .xls can claim as many cells as fit nowhere, which would kill the process that reads it.
+# So another one reads it first, with 1 GB of memory: the largest sheet that there can be takes
+# half of that. What it says of any other damage is left to the reading itself.
+_REHEARSAL = """
+import io, resource, sys
+from python_calamine import CalamineError, CalamineWorkbook
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+try:
+    workbook = CalamineWorkbook.from_filelike(io.BytesIO(sys.stdin.buffer.read()))
+    for name in workbook.sheet_names:
+        workbook.get_sheet_by_name(name)
+except CalamineError:
+    pass
+"""
 
 
 def sheet_tables(data: bytes, *, kind: str) -> list[Table]:
     """Return the visible sheets of a workbook as tables, in their order.
 
     Hidden sheets are not read: what is hidden there was not meant to be on the list.
-    Raises ListFileError for a workbook that is broken or protected by a password.
+    Raises ListFileError for a workbook that is broken or protected by a password, and for one
+    whose cells are too far apart to be read.
     """
     try:
         if _is_protected(data, kind):
             raise _protected()
+        if kind == "xls":
+            _rehearse(data)
+        else:
+            refuse_far_cells(data, kind)
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
         sheets = [
             workbook.get_sheet_by_name(sheet.name)
             for sheet in workbook.sheets_metadata
             if sheet.visible == SheetVisibleEnum.Visible and sheet.typ == SheetTypeEnum.WorkSheet
         ]
-    except (CalamineError, BadZipFile) as error:
+    except _DAMAGE as error:
         raise _protected() if isinstance(error, PasswordError) else _broken() from None
     return [
         Table(name=sheet.name, format=kind, may_shift=False, records=_reader_of(sheet))
@@ -64,6 +94,15 @@ def _broken() -> ListFileError:
         "this workbook is broken or not one that can be read",
         expected="an Excel (.xlsx) or LibreOffice (.ods) workbook, or a CSV",
     )
+
+
+def _rehearse(data: bytes) -> None:
+    command = [sys.executable, "-P", "-c", _REHEARSAL]
+    if subprocess.run(command, input=data, capture_output=True, check=False).returncode:  # noqa: S603  our own
+        raise ListFileError(
+            "this old workbook (.xls) is broken, or its cells are too far apart to be read",
+            expected="the same list saved as .xlsx or as a CSV",
+        )
 
 
 def _is_protected(data: bytes, kind: str) -> bool:

@@ -130,7 +130,12 @@ _ADDRESS = re.compile(
 # "Wil nieuwsbrief ontvangen?", "Recevoir la newsletter", "AVG akkoord", and their opposites.
 _MAY_WE = re.compile(
     r"nieuwsbrie[fv]|newsletter|infolettre|lettredinformation|rundbrief|mailing|marketing|"
-    r"toestemming|akkoord|consent|optin|einwilligung|zustimmung|permission|avg|gdpr|dsgvo|rgpd"
+    r"toestemming|akkoord|consent|optin|einwilligung|zustimmung|permission|avg|gdpr|dsgvo|rgpd|"
+    # "Mag gemaild", "Mogen we je mailen?", "May we email you", "Dürfen wir mailen".
+    r"^(?:mag|mogen|kan|may|can|darf|durfen|oke?(?:ay)?)"
+    r"(?:ik|je|jou|wij|we|i|wir|u|niet|nicht|not|geen|keine?|to|om|te|per|by){0,4}"
+    r"(?:ge|an|ange)?e?mail(?!adres|address)|^e?mail(?:ok|oke|okay|erlaubt|toegestaan|allowed|mag)|"
+    r"^accepte(?:les|des)?(?:e?mails|courriels)"
 )
 _MAY_WE_NOT = re.compile(
     r"geen|niet|afgemeld|afmeld|uitgeschreven|uitschrijf|optout|optedout|unsub|kein|nicht|abgemeld|"
@@ -148,7 +153,7 @@ _NO_ANSWER = re.compile(
     r"agb|double|dubbel|doppel|tijd|time|form$|formul|contactstatus"
 )
 _ABOUT_ELSE = re.compile(
-    r"foto|photo|bild|video|image|tele|phone|sms|whatsapp|bellen|call|anruf|cookie|post|url|link|"
+    r"foto|photo|bild|video|image|tele(?!se?mails)|phone|sms|whatsapp|bellen|call|anruf|cookie|post|url|link|"
     r"count|aantal|anzahl|nombre|token|hash"
 )
 # People write beside a question which answers there are: "Nieuwsbrief ja/nee", "Newsletter (y/n)".

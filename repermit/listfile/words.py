@@ -160,6 +160,11 @@ def says_no(text: str) -> bool:
     return fold(text) in _NO or opt_out_in(text) == "unsubscribed"
 
 
+def is_answer(text: str) -> bool:
+    """Say whether the text is a yes or a no in words; a 1 or a 0 may count anything."""
+    return (says_yes(text) or says_no(text)) and not text.isdigit()
+
+
 @lru_cache(maxsize=1024)
 def is_mark(text: str) -> bool:
     """Say whether a cell of a column such as "unsubscribed" is ticked: a yes, a date, a reason."""
