@@ -8,7 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from repermit.errors import SchemaTooNew
-from repermit.models import ALL_TABLES, Database, EvidenceHead, Meta, is_postgresql, run_sql
+from repermit.models import (
+    ALL_TABLES,
+    CampaignWording,
+    Database,
+    EvidenceHead,
+    Mail,
+    Meta,
+    Pace,
+    Reply,
+    is_postgresql,
+    run_sql,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,12 +28,41 @@ _KEY = "schema_version"
 
 
 def _create(database: Database) -> None:
+    """Make the tables as they are now, whatever version that is."""
     database.create_tables(ALL_TABLES)
     EvidenceHead.insert(id=1, seq=0, hash="0" * 64).execute()
 
 
-UPGRADES: tuple[Callable[[Database], None], ...] = (_create,)
-"""Step n turns version n into version n + 1; steps are only ever added at the end."""
+def _pace_and_bounces(database: Database) -> None:
+    """Version 2: pilots, reminders, rates, bounces, replies; work is found by partial indexes."""
+    moment = "TIMESTAMPTZ" if is_postgresql(database) else "TEXT"
+    for table, column in (
+        ("campaign", "pause_reason VARCHAR(255) NOT NULL DEFAULT ''"),
+        ("campaign", "pilot INTEGER NOT NULL DEFAULT 0"),
+        ("campaign", f"reminder_at {moment}"),
+        ("campaign", f"reminded_at {moment}"),
+        ("campaign", "brake_sent INTEGER NOT NULL DEFAULT 0"),
+        ("campaign", "brake_bounced INTEGER NOT NULL DEFAULT 0"),
+        ("campaign", "brake_complaints INTEGER NOT NULL DEFAULT 0"),
+        ("campaign_wording", "revision SMALLINT NOT NULL DEFAULT 1"),
+        ("mail", "wording_id INTEGER REFERENCES campaign_wording (id)"),
+        ("mail", "bounce VARCHAR(255) NOT NULL DEFAULT ''"),
+        ("mail", "bounce_status VARCHAR(255) NOT NULL DEFAULT ''"),
+        ("mail", f"bounced_at {moment}"),
+        ("mail", "topic VARCHAR(255) NOT NULL DEFAULT ''"),
+    ):
+        run_sql(database, f"ALTER TABLE {table} ADD COLUMN {column}")
+    run_sql(database, "DROP INDEX campaign_wording_campaign_id_kind_language")
+    run_sql(database, "DROP INDEX mail_state_due_at")
+    # Of the tables that are there already, this makes the indexes that are not.
+    database.create_tables([CampaignWording, Mail, Pace, Reply])
+
+
+UPGRADES: tuple[Callable[[Database], None], ...] = (_create, _pace_and_bounces)
+"""Step n turns version n into version n + 1; steps are only ever added at the end.
+
+An empty database takes the first alone.
+"""
 
 
 def version(database: Database) -> int:
@@ -44,7 +84,8 @@ def upgrade(database: Database) -> int:
         return had
     with database.atomic():
         _wait_for_others(database)
-        for step in UPGRADES[version(database) :]:
+        found = version(database)
+        for step in UPGRADES[found:] if found else UPGRADES[:1]:
             step(database)
         Meta.insert(key=_KEY, value=str(len(UPGRADES))).on_conflict(
             conflict_target=[Meta.key], preserve=[Meta.value]

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from repermit import schema
 from repermit.errors import SchemaTooNew
-from repermit.models import ALL_TABLES, EvidenceHead, Meta, open_database
+from repermit.models import (
+    ALL_TABLES,
+    EvidenceHead,
+    Mail,
+    Meta,
+    is_postgresql,
+    open_database,
+    run_sql,
+)
 
 if TYPE_CHECKING:
+    from peewee import Model
+
     from repermit.models import Database
 
 LATEST = len(schema.UPGRADES)
+_SCHEMAS = Path(__file__).parent / "schemas"
+_VERSION_1 = {kind: _SCHEMAS / f"1-{kind}.sql" for kind in ("sqlite", "postgresql")}
 
 
 def test_an_empty_database_gets_all_tables(empty_database_url: str) -> None:
@@ -59,3 +72,32 @@ def test_several_may_upgrade_at_once(empty_database_url: str) -> None:
                 done.result(60)
         assert EvidenceHead.select().count() == 1
         assert schema.version(database) == LATEST
+
+
+def test_a_database_of_version_1_becomes_what_a_new_one_is(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    with open_database(empty_database_url) as database:
+        kind = "postgresql" if is_postgresql(database) else "sqlite"
+        with database.atomic():
+            for statement in _VERSION_1[kind].read_text("utf-8").split(";\n"):
+                if statement.strip():
+                    run_sql(database, statement)
+            run_sql(database, "INSERT INTO evidence_head VALUES (1, 7, 'abc')")
+            run_sql(database, "INSERT INTO meta VALUES ('schema_version', '1')")
+        assert schema.upgrade(database) == 1
+        assert EvidenceHead.get().seq == 7
+        upgraded = {table._meta.table_name: _shape(database, table) for table in ALL_TABLES}
+        # Each column can be written and read.
+        assert list(Mail.select()) == []
+        if is_postgresql(database):
+            return
+    with open_database(f"sqlite:///{tmp_path}/new.db") as database:
+        schema.upgrade(database)
+        assert upgraded == {table._meta.table_name: _shape(database, table) for table in ALL_TABLES}
+
+
+def _shape(database: Database, table: type[Model]) -> tuple[set[str], set[str]]:
+    name = table._meta.table_name
+    columns = {column.name for column in database.get_columns(name)}
+    return columns, {index.name for index in database.get_indexes(name)}

@@ -8,8 +8,10 @@ from repermit.models.database import (
     chunks,
     connect,
     is_postgresql,
+    literal,
     lock_rows,
     open_database,
+    position,
     run_sql,
 )
 from repermit.models.tables import (
@@ -24,12 +26,15 @@ from repermit.models.tables import (
     Mail,
     MailingList,
     Meta,
+    Pace,
+    Reply,
     SignUp,
     Suppression,
     Wording,
     find_list,
     latest_campaign,
     new_id,
+    read_moment,
     stored,
 )
 
@@ -46,6 +51,8 @@ __all__ = [
     "Mail",
     "MailingList",
     "Meta",
+    "Pace",
+    "Reply",
     "SignUp",
     "Suppression",
     "Wording",
@@ -54,9 +61,12 @@ __all__ = [
     "find_list",
     "is_postgresql",
     "latest_campaign",
+    "literal",
     "lock_rows",
     "new_id",
     "open_database",
+    "position",
+    "read_moment",
     "run_sql",
     "stored",
 ]

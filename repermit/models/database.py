@@ -18,7 +18,7 @@ import peewee
 from repermit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _T = TypeVar("_T")
 
@@ -167,6 +167,17 @@ def lock_rows(query: Any) -> Any:
     On SQLite the transaction itself holds the one write lock already.
     """
     return query.for_update() if is_postgresql(proxy.obj) else query
+
+
+def position(text: Any, sign: str) -> Any:
+    """Return the SQL for where in a text a sign stands first, counting from 1."""
+    name = "STRPOS" if is_postgresql(proxy.obj) else "INSTR"
+    return getattr(peewee.fn, name)(text, sign)
+
+
+def literal(numbers: Iterable[int]) -> peewee.SQL:
+    """Return numbers as a list in SQL: bound one by one, hundreds of them take peewee long."""
+    return peewee.SQL(f"({', '.join(map(str, map(int, numbers)))})")
 
 
 def chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:

@@ -50,10 +50,13 @@ class UTCDateTimeField(Field):
 
     def python_value(self, value: str | datetime | None) -> datetime | None:
         """Return the moment as an aware datetime."""
-        if value is None:
-            return None
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        return moment.astimezone(UTC)
+        return None if value is None else read_moment(value)
+
+
+def read_moment(value: str | datetime) -> datetime:
+    """Return a moment as the database gives it, aware UTC."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.astimezone(UTC)
 
 
 def stored(moment: datetime) -> str:
@@ -178,8 +181,12 @@ class SignUp(Table):
 class Campaign(Table):
     """One asking of a list's unconfirmed contacts.
 
-    `paused_from` is the state to go back to. `minimum_days` is the setting as it was at launch.
-    `downtime` is how many seconds in all the answer pages were down since its start.
+    `paused_from` is the state to go back to, and `pause_reason` a consent.PauseReason if it paused
+    by itself. `minimum_days` is the setting as it was at launch. `downtime` is how many seconds in
+    all the answer pages were down since its start. After `pilot` people it waits for the admin, 0
+    for none. At `reminder_at` those who have not answered are reminded, never if null, and nobody
+    is left to remind since `reminded_at`. The `brake_` counts are what the admin knew of when the
+    campaign went on after too many bounces.
     """
 
     if TYPE_CHECKING:
@@ -189,6 +196,7 @@ class Campaign(Table):
     list = ForeignKeyField(MailingList, backref="campaigns")
     state = CharField()
     paused_from = CharField(default="")
+    pause_reason = CharField(default="")
     deadline = _moment()
     launched_at = _moment()
     starts_at = _moment()
@@ -197,6 +205,12 @@ class Campaign(Table):
     include_thin = BooleanField(default=False)
     minimum_days = IntegerField()
     downtime = IntegerField(default=0)
+    pilot = IntegerField(default=0)
+    reminder_at = _moment_or_none()
+    reminded_at = _moment_or_none()
+    brake_sent = IntegerField(default=0)
+    brake_bounced = IntegerField(default=0)
+    brake_complaints = IntegerField(default=0)
 
 
 Campaign.add_index(
@@ -215,7 +229,11 @@ class Wording(Table):
 
 
 class CampaignWording(Table):
-    """Which wording a campaign uses in which language."""
+    """Which wording a campaign uses in which language.
+
+    A new `revision` (counting from 1) is for the mails that are made from then on, as after a
+    change of the deadline.
+    """
 
     if TYPE_CHECKING:
         campaign_id: int
@@ -225,19 +243,22 @@ class CampaignWording(Table):
     campaign = ForeignKeyField(Campaign, backref="wordings")
     kind = CharField()
     language = CharField()
+    revision = SmallIntegerField(default=1)
     wording = ForeignKeyField(Wording)
 
     class Meta:
-        """One wording for each kind and language."""
+        """One wording for each kind, language and revision."""
 
-        indexes = ((("campaign", "kind", "language"), True),)
+        indexes = ((("campaign", "kind", "language", "revision"), True),)
 
 
 class Mail(Table):
     """One message owed.
 
     `message_id` is the same for every attempt. `reply_code` and `reply_status` are the server's
-    codes only, since its words quote addresses.
+    codes only, since its words quote addresses. `wording` is the one that this very mail was made
+    from, null before. `bounce` is a consent.BounceKind that came after a server had accepted it,
+    with its status code. `topic` says what a `notice` is about.
     """
 
     if TYPE_CHECKING:
@@ -245,6 +266,7 @@ class Mail(Table):
         campaign_id: int | None
         contact_id: int | None
         sign_up_id: int | None
+        wording_id: int | None
 
     id = BigAutoField()
     list = ForeignKeyField(MailingList, index=False)
@@ -263,15 +285,36 @@ class Mail(Table):
     reply_code = SmallIntegerField(default=0)
     reply_status = CharField(default="")
     message_id = TextField()
+    wording = ForeignKeyField(CampaignWording, null=True, index=False)
+    bounce = CharField(default="")
+    bounce_status = CharField(default="")
+    bounced_at = _moment_or_none()
+    topic = CharField(default="")
 
     class Meta:
-        """Work to do is found by state and time, counts by campaign."""
+        """Counts come by campaign."""
 
-        indexes = (
-            (("state", "due_at"), False),
-            (("campaign", "kind", "state"), False),
-        )
+        indexes = ((("campaign", "kind", "state"), False),)
 
+
+# What is to be done is found at once among a million that are done, and a mail that is on its way
+# changes few indexes.
+Mail.add_index(
+    Mail.kind,
+    Mail.campaign,
+    Mail.due_at,
+    Mail.id,
+    name="mail_queued",
+    where=SQL("state = 'queued'"),
+)
+Mail.add_index(
+    Mail.state,
+    Mail.worker,
+    name="mail_held",
+    where=SQL("state IN ('claimed', 'started', 'in_doubt')"),
+)
+
+Mail.add_index(Mail.campaign, name="mail_bounced", where=SQL("bounce <> ''"))
 
 Mail.add_index(
     Mail.campaign,
@@ -281,6 +324,36 @@ Mail.add_index(
     name="mail_asked_once",
     where=SQL("kind IN ('ask', 'reminder')"),
 )
+
+
+class Pace(Table):
+    """When the next mail of a scope may be claimed: "" for all mails, or a domain.
+
+    Mails that had to wait are looked at again from `tail_at` on, one interval after the other.
+    """
+
+    scope = CharField(primary_key=True)
+    next_at = _moment()
+    tail_at = _moment()
+
+
+class Reply(Table):
+    """What a person wrote back, for the admin to decide: a plain Yes or No, or something else.
+
+    `proposed` is the answer that it seems to give, "" for none; nothing of its text is kept.
+    """
+
+    if TYPE_CHECKING:
+        list_id: int
+        contact_id: int
+
+    id = BigAutoField()
+    list = ForeignKeyField(MailingList, index=False)
+    contact = ForeignKeyField(Contact, on_delete="CASCADE")
+    message_digest = CharField(max_length=64, unique=True)
+    proposed = CharField(default="")
+    at = _moment()
+    decided_at = _moment_or_none()
 
 
 class Suppression(Table):
@@ -356,6 +429,8 @@ ALL_TABLES: tuple[type[Table], ...] = (
     Wording,
     CampaignWording,
     Mail,
+    Pace,
+    Reply,
     Suppression,
     EvidenceHead,
     Evidence,
