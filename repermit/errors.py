@@ -112,7 +112,7 @@ class TransportError(RepermitError):
         permanent: bool = False,
         reason: str = "",
     ) -> None:
-        said = f"{code} {status}".strip() if code else "no reply"
+        said = f"{code or ''} {status}".strip() or "no reply"
         super().__init__(f"{reason} ({said})" if reason else said)
         self.code = code
         self.status = status

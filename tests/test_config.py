@@ -11,28 +11,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from repermit import config
-from repermit.config import Organisation, Settings
+from repermit.config import Organisation
 from repermit.errors import ConfigError
+from tests.configuring import FOLDER, KEY, make_document, parse
 
 EXAMPLE = config.asset("config.example.toml").read_text("utf-8")
-FOLDER = Path("/srv/repermit")
-KEY = "0123456789abcdef"
 OTHER_KEY = "fedcba9876543210"
-
-
-def make_document(**overrides: Any) -> dict[str, Any]:
-    """Return a document with what must be there; None leaves a key out."""
-    document = {
-        "public_url": "https://ask.example.org",
-        "secret_keys": [KEY],
-        "fingerprint_key": KEY,
-        **overrides,
-    }
-    return {key: value for key, value in document.items() if value is not None}
-
-
-def parse(**overrides: Any) -> Settings:
-    return config.parse(make_document(**overrides), folder=FOLDER)
 
 
 # --- What is read.
@@ -46,7 +30,9 @@ def test_what_is_left_out_has_a_default() -> None:
     assert settings.secret_keys == (KEY.encode(),)
     assert settings.fingerprint_key == KEY.encode()
     assert settings.campaign.minimum_days == 14
-    assert settings.mail.reply_timeout == 600
+    assert settings.campaign.pause_at_bounce_percent == 2
+    assert (settings.mail.connections, settings.mail.reply_timeout) == (4, 600)
+    assert (settings.bounces.protocol, settings.bounces.every_minutes) == ("none", 5)
 
 
 def test_what_is_given_holds() -> None:
@@ -100,8 +86,13 @@ def test_the_public_url_may_have_a_path_and_ends_without_a_slash(given: str, kep
 
 
 def test_no_secret_is_shown_by_printing_the_settings() -> None:
-    shown = repr(parse(secret_keys=[KEY, OTHER_KEY], mail={"password": "mellon"}))
-    assert not any(secret in shown for secret in (KEY, OTHER_KEY, "mellon"))
+    secrets = {
+        "password": "mellon",
+        "oauth_client_secret": "sesame",
+        "oauth_refresh_token": "simsalabim",
+    }
+    shown = repr(parse(secret_keys=[KEY, OTHER_KEY], mail=secrets, bounces=secrets))
+    assert not any(secret in shown for secret in (KEY, OTHER_KEY, *secrets.values()))
 
 
 def test_secrets_may_stand_in_files_of_their_own(tmp_path: Path) -> None:
@@ -161,7 +152,18 @@ def test_secrets_may_stand_in_files_of_their_own(tmp_path: Path) -> None:
         ({"mail": {"server": 1}}, "mail.server", "mail.server must be text in quotes"),
         ({"mail": {"ca_file": 1}}, "mail.ca_file", "mail.ca_file must be text in quotes"),
         ({"mail": {"ca_file": "no.pem"}}, "mail.ca_file", "there is no /srv/repermit/no.pem"),
-        ({"mail": {"reply_timeout": 0}}, "mail.reply_timeout", "must be 1 or more"),
+        ({"mail": {"reply_timeout": 0}}, "mail.reply_timeout", "must be from 1 to 86400"),
+        ({"mail": {"connections": 0}}, "mail.connections", "must be from 1 to 64"),
+        ({"mail": {"connections": 65}}, "mail.connections", "must be from 1 to 64"),
+        ({"bounces": {"protocol": "imaps"}}, "bounces.protocol", "must be one of none, imap, pop3"),
+        ({"bounces": {"protocol": []}}, "bounces.protocol", "must be text in quotes"),
+        ({"bounces": {"every_minutes": 0}}, "bounces.every_minutes", "must be from 1 to 1440"),
+        ({"bounces": {"ca_file": "no.pem"}}, "bounces.ca_file", "there is no /srv/repermit/no.pem"),
+        (
+            {"campaign": {"pause_at_bounce_percent": 101}},
+            "campaign.pause_at_bounce_percent",
+            "must be from 0 to 100",
+        ),
         ({"mail": {"tls": "ssl"}}, "mail.tls", "must be one of starttls, tls, none"),
     ],
 )
@@ -250,7 +252,8 @@ def test_the_example_shows_every_setting_and_no_other() -> None:
 def test_each_default_that_the_example_shows_is_the_one_that_holds() -> None:
     as_it_is = config.fresh_config(EXAMPLE)
     spelled_out = re.sub(r"^# (?=\w+ = )(?!\w+_file = )", "", as_it_is, flags=re.MULTILINE)
-    assert len(tomllib.loads(spelled_out)["mail"]) > len(tomllib.loads(as_it_is)["mail"])
+    for table in ("mail", "bounces"):
+        assert len(tomllib.loads(spelled_out)[table]) > len(tomllib.loads(as_it_is)[table])
     expected = config.parse(tomllib.loads(as_it_is), folder=FOLDER)
     assert config.parse(tomllib.loads(spelled_out), folder=FOLDER) == expected
 

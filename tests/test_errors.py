@@ -48,6 +48,7 @@ def test_the_docstring_draws_the_tree_as_it_is() -> None:
         (TransportError(550, "5.1.1"), "550 5.1.1"),
         (TransportError(421), "421"),
         (OutcomeUnknown(0), "no reply"),
+        (TransportError(0, "5.7.8", reason="there is no token"), "there is no token (5.7.8)"),
         (TransportError(535, "5.7.8", reason="the login fails"), "the login fails (535 5.7.8)"),
     ],
 )

@@ -1,0 +1,36 @@
+"""The settings of one installation: reading, checking and writing config.toml.
+
+May import errors only; this module imports the rooms of this package alone. A setting that is not
+known is an error that suggests the nearest one.
+"""
+
+from repermit.config.assets import LANGUAGES, asset, fresh_config
+from repermit.config.presets import PRESETS, Preset
+from repermit.config.reading import known_keys, load, parse
+from repermit.config.settings import (
+    Bounces,
+    CampaignRules,
+    MailServer,
+    Organisation,
+    Retention,
+    Settings,
+    Web,
+)
+
+__all__ = [
+    "LANGUAGES",
+    "PRESETS",
+    "Bounces",
+    "CampaignRules",
+    "MailServer",
+    "Organisation",
+    "Preset",
+    "Retention",
+    "Settings",
+    "Web",
+    "asset",
+    "fresh_config",
+    "known_keys",
+    "load",
+    "parse",
+]

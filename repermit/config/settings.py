@@ -1,0 +1,156 @@
+"""What the settings hold, as frozen values with their defaults. Imports nothing of repermit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Organisation:
+    """Who asks; stands in every mail and on every page (GDPR art. 13(1)(a) and (b))."""
+
+    name: str = ""
+    address: str = ""
+    email: str = ""
+    telephone: str = ""
+    website: str = ""
+    officer: str = ""
+    authority: str = ""
+    authority_url: str = ""
+
+    @property
+    def postal_lines(self) -> tuple[str, ...]:
+        """Return the postal address, a line each."""
+        return tuple(line.strip() for line in self.address.splitlines() if line.strip())
+
+
+@dataclass(frozen=True, kw_only=True)
+class MailServer:
+    """How mail gets out, and how fast at most (0: as fast as it goes). Times in seconds."""
+
+    preset: str = ""
+    server: str = "localhost"
+    port: int = 587
+    tls: str = "starttls"
+    ca_file: str = ""
+    auth: str = "password"
+    username: str = ""
+    password: str = field(default="", repr=False)
+    oauth_tenant: str = ""
+    oauth_client_id: str = ""
+    oauth_client_secret: str = field(default="", repr=False)
+    oauth_refresh_token: str = field(default="", repr=False)
+    oauth_authority: str = ""
+    connections: int = 4
+    return_path: str = "fixed"
+    return_domain: str = ""
+    rate_per_minute: int = 0
+    rate_per_hour: int = 0
+    rate_per_day: int = 0
+    domain_rate_per_minute: int = 0
+    connect_timeout: int = 30
+    reply_timeout: int = 600
+
+    @property
+    def interval(self) -> timedelta:
+        """Return how long after one mail the next may leave; zero: at once.
+
+        There is no burst: it is the longest that any of the rates asks for, rounded up to the
+        microsecond, so that never more than so many leave in any minute, hour or day.
+        """
+        return max(
+            _interval(timedelta(minutes=1), self.rate_per_minute),
+            _interval(timedelta(hours=1), self.rate_per_hour),
+            _interval(timedelta(days=1), self.rate_per_day),
+        )
+
+    @property
+    def domain_interval(self) -> timedelta:
+        """Return the same for mails to one and the same domain."""
+        return _interval(timedelta(minutes=1), self.domain_rate_per_minute)
+
+
+def _interval(period: timedelta, rate: int) -> timedelta:
+    # Python's division rounds down, and minus of it up.
+    return -(-period // rate) if rate else timedelta(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounces:
+    """Where bounces and replies are read; the port is the usual one of the protocol."""
+
+    protocol: str = "none"
+    server: str = ""
+    port: int = 993
+    tls: str = "tls"
+    ca_file: str = ""
+    auth: str = "password"
+    username: str = ""
+    password: str = field(default="", repr=False)
+    oauth_tenant: str = ""
+    oauth_client_id: str = ""
+    oauth_client_secret: str = field(default="", repr=False)
+    oauth_refresh_token: str = field(default="", repr=False)
+    oauth_authority: str = ""
+    mailbox: str = "INBOX"
+    every_minutes: int = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignRules:
+    """What holds for every campaign. Times in days."""
+
+    minimum_days: int = 14
+    pause_at_bounce_percent: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retention:
+    """How long the parts of the evidence are kept."""
+
+    evidence_years: int = 5
+    trace_days: int = 90
+
+
+@dataclass(frozen=True, kw_only=True)
+class Web:
+    """How the pages are served."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    threads: int = 8
+    trusted_proxies: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings. Keys are bytes; `secret_keys` has the newest last."""
+
+    public_url: str
+    database: str
+    timezone: str = "Europe/Amsterdam"
+    secret_keys: tuple[bytes, ...] = field(repr=False)
+    fingerprint_key: bytes = field(repr=False)
+    organisation: Organisation = Organisation()
+    mail: MailServer = MailServer()
+    bounces: Bounces = Bounces()
+    campaign: CampaignRules = CampaignRules()
+    retention: Retention = Retention()
+    web: Web = Web()
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Return the organisation's time zone."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """Return where the SQLite file is, or None for another database."""
+        prefix = "sqlite:///"
+        return Path(self.database.removeprefix(prefix)) if self._is_sqlite(prefix) else None
+
+    def _is_sqlite(self, prefix: str) -> bool:
+        return self.database.startswith(prefix)
