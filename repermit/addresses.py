@@ -150,6 +150,8 @@ def in_part(address: str) -> str:
     return f"{shown}@{readable_domain(domain)}"
 
 
+# Every mail shows its address, and decoding takes longer than all the rest of it.
+@lru_cache(maxsize=_DOMAINS_REMEMBERED)
 def readable_domain(domain: str) -> str:
     """Return an A-label domain as people read it (U-label), or as it is if it is not one."""
     try:

@@ -17,8 +17,11 @@ from repermit.messages import (
     ConfirmValues,
     Draft,
     MailingListFacts,
+    NoticeValues,
     draft_ask,
     draft_confirm,
+    draft_notice,
+    draft_reminder,
 )
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -63,6 +66,28 @@ def make_ask(**overrides: Any) -> Draft:
     return draft_ask(**(values | overrides))
 
 
+def make_reminder(**overrides: Any) -> Draft:
+    values: dict[str, Any] = {
+        "organisation": make_practice(),
+        "mailing_list": make_facts(),
+        "deadline": DEADLINE,
+        "zone": AMSTERDAM,
+        "language": "nl",
+    }
+    return draft_reminder(**(values | overrides))
+
+
+def make_notice(**overrides: Any) -> Draft:
+    values: dict[str, Any] = {
+        "topic": "paused_bounces",
+        "organisation": make_practice(),
+        "mailing_list": make_facts(),
+        "deadline": DEADLINE,
+        "zone": AMSTERDAM,
+    }
+    return draft_notice(**(values | overrides))
+
+
 def make_confirm(**overrides: Any) -> Draft:
     values: dict[str, Any] = {
         "organisation": make_practice(),
@@ -100,6 +125,17 @@ def make_confirm_values(**overrides: Any) -> ConfirmValues:
         "date": SENT,
     }
     return ConfirmValues(**(values | overrides))
+
+
+def make_notice_values(**overrides: Any) -> NoticeValues:
+    values: dict[str, Any] = {
+        "address": "praktijk@example.org",
+        "list_label": "lindepost",
+        "message_id": "<mwaxf3zq2i5wqk6ecz3ap6z4ui@example.org>",
+        "return_path": "post@example.org",
+        "date": SENT,
+    }
+    return NoticeValues(**(values | overrides))
 
 
 def kept(path: Path, now: str) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import string
 from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from itsdangerous import Signer
 
 from repermit.errors import LinkError
 from repermit.links import KINDS, Kind, Links
@@ -45,6 +49,27 @@ def test_a_token_stays_the_same_over_versions() -> None:
     assert make_links(OLD).token("no", UID) == (
         "ASNFZ4mrze8BI0VniavN7w.0dTTsVSOErmm0wOEEbSQI1qhLijRoj2G6iFOL8JrS9k"
     )
+
+
+@given(kind=kinds, uid=uids, keys=st.lists(st.binary(min_size=1, max_size=80), min_size=1))
+def test_a_token_is_what_itsdangerous_makes_of_it(kind: Kind, uid: str, keys: list[bytes]) -> None:
+    secret = hmac.digest(keys[-1], f"repermit.links.{kind}".encode(), "sha256")
+    signer = Signer(secret, key_derivation="none", digest_method=hashlib.sha256)
+    payload = base64.urlsafe_b64encode(bytes.fromhex(uid)).rstrip(b"=")
+    assert make_links(*keys).token(kind, uid).encode() == signer.sign(payload)
+
+
+@given(uid=uids)
+def test_the_tokens_of_a_mail_are_made_at_once(uid: str) -> None:
+    links = make_links()
+    one_by_one = (links.token(kind, uid) for kind in ("yes", "no", "me"))
+    assert [token.decode() for token in links.tokens(uid)] == list(one_by_one)
+    assert {len(token) for token in links.tokens(uid)} == {66}
+
+
+def test_the_base_of_an_address_is_what_stands_before_its_token() -> None:
+    links = make_links(url="https://präxis.example/frage")
+    assert links.base("no") == "https://xn--prxis-hra.example/frage/no/"
 
 
 @given(uid=uids, made=kinds, asked=kinds)
@@ -114,8 +139,10 @@ def test_the_newest_key_signs_and_the_older_ones_still_verify() -> None:
 
 @pytest.mark.parametrize("uid", ["", UID[:-1], UID + "0", UID.upper(), UID[:-2] + " 0", UID + "\n"])
 def test_only_a_uid_is_signed(uid: str) -> None:
-    with pytest.raises(ValueError, match=r"^a uid is 32 lower-case hexadecimal digits$"):
-        make_links().token("yes", uid)
+    links = make_links()
+    for make in (lambda: links.token("yes", uid), lambda: links.tokens(uid)):
+        with pytest.raises(ValueError, match=r"^a uid is 32 lower-case hexadecimal digits$"):
+            make()
 
 
 @pytest.mark.parametrize("token", ["abc", "A" * 22 + "." + "A" * 43], ids=["cut off", "forged"])

@@ -151,7 +151,9 @@ def test_the_mail_can_be_told_from_others_and_traced_to_nobody(
 ) -> None:
     received, mail = ask(story, open_inbox)
     headers = header_lines(received.raw)
-    assert re.fullmatch(rb"<[a-z2-7]+@xn--mller-kva\.example\.org>", headers["message-id"][0])
+    assert re.fullmatch(
+        rb"<[a-z2-7]{13}-[a-z2-7]{16}@xn--mller-kva\.example\.org>", headers["message-id"][0]
+    )
     assert re.search(rb"<news\.xn--mller-kva\.example\.org>$", headers["list-id"][0])
     assert re.fullmatch(rb"[0-9a-f]+:news:ask:[0-9a-f]+", headers["feedback-id"][0])
     assert headers["auto-submitted"] == [b"auto-generated"]
@@ -167,8 +169,9 @@ def test_a_bounce_finds_its_way_back(story: Story, open_inbox: Inbox) -> None:
     assert re.fullmatch(r"bounce\+[a-z2-7]+-[a-z2-7]{16}", local_part)
     assert len(local_part) <= 64
     assert domain == "bounces.example.org"
-    key = story.settings.secret_keys[-1]
-    assert messages.read_return_path(received.mail_from, key=key) == mail.id
+    keys = story.settings.secret_keys
+    assert messages.read_return_path(received.mail_from, keys) == mail.id
+    assert messages.read_message_id(received.message["Message-ID"], keys) == mail.id
 
 
 def test_text_comes_before_html_and_both_say_the_same_links(

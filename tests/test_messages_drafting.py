@@ -1,15 +1,31 @@
-"""What an ask and a confirm say, before it is filled in."""
+"""What mails of each kind say, before they are filled in."""
 
 from __future__ import annotations
 
 import re
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
 from repermit.errors import AddressError, WordingError
-from repermit.messages import OwnWording, languages
-from tests.letters import make_ask, make_confirm, make_facts, make_practice
+from repermit.messages import OwnWording, languages, redated
+from tests.letters import (
+    DEADLINE,
+    make_ask,
+    make_confirm,
+    make_facts,
+    make_notice,
+    make_practice,
+    make_reminder,
+)
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from repermit.messages import Draft
+
+LATER = DEADLINE + timedelta(days=45)
 OWN_TEXT = """{{ greeting }}
 
 {{ organisation }} & co vragen u iets over {{ list_name }}.
@@ -162,3 +178,98 @@ def test_a_sender_that_cannot_be_used_is_refused() -> None:
         make_ask(organisation=make_practice(email="praktijk"))
     with pytest.raises(AddressError):
         make_confirm(organisation=make_practice(email="praktijk"))
+
+
+# --- Reminders. ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_reminder_says_all_that_an_ask_says_and_that_it_is_the_only_one(language: str) -> None:
+    ask, reminder = make_ask(language=language), make_reminder(language=language)
+    for said, more in ((ask.text, reminder.text), (ask.html, reminder.html)):
+        before, after = set(said.splitlines()), set(more.splitlines())
+        # In HTML the subject stands too, as the title.
+        assert {line for line in before - after if "title" not in line} == set()
+        assert any(_ONLY[language] in line for line in after - before)
+    assert reminder.phrases == ask.phrases
+    assert reminder.kind == "reminder"
+    assert reminder.subject != ask.subject
+
+
+_ONLY = {
+    "nl": "enige herinnering",
+    "en": "only reminder",
+    "de": "einzige Erinnerung",
+    "fr": "seul rappel",
+}
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_reminder_of_a_sensitive_list_shows_nothing_outside_its_body(language: str) -> None:
+    facts = make_facts(name="Leven met hiv", sensitive=True)
+    draft = make_reminder(mailing_list=facts, language=language)
+    assert "hiv" not in draft.subject
+    assert "Linde" not in draft.subject
+    assert "Leven met hiv" in draft.text
+
+
+# --- Another deadline. --------------------------------------------------------------------------
+
+
+def every_draft(language: str, deadline: datetime) -> list[Draft]:
+    own = OwnWording(subject="{{ deadline }}?", text=OWN_TEXT)
+    return [
+        make_ask(language=language, deadline=deadline),
+        make_ask(language=language, deadline=deadline, own=own),
+        make_reminder(language=language, deadline=deadline),
+    ]
+
+
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("later", [LATER, DEADLINE + timedelta(microseconds=1)])
+def test_another_deadline_changes_nothing_else(language: str, later: datetime) -> None:
+    for before, after in zip(
+        every_draft(language, DEADLINE), every_draft(language, later), strict=True
+    ):
+        assert before != after
+        assert redated(before, later) == after
+
+
+def test_a_wording_without_a_deadline_gets_one_for_the_record_alone() -> None:
+    draft = make_confirm()
+    assert redated(draft, LATER).deadline == LATER
+    assert redated(draft, LATER).text == draft.text
+
+
+# --- Notices. -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("topic", ["paused_pilot", "paused_bounces", "paused_complaint"])
+@pytest.mark.parametrize("language", languages())
+def test_a_notice_says_what_happened_and_what_may_be_done(topic: str, language: str) -> None:
+    draft = make_notice(topic=topic, mailing_list=make_facts(language=language))
+    others = {
+        make_notice(topic=one, mailing_list=make_facts(language=language)).text
+        for one in ("paused_pilot", "paused_bounces", "paused_complaint")
+    }
+    assert len(others) == 3
+    assert draft.language == language
+    assert draft.deadline == DEADLINE
+    for body in (draft.text, draft.html):
+        for said in ("status", "resume", "cancel"):
+            assert f"repermit {said} lindepost" in body
+        assert "De Lindepost" in body
+        assert "23" in body
+        assert "⟦" not in body
+
+
+def test_a_notice_about_a_sensitive_list_shows_nothing_outside_its_body() -> None:
+    facts = make_facts(name="Leven met hiv", sensitive=True)
+    assert "hiv" not in make_notice(mailing_list=facts).subject
+
+
+def test_a_notice_needs_somebody_to_go_to_and_something_to_say() -> None:
+    with pytest.raises(AddressError):
+        make_notice(organisation=make_practice(email=""))
+    with pytest.raises(KeyError):
+        make_notice(topic="another")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import email
 import email.policy
-from email.header import decode_header, make_header
+from email.header import Header, decode_header, make_header
 from email.utils import parseaddr
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from repermit.messages.headers import header, mailbox_words, phrase_words, text_words
@@ -55,6 +55,19 @@ def test_a_display_name_is_read_back_beside_its_address(name: str) -> None:
     found, address = parseaddr(str(email.message_from_string(raw)["To"]))
     assert str(make_header(decode_header(found))) == name
     assert address == "jan@example.org"
+
+
+@given(text=st.text(min_size=1) | lines_of_text | st.text("é ", min_size=1))
+@example(text="x" * 46)
+@example(text="x" * 47)
+@example(text="é" * 18 + "x")
+@example(text="é" * 19)
+@example(text="é\x85é")
+def test_an_encoded_text_is_what_the_standard_library_makes_of_it(text: str) -> None:
+    # One that has control characters is not written at all.
+    text = "é" + text.replace("\x00", "").replace("\r", "").replace("\n", "")
+    header = Header(text, "utf-8", maxlinelen=74, header_name="Reply-To")
+    assert text_words(text) == tuple(header.encode().split())
 
 
 def test_plain_text_is_left_plain() -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from repermit.errors import AddressError
 from repermit.messages.identity import (
+    _PLAIN_NAME,
+    _checked_name,
     greeted_name,
     list_label,
     reply_address,
@@ -60,6 +64,17 @@ def test_a_sensitive_list_is_labelled_by_what_tells_nothing() -> None:
     assert label != list_label(make_facts(slug="another", sensitive=True), key=KEY)
     assert label != list_label(facts, key=b"another"), "to guess the slug is not enough"
     assert len(label) == 16
+
+
+@given(name=st.text() | st.text("Ww.-' é_S\u017f:/@2\u2003\t", max_size=80))
+@example(name="N" * 71)
+@example(name="Jan www.Jansen")
+@example(name="Jan Jansen ")
+@example(name="Jan\n")
+def test_the_quick_way_to_a_greeted_name_gives_the_same(name: str) -> None:
+    if _PLAIN_NAME(name):
+        assert _checked_name(name) == name
+    assert greeted_name(name) == _checked_name(name)
 
 
 @pytest.mark.parametrize(

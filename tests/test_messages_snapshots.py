@@ -6,6 +6,7 @@ commit them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,15 @@ from tests.letters import (
     make_confirm,
     make_confirm_values,
     make_facts,
+    make_notice,
+    make_notice_values,
+    make_reminder,
     snapshot,
 )
 
 CASES = [
     f"{kind}-{language}{sensitive}"
-    for kind in ("ask", "confirm")
+    for kind in ("ask", "reminder", "confirm", "notice")
     for language in languages()
     for sensitive in ("", "-sensitive")
 ]
@@ -32,11 +36,14 @@ def make_mail(case: str) -> Mail:
     kind, language, *sensitive = case.split("-")
     facts = make_facts(sensitive=bool(sensitive))
     label = list_label(facts, key=b"a key for tests only")
-    if kind == "ask":
-        values = make_ask_values(list_label=label)
-        return compose(make_ask(mailing_list=facts, language=language), values)
-    draft = make_confirm(mailing_list=facts, language=language)
-    return compose(draft, make_confirm_values(list_label=label))
+    if kind == "notice":
+        draft = make_notice(mailing_list=replace(facts, language=language))
+        return compose(draft, make_notice_values(list_label=label))
+    if kind == "confirm":
+        draft = make_confirm(mailing_list=facts, language=language)
+        return compose(draft, make_confirm_values(list_label=label))
+    make = {"ask": make_ask, "reminder": make_reminder}[kind]
+    return compose(make(mailing_list=facts, language=language), make_ask_values(list_label=label))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -377,10 +377,6 @@ def test_a_template_that_is_nested_without_end_is_refused(code: str) -> None:
     assert "text: only the bare name of a field may stand between {{ and }}" in with_text(code)
 
 
-def _as_much_as_may_be(unit: str) -> str:
-    return unit * ((LARGEST - len(GOOD_HTML) - 1) // len(unit.encode()))
-
-
 @pytest.mark.parametrize(
     "unit",
     [

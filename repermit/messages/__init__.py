@@ -7,7 +7,14 @@ from repermit.messages.catalogue import languages, pick_language, translations
 from repermit.messages.composing import compose, greeting, reason
 from repermit.messages.dates import day_in_words, moment_in_words
 from repermit.messages.draft import Draft, read_draft
-from repermit.messages.drafting import draft_ask, draft_confirm
+from repermit.messages.drafting import (
+    draft_ask,
+    draft_confirm,
+    draft_notice,
+    draft_reminder,
+    redated,
+)
+from repermit.messages.filling import Filler
 from repermit.messages.identity import (
     list_label,
     reply_address,
@@ -15,8 +22,23 @@ from repermit.messages.identity import (
     written_address,
 )
 from repermit.messages.sizing import require_size
-from repermit.messages.tracing import ReturnPath, message_id, read_return_path, return_path
-from repermit.messages.values import AskValues, ConfirmValues, Mail, MailingListFacts, OwnWording
+from repermit.messages.tracing import (
+    ReturnPath,
+    message_id,
+    read_message_id,
+    read_return_path,
+    return_path,
+    unnumbered_message_id,
+)
+from repermit.messages.values import (
+    AskValues,
+    ConfirmValues,
+    Mail,
+    MailingListFacts,
+    NoticeValues,
+    OwnWording,
+)
+from repermit.messages.wire import Letter, letter_of, on_the_wire
 from repermit.messages.wording import FIELDS, SUBJECT_FIELDS, check_wording
 
 __all__ = [
@@ -25,8 +47,11 @@ __all__ = [
     "AskValues",
     "ConfirmValues",
     "Draft",
+    "Filler",
+    "Letter",
     "Mail",
     "MailingListFacts",
+    "NoticeValues",
     "OwnWording",
     "ReturnPath",
     "check_wording",
@@ -34,19 +59,26 @@ __all__ = [
     "day_in_words",
     "draft_ask",
     "draft_confirm",
+    "draft_notice",
+    "draft_reminder",
     "greeting",
     "languages",
+    "letter_of",
     "list_label",
     "message_id",
     "moment_in_words",
+    "on_the_wire",
     "pick_language",
     "read_draft",
+    "read_message_id",
     "read_return_path",
     "reason",
+    "redated",
     "reply_address",
     "require_size",
     "return_path",
     "sender_address",
     "translations",
+    "unnumbered_message_id",
     "written_address",
 ]

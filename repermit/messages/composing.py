@@ -6,7 +6,6 @@ the same mail.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
@@ -23,25 +22,31 @@ from repermit.messages.identity import (
     sender_address,
     sender_name,
 )
-from repermit.messages.values import AskValues, ConfirmValues, Mail
+from repermit.messages.values import AskValues, ConfirmValues, Mail, NoticeValues
+from repermit.messages.wire import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
     from repermit.messages.draft import Draft
 
 
-def compose(draft: Draft, values: AskValues | ConfirmValues) -> Mail:
-    """Return the mail of one contact; AskValues for an ask, ConfirmValues for a confirm.
+def compose(draft: Draft, values: AskValues | ConfirmValues | NoticeValues) -> Mail:
+    """Return the mail of one contact; with the values that its kind takes.
 
     Raises ValueError if a link or a Message-ID holds what may not stand in a header line.
     """
     fields = _fields(draft, values)
     text = fill(draft.text, fields)
-    html = fill(draft.html, {name: str(escape(value)) for name, value in fields.items()})
-    involved = (values.address, values.return_path, *_own_addresses(draft))
+    html = fill(draft.html, escaped(fields))
+    involved = (values.address, values.return_path, *own_addresses(draft))
+    opening, between, closing = (part.encode() for part in body_frame(draft))
+    headers = "".join(header_lines(draft, values)).encode()
     return Mail(
         envelope_from=values.return_path,
         envelope_to=values.address,
-        raw=(_headers(draft, values) + _body(values.message_id, text, html)).encode(),
+        raw=b"".join((headers, opening, quoted(text), between, quoted(html), closing)),
         message_id=values.message_id,
         subject=draft.subject,
         text=text,
@@ -50,51 +55,65 @@ def compose(draft: Draft, values: AskValues | ConfirmValues) -> Mail:
     )
 
 
-def _fields(draft: Draft, values: AskValues | ConfirmValues) -> dict[str, str]:
-    shared = {"address": one_line(addresses.in_part(values.address))}
+def _fields(draft: Draft, values: AskValues | ConfirmValues | NoticeValues) -> dict[str, str]:
+    shared = {"address": shown_address(values.address)}
+    if isinstance(values, NoticeValues):
+        return shared
     if isinstance(values, ConfirmValues):
         return shared | {"confirm_url": values.confirm_url}
     return shared | {
         "greeting": greeting(draft, values.name),
-        "reason": reason(draft, values),
+        "reason": reason(draft, source=values.source, since=values.since),
         "yes_url": values.yes_url,
         "no_url": values.no_url,
         "me_url": values.me_url,
     }
 
 
+def escaped(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return fields as they stand in HTML."""
+    return {name: str(escape(value)) for name, value in fields.items()}
+
+
+def shown_address(address: str) -> str:
+    """Return an address as its own mail shows it."""
+    return one_line(addresses.in_part(address))
+
+
 def greeting(draft: Draft, name: str) -> str:
     """Return how an ask greets a contact of this name."""
-    name = greeted_name(name)
+    return greeting_by(draft, greeted_name(name))
+
+
+def greeting_by(draft: Draft, name: str) -> str:
+    """Return how an ask greets by a name that `greeted_name` has made, "" for namelessly."""
     phrase = draft.phrases["greeting_named" if name else "greeting_nameless"]
     return fill(phrase, {"name": name})
 
 
-def reason(draft: Draft, values: AskValues) -> str:
+def reason(draft: Draft, *, source: str, since: datetime | None) -> str:
     """Return why a contact is on the list and since when (GDPR art. 14(2)(f)), in a sentence."""
-    source = one_line(values.source).rstrip(".")
-    known = [name for name, value in (("source", source), ("since", values.since)) if value]
-    since = (
-        day_in_words(values.since, language=draft.language, zone=draft.zone_info)
-        if values.since
-        else ""
-    )
+    source = one_line(source).rstrip(".")
+    known = [name for name, value in (("source", source), ("since", since)) if value]
+    day = day_in_words(since, language=draft.language, zone=draft.zone_info) if since else ""
     phrase = draft.phrases["_".join(["reason", *known]) if known else "reason_unknown"]
-    return fill(phrase, {"source": source, "since": since})
+    return fill(phrase, {"source": source, "since": day})
 
 
-def _own_addresses(draft: Draft) -> tuple[str, str]:
+def own_addresses(draft: Draft) -> tuple[str, str]:
+    """Return the addresses of the sender and for replies; raises AddressError."""
     return (
         sender_address(draft.mailing_list),
         reply_address(draft.mailing_list, draft.organisation),
     )
 
 
-def _headers(draft: Draft, values: AskValues | ConfirmValues) -> str:
+def header_lines(draft: Draft, values: AskValues | ConfirmValues | NoticeValues) -> list[str]:
+    """Return all headers but Content-Type, each with its CRLF."""
     mailing_list = draft.mailing_list
-    sender, reply_to = _own_addresses(draft)
+    sender, reply_to = own_addresses(draft)
     name = greeted_name(values.name) if isinstance(values, AskValues) else ""
-    lines = [
+    return [
         header("Date", *format_datetime(values.date).split()),
         header("From", *mailbox_words(sender_name(mailing_list, draft.organisation), sender)),
         header("To", *mailbox_words(name, values.address)),
@@ -108,7 +127,6 @@ def _headers(draft: Draft, values: AskValues | ConfirmValues) -> str:
         header("Feedback-ID", _feedback_id(draft, values.list_label, sender)),
         header("MIME-Version", "1.0"),
     ]
-    return "".join(lines)
 
 
 def _list_headers(draft: Draft, values: AskValues, sender: str) -> tuple[str, str, str]:
@@ -133,20 +151,23 @@ def _feedback_id(draft: Draft, label: str, sender: str) -> str:
     return f"{draft.digest[:12]}:{label}:{draft.kind}:{sender_id}"
 
 
-def _body(message_id: str, text: str, html: str) -> str:
-    """Return the two alternatives, the best last (RFC 2046 §5.1.4), and the blank line before."""
+def body_frame(draft: Draft) -> tuple[str, str, str]:
+    """Return what stands before the text, between text and HTML, and behind the HTML.
+
+    The best alternative comes last (RFC 2046 §5.1.4).
+    """
     # "=_" cannot occur in quoted-printable, so the boundary is in no body (RFC 2045 §6.7).
-    boundary = "=_" + hashlib.sha256(message_id.encode()).hexdigest()[:32]
+    boundary = f"=_{draft.digest[:32]}"
     content_type = header("Content-Type", "multipart/alternative;", f'boundary="{boundary}"')
-    parts = _part("plain", text, boundary) + _part("html", html, boundary)
-    return f"{content_type}\r\n{parts}--{boundary}--\r\n"
-
-
-def _part(subtype: str, body: str, boundary: str) -> str:
-    encoded = binascii.b2a_qp(body.replace("\n", "\r\n").encode(), istext=True).decode()
     return (
-        f"--{boundary}\r\n"
+        f"{content_type}\r\n--{boundary}\r\n{_part_headers('plain')}",
+        f"\r\n--{boundary}\r\n{_part_headers('html')}",
+        f"\r\n--{boundary}--\r\n",
+    )
+
+
+def _part_headers(subtype: str) -> str:
+    return (
         f'Content-Type: text/{subtype}; charset="utf-8"\r\n'
-        "Content-Transfer-Encoding: quoted-printable\r\n"
-        f"\r\n{encoded}\r\n"
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
     )

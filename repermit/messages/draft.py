@@ -19,7 +19,7 @@ from repermit.messages.values import MailingListFacts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Kind = Literal["ask", "confirm"]
+Kind = Literal["ask", "reminder", "confirm", "notice"]
 
 _FORMAT = 1
 

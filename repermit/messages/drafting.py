@@ -1,6 +1,6 @@
 """Making drafts: everything that is the same for all contacts is rendered here, once.
 
-May import config. Marks stand for what differs from contact to contact.
+May import addresses and config. Marks stand for what differs from contact to contact.
 """
 
 from __future__ import annotations
@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from markupsafe import Markup
 
+from repermit import addresses
 from repermit.config import Organisation
 from repermit.messages.catalogue import translations
 from repermit.messages.dates import moment_in_words
 from repermit.messages.draft import Draft, Kind
 from repermit.messages.fields import mark, one_line
 from repermit.messages.identity import reply_address
+from repermit.messages.sentences import (
+    ask_phrases,
+    ask_sentences,
+    confirm_sentences,
+    explicit_consent,
+    notice_sentences,
+    preview,
+)
 from repermit.messages.templating import inlined, render, render_own
 from repermit.messages.values import MailingListFacts, OwnWording
 from repermit.messages.wording import check_wording, html_of_text
@@ -26,9 +35,12 @@ if TYPE_CHECKING:
 
 _Facts = TypeVar("_Facts", Organisation, MailingListFacts)
 
+_ASKING = ("greeting", "reason", "address", "yes_url", "no_url", "me_url")
 _PER_CONTACT = {
-    "ask": ("greeting", "reason", "address", "yes_url", "no_url", "me_url"),
+    "ask": _ASKING,
+    "reminder": _ASKING,
     "confirm": ("address", "confirm_url"),
+    "notice": (),
 }
 
 
@@ -49,21 +61,39 @@ def draft_ask(
     organisation, mailing_list = _printable(organisation), _printable(mailing_list)
     own = own or OwnWording()
     check_wording(own, organisation=organisation, mailing_list=mailing_list)
-    known = _known(organisation, mailing_list, language) | _ask_sentences(mailing_list, language)
-    known |= {"deadline": moment_in_words(deadline, language=language, zone=zone)}
-    known["preview"] = _preview("ask", known, language)
-    own_html = own.html or html_of_text(own.text)
-    return Draft(
-        kind="ask",
-        language=language,
-        zone=zone.key,
-        deadline=deadline,
+    return _draft_asking(
+        "ask",
+        own,
         organisation=organisation,
         mailing_list=mailing_list,
-        subject=_subject("ask", known, language, own.subject),
-        text=_text("ask", known, language, own.text),
-        html=_html("ask", known, language, own_html, own.subject),
-        phrases=_ask_phrases(language),
+        deadline=deadline,
+        zone=zone,
+        language=language,
+    )
+
+
+def draft_reminder(
+    *,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    deadline: datetime,
+    zone: ZoneInfo,
+    language: str,
+) -> Draft:
+    """Return the wording of the one reminder of an ask, in one of `languages`.
+
+    `deadline` is aware UTC. Raises AddressError if the sender or the organisation's address cannot
+    be used.
+    """
+    organisation, mailing_list = _printable(organisation), _printable(mailing_list)
+    return _draft_asking(
+        "reminder",
+        OwnWording(),
+        organisation=organisation,
+        mailing_list=mailing_list,
+        deadline=deadline,
+        zone=zone,
+        language=language,
     )
 
 
@@ -76,8 +106,8 @@ def draft_confirm(
     """
     organisation, mailing_list = _printable(organisation), _printable(mailing_list)
     known = _known(organisation, mailing_list, language)
-    known |= _confirm_sentences(mailing_list, language)
-    known["preview"] = _preview("confirm", known, language)
+    known |= confirm_sentences(mailing_list, language)
+    known["preview"] = preview("confirm", known, language)
     return Draft(
         kind="confirm",
         language=language,
@@ -89,6 +119,81 @@ def draft_confirm(
         text=_text("confirm", known, language),
         html=_html("confirm", known, language),
         phrases={},
+    )
+
+
+def draft_notice(
+    *,
+    topic: str,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    deadline: datetime,
+    zone: ZoneInfo,
+) -> Draft:
+    """Return the wording of a mail to the admin, in the list's language.
+
+    `topic` is what it is about: "paused_pilot", "paused_bounces" or "paused_complaint"; raises
+    KeyError for another one. `deadline` (aware UTC) is the campaign's. Raises AddressError if the
+    organisation has no address that can be used.
+    """
+    organisation, mailing_list = _printable(organisation), _printable(mailing_list)
+    addresses.parse(organisation.email)
+    language = mailing_list.language
+    known = _known(organisation, mailing_list, language)
+    known |= notice_sentences(topic, mailing_list.slug, language)
+    known |= {"deadline": moment_in_words(deadline, language=language, zone=zone)}
+    known["preview"] = preview("notice", known, language)
+    return Draft(
+        kind="notice",
+        language=language,
+        zone=zone.key,
+        deadline=deadline,
+        organisation=organisation,
+        mailing_list=mailing_list,
+        subject=_subject("notice", known, language),
+        text=_text("notice", known, language),
+        html=_html("notice", known, language),
+        phrases={},
+    )
+
+
+def redated(draft: Draft, deadline: datetime) -> Draft:
+    """Return the same wording with another deadline (aware UTC), all else as it was frozen."""
+    before, after = (
+        moment_in_words(moment, language=draft.language, zone=draft.zone_info)
+        for moment in (draft.deadline or deadline, deadline)
+    )
+    texts = {
+        name: getattr(draft, name).replace(before, after) for name in ("subject", "text", "html")
+    }
+    return replace(draft, deadline=deadline, **texts)
+
+
+def _draft_asking(
+    kind: Kind,
+    own: OwnWording,
+    *,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    deadline: datetime,
+    zone: ZoneInfo,
+    language: str,
+) -> Draft:
+    known = _known(organisation, mailing_list, language) | ask_sentences(mailing_list, language)
+    known |= {"deadline": moment_in_words(deadline, language=language, zone=zone)}
+    known["preview"] = preview(kind, known, language)
+    own_html = own.html or html_of_text(own.text)
+    return Draft(
+        kind=kind,
+        language=language,
+        zone=zone.key,
+        deadline=deadline,
+        organisation=organisation,
+        mailing_list=mailing_list,
+        subject=_subject(kind, known, language, own.subject),
+        text=_text(kind, known, language, own.text),
+        html=_html(kind, known, language, own_html, own.subject),
+        phrases=ask_phrases(language),
     )
 
 
@@ -155,7 +260,7 @@ def _known(
         "frequency": mailing_list.frequency,
         "privacy_url": mailing_list.privacy_url,
         "sensitive": "yes" if mailing_list.sensitive else "",
-        "explicit_consent": _explicit_consent(organisation, mailing_list, language),
+        "explicit_consent": explicit_consent(organisation, mailing_list, language),
     }
 
 
@@ -171,76 +276,3 @@ def _identity(organisation: Organisation, reply_to: str, language: str) -> str:
             gettext("Email: %(email)s") % {"email": reply_to},
         ]
     )
-
-
-def _explicit_consent(
-    organisation: Organisation, mailing_list: MailingListFacts, language: str
-) -> str:
-    """Return what a Yes means on a sensitive list (GDPR art. 9(2)(a)); "" on another."""
-    if not mailing_list.sensitive:
-        return ""
-    return translations(language).gettext(
-        "Being on this list can say something about your health, your beliefs or another "
-        "private matter, and the law protects such data more strictly. With Yes you explicitly "
-        "consent to %(organisation)s using your name and email address to send you these mails "
-        "(GDPR, article 9(2)(a))."
-    ) % {"organisation": organisation.name}
-
-
-def _ask_sentences(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
-    gettext = translations(language).gettext
-    return {
-        "yes_label": gettext("Yes, I explicitly consent to these mails")
-        if mailing_list.sensitive
-        else gettext("Yes, keep sending me these mails"),
-        "no_label": gettext("No, stop sending me these mails"),
-        "stop": gettext(
-            "You can stop at any time, also after a Yes: the link for No in this mail keeps "
-            "working, and one press on the page that opens is enough."
-        ),
-    }
-
-
-def _confirm_sentences(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
-    gettext = translations(language).gettext
-    return {
-        "greeting": gettext("Dear reader,"),
-        "yes_label": gettext("Yes, I explicitly consent to these mails")
-        if mailing_list.sensitive
-        else gettext("Yes, send me these mails"),
-        "stop": gettext("You can withdraw your Yes at any time, as easily as you give it."),
-    }
-
-
-def _preview(kind: Kind, known: dict[str, str], language: str) -> str:
-    """Return the line that mail programs show beside the subject; says nothing of the list."""
-    gettext = translations(language).gettext
-    if kind == "ask":
-        return gettext("Please answer Yes or No by %(deadline)s.") % known
-    return gettext("If it was you, confirm it in this mail; if it was not, do nothing.")
-
-
-def _ask_phrases(language: str) -> dict[str, str]:
-    """Return the sentences that depend on what is known of a contact, with marks."""
-    gettext = translations(language).gettext
-    marks = {field: mark(field) for field in ("name", "source", "since")}
-    sentences = {
-        "greeting_named": gettext("Dear %(name)s,"),
-        "greeting_nameless": gettext("Dear reader,"),
-        "reason_source_since": gettext(
-            "Your address has been on this list since %(since)s. Where we have it from: %(source)s."
-        ),
-        "reason_source": gettext(
-            "Your address is on this list; we do not know since when. "
-            "Where we have it from: %(source)s."
-        ),
-        "reason_since": gettext(
-            "Your address has been on this list since %(since)s. We do not know how it got there. "
-            "That is why we ask you."
-        ),
-        "reason_unknown": gettext(
-            "Your address is on this list. We do not know since when, or how it got there. "
-            "That is why we ask you."
-        ),
-    }
-    return {name: sentence % marks for name, sentence in sentences.items()}

@@ -36,6 +36,11 @@ def one_line(text: str) -> str:
     return unmarked(" ".join(printed.split()))
 
 
+def fields_in(template: str) -> list[str]:
+    """Return the fields that have a mark in `template`, in order; a field may come again."""
+    return _MARK.findall(template)
+
+
 def fill(template: str, values: Mapping[str, str]) -> str:
     """Return `template` with every mark replaced by its value.
 

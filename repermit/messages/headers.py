@@ -7,7 +7,9 @@ List-Unsubscribe into =?utf-8?…?=, and Gmail then ignores it.
 from __future__ import annotations
 
 import re
+from email.charset import Charset
 from email.header import Header
+from functools import reduce
 
 _LINE = 76
 # Longer words are encoded, since an encoded text can be folded anywhere (RFC 5322 §2.1.1).
@@ -24,12 +26,19 @@ def header(name: str, *words: str) -> str:
     if any(_CONTROL.search(word) for word in words):
         message = f"a control character in {name}"
         raise ValueError(message)
-    lines = [f"{name}: {words[0]}"]
-    for word in words[1:]:
-        if len(lines[-1]) + 1 + len(word) > _LINE:
-            lines.append("")
-        lines[-1] += f" {word}"
-    return "\r\n".join(lines) + "\r\n"
+    return f"{unfinished(name, words)}\r\n"
+
+
+def unfinished(name: str, words: tuple[str, ...]) -> str:
+    """Return a header of checked words, without its CRLF."""
+    return reduce(with_word, words[1:], f"{name}: {words[0]}")
+
+
+def with_word(header: str, word: str) -> str:
+    """Return an unfinished header with one word more, folded before it if need be."""
+    length = len(header) - header.rfind("\n") - 1
+    fold = "" if length + 1 + len(word) <= _LINE else "\r\n"
+    return f"{header}{fold} {word}"
 
 
 def text_words(text: str) -> tuple[str, ...]:
@@ -52,7 +61,15 @@ def phrase_words(phrase: str) -> tuple[str, ...]:
 
 
 def _encoded(text: str) -> tuple[str, ...]:
-    # The name of the header that this allows for is the longest one that carries text.
-    return tuple(
-        Header(text, "utf-8", maxlinelen=_LINE - 2, header_name="Reply-To").encode().split()
-    )
+    word = _UTF8.header_encode(text)
+    # Header comes to the same for what fits on the first line, but tries it sign by sign.
+    if len(word) <= _FIRST_LINE and text.splitlines() == [text]:
+        return (word,)
+    header = Header(text, "utf-8", maxlinelen=_LINE - 2, header_name=_LONGEST_NAME)
+    return tuple(header.encode().split())
+
+
+_UTF8 = Charset("utf-8")
+# The longest name of the headers that carry text.
+_LONGEST_NAME = "Reply-To"
+_FIRST_LINE = _LINE - 2 - len(f"{_LONGEST_NAME}: ")

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _NAMED = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]+)>")
 _LONGEST_NAME = 70
+# The great majority of names, which stay as they are. A property test holds this path to the other.
+_PLAIN_NAME = re.compile(
+    rf"(?!.*(?:  | \Z|www\.))\w[\w .'-]{{0,{_LONGEST_NAME - 1}}}", re.IGNORECASE
+).fullmatch
 _NOT_A_NAME = re.compile(r"[@/\\<>{}|]|www\.|https?:", re.IGNORECASE)
 
 
@@ -76,6 +80,10 @@ def greeted_name(name: str) -> str:
 
     Exports put addresses, links and whole sentences where a name should be.
     """
+    return name if _PLAIN_NAME(name) else _checked_name(name)
+
+
+def _checked_name(name: str) -> str:
     name = one_line(name)
     if len(name) > _LONGEST_NAME or _NOT_A_NAME.search(name):
         return ""

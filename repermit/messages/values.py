@@ -40,7 +40,7 @@ class OwnWording:
 
 @dataclass(frozen=True, kw_only=True)
 class AskValues:
-    """What differs from contact to contact in an ask.
+    """What differs from contact to contact in an ask or its reminder.
 
     The links are ASCII, as `Links.url` makes them. `source` and `since` say why the address is
     on the list; "" and None where nobody knows. `list_label` stands for the list in headers,
@@ -70,6 +70,17 @@ class ConfirmValues:
 
     address: str
     confirm_url: str
+    list_label: str
+    message_id: str
+    return_path: str
+    date: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoticeValues:
+    """What a notice to the admin has of its own."""
+
+    address: str
     list_label: str
     message_id: str
     return_path: str
