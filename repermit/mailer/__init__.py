@@ -1,10 +1,43 @@
 """The way out: mails are handed over to an SMTP server through Flask-Mail's configuration.
 
-May import messages, config and errors.
+May import messages, config, clock and errors.
 """
 
+from repermit.mailer.certificates import checking_context
 from repermit.mailer.connection import Connection
+from repermit.mailer.dialogue import (
+    Accepted,
+    Closing,
+    Dialogue,
+    Envelope,
+    Event,
+    Garbled,
+    Ready,
+    Refused,
+    Rejected,
+)
 from repermit.mailer.door import Mailer, send_one
+from repermit.mailer.line import Line
+from repermit.mailer.oauth import TokenSource, token_source, xoauth2
 from repermit.mailer.replies import Reply
 
-__all__ = ["Connection", "Mailer", "Reply", "send_one"]
+__all__ = [
+    "Accepted",
+    "Closing",
+    "Connection",
+    "Dialogue",
+    "Envelope",
+    "Event",
+    "Garbled",
+    "Line",
+    "Mailer",
+    "Ready",
+    "Refused",
+    "Rejected",
+    "Reply",
+    "TokenSource",
+    "checking_context",
+    "send_one",
+    "token_source",
+    "xoauth2",
+]

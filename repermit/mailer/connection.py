@@ -1,13 +1,12 @@
 """A connection that hands mails over in two steps, between which the caller commits.
 
-May import errors. Flask-Mail's own connection has no timeout, checks no certificate and cannot tell
-"refused" from "perhaps accepted"; its configuration and its Mail object stay.
+May import messages and errors. Flask-Mail's own connection has no timeout, checks no certificate
+and cannot tell "refused" from "perhaps accepted"; its configuration and its Mail object stay.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 import smtplib
 import socket
 import ssl
@@ -16,7 +15,9 @@ from typing import TYPE_CHECKING, NoReturn
 import flask_mail
 
 from repermit.errors import OutcomeUnknown, TransportError
-from repermit.mailer.replies import Reply, Stage, read_reply, refusal
+from repermit.mailer import oauth
+from repermit.mailer.replies import Reply, Stage, check_envelope, read_reply, refusal
+from repermit.messages import on_the_wire
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -65,7 +66,7 @@ class Connection(flask_mail.Connection):
         Connects if need be. `size` is that of the mail in octets (RFC 1870), `smtputf8` says that
         it needs RFC 6531. Raises TransportError, after which the connection can be used again.
         """
-        _refuse_unsafe(envelope_from, envelope_to)
+        check_envelope(envelope_from, envelope_to)
         is_fresh = self.host is None
         try:
             self._mail_from(envelope_from, size=size, smtputf8=smtputf8)
@@ -88,7 +89,7 @@ class Connection(flask_mail.Connection):
         """
         host = self._connected()
         try:
-            host.send(_on_the_wire(raw))
+            host.send(on_the_wire(raw))
         except OSError:
             # Without its dot a mail does not count (RFC 5321 §4.1.1.4).
             self._lost()
@@ -159,10 +160,12 @@ class Connection(flask_mail.Connection):
             raise self._fault("cannot be talked to", error) from None
 
     def _log_in(self, host: smtplib.SMTP) -> None:
-        if not (self.mail.username and self.mail.password):
-            return
+        mail = self.mail
         try:
-            host.login(self.mail.username, self.mail.password)
+            if mail.tokens is not None:
+                oauth.log_in(host, mail.username, mail.tokens, mail.clock)
+            elif mail.username and mail.password:
+                host.login(mail.username, mail.password)
         except OSError as error:
             raise self._fault("does not take the login", error) from None
 
@@ -233,26 +236,3 @@ class Connection(flask_mail.Connection):
 _CLOSING = 421
 _PERHAPS = "the mail server has not said whether it has accepted a mail"
 _NEEDS_SMTPUTF8 = "5.6.7"  # RFC 6531 §3.2
-_BAD_MAILBOX_SYNTAX = "5.1.7"
-
-
-def _refuse_unsafe(*addresses: str) -> None:
-    """Refuse what would say more to the server than an address; none such is on any list."""
-    if any(_UNSAFE.search(address) for address in addresses):
-        raise TransportError(0, _BAD_MAILBOX_SYNTAX, scope="message", permanent=True)
-
-
-_UNSAFE = re.compile(r"[\s<>\x00-\x1f\x7f]")
-
-
-def _on_the_wire(raw: bytes) -> bytes:
-    """Return a mail with CRLF everywhere and its dots doubled (RFC 5321 §4.5.2).
-
-    A bare CR or LF before a dot could end the mail early for some servers ("SMTP smuggling").
-    """
-    lines = _LINE_ENDS.sub(b"\r\n", raw.rstrip(b"\r\n") + b"\r\n")
-    return _LEADING_DOT.sub(b"..", lines)
-
-
-_LINE_ENDS = re.compile(rb"\r\n|\r|\n")
-_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)

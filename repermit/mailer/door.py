@@ -1,20 +1,23 @@
 """The mail server that the settings name, through Flask-Mail's configuration and its Mail object.
 
-May import messages, config and errors.
+May import messages, config, clock and errors.
 """
 
 from __future__ import annotations
 
-import ssl
 from typing import TYPE_CHECKING
 
 import flask_mail
 from flask import Flask
 
+from repermit.clock import SystemClock
 from repermit.errors import ConfigError
+from repermit.mailer.certificates import checking_context
 from repermit.mailer.connection import Connection
+from repermit.mailer.oauth import token_source
 
 if TYPE_CHECKING:
+    from repermit.clock import Clock
     from repermit.config import MailServer
     from repermit.mailer.replies import Reply
     from repermit.messages import Mail
@@ -23,10 +26,11 @@ if TYPE_CHECKING:
 class Mailer(flask_mail.Mail):
     """The mail server of the settings; `with mailer.open() as connection` leads to it.
 
-    Raises ConfigError for a server's name, an authority or a password that cannot be used.
+    `clock` tells when a token ends. Raises ConfigError for a server's name, an authority or a
+    password that cannot be used.
     """
 
-    def __init__(self, server: MailServer) -> None:
+    def __init__(self, server: MailServer, *, clock: Clock | None = None) -> None:
         app = Flask(__name__, static_folder=None)
         app.config.update(
             MAIL_SERVER=_host_name(server.server),
@@ -41,7 +45,9 @@ class Mailer(flask_mail.Mail):
         super().__init__(app)
         self.connect_timeout = server.connect_timeout
         self.reply_timeout = server.reply_timeout
-        self.tls_context = _checking(server.ca_file)
+        self.tls_context = checking_context(server.ca_file)
+        self.clock = clock or SystemClock()
+        self.tokens = token_source(server) if server.auth == "xoauth2" else None
 
     def open(self) -> Connection:
         """Return a connection that is made when the first mail needs it."""
@@ -65,18 +71,6 @@ def send_one(server: MailServer, mail: Mail) -> Reply:
             smtputf8=mail.needs_smtputf8,
         )
         return connection.commit_body(mail.raw)
-
-
-def _checking(ca_file: str) -> ssl.SSLContext:
-    """Return a context that checks certificate and name; `ca_file` adds an authority, "" none."""
-    context = ssl.create_default_context()
-    try:
-        if ca_file:
-            context.load_verify_locations(ca_file)
-    except OSError as error:
-        message = f"mail.ca_file holds no certificate that can be read: {error.strerror}"
-        raise ConfigError(message, key="mail.ca_file") from None
-    return context
 
 
 def _host_name(name: str) -> str:

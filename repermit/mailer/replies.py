@@ -54,6 +54,8 @@ def _judge(reply: Reply, words: str, stage: Stage) -> tuple[str, bool]:
         return stage, False
     if reply.status in _NO_SUCH_MAILBOX:
         return "recipient", True
+    if _OUR_LIMIT.search(words):
+        return "server", False
     if reply.status in _VAGUE:
         return _judge_words(words)
     if reply.status.startswith("5.7.") or reply.status in _FAULTS_OF_OURS:
@@ -90,11 +92,19 @@ _NO_SUCH_MAILBOX = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"})
 # These say no more than the code does.
 _VAGUE = frozenset({"", "5.0.0", "5.1.0", "5.3.0", "5.4.0", "5.5.0", "5.6.0"})
 
-# Bad sender (5.1.7, 5.1.8), Exchange's limit for a day (5.2.0), the mail system itself (5.3.x,
-# but 5.3.4 is the mail's size), congestion and Gmail's limit for a day (5.4.5), too many
-# recipients (5.5.3).
+# Bad sender (5.1.7, 5.1.8), Exchange's limits for a day (5.1.90, 5.2.0) and for those who go on
+# after a refusal (5.2.251 to 5.2.255), the mail system itself (5.3.x, but 5.3.4 is the mail's
+# size), congestion and Gmail's limit for a day (5.4.5), too many recipients (5.5.3).
 _FAULTS_OF_OURS = frozenset(
-    {"5.1.7", "5.1.8", "5.2.0", "5.3.1", "5.3.2", "5.3.3", "5.3.5", "5.4.5", "5.5.3"}
+    "5.1.7 5.1.8 5.1.90 5.2.0 5.2.251 5.2.252 5.2.253 5.2.254 5.2.255 "
+    "5.3.1 5.3.2 5.3.3 5.3.5 5.4.5 5.5.3".split()
+)
+
+# How many mails an account may send, which some say beside a status for something else.
+_OUR_LIMIT = re.compile(
+    r"\bsend(ing|er)? (\w+ )?(limit|quota|rate|throttl)|\b(mail|message) rate\b|"
+    r"\b(daily|hourly|24-hour) (\w+ )?(limit|quota)|max(imum)? (e-?)?mails|"
+    r"(limit|exceeded)\b.{0,60}\bper (hour|day)"
 )
 
 _FULL = re.compile(r"(mailbox|inbox|account|user)\b.{0,40}(\bfull|over ?quota|exceeded)")
@@ -113,3 +123,13 @@ _NOBODY = re.compile(
     r"(doesn'?t|does not) have an? \S+ account|no mailbox (here )?(by|with) that name|"
     r"not a valid (user|mailbox|recipient)|unrouteable address"
 )
+
+
+def check_envelope(*addresses: str) -> None:
+    """Refuse what would say more to the server than an address; none such is on any list."""
+    if any(_UNSAFE.search(address) for address in addresses):
+        raise TransportError(0, _BAD_MAILBOX_SYNTAX, scope="message", permanent=True)
+
+
+_UNSAFE = re.compile(r"[\s<>\x00-\x1f\x7f]")
+_BAD_MAILBOX_SYNTAX = "5.1.7"
