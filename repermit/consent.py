@@ -104,6 +104,22 @@ class MailState(StrEnum):
     DROPPED = "dropped"
 
 
+class PauseReason(StrEnum):
+    """Why a campaign paused by itself; what the admin paused has none."""
+
+    PILOT = "pilot"
+    BOUNCES = "bounces"
+    COMPLAINT = "complaint"
+
+
+class BounceKind(StrEnum):
+    """What came back for a mail that a server had accepted."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    COMPLAINT = "complaint"
+
+
 class Answer(StrEnum):
     """What a person says."""
 
@@ -215,7 +231,8 @@ def require_removal(status: Status, reason: Reason, *, basis: str = "") -> None:
     """Refuse a removal that the words do not allow; `basis` is the contact's.
 
     Raises TransitionRefused: silence ends only what was never confirmed, or not so that it could
-    be shown; a No before a Yes is `no` and after it `withdrawn`.
+    be shown; a No before a Yes is `no` and after it `withdrawn`. What was taken for silence may
+    prove to be an answer or a bounce.
     """
     if reason is Reason.NO_RESPONSE and is_undecided(status, basis, include_thin=True):
         return
@@ -223,10 +240,24 @@ def require_removal(status: Status, reason: Reason, *, basis: str = "") -> None:
         Reason.NO: (Status.UNCONFIRMED, Status.REMOVED),
         Reason.NO_RESPONSE: (),
         Reason.WITHDRAWN: (Status.CONFIRMED, Status.CUSTOMER),
+        Reason.BOUNCE: tuple(Status),
     }.get(reason, (Status.UNCONFIRMED, Status.CONFIRMED, Status.CUSTOMER))
     if status not in allowed:
         message = f"a contact that is {status} cannot be removed for {reason}"
         raise TransitionRefused(message)
+
+
+def is_unreached(status: Status, *, reason: str, basis: str, include_thin: bool) -> bool:
+    """Say whether "no such mailbox" takes a contact off.
+
+    It does where an answer was still owed, and also where the lack of one was taken for silence:
+    the question never arrived. Whoever has answered is left as they are, since a mailbox that is
+    gone takes no consent back; `include_thin` is as it was when they were asked.
+    """
+    if status is Status.REMOVED:
+        return reason == Reason.NO_RESPONSE
+    is_thin = status is Status.CONFIRMED and basis == Basis.THIN
+    return status is Status.UNCONFIRMED or (is_thin and include_thin)
 
 
 class Verdict(StrEnum):
@@ -267,6 +298,10 @@ def expiry(
 def latest_ask(deadline: datetime, minimum_days: int) -> datetime:
     """Return the last moment at which a server may accept an ask for it to count."""
     return deadline - timedelta(days=minimum_days)
+
+
+REST_BEFORE_REMINDER = timedelta(days=1)
+"""How long after its ask a contact may be reminded at the earliest."""
 
 
 MOST_DOWNTIME = timedelta(days=1)
@@ -355,6 +390,25 @@ def require_customer_basis(*, sensitive: bool, attested: bool) -> None:
         )
     if not attested:
         raise Refused(UNATTESTED)
+
+
+FIRST_SENT = 100
+"""How many mails a server must have decided on before a share of bounces says anything."""
+
+
+def brake(sent: int, bounced: int, complaints: int, *, percent: int) -> PauseReason | None:
+    """Say why a campaign must stop by itself, or None if it may go on.
+
+    `sent` counts the mails that a server has decided on, `bounced` those of them that it refused or
+    that came back later. A share of bounces is what mailbox providers know a bought or forgotten
+    list by; `percent` 0 looks at complaints alone. Who complains was mailed against their will, and
+    one such person is enough to look again (GDPR art. 21(3)).
+    """
+    if complaints > 0:
+        return PauseReason.COMPLAINT
+    if percent and sent >= FIRST_SENT and bounced * 100 >= percent * sent:
+        return PauseReason.BOUNCES
+    return None
 
 
 _ALLOWED = {

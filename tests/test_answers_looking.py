@@ -10,7 +10,7 @@ import pytest
 
 from repermit import answers, contacts
 from repermit.consent import Answer, Basis, MailState, Outcome, Status
-from repermit.models import Contact, new_id
+from repermit.models import Campaign, CampaignWording, Contact, Mail, new_id
 from tests.building import (
     DEADLINE,
     NOW,
@@ -110,6 +110,34 @@ def test_the_wording_is_the_one_of_the_mail_that_was_sent(
     assert standing_of(contact).mail_wording == digests[found]
 
 
+def test_the_wording_is_the_one_that_the_very_mail_was_made_from(database: Database) -> None:
+    mailing_list = make_list(database)
+    campaign = make_campaign(database, mailing_list)
+    digests = [
+        freeze_wording(database, campaign, mailing_list, "nl", revision) for revision in (2, 1, 3)
+    ]
+    contact = make_asked(database, mailing_list, campaign)
+    # Before it is made from one, it is to be made from the newest.
+    assert standing_of(contact).mail_wording == digests[2]
+    made_from = CampaignWording.get(CampaignWording.revision == 1)
+    with database.atomic():
+        Mail.update(wording=made_from).execute()
+    assert standing_of(contact).mail_wording == digests[1]
+
+
+@pytest.mark.parametrize("state", MailState)
+def test_a_reminder_counts_once_a_server_took_it(database: Database, state: MailState) -> None:
+    mailing_list = make_list(database)
+    earlier = make_campaign(database, mailing_list, state="closed")
+    campaign = make_campaign(database, mailing_list)
+    contact = make_asked(database, mailing_list, campaign)
+    make_mail(database, earlier, contact, kind="reminder")
+    assert standing_of(contact).reminded_at is None
+    make_mail(database, campaign, contact, kind="reminder", state=state, sent_at=DEADLINE)
+    expected = DEADLINE if state is MailState.SENT else None
+    assert standing_of(contact).reminded_at == expected
+
+
 def test_the_page_says_what_the_mail_said_when_the_list_was_changed_since(
     database: Database,
 ) -> None:
@@ -182,10 +210,18 @@ def test_history_tells_what_happened_in_order(database: Database) -> None:
             method="page",
             trace=answers.Trace(),
         )
+    reminded_at = NOW + timedelta(minutes=1)
+    campaign = Campaign.get()
+    make_mail(database, campaign, contact, kind="reminder", sent_at=reminded_at)
+    make_mail(database, campaign, contact, kind="confirm")
     told = answers.history(contact.uid)
-    assert [one.what for one in told] == ["asked", "confirmed", "removed"]
-    assert told[0].at == NOW + timedelta(seconds=1)
-    assert told[2].at == NOW + timedelta(hours=2)
+    assert [one.what for one in told] == ["asked", "reminded", "confirmed", "removed"]
+    assert [one.at for one in told] == [
+        NOW + timedelta(seconds=1),
+        reminded_at,
+        NOW + timedelta(hours=1),
+        NOW + timedelta(hours=2),
+    ]
 
 
 def test_an_unknown_uid_has_no_history(database: Database) -> None:

@@ -21,6 +21,7 @@ from tests.building import (
     make_campaign,
     make_contact,
     make_list,
+    make_mail,
     make_removed,
     make_settings,
 )
@@ -112,6 +113,7 @@ def test_the_evidence_of_a_yes_shows_what_was_asked_and_answered(
         "method": "page",
         "arrived_at": SOON.isoformat(),
         "asked_at": (NOW + timedelta(seconds=1)).isoformat(),
+        "reminded_at": "",
         "deadline": DEADLINE.isoformat(),
         "mail_wording": digest,
         "list_name": "Nieuws van de praktijk",
@@ -121,6 +123,16 @@ def test_the_evidence_of_a_yes_shows_what_was_asked_and_answered(
     }
     assert person == {"address": "anna@example.org", "name": ""}
     assert trace == {"network": "198.51.100.0/24", "browser": "Firefox"}
+
+
+def test_the_evidence_says_that_there_was_a_reminder(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    contact = make_asked(database, mailing_list, campaign)
+    make_mail(database, campaign, contact, kind="reminder", sent_at=SOON)
+    given(database, contact, Answer.YES, arrived=SOON + MICROSECOND)
+    assert parts()[0]["reminded_at"] == SOON.isoformat()
 
 
 def test_a_no_removes_and_suppresses(database: Database, asked: Contact) -> None:
@@ -330,3 +342,59 @@ def test_an_address_that_is_not_on_the_list_is_not_found(
         tell(database, mailing_list, "nobody@example.org", Answer.NO)
     with pytest.raises(AddressError):
         tell(database, mailing_list, "nobody", Answer.NO)
+
+
+# --- Answers given by mail, which the admin records later.
+
+
+def write_back(database: Database, contact: Contact, proposed: str, at: datetime) -> None:
+    with database.atomic():
+        contacts.keep_reply(contact, digest=f"{at}", proposed=proposed, at=at, decided_at=None)
+
+
+@pytest.mark.parametrize(
+    ("late", "status"),
+    [(-1, Status.CONFIRMED), (0, Status.REMOVED), (1, Status.REMOVED)],
+    ids=["before", "at", "after"],
+)
+def test_invariant_10_a_yes_by_mail_counts_from_its_arrival_also_after_the_sweep(
+    database: Database, mailing_list: MailingList, asked: Contact, late: int, status: Status
+) -> None:
+    arrived = DEADLINE + late * MICROSECOND
+    write_back(database, asked, "yes", arrived)
+    with database.atomic():
+        contacts.remove(
+            [asked],
+            reason=Reason.NO_RESPONSE,
+            act=contacts.Act(at=DEADLINE, actor="job"),
+            fingerprint_key=make_settings().fingerprint_key,
+        )
+    now = DEADLINE + timedelta(days=3)
+    if status is Status.CONFIRMED:
+        tell(database, mailing_list, "anna@example.org", Answer.YES, now=now)
+        assert parts()[0]["arrived_at"] == arrived.isoformat()
+        assert contacts.waiting_replies(mailing_list) == ()
+    else:
+        with pytest.raises(Refused, match="until its deadline"):
+            tell(database, mailing_list, "anna@example.org", Answer.YES, now=now)
+        assert len(contacts.waiting_replies(mailing_list)) == 1
+    assert Contact.get_by_id(asked.id).status == status
+
+
+@pytest.mark.parametrize("answer", Answer)
+def test_an_answer_on_the_page_decides_on_what_was_written_too(
+    database: Database, mailing_list: MailingList, asked: Contact, answer: Answer
+) -> None:
+    write_back(database, asked, "yes", SOON)
+    given(database, asked, answer)
+    assert contacts.waiting_replies(mailing_list) == ()
+
+
+def test_an_answer_that_changes_nothing_decides_on_what_was_written(
+    database: Database, mailing_list: MailingList
+) -> None:
+    make_campaign(database, mailing_list)
+    gone = make_removed(database, mailing_list, Reason.BOUNCE, "anna@example.org")
+    write_back(database, gone, "no", SOON)
+    assert tell(database, mailing_list, "anna@example.org", Answer.NO).outcome is Outcome.NOTHING
+    assert contacts.waiting_replies(mailing_list) == ()

@@ -1,16 +1,17 @@
-"""Pausing, resuming, cancelling, extending, and the start of what was scheduled."""
+"""Pausing, resuming, cancelling, and the start of what was scheduled."""
 
 from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import evidence
-from repermit.campaigns import cancel, extend, pause, resume, start_scheduled
-from repermit.consent import CampaignState, Dropped, MailState
+from repermit import contacts, evidence
+from repermit.campaigns import Resumed, cancel, extend, pause, resume, start_scheduled
+from repermit.consent import BounceKind, CampaignState, Dropped, MailState, PauseReason
+from repermit.contacts.braking import AFTER_PILOT
 from repermit.errors import NotFound, Refused, TransitionRefused
 from repermit.models import Campaign, Contact, Evidence, EvidencePart, Mail
 from tests.building import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 ANNA = "anna@example.org"
 INSTANT = timedelta(microseconds=1)
 LATER = DEADLINE + timedelta(days=7)
+SOON = NOW + timedelta(days=1)
 
 
 def move(
@@ -91,6 +93,110 @@ def test_resume_after_the_deadline_wants_extend_first(
     assert Campaign.get().state == CampaignState.OPEN
 
 
+# --- What paused by itself. ---------------------------------------------------------------------
+
+
+def make_stopped(database: Database, mailing_list: MailingList, **overrides: Any) -> Campaign:
+    """Save and return a campaign that a pilot has stopped, with one ask that waits for it."""
+    values = {
+        "state": CampaignState.PAUSED,
+        "paused_from": CampaignState.SENDING,
+        "pause_reason": PauseReason.PILOT,
+        "pilot": 1,
+        **overrides,
+    }
+    campaign = make_campaign(database, mailing_list, **values)
+    make_mail(database, campaign, make_contact(database, mailing_list))
+    waiting = make_contact(database, mailing_list)
+    make_mail(database, campaign, waiting, state=MailState.QUEUED, due_at=AFTER_PILOT)
+    return campaign
+
+
+def test_resume_after_a_pilot_lets_the_others_go(database: Database) -> None:
+    mailing_list = make_list(database)
+    campaign = make_stopped(database, mailing_list)
+    for state in (MailState.DROPPED, MailState.FAILED):
+        other = make_contact(database, mailing_list)
+        make_mail(database, campaign, other, state=state, due_at=AFTER_PILOT)
+    resumed = resume(database, mailing_list, now=SOON, actor=ANNA)
+    assert resumed == Resumed(state=CampaignState.SENDING, let_go=1)
+    found = Campaign.get()
+    assert (found.state, found.paused_from, found.pause_reason) == ("sending", "", "")
+    assert found.pilot == 0
+    assert [mail.state for mail in Mail.select().where(Mail.due_at == SOON)] == ["queued"]
+    assert newest() == ("resumed", {"after": "pilot", "let_go": 1})
+
+
+@pytest.mark.parametrize(
+    ("beyond", "refused"), [(-INSTANT, False), (timedelta(), False), (INSTANT, True)]
+)
+def test_the_others_are_not_let_go_too_late_to_answer(
+    database: Database, beyond: timedelta, refused: bool
+) -> None:
+    mailing_list = make_list(database)
+    make_stopped(database, mailing_list)
+    now = DEADLINE - timedelta(days=14) + beyond
+    if refused:
+        with pytest.raises(Refused, match=r"less than 14 days to answer.*`repermit extend news"):
+            resume(database, mailing_list, now=now, actor=ANNA)
+        assert (Campaign.get().state, Campaign.get().pilot) == ("paused", 1)
+        assert Mail.select().where(Mail.due_at == AFTER_PILOT).count() == 1
+    else:
+        assert resume(database, mailing_list, now=now, actor=ANNA).let_go == 1
+
+
+def test_a_pilot_that_is_under_way_goes_on_after_a_pause(database: Database) -> None:
+    mailing_list = make_list(database)
+    campaign = make_stopped(database, mailing_list, pause_reason="")
+    make_mail(database, campaign, make_contact(database, mailing_list), state=MailState.QUEUED)
+    assert resume(database, mailing_list, now=SOON, actor=ANNA).let_go == 0
+    assert Campaign.get().pilot == 1
+    assert Mail.select().where(Mail.due_at == AFTER_PILOT).count() == 1
+
+
+@pytest.mark.parametrize("reason", ["", PauseReason.COMPLAINT])
+def test_a_pilot_that_is_through_ends_with_any_resume(database: Database, reason: str) -> None:
+    mailing_list = make_list(database)
+    make_stopped(database, mailing_list, pause_reason=reason)
+    assert resume(database, mailing_list, now=SOON, actor=ANNA).let_go == 1
+
+
+_STOPS = {BounceKind.HARD: "bounces", BounceKind.COMPLAINT: "complaint"}
+
+
+@pytest.mark.parametrize("bounce", _STOPS)
+def test_what_stopped_a_campaign_does_not_stop_it_again(
+    database: Database, bounce: BounceKind
+) -> None:
+    mailing_list = make_list(database)
+    campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
+    for _ in range(100):
+        make_mail(database, campaign, make_contact(database, mailing_list), bounce=bounce)
+
+    def brake() -> PauseReason | None:
+        with database.atomic():
+            return contacts.apply_brake(campaign.id, percent=2, now=NOW)
+
+    assert brake() is not None
+    resume(database, mailing_list, now=NOW, actor=ANNA)
+    event, facts = newest()
+    assert isinstance(facts, dict)
+    assert (event, facts["sent"], facts["after"]) == ("resumed", 100, _STOPS[bounce])
+    assert brake() is None
+    assert Campaign.get().state == CampaignState.SENDING
+    make_mail(database, campaign, make_contact(database, mailing_list), bounce=BounceKind.COMPLAINT)
+    assert brake() is PauseReason.COMPLAINT
+
+
+def test_what_did_not_stop_a_campaign_still_counts_after_a_pause(database: Database) -> None:
+    mailing_list = make_list(database)
+    campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
+    make_mail(database, campaign, make_contact(database, mailing_list), bounce=BounceKind.HARD)
+    pause(database, mailing_list, now=NOW, actor=ANNA)
+    resume(database, mailing_list, now=NOW, actor=ANNA)
+    assert Campaign.get().brake_bounced == 0
+
+
 def test_cancel_drops_what_is_unsent_and_removes_nobody(database: Database) -> None:
     mailing_list = make_list(database)
     campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
@@ -105,50 +211,6 @@ def test_cancel_drops_what_is_unsent_and_removes_nobody(database: Database) -> N
     assert Mail.select().where(Mail.state == MailState.STARTED).count() == 1
     assert {contact.status for contact in Contact.select()} == {"unconfirmed"}
     assert newest() == ("cancelled", {"dropped": 2})
-
-
-@pytest.mark.parametrize(
-    ("now", "deadline", "moves"),
-    [
-        (NOW, DEADLINE - INSTANT, False),
-        (NOW, DEADLINE, False),
-        (NOW, DEADLINE + INSTANT, True),
-        # After the deadline, as long as nobody closed the campaign.
-        (LATER, LATER - INSTANT, False),
-        (LATER, LATER, False),
-        (LATER, LATER + INSTANT, True),
-    ],
-)
-def test_a_deadline_only_moves_later(
-    database: Database, now: datetime, deadline: datetime, moves: bool
-) -> None:
-    mailing_list = make_list(database)
-    make_campaign(database, mailing_list)
-    if moves:
-        move(database, mailing_list, deadline, now)
-    else:
-        with pytest.raises(Refused, match="only moves later: it is 2026-03-30 11:00"):
-            move(database, mailing_list, deadline, now)
-    assert Campaign.get().deadline == (deadline if moves else DEADLINE)
-
-
-def test_an_extension_says_how_many_mails_will_name_the_earlier_deadline(
-    database: Database,
-) -> None:
-    mailing_list = make_list(database)
-    campaign = make_campaign(database, mailing_list)
-    for state in MailState:
-        make_mail(database, campaign, make_contact(database, mailing_list), state=state)
-    moved = move(database, mailing_list)
-    assert (moved.deadline, moved.until, moved.unsent) == (LATER, DEADLINE, 2)
-    assert newest() == (
-        "extended",
-        {
-            "from": "2026-03-30T09:00:00.000000+00:00",
-            "to": "2026-04-06T09:00:00.000000+00:00",
-            "unsent": 2,
-        },
-    )
 
 
 def test_what_a_state_does_not_allow_is_refused_and_leaves_no_trace(database: Database) -> None:

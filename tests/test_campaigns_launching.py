@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import evidence, messages
+from repermit import addresses, evidence, messages
 from repermit.campaigns import change_list, launch
+from repermit.campaigns.planning import REMINDER_NOTE
 from repermit.config import CampaignRules
 from repermit.consent import CampaignState, Exclusion, MailKind, MailState, Reason
+from repermit.contacts.braking import AFTER_PILOT
 from repermit.errors import LaunchRefused
 from repermit.models import (
     Campaign,
     CampaignWording,
+    Contact,
     Evidence,
     EvidencePart,
     Mail,
     MailingList,
+    Suppression,
     Wording,
 )
 from tests.building import (
@@ -177,3 +181,80 @@ def test_what_the_database_says_of_the_list_counts(database: Database) -> None:
         MailingList.update(privacy_url="").execute()
     with pytest.raises(LaunchRefused, match="no privacy statement"):
         start(database, mailing_list)
+
+
+# --- Pilots. ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("starts_in", [timedelta(), timedelta(days=1)])
+def test_a_pilot_is_asked_first_and_the_others_wait(
+    database: Database, starts_in: timedelta
+) -> None:
+    mailing_list = make_list(database)
+    for _ in range(5):
+        make_contact(database, mailing_list)
+    launched = start(database, mailing_list, pilot=2, starts_at=NOW + starts_in)
+    assert (launched.pilot, launched.plan.asked) == (2, 5)
+    assert Campaign.get().pilot == 2
+    due = [mail.due_at for mail in Mail.select().order_by(Mail.id)]
+    assert due == [NOW + starts_in] * 2 + [AFTER_PILOT] * 3
+    assert json.loads(EvidencePart.get().json)["pilot"] == 2
+
+
+@pytest.mark.parametrize("pilot", [0, 3, 4])
+def test_a_pilot_of_nobody_or_everybody_is_none(database: Database, pilot: int) -> None:
+    mailing_list = make_list(database)
+    for _ in range(3):
+        make_contact(database, mailing_list)
+    assert start(database, mailing_list, pilot=pilot).pilot == 0
+    assert Campaign.get().pilot == 0
+    assert {mail.due_at for mail in Mail.select()} == {NOW}
+
+
+def test_who_is_suppressed_takes_no_place_in_a_pilot(database: Database) -> None:
+    mailing_list = make_list(database)
+    for number in range(4):
+        make_contact(database, mailing_list, f"{number}@example.org")
+    settings = make_settings()
+    with database.atomic():
+        Suppression.create(
+            list=None,
+            fingerprint=addresses.fingerprint(settings.fingerprint_key, "0@example.org"),
+            subject="",
+            reason="no",
+            at=NOW,
+        )
+    start(database, mailing_list, pilot=2)
+    asked = Contact.select().join(Mail).where(Mail.due_at == NOW).order_by(Contact.id)
+    assert [contact.address for contact in asked] == ["1@example.org", "2@example.org"]
+
+
+# --- Reminders. ---------------------------------------------------------------------------------
+
+
+def test_a_reminder_is_planned_and_its_wording_frozen(database: Database) -> None:
+    mailing_list = make_list(database, own_subject="Mogen wij?")
+    make_contact(database, mailing_list, language="fr")
+    launched = start(database, mailing_list, reminder=7)
+    at = DEADLINE - timedelta(days=7) + timedelta(hours=1)  # the clocks go forward in between
+    assert launched.plan.reminder_at == Campaign.get().reminder_at == at
+    rows = CampaignWording.select().where(CampaignWording.kind == MailKind.REMINDER)
+    digests = {row.language: row.wording_id for row in rows}
+    assert set(digests) == {"fr", "nl"}
+    draft = messages.read_draft(Wording.get_by_id(digests["nl"]).content)
+    assert (draft.kind, draft.deadline) == ("reminder", DEADLINE)
+    assert draft.subject == "Herinnering van Nieuws van de praktijk: mogen wij u blijven mailen?"
+    kept = json.loads(EvidencePart.get().json)
+    assert kept["reminder_wordings"] == digests
+    assert kept["reminder_at"] == "2026-03-23T10:00:00.000000+00:00"
+    assert REMINDER_NOTE in launched.plan.notes
+
+
+def test_without_a_reminder_there_is_no_wording_for_one(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    assert REMINDER_NOTE not in start(database, mailing_list).plan.notes
+    assert Campaign.get().reminder_at is None
+    assert [row.kind for row in CampaignWording.select()] == ["ask"]
+    kept = json.loads(EvidencePart.get().json)
+    assert (kept["reminder_at"], kept.get("reminder_wordings")) == ("", None)

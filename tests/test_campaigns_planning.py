@@ -249,6 +249,8 @@ def test_a_plan_can_be_written_as_json(database: Database) -> None:
         ),
         "left_out": {"opted_out": 0, "invalid": 0},
         "languages": {},
+        "last_ask_at": "2026-03-02T09:00:00.000000+00:00",
+        "reminder_at": None,
         "refusals": ["there is nobody to ask"],
         "notes": list(planned.notes),
     }

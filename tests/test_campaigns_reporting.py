@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from repermit import evidence
-from repermit.campaigns import DoubtFacts, status
+from repermit.campaigns import DoubtFacts, progress, status
 from repermit.campaigns.audience import count_audience
 from repermit.consent import CampaignState, MailKind, MailState, Reason, Status
 from repermit.evidence import Entry, keep_wording
@@ -67,6 +67,26 @@ def test_contacts_and_removals_are_counted(database: Database) -> None:
     }
 
 
+def test_a_campaign_that_paused_by_itself_says_why(database: Database) -> None:
+    mailing_list = make_list(database)
+    campaign = make_campaign(
+        database, mailing_list, state="paused", pause_reason="pilot", pilot=3, reminder_at=NOW
+    )
+    with database.atomic():
+        for revision in (1, 2):
+            CampaignWording.create(
+                campaign=campaign,
+                kind=MailKind.ASK,
+                language="nl",
+                revision=revision,
+                wording=keep_wording("x"),
+            )
+    found = look(mailing_list).campaign
+    assert found is not None
+    assert (found.pause_reason, found.pilot, found.reminder_at) == ("pilot", 3, NOW)
+    assert found.languages == ("nl",)
+
+
 def test_a_campaign_is_described(database: Database) -> None:
     mailing_list = make_list(database)
     campaign = make_campaign(database, mailing_list, opened_at=NOW, downtime=90)
@@ -84,6 +104,7 @@ def test_a_campaign_is_described(database: Database) -> None:
     assert found.to_json() == {
         "number": campaign.id,
         "state": "open",
+        "pause_reason": "",
         "deadline": "2026-03-30T09:00:00.000000+00:00",
         "latest_ask": "2026-03-16T09:00:00.000000+00:00",
         "launched_at": "2026-03-02T09:00:00.000000+00:00",
@@ -92,6 +113,8 @@ def test_a_campaign_is_described(database: Database) -> None:
         "closed_at": None,
         "asked": 1,
         "languages": ["de", "nl"],
+        "pilot": 0,
+        "reminder_at": None,
         "minimum_days": 14,
         "include_thin": False,
         "downtime": 90,
@@ -169,3 +192,24 @@ def test_the_admin_learns_that_another_tool_still_mails_who_was_erased(database:
         ):
             evidence.append(Entry(event=event, at=NOW, actor="person", list=slug, subject="s"))
     assert (look(news).still_mailed, look(other).still_mailed) == (1, 1)
+
+
+# --- How far the mails are.
+
+
+def test_progress_counts_asks_and_reminders_of_the_latest_campaign(database: Database) -> None:
+    mailing_list = make_list(database)
+    assert progress(mailing_list) is None
+    before = make_campaign(database, mailing_list, state=CampaignState.CLOSED)
+    make_mail(database, before, make_contact(database, mailing_list))
+    campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
+    contact = make_contact(database, mailing_list)
+    make_mail(database, campaign, contact)
+    make_mail(database, campaign, contact, kind=MailKind.REMINDER)
+    make_mail(database, campaign, contact, kind=MailKind.NOTICE, state=MailState.QUEUED)
+    make_mail(database, campaign, make_contact(database, mailing_list), state=MailState.FAILED)
+    found = progress(mailing_list)
+    assert found is not None
+    assert found.state is CampaignState.SENDING
+    assert {state: n for state, n in found.mails.items() if n} == {"sent": 2, "failed": 1}
+    assert set(found.mails) == set(MailState)

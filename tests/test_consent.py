@@ -18,6 +18,7 @@ from repermit.consent import (
     Exclusion,
     Fate,
     Outcome,
+    PauseReason,
     Reason,
     RowFacts,
     Status,
@@ -205,6 +206,7 @@ _ALLOWED = {
     (Status.UNCONFIRMED, Reason.NO_RESPONSE),
     (Status.CONFIRMED, Reason.WITHDRAWN),
     (Status.CUSTOMER, Reason.WITHDRAWN),
+    (Status.REMOVED, Reason.BOUNCE),
     *product(
         (Status.UNCONFIRMED, Status.CONFIRMED, Status.CUSTOMER),
         (Reason.BOUNCE, Reason.COMPLAINT, Reason.REQUEST),
@@ -222,6 +224,23 @@ def test_any_other_removal_is_refused(status: Status, reason: Reason) -> None:
     with pytest.raises(TransitionRefused) as refused:
         consent.require_removal(status, reason)
     assert str(refused.value) == f"a contact that is {status} cannot be removed for {reason}"
+
+
+@pytest.mark.parametrize("include_thin", [False, True])
+@pytest.mark.parametrize(
+    ("status", "reason", "basis"), list(product(Status, ("", *Reason), ("", *Basis)))
+)
+def test_a_bounce_takes_off_who_owed_an_answer_and_nobody_who_gave_one(
+    status: Status, reason: str, basis: str, include_thin: bool
+) -> None:
+    unreached = consent.is_unreached(status, reason=reason, basis=basis, include_thin=include_thin)
+    assert unreached is (
+        status is Status.UNCONFIRMED
+        or (status, basis, include_thin) == (Status.CONFIRMED, Basis.THIN, True)
+        or (status, reason) == (Status.REMOVED, Reason.NO_RESPONSE)
+    )
+    if unreached:
+        consent.require_removal(status, Reason.BOUNCE)
 
 
 # --- Silence. -----------------------------------------------------------------------------------
@@ -329,6 +348,42 @@ def test_expiry_waits_when_the_pages_were_down_for_more_than_a_day(
 @pytest.mark.parametrize(("sent", "expected"), [(0, True), (2, True), (3, False), (4, False)])
 def test_three_mails_a_day_at_most_go_out_on_request(sent: int, expected: bool) -> None:
     assert consent.may_mail_on_request(sent) is expected
+
+
+# --- What stops a campaign by itself. ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent", "bounced", "percent", "stops"),
+    [
+        (99, 99, 2, False),
+        (100, 1, 2, False),
+        (100, 2, 2, True),
+        (100, 3, 2, True),
+        (101, 2, 2, False),
+        (1000, 19, 2, False),
+        (1000, 20, 2, True),
+        (1000, 1000, 0, False),
+        (1000, 999, 100, False),
+        (1000, 1000, 100, True),
+    ],
+)
+def test_a_share_of_bounces_stops_a_campaign_after_the_first_hundred(
+    sent: int, bounced: int, percent: int, stops: bool
+) -> None:
+    expected = PauseReason.BOUNCES if stops else None
+    assert consent.brake(sent, bounced, 0, percent=percent) is expected
+
+
+@pytest.mark.parametrize("percent", [0, 2])
+@pytest.mark.parametrize(("complaints", "stops"), [(-1, False), (0, False), (1, True), (2, True)])
+def test_any_complaint_stops_a_campaign(complaints: int, percent: int, stops: bool) -> None:
+    expected = PauseReason.COMPLAINT if stops else None
+    assert consent.brake(1, 0, complaints, percent=percent) is expected
+
+
+def test_a_complaint_weighs_more_than_bounces() -> None:
+    assert consent.brake(100, 100, 1, percent=2) is PauseReason.COMPLAINT
 
 
 # --- Rows of a file. ----------------------------------------------------------------------------

@@ -399,6 +399,13 @@ def test_invariant_4_after_it_they_are_all_who_are_still_unconfirmed(database: D
     assert unasked(database, closed=True) == set(MailState)
 
 
+def test_invariant_4_whose_ask_came_back_is_unasked(database: Database) -> None:
+    mailing_list = make_list(database)
+    contact = make_contact(database, mailing_list)
+    make_mail(database, make_campaign(database, mailing_list), contact, bounce="soft")
+    assert [row.mail_bounce for row in contacts.unasked(mailing_list).objects()] == ["soft"]
+
+
 def test_without_a_campaign_nobody_is_unasked(database: Database) -> None:
     mailing_list = make_list(database)
     make_contact(database, mailing_list)

@@ -18,7 +18,16 @@ import pytest
 from repermit import contacts, evidence
 from repermit.campaigns import extend, pause
 from repermit.clock import ManualClock, parse_when
-from repermit.consent import Basis, CampaignState, Dropped, MailKind, MailState, Reason, Status
+from repermit.consent import (
+    Basis,
+    BounceKind,
+    CampaignState,
+    Dropped,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+)
 from repermit.contacts import Act
 from repermit.evidence import keep_wording
 from repermit.expiry import Expired, expire_due, skip, would_expire
@@ -156,6 +165,17 @@ def test_invariant_4_who_was_not_surely_asked_stays_unconfirmed(
     assert status_of(contact) == (UNCONFIRMED, "")
 
 
+@pytest.mark.parametrize("bounce", BounceKind)
+def test_invariant_4_whose_ask_came_back_later_was_not_asked(
+    database: Database, mailing_list: MailingList, bounce: BounceKind
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    contact = make_contact(database, mailing_list)
+    make_mail(database, campaign, contact, bounce=bounce)
+    assert sweep(database) == Expired(unasked=1)
+    assert status_of(contact) == (UNCONFIRMED, "")
+
+
 # --- Whom. --------------------------------------------------------------------------------------
 
 
@@ -227,6 +247,29 @@ def test_a_removal_for_silence_is_kept_with_what_shows_that_there_was_time(
     entry = Evidence.get(Evidence.event == "removed")
     assert (entry.at, entry.actor, entry.campaign) == (DEADLINE, "job", campaign.id)
     assert Suppression.select().where(Suppression.reason == Reason.NO_RESPONSE).count() == 2
+
+
+def test_the_wording_that_is_kept_is_the_one_that_the_ask_was_made_from(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    with database.atomic():
+        for revision in (2, 1):
+            CampaignWording.create(
+                campaign=campaign,
+                kind=MailKind.ASK,
+                language="nl",
+                revision=revision,
+                wording=keep_wording(f"{revision}"),
+            )
+    first = CampaignWording.get(CampaignWording.revision == 1)
+    make_mail(database, campaign, make_contact(database, mailing_list), wording=first)
+    make_asked(database, mailing_list, campaign)
+    assert sweep(database).removed == 2
+    assert [facts["wording"] for facts in kept("removed")] == [
+        keep_wording("1"),
+        keep_wording("2"),
+    ]
 
 
 def test_the_wording_that_is_kept_is_that_of_this_campaigns_ask(

@@ -159,20 +159,24 @@ def test_the_erased_are_counted_and_left_out(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "reason", "says"),
+    ("state", "reason", "bounce", "says"),
     [
-        (MailState.FAILED, "", "failed"),
-        (MailState.IN_DOUBT, "", "in_doubt"),
-        (MailState.DROPPED, "too_late", "too_late"),
-        (MailState.DROPPED, "cancelled", "cancelled"),
-        (MailState.SENT, "", "short_notice"),
+        (MailState.FAILED, "", "", "failed"),
+        (MailState.IN_DOUBT, "", "", "in_doubt"),
+        (MailState.DROPPED, "too_late", "", "too_late"),
+        (MailState.DROPPED, "cancelled", "", "cancelled"),
+        (MailState.SENT, "", "", "short_notice"),
+        (MailState.SENT, "", "soft", "came_back"),
+        (MailState.IN_DOUBT, "", "soft", "came_back"),
     ],
 )
-def test_unasked_says_why(database: Database, state: MailState, reason: str, says: str) -> None:
+def test_unasked_says_why(
+    database: Database, state: MailState, reason: str, bounce: str, says: str
+) -> None:
     mailing_list = make_list(database)
     campaign = make_campaign(database, mailing_list, state=CampaignState.CLOSED)
     contact = make_contact(database, mailing_list, "u@example.org", name="U")
-    make_mail(database, campaign, contact, state=state, reason=reason)
+    make_mail(database, campaign, contact, state=state, reason=reason, bounce=bounce)
 
     assert list(rows.unasked(mailing_list)) == [
         {"address": "u@example.org", "name": "U", "reason": says}

@@ -32,7 +32,8 @@ class Standing:
 
     `address` is in part and "" after erasure, `is_gone` says that nothing is held any more.
     `mailing_list` is as the mail of the latest campaign told it, if there was one. `deadline` is
-    that campaign's, `asked_at` when a server took its ask, `mail_wording` the ask's digest.
+    that campaign's, `asked_at` when a server took its ask and `reminded_at` the reminder,
+    `mail_wording` the ask's digest.
     """
 
     uid: str
@@ -50,6 +51,7 @@ class Standing:
     campaign: int
     deadline: datetime | None
     asked_at: datetime | None
+    reminded_at: datetime | None
     mail_wording: str
 
     def is_in_time(self, moment: datetime) -> bool:
@@ -99,7 +101,7 @@ class SignedUp:
 
 @dataclass(frozen=True, kw_only=True)
 class Happening:
-    """Something that happened to a contact: `asked`, `confirmed` or `removed`."""
+    """Something that happened to a contact: `asked`, `reminded`, `confirmed` or `removed`."""
 
     at: datetime
     what: str

@@ -10,6 +10,7 @@ from repermit.consent import MailKind, MailState
 from repermit.models import Contact, Evidence, Mail
 
 _EVENTS = ("confirmed", "removed")
+_MAILED = {str(MailKind.ASK): "asked", str(MailKind.REMINDER): "reminded"}
 
 
 def history(uid: str) -> tuple[Happening, ...]:
@@ -17,15 +18,14 @@ def history(uid: str) -> tuple[Happening, ...]:
     contact: Contact | None = Contact.get_or_none(Contact.uid == uid)
     if contact is None:
         return ()
-    return tuple(sorted((*_asked(contact), *_decided(contact)), key=lambda one: one.at))
+    return tuple(sorted((*_mailed(contact), *_decided(contact)), key=lambda one: one.at))
 
 
-def _asked(contact: Contact) -> list[Happening]:
-    sent = Mail.select(Mail.sent_at).where(
-        Mail.contact == contact, Mail.kind == MailKind.ASK, Mail.state == MailState.SENT
+def _mailed(contact: Contact) -> list[Happening]:
+    sent = Mail.select(Mail.kind, Mail.sent_at).where(
+        Mail.contact == contact, Mail.kind.in_(list(_MAILED)), Mail.state == MailState.SENT
     )
-    moments = [mail.sent_at for mail in sent]
-    return [Happening(at=moment, what="asked") for moment in moments if moment]
+    return [Happening(at=mail.sent_at, what=_MAILED[mail.kind]) for mail in sent if mail.sent_at]
 
 
 def _decided(contact: Contact) -> list[Happening]:

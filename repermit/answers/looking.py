@@ -32,7 +32,7 @@ def standing_of(contact: Contact) -> Standing:
     mailing_list: MailingList = contact.list
     ask = _latest_ask(contact)
     campaign: Campaign | None = ask.campaign if ask else None
-    wording = _wording(campaign, contact.language, mailing_list.language)
+    wording = _wording(ask, contact.language, mailing_list.language)
     told = messages.read_draft(wording.content).mailing_list if wording else None
     return Standing(
         uid=contact.uid,
@@ -50,6 +50,7 @@ def standing_of(contact: Contact) -> Standing:
         campaign=campaign.id if campaign else 0,
         deadline=campaign.deadline if campaign else None,
         asked_at=ask.sent_at if ask and ask.state == MailState.SENT else None,
+        reminded_at=_reminded_at(ask),
         mail_wording=wording.digest if wording else "",
     )
 
@@ -95,14 +96,32 @@ def _latest_ask(contact: Contact) -> Mail | None:
     return found
 
 
-def _wording(campaign: Campaign | None, *languages: str) -> Wording | None:
-    """Return the ask's wording in the first of these languages that the campaign has."""
-    if campaign is None:
+def _reminded_at(ask: Mail | None) -> datetime | None:
+    """Return when a server took the reminder of an ask, None if none did."""
+    if ask is None:
         return None
-    query = (
+    # By the contact alone: SQLite would read all mails of the campaign rather than these few.
+    for mail in Mail.select().where(Mail.contact == ask.contact_id):
+        if mail.kind == MailKind.REMINDER and mail.campaign_id == ask.campaign_id:
+            return mail.sent_at if mail.state == MailState.SENT else None
+    return None
+
+
+def _wording(ask: Mail | None, *languages: str) -> Wording | None:
+    """Return the wording that an ask was made from, or is to be made from.
+
+    Before it is made, that is the newest one in the first of these languages that there is.
+    """
+    if ask is None:
+        return None
+    rows = (
         CampaignWording.select(CampaignWording, Wording)
         .join(Wording)
-        .where(CampaignWording.campaign == campaign, CampaignWording.kind == MailKind.ASK)
+        .where(CampaignWording.campaign == ask.campaign_id, CampaignWording.kind == MailKind.ASK)
+        .order_by(CampaignWording.revision)
     )
-    by_language = {row.language: row.wording for row in query}
+    by_id = {row.id: row.wording for row in rows}
+    if ask.wording_id in by_id:
+        return by_id[ask.wording_id]
+    by_language = {row.language: row.wording for row in rows}
     return next((by_language[one] for one in languages if one in by_language), None)

@@ -61,7 +61,7 @@ def record_answer(
             consent=told,
             trace={"network": trace.network, "browser": trace.browser},
         )
-        return _carry_out(contact, standing, answer, act, settings)
+        return _carry_out(contact, standing, answer, act, settings, arrived=arrived)
 
 
 def answer_for(
@@ -77,17 +77,19 @@ def answer_for(
 ) -> Recorded:
     """Record an answer that the admin was given by phone, letter or reply.
 
-    `note` says how. Raises AddressError, NotFound, and Refused for an empty note and for a Yes to
-    a question that is not open.
+    `note` says how. If the person wrote back by mail, the answer arrived when that mail did, and
+    may still reverse a `no_response`. Raises AddressError, NotFound, and Refused for an empty note
+    and for a Yes to a question that is not open.
     """
     if not note.strip():
         raise Refused("say with --note how the answer was given: by phone, by letter, as a reply")
     with database.atomic():
         contact = _locked_by_address(mailing_list, address)
         standing = standing_of(contact)
-        told = {**_told(standing, answer, now, "note"), "note": note.strip()}
+        arrived = contacts.replied_at(contact, answer) or now
+        told = {**_told(standing, answer, arrived, "note"), "note": note.strip()}
         act = contacts.Act(at=now, actor=actor, campaign=standing.campaign, consent=told)
-        recorded = _carry_out(contact, standing, answer, act, settings)
+        recorded = _carry_out(contact, standing, answer, act, settings, arrived=arrived)
     if recorded.outcome is Outcome.LATE:
         raise Refused(
             "a Yes counts only while a campaign asks for it, until its deadline; this person can "
@@ -113,11 +115,19 @@ def _locked_by_address(mailing_list: MailingList, address: str) -> Contact:
 
 
 def _carry_out(
-    contact: Contact, standing: Standing, answer: Answer, act: Act, settings: Settings
+    contact: Contact,
+    standing: Standing,
+    answer: Answer,
+    act: Act,
+    settings: Settings,
+    *,
+    arrived: datetime,
 ) -> Recorded:
-    """Do what the rules decide; the contact is locked."""
-    decision = foresee(standing, answer, arrived=act.at)
+    """Do what the rules decide; the contact is locked, and what it wrote by mail is decided on."""
+    decision = foresee(standing, answer, arrived=arrived)
     key = settings.fingerprint_key
+    if decision.outcome is not Outcome.LATE:
+        contacts.settle_replies(contact, at=act.at)
     if decision.outcome is Outcome.CONFIRM:
         contacts.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
     elif decision.reason is not None:
@@ -134,6 +144,7 @@ def _told(standing: Standing, answer: Answer, arrived: datetime, method: Method)
         "method": method,
         "arrived_at": arrived.isoformat(),
         "asked_at": standing.asked_at.isoformat() if standing.asked_at else "",
+        "reminded_at": standing.reminded_at.isoformat() if standing.reminded_at else "",
         "deadline": standing.deadline.isoformat() if standing.deadline else "",
         "mail_wording": standing.mail_wording,
         **list_told(about.name, about.purpose, about.frequency, about.privacy_url),

@@ -3,10 +3,12 @@
 May import contacts and what lies below.
 """
 
-from repermit.campaigns.acts import Extended, cancel, extend, pause, resume, start_scheduled
+from repermit.campaigns.acts import Resumed, cancel, pause, resume, start_scheduled
 from repermit.campaigns.attesting import attestation_lacks
+from repermit.campaigns.extending import Extended, extend
 from repermit.campaigns.facts import (
     CampaignFacts,
+    CampaignProgress,
     CampaignStatus,
     DoubtFacts,
     Launched,
@@ -17,10 +19,12 @@ from repermit.campaigns.launching import launch
 from repermit.campaigns.lists import ListFields, add_list, change_list, frozen_note, list_facts
 from repermit.campaigns.planning import description_lacks, list_lacks, plan
 from repermit.campaigns.previewing import preview
-from repermit.campaigns.reporting import status
+from repermit.campaigns.reminding import owe_reminders
+from repermit.campaigns.reporting import progress, status
 
 __all__ = [
     "CampaignFacts",
+    "CampaignProgress",
     "CampaignStatus",
     "DoubtFacts",
     "Extended",
@@ -28,6 +32,7 @@ __all__ = [
     "ListFacts",
     "ListFields",
     "Plan",
+    "Resumed",
     "add_list",
     "attestation_lacks",
     "cancel",
@@ -38,9 +43,11 @@ __all__ = [
     "launch",
     "list_facts",
     "list_lacks",
+    "owe_reminders",
     "pause",
     "plan",
     "preview",
+    "progress",
     "resume",
     "start_scheduled",
     "status",

@@ -16,7 +16,8 @@ from peewee import SQL, Value, fn
 
 from repermit import addresses, messages
 from repermit.consent import Basis, Exclusion, MailKind, MailState, Status, exclusion
-from repermit.models import Campaign, Contact, Mail, Suppression, chunks
+from repermit.contacts.braking import AFTER_PILOT
+from repermit.models import Campaign, Contact, Mail, Suppression, chunks, position, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -74,8 +75,25 @@ def count_audience(
     )
 
 
+def count_at_largest_domain(mailing_list: MailingList, *, include_thin: bool) -> int:
+    """Return how many of those who may be asked have their mailbox at the same domain, at most."""
+    domain = fn.SUBSTR(Contact.address_key, position(Contact.address_key, "@") + 1)
+    row: Any = (
+        Contact.select(fn.COUNT(Contact.id))
+        .where(_may_be_asked(mailing_list, include_thin))
+        .group_by(domain)
+        .order_by(fn.COUNT(Contact.id).desc())
+        .tuples()
+        .first()
+    )
+    return int(row[0]) if row else 0
+
+
 def owe_asks(campaign: Campaign, audience: Audience) -> int:
-    """Freeze the audience: an ask is owed to each from the campaign's start; return how many."""
+    """Freeze the audience: an ask is owed to each from the campaign's start; return how many.
+
+    Where there is a pilot the others' asks are owed too, but not due.
+    """
     mailing_list: MailingList = campaign.list
     values: dict[Any, Any] = {
         Mail.list: Contact.list,
@@ -84,12 +102,15 @@ def owe_asks(campaign: Campaign, audience: Audience) -> int:
         Mail.kind: Value(MailKind.ASK),
         Mail.state: Value(MailState.QUEUED),
         Mail.reason: Value(""),
-        Mail.due_at: Campaign.starts_at,
+        Mail.due_at: Value(stored(AFTER_PILOT)) if campaign.pilot else Campaign.starts_at,
         Mail.attempts: Value(0),
         Mail.worker: Value(""),
         Mail.reply_code: Value(0),
         Mail.reply_status: Value(""),
         Mail.message_id: Value(""),
+        Mail.bounce: Value(""),
+        Mail.bounce_status: Value(""),
+        Mail.topic: Value(""),
     }
     asked = (
         Contact.select(*values.values())
@@ -100,7 +121,20 @@ def owe_asks(campaign: Campaign, audience: Audience) -> int:
     owed: int = Mail.insert_from(asked, fields=list(values)).as_rowcount().execute()
     for ids in chunks(audience.suppressed, _CHUNK):
         owed -= Mail.delete().where(Mail.campaign == campaign, Mail.contact.in_(ids)).execute()
+    if campaign.pilot:
+        _let_the_pilot_go(campaign)
     return owed
+
+
+def _let_the_pilot_go(campaign: Campaign) -> None:
+    """Make the first asks due; an import has put the contacts in a random order already."""
+    first = (
+        Mail.select(Mail.id)
+        .where(Mail.campaign == campaign)
+        .order_by(Mail.id)
+        .limit(campaign.pilot)
+    )
+    Mail.update(due_at=campaign.starts_at).where(Mail.id.in_(first)).execute()
 
 
 @dataclass(frozen=True)

@@ -51,13 +51,17 @@ class Plan:
     """What a launch would do: how many it asks, why not the others, and what stands against it.
 
     `languages` counts the asked by the language of their mail; `left_out` the rows of imports
-    that never became contacts; `notes` are what the admin must have read before deciding.
+    that never became contacts. `last_ask_at` is when the rates let the last mail out, if nothing
+    holds it up, and `reminder_at` when who has not answered is reminded, None for never. `notes`
+    are what the admin must have read before deciding.
     """
 
     asked: int
     excluded: Mapping[Exclusion, int]
     left_out: Mapping[Fate, int]
     languages: Mapping[str, int]
+    last_ask_at: datetime
+    reminder_at: datetime | None
     refusals: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -68,6 +72,8 @@ class Plan:
             "excluded": {str(why): count for why, count in self.excluded.items()},
             "left_out": {str(fate): count for fate, count in self.left_out.items()},
             "languages": dict(self.languages),
+            "last_ask_at": _moment(self.last_ask_at),
+            "reminder_at": _moment(self.reminder_at),
             "refusals": list(self.refusals),
             "notes": list(self.notes),
         }
@@ -75,11 +81,15 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Launched:
-    """A campaign that has been launched: its number, its state, and the plan it followed."""
+    """A campaign that has been launched: its number, its state, and the plan it followed.
+
+    `pilot` is how many are asked first, 0 if nobody waits for them.
+    """
 
     campaign: int
     state: CampaignState
     plan: Plan
+    pilot: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +97,12 @@ class CampaignFacts:
     """What is known of a campaign; times are aware UTC, `downtime` is in whole seconds.
 
     `asked` is the size of its audience; `latest_ask` is when the last ask may be accepted.
+    `pause_reason` is "" unless it paused by itself; `pilot` is 0 once the others have been let go.
     """
 
     number: int
     state: CampaignState
+    pause_reason: str
     deadline: datetime
     latest_ask: datetime
     launched_at: datetime
@@ -99,19 +111,37 @@ class CampaignFacts:
     closed_at: datetime | None
     asked: int
     languages: tuple[str, ...]
+    pilot: int
+    reminder_at: datetime | None
     minimum_days: int
     include_thin: bool
     downtime: int
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as one JSON object, times in RFC 3339."""
-        moments = ("deadline", "latest_ask", "launched_at", "starts_at", "opened_at", "closed_at")
+        moments = (
+            "deadline",
+            "latest_ask",
+            "launched_at",
+            "starts_at",
+            "opened_at",
+            "closed_at",
+            "reminder_at",
+        )
         return {
             **vars(self),
             "state": str(self.state),
             "languages": list(self.languages),
             **{name: _moment(getattr(self, name)) for name in moments},
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignProgress:
+    """How far a campaign's asks and reminders are, counted together; every state is there."""
+
+    state: CampaignState
+    mails: Mapping[MailState, int]
 
 
 @dataclass(frozen=True, kw_only=True)

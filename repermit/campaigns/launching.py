@@ -6,18 +6,18 @@ May import messages, evidence, consent, models and what lies below.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repermit import evidence
 from repermit.campaigns.attesting import attestation_lacks
 from repermit.campaigns.audience import count_audience, owe_asks
 from repermit.campaigns.facts import Launched
 from repermit.campaigns.planning import plan_for
-from repermit.campaigns.wording import draft
+from repermit.campaigns.wording import draft, freeze
 from repermit.consent import CampaignState, MailKind
 from repermit.errors import LaunchRefused
 from repermit.evidence import Entry
-from repermit.models import Campaign, CampaignWording, MailingList, lock_rows, stored
+from repermit.models import Campaign, MailingList, lock_rows, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,13 +39,18 @@ def launch(
     actor: str,
     starts_at: datetime | None = None,
     include_thin: bool = False,
+    pilot: int = 0,
+    reminder: int = 0,
 ) -> Launched:
     """Launch a campaign that asks until `deadline`; all of it in one transaction.
 
     1. Plan, under the list's lock; raise LaunchRefused with all reasons at once.
     2. Store the campaign and its wording in each language that is needed.
-    3. Freeze the audience: an ask is owed to each from `starts_at` (now if None or past).
+    3. Freeze the audience: an ask is owed to each from `starts_at` (now if None or past); with a
+       `pilot`, to so many at first, and the others wait for `resume`.
     4. Keep who decided (`attest`), and what they had been told, as evidence.
+
+    `reminder` is how many days before the deadline who has not answered is reminded, 0 for never.
     """
     with database.atomic():
         found: MailingList = lock_rows(
@@ -55,7 +60,14 @@ def launch(
             found, include_thin=include_thin, fingerprint_key=settings.fingerprint_key
         )
         planned = plan_for(
-            found, audience, settings=settings, now=now, deadline=deadline, starts_at=starts_at
+            found,
+            audience,
+            settings=settings,
+            now=now,
+            deadline=deadline,
+            starts_at=starts_at,
+            include_thin=include_thin,
+            reminder=reminder,
         )
         _refuse(planned, attest)
         campaign = Campaign.create(
@@ -68,12 +80,20 @@ def launch(
             starts_at=max(now, starts_at or now),
             include_thin=include_thin,
             minimum_days=settings.campaign.minimum_days,
+            # A pilot of everybody is none.
+            pilot=pilot if pilot < audience.asked else 0,
+            reminder_at=planned.reminder_at,
         )
-        wordings = _freeze_wording(campaign, {found.language, *planned.languages}, settings)
+        wordings = _freeze_wordings(campaign, {found.language, *planned.languages}, settings)
         # On PostgreSQL somebody may have answered meanwhile; what is owed is what counts.
         planned = replace(planned, asked=owe_asks(campaign, audience))
         evidence.append(_entry(campaign, planned, wordings, attest=attest, actor=actor))
-    return Launched(campaign=campaign.id, state=CampaignState(campaign.state), plan=planned)
+    return Launched(
+        campaign=campaign.id,
+        state=CampaignState(campaign.state),
+        plan=planned,
+        pilot=campaign.pilot,
+    )
 
 
 def _refuse(planned: Plan, attest: str) -> None:
@@ -83,24 +103,37 @@ def _refuse(planned: Plan, attest: str) -> None:
         raise LaunchRefused(reasons)
 
 
-def _freeze_wording(
+def _freeze_wordings(
     campaign: Campaign, languages: Iterable[str], settings: Settings
+) -> dict[str, dict[str, str]]:
+    """Store what the mails say in each language; return the digests, as the evidence has them."""
+    wordings = {"wordings": _freeze(campaign, MailKind.ASK, languages, settings)}
+    if campaign.reminder_at:
+        reminders = _freeze(campaign, MailKind.REMINDER, languages, settings)
+        wordings["reminder_wordings"] = reminders
+    return wordings
+
+
+def _freeze(
+    campaign: Campaign, kind: MailKind, languages: Iterable[str], settings: Settings
 ) -> dict[str, str]:
-    """Store the ask's wording in each language; return the digests."""
-    digests = {}
-    for language in sorted(languages):
-        wording = draft(
-            campaign.list, settings=settings, deadline=campaign.deadline, language=language
+    return {
+        language: freeze(
+            campaign,
+            draft(
+                campaign.list,
+                settings=settings,
+                deadline=campaign.deadline,
+                language=language,
+                kind=kind,
+            ),
         )
-        digests[language] = evidence.keep_wording(wording.content)
-        CampaignWording.create(
-            campaign=campaign, kind=MailKind.ASK, language=language, wording=digests[language]
-        )
-    return digests
+        for language in sorted(languages)
+    }
 
 
 def _entry(
-    campaign: Campaign, planned: Plan, wordings: dict[str, str], *, attest: str, actor: str
+    campaign: Campaign, planned: Plan, wordings: dict[str, Any], *, attest: str, actor: str
 ) -> Entry:
     mailing_list = campaign.list
     return Entry(
@@ -119,9 +152,11 @@ def _entry(
             "starts_at": stored(campaign.starts_at),
             "minimum_days": campaign.minimum_days,
             "include_thin": campaign.include_thin,
+            "pilot": campaign.pilot,
+            "reminder_at": stored(campaign.reminder_at) if campaign.reminder_at else "",
             "purpose": mailing_list.purpose,
             "frequency": mailing_list.frequency,
             "privacy_url": mailing_list.privacy_url,
-            "wordings": wordings,
+            **wordings,
         },
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 from contextlib import suppress
-from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,8 +16,9 @@ from repermit.campaigns.discretion import tell_tales
 from repermit.campaigns.facts import Plan
 from repermit.campaigns.frequency import says_how_often
 from repermit.campaigns.leftovers import count_leftovers
+from repermit.campaigns.pacing import Pace, about_the_pace, last_ask_at, reminder_moment
 from repermit.campaigns.wording import check_own_wording, check_sizes, own_wording
-from repermit.consent import CampaignState, latest_ask
+from repermit.consent import CampaignState
 from repermit.errors import AddressError, WordingError
 from repermit.models import latest_campaign
 
@@ -43,6 +43,12 @@ NOTES = (
 )
 """What the admin must have read before deciding to ask."""
 
+REMINDER_NOTE = (
+    "A reminder is one more mail to people who have not agreed to any. There is one at most, and "
+    "whoever answers or cannot be reached is not reminded."
+)
+"""What is to be read beside them where there is to be a reminder."""
+
 
 def plan(
     mailing_list: MailingList,
@@ -52,11 +58,13 @@ def plan(
     deadline: datetime,
     starts_at: datetime | None = None,
     include_thin: bool = False,
+    reminder: int = 0,
 ) -> Plan:
     """Return what a launch at `now` would do; writes nothing. Moments are aware.
 
     `starts_at` is when the asking begins if later than now; `include_thin` asks those too whose
-    imported proof shows no wording.
+    imported proof shows no wording; `reminder` is how many days before the deadline who has not
+    answered is reminded, 0 for never.
     """
     audience = count_audience(
         mailing_list, include_thin=include_thin, fingerprint_key=settings.fingerprint_key
@@ -68,6 +76,8 @@ def plan(
         now=now,
         deadline=deadline,
         starts_at=starts_at,
+        include_thin=include_thin,
+        reminder=reminder,
     )
 
 
@@ -79,25 +89,33 @@ def plan_for(
     now: datetime,
     deadline: datetime,
     starts_at: datetime | None,
+    include_thin: bool,
+    reminder: int,
 ) -> Plan:
     """Return the plan for an audience that has been counted."""
+    pace = Pace(
+        starts_at=max(now, starts_at or now),
+        last_ask_at=last_ask_at(
+            mailing_list,
+            audience,
+            settings=settings,
+            starts_at=max(now, starts_at or now),
+            include_thin=include_thin,
+        ),
+        reminder_at=reminder_moment(deadline, reminder, settings.zone) if reminder else None,
+        deadline=deadline,
+    )
     return Plan(
         asked=audience.asked,
         excluded=audience.excluded,
         left_out=count_leftovers(mailing_list),
         languages=audience.languages,
-        refusals=tuple(
-            _refusals(
-                mailing_list,
-                audience,
-                settings,
-                now=now,
-                starts_at=max(now, starts_at or now),
-                deadline=deadline,
-            )
-        ),
+        last_ask_at=pace.last_ask_at,
+        reminder_at=pace.reminder_at,
+        refusals=tuple(_refusals(mailing_list, audience, settings, pace, now=now)),
         notes=(
             *NOTES,
+            *((REMINDER_NOTE,) if reminder else ()),
             *tell_tales(mailing_list, settings),
             *_about_languages(mailing_list, audience),
         ),
@@ -133,16 +151,15 @@ def _refusals(
     mailing_list: MailingList,
     audience: Audience,
     settings: Settings,
+    pace: Pace,
     *,
     now: datetime,
-    starts_at: datetime,
-    deadline: datetime,
 ) -> Iterator[str]:
     """Yield every reason why a campaign may not start, in the admin's words."""
     yield from _about_the_organisation(settings.organisation)
     yield from _about_the_list(mailing_list)
     yield from _about_the_pages(settings.public_url)
-    yield from _about_the_deadline(settings, now=now, starts_at=starts_at, deadline=deadline)
+    yield from about_the_pace(pace, settings, now=now)
     yield from _about_the_audience(mailing_list, audience)
     yield from _about_the_wording(mailing_list, settings)
 
@@ -206,24 +223,6 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _about_the_deadline(
-    settings: Settings, *, now: datetime, starts_at: datetime, deadline: datetime
-) -> Iterator[str]:
-    days = settings.campaign.minimum_days
-    if deadline <= now:
-        yield f"the deadline, {_in_zone(deadline, settings)}, has passed"
-    elif latest_ask(deadline, days) <= starts_at:
-        earliest = starts_at + timedelta(days=days)
-        yield (
-            f"the deadline is too near: people need {days} days to answer (minimum_days under "
-            f"[campaign]), so it must be later than {_in_zone(earliest, settings)}"
-        )
-
-
-def _in_zone(moment: datetime, settings: Settings) -> str:
-    return f"{moment.astimezone(settings.zone):%Y-%m-%d %H:%M}"
 
 
 def _about_the_audience(mailing_list: MailingList, audience: Audience) -> Iterator[str]:

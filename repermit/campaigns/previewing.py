@@ -69,7 +69,7 @@ def _values(
         list_label=messages.list_label(
             contacts.list_facts(mailing_list), key=settings.fingerprint_key
         ),
-        message_id=messages.message_id(
+        message_id=messages.unnumbered_message_id(
             f"preview {now.isoformat()}", sender_domain=sender.rpartition("@")[2], key=key
         ),
         return_path=sender,

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 from peewee import SQL, fn
 
 from repermit import contacts
-from repermit.campaigns.facts import CampaignFacts, CampaignStatus, DoubtFacts
+from repermit.campaigns.facts import (
+    CampaignFacts,
+    CampaignProgress,
+    CampaignStatus,
+    DoubtFacts,
+)
 from repermit.consent import CampaignState, MailKind, MailState, Reason, Status, latest_ask
 from repermit.models import Campaign, CampaignWording, Contact, Evidence, Mail, latest_campaign
 
@@ -48,6 +53,20 @@ def status(
         still_mailed=_still_mailed(mailing_list),
         in_doubt=_in_doubt(campaign),
     )
+
+
+def progress(mailing_list: MailingList) -> CampaignProgress | None:
+    """Return how far the list's latest campaign is, read from one index; None if it has none."""
+    campaign = latest_campaign(mailing_list)
+    if campaign is None:
+        return None
+    counts = dict.fromkeys(MailState, 0)
+    asking = Mail.kind.in_((MailKind.ASK, MailKind.REMINDER))
+    query = Mail.select(Mail.state, fn.COUNT(Mail.id)).where(Mail.campaign == campaign, asking)
+    rows: Any = query.group_by(Mail.kind, Mail.state).tuples()
+    for state, count in rows:
+        counts[MailState(state)] += count
+    return CampaignProgress(state=CampaignState(campaign.state), mails=counts)
 
 
 def _contacts(mailing_list: MailingList) -> Any:
@@ -90,6 +109,7 @@ def _facts(campaign: Campaign) -> CampaignFacts:
     return CampaignFacts(
         number=campaign.id,
         state=CampaignState(campaign.state),
+        pause_reason=campaign.pause_reason,
         deadline=campaign.deadline,
         latest_ask=latest_ask(campaign.deadline, campaign.minimum_days),
         launched_at=campaign.launched_at,
@@ -98,6 +118,8 @@ def _facts(campaign: Campaign) -> CampaignFacts:
         closed_at=campaign.closed_at,
         asked=Mail.select().where(Mail.campaign == campaign, Mail.kind == MailKind.ASK).count(),
         languages=_languages(campaign),
+        pilot=campaign.pilot,
+        reminder_at=campaign.reminder_at,
         minimum_days=campaign.minimum_days,
         include_thin=campaign.include_thin,
         downtime=campaign.downtime,
@@ -108,7 +130,7 @@ def _languages(campaign: Campaign) -> tuple[str, ...]:
     query = CampaignWording.select(CampaignWording.language).where(
         CampaignWording.campaign == campaign, CampaignWording.kind == MailKind.ASK
     )
-    return tuple(sorted(row.language for row in query))
+    return tuple(sorted({row.language for row in query}))
 
 
 def _in_doubt(campaign: Campaign | None) -> tuple[DoubtFacts, ...]:

@@ -1,20 +1,22 @@
-"""A list as its mails take it: the admin's own templates, the drafts, and what they may be.
+"""A list as its mails take it: the admin's own templates, the drafts, the frozen; what may be.
 
-May import contacts, messages, links, models and what lies below.
+May import contacts, evidence, messages, links, models and what lies below.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from repermit import contacts, messages
+from repermit import contacts, evidence, messages
+from repermit.consent import MailKind
 from repermit.links import Links
 from repermit.messages import OwnWording
+from repermit.models import CampaignWording
 
 if TYPE_CHECKING:
     from repermit.config import Settings
-    from repermit.models import MailingList
+    from repermit.models import Campaign, MailingList
 
 NOBODY = "0" * 32
 """A uid in links that answer, and behind which nothing is held."""
@@ -31,20 +33,44 @@ def own_wording(mailing_list: MailingList) -> OwnWording:
 
 
 def draft(
-    mailing_list: MailingList, *, settings: Settings, deadline: datetime, language: str
+    mailing_list: MailingList,
+    *,
+    settings: Settings,
+    deadline: datetime,
+    language: str,
+    kind: MailKind = MailKind.ASK,
 ) -> messages.Draft:
-    """Return the ask as it would be worded now; raises WordingError and AddressError."""
-    wording = messages.draft_ask(
-        organisation=settings.organisation,
-        mailing_list=contacts.list_facts(mailing_list),
-        deadline=deadline,
-        zone=settings.zone,
-        language=language,
-        own=own_wording(mailing_list),
-    )
+    """Return the ask or the reminder as it would be worded now.
+
+    The admin's own wording is that of the ask alone. Raises WordingError and AddressError.
+    """
+    about: dict[str, Any] = {
+        "organisation": settings.organisation,
+        "mailing_list": contacts.list_facts(mailing_list),
+        "deadline": deadline,
+        "zone": settings.zone,
+        "language": language,
+    }
+    if kind is MailKind.REMINDER:
+        wording = messages.draft_reminder(**about)
+    else:
+        wording = messages.draft_ask(**about, own=own_wording(mailing_list))
     links = Links(settings.public_url, settings.secret_keys)
     messages.require_size(wording, link=links.url("yes", NOBODY))
     return wording
+
+
+def freeze(campaign: Campaign, wording: messages.Draft, *, revision: int = 1) -> str:
+    """Store a wording as the one that the campaign uses from now on; return its digest."""
+    digest = evidence.keep_wording(wording.content)
+    CampaignWording.create(
+        campaign=campaign,
+        kind=wording.kind,
+        language=wording.language,
+        revision=revision,
+        wording=digest,
+    )
+    return digest
 
 
 def check_own_wording(mailing_list: MailingList, settings: Settings) -> None:

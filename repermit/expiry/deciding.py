@@ -74,7 +74,8 @@ def verdict(contact: Contact, ask: Mail, campaign: Campaign, now: datetime) -> V
         Status(contact.status),
         basis=contact.basis,
         include_thin=campaign.include_thin,
-        accepted_at=ask.sent_at if ask.state == MailState.SENT else None,
+        # What came back later has not reached anybody (DESIGN invariant 4).
+        accepted_at=ask.sent_at if ask.state == MailState.SENT and not ask.bounce else None,
         deadline=campaign.deadline,
         now=now,
         minimum_days=campaign.minimum_days,
@@ -85,26 +86,31 @@ def proofs(
     campaign: Campaign, silent: list[Contact], asks: Mapping[int | None, Mail]
 ) -> dict[int, dict[str, Any]]:
     """Return, by contact id, what shows that each could have answered (GDPR art. 5(2))."""
-    wordings = _wordings(campaign)
-    usual = wordings.get(campaign.list.language, "")
+    used, newest = _wordings(campaign)
+    usual = newest.get(campaign.list.language, "")
     return {
         contact.id: {
             # Nobody expires who was not sent an ask, so the moment is there.
             "asked_at": stored(cast("datetime", asks[contact.id].sent_at)),
             "deadline": stored(campaign.deadline),
             "minimum_days": campaign.minimum_days,
-            "wording": wordings.get(contact.language, usual),
+            "wording": used.get(asks[contact.id].wording_id) or newest.get(contact.language, usual),
         }
         for contact in silent
     }
 
 
-def _wordings(campaign: Campaign) -> dict[str, str]:
-    """Return the digests of the ask's wordings by language."""
-    query = CampaignWording.select().where(
-        CampaignWording.campaign == campaign, CampaignWording.kind == MailKind.ASK
+def _wordings(campaign: Campaign) -> tuple[dict[int | None, str], dict[str, str]]:
+    """Return the digests of the ask's wordings by their own id, and the newest by language.
+
+    An ask names the one that it was made from.
+    """
+    rows = (
+        CampaignWording.select()
+        .where(CampaignWording.campaign == campaign, CampaignWording.kind == MailKind.ASK)
+        .order_by(CampaignWording.revision)
     )
-    return {row.language: row.wording_id for row in query}
+    return {row.id: row.wording_id for row in rows}, {row.language: row.wording_id for row in rows}
 
 
 def is_sending(campaign: Campaign) -> bool:

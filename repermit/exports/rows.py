@@ -129,7 +129,7 @@ def unasked(mailing_list: MailingList) -> Iterator[Record]:
         yield {
             "address": as_people_write(row["address"]),
             "name": row["name"],
-            "reason": _why_unasked(row["mail_state"], row["mail_reason"]),
+            "reason": _why_unasked(row["mail_state"], row["mail_reason"], row["mail_bounce"]),
         }
 
 
@@ -164,14 +164,16 @@ def _pages(query: Any, key: Any, start: object) -> Iterator[list[Mapping[str, An
         after = page[-1][key.name]
 
 
-def _why_unasked(state: str, reason: str) -> str:
+def _why_unasked(state: str, reason: str, bounce: str) -> str:
     """Say why a contact could not be asked.
 
-    What was sent counts as not asked if a server took it less than `minimum_days` before the
-    deadline.
+    What a server took may have come back later. What was sent counts as not asked if a server took
+    it less than `minimum_days` before the deadline.
     """
     if state == MailState.DROPPED:
         return reason
+    if bounce:
+        return "came_back"
     return state if state in {MailState.FAILED, MailState.IN_DOUBT} else "short_notice"
 
 

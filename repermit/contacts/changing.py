@@ -1,7 +1,7 @@
-"""What happens to a contact: status, evidence, suppression and unsent mails, always together.
+"""What changes about a contact: status, evidence, suppression and unsent mails, always together.
 
-May import evidence, schema, models and what lies below. Every function here must be called
-inside the caller's transaction, as its last step: evidence is appended last.
+May import evidence, models and what lies below. Every function here must be called inside the
+caller's transaction, as its last step: evidence is appended last.
 """
 
 from __future__ import annotations
@@ -9,30 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from repermit import addresses, evidence
-from repermit.consent import (
-    Basis,
-    CampaignState,
-    Dropped,
-    MailKind,
-    MailState,
-    Reason,
-    Status,
-    require_removal,
-)
+from repermit import evidence
+from repermit.consent import Basis, Dropped, MailKind, MailState, Reason, Status, require_removal
+from repermit.contacts.looking import fingerprint_of
+from repermit.contacts.replying import forget_replies
 from repermit.evidence import Entry
-from repermit.messages import MailingListFacts
-from repermit.models import (
-    Contact,
-    Mail,
-    MailingList,
-    SignUp,
-    Suppression,
-    chunks,
-    latest_campaign,
-    lock_rows,
-    new_id,
-)
+from repermit.models import Contact, Mail, SignUp, Suppression, chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -137,6 +119,7 @@ def erase(contact: Contact, *, act: Act, fingerprint_key: bytes) -> None:
     SignUp.delete().where(
         SignUp.list == contact.list_id, SignUp.address_key == contact.address_key
     ).execute()
+    forget_replies(contact)
     parts = ("person", "trace")
     seqs = evidence.erase_parts(contact.subject, parts)
     evidence.append(
@@ -148,43 +131,6 @@ def erase(contact: Contact, *, act: Act, fingerprint_key: bytes) -> None:
             subject=contact.subject,
             consent={"seqs": seqs, "parts": parts, **act.consent},
         )
-    )
-
-
-def lock(contact_id: int) -> Contact:
-    """Return the contact as it is now, locked until the transaction ends."""
-    found: Contact = lock_rows(Contact.select().where(Contact.id == contact_id)).get()
-    return found
-
-
-def fingerprint_of(contact: Contact, key: bytes) -> str:
-    """Return the fingerprint of a contact's address."""
-    return addresses.fingerprint(key, contact.address_key)
-
-
-def is_suppressed(list_id: int, fingerprint: str) -> bool:
-    """Say whether an address is suppressed for this list or for all."""
-    return bool(
-        Suppression.select()
-        .where(
-            Suppression.fingerprint == fingerprint,
-            (Suppression.list == list_id) | Suppression.list.is_null(),
-        )
-        .exists()
-    )
-
-
-def list_facts(mailing_list: MailingList) -> MailingListFacts:
-    """Return what a reader is told about a list, as it is now."""
-    return MailingListFacts(
-        slug=mailing_list.slug,
-        name=mailing_list.name,
-        purpose=mailing_list.purpose,
-        frequency=mailing_list.frequency,
-        privacy_url=mailing_list.privacy_url,
-        language=mailing_list.language,
-        sender=mailing_list.sender,
-        sensitive=mailing_list.sensitive,
     )
 
 
@@ -200,49 +146,6 @@ def drop_unsent(contacts: Iterable[Contact], reason: Dropped) -> int:
         .execute()
     )
     return int(dropped)
-
-
-def new_contact(mailing_list: MailingList, address: addresses.Address, **more: Any) -> Contact:
-    """Return a contact that is not saved yet, with fresh random `uid` and `subject`."""
-    return Contact(
-        list=mailing_list,
-        uid=new_id(),
-        subject=new_id(),
-        address=address.sending,
-        address_key=address.key,
-        **more,
-    )
-
-
-def unasked(mailing_list: MailingList) -> Any:
-    """Return a query for who could not be asked in the list's latest campaign.
-
-    Rows are contacts with `mail_state`, `mail_reason` and `reply_code` of their ask. Whoever is
-    still unconfirmed when a campaign has closed belongs here, since silence would have removed
-    everybody who was asked in time (DESIGN invariant 4).
-    """
-    campaign = latest_campaign(mailing_list)
-    over = campaign is not None and campaign.state == CampaignState.CLOSED
-    given_up = () if over else (Mail.state.in_(_GIVEN_UP),)
-    return (
-        Contact.select(
-            Contact,
-            Mail.state.alias("mail_state"),
-            Mail.reason.alias("mail_reason"),
-            Mail.reply_code.alias("reply_code"),
-        )
-        .join(Mail, on=(Mail.contact == Contact.id))
-        .where(
-            Mail.campaign == campaign,
-            Mail.kind == MailKind.ASK,
-            Contact.status == Status.UNCONFIRMED,
-            *given_up,
-        )
-        .order_by(Contact.id)
-    )
-
-
-_GIVEN_UP = (MailState.FAILED, MailState.IN_DOUBT, MailState.DROPPED)
 
 
 def _suppress_all(
