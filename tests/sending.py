@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 def mail_settings(database_url: str, port: int, **overrides: Any) -> Settings:
     """Return settings that send to a server on this machine."""
-    server = {"server": "localhost", "port": port, "tls": "none", "reply_timeout": 5}
+    server: dict[str, Any] = {"server": "localhost", "port": port, "tls": "none"}
+    # One, so that mails leave in the order in which they are owed.
+    server |= {"connections": 1, "reply_timeout": 5}
     return make_settings(database=database_url, mail=MailServer(**{**server, **overrides}))
 
 
@@ -66,6 +68,21 @@ class Story:
                 message_id="",
             )
 
+    def owe_notice(self, topic: str = "paused_complaint", **overrides: Any) -> Mail:
+        """Save and return a queued notice to the admin about the campaign."""
+        with self.database.atomic():
+            return Mail.create(
+                **{
+                    "list": self.mailing_list,
+                    "campaign": self.campaign,
+                    "kind": MailKind.NOTICE,
+                    "topic": topic,
+                    "due_at": self.clock.now(),
+                    "message_id": "",
+                    **overrides,
+                }
+            )
+
     def send(self, **options: Any) -> SendResult:
         """Send what is due."""
         values = {"settings": self.settings, "clock": self.clock, **options}
@@ -88,9 +105,12 @@ def make_story(database: Database, settings: Settings, **overrides: Any) -> Stor
     return story
 
 
-def make_wording(story: Story, language: str) -> None:
-    """Freeze the campaign's wording in a language."""
-    draft = messages.draft_ask(
+def make_wording(
+    story: Story, language: str, *, kind: MailKind = MailKind.ASK, revision: int = 1
+) -> None:
+    """Freeze the campaign's wording of its asks, or reminders, in a language."""
+    drafting = {MailKind.ASK: messages.draft_ask, MailKind.REMINDER: messages.draft_reminder}
+    draft = drafting[kind](
         organisation=story.settings.organisation,
         mailing_list=contacts.list_facts(story.mailing_list),
         deadline=story.campaign.deadline,
@@ -100,8 +120,9 @@ def make_wording(story: Story, language: str) -> None:
     with story.database.atomic():
         CampaignWording.create(
             campaign=story.campaign,
-            kind=MailKind.ASK,
+            kind=kind,
             language=language,
+            revision=revision,
             wording=evidence.keep_wording(draft.content),
         )
 

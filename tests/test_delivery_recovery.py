@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from repermit.consent import MailState
 from repermit.delivery import Recovered, Worker, recover
+from repermit.models import open_database, run_sql
 from tests.building import NOW
 from tests.sending import Story, again, mail_settings, make_story
 
@@ -55,6 +57,22 @@ def test_a_living_workers_started_mail_is_never_in_doubt_by_time_alone(story: St
         much_later = NOW + timedelta(days=100)
         assert recover(story.database, now=much_later) == Recovered(0, 0)
         assert again(mail).state == "started"
+
+
+def test_mails_that_a_sleeping_worker_is_about_to_start_are_not_waited_for(
+    postgresql_url: str,
+) -> None:
+    with open_database(postgresql_url) as database:
+        story = make_story(database, mail_settings(postgresql_url, 1))
+        about_to_start, claimed = (
+            story.owe(state=MailState.CLAIMED, worker="asleep", lease_until=LEASE) for _ in range(2)
+        )
+        run_sql(database, "SET lock_timeout = '5s'")
+        with psycopg.connect(postgresql_url) as asleep:
+            asleep.execute("UPDATE mail SET state = 'started' WHERE id = %s", (about_to_start.id,))
+            recovered = recover(database, now=LEASE + TINY)
+        assert recovered == Recovered(requeued=1, in_doubt=0)
+        assert (again(about_to_start).state, again(claimed).state) == ("started", "queued")
 
 
 @pytest.mark.parametrize("state", [MailState.SENT, MailState.FAILED, MailState.DROPPED])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import contacts, evidence
+from repermit import contacts, delivery, evidence
 from repermit.consent import (
     Basis,
     CampaignState,
@@ -21,7 +21,7 @@ from repermit.consent import (
     Status,
 )
 from repermit.contacts import Act
-from repermit.delivery import Progress, SendResult, Worker
+from repermit.delivery import Fault, Progress, SendResult, Worker
 from repermit.delivery.outcomes import wait_after
 from repermit.models import Campaign, Contact, Evidence, Mail, Suppression
 from tests.building import DEADLINE, NOW, make_campaign, make_contact, make_list
@@ -112,9 +112,12 @@ def test_the_oldest_goes_first_and_what_is_not_due_waits(story: Story, inbox: In
     assert [state_of(mail)[0] for mail in (first, second, waits)] == ["sent", "sent", "queued"]
 
 
+OVER = (CampaignState.CANCELLED, CampaignState.CLOSED)
+
+
 @pytest.mark.parametrize(
     "state",
-    [state for state in CampaignState if state != CampaignState.SENDING],
+    [state for state in CampaignState if state not in {CampaignState.SENDING, *OVER}],
 )
 def test_only_a_campaign_that_is_sending_asks(
     story: Story, inbox: Inbox, state: CampaignState
@@ -170,9 +173,10 @@ def test_a_run_tells_how_far_it_is(story: Story) -> None:
     story.change(dropped, state=MailState.QUEUED)
     told: list[Progress] = []
     story.send(on_step=told.append)
+    # What is dropped is so already when the mails are claimed.
     assert told == [
-        Progress(sent.id, MailState.SENT, 1),
-        Progress(dropped.id, MailState.DROPPED, 2),
+        Progress(dropped.id, MailState.DROPPED, 1),
+        Progress(sent.id, MailState.SENT, 2),
     ]
 
 
@@ -491,6 +495,23 @@ def test_a_mail_without_wording_fails_alone(story: Story, inbox: Inbox) -> None:
 # --- The server's own faults.
 
 
+def test_what_stands_in_the_way_is_told_until_a_mail_leaves_again(
+    story: Story, inbox: Inbox
+) -> None:
+    story.owe()
+    assert delivery.last_fault() is None
+    began = story.clock.now()
+    refuse(inbox, "rcpt", "550 5.4.5 Daily limit exceeded")
+    story.send()
+    story.clock.advance(timedelta(hours=1))
+    story.send()
+    reason = "the mail server refuses mails (550 5.4.5)"
+    assert delivery.last_fault() == Fault(reason, since=began, last_at=story.clock.now())
+    refuse(inbox, "rcpt", None)
+    story.send()
+    assert delivery.last_fault() is None
+
+
 def test_a_server_that_is_not_there_is_a_wait(database: Database, database_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
@@ -539,6 +560,35 @@ def test_a_mail_in_doubt_ends_the_run_and_is_not_sent_again(story: Story, inbox:
     refuse(inbox, "data", None)
     assert story.send() == SendResult(sent=1)
     assert (state_of(mail)[0], state_of(other)[0]) == ("in_doubt", "sent")
+
+
+def test_what_was_on_its_way_when_the_campaign_was_cancelled_is_not_owed_for_ever(
+    story: Story, inbox: Inbox
+) -> None:
+    mail = story.owe()
+
+    def reply(_mail: object) -> str:
+        cancel(story, mail)
+        return "451 4.3.0 later"
+
+    inbox.reply_to_data = reply
+    assert story.send().waiting == 0
+    assert state_of(mail) == ("dropped", "cancelled")
+
+
+def test_a_reminder_that_was_on_its_way_when_the_campaign_was_closed_is_not_owed_for_ever(
+    story: Story, inbox: Inbox
+) -> None:
+    make_wording(story, "nl", kind=MailKind.REMINDER)
+    mail = story.owe(kind=MailKind.REMINDER)
+
+    def reply(_mail: object) -> str:
+        story.change(story.campaign, state=CampaignState.CLOSED)
+        return "550 5.7.1 no more today"
+
+    inbox.reply_to_data = reply
+    assert story.send().waiting == 0
+    assert state_of(mail) == ("dropped", "too_late")
 
 
 # --- A late outcome settles only its own unresolved doubt.
@@ -633,11 +683,96 @@ def test_a_confirmation_to_no_mailbox_removes_nobody(story: Story, inbox: Inbox)
     assert Contact.get().status == Status.UNCONFIRMED
 
 
-@pytest.mark.parametrize("kind", [MailKind.REMINDER, MailKind.RECEIPT, MailKind.NOTICE])
-def test_other_kinds_are_left_alone(story: Story, kind: MailKind) -> None:
-    mail = story.owe(kind=kind)
+def test_receipts_are_left_alone(story: Story) -> None:
+    mail = story.owe(kind=MailKind.RECEIPT)
     assert story.send() == SendResult(waiting=1)
     assert state_of(mail) == ("queued", "")
+
+
+# --- Reminders.
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (CampaignState.SENDING, "sent"),
+        (CampaignState.OPEN, "sent"),
+        (CampaignState.PAUSED, "queued"),
+        (CampaignState.CLOSED, "dropped"),
+    ],
+)
+def test_a_reminder_goes_out_while_the_campaign_lasts(
+    story: Story, inbox: Inbox, state: CampaignState, expected: str
+) -> None:
+    make_wording(story, "nl", kind=MailKind.REMINDER)
+    story.change(story.campaign, state=state)
+    mail = story.owe("jan@example.org", kind=MailKind.REMINDER)
+    story.send()
+    assert state_of(mail)[0] == expected
+    assert bool(inbox.to("jan@example.org")) is (expected == "sent")
+
+
+@pytest.mark.parametrize(
+    ("moment", "result"),
+    [
+        (DEADLINE - TINY, SendResult(sent=1)),
+        (DEADLINE, SendResult(dropped=1)),
+        (DEADLINE + TINY, SendResult(dropped=1)),
+    ],
+)
+def test_after_the_deadline_nobody_is_reminded(
+    story: Story, moment: datetime, result: SendResult
+) -> None:
+    make_wording(story, "nl", kind=MailKind.REMINDER)
+    story.owe(kind=MailKind.REMINDER)
+    story.clock.move_to(moment)
+    assert story.send() == result
+
+
+def test_who_has_answered_is_not_reminded(story: Story) -> None:
+    make_wording(story, "nl", kind=MailKind.REMINDER)
+    mail = story.owe(kind=MailKind.REMINDER)
+    confirm(story, contact_of(mail))
+    story.change(mail, state=MailState.QUEUED, reason="")
+    assert story.send() == SendResult(dropped=1)
+    assert state_of(mail) == ("dropped", "answered")
+
+
+# --- Notices to the admin.
+
+
+@pytest.mark.parametrize("state", [CampaignState.PAUSED, CampaignState.CANCELLED])
+def test_a_notice_goes_to_the_admin_whatever_the_campaign_does(
+    story: Story, inbox: Inbox, state: CampaignState
+) -> None:
+    story.change(story.campaign, state=state)
+    mail = story.owe_notice()
+    assert story.send() == SendResult(sent=1)
+    (received,) = inbox.to(story.settings.organisation.email)
+    assert received.message["Message-ID"] == again(mail).message_id
+
+
+@pytest.mark.parametrize(
+    ("late", "result"),
+    [
+        (timedelta(days=7) - TINY, SendResult(sent=1)),
+        (timedelta(days=7), SendResult(sent=1)),
+        (timedelta(days=7) + TINY, SendResult(dropped=1)),
+    ],
+)
+def test_a_notice_is_no_news_after_a_week(
+    story: Story, late: timedelta, result: SendResult
+) -> None:
+    story.owe_notice()
+    story.clock.advance(late)
+    assert story.send() == result
+
+
+def test_a_notice_about_nothing_that_is_known_fails_alone(story: Story, inbox: Inbox) -> None:
+    mail, other = story.owe_notice("weather"), story.owe("jan@example.org")
+    assert story.send() == SendResult(sent=1, failed=1)
+    assert (state_of(mail), state_of(other)[0]) == (("failed", "not_made"), "sent")
+    assert inbox.to("jan@example.org")
 
 
 # --- Two at once.

@@ -4,18 +4,24 @@ May import contacts and what lies below. A mail goes queued → claimed → star
 in doubt; every step is a conditional UPDATE, and its row count says whether it was ours to make.
 """
 
+from repermit.delivery.claiming import count_due
 from repermit.delivery.doubts import resolve
+from repermit.delivery.faults import Fault, last_fault
 from repermit.delivery.recovery import Recovered, recover
-from repermit.delivery.sending import Progress, Sender, SendResult, send_due
+from repermit.delivery.sending import Progress, SendResult, send_due
+from repermit.delivery.stopping import Stopping
 from repermit.delivery.worker import Worker, is_alive
 
 __all__ = [
+    "Fault",
     "Progress",
     "Recovered",
     "SendResult",
-    "Sender",
+    "Stopping",
     "Worker",
+    "count_due",
     "is_alive",
+    "last_fault",
     "recover",
     "resolve",
     "send_due",

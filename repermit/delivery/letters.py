@@ -5,22 +5,23 @@ May import models, messages and links.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from repermit import contacts, messages
 from repermit.consent import MailKind
-from repermit.delivery.queue import ask_of, sign_up_of
 from repermit.errors import NotFound
 from repermit.links import Links
-from repermit.messages import AskValues, ConfirmValues
-from repermit.models import CampaignWording, Wording
+from repermit.messages import ConfirmValues, Filler, NoticeValues
+from repermit.models import Campaign, CampaignWording, MailingList, Wording
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from repermit.config import Settings
-    from repermit.messages import Draft
-    from repermit.models import Mail, MailingList
+    from repermit.delivery.claiming import Claim
+    from repermit.delivery.owed import Owed
+    from repermit.messages import Draft, Letter
 
 
 class Letters:
@@ -29,104 +30,109 @@ class Letters:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._links = Links(settings.public_url, settings.secret_keys)
-        self._drafts: dict[tuple[str, int, str], Draft] = {}
+        # One of each for a campaign and language, or a list and language.
+        self._filler = cache(self._make_filler)
+        self._list = cache(MailingList.get_by_id)
 
-    def make(self, mail: Mail, *, now: datetime) -> messages.Mail:
-        """Return the mail that is owed; a second attempt at one in doubt gives the same bytes.
+    def make(self, claim: Claim, *, now: datetime) -> Letter:
+        """Return the mail that was claimed; a second attempt at one in doubt gives the same bytes.
 
         Raises NotFound if its wording is missing, and AddressError or ValueError if what would
         stand in it cannot.
         """
-        date = mail.started_at or now
-        if mail.kind == MailKind.ASK:
-            return self._ask(mail, date)
-        return self._confirm(mail, date)
-
-    def _ask(self, mail: Mail, date: datetime) -> messages.Mail:
-        campaign, contact = ask_of(mail)
-        key = (mail.kind, campaign.id, contact.language)
-        if key not in self._drafts:
-            self._drafts[key] = messages.read_draft(_frozen_wording(mail))
-        draft = self._drafts[key]
-        values = AskValues(
-            address=contact.address or "",
-            name=contact.name,
-            source=contact.source,
-            since=contact.since,
-            yes_url=self._links.url("yes", contact.uid),
-            no_url=self._links.url("no", contact.uid),
-            me_url=self._links.url("me", contact.uid),
-            list_label=self._list_label(draft),
-            message_id=self._message_id(mail, draft),
-            return_path=self._return_path(mail, draft),
-            date=date,
+        owed = claim.owed
+        if owed.kind == MailKind.CONFIRM:
+            return self._confirm(owed, owed.started_at or now)
+        if owed.kind == MailKind.NOTICE:
+            return self._notice(owed, owed.started_at or now)
+        if claim.wording_id is None:
+            message = "the campaign has no wording"
+            raise NotFound(message)
+        return self._filler(claim.wording_id).fill(
+            mail_id=owed.id,
+            uid=owed.uid or "",
+            address=owed.address or "",
+            name=owed.name or "",
+            source=owed.source or "",
+            since=owed.since,
+            date=owed.started_at or now,
+            message_id=owed.message_id,
         )
-        return messages.compose(draft, values)
 
-    def _confirm(self, mail: Mail, date: datetime) -> messages.Mail:
-        sign_up = sign_up_of(mail)
-        mailing_list: MailingList = mail.list
-        language = messages.pick_language(sign_up.language, otherwise=mailing_list.language)
-        key = (mail.kind, mail.list_id, language)
-        if key not in self._drafts:
-            self._drafts[key] = self._draft_confirm(mailing_list, language)
-        draft = self._drafts[key]
-        values = ConfirmValues(
-            address=sign_up.address,
-            confirm_url=self._links.url("confirm", sign_up.uid),
-            list_label=self._list_label(draft),
-            message_id=self._message_id(mail, draft),
-            return_path=self._return_path(mail, draft),
-            date=date,
+    def _make_filler(self, wording_id: int) -> Filler:
+        row = (
+            CampaignWording.select(CampaignWording, Wording)
+            .join(Wording)
+            .where(CampaignWording.id == wording_id)
+            .get()
         )
-        return messages.compose(draft, values)
+        draft = messages.read_draft(row.wording.content)
+        return Filler(
+            draft,
+            list_label=self._list_label(draft),
+            links=self._links,
+            key=self._key,
+            return_path="verp" if self._settings.mail.return_path == "verp" else "fixed",
+            return_domain=self._settings.mail.return_domain,
+        )
 
-    def _draft_confirm(self, mailing_list: MailingList, language: str) -> Draft:
-        return messages.draft_confirm(
+    def _confirm(self, owed: Owed, date: datetime) -> Letter:
+        mailing_list = self._list(owed.list_id)
+        language = messages.pick_language(
+            owed.sign_up_language or "", otherwise=mailing_list.language
+        )
+        draft = messages.draft_confirm(
             organisation=self._settings.organisation,
             mailing_list=contacts.list_facts(mailing_list),
             zone=self._settings.zone,
             language=language,
         )
+        values = ConfirmValues(
+            address=owed.sign_up_address or "",
+            confirm_url=self._links.url("confirm", owed.sign_up_uid or ""),
+            list_label=self._list_label(draft),
+            message_id=self._message_id(owed, draft),
+            return_path=self._return_path(owed, draft),
+            date=date,
+        )
+        return messages.letter_of(messages.compose(draft, values))
+
+    def _notice(self, owed: Owed, date: datetime) -> Letter:
+        draft = messages.draft_notice(
+            topic=owed.topic,
+            organisation=self._settings.organisation,
+            mailing_list=contacts.list_facts(self._list(owed.list_id)),
+            deadline=Campaign.get_by_id(owed.campaign_id).deadline,
+            zone=self._settings.zone,
+        )
+        values = NoticeValues(
+            address=self._settings.organisation.email,
+            list_label=self._list_label(draft),
+            message_id=self._message_id(owed, draft),
+            return_path=self._return_path(owed, draft),
+            date=date,
+        )
+        return messages.letter_of(messages.compose(draft, values))
 
     def _list_label(self, draft: Draft) -> str:
         # Under the key that never changes, since mail programs file by List-Id.
         return messages.list_label(draft.mailing_list, key=self._settings.fingerprint_key)
 
-    def _message_id(self, mail: Mail, draft: Draft) -> str:
+    def _message_id(self, owed: Owed, draft: Draft) -> str:
         """Return the Message-ID that the first attempt was given, or else the one to give."""
         domain = messages.sender_address(draft.mailing_list).rpartition("@")[2]
-        fresh = messages.message_id(str(mail.id), sender_domain=domain, key=self._key)
-        return mail.message_id or fresh
+        return owed.message_id or messages.message_id(owed.id, sender_domain=domain, key=self._key)
 
-    def _return_path(self, mail: Mail, draft: Draft) -> str:
+    def _return_path(self, owed: Owed, draft: Draft) -> str:
         server = self._settings.mail
         return messages.return_path(
             "verp" if server.return_path == "verp" else "fixed",
             sender=messages.sender_address(draft.mailing_list),
             return_domain=server.return_domain,
-            mail_id=mail.id,
+            mail_id=owed.id,
             key=self._key,
         )
 
     @property
     def _key(self) -> bytes:
         return self._settings.secret_keys[-1]
-
-
-def _frozen_wording(mail: Mail) -> str:
-    """Return the campaign's wording in the contact's language, else the list's, else any."""
-    campaign, contact = ask_of(mail)
-    frozen = (
-        CampaignWording.select(CampaignWording, Wording)
-        .join(Wording)
-        .where(CampaignWording.campaign == campaign, CampaignWording.kind == mail.kind)
-        .order_by(CampaignWording.id)
-    )
-    found = {row.language: row.wording.content for row in frozen}
-    for language in (contact.language, mail.list.language, *found):
-        if language in found:
-            content: str = found[language]
-            return content
-    message = "the campaign has no wording"
-    raise NotFound(message)

@@ -11,16 +11,24 @@ from typing import TYPE_CHECKING, Any
 from peewee import fn
 
 from repermit import contacts
-from repermit.consent import CampaignState, Dropped, MailKind, MailState, Reason
+from repermit.consent import (
+    CampaignState,
+    Dropped,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+    is_undecided,
+)
 from repermit.contacts import Act
-from repermit.delivery.queue import ask_of, last_moment, may_be_asked
+from repermit.delivery.claiming import QUEUED
+from repermit.delivery.owed import ASKING
 from repermit.models import Campaign, Mail
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from repermit.errors import TransportError
-    from repermit.mailer import Reply
     from repermit.models import Contact, Database
 
 FIRST_WAIT = timedelta(minutes=1)
@@ -35,29 +43,18 @@ def wait_after(attempts: int) -> timedelta:
     return min(grown, LONGEST_WAIT)
 
 
-def accepted(database: Database, mail: Mail, reply: Reply, *, worker: str, now: datetime) -> bool:
-    """Mark a mail as sent; False if it is not this worker's to mark any more."""
-    with database.atomic():
-        return _settle(
-            mail,
-            worker,
-            state=MailState.SENT,
-            sent_at=now,
-            reply_code=reply.code,
-            reply_status=reply.status,
-        )
-
-
-def left_in_doubt(database: Database, mail: Mail, *, worker: str) -> bool:
+def left_in_doubt(database: Database, number: int, *, worker: str) -> MailState | None:
     """Mark a mail of which nobody knows whether the server has it."""
     with database.atomic():
-        return _settle(mail, worker, state=MailState.IN_DOUBT)
+        is_ours = _settle(number, worker, state=MailState.IN_DOUBT)
+    return MailState.IN_DOUBT if is_ours else None
 
 
-def not_made(database: Database, mail: Mail, *, worker: str) -> bool:
+def not_made(database: Database, number: int, *, worker: str) -> MailState | None:
     """Mark a mail that could not even be written."""
     with database.atomic():
-        return _settle(mail, worker, state=MailState.FAILED, reason=NOT_MADE)
+        is_ours = _settle(number, worker, state=MailState.FAILED, reason=NOT_MADE)
+    return MailState.FAILED if is_ours else None
 
 
 NOT_MADE = "not_made"
@@ -65,47 +62,72 @@ NOT_MADE = "not_made"
 
 
 def held_up(
-    database: Database, mail: Mail, *, worker: str, was_started: bool, now: datetime
-) -> bool:
+    database: Database, number: int, *, worker: str, was_started: bool, now: datetime
+) -> MailState | None:
     """Put a mail back behind all others for a fault of the server, without using an attempt.
 
     Behind the others, since a mail that the server takes offence at would hold all of them up.
+    Returns its state, None if it is not this worker's any more.
     """
     with database.atomic():
-        return _settle(
-            mail,
+        is_ours = _settle(
+            number,
             worker,
             **_back(now),
             attempts=Mail.attempts - 1 if was_started else Mail.attempts,
         )
+    return MailState.QUEUED if is_ours else None
 
 
 def refused(
     database: Database,
-    mail: Mail,
+    number: int,
     error: TransportError,
     *,
     worker: str,
     was_started: bool,
+    last_moment: datetime,
     fingerprint_key: bytes,
     now: datetime,
 ) -> MailState | None:
     """Write down a refusal; return the mail's new state, None if it is not this worker's any more.
 
-    For now: again after a wait, as long as there is time. For good: failed; and if there is no such
-    mailbox, the contact is removed for `bounce`, with its evidence and suppression.
+    For now: again after a wait, as long as there is time, until `last_moment`. For good: failed;
+    and if there is no such mailbox, the contact is removed for `bounce`, with its evidence and
+    suppression.
     """
-    values = _after_refusal(mail, error, now)
-    values["attempts"] = Mail.attempts if was_started else Mail.attempts + 1
-    is_bounce = error.permanent and error.scope == "recipient" and mail.kind == MailKind.ASK
     with database.atomic():
+        mail = Mail.get_or_none(Mail.id == number)
+        if mail is None:
+            return None
+        # Its start has counted as an attempt already.
+        attempts = mail.attempts if was_started else mail.attempts + 1
+        values = _after_refusal(attempts, error, now, last_moment)
+        is_asking = mail.kind in ASKING
+        is_bounce = error.permanent and error.scope == "recipient" and is_asking
         # The contact before its mail, as everybody locks them.
-        contact = contacts.lock(ask_of(mail)[1].id) if is_bounce else None
-        if not _settle(mail, worker, **values):
+        contact = contacts.lock(mail.contact_id or 0) if is_bounce else None
+        if not _settle(number, worker, **values):
             return None
         if contact is not None:
-            _remove_for_bounce(contact, mail, error, fingerprint_key=fingerprint_key, now=now)
+            _remove_for_bounce(contact, mail, error, fingerprint_key, now)
     return MailState(values["state"])
+
+
+def drop_leftovers(database: Database) -> None:
+    """Drop what went back into the queue although its campaign was over.
+
+    It was on its way at that moment, and was refused for now or held up afterwards.
+    """
+    for state, why in _OVER.items():
+        over = Campaign.select(Campaign.id).where(Campaign.state == state)
+        left = (QUEUED, Mail.kind.in_(ASKING), Mail.campaign.in_(over))
+        if Mail.select().where(*left).exists():
+            with database.atomic():
+                Mail.update(state=MailState.DROPPED, reason=why).where(*left).execute()
+
+
+_OVER = {CampaignState.CANCELLED: Dropped.CANCELLED, CampaignState.CLOSED: Dropped.TOO_LATE}
 
 
 def open_campaigns(database: Database, *, now: datetime) -> int:
@@ -121,11 +143,11 @@ def open_campaigns(database: Database, *, now: datetime) -> int:
     return int(opened)
 
 
-def _settle(mail: Mail, owner: str, **values: Any) -> bool:
+def _settle(number: int, owner: str, **values: Any) -> bool:
     """Change a mail that is this worker's, or whose doubt is about this worker's own attempt."""
     settled = (
         Mail.update(lease_until=None, **values)
-        .where(Mail.id == mail.id, Mail.worker == owner, Mail.state.in_(_OURS))
+        .where(Mail.id == number, Mail.worker == owner, Mail.state.in_(_OURS))
         .execute()
     )
     return bool(settled)
@@ -139,32 +161,30 @@ def _back(due_at: datetime) -> dict[str, Any]:
     return {"state": MailState.QUEUED, "worker": "", "started_at": None, "due_at": due_at}
 
 
-def _after_refusal(mail: Mail, error: TransportError, now: datetime) -> dict[str, Any]:
+def _after_refusal(
+    attempts: int, error: TransportError, now: datetime, last_moment: datetime
+) -> dict[str, Any]:
     values: dict[str, Any]
-    wait = wait_after(mail.attempts + 1)
+    wait = wait_after(attempts)
     if error.permanent:
         values = {"state": MailState.FAILED, "reason": error.scope}
-    elif now + wait > last_moment(mail):
+    elif now + wait > last_moment:
         values = {"state": MailState.DROPPED, "reason": Dropped.TOO_LATE}
     else:
         values = _back(now + wait)
-    return {**values, "reply_code": error.code, "reply_status": error.status}
+    codes = {"reply_code": error.code, "reply_status": error.status}
+    return {**values, **codes, "attempts": attempts}
 
 
 def _remove_for_bounce(
-    contact: Contact,
-    mail: Mail,
-    error: TransportError,
-    *,
-    fingerprint_key: bytes,
-    now: datetime,
+    contact: Contact, mail: Mail, error: TransportError, fingerprint_key: bytes, now: datetime
 ) -> None:
     """Take a contact off whose mailbox is not there, unless it has answered meanwhile."""
-    campaign, _ = ask_of(mail)
-    if not may_be_asked(contact, campaign):
+    include_thin = Campaign.get_by_id(mail.campaign_id).include_thin
+    if not is_undecided(Status(contact.status), contact.basis, include_thin=include_thin):
         return
     codes = {"reply_code": error.code, "reply_status": error.status}
-    act = Act(at=now, actor="job", campaign=campaign.id, consent=codes)
+    act = Act(at=now, actor="job", campaign=mail.campaign_id or 0, consent=codes)
     contacts.remove([contact], reason=Reason.BOUNCE, act=act, fingerprint_key=fingerprint_key)
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from peewee import SQL
+
 from repermit.consent import MailState
 from repermit.delivery.worker import is_alive
-from repermit.models import Mail
+from repermit.models import Mail, is_postgresql
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,29 +40,44 @@ def recover(database: Database, *, now: datetime) -> Recovered:
     if not dead and not _expired(now).exists():
         return Recovered(0, 0)
     with database.atomic():
+        left = _unlocked(database, _IS_CLAIMED, Mail.worker.in_(dead) | _is_over(now))
         requeued = (
             Mail.update(state=MailState.QUEUED, worker="", lease_until=None)
-            .where(
-                Mail.state == MailState.CLAIMED,
-                Mail.worker.in_(dead) | (Mail.lease_until < now),
-            )
+            .where(Mail.id.in_(left))
             .execute()
         )
+        unsettled = _unlocked(database, _IS_STARTED, Mail.worker.in_(dead))
         in_doubt = (
             Mail.update(state=MailState.IN_DOUBT, lease_until=None)
-            .where(Mail.state == MailState.STARTED, Mail.worker.in_(dead))
+            .where(Mail.id.in_(unsettled))
             .execute()
         )
     return Recovered(int(requeued), int(in_doubt))
 
 
 def _dead_workers(database: Database) -> list[str]:
-    seen = Mail.select(Mail.worker).where(Mail.state.in_(_HELD)).distinct()
+    seen = Mail.select(Mail.worker).where(_IS_HELD).distinct()
     return [mail.worker for mail in seen if not is_alive(database, mail.worker)]
 
 
 def _expired(now: datetime) -> Any:
-    return Mail.select().where(Mail.state == MailState.CLAIMED, Mail.lease_until < now)
+    return Mail.select().where(_IS_CLAIMED, _is_over(now))
 
 
-_HELD = (MailState.CLAIMED, MailState.STARTED)
+def _unlocked(database: Database, *conditions: Any) -> Any:
+    """Find mails that nobody is changing right now.
+
+    A worker may have fallen asleep over its change, and would hold everybody up.
+    """
+    found = Mail.select(Mail.id).where(*conditions)
+    return found.for_update(skip_locked=True) if is_postgresql(database) else found
+
+
+def _is_over(now: datetime) -> Any:
+    return Mail.lease_until < now
+
+
+# Written out, so that SQLite uses the index for just these.
+_IS_CLAIMED: Any = Mail.state == SQL("'claimed'")
+_IS_STARTED: Any = Mail.state == SQL("'started'")
+_IS_HELD: Any = Mail.state.in_((SQL("'claimed'"), SQL("'started'")))

@@ -1,0 +1,217 @@
+"""Taking mails from the queue: whoever claims one looks after it.
+
+May import contacts and what lies below, and of this room what reads and paces.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from peewee import SQL, fn
+
+from repermit.consent import CampaignState, MailKind, MailState
+from repermit.delivery import owed as owing
+from repermit.delivery import pacing
+from repermit.delivery.wordings import wordings_of
+from repermit.models import Campaign, Mail, is_postgresql, literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from repermit.consent import Dropped
+    from repermit.delivery.owed import Owed
+    from repermit.delivery.pacing import Rates
+    from repermit.models import Database, MailingList
+
+LEASE = timedelta(minutes=5)
+"""How long a claim is left alone; after it the mail is claimed anew, also from a living worker."""
+
+
+@dataclass(slots=True)
+class Claim:
+    """A mail that is this worker's, and the wording that it is made from.
+
+    `last_moment` is until when it may start.
+    """
+
+    owed: Owed
+    wording_id: int | None
+    fingerprint: str
+    last_moment: datetime
+    lease_until: datetime
+    has_been_tried: bool = False
+
+
+@dataclass
+class Claimed:
+    """What one claim gave, oldest first; `dropped` are numbers of mails with the reason.
+
+    `wait_until` is when the rates allow more, None if it is not they that hold anything back;
+    `put_off_until` is when the first of those is looked at again whose domain has to wait.
+    """
+
+    claims: list[Claim] = field(default_factory=list)
+    dropped: list[tuple[int, Dropped]] = field(default_factory=list)
+    wait_until: datetime | None = None
+    put_off_until: datetime | None = None
+
+
+def is_due(*, now: datetime, mailing_list: MailingList | None = None) -> bool:
+    """Say whether there is a mail to send now."""
+    return any(query.exists() for query in _due(now, mailing_list))
+
+
+def count_due(*, now: datetime, mailing_list: MailingList | None = None) -> int:
+    """Return how many mails there are to send now."""
+    return sum(query.count() for query in _due(now, mailing_list))
+
+
+def waiting(*, mailing_list: MailingList | None = None) -> int:
+    """Return how many mails are queued, due or not."""
+    return int(Mail.select().where(QUEUED, *_of(mailing_list)).count())
+
+
+def claim(
+    database: Database,
+    *,
+    worker: str,
+    fingerprint_key: bytes,
+    rates: Rates,
+    now: datetime,
+    most: int,
+    mailing_list: MailingList | None = None,
+    turn: int = 0,
+) -> Claimed:
+    """Take up to `most` due mails in one transaction, and drop those that are not to be sent.
+
+    Mails that somebody has just asked for go first. Campaigns come one after the other, each claim
+    with another `turn` beginning with another one. With rates, no more is claimed than may leave.
+    """
+    with database.atomic():
+        wait_until = pacing.next_moment(rates, now=now)
+        if wait_until is not None:
+            # Only what is due has to wait.
+            return Claimed(
+                wait_until=wait_until if is_due(now=now, mailing_list=mailing_list) else None
+            )
+        ids = _take(database, now, mailing_list, rates.most_at_once(most), turn)
+        if not ids:
+            return Claimed(wait_until=_when_put_off(rates, mailing_list, now))
+        found = owing.read(database, ids)
+        terms = owing.terms_of(found)
+        fingerprints = owing.fingerprints_of(found, fingerprint_key)
+        suppressed = owing.suppressed_among(found, fingerprints)
+        claimed = Claimed()
+        wanted = []
+        last_moments = {}
+        for one in found:
+            until = last_moments[one.id] = owing.last_moment(one, terms)
+            why = owing.obstacle(
+                one, terms, is_suppressed=one.id in suppressed, until=until, now=now
+            )
+            if why is None:
+                wanted.append(one)
+            else:
+                claimed.dropped.append((one.id, why))
+        later = pacing.hold_back_domains(rates, wanted, now=now)
+        claimed.wait_until = _soon(later.values(), now)
+        mine = [one for one in wanted if one.id not in later]
+        _mark_dropped(claimed.dropped)
+        wordings = wordings_of(mine, terms)
+        _mark_claimed(mine, wordings, worker=worker, until=now + LEASE)
+        claimed.claims = [
+            Claim(
+                one,
+                wordings.get(one.id),
+                fingerprints.get(one.id, ""),
+                last_moments[one.id],
+                now + LEASE,
+            )
+            for one in mine
+        ]
+        if mine:
+            pacing.reserve(rates, now=now)
+    return claimed
+
+
+def _when_put_off(rates: Rates, mailing_list: MailingList | None, now: datetime) -> datetime | None:
+    """Return when to look again for mails whose domain has to be spared; None if there is none."""
+    last = pacing.put_off_until(rates)
+    if last is None or not is_due(now=last, mailing_list=mailing_list):
+        return None
+    return _soon((Mail.select(fn.MIN(Mail.due_at)).where(QUEUED, Mail.due_at > now).scalar(),), now)
+
+
+def _soon(moments: Iterable[datetime], now: datetime) -> datetime | None:
+    """Return the first moment, or an earlier one: somebody may ask for a mail meanwhile."""
+    first = min(moments, default=None)
+    return first and min(first, now + _LOOK_AGAIN)
+
+
+_LOOK_AGAIN = timedelta(seconds=1)
+
+# Written out, so that SQLite uses the index for just these.
+QUEUED: Any = Mail.state == SQL("'queued'")
+
+_PERSONAL = (MailKind.CONFIRM, MailKind.NOTICE)
+
+
+def _due(now: datetime, mailing_list: MailingList | None, turn: int = 0) -> Iterator[Any]:
+    """Yield queries for what is due, each the oldest first, in the order of their urgency."""
+    due = (QUEUED, Mail.due_at <= now, *_of(mailing_list))
+    query = Mail.select(Mail.id).order_by(Mail.due_at, Mail.id)
+    for kind in _PERSONAL:
+        yield query.where(*due, Mail.kind == kind)
+    live = Campaign.select(Campaign.id, Campaign.state).where(
+        Campaign.state.in_((CampaignState.SENDING, CampaignState.OPEN)),
+        *(() if mailing_list is None else (Campaign.list == mailing_list,)),
+    )
+    campaigns = list(live.order_by(Campaign.starts_at, Campaign.id))
+    start = turn % len(campaigns) if campaigns else 0
+    for campaign in campaigns[start:] + campaigns[:start]:
+        if campaign.state == CampaignState.SENDING:
+            yield query.where(*due, Mail.kind == MailKind.ASK, Mail.campaign == campaign)
+        yield query.where(*due, Mail.kind == MailKind.REMINDER, Mail.campaign == campaign)
+
+
+def _of(mailing_list: MailingList | None) -> tuple[Any, ...]:
+    return () if mailing_list is None else (Mail.list == mailing_list,)
+
+
+def _take(
+    database: Database, now: datetime, mailing_list: MailingList | None, most: int, turn: int
+) -> list[int]:
+    """Return the numbers of due mails that no other worker is claiming right now.
+
+    On SQLite the transaction holds the one write lock already.
+    """
+    ids: list[int] = []
+    for query in _due(now, mailing_list, turn):
+        some = query.limit(most - len(ids))
+        if is_postgresql(database):
+            some = some.for_update(of=Mail, skip_locked=True)
+        ids += [number for (number,) in some.tuples()]
+        if len(ids) == most:
+            break
+    return ids
+
+
+def _mark_dropped(dropped: Sequence[tuple[int, Dropped]]) -> None:
+    for number, why in dropped:
+        Mail.update(state=MailState.DROPPED, reason=why).where(Mail.id == number).execute()
+
+
+def _mark_claimed(
+    owed: Sequence[Owed], wordings: Mapping[int, int | None], *, worker: str, until: datetime
+) -> None:
+    groups = defaultdict(list)
+    for one in owed:
+        groups[wordings.get(one.id)].append(one.id)
+    for wording, ids in groups.items():
+        Mail.update(
+            state=MailState.CLAIMED, worker=worker, lease_until=until, wording=wording
+        ).where(Mail.id.in_(literal(ids))).execute()

@@ -1,0 +1,457 @@
+"""The engine: several open lines to the mail server, and one durable step for all of them.
+
+May import mailer, contacts and what lies below. A line asks for the next mail behind the body of
+the one before; what all lines have heard, and what they want to start, is written down at once, and
+only then do the final dots leave.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from repermit.consent import MailState
+from repermit.delivery import booking, outcomes
+from repermit.delivery.braking import Brake
+from repermit.delivery.dialling import Dialling
+from repermit.errors import OutcomeUnknown, RepermitError, TransportError
+from repermit.mailer import (
+    Accepted,
+    Envelope,
+    Garbled,
+    Ready,
+    Refused,
+    Rejected,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from repermit.clock import Clock
+    from repermit.config import Settings
+    from repermit.delivery.claiming import Claim
+    from repermit.delivery.letters import Letters
+    from repermit.delivery.supply import Supply
+    from repermit.mailer import Event, Line, Mailer, Reply
+    from repermit.messages import Letter
+    from repermit.models import Database
+
+_logger = logging.getLogger(__name__)
+
+# Seconds between two looks at what no line tells: whether to stop, and who is silent.
+_LOOK = 0.2
+_ENDED = "the mail server has ended the connection"
+_SILENT = "the mail server has not answered in time"
+_GARBLED = "the mail server gave an answer that cannot be understood"
+
+
+@dataclass(slots=True)
+class _Prepared:
+    claim: Claim
+    letter: Letter
+    made_at: datetime
+
+
+class _Talk:
+    """A line with the mail whose body is under way and the one that was offered behind it."""
+
+    __slots__ = ("deadline", "is_ready", "line", "offered", "started", "wants_to_write")
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.started: _Prepared | None = None
+        self.offered: _Prepared | None = None
+        self.is_ready = False
+        self.wants_to_write = False
+        self.deadline = 0.0
+
+    @property
+    def is_idle(self) -> bool:
+        return self.started is None and self.offered is None and not self.line.is_waiting
+
+    def is_overdue(self, now: float) -> bool:
+        return not self.is_idle and now > self.deadline
+
+
+class Engine:
+    """Sends what `supply` gives until it is empty, or until something speaks against it.
+
+    `tell` hears what has become of each mail. `fault` says why no more should be sent, "" if
+    nothing does: a fault of the whole server, or a mail in doubt, since a server that does not say
+    what it did would put one after the other in doubt.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        settings: Settings,
+        clock: Clock,
+        worker: str,
+        mailer: Mailer,
+        supply: Supply,
+        letters: Letters,
+        tell: Callable[[int, MailState], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._worker = worker
+        self._supply = supply
+        self._letters = letters
+        self._tell = tell
+        self._should_stop = should_stop
+        self._most = settings.mail.connections
+        self._talks: dict[Line, _Talk] = {}
+        self._selector = selectors.DefaultSelector()
+        self._dialling = Dialling(mailer, self._selector, most=self._most)
+        self._accepted: list[tuple[int, Reply]] = []
+        self._brake = Brake(database, settings=settings, clock=clock)
+        self._troubles = 0
+        self._looked_at = 0.0
+        self._is_ending = False
+        self.fault = ""
+
+    def run(self) -> None:
+        """Send; at the end every mail that has started is settled, and no other is kept."""
+        try:
+            while self._goes_on():
+                self._hear()
+                self._step()
+        finally:
+            self._close()
+
+    # --- What is to be done next.
+
+    def _goes_on(self) -> bool:
+        self._is_ending = self._is_ending or self._should_stop()
+        self._lose_the_silent()
+        self._brake.look()
+        if not self._is_ending:
+            self._feed()
+        if self._is_ending:
+            self._drop_what_has_not_started()
+            return any(talk.started for talk in self._talks.values()) or bool(self._accepted)
+        return (
+            bool(self._accepted or self._supply or self._dialling.count)
+            or any(not talk.is_idle for talk in self._talks.values())
+            or self._supply.wait_until is not None
+        )
+
+    def _lose_the_silent(self) -> None:
+        """Give up lines that have not answered in time; looked at a few times a second."""
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK:
+            return
+        self._looked_at = now
+        for talk in list(self._talks.values()):
+            if talk.is_overdue(now):
+                # This process may have been asleep itself, with the reply come long ago.
+                self._hear_one(talk)
+                if talk.line in self._talks and talk.is_overdue(now):
+                    self._lose(talk, _SILENT)
+
+    def _feed(self) -> None:
+        """Offer mails on the lines that have none, and dial where more lines are of use."""
+        for talk in list(self._talks.values()):
+            # More than once for a mail that cannot even be said.
+            while self._may_offer(talk):
+                prepared = self._prepare()
+                if prepared is None:
+                    return
+                self._offer(talk, prepared)
+        if not self._is_ending and self._supply.has_more():
+            # One at first: a server that wants nobody says so to whoever comes first.
+            most = min(self._most, len(self._talks) + len(self._supply)) if self._talks else 1
+            self._dialling.dial(most - len(self._talks) - self._dialling.count)
+
+    def _may_offer(self, talk: _Talk) -> bool:
+        is_free = talk.offered is None and talk.started is None and talk.line in self._talks
+        return is_free and not self._is_ending
+
+    def _prepare(self) -> _Prepared | None:
+        """Return the next mail with its letter; what cannot be written fails by itself."""
+        while (claim := self._supply.take()) is not None:
+            now = self._clock.now()
+            try:
+                return _Prepared(claim, self._letters.make(claim, now=now), now)
+            except (RepermitError, LookupError, ValueError):
+                _logger.warning("mail %d cannot be written", claim.owed.id)
+                number = claim.owed.id
+                state = outcomes.not_made(self._database, number, worker=self._worker)
+                self._tell_of(number, state)
+        return None
+
+    def _offer(self, talk: _Talk, prepared: _Prepared) -> None:
+        talk.offered = prepared
+        self._say(talk, lambda: talk.line.offer(_envelope(prepared.letter)))
+
+    def _say(self, talk: _Talk, say: Callable[[], None]) -> None:
+        """Let a line say something, and see to what comes of it at once."""
+        talk.deadline = self._in_time()
+        try:
+            say()
+        except TransportError as error:
+            # It was not said at all; the mail alone, or the whole server, stands against it.
+            offered, talk.offered = talk.offered, None
+            assert offered is not None  # noqa: S101  only an offer raises this
+            self._refuse(offered, error, was_started=False)
+        except OSError:
+            self._lose(talk, _ENDED)
+            return
+        self._watch(talk)
+
+    def _in_time(self) -> float:
+        return time.monotonic() + self._settings.mail.reply_timeout
+
+    def _watch(self, talk: _Talk) -> None:
+        if talk.wants_to_write != talk.line.has_more_to_send:
+            talk.wants_to_write = talk.line.has_more_to_send
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if talk.wants_to_write else 0)
+            self._selector.modify(talk.line, events, talk)
+
+    # --- What the server says.
+
+    def _hear(self) -> None:
+        for key, events in self._selector.select(self._patience()):
+            talk = key.data
+            if talk is None:
+                self._meet()
+            else:
+                if events & selectors.EVENT_WRITE:
+                    talk.deadline = self._in_time()
+                self._hear_one(talk)
+
+    def _patience(self) -> float:
+        """Return how many seconds to wait for a line to say something."""
+        wait_until = self._supply.wait_until
+        if wait_until is None or self._supply:
+            return _LOOK
+        return min(_LOOK, max(0, (wait_until - self._clock.now()).total_seconds()))
+
+    def _meet(self) -> None:
+        """Take over lines that have been dialled, or learn why there are none."""
+        for line in self._dialling.take():
+            if isinstance(line, TransportError):
+                self._has_trouble(str(line), was_fresh=True)
+                continue
+            talk = self._talks[line] = _Talk(line)
+            self._selector.register(line, selectors.EVENT_READ, talk)
+
+    def _hear_one(self, talk: _Talk) -> None:
+        heard = talk.line.heard
+        try:
+            # Before anything else is said: a server that goes may have told before what it did.
+            said = talk.line.pull()
+        except OSError:
+            self._lose(talk, _ENDED)
+            return
+        if talk.line.heard != heard:
+            talk.deadline = self._in_time()
+        for event in said:
+            if talk.line not in self._talks:
+                return
+            self._understand(talk, event)
+        if talk.line in self._talks:
+            self._watch(talk)
+
+    def _understand(self, talk: _Talk, event: Event) -> None:
+        match event:
+            case Accepted(reply):
+                started, talk.started = talk.started, None
+                assert started is not None  # noqa: S101  the dialogue counts
+                self._accepted.append((started.claim.owed.id, reply))
+                self._troubles = 0
+            case Ready():
+                talk.is_ready = True
+            case Rejected(error):
+                started, talk.started = talk.started, None
+                assert started is not None  # noqa: S101
+                self._refuse(started, error, was_started=True)
+            case Refused(error, at_once):
+                self._hear_refusal(talk, error, at_once=at_once)
+            case Garbled():
+                self._lose(talk, _GARBLED)
+            case _:
+                self._lose(talk, str(event.error))
+
+    def _hear_refusal(self, talk: _Talk, error: TransportError, *, at_once: bool) -> None:
+        offered, talk.offered = talk.offered, None
+        assert offered is not None  # noqa: S101
+        if at_once and (talk.line.carried or len(self._talks) > 1):
+            # Servers end a connection that was idle or has carried enough mails, and refuse one
+            # too many; that says nothing of this mail.
+            self._drop(talk)
+            self._try_elsewhere(offered)
+            self._has_trouble(str(error), was_fresh=not talk.line.carried)
+            return
+        self._refuse(offered, error, was_started=False)
+
+    def _refuse(self, prepared: _Prepared, error: TransportError, *, was_started: bool) -> None:
+        """Write down that a mail was surely not accepted, and what follows from it."""
+        if error.scope == "server":
+            self._end(str(error))
+            self._hold_up(prepared, was_started=was_started)
+            return
+        number = prepared.claim.owed.id
+        state = outcomes.refused(
+            self._database,
+            number,
+            error,
+            worker=self._worker,
+            was_started=was_started,
+            last_moment=prepared.claim.last_moment,
+            fingerprint_key=self._settings.fingerprint_key,
+            now=self._clock.now(),
+        )
+        self._tell_of(number, state)
+        if error.permanent and prepared.claim.owed.campaign_id:
+            self._brake.press(prepared.claim.owed.campaign_id)
+
+    # --- The durable step.
+
+    def _step(self) -> None:
+        """Write down what was accepted, start what is ready, and let its dots leave."""
+        ready = [] if self._is_ending else [talk for talk in self._talks.values() if talk.is_ready]
+        now = self._clock.now()
+        starts = []
+        for talk in ready:
+            offered = talk.offered
+            assert offered is not None  # noqa: S101  the dialogue counts
+            if now <= offered.claim.last_moment:
+                starts.append(
+                    booking.Start(offered.claim, offered.letter.message_id, offered.made_at)
+                )
+        if not ready and not self._accepted:
+            return
+        accepted, self._accepted = self._accepted, []
+        marked, started = booking.step(
+            self._database, worker=self._worker, accepted=accepted, starts=starts, now=now
+        )
+        for number, _ in accepted:
+            if number in marked:
+                self._tell(number, MailState.SENT)
+        for talk in ready:
+            self._go_on(talk, started)
+
+    def _go_on(self, talk: _Talk, started: set[int]) -> None:
+        prepared, talk.offered = talk.offered, None
+        talk.is_ready = False
+        assert prepared is not None  # noqa: S101
+        if prepared.claim.owed.id not in started:
+            # The server waits for a body that must not come.
+            self._drop(talk)
+            self._supply.give_back(prepared.claim)
+            # What has stopped it, such as a pause, may well stop the others.
+            self._supply.give_back_all()
+            return
+        talk.started = prepared
+        following = None if self._is_ending else self._prepare()
+        talk.offered = following
+        envelope = _envelope(following.letter) if following else None
+        self._say(talk, lambda: talk.line.send_body(prepared.letter.wire, envelope))
+
+    # --- Lines that are lost, and the end.
+
+    def _lose(self, talk: _Talk, why: str) -> None:
+        """Give up a line, and see to the mails that were on it."""
+        was_idle, may_have_left = talk.is_idle, talk.line.may_have_sent_dot
+        started, talk.started = talk.started, None
+        offered, talk.offered = talk.offered, None
+        carried = talk.line.carried - bool(started)
+        self._drop(talk)
+        if offered is not None:
+            self._try_elsewhere(offered)
+        if started is not None and may_have_left:
+            self._end(str(OutcomeUnknown(0, reason=_PERHAPS)))
+            number = started.claim.owed.id
+            state = outcomes.left_in_doubt(self._database, number, worker=self._worker)
+            self._tell_of(number, state)
+            return
+        if started is not None:
+            # Without its dot a mail does not count (RFC 5321 §4.1.1.4).
+            self._hold_up(started, was_started=True)
+        if not was_idle:
+            self._has_trouble(why, was_fresh=not carried)
+
+    def _tell_of(self, number: int, state: MailState | None) -> None:
+        """Tell what has become of a mail, unless it was another worker's in the end."""
+        if state is not None:
+            self._tell(number, state)
+
+    def _try_elsewhere(self, offered: _Prepared) -> None:
+        """Offer a mail that has not started once more; twice it goes behind all others."""
+        if not offered.claim.has_been_tried:
+            offered.claim.has_been_tried = True
+            self._supply.put_back(offered.claim)
+            return
+        self._hold_up(offered, was_started=False)
+
+    def _hold_up(self, prepared: _Prepared, *, was_started: bool) -> None:
+        """Put a mail behind all others, for what is not its own fault."""
+        number = prepared.claim.owed.id
+        state = outcomes.held_up(
+            self._database,
+            number,
+            worker=self._worker,
+            was_started=was_started,
+            now=self._clock.now(),
+        )
+        self._tell_of(number, state)
+        self._supply.look_again()
+
+    def _has_trouble(self, why: str, *, was_fresh: bool) -> None:
+        """Decide what a line that failed says of the server.
+
+        Others that work show that it wants fewer; one that has carried mails may be made anew.
+        """
+        if was_fresh and self._talks:
+            self._most = len(self._talks)
+            return
+        self._troubles += 1
+        if was_fresh or self._troubles > self._most:
+            self._end(str(TransportError(0, reason=why)) if why in _OURS else why)
+
+    def _end(self, fault: str) -> None:
+        if not self.fault:
+            self.fault = fault
+            _logger.warning("sending stops: %s", fault)
+        self._is_ending = True
+
+    def _drop(self, talk: _Talk) -> None:
+        self._selector.unregister(talk.line)
+        talk.line.hang_up()
+        del self._talks[talk.line]
+
+    def _drop_what_has_not_started(self) -> None:
+        for talk in list(self._talks.values()):
+            if talk.offered is not None and talk.started is None:
+                self._supply.put_back(talk.offered.claim)
+                talk.offered = None
+                self._drop(talk)
+
+    def _close(self) -> None:
+        for talk in self._talks.values():
+            if talk.is_idle:
+                talk.line.close()
+            else:
+                talk.line.hang_up()
+            if talk.offered is not None:
+                self._supply.put_back(talk.offered.claim)
+        self._dialling.close()
+        self._selector.close()
+        self._supply.give_back_all()
+        self._brake.look(at_once=True)
+
+
+_PERHAPS = "the mail server has not said whether it has accepted a mail"
+_OURS = (_ENDED, _SILENT, _GARBLED)
+
+
+def _envelope(letter: Letter) -> Envelope:
+    return Envelope(letter.envelope_from, letter.envelope_to, letter.size, letter.needs_smtputf8)

@@ -1,0 +1,250 @@
+"""What is owed: a mail with all that making it and judging it takes, read at once for many.
+
+May import contacts and what lies below; changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from peewee import JOIN
+
+from repermit import addresses
+from repermit.consent import (
+    CampaignState,
+    Dropped,
+    MailKind,
+    Reason,
+    Status,
+    is_undecided,
+    latest_ask,
+)
+from repermit.models import (
+    Campaign,
+    Contact,
+    Mail,
+    MailingList,
+    SignUp,
+    Suppression,
+    literal,
+    read_moment,
+    run_sql,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from repermit.models import Database
+
+# The least that the database tells apart.
+_A_MOMENT = timedelta(microseconds=1)
+
+CONFIRM_WITHIN = timedelta(days=3)
+"""How long after a sign-up its mail is still worth sending; its link works for seven days."""
+
+NOTICE_WITHIN = timedelta(days=7)
+"""How long after it came up a notice to the admin is still news."""
+
+ASKING = (MailKind.ASK, MailKind.REMINDER)
+"""Kinds that nobody has asked for, to whom invariant 3 applies."""
+
+
+class Owed(NamedTuple):
+    """One mail as it stands; the fields of its contact or sign-up are None where it has none.
+
+    Moments are aware UTC, but for `due_at`, which is as the database gives it.
+    """
+
+    id: int
+    kind: str
+    list_id: int
+    campaign_id: int | None
+    contact_id: int | None
+    attempts: int
+    due_at: str | datetime
+    started_at: datetime | None
+    message_id: str
+    wording_id: int | None
+    topic: str
+    uid: str | None
+    address: str | None
+    address_key: str | None
+    name: str | None
+    language: str | None
+    source: str | None
+    since: datetime | None
+    status: str | None
+    basis: str | None
+    reason: str | None
+    sign_up_uid: str | None
+    sign_up_address: str | None
+    sign_up_language: str | None
+    signed_up_at: datetime | None
+    confirmed_at: datetime | None
+
+    @property
+    def is_asking(self) -> bool:
+        """Say whether its reader has not asked for it."""
+        return self.kind in ASKING
+
+
+_COLUMNS = (
+    Mail.id,
+    Mail.kind,
+    Mail.list,
+    Mail.campaign,
+    Mail.contact,
+    Mail.attempts,
+    Mail.due_at,
+    Mail.started_at,
+    Mail.message_id,
+    Mail.wording,
+    Mail.topic,
+    Contact.uid,
+    Contact.address,
+    Contact.address_key,
+    Contact.name,
+    Contact.language,
+    Contact.source,
+    Contact.since,
+    Contact.status,
+    Contact.basis,
+    Contact.reason,
+    SignUp.uid,
+    SignUp.address,
+    SignUp.language,
+    SignUp.at,
+    SignUp.confirmed_at,
+)
+
+
+_MOMENTS = tuple(map(Owed._fields.index, ("started_at", "since", "signed_up_at", "confirmed_at")))
+_read_moments = itemgetter(*_MOMENTS)
+
+
+def read(database: Database, ids: Sequence[int]) -> list[Owed]:
+    """Return the mails with these numbers, the oldest first."""
+    query = (
+        Mail.select(*_COLUMNS)
+        .join_from(Mail, Contact, JOIN.LEFT_OUTER)
+        .join_from(Mail, SignUp, JOIN.LEFT_OUTER)
+        .where(Mail.id.in_(literal(ids)))
+        .order_by(Mail.due_at, Mail.id)
+    )
+    statement, values = query.sql()
+    # Past peewee, which would look at every field of every row.
+    return [_owed(row) for row in run_sql(database, statement, *values)]
+
+
+def _owed(row: tuple[Any, ...]) -> Owed:
+    if any(_read_moments(row)):
+        values = list(row)
+        for place in _MOMENTS:
+            if values[place] is not None:
+                values[place] = read_moment(values[place])
+        return Owed._make(values)
+    return Owed._make(row)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a campaign lays down for its mails: how it stands, and until when each kind may go."""
+
+    state: CampaignState
+    include_thin: bool
+    language: str
+    until: Mapping[str, datetime]
+
+
+def terms_of(owed: Iterable[Owed]) -> dict[int, Terms]:
+    """Return the terms of these mails' campaigns, as they are now."""
+    ids = {one.campaign_id for one in owed} - {None}
+    query = Campaign.select(Campaign, MailingList).join(MailingList).where(Campaign.id.in_(ids))
+    return {
+        campaign.id: Terms(
+            state=CampaignState(campaign.state),
+            include_thin=campaign.include_thin,
+            language=campaign.list.language,
+            until={
+                MailKind.ASK: latest_ask(campaign.deadline, campaign.minimum_days),
+                MailKind.REMINDER: campaign.deadline - _A_MOMENT,
+            },
+        )
+        for campaign in query
+    }
+
+
+def fingerprints_of(owed: Iterable[Owed], key: bytes) -> dict[int, str]:
+    """Return the fingerprint of the address of each mail that nobody has asked for, by number."""
+    return {
+        one.id: addresses.fingerprint(key, one.address_key or "") for one in owed if one.is_asking
+    }
+
+
+def suppressed_among(owed: Sequence[Owed], fingerprints: Mapping[int, str]) -> set[int]:
+    """Return the numbers of the mails whose address is suppressed, for their list or for all."""
+    if not fingerprints:
+        return set()
+    if not Suppression.select().exists():
+        return set()
+    query: Any = (
+        Suppression.select(Suppression.fingerprint, Suppression.list)
+        .where(Suppression.fingerprint.in_(list(fingerprints.values())))
+        .tuples()
+    )
+    found = set(query)
+    if not found:
+        return set()
+    return {
+        one.id
+        for one in owed
+        if (fingerprint := fingerprints.get(one.id))
+        and not found.isdisjoint({(fingerprint, one.list_id), (fingerprint, None)})
+    }
+
+
+def last_moment(owed: Owed, terms: Mapping[int, Terms]) -> datetime:
+    """Return until when a mail may be sent."""
+    if owed.is_asking:
+        return terms[owed.campaign_id or 0].until[owed.kind]
+    if owed.kind == MailKind.NOTICE:
+        return read_moment(owed.due_at) + NOTICE_WITHIN
+    assert owed.signed_up_at is not None  # noqa: S101  each confirm has its sign-up
+    return owed.signed_up_at + CONFIRM_WITHIN
+
+
+def obstacle(
+    owed: Owed,
+    terms: Mapping[int, Terms],
+    *,
+    is_suppressed: bool,
+    until: datetime,
+    now: datetime,
+) -> Dropped | None:
+    """Say why a mail is not to be sent any more, or None if it is; a pause is no obstacle.
+
+    `until` is its `last_moment`.
+    """
+    why = None
+    if owed.is_asking:
+        asking = terms[owed.campaign_id or 0]
+        if asking.state is CampaignState.CANCELLED:
+            why = Dropped.CANCELLED
+        elif not is_undecided(
+            Status(owed.status or ""), owed.basis or "", include_thin=asking.include_thin
+        ):
+            # As `contacts.remove` tells them apart: a person's own word, or somebody else's.
+            by_word = owed.status != Status.REMOVED or owed.reason in _BY_ANSWER
+            why = Dropped.ANSWERED if by_word else Dropped.SUPPRESSED
+        elif is_suppressed:
+            why = Dropped.SUPPRESSED
+    elif owed.confirmed_at:
+        why = Dropped.ANSWERED
+    return why or (Dropped.TOO_LATE if now > until else None)
+
+
+_BY_ANSWER = (Reason.NO, Reason.WITHDRAWN)

@@ -1,0 +1,135 @@
+"""What one worker has claimed and not begun: a small stock, filled up as it empties.
+
+May import contacts and what lies below, and of this room what claims and gives back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from repermit.delivery import booking, claiming
+from repermit.delivery.claiming import LEASE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from repermit.clock import Clock
+    from repermit.consent import Dropped
+    from repermit.delivery.claiming import Claim
+    from repermit.delivery.pacing import Rates
+    from repermit.models import Database, MailingList
+
+_MOST = 500
+
+
+class Supply:
+    """Claims of one worker, the oldest first.
+
+    `on_drop` hears of each mail that is dropped instead. `wait_until` is when the rates allow
+    more, None if they hold nothing back.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        worker: str,
+        fingerprint_key: bytes,
+        rates: Rates,
+        clock: Clock,
+        mailing_list: MailingList | None,
+        at_first: int,
+        on_drop: Callable[[int, Dropped], None],
+    ) -> None:
+        self._database = database
+        self._worker = worker
+        self._key = fingerprint_key
+        self._rates = rates
+        self._clock = clock
+        self._mailing_list = mailing_list
+        self._on_drop = on_drop
+        self._stock: deque[Claim] = deque()
+        self._size = at_first
+        self._turn = 0
+        self._is_dry = False
+        self.wait_until: datetime | None = None
+
+    def __len__(self) -> int:
+        """Return how many mails are in stock."""
+        return len(self._stock)
+
+    def has_more(self) -> bool:
+        """Say whether there is another mail to send now, claiming some if need be."""
+        if not self._stock and not self._is_dry:
+            self._fill()
+        return bool(self._stock)
+
+    def take(self) -> Claim | None:
+        """Return the next mail, claiming more if need be; None if none is due now."""
+        if not self.has_more():
+            return None
+        claim = self._stock.popleft()
+        if claim.lease_until - self._clock.now() < LEASE / 2:
+            # They have lain here for long; whoever has time may take them.
+            self.give_back(claim)
+            self.give_back_all()
+            return self.take()
+        return claim
+
+    def put_back(self, claim: Claim) -> None:
+        """Put a mail that has not started in front of the others."""
+        self._stock.appendleft(claim)
+
+    def look_again(self) -> None:
+        """Claim again, also if nothing was due any more: there is now."""
+        self._is_dry = False
+
+    def give_back(self, *claims: Claim) -> bool:
+        """Put mails that have not started back into the queue; False if one was dropped."""
+        dropped = booking.give_back(
+            self._database,
+            [claim.owed.id for claim in claims],
+            worker=self._worker,
+            fingerprint_key=self._key,
+            now=self._clock.now(),
+        )
+        for number, why in dropped:
+            self._on_drop(number, why)
+        return not dropped
+
+    def give_back_all(self) -> None:
+        """Put everything in stock back into the queue."""
+        claims, self._stock = list(self._stock), deque()
+        if claims:
+            self.give_back(*claims)
+
+    def _fill(self) -> None:
+        if self.wait_until is not None and self._clock.now() < self.wait_until:
+            return
+        # What would lie here for long is given back in time.
+        self._size = min(self._size * 2, _MOST)
+        earliest = None
+        while True:
+            claimed = claiming.claim(
+                self._database,
+                worker=self._worker,
+                fingerprint_key=self._key,
+                rates=self._rates,
+                now=self._clock.now(),
+                most=self._size,
+                mailing_list=self._mailing_list,
+                turn=self._turn,
+            )
+            self._turn += 1
+            for number, why in claimed.dropped:
+                self._on_drop(number, why)
+            self._stock += claimed.claims
+            # Those that were put off come back one by one, and the first of them first.
+            earliest = earliest or claimed.put_off_until
+            if claimed.claims or not (claimed.dropped or claimed.put_off_until):
+                break
+        self.wait_until = None if self._stock else claimed.wait_until or earliest
+        # What comes due from here on is for the next run.
+        self._is_dry = not self._stock and self.wait_until is None

@@ -1,0 +1,120 @@
+"""Rates hold over all processes together, by the clock of the mail server."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.clock import ManualClock
+from repermit.models import SignUp
+from tests.building import NOW
+from tests.senders import Sender, make_desk, owe_all
+from tests.sending import mail_settings, make_story
+from tests.sink import Sink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from repermit.models import Database
+    from tests.inbox import Inbox
+    from tests.sending import Story
+
+# Seconds by which a mail may be quicker, or slower, than the one before on its way to the server.
+JITTER = 0.4
+# A machine with other things to do may leave moments unused; never does it use one twice.
+SLACK = 10.0
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    with Sink() as running:
+        yield running
+
+
+def assert_paced(came: Sequence[float], interval: float) -> None:
+    """Hold that over any N intervals at most N + 1 mails came, and that no time was wasted."""
+    for first, at in enumerate(came):
+        for later in range(first + 1, len(came)):
+            assert came[later] - at > (later - first) * interval - JITTER
+    assert came[-1] - came[0] < (len(came) - 1) * interval + SLACK
+
+
+@contextmanager
+def two_senders(
+    folder: Path, database_url: str, sink: Sink, addresses: Sequence[str], **rates: int
+) -> Iterator[tuple[Sender, Sender]]:
+    """Send to these addresses with two processes at once, to the end."""
+    desk = make_desk(folder, database_url, sink, **rates)
+    owe_all(desk, addresses)
+    with Sender(desk) as one, Sender(desk) as other:
+        yield one, other
+        one.finish()
+        other.finish()
+
+
+@pytest.mark.parametrize(
+    ("database_url", "rates", "interval"),
+    [
+        ("sqlite", {"rate_per_minute": 90}, 2 / 3),
+        ("postgresql", {"rate_per_hour": 3_600}, 1),
+        ("sqlite", {"rate_per_day": 86_400 * 2, "rate_per_minute": 1_000}, 1 / 2),
+    ],
+    indirect=["database_url"],
+)
+def test_two_processes_send_no_more_than_one_may(
+    tmp_path: Path, database_url: str, sink: Sink, rates: dict[str, int], interval: float
+) -> None:
+    addresses = [f"person{number}@example.org" for number in range(round(6 / interval))]
+    with two_senders(tmp_path, database_url, sink, addresses, **rates) as senders:
+        for sender in senders:
+            # In the middle of an interval neither has a mail in hand.
+            sink.wait_for(len(sink.taken) + 1)
+            time.sleep(interval / 3)
+            with sender.stopped():
+                # So this one is the other's.
+                sink.wait_for(len(sink.taken) + 1)
+    assert_paced([one.came_at for one in sink.taken], interval)
+
+
+def test_one_domain_is_spared_while_others_go_on(
+    tmp_path: Path, database_url: str, sink: Sink
+) -> None:
+    domains = [f"example{number}.org" for number in range(5)]
+    addresses = [f"person{number}@{domain}" for number in range(4) for domain in domains]
+    rates = {"domain_rate_per_minute": 60, "connections": 1}
+    with two_senders(tmp_path, database_url, sink, addresses, **rates):
+        pass
+    by_domain = defaultdict(list)
+    for one in sink.taken:
+        by_domain[one.recipient.rpartition("@")[2]].append(one.came_at)
+    assert by_domain.keys() == set(domains)
+    for came in by_domain.values():
+        assert_paced(came, 1)
+
+
+def test_who_asks_for_a_mail_does_not_wait_for_a_domain_that_is_spared(
+    database: Database, database_url: str, inbox: Inbox
+) -> None:
+    settings = mail_settings(database_url, inbox.port, domain_rate_per_minute=1)
+    story = make_story(database, settings)
+    story.clock = ManualClock(NOW, ticking=True)
+    for name in ("anna", "bram"):
+        story.owe(f"{name}@example.org")
+    began = time.monotonic()
+
+    def is_enough() -> bool:
+        return bool(inbox.to("new@example.com")) or time.monotonic() > began + 10
+
+    story.send(on_step=lambda _: ask_for_a_mail(story), should_stop=is_enough)
+    assert inbox.to("new@example.com")
+    assert len(inbox.mails) == 2
+
+
+def ask_for_a_mail(story: Story) -> None:
+    if not SignUp.select().exists():
+        story.owe_confirm("new@example.com")
