@@ -1,0 +1,140 @@
+"""What a person wrote above the quotation, and whether it is a plain Yes or No.
+
+May import nothing of repermit but the rest of this room. Nothing of the text is kept.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING
+
+from repermit.bounces.parsing import texts
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+_READ = 50_000
+_LONGEST_TAG = 500
+_MOST_WORDS_IN_A_NAME = 6
+
+
+def proposed_answer(message: Message) -> str:
+    """Return "yes" or "no" if a person plainly says so in Dutch, English, German or French.
+
+    The first own line decides, and below it nothing but a name or a greeting may stand: "Ja, maar…"
+    is no plain answer, and "" is returned.
+    """
+    lines = own_lines(_text(message))
+    if lines and _SALUTATION.fullmatch(_folded(lines[0])):
+        del lines[0]
+    if not lines:
+        return ""
+    first, *others = (_folded(line) for line in lines)
+    if any(_says_more(line) for line in others):
+        return ""
+    if _YES.fullmatch(first):
+        return "yes"
+    return "no" if _NO.fullmatch(first) else ""
+
+
+def own_lines(text: str) -> list[str]:
+    """Return the lines that stand above the quotation and the greeting, without the empty ones."""
+    lines = []
+    for line in text.split("\n"):
+        stripped = line.strip()
+        if _END.match(stripped) or line.rstrip() == "--":
+            break
+        if stripped:
+            lines.append(stripped)
+    return lines
+
+
+def _text(message: Message) -> str:
+    plain = next((text for text in texts(message) if text.strip()), "")
+    if plain:
+        return plain[:_READ]
+    return next(map(text_of_html, texts(message, "html")), "")
+
+
+def text_of_html(source: str) -> str:
+    """Return what a page of HTML says above its first quotation, a line for each block.
+
+    Goes through it once from left to right, whatever is in it.
+    """
+    said: list[str] = []
+    position = 0
+    while (start := source.find("<", position)) >= 0:
+        said.append(" ".join(source[position:start].split()))
+        tag = source[start + 1 : start + _LONGEST_TAG].partition(">")[0].lower()
+        if _QUOTES.match(tag):
+            return _unescaped(said)
+        unseen = _UNSEEN.match(tag)
+        closing = _CLOSES[unseen[0]] if unseen else ">"
+        end = source.find(closing, start)
+        said.append("\n" if _BREAKS.match(tag) else " ")
+        # What is not closed hides all the rest, as it does in a browser.
+        position = end + len(closing) if end >= 0 else len(source)
+    return _unescaped([*said, source[position:]])
+
+
+def _unescaped(said: list[str]) -> str:
+    return html.unescape("".join(said)).replace("\xa0", " ")
+
+
+_BREAKS = re.compile(r"/?(br|p|div|tr|li|h\d)\b")
+_UNSEEN = re.compile(r"style|script|title|!--")
+_CLOSES = {"style": "</style>", "script": "</script>", "title": "</title>", "!--": "-->"}
+_QUOTES = re.compile(
+    r"(blockquote|hr)\b|div\b.*(gmail_quote|yahoo_quoted|appendonsend|divrplyfwdmsg|moz-cite)",
+    re.DOTALL,
+)
+
+
+def _folded(line: str) -> str:
+    """Return a line in small letters, without marks and signs, one space between its words."""
+    return " ".join(re.sub(r"[^\w]+|_", " ", line.lower()).split())
+
+
+def _says_more(line: str) -> bool:
+    """Say whether a line below the answer may change it; a name or a telephone number does not."""
+    return len(line.split()) > _MOST_WORDS_IN_A_NAME or bool(_CHANGES.search(line))
+
+
+_CHANGES = re.compile(
+    r"\b(ja|nee|neen|niet|geen|maar|wel|toch|yes|no|not|but|except|however|doch|nein|nicht|kein\w*|"
+    r"aber|oui|non|pas|mais|stop)\b"
+)
+
+_SALUTATION = re.compile(
+    r"(beste|geachte|hallo|hoi|hi|hello|dear|dag|goede\w*|good|guten|liebe[rs]?|sehr geehrte\w*|"
+    r"bonjour|bonsoir|madame|monsieur|lieve)( [^\s]+){0,6}"
+)
+
+_THANKS = (
+    r"(hoor|graag|gerne?|prima|akkoord|bitte|danke|danke schön|vielen dank|please|thanks|thank you|"
+    r"dank u( wel)?|dank je( wel)?|dankuwel|dankjewel|bedankt|merci|merci beaucoup|volontiers|svp|"
+    r"s il vous plaît|alstublieft|aub|avec plaisir)"
+)
+_YES = re.compile(rf"(ja|jazeker|jawel|yes|oui|graag|gerne|volontiers)( {_THANKS}){{0,3}}")
+_NO = re.compile(
+    rf"(nee|neen|no|nein|non|liever niet|lieber nicht)( {_THANKS}){{0,3}}|"
+    rf"({_THANKS} )?(stop|afmelden|uitschrijven|unsubscribe|abmelden|abbestellen|"
+    rf"(se |me )?désabonner|désinscription|désabonnement|unsubscribe me|remove me)"
+    rf"( {_THANKS}){{0,2}}"
+)
+
+_END = re.compile(
+    r"(>|_{5,}|-{3,}|={5,}|\*{5,}|"
+    # The line above a quotation, in one piece or before its line break.
+    r"(op|on|am|le) .{6,200}(schreef|wrote|schrieb|a écrit|:$)|"
+    r"(op|on|am|le) (\w{2,3}\.? )?\d{1,2}\b.{0,200}$|"
+    r"(van|from|von|de|verzonden|sent|gesendet|envoyé)\s?: |"
+    # What telephones and mail programs add, and the greeting, below which no answer stands.
+    r"(sent|verstuurd|verzonden|gesendet|envoyé|von mein\w*|get outlook|télécharge\w*|download\w*|"
+    r"outlook (voor|für|for|pour)) |"
+    r"(met (vriendelijke|hartelijke) groet|vriendelijke groet|hartelijke groet|groet(en|jes)?\b|"
+    r"mvg\b|kind regards|best regards|regards\b|best wishes|yours |sincerely|mit freundlichen|"
+    r"freundliche grüße|viele grüße|liebe grüße|mfg\b|cordialement|bien à vous|salutations))",
+    re.IGNORECASE,
+)

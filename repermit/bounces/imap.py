@@ -1,0 +1,162 @@
+"""Bounces and replies in a mailbox that is read by IMAP (RFC 3501).
+
+May import mailer, config and errors. Messages stay where they are, and those of people unread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import imaplib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from repermit.bounces.mailboxes import MOST, TIMEOUT, fault, is_for_nobody, with_token
+from repermit.bounces.parsing import LONGEST
+from repermit.mailer import checking_context, xoauth2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import date
+    from typing import Any
+
+    from repermit.bounces.mailboxes import Take, Token
+    from repermit.config import Bounces
+
+_CUT_OFF = (OSError, imaplib.IMAP4.error)
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a mailbox has been read: its UIDVALIDITY, and the last UID (RFC 3501 §2.3.1.1).
+
+    Whether a message is marked as read says nothing: a person may have looked at it first.
+    """
+
+    validity: int = 0
+    uid: int = 0
+
+
+def read_imap(
+    bounces: Bounces,
+    *,
+    place: Place,
+    since: date,
+    token: Token,
+    take: Take,
+    should_stop: Callable[[], bool],
+) -> Place:
+    """Take what has come since `place`, and return the new one.
+
+    A mailbox that is new, or was made anew, is read from the day `since` on. Bounces and answers
+    of programs that are about our mails are marked as read; everything else is left untouched.
+    Raises TransportError in words of ours.
+    """
+    imap = _connect(bounces)
+    try:
+        _log_in(imap, bounces, token)
+        _select(imap, bounces)
+        return _read(imap, place, since, take=take, should_stop=should_stop)
+    except _CUT_OFF as error:
+        raise fault(bounces, "ends the conversation", error) from None
+    finally:
+        with contextlib.suppress(*_CUT_OFF):
+            imap.logout()
+        _drop(imap)
+
+
+def _drop(imap: imaplib.IMAP4) -> None:
+    # Its socket may be gone already, also after a handshake that failed.
+    with contextlib.suppress(OSError):
+        imap.shutdown()
+
+
+def _connect(bounces: Bounces) -> imaplib.IMAP4:
+    context = checking_context(bounces.ca_file, key="bounces.ca_file")
+    try:
+        if bounces.tls == "tls":
+            return imaplib.IMAP4_SSL(
+                bounces.server, bounces.port, ssl_context=context, timeout=TIMEOUT
+            )
+        imap = imaplib.IMAP4(bounces.server, bounces.port, timeout=TIMEOUT)
+    except _CUT_OFF as error:
+        raise fault(bounces, "cannot be reached", error) from None
+    if bounces.tls == "starttls":
+        try:
+            # Raises if STARTTLS is not offered, as when somebody in between has taken it out.
+            imap.starttls(ssl_context=context)
+        except _CUT_OFF as error:
+            _drop(imap)
+            raise fault(bounces, "does not begin TLS", error) from None
+    return imap
+
+
+def _log_in(imap: imaplib.IMAP4, bounces: Bounces, token: Token) -> None:
+    try:
+        if bounces.auth == "xoauth2":
+            with_token(lambda one: _authenticate(imap, bounces.username, one), token, _CUT_OFF)
+        else:
+            imap.login(bounces.username, bounces.password)
+    except (*_CUT_OFF, UnicodeError) as error:
+        raise fault(bounces, "does not take the login", error) from None
+
+
+def _authenticate(imap: imaplib.IMAP4, username: str, token: str) -> None:
+    # A server that refuses asks once more, and is given nothing.
+    answers = iter([xoauth2(username, token).encode()])
+    imap.authenticate("XOAUTH2", lambda _challenge: next(answers, b""))
+
+
+def _read(
+    imap: imaplib.IMAP4,
+    place: Place,
+    since: date,
+    *,
+    take: Take,
+    should_stop: Callable[[], bool],
+) -> Place:
+    validity = _number(imap.response("UIDVALIDITY")[1])
+    uid = place.uid if validity == place.validity else 0
+    wanted = f"UID {uid + 1}:*" if uid else f"SINCE {since:%d}-{_MONTHS[since.month]}-{since:%Y}"
+    for number in _search(imap, wanted, after=uid)[:MOST]:
+        if should_stop():
+            break
+        raw = _fetch(imap, number)
+        if raw and is_for_nobody(take(raw)):
+            imap.uid("STORE", str(number), "+FLAGS.SILENT", r"(\Seen)")
+        uid = number
+    return Place(validity, uid)
+
+
+# Not in the language of the machine, as strftime would have it.
+_MONTHS = ("", *"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
+
+
+def _select(imap: imaplib.IMAP4, bounces: Bounces) -> None:
+    quoted = bounces.mailbox.replace("\\", "\\\\").replace('"', '\\"')
+    try:
+        kind, _ = imap.select(f'"{quoted}"')
+    except UnicodeError:
+        kind = "BAD"
+    if kind != "OK":
+        raise fault(bounces, "has no mailbox of the name in bounces.mailbox")
+
+
+def _number(data: list[Any]) -> int:
+    return int(data[-1]) if data and data[-1] else 0
+
+
+def _search(imap: imaplib.IMAP4, wanted: str, *, after: int) -> list[int]:
+    """Return the UIDs that are wanted, in order; "n:*" gives the last one even if it is old."""
+    _, data = imap.uid("SEARCH", wanted)
+    found = {int(one) for line in data if line for one in line.split()}
+    return sorted(one for one in found if one > after)
+
+
+def _fetch(imap: imaplib.IMAP4, uid: int) -> bytes:
+    """Return a message's beginning without marking it as read; b"" if it is gone meanwhile."""
+    _, data = imap.uid("FETCH", str(uid), f"(BODY.PEEK[]<0.{LONGEST}>)")
+    for part in data:
+        if isinstance(part, tuple) and re.search(rb"BODY\[\]", part[0]):
+            return bytes(part[1])
+    return b""

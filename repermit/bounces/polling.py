@@ -1,0 +1,90 @@
+"""Looking into the mailbox of the settings, and remembering how far it has been read.
+
+May import mailer, models and what lies below. Two may look at once: a message may be taken twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from repermit.bounces.imap import Place, read_imap
+from repermit.bounces.pop3 import read_pop3
+from repermit.bounces.taking import take
+from repermit.mailer import token_source
+from repermit.models import Meta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from repermit.bounces.facts import Kind, Taken
+    from repermit.clock import Clock
+    from repermit.config import Bounces, Settings
+    from repermit.models import Database
+
+_FIRST_LOOK = timedelta(days=90)
+
+
+def poll(
+    database: Database,
+    *,
+    settings: Settings,
+    clock: Clock,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Mapping[Kind, int]:
+    """Take what has come into the mailbox since the last look, some hundred messages at most.
+
+    Returns how many were about our mails, by kind. Raises TransportError for a fault of the
+    server, and ConfigError. How far it has read is noted at the end, so a look that was cut off
+    begins anew; and `take` does nothing twice.
+    """
+    ours: Counter[Kind] = Counter()
+    account = settings.bounces
+
+    def take_one(raw: bytes) -> Taken:
+        taken = take(database, raw, settings=settings, now=clock.now())
+        ours.update([taken.kind] if taken.list else [])
+        return taken
+
+    def token(refused: str) -> str:
+        return token_source(account).token(clock.now(), refused=refused)
+
+    key = _key(account)
+    memory = _recall(key)
+    if account.protocol == "imap":
+        place = read_imap(
+            account,
+            place=Place(*memory),
+            since=(clock.now() - _FIRST_LOOK).date(),
+            token=token,
+            take=take_one,
+            should_stop=should_stop,
+        )
+        _remember(database, key, [place.validity, place.uid])
+    if account.protocol == "pop3":
+        known = read_pop3(
+            account, known=set(memory), token=token, take=take_one, should_stop=should_stop
+        )
+        _remember(database, key, sorted(known))
+    return ours
+
+
+def _key(account: Bounces) -> str:
+    """Return what a mailbox is remembered under, without its user's name."""
+    named = f"{account.protocol}\0{account.server}\0{account.username}\0{account.mailbox}"
+    return f"mailbox:{hashlib.sha256(named.encode()).hexdigest()[:16]}"
+
+
+def _recall(key: str) -> list[Any]:
+    noted = Meta.get_or_none(Meta.key == key)
+    return list(json.loads(noted.value)) if noted else []
+
+
+def _remember(database: Database, key: str, memory: list[Any]) -> None:
+    with database.atomic():
+        Meta.insert(key=key, value=json.dumps(memory)).on_conflict(
+            conflict_target=[Meta.key], preserve=[Meta.value]
+        ).execute()

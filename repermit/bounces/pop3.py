@@ -1,0 +1,150 @@
+"""Bounces and replies in a mailbox that is read by POP3 (RFC 1939).
+
+May import mailer, config and errors. Bounces of our mails are deleted once they are taken, since
+nothing can be marked there; what a person wrote never is.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import poplib
+from typing import TYPE_CHECKING
+
+from repermit.bounces.mailboxes import MOST, TIMEOUT, fault, is_done_with, with_token
+from repermit.bounces.parsing import LONGEST
+from repermit.mailer import checking_context, xoauth2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from repermit.bounces.mailboxes import Take, Token
+    from repermit.config import Bounces
+
+_CUT_OFF = (OSError, EOFError, poplib.error_proto)
+
+# RFC 5322 allows 998; what mail programs send is longer, and the library then gives up.
+_LONGEST_LINE = 1_000_000
+_MOST_LINES = 5000
+_DIGEST = 16
+
+
+class _Patient(poplib.POP3):
+    """A conversation that takes long lines."""
+
+    def _getline(self) -> tuple[bytes, int]:
+        line: bytes = self.file.readline(_LONGEST_LINE)
+        if not line:
+            raise poplib.error_proto("-ERR EOF")
+        return line.rstrip(b"\r\n"), len(line)
+
+
+class _PatientTLS(_Patient, poplib.POP3_SSL):
+    """The same from TLS."""
+
+
+def read_pop3(
+    bounces: Bounces,
+    *,
+    known: Collection[str],
+    token: Token,
+    take: Take,
+    should_stop: Callable[[], bool],
+) -> set[str]:
+    """Take what is not known yet, and return what is known of what lies there now.
+
+    A message is known by a digest of its UIDL. Raises TransportError in words of ours, and then
+    nothing was deleted.
+    """
+    pop = _connect(bounces)
+    try:
+        _log_in(pop, bounces, token)
+        seen = _read(pop, known, take, should_stop)
+        # Only now is deleted what was to be deleted.
+        pop.quit()
+    except _CUT_OFF as error:
+        raise fault(bounces, "ends the conversation", error) from None
+    finally:
+        _drop(pop)
+    return seen
+
+
+def _drop(pop: poplib.POP3) -> None:
+    # Its socket may be gone already, also after a handshake that failed.
+    with contextlib.suppress(OSError):
+        pop.close()
+
+
+def _connect(bounces: Bounces) -> poplib.POP3:
+    context = checking_context(bounces.ca_file, key="bounces.ca_file")
+    try:
+        if bounces.tls == "tls":
+            return _PatientTLS(bounces.server, bounces.port, timeout=TIMEOUT, context=context)
+        pop = _Patient(bounces.server, bounces.port, timeout=TIMEOUT)
+    except _CUT_OFF as error:
+        raise fault(bounces, "cannot be reached", error) from None
+    if bounces.tls == "starttls":
+        try:
+            pop.stls(context=context)
+        except _CUT_OFF as error:
+            _drop(pop)
+            raise fault(bounces, "does not begin TLS", error) from None
+    return pop
+
+
+def _log_in(pop: poplib.POP3, bounces: Bounces, token: Token) -> None:
+    try:
+        if bounces.auth == "xoauth2":
+            with_token(lambda one: _authenticate(pop, bounces.username, one), token, _CUT_OFF)
+        else:
+            pop.user(bounces.username)
+            pop.pass_(bounces.password)
+    except (*_CUT_OFF, UnicodeError) as error:
+        raise fault(bounces, "does not take the login", error) from None
+
+
+def _authenticate(pop: poplib.POP3, username: str, token: str) -> None:
+    # On two lines: Microsoft takes nothing behind the command (RFC 5034 §4 allows both).
+    answer = base64.b64encode(xoauth2(username, token).encode()).decode()
+    pop._shortcmd("AUTH XOAUTH2")  # type: ignore[attr-defined]  # noqa: SLF001  it has no other
+    pop._shortcmd(answer)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _read(
+    pop: poplib.POP3, known: Collection[str], take: Take, should_stop: Callable[[], bool]
+) -> set[str]:
+    there = _there(pop)
+    seen = {name for name in there if name in known}
+    for name in [name for name in there if name not in known][:MOST]:
+        if should_stop():
+            break
+        number, size = there[name]
+        raw = _fetch(pop, number, size)
+        if raw and is_done_with(take(raw)):
+            pop.dele(number)
+        seen.add(name)
+    return seen
+
+
+def _there(pop: poplib.POP3) -> dict[str, tuple[int, int]]:
+    """Return what lies there: number and size in octets of each message, by its digest."""
+    sizes = {number: int(size) for number, size in _pairs(pop.list()[1])}
+    names = _pairs(pop.uidl()[1])
+    return {
+        hashlib.sha256(name).hexdigest()[:_DIGEST]: (int(number), sizes.get(number, 0))
+        for number, name in names
+    }
+
+
+def _pairs(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
+    return [(number, rest) for number, _, rest in (line.partition(b" ") for line in lines)]
+
+
+def _fetch(pop: poplib.POP3, number: int, size: int) -> bytes:
+    """Return a message, of a large one the beginning; b"" if the server will not give it."""
+    try:
+        lines = (pop.top(number, _MOST_LINES) if size > LONGEST else pop.retr(number))[1]
+    except poplib.error_proto:
+        return b""
+    return b"\r\n".join(lines)

@@ -1,0 +1,170 @@
+"""Taking a message: what it says of a mail of ours, and what follows, in one transaction.
+
+May import contacts, models, consent and what lies below.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from repermit import addresses, consent, contacts
+from repermit.bounces.facts import Effect, Kind, Taken
+from repermit.bounces.finding import find_mail
+from repermit.bounces.reading import read
+from repermit.consent import Answer, BounceKind, Outcome, Reason, Status
+from repermit.errors import AddressError
+from repermit.models import Contact, Mail, stored
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Any
+
+    from repermit.bounces.facts import Reading
+    from repermit.config import Settings
+    from repermit.models import Database
+
+# What is known of a mail changes in this direction only: a mailbox that is gone was not full, and
+# whoever complains has read it. So a message that is taken twice changes nothing.
+_WEIGHT = {"": 0, BounceKind.SOFT: 1, BounceKind.HARD: 2, BounceKind.COMPLAINT: 3}
+_CAME_BACK = {
+    Kind.HARD: BounceKind.HARD,
+    Kind.SOFT: BounceKind.SOFT,
+    Kind.COMPLAINT: BounceKind.COMPLAINT,
+}
+
+
+def take(database: Database, raw: bytes, *, settings: Settings, now: datetime) -> Taken:
+    """Take one message that came back; whatever it is, it may be taken any number of times.
+
+    1. Read it, and find the mail that it is about by a mark that only we can have made.
+    2. In one transaction: note it with the mail, and take the contact off if there is no such
+       mailbox or if they complained; a person's reply is put before the admin.
+    3. In another one, which locks the campaign: pause the campaign if it has had enough.
+    """
+    reading = read(raw)
+    mail = find_mail(reading.traces, settings.secret_keys)
+    if mail is None:
+        return Taken(kind=reading.kind, status=reading.status)
+    with database.atomic():
+        effect = _carry_out(mail, reading, settings, now)
+    return Taken(
+        kind=reading.kind,
+        effect=effect,
+        status=reading.status,
+        list=mail.list.slug,
+        paused=_brake(database, mail, reading.kind, settings, now),
+    )
+
+
+def _carry_out(mail: Mail, reading: Reading, settings: Settings, now: datetime) -> Effect:
+    # The contact before its mail, as everybody locks them.
+    contact = contacts.lock(mail.contact_id) if mail.contact_id is not None else None
+    if reading.kind in _CAME_BACK:
+        bounce = _CAME_BACK[reading.kind]
+        if not _note(mail, bounce, reading.status, now):
+            return Effect.KNOWN
+        if contact is None or not _must_go(contact, mail, bounce):
+            return Effect.NOTED
+        _remove(contact, mail, reading, fingerprint_key=settings.fingerprint_key, now=now)
+        return Effect.REMOVED
+    if reading.kind is Kind.REPLY and contact is not None and contact.erased_at is None:
+        return _keep_reply(contact, mail, reading, now)
+    return Effect.NONE
+
+
+def _note(mail: Mail, bounce: BounceKind, status: str, now: datetime) -> bool:
+    """Note with a mail that it came back; False if as much or more was known."""
+    lighter = [one for one, weight in _WEIGHT.items() if weight < _WEIGHT[bounce]]
+    noted = (
+        Mail.update(bounce=bounce, bounce_status=status, bounced_at=now)
+        .where(Mail.id == mail.id, Mail.bounce.in_(lighter))
+        .execute()
+    )
+    return bool(noted)
+
+
+def _must_go(contact: Contact, mail: Mail, bounce: BounceKind) -> bool:
+    """Say whether what came back takes the contact off; an erased one has gone already."""
+    if contact.erased_at is not None or bounce is BounceKind.SOFT:
+        return False
+    status = Status(contact.status)
+    if bounce is BounceKind.COMPLAINT:
+        return status is not Status.REMOVED
+    was_thin_asked = mail.campaign is not None and mail.campaign.include_thin
+    return consent.is_unreached(
+        status, reason=contact.reason, basis=contact.basis, include_thin=was_thin_asked
+    )
+
+
+def _remove(
+    contact: Contact, mail: Mail, reading: Reading, *, fingerprint_key: bytes, now: datetime
+) -> None:
+    told: dict[str, Any] = {
+        "came_back": str(reading.kind),
+        "status": reading.status,
+        "mail": mail.kind,
+        "sent_at": stored(mail.sent_at) if mail.sent_at else "",
+    }
+    if contact.reason:
+        # It was no silence: the question never reached them.
+        told["was_removed_for"] = contact.reason
+    is_complaint = reading.kind is Kind.COMPLAINT
+    contacts.remove(
+        [contact],
+        reason=Reason.COMPLAINT if is_complaint else Reason.BOUNCE,
+        act=contacts.Act(at=now, actor="job", campaign=mail.campaign_id or 0, consent=told),
+        fingerprint_key=fingerprint_key,
+    )
+
+
+def _keep_reply(contact: Contact, mail: Mail, reading: Reading, now: datetime) -> Effect:
+    """Put a person's reply before the admin.
+
+    What it proposes counts only from the very address that was asked: a mail that was forwarded
+    must not bring one person's answer for another.
+    """
+    arrived = min(reading.arrived or now, now)
+    proposed = reading.proposed if _is_from(reading.sender, contact) else ""
+    says_nothing_new = bool(proposed) and _changes_nothing(contact, mail, Answer(proposed), arrived)
+    is_new = contacts.keep_reply(
+        contact,
+        digest=reading.digest,
+        proposed=proposed,
+        at=arrived,
+        decided_at=now if says_nothing_new else None,
+    )
+    return Effect.WAITING if is_new and not says_nothing_new else Effect.KNOWN
+
+
+def _is_from(sender: str, contact: Contact) -> bool:
+    try:
+        return addresses.parse(sender).key == contact.address_key
+    except AddressError:
+        return False
+
+
+def _changes_nothing(contact: Contact, mail: Mail, answer: Answer, arrived: datetime) -> bool:
+    """Say whether that is where the contact stands, as when a button was pressed too."""
+    decision = consent.decide(
+        answer,
+        Status(contact.status),
+        reason=contact.reason,
+        basis=contact.basis,
+        arrived=arrived,
+        deadline=mail.campaign.deadline if mail.campaign else None,
+    )
+    return decision.outcome is Outcome.NOTHING
+
+
+def _brake(database: Database, mail: Mail, kind: Kind, settings: Settings, now: datetime) -> bool:
+    """Pause the mail's campaign if it has had enough bounces or a complaint.
+
+    Also where the bounce was known: whoever took it first may have died before this.
+    """
+    if mail.campaign_id is None or kind not in {Kind.HARD, Kind.COMPLAINT}:
+        return False
+    with database.atomic():
+        why = contacts.apply_brake(
+            mail.campaign_id, percent=settings.campaign.pause_at_bounce_percent, now=now
+        )
+    return why is not None

@@ -1,0 +1,511 @@
+"""What comes of a message that came back: the mail, the contact, the campaign, the reply."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import addresses, bounces, contacts, evidence, expiry, messages
+from repermit.bounces import Effect, Kind, Taken
+from repermit.clock import ManualClock
+from repermit.config import CampaignRules
+from repermit.consent import (
+    Basis,
+    CampaignState,
+    MailKind,
+    MailState,
+    PauseReason,
+    Reason,
+    Status,
+)
+from repermit.models import (
+    Campaign,
+    Contact,
+    Evidence,
+    EvidencePart,
+    Mail,
+    Reply,
+    SignUp,
+    Suppression,
+    new_id,
+)
+from tests.building import (
+    DEADLINE,
+    NOW,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_mail,
+    make_settings,
+)
+from tests.returning import NAMES, message_id_of, reply_to, returned, returned_for, verp_of
+from tests.test_bounces_reading import TABLE
+
+if TYPE_CHECKING:
+    from repermit.models import Database, MailingList
+
+SOON = NOW + timedelta(days=1)
+KEY = make_settings().fingerprint_key
+HARD = "postfix_unknown_user"
+SOFT = "gmail_over_quota"
+COMPLAINT = "arf_abuse"
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    return make_list(database)
+
+
+@pytest.fixture
+def ask(database: Database, mailing_list: MailingList) -> Mail:
+    """Return an ask to jan@example.net that a server took."""
+    return make_ask(database, make_campaign(database, mailing_list))
+
+
+def make_ask(database: Database, campaign: Campaign, **overrides: Any) -> Mail:
+    contact = make_contact(database, campaign.list, "jan@example.net", name="Jan", **overrides)
+    return make_mail(database, campaign, contact)
+
+
+def take(database: Database, raw: bytes, *, now: datetime = SOON, **settings: Any) -> Taken:
+    return bounces.take(database, raw, settings=make_settings(**settings), now=now)
+
+
+def came_back(database: Database, name: str, mail: Mail, *, now: datetime = SOON) -> Effect:
+    return take(database, returned_for(name, mail), now=now).effect
+
+
+def standing(mail: Mail) -> tuple[str, str]:
+    contact = Contact.get_by_id(mail.contact_id)
+    return contact.status, contact.reason
+
+
+def noted(mail: Mail) -> tuple[str, str, datetime | None]:
+    row = Mail.get_by_id(mail.id)
+    return row.bounce, row.bounce_status, row.bounced_at
+
+
+def told() -> list[dict[str, Any]]:
+    parts = EvidencePart.select().where(EvidencePart.part == "consent").order_by(EvidencePart.seq)
+    return [json.loads(part.json) for part in parts]
+
+
+def change(database: Database, row: Any, **values: Any) -> None:
+    with database.atomic():
+        type(row).update(**values).where(type(row).id == row.id).execute()
+
+
+# --- Each format, by each of its marks.
+
+_EFFECTS = {
+    Kind.HARD: Effect.REMOVED,
+    Kind.SOFT: Effect.NOTED,
+    Kind.COMPLAINT: Effect.REMOVED,
+    Kind.AUTO_REPLY: Effect.NONE,
+    Kind.REPLY: Effect.WAITING,
+    Kind.NOTHING: Effect.NONE,
+}
+# What was sent to the sender's own address, or came from a server that hides our Message-ID.
+_WITHOUT_VERP = {name for name in NAMES if "@VERP@" not in returned(name, verp="@VERP@").decode()}
+_WITHOUT_ID = {name for name in NAMES if "@ID@" not in returned(name, message_id="@ID@").decode()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_message_has_the_effect_of_its_kind(database: Database, ask: Mail, name: str) -> None:
+    taken = take(database, returned_for(name, ask))
+    kind, status, _ = TABLE[name]
+    found = "" if name == "newsletter_of_others" else "news"
+    paused = kind is Kind.COMPLAINT
+    expected = Taken(kind=kind, effect=_EFFECTS[kind], status=status, list=found, paused=paused)
+    assert taken == expected
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - _WITHOUT_VERP - {"reply_forwarding_a_bounce"}))
+def test_a_message_is_matched_by_the_return_path_alone(
+    database: Database, ask: Mail, name: str
+) -> None:
+    assert take(database, returned(name, verp=verp_of(ask))).list == "news"
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - _WITHOUT_ID))
+def test_a_message_is_matched_by_the_message_id_alone(
+    database: Database, ask: Mail, name: str
+) -> None:
+    assert take(database, returned(name, message_id=message_id_of(ask))).list == "news"
+
+
+# --- Only what carries our signature.
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        {},
+        {"verp": "key"},
+        {"message_id": "key"},
+        {"verp": "other"},
+        {"message_id": "other"},
+    ],
+)
+def test_nothing_without_our_signature_changes_anything(
+    database: Database, ask: Mail, marks: dict[str, str]
+) -> None:
+    make = {"verp": verp_of, "message_id": message_id_of}
+    other = Mail(id=ask.id + 1000)
+    forged = {
+        name: make[name](other)
+        if how == "other"
+        else make[name](ask, key=b"another-secret-key-of-somebody")
+        for name, how in marks.items()
+    }
+    for name in (HARD, COMPLAINT, "reply_ja"):
+        taken = take(database, returned(name, **forged))
+        assert (taken.list, taken.effect) == ("", Effect.NONE)
+    assert standing(ask) == (Status.UNCONFIRMED, "")
+    assert noted(ask) == ("", "", None)
+    assert not Reply.select().exists()
+
+
+def test_whom_a_report_names_is_not_believed(database: Database, ask: Mail) -> None:
+    # The file names jan@example.net as its recipient.
+    assert take(database, returned(HARD)).list == ""
+    assert standing(ask) == (Status.UNCONFIRMED, "")
+
+
+def test_mails_that_were_signed_with_an_older_key_come_back_too(
+    database: Database, ask: Mail
+) -> None:
+    raw = returned(HARD, verp=verp_of(ask))
+    keys = (*make_settings().secret_keys, b"a-newer-secret-key-for-tests")
+    assert take(database, raw, secret_keys=keys).effect is Effect.REMOVED
+
+
+def test_a_mark_of_a_mail_that_is_gone_is_passed_over(database: Database, ask: Mail) -> None:
+    gone = verp_of(Mail(id=ask.id + 1))
+    raw = returned(HARD, verp=gone, message_id=message_id_of(ask))
+    assert take(database, raw).effect is Effect.REMOVED
+
+
+# --- No such mailbox.
+
+
+def test_no_such_mailbox_removes_with_evidence_and_suppression(
+    database: Database, ask: Mail
+) -> None:
+    assert came_back(database, HARD, ask) is Effect.REMOVED
+    assert standing(ask) == (Status.REMOVED, Reason.BOUNCE)
+    assert noted(ask) == ("hard", "5.1.1", SOON)
+    entry = Evidence.get()
+    assert (entry.event, entry.actor, entry.at) == ("removed", "job", SOON)
+    assert entry.campaign == ask.campaign_id
+    assert told() == [
+        {
+            "reason": "bounce",
+            "came_back": "hard",
+            "status": "5.1.1",
+            "mail": "ask",
+            "sent_at": "2026-03-02T09:00:01.000000+00:00",
+        }
+    ]
+    suppressed = Suppression.get()
+    assert suppressed.fingerprint == addresses.fingerprint(KEY, "jan@example.net")
+    assert suppressed.reason == Reason.BOUNCE
+    assert list(evidence.verify()) == []
+
+
+@pytest.mark.parametrize("name", [HARD, SOFT, COMPLAINT, "reply_ja"])
+def test_a_message_that_is_taken_twice_changes_nothing(
+    database: Database, ask: Mail, name: str
+) -> None:
+    came_back(database, name, ask)
+    before = [list(table.select().dicts()) for table in (Contact, Mail, Evidence, Reply)]
+    assert came_back(database, name, ask, now=SOON + timedelta(days=1)) is Effect.KNOWN
+    assert before == [list(table.select().dicts()) for table in (Contact, Mail, Evidence, Reply)]
+
+
+@pytest.mark.parametrize(
+    "standing_before",
+    [
+        {"status": Status.CONFIRMED, "basis": Basis.ANSWER},
+        {"status": Status.CONFIRMED, "basis": Basis.THIN},
+        {"status": Status.CUSTOMER, "basis": Basis.CUSTOMER},
+        {"status": Status.REMOVED, "reason": Reason.NO},
+        {"status": Status.REMOVED, "reason": Reason.WITHDRAWN},
+        {"status": Status.REMOVED, "reason": Reason.COMPLAINT},
+    ],
+)
+def test_whoever_has_answered_is_never_touched_by_a_bounce(
+    database: Database, mailing_list: MailingList, standing_before: dict[str, str]
+) -> None:
+    ask = make_ask(database, make_campaign(database, mailing_list), **standing_before)
+    before = standing(ask)
+    assert came_back(database, HARD, ask) is Effect.NOTED
+    assert standing(ask) == before
+    assert noted(ask)[0] == "hard"
+    assert not Evidence.select().exists()
+
+
+def test_who_was_asked_for_thin_proof_is_removed_too(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list, include_thin=True)
+    ask = make_ask(database, campaign, status=Status.CONFIRMED, basis=Basis.THIN)
+    assert came_back(database, HARD, ask) is Effect.REMOVED
+
+
+def test_a_bounce_of_a_reminder_removes_too(database: Database, ask: Mail) -> None:
+    campaign, contact = Campaign.get(), Contact.get()
+    reminder = make_mail(database, campaign, contact, kind=MailKind.REMINDER)
+    assert came_back(database, HARD, reminder) is Effect.REMOVED
+    assert noted(ask)[0] == ""
+    assert told()[0]["mail"] == "reminder"
+
+
+def test_a_mail_in_doubt_that_came_back_was_taken_by_somebody(
+    database: Database, ask: Mail
+) -> None:
+    change(database, ask, state=MailState.IN_DOUBT, sent_at=None)
+    assert came_back(database, HARD, ask) is Effect.REMOVED
+    assert told()[0]["sent_at"] == ""
+
+
+def test_a_contact_that_was_erased_is_left_alone(database: Database, ask: Mail) -> None:
+    with database.atomic():
+        contacts.erase(
+            contacts.lock(ask.contact_id or 0),
+            act=contacts.Act(at=NOW, actor="admin"),
+            fingerprint_key=KEY,
+        )
+    change(database, ask.contact, reason=Reason.NO_RESPONSE)
+    entries = Evidence.select().count()
+    assert came_back(database, HARD, ask) is Effect.NOTED
+    assert came_back(database, COMPLAINT, ask) is Effect.NOTED
+    assert came_back(database, "reply_ja", ask) is Effect.NONE
+    assert Evidence.select().where(Evidence.event != "paused").count() == entries
+
+
+# --- Invariant 4: nobody is called silent whom the question did not reach.
+
+
+def expire(database: Database) -> expiry.Expired:
+    expiry.skip(database, to=DEADLINE)
+    return expiry.expire_due(database, settings=make_settings(), clock=ManualClock(DEADLINE))
+
+
+@pytest.mark.parametrize("name", [SOFT, "postfix_delayed"])
+def test_who_was_not_reached_for_now_is_unasked_and_not_silent(
+    database: Database, mailing_list: MailingList, ask: Mail, name: str
+) -> None:
+    assert came_back(database, name, ask) is Effect.NOTED
+    assert [one.id for one in contacts.unasked(mailing_list)] == [ask.contact_id]
+    swept = expire(database)
+    assert (swept.removed, swept.unasked) == (0, 1)
+    assert standing(ask) == (Status.UNCONFIRMED, "")
+    assert [one.id for one in contacts.unasked(mailing_list)] == [ask.contact_id]
+
+
+def test_a_bounce_after_the_removal_for_silence_makes_it_unreached(
+    database: Database, ask: Mail
+) -> None:
+    assert expire(database).removed == 1
+    assert standing(ask) == (Status.REMOVED, Reason.NO_RESPONSE)
+    late = DEADLINE + timedelta(days=1)
+    assert came_back(database, HARD, ask, now=late) is Effect.REMOVED
+    assert standing(ask) == (Status.REMOVED, Reason.BOUNCE)
+    assert Contact.get().status_at == late
+    assert told()[-1]["was_removed_for"] == "no_response"
+    assert Suppression.get().reason == Reason.BOUNCE
+    assert Suppression.select().count() == 1
+    assert list(evidence.verify()) == []
+    assert came_back(database, HARD, ask, now=late) is Effect.KNOWN
+
+
+def test_a_soft_bounce_after_the_removal_for_silence_is_noted(
+    database: Database, ask: Mail
+) -> None:
+    expire(database)
+    assert came_back(database, SOFT, ask) is Effect.NOTED
+    assert standing(ask) == (Status.REMOVED, Reason.NO_RESPONSE)
+
+
+def test_what_is_known_of_a_mail_only_grows_graver(database: Database, ask: Mail) -> None:
+    effects = [came_back(database, name, ask) for name in (SOFT, HARD, SOFT, COMPLAINT, HARD)]
+    assert effects == [
+        Effect.NOTED,
+        Effect.REMOVED,
+        Effect.KNOWN,
+        Effect.NOTED,
+        Effect.KNOWN,
+    ]
+    assert noted(ask)[0] == "complaint"
+    assert standing(ask) == (Status.REMOVED, Reason.BOUNCE)
+
+
+# --- Complaints, and the brake.
+
+
+@pytest.mark.parametrize("status", [Status.UNCONFIRMED, Status.CONFIRMED, Status.CUSTOMER])
+def test_a_complaint_removes_whatever_the_contact_was(
+    database: Database, mailing_list: MailingList, status: Status
+) -> None:
+    ask = make_ask(database, make_campaign(database, mailing_list), status=status)
+    assert came_back(database, COMPLAINT, ask) is Effect.REMOVED
+    assert standing(ask) == (Status.REMOVED, Reason.COMPLAINT)
+    assert told()[0]["came_back"] == "complaint"
+
+
+def test_a_complaint_pauses_the_campaign_and_tells_the_admin(database: Database, ask: Mail) -> None:
+    assert take(database, returned_for(COMPLAINT, ask)).paused
+    campaign = Campaign.get()
+    assert (campaign.state, campaign.pause_reason) == ("paused", PauseReason.COMPLAINT)
+    assert Mail.select().where(Mail.kind == MailKind.NOTICE).count() == 1
+
+
+def test_whoever_died_before_the_brake_leaves_it_to_the_next(database: Database, ask: Mail) -> None:
+    change(database, ask, bounce="complaint")
+    taken = take(database, returned_for(COMPLAINT, ask))
+    assert (taken.effect, taken.paused) == (Effect.KNOWN, True)
+
+
+@pytest.mark.parametrize(("percent", "paused"), [(1, True), (2, False), (0, False)])
+def test_too_many_bounces_pause_the_campaign(
+    database: Database, mailing_list: MailingList, percent: int, paused: bool
+) -> None:
+    campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
+    for _ in range(99):
+        make_mail(database, campaign, make_contact(database, mailing_list))
+    raw = returned_for(HARD, make_ask(database, campaign))
+    rules = CampaignRules(pause_at_bounce_percent=percent)
+    assert take(database, raw, campaign=rules).paused is paused
+
+
+# --- Mails that belong to no contact.
+
+
+@pytest.fixture
+def confirm(database: Database, mailing_list: MailingList) -> Mail:
+    with database.atomic():
+        sign_up = SignUp.create(
+            list=mailing_list,
+            uid=new_id(),
+            address="jan@example.net",
+            address_key="jan@example.net",
+            at=NOW,
+        )
+        return Mail.create(
+            list=mailing_list,
+            sign_up=sign_up,
+            kind=MailKind.CONFIRM,
+            state=MailState.SENT,
+            due_at=NOW,
+            sent_at=NOW,
+            message_id="",
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "effect"),
+    [(HARD, Effect.NOTED), (COMPLAINT, Effect.NOTED), ("reply_ja", Effect.NONE)],
+)
+def test_a_mail_to_no_contact_only_takes_the_note(
+    database: Database, confirm: Mail, name: str, effect: Effect
+) -> None:
+    taken = take(database, returned_for(name, confirm))
+    assert (taken.effect, taken.paused) == (effect, False)
+
+
+def test_a_contacts_mail_outside_a_campaign_takes_the_contact_off_too(
+    database: Database, mailing_list: MailingList
+) -> None:
+    contact = make_contact(database, mailing_list, "jan@example.net")
+    with database.atomic():
+        mail = Mail.create(
+            list=mailing_list,
+            contact=contact,
+            kind=MailKind.RECEIPT,
+            state=MailState.SENT,
+            due_at=NOW,
+            sent_at=NOW,
+            message_id="",
+        )
+    assert came_back(database, HARD, mail) is Effect.REMOVED
+    assert Evidence.get().campaign == 0
+    assert take(database, reply_to(mail, "ja")).effect is Effect.WAITING
+
+
+# --- Replies by people.
+
+
+def replies() -> list[tuple[str, datetime, datetime | None]]:
+    return [(one.proposed, one.at, one.decided_at) for one in Reply.select().order_by(Reply.id)]
+
+
+@pytest.mark.parametrize(
+    ("name", "proposed"),
+    [("reply_ja", "yes"), ("reply_nein", "no"), ("reply_question", "")],
+)
+def test_a_reply_from_the_asked_address_waits_for_the_admin(
+    database: Database, ask: Mail, name: str, proposed: str
+) -> None:
+    assert came_back(database, name, ask, now=NOW + timedelta(days=9)) is Effect.WAITING
+    assert replies() == [(proposed, datetime(2026, 3, 3, 11, 0, tzinfo=UTC), None)]
+    assert standing(ask) == (Status.UNCONFIRMED, "")
+    assert not Evidence.select().exists()
+
+
+@pytest.mark.parametrize("sender", ["piet@example.net", "", "no address", "jan@example.net.evil"])
+def test_a_mail_that_was_forwarded_brings_nobody_elses_answer(
+    database: Database, ask: Mail, sender: str
+) -> None:
+    assert take(database, reply_to(ask, "nee", sender=sender)).effect is Effect.WAITING
+    assert [proposed for proposed, _, _ in replies()] == [""]
+
+
+def test_a_reply_cannot_arrive_after_it_is_read(database: Database, ask: Mail) -> None:
+    came_back(database, "reply_ja", ask, now=NOW)
+    assert replies()[0][1] == NOW
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "waits"),
+    [
+        ("ja", Status.CONFIRMED, False),
+        ("nee", Status.CONFIRMED, True),
+        ("nee", Status.REMOVED, False),
+        ("ja", Status.REMOVED, True),
+        ("hoezo?", Status.CONFIRMED, True),
+    ],
+)
+def test_a_reply_that_says_what_is_known_does_not_wait(
+    database: Database, ask: Mail, text: str, status: Status, waits: bool
+) -> None:
+    known = {"basis": Basis.ANSWER} if status is Status.CONFIRMED else {"reason": Reason.NO}
+    change(database, ask.contact, status=status, **known)
+    effect = take(database, reply_to(ask, text)).effect
+    assert effect is (Effect.WAITING if waits else Effect.KNOWN)
+    assert [decided is None for _, _, decided in replies()] == [waits]
+
+
+def test_nothing_of_a_reply_is_kept(database: Database, ask: Mail) -> None:
+    take(database, reply_to(ask, "Ik ben ziek geweest"))
+    kept = json.dumps(list(Reply.select().dicts()), default=str)
+    assert "ziek" not in kept
+    assert "example.net" not in kept
+
+
+# --- Invariant 13.
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_address_and_no_mark_is_logged(
+    database: Database, ask: Mail, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    came_back(database, name, ask)
+    said = caplog.text.lower()
+    assert "@" not in said
+    assert messages.message_id(ask.id, sender_domain="x", key=b"x" * 16)[1:8] not in said
