@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from repermit.models import Database, MailingList
     from tests.inbox import Inbox, Received
     from tests.scripted import ScriptedServer
+    from tests.sink import Sink
 
 ATTEST = "Decided by the board on 1 March; addresses from our own forms; none of them opted out."
 LINK = re.compile(r"https://ask\.example\.org(/(?:yes|no|me)/\S+)")
@@ -50,7 +51,9 @@ class Ran:
 class Desk:
     """`run` gives a command, `clock` tells its time, `settings` are what config.toml says."""
 
-    def __init__(self, folder: Path, *, database_url: str, inbox: Inbox | ScriptedServer) -> None:
+    def __init__(
+        self, folder: Path, *, database_url: str, inbox: Inbox | ScriptedServer | Sink
+    ) -> None:
         self.folder = folder
         self.clock = ManualClock(NOW)
         self.config = folder / "config.toml"
@@ -135,7 +138,7 @@ def _written(stream: io.TextIOWrapper) -> str:
     return stream.buffer.getvalue().decode()
 
 
-def _config(database_url: str, inbox: Inbox | ScriptedServer) -> str:
+def _config(database_url: str, inbox: Inbox | ScriptedServer | Sink) -> str:
     usual = make_settings()
     organisation = "\n".join(
         f"{name} = {json.dumps(value)}" for name, value in vars(usual.organisation).items()

@@ -9,6 +9,7 @@ import hashlib
 import re
 import threading
 from contextlib import contextmanager
+from datetime import timedelta
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
@@ -83,19 +84,25 @@ def everything_in(database: Database) -> str:
 
 
 def freeze_wording(
-    database: Database, campaign: Campaign, mailing_list: MailingList, language: str
+    database: Database,
+    campaign: Campaign,
+    mailing_list: MailingList,
+    language: str,
+    revision: int = 1,
 ) -> str:
     """Keep the wording of a campaign's ask in one language; return its digest."""
     draft = messages.draft_ask(
         organisation=make_organisation(),
         mailing_list=contacts.list_facts(mailing_list),
-        deadline=campaign.deadline,
+        deadline=campaign.deadline + timedelta(days=revision),
         zone=make_settings().zone,
         language=language,
     )
     with database.atomic():
         digest = evidence.keep_wording(draft.content)
-        CampaignWording.create(campaign=campaign, kind="ask", language=language, wording=digest)
+        CampaignWording.create(
+            campaign=campaign, kind="ask", language=language, revision=revision, wording=digest
+        )
     return digest
 
 

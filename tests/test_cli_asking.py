@@ -127,7 +127,7 @@ def test_a_launch_tells_whom_the_imports_left_out(desk: Desk) -> None:
     desk.add_news()
     rows = ("jan@example.org;subscribed", "piet@example.org;unsubscribed", "riaexample.org;")
     desk.do("import", "news", desk.file("email;status", *rows))
-    said = "To be asked: 1 (1 in nl)\nLeft out at import: 1 opted out, 1 invalid\n\nMind: "
+    said = "To be asked: 1 (1 in nl)\nLeft out at import: 1 opted out, 1 invalid\nThe last mail "
     assert said in desk.refused("launch", "news", *DEADLINE)
     ran = desk.run("launch", "news", *DEADLINE, *ATTESTED, "--json")
     assert said in ran.err
@@ -149,7 +149,12 @@ def test_the_document_of_a_launch_is_the_status_and_who_was_left_out(desk: Desk)
     ran = desk.run("launch", "news", *DEADLINE, *ATTESTED, "--wait", "--json")
     status = desk.run("status", "news", "--json").document
     left_out = dict.fromkeys(Exclusion, 0) | {"confirmed": 1, "removed": 1}
-    assert ran.document == {**status, "asked": 2, "excluded": left_out}
+    assert ran.document == {
+        **status,
+        "asked": 2,
+        "excluded": left_out,
+        "last_ask_at": "2026-03-02T09:00:00.000000+00:00",
+    }
     assert status["campaign"]["state"] == CampaignState.OPEN
     assert "Honda" in ran.err
     assert "2 sent" in ran.err
@@ -181,6 +186,89 @@ def test_those_with_thin_proof_are_asked_if_wanted(desk: Desk) -> None:
     assert "Launched: 1" in desk.do("launch", "news", *DEADLINE, *ATTESTED, "--include-thin")
     with desk.database():
         assert Mail.get().state == MailState.QUEUED
+
+
+def set_rate(desk: Desk, line: str) -> None:
+    """Add a line to [mail], which is the last table of the desk's config.toml."""
+    desk.config.write_text(f"{desk.config.read_text('utf-8')}{line}\n", "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [
+        (
+            "",
+            (
+                "The last mail leaves on Monday 2 March 2026, 10:00, or as soon as the mail server "
+                "takes it; 28 days to answer."
+            ),
+        ),
+        (
+            "rate_per_day = 1",
+            (
+                "The last mail leaves on Tuesday 3 March 2026, 10:00, at the rates under [mail]; "
+                "27 days to answer."
+            ),
+        ),
+        (
+            "domain_rate_per_minute = 1",
+            (
+                "The last mail leaves on Monday 2 March 2026, 10:01, at the rates under [mail]; "
+                "28 days to answer."
+            ),
+        ),
+    ],
+)
+def test_a_launch_says_when_the_last_mail_leaves_and_how_long_that_leaves(
+    desk: Desk, rate: str, said: str
+) -> None:
+    add_people(desk)
+    set_rate(desk, rate)
+    assert said in desk.do("launch", "news", *DEADLINE, *ATTESTED)
+
+
+def test_a_launch_with_an_hour_to_answer_says_so(desk: Desk) -> None:
+    add_people(desk)
+    set_rate(desk, "[campaign]\nminimum_days = 0")
+    shown = desk.do("launch", "news", "--deadline", "2026-03-02T11:30", *ATTESTED)
+    assert "; 1 hour to answer." in shown
+
+
+def test_a_launch_that_is_too_slow_is_refused_with_what_to_do(desk: Desk) -> None:
+    add_people(desk)
+    set_rate(desk, "rate_per_day = 1")
+    reason = desk.refused("launch", "news", "--deadline", "2026-03-16T12:00", *ATTESTED)
+    assert "the mails leave too slowly" in reason
+    assert "The last mail leaves on" not in reason
+
+
+def test_a_pilot_and_a_reminder_are_told_and_shown(desk: Desk) -> None:
+    add_people(desk)
+    more = ("--pilot", "1", "--reminder", "7")
+    shown = desk.do("launch", "news", *DEADLINE, *ATTESTED, *more)
+    assert "Who has not answered is reminded on Monday 23 March 2026, 09:00." in shown
+    assert "1 are asked first; then the others wait until you give `repermit resume news`" in shown
+    assert "A reminder is one more mail" in shown
+    status = desk.do("status", "news")
+    assert "  pilot     1 first, the others wait for `repermit resume news`\n" in status
+    assert "  reminder  Monday 23 March 2026, 09:00\n" in status
+    document = desk.run("status", "news", "--json").document["campaign"]
+    assert (document["pilot"], document["reminder_at"]) == (1, "2026-03-23T08:00:00.000000+00:00")
+
+
+def test_a_reminder_right_after_the_asks_is_refused(desk: Desk) -> None:
+    add_people(desk)
+    assert "the reminder would leave on" in desk.refused(
+        "launch", "news", *DEADLINE, *ATTESTED, "--reminder", "28"
+    )
+
+
+@pytest.mark.parametrize("option", [("--reminder", "0"), ("--pilot", "-1")])
+def test_what_is_no_number_of_days_or_people_is_wrong_usage(
+    desk: Desk, option: tuple[str, str]
+) -> None:
+    add_people(desk)
+    assert "is not in the range" in desk.misused("launch", "news", *DEADLINE, *ATTESTED, *option)
 
 
 def test_a_deadline_that_is_no_moment_is_refused(desk: Desk) -> None:

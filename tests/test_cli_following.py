@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import evidence, expiry
-from repermit.consent import CampaignState, MailKind, MailState, Reason, Status
+from repermit import contacts, evidence, expiry
+from repermit.consent import CampaignState, MailKind, MailState, PauseReason, Reason, Status
 from repermit.evidence import Entry
 from repermit.models import Campaign, Contact, Evidence, Mail
 from tests.building import (
@@ -105,6 +105,23 @@ def test_a_campaign_that_is_paused_says_how_to_go_on(asked: Desk) -> None:
 
 
 @pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("pilot", "the pilot has been asked"),
+        ("bounces", "too many mails were refused or came back"),
+        ("complaint", "somebody reported a mail as unwanted"),
+    ],
+)
+def test_a_campaign_that_paused_by_itself_says_why(asked: Desk, reason: str, words: str) -> None:
+    with asked.database() as database, database.atomic():
+        contacts.pause_by_itself(Campaign.get().id, PauseReason(reason), now=NOW)
+    shown = asked.do("status", "news")
+    assert f"It paused by itself: {words}" in shown
+    assert "Nobody is asked or removed until `repermit resume news`" in shown
+    assert asked.run("status", "news", "--json").document["campaign"]["pause_reason"] == reason
+
+
+@pytest.mark.parametrize(
     ("late", "says"), [(-1, False), (0, True), (1, True)], ids=["before", "at", "after"]
 )
 def test_from_the_deadline_on_the_status_tells_what_comes(
@@ -171,6 +188,19 @@ def test_sending_that_a_server_ends_tells_what_was_sent(desk: Desk, inbox: Inbox
     ran = desk.run("send", "news")
     assert ran.code == 0
     assert ran.out.startswith("1 sent")
+
+
+def test_a_status_tells_what_stands_in_the_way_of_sending(desk: Desk, inbox: Inbox) -> None:
+    launch(desk)
+    inbox.reply_to_rcpt = lambda _address: "550 5.4.5 Daily limit exceeded"
+    assert desk.run("send").code == 1
+    words = (
+        "Sending waits since Monday 2 March 2026, 10:00: the mail server refuses mails (550 5.4.5)."
+    )
+    assert words in " ".join(desk.do("status", "news").split())
+    inbox.reply_to_rcpt = lambda _address: None
+    desk.do("send")
+    assert "Sending waits" not in desk.do("status", "news")
 
 
 # --- expire.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,9 +10,11 @@ import pytest
 from repermit.consent import CampaignState, MailState, Status
 from repermit.models import Campaign, Contact, Mail
 from tests.building import DEADLINE, NOW, make_campaign, make_contact, make_mail
+from tests.desk import ATTEST
 
 if TYPE_CHECKING:
     from tests.desk import Desk
+    from tests.inbox import Inbox
 
 
 @pytest.fixture
@@ -44,16 +47,48 @@ def test_a_campaign_is_cancelled(running: Desk) -> None:
 
 
 def test_a_deadline_is_moved_later_only(running: Desk) -> None:
+    with running.database() as database, database.atomic():
+        Mail.update(state=MailState.QUEUED).execute()
     moved = running.do("extend", "news", "--deadline", "2026-04-30")
-    assert moved == "Answers count until Thursday 30 April 2026, 23:59.\n"
+    assert moved == (
+        "Answers count until Thursday 30 April 2026, 23:59.\n"
+        "Mails that are still to leave name that moment.\n"
+    )
     assert "only moves later" in running.refused("extend", "news", "--deadline", "2026-04-29")
 
 
 def test_mails_that_name_the_earlier_deadline_are_counted(running: Desk) -> None:
-    with running.news() as (database, news):
-        make_mail(database, Campaign.get(), make_contact(database, news), state=MailState.QUEUED)
     shown = running.do("extend", "news", "--deadline", "2026-04-30")
     assert "naming the earlier one, Monday 30 March 2026, 11:00: 1 mail." in shown
+
+
+@pytest.mark.parametrize(("begun", "said"), [(False, True), (True, False)])
+def test_a_reminder_that_moves_along_is_told(running: Desk, begun: bool, said: bool) -> None:
+    with running.news() as (database, _), database.atomic():
+        campaign = Campaign.get()
+        campaign.reminder_at = NOW - timedelta(days=1) if begun else NOW + timedelta(days=1)
+        campaign.reminded_at = NOW if begun else None
+        campaign.save()
+    shown = running.do("extend", "news", "--deadline", "2026-03-31T11:00")
+    assert ("is reminded on Wednesday 4 March 2026, 10:00" in shown) is said
+
+
+def test_a_pilot_is_over_with_resume(desk: Desk, inbox: Inbox) -> None:
+    desk.add_news()
+    with desk.news() as (database, news):
+        for _ in range(3):
+            make_contact(database, news)
+    desk.do("launch", "news", "--deadline", "2026-03-30", "--attest", ATTEST, "--pilot", "1")
+    with desk.database() as database, database.atomic():
+        campaign = Campaign.get()
+        campaign.state, campaign.paused_from = CampaignState.PAUSED, CampaignState.SENDING
+        campaign.pause_reason = "pilot"
+        campaign.save()
+    assert desk.do("resume", "news") == (
+        "Resumed.\nThe pilot is over: 2 mails more may leave now.\n"
+    )
+    desk.do("send", "news")
+    assert len(inbox.mails) == 3
 
 
 # --- answer.

@@ -187,3 +187,30 @@ def test_every_setting_in_the_text_is_one() -> None:
     named = {match[1] for span in SPANS if (match := re.match(r"(\w+) = ", span))}
     assert named
     assert named <= known
+
+
+def paces(preset: config.Preset) -> str:
+    """Return the rates of a preset as the table of the README words them."""
+    rates = {
+        "a minute": preset.rate_per_minute,
+        "an hour": preset.rate_per_hour,
+        "a day": preset.rate_per_day,
+    }
+    return ", ".join(f"{rate:,} {period}" for period, rate in rates.items() if rate)
+
+
+def test_the_table_has_what_every_preset_sets() -> None:
+    expected = {
+        f"`{name}`": (
+            f"{f'`{one.server}`' if one.server else 'yours'} | {one.port}, {one.tls}"
+            f" | {one.connections} | {paces(one)}"
+        )
+        for name, one in config.PRESETS.items()
+    }
+    assert table("preset") == expected
+
+
+def test_the_example_names_every_preset() -> None:
+    example = config.asset("config.example.toml").read_text("utf-8")
+    (named,) = re.findall(r"what you give below holds instead\.(.*?)The README", example, re.DOTALL)
+    assert set(config.PRESETS) <= set(re.split(r"[\s,;]+", named))

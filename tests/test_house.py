@@ -27,9 +27,11 @@ RESERVED = {
     "flask": {"web", "demo", "mailer"},
     "flask_babel": {"web"},
     "flask_mail": {"mailer"},
+    "msal": {"mailer"},
     "apscheduler": {"jobs"},
     "click": {"cli", "demo"},
     "email_validator": {"addresses"},
+    "flufl": {"bounces"},
 }
 # The rooms below the tables are pure: they know no database.
 DATABASES = {"peewee", "playhouse", "psycopg", "sqlite3"}

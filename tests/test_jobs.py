@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from repermit import expiry
+from repermit.config import Bounces
 from repermit.consent import CampaignState, Reason
-from repermit.jobs import SECONDS, Jobs, make_scheduler, run
+from repermit.jobs import OF_THE_PAGES, OF_WORKERS, SECONDS, Jobs, make_scheduler, run
 from repermit.models import Campaign, Contact, Evidence, Mail
 from tests.building import DEADLINE, make_asked, make_campaign, make_contact
 from tests.desk import ATTEST, Desk
+from tests.mailboxes import ImapMailbox
+from tests.returning import returned_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +86,24 @@ def test_what_is_due_is_sent_once(desk: Desk, inbox: Inbox, times: int) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 2])
+def test_who_has_not_answered_is_reminded_once(
+    desk: Desk, times: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with desk.news() as (database, news):
+        campaign = make_campaign(database, news, reminder_at=DEADLINE - timedelta(days=7))
+        for _ in range(5):
+            make_asked(database, news, campaign)
+        sweep = jobs_of(desk, database).remind
+        at_once(sweep)
+        assert Mail.select().where(Mail.kind == "reminder").count() == 0
+        desk.clock.move_to(DEADLINE - timedelta(days=7))
+        with caplog.at_level(logging.INFO, "repermit.jobs"):
+            at_once(*[sweep] * times)
+        assert Mail.select().where(Mail.kind == "reminder").count() == 5
+    assert "reminders" in caplog.text
+
+
+@pytest.mark.parametrize("times", [1, 2])
 def test_who_did_not_answer_is_removed_once(desk: Desk, times: int) -> None:
     with desk.news() as (database, news):
         campaign = make_campaign(database, news)
@@ -122,6 +144,49 @@ def test_sending_ends_between_two_mails_when_the_process_stops(desk: Desk, inbox
     assert len(inbox.mails) == 1
 
 
+def bounces_of(desk: Desk, database: Database, port: int) -> Jobs:
+    account = Bounces(
+        protocol="imap",
+        server="localhost",
+        port=port,
+        tls="none",
+        username="me",
+        password="secret",
+        every_minutes=10,
+    )
+    settings = replace(desk.settings, bounces=account)
+    return Jobs(settings, database, clock=desk.clock, stopping=threading.Event())
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_came_back_is_taken_once(
+    desk: Desk, times: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with desk.news() as (database, news):
+        make_asked(database, news, make_campaign(database, news))
+        with ImapMailbox(returned_for("qmail_no_mailbox", Mail.get())) as mailbox:
+            at_once(*[bounces_of(desk, database, mailbox.port).bounces for _ in range(times)])
+        assert Contact.get().reason == Reason.BOUNCE
+        assert Evidence.select().where(Evidence.event == "removed").count() == 1
+    assert "taken from the mailbox: 1 hard" in caplog.text
+    assert "@" not in caplog.text
+
+
+def test_the_mailbox_is_looked_at_every_so_many_minutes(desk: Desk) -> None:
+    with desk.database() as database, ImapMailbox() as mailbox:
+        look = bounces_of(desk, database, mailbox.port).bounces
+        for wait, looks in ((0, 1), (9, 1), (1, 2)):
+            desk.clock.advance(timedelta(minutes=wait))
+            look()
+            assert mailbox.said.count("LOGIN") == looks
+
+
+def test_without_a_mailbox_nothing_is_looked_at(desk: Desk) -> None:
+    with desk.database() as database:
+        jobs_of(desk, database).bounces()
+
+
 # --- When a sweep fails.
 
 
@@ -152,6 +217,21 @@ def test_a_server_at_fault_is_left_alone_for_longer_and_longer(desk: Desk, inbox
         desk.clock.advance(timedelta(minutes=15))
         jobs.send()
     assert len(inbox.mails) == 1
+
+
+def test_a_mailbox_at_fault_is_told_and_left_alone_for_half_an_hour(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    with desk.database() as database, ImapMailbox(lines={"LOGIN": "NO"}) as mailbox:
+        look = bounces_of(desk, database, mailbox.port).bounces
+        for wait, looks in ((0, 1), (29, 1), (1, 2)):
+            desk.clock.advance(timedelta(minutes=wait))
+            look()
+            assert mailbox.said.count("LOGIN") == looks
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert said[0].startswith("no bounces and replies were read: the mailbox server localhost, ")
+    assert "does not take the login" in said[0]
 
 
 def test_a_sweep_that_fails_is_noted_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
@@ -207,6 +287,16 @@ def test_every_sweep_is_planned_never_dropped_and_never_beside_itself(desk: Desk
     assert {job.id: job.trigger.interval.total_seconds() for job in planned} == SECONDS
     options = {(job.coalesce, job.max_instances, job.misfire_grace_time) for job in planned}
     assert options == {(True, 1, None)}
+
+
+def test_the_pages_give_the_beat_and_workers_do_all_else(desk: Desk) -> None:
+    assert OF_THE_PAGES == ("beat",)
+    assert sorted((*OF_THE_PAGES, *OF_WORKERS)) == sorted(SECONDS)
+    with desk.database() as database:
+        scheduler = make_scheduler(jobs_of(desk, database), OF_WORKERS)
+        scheduler.start(paused=True)
+        assert {job.id for job in scheduler.get_jobs()} == set(OF_WORKERS)
+        scheduler.shutdown()
 
 
 def test_the_scheduler_does_not_fill_the_log(desk: Desk) -> None:

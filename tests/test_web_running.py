@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import signal
 import socket
 import threading
@@ -156,6 +157,26 @@ def in_the_middle_of_a_mail(
             yield serving, may_reply.set
     finally:
         may_reply.set()
+
+
+def test_a_worker_that_dies_is_followed_by_another_one(desk: Desk, inbox: Inbox) -> None:
+    with Serving(desk) as serving:
+        first = worker_of(serving)
+        os.kill(first, signal.SIGKILL)
+        launch(desk)
+        inbox.wait_for(3, timeout=20)
+        assert worker_of(serving) != first
+        code, log = serving.end(signal.SIGTERM)
+    assert code == 0
+    assert "the worker has ended (SIGKILL); another one in 1 s" in log
+
+
+def worker_of(serving: Serving) -> int:
+    until = time.monotonic() + 20
+    while not serving.worker:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return serving.worker
 
 
 def states(desk: Desk) -> list[str]:

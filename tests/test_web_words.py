@@ -37,6 +37,7 @@ STANDING = Standing(
     campaign=1,
     deadline=DEADLINE,
     asked_at=NOW,
+    reminded_at=None,
     mail_wording="",
 )
 

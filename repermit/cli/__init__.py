@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from repermit import __version__
-from repermit.cli import asking, following, handover, lists, running, steering, taking
+from repermit.cli import asking, bouncing, following, handover, lists, running, steering, taking
 from repermit.cli.commands import Group
 from repermit.cli.house import House
 from repermit.clock import SystemClock
@@ -47,7 +47,7 @@ def cli(context: click.Context, config: str) -> None:
     context.obj = House(config=config, clock=context.obj)
 
 
-for room in (running, lists, taking, asking, steering, following, handover):
+for room in (running, lists, taking, asking, steering, following, bouncing, handover):
     for command in room.COMMANDS:
         cli.add_command(command)
 

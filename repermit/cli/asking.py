@@ -12,7 +12,7 @@ import click
 from repermit.cli.commands import command, json_option, slug_argument
 from repermit.cli.following import say_sent, send_now
 from repermit.cli.house import House, pass_house
-from repermit.cli.lines import say, say_json, tell_counts, warn
+from repermit.cli.lines import say, say_json, several, tell_counts, warn
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -67,6 +67,7 @@ def preview(
             '    none of them opted out"'
         ),
         'repermit launch news --deadline 2026-12-22T17:00 --attest "$(cat decision.txt)" --wait',
+        'repermit launch news --deadline 2026-12-22 --attest "$(cat decision.txt)" --pilot 100',
     )
 )
 @slug_argument
@@ -76,6 +77,20 @@ def preview(
 )
 @click.option("--at", metavar="WHEN", help="Begin then.  [default: now]")
 @click.option("--include-thin", is_flag=True, help="Ask those too whose proof shows no wording.")
+@click.option(
+    "--pilot",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Ask so many first, then wait for `repermit resume`.",
+)
+@click.option(
+    "--reminder",
+    type=click.IntRange(1, 365),
+    default=None,
+    metavar="DAYS_BEFORE",
+    help="Remind who has not answered, once, so many days before the deadline.",
+)
 @click.option("--wait", is_flag=True, help="Also send what is due now, then return.")
 @json_option
 @pass_house
@@ -87,15 +102,21 @@ def launch(
     attest: str,
     at: str | None,
     include_thin: bool,
+    pilot: int,
+    reminder: int | None,
     wait: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """Ask everybody on a list who has not opted in, once.
 
     WHEN is 2026-12-22 (to the end of that day) or 2026-12-22T17:00. --attest says who decided, on
     what ground, where the addresses came from, and that none of them opted out; it is kept as
-    evidence. Without it nothing starts, and you see what would happen.
+    evidence. Without it nothing starts, and you see what would happen. With --wait, Ctrl-C stops
+    the sending as in `repermit send`; the campaign stays launched.
     """
+    from repermit.delivery import Stopping
+
+    stopping = Stopping()
     until, starts_at = house.when(deadline), house.when(at) if at else None
     with house.mailing_list(slug) as (database, mailing_list):
         launched = _launch(
@@ -106,14 +127,18 @@ def launch(
             starts_at=starts_at,
             attest=attest,
             include_thin=include_thin,
+            pilot=pilot,
+            reminder=reminder or 0,
             as_json=as_json,
         )
         if not as_json:
-            _say_launched(house, launched, until, starts_at)
+            _say_launched(house, slug, launched, until, starts_at)
         if wait:
-            say_sent(send_now(house, database, mailing_list), to=warn if as_json else say)
+            sent = send_now(house, database, mailing_list, stopping=stopping)
+            say_sent(sent, stopping=stopping, to=warn if as_json else say)
         if as_json:
             say_json(_document(house, mailing_list, launched))
+    return stopping.exit_code
 
 
 def _launch(
@@ -125,6 +150,8 @@ def _launch(
     starts_at: datetime | None,
     attest: str,
     include_thin: bool,
+    pilot: int,
+    reminder: int,
     as_json: bool,
 ) -> Launched:
     """Show what a launch does, then do it; what is refused shows the same on stderr."""
@@ -137,9 +164,10 @@ def _launch(
         deadline=deadline,
         starts_at=starts_at,
         include_thin=include_thin,
+        reminder=reminder,
     )
     is_refused = bool(plan.refusals or campaigns.attestation_lacks(attest))
-    _tell_plan(plan, to=warn if is_refused or as_json else say)
+    _tell_plan(house, plan, deadline, to=warn if is_refused or as_json else say)
     return campaigns.launch(
         database,
         mailing_list,
@@ -149,11 +177,13 @@ def _launch(
         starts_at=starts_at,
         attest=attest,
         include_thin=include_thin,
+        pilot=pilot,
+        reminder=reminder,
         actor=house.actor,
     )
 
 
-def _tell_plan(plan: Plan, *, to: Tell) -> None:
+def _tell_plan(house: House, plan: Plan, deadline: datetime, *, to: Tell) -> None:
     languages = ", ".join(f"{n:,} in {language}" for language, n in plan.languages.items())
     to(f"To be asked: {plan.asked:,}{f' ({languages})' if languages else ''}")
     if any(plan.excluded.values()):
@@ -162,13 +192,27 @@ def _tell_plan(plan: Plan, *, to: Tell) -> None:
     if any(plan.left_out.values()):
         fates = (f"{n:,} {fate.replace('_', ' ')}" for fate, n in plan.left_out.items())
         to(f"Left out at import: {', '.join(fates)}")
+    if plan.asked and not plan.refusals:
+        _tell_pace(house, plan, deadline, to=to)
     for note in plan.notes:
         to(f"\nMind: {note}")
     to("")
 
 
+def _tell_pace(house: House, plan: Plan, deadline: datetime, *, to: Tell) -> None:
+    """Tell when the last mail leaves, and how long that leaves people to answer."""
+    server = house.settings.mail
+    has_rates = server.interval or server.domain_interval
+    how = "at the rates under [mail]" if has_rates else "or as soon as the mail server takes it"
+    left = deadline - plan.last_ask_at
+    span = several(left.days, "day") if left.days else several(left.seconds // 3600, "hour")
+    to(f"The last mail leaves on {house.in_words(plan.last_ask_at)}, {how}; {span} to answer.")
+    if plan.reminder_at:
+        to(f"Who has not answered is reminded on {house.in_words(plan.reminder_at)}.")
+
+
 def _say_launched(
-    house: House, launched: Launched, deadline: datetime, starts_at: datetime | None
+    house: House, slug: str, launched: Launched, deadline: datetime, starts_at: datetime | None
 ) -> None:
     say(
         f"Launched: {launched.plan.asked:,} will be asked; answers count until "
@@ -176,6 +220,11 @@ def _say_launched(
     )
     if starts_at:
         say(f"The asking begins on {house.in_words(starts_at)}.")
+    if launched.pilot:
+        say(
+            f"{launched.pilot:,} are asked first; then the others wait until you give "
+            f"`repermit resume {slug}`."
+        )
     say("`repermit serve` sends, answers and removes by itself.")
 
 
@@ -184,7 +233,8 @@ def _document(house: House, mailing_list: MailingList, launched: Launched) -> di
 
     found = campaigns.status(mailing_list, settings=house.settings, now=house.now)
     plan = launched.plan.to_json()
-    return {**found.to_json(), "asked": plan["asked"], "excluded": plan["excluded"]}
+    of_plan = ("asked", "excluded", "last_ask_at")
+    return {**found.to_json(), **{name: plan[name] for name in of_plan}}
 
 
 COMMANDS = (preview, launch)

@@ -5,11 +5,14 @@ May import everything.
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
+from repermit.cli import progress
+from repermit.cli.bouncing import say_replies
 from repermit.cli.commands import any_slug_argument, command, json_option, slug_argument
 from repermit.cli.house import House, pass_house
 from repermit.cli.lines import say, say_json, say_table, several, tell_counts, warn
@@ -18,34 +21,83 @@ from repermit.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from repermit.campaigns import CampaignFacts, CampaignStatus
+    from repermit.campaigns import CampaignFacts, CampaignProgress, CampaignStatus
     from repermit.cli.lines import Tell
-    from repermit.delivery import SendResult
+    from repermit.delivery import Fault, SendResult, Stopping
     from repermit.expiry import Upcoming
     from repermit.models import Database, MailingList
 
 
-@command(examples=("repermit status news", "repermit status news --json"))
+@command(
+    examples=("repermit status news", "repermit status news --watch", "repermit status news --json")
+)
 @slug_argument
+@click.option("--watch", is_flag=True, help="First follow it until it is over, or until Ctrl-C.")
 @json_option
 @pass_house
-def status(house: House, slug: str, *, as_json: bool) -> None:
-    """Show how a list and its campaign stand."""
-    from repermit import campaigns
+def status(house: House, slug: str, *, watch: bool, as_json: bool) -> None:
+    """Show how a list and its campaign stand.
+
+    --watch shows on stderr how far the mails are, and at its end what this command shows anyhow.
+    """
+    from repermit import campaigns, contacts, delivery
 
     with house.mailing_list(slug) as (_, mailing_list):
+        if watch:
+            _watch(house, mailing_list)
         found = campaigns.status(mailing_list, settings=house.settings, now=house.now)
+        replies = contacts.waiting_replies(mailing_list)
+        fault = delivery.last_fault()
     if as_json:
         say_json(found.to_json())
     else:
-        _say_status(house, found)
+        _say_status(house, found, fault)
+        say_replies(house, slug, replies)
 
 
-def _say_status(house: House, found: CampaignStatus) -> None:
+# At most so much of the time goes into looking, however many mails there are.
+_LOOKING = 0.05
+_LOOK_SECONDS = 1.0
+
+
+def _watch(house: House, mailing_list: MailingList) -> None:
+    from repermit import campaigns
+    from repermit.delivery import Stopping
+
+    found = campaigns.progress(mailing_list)
+    stopping = Stopping()
+    with (
+        stopping.on_signals(),
+        progress.shown(lambda: _standing(found), interval=house.settings.mail.interval),
+    ):
+        took = 0.0
+        while found and found.state.is_live:
+            if stopping.wait(max(_LOOK_SECONDS, took / _LOOKING)):
+                break
+            began = time.monotonic()
+            found = campaigns.progress(mailing_list)
+            took = time.monotonic() - began
+
+
+def _standing(found: CampaignProgress | None) -> progress.Standing:
+    from repermit.consent import CampaignState, MailState
+
+    if found is None:
+        return progress.Standing(0, word="no campaign yet")
+    return progress.Standing(
+        sum(found.mails.values()),
+        sent=found.mails[MailState.SENT],
+        failed=found.mails[MailState.FAILED],
+        otherwise=found.mails[MailState.DROPPED] + found.mails[MailState.IN_DOUBT],
+        word="" if found.state is CampaignState.SENDING else str(found.state),
+    )
+
+
+def _say_status(house: House, found: CampaignStatus, fault: Fault | None) -> None:
     if found.campaign is None:
         say(f"{found.list}: no campaign yet.")
     else:
-        _say_campaign(house, found.list, found.campaign)
+        _say_campaign(house, found.list, found.campaign, fault)
     say("", "Contacts:")
     tell_counts(found.contacts, zeros=True)
     if any(found.removed.values()):
@@ -76,17 +128,34 @@ def _in_doubt(found: CampaignStatus) -> str:
     return f", as far as is known: {found.unasked:,}, of whom {told} and may have been"
 
 
-def _say_campaign(house: House, slug: str, campaign: CampaignFacts) -> None:
+def _say_campaign(house: House, slug: str, campaign: CampaignFacts, fault: Fault | None) -> None:
     say(f"{slug}: the campaign is {campaign.state}.")
     facts = {
         "asked": f"{campaign.asked:,}, in {', '.join(campaign.languages)}",
         "launched": house.in_words(campaign.launched_at),
         "deadline": house.in_words(campaign.deadline),
     }
+    if campaign.pilot:
+        facts["pilot"] = f"{campaign.pilot:,} first, the others wait for `repermit resume {slug}`"
+    if campaign.reminder_at:
+        facts["reminder"] = house.in_words(campaign.reminder_at)
     width = max(map(len, facts))
     for name, value in facts.items():
         say(f"  {name:<{width}}  {value}")
-    say(*_next_steps(house, slug, campaign))
+    say(*_next_steps(house, slug, campaign), *_what_stands_in_the_way(house, campaign, fault))
+
+
+def _what_stands_in_the_way(
+    house: House, campaign: CampaignFacts, fault: Fault | None
+) -> Iterator[str]:
+    """Yield why the mails of a campaign that is sending wait."""
+    from repermit.consent import CampaignState
+
+    if fault and campaign.state is CampaignState.SENDING:
+        yield (
+            f"Sending waits since {house.in_words(fault.since)}: {fault.reason}. It is tried again "
+            "by itself, and nobody is taken off for it."
+        )
 
 
 def _next_steps(house: House, slug: str, campaign: CampaignFacts) -> Iterator[str]:
@@ -95,6 +164,8 @@ def _next_steps(house: House, slug: str, campaign: CampaignFacts) -> Iterator[st
 
     if campaign.state is CampaignState.SCHEDULED:
         yield f"The asking begins on {house.in_words(campaign.starts_at)}."
+    if campaign.pause_reason:
+        yield _PAUSED_FOR[campaign.pause_reason]
     if campaign.state is CampaignState.PAUSED:
         yield f"Nobody is asked or removed until `repermit resume {slug}`; answers still count."
     if campaign.state.is_live and campaign.deadline <= house.now:
@@ -102,6 +173,19 @@ def _next_steps(house: House, slug: str, campaign: CampaignFacts) -> Iterator[st
             f"The deadline has passed: `repermit expire {slug}`, which `serve` does by itself, "
             "takes off who did not answer."
         )
+
+
+_PAUSED_FOR = {
+    "pilot": "It paused by itself: the pilot has been asked. Look at what comes of it, then go on.",
+    "bounces": (
+        "It paused by itself: too many mails were refused or came back. Look at where these "
+        "addresses came from before you go on."
+    ),
+    "complaint": (
+        "It paused by itself: somebody reported a mail as unwanted. Look at whether these people "
+        "can know who you are before you go on."
+    ),
+}
 
 
 def _say_doubts(house: House, found: CampaignStatus) -> None:
@@ -119,38 +203,60 @@ def _say_doubts(house: House, found: CampaignStatus) -> None:
 @command(examples=("repermit send", "repermit send news"))
 @any_slug_argument
 @pass_house
-def send(house: House, slug: str | None) -> None:
+def send(house: House, slug: str | None) -> int:
     """Send what is due now, then return.
 
-    `serve` does this by itself.
+    `serve` does this by itself. With Ctrl-C the mails on the wire are finished, the rest stays
+    queued, and the exit code is 130; a second one does not wait.
     """
+    from repermit.delivery import Stopping
     from repermit.models import find_list
 
+    stopping = Stopping()
     with house.database() as database:
-        result = send_now(house, database, find_list(slug) if slug else None)
+        result = send_now(house, database, find_list(slug) if slug else None, stopping=stopping)
     if result.server_fault and not result.sent:
         raise Refused(f"{result.server_fault}; {several(result.waiting, 'mail')} waiting")
-    say_sent(result)
+    say_sent(result, stopping=stopping)
+    return stopping.exit_code
 
 
-def send_now(house: House, database: Database, mailing_list: MailingList | None) -> SendResult:
-    """Do what the jobs do that begin campaigns and send."""
+def send_now(
+    house: House, database: Database, mailing_list: MailingList | None, *, stopping: Stopping
+) -> SendResult:
+    """Do what the jobs do that begin campaigns, remind and send, and show how far it is.
+
+    Until a signal comes, of which `stopping` then tells.
+    """
     from repermit import campaigns, delivery
 
     campaigns.start_scheduled(database, now=house.now)
-    return delivery.send_due(
-        database, settings=house.settings, clock=house.clock, mailing_list=mailing_list
-    )
+    campaigns.owe_reminders(database, settings=house.settings, now=house.now)
+    tally = progress.Tally(delivery.count_due(now=house.now, mailing_list=mailing_list))
+    with (
+        stopping.on_signals(),
+        progress.shown(lambda: tally.standing, interval=house.settings.mail.interval),
+    ):
+        return delivery.send_due(
+            database,
+            settings=house.settings,
+            clock=house.clock,
+            mailing_list=mailing_list,
+            on_step=lambda step: tally.note(step.state),
+            should_stop=lambda: stopping.is_asked,
+        )
 
 
-def say_sent(result: SendResult, *, to: Tell = say) -> None:
-    """Tell what sending did; a server's fault goes to stderr."""
+def say_sent(result: SendResult, *, stopping: Stopping, to: Tell = say) -> None:
+    """Tell what sending did; a server's fault, and that it was stopped, goes to stderr."""
     to(
         f"{result.sent:,} sent, {result.failed:,} failed, {result.dropped:,} dropped, "
         f"{result.in_doubt:,} in doubt, {result.waiting:,} waiting."
     )
     if result.server_fault:
         warn(f"The mail server would not go on ({result.server_fault}); the rest waits.")
+    if stopping.is_asked:
+        warn("Stopped. What was on the wire has been finished and marked, the rest stays queued.")
 
 
 @command(

@@ -1,4 +1,4 @@
-"""Commands that start something: init, demo, serve.
+"""Commands that start something: init, demo, serve, worker.
 
 May import everything.
 """
@@ -6,6 +6,7 @@ May import everything.
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 import click
@@ -54,11 +55,12 @@ def _write_new(path: Path, text: str) -> None:
 def serve(house: House, host: str | None, port: int | None) -> None:
     """Serve the pages, run the jobs, send what is due.
 
-    Until Ctrl-C or SIGTERM; a second one does not wait for what is under way.
+    Until Ctrl-C or SIGTERM; a second one does not wait for what is under way. Jobs and sending run
+    in a process of their own, which starts and ends with this one.
     """
     from repermit.web.running import Server
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    _keep_log()
     settings = house.settings
     with house.database() as database:
         pass
@@ -68,16 +70,57 @@ def serve(house: House, host: str | None, port: int | None) -> None:
     )
     try:
         server = Server(
-            settings, database=database, clock=house.clock, host=place[0], port=place[1]
+            settings,
+            database=database,
+            clock=house.clock,
+            host=place[0],
+            port=place[1],
+            worker=_worker_beside(house),
         )
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "there is no such address on this machine"
         raise Refused(f"cannot listen on {place[0]}, port {place[1]}: {why}") from None
     say(
         f"Serving {settings.public_url} at http://{server.host}:{server.port}/",
-        "Jobs and sending run here too. Ctrl-C stops.",
+        "Jobs and sending run beside it. Ctrl-C stops both.",
     )
     server.run()
+
+
+def _keep_log() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+
+def _worker_beside(house: House) -> tuple[str, ...]:
+    """Return the command of a worker that lives as long as this process at most."""
+    # -P: not from a folder of the name repermit that happens to be here.
+    python = (sys.executable, "-P", "-m", "repermit")
+    return (*python, "--config", str(Path(house.config).absolute()), "worker", "--child")
+
+
+@command(examples=("repermit worker",))
+@click.option("--child", is_flag=True, hidden=True, help="Be the child of `serve`.")
+@pass_house
+def worker(house: House, *, child: bool) -> None:
+    """Run the jobs and send what is due, without the pages.
+
+    `serve` has one already; more of them share the work, on PostgreSQL also on other machines.
+    Until Ctrl-C or SIGTERM; a second one does not wait for what is under way.
+    """
+    from repermit import jobs
+
+    _keep_log()
+    with house.database() as database:
+        pass
+    if not child:
+        say(f"Working for {house.settings.public_url}. Ctrl-C stops.")
+    jobs.work(
+        house.settings,
+        database,
+        clock=house.clock,
+        # Where `serve` is heard.
+        leash=sys.stdin.fileno() if child else None,
+    )
 
 
 @command(examples=("repermit demo", "repermit demo --once"))
@@ -93,4 +136,4 @@ def demo(*, once: bool) -> int:
     return run_once() if once else run_demo()
 
 
-COMMANDS = (init, demo, serve)
+COMMANDS = (init, demo, serve, worker)

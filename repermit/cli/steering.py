@@ -32,12 +32,17 @@ def pause(house: House, slug: str) -> None:
 @slug_argument
 @pass_house
 def resume(house: House, slug: str) -> None:
-    """Go on where `pause` stopped."""
+    """Go on after a pause, also one that the campaign made by itself.
+
+    After a pilot the others are asked from now on.
+    """
     from repermit import campaigns
 
     with house.mailing_list(slug) as (database, mailing_list):
-        campaigns.resume(database, mailing_list, now=house.now, actor=house.actor)
+        resumed = campaigns.resume(database, mailing_list, now=house.now, actor=house.actor)
     say("Resumed.")
+    if resumed.let_go:
+        say(f"The pilot is over: {several(resumed.let_go, 'mail')} more may leave now.")
 
 
 @command(examples=("repermit cancel news",))
@@ -73,11 +78,14 @@ def extend(house: House, slug: str, *, deadline: str) -> None:
             settings=house.settings,
         )
     say(f"Answers count until {house.in_words(extended.deadline)}.")
-    if extended.unsent:
+    say("Mails that are still to leave name that moment.")
+    if extended.sent:
         say(
-            f"Still to leave, and naming the earlier one, {house.in_words(extended.until)}: "
-            f"{several(extended.unsent, 'mail')}."
+            f"Sent already, and naming the earlier one, {house.in_words(extended.until)}: "
+            f"{several(extended.sent, 'mail')}."
         )
+    if extended.reminder_at and extended.reminder_at > house.now:
+        say(f"Who has not answered is reminded on {house.in_words(extended.reminder_at)}.")
 
 
 @command(

@@ -1,23 +1,22 @@
-"""One process that does everything: the pages, and beside them the jobs; it stops cleanly.
+"""The pages on one port, and beside them the jobs, in this process or another; it stops cleanly.
 
 May import jobs, this room's own, and what lies below.
 """
 
 from __future__ import annotations
 
-import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
 
 from repermit import jobs
+from repermit.delivery import Stopping
 from repermit.web.application import create_app
 from repermit.web.serving import make_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType
+    from collections.abc import Callable, Sequence
     from wsgiref.types import WSGIApplication
 
     from repermit.clock import Clock
@@ -31,7 +30,9 @@ class Server:
     """The pages on one port, and the jobs beside them.
 
     It listens from the moment it is made, so that a port 0 is known as `port`. `database` is the
-    one in use. `around` may put pages of its own beside the public ones.
+    one in use. `around` may put pages of its own beside the public ones. `worker` is the command
+    of a process that takes the jobs and the sending, so that the pages need not wait for them; it
+    is looked after. Without it they run here, in threads.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class Server:
         host: str | None = None,
         port: int | None = None,
         around: Callable[[WSGIApplication], WSGIApplication] = lambda public: public,
+        worker: Sequence[str] = (),
     ) -> None:
-        self._stopping = threading.Event()
+        self._stopping = Stopping()
         self._closing = threading.Event()
-        self._scheduler = jobs.make_scheduler(
-            jobs.Jobs(settings, database, clock=clock, stopping=self._stopping)
+        self._work = jobs.Work(
+            settings, database, clock=clock, names=jobs.OF_THE_PAGES if worker else None
         )
+        self._child = jobs.Child(worker) if worker else None
         self._sockets: dict[int, Any] = {}
         public = create_app(settings, clock=clock, database=database)
         try:
@@ -63,36 +66,34 @@ class Server:
 
     def run(self) -> None:
         """Serve until SIGTERM, SIGINT or `stop`; must be called in the main thread."""
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(sign, self._on_signal)
-        self.run_here()
+        with self._stopping.on_signals():
+            self.run_here()
 
     def run_here(self) -> None:
         """Serve until `stop`, in any thread."""
         pages = threading.Thread(target=self._serve_pages, name="pages", daemon=True)
         pages.start()
-        self._scheduler.start()
+        self._work.start()
+        if self._child:
+            self._child.start()
         self._stopping.wait()
         # A mail on the wire is finished and marked, an answer under way is given, before the end.
-        self._scheduler.shutdown(wait=True)
+        if self._child:
+            self._child.stop()
+        self._work.stop()
         self._http.task_dispatcher.shutdown()
         self._closing.set()
         pages.join()
 
     def stop(self) -> None:
         """End `run` soon; may be called from any thread, more than once."""
-        self._stopping.set()
+        self._stopping.ask()
 
     def _serve_pages(self) -> None:
         # Waitress's own `run` ends by an exception alone, which belongs to the main thread.
         while not self._closing.is_set():
             wasyncore.loop(timeout=_LOOK_SECONDS, use_poll=True, map=self._sockets, count=1)
         wasyncore.close_all(self._sockets)
-
-    def _on_signal(self, sign: int, _frame: FrameType | None) -> None:
-        # Whoever asks again does not want to wait; killed at any instant, nothing is lost.
-        signal.signal(sign, signal.SIG_DFL)
-        self.stop()
 
 
 def _places(http: Any) -> list[tuple[str, int]]:

@@ -206,6 +206,7 @@ def happening_in_words(what: str, voice: Voice) -> str:
     gettext = voice.gettext
     return {
         "asked": gettext("We asked you by mail"),
+        "reminded": gettext("We reminded you by mail"),
         "confirmed": gettext("Your Yes was recorded"),
         "removed": gettext("You were taken off the list"),
     }[what]

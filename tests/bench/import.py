@@ -18,39 +18,29 @@ Three things are measured, each in a process of its own, on SQLite:
 from __future__ import annotations
 
 import argparse
-import http
-import http.client
 import random
 import re
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
-from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from repermit import addresses, config, contacts, importing, schema
+import answering
+
+from repermit import config, importing, schema
 from repermit.clock import SystemClock
-from repermit.consent import CampaignState, MailKind, MailState, Status
-from repermit.links import Links
-from repermit.models import Campaign, Mail, MailingList, find_list, open_database
+from repermit.models import MailingList, find_list, open_database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from repermit.config import Settings
 
-_PEOPLE = 500
 _SECONDS_BEFORE = 10
-_WAITERS = 64
 _KIB = 1024
 
 
@@ -208,107 +198,17 @@ def _print_shell(folder: Path, file: Path, rows: int, ours: float) -> None:
 
 def _print_answers(folder: Path, file: Path, per_second: int) -> None:
     configuration = _init(folder / "served")
-    paths = _make_campaign(config.load(configuration))
-    command = [sys.executable, "-m", "repermit", "--config", str(configuration)]
-    with subprocess.Popen(
-        [*command, "serve", "--host", "127.0.0.1", "--port", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as server:
-        try:
-            port = _port(server)
-            before, _ = _answer_while(
-                lambda: time.sleep(_SECONDS_BEFORE), port, paths, per_second=per_second
-            )
-            during, seconds = _answer_while(
-                lambda: _measure_import(configuration, file), port, paths, per_second=per_second
-            )
-        finally:
-            server.terminate()
-    print(f"{f'answers, {per_second} a second':26}{'median ms':>10}{'99% ms':>10}{'longest':>10}")
-    _print_times("before the import", before)
-    _print_times(f"during it ({seconds:.1f} s)", during)
-
-
-def _make_campaign(settings: Settings) -> list[str]:
-    """Put people on a list of their own who have been asked; return the paths of their links."""
-    now = SystemClock().now()
-    links = Links("", settings.secret_keys)
-    with open_database(settings.database) as database, database.atomic():
-        asked = MailingList.create(slug="asked", name="Asked", created_at=now)
-        campaign = Campaign.create(
-            list=asked,
-            state=CampaignState.OPEN,
-            deadline=now + timedelta(days=28),
-            minimum_days=14,
-            launched_at=now,
-            starts_at=now,
+    paths = answering.make_campaign(config.load(configuration))
+    with answering.serving(configuration) as port:
+        before = answering.answer_while(
+            lambda: time.sleep(_SECONDS_BEFORE), port, paths, per_second=per_second
         )
-        uids = []
-        for number in range(_PEOPLE):
-            address = addresses.parse(f"asked{number}@example.org")
-            person = contacts.new_contact(asked, address, status=Status.UNCONFIRMED, status_at=now)
-            person.save(force_insert=True)
-            Mail.create(
-                list=asked,
-                campaign=campaign,
-                contact=person,
-                kind=MailKind.ASK,
-                state=MailState.SENT,
-                due_at=now,
-                sent_at=now,
-                message_id=f"<{number}@example.org>",
-            )
-            uids.append(person.uid)
-    # Everybody keeps changing their mind, so that each answer is written.
-    return [links.url(kind, uid) for kind in ("yes", "no") for uid in uids]
-
-
-def _port(server: subprocess.Popen[str]) -> int:
-    for line in server.stdout or ():
-        if found := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
-            return int(found[1])
-    sys.exit("repermit serve did not start")
-
-
-def _answer_while(
-    act: Callable[[], object], port: int, paths: list[str], *, per_second: int
-) -> tuple[list[float], float]:
-    """Post answers while `act` runs; return the seconds that each took, and those of the act."""
-    over = threading.Event()
-    began = time.perf_counter()
-    with ThreadPoolExecutor(_WAITERS) as pool:
-        acting = pool.submit(act)
-        acting.add_done_callback(lambda _: over.set())
-        posted = []
-        for number, path in enumerate(cycle(paths)):
-            due = began + number / per_second
-            if over.wait(max(0, due - time.perf_counter())):
-                break
-            posted.append(pool.submit(_post, port, path, due))
-        acting.result()
-        seconds = time.perf_counter() - began
-        return [post.result() for post in posted], seconds
-
-
-def _post(port: int, path: str, due: float) -> float:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    try:
-        connection.request("POST", path)
-        answer = connection.getresponse()
-        answer.read()
-    finally:
-        connection.close()
-    if answer.status != http.HTTPStatus.OK:
-        sys.exit(f"an answer failed: {answer.status}")
-    return time.perf_counter() - due
-
-
-def _print_times(what: str, times: list[float]) -> None:
-    hundredths = statistics.quantiles(times, n=100)
-    median, last = statistics.median(times), max(times)
-    print(f"{what:26}{median * 1e3:10,.1f}{hundredths[-1] * 1e3:10,.1f}{last * 1e3:10,.0f}")
+        during = answering.answer_while(
+            lambda: _measure_import(configuration, file), port, paths, per_second=per_second
+        )
+    answering.print_title(per_second)
+    answering.print_times("before the import", before)
+    answering.print_times(f"during it ({during.seconds:.1f} s)", during)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,153 @@
+"""Answers that come in at an even pace while something else goes on, and how long each takes.
+
+For the benchmarks beside it; imports repermit.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+from repermit import addresses, contacts
+from repermit.clock import SystemClock
+from repermit.consent import CampaignState, MailKind, MailState, Status
+from repermit.links import Links
+from repermit.models import Campaign, Mail, MailingList, open_database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from repermit.config import Settings
+
+_PEOPLE = 500
+_WAITERS = 64
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Seconds that each answer took from when it was due, how many failed, and of the whole."""
+
+    times: list[float]
+    failed: int
+    seconds: float
+
+
+def make_campaign(settings: Settings) -> list[str]:
+    """Put people on a list of their own who have been asked; return the paths of their links."""
+    now = SystemClock().now()
+    links = Links("", settings.secret_keys)
+    with open_database(settings.database) as database, database.atomic():
+        asked = MailingList.create(slug="asked", name="Asked", created_at=now)
+        campaign = Campaign.create(
+            list=asked,
+            state=CampaignState.OPEN,
+            deadline=now + timedelta(days=28),
+            minimum_days=14,
+            launched_at=now,
+            starts_at=now,
+        )
+        uids = []
+        for number in range(_PEOPLE):
+            address = addresses.parse(f"asked{number}@example.org")
+            person = contacts.new_contact(asked, address, status=Status.UNCONFIRMED, status_at=now)
+            person.save(force_insert=True)
+            Mail.create(
+                list=asked,
+                campaign=campaign,
+                contact=person,
+                kind=MailKind.ASK,
+                state=MailState.SENT,
+                due_at=now,
+                sent_at=now,
+                message_id=f"<{number}@example.org>",
+            )
+            uids.append(person.uid)
+    # Everybody keeps changing their mind, so that each answer is written.
+    return [links.url(kind, uid) for kind in ("yes", "no") for uid in uids]
+
+
+@contextmanager
+def serving(configuration: Path) -> Iterator[int]:
+    """Run `repermit serve` in a process of its own; yield the port of its pages."""
+    command = [sys.executable, "-m", "repermit", "--config", str(configuration)]
+    with subprocess.Popen(
+        [*command, "serve", "--host", "127.0.0.1", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as server:
+        try:
+            yield _port(server)
+        finally:
+            server.terminate()
+
+
+def _port(server: subprocess.Popen[str]) -> int:
+    for line in server.stdout or ():
+        if found := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
+            return int(found[1])
+    sys.exit("repermit serve did not start")
+
+
+def answer_while(
+    act: Callable[[], object], port: int, paths: list[str], *, per_second: int
+) -> Answers:
+    """Post answers while `act` runs."""
+    over = threading.Event()
+    began = time.perf_counter()
+    with ThreadPoolExecutor(_WAITERS) as pool:
+        acting = pool.submit(act)
+        acting.add_done_callback(lambda _: over.set())
+        posted = []
+        for number, path in enumerate(cycle(paths)):
+            due = began + number / per_second
+            if over.wait(max(0, due - time.perf_counter())):
+                break
+            posted.append(pool.submit(_post, port, path, due))
+        acting.result()
+        seconds = time.perf_counter() - began
+        took = [post.result() for post in posted]
+    times = [one for one in took if one is not None]
+    return Answers(times, len(took) - len(times), seconds)
+
+
+def _post(port: int, path: str, due: float) -> float | None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    try:
+        connection.request("POST", path)
+        answer = connection.getresponse()
+        answer.read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return time.perf_counter() - due if answer.status == http.HTTPStatus.OK else None
+
+
+def print_title(per_second: int) -> None:
+    """Print what stands above the times."""
+    title = f"answers, {per_second} a second"
+    print(f"{title:26}{'median ms':>10}{'99% ms':>10}{'longest':>10}{'count':>10}{'failed':>10}")
+
+
+def print_times(what: str, answers: Answers) -> None:
+    """Print the times in milliseconds."""
+    times = answers.times
+    hundredths = statistics.quantiles(times, n=100, method="inclusive")
+    median, last = statistics.median(times), max(times)
+    print(
+        f"{what:26}{median * 1e3:10,.1f}{hundredths[-1] * 1e3:10,.1f}{last * 1e3:10,.0f}"
+        f"{len(times):10,}{answers.failed:10,}"
+    )

@@ -1,0 +1,408 @@
+"""How fast mails leave, beside Postfix's own smtp-source and a plain Flask-Mail loop.
+
+Run it by hand, on a machine that does nothing else: `python tests/bench/send.py`. It needs
+Postfix's smtp-sink and smtp-source. `--mails` and `--connections` set the size, and
+`--memory` sends 10,000, 100,000 and 1,000,000 queued mails instead. `--answers` measures how long
+an answer takes at `repermit serve` while it sends 20,000 mails, or as many as you say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import answering
+import flask
+import flask_mail
+
+from repermit import campaigns, config, delivery, evidence, importing, messages, schema
+from repermit.clock import SystemClock
+from repermit.consent import MailState
+from repermit.models import CampaignWording, MailingList, find_list, open_database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from repermit.config import Settings
+    from repermit.models import Database
+
+_LENGTH = 3_000
+_SECONDS_ONE_WAY = 0.010
+_KIB = 1024
+_SECONDS_BEFORE = 10
+_MEMORY = (10_000, 100_000, 1_000_000)
+_TEXT = """\
+{{ greeting }}
+
+{{ organisation }} asks whether you want to go on getting {{ list_name }}: {{ purpose }}.
+{{ reason }}
+
+Yes: {{ yes_url }}
+No: {{ no_url }}
+{{ stop }}
+
+Without an answer by {{ deadline }} you are taken off. Privacy: {{ privacy_url }}
+"""
+_FILLING = ("x" * 70 + "\n") * 11
+_HTML = """\
+<p>⟦greeting⟧</p>
+<p>⟦reason⟧</p>
+<p><a href="⟦yes_url⟧">Yes</a></p>
+<p><a href="⟦no_url⟧">No</a></p>
+"""
+
+
+def main() -> None:
+    """Measure and print."""
+    options = _options()
+    if options.send:
+        _send(options.send)
+        return
+    for program in ("smtp-sink", "smtp-source"):
+        if shutil.which(program) is None:
+            sys.exit(f"there is no {program}; on Debian it comes with postfix")
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        if options.memory:
+            _print_memory(Path(name), options.connections)
+        elif options.answers:
+            _print_answers(Path(name), options)
+        else:
+            _print_rates(Path(name), options)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--mails", type=int, default=60_000)
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
+    parser.add_argument("--far", type=int, default=4_000, help="mails over the slow path")
+    parser.add_argument("--plain", type=int, default=1_000, help="mails of the plain loop")
+    parser.add_argument("--folder", help="where the files are made, on the disk to be measured")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--answers", type=int, nargs="?", const=20_000, metavar="MAILS")
+    parser.add_argument("--per-second", type=int, default=20, help="answers that come in")
+    parser.add_argument("--send", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What one run of repermit took: mails, seconds, processor seconds, memory in MB."""
+
+    mails: int
+    seconds: float
+    busy: float
+    memory: float
+
+
+def _print_rates(folder: Path, options: argparse.Namespace) -> None:
+    connections = options.connections
+    with _sink() as port:
+        ours, source = [], []
+        for number in range(options.rounds):
+            installation = _launch(folder / f"near{number}", options.mails, port, connections)
+            ours.append(_send_apart(installation))
+            source.append(options.mails / _smtp_source(port, options.mails, connections))
+        plain = options.plain / _plain_loop(port, options.plain)
+        rate = statistics.median(one.mails / one.seconds for one in ours)
+        peer = statistics.median(source)
+        print(f"{options.mails:,} mails of about {_LENGTH:,} octets, {connections} connections\n")
+        print(f"{'':34}{'mails/s':>10}{'ratio':>8}")
+        print(f"{'repermit, books kept':34}{rate:10,.0f}")
+        print(
+            f"{f'smtp-source -d -s {connections} -l {_LENGTH}':34}{peer:10,.0f}{rate / peer:8.2f}"
+        )
+        print(f"{'plain Flask-Mail loop':34}{plain:10,.0f}{rate / plain:8.1f}")
+        memory = max(one.memory for one in ours)
+        busy = statistics.median(one.busy / one.seconds for one in ours)
+        print(f"\nmemory at most {memory:.0f} MB; repermit kept {busy:.0%} of a core busy\n")
+        with _far_away(port) as distant:
+            _print_far(folder, distant, options)
+
+
+def _print_far(folder: Path, port: int, options: argparse.Namespace) -> None:
+    connections = options.connections
+    far = _send_apart(_launch(folder / "far", options.far, port, connections))
+    source = options.far / _smtp_source(port, options.far, connections)
+    few = max(1, options.plain // 50)
+    plain = few / _plain_loop(port, few)
+    rate = far.mails / far.seconds
+    print(f"{'over a path of 20 ms':34}{'mails/s':>10}{'ratio':>8}{'each connection':>18}")
+    print(f"{'repermit, books kept':34}{rate:10,.0f}{'':8}{rate / connections:18.1f}")
+    ratio = f"{rate / source:8.2f}"
+    print(f"{'smtp-source':34}{source:10,.0f}{ratio}{source / connections:18.1f}")
+    print(f"{'plain Flask-Mail loop':34}{plain:10,.0f}{rate / plain:8.1f}{plain:18.1f}")
+
+
+def _print_memory(folder: Path, connections: int) -> None:
+    print(f"{'queued':>12}{'mails/s':>10}{'memory MB':>12}")
+    with _sink() as port:
+        for mails in _MEMORY:
+            sent = _send_apart(_launch(folder / str(mails), mails, port, connections))
+            print(f"{mails:12,}{mails / sent.seconds:10,.0f}{sent.memory:12.0f}", flush=True)
+
+
+def _print_answers(folder: Path, options: argparse.Namespace) -> None:
+    with _sink() as port:
+        path = _launch(folder / "served", options.answers, port, options.connections)
+        settings = _write_mail(path, port, options.connections)
+        paths = answering.make_campaign(settings)
+        with open_database(settings.database) as database:
+            news, who = find_list("news"), {"actor": "bench"}
+            campaigns.pause(database, news, now=SystemClock().now(), **who)
+            with answering.serving(path) as pages:
+                before = answering.answer_while(
+                    lambda: time.sleep(_SECONDS_BEFORE), pages, paths, per_second=options.per_second
+                )
+                campaigns.resume(database, news, now=SystemClock().now(), **who)
+                _wait_for_start(news, options.answers)
+                during = answering.answer_while(
+                    lambda: _wait_for_end(settings), pages, paths, per_second=options.per_second
+                )
+    answering.print_title(options.per_second)
+    answering.print_times("before the sending", before)
+    answering.print_times(f"during it ({during.seconds:.1f} s)", during)
+    print(f"{options.answers / during.seconds:,.0f} mails/s meanwhile")
+
+
+def _write_mail(path: Path, port: int, connections: int) -> Settings:
+    """Write into config.toml what `_settings` only holds, for a process that reads it."""
+    text = path.read_text("utf-8")
+    for key, value in (
+        ("server", '"127.0.0.1"'),
+        ("port", port),
+        ("tls", '"none"'),
+        ("connections", connections),
+        ("return_path", '"verp"'),
+    ):
+        text = re.sub(rf"^# {key} = .*$", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
+    path.write_text(text, "utf-8")
+    return config.load(path)
+
+
+def _wait_for_start(news: MailingList, mails: int) -> None:
+    while _left(news) == mails:
+        time.sleep(0.01)
+
+
+def _wait_for_end(settings: Settings) -> None:
+    # In a thread of its own, which needs a connection of its own.
+    with open_database(settings.database):
+        news = find_list("news")
+        while _left(news):
+            time.sleep(0.1)
+
+
+_TO_COME = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
+
+
+def _left(news: MailingList) -> int:
+    found = campaigns.progress(news)
+    return sum(found.mails[state] for state in _TO_COME) if found else 0
+
+
+# --- A campaign that waits to be sent. ----------------------------------------------------------
+
+
+def _launch(folder: Path, mails: int, port: int, connections: int) -> Path:
+    """Make an installation whose one campaign owes so many asks; return its config.toml."""
+    folder.mkdir()
+    path = folder / "config.toml"
+    text = config.fresh_config(config.asset("config.example.toml").read_text("utf-8"))
+    path.write_text(text, "utf-8")
+    settings = _settings(path, port, connections)
+    people = folder / "list.csv"
+    with people.open("w", encoding="utf-8") as file:
+        file.write("email,name\n")
+        file.writelines(f"person.{n}@example{n % 1000}.org,Jan {n}\n" for n in range(mails))
+    now = SystemClock().now()
+    with open_database(settings.database) as database:
+        schema.upgrade(database)
+        with database.atomic():
+            MailingList.create(
+                slug="news",
+                name="News",
+                purpose="News, four times a year",
+                frequency="four times a year",
+                privacy_url="https://www.example.org/privacy",
+                sender="News <news@example.org>",
+                language="en",
+                own_subject="May we go on sending you our news?",
+                own_text=_TEXT,
+                created_at=now,
+            )
+        news = find_list("news")
+        importing.import_file(database, news, people, settings=settings, now=now, actor="bench")
+        campaigns.launch(
+            database,
+            news,
+            settings=settings,
+            now=now,
+            deadline=now + timedelta(days=60),
+            attest="Decided by nobody, for a benchmark; addresses made up; none of them opted out",
+            actor="bench",
+        )
+        _shorten(database)
+    (folder / "mail").write_text(f"{port} {connections}", "ascii")
+    return path
+
+
+def _shorten(database: Database) -> None:
+    """Give the mails a short HTML part in place of the real one, so that they are as the peers'."""
+    frozen = CampaignWording.get()
+    draft = messages.read_draft(frozen.wording.content)
+    with database.atomic():
+        digest = evidence.keep_wording(replace(draft, html=_HTML + _FILLING).content)
+        CampaignWording.update(wording=digest).execute()
+
+
+def _settings(path: Path, port: int, connections: int) -> Settings:
+    settings = config.load(path)
+    server = config.MailServer(
+        server="127.0.0.1", port=port, tls="none", connections=connections, return_path="verp"
+    )
+    organisation = config.Organisation(
+        name="De Linde", address="Lindelaan 1\n1234 AB Utrecht", email="info@example.org"
+    )
+    return replace(settings, mail=server, organisation=organisation)
+
+
+def _send_apart(path: Path) -> _Sent:
+    command = [sys.executable, __file__, "--send", str(path)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    mails, *figures = done.stdout.split()
+    return _Sent(int(mails), *map(float, figures))
+
+
+def _send(path: Path) -> None:
+    """Send what is owed, and print what it took; this is the process that is measured."""
+    port, connections = map(int, (path.parent / "mail").read_text("ascii").split())
+    settings = _settings(path, port, connections)
+    with open_database(settings.database) as database:
+        began, busy = time.perf_counter(), time.process_time()
+        result = delivery.send_due(database, settings=settings, clock=SystemClock())
+        seconds, busy = time.perf_counter() - began, time.process_time() - busy
+    if result.server_fault or result.waiting:
+        sys.exit(f"not everything was sent: {result}")
+    memory = _peak_memory()
+    print(result.sent, seconds, busy, memory)
+
+
+def _peak_memory() -> float:
+    """Return the most that this process has used, in MB.
+
+    Not by getrusage, which counts what its parent used before it became this program.
+    """
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / _KIB
+
+
+# --- The peers, and the server. -----------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _sink() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    command = ["smtp-sink", "-c", f"127.0.0.1:{port}", "1024"]
+    if os.getuid() == 0:
+        command[1:1] = ["-u", "nobody"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as sink:
+        try:
+            _wait_for(port)
+            yield port
+        finally:
+            sink.kill()
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(100):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.05)
+    sys.exit("smtp-sink did not start")
+
+
+def _smtp_source(port: int, mails: int, connections: int) -> float:
+    """Return how many seconds it takes; `-d` keeps its connections, and it keeps no books."""
+    options = ["-d", "-s", str(connections), "-l", str(_LENGTH), "-m", str(mails)]
+    return _seconds(
+        lambda: subprocess.run(["smtp-source", *options, f"127.0.0.1:{port}"], check=True)
+    )
+
+
+def _plain_loop(port: int, mails: int) -> float:
+    app = flask.Flask(__name__)
+    app.config.update(MAIL_SERVER="127.0.0.1", MAIL_PORT=port, MAIL_DEFAULT_SENDER="a@example.org")
+    mail = flask_mail.Mail(app)
+    body = ("x" * 70 + "\n") * ((_LENGTH - 700) // 71)
+
+    def loop() -> None:
+        with app.app_context(), mail.connect() as connection:
+            for number in range(mails):
+                connection.send(
+                    flask_mail.Message("hello", recipients=[f"{number}@example.org"], body=body)
+                )
+
+    return _seconds(loop)
+
+
+def _seconds(act: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began
+
+
+# --- A path that takes its time. ----------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _far_away(port: int) -> Iterator[int]:
+    """Run a proxy that hands on whatever it gets 10 ms later, in both directions."""
+    reading, writing = multiprocessing.Pipe(duplex=False)
+    proxy = multiprocessing.Process(target=_proxy, args=(port, writing), daemon=True)
+    proxy.start()
+    try:
+        yield reading.recv()
+    finally:
+        proxy.kill()
+        proxy.join()
+
+
+def _proxy(port: int, tell: multiprocessing.connection.Connection) -> None:
+    async def serve() -> None:
+        server = await asyncio.start_server(take, "127.0.0.1", 0)
+        tell.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(_hand_on(reader, back), _hand_on(there, writer))
+
+    asyncio.run(serve())
+
+
+async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    loop = asyncio.get_running_loop()
+    while data := await reader.read(65_536):
+        loop.call_later(_SECONDS_ONE_WAY, writer.write, data)
+    loop.call_later(_SECONDS_ONE_WAY, writer.close)
+
+
+if __name__ == "__main__":
+    main()
