@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import Value, fn
 
-from repermit import addresses
+from repermit import addresses, contacts
 from repermit.consent import (
     REST_BEFORE_REMINDER,
-    Basis,
     CampaignState,
     MailKind,
     MailState,
-    Status,
 )
 from repermit.models import Campaign, Contact, Mail, Suppression, chunks, lock_rows, stored
 
@@ -84,20 +82,13 @@ def _silent(campaign: Campaign, now: datetime) -> Iterator[int]:
             Mail.state == MailState.SENT,
             Mail.sent_at <= now - REST_BEFORE_REMINDER,
             Mail.bounce == "",
-            _has_not_answered(campaign),
+            contacts.is_undecided(campaign),
             Contact.id.not_in(_reminded(campaign)),
         )
         .tuples()
     )
     for (contact_id,) in rows.iterator():
         yield contact_id
-
-
-def _has_not_answered(campaign: Campaign) -> Any:
-    is_silent = Contact.status == Status.UNCONFIRMED
-    if campaign.include_thin:
-        is_silent |= (Contact.status == Status.CONFIRMED) & (Contact.basis == Basis.THIN)
-    return is_silent
 
 
 def _reminded(campaign: Campaign) -> Any:
@@ -146,7 +137,7 @@ def _owe(campaign: Campaign, ids: Sequence[int], now: datetime) -> int:
         **{field: Value(field.default) for field in _PLAIN},
     }
     silent = Contact.select(*values.values()).where(
-        Contact.id.in_(ids), _has_not_answered(campaign)
+        Contact.id.in_(ids), contacts.is_undecided(campaign)
     )
     # Another process may have been quicker with some.
     owing = Mail.insert_from(silent, fields=list(values)).on_conflict_ignore().as_rowcount()

@@ -16,6 +16,7 @@ from repermit.contacts.changing import Act, confirm, drop_unsent, erase, remove
 from repermit.contacts.looking import (
     fingerprint_of,
     is_suppressed,
+    is_undecided,
     list_facts,
     lock,
     new_contact,
@@ -43,6 +44,7 @@ __all__ = [
     "finish_pilots",
     "forget_replies",
     "is_suppressed",
+    "is_undecided",
     "keep_reply",
     "list_facts",
     "lock",

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from repermit import addresses
-from repermit.consent import CampaignState, MailKind, MailState, Status
+from repermit.consent import Basis, CampaignState, MailKind, MailState, Status
 from repermit.messages import MailingListFacts
 from repermit.models import (
+    Campaign,
     Contact,
     Mail,
     MailingList,
@@ -19,6 +20,14 @@ from repermit.models import (
     lock_rows,
     new_id,
 )
+
+
+def is_undecided(campaign: Campaign) -> Any:
+    """Return consent.is_undecided, for a contact that the campaign has asked, as a condition."""
+    unconfirmed = Contact.status == Status.UNCONFIRMED
+    if not campaign.include_thin:
+        return unconfirmed
+    return unconfirmed | ((Contact.status == Status.CONFIRMED) & (Contact.basis == Basis.THIN))
 
 
 def lock(contact_id: int) -> Contact:

@@ -19,6 +19,8 @@ from repermit.delivery.braking import Brake
 from repermit.delivery.dialling import Dialling
 from repermit.errors import OutcomeUnknown, RepermitError, TransportError
 from repermit.mailer import (
+    ENDED,
+    PERHAPS,
     Accepted,
     Envelope,
     Garbled,
@@ -44,7 +46,6 @@ _logger = logging.getLogger(__name__)
 
 # Seconds between two looks at what no line tells: whether to stop, and who is silent.
 _LOOK = 0.2
-_ENDED = "the mail server has ended the connection"
 _SILENT = "the mail server has not answered in time"
 _GARBLED = "the mail server gave an answer that cannot be understood"
 
@@ -202,7 +203,7 @@ class Engine:
             assert offered is not None  # noqa: S101  only an offer raises this
             self._refuse(offered, error, was_started=False)
         except OSError:
-            self._lose(talk, _ENDED)
+            self._lose(talk, ENDED)
             return
         self._watch(talk)
 
@@ -249,7 +250,7 @@ class Engine:
             # Before anything else is said: a server that goes may have told before what it did.
             said = talk.line.pull()
         except OSError:
-            self._lose(talk, _ENDED)
+            self._lose(talk, ENDED)
             return
         if talk.line.heard != heard:
             talk.deadline = self._in_time()
@@ -368,7 +369,7 @@ class Engine:
         if offered is not None:
             self._try_elsewhere(offered)
         if started is not None and may_have_left:
-            self._end(str(OutcomeUnknown(0, reason=_PERHAPS)))
+            self._end(str(OutcomeUnknown(0, reason=PERHAPS)))
             number = started.claim.owed.id
             state = outcomes.left_in_doubt(self._database, number, worker=self._worker)
             self._tell_of(number, state)
@@ -449,8 +450,7 @@ class Engine:
         self._brake.look(at_once=True)
 
 
-_PERHAPS = "the mail server has not said whether it has accepted a mail"
-_OURS = (_ENDED, _SILENT, _GARBLED)
+_OURS = (ENDED, _SILENT, _GARBLED)
 
 
 def _envelope(letter: Letter) -> Envelope:

@@ -86,8 +86,8 @@ class Supply:
         """Claim again, also if nothing was due any more: there is now."""
         self._is_dry = False
 
-    def give_back(self, *claims: Claim) -> bool:
-        """Put mails that have not started back into the queue; False if one was dropped."""
+    def give_back(self, *claims: Claim) -> None:
+        """Put mails that have not started back into the queue, or drop them."""
         dropped = booking.give_back(
             self._database,
             [claim.owed.id for claim in claims],
@@ -97,7 +97,6 @@ class Supply:
         )
         for number, why in dropped:
             self._on_drop(number, why)
-        return not dropped
 
     def give_back_all(self) -> None:
         """Put everything in stock back into the queue."""

@@ -1,6 +1,6 @@
 """What the deadline does to each contact of a campaign, and what of it is kept.
 
-May import consent, models and what lies below. Nothing here writes.
+May import contacts, consent, models and what lies below. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 from peewee import fn
 
-from repermit.consent import Basis, MailKind, MailState, Status, Verdict, expiry
+from repermit import contacts
+from repermit.consent import MailKind, MailState, Status, Verdict, expiry
 from repermit.models import CampaignWording, Contact, Mail, chunks, stored
 
 if TYPE_CHECKING:
@@ -41,20 +42,12 @@ def undecided(campaign: Campaign) -> list[int]:
         .where(
             Mail.campaign == campaign,
             Mail.kind == MailKind.ASK,
-            _is_undecided(campaign),
+            contacts.is_undecided(campaign),
         )
         .order_by(Mail.contact)
         .tuples()
     )
     return [contact_id for (contact_id,) in rows.iterator()]
-
-
-def _is_undecided(campaign: Campaign) -> Any:
-    """Return consent.is_undecided as a condition."""
-    unconfirmed = Contact.status == Status.UNCONFIRMED
-    if not campaign.include_thin:
-        return unconfirmed
-    return unconfirmed | ((Contact.status == Status.CONFIRMED) & (Contact.basis == Basis.THIN))
 
 
 def asks_of(campaign: Campaign, ids: Sequence[int]) -> dict[int | None, Mail]:

@@ -19,9 +19,11 @@ from repermit.mailer.dialogue import (
 from repermit.mailer.door import Mailer, send_one
 from repermit.mailer.line import Line
 from repermit.mailer.oauth import TokenSource, token_source, xoauth2
-from repermit.mailer.replies import Reply
+from repermit.mailer.replies import ENDED, PERHAPS, Reply
 
 __all__ = [
+    "ENDED",
+    "PERHAPS",
     "Accepted",
     "Closing",
     "Connection",

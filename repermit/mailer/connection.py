@@ -16,7 +16,15 @@ import flask_mail
 
 from repermit.errors import OutcomeUnknown, TransportError
 from repermit.mailer import oauth
-from repermit.mailer.replies import Reply, Stage, check_envelope, read_reply, refusal
+from repermit.mailer.replies import (
+    ENDED,
+    PERHAPS,
+    Reply,
+    Stage,
+    check_envelope,
+    read_reply,
+    refusal,
+)
 from repermit.messages import on_the_wire
 
 if TYPE_CHECKING:
@@ -98,7 +106,7 @@ class Connection(flask_mail.Connection):
             return read_reply(code, words)
         if code // 100 not in {4, 5}:
             self.hang_up()
-            raise OutcomeUnknown(0, reason=_PERHAPS)
+            raise OutcomeUnknown(0, reason=PERHAPS)
         if code == _CLOSING:
             self.hang_up()
         raise refusal(code, words, stage="message")
@@ -226,13 +234,12 @@ class Connection(flask_mail.Connection):
             return host.getreply()
         except OSError:
             self.hang_up()
-            raise OutcomeUnknown(0, reason=_PERHAPS) from None
+            raise OutcomeUnknown(0, reason=PERHAPS) from None
 
     def _lost(self) -> NoReturn:
         self.hang_up()
-        raise TransportError(0, reason="the mail server has ended the connection") from None
+        raise TransportError(0, reason=ENDED) from None
 
 
 _CLOSING = 421
-_PERHAPS = "the mail server has not said whether it has accepted a mail"
 _NEEDS_SMTPUTF8 = "5.6.7"  # RFC 6531 §3.2

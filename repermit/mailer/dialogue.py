@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from repermit.errors import TransportError
-from repermit.mailer.replies import Reply, Stage, check_envelope, read_reply, refusal
+from repermit.mailer.replies import ENDED, Reply, Stage, check_envelope, read_reply, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -255,8 +255,7 @@ def _outcome(code: int, words: bytes) -> Event:
 
 def _closing(code: int, words: bytes) -> Closing:
     reply = read_reply(code, words)
-    reason = "the mail server has ended the connection"
-    return Closing(TransportError(reply.code, reply.status, reason=reason))
+    return Closing(TransportError(reply.code, reply.status, reason=ENDED))
 
 
 def _number(text: str) -> int:

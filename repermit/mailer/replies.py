@@ -11,6 +11,9 @@ from typing import Literal
 
 from repermit.errors import TransportError
 
+ENDED = "the mail server has ended the connection"
+PERHAPS = "the mail server has not said whether it has accepted a mail"
+
 Stage = Literal["server", "recipient", "message"]
 """What was being said: all that goes before a recipient, RCPT, or the mail itself."""
 
