@@ -419,9 +419,9 @@ class Engine:
             self._end(str(TransportError(0, reason=why)) if why in _OURS else why)
 
     def _end(self, fault: str) -> None:
-        if not self.fault:
-            self.fault = fault
-            _logger.warning("sending stops: %s", fault)
+        # Of several lines each may have its own; the first is what the run ended for.
+        _logger.warning("sending stops: %s", fault)
+        self.fault = self.fault or fault
         self._is_ending = True
 
     def _drop(self, talk: _Talk) -> None:
