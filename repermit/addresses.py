@@ -1,6 +1,6 @@
 """Mail addresses: which can be used, how they are written, how they are compared.
 
-May import errors only. Rules: RFC 5321, RFC 6531, IDNA 2008 (through email-validator).
+May import errors and macs. Rules: RFC 5321, RFC 6531, IDNA 2008 (through email-validator).
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ import hmac
 import re
 import unicodedata
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import email_validator
 import idna
 
 from repermit.errors import AddressError
+from repermit.macs import Mac
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _LONGEST = 254
 
@@ -141,6 +145,12 @@ def _is_usable(text: str) -> bool:
 def fingerprint(key: bytes, address_key: str) -> str:
     """Return HMAC-SHA256 of a normalised address under `key`, 64 hex digits."""
     return hmac.digest(key, address_key.encode(), hashlib.sha256).hex()
+
+
+def fingerprints(key: bytes, address_keys: Iterable[str]) -> list[str]:
+    """Return the fingerprints of many addresses, in their order."""
+    mac = Mac(key)
+    return [mac.of(address_key.encode()).hex() for address_key in address_keys]
 
 
 def in_part(address: str) -> str:

@@ -8,11 +8,13 @@
     │   ├── ConfigError        a setting is missing, unknown or makes no sense   .key
     │   ├── LaunchRefused      a campaign may not start                          .reasons
     │   ├── TransitionRefused  a status or state may not follow another one
-    │   └── SchemaTooNew       the database was written by a later repermit
+    │   ├── SchemaTooNew       the database was written by a later repermit
+    │   └── NotAllowed         a webhook would go where none may
     ├── ListFileError          a file cannot be read         .line .column .expected
     ├── AddressError           a mail address cannot be used                     .reason
     ├── WordingError           a mail's own wording may not be used              .reasons
     ├── LinkError              a link is forged, cut off or unknown
+    ├── DatabaseBusy           somebody else holds the database for too long
     └── TransportError         a mail was not accepted       .code .status .scope .permanent
         └── OutcomeUnknown     the server may or may not have accepted the mail
 """
@@ -56,6 +58,10 @@ class SchemaTooNew(Refused):
     """The database was written by a later version of repermit."""
 
 
+class NotAllowed(Refused):
+    """A webhook would go where none may; the text says where that is."""
+
+
 class ListFileError(RepermitError):
     """A file cannot be read: where (1-based; 0 if not tied to a place) and what was expected."""
 
@@ -94,12 +100,17 @@ class LinkError(RepermitError):
     """A link is forged, cut off or unknown; deliberately says no more than that."""
 
 
+class DatabaseBusy(RepermitError):
+    """Somebody else has held the database for so long that nothing was written; try again later."""
+
+
 class TransportError(RepermitError):
     """A mail was surely not accepted.
 
     `code` is the SMTP reply code (0: there was no reply), `status` the enhanced status code
     of RFC 3463 ("5.1.1", or "" if none was given). `scope` says whose fault it is: "recipient",
-    "message", "sender" or "server". `permanent` is true if trying again cannot help.
+    "message" or "server", or "policy", which may be the server's or stand against one recipient
+    only. `permanent` is true if trying again cannot help.
     The server's words are not kept: they quote addresses. `reason` is a sentence of ours.
     """
 

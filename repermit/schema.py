@@ -10,13 +10,27 @@ from typing import TYPE_CHECKING
 from repermit.errors import SchemaTooNew
 from repermit.models import (
     ALL_TABLES,
+    Access,
+    ApiToken,
     CampaignWording,
+    Contact,
     Database,
+    Delivery,
+    Draft,
     EvidenceHead,
+    HandedOver,
+    Invitation,
     Mail,
     Meta,
     Pace,
+    RecoveryCode,
     Reply,
+    Session,
+    Tally,
+    Throttle,
+    Upload,
+    User,
+    Webhook,
     is_postgresql,
     run_sql,
 )
@@ -30,6 +44,7 @@ _KEY = "schema_version"
 def _create(database: Database) -> None:
     """Make the tables as they are now, whatever version that is."""
     database.create_tables(ALL_TABLES)
+    _find_by_beginning(database)
     EvidenceHead.insert(id=1, seq=0, hash="0" * 64).execute()
 
 
@@ -58,7 +73,67 @@ def _pace_and_bounces(database: Database) -> None:
     database.create_tables([CampaignWording, Mail, Pace, Reply])
 
 
-UPGRADES: tuple[Callable[[Database], None], ...] = (_create, _pace_and_bounces)
+def _logins_and_desk(database: Database) -> None:
+    """Version 3: who logs in, API tokens, webhooks, campaigns that are being prepared."""
+    database.create_tables(
+        [
+            User,
+            RecoveryCode,
+            Invitation,
+            Session,
+            Throttle,
+            ApiToken,
+            Access,
+            Webhook,
+            Delivery,
+            Draft,
+            Upload,
+            HandedOver,
+        ]
+    )
+
+
+def _leases(database: Database) -> None:
+    """Version 4: a mail that starts changes one index fewer."""
+    run_sql(database, "DROP INDEX IF EXISTS mail_held")
+    database.create_tables([Mail])
+
+
+def _tallies(database: Database) -> None:
+    """Version 5: counts that are kept; contacts are found by status, in pages, and by letter."""
+    run_sql(database, "DROP INDEX IF EXISTS contact_list_id_status_reason")
+    database.create_tables([Contact, Tally])
+    _find_by_beginning(database)
+
+
+def _paces(database: Database) -> None:
+    """Version 6: nothing stands in line for a domain."""
+    # Version 2 makes the table as it is now.
+    if any(column.name == "tail_at" for column in database.get_columns("pace")):
+        run_sql(database, "ALTER TABLE pace DROP COLUMN tail_at")
+
+
+def _find_by_beginning(database: Database) -> None:
+    """Let PostgreSQL find addresses by their first letters, whose index follows a language.
+
+    SQLite compares letter by letter anyhow.
+    """
+    if is_postgresql(database):
+        run_sql(
+            database,
+            "CREATE INDEX IF NOT EXISTS contact_by_letter "
+            'ON contact (list_id, (address_key COLLATE "C"))',
+        )
+
+
+UPGRADES: tuple[Callable[[Database], None], ...] = (
+    _create,
+    _pace_and_bounces,
+    _logins_and_desk,
+    _leases,
+    _tallies,
+    _paces,
+)
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 
 An empty database takes the first alone.

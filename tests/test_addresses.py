@@ -226,3 +226,9 @@ def test_a_domain_is_shown_as_people_read_it(domain: str, readable: str) -> None
 )
 def test_a_mailbox_of_a_function_is_told_from_a_persons(key: str, role: bool) -> None:
     assert is_role(key) is role
+
+
+@given(st.lists(st.text()))
+def test_many_fingerprints_are_those_of_each(address_keys: list[str]) -> None:
+    each = [addresses.fingerprint(b"key", address_key) for address_key in address_keys]
+    assert addresses.fingerprints(b"key", address_keys) == each

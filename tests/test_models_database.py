@@ -22,10 +22,12 @@ from repermit.models import (
     chunks,
     connect,
     is_postgresql,
+    limit_idleness,
     lock_rows,
     open_database,
 )
-from repermit.models.database import Turnstile, TurnstileDatabase
+from repermit.models.database import TurnstileDatabase
+from repermit.models.turnstile import Turnstile
 from tests.building import NOW, make_contact, make_list
 
 if TYPE_CHECKING:
@@ -192,6 +194,34 @@ def test_writers_of_other_programs_are_waited_for(tmp_path: Path) -> None:
 
 
 # --- Rows. --------------------------------------------------------------------------------------
+
+
+def idleness(database: Database) -> str:
+    found: str = ask(database, "SHOW idle_in_transaction_session_timeout").fetchone()[0]
+    return found
+
+
+def fall_asleep(database: Database) -> None:
+    with database.atomic():
+        time.sleep(0.5)
+        ask(database, "SELECT 1")
+
+
+def test_who_falls_asleep_in_a_transaction_does_not_hold_up_the_others_for_ever(
+    postgresql_url: str, sqlite_url: str
+) -> None:
+    with open_database(postgresql_url) as database:
+        limit_idleness(database)
+        assert idleness(database) == "30s"
+    # Somebody who keeps the server may have laid down another limit.
+    own = "&options=-cidle_in_transaction_session_timeout%3D100"
+    with open_database(postgresql_url + own) as database:
+        limit_idleness(database)
+        assert idleness(database) == "100ms"
+        with pytest.raises(peewee.OperationalError):
+            fall_asleep(database)
+    with open_database(sqlite_url) as database:
+        limit_idleness(database)
 
 
 def test_a_locked_row_is_waited_for(database: Database) -> None:

@@ -97,7 +97,31 @@ def test_a_database_of_version_1_becomes_what_a_new_one_is(
         assert upgraded == {table._meta.table_name: _shape(database, table) for table in ALL_TABLES}
 
 
+def test_a_database_of_version_3_gets_the_indexes_of_a_new_one(empty_database_url: str) -> None:
+    with open_database(empty_database_url) as database:
+        schema.upgrade(database)
+        expected = _shape(database, Mail)
+        with database.atomic():
+            for name in ("mail_leased", "mail_in_doubt"):
+                run_sql(database, f"DROP INDEX {name}")
+            run_sql(database, "CREATE INDEX mail_held ON mail (state, worker)")
+            Meta.update(value="3").where(Meta.key == "schema_version").execute()
+        assert schema.upgrade(database) == 3
+        assert _shape(database, Mail) == expected
+
+
 def _shape(database: Database, table: type[Model]) -> tuple[set[str], set[str]]:
     name = table._meta.table_name
     columns = {column.name for column in database.get_columns(name)}
     return columns, {index.name for index in database.get_indexes(name)}
+
+
+def test_nothing_stands_in_line_for_a_domain_any_more(empty_database_url: str) -> None:
+    with open_database(empty_database_url) as database:
+        schema.upgrade(database)
+        moment = "TIMESTAMPTZ" if is_postgresql(database) else "TEXT"
+        with database.atomic():
+            run_sql(database, f"ALTER TABLE pace ADD COLUMN tail_at {moment}")
+            Meta.update(value="5").where(Meta.key == "schema_version").execute()
+        assert schema.upgrade(database) == 5
+        assert "tail_at" not in {column.name for column in database.get_columns("pace")}

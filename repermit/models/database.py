@@ -5,17 +5,15 @@ May import config and errors only.
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
-import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import peewee
 
 from repermit.errors import ConfigError
+from repermit.models.turnstile import PATIENCE, Turnstile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -38,84 +36,35 @@ _PRAGMAS = {
     "cache_size": -16_000,
     "temp_store": "memory",
 }
-_TIMEOUT = 30
-
-
-class Turnstile:
-    """Let writers through one by one in the order of their coming, across processes.
-
-    SQLite's own lock is not fair: a busy writer takes it again before a waiting one wakes up.
-    Here a writer takes B, then A, gives B back, and writes holding A. Whoever has just written
-    must pass B again, where the first to wait stands already.
-    """
-
-    def __init__(self, database: Path) -> None:
-        self._paths = (Path(f"{database}.turn-a"), Path(f"{database}.turn-b"))
-        self._mine = threading.local()
-
-    def enter(self) -> None:
-        """Wait for this thread's turn to write."""
-        held, door = self._files()
-        fcntl.flock(door, fcntl.LOCK_EX)
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX)
-        finally:
-            fcntl.flock(door, fcntl.LOCK_UN)
-
-    def leave(self) -> None:
-        """Let the next one write; harmless if this thread holds nothing."""
-        fcntl.flock(self._files()[0], fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        """Close this thread's files; they are opened again at its next turn."""
-        if hasattr(self._mine, "files"):
-            for file in self._mine.files:
-                file.close()
-            del self._mine.files
-
-    def _files(self) -> tuple[IO[bytes], IO[bytes]]:
-        # A lock belongs to an open file, so each thread needs its own.
-        if not hasattr(self._mine, "files"):
-            self._mine.files = tuple(
-                open(path, "ab", opener=_privately)  # noqa: SIM115  until `close`
-                for path in self._paths
-            )
-        files: tuple[IO[bytes], IO[bytes]] = self._mine.files
-        return files
-
-
-def _privately(path: str, flags: int) -> int:
-    # Whoever may open such a file may hold the lock, and so everybody up.
-    return os.open(path, flags, mode=0o600)
 
 
 class TurnstileDatabase(peewee.SqliteDatabase):
-    """SQLite whose every transaction passes the turnstile."""
+    """SQLite whose every transaction passes the turnstile; DatabaseBusy if that takes too long."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience: float = PATIENCE) -> None:
         super().__init__(
             str(path),
             pragmas=_PRAGMAS,
-            timeout=_TIMEOUT,
+            timeout=PATIENCE,
             lock_type="IMMEDIATE",
             field_types={"UTCDATETIME": "TEXT"},
         )
         self.path = path
-        self._turnstile = Turnstile(path)
+        self.turnstile = Turnstile(path, patience=patience)
 
     def begin(self, lock_type: str | None = None) -> None:
         """Wait for the turn, then begin."""
-        self._turnstile.enter()
+        self.turnstile.enter()
         try:
             super().begin(lock_type)
         except BaseException:
-            self._turnstile.leave()
+            self.turnstile.leave()
             raise
 
     def commit(self) -> Any:
         """Commit, then let the next one in; after a failure the rollback that follows does."""
         result = super().commit()
-        self._turnstile.leave()
+        self.turnstile.leave()
         return result
 
     def rollback(self) -> Any:
@@ -123,12 +72,12 @@ class TurnstileDatabase(peewee.SqliteDatabase):
         try:
             return super().rollback()
         finally:
-            self._turnstile.leave()
+            self.turnstile.leave()
 
     def close(self) -> bool:
         """Close this thread's connection and its files of the turnstile."""
         was_open = super().close()
-        self._turnstile.close()
+        self.turnstile.close()
         return was_open
 
 
@@ -167,6 +116,33 @@ def lock_rows(query: Any) -> Any:
     On SQLite the transaction itself holds the one write lock already.
     """
     return query.for_update() if is_postgresql(proxy.obj) else query
+
+
+def limit_idleness(database: Database) -> None:
+    """Have PostgreSQL end this connection if it falls asleep in the middle of a transaction.
+
+    A process that is stopped, or a machine that is gone, would hold its locks for ever, and up all
+    who need them, such as that of the rates. A limit that stands in the database, or comes with its
+    address, stays.
+    """
+    if is_postgresql(database):
+        run_sql(database, _LIMIT, _IDLE)
+
+
+_IDLE = "30s"
+_LIMIT = """\
+SELECT set_config('idle_in_transaction_session_timeout', %s, false)
+WHERE current_setting('idle_in_transaction_session_timeout') = '0'"""
+
+
+@contextmanager
+def waiting_without_limit(database: Database) -> Iterator[None]:
+    """Let this thread wait for its turn to write for however long others hold the database."""
+    if isinstance(database, TurnstileDatabase):
+        with database.turnstile.without_limit():
+            yield
+    else:
+        yield
 
 
 def position(text: Any, sign: str) -> Any:

@@ -67,11 +67,13 @@ def stored(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _moment() -> Field[datetime]:
-    return UTCDateTimeField()
+def moment(*, index: bool = False) -> Field[datetime]:
+    """Return a column for a moment."""
+    return UTCDateTimeField(index=index)
 
 
-def _moment_or_none() -> Field[datetime | None]:
+def moment_or_none() -> Field[datetime | None]:
+    """Return a column for a moment that may not have come."""
     return UTCDateTimeField(null=True)
 
 
@@ -107,7 +109,7 @@ class MailingList(Table):
     own_subject = TextField(default="")
     own_text = TextField(default="")
     own_html = TextField(default="")
-    created_at = _moment()
+    created_at = moment()
 
 
 class Import(Table):
@@ -122,8 +124,8 @@ class Import(Table):
     digest = CharField(max_length=64)
     counts = TextField()
     before = TextField(default="[]")
-    at = _moment()
-    undone_at = _moment_or_none()
+    at = moment()
+    undone_at = moment_or_none()
 
 
 class Contact(Table):
@@ -146,19 +148,19 @@ class Contact(Table):
     name = TextField(default="")
     language = CharField(default="")
     source = TextField(default="")
-    since = _moment_or_none()
+    since = moment_or_none()
     status = CharField()
-    status_at = _moment()
+    status_at = moment()
     reason = CharField(default="")
     basis = CharField(default="")
-    basis_at = _moment_or_none()
+    basis_at = moment_or_none()
     imported_by = ForeignKeyField(Import, null=True, index=False)
-    erased_at = _moment_or_none()
+    erased_at = moment_or_none()
 
     class Meta:
-        """One row for each address of a list; counts by status come from the second index."""
+        """One row for each address of a list; counts and pages by status use the second index."""
 
-        indexes = ((("list", "address_key"), True), (("list", "status", "reason"), False))
+        indexes = ((("list", "address_key"), True), (("list", "status", "reason", "id"), False))
 
 
 class SignUp(Table):
@@ -174,8 +176,8 @@ class SignUp(Table):
     address_key = TextField(index=True)
     name = TextField(default="")
     language = CharField(default="")
-    at = _moment()
-    confirmed_at = _moment_or_none()
+    at = moment()
+    confirmed_at = moment_or_none()
 
 
 class Campaign(Table):
@@ -197,17 +199,17 @@ class Campaign(Table):
     state = CharField()
     paused_from = CharField(default="")
     pause_reason = CharField(default="")
-    deadline = _moment()
-    launched_at = _moment()
-    starts_at = _moment()
-    opened_at = _moment_or_none()
-    closed_at = _moment_or_none()
+    deadline = moment()
+    launched_at = moment()
+    starts_at = moment()
+    opened_at = moment_or_none()
+    closed_at = moment_or_none()
     include_thin = BooleanField(default=False)
     minimum_days = IntegerField()
     downtime = IntegerField(default=0)
     pilot = IntegerField(default=0)
-    reminder_at = _moment_or_none()
-    reminded_at = _moment_or_none()
+    reminder_at = moment_or_none()
+    reminded_at = moment_or_none()
     brake_sent = IntegerField(default=0)
     brake_bounced = IntegerField(default=0)
     brake_complaints = IntegerField(default=0)
@@ -276,19 +278,19 @@ class Mail(Table):
     kind = CharField()
     state = CharField(default="queued")
     reason = CharField(default="")
-    due_at = _moment()
+    due_at = moment()
     attempts = SmallIntegerField(default=0)
     worker = CharField(default="")
-    lease_until = _moment_or_none()
-    started_at = _moment_or_none()
-    sent_at = _moment_or_none()
+    lease_until = moment_or_none()
+    started_at = moment_or_none()
+    sent_at = moment_or_none()
     reply_code = SmallIntegerField(default=0)
     reply_status = CharField(default="")
     message_id = TextField()
     wording = ForeignKeyField(CampaignWording, null=True, index=False)
     bounce = CharField(default="")
     bounce_status = CharField(default="")
-    bounced_at = _moment_or_none()
+    bounced_at = moment_or_none()
     topic = CharField(default="")
 
     class Meta:
@@ -298,7 +300,7 @@ class Mail(Table):
 
 
 # What is to be done is found at once among a million that are done, and a mail that is on its way
-# changes few indexes.
+# changes few indexes: its lease stays from its claim to its outcome.
 Mail.add_index(
     Mail.kind,
     Mail.campaign,
@@ -307,13 +309,8 @@ Mail.add_index(
     name="mail_queued",
     where=SQL("state = 'queued'"),
 )
-Mail.add_index(
-    Mail.state,
-    Mail.worker,
-    name="mail_held",
-    where=SQL("state IN ('claimed', 'started', 'in_doubt')"),
-)
-
+Mail.add_index(Mail.worker, name="mail_leased", where=SQL("lease_until IS NOT NULL"))
+Mail.add_index(Mail.list, name="mail_in_doubt", where=SQL("state = 'in_doubt'"))
 Mail.add_index(Mail.campaign, name="mail_bounced", where=SQL("bounce <> ''"))
 
 Mail.add_index(
@@ -327,14 +324,10 @@ Mail.add_index(
 
 
 class Pace(Table):
-    """When the next mail of a scope may be claimed: "" for all mails, or a domain.
-
-    Mails that had to wait are looked at again from `tail_at` on, one interval after the other.
-    """
+    """When the next mail of a scope may be claimed: "" for all mails, or a domain."""
 
     scope = CharField(primary_key=True)
-    next_at = _moment()
-    tail_at = _moment()
+    next_at = moment()
 
 
 class Reply(Table):
@@ -352,8 +345,8 @@ class Reply(Table):
     contact = ForeignKeyField(Contact, on_delete="CASCADE")
     message_digest = CharField(max_length=64, unique=True)
     proposed = CharField(default="")
-    at = _moment()
-    decided_at = _moment_or_none()
+    at = moment()
+    decided_at = moment_or_none()
 
 
 class Suppression(Table):
@@ -368,7 +361,7 @@ class Suppression(Table):
     fingerprint = CharField(max_length=64)
     subject = CharField(max_length=32)
     reason = CharField()
-    at = _moment()
+    at = moment()
     imported_by = ForeignKeyField(Import, null=True, index=False)
 
     class Meta:
@@ -389,7 +382,7 @@ class Evidence(Table):
     """One entry of the record. A part's digest is "" if the entry has no such part."""
 
     seq = BigIntegerField(primary_key=True)
-    at = _moment()
+    at = moment()
     event = CharField()
     list = CharField(default="")
     campaign = IntegerField(default=0)
@@ -417,25 +410,6 @@ class EvidencePart(Table):
         """One of each kind for an entry."""
 
         indexes = ((("seq", "part"), True),)
-
-
-ALL_TABLES: tuple[type[Table], ...] = (
-    Meta,
-    MailingList,
-    Import,
-    Contact,
-    SignUp,
-    Campaign,
-    Wording,
-    CampaignWording,
-    Mail,
-    Pace,
-    Reply,
-    Suppression,
-    EvidenceHead,
-    Evidence,
-    EvidencePart,
-)
 
 
 def find_list(slug: str) -> MailingList:

@@ -1,0 +1,64 @@
+"""The tables of the admin's desk: campaigns that are being prepared, hand-overs that are done.
+
+May import the tables of this room.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from peewee import AutoField, CharField, ForeignKeyField, TextField
+
+from repermit.models.logins import User
+from repermit.models.tables import Campaign, MailingList, Table, moment
+
+
+class Draft(Table):
+    """What has been answered so far of the conditions of a list's next campaign, as JSON."""
+
+    if TYPE_CHECKING:
+        list_id: int
+
+    id = AutoField()
+    list = ForeignKeyField(MailingList, unique=True, on_delete="CASCADE")
+    answers = TextField(default="{}")
+    updated_at = moment()
+
+
+class Upload(Table):
+    """A file that was handed in and has not been taken in yet; it stands beside the database.
+
+    `token` is its name there, `choices` how it is to be read and taken in, as JSON. It goes once it
+    is taken in, given up, or a day old.
+    """
+
+    if TYPE_CHECKING:
+        list_id: int
+        user_id: int
+
+    id = AutoField()
+    list = ForeignKeyField(MailingList, on_delete="CASCADE")
+    user = ForeignKeyField(User, on_delete="CASCADE")
+    token = CharField(max_length=32, unique=True)
+    name = TextField()
+    choices = TextField(default="{}")
+    at = moment()
+
+
+class HandedOver(Table):
+    """A step of handing a campaign over that the admin has ticked."""
+
+    if TYPE_CHECKING:
+        campaign_id: int
+
+    id = AutoField()
+    campaign = ForeignKeyField(Campaign, on_delete="CASCADE")
+    tool = CharField()
+    step = CharField()
+    by = CharField()
+    at = moment()
+
+    class Meta:
+        """A step is ticked once."""
+
+        indexes = ((("campaign", "tool", "step"), True),)

@@ -1,0 +1,225 @@
+"""The turnstile before SQLite's one write lock: fair, bounded, and left before a process stops.
+
+May import errors only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import math
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from repermit.errors import DatabaseBusy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+_logger = logging.getLogger(__name__)
+
+PATIENCE = 30.0
+"""Seconds that a writer waits for its turn, as long as SQLite itself would."""
+
+# Seconds between two tries. Whoever waits shortly, as beside a busy sender, must not lose time.
+_SHORTLY = 0.0001
+_SHORT = 1.0
+_LONG = 0.005
+
+
+class Turnstile:
+    """Let writers through one by one, across processes.
+
+    SQLite's own lock is not fair: a busy writer takes it again before a waiting one wakes up.
+    Here a writer takes B, then A, gives B back, and writes holding A. Whoever has just written
+    must pass B again, where the first to wait stands already.
+
+    A process that is stopped keeps its lock, so that nobody waits longer than `patience` seconds.
+    """
+
+    def __init__(self, database: Path, *, patience: float = PATIENCE) -> None:
+        self._paths = (Path(f"{database}.turn-a"), Path(f"{database}.turn-b"))
+        self._patience = patience
+        self._mine = threading.local()
+        # One thread of a process at a time, so that the others need not try for themselves.
+        self._gate = threading.Lock()
+
+    def enter(self) -> None:
+        """Wait for this thread's turn to write; raises DatabaseBusy if it does not come."""
+        patience = getattr(self._mine, "patience", self._patience)
+        until = time.monotonic() + patience
+        while True:
+            try:
+                self._come_in(until)
+                if self._pass(until) and not _nap.is_asked:
+                    return
+            except BaseException:
+                self.leave()
+                raise
+            self.leave()
+
+    def leave(self) -> None:
+        """Let the next one write; harmless if this thread holds nothing."""
+        fcntl.flock(self._files()[0], fcntl.LOCK_UN)
+        self._go_out()
+        _nap.begin()
+
+    @contextmanager
+    def without_limit(self) -> Iterator[None]:
+        """Let this thread wait for however long it takes, and say so in the log."""
+        self._mine.patience = math.inf
+        try:
+            yield
+        finally:
+            del self._mine.patience
+
+    def close(self) -> None:
+        """Close this thread's files; they are opened again at its next turn."""
+        if hasattr(self._mine, "files"):
+            for file in self._mine.files:
+                file.close()
+            del self._mine.files
+        self._go_out()
+
+    def _come_in(self, until: float) -> None:
+        left = min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX)
+        if not self._gate.acquire(timeout=left):
+            raise DatabaseBusy(who_holds(self._paths, self._patience))
+        self._mine.is_in = True
+        _nap.inside.add(threading.get_ident())
+
+    def _go_out(self) -> None:
+        _nap.inside.discard(threading.get_ident())
+        if getattr(self._mine, "is_in", False):
+            self._mine.is_in = False
+            self._gate.release()
+
+    def _pass(self, until: float) -> bool:
+        held, door = self._files()
+        try:
+            return self._take(door, until) and self._take(held, until)
+        finally:
+            fcntl.flock(door, fcntl.LOCK_UN)
+
+    def _take(self, file: IO[bytes], until: float) -> bool:
+        """Wait for a lock; False if the process is to stop meanwhile.
+
+        By trying again and again, since no wait for such a lock has a limit. Only who holds B
+        tries to take A, so that nobody can be quicker.
+        """
+        began = time.monotonic()
+        told_at = began + self._patience
+        while not _nap.is_asked:
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            now = time.monotonic()
+            if now >= until:
+                raise DatabaseBusy(who_holds(self._paths, self._patience))
+            if now >= told_at:
+                _logger.warning("still waiting: %s", who_holds(self._paths, self._patience))
+                told_at = math.inf
+            time.sleep(_SHORTLY if now - began < _SHORT else _LONG)
+        return False
+
+    def _files(self) -> tuple[IO[bytes], IO[bytes]]:
+        # A lock belongs to an open file, so each thread needs its own.
+        if not hasattr(self._mine, "files"):
+            self._mine.files = tuple(
+                open(path, "ab", opener=_privately)  # noqa: SIM115  until `close`
+                for path in self._paths
+            )
+        files: tuple[IO[bytes], IO[bytes]] = self._mine.files
+        return files
+
+
+def _privately(path: str, flags: int) -> int:
+    # Whoever may open such a file may hold the lock, and so everybody up.
+    return os.open(path, flags, mode=0o600)
+
+
+# --- Stopping between two turns.
+
+
+class _Nap:
+    """The wish that this process stops, as by Ctrl-Z; it does when no thread has its turn.
+
+    `inside` are the threads that have their turn, or wait for it. Adding to a set and taking from
+    it need no lock, which a signal could find taken.
+    """
+
+    def __init__(self) -> None:
+        self.is_asked = False
+        self.inside: set[int] = set()
+
+    def ask(self, _sign: int, _frame: FrameType | None) -> None:
+        """Hear the signal."""
+        self.is_asked = True
+        self.begin()
+
+    def begin(self) -> None:
+        """Stop if that is asked for and nobody is inside; goes on with SIGCONT."""
+        if self.is_asked and not self.inside:
+            # By this thread, so that it has happened when the call is over.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+            self.is_asked = False
+
+
+_nap = _Nap()
+
+
+def stop_between_turns() -> None:
+    """Let Ctrl-Z (SIGTSTP) stop this process only while it does not hold the turnstile.
+
+    It would hold everybody up who has an answer to write. Harmless outside the main thread, and
+    where somebody else sees to the signal.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+        signal.signal(signal.SIGTSTP, _nap.ask)
+
+
+# --- Who holds everybody up.
+
+
+def who_holds(paths: tuple[Path, ...], patience: float) -> str:
+    """Return a sentence about the process that holds a lock on one of these files."""
+    waited = f"the database is held by another program for more than {patience:g} seconds"
+    for process in filter(None, map(_holder, paths)):
+        if _is_stopped(process):
+            return (
+                f"{waited}: process {process}, which is stopped; let it go on "
+                f"(`kill -CONT {process}`) or end it (`kill -KILL {process}`)"
+            )
+        return f"{waited}: process {process}; try again later"
+    return f"{waited}; try again later"
+
+
+def _holder(path: Path) -> int:
+    """Return the process that holds the lock on a file, 0 where the system does not tell.
+
+    By proc_locks(5): "1: FLOCK ADVISORY WRITE 1234 08:02:5678 0 EOF"; the sixth is where the file
+    lies, and at the end its number.
+    """
+    with suppress(OSError):
+        number = str(path.stat().st_ino)
+        for line in _LOCKS.read_text("ascii").splitlines():
+            fields = line.split()
+            if fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == number:
+                return int(fields[4])
+    return 0
+
+
+_LOCKS = Path("/proc/locks")
+
+
+def _is_stopped(process: int) -> bool:
+    """Say whether a process sleeps until SIGCONT, by proc_pid_stat(5): its state is behind ")"."""
+    stat = Path(f"/proc/{process}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "T"
