@@ -15,11 +15,13 @@ from repermit.config import Organisation
 from repermit.messages import (
     AskValues,
     ConfirmValues,
+    DayNews,
     Draft,
     MailingListFacts,
     NoticeValues,
     draft_ask,
     draft_confirm,
+    draft_daily,
     draft_notice,
     draft_reminder,
 )
@@ -86,6 +88,33 @@ def make_notice(**overrides: Any) -> Draft:
         "zone": AMSTERDAM,
     }
     return draft_notice(**(values | overrides))
+
+
+def make_news(**overrides: Any) -> DayNews:
+    values: dict[str, Any] = {
+        "since": SENT,
+        "yes": 12,
+        "no": 3,
+        "withdrawn": 1,
+        "others": 2,
+        "asked": 500,
+        "all_yes": 212,
+        "all_no": 43,
+        "silent": 240,
+    }
+    return DayNews(**(values | overrides))
+
+
+def make_daily(**overrides: Any) -> Draft:
+    values: dict[str, Any] = {
+        "news": make_news(),
+        "organisation": make_practice(),
+        "mailing_list": make_facts(),
+        "zone": AMSTERDAM,
+        "public_url": "https://ask.example.org/vraag",
+    }
+    values |= overrides
+    return draft_daily(values.pop("news"), **values)
 
 
 def make_confirm(**overrides: Any) -> Draft:

@@ -36,7 +36,8 @@ class Mailbox:
 
     `lines` are replies that take the place of the usual ones, by the command's word; HANG_UP closes
     the connection. `said` is what came, without what was logged in with. `tokens` are the ones that
-    are good. With `tls` "tls" or "starttls" it needs a `context`.
+    are good. With `tls` "tls" or "starttls" it needs a `context`. `deadly` are the numbers of the
+    messages at whose fetching it hangs up.
     """
 
     protocol = ""
@@ -54,6 +55,7 @@ class Mailbox:
         self.context = context
         self.lines = lines or {}
         self.tokens = tokens
+        self.deadly: set[int] = set()
         self.validity = 7
         self.said: list[str] = []
         speaks = {"imap": _Imap, "pop3": _Pop3}[self.protocol]
@@ -226,6 +228,8 @@ class _Imap(_Conversation):
         for message in self.mailbox.messages:
             # One without a byte is gone since it was found.
             if message.number == int(number) and message.raw:
+                if message.number in self.mailbox.deadly:
+                    raise ConnectionError
                 raw = message.raw[: int(found[1])]
                 head = f"* 1 FETCH (UID {number} BODY[]<0> {{{len(raw)}}}\r\n"
                 self.wfile.write(head.encode() + raw)
@@ -278,7 +282,10 @@ class _Pop3(_Conversation):
         self._list(*(f"{n} id-{one.number}" for n, one in enumerate(self._there, 1)))
 
     def retr(self, number: str) -> None:
-        self._say_message(self._there[int(number) - 1].raw)
+        message = self._there[int(number) - 1]
+        if message.number in self.mailbox.deadly:
+            raise ConnectionError
+        self._say_message(message.raw)
 
     def top(self, number: str, lines: str) -> None:
         head, _, body = self._there[int(number) - 1].raw.partition(b"\n\n")

@@ -37,8 +37,10 @@ def returned(name: str, *, verp: str = "", message_id: str = "") -> bytes:
 
 
 def returned_for(name: str, mail: Mail) -> bytes:
-    """Return a file about a mail of ours, with both marks."""
-    return returned(name, verp=verp_of(mail), message_id=message_id_of(mail))
+    """Return a file about a mail of ours and whom it went to, with both marks."""
+    raw = returned(name, verp=verp_of(mail), message_id=message_id_of(mail))
+    address = mail.contact.address if mail.contact is not None else None
+    return raw.replace(b"jan@example.net", (address or "jan@example.net").encode())
 
 
 def reply_to(mail: Mail, text: str, *, sender: str = "jan@example.net", number: int = 1) -> bytes:

@@ -139,6 +139,47 @@ def _script(lines: Mapping[str, Line | Sequence[Line]]) -> dict[str, list[Line]]
     }
 
 
+class DrippingServer:
+    """From `with` to its end: says what stands in `begin`, a line each, then `drop` for ever.
+
+    Each line but the first of `begin` answers one that came; a `drop` comes every 50 ms, so that no
+    timeout of a socket ends. `gone` is set when the other side has gone away.
+    """
+
+    def __init__(self, drop: bytes, *begin: str) -> None:
+        self._drop = drop
+        self._begin = begin
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve)
+        self.port: int = self._server.getsockname()[1]
+        self.gone = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self._server.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        other, _ = self._server.accept()
+        with other, contextlib.suppress(OSError):
+            for number, line in enumerate(self._begin):
+                if number:
+                    other.recv(1000)
+                other.sendall(line.encode() + b"\r\n")
+            while True:
+                other.sendall(self._drop)
+                time.sleep(0.05)
+        self.gone.set()
+
+
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False

@@ -96,6 +96,12 @@ class Sender:
         assert self.process.returncode == 0, said
         return said
 
+    def give_up(self) -> str:
+        """Wait until it has found that it cannot go on; return what it said."""
+        said, _ = self.process.communicate(timeout=60)
+        assert self.process.returncode == 1, said
+        return said
+
     def kill(self) -> None:
         """End it as a power cut would."""
         self.process.kill()

@@ -53,11 +53,11 @@ class Sink:
 
     def wait_for(self, count: int) -> None:
         """Wait until so many mails have come, however they are spread over the senders."""
-        _wait_until(lambda: len(self.taken) >= count)
+        wait_until(lambda: len(self.taken) >= count)
 
     def wait_for_silence(self) -> None:
         """Wait until everybody has gone, and all that they left on the wire is read."""
-        _wait_until(lambda: not self.open)
+        wait_until(lambda: not self.open)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -166,8 +166,8 @@ _REPLIES = {
 _PATIENCE = 30
 
 
-def _wait_until(is_so: Callable[[], bool]) -> None:
+def wait_until(is_so: Callable[[], bool]) -> None:
     until = time.monotonic() + _PATIENCE
     while not is_so():
-        assert time.monotonic() < until, "the mails did not come"
+        assert time.monotonic() < until, "it did not come"
         time.sleep(0.001)

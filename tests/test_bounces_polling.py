@@ -184,7 +184,7 @@ def test_two_that_look_at_once_take_everything_once(
 def test_of_a_large_message_the_beginning_is_read(
     database: Database, asks: list[Mail], protocol: str
 ) -> None:
-    answer = reply_to(asks[0], "nee\n" + "x" * 70 + "\n> " * 600_000, sender="jan@example.net")
+    answer = reply_to(asks[0], "nee\n> " + "x" * 70 + "\n> " * 600_000, sender="jan@example.net")
     long_line = reply_to(asks[0], "nee\n> " + "x" * 9000, sender="jan@example.net", number=2)
     with SERVERS[protocol](answer, long_line) as mailbox:
         assert poll(database, mailbox) == {Kind.REPLY: 2}
@@ -252,6 +252,65 @@ def test_without_a_good_end_nothing_is_deleted_and_all_is_looked_at_again(
 
 
 # --- Servers that misbehave.
+
+
+def test_a_look_that_was_cut_off_goes_on_where_it_ended(
+    database: Database, asks: list[Mail]
+) -> None:
+    raws = [returned_for("postfix_unknown_user", ask) for ask in asks]
+    with ImapMailbox(*raws) as mailbox:
+        mailbox.deadly = {3}
+        assert "ends the conversation" in fault(database, mailbox)
+        assert mailbox.seen == [1, 2]
+        mailbox.deadly = set()
+        mailbox.said.clear()
+        assert poll(database, mailbox) == {Kind.HARD: 1}
+        assert [word for word in mailbox.said if word.startswith("SEARCH")] == ["SEARCH UID 3:*"]
+
+
+def test_a_message_that_ends_every_look_is_passed_over_in_the_end(
+    database: Database, asks: list[Mail], protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    raws = [returned_for("postfix_unknown_user", ask) for ask in asks]
+    with SERVERS[protocol](*raws) as mailbox:
+        mailbox.deadly = {2}
+        for _ in range(3):
+            assert "ends the conversation" in fault(database, mailbox)
+        assert not caplog.records
+        found = poll(database, mailbox)
+        assert found[Kind.HARD] == {"imap": 1, "pop3": 2}[protocol]
+        (record,) = caplog.records
+        assert record.getMessage() == "a message in the mailbox cannot be fetched; it is left there"
+        # And from then on nobody asks for it again.
+        assert poll(database, mailbox) == {}
+    assert [one.reason for one in Contact.select().order_by(Contact.id)] == ["bounce", "", "bounce"]
+    if protocol == "pop3":
+        assert mailbox.numbers == [2]
+
+
+def test_a_message_that_came_in_the_end_is_not_held_against_the_next_one(
+    database: Database, asks: list[Mail], protocol: str
+) -> None:
+    raws = [returned_for("postfix_unknown_user", ask) for ask in asks]
+    with SERVERS[protocol](*raws) as mailbox:
+        for deadly in (2, 2, 3, 3):
+            mailbox.deadly = {deadly}
+            fault(database, mailbox)
+        mailbox.deadly = set()
+        assert poll(database, mailbox)[Kind.HARD] >= 1
+    assert {one.reason for one in Contact.select()} == {Reason.BOUNCE}
+
+
+def test_a_server_that_is_down_holds_nothing_against_a_message(
+    database: Database, asks: list[Mail], protocol: str
+) -> None:
+    with SERVERS[protocol](returned_for("postfix_unknown_user", asks[0])) as mailbox:
+        for word in ("SELECT", "LIST"):
+            mailbox.lines[word] = HANG_UP
+        for _ in range(4):
+            fault(database, mailbox)
+        mailbox.lines.clear()
+        assert poll(database, mailbox) == {Kind.HARD: 1}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 from datetime import UTC, datetime
+from email.header import Header
 from typing import TYPE_CHECKING
 
 import pytest
@@ -332,15 +333,93 @@ def test_a_persons_words_are_never_taken_for_a_servers(head: str, kind: Kind) ->
         ("Precedence: bulk", Kind.AUTO_REPLY),
         ("Precedence: normal", Kind.REPLY),
         ("Return-Path: <>", Kind.AUTO_REPLY),
-        ("Subject: Out of Office: news", Kind.AUTO_REPLY),
+        ("Subject: Automatic response (out of office)", Kind.AUTO_REPLY),
         ("Subject: Automatic reply: news", Kind.AUTO_REPLY),
         ("Subject: Automatisch antwoord: news", Kind.AUTO_REPLY),
         ("Subject: =?utf-8?Q?R=C3=A9ponse_automatique?=", Kind.AUTO_REPLY),
         ("Subject: Re: Out of office", Kind.REPLY),
+        *(
+            (f"Subject: {Header(subject).encode()}", Kind.AUTO_REPLY)
+            for subject in [
+                "Risposta automatica: news",
+                "Respuesta automática: news",
+                "Resposta automática",
+                "Autosvar: news",
+                "Automatisk svar: news",
+                "Automatiskt svar: news",
+                "Automaattinen vastaus: news",
+                "Automatyczna odpowiedź: news",
+                "Automatická odpověď: news",
+                "Automatikus válasz: news",
+                "Răspuns automat: news",
+                "Otomatik Yanıt: news",
+                "Автоматический ответ: news",
+                "Автоматична відповідь: news",
+                "Αυτόματη απάντηση: news",
+                "自动答复: news",
+                "自動回覆: news",
+                "自動応答: news",
+                "AUTO: Jan Jansen is out of the office (returning 3 August)",
+                "Auto-reply",
+            ]
+        ),
+        ("Subject: Automatisering op school", Kind.REPLY),
+        ("Subject: Automatic doors", Kind.REPLY),
+        ("Subject: Auto: news", Kind.REPLY),
     ],
 )
 def test_a_mail_programs_answer_is_told_from_a_persons(line: str, kind: Kind) -> None:
     assert read(f"From: jan@example.net\n{line}\n{ANSWER}\nja".encode()).kind is kind
+
+
+AWAY = "Ik ben er niet. Vanaf maandag lees ik mijn post weer."
+
+
+@pytest.mark.parametrize(
+    ("subject", "body", "kind"),
+    [
+        *(
+            (subject, AWAY, Kind.AUTO_REPLY)
+            for subject in [
+                "Afwezig",
+                "Afwezig: news",
+                "AFWEZIG Re: news",
+                "Afwezig tot 3 augustus",
+                "Afwezig t/m vrijdag",
+                "Afwezig wegens vakantie",
+                "Afwezigheid: news",
+                "Afwezigheidsbericht",
+                "Niet aanwezig: news",
+                "Abwesend bis Montag",
+                "Abwesenheit: news",
+                "Abwesenheitsnotiz",
+                "Absence du bureau",
+                "Absence : news",
+                "Message d'absence",
+                "Out of office",
+                "Out of office until Monday",
+                "Fuori ufficio",
+                "Fuera de la oficina",
+            ]
+        ),
+        # What only begins with such a word is a person's own subject.
+        ("Afwezigheid doorgeven", AWAY, Kind.REPLY),
+        ("Afwezigheid bij de les", AWAY, Kind.REPLY),
+        ("Niet aanwezig bij de vergadering", AWAY, Kind.REPLY),
+        ("Abwesenheit melden", AWAY, Kind.REPLY),
+        ("Absence de réponse", AWAY, Kind.REPLY),
+        ("Out of office hours", AWAY, Kind.REPLY),
+        # No program answers with a plain word.
+        ("Afwezigheid doorgeven", "Nee", Kind.REPLY),
+        ("Afwezig", "Nee", Kind.REPLY),
+        ("Out of office", "No, thanks", Kind.REPLY),
+    ],
+)
+def test_a_subject_about_being_away_is_a_programs_only_as_programs_write_it(
+    subject: str, body: str, kind: Kind
+) -> None:
+    raw = f"From: jan@example.net\nSubject: {Header(subject).encode()}\n{ANSWER}\n{body}"
+    assert read(raw.encode()).kind is kind
 
 
 def test_who_answers_nothing_is_nobody_to_listen_to() -> None:
@@ -384,6 +463,17 @@ def proposed(text: str, *, kind: str = "text/plain; charset=utf-8") -> str:
         "Beste Anna,\n\nJa graag",
         "Ja graag\n\nMet vriendelijke groet,\nJan Jansen\nU krijgt hier niet alles van",
         "Ja\nJan",
+        "Ja\njan",
+        "Ja\nGr. Jan van der Velde",
+        "Ja\nMevr. A.B. Jansen-de Vries",
+        "Ja\nJan en Marie",
+        "Ja\nDorpsstraat 12a\n1234 AB Ons Dorp\nTel. +31 (0)6-12345678\njan@example.net",
+        "Ja\nwww.example.net",
+        "Ja\nHuisarts | De Linde BV",
+        "Ja graag\nAlvast bedankt!",
+        "Ja\nFijne dag\nJan",
+        "Yes\nThanks in advance\nJan",
+        "Oui\nBonne journée\nJean",
         "Ja\n-- \nJan, maar niet echt",
         "Ja\n\nSent from my iPhone",
         "Ja\n\nOp 2 maart 2026 schreef praktijk:\n> Nee",
@@ -436,6 +526,28 @@ def test_a_plain_no_is_proposed(text: str) -> None:
         "Ja, maar alleen per post",
         "Ja\nMaar niet te vaak",
         "Nee\nik bedoel ja",
+        "Ja\nuitschrijven graag",
+        "Ja\nafmelden graag",
+        "Ja\nAfmelden",
+        "JA\nUITSCHRIJVEN GRAAG",
+        "Ja\nUitschrijven",
+        "Ja\nhaal mij eraf",
+        "Ja\nHaal Mij Eraf",
+        "Ja\nverwijder mij",
+        "Ja\nVerwijderen",
+        "Yes\nunsubscribe me",
+        "Yes\nUnsubscribe",
+        "Yes\nremove me please",
+        "Yes\nNever again",
+        "Yes\nNEVER AGAIN",
+        "Ja\nbitte löschen",
+        "Ja\nLöschen",
+        "Oui\nSupprimer",
+        "Ja\nals ik niets hoor",
+        "Ja\neens per jaar",
+        "Ja\nWEEKBLAD",
+        "Hallo, haal mij eraf\nJa",
+        "Ja\nJan\nen Marie wil het ook",
         "Ja\nU mag mij bellen op het nummer dat u al hebt",
         "Wie bent u?",
         "Ja ja ja het is goed met je",

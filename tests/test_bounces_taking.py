@@ -114,8 +114,18 @@ _WITHOUT_VERP = {name for name in NAMES if "@VERP@" not in returned(name, verp="
 _WITHOUT_ID = {name for name in NAMES if "@ID@" not in returned(name, message_id="@ID@").decode()}
 
 
+# Whom a file is about, where that is not jan@example.net.
+_OTHERS = {
+    "postfix_no_such_domain": ("jan@nowhere.example", "jan@nowhere.example"),
+    "utf8_address": ("jörg@xn--exmple-cua.net", "jörg@xn--exmple-cua.net"),
+}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_message_has_the_effect_of_its_kind(database: Database, ask: Mail, name: str) -> None:
+    if name in _OTHERS:
+        address, key = _OTHERS[name]
+        change(database, ask.contact, address=address, address_key=key)
     taken = take(database, returned_for(name, ask))
     kind, status, _ = TABLE[name]
     found = "" if name == "newsletter_of_others" else "news"
@@ -215,6 +225,95 @@ def test_no_such_mailbox_removes_with_evidence_and_suppression(
     assert suppressed.fingerprint == addresses.fingerprint(KEY, "jan@example.net")
     assert suppressed.reason == Reason.BOUNCE
     assert list(evidence.verify()) == []
+
+
+_REPORT = """From: MAILER-DAEMON@example.net
+Return-Path: <>
+To: {verp}
+Content-Type: multipart/report; report-type=delivery-status; boundary=b
+
+--b
+Content-Type: {kind}
+
+Reporting-MTA: dns; example.net
+
+{named}
+Action: failed
+Status: 5.1.1
+
+--b--
+"""
+
+
+def report_on(mail: Mail, *named: str, kind: str = "message/delivery-status") -> bytes:
+    """Return a report that there is no such mailbox, of the recipients that are named."""
+    block = "\nAction: failed\nStatus: 5.1.1\n\n".join(named)
+    return _REPORT.format(verp=verp_of(mail), kind=kind, named=block).encode()
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        ("Final-Recipient: rfc822; piet@example.com",),
+        ("Final-Recipient: rfc822; piet@example.com\nOriginal-Recipient: rfc822;piet@example.com",),
+        ("Final-Recipient: rfc822;<jan@example.com>",),
+        ("Final-Recipient: utf-8; jän@example.net",),
+        ("Final-Recipient: rfc822; a@example.com", "Final-Recipient: rfc822; b@example.com"),
+    ],
+)
+def test_a_report_about_a_forwarded_copy_removes_nobody(
+    database: Database, ask: Mail, named: tuple[str, ...]
+) -> None:
+    taken = take(database, report_on(ask, *named))
+    assert taken == Taken(
+        kind=Kind.SOFT, effect=Effect.NOTED, status="5.1.1", list="news", is_about_others=True
+    )
+    assert standing(ask) == (Status.UNCONFIRMED, "")
+    assert noted(ask) == ("soft", "5.1.1", SOON)
+    assert not Evidence.select().exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "named"),
+    [
+        ("jan@example.net", ("Final-Recipient: rfc822; JAN@Example.NET",)),
+        ("jan@example.net", ("Final-Recipient: rfc822;<jan@example.net>",)),
+        ("jan@example.net", ("Final-Recipient: jan@example.net",)),
+        # It had an alias, or was forwarded with what its ORCPT said.
+        (
+            "jan@example.net",
+            ("Final-Recipient: rfc822; p@b.com\nOriginal-Recipient: rfc822;jan@example.net",),
+        ),
+        # xtext (RFC 3461 §4), which some leave in, and a plus that is part of the address.
+        ("jan+news@example.net", ("Original-Recipient: rfc822;jan+2Bnews@example.net",)),
+        ("jan+ab@example.net", ("Final-Recipient: rfc822; jan+AB@example.net",)),
+        # RFC 6533 §3: as it is, or with what is not ASCII written out.
+        ("jörg@example.net", ("Final-Recipient: utf-8; jörg@example.net",)),
+        ("jörg@example.net", (r"Original-Recipient: utf-8;j\x{F6}rg@example.net",)),
+        ("jan@xn--exmple-cua.net", ("Final-Recipient: utf-8; jan@exämple.net",)),
+        (
+            "jan@example.net",
+            ("Final-Recipient: rfc822; p@b.com", "Final-Recipient: rfc822; jan@example.net"),
+        ),
+        # Names that are no addresses tell nothing.
+        ("jan@example.net", ("Final-Recipient: x400; /S=jan/O=net",)),
+        ("jan@example.net", ("X-Other: 1",)),
+    ],
+)
+def test_a_report_about_the_address_itself_removes_it(
+    database: Database, ask: Mail, address: str, named: tuple[str, ...]
+) -> None:
+    change(database, ask.contact, address=address, address_key=address)
+    taken = take(database, report_on(ask, *named, kind="message/global-delivery-status"))
+    assert (taken.kind, taken.effect, taken.is_about_others) == (Kind.HARD, Effect.REMOVED, False)
+
+
+def test_a_server_that_names_somebody_else_in_its_own_words_removes_nobody(
+    database: Database, ask: Mail
+) -> None:
+    raw = returned_for("qmail_no_mailbox", ask).replace(b"jan@example.net", b"piet@example.com")
+    assert take(database, raw).is_about_others
+    assert standing(ask) == (Status.UNCONFIRMED, "")
 
 
 @pytest.mark.parametrize("name", [HARD, SOFT, COMPLAINT, "reply_ja"])

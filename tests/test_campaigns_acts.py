@@ -10,6 +10,7 @@ import pytest
 
 from repermit import contacts, evidence
 from repermit.campaigns import Resumed, cancel, extend, pause, resume, start_scheduled
+from repermit.config import MailServer
 from repermit.consent import BounceKind, CampaignState, Dropped, MailState, PauseReason
 from repermit.contacts.braking import AFTER_PILOT
 from repermit.errors import NotFound, Refused, TransitionRefused
@@ -47,6 +48,12 @@ def move(
     )
 
 
+def go_on(database: Database, mailing_list: MailingList, now: datetime, **rates: Any) -> Resumed:
+    """Resume, at these rates."""
+    settings = make_settings(mail=MailServer(**rates))
+    return resume(database, mailing_list, settings=settings, now=now, actor=ANNA)
+
+
 def newest() -> tuple[str, object]:
     """Return the newest entry's event and what it keeps."""
     entry = Evidence.select().order_by(Evidence.seq.desc()).get()
@@ -68,7 +75,7 @@ def test_resume_goes_back_to_where_pause_came_from(
     paused = Campaign.get()
     assert (paused.state, paused.paused_from) == (CampaignState.PAUSED, state)
     assert newest() == ("paused", None)
-    resume(database, mailing_list, now=NOW, actor=ANNA)
+    go_on(database, mailing_list, NOW)
     resumed = Campaign.get()
     assert (resumed.state, resumed.paused_from) == (state, "")
     assert newest() == ("resumed", None)
@@ -87,9 +94,9 @@ def test_resume_after_the_deadline_wants_extend_first(
     now = DEADLINE + beyond
     if refused:
         with pytest.raises(Refused, match="repermit extend news"):
-            resume(database, mailing_list, now=now, actor=ANNA)
+            go_on(database, mailing_list, now)
         move(database, mailing_list, now=now)
-    resume(database, mailing_list, now=now, actor=ANNA)
+    go_on(database, mailing_list, now)
     assert Campaign.get().state == CampaignState.OPEN
 
 
@@ -118,8 +125,10 @@ def test_resume_after_a_pilot_lets_the_others_go(database: Database) -> None:
     for state in (MailState.DROPPED, MailState.FAILED):
         other = make_contact(database, mailing_list)
         make_mail(database, campaign, other, state=state, due_at=AFTER_PILOT)
-    resumed = resume(database, mailing_list, now=SOON, actor=ANNA)
-    assert resumed == Resumed(state=CampaignState.SENDING, let_go=1)
+    resumed = go_on(database, mailing_list, SOON)
+    assert resumed == Resumed(
+        state=CampaignState.SENDING, let_go=1, last_ask_at=SOON, deadline=DEADLINE
+    )
     found = Campaign.get()
     assert (found.state, found.paused_from, found.pause_reason) == ("sending", "", "")
     assert found.pilot == 0
@@ -138,18 +147,43 @@ def test_the_others_are_not_let_go_too_late_to_answer(
     now = DEADLINE - timedelta(days=14) + beyond
     if refused:
         with pytest.raises(Refused, match=r"less than 14 days to answer.*`repermit extend news"):
-            resume(database, mailing_list, now=now, actor=ANNA)
+            go_on(database, mailing_list, now)
         assert (Campaign.get().state, Campaign.get().pilot) == ("paused", 1)
         assert Mail.select().where(Mail.due_at == AFTER_PILOT).count() == 1
     else:
-        assert resume(database, mailing_list, now=now, actor=ANNA).let_go == 1
+        assert go_on(database, mailing_list, now).let_go == 1
+
+
+@pytest.mark.parametrize(
+    "rates", [{"rate_per_day": 1}, {"rate_per_minute": 60, "domain_rate_per_minute": 1}]
+)
+@pytest.mark.parametrize(
+    ("beyond", "refused"), [(-INSTANT, False), (timedelta(), False), (INSTANT, True)]
+)
+def test_the_others_are_not_let_go_when_the_rates_leave_the_last_too_little_time(
+    database: Database, rates: dict[str, int], beyond: timedelta, refused: bool
+) -> None:
+    mailing_list = make_list(database)
+    campaign = make_stopped(database, mailing_list)
+    other = make_contact(database, mailing_list)
+    make_mail(database, campaign, other, state=MailState.QUEUED, due_at=AFTER_PILOT)
+    takes = timedelta(days=1) if "rate_per_day" in rates else timedelta(minutes=1)
+    now = DEADLINE - timedelta(days=14) - takes + beyond
+    if refused:
+        words = r"leave too slowly: .* is asked on 2026-03-16 .*less than 14 days.*extend news"
+        with pytest.raises(Refused, match=words):
+            go_on(database, mailing_list, now, **rates)
+        assert (Campaign.get().state, Campaign.get().pilot) == ("paused", 1)
+    else:
+        resumed = go_on(database, mailing_list, now, **rates)
+        assert (resumed.let_go, resumed.last_ask_at) == (2, now + takes)
 
 
 def test_a_pilot_that_is_under_way_goes_on_after_a_pause(database: Database) -> None:
     mailing_list = make_list(database)
     campaign = make_stopped(database, mailing_list, pause_reason="")
     make_mail(database, campaign, make_contact(database, mailing_list), state=MailState.QUEUED)
-    assert resume(database, mailing_list, now=SOON, actor=ANNA).let_go == 0
+    assert go_on(database, mailing_list, SOON).let_go == 0
     assert Campaign.get().pilot == 1
     assert Mail.select().where(Mail.due_at == AFTER_PILOT).count() == 1
 
@@ -158,7 +192,7 @@ def test_a_pilot_that_is_under_way_goes_on_after_a_pause(database: Database) -> 
 def test_a_pilot_that_is_through_ends_with_any_resume(database: Database, reason: str) -> None:
     mailing_list = make_list(database)
     make_stopped(database, mailing_list, pause_reason=reason)
-    assert resume(database, mailing_list, now=SOON, actor=ANNA).let_go == 1
+    assert go_on(database, mailing_list, SOON).let_go == 1
 
 
 _STOPS = {BounceKind.HARD: "bounces", BounceKind.COMPLAINT: "complaint"}
@@ -178,7 +212,7 @@ def test_what_stopped_a_campaign_does_not_stop_it_again(
             return contacts.apply_brake(campaign.id, percent=2, now=NOW)
 
     assert brake() is not None
-    resume(database, mailing_list, now=NOW, actor=ANNA)
+    go_on(database, mailing_list, NOW)
     event, facts = newest()
     assert isinstance(facts, dict)
     assert (event, facts["sent"], facts["after"]) == ("resumed", 100, _STOPS[bounce])
@@ -193,7 +227,7 @@ def test_what_did_not_stop_a_campaign_still_counts_after_a_pause(database: Datab
     campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
     make_mail(database, campaign, make_contact(database, mailing_list), bounce=BounceKind.HARD)
     pause(database, mailing_list, now=NOW, actor=ANNA)
-    resume(database, mailing_list, now=NOW, actor=ANNA)
+    go_on(database, mailing_list, NOW)
     assert Campaign.get().brake_bounced == 0
 
 
@@ -216,9 +250,11 @@ def test_cancel_drops_what_is_unsent_and_removes_nobody(database: Database) -> N
 def test_what_a_state_does_not_allow_is_refused_and_leaves_no_trace(database: Database) -> None:
     mailing_list = make_list(database)
     make_campaign(database, mailing_list, state=CampaignState.CLOSED)
-    for act in (pause, resume, cancel):
+    for act in (pause, cancel):
         with pytest.raises(TransitionRefused, match=f"that is closed cannot {act.__name__}"):
             act(database, mailing_list, now=NOW, actor=ANNA)
+    with pytest.raises(TransitionRefused, match="that is closed cannot resume"):
+        go_on(database, mailing_list, NOW)
     with pytest.raises(TransitionRefused, match="that is closed cannot extend"):
         move(database, mailing_list)
     assert not Evidence.select().exists()

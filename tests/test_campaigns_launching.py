@@ -166,6 +166,16 @@ def test_a_refused_launch_gives_all_reasons_and_changes_nothing(database: Databa
         assert not table.select().exists()
 
 
+def test_another_number_than_the_admin_was_told_is_refused(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    with pytest.raises(LaunchRefused, match="2 were to be asked, and now there are 1") as refused:
+        start(database, mailing_list, expected=2)
+    assert len(refused.value.reasons) == 1
+    assert not Campaign.select().exists()
+    assert start(database, mailing_list, expected=1).plan.asked == 1
+
+
 def test_a_second_launch_is_refused_while_the_first_is_live(database: Database) -> None:
     mailing_list = make_list(database)
     make_contact(database, mailing_list)

@@ -12,8 +12,17 @@ from repermit.campaigns import plan
 from repermit.campaigns.pacing import reminder_moment
 from repermit.clock import parse_when
 from repermit.config import CampaignRules, MailServer
-from repermit.consent import Basis, Status
-from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings
+from repermit.consent import Basis, CampaignState, MailKind, MailState, Status
+from repermit.models import MailingList
+from tests.building import (
+    DEADLINE,
+    NOW,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_mail,
+    make_settings,
+)
 
 if TYPE_CHECKING:
     from repermit.campaigns import Plan
@@ -103,6 +112,84 @@ def test_a_deadline_that_is_too_near_is_not_blamed_on_the_rates(database: Databa
     assert reason.startswith("the deadline is too near")
 
 
+# --- What other campaigns owe. ------------------------------------------------------------------
+
+
+def owe(database: Database, slug: str, *places: str, **overrides: Any) -> None:
+    """Have another campaign owe a mail to a contact at each of these domains."""
+    other = make_list(database, slug=slug)
+    kind, state = overrides.pop("kind", MailKind.ASK), overrides.pop("mail_state", "queued")
+    campaign = make_campaign(database, other, **{"state": CampaignState.SENDING, **overrides})
+    for number, place in enumerate(places):
+        contact = make_contact(database, other, f"{slug}{number}@{place}")
+        make_mail(database, campaign, contact, state=state, sent_at=None, kind=kind)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {},
+        {"state": CampaignState.SCHEDULED},
+        {"state": CampaignState.PAUSED},
+        {"state": CampaignState.OPEN, "kind": MailKind.REMINDER},
+        {"mail_state": MailState.CLAIMED},
+    ],
+)
+@pytest.mark.parametrize(
+    ("rates", "expected"),
+    [
+        ({}, timedelta()),
+        # Two of ours and, in turns, two of the other's three.
+        ({"rate_per_minute": 1}, timedelta(minutes=3)),
+        # One of ours and one of theirs at a.org.
+        ({"domain_rate_per_minute": 1}, timedelta(minutes=1)),
+        ({"rate_per_minute": 60, "domain_rate_per_minute": 1}, timedelta(minutes=1)),
+    ],
+)
+def test_what_other_campaigns_owe_takes_its_turns_under_the_same_rates(
+    database: Database, rates: dict[str, Any], expected: timedelta, overrides: dict[str, Any]
+) -> None:
+    owe(database, "other", "a.org", "a.org", "c.org", **overrides)
+    planned = make_plan(database, "a.org", "b.org", rates=rates)
+    assert planned.last_ask_at == NOW + expected
+
+
+def test_several_others_count_each_by_itself(database: Database) -> None:
+    owe(database, "one", "a.org", "b.org", "c.org")
+    owe(database, "two", "a.org")
+    planned = make_plan(database, "a.org", "a.org", rates={"rate_per_minute": 1})
+    assert planned.last_ask_at == NOW + timedelta(minutes=2 + 2 + 1 - 1)
+    places = make_settings(mail=MailServer(domain_rate_per_minute=1))
+    mailing_list = MailingList.get(slug="news")
+    again = plan(mailing_list, settings=places, now=NOW, deadline=DEADLINE)
+    assert again.last_ask_at == NOW + timedelta(minutes=2 + 1 + 1 - 1)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"state": CampaignState.CANCELLED},
+        {"state": CampaignState.CLOSED},
+        {"mail_state": MailState.SENT},
+        {"mail_state": MailState.DROPPED},
+        {"kind": MailKind.NOTICE},
+    ],
+)
+def test_what_leaves_no_more_takes_no_time(database: Database, overrides: dict[str, Any]) -> None:
+    owe(database, "other", "a.org", "a.org", **overrides)
+    rates = {"rate_per_minute": 1, "domain_rate_per_minute": 1}
+    assert make_plan(database, "a.org", rates=rates).last_ask_at == NOW
+
+
+def test_who_would_be_too_late_beside_another_campaign_is_refused(database: Database) -> None:
+    owe(database, "other", "a.org")
+    deadline = NOW + timedelta(days=15)
+    rates = {"rate_per_day": 1}
+    (reason,) = make_plan(database, "a.org", "b.org", rates=rates, deadline=deadline).refusals
+    assert "the rates under [mail], which all campaigns share" in reason
+    assert "the last one leaves on 2026-03-04 10:00" in reason
+
+
 # --- The reminder. ------------------------------------------------------------------------------
 
 
@@ -160,6 +247,28 @@ def test_a_reminder_comes_a_day_after_the_last_ask_at_the_earliest(
         (reason,) = planned.refusals
         assert "the reminder would leave on 2026-03-04 10:00, and the last ask on" in reason
         assert "remind them fewer days before the deadline" in reason
+
+
+@pytest.mark.parametrize(("people", "accepted"), [(2, True), (3, False), (4, False)])
+def test_reminders_leave_before_the_deadline_at_the_rates(
+    database: Database, people: int, accepted: bool
+) -> None:
+    planned = make_plan(
+        database,
+        *["a.org"] * people,
+        rates={"rate_per_day": 1},
+        minimum_days=0,
+        deadline=NOW + timedelta(days=20),
+        reminder=2,
+    )
+    assert (planned.refusals == ()) is accepted
+    if not accepted:
+        (reason,) = planned.refusals
+        assert reason == (
+            "the reminders leave too slowly: at the rates under [mail] the last one would leave "
+            f"on 2026-03-{18 + people + 1} 10:00, and the deadline is 2026-03-22 10:00: remind "
+            "people more days before it, or nobody"
+        )
 
 
 def test_a_reminder_before_the_beginning_is_refused(database: Database) -> None:

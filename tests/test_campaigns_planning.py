@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.campaigns import description_lacks, plan
-from repermit.config import CampaignRules, Organisation
+from repermit.config import CampaignRules, MailServer, Organisation
 from repermit.consent import Basis, CampaignState, Exclusion, Status
 from repermit.models import Campaign, Evidence, Mail, Wording
 from tests.building import (
@@ -271,3 +271,32 @@ def test_an_own_wording_whose_mail_would_be_clipped_is_refused(database: Databas
     assert found.startswith("the mail can grow to 1")
     (found,) = refusals(database, slug="other", own_text=text + " woord" * 25_000)
     assert found.startswith("your own wording cannot be used: text: it has 150,0")
+
+
+# --- What Exchange Online thinks of the sender.
+
+
+@pytest.mark.parametrize(
+    ("server", "username", "sender", "is_told"),
+    [
+        ("smtp.office365.com", "praktijk@example.org", "Praktijk <praktijk@example.org>", False),
+        ("smtp.office365.com", "Praktijk@Example.org", "praktijk@example.org", False),
+        ("smtp.office365.com", "nieuws@example.org", "Praktijk <praktijk@example.org>", True),
+        ("smtp.office365.com", "praktijk", "praktijk@example.org", True),
+        # Nothing is known of who is let in without a login, or of other providers.
+        ("smtp.office365.com", "", "praktijk@example.org", False),
+        ("smtp.example.org", "nieuws@example.org", "praktijk@example.org", False),
+        # What is wrong with an address is said elsewhere.
+        ("smtp.office365.com", "nieuws@example.org", "nobody", False),
+    ],
+)
+def test_a_sender_that_is_not_the_mailbox_is_told_of_before_the_launch(
+    database: Database, server: str, username: str, sender: str, is_told: bool
+) -> None:
+    planned = plan(
+        make_list(database, sender=sender),
+        settings=make_settings(mail=MailServer(server=server, username=username)),
+        now=NOW,
+        deadline=DEADLINE,
+    )
+    assert ("5.7.60" in "\n".join(planned.notes)) == is_told

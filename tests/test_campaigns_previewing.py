@@ -10,7 +10,7 @@ import pytest
 from repermit.campaigns import preview
 from repermit.campaigns.wording import NOBODY
 from repermit.config import CampaignRules
-from repermit.consent import Status
+from repermit.consent import MailKind, Status
 from repermit.errors import AddressError, Refused, WordingError
 from repermit.links import Links
 from repermit.models import Evidence, Mail
@@ -42,6 +42,22 @@ def test_a_preview_can_be_in_another_language_until_another_day_to_somebody(
     )
     assert mail.envelope_to == "Anna@example.org"
     assert "1. Mai 2026" in mail.text
+
+
+def test_the_reminder_and_the_mail_that_confirms_can_be_seen_too(database: Database) -> None:
+    settings = make_settings()
+    links = Links(settings.public_url, settings.secret_keys)
+    mailing_list = make_list(database, own_subject="Mogen wij u blijven mailen?")
+    seen = {
+        kind: preview(mailing_list, settings=settings, now=NOW, kind=kind, language="en")
+        for kind in (MailKind.ASK, MailKind.REMINDER, MailKind.CONFIRM)
+    }
+    assert seen[MailKind.ASK].subject == "Mogen wij u blijven mailen?"
+    assert seen[MailKind.REMINDER].subject.startswith("Reminder from ")
+    assert links.url("no", NOBODY) in seen[MailKind.REMINDER].text
+    assert "30 March 2026" in seen[MailKind.REMINDER].text
+    assert links.url("confirm", NOBODY) in seen[MailKind.CONFIRM].text
+    assert "March" not in seen[MailKind.CONFIRM].text
 
 
 def test_the_deadline_of_a_preview_is_one_that_could_be(database: Database) -> None:

@@ -11,7 +11,7 @@ from repermit.campaigns import DoubtFacts, progress, status
 from repermit.campaigns.audience import count_audience
 from repermit.consent import CampaignState, MailKind, MailState, Reason, Status
 from repermit.evidence import Entry, keep_wording
-from repermit.models import CampaignWording, Contact, Mail
+from repermit.models import CampaignWording, Contact, Mail, SignUp
 from tests.building import (
     NOW,
     make_asked,
@@ -156,12 +156,40 @@ def test_mails_in_doubt_are_named_for_the_admin_and_not_in_the_json(database: Da
     )
     found = look(mailing_list)
     assert found.in_doubt == (
-        DoubtFacts(mail=mail.id, address="a@example.org", started_at=started, attempts=1),
+        DoubtFacts(
+            mail=mail.id,
+            kind=MailKind.ASK,
+            address="a@example.org",
+            started_at=started,
+            attempts=1,
+        ),
     )
     assert "a@example.org" not in json.dumps(found.to_json())
     with database.atomic():
         Contact.update(address=None).execute()
     assert look(mailing_list).in_doubt[0].address == ""
+
+
+def test_every_mail_in_doubt_that_can_be_resolved_is_named(database: Database) -> None:
+    """A sign-up's, one of an earlier campaign, and a notice to the admin."""
+    mailing_list, other = make_list(database), make_list(database, slug="other")
+    earlier = make_campaign(database, mailing_list, state=CampaignState.CLOSED)
+    doubtful = {"state": MailState.IN_DOUBT, "started_at": NOW, "message_id": "", "due_at": NOW}
+    contact = make_contact(database, mailing_list, "a@example.org")
+    make_mail(database, earlier, contact, **doubtful)
+    make_campaign(database, mailing_list)
+    with database.atomic():
+        for one in (mailing_list, other):
+            sign_up = SignUp.create(
+                list=one, uid=one.slug, address="b@example.org", address_key="b@example.org", at=NOW
+            )
+            Mail.create(list=one, kind=MailKind.CONFIRM, sign_up=sign_up, **doubtful)
+        Mail.create(list=mailing_list, kind=MailKind.NOTICE, topic="paused_pilot", **doubtful)
+    assert [(one.kind, one.address) for one in look(mailing_list).in_doubt] == [
+        (MailKind.ASK, "a@example.org"),
+        (MailKind.CONFIRM, "b@example.org"),
+        (MailKind.NOTICE, ""),
+    ]
 
 
 def test_who_answered_a_mail_in_doubt_was_asked(database: Database) -> None:

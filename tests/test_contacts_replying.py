@@ -10,7 +10,8 @@ import pytest
 from repermit import contacts
 from repermit.consent import Answer, CampaignState
 from repermit.contacts import Act, WaitingReply
-from repermit.models import Campaign, Contact, Reply
+from repermit.errors import NotFound
+from repermit.models import Campaign, Contact, Evidence, Reply
 from tests.building import DEADLINE, NOW, make_asked, make_campaign, make_list, make_settings
 
 if TYPE_CHECKING:
@@ -49,7 +50,13 @@ def test_a_reply_waits_until_it_is_decided_on(
     database: Database, news: MailingList, asked: Contact
 ) -> None:
     assert keep(database, asked, "yes")
-    waiting = WaitingReply(address="jan@example.org", proposed="yes", at=SOON)
+    waiting = WaitingReply(
+        address="jan@example.org",
+        proposed="yes",
+        at=SOON,
+        number=Reply.get().id,
+        contact=asked.id,
+    )
     assert contacts.waiting_replies(news) == (waiting,)
     with database.atomic():
         contacts.settle_replies(asked, at=DEADLINE)
@@ -126,3 +133,17 @@ def test_erasure_forgets_that_a_person_wrote(database: Database, asked: Contact)
             fingerprint_key=make_settings().fingerprint_key,
         )
     assert not Reply.select().exists()
+
+
+def test_a_reply_that_is_no_answer_is_set_aside_once(
+    database: Database, news: MailingList, asked: Contact
+) -> None:
+    keep(database, asked)
+    number = Reply.get().id
+    for now in (SOON, DEADLINE):
+        contacts.set_aside(database, news, number, now=now, actor="user:1")
+    assert Reply.get().decided_at == SOON
+    (entry,) = Evidence.select()
+    assert (entry.event, entry.subject) == ("reply_set_aside", asked.subject)
+    with pytest.raises(NotFound):
+        contacts.set_aside(database, news, number + 1, now=SOON, actor="user:1")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,9 +20,11 @@ from repermit.delivery.pacing import Rates
 from repermit.delivery.supply import Supply
 from repermit.errors import TransportError
 from repermit.mailer import Connection, Mailer
-from repermit.models import Pace
+from repermit.models import Pace, open_database, run_sql
+from repermit.models.database import TurnstileDatabase, proxy
+from repermit.models.turnstile import Turnstile
 from tests.building import NOW
-from tests.inbox import HANG_UP
+from tests.inbox import HANG_UP, Inbox
 from tests.scripted import SILENCE, ScriptedServer, slowly
 from tests.sending import Story, again, mail_settings, make_story, state_of
 
@@ -76,6 +81,7 @@ def send_large(story: Story) -> str:
             letters=LargeLetters(story.settings),
             tell=lambda _number, _state: None,
             should_stop=lambda: False,
+            look_after=lambda: None,
         )
         engine.run()
     return engine.fault
@@ -174,6 +180,98 @@ def test_a_domain_has_a_rate_of_its_own(make: Callable[..., Story]) -> None:
         assert time.monotonic() - begun >= 2 * 0.5
 
 
+def test_what_has_been_claimed_leaves_at_the_pace_of_its_domain_too(
+    database: Database, database_url: str, inbox: Inbox
+) -> None:
+    """On a slow server what is in stock would wait until the next of its domain may leave."""
+    came: list[float] = []
+
+    def slow(address: str) -> None:
+        time.sleep(0.05)
+        if address.endswith("@spared.org"):
+            came.append(time.monotonic())
+
+    inbox.reply_to_rcpt = slow
+    settings = mail_settings(database_url, inbox.port, domain_rate_per_minute=60)
+    story = make_story(database, settings)
+    story.clock = ManualClock(NOW, ticking=True)
+    for number in range(30):
+        story.owe(f"anna@example{number}.org")
+    for name in ("anna", "bram", "cor"):
+        story.owe(f"{name}@spared.org")
+    assert story.send() == SendResult(sent=33)
+    assert all(later - at > 0.9 for at, later in pairwise(came))
+
+
+def test_many_of_one_domain_do_not_hold_up_another(
+    database: Database, database_url: str, inbox: Inbox
+) -> None:
+    settings = mail_settings(database_url, inbox.port, domain_rate_per_minute=1)
+    story = make_story(database, settings)
+    story.clock = ManualClock(NOW, ticking=True)
+    for number in range(200):
+        story.owe(f"person{number}@spared.org")
+    other = story.owe("anna@other.org")
+    begun = time.monotonic()
+
+    def is_enough() -> bool:
+        return state_of(other)[0] == "sent" or time.monotonic() > begun + 10
+
+    story.send(should_stop=is_enough)
+    assert len(inbox.mails) == 2
+    assert time.monotonic() - begun < 2
+
+
+def test_a_line_that_has_to_be_made_first_costs_no_moment(make: Callable[..., Story]) -> None:
+    """A server that ends what is idle would otherwise never be in time."""
+    replies = [f"{OK}\r\n421 4.4.2 idle", OK]
+    slow = slowly(0.3, "220 mail.example.org")
+    with ScriptedServer(greeting=slow, dot=replies) as server:
+        story = make(server, rate_per_minute=60, domain_rate_per_minute=60)
+        story.clock = ManualClock(NOW, ticking=True)
+        story.owe()
+        story.owe()
+        begun = time.monotonic()
+        assert story.send() == SendResult(sent=2)
+        assert time.monotonic() - begun < 2
+
+
+def test_who_has_missed_a_moment_waits_while_others_have_taken_the_next(
+    make: Callable[..., Story],
+) -> None:
+    def somebody_else_sends() -> str:
+        with story.database.connection_context(), story.database.atomic():
+            Pace.update(next_at=story.clock.now() + timedelta(seconds=1)).execute()
+        time.sleep(0.3)
+        return "220 mail.example.org"
+
+    with ScriptedServer(greeting=somebody_else_sends) as server:
+        story = make(server, rate_per_minute=60)
+        story.clock = ManualClock(NOW, ticking=True)
+        story.owe()
+        begun = time.monotonic()
+        assert story.send() == SendResult(sent=1)
+        assert time.monotonic() - begun >= 1
+
+
+def test_a_moment_that_passed_while_there_was_no_line_is_not_made_up_for(
+    make: Callable[..., Story],
+) -> None:
+    came: list[float] = []
+
+    def note() -> str:
+        came.append(time.monotonic())
+        return OK
+
+    with ScriptedServer(greeting=slowly(1, "220 mail.example.org"), MAIL=note) as server:
+        story = make(server, rate_per_minute=120)
+        story.clock = ManualClock(NOW, ticking=True)
+        for _ in range(3):
+            story.owe()
+        assert story.send() == SendResult(sent=3)
+    assert all(later - at > 0.4 for at, later in pairwise(came))
+
+
 # --- Leases, and lines.
 
 
@@ -217,6 +315,15 @@ def test_a_mail_that_cannot_be_said_to_this_server_holds_up_nobody(
 
 
 # --- What nobody expects.
+
+
+def test_who_falls_asleep_over_a_step_is_not_waited_for_for_ever(postgresql_url: str) -> None:
+    with open_database(postgresql_url) as database, ScriptedServer() as server:
+        story = make_story(database, mail_settings(postgresql_url, server.port))
+        story.owe()
+        story.send()
+        found = run_sql(database, "SHOW idle_in_transaction_session_timeout").fetchone()
+        assert found == ("30s",)
 
 
 class Breaking(Mailer):
@@ -269,3 +376,66 @@ def test_a_line_that_ends_while_idle_is_nobodys_fault(make: Callable[..., Story]
         story.owe()
         assert story.send() == SendResult(sent=2)
         assert server.connections == 2
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0, 2), (4, 2), (10, 3)])
+def test_a_server_that_has_refused_a_line_is_asked_for_more_after_a_while(
+    make: Callable[..., Story], seconds: int, expected: int
+) -> None:
+    """By the clock of the process; the tenth mail comes 9 × `seconds` after the refusal."""
+    fine = {"dot": slowly(0.05, OK)}
+    with ScriptedServer(fine, {"greeting": "421 4.7.0 too many connections"}, fine) as server:
+        story = make(server, connections=2)
+        for _ in range(12):
+            story.owe()
+
+        def go_on(_step: object) -> None:
+            story.clock.advance(timedelta(seconds=seconds))
+
+        assert story.send(on_step=go_on) == SendResult(sent=12)
+        assert server.connections == expected
+
+
+def test_a_server_that_refuses_again_is_left_alone_for_as_long(make: Callable[..., Story]) -> None:
+    fine = {"dot": slowly(0.05, OK)}
+    refusing = {"greeting": "421 4.7.0 too many connections"}
+    with ScriptedServer(fine, refusing) as server:
+        story = make(server, connections=3)
+        for _ in range(20):
+            story.owe()
+
+        def go_on(_step: object) -> None:
+            story.clock.advance(timedelta(seconds=10))
+
+        assert story.send(on_step=go_on) == SendResult(sent=20)
+        assert 3 <= server.connections <= 6
+
+
+def test_what_a_server_has_accepted_is_kept_however_long_others_hold_the_database(
+    sqlite_url: str, inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    database = TurnstileDatabase(path, patience=0.2)
+    proxy.initialize(database)
+    has_begun = threading.Event()
+
+    def hold() -> None:
+        turnstile = Turnstile(path)
+        turnstile.enter()
+        has_begun.set()
+        time.sleep(1)
+        turnstile.close()
+
+    def hold_the_database(_mail: object) -> None:
+        holding.start()
+        assert has_begun.wait(5)
+
+    holding = threading.Thread(target=hold)
+    inbox.reply_to_data = hold_the_database
+    with database.connection_context():
+        story = make_story(database, mail_settings(sqlite_url, inbox.port))
+        mail = story.owe()
+        assert story.send() == SendResult(sent=1)
+        assert state_of(mail)[0] == "sent"
+    holding.join()
+    assert "still waiting: the database is held by another program" in caplog.text

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
-from repermit.consent import MailState, Reason, Status
-from repermit.delivery import SendResult
-from repermit.models import Contact, Mail
+from repermit.consent import MailKind, MailState, Reason, Status
+from repermit.delivery import SendResult, put_off_by_policy
+from repermit.models import Campaign, Contact, Mail
 from tests.building import NOW
 from tests.inbox import HANG_UP, Inbox
-from tests.scripted import SILENCE, ScriptedServer, slowly
+from tests.scripted import SILENCE, DrippingServer, ScriptedServer, slowly
 from tests.sending import Story, mail_settings, make_story
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ LOGIN = {"username": "praktijk", "password": "mellon"}
 SENT = ("sent", "", 1, 0)
 LATER = ("queued", "", 1, 1)
 HELD = ("queued", "", 0, 0)
+PUT_OFF = ("queued", "", 0, 240)
 NOBODY = ("failed", "recipient", 1, 0)
 NOT_TAKEN = ("failed", "message", 1, 0)
 DOUBT = ("in_doubt", "", 1, 0)
@@ -114,7 +115,13 @@ CONNECTING = [
             (SILENCE, "no reply"),
         ]
     ),
-    Row("offers no login", {"EHLO": OFFERS}, ALL_HELD, NO_LOGIN.format("no reply"), LOGIN),
+    Row(
+        "offers no login",
+        {"EHLO": OFFERS},
+        ALL_HELD,
+        r"offers no login with a password \(no reply\)$",
+        LOGIN,
+    ),
     Row(
         "has STARTTLS stripped",
         {"EHLO": OFFERS},
@@ -187,14 +194,49 @@ AT_RCPT = [
         ]
     ),
     *(
-        Row(f"{reply} at RCPT", {"RCPT": second(reply)}, (SENT, HELD, HELD), REFUSES)
+        Row(f"{reply} at RCPT", {"RCPT": second(reply)}, (SENT, PUT_OFF, SENT))
         for reply in [
             "550 5.7.1 relaying denied",
-            "554 5.7.1 Service unavailable; client host blocked",
+            "550 5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup; Delivery restriction check",
+            "554 5.7.1 <bram@example.org>: Recipient address rejected: Access denied",
+            "550 This mailbox does not accept bulk mail",
+        ]
+    ),
+    *(
+        Row(f"{reply} at every RCPT", {"RCPT": reply}, ALL_HELD, REFUSES)
+        for reply in ["550 5.7.1 relaying denied", "554 5.7.1 Service unavailable; host blocked"]
+    ),
+    Row(
+        "policy at RCPT for each but the first",
+        {"RCPT": [OK, "550 5.7.1 no"]},
+        (SENT, PUT_OFF, PUT_OFF),
+    ),
+    Row(
+        "policy at RCPT for the first",
+        {"RCPT": ["550 5.7.1 no", OK]},
+        (PUT_OFF, SENT, SENT),
+    ),
+    *(
+        Row(f"{reply} at RCPT", {"RCPT": second(reply)}, (SENT, HELD, HELD), REFUSES)
+        for reply in [
             "550 5.4.5 Daily user sending limit exceeded",
             "550 Domain example.org has exceeded the max emails per hour (150/150) allowed",
             "550 User praktijk has exceeded its 24-hour sending limit",
+            # The same for now, as cPanel, Postfix and Exchange Online have it.
+            "451 Domain example.org has exceeded the max emails per hour (150/150) allowed",
+            "450 4.7.1 You have exceeded your hourly sending limit",
+            "450 4.5.3 Daily sending quota exceeded",
+            "452 4.3.1 Insufficient system storage",
+            "451 4.7.500 Server busy",
+            "454 4.7.1 Relay access denied",
+            # A status for the recipient, and words about us.
+            "550 5.1.2 sender domain not found",
+            "550 5.1.1 sender limit exceeded: your account may not send more than 500 a day",
         ]
+    ),
+    *(
+        Row(f"{reply} at every RCPT", {"RCPT": reply}, ALL_HELD, REFUSES)
+        for reply in ["450 4.7.1 You have exceeded your hourly limit", "554 5.1.1 relaying denied"]
     ),
     Row("421 at RCPT, once", {"RCPT": second("421 4.3.2 closing")}, ALL_SENT),
     Row("reset at RCPT, once", {"RCPT": second(HANG_UP)}, ALL_SENT),
@@ -221,7 +263,8 @@ AT_RCPT = [
 AT_DATA = [
     Row("4xx at DATA", {"DATA": second("451 4.3.0 later", GO_ON)}, (SENT, LATER, SENT)),
     Row("5xx at DATA", {"DATA": second("554 5.6.0 no", GO_ON)}, (SENT, NOT_TAKEN, SENT)),
-    Row("policy at DATA", {"DATA": second("554 5.7.1 no", GO_ON)}, (SENT, HELD, HELD), REFUSES),
+    Row("policy at DATA", {"DATA": second("554 5.7.1 no", GO_ON)}, (SENT, PUT_OFF, SENT)),
+    Row("policy at every DATA", {"DATA": "554 5.7.1 no"}, ALL_HELD, REFUSES),
     Row("421 at DATA, once", {"DATA": second("421 4.3.2 closing", GO_ON)}, ALL_SENT),
     Row("reset at DATA, once", {"DATA": second(HANG_UP, GO_ON)}, ALL_SENT),
     Row("hangs at DATA, once", {"DATA": second(SILENCE, GO_ON)}, ALL_SENT),
@@ -238,8 +281,7 @@ AT_THE_END = [
         for reply in [
             "451 4.3.0 later",
             "450 4.7.1 greylisted after all",
-            "452 4.3.1 full",
-            "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded",
+            "452 4.2.2 mailbox full",
         ]
     ),
     *(
@@ -258,20 +300,31 @@ AT_THE_END = [
             "554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException",
             "550 5.2.252 Sender throttled due to continuous send as denied errors",
             "550 5.1.90 Your message can't be sent because you've reached your daily limit",
-            "550 5.7.708 Service unavailable. Access denied, traffic not accepted from this IP",
-            "550 5.7.501 Access denied, spam abuse detected",
             "530 5.7.57 Client was not authenticated to send anonymous mail",
+            "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded",
             # Gmail.
             "550 5.4.5 Daily user sending limit exceeded",
-            "550-5.7.1 Our system has detected an unusual rate of unsolicited mail\r\n550 5.7.1 x",
             "421 4.7.0 Try again later, closing connection",
             # Shared hosts.
             "550 Domain example.org has exceeded the max emails per hour (150/150 (100%)) allowed",
             "550 Daily limit has been exceeded for praktijk@example.org",
             "550 5.4.6 mail rate exceeded limit",
+            "452 4.3.1 full",
+        ]
+    ),
+    *(
+        Row(f"{reply} at every dot", {"dot": reply}, ALL_HELD, REFUSES)
+        for reply in [
+            # Exchange Online.
+            "550 5.7.708 Service unavailable. Access denied, traffic not accepted from this IP",
+            "550 5.7.501 Access denied, spam abuse detected",
+            # Gmail.
+            "550-5.7.1 Our system has detected an unusual rate of unsolicited mail\r\n550 5.7.1 x",
+            # Shared hosts.
             "550 Message rejected as spam",
         ]
     ),
+    Row("spam at one dot", {"dot": second("550 Message rejected as spam")}, (SENT, PUT_OFF, SENT)),
     Row("reset at the dot", {"dot": second(HANG_UP)}, (SENT, DOUBT, HELD), PERHAPS),
     Row("hangs at the dot", {"dot": second(SILENCE)}, (SENT, DOUBT, HELD), PERHAPS),
     Row("nonsense at the dot", {"dot": second("what?")}, (SENT, DOUBT, HELD), PERHAPS),
@@ -296,18 +349,34 @@ PECULIAR = [
 
 TABLE = [*CONNECTING, *AT_MAIL, *AT_RCPT, *AT_DATA, *AT_THE_END, *PECULIAR]
 
+# What a server offers matters to what is said to it, the database to what is written down of it:
+# each of both with every row, but not each with each.
+WAYS = {
+    "plain-sqlite": ("sqlite", OFFERS),
+    "pipelined-sqlite": ("sqlite", PIPELINING),
+    "pipelined-postgresql": ("postgresql", PIPELINING),
+}
 
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """Use one kind of database: these tests are about the other side."""
-    return sqlite_url
+
+def in_ways(*names: str) -> pytest.MarkDecorator:
+    """Run a test with these databases and servers."""
+    values = [WAYS[name] for name in names]
+    return pytest.mark.parametrize(
+        ("database_url", "offers"), values, ids=names, indirect=["database_url"]
+    )
+
+
+ALL_WAYS = in_ways(*WAYS)
+TWO_WAYS = in_ways("plain-sqlite", "pipelined-postgresql")
 
 
 @pytest.fixture
 def make(database: Database, database_url: str) -> Callable[..., Story]:
     """Return a way to owe mails to people in this order, through a server."""
 
-    def make_it(server: ScriptedServer | Inbox, names: Sequence[str], **mail: Any) -> Story:
+    def make_it(
+        server: ScriptedServer | DrippingServer | Inbox, names: Sequence[str], **mail: Any
+    ) -> Story:
         times = {"connect_timeout": 1, "reply_timeout": 1}
         story = make_story(database, mail_settings(database_url, server.port, **{**times, **mail}))
         for number, name in enumerate(names):
@@ -362,7 +431,7 @@ def send_the_rest(story: Story, server: ScriptedServer, **mail: Any) -> None:
     assert not set(got) & set(settled)
 
 
-@pytest.mark.parametrize("offers", [OFFERS, PIPELINING], ids=["plain", "pipelined"])
+@ALL_WAYS
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.does)
 def test_a_server_that_misbehaves(make: Callable[..., Story], row: Row, offers: str) -> None:
     with ScriptedServer(**{"EHLO": offers, **row.lines}) as server:
@@ -385,7 +454,7 @@ def test_a_server_that_misbehaves(make: Callable[..., Story], row: Row, offers: 
 MANY = [f"person{number}" for number in range(12)]
 
 
-@pytest.mark.parametrize("offers", [OFFERS, PIPELINING], ids=["plain", "pipelined"])
+@TWO_WAYS
 @pytest.mark.parametrize(
     "row", [row for row in TABLE if len(set(row.mails)) == 1], ids=lambda row: row.does
 )
@@ -400,7 +469,7 @@ def test_what_is_so_for_all_mails_is_so_on_three_connections(
         send_the_rest(story, server)
 
 
-@pytest.mark.parametrize("offers", [OFFERS, PIPELINING], ids=["plain", "pipelined"])
+@TWO_WAYS
 @pytest.mark.parametrize("allowed", [1, 2])
 @pytest.mark.parametrize(
     "refusal",
@@ -425,7 +494,7 @@ def test_a_server_that_allows_fewer_connections_gets_fewer(
         assert sorted(recipients(server.accepted)) == sorted(MANY)
 
 
-@pytest.mark.parametrize("offers", [OFFERS, PIPELINING], ids=["plain", "pipelined"])
+@TWO_WAYS
 @pytest.mark.parametrize("connections", [1, 3])
 @pytest.mark.parametrize("ending", ["452 4.3.2 enough mails", "421 4.3.2 enough mails", HANG_UP])
 def test_a_server_that_takes_few_mails_on_a_connection_gets_them_on_many(
@@ -438,7 +507,7 @@ def test_a_server_that_takes_few_mails_on_a_connection_gets_them_on_many(
         assert server.connections >= 6
 
 
-@pytest.mark.parametrize("offers", [OFFERS, PIPELINING], ids=["plain", "pipelined"])
+@TWO_WAYS
 @pytest.mark.parametrize("reply", [HANG_UP, SILENCE, "what?"])
 def test_a_doubt_on_one_connection_ends_the_others_politely(
     make: Callable[..., Story], reply: str, offers: str
@@ -528,6 +597,19 @@ def test_mails_are_seven_bit_for_servers_that_know_no_more(
 # --- Time.
 
 
+@pytest.mark.parametrize("connections", [1, 3])
+def test_who_stops_while_a_server_is_dialled_does_not_wait_for_it(
+    make: Callable[..., Story], connections: int
+) -> None:
+    with DrippingServer(b"220-x\r\n") as server:
+        story = make(server, MANY, connections=connections, connect_timeout=60)
+        begun = time.monotonic()
+        result = story.send(should_stop=lambda: time.monotonic() - begun > 0.3)
+        assert time.monotonic() - begun < 1.5
+        assert result == SendResult(waiting=12)
+        assert server.gone.wait(2)
+
+
 def test_a_slow_server_is_waited_for(make: Callable[..., Story]) -> None:
     # Each reply comes in time, though all together take longer than one may.
     lines = {name: slowly(0.4, OK) for name in ("MAIL", "RCPT", "dot")}
@@ -598,6 +680,127 @@ def test_a_mail_that_kills_every_connection_holds_up_nobody_else(
         story.send()
         assert names_in(MailState.QUEUED) == ["person5"]
         assert len(inbox.mails) == 11
+
+
+# --- A server that knows nobody.
+
+KNOWS_NOBODY = r"^the mail server says of 10 people in a row that .*\(550 5.1.1\)$"
+
+
+@TWO_WAYS
+@pytest.mark.parametrize("connections", [1, 3])
+@pytest.mark.parametrize("where", ["RCPT", "dot"])
+def test_of_a_server_that_knows_nobody_the_campaign_pauses_before_everybody_is_removed(
+    make: Callable[..., Story], where: str, connections: int, offers: str
+) -> None:
+    with ScriptedServer(**{"EHLO": offers, where: "550 5.1.1 no such user"}) as server:
+        story = make(server, MANY, connections=connections)
+        result = story.send()
+        assert re.search(KNOWS_NOBODY, result.server_fault), result.server_fault
+        with story.database.atomic():
+            notice = Mail.get(Mail.kind == MailKind.NOTICE)
+            notice.delete_instance()
+        assert notice.topic == "paused_bounces"
+        assert sorted(results(story)) == sorted([NOBODY] * 9 + [HELD] * 3)
+        campaign = Campaign.get()
+        assert (campaign.state, campaign.pause_reason) == ("paused", "bounces")
+        # Nobody else is offered until the admin lets it go on.
+        story.clock.advance(MINUTE)
+        assert story.send() == SendResult(waiting=3)
+        story.change(campaign, state="sending", pause_reason="")
+        send_the_rest(story, server)
+
+
+def test_many_who_do_not_exist_say_nothing_of_a_server_that_takes_mails(
+    make: Callable[..., Story],
+) -> None:
+    with ScriptedServer(RCPT=[OK, "550 5.1.1 no such user"]) as server:
+        story = make(server, MANY)
+        assert story.send() == SendResult(sent=1, failed=11)
+        assert Campaign.get().state == "open"
+
+
+# --- Policies: a recipient's own, or the server's.
+
+NO = "550 5.7.1 not by our policy"
+
+
+def refuse_for_policy(*names: str) -> Callable[[str], str | None]:
+    """Return a server's replies at RCPT, which takes everybody but these."""
+    return lambda address: NO if address.partition("@")[0] in names else None
+
+
+@pytest.mark.parametrize("connections", [1, 3])
+def test_who_is_refused_for_a_policy_holds_up_nobody_and_is_not_asked_again_at_once(
+    make: Callable[..., Story], connections: int
+) -> None:
+    with Inbox() as inbox:
+        inbox.reply_to_rcpt = refuse_for_policy("person0", "person4", "person8")
+        story = make(inbox, MANY, connections=connections)
+        assert story.send() == SendResult(sent=9, waiting=3)
+        assert names_in(MailState.QUEUED) == ["person0", "person4", "person8"]
+        assert set(results(story)) == {SENT, PUT_OFF}
+        assert put_off_by_policy(story.mailing_list) == {"550 5.7.1": 3}
+        assert story.send() == SendResult(waiting=3)
+
+
+def test_who_was_refused_for_a_policy_of_their_own_says_nothing_of_the_server_later(
+    make: Callable[..., Story],
+) -> None:
+    with Inbox() as inbox:
+        inbox.reply_to_rcpt = refuse_for_policy(*MANY[::2])
+        story = make(inbox, MANY)
+        assert story.send().sent == 6
+        # Only these are left, and nobody is accepted any more.
+        story.clock.advance(timedelta(hours=4))
+        assert story.send() == SendResult(waiting=6)
+        assert results(story) == [PUT_OFF, SENT] * 6
+        inbox.reply_to_rcpt = refuse_for_policy()
+        story.clock.advance(timedelta(hours=4))
+        assert story.send() == SendResult(sent=6)
+        assert put_off_by_policy(story.mailing_list) == {}
+
+
+@pytest.mark.parametrize(
+    ("row", "sent", "fault"),
+    [([OK, NO, NO, OK, NO, NO, OK], 8, ""), ([OK, NO, OK, NO, NO, NO, OK], 2, REFUSES)],
+)
+def test_several_in_a_row_that_are_refused_for_a_policy_are_the_servers(
+    make: Callable[..., Story], row: list[str], sent: int, fault: str
+) -> None:
+    with ScriptedServer(RCPT=row) as server:
+        story = make(server, MANY)
+        result = story.send()
+        assert result.sent == sent
+        assert re.search(fault, result.server_fault)
+        assert bool(result.server_fault) == bool(fault)
+        # Of those in the row nobody has to wait for it.
+        assert results(story).count(PUT_OFF) == (1 if fault else 4)
+        send_the_rest(story, server)
+
+
+def test_a_policy_that_nobody_is_accepted_beside_is_the_servers(
+    make: Callable[..., Story],
+) -> None:
+    with ScriptedServer(RCPT=NO) as server:
+        story = make(server, ["anna"])
+        assert re.search(REFUSES, story.send().server_fault)
+        assert results(story) == [HELD]
+        assert put_off_by_policy(story.mailing_list) == {}
+        send_the_rest(story, server)
+
+
+def test_who_stays_refused_for_a_policy_is_unasked_in_the_end_and_not_removed(
+    make: Callable[..., Story],
+) -> None:
+    with Inbox() as inbox:
+        inbox.reply_to_rcpt = refuse_for_policy("bram")
+        story = make(inbox, ["anna", "bram"])
+        for _ in range(200):
+            story.send()
+            story.clock.advance(timedelta(hours=4))
+        assert [found[:3] for found in results(story)] == [SENT[:3], ("dropped", "too_late", 0)]
+        assert {contact.status for contact in Contact.select()} == {Status.UNCONFIRMED}
 
 
 # --- Between the claim and the start.

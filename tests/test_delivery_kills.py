@@ -116,7 +116,8 @@ def test_asleep_past_its_lease_a_worker_sends_nothing_that_another_has_sent(
     owe_all(desk, ADDRESSES)
     taken_over = 0
     with Sender(desk) as sleeper, Sender(desk) as other:
-        for instant in instants(chance, NAPS):
+        # Near the end the other one may find nothing more to do, and be gone.
+        for instant in instants(chance, NAPS, percent=80):
             wait_for(sink, instant, chance)
             with sleeper.stopped():
                 taken_over += end_leases(desk)
@@ -129,9 +130,9 @@ def test_asleep_past_its_lease_a_worker_sends_nothing_that_another_has_sent(
     assert compare(desk, sink) == []
 
 
-def instants(chance: random.Random, count: int) -> list[int]:
-    """Return before which mails something happens, in their order."""
-    return sorted(chance.sample(range(1, MAILS * 95 // 100), count))
+def instants(chance: random.Random, count: int, *, percent: int = 95) -> list[int]:
+    """Return before which mails something happens, in their order, within the first so many."""
+    return sorted(chance.sample(range(1, MAILS * percent // 100), count))
 
 
 def wait_for(sink: Sink, instant: int, chance: random.Random) -> None:

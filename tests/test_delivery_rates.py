@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from repermit.clock import ManualClock
-from repermit.models import SignUp
+from repermit.models import Mail, Meta, SignUp
 from tests.building import NOW
 from tests.senders import Sender, make_desk, owe_all
 from tests.sending import mail_settings, make_story
-from tests.sink import Sink
+from tests.sink import Sink, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from repermit.models import Database
+    from tests.desk import Desk
     from tests.inbox import Inbox
     from tests.sending import Story
 
@@ -82,6 +85,61 @@ def test_two_processes_send_no_more_than_one_may(
     assert_paced([one.came_at for one in sink.taken], interval)
 
 
+def test_who_falls_asleep_over_a_rate_does_not_hold_up_the_others(
+    tmp_path: Path, postgresql_url: str, sink: Sink
+) -> None:
+    """The limit of half a minute is shortened in the database, which is asked first."""
+    addresses = [f"person{number}@example.org" for number in range(500)]
+    desk = make_desk(tmp_path, postgresql_url, sink, rate_per_minute=6_000, connections=1)
+    owe_all(desk, addresses)
+    with psycopg.connect(postgresql_url, autocommit=True) as session:
+        name = session.info.dbname
+        session.execute(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '2s'")
+        with Sender(desk) as sleeper:
+            sink.wait_for(1)
+            with stopped_while_it_holds_the_rate(sleeper, session), Sender(desk) as other:
+                came = len(sink.taken)
+                sink.wait_for(came + 100)
+                other.finish()
+            words = sleeper.give_up()
+    assert "the database cannot be used: " in words
+    with Sender(desk) as another:
+        another.finish()
+    states = Counter(state for (state,) in states_of(desk))
+    got = Counter(one.recipient for one in sink.taken)
+    assert max(got.values()) == 1
+    assert states["sent"] + states["in_doubt"] == 500
+    assert states["in_doubt"] <= 1
+    assert len(got) >= states["sent"]
+
+
+@contextmanager
+def stopped_while_it_holds_the_rate(sender: Sender, session: psycopg.Connection) -> Iterator[None]:
+    """Put a process to sleep in the middle of a claim, however often that takes."""
+    while True:
+        with sender.stopped():
+            if session.execute(_HOLDS_THE_RATE).fetchone():
+                yield
+                return
+        time.sleep(0.001)
+
+
+# A transaction that has written, or locked a row, has a number.
+_HOLDS_THE_RATE = """\
+SELECT 1 FROM pg_stat_activity
+WHERE datname = current_database() AND state = 'idle in transaction' AND backend_xid IS NOT NULL
+AND EXISTS (
+    SELECT 1 FROM pg_locks JOIN pg_class ON pg_class.oid = pg_locks.relation
+    WHERE pg_locks.pid = pg_stat_activity.pid AND relname = 'pace' AND mode = 'RowShareLock'
+)"""
+
+
+def states_of(desk: Desk) -> list[tuple[str]]:
+    with desk.database():
+        query: Any = Mail.select(Mail.state).tuples()
+        return list(query)
+
+
 def test_one_domain_is_spared_while_others_go_on(
     tmp_path: Path, database_url: str, sink: Sink
 ) -> None:
@@ -119,3 +177,29 @@ def test_who_asks_for_a_mail_does_not_wait_for_a_domain_that_is_spared(
 def ask_for_a_mail(story: Story) -> None:
     if not SignUp.select().exists():
         story.owe_confirm("new@example.com")
+
+
+def test_ctrl_z_does_not_take_the_database_along(
+    tmp_path: Path, sqlite_url: str, sink: Sink
+) -> None:
+    """A sender that is stopped in the middle of a step would hold up every answer."""
+    desk = make_desk(tmp_path, sqlite_url, sink)
+    owe_all(desk, [f"person{number}@example.org" for number in range(3_000)])
+    with Sender(desk) as sender:
+        for _ in range(8):
+            sink.wait_for(len(sink.taken) + 50)
+            sender.process.send_signal(signal.SIGTSTP)
+            wait_until_stopped(sender)
+            with desk.database() as database:
+                began = time.monotonic()
+                with database.atomic():
+                    Meta.insert(key="noted", value="").on_conflict_replace().execute()
+                assert time.monotonic() - began < 1
+            sender.process.send_signal(signal.SIGCONT)
+        sender.finish()
+    assert len({one.recipient for one in sink.taken}) == len(sink.taken) == 3_000
+
+
+def wait_until_stopped(sender: Sender) -> None:
+    state = Path(f"/proc/{sender.process.pid}/stat")
+    wait_until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")

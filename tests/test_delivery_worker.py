@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from repermit.delivery import Worker, is_alive
@@ -42,8 +44,26 @@ def test_what_killed_workers_left_is_taken_away(tmp_path: Path) -> None:
     folder = tmp_path / "repermit.db.workers"
     folder.mkdir()
     (folder / "killed").touch()
+    (folder / ".killed-before-it-was-locked").touch()
     with Worker.enter(settings) as one, Worker.enter(settings) as other:
         assert {path.name for path in folder.iterdir()} == {one.id, other.id}
+    assert not list(folder.iterdir())
+
+
+def test_many_may_begin_at_once_and_sweep_while_others_do(tmp_path: Path) -> None:
+    settings = make_settings(database=f"sqlite:///{tmp_path / 'repermit.db'}")
+    begin = threading.Barrier(8)
+
+    def live() -> None:
+        begin.wait(10)
+        for _ in range(100):
+            with Worker.enter(settings) as worker:
+                assert (folder / worker.id).exists()
+
+    folder = tmp_path / "repermit.db.workers"
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(live) for _ in range(8)]:
+            done.result()
     assert not list(folder.iterdir())
 
 

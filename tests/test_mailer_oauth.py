@@ -7,15 +7,18 @@ import json
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from repermit import mailer
 from repermit.clock import ManualClock
 from repermit.config import MailServer
 from repermit.errors import TransportError
-from repermit.mailer import Connection, Mailer, TokenSource, token_source, xoauth2
+from repermit.mailer import Mailer, TokenSource, token_source, xoauth2
+from repermit.messages import Mail
 from tests.scripted import ScriptedServer
 from tests.tokens import TokenEndpoint, granted, refused
 
@@ -50,9 +53,22 @@ def make_server(endpoint: TokenEndpoint, **overrides: Any) -> MailServer:
     return MailServer(**{**values, **overrides})
 
 
-def hand_over(connection: Connection) -> None:
-    connection.prepare(USER, "jan@example.org")
-    connection.commit_body(b"Subject: hello\r\n\r\nhello\r\n")
+MAIL = Mail(
+    envelope_from=USER,
+    envelope_to="jan@example.org",
+    raw=b"Subject: hello\r\n\r\nhello\r\n",
+    message_id="<1@example.org>",
+    subject="hello",
+    text="hello",
+    html="hello",
+    needs_smtputf8=False,
+)
+
+
+def hand_over(through: Mailer) -> None:
+    """Send a mail over a line of its own."""
+    with closing(through.dial()) as line:
+        mailer.hand_over(line, MAIL, patience=5)
 
 
 def tokens_shown(server: ScriptedServer) -> list[str]:
@@ -165,24 +181,22 @@ def test_nothing_of_a_source_is_shown_by_printing_it(endpoint: TokenEndpoint) ->
 def test_a_login_with_a_token_is_one_line(endpoint: TokenEndpoint) -> None:
     with ScriptedServer(EHLO=EHLO, AUTH=WELCOME) as server:
         settings = make_server(endpoint, port=server.port)
-        with Mailer(settings).open() as connection:
-            hand_over(connection)
+        hand_over(Mailer(settings))
         assert len(server.mails) == 1
     assert tokens_shown(server) == ["token-1"]
 
 
 def test_a_token_that_ends_in_mid_campaign_is_renewed(endpoint: TokenEndpoint) -> None:
     clock = ManualClock(NOW)
-    script = ["250 OK", "250 OK", "421 4.4.2 idle", "250 OK"]
-    with ScriptedServer(EHLO=EHLO, AUTH=WELCOME, MAIL=script) as server:
-        settings = make_server(endpoint, port=server.port)
-        with Mailer(settings, clock=clock).open() as connection:
-            hand_over(connection)
+    with ScriptedServer(EHLO=EHLO, AUTH=WELCOME) as server:
+        through = Mailer(make_server(endpoint, port=server.port), clock=clock)
+        with closing(through.dial()) as line:
+            mailer.hand_over(line, MAIL, patience=5)
             clock.advance(HOUR)
             # As long as the connection lasts, nobody asks for a token.
-            hand_over(connection)
-            assert tokens_shown(server) == ["token-1"]
-            hand_over(connection)
+            mailer.hand_over(line, MAIL, patience=5)
+        assert tokens_shown(server) == ["token-1"]
+        hand_over(through)
         assert (server.connections, len(server.mails)) == (2, 3)
     assert tokens_shown(server) == ["token-1", "token-2"]
     assert len(endpoint.asked) == 2
@@ -193,8 +207,7 @@ def test_a_new_connection_uses_a_token_that_still_lasts(endpoint: TokenEndpoint)
     with ScriptedServer(EHLO=EHLO, AUTH=WELCOME) as server:
         settings = make_server(endpoint, port=server.port)
         for _ in range(2):
-            with Mailer(settings, clock=clock).open() as connection:
-                hand_over(connection)
+            hand_over(Mailer(settings, clock=clock))
             clock.advance(HOUR / 2)
     assert tokens_shown(server) == ["token-1", "token-1"]
 
@@ -210,8 +223,7 @@ def test_a_new_connection_uses_a_token_that_still_lasts(endpoint: TokenEndpoint)
 def test_a_refused_token_is_tried_anew_once(endpoint: TokenEndpoint, lines: dict[str, Any]) -> None:
     with ScriptedServer(EHLO=EHLO, **lines) as server:
         settings = make_server(endpoint, port=server.port)
-        with Mailer(settings).open() as connection:
-            hand_over(connection)
+        hand_over(Mailer(settings))
         assert (server.connections, len(server.mails)) == (1, 1)
     assert tokens_shown(server) == ["token-1", "token-2"]
 
@@ -233,11 +245,8 @@ def test_a_login_that_is_refused_is_the_servers_fault(
 ) -> None:
     with ScriptedServer(EHLO=EHLO, **lines) as server:
         settings = make_server(endpoint, port=server.port)
-        with (
-            Mailer(settings).open() as connection,
-            pytest.raises(TransportError, match="does not take the login") as lost,
-        ):
-            hand_over(connection)
+        with pytest.raises(TransportError, match="does not take the login") as lost:
+            hand_over(Mailer(settings))
         assert (lost.value.code, lost.value.scope, lost.value.permanent) == (code, "server", False)
         assert not server.mails
     assert tokens_shown(server) == shown
@@ -251,11 +260,8 @@ def test_a_server_that_has_not_asked_for_a_token_sees_none(
 ) -> None:
     with ScriptedServer(EHLO=offered) as server:
         settings = make_server(endpoint, port=server.port)
-        with (
-            Mailer(settings).open() as connection,
-            pytest.raises(TransportError, match="does not take the login"),
-        ):
-            hand_over(connection)
+        with pytest.raises(TransportError, match='offers no login with auth = "xoauth2"'):
+            hand_over(Mailer(settings))
     assert tokens_shown(server) == []
     assert endpoint.asked == []
 
@@ -264,13 +270,13 @@ def test_a_server_without_its_token_waits_like_one_that_is_down() -> None:
     with (
         TokenEndpoint(refused("invalid_grant"), granted("fresh")) as endpoint,
         ScriptedServer(EHLO=EHLO, AUTH=WELCOME) as server,
-        Mailer(make_server(endpoint, port=server.port)).open() as connection,
     ):
+        through = Mailer(make_server(endpoint, port=server.port))
         with pytest.raises(TransportError, match="oauth_refresh_token any more") as lost:
-            hand_over(connection)
+            hand_over(through)
         assert (lost.value.scope, lost.value.permanent) == ("server", False)
         assert tokens_shown(server) == []
-        hand_over(connection)
+        hand_over(through)
         assert (server.connections, len(server.mails)) == (2, 1)
     assert tokens_shown(server) == ["fresh"]
 
@@ -281,8 +287,8 @@ def test_no_token_or_secret_is_logged_or_told(
     caplog.set_level(logging.DEBUG)
     with ScriptedServer(EHLO=EHLO, AUTH=REFUSAL) as server:
         settings = make_server(endpoint, port=server.port)
-        with Mailer(settings).open() as connection, pytest.raises(TransportError) as lost:
-            hand_over(connection)
+        with pytest.raises(TransportError) as lost:
+            hand_over(Mailer(settings))
     logged = "".join(record.getMessage() for record in caplog.records)
     shown = "".join([*capfd.readouterr(), logged, str(lost.value), repr(lost.value)])
     assert not any(secret in shown for secret in ("token-", "sesame", "simsalabim", USER))

@@ -9,6 +9,7 @@ from repermit.mailer.replies import Reply, read_reply, refusal
 NOBODY = ("recipient", True)
 THIS_MAIL = ("message", True)
 OURS = ("server", False)
+POLICY = ("policy", False)
 
 
 @pytest.mark.parametrize(
@@ -50,16 +51,32 @@ def test_only_a_mailbox_that_is_not_there_is_the_recipients(code: int, status: s
         (550, "Unrouteable address", NOBODY),
         (550, "no mailbox here by that name", NOBODY),
         (553, "sorry, that is not a valid mailbox", NOBODY),
-        # The mail server's limits, rules and moods.
+        # The mail server's limits, logins and moods, and rules that may be a recipient's own.
         (554, "5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException", OURS),
         (550, "Daily limit exceeded", OURS),
         (550, "5.4.5 Daily user sending limit exceeded", OURS),
         (550, "Too many invalid recipients", OURS),
-        (550, "5.7.1 Client does not have permissions to send as this sender", OURS),
+        (550, "5.7.1 Client does not have permissions to send as this sender", POLICY),
         (553, "5.1.8 sender domain does not exist", OURS),
         (550, "Sender address does not exist", OURS),
-        (554, "Message rejected as spam by content filter", OURS),
-        (554, "relay access refused", OURS),
+        (554, "Message rejected as spam by content filter", POLICY),
+        (554, "relay access refused", POLICY),
+        # A status for the recipient beside words about the sender, a relay or a limit.
+        (550, "5.1.2 sender domain not found", OURS),
+        (550, "5.1.2 <praktijk@example.org>: Sender address rejected: Domain not found", OURS),
+        (550, "5.1.1 unknown sender", OURS),
+        (550, "5.1.1 Invalid return-path", OURS),
+        (554, "5.1.1 relay access denied", POLICY),
+        (550, "5.1.1 we do not relay", POLICY),
+        (550, "5.1.1 sender limit exceeded: your account may not send more than 500 a day", OURS),
+        (550, "5.1.1 too many recipients", OURS),
+        (550, "5.1.1 sending rate exceeded", OURS),
+        (550, "5.1.1 <jan@example.org>: User unknown in relay recipient table", NOBODY),
+        (550, "<jan@example.org>: User unknown in relay recipient table", NOBODY),
+        (550, "5.1.1 no such user; a note to the sender follows", NOBODY),
+        (550, "5.1.1 <sender@limit.example>: user unknown", NOBODY),
+        (550, "5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup", POLICY),
+        (550, "rejected: sender blocked by policy", OURS),
         (530, "5.1.1 authentication first", OURS),
         (535, "5.7.8 wrong", OURS),
         (521, "takes no mail", OURS),
@@ -96,6 +113,66 @@ def test_a_refusal_for_good_is_judged_by_status_and_then_by_words(
 def test_a_refusal_for_now_is_never_for_good(code: int) -> None:
     for stage in ("recipient", "message"):
         error = refusal(code, b"4.1.1 no such user", stage=stage)
+        assert (error.scope, error.permanent) == (stage, False)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        # How many mails an account may send.
+        (451, "Domain example.org has exceeded the max emails per hour (150/150 (100%)) allowed"),
+        (450, "4.7.1 You have exceeded your hourly sending limit"),
+        (450, "4.5.3 Daily sending quota exceeded"),
+        (450, "4.2.1 Your account has exceeded its 24-hour sending limit"),
+        (451, "4.7.1 Too many messages, slow down"),
+        (450, "4.7.0 rate limited"),
+        (451, "your message was throttled"),
+        # The mail system, and what it is busy with.
+        (452, "4.3.1 Insufficient system storage"),
+        (452, "4.3.1"),
+        (451, "4.3.2 System not accepting network messages"),
+        (451, "4.3.5 Server configuration error"),
+        (452, "Insufficient system resources"),
+        (451, "4.7.500 Server busy. Please try again later from [192.0.2.1]"),
+        (451, "4.7.651 The mail server [192.0.2.1] has been temporarily rate limited"),
+        (451, "Server overloaded"),
+        (452, "4.5.3 Too many recipients"),
+        (432, "4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded"),
+        # Who we are.
+        (454, "4.7.1 <jan@example.org>: Relay access denied"),
+        (451, "4.7.1 relaying denied"),
+        (454, "4.7.0 Temporary authentication failure"),
+        (450, "4.1.8 <praktijk@example.org>: Sender address rejected: Domain not found"),
+        (450, "4.7.25 Client host rejected: cannot find your hostname"),
+        (450, "4.7.1 Your IP has a poor reputation"),
+    ],
+)
+def test_a_refusal_for_now_of_the_whole_account_is_the_servers(code: int, words: str) -> None:
+    for stage in ("recipient", "message"):
+        error = refusal(code, words.encode(), stage=stage)
+        assert (error.scope, error.permanent) == OURS
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (450, "4.7.1 greylisted, try again later"),
+        (451, "4.7.1 Greylisting in action, please come back later"),
+        (450, "4.2.0 <jan@example.org>: Recipient address rejected: Greylisted"),
+        (450, "4.7.1 Sender is graylisted: the rate of first mails is limited"),
+        (451, "4.7.1 Please try again later"),
+        (450, "4.2.1 The user you try to reach is receiving mail at a rate that is too high"),
+        (452, "4.2.2 The recipient's inbox is over quota"),
+        (452, "mailbox full: quota exceeded"),
+        (451, "4.3.0 Temporary lookup failure"),
+        (450, "4.1.1 <sender@limit.example>: unverified address"),
+        (450, "4.4.1 no route to the domain"),
+        (450, ""),
+    ],
+)
+def test_a_refusal_for_now_of_one_recipient_stays_the_recipients(code: int, words: str) -> None:
+    for stage in ("recipient", "message"):
+        error = refusal(code, words.encode(), stage=stage)
         assert (error.scope, error.permanent) == (stage, False)
 
 

@@ -17,6 +17,7 @@ from tests.letters import (
     make_ask_values,
     make_confirm,
     make_confirm_values,
+    make_daily,
     make_facts,
     make_notice,
     make_notice_values,
@@ -26,7 +27,7 @@ from tests.letters import (
 
 CASES = [
     f"{kind}-{language}{sensitive}"
-    for kind in ("ask", "reminder", "confirm", "notice")
+    for kind in ("ask", "reminder", "confirm", "notice", "daily")
     for language in languages()
     for sensitive in ("", "-sensitive")
 ]
@@ -36,8 +37,9 @@ def make_mail(case: str) -> Mail:
     kind, language, *sensitive = case.split("-")
     facts = make_facts(sensitive=bool(sensitive))
     label = list_label(facts, key=b"a key for tests only")
-    if kind == "notice":
-        draft = make_notice(mailing_list=replace(facts, language=language))
+    if kind in {"notice", "daily"}:
+        make_one = make_notice if kind == "notice" else make_daily
+        draft = make_one(mailing_list=replace(facts, language=language))
         return compose(draft, make_notice_values(list_label=label))
     if kind == "confirm":
         draft = make_confirm(mailing_list=facts, language=language)

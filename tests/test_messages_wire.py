@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.messages import compose, letter_of, on_the_wire
-from repermit.messages.wire import quoted
+from repermit.messages import compose, letter_of
+from repermit.messages.wire import quoted, stuffed, with_crlf
 from tests.letters import make_ask, make_ask_values, make_confirm, make_confirm_values
 
 bodies = st.lists(
@@ -31,12 +31,12 @@ bodies = st.lists(
     ],
 )
 def test_line_ends_are_crlf_and_leading_dots_are_doubled(raw: bytes, wire: bytes) -> None:
-    assert on_the_wire(raw) == wire
+    assert stuffed(with_crlf(raw)) == wire
 
 
 @given(raw=st.binary() | st.lists(st.sampled_from([b".", b"\r", b"\n", b"a"])).map(b"".join))
 def test_nothing_in_a_mail_can_end_it(raw: bytes) -> None:
-    wire = on_the_wire(raw)
+    wire = stuffed(with_crlf(raw))
     assert wire.endswith(b"\r\n")
     lines = wire.split(b"\r\n")
     assert not any(b"\r" in line or b"\n" in line for line in lines)
@@ -49,7 +49,7 @@ def test_a_composed_mail_keeps_its_envelope_and_is_measured_before_its_dots_are_
     assert letter.envelope_from == mail.envelope_from
     assert letter.envelope_to == mail.envelope_to
     assert letter.message_id == mail.message_id
-    assert letter.wire == on_the_wire(mail.raw)
+    assert letter.wire == stuffed(with_crlf(mail.raw))
     assert letter.size == len(mail.raw)
     assert letter.needs_smtputf8 is False
     foreign = compose(make_ask(), make_ask_values(address="zoë@example.org"))

@@ -9,9 +9,10 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from repermit.bounces.parsing import texts
+from repermit.bounces.parsing import header, texts
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from email.message import Message
 
 _READ = 50_000
@@ -22,16 +23,17 @@ _MOST_WORDS_IN_A_NAME = 6
 def proposed_answer(message: Message) -> str:
     """Return "yes" or "no" if a person plainly says so in Dutch, English, German or French.
 
-    The first own line decides, and below it nothing but a name or a greeting may stand: "Ja, maar…"
-    is no plain answer, and "" is returned.
+    The first own line decides, and below it nothing but a name, a greeting or a signature may
+    stand: "Ja, maar…" is no plain answer, and "" is returned.
     """
     lines = own_lines(_text(message))
-    if lines and _SALUTATION.fullmatch(_folded(lines[0])):
+    if lines and _is_salutation(_folded(lines[0])):
         del lines[0]
     if not lines:
         return ""
-    first, *others = (_folded(line) for line in lines)
-    if any(_says_more(line) for line in others):
+    first = _folded(lines[0])
+    names = set(_folded(header(message, "From")).split())
+    if not all(_adds_nothing(line, names) for line in lines[1:]):
         return ""
     if _YES.fullmatch(first):
         return "yes"
@@ -96,14 +98,55 @@ def _folded(line: str) -> str:
     return " ".join(re.sub(r"[^\w]+|_", " ", line.lower()).split())
 
 
-def _says_more(line: str) -> bool:
-    """Say whether a line below the answer may change it; a name or a telephone number does not."""
-    return len(line.split()) > _MOST_WORDS_IN_A_NAME or bool(_CHANGES.search(line))
+def _is_salutation(line: str) -> bool:
+    return bool(_SALUTATION.fullmatch(line)) and not _CHANGES.search(line)
 
 
+def _adds_nothing(line: str, names: Collection[str]) -> bool:
+    """Say whether a line below the answer is surely no more than a name, a greeting, a signature.
+
+    `names` are the words of the sender's own name and address, in small letters.
+    """
+    folded = _folded(line)
+    if _CHANGES.search(folded):
+        return False
+    words = line.split()
+    is_short = len(words) <= _MOST_WORDS_IN_A_NAME
+    return bool(_COURTESY.fullmatch(folded)) or (
+        is_short and all(_is_of_a_name(word, names) for word in words)
+    )
+
+
+def _is_of_a_name(word: str, names: Collection[str]) -> bool:
+    """Say whether a word can stand in a signature: a name, a number, an address of any kind."""
+    bare = word.strip(".,:;!|&()/'\"-–—")
+    if not bare or _folded(bare) in _OF_NAMES or set(_folded(bare).split()) <= set(names):
+        return True
+    if _NUMBER.fullmatch(bare) or _ON_THE_NET.match(bare):
+        return True
+    # Whoever shouts writes everything so, and initials are short.
+    return bare[0].isupper() and (len(bare) <= _LONGEST_INITIALS or not bare.isupper())
+
+
+_LONGEST_INITIALS = 4
+_NUMBER = re.compile(r"[\d()+./-]*\d[\d()+./-]*[a-zA-Z]{0,2}")
+_ON_THE_NET = re.compile(r"https?://|www\.|[^@\s]+@[^@\s]+$", re.IGNORECASE)
+_OF_NAMES = frozenset(
+    "van de der den ten ter te en und and et von vom zu du le la les del della di da dos el bin "
+    "ibn op in aan dr ir drs ing mr mrs ms mw mevr mevrouw dhr heer fam familie herr frau madame "
+    "monsieur gr grt grtz vg lg liefs tel telefoon telefon tél mob mobiel mobil phone fax t m e "
+    "email bv".split()
+)
+
+# What may turn an answer into another one, be it alone on its line and with a capital.
 _CHANGES = re.compile(
     r"\b(ja|nee|neen|niet|geen|maar|wel|toch|yes|no|not|but|except|however|doch|nein|nicht|kein\w*|"
-    r"aber|oui|non|pas|mais|stop)\b"
+    r"aber|oui|non|pas|mais|stop\w*|als|tenzij|if|unless|wenn|falls|si|alleen|only|nur|seulement|"
+    r"nooit|never|nie|niemals|jamais|again|eraf|weg|uit|mij|me|mich|moi|"
+    r"afmeld\w*|afgemeld|uitschrijv\w*|uitgeschreven|verwijder\w*|schrap\w*|opzeg\w*|"
+    r"unsubscri\w*|remov\w*|delet\w*|cancel\w*|opt|"
+    r"abmeld\w*|abbestell\w*|lösch\w*|entfern\w*|streich\w*|austrag\w*|"
+    r"désabon\w*|désinscri\w*|supprim\w*|retir\w*|enlev\w*|spam|avg|gdpr|dsgvo|rgpd)\b"
 )
 
 _SALUTATION = re.compile(
@@ -115,6 +158,12 @@ _THANKS = (
     r"(hoor|graag|gerne?|prima|akkoord|bitte|danke|danke schön|vielen dank|please|thanks|thank you|"
     r"dank u( wel)?|dank je( wel)?|dankuwel|dankjewel|bedankt|merci|merci beaucoup|volontiers|svp|"
     r"s il vous plaît|alstublieft|aub|avec plaisir)"
+)
+_COURTESY = re.compile(
+    rf"((alvast|heel|hartelijk|many) )?{_THANKS}( (alvast|in advance|im voraus|d avance))?|"
+    r"(nog )?(een )?(fijne|prettige|goede|mooie) (dag|avond|middag|week|weekend|zondag)( nog)?|"
+    r"have a (nice|good) (day|evening|weekend)|schönen (tag|abend)( noch)?|"
+    r"bonne (journée|soirée)|tot ziens|doei|bye|tschüss"
 )
 _YES = re.compile(rf"(ja|jazeker|jawel|yes|oui|graag|gerne|volontiers)( {_THANKS}){{0,3}}")
 _NO = re.compile(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,19 +44,29 @@ class Traces:
 class Reading:
     """What a message says by itself, before anything is looked up.
 
-    `status` is like "5.1.1", or "" if none was given. Of a reply: `proposed` is the answer that it
-    plainly gives, "yes", "no" or "" for neither, `sender` the address in From, and `arrived` when
-    the server that keeps the mailbox took it (aware UTC; None if it does not say). `digest` names
-    the message, so that it counts once.
+    `status` is like "5.1.1", or "" if none was given. `failed` are the addresses that a bounce says
+    it could not reach, as they stand there; none if it does not say. Of a reply: `proposed` is the
+    answer that it plainly gives, "yes", "no" or "" for neither, `sender` the address in From, and
+    `arrived` when the server that keeps the mailbox took it (aware UTC; None if it does not say).
+    `digest` names the message, so that it counts once.
     """
 
     kind: Kind
     status: str = ""
     traces: Traces = Traces()
+    failed: tuple[str, ...] = ()
     proposed: str = ""
     sender: str = ""
     arrived: datetime | None = None
     digest: str = ""
+
+
+class Verdict(NamedTuple):
+    """What a bounce says: its kind, its status, and whom it could not reach, if it says."""
+
+    kind: Kind
+    status: str = ""
+    failed: tuple[str, ...] = ()
 
 
 NONE = Reading(kind=Kind.NOTHING)
@@ -82,7 +92,8 @@ class Effect(StrEnum):
 class Taken:
     """What a message was and did; `list` is the slug of the mail's list, "" if it is none of ours.
 
-    `paused` says that it made the campaign pause.
+    `paused` says that it made the campaign pause. `is_about_others` says that there is no such
+    mailbox elsewhere, where our reader's mail was forwarded to; then it is noted as soft.
     """
 
     kind: Kind
@@ -90,3 +101,4 @@ class Taken:
     status: str = ""
     list: str = ""
     paused: bool = False
+    is_about_others: bool = False

@@ -8,10 +8,18 @@ from __future__ import annotations
 import contextlib
 import imaplib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from repermit.bounces.mailboxes import MOST, TIMEOUT, fault, is_for_nobody, with_token
+from repermit.bounces.mailboxes import (
+    MOST,
+    TIMEOUT,
+    TRIES,
+    fault,
+    is_for_nobody,
+    tell_of_passing_over,
+    with_token,
+)
 from repermit.bounces.parsing import LONGEST
 from repermit.mailer import checking_context, xoauth2
 
@@ -30,11 +38,14 @@ _CUT_OFF = (OSError, imaplib.IMAP4.error)
 class Place:
     """How far a mailbox has been read: its UIDVALIDITY, and the last UID (RFC 3501 §2.3.1.1).
 
-    Whether a message is marked as read says nothing: a person may have looked at it first.
+    Whether a message is marked as read says nothing: a person may have looked at it first. Of the
+    message at which the last look was cut off: its UID, and how many looks have ended there.
     """
 
     validity: int = 0
     uid: int = 0
+    stuck_at: int = 0
+    tries: int = 0
 
 
 def read_imap(
@@ -44,9 +55,10 @@ def read_imap(
     since: date,
     token: Token,
     take: Take,
+    keep: Callable[[Place], None],
     should_stop: Callable[[], bool],
-) -> Place:
-    """Take what has come since `place`, and return the new one.
+) -> None:
+    """Take what has come since `place`; `keep` is given each new one, also before a fault.
 
     A mailbox that is new, or was made anew, is read from the day `since` on. Bounces and answers
     of programs that are about our mails are marked as read; everything else is left untouched.
@@ -56,7 +68,7 @@ def read_imap(
     try:
         _log_in(imap, bounces, token)
         _select(imap, bounces)
-        return _read(imap, place, since, take=take, should_stop=should_stop)
+        _read(imap, place, since, take=take, keep=keep, should_stop=should_stop)
     except _CUT_OFF as error:
         raise fault(bounces, "ends the conversation", error) from None
     finally:
@@ -113,19 +125,39 @@ def _read(
     since: date,
     *,
     take: Take,
+    keep: Callable[[Place], None],
     should_stop: Callable[[], bool],
-) -> Place:
+) -> None:
     validity = _number(imap.response("UIDVALIDITY")[1])
-    uid = place.uid if validity == place.validity else 0
+    if validity != place.validity:
+        place = Place(validity)
+    keep(place)
+    uid = place.uid
     wanted = f"UID {uid + 1}:*" if uid else f"SINCE {since:%d}-{_MONTHS[since.month]}-{since:%Y}"
     for number in _search(imap, wanted, after=uid)[:MOST]:
         if should_stop():
             break
-        raw = _fetch(imap, number)
-        if raw and is_for_nobody(take(raw)):
+        raw = _fetch_once_more(imap, number, place, keep)
+        is_done = raw and is_for_nobody(take(raw))
+        place = Place(validity, number)
+        keep(place)
+        if is_done:
             imap.uid("STORE", str(number), "+FLAGS.SILENT", r"(\Seen)")
-        uid = number
-    return Place(validity, uid)
+
+
+def _fetch_once_more(
+    imap: imaplib.IMAP4, number: int, place: Place, keep: Callable[[Place], None]
+) -> bytes:
+    """Return a message; b"" for one that has cut off too many looks already."""
+    tries = place.tries if place.stuck_at == number else 0
+    if tries >= TRIES:
+        tell_of_passing_over()
+        return b""
+    try:
+        return _fetch(imap, number)
+    except _CUT_OFF:
+        keep(replace(place, stuck_at=number, tries=tries + 1))
+        raise
 
 
 # Not in the language of the machine, as strftime would have it.

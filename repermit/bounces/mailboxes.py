@@ -5,6 +5,7 @@ May import config and errors. A server's words are not kept: they may quote an a
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -20,6 +21,17 @@ TIMEOUT = 60
 
 MOST = 500
 """How many messages are looked at in one go; the rest follow with the next."""
+
+TRIES = 3
+"""How often a look may end at one and the same message, before that is passed over."""
+
+_log = logging.getLogger(__name__)
+
+
+def tell_of_passing_over() -> None:
+    """Note that a message is left unread; it may be a person's, so nothing of it is said."""
+    _log.warning("a message in the mailbox cannot be fetched; it is left there")
+
 
 Take = Callable[[bytes], Taken]
 """Takes one message; may be called with the same one again."""

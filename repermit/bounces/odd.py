@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flufl.bounce import all_failures
 
-from repermit.bounces.facts import Kind
+from repermit.bounces.facts import Kind, Verdict
 from repermit.bounces.judging import has_code, judge
 from repermit.bounces.parsing import header, parse, text_of, texts
 
@@ -29,17 +29,18 @@ _SCANNED = 32_000
 _LONGEST_LINE = 2000
 
 
-def read_odd(message: Message, raw: bytes) -> tuple[Kind, str]:
+def read_odd(message: Message, raw: bytes) -> Verdict:
     """Return what a mail server's own words say; soft where it only says that it failed."""
     said = without_copy("\n\n".join(texts(message)))
     temporary, permanent = _named(parse(raw[:_SCANNED]))
     if permanent and not temporary:
-        found = [judge(_about(address.decode(), said)) for address in sorted(permanent)]
-        return next((one for one in found if one[0] is Kind.SOFT), found[0])
+        names = tuple(sorted(one.decode("utf-8", "replace") for one in permanent))
+        found = [judge(_about(name, said)) for name in names]
+        return Verdict(*next((one for one in found if one[0] is Kind.SOFT), found[0]), names)
     if has_code(said):
-        return (Kind.SOFT, "") if temporary else judge(said)
+        return Verdict(Kind.SOFT) if temporary else Verdict(*judge(said))
     has_failed = temporary or UNDELIVERED.search(header(message, "Subject"))
-    return (Kind.SOFT if has_failed else Kind.NOTHING), ""
+    return Verdict(Kind.SOFT if has_failed else Kind.NOTHING)
 
 
 def _named(beginning: Message) -> tuple[Collection[bytes], Collection[bytes]]:

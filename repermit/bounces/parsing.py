@@ -120,15 +120,23 @@ def fields(text: str) -> list[dict[str, str]]:
 
 
 def _source(message: Message) -> str:
-    """Return a message's text, its headers included."""
-    payload = message.get_payload()
-    body = payload if isinstance(payload, str) else "\n\n".join(map(_source, children(message)))
-    return "\n".join((*(f"{name}: {value}" for name, value in message.items()), "", body))
+    """Return a message's text as it came, its headers included.
+
+    What the package otherwise makes of UTF-8 in a header or a text of unknown kind loses it.
+    """
+    raw = message.get_payload(decode=True)
+    body = (
+        raw.decode("ascii", "surrogateescape")
+        if isinstance(raw, bytes)
+        else "\n\n".join(map(_source, children(message)))
+    )
+    return "\n".join((*(f"{name}: {value}" for name, value in message.raw_items()), "", body))
 
 
 def _transfer_decoded(text: str, encoding: str) -> str:
     """Undo an encoding that the package left, since it took an encoded report for a message."""
-    raw = text.encode("utf-8", "replace")
+    # The package keeps what is not ASCII in this way.
+    raw = text.encode("utf-8", "surrogateescape")
     try:
         if encoding == "base64":
             raw = binascii.a2b_base64(raw)

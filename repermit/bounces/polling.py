@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, deque
+from contextlib import contextmanager
+from dataclasses import astuple
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ from repermit.mailer import token_source
 from repermit.models import Meta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from repermit.bounces.facts import Kind, Taken
     from repermit.clock import Clock
@@ -38,8 +40,8 @@ def poll(
     """Take what has come into the mailbox since the last look, some hundred messages at most.
 
     Returns how many were about our mails, by kind. Raises TransportError for a fault of the
-    server, and ConfigError. How far it has read is noted at the end, so a look that was cut off
-    begins anew; and `take` does nothing twice.
+    server, and ConfigError. How far it has read is noted also of a look that was cut off; one that
+    died begins anew, and `take` does nothing twice.
     """
     ours: Counter[Kind] = Counter()
     account = settings.bounces
@@ -54,22 +56,38 @@ def poll(
 
     key = _key(account)
     memory = _recall(key)
-    if account.protocol == "imap":
-        place = read_imap(
-            account,
-            place=Place(*memory),
-            since=(clock.now() - _FIRST_LOOK).date(),
-            token=token,
-            take=take_one,
-            should_stop=should_stop,
-        )
-        _remember(database, key, [place.validity, place.uid])
-    if account.protocol == "pop3":
-        known = read_pop3(
-            account, known=set(memory), token=token, take=take_one, should_stop=should_stop
-        )
-        _remember(database, key, sorted(known))
+    with _kept(database, key) as kept:
+        if account.protocol == "imap":
+            read_imap(
+                account,
+                place=Place(*memory),
+                since=(clock.now() - _FIRST_LOOK).date(),
+                token=token,
+                take=take_one,
+                keep=lambda place: kept.append(list(astuple(place))),
+                should_stop=should_stop,
+            )
+        if account.protocol == "pop3":
+            read_pop3(
+                account,
+                known=set(memory),
+                token=token,
+                take=take_one,
+                keep=lambda known: kept.append(sorted(known)),
+                should_stop=should_stop,
+            )
     return ours
+
+
+@contextmanager
+def _kept(database: Database, key: str) -> Iterator[deque[list[Any]]]:
+    """Remember the last that is put in, whatever the block ends with."""
+    kept: deque[list[Any]] = deque(maxlen=1)
+    try:
+        yield kept
+    finally:
+        if kept:
+            _remember(database, key, kept[0])
 
 
 def _key(account: Bounces) -> str:

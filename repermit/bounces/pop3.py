@@ -12,7 +12,15 @@ import hashlib
 import poplib
 from typing import TYPE_CHECKING
 
-from repermit.bounces.mailboxes import MOST, TIMEOUT, fault, is_done_with, with_token
+from repermit.bounces.mailboxes import (
+    MOST,
+    TIMEOUT,
+    TRIES,
+    fault,
+    is_done_with,
+    tell_of_passing_over,
+    with_token,
+)
 from repermit.bounces.parsing import LONGEST
 from repermit.mailer import checking_context, xoauth2
 
@@ -28,6 +36,7 @@ _CUT_OFF = (OSError, EOFError, poplib.error_proto)
 _LONGEST_LINE = 1_000_000
 _MOST_LINES = 5000
 _DIGEST = 16
+_MARK = "!"
 
 
 class _Patient(poplib.POP3):
@@ -36,7 +45,8 @@ class _Patient(poplib.POP3):
     def _getline(self) -> tuple[bytes, int]:
         line: bytes = self.file.readline(_LONGEST_LINE)
         if not line:
-            raise poplib.error_proto("-ERR EOF")
+            # The library's own error for it cannot be told from a refusal.
+            raise EOFError
         return line.rstrip(b"\r\n"), len(line)
 
 
@@ -50,24 +60,26 @@ def read_pop3(
     known: Collection[str],
     token: Token,
     take: Take,
+    keep: Callable[[Collection[str]], None],
     should_stop: Callable[[], bool],
-) -> set[str]:
-    """Take what is not known yet, and return what is known of what lies there now.
+) -> None:
+    """Take what is not known yet; `keep` is given what is known of what lies there now.
 
-    A message is known by a digest of its UIDL. Raises TransportError in words of ours, and then
-    nothing was deleted.
+    A message is known by a digest of its UIDL, and by that with a mark for each look that has ended
+    at it. Raises TransportError in words of ours, and then nothing was deleted, and nothing more is
+    known but such a mark.
     """
     pop = _connect(bounces)
     try:
         _log_in(pop, bounces, token)
-        seen = _read(pop, known, take, should_stop)
+        seen = _read(pop, known, take, keep, should_stop)
         # Only now is deleted what was to be deleted.
         pop.quit()
+        keep(seen)
     except _CUT_OFF as error:
         raise fault(bounces, "ends the conversation", error) from None
     finally:
         _drop(pop)
-    return seen
 
 
 def _drop(pop: poplib.POP3) -> None:
@@ -112,7 +124,11 @@ def _authenticate(pop: poplib.POP3, username: str, token: str) -> None:
 
 
 def _read(
-    pop: poplib.POP3, known: Collection[str], take: Take, should_stop: Callable[[], bool]
+    pop: poplib.POP3,
+    known: Collection[str],
+    take: Take,
+    keep: Callable[[Collection[str]], None],
+    should_stop: Callable[[], bool],
 ) -> set[str]:
     there = _there(pop)
     seen = {name for name in there if name in known}
@@ -120,11 +136,25 @@ def _read(
         if should_stop():
             break
         number, size = there[name]
-        raw = _fetch(pop, number, size)
+        raw = b""
+        if name + _MARK * TRIES in known:
+            tell_of_passing_over()
+        else:
+            try:
+                raw = _fetch(pop, number, size)
+            except _CUT_OFF:
+                keep(_with_a_mark(known, name))
+                raise
         if raw and is_done_with(take(raw)):
             pop.dele(number)
         seen.add(name)
     return seen
+
+
+def _with_a_mark(known: Collection[str], name: str) -> set[str]:
+    """Return what is known, and that one look more has ended at this message."""
+    tries = next((tries for tries in range(TRIES, 0, -1) if name + _MARK * tries in known), 0)
+    return {*(one for one in known if not one.endswith(_MARK)), name + _MARK * (tries + 1)}
 
 
 def _there(pop: poplib.POP3) -> dict[str, tuple[int, int]]:

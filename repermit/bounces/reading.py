@@ -46,8 +46,12 @@ def _read(raw: bytes) -> Reading:
     if report is None and is_machine:
         report = read_odd(message, raw)
     if report is not None:
-        kind, status = report
-        return Reading(kind=kind, status=status, traces=traces_of_bounce(message))
+        return Reading(
+            kind=report.kind,
+            status=report.status,
+            failed=report.failed,
+            traces=traces_of_bounce(message),
+        )
     if _is_automatic(message):
         return Reading(kind=Kind.AUTO_REPLY, traces=traces_of_bounce(message))
     return _reply(message, raw)
@@ -106,7 +110,11 @@ def _is_automatic(message: Message) -> bool:
         return True
     if "<>" in headers(message, "Return-Path")[:1]:
         return True
-    return bool(_AUTOMATIC_SUBJECT.match(header(message, "Subject")))
+    subject = header(message, "Subject")
+    if _AUTOMATIC_SUBJECT.match(subject):
+        return True
+    # Who writes no more than Yes or No is no program, whatever stands above it.
+    return bool(_AWAY_SUBJECT.match(subject)) and not proposed_answer(message)
 
 
 _AUTOMATIC_HEADERS = (
@@ -120,11 +128,33 @@ _AUTOMATIC_HEADERS = (
     "X-FC-MachineGenerated",
 )
 _AUTOMATIC_PRECEDENCE = {"auto_reply", "auto-reply", "bulk", "junk", "list"}
+
+# What Outlook, Exchange, Notes and others begin with where they add no header: "Automatic reply"
+# in each of their languages.
 _AUTOMATIC_SUBJECT = re.compile(
-    r"auto(matic|mated)?[- ]?(reply|response)|out[- ]of[- ](the[- ])?office|"
-    r"automatisch(e|er)? (antwoord|beantwoording|antwort)|afwezig|niet aanwezig|"
-    r"abwesen|réponse automatique|(message |notification )?d?['’]?absence|absent du bureau|"
-    r"vacation (reply|message|response)",
+    r"auto(matic|mated)?[- ]?(reply|response|answer)\b|vacation (reply|message|response)|"
+    r"auto: .{1,100}\b(out of|away|absent|afwezig|abwesend)\b|"
+    r"automatisch(e|er|es)? (antwoord|beantwoording|antwort)|"
+    r"(réponse automatique|risposta automatica|respuesta automática|resposta automática|"
+    r"resposta automàtica|autosvar|automatiskt? svar|sjálfvirkt svar|automaattinen vastaus|"
+    r"automaatvastus|automātiska atbilde|automatinis atsakymas|automatyczna odpowiedź|"
+    r"automatická odpove[ďd]|automatická odpověď|samodejni odgovor|automatski odgovor|"
+    r"automatikus válasz|răspuns automat|otomatik yanıt|автоматический ответ|"
+    r"автоматична відповідь|автоматичен отговор|αυτόματη απάντηση|תשובה אוטומטית|رد تلقائي)|"
+    r"自动答复|自动回复|自動回覆|自動応答|자동 회신",
+    re.IGNORECASE,
+)
+
+# "Afwezig: …" and "Abwesend bis Montag", but neither "Afwezigheid doorgeven" nor "Out of office
+# hours".
+_AWAY_SUBJECT = re.compile(
+    r"(afwezig(heid(s(bericht|melding|assistent|mededeling))?)?|niet aanwezig|"
+    r"out[- ]of[- ](the[- ])?office|abwesend|"
+    r"abwesenheit(s(notiz|nachricht|meldung|assistent|benachrichtigung|agent))?|"
+    r"absent(e)? du bureau|absence( du bureau)?|(message |notification |avis )?d['’]absence|"
+    r"fuori (ufficio|sede)|fuera de (la )?oficina|fora do escritório)"
+    r"(?=\s*($|[:;,!(–—-]|\d|(re|aw|antw|tot|t/m|van|vanaf|wegens|i\.?v\.?m\.?|bis|vom|ab|wegen|"
+    r"until|till|from|jusqu|du|pour|hasta|fino|dal)\b))",
     re.IGNORECASE,
 )
 

@@ -5,6 +5,7 @@ May import contacts, models, consent and what lies below.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from repermit import addresses, consent, contacts
@@ -38,7 +39,8 @@ def take(database: Database, raw: bytes, *, settings: Settings, now: datetime) -
 
     1. Read it, and find the mail that it is about by a mark that only we can have made.
     2. In one transaction: note it with the mail, and take the contact off if there is no such
-       mailbox or if they complained; a person's reply is put before the admin.
+       mailbox or if they complained; a person's reply is put before the admin. What failed at
+       another address only, where somebody forwards their mail to, is noted and no more.
     3. In another one, which locks the campaign: pause the campaign if it has had enough.
     """
     reading = read(raw)
@@ -46,19 +48,35 @@ def take(database: Database, raw: bytes, *, settings: Settings, now: datetime) -
     if mail is None:
         return Taken(kind=reading.kind, status=reading.status)
     with database.atomic():
-        effect = _carry_out(mail, reading, settings, now)
+        # The contact before its mail, as everybody locks them.
+        contact = contacts.lock(mail.contact_id) if mail.contact_id is not None else None
+        is_about_others = reading.kind is Kind.HARD and _names_others(reading, contact)
+        if is_about_others:
+            reading = replace(reading, kind=Kind.SOFT)
+        effect = _carry_out(mail, contact, reading, settings, now)
     return Taken(
         kind=reading.kind,
         effect=effect,
         status=reading.status,
         list=mail.list.slug,
         paused=_brake(database, mail, reading.kind, settings, now),
+        is_about_others=is_about_others,
     )
 
 
-def _carry_out(mail: Mail, reading: Reading, settings: Settings, now: datetime) -> Effect:
-    # The contact before its mail, as everybody locks them.
-    contact = contacts.lock(mail.contact_id) if mail.contact_id is not None else None
+def _names_others(reading: Reading, contact: Contact | None) -> bool:
+    """Say whether a bounce names whom it is about, and that is not who was asked.
+
+    Whose address was erased cannot be told from others any more, and has gone anyhow.
+    """
+    if contact is None or contact.erased_at is not None or not reading.failed:
+        return False
+    return contact.address_key not in map(_key_of, reading.failed)
+
+
+def _carry_out(
+    mail: Mail, contact: Contact | None, reading: Reading, settings: Settings, now: datetime
+) -> Effect:
     if reading.kind in _CAME_BACK:
         bounce = _CAME_BACK[reading.kind]
         if not _note(mail, bounce, reading.status, now):
@@ -137,10 +155,15 @@ def _keep_reply(contact: Contact, mail: Mail, reading: Reading, now: datetime) -
 
 
 def _is_from(sender: str, contact: Contact) -> bool:
+    return _key_of(sender) == contact.address_key
+
+
+def _key_of(address: str) -> str | None:
+    """Return an address folded for comparing; None for what is none."""
     try:
-        return addresses.parse(sender).key == contact.address_key
+        return addresses.parse(address).key
     except AddressError:
-        return False
+        return None
 
 
 def _changes_nothing(contact: Contact, mail: Mail, answer: Answer, arrived: datetime) -> bool:

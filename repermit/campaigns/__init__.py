@@ -16,16 +16,33 @@ from repermit.campaigns.facts import (
     Plan,
 )
 from repermit.campaigns.launching import launch
-from repermit.campaigns.lists import ListFields, add_list, change_list, frozen_note, list_facts
+from repermit.campaigns.lists import (
+    ListFields,
+    add_list,
+    change_list,
+    frozen_note,
+    is_slug,
+    list_facts,
+    suggest_slug,
+    wrong_fields,
+)
 from repermit.campaigns.planning import description_lacks, list_lacks, plan
-from repermit.campaigns.previewing import preview
+from repermit.campaigns.preparing import (
+    Conditions,
+    conditions_of,
+    drop_conditions,
+    keep_conditions,
+)
+from repermit.campaigns.previewing import note_test_mail, preview
 from repermit.campaigns.reminding import owe_reminders
-from repermit.campaigns.reporting import progress, status
+from repermit.campaigns.reporting import count_still_mailed, doubts, progress, status
+from repermit.campaigns.wording import own_wording, wording_flaws
 
 __all__ = [
     "CampaignFacts",
     "CampaignProgress",
     "CampaignStatus",
+    "Conditions",
     "DoubtFacts",
     "Extended",
     "Launched",
@@ -37,13 +54,21 @@ __all__ = [
     "attestation_lacks",
     "cancel",
     "change_list",
+    "conditions_of",
+    "count_still_mailed",
     "description_lacks",
+    "doubts",
+    "drop_conditions",
     "extend",
     "frozen_note",
+    "is_slug",
+    "keep_conditions",
     "launch",
     "list_facts",
     "list_lacks",
+    "note_test_mail",
     "owe_reminders",
+    "own_wording",
     "pause",
     "plan",
     "preview",
@@ -51,4 +76,7 @@ __all__ = [
     "resume",
     "start_scheduled",
     "status",
+    "suggest_slug",
+    "wording_flaws",
+    "wrong_fields",
 ]

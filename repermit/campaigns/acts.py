@@ -6,10 +6,12 @@ May import contacts, consent, models and what lies below. Each act is one transa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from repermit import contacts
 from repermit.campaigns.acting import append, locked
+from repermit.campaigns.pacing import in_zone, last_unsent_at
 from repermit.consent import CampaignState, Dropped, MailState, latest_ask
 from repermit.errors import Refused
 from repermit.models import Campaign, Mail
@@ -17,6 +19,7 @@ from repermit.models import Campaign, Mail
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from repermit.config import Settings
     from repermit.models import Database, MailingList
 
 _UNSENT = (MailState.QUEUED, MailState.CLAIMED)
@@ -24,10 +27,15 @@ _UNSENT = (MailState.QUEUED, MailState.CLAIMED)
 
 @dataclass(frozen=True, kw_only=True)
 class Resumed:
-    """A campaign that goes on; `let_go` asks had waited for the end of its pilot."""
+    """A campaign that goes on; `let_go` asks had waited for the end of its pilot.
+
+    `last_ask_at` is when the rates let the last ask out, if nothing holds it up.
+    """
 
     state: CampaignState
     let_go: int
+    last_ask_at: datetime
+    deadline: datetime
 
 
 def pause(database: Database, mailing_list: MailingList, *, now: datetime, actor: str) -> None:
@@ -40,12 +48,19 @@ def pause(database: Database, mailing_list: MailingList, *, now: datetime, actor
         append("paused", campaign, mailing_list, now=now, actor=actor)
 
 
-def resume(database: Database, mailing_list: MailingList, *, now: datetime, actor: str) -> Resumed:
+def resume(
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> Resumed:
     """Go back to where the pause came from; raises Refused if the deadline has passed.
 
-    After a pilot the others' asks are due from now on; refused too if that would be too late for
-    them to have time to answer. What made the campaign pause by itself does
-    not do so again: only what comes on top of it.
+    After a pilot the others' asks are due from now on; refused too if, at the rates, the last of
+    them would be too late to have time to answer. What made the campaign pause by itself does not
+    do so again: only what comes on top of it.
     """
     with database.atomic():
         campaign = locked(mailing_list, "resume")
@@ -59,22 +74,39 @@ def resume(database: Database, mailing_list: MailingList, *, now: datetime, acto
             facts["after"] = campaign.pause_reason
             facts |= contacts.release_brake(campaign)
         let_go = contacts.end_pilot(campaign, now=now)
+        last_ask_at = last_unsent_at(campaign, settings=settings, now=now)
         if let_go:
-            _refuse_too_late(campaign, mailing_list.slug, now)
+            _refuse_too_late(campaign, mailing_list.slug, settings, now, last_ask_at)
             facts["let_go"] = let_go
         campaign.state = campaign.paused_from
         campaign.paused_from = campaign.pause_reason = ""
         campaign.save()
         append("resumed", campaign, mailing_list, now=now, actor=actor, facts=facts)
-    return Resumed(state=CampaignState(campaign.state), let_go=let_go)
+    return Resumed(
+        state=CampaignState(campaign.state),
+        let_go=let_go,
+        last_ask_at=last_ask_at,
+        deadline=campaign.deadline,
+    )
 
 
-def _refuse_too_late(campaign: Campaign, slug: str, now: datetime) -> None:
-    if now > latest_ask(campaign.deadline, campaign.minimum_days):
+def _refuse_too_late(
+    campaign: Campaign, slug: str, settings: Settings, now: datetime, last_ask_at: datetime
+) -> None:
+    latest = latest_ask(campaign.deadline, campaign.minimum_days)
+    if now > latest:
         raise Refused(
             f"those who wait for the end of the pilot would have less than {campaign.minimum_days} "
             "days to answer, and would not be asked any more; give them time first: "
             f"`repermit extend {slug} --deadline …`"
+        )
+    if last_ask_at > latest:
+        earliest = last_ask_at + timedelta(days=campaign.minimum_days)
+        raise Refused(
+            "the mails leave too slowly: at the rates under [mail] the last of those who wait for "
+            f"the end of the pilot is asked on {in_zone(last_ask_at, settings)}, and would have "
+            f"less than {campaign.minimum_days} days to answer; the deadline must be later than "
+            f"{in_zone(earliest, settings)}: `repermit extend {slug} --deadline …`"
         )
 
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from peewee import SQL, Value, fn
 
 from repermit import addresses, messages
+from repermit.campaigns.sharing import place
 from repermit.consent import Basis, Exclusion, MailKind, MailState, Status, exclusion
 from repermit.contacts.braking import AFTER_PILOT
-from repermit.models import Campaign, Contact, Mail, Suppression, chunks, position, stored
+from repermit.models import Campaign, Contact, Mail, Suppression, chunks, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from repermit.models import MailingList
 
 _CHUNK = 1000
+_UNSENT = (MailState.QUEUED, MailState.CLAIMED)
 _ASKED = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 
 
@@ -75,18 +77,28 @@ def count_audience(
     )
 
 
-def count_at_largest_domain(mailing_list: MailingList, *, include_thin: bool) -> int:
-    """Return how many of those who may be asked have their mailbox at the same domain, at most."""
-    domain = fn.SUBSTR(Contact.address_key, position(Contact.address_key, "@") + 1)
-    row: Any = (
-        Contact.select(fn.COUNT(Contact.id))
-        .where(_may_be_asked(mailing_list, include_thin))
-        .group_by(domain)
-        .order_by(fn.COUNT(Contact.id).desc())
-        .tuples()
-        .first()
-    )
-    return int(row[0]) if row else 0
+def count_by_domain(mailing_list: MailingList, *, include_thin: bool) -> Mapping[str, int]:
+    """Return how many of those who may be asked have their mailbox at each domain."""
+    return _by_domain(Contact.select().where(_may_be_asked(mailing_list, include_thin)))
+
+
+def count_unsent(campaign: Campaign) -> int:
+    """Return how many asks are still to leave."""
+    return int(Mail.select().where(*_unsent(campaign)).count())
+
+
+def count_unsent_by_domain(campaign: Campaign) -> Mapping[str, int]:
+    """Return how many of them go to each domain."""
+    return _by_domain(Contact.select().join(Mail).where(*_unsent(campaign)))
+
+
+def _unsent(campaign: Campaign) -> tuple[Any, ...]:
+    return (Mail.campaign == campaign, Mail.kind == MailKind.ASK, Mail.state.in_(_UNSENT))
+
+
+def _by_domain(counted: Any) -> dict[str, int]:
+    counts = counted.select(place(), fn.COUNT(Contact.id)).group_by(SQL("place"))
+    return dict(counts.tuples())
 
 
 def owe_asks(campaign: Campaign, audience: Audience) -> int:

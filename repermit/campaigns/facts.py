@@ -146,9 +146,13 @@ class CampaignProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class DoubtFacts:
-    """A mail of which nobody knows whether the server took it; a person must decide."""
+    """A mail of which nobody knows whether the server took it; a person must decide.
+
+    `address` is "" for a notice to the admin, and for who has been erased.
+    """
 
     mail: int
+    kind: MailKind
     address: str
     started_at: datetime
     attempts: int
@@ -160,7 +164,8 @@ class CampaignStatus:
 
     `mails` counts those of the latest campaign and those of the list that belong to none;
     `still_mailed` how often somebody of whom nothing is held got rid of a mail from elsewhere.
-    `unasked_in_doubt` are those of `unasked` who may have been asked all the same.
+    `unasked_in_doubt` are those of `unasked` who may have been asked all the same; `in_doubt` are
+    all mails of the list that `resolve` decides on, of whatever kind and campaign.
     """
 
     list: str

@@ -41,6 +41,7 @@ def launch(
     include_thin: bool = False,
     pilot: int = 0,
     reminder: int = 0,
+    expected: int | None = None,
 ) -> Launched:
     """Launch a campaign that asks until `deadline`; all of it in one transaction.
 
@@ -51,6 +52,7 @@ def launch(
     4. Keep who decided (`attest`), and what they had been told, as evidence.
 
     `reminder` is how many days before the deadline who has not answered is reminded, 0 for never.
+    `expected` is how many the admin was told would be asked; another number is refused.
     """
     with database.atomic():
         found: MailingList = lock_rows(
@@ -69,7 +71,7 @@ def launch(
             include_thin=include_thin,
             reminder=reminder,
         )
-        _refuse(planned, attest)
+        _refuse(planned, attest, expected)
         campaign = Campaign.create(
             list=found,
             state=CampaignState.SCHEDULED
@@ -96,11 +98,14 @@ def launch(
     )
 
 
-def _refuse(planned: Plan, attest: str) -> None:
-    lacks = attestation_lacks(attest)
-    reasons = (*planned.refusals, lacks) if lacks else planned.refusals
+def _refuse(planned: Plan, attest: str, expected: int | None) -> None:
+    reasons = [*planned.refusals]
+    if lacks := attestation_lacks(attest):
+        reasons.append(lacks)
+    if expected not in {None, planned.asked}:
+        reasons.append(f"{expected:,} were to be asked, and now there are {planned.asked:,}")
     if reasons:
-        raise LaunchRefused(reasons)
+        raise LaunchRefused(tuple(reasons))
 
 
 def _freeze_wordings(

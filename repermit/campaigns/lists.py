@@ -6,6 +6,7 @@ May import messages, evidence, models and what lies below.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
@@ -53,7 +54,7 @@ def add_list(
     **fields: Unpack[ListFields],
 ) -> MailingList:
     """Add a list; what a launch needs may still be missing. Raises Refused."""
-    if not _SLUG.fullmatch(slug):
+    if not is_slug(slug):
         raise Refused(
             f"{slug!r} cannot name a list: take up to 63 lower-case letters, digits and dashes, "
             "such as news"
@@ -100,6 +101,29 @@ def frozen_note(mailing_list: MailingList) -> str:
     return "the campaign that is under way keeps the wording with which it was launched"
 
 
+def wrong_fields(**fields: Unpack[ListFields]) -> dict[str, str]:
+    """Return by their names the fields that would be refused, each with the reason."""
+    wrong = {}
+    given: dict[str, Any] = {**fields}
+    for name in given.keys() & _SETTLING.keys():
+        try:
+            _SETTLING[name](given[name])
+        except Refused as refusal:
+            wrong[name] = str(refusal)
+    return wrong
+
+
+def is_slug(text: str) -> bool:
+    """Say whether a text can name a list where programs read it."""
+    return _SLUG.fullmatch(text) is not None
+
+
+def suggest_slug(name: str) -> str:
+    """Return a slug for a list of that name, "" if nothing of it can stand in one."""
+    plain = unicodedata.normalize("NFKD", name.lower()).encode("ascii", "ignore").decode()
+    return "-".join(re.findall("[a-z0-9]+", plain))[:_LONGEST_SLUG].strip("-")
+
+
 def list_facts(mailing_list: MailingList) -> ListFacts:
     """Return what is known of a list."""
     return ListFacts(
@@ -107,6 +131,7 @@ def list_facts(mailing_list: MailingList) -> ListFacts:
     )
 
 
+_LONGEST_SLUG = 63
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LONG = ("own_subject", "own_text", "own_html")
 

@@ -9,16 +9,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from repermit.campaigns.audience import count_at_largest_domain
+from repermit.campaigns.audience import (
+    count_by_domain,
+    count_unsent,
+    count_unsent_by_domain,
+)
+from repermit.campaigns.sharing import with_others, with_others_at_one_domain
 from repermit.consent import REST_BEFORE_REMINDER, latest_ask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from zoneinfo import ZoneInfo
 
     from repermit.campaigns.audience import Audience
     from repermit.config import Settings
-    from repermit.models import MailingList
+    from repermit.models import Campaign, MailingList
 
 _MORNING = time(9)
 _LAST_MINUTE = timedelta(minutes=1)
@@ -26,28 +31,64 @@ _LAST_MINUTE = timedelta(minutes=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """The moments of a campaign, aware; `reminder_at` is None if nobody is to be reminded."""
+    """The moments of a campaign, aware; `reminder_at` is None if nobody is to be reminded.
+
+    `takes` is how long the rates spread a mail to everybody over, beside what others owe.
+    """
 
     starts_at: datetime
-    last_ask_at: datetime
+    takes: timedelta
     reminder_at: datetime | None
     deadline: datetime
 
+    @property
+    def last_ask_at(self) -> datetime:
+        """Return when the last ask leaves if nothing holds it up."""
+        return self.starts_at + self.takes
 
-def last_ask_at(
+    @property
+    def last_reminder_at(self) -> datetime | None:
+        """Return when the last reminder does, if nobody answers before."""
+        return self.reminder_at and self.reminder_at + self.takes
+
+
+def time_needed(
+    mailing_list: MailingList, audience: Audience, *, settings: Settings, include_thin: bool
+) -> timedelta:
+    """Return how long it takes at the rates from the first ask to the last; none without rates."""
+    return _span(
+        mailing_list,
+        settings,
+        lambda: audience.asked,
+        lambda: count_by_domain(mailing_list, include_thin=include_thin),
+    )
+
+
+def last_unsent_at(campaign: Campaign, *, settings: Settings, now: datetime) -> datetime:
+    """Return when the last ask leaves of a campaign that goes on now, with those not sent yet."""
+    return now + _span(
+        campaign.list,
+        settings,
+        lambda: count_unsent(campaign),
+        lambda: count_unsent_by_domain(campaign),
+    )
+
+
+def _span(
     mailing_list: MailingList,
-    audience: Audience,
-    *,
     settings: Settings,
-    starts_at: datetime,
-    include_thin: bool,
-) -> datetime:
-    """Return when the rates let the last ask out if nothing holds it up; `starts_at` if none do."""
-    longest = settings.mail.interval * max(0, audience.asked - 1)
-    if settings.mail.domain_interval:
-        most = count_at_largest_domain(mailing_list, include_thin=include_thin)
-        longest = max(longest, settings.mail.domain_interval * max(0, most - 1))
-    return starts_at + longest
+    asks: Callable[[], int],
+    asks_by_domain: Callable[[], Mapping[str, int]],
+) -> timedelta:
+    """Return how long it takes at the rates from the first to the last; counts if there are any."""
+    server = settings.mail
+    takes = timedelta(0)
+    if server.interval:
+        takes = server.interval * max(0, with_others(mailing_list, asks()) - 1)
+    if server.domain_interval:
+        most = with_others_at_one_domain(mailing_list, asks_by_domain())
+        takes = max(takes, server.domain_interval * max(0, most - 1))
+    return takes
 
 
 def reminder_moment(deadline: datetime, days: int, zone: ZoneInfo) -> datetime:
@@ -79,9 +120,9 @@ def about_the_pace(pace: Pace, settings: Settings, *, now: datetime) -> Iterator
     elif latest < pace.last_ask_at:
         earliest = pace.last_ask_at + timedelta(days=days)
         yield (
-            "the mails leave too slowly: at the rates under [mail] the last one leaves on "
-            f"{in_zone(pace.last_ask_at, settings)}, and people need {days} days to answer "
-            "(minimum_days under [campaign]), so the deadline must be later than "
+            "the mails leave too slowly: at the rates under [mail], which all campaigns share, "
+            f"the last one leaves on {in_zone(pace.last_ask_at, settings)}, and people need {days} "
+            "days to answer (minimum_days under [campaign]), so the deadline must be later than "
             f"{in_zone(earliest, settings)}"
         )
     elif pace.reminder_at and pace.reminder_at < pace.last_ask_at + REST_BEFORE_REMINDER:
@@ -89,6 +130,12 @@ def about_the_pace(pace: Pace, settings: Settings, *, now: datetime) -> Iterator
             f"the reminder would leave on {in_zone(pace.reminder_at, settings)}, and the last ask "
             f"on {in_zone(pace.last_ask_at, settings)}: people need a day between the two, so "
             "remind them fewer days before the deadline"
+        )
+    elif pace.last_reminder_at and pace.last_reminder_at >= pace.deadline:
+        yield (
+            "the reminders leave too slowly: at the rates under [mail] the last one would leave on "
+            f"{in_zone(pace.last_reminder_at, settings)}, and the deadline is "
+            f"{in_zone(pace.deadline, settings)}: remind people more days before it, or nobody"
         )
 
 

@@ -16,7 +16,7 @@ from repermit.campaigns.discretion import tell_tales
 from repermit.campaigns.facts import Plan
 from repermit.campaigns.frequency import says_how_often
 from repermit.campaigns.leftovers import count_leftovers
-from repermit.campaigns.pacing import Pace, about_the_pace, last_ask_at, reminder_moment
+from repermit.campaigns.pacing import Pace, about_the_pace, reminder_moment, time_needed
 from repermit.campaigns.wording import check_own_wording, check_sizes, own_wording
 from repermit.consent import CampaignState
 from repermit.errors import AddressError, WordingError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from repermit.config import Organisation, Settings
+    from repermit.config import MailServer, Organisation, Settings
     from repermit.models import MailingList
 
 NOTES = (
@@ -48,6 +48,13 @@ REMINDER_NOTE = (
     "whoever answers or cannot be reached is not reminded."
 )
 """What is to be read beside them where there is to be a reminder."""
+
+OTHER_SENDER_NOTE = (
+    "The list's sender is not the mailbox that logs in (username under [mail]). Exchange Online "
+    "refuses every mail then (5.7.60), unless its administrator has given that mailbox the right "
+    "“Send As” for the sender."
+)
+"""What is to be read where Exchange Online may refuse the list's sender."""
 
 
 def plan(
@@ -95,13 +102,7 @@ def plan_for(
     """Return the plan for an audience that has been counted."""
     pace = Pace(
         starts_at=max(now, starts_at or now),
-        last_ask_at=last_ask_at(
-            mailing_list,
-            audience,
-            settings=settings,
-            starts_at=max(now, starts_at or now),
-            include_thin=include_thin,
-        ),
+        takes=time_needed(mailing_list, audience, settings=settings, include_thin=include_thin),
         reminder_at=reminder_moment(deadline, reminder, settings.zone) if reminder else None,
         deadline=deadline,
     )
@@ -116,6 +117,7 @@ def plan_for(
         notes=(
             *NOTES,
             *((REMINDER_NOTE,) if reminder else ()),
+            *_about_the_account(mailing_list, settings.mail),
             *tell_tales(mailing_list, settings),
             *_about_languages(mailing_list, audience),
         ),
@@ -200,6 +202,16 @@ def _about_the_list(mailing_list: MailingList) -> Iterator[str]:
         yield f"the list has no sender: `repermit list set {slug} --sender …`"
     else:
         yield from _about_an_address(messages.written_address(mailing_list.sender), "the sender")
+
+
+def _about_the_account(mailing_list: MailingList, mail: MailServer) -> Iterator[str]:
+    """Yield what the mail account will say to the list's sender, unless it has been told of it."""
+    if not mail.refuses_other_senders or not mail.username:
+        return
+    with suppress(AddressError):
+        sender = addresses.parse(messages.written_address(mailing_list.sender))
+        if sender.key != mail.username.strip().lower():
+            yield OTHER_SENDER_NOTE
 
 
 def _about_an_address(text: str, what: str) -> Iterator[str]:

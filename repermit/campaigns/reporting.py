@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peewee import SQL, fn
+from peewee import JOIN, SQL, fn
 
 from repermit import contacts
 from repermit.campaigns.facts import (
@@ -17,7 +17,15 @@ from repermit.campaigns.facts import (
     DoubtFacts,
 )
 from repermit.consent import CampaignState, MailKind, MailState, Reason, Status, latest_ask
-from repermit.models import Campaign, CampaignWording, Contact, Evidence, Mail, latest_campaign
+from repermit.models import (
+    Campaign,
+    CampaignWording,
+    Contact,
+    Evidence,
+    Mail,
+    SignUp,
+    latest_campaign,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -50,8 +58,8 @@ def status(
         mails=_mails(mailing_list, campaign),
         unasked=unasked.count(),
         unasked_in_doubt=unasked.where(Mail.state == MailState.IN_DOUBT).count(),
-        still_mailed=_still_mailed(mailing_list),
-        in_doubt=_in_doubt(campaign),
+        still_mailed=count_still_mailed(mailing_list),
+        in_doubt=doubts(mailing_list),
     )
 
 
@@ -96,7 +104,8 @@ def _mails(
     return counts
 
 
-def _still_mailed(mailing_list: MailingList) -> int:
+def count_still_mailed(mailing_list: MailingList) -> int:
+    """Count how often somebody of whom nothing is held got rid of a mail from elsewhere."""
     noted = Evidence.select().where(
         # Written out, so that the index for just these entries is used.
         SQL("event = 'still_mailed'"),
@@ -133,15 +142,26 @@ def _languages(campaign: Campaign) -> tuple[str, ...]:
     return tuple(sorted({row.language for row in query}))
 
 
-def _in_doubt(campaign: Campaign | None) -> tuple[DoubtFacts, ...]:
+def doubts(mailing_list: MailingList) -> tuple[DoubtFacts, ...]:
+    """Return the mails of a list that are in doubt, of whatever kind, with their addresses."""
     rows: Any = (
-        Mail.select(Mail.id, Contact.address, Mail.started_at, Mail.attempts)
-        .join(Contact)
-        .where(Mail.campaign == campaign, Mail.state == MailState.IN_DOUBT)
+        Mail.select(
+            Mail.id, Mail.kind, Contact.address, SignUp.address, Mail.started_at, Mail.attempts
+        )
+        .join_from(Mail, Contact, JOIN.LEFT_OUTER)
+        .join_from(Mail, SignUp, JOIN.LEFT_OUTER)
+        # Written out, so that the index for just these mails is used.
+        .where(Mail.list == mailing_list, Mail.state == SQL("'in_doubt'"))
         .order_by(Mail.id)
         .tuples()
     )
     return tuple(
-        DoubtFacts(mail=mail, address=address or "", started_at=at, attempts=attempts)
-        for mail, address, at, attempts in rows
+        DoubtFacts(
+            mail=mail,
+            kind=MailKind(kind),
+            address=of_contact or of_sign_up or "",
+            started_at=at,
+            attempts=attempts,
+        )
+        for mail, kind, of_contact, of_sign_up, at, attempts in rows
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from repermit import contacts, evidence, messages
 from repermit.consent import MailKind
+from repermit.errors import WordingError
 from repermit.links import Links
 from repermit.messages import OwnWording
 from repermit.models import CampaignWording
@@ -86,3 +87,16 @@ def check_sizes(mailing_list: MailingList, settings: Settings) -> None:
     """Return if no mail of the list can be too large; raises WordingError and AddressError."""
     for language in messages.languages():
         draft(mailing_list, settings=settings, deadline=_SOME_DAY, language=language)
+
+
+def wording_flaws(mailing_list: MailingList, settings: Settings) -> tuple[str, ...]:
+    """Return everything that stands against the admin's own templates; () if there are none.
+
+    They are those of `mailing_list` as it is in memory, saved or not. Raises AddressError.
+    """
+    try:
+        check_own_wording(mailing_list, settings)
+        check_sizes(mailing_list, settings)
+    except WordingError as error:
+        return error.reasons
+    return ()

@@ -13,6 +13,7 @@ from repermit.contacts.braking import (
     tally,
 )
 from repermit.contacts.changing import Act, confirm, drop_unsent, erase, remove
+from repermit.contacts.finding import AddressStanding, address_standing
 from repermit.contacts.looking import (
     fingerprint_of,
     is_suppressed,
@@ -27,19 +28,33 @@ from repermit.contacts.replying import (
     forget_replies,
     keep_reply,
     replied_at,
+    set_aside,
     settle_replies,
     waiting_replies,
 )
+from repermit.contacts.requesting import ByHand, add_by_hand, find_contact, remove_at_request
+from repermit.contacts.searching import Found, by_letter, count_contacts, find_contacts
+from repermit.contacts.timeline import Moment, timeline
 
 __all__ = [
     "Act",
+    "AddressStanding",
+    "ByHand",
+    "Found",
+    "Moment",
     "Tally",
     "WaitingReply",
+    "add_by_hand",
+    "address_standing",
     "apply_brake",
+    "by_letter",
     "confirm",
+    "count_contacts",
     "drop_unsent",
     "end_pilot",
     "erase",
+    "find_contact",
+    "find_contacts",
     "fingerprint_of",
     "finish_pilots",
     "forget_replies",
@@ -52,9 +67,12 @@ __all__ = [
     "pause_by_itself",
     "release_brake",
     "remove",
+    "remove_at_request",
     "replied_at",
+    "set_aside",
     "settle_replies",
     "tally",
+    "timeline",
     "unasked",
     "waiting_replies",
 ]

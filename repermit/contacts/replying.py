@@ -1,6 +1,6 @@
 """What people wrote back by mail, and waits for the admin's decision.
 
-May import models and what lies below. Nothing of their text is kept.
+May import evidence, models and what lies below. Nothing of their text is kept.
 """
 
 from __future__ import annotations
@@ -8,17 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from repermit import evidence
+from repermit.errors import NotFound
+from repermit.evidence import Entry
 from repermit.models import Contact, MailingList, Reply, latest_campaign
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from repermit.consent import Answer
+    from repermit.models import Database
 
 
 @dataclass(frozen=True, kw_only=True)
 class WaitingReply:
-    """A reply that the admin has still to decide on.
+    """A reply that the admin has still to decide on, and the number of its contact.
 
     `proposed` is "yes", "no" or "" if it is no plain answer, or not from the asked address.
     """
@@ -26,6 +30,8 @@ class WaitingReply:
     address: str
     proposed: str
     at: datetime
+    number: int
+    contact: int
 
 
 def keep_reply(
@@ -54,7 +60,7 @@ def waiting_replies(mailing_list: MailingList) -> tuple[WaitingReply, ...]:
     if campaign is None:
         return ()
     rows: Any = (
-        Reply.select(Contact.address, Reply.proposed, Reply.at)
+        Reply.select(Contact.address, Reply.proposed, Reply.at, Reply.id, Contact.id)
         .join(Contact)
         .where(
             Reply.list == mailing_list,
@@ -64,7 +70,39 @@ def waiting_replies(mailing_list: MailingList) -> tuple[WaitingReply, ...]:
         .order_by(Reply.at, Reply.id)
         .tuples()
     )
-    return tuple(WaitingReply(address=who, proposed=what, at=at) for who, what, at in rows)
+    return tuple(
+        WaitingReply(address=who or "", proposed=what, at=at, number=number, contact=contact)
+        for who, what, at, number, contact in rows
+    )
+
+
+def set_aside(
+    database: Database, mailing_list: MailingList, number: int, *, now: datetime, actor: str
+) -> None:
+    """Decide that a reply is no answer: a question, or thanks. Raises NotFound.
+
+    If somebody has decided on it already, that stands.
+    """
+    with database.atomic():
+        found: Reply | None = Reply.get_or_none(Reply.list == mailing_list, Reply.id == number)
+        if found is None:
+            message = f"there is no such reply to {mailing_list.slug}"
+            raise NotFound(message)
+        decided = (
+            Reply.update(decided_at=now)
+            .where(Reply.id == number, Reply.decided_at.is_null())
+            .execute()
+        )
+        if decided:
+            evidence.append(
+                Entry(
+                    event="reply_set_aside",
+                    at=now,
+                    actor=actor,
+                    list=mailing_list.slug,
+                    subject=found.contact.subject,
+                )
+            )
 
 
 def replied_at(contact: Contact, answer: Answer) -> datetime | None:

@@ -7,7 +7,9 @@ in doubt; every step is a conditional UPDATE, and its row count says whether it 
 from repermit.delivery.claiming import count_due
 from repermit.delivery.doubts import resolve
 from repermit.delivery.faults import Fault, last_fault
+from repermit.delivery.policies import put_off_by_policy
 from repermit.delivery.recovery import Recovered, recover
+from repermit.delivery.rounds import look_after
 from repermit.delivery.sending import Progress, SendResult, send_due
 from repermit.delivery.stopping import Stopping
 from repermit.delivery.worker import Worker, is_alive
@@ -22,6 +24,8 @@ __all__ = [
     "count_due",
     "is_alive",
     "last_fault",
+    "look_after",
+    "put_off_by_policy",
     "recover",
     "resolve",
     "send_due",

@@ -6,6 +6,7 @@ all connections at once; its rows say whose mails they still were.
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from repermit.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
@@ -100,8 +101,13 @@ def _mark_accepted(
 ) -> set[int]:
     # A late outcome settles only its own unresolved doubt.
     values = [value for number, reply in accepted for value in (number, reply.code, reply.status)]
-    statement = _MARK.format(sign=database.param, rows=_rows(database, len(accepted)))
+    statement = _marking(database.param, len(accepted))
     return _numbers(database, statement, *values, stored(now), worker)
+
+
+@cache
+def _marking(sign: str, count: int) -> str:
+    return _MARK.format(sign=sign, rows=_rows(sign, count, width=3))
 
 
 _MARK = """\
@@ -123,16 +129,20 @@ def _start(database: Database, worker: str, starts: Sequence[Start]) -> set[int]
     values = [
         value
         for claim, message_id, made_at in starts
-        for value in (claim.owed.id, claim.fingerprint, message_id, stored(made_at))
+        for value in (claim.owed.id, claim.fingerprint, message_id, _stored(made_at))
     ]
-    statement = _START.format(
-        sign=database.param,
-        rows=_rows(database, len(starts), width=4),
-        moment="CAST(starting.made_at AS timestamptz)"
-        if is_postgresql(database)
-        else "starting.made_at",
-    )
+    moment = _MADE_AT_POSTGRESQL if is_postgresql(database) else _MADE_AT
+    statement = _starting(database.param, len(starts), moment)
     return _numbers(database, statement, *values, worker)
+
+
+@cache
+def _starting(sign: str, count: int, moment: str) -> str:
+    return _START.format(sign=sign, rows=_rows(sign, count, width=4), moment=moment)
+
+
+_MADE_AT = "starting.made_at"
+_MADE_AT_POSTGRESQL = "CAST(starting.made_at AS timestamptz)"
 
 
 # The values in it are words of ours.
@@ -171,8 +181,12 @@ AND (
 RETURNING mail.id"""  # noqa: S608
 
 
-def _rows(database: Database, count: int, *, width: int = 3) -> str:
-    row = f"({', '.join([database.param] * width)})"
+# Mails that start together were made together.
+_stored = lru_cache(maxsize=64)(stored)
+
+
+def _rows(sign: str, count: int, *, width: int) -> str:
+    row = f"({', '.join([sign] * width)})"
     return ", ".join([row] * count)
 
 

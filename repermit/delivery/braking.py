@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from repermit import contacts
+from repermit.consent import PauseReason
 
 if TYPE_CHECKING:
     from repermit.clock import Clock
@@ -18,9 +19,20 @@ if TYPE_CHECKING:
 # How much longer than counting took it is left alone, so that it takes a tenth of the time at most.
 _REST = 9
 
+# So many one after the other, from a server that has taken nothing, say more of it than of them: a
+# relay that lost its list of recipients, or a filter, refuses everybody with 5.1.1.
+SUSPICIOUS = 10
+KNOWS_NOBODY = (
+    f"the mail server says of {SUSPICIOUS} people in a row that they do not exist, and has taken "
+    "no mail; look at it before `resume`"
+)
+
 
 class Brake:
-    """Counts anew, soon after a mail was refused for good, whether its campaign must pause."""
+    """Counts anew, soon after a mail was refused for good, whether its campaign must pause.
+
+    `has_accepted` is set by who hears the server accept a mail.
+    """
 
     def __init__(self, database: Database, *, settings: Settings, clock: Clock) -> None:
         self._database = database
@@ -28,6 +40,22 @@ class Brake:
         self._clock = clock
         self._pressed: set[int] = set()
         self._next_at = 0.0
+        self._unknown = 0
+        self.has_accepted = False
+
+    def doubts(self, campaign_id: int) -> bool:
+        """Hear that a person of a campaign is said not to exist; say whether to doubt the server.
+
+        Then the campaign has paused, and nobody is to be removed for what it says.
+        """
+        if self.has_accepted:
+            return False
+        self._unknown += 1
+        if self._unknown < SUSPICIOUS:
+            return False
+        with self._database.atomic():
+            contacts.pause_by_itself(campaign_id, PauseReason.BOUNCES, now=self._clock.now())
+        return True
 
     def press(self, campaign_id: int) -> None:
         """Have a campaign looked at."""

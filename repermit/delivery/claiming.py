@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from peewee import SQL, fn
+from peewee import SQL
 
 from repermit.consent import CampaignState, MailKind, MailState
 from repermit.delivery import owed as owing
@@ -84,24 +84,24 @@ def claim(
     now: datetime,
     most: int,
     mailing_list: MailingList | None = None,
-    turn: int = 0,
+    after: int = 0,
 ) -> Claimed:
     """Take up to `most` due mails in one transaction, and drop those that are not to be sent.
 
-    Mails that somebody has just asked for go first. Campaigns come one after the other, each claim
-    with another `turn` beginning with another one. With rates, no more is claimed than may leave.
+    Mails that somebody has just asked for go first. Campaigns come one after the other, beginning
+    with the next one after that of the number `after`. With rates, no more is claimed than may
+    leave.
     """
     with database.atomic():
         wait_until = pacing.next_moment(rates, now=now)
         if wait_until is not None:
             # Only what is due has to wait.
-            return Claimed(
-                wait_until=wait_until if is_due(now=now, mailing_list=mailing_list) else None
-            )
-        ids = _take(database, now, mailing_list, rates.most_at_once(most), turn)
-        if not ids:
+            if not is_due(now=now, mailing_list=mailing_list):
+                wait_until = _when_put_off(rates, mailing_list, now)
+            return Claimed(wait_until=wait_until)
+        found = _take(database, now, mailing_list, rates.most_at_once(most), after)
+        if not found:
             return Claimed(wait_until=_when_put_off(rates, mailing_list, now))
-        found = owing.read(database, ids)
         terms = owing.terms_of(found)
         fingerprints = owing.fingerprints_of(found, fingerprint_key)
         suppressed = owing.suppressed_among(found, fingerprints)
@@ -109,27 +109,27 @@ def claim(
         wanted = []
         last_moments = {}
         for one in found:
-            until = last_moments[one.id] = owing.last_moment(one, terms)
+            last = last_moments[one.id] = owing.last_moment(one, terms)
             why = owing.obstacle(
-                one, terms, is_suppressed=one.id in suppressed, until=until, now=now
+                one, terms, is_suppressed=one.id in suppressed, until=last, now=now
             )
             if why is None:
                 wanted.append(one)
             else:
                 claimed.dropped.append((one.id, why))
-        later = pacing.hold_back_domains(rates, wanted, now=now)
-        claimed.wait_until = _soon(later.values(), now)
-        mine = [one for one in wanted if one.id not in later]
+        mine, later = pacing.choose(database, rates, wanted, now=now)
+        claimed.put_off_until = _soon(later.values(), now)
         _mark_dropped(claimed.dropped)
         wordings = wordings_of(mine, terms)
-        _mark_claimed(mine, wordings, worker=worker, until=now + LEASE)
+        until = now + LEASE
+        _mark_claimed(mine, wordings, worker=worker, until=until)
         claimed.claims = [
             Claim(
                 one,
                 wordings.get(one.id),
                 fingerprints.get(one.id, ""),
                 last_moments[one.id],
-                now + LEASE,
+                until,
             )
             for one in mine
         ]
@@ -140,10 +140,11 @@ def claim(
 
 def _when_put_off(rates: Rates, mailing_list: MailingList | None, now: datetime) -> datetime | None:
     """Return when to look again for mails whose domain has to be spared; None if there is none."""
-    last = pacing.put_off_until(rates)
-    if last is None or not is_due(now=last, mailing_list=mailing_list):
+    last = pacing.reach(rates, now=now)
+    if last is None:
         return None
-    return _soon((Mail.select(fn.MIN(Mail.due_at)).where(QUEUED, Mail.due_at > now).scalar(),), now)
+    first = (query.first() for query in _due(last, mailing_list))
+    return _soon((mail.due_at for mail in first if mail), now)
 
 
 def _soon(moments: Iterable[datetime], now: datetime) -> datetime | None:
@@ -160,19 +161,17 @@ QUEUED: Any = Mail.state == SQL("'queued'")
 _PERSONAL = (MailKind.CONFIRM, MailKind.NOTICE)
 
 
-def _due(now: datetime, mailing_list: MailingList | None, turn: int = 0) -> Iterator[Any]:
+def _due(now: datetime, mailing_list: MailingList | None, after: int = 0) -> Iterator[Any]:
     """Yield queries for what is due, each the oldest first, in the order of their urgency."""
     due = (QUEUED, Mail.due_at <= now, *_of(mailing_list))
-    query = Mail.select(Mail.id).order_by(Mail.due_at, Mail.id)
+    query = Mail.select(Mail.id, Mail.due_at).order_by(Mail.due_at, Mail.id)
     for kind in _PERSONAL:
         yield query.where(*due, Mail.kind == kind)
     live = Campaign.select(Campaign.id, Campaign.state).where(
         Campaign.state.in_((CampaignState.SENDING, CampaignState.OPEN)),
         *(() if mailing_list is None else (Campaign.list == mailing_list,)),
     )
-    campaigns = list(live.order_by(Campaign.starts_at, Campaign.id))
-    start = turn % len(campaigns) if campaigns else 0
-    for campaign in campaigns[start:] + campaigns[:start]:
+    for campaign in sorted(live, key=lambda one: (one.id <= after, one.id)):
         if campaign.state == CampaignState.SENDING:
             yield query.where(*due, Mail.kind == MailKind.ASK, Mail.campaign == campaign)
         yield query.where(*due, Mail.kind == MailKind.REMINDER, Mail.campaign == campaign)
@@ -183,21 +182,21 @@ def _of(mailing_list: MailingList | None) -> tuple[Any, ...]:
 
 
 def _take(
-    database: Database, now: datetime, mailing_list: MailingList | None, most: int, turn: int
-) -> list[int]:
-    """Return the numbers of due mails that no other worker is claiming right now.
+    database: Database, now: datetime, mailing_list: MailingList | None, most: int, after: int
+) -> list[Owed]:
+    """Return due mails that no other worker is claiming right now.
 
     On SQLite the transaction holds the one write lock already.
     """
-    ids: list[int] = []
-    for query in _due(now, mailing_list, turn):
-        some = query.limit(most - len(ids))
+    found: list[Owed] = []
+    for query in _due(now, mailing_list, after):
+        some = query.limit(most - len(found))
         if is_postgresql(database):
             some = some.for_update(of=Mail, skip_locked=True)
-        ids += [number for (number,) in some.tuples()]
-        if len(ids) == most:
+        found += owing.read_whole(database, some)
+        if len(found) == most:
             break
-    return ids
+    return found
 
 
 def _mark_dropped(dropped: Sequence[tuple[int, Dropped]]) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import queue
 import selectors
 import socket
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from typing import TYPE_CHECKING
 
 from repermit.errors import TransportError
-from repermit.mailer import Line
+from repermit.mailer import Cutter, Line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +26,11 @@ class Dialling:
     `count` is how many are being dialled.
     """
 
-    def __init__(self, mailer: Mailer, selector: selectors.BaseSelector, *, most: int) -> None:
+    def __init__(self, mailer: Mailer, selector: selectors.BaseSelector) -> None:
         self._mailer = mailer
-        self._pool = ThreadPoolExecutor(most, thread_name_prefix="dialling")
+        self._lock = threading.Lock()
+        self._cutters: set[Cutter] = set()
+        self._is_closed = False
         self._done: queue.SimpleQueue[Line | TransportError | BaseException] = queue.SimpleQueue()
         self._bell, self._ear = socket.socketpair()
         selector.register(self._ear, selectors.EVENT_READ, None)
@@ -38,7 +40,11 @@ class Dialling:
         """Begin to dial so many lines more."""
         for _ in range(count):
             self.count += 1
-            self._pool.submit(self._dial)
+            cutter = Cutter()
+            with self._lock:
+                self._cutters.add(cutter)
+            # Nobody waits for its end, also not the process: looking up a name cannot be cut off.
+            threading.Thread(target=self._dial, args=(cutter,), daemon=True).start()
 
     def take(self) -> Iterator[Line | TransportError]:
         """Yield what has come of it since: lines, and why others could not be made."""
@@ -51,18 +57,32 @@ class Dialling:
             yield one
 
     def close(self) -> None:
-        """End; lines that nobody has taken are closed."""
-        self._pool.shutdown(cancel_futures=True)
+        """End at once; lines that are still dialled, or that nobody has taken, are closed."""
+        with self._lock:
+            self._is_closed = True
+            self._bell.close()
+            self._ear.close()
+            cutters = list(self._cutters)
+        for cutter in cutters:
+            cutter.end(cut=True)
         while not self._done.empty():
-            one = self._done.get()
-            if isinstance(one, Line):
-                one.close()
-        self._bell.close()
-        self._ear.close()
+            _close(self._done.get())
 
-    def _dial(self) -> None:
+    def _dial(self, cutter: Cutter) -> None:
+        one: Line | BaseException
         try:
-            self._done.put(Line(self._mailer.connect().configure_host()))
+            one = self._mailer.dial(cutter)
         except BaseException as error:  # noqa: BLE001  raised again where it can be seen to
-            self._done.put(error)
-        self._bell.send(b"!")
+            one = error
+        with self._lock:
+            self._cutters.remove(cutter)
+            if not self._is_closed:
+                self._done.put(one)
+                self._bell.send(b"!")
+                return
+        _close(one)
+
+
+def _close(one: Line | BaseException) -> None:
+    if isinstance(one, Line):
+        one.close()

@@ -11,16 +11,20 @@ import logging
 import selectors
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from repermit.consent import MailState
 from repermit.delivery import booking, outcomes
-from repermit.delivery.braking import Brake
+from repermit.delivery.braking import KNOWS_NOBODY, Brake
 from repermit.delivery.dialling import Dialling
+from repermit.delivery.policies import Policies
 from repermit.errors import OutcomeUnknown, RepermitError, TransportError
 from repermit.mailer import (
     ENDED,
+    GARBLED,
     PERHAPS,
+    SILENT,
     Accepted,
     Envelope,
     Garbled,
@@ -46,8 +50,8 @@ _logger = logging.getLogger(__name__)
 
 # Seconds between two looks at what no line tells: whether to stop, and who is silent.
 _LOOK = 0.2
-_SILENT = "the mail server has not answered in time"
-_GARBLED = "the mail server gave an answer that cannot be understood"
+# How long a server that has refused a line is asked for no more of them than it has.
+_PATIENCE = timedelta(minutes=1)
 
 
 @dataclass(slots=True)
@@ -83,7 +87,7 @@ class Engine:
 
     `tell` hears what has become of each mail. `fault` says why no more should be sent, "" if
     nothing does: a fault of the whole server, or a mail in doubt, since a server that does not say
-    what it did would put one after the other in doubt.
+    what it did would put one after the other in doubt. `look_after` is called all the time.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class Engine:
         letters: Letters,
         tell: Callable[[int, MailState], None],
         should_stop: Callable[[], bool],
+        look_after: Callable[[], None],
     ) -> None:
         self._database = database
         self._settings = settings
@@ -107,13 +112,17 @@ class Engine:
         self._letters = letters
         self._tell = tell
         self._should_stop = should_stop
+        self._look_after = look_after
         self._most = settings.mail.connections
+        self._patient_for = settings.mail.reply_timeout
         self._talks: dict[Line, _Talk] = {}
         self._selector = selectors.DefaultSelector()
-        self._dialling = Dialling(mailer, self._selector, most=self._most)
+        self._dialling = Dialling(mailer, self._selector)
         self._accepted: list[tuple[int, Reply]] = []
         self._brake = Brake(database, settings=settings, clock=clock)
+        self._policies = Policies(database, worker=worker, clock=clock)
         self._troubles = 0
+        self._more_at: datetime | None = None
         self._looked_at = 0.0
         self._is_ending = False
         self.fault = ""
@@ -131,7 +140,7 @@ class Engine:
 
     def _goes_on(self) -> bool:
         self._is_ending = self._is_ending or self._should_stop()
-        self._lose_the_silent()
+        self._look_around()
         self._brake.look()
         if not self._is_ending:
             self._feed()
@@ -144,41 +153,53 @@ class Engine:
             or self._supply.wait_until is not None
         )
 
-    def _lose_the_silent(self) -> None:
-        """Give up lines that have not answered in time; looked at a few times a second."""
+    def _look_around(self) -> None:
+        """Give up lines that have not answered in time, and look after the rest of the house.
+
+        A few times a second.
+        """
         now = time.monotonic()
         if now - self._looked_at < _LOOK:
             return
         self._looked_at = now
+        self._look_after()
         for talk in list(self._talks.values()):
             if talk.is_overdue(now):
                 # This process may have been asleep itself, with the reply come long ago.
                 self._hear_one(talk)
                 if talk.line in self._talks and talk.is_overdue(now):
-                    self._lose(talk, _SILENT)
+                    self._lose(talk, SILENT)
 
     def _feed(self) -> None:
         """Offer mails on the lines that have none, and dial where more lines are of use."""
+        now = self._clock.now()
         for talk in list(self._talks.values()):
             # More than once for a mail that cannot even be said.
             while self._may_offer(talk):
-                prepared = self._prepare()
+                prepared = self._prepare(now)
                 if prepared is None:
                     return
                 self._offer(talk, prepared)
+        self._dare_more(now)
         if not self._is_ending and self._supply.has_more():
             # One at first: a server that wants nobody says so to whoever comes first.
             most = min(self._most, len(self._talks) + len(self._supply)) if self._talks else 1
             self._dialling.dial(most - len(self._talks) - self._dialling.count)
 
+    def _dare_more(self, now: datetime) -> None:
+        """Allow one more line for each while in which the server has refused none."""
+        if self._more_at is not None and now >= self._more_at:
+            self._most += 1
+            is_all = self._most >= self._settings.mail.connections
+            self._more_at = None if is_all else now + _PATIENCE
+
     def _may_offer(self, talk: _Talk) -> bool:
         is_free = talk.offered is None and talk.started is None and talk.line in self._talks
         return is_free and not self._is_ending
 
-    def _prepare(self) -> _Prepared | None:
+    def _prepare(self, now: datetime) -> _Prepared | None:
         """Return the next mail with its letter; what cannot be written fails by itself."""
-        while (claim := self._supply.take()) is not None:
-            now = self._clock.now()
+        while (claim := self._supply.take(now)) is not None:
             try:
                 return _Prepared(claim, self._letters.make(claim, now=now), now)
             except (RepermitError, LookupError, ValueError):
@@ -190,13 +211,13 @@ class Engine:
 
     def _offer(self, talk: _Talk, prepared: _Prepared) -> None:
         talk.offered = prepared
-        self._say(talk, lambda: talk.line.offer(_envelope(prepared.letter)))
+        self._say(talk, talk.line.offer, _envelope(prepared.letter))
 
-    def _say(self, talk: _Talk, say: Callable[[], None]) -> None:
+    def _say(self, talk: _Talk, say: Callable[..., None], *what: bytes | Envelope | None) -> None:
         """Let a line say something, and see to what comes of it at once."""
         talk.deadline = self._in_time()
         try:
-            say()
+            say(*what)
         except TransportError as error:
             # It was not said at all; the mail alone, or the whole server, stands against it.
             offered, talk.offered = talk.offered, None
@@ -208,12 +229,13 @@ class Engine:
         self._watch(talk)
 
     def _in_time(self) -> float:
-        return time.monotonic() + self._settings.mail.reply_timeout
+        return time.monotonic() + self._patient_for
 
     def _watch(self, talk: _Talk) -> None:
-        if talk.wants_to_write != talk.line.has_more_to_send:
-            talk.wants_to_write = talk.line.has_more_to_send
-            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if talk.wants_to_write else 0)
+        has_more = talk.line.has_more_to_send
+        if talk.wants_to_write != has_more:
+            talk.wants_to_write = has_more
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if has_more else 0)
             self._selector.modify(talk.line, events, talk)
 
     # --- What the server says.
@@ -245,20 +267,21 @@ class Engine:
             self._selector.register(line, selectors.EVENT_READ, talk)
 
     def _hear_one(self, talk: _Talk) -> None:
-        heard = talk.line.heard
+        line = talk.line
+        heard = line.heard
         try:
             # Before anything else is said: a server that goes may have told before what it did.
-            said = talk.line.pull()
+            said = line.pull()
         except OSError:
             self._lose(talk, ENDED)
             return
-        if talk.line.heard != heard:
+        if line.heard != heard:
             talk.deadline = self._in_time()
         for event in said:
-            if talk.line not in self._talks:
+            if line not in self._talks:
                 return
             self._understand(talk, event)
-        if talk.line in self._talks:
+        if line in self._talks:
             self._watch(talk)
 
     def _understand(self, talk: _Talk, event: Event) -> None:
@@ -268,6 +291,8 @@ class Engine:
                 assert started is not None  # noqa: S101  the dialogue counts
                 self._accepted.append((started.claim.owed.id, reply))
                 self._troubles = 0
+                self._policies.note_acceptance()
+                self._brake.has_accepted = True
             case Ready():
                 talk.is_ready = True
             case Rejected(error):
@@ -277,7 +302,7 @@ class Engine:
             case Refused(error, at_once):
                 self._hear_refusal(talk, error, at_once=at_once)
             case Garbled():
-                self._lose(talk, _GARBLED)
+                self._lose(talk, GARBLED)
             case _:
                 self._lose(talk, str(event.error))
 
@@ -295,11 +320,19 @@ class Engine:
 
     def _refuse(self, prepared: _Prepared, error: TransportError, *, was_started: bool) -> None:
         """Write down that a mail was surely not accepted, and what follows from it."""
+        if self._is_unbelievable(prepared, error):
+            error = TransportError(error.code, error.status, reason=KNOWS_NOBODY)
         if error.scope == "server":
             self._end(str(error))
             self._hold_up(prepared, was_started=was_started)
             return
         number = prepared.claim.owed.id
+        if error.scope == "policy":
+            state, fault = self._policies.put_off(number, error, was_started=was_started)
+            self._tell_of(number, state)
+            if fault:
+                self._end(fault)
+            return
         state = outcomes.refused(
             self._database,
             number,
@@ -313,6 +346,12 @@ class Engine:
         self._tell_of(number, state)
         if error.permanent and prepared.claim.owed.campaign_id:
             self._brake.press(prepared.claim.owed.campaign_id)
+
+    def _is_unbelievable(self, prepared: _Prepared, error: TransportError) -> bool:
+        """Say whether a server that says that somebody does not exist says so of everybody."""
+        campaign_id = prepared.claim.owed.campaign_id
+        is_unknown = error.permanent and error.scope == "recipient"
+        return is_unknown and bool(campaign_id) and self._brake.doubts(campaign_id or 0)
 
     # --- The durable step.
 
@@ -338,9 +377,9 @@ class Engine:
             if number in marked:
                 self._tell(number, MailState.SENT)
         for talk in ready:
-            self._go_on(talk, started)
+            self._go_on(talk, started, now)
 
-    def _go_on(self, talk: _Talk, started: set[int]) -> None:
+    def _go_on(self, talk: _Talk, started: set[int], now: datetime) -> None:
         prepared, talk.offered = talk.offered, None
         talk.is_ready = False
         assert prepared is not None  # noqa: S101
@@ -352,10 +391,10 @@ class Engine:
             self._supply.give_back_all()
             return
         talk.started = prepared
-        following = None if self._is_ending else self._prepare()
+        following = None if self._is_ending else self._prepare(now)
         talk.offered = following
         envelope = _envelope(following.letter) if following else None
-        self._say(talk, lambda: talk.line.send_body(prepared.letter.wire, envelope))
+        self._say(talk, talk.line.send_body, prepared.letter.wire, envelope)
 
     # --- Lines that are lost, and the end.
 
@@ -413,6 +452,7 @@ class Engine:
         """
         if was_fresh and self._talks:
             self._most = len(self._talks)
+            self._more_at = self._clock.now() + _PATIENCE
             return
         self._troubles += 1
         if was_fresh or self._troubles > self._most:
@@ -447,10 +487,12 @@ class Engine:
         self._dialling.close()
         self._selector.close()
         self._supply.give_back_all()
+        if fault := self._policies.conclude():
+            self._end(fault)
         self._brake.look(at_once=True)
 
 
-_OURS = (ENDED, _SILENT, _GARBLED)
+_OURS = (ENDED, SILENT, GARBLED)
 
 
 def _envelope(letter: Letter) -> Envelope:

@@ -98,13 +98,7 @@ class Letters:
         return messages.letter_of(messages.compose(draft, values))
 
     def _notice(self, owed: Owed, date: datetime) -> Letter:
-        draft = messages.draft_notice(
-            topic=owed.topic,
-            organisation=self._settings.organisation,
-            mailing_list=contacts.list_facts(self._list(owed.list_id)),
-            deadline=Campaign.get_by_id(owed.campaign_id).deadline,
-            zone=self._settings.zone,
-        )
+        draft = self._notice_draft(owed)
         values = NoticeValues(
             address=self._settings.organisation.email,
             list_label=self._list_label(draft),
@@ -113,6 +107,25 @@ class Letters:
             date=date,
         )
         return messages.letter_of(messages.compose(draft, values))
+
+    def _notice_draft(self, owed: Owed) -> Draft:
+        about = contacts.list_facts(self._list(owed.list_id))
+        news = messages.read_news(owed.topic)
+        if news is not None:
+            return messages.draft_daily(
+                news,
+                organisation=self._settings.organisation,
+                mailing_list=about,
+                zone=self._settings.zone,
+                public_url=self._settings.public_url,
+            )
+        return messages.draft_notice(
+            topic=owed.topic,
+            organisation=self._settings.organisation,
+            mailing_list=about,
+            deadline=Campaign.get_by_id(owed.campaign_id).deadline,
+            zone=self._settings.zone,
+        )
 
     def _list_label(self, draft: Draft) -> str:
         # Under the key that never changes, since mail programs file by List-Id.

@@ -26,6 +26,7 @@ from repermit.delivery.owed import ASKING
 from repermit.models import Campaign, Mail
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from repermit.errors import TransportError
@@ -77,6 +78,45 @@ def held_up(
             attempts=Mail.attempts - 1 if was_started else Mail.attempts,
         )
     return MailState.QUEUED if is_ours else None
+
+
+def put_off(
+    database: Database,
+    number: int,
+    error: TransportError,
+    *,
+    worker: str,
+    was_started: bool,
+    now: datetime,
+) -> tuple[MailState | None, bool]:
+    """Let a mail wait that a policy stands against, without using an attempt.
+
+    Returns its state, None if it is not this worker's any more, and whether it had been put off
+    before.
+    """
+    with database.atomic():
+        is_known = Mail.select().where(Mail.id == number, IS_PUT_OFF).exists()
+        is_ours = _settle(
+            number,
+            worker,
+            **_back(now + LONGEST_WAIT),
+            attempts=Mail.attempts - 1 if was_started else Mail.attempts,
+            reply_code=error.code,
+            reply_status=error.status,
+        )
+    return MailState.QUEUED if is_ours else None, is_known
+
+
+def call_back(database: Database, numbers: Sequence[int], *, now: datetime) -> None:
+    """Let mails that were put off wait no longer: it was not their recipients' fault."""
+    with database.atomic():
+        Mail.update(due_at=now, reply_code=0, reply_status="").where(
+            Mail.id.in_(numbers), QUEUED, IS_PUT_OFF
+        ).execute()
+
+
+# What is refused for good is not queued any more, but for this.
+IS_PUT_OFF: Any = Mail.reply_code >= 500  # noqa: PLR2004  RFC 5321 §4.2.1
 
 
 def refused(

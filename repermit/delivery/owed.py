@@ -128,12 +128,16 @@ _read_moments = itemgetter(*_MOMENTS)
 
 def read(database: Database, ids: Sequence[int]) -> list[Owed]:
     """Return the mails with these numbers, the oldest first."""
+    found = Mail.select().where(Mail.id.in_(literal(ids))).order_by(Mail.due_at, Mail.id)
+    return read_whole(database, found)
+
+
+def read_whole(database: Database, mails: Any) -> list[Owed]:
+    """Return the mails that a query finds, in its order."""
     query = (
-        Mail.select(*_COLUMNS)
+        mails.select(*_COLUMNS)
         .join_from(Mail, Contact, JOIN.LEFT_OUTER)
         .join_from(Mail, SignUp, JOIN.LEFT_OUTER)
-        .where(Mail.id.in_(literal(ids)))
-        .order_by(Mail.due_at, Mail.id)
     )
     statement, values = query.sql()
     # Past peewee, which would look at every field of every row.
@@ -180,9 +184,9 @@ def terms_of(owed: Iterable[Owed]) -> dict[int, Terms]:
 
 def fingerprints_of(owed: Iterable[Owed], key: bytes) -> dict[int, str]:
     """Return the fingerprint of the address of each mail that nobody has asked for, by number."""
-    return {
-        one.id: addresses.fingerprint(key, one.address_key or "") for one in owed if one.is_asking
-    }
+    asks = [one for one in owed if one.is_asking]
+    prints = addresses.fingerprints(key, [one.address_key or "" for one in asks])
+    return {one.id: fingerprint for one, fingerprint in zip(asks, prints, strict=True)}
 
 
 def suppressed_among(owed: Sequence[Owed], fingerprints: Mapping[int, str]) -> set[int]:

@@ -1,25 +1,37 @@
 """How fast mails may leave: reserved in the database, so that it holds across processes.
 
 May import models and what lies below. Each scope has one moment before which nothing of it is
-claimed; there are no bursts, so a rate holds over any stretch of time.
+claimed; there are no bursts, so a rate holds over any stretch of time. A mail whose domain is not
+free is looked at again a little later: nothing stands in line for longer than that.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from repermit.models import Mail, Pace, lock_rows
+from peewee import fn
+
+from repermit.models import Pace, is_postgresql, lock_rows, run_sql, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from repermit.config import MailServer
     from repermit.delivery.owed import Owed
+    from repermit.models import Database
 
 _EVERYTHING = ""
 _NONE = timedelta(0)
+# With a rate of domains, so many mails are looked at for so many that may leave now. More would lie
+# in stock for long, and have to be given another moment each.
+_CHOICE = 200
+_STOCK = 16
+# The longest that a mail is put off beyond its domain's next moment. Those before it may never
+# leave, as when their campaign is cancelled, and so long at most a domain may then be idle.
+_HORIZON = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
@@ -34,9 +46,26 @@ class Rates:
         """Return the rates of the settings."""
         return cls(server.interval, server.domain_interval)
 
+    @property
+    def are_limits(self) -> bool:
+        """Say whether anything is held back."""
+        return bool(self.interval or self.domain_interval)
+
     def most_at_once(self, wanted: int) -> int:
-        """Return how many mails to claim at once; with a limit one, as its moment comes."""
+        """Return among how many mails to choose at once."""
+        if self.domain_interval:
+            return _CHOICE
         return 1 if self.interval else wanted
+
+    @property
+    def stock(self) -> int:
+        """Return how many may leave at once, each to another domain."""
+        return 1 if self.interval else _STOCK
+
+    @property
+    def places(self) -> int:
+        """Return over how many moments of their domain those who wait are spread."""
+        return max(1, min(_CHOICE, _HORIZON // self.domain_interval))
 
 
 def next_moment(rates: Rates, *, now: datetime) -> datetime | None:
@@ -46,7 +75,7 @@ def next_moment(rates: Rates, *, now: datetime) -> datetime | None:
     """
     if not rates.interval:
         return None
-    Pace.insert(scope=_EVERYTHING, next_at=now, tail_at=now).on_conflict_ignore().execute()
+    Pace.insert(scope=_EVERYTHING, next_at=now).on_conflict_ignore().execute()
     pace = lock_rows(Pace.select().where(Pace.scope == _EVERYTHING)).get()
     moment: datetime = pace.next_at
     return moment if moment > now else None
@@ -58,42 +87,96 @@ def reserve(rates: Rates, *, now: datetime) -> None:
         Pace.update(next_at=now + rates.interval).where(Pace.scope == _EVERYTHING).execute()
 
 
-def hold_back_domains(rates: Rates, owed: Sequence[Owed], *, now: datetime) -> dict[int, datetime]:
-    """Reserve a moment of its domain for each mail, and put off those that have to wait.
+def renew(rates: Rates, owed: Owed, *, reserved_at: datetime, now: datetime) -> bool:
+    """Take this moment for a mail that has missed its own; False if others have to go first.
 
-    Returns when the mails that were put off are looked at again, by number. In one transaction.
+    `reserved_at` is the moment that it was given. It may be moved, as long as nobody has taken the
+    one after it. In one transaction.
+    """
+    intervals = {_EVERYTHING: rates.interval, _domain(owed): rates.domain_interval}
+    scopes = [scope for scope, interval in intervals.items() if interval]
+    query = lock_rows(Pace.select().where(Pace.scope.in_(scopes)).order_by(Pace.scope))
+    paces = list(query)
+    if any(now < pace.next_at != reserved_at + intervals[pace.scope] for pace in paces):
+        return False
+    for pace in paces:
+        pace.next_at = now + intervals[pace.scope]
+        pace.save()
+    return True
+
+
+def choose(
+    database: Database, rates: Rates, owed: Sequence[Owed], *, now: datetime
+) -> tuple[Sequence[Owed], dict[int, datetime]]:
+    """Return which mails may leave now, and when others are looked at again, by number.
+
+    With a rate of domains it is the first few whose domain is free, for which the moment is
+    reserved; those between them are put off, the first of each domain to its next moment. In one
+    transaction.
     """
     if not rates.domain_interval:
-        return {}
-    paces = _locked({_domain(one) for one in owed}, now)
+        return owed, {}
+    candidates = _up_to_the_last_free(owed, rates, now)
+    paces = _locked({_domain(one) for one in candidates}, now)
+    waiting: Counter[str] = Counter()
+    mine = []
     later = {}
-    for one in owed:
+    for one in candidates:
         pace = paces[_domain(one)]
         if pace.next_at <= now:
             pace.next_at = now + rates.domain_interval
-        else:
-            # One after the other behind those that wait already; whether its domain is free then
-            # is looked at again.
-            pace.tail_at = max(pace.tail_at + rates.domain_interval, pace.next_at)
-            later[one.id] = pace.tail_at
+            mine.append(one)
+            continue
+        place = waiting[pace.scope] % rates.places
+        waiting[pace.scope] += 1
+        later[one.id] = pace.next_at + rates.domain_interval * place
     for pace in paces.values():
         pace.save()
-    for number, moment in later.items():
-        Mail.update(due_at=moment).where(Mail.id == number).execute()
-    return later
+    _put_off(database, later)
+    return mine, later
 
 
-def put_off_until(rates: Rates) -> datetime | None:
-    """Return the last moment that `hold_back_domains` has put a mail off to, None for none."""
+def _up_to_the_last_free(owed: Sequence[Owed], rates: Rates, now: datetime) -> Sequence[Owed]:
+    """Return the mails up to the last that may leave now, so that no other domain is locked."""
+    names = {_domain(one) for one in owed}
+    busy = Pace.select(Pace.scope).where(Pace.scope.in_(names), Pace.next_at > now)
+    free = names - {pace.scope for pace in busy}
+    most = len(free) - rates.stock
+    for number, one in enumerate(owed, 1):
+        free.discard(_domain(one))
+        if len(free) <= most:
+            return owed[:number]
+    return owed
+
+
+def _put_off(database: Database, later: Mapping[int, datetime]) -> None:
+    if not later:
+        return
+    row = f"({database.param}, {database.param})"
+    moment = "CAST(later.due_at AS timestamptz)" if is_postgresql(database) else "later.due_at"
+    statement = _PUT_OFF.format(rows=", ".join([row] * len(later)), moment=moment)
+    values = [value for number, at in later.items() for value in (number, stored(at))]
+    run_sql(database, statement, *values)
+
+
+_PUT_OFF = """\
+WITH later (id, due_at) AS (VALUES {rows})
+UPDATE mail SET due_at = {moment} FROM later WHERE mail.id = later.id"""
+
+
+def reach(rates: Rates, *, now: datetime) -> datetime | None:
+    """Return until when mails may be due that `choose` has put off, None if there are none."""
     if not rates.domain_interval:
         return None
-    last = Pace.select().where(Pace.scope != _EVERYTHING).order_by(Pace.tail_at.desc()).first()
-    return last.tail_at if last else None
+    last: datetime | None = (
+        Pace.select(fn.MAX(Pace.next_at)).where(Pace.scope != _EVERYTHING).scalar()
+    )
+    return last + _HORIZON if last and last > now - _HORIZON else None
 
 
 def _locked(domains: Iterable[str], now: datetime) -> dict[str, Pace]:
     names = sorted(domains)
-    fresh = [{"scope": name, "next_at": now, "tail_at": now} for name in names]
+    fresh = [{"scope": name, "next_at": now} for name in names]
     Pace.insert_many(fresh).on_conflict_ignore().execute()
     query = lock_rows(Pace.select().where(Pace.scope.in_(names)).order_by(Pace.scope))
     return {pace.scope: pace for pace in query}

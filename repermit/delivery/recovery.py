@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from peewee import SQL
-
 from repermit.consent import MailState
 from repermit.delivery.worker import is_alive
 from repermit.models import Mail, is_postgresql
@@ -77,7 +75,8 @@ def _is_over(now: datetime) -> Any:
     return Mail.lease_until < now
 
 
-# Written out, so that SQLite uses the index for just these.
-_IS_CLAIMED: Any = Mail.state == SQL("'claimed'")
-_IS_STARTED: Any = Mail.state == SQL("'started'")
-_IS_HELD: Any = Mail.state.in_((SQL("'claimed'"), SQL("'started'")))
+# Every mail that is claimed or started has a lease, and the index for just these is used.
+_IS_LEASED: Any = Mail.lease_until.is_null(is_null=False)
+_IS_CLAIMED: Any = _IS_LEASED & (Mail.state == MailState.CLAIMED)
+_IS_STARTED: Any = _IS_LEASED & (Mail.state == MailState.STARTED)
+_IS_HELD: Any = _IS_LEASED & Mail.state.in_((MailState.CLAIMED, MailState.STARTED))

@@ -10,12 +10,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from repermit import contacts
 from repermit.consent import MailState
-from repermit.delivery import claiming, outcomes
+from repermit.delivery import claiming
 from repermit.delivery.faults import note_fault
-from repermit.delivery.recovery import recover
+from repermit.delivery.rounds import Rounds, look_after
 from repermit.delivery.shift import work_shift
+from repermit.models import limit_idleness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,16 +66,18 @@ def send_due(
 ) -> SendResult:
     """Send what is due now, of one list or of all; may run in any number of processes at once.
 
-    1. What dead workers left behind is put right.
+    1. What dead workers left behind is put right, campaigns that have asked everybody become
+       `open`, and pilots that are through wait; so every few seconds, and at the end once more.
     2. Mails are sent, no faster than the rates allow. A fault of the server ends the run, and so
        does a mail in doubt; what is on its way is brought to its end first.
-    3. Campaigns that have asked everybody become `open`, and pilots that are through wait.
 
     `should_stop` is asked all the time. Raises ConfigError for a mail server that cannot even be
     tried.
     """
-    recover(database, now=clock.now())
+    limit_idleness(database)
+    look_after(database, now=clock.now())
     tally = _Tally(on_step)
+    rounds = Rounds(database, clock=clock, count_sent=lambda: tally.counts[MailState.SENT])
     fault = ""
     if claiming.is_due(now=clock.now(), mailing_list=mailing_list):
         fault = work_shift(
@@ -85,14 +87,13 @@ def send_due(
             mailing_list=mailing_list,
             tell=tally.tell,
             should_stop=should_stop or (lambda: False),
+            look_after=rounds.look,
             worker=worker,
             mailer=mailer,
         )
         if fault or tally.counts[MailState.SENT]:
             note_fault(database, fault, now=clock.now())
-    contacts.finish_pilots(database, now=clock.now())
-    outcomes.drop_leftovers(database)
-    outcomes.open_campaigns(database, now=clock.now())
+    look_after(database, now=clock.now())
     return SendResult(
         sent=tally.counts[MailState.SENT],
         failed=tally.counts[MailState.FAILED],

@@ -15,6 +15,7 @@ from repermit.delivery.pacing import Rates
 from repermit.delivery.supply import Supply
 from repermit.delivery.worker import Worker
 from repermit.mailer import Mailer
+from repermit.models import waiting_without_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,12 +33,14 @@ def work_shift(
     mailing_list: MailingList | None,
     tell: Callable[[int, MailState], None],
     should_stop: Callable[[], bool],
+    look_after: Callable[[], None],
     worker: Worker | None = None,
     mailer: Mailer | None = None,
 ) -> str:
     """Send what is due, of one list or of all; return what ended it early, "" if nothing did.
 
-    `tell` hears what has become of each mail, by its number. Raises ConfigError for a mail server
+    `tell` hears what has become of each mail, by its number; `look_after` is called all the time,
+    for what else there is to do. Raises ConfigError for a mail server
     that cannot even be tried.
     """
     with nullcontext(worker) if worker else Worker.enter(settings) as mine:
@@ -61,6 +64,9 @@ def work_shift(
             letters=Letters(settings),
             tell=tell,
             should_stop=should_stop,
+            look_after=look_after,
         )
-        engine.run()
+        # What a server has accepted must be kept, whoever holds the database.
+        with waiting_without_limit(database):
+            engine.run()
         return engine.fault

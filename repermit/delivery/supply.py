@@ -6,9 +6,10 @@ May import contacts and what lies below, and of this room what claims and gives 
 from __future__ import annotations
 
 from collections import deque
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from repermit.delivery import booking, claiming
+from repermit.delivery import booking, claiming, pacing
 from repermit.delivery.claiming import LEASE
 
 if TYPE_CHECKING:
@@ -17,11 +18,17 @@ if TYPE_CHECKING:
 
     from repermit.clock import Clock
     from repermit.consent import Dropped
-    from repermit.delivery.claiming import Claim
+    from repermit.delivery.claiming import Claim, Claimed
     from repermit.delivery.pacing import Rates
     from repermit.models import Database, MailingList
 
-_MOST = 500
+_MOST = 1_000
+_FRESH = LEASE / 2
+# So often mails are looked at whose domains all have to be spared, before lines are heard again.
+_WINDOWS = 5
+# With a rate, no more time than this passes between a mail's moment and its way to a line: it takes
+# another moment, if there was no line or the process was asleep.
+_IN_TIME = timedelta(seconds=0.1)
 
 
 class Supply:
@@ -52,8 +59,9 @@ class Supply:
         self._on_drop = on_drop
         self._stock: deque[Claim] = deque()
         self._size = at_first
-        self._turn = 0
+        self._after = 0
         self._is_dry = False
+        self._filled_at = clock.now()
         self.wait_until: datetime | None = None
 
     def __len__(self) -> int:
@@ -66,17 +74,26 @@ class Supply:
             self._fill()
         return bool(self._stock)
 
-    def take(self) -> Claim | None:
+    def take(self, now: datetime) -> Claim | None:
         """Return the next mail, claiming more if need be; None if none is due now."""
         if not self.has_more():
             return None
         claim = self._stock.popleft()
-        if claim.lease_until - self._clock.now() < LEASE / 2:
+        if claim.lease_until - now < _FRESH or not self._has_its_moment(claim, now):
             # They have lain here for long; whoever has time may take them.
             self.give_back(claim)
             self.give_back_all()
-            return self.take()
+            return self.take(now)
         return claim
+
+    def _has_its_moment(self, claim: Claim, now: datetime) -> bool:
+        if not self._rates.are_limits or now - self._filled_at <= _IN_TIME:
+            return True
+        with self._database.atomic():
+            reserved_at = claim.lease_until - LEASE
+            is_renewed = pacing.renew(self._rates, claim.owed, reserved_at=reserved_at, now=now)
+        # One that has been on a line goes on to the next: it would come first again anyhow.
+        return is_renewed or claim.has_been_tried
 
     def put_back(self, claim: Claim) -> None:
         """Put a mail that has not started in front of the others."""
@@ -109,26 +126,37 @@ class Supply:
             return
         # What would lie here for long is given back in time.
         self._size = min(self._size * 2, _MOST)
-        earliest = None
-        while True:
-            claimed = claiming.claim(
-                self._database,
-                worker=self._worker,
-                fingerprint_key=self._key,
-                rates=self._rates,
-                now=self._clock.now(),
-                most=self._size,
-                mailing_list=self._mailing_list,
-                turn=self._turn,
-            )
-            self._turn += 1
-            for number, why in claimed.dropped:
-                self._on_drop(number, why)
-            self._stock += claimed.claims
-            # Those that were put off come back one by one, and the first of them first.
-            earliest = earliest or claimed.put_off_until
+        claimed = self._claim()
+        # Those that were put off come back one by one, and the first of them first.
+        earliest = claimed.put_off_until
+        for _ in range(_WINDOWS):
             if claimed.claims or not (claimed.dropped or claimed.put_off_until):
                 break
+            claimed = self._claim()
+            earliest = earliest or claimed.put_off_until
+        else:
+            # The rest at once, after a look at what else there is to do.
+            earliest = self._clock.now()
         self.wait_until = None if self._stock else claimed.wait_until or earliest
         # What comes due from here on is for the next run.
         self._is_dry = not self._stock and self.wait_until is None
+
+    def _claim(self) -> Claimed:
+        claimed = claiming.claim(
+            self._database,
+            worker=self._worker,
+            fingerprint_key=self._key,
+            rates=self._rates,
+            now=self._clock.now(),
+            most=self._size,
+            mailing_list=self._mailing_list,
+            after=self._after,
+        )
+        for number, why in claimed.dropped:
+            self._on_drop(number, why)
+        self._stock += claimed.claims
+        self._filled_at = self._clock.now()
+        # The other campaigns first, next time.
+        served = [claim.owed.campaign_id for claim in claimed.claims if claim.owed.is_asking]
+        self._after = (served and served[-1]) or self._after
+        return claimed

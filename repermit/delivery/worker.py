@@ -11,7 +11,7 @@ import hashlib
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import peewee
 
@@ -61,20 +61,32 @@ def _file_lock(folder: Path, name: str) -> Iterator[None]:
     # Who may open a worker's file may hold its lock, and so keep a dead one alive.
     folder.mkdir(mode=0o700, exist_ok=True)
     _sweep(folder)
-    # Under its name only once it is locked: nobody ever sees it free while its worker lives.
-    making = folder / f".{name}"
-    with making.open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        path = making.rename(folder / name)
+    path = folder / name
+    with _locked_file(path):
         try:
             yield
         finally:
             path.unlink()
 
 
+def _locked_file(path: Path) -> IO[bytes]:
+    """Make a file under its name only once it is locked: nobody sees it free while it is held."""
+    making = path.with_name(f".{path.name}")
+    while True:
+        file = making.open("wb")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            making.rename(path)
+        except FileNotFoundError:
+            # Somebody who swept came by before it was locked.
+            file.close()
+        else:
+            return file
+
+
 def _sweep(folder: Path) -> None:
-    """Take away what workers that were killed have left; a name is never used again."""
-    for path in folder.glob("[!.]*"):
+    """Take away what workers that were killed have left, also before they had begun."""
+    for path in folder.iterdir():
         if not _is_held(path):
             path.unlink(missing_ok=True)
 

@@ -5,6 +5,7 @@ May import messages, config, clock and errors.
 
 from repermit.mailer.certificates import checking_context
 from repermit.mailer.connection import Connection
+from repermit.mailer.cutting import Cutter
 from repermit.mailer.dialogue import (
     Accepted,
     Closing,
@@ -19,14 +20,18 @@ from repermit.mailer.dialogue import (
 from repermit.mailer.door import Mailer, send_one
 from repermit.mailer.line import Line
 from repermit.mailer.oauth import TokenSource, token_source, xoauth2
-from repermit.mailer.replies import ENDED, PERHAPS, Reply
+from repermit.mailer.replies import ENDED, GARBLED, PERHAPS, SILENT, Reply
+from repermit.mailer.single import hand_over
 
 __all__ = [
     "ENDED",
+    "GARBLED",
     "PERHAPS",
+    "SILENT",
     "Accepted",
     "Closing",
     "Connection",
+    "Cutter",
     "Dialogue",
     "Envelope",
     "Event",
@@ -39,6 +44,7 @@ __all__ = [
     "Reply",
     "TokenSource",
     "checking_context",
+    "hand_over",
     "send_one",
     "token_source",
     "xoauth2",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from repermit.errors import TransportError
 from repermit.mailer.replies import ENDED, Reply, Stage, check_envelope, read_reply, refusal
@@ -19,8 +19,7 @@ DOT = b".\r\n"
 """The line that ends a mail; without it a mail does not count (RFC 5321 §4.1.1.4)."""
 
 
-@dataclass(frozen=True)
-class Envelope:
+class Envelope(NamedTuple):
     """One mail's envelope: addresses, its size in octets, and whether it needs RFC 6531."""
 
     sender: str
@@ -44,8 +43,7 @@ class Refused:
     at_once: bool
 
 
-@dataclass(frozen=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The server has the mail whose body was sent last."""
 
     reply: Reply
@@ -104,6 +102,11 @@ class Dialogue:
         """Say whether any reply is still to come."""
         return bool(self._said)
 
+    @property
+    def has_output(self) -> bool:
+        """Say whether anything is to be sent."""
+        return bool(self._output)
+
     def offer(self, envelope: Envelope) -> None:
         """Ask the server to take a mail; a Ready or a Refused will tell what it says.
 
@@ -111,13 +114,13 @@ class Dialogue:
         nothing, for what cannot be said to this server.
         """
         mail = self._mail_from(envelope)
+        recipient = b"RCPT TO:<%b>\r\n" % envelope.recipient.encode()
         self._failure = None
-        recipient = envelope.recipient.encode()
-        self._to_say += (
-            ("MAIL", mail),
-            ("RCPT", b"RCPT TO:<%b>\r\n" % recipient),
-            ("DATA", b"DATA\r\n"),
-        )
+        if self._may_pipeline:
+            self._said += _ENVELOPE
+            self._output += (mail, recipient, b"DATA\r\n")
+            return
+        self._to_say += zip(_ENVELOPE, (mail, recipient, b"DATA\r\n"), strict=True)
         self._say()
 
     def send_body(self, wire: bytes) -> None:
@@ -138,12 +141,12 @@ class Dialogue:
         *lines, self._rest = (self._rest + data).split(b"\n")
         events: list[Event] = []
         for line in lines:
-            code, mark = line[:3], line[3:4]
-            if mark == b" " and self._is_usual(code):
-                # Three of four replies say no more than that the next may come.
-                self._said.popleft()
-                self.heard += 1
+            if self._is_usual(line):
+                event = self._hear_usual(line)
+                if event is not None:
+                    events.append(event)
                 continue
+            code, mark = line[:3], line[3:4]
             if not code.isdigit() or mark not in _MARKS:
                 return [*events, Garbled()]
             if mark == b"-":
@@ -157,15 +160,23 @@ class Dialogue:
             events.append(Garbled())
         return events
 
-    def _is_usual(self, code: bytes) -> bool:
-        """Say whether a line is all of the reply to MAIL or RCPT that everybody hopes for."""
+    def _is_usual(self, line: bytes) -> bool:
+        """Say whether a line is all of the reply that everybody hopes for."""
         return bool(
-            code == b"250"
-            and not self._words
-            and self._may_pipeline
+            self._may_pipeline
             and self._said
-            and self._said[0] in _MORE_FOLLOWS
+            and line[:4] == _USUAL.get(self._said[0])
+            and not self._words
+            and self._failure is None
         )
+
+    def _hear_usual(self, line: bytes) -> Event | None:
+        """Hear such a reply: nearly all are, and all that `_hear` looks at is known of them."""
+        self.heard += 1
+        step = self._said.popleft()
+        if step == "BODY":
+            return Accepted(read_reply(_TAKEN, line[4:]))
+        return _READY if step == "DATA" else None
 
     def _mail_from(self, envelope: Envelope) -> bytes:
         check_envelope(envelope.sender, envelope.recipient)
@@ -236,7 +247,15 @@ class Dialogue:
 _WANTED = {"MAIL": 2, "RCPT": 2, "DATA": 3}
 _OF_ENVELOPE = frozenset(_WANTED)
 _STAGES: dict[_Step, Stage] = {"MAIL": "server", "RCPT": "recipient", "DATA": "message"}
-_MORE_FOLLOWS = ("MAIL", "RCPT")
+_ENVELOPE: tuple[_Step, ...] = ("MAIL", "RCPT", "DATA")
+_USUAL: dict[_Step, bytes] = {
+    "MAIL": b"250 ",
+    "RCPT": b"250 ",
+    "DATA": b"354 ",
+    "BODY": b"250 ",
+}
+_TAKEN = 250
+_READY = Ready()
 _MARKS = frozenset((b" ", b"-", b"\r", b""))
 _LONGEST_REPLY = 65_536
 _CLOSING = 421

@@ -5,6 +5,7 @@ May import messages, config, clock and errors.
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import flask_mail
@@ -14,17 +15,20 @@ from repermit.clock import SystemClock
 from repermit.errors import ConfigError
 from repermit.mailer.certificates import checking_context
 from repermit.mailer.connection import Connection
+from repermit.mailer.line import Line
 from repermit.mailer.oauth import token_source
+from repermit.mailer.single import hand_over
 
 if TYPE_CHECKING:
     from repermit.clock import Clock
     from repermit.config import MailServer
+    from repermit.mailer.cutting import Cutter
     from repermit.mailer.replies import Reply
     from repermit.messages import Mail
 
 
 class Mailer(flask_mail.Mail):
-    """The mail server of the settings; `with mailer.open() as connection` leads to it.
+    """The mail server of the settings; `connect` leads to it.
 
     `clock` tells when a token ends. Raises ConfigError for a server's name, an authority or a
     password that cannot be used.
@@ -44,18 +48,20 @@ class Mailer(flask_mail.Mail):
         )
         super().__init__(app)
         self.connect_timeout = server.connect_timeout
-        self.reply_timeout = server.reply_timeout
         self.tls_context = checking_context(server.ca_file)
         self.clock = clock or SystemClock()
         self.tokens = token_source(server) if server.auth == "xoauth2" else None
 
-    def open(self) -> Connection:
-        """Return a connection that is made when the first mail needs it."""
-        return self.connect()
-
     def connect(self) -> Connection:
-        """Return what `open` does, under the name that Flask-Mail knows it by."""
+        """Return a connection that has not been dialled yet."""
         return Connection(self)
+
+    def dial(self, cutter: Cutter | None = None) -> Line:
+        """Return an open line; raises TransportError that says why there is none.
+
+        `cutter` ends it before its time.
+        """
+        return Line(self.connect().configure_host(cutter))
 
 
 def send_one(server: MailServer, mail: Mail) -> Reply:
@@ -63,14 +69,8 @@ def send_one(server: MailServer, mail: Mail) -> Reply:
 
     Raises TransportError, and OutcomeUnknown if it may have gone.
     """
-    with Mailer(server).open() as connection:
-        connection.prepare(
-            mail.envelope_from,
-            mail.envelope_to,
-            size=len(mail.raw),
-            smtputf8=mail.needs_smtputf8,
-        )
-        return connection.commit_body(mail.raw)
+    with closing(Mailer(server).dial()) as line:
+        return hand_over(line, mail, patience=server.reply_timeout)
 
 
 def _host_name(name: str) -> str:

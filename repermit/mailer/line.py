@@ -90,11 +90,12 @@ class Line:
 
     def flush(self) -> None:
         """Send what the system takes of what is still to be sent."""
-        output = self._dialogue.take_output()
-        pending = b"".join((self._unsent, *output)) if self._unsent else b"".join(output)
-        if not pending:
+        pending = b"".join(self._dialogue.take_output())
+        self._given += len(pending)
+        if self._unsent:
+            pending = self._unsent + pending
+        elif not pending:
             return
-        self._given += len(pending) - len(self._unsent)
         self._unsent = pending
         try:
             taken = self._socket.send(pending)
@@ -116,9 +117,10 @@ class Line:
         if not data:
             raise ConnectionResetError
         events = self._dialogue.receive(data)
-        # If it is dead, that is found at the next look; what it has said counts.
-        with contextlib.suppress(OSError):
-            self.flush()
+        if self._unsent or self._dialogue.has_output:
+            # If it is dead, that is found at the next look; what it has said counts.
+            with contextlib.suppress(OSError):
+                self.flush()
         return events
 
     def hang_up(self) -> None:

@@ -3,6 +3,7 @@
 May import addresses, config, clock and errors. Pure: no network, no database, no Flask.
 """
 
+from repermit.messages.announcing import website_notice
 from repermit.messages.catalogue import languages, pick_language, translations
 from repermit.messages.composing import compose, greeting, reason
 from repermit.messages.dates import day_in_words, moment_in_words
@@ -10,7 +11,6 @@ from repermit.messages.draft import Draft, read_draft
 from repermit.messages.drafting import (
     draft_ask,
     draft_confirm,
-    draft_notice,
     draft_reminder,
     redated,
 )
@@ -21,7 +21,10 @@ from repermit.messages.identity import (
     sender_address,
     written_address,
 )
+from repermit.messages.news import DayNews, read_news
+from repermit.messages.noticing import draft_daily, draft_notice
 from repermit.messages.sizing import require_size
+from repermit.messages.starting import usual_wording
 from repermit.messages.tracing import (
     ReturnPath,
     message_id,
@@ -38,7 +41,7 @@ from repermit.messages.values import (
     NoticeValues,
     OwnWording,
 )
-from repermit.messages.wire import Letter, letter_of, on_the_wire
+from repermit.messages.wire import Letter, letter_of
 from repermit.messages.wording import FIELDS, SUBJECT_FIELDS, check_wording
 
 __all__ = [
@@ -46,6 +49,7 @@ __all__ = [
     "SUBJECT_FIELDS",
     "AskValues",
     "ConfirmValues",
+    "DayNews",
     "Draft",
     "Filler",
     "Letter",
@@ -59,6 +63,7 @@ __all__ = [
     "day_in_words",
     "draft_ask",
     "draft_confirm",
+    "draft_daily",
     "draft_notice",
     "draft_reminder",
     "greeting",
@@ -67,10 +72,10 @@ __all__ = [
     "list_label",
     "message_id",
     "moment_in_words",
-    "on_the_wire",
     "pick_language",
     "read_draft",
     "read_message_id",
+    "read_news",
     "read_return_path",
     "reason",
     "redated",
@@ -80,5 +85,7 @@ __all__ = [
     "sender_address",
     "translations",
     "unnumbered_message_id",
+    "usual_wording",
+    "website_notice",
     "written_address",
 ]

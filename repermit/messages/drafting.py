@@ -1,6 +1,6 @@
 """Making drafts: everything that is the same for all contacts is rendered here, once.
 
-May import addresses and config. Marks stand for what differs from contact to contact.
+May import config. Marks stand for what differs from contact to contact.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from markupsafe import Markup
 
-from repermit import addresses
 from repermit.config import Organisation
 from repermit.messages.catalogue import translations
 from repermit.messages.dates import moment_in_words
@@ -22,7 +21,6 @@ from repermit.messages.sentences import (
     ask_sentences,
     confirm_sentences,
     explicit_consent,
-    notice_sentences,
     preview,
 )
 from repermit.messages.templating import inlined, render, render_own
@@ -40,7 +38,6 @@ _PER_CONTACT = {
     "ask": _ASKING,
     "reminder": _ASKING,
     "confirm": ("address", "confirm_url"),
-    "notice": (),
 }
 
 
@@ -58,7 +55,7 @@ def draft_ask(
     `deadline` is aware UTC. Raises WordingError if `own` may not be used, AddressError if the
     sender or the organisation's address cannot be.
     """
-    organisation, mailing_list = _printable(organisation), _printable(mailing_list)
+    organisation, mailing_list = printable(organisation), printable(mailing_list)
     own = own or OwnWording()
     check_wording(own, organisation=organisation, mailing_list=mailing_list)
     return _draft_asking(
@@ -85,7 +82,7 @@ def draft_reminder(
     `deadline` is aware UTC. Raises AddressError if the sender or the organisation's address cannot
     be used.
     """
-    organisation, mailing_list = _printable(organisation), _printable(mailing_list)
+    organisation, mailing_list = printable(organisation), printable(mailing_list)
     return _draft_asking(
         "reminder",
         OwnWording(),
@@ -104,8 +101,8 @@ def draft_confirm(
 
     Raises AddressError if the sender or the organisation's address cannot be used.
     """
-    organisation, mailing_list = _printable(organisation), _printable(mailing_list)
-    known = _known(organisation, mailing_list, language)
+    organisation, mailing_list = printable(organisation), printable(mailing_list)
+    known = known_of(organisation, mailing_list, language)
     known |= confirm_sentences(mailing_list, language)
     known["preview"] = preview("confirm", known, language)
     return Draft(
@@ -115,44 +112,9 @@ def draft_confirm(
         deadline=None,
         organisation=organisation,
         mailing_list=mailing_list,
-        subject=_subject("confirm", known, language),
-        text=_text("confirm", known, language),
-        html=_html("confirm", known, language),
-        phrases={},
-    )
-
-
-def draft_notice(
-    *,
-    topic: str,
-    organisation: Organisation,
-    mailing_list: MailingListFacts,
-    deadline: datetime,
-    zone: ZoneInfo,
-) -> Draft:
-    """Return the wording of a mail to the admin, in the list's language.
-
-    `topic` is what it is about: "paused_pilot", "paused_bounces" or "paused_complaint"; raises
-    KeyError for another one. `deadline` (aware UTC) is the campaign's. Raises AddressError if the
-    organisation has no address that can be used.
-    """
-    organisation, mailing_list = _printable(organisation), _printable(mailing_list)
-    addresses.parse(organisation.email)
-    language = mailing_list.language
-    known = _known(organisation, mailing_list, language)
-    known |= notice_sentences(topic, mailing_list.slug, language)
-    known |= {"deadline": moment_in_words(deadline, language=language, zone=zone)}
-    known["preview"] = preview("notice", known, language)
-    return Draft(
-        kind="notice",
-        language=language,
-        zone=zone.key,
-        deadline=deadline,
-        organisation=organisation,
-        mailing_list=mailing_list,
-        subject=_subject("notice", known, language),
-        text=_text("notice", known, language),
-        html=_html("notice", known, language),
+        subject=subject_of("confirm", known, language),
+        text=text_of("confirm", known, language),
+        html=html_of("confirm", known, language),
         phrases={},
     )
 
@@ -179,7 +141,7 @@ def _draft_asking(
     zone: ZoneInfo,
     language: str,
 ) -> Draft:
-    known = _known(organisation, mailing_list, language) | ask_sentences(mailing_list, language)
+    known = known_of(organisation, mailing_list, language) | ask_sentences(mailing_list, language)
     known |= {"deadline": moment_in_words(deadline, language=language, zone=zone)}
     known["preview"] = preview(kind, known, language)
     own_html = own.html or html_of_text(own.text)
@@ -190,14 +152,15 @@ def _draft_asking(
         deadline=deadline,
         organisation=organisation,
         mailing_list=mailing_list,
-        subject=_subject(kind, known, language, own.subject),
-        text=_text(kind, known, language, own.text),
-        html=_html(kind, known, language, own_html, own.subject),
+        subject=subject_of(kind, known, language, own.subject),
+        text=text_of(kind, known, language, own.text),
+        html=html_of(kind, known, language, own_html, own.subject),
         phrases=ask_phrases(language),
     )
 
 
-def _subject(kind: Kind, known: dict[str, str], language: str, own: str = "") -> str:
+def subject_of(kind: str, known: dict[str, str], language: str, own: str = "") -> str:
+    """Return the subject from the folder `kind` of the templates, or from one of their own."""
     rendered = (
         render_own(own, known, html=False)
         if own
@@ -206,7 +169,8 @@ def _subject(kind: Kind, known: dict[str, str], language: str, own: str = "") ->
     return one_line(rendered)
 
 
-def _text(kind: Kind, known: dict[str, str], language: str, own: str = "") -> str:
+def text_of(kind: str, known: dict[str, str], language: str, own: str = "") -> str:
+    """Return the text body likewise."""
     values = known | _marks(kind)
     return (
         render_own(own, values, html=False)
@@ -215,11 +179,12 @@ def _text(kind: Kind, known: dict[str, str], language: str, own: str = "") -> st
     )
 
 
-def _html(
-    kind: Kind, known: dict[str, str], language: str, own: str = "", own_subject: str = ""
+def html_of(
+    kind: str, known: dict[str, str], language: str, own: str = "", own_subject: str = ""
 ) -> str:
+    """Return the HTML body likewise."""
     values = known | _marks(kind)
-    values["subject"] = _subject(kind, known, language, own_subject)
+    values["subject"] = subject_of(kind, known, language, own_subject)
     values["organisation"] = Markup("<br>\n").join(known["organisation"].splitlines())
     if not own:
         return inlined(render(f"{kind}/body.html", values, language=language))
@@ -228,7 +193,7 @@ def _html(
     return inlined(render("layout.html", values | {"content": content}, language=language))
 
 
-def _printable(facts: _Facts) -> _Facts:
+def printable(facts: _Facts) -> _Facts:
     """Return facts with each text on one line, the postal address on its lines."""
     texts = {item.name: getattr(facts, item.name) for item in fields(facts)}
     cleaned: dict[str, Any] = {
@@ -241,11 +206,11 @@ def _printable(facts: _Facts) -> _Facts:
     return replace(facts, **cleaned)
 
 
-def _marks(kind: Kind) -> dict[str, str]:
-    return {field: mark(field) for field in _PER_CONTACT[kind]}
+def _marks(kind: str) -> dict[str, str]:
+    return {field: mark(field) for field in _PER_CONTACT.get(kind, ())}
 
 
-def _known(
+def known_of(
     organisation: Organisation, mailing_list: MailingListFacts, language: str
 ) -> dict[str, str]:
     """Return the fields that hold the same for every contact."""

@@ -31,7 +31,8 @@ def header(name: str, *words: str) -> str:
 
 def unfinished(name: str, words: tuple[str, ...]) -> str:
     """Return a header of checked words, without its CRLF."""
-    return reduce(with_word, words[1:], f"{name}: {words[0]}")
+    beginning = f"{name}: {words[0]}"
+    return reduce(with_word, words[1:], beginning) if len(words) > 1 else beginning
 
 
 def with_word(header: str, word: str) -> str:

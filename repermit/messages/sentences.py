@@ -5,7 +5,7 @@ May import config. The rest of what a mail says stands in its templates.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from repermit.messages.catalogue import translations
 from repermit.messages.fields import mark
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from repermit.config import Organisation
     from repermit.messages.draft import Kind
+    from repermit.messages.news import DayNews
     from repermit.messages.values import MailingListFacts
 
 
@@ -59,11 +60,13 @@ def confirm_sentences(mailing_list: MailingListFacts, language: str) -> dict[str
     }
 
 
-def preview(kind: Kind, known: Mapping[str, str], language: str) -> str:
+def preview(kind: Kind | Literal["daily"], known: Mapping[str, str], language: str) -> str:
     """Return the line that mail programs show beside the subject; says nothing of the list."""
     gettext = translations(language).gettext
     if kind == "confirm":
         return gettext("If it was you, confirm it in this mail; if it was not, do nothing.")
+    if kind == "daily":
+        return gettext("Who said No may not be mailed any more, also not before the deadline.")
     if kind == "notice":
         return gettext("It waits for you.")
     return gettext("Please answer Yes or No by %(deadline)s.") % known
@@ -116,4 +119,30 @@ def notice_sentences(topic: str, slug: str, language: str) -> dict[str, str]:
         "see": f"repermit status {slug}",
         "go_on": f"repermit resume {slug}",
         "end": f"repermit cancel {slug}",
+    }
+
+
+def daily_sentences(news: DayNews, language: str) -> dict[str, list[str]]:
+    """Return what a day brought, and how all stand, a line each; what did not happen has none."""
+    gettext = translations(language).gettext
+    today = (
+        (news.yes, gettext("Yes: %(count)s")),
+        (news.no, gettext("No: %(count)s")),
+        (news.withdrawn, gettext("No after an earlier Yes, or as a customer: %(count)s")),
+        (
+            news.others,
+            gettext(
+                "taken off for another reason (bounce, complaint, request, no answer): %(count)s"
+            ),
+        ),
+    )
+    in_all = (
+        (news.asked, gettext("in this campaign: %(count)s")),
+        (news.all_yes, gettext("said Yes: %(count)s")),
+        (news.all_no, gettext("said No, or are gone: %(count)s")),
+        (news.silent, gettext("have not answered: %(count)s")),
+    )
+    return {
+        "today": [text % {"count": count} for count, text in today if count],
+        "in_all": [text % {"count": count} for count, text in in_all],
     }

@@ -1,6 +1,6 @@
 """Message-IDs and return paths: what brings a bounce back to its mail, and nobody else's.
 
-May import addresses and errors. Neither reveals who a mail was for.
+May import addresses, errors and macs. Neither reveals who a mail was for.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from repermit.errors import LinkError
+from repermit.macs import Mac
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,14 +53,13 @@ class Marker:
     """Make the marks of mails under one key, prepared once for many of them."""
 
     def __init__(self, key: bytes) -> None:
-        self._mac = hmac.new(key, b"mail\0", hashlib.sha256)
+        self._mac = Mac(key, beginning=b"mail\0")
 
     def marks(self, mail_id: int) -> Marks:
         """Return the marks of a mail, whose number fits 64 bits."""
-        mac = self._mac.copy()
-        mac.update(mail_id.to_bytes(_ID_BYTES))
+        digest = self._mac.of(mail_id.to_bytes(_ID_BYTES))
         # A base64 letter carries six bits of the digest, of which the translation leaves five.
-        letters = binascii.b2a_base64(mac.digest()[:24], newline=False).translate(_FIVE_BITS)
+        letters = binascii.b2a_base64(digest[:24], newline=False).translate(_FIVE_BITS)
         codes = letters.decode()
         # The last two letters carry nine bits; what stands before is shared by 512 neighbours.
         number = _beginning(mail_id >> 9) + _ENDINGS[mail_id & 511]

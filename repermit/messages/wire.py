@@ -41,11 +41,6 @@ def letter_of(mail: Mail) -> Letter:
     )
 
 
-def on_the_wire(raw: bytes) -> bytes:
-    """Return a mail with CRLF everywhere, at its end too, and its dots doubled."""
-    return stuffed(with_crlf(raw))
-
-
 def with_crlf(raw: bytes) -> bytes:
     """Return a mail whose every line, the last too, ends in CRLF, however it ended before.
 

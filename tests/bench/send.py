@@ -1,4 +1,4 @@
-"""How fast mails leave, beside Postfix's own smtp-source and a plain Flask-Mail loop.
+"""How fast mails leave, beside Postfix's own smtp-source and two plain Flask-Mail loops.
 
 Run it by hand, on a machine that does nothing else: `python tests/bench/send.py`. It needs
 Postfix's smtp-sink and smtp-source. `--mails` and `--connections` set the size, and
@@ -29,11 +29,14 @@ from typing import TYPE_CHECKING
 import answering
 import flask
 import flask_mail
+import itsdangerous
+import jinja2
+import peewee
 
 from repermit import campaigns, config, delivery, evidence, importing, messages, schema
 from repermit.clock import SystemClock
 from repermit.consent import MailState
-from repermit.models import CampaignWording, MailingList, find_list, open_database
+from repermit.models import CampaignWording, MailingList, find_list, new_id, open_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,6 +122,7 @@ def _print_rates(folder: Path, options: argparse.Namespace) -> None:
             ours.append(_send_apart(installation))
             source.append(options.mails / _smtp_source(port, options.mails, connections))
         plain = options.plain / _plain_loop(port, options.plain)
+        full = options.plain / _full_loop(port, options.plain, folder / "books.db")
         rate = statistics.median(one.mails / one.seconds for one in ours)
         peer = statistics.median(source)
         print(f"{options.mails:,} mails of about {_LENGTH:,} octets, {connections} connections\n")
@@ -128,9 +132,14 @@ def _print_rates(folder: Path, options: argparse.Namespace) -> None:
             f"{f'smtp-source -d -s {connections} -l {_LENGTH}':34}{peer:10,.0f}{rate / peer:8.2f}"
         )
         print(f"{'plain Flask-Mail loop':34}{plain:10,.0f}{rate / plain:8.1f}")
+        print(f"{'the same with templates and books':34}{full:10,.0f}{rate / full:8.1f}")
         memory = max(one.memory for one in ours)
         busy = statistics.median(one.busy / one.seconds for one in ours)
-        print(f"\nmemory at most {memory:.0f} MB; repermit kept {busy:.0%} of a core busy\n")
+        each = statistics.median(one.busy / one.mails for one in ours) * 1e6
+        print(
+            f"\nmemory at most {memory:.0f} MB; repermit kept {busy:.0%} of a core busy, "
+            f"{each:.0f} µs for a mail\n"
+        )
         with _far_away(port) as distant:
             _print_far(folder, distant, options)
 
@@ -169,7 +178,7 @@ def _print_answers(folder: Path, options: argparse.Namespace) -> None:
                 before = answering.answer_while(
                     lambda: time.sleep(_SECONDS_BEFORE), pages, paths, per_second=options.per_second
                 )
-                campaigns.resume(database, news, now=SystemClock().now(), **who)
+                campaigns.resume(database, news, settings=settings, now=SystemClock().now(), **who)
                 _wait_for_start(news, options.answers)
                 during = answering.answer_while(
                     lambda: _wait_for_end(settings), pages, paths, per_second=options.per_second
@@ -346,10 +355,15 @@ def _smtp_source(port: int, mails: int, connections: int) -> float:
     )
 
 
-def _plain_loop(port: int, mails: int) -> float:
+def _flask_mail(port: int) -> tuple[flask.Flask, flask_mail.Mail]:
     app = flask.Flask(__name__)
     app.config.update(MAIL_SERVER="127.0.0.1", MAIL_PORT=port, MAIL_DEFAULT_SENDER="a@example.org")
-    mail = flask_mail.Mail(app)
+    return app, flask_mail.Mail(app)
+
+
+def _plain_loop(port: int, mails: int) -> float:
+    """Send one constant text, and note nothing."""
+    app, mail = _flask_mail(port)
     body = ("x" * 70 + "\n") * ((_LENGTH - 700) // 71)
 
     def loop() -> None:
@@ -360,6 +374,73 @@ def _plain_loop(port: int, mails: int) -> float:
                 )
 
     return _seconds(loop)
+
+
+class _Row(peewee.Model):
+    """A mail of the full loop."""
+
+    address = peewee.TextField()
+    name = peewee.TextField()
+    uid = peewee.TextField()
+    is_sent = peewee.BooleanField(default=False)
+
+
+def _full_loop(port: int, mails: int, path: Path) -> float:
+    """Send the mail that repermit sends, as one would: templates, signed links, a row each."""
+    app, mail = _flask_mail(port)
+    pages = {
+        "subject.txt": "May we go on sending you our news?",
+        "body.txt": _TEXT,
+        "body.html": _HTML.translate(_TO_JINJA) + _FILLING,
+    }
+    templates = jinja2.Environment(
+        loader=jinja2.DictLoader(pages), autoescape=jinja2.select_autoescape()
+    )
+    subject, text, html = map(templates.get_template, pages)
+    signer = itsdangerous.URLSafeSerializer("secret")
+    database = peewee.SqliteDatabase(
+        str(path), pragmas={"journal_mode": "wal", "synchronous": "full"}
+    )
+
+    def loop() -> None:
+        with app.app_context(), mail.connect() as connection:
+            for row in list(_Row.select()):
+                values = {f"{kind}_url": _url(kind, row, signer) for kind in ("yes", "no")}
+                values |= _CONSTANT | {"greeting": f"Dear {row.name},"}
+                connection.send(
+                    flask_mail.Message(
+                        subject.render(values),
+                        recipients=[row.address],
+                        body=text.render(values),
+                        html=html.render(values),
+                        extra_headers={"List-Unsubscribe": f"<{values['no_url']}>"},
+                    )
+                )
+                row.is_sent = True
+                row.save()
+
+    with database.bind_ctx([_Row]), database.connection_context():
+        database.create_tables([_Row])
+        with database.atomic():
+            for number in range(mails):
+                _Row.create(address=f"{number}@example.org", name=f"Jan {number}", uid=new_id())
+        return _seconds(loop)
+
+
+def _url(kind: str, row: _Row, signer: itsdangerous.URLSafeSerializer) -> str:
+    return f"https://www.example.org/{kind}/{signer.dumps([kind, row.uid])}"
+
+
+_TO_JINJA = str.maketrans({"⟦": "{{ ", "⟧": " }}"})
+_CONSTANT = {
+    "organisation": "De Linde",
+    "list_name": "News",
+    "purpose": "News, four times a year",
+    "reason": "You are on the list, and nobody knows since when.",
+    "stop": "You can stop at any time.",
+    "deadline": "22 January",
+    "privacy_url": "https://www.example.org/privacy",
+}
 
 
 def _seconds(act: Callable[[], object]) -> float:

@@ -1,0 +1,62 @@
+"""The conditions of a list's next campaign, as far as they have been given, until it is launched.
+
+May import models and what lies below.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from repermit.models import Draft
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from repermit.models import Database, MailingList
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """On what terms a list is to be asked; what has not been given yet is "" or 0.
+
+    `deadline` and `starts` are WHEN as the command line takes it, since a day says more than a
+    moment does: another zone in the settings gives it another end. `reminder` is in days before
+    the deadline, `pilot` in people.
+    """
+
+    deadline: str = ""
+    starts: str = ""
+    reminder: int = 0
+    pilot: int = 0
+    include_thin: bool = False
+    attest: str = ""
+
+
+def conditions_of(mailing_list: MailingList) -> Conditions | None:
+    """Return what has been kept of a list's next campaign, None if nothing has."""
+    kept = Draft.get_or_none(Draft.list == mailing_list)
+    if kept is None:
+        return None
+    answers = json.loads(kept.answers)
+    known = {field.name for field in fields(Conditions)}
+    return Conditions(**{name: value for name, value in answers.items() if name in known})
+
+
+def keep_conditions(
+    database: Database, mailing_list: MailingList, conditions: Conditions, *, now: datetime
+) -> None:
+    """Keep the conditions in place of those that were kept before; nothing begins by that."""
+    answers = json.dumps(vars(conditions), ensure_ascii=False)
+    with database.atomic():
+        Draft.insert(list=mailing_list, answers=answers, updated_at=now).on_conflict(
+            conflict_target=[Draft.list],
+            update={Draft.answers: answers, Draft.updated_at: now},
+        ).execute()
+
+
+def drop_conditions(database: Database, mailing_list: MailingList) -> None:
+    """Keep them no longer: the next campaign is decided on anew."""
+    with database.atomic():
+        Draft.delete().where(Draft.list == mailing_list).execute()

@@ -1,0 +1,91 @@
+"""One contact's whole history: how it came, what was sent, what came back, what was decided.
+
+May import evidence, models and what lies below. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from repermit.consent import MailState
+from repermit.models import Contact, Evidence, EvidencePart, Import, Mail, Reply, SignUp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+_TOLD = ("answer", "method", "reason", "basis", "note", "came_back", "status", "file")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """Something that happened to a contact.
+
+    `what` is `imported`, `signed_up`, `mail_<state>`, `bounced`, `replied`, or an event of the
+    evidence, whose number and actor are given then. `facts` are words and codes of its own.
+    """
+
+    at: datetime
+    what: str
+    seq: int = 0
+    actor: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+def timeline(contact: Contact) -> tuple[Moment, ...]:
+    """Return what happened to a contact, the oldest first."""
+    moments = (
+        *_coming(contact),
+        *_mails(contact),
+        *_replies(contact),
+        *_evidence(contact),
+    )
+    return tuple(sorted(moments, key=lambda one: one.at))
+
+
+def _coming(contact: Contact) -> Iterator[Moment]:
+    if contact.imported_by_id is not None:
+        file = Import.get_by_id(contact.imported_by_id)
+        yield Moment(at=file.at, what="imported", facts={"file": file.file})
+    signed_up = SignUp.select().where(
+        SignUp.list == contact.list_id, SignUp.address_key == contact.address_key
+    )
+    for one in signed_up:
+        yield Moment(at=one.at, what="signed_up")
+
+
+def _mails(contact: Contact) -> Iterator[Moment]:
+    for mail in Mail.select().where(Mail.contact == contact):
+        facts = {"kind": mail.kind, "reason": mail.reason, "code": _code(mail)}
+        at = mail.sent_at if mail.state == MailState.SENT else mail.started_at
+        yield Moment(at=at or mail.due_at, what=f"mail_{mail.state}", facts=facts)
+        if mail.bounced_at:
+            came_back = {"kind": mail.bounce, "code": mail.bounce_status}
+            yield Moment(at=mail.bounced_at, what="bounced", facts=came_back)
+
+
+def _code(mail: Mail) -> str:
+    return f"{mail.reply_code or ''} {mail.reply_status}".strip()
+
+
+def _replies(contact: Contact) -> Iterator[Moment]:
+    for reply in Reply.select().where(Reply.contact == contact):
+        yield Moment(at=reply.at, what="replied", facts={"proposed": reply.proposed})
+
+
+def _evidence(contact: Contact) -> Iterator[Moment]:
+    entries = list(
+        Evidence.select().where(
+            Evidence.subject == contact.subject, Evidence.list == contact.list.slug
+        )
+    )
+    parts = EvidencePart.select().where(
+        EvidencePart.seq.in_([one.seq for one in entries]), EvidencePart.part == "consent"
+    )
+    said = {part.seq: json.loads(part.json) for part in parts}
+    for one in entries:
+        its = said.get(one.seq, {})
+        facts = {name: str(its[name]) for name in _TOLD if its.get(name)}
+        yield Moment(at=one.at, what=one.event, seq=one.seq, actor=one.actor, facts=facts)

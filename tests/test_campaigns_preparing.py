@@ -1,0 +1,61 @@
+"""The conditions of the next campaign: kept as they were given, until they are used."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from repermit import campaigns
+from repermit.campaigns import Conditions
+from repermit.models import Draft
+from tests.building import NOW, make_list
+
+if TYPE_CHECKING:
+    from repermit.models import Database
+
+GIVEN = Conditions(
+    deadline="2026-04-01T17:00",
+    starts="2026-03-03",
+    reminder=7,
+    pilot=100,
+    include_thin=True,
+    attest="Besloten door het bestuur: één keer vragen.",
+)
+
+
+def test_nothing_is_kept_at_first(database: Database) -> None:
+    assert campaigns.conditions_of(make_list(database)) is None
+
+
+def test_conditions_come_back_as_they_were_given(database: Database) -> None:
+    news, other = make_list(database), make_list(database, slug="other")
+    campaigns.keep_conditions(database, news, GIVEN, now=NOW)
+    assert campaigns.conditions_of(news) == GIVEN
+    assert campaigns.conditions_of(other) is None
+
+
+def test_what_is_kept_later_takes_the_place_of_what_was_kept(database: Database) -> None:
+    news, later = make_list(database), NOW + timedelta(hours=1)
+    campaigns.keep_conditions(database, news, GIVEN, now=NOW)
+    campaigns.keep_conditions(database, news, Conditions(reminder=3), now=later)
+    assert campaigns.conditions_of(news) == Conditions(reminder=3)
+    assert Draft.select().count() == 1
+    assert Draft.get().updated_at == later
+
+
+def test_conditions_are_gone_once_dropped(database: Database) -> None:
+    news, other = make_list(database), make_list(database, slug="other")
+    for one in (news, other):
+        campaigns.keep_conditions(database, one, GIVEN, now=NOW)
+    campaigns.drop_conditions(database, news)
+    assert campaigns.conditions_of(news) is None
+    assert campaigns.conditions_of(other) == GIVEN
+
+
+def test_what_another_version_kept_besides_is_passed_over(database: Database) -> None:
+    news = make_list(database)
+    answers = json.dumps({"reminder": 5, "colour": "green"})
+    with database.atomic():
+        Draft.create(list=news, answers=answers, updated_at=NOW)
+    assert campaigns.conditions_of(news) == Conditions(reminder=5)

@@ -1,0 +1,138 @@
+"""Finding contacts, a page at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit import contacts
+from repermit.consent import Reason, Status
+from repermit.contacts import searching
+from repermit.models import Contact, new_id
+from tests.building import NOW, make_contact, make_list, make_removed
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from repermit.contacts import Found
+    from repermit.models import Database, MailingList
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    return make_list(database)
+
+
+def addresses_of(found: Found) -> list[str | None]:
+    return [one.address for one in found.contacts]
+
+
+def all_pages(mailing_list: MailingList, **wanted: Any) -> list[str | None]:
+    """Return what all pages together hold, each of two."""
+    every, after = [], ""
+    while True:
+        found = contacts.find_contacts(mailing_list, page=2, after=after, **wanted)
+        assert len(found.contacts) <= 2
+        every += addresses_of(found)
+        if not found.after:
+            return every
+        after = found.after
+
+
+def fill(database: Database, mailing_list: MailingList, count: int) -> None:
+    """Put so many contacts on a list at once, called many00000@example.net and on."""
+    rows = [
+        {
+            "list": mailing_list,
+            "uid": new_id(),
+            "subject": new_id(),
+            "address": f"many{n:05}@example.net",
+            "address_key": f"many{n:05}@example.net",
+            "status": Status.UNCONFIRMED,
+            "status_at": NOW,
+        }
+        for n in range(count)
+    ]
+    with database.atomic():
+        for start in range(0, count, 2000):
+            Contact.insert_many(rows[start : start + 2000]).execute()
+
+
+def test_all_are_found_by_address_page_by_page(
+    database: Database, mailing_list: MailingList
+) -> None:
+    make_contact(database, make_list(database, slug="other"))
+    for name in "edcba":
+        make_contact(database, mailing_list, f"{name}@example.org")
+    assert all_pages(mailing_list) == [f"{name}@example.org" for name in "abcde"]
+
+
+def test_a_status_is_found_by_reason_page_by_page(
+    database: Database, mailing_list: MailingList
+) -> None:
+    make_contact(database, mailing_list)
+    for reason in (Reason.NO, Reason.BOUNCE, Reason.NO, Reason.NO):
+        make_removed(database, mailing_list, reason)
+    everybody = all_pages(mailing_list, status="removed")
+    assert len(everybody) == len(set(everybody)) == 4
+    reasons = {one.address: one.reason for one in Contact.select()}
+    assert [reasons[address] for address in everybody] == ["bounce", "no", "no", "no"]
+    assert len(all_pages(mailing_list, status="removed", reason="no")) == 3
+    assert all_pages(mailing_list, status="confirmed") == []
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("jan@example.org", ["jan@example.org"]),
+        (" JAN@Example.org ", ["jan@example.org"]),
+        ("jan", ["adjan@example.org", "jan@example.org"]),
+        ("de vries", ["piet@example.org"]),
+        ("100%", []),
+        ("jan@example.net", []),
+    ],
+)
+def test_a_search_finds_a_whole_address_or_a_part_of_address_or_name(
+    database: Database, mailing_list: MailingList, search: str, found: list[str]
+) -> None:
+    for address in ("jan@example.org", "adjan@example.org"):
+        make_contact(database, mailing_list, address)
+    make_contact(database, mailing_list, "piet@example.org", name="Piet de Vries")
+    assert all_pages(mailing_list, search=search) == found
+    assert all_pages(mailing_list, search=search, status="removed") == []
+
+
+@pytest.mark.counted_once
+def test_in_a_large_list_a_search_finds_what_begins_so(
+    database: Database, mailing_list: MailingList
+) -> None:
+    fill(database, mailing_list, searching._FEW)
+    assert contacts.find_contacts(mailing_list, search="0001").by_part
+    make_contact(database, mailing_list, "zjan@example.org")
+    for address in ("jan-a@example.org", "jan@example.org", "janneke@example.org"):
+        make_contact(database, mailing_list, address)
+    found = contacts.find_contacts(mailing_list, search="jan")
+    assert not found.by_part
+    assert addresses_of(found) == ["jan-a@example.org", "jan@example.org", "janneke@example.org"]
+    assert all_pages(mailing_list, search="jan") == addresses_of(found)
+    assert addresses_of(contacts.find_contacts(mailing_list, search="zjan@example.org")) == [
+        "zjan@example.org"
+    ]
+
+
+@pytest.mark.parametrize("after", ["x", "1.x", "9999999", "-1"])
+def test_a_place_that_no_page_gave_is_the_beginning(
+    database: Database, mailing_list: MailingList, after: str
+) -> None:
+    make_contact(database, mailing_list)
+    assert len(contacts.find_contacts(mailing_list, after=after).contacts) == 1
+    assert len(contacts.find_contacts(mailing_list, after=after, status="unconfirmed").contacts)
+
+
+def test_contacts_are_counted_by_status_and_reason(
+    database: Database, mailing_list: MailingList
+) -> None:
+    make_contact(database, mailing_list)
+    make_removed(database, mailing_list, Reason.NO)
+    assert contacts.count_contacts(mailing_list) == {("unconfirmed", ""): 1, ("removed", "no"): 1}

@@ -1,0 +1,99 @@
+"""One contact's whole history."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from repermit import contacts, evidence
+from repermit.consent import MailKind, MailState, Reason
+from repermit.contacts import Moment
+from repermit.evidence import Entry
+from repermit.models import Import, SignUp, new_id
+from tests.building import NOW, make_campaign, make_contact, make_list, make_mail, make_settings
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from repermit.models import Database
+
+
+def at(minutes: int) -> datetime:
+    return NOW + timedelta(minutes=minutes)
+
+
+def test_everything_that_happened_is_told_in_its_order(database: Database) -> None:
+    mailing_list = make_list(database)
+    with database.atomic():
+        file = Import.create(list=mailing_list, file="a.csv", digest="0" * 64, counts="{}", at=NOW)
+    contact = make_contact(database, mailing_list, imported_by=file)
+    campaign = make_campaign(database, mailing_list)
+    make_mail(database, campaign, contact, sent_at=at(1), bounce="soft", bounced_at=at(2))
+    queued = {"kind": MailKind.REMINDER, "state": MailState.QUEUED, "due_at": at(9)}
+    make_mail(database, campaign, contact, **queued, sent_at=None)
+    with database.atomic():
+        SignUp.create(
+            list=mailing_list,
+            uid=new_id(),
+            address=contact.address,
+            address_key=contact.address_key,
+            at=at(3),
+        )
+        contacts.keep_reply(contact, digest="a" * 64, proposed="no", at=at(4), decided_at=None)
+    act = contacts.Act(at=at(5), actor="user:1", campaign=campaign.id, consent={"note": "phone"})
+    with database.atomic():
+        contacts.remove(
+            [contact],
+            reason=Reason.NO,
+            act=act,
+            fingerprint_key=make_settings().fingerprint_key,
+        )
+        # Without a part of its own, and of somebody else's list.
+        evidence.append(
+            Entry(event="erased", at=at(6), actor="job", list="news", subject=contact.subject),
+            Entry(event="removed", at=at(6), actor="job", list="other", subject=contact.subject),
+        )
+    assert contacts.timeline(contact) == (
+        Moment(at=NOW, what="imported", facts={"file": "a.csv"}),
+        Moment(at=at(1), what="mail_sent", facts={"kind": "ask", "reason": "", "code": ""}),
+        Moment(at=at(2), what="bounced", facts={"kind": "soft", "code": ""}),
+        Moment(at=at(3), what="signed_up"),
+        Moment(at=at(4), what="replied", facts={"proposed": "no"}),
+        Moment(
+            at=at(5),
+            what="removed",
+            seq=1,
+            actor="user:1",
+            facts={"reason": "no", "note": "phone"},
+        ),
+        Moment(at=at(6), what="erased", seq=2, actor="job"),
+        Moment(
+            at=at(9),
+            what="mail_dropped",
+            facts={"kind": "reminder", "reason": "answered", "code": ""},
+        ),
+    )
+
+
+def test_a_mail_that_did_not_leave_stands_where_it_was_tried_with_the_servers_codes(
+    database: Database,
+) -> None:
+    mailing_list = make_list(database)
+    contact = make_contact(database, mailing_list)
+    make_mail(
+        database,
+        make_campaign(database, mailing_list),
+        contact,
+        state=MailState.FAILED,
+        reason="recipient",
+        started_at=at(7),
+        sent_at=None,
+        reply_code=550,
+        reply_status="5.1.1",
+    )
+    (moment,) = contacts.timeline(contact)
+    assert moment == Moment(
+        at=at(7),
+        what="mail_failed",
+        facts={"kind": "ask", "reason": "recipient", "code": "550 5.1.1"},
+    )

@@ -1,0 +1,46 @@
+"""The admin's daily mail: what it says, and what it leaves unsaid."""
+
+from __future__ import annotations
+
+import pytest
+
+from repermit.errors import AddressError
+from repermit.messages import languages, read_news
+from tests.letters import make_daily, make_facts, make_news, make_practice
+
+
+@pytest.mark.parametrize("language", languages())
+def test_the_daily_mail_counts_and_says_where_to_take_people_off(language: str) -> None:
+    draft = make_daily(mailing_list=make_facts(language=language))
+    assert (draft.kind, draft.language, draft.deadline) == ("notice", language, None)
+    for body in (draft.text, draft.html):
+        assert "https://ask.example.org/vraag/admin/lists/lindepost/handover" in body
+        assert "https://ask.example.org/vraag/admin/lists/lindepost/" in body
+        assert "repermit export lindepost removed" in body
+        for count in (12, 3, 1, 2, 500, 212, 43, 240):
+            assert f": {count}\n" in body or f": {count}</li>" in body
+        assert "⟦" not in body
+
+
+def test_what_did_not_happen_is_not_told() -> None:
+    draft = make_daily(news=make_news(no=0, withdrawn=0, others=0))
+    assert "Ja: 12" in draft.text
+    assert "Nee: " not in draft.text
+    assert "handover" not in draft.text
+
+
+def test_the_daily_mail_of_a_sensitive_list_shows_nothing_outside_its_body() -> None:
+    draft = make_daily(mailing_list=make_facts(name="Leven met hiv", sensitive=True))
+    assert "hiv" not in draft.subject
+
+
+def test_the_daily_mail_needs_somebody_to_go_to() -> None:
+    with pytest.raises(AddressError):
+        make_daily(organisation=make_practice(email=""))
+
+
+def test_news_travel_in_the_topic_of_a_mail() -> None:
+    most = make_news(**dict.fromkeys(("yes", "no", "withdrawn", "others"), 10**7))
+    assert read_news(most.topic) == most
+    assert len(most.topic) < 200
+    assert read_news("paused_pilot") is None
