@@ -1,0 +1,153 @@
+"""Passwords: which may be chosen, and how they are kept.
+
+May import addresses and what lies below. Kept as argon2id hashes with the parameters of RFC 9106
+§4, the second recommended choice: 64 MiB, three passes, four lanes.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import unicodedata
+from enum import StrEnum
+from functools import cache
+from typing import TYPE_CHECKING
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.profiles import RFC_9106_LOW_MEMORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SHORTEST = 12
+"""Signs, counted after NFC."""
+
+LONGEST = 1024
+"""Bytes in UTF-8. NIST SP 800-63B §3.1.1.2 wants 64 signs at least to be allowed; without any end
+a guest could make the server chew on megabytes."""
+
+_TELLING = 4
+"""So many signs of an address or a name make a password easier to guess; fewer stand anywhere."""
+
+_HASHER = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
+
+
+def _hash_of_nobody() -> str:
+    """Return what looks like a hash and takes as long to compare with, and is of no password.
+
+    It is put together, not made by hashing, so that the first stranger takes no longer than others.
+    """
+    kept = RFC_9106_LOW_MEMORY
+    sizes = (kept.salt_len, kept.hash_len)
+    salt, hash_ = (base64.b64encode(bytes(size)).decode().rstrip("=") for size in sizes)
+    costs = f"m={kept.memory_cost},t={kept.time_cost},p={kept.parallelism}"
+    return f"$argon2id$v={kept.version}${costs}${salt}${hash_}"
+
+
+_NOBODYS = _hash_of_nobody()
+
+_ENDS = re.compile(r"^[\d\W_]{1,3}|[\d\W_]{1,8}$")
+
+_LOOK_ALIKES = str.maketrans("0134578@$!", "oleastbasi")
+
+
+class Weakness(StrEnum):
+    """Why a password may not be chosen."""
+
+    SHORT = "short"
+    LONG = "long"
+    COMMON = "common"
+    ADDRESS = "address"
+    ORGANISATION = "organisation"
+
+
+def weaknesses(password: str, *, email: str, organisation: str) -> tuple[Weakness, ...]:
+    """Return all that speaks against a password; nothing if it may be chosen.
+
+    No kinds of signs are asked for, since that makes passwords worse (NIST SP 800-63B §3.1.1.2).
+    """
+    return tuple(_found(_normal(password), email=email, organisation=organisation))
+
+
+def hashed(password: str) -> str:
+    """Return what is kept of a password."""
+    return _HASHER.hash(_normal(password))
+
+
+def is_right(password: str, kept: str) -> bool:
+    """Say whether a password is the one of which this is kept; takes as long for "", for nobody."""
+    try:
+        _HASHER.verify(kept or _NOBODYS, _normal(password))
+    except (VerificationError, InvalidHashError):
+        return False
+    return bool(kept)
+
+
+def wants_new_hash(kept: str) -> bool:
+    """Say whether the parameters have changed since."""
+    return _HASHER.check_needs_rehash(kept)
+
+
+def _found(password: str, *, email: str, organisation: str) -> Iterator[Weakness]:
+    folded = _folded(password)
+    if len(password) < SHORTEST:
+        yield Weakness.SHORT
+    if len(password.encode()) > LONGEST:
+        yield Weakness.LONG
+        return  # what is so long is not looked at any further
+    if is_common(password):
+        yield Weakness.COMMON
+    if _holds(folded, re.split(r"[@.+_-]", email)[:-1]):
+        yield Weakness.ADDRESS
+    if _holds(folded, [*organisation.split(), organisation.replace(" ", "")]):
+        yield Weakness.ORGANISATION
+
+
+def is_common(password: str) -> bool:
+    """Say whether a password is a common one, with a trivial beginning or end or without.
+
+    Case, look-alikes (p4ssw0rd), a few digits and signs at either end, and repeating count for
+    nothing; neither do digits alone, which are dates and telephone numbers.
+    """
+    folded = password.casefold()
+    bare = {_without_ends(folded), folded}
+    return folded.isdigit() or any(
+        _is_easy(form) for one in bare for form in (one, one.translate(_LOOK_ALIKES))
+    )
+
+
+def _is_easy(folded: str) -> bool:
+    once = _unrepeated(folded)
+    return len(set(folded)) < _TELLING or len(once) < _TELLING or once in _common()
+
+
+def _without_ends(folded: str) -> str:
+    return _ENDS.sub("", folded)
+
+
+def _unrepeated(text: str) -> str:
+    """Return what a text repeats: "abc" of "abcabcabc"; the text itself if it repeats nothing."""
+    return text[: (text + text).find(text, 1)]
+
+
+@cache
+def _common() -> frozenset[str]:
+    # The lists of zxcvbn: passwords that leaked most often, and words, names, titles (MIT licence).
+    # They are large, and nobody needs them before a password is chosen.
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415
+
+    return frozenset(word for words in FREQUENCY_LISTS.values() for word in words)
+
+
+def _holds(folded: str, words: list[str]) -> bool:
+    return any(len(word) >= _TELLING and _folded(word) in folded for word in words)
+
+
+def _folded(text: str) -> str:
+    return _normal(text).casefold()
+
+
+def _normal(password: str) -> str:
+    # The same password typed on another keyboard may come as other code points (RFC 8265 §4.2.2).
+    return unicodedata.normalize("NFC", password)

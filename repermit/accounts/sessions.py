@@ -1,0 +1,178 @@
+"""The browsers in which somebody has logged in: begun, raised, locked, listed, ended.
+
+May import models and what lies below. Of what the cookie holds its SHA-256 is kept; it is 256
+random bits, so that no slower hash is needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from repermit.accounts.people import Person, facts
+from repermit.models import Session, User
+
+if TYPE_CHECKING:
+    from repermit.config import Settings
+    from repermit.models import Database
+
+LONGEST = timedelta(days=7)
+"""How long a session lasts at most, however busy it is."""
+
+HALF = timedelta(minutes=15)
+"""How long somebody who gave a password may take to the second step."""
+
+SEEN_EVERY = timedelta(minutes=1)
+"""How exactly it is noted when a session was last seen: no write for each page."""
+
+_BYTES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """A session as it stands: whose it is, and how far they may go."""
+
+    id: int
+    person: Person
+    is_full: bool
+    is_locked: bool
+    seen_at: datetime
+    locks_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenSession:
+    """A session in the list of its user's."""
+
+    id: int
+    created_at: datetime
+    seen_at: datetime
+    network: str
+    browser: str
+    is_full: bool
+
+
+def begin(user_id: int, *, now: datetime, network: str, browser: str) -> str:
+    """Begin a session that wants its second step, in the caller's transaction.
+
+    Returns what its cookie holds.
+    """
+    token = secrets.token_urlsafe(_BYTES)
+    Session.create(
+        user=user_id,
+        digest=_digest(token),
+        created_at=now,
+        seen_at=now,
+        network=network,
+        browser=browser,
+    )
+    return token
+
+
+def complete(session_id: int, *, now: datetime) -> str:
+    """Make a session full, in the caller's transaction; return what its cookie holds from now on.
+
+    A token that somebody planted or saw before is worth nothing afterwards (session fixation).
+    """
+    token = secrets.token_urlsafe(_BYTES)
+    Session.update(digest=_digest(token), is_full=True, is_locked=False, seen_at=now).where(
+        Session.id == session_id
+    ).execute()
+    return token
+
+
+def find_login(token: str, *, now: datetime, settings: Settings) -> Login | None:
+    """Return the session of a cookie, None if there is none that still lasts."""
+    found: Session | None = (
+        Session.select(Session, User)
+        .join(User)
+        .where(Session.digest == _digest(token), _lasts(now))
+        .first()
+    )
+    if found is None:
+        return None
+    locks_at = found.seen_at + timedelta(minutes=settings.web.idle_minutes)
+    return Login(
+        id=found.id,
+        person=facts(found.user),
+        is_full=found.is_full,
+        is_locked=found.is_full and (found.is_locked or locks_at <= now),
+        seen_at=found.seen_at,
+        locks_at=locks_at,
+    )
+
+
+def is_seen_to_note(login: Login, *, now: datetime) -> bool:
+    """Say whether it was long enough ago that this session's last use was noted."""
+    return login.seen_at <= now - SEEN_EVERY
+
+
+def note_seen(login: Login, *, now: datetime) -> None:
+    """Note that a session is in use, in the caller's transaction; never wakes a locked one."""
+    Session.update(seen_at=now).where(
+        Session.id == login.id, Session.seen_at == login.seen_at
+    ).execute()
+
+
+def lock(database: Database, session_id: int) -> None:
+    """Lock a session until its user gives their password."""
+    with database.atomic():
+        Session.update(is_locked=True).where(Session.id == session_id).execute()
+
+
+def release(session_id: int, *, now: datetime) -> None:
+    """Open a locked session again, in the caller's transaction."""
+    Session.update(is_locked=False, seen_at=now).where(Session.id == session_id).execute()
+
+
+def open_sessions(user_id: int, *, now: datetime) -> tuple[OpenSession, ...]:
+    """Return a user's sessions that last, the one used last first."""
+    found = (
+        Session.select()
+        .where(Session.user == user_id, _lasts(now))
+        .order_by(Session.seen_at.desc(), Session.id.desc())
+    )
+    return tuple(
+        OpenSession(
+            id=one.id,
+            created_at=one.created_at,
+            seen_at=one.seen_at,
+            network=one.network,
+            browser=one.browser,
+            is_full=one.is_full,
+        )
+        for one in found
+    )
+
+
+def end_session(database: Database, session_id: int, *, user_id: int, now: datetime) -> bool:
+    """End one session of a user; False if it has ended already or is somebody else's."""
+    own = (Session.id == session_id, Session.user == user_id, Session.ended_at.is_null())
+    with database.atomic():
+        return bool(Session.update(ended_at=now).where(*own).execute())
+
+
+def end_all(user_id: int, *, now: datetime, but: int | None = None) -> None:
+    """End all sessions of a user, or all but one, in the caller's transaction."""
+    Session.update(ended_at=now).where(
+        Session.user == user_id, Session.ended_at.is_null(), Session.id != (but or 0)
+    ).execute()
+
+
+def forget_sessions(*, now: datetime) -> int:
+    """Delete what has ended, in the caller's transaction; return how many."""
+    is_over = Session.ended_at.is_null(is_null=False) | (Session.created_at <= now - LONGEST)
+    return int(Session.delete().where(is_over).execute())
+
+
+def _lasts(now: datetime) -> Any:
+    is_young = Session.created_at > now - LONGEST
+    is_half_and_young = Session.created_at > now - HALF
+    return Session.ended_at.is_null() & is_young & (Session.is_full | is_half_and_young)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,282 @@
+"""Adding people, inviting them, changing what they may do, removing them.
+
+May import evidence, models and what lies below. Evidence names a user by number; the address
+stands in a part of its own, which goes with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from repermit import addresses, evidence
+from repermit.accounts import sessions, tokens
+from repermit.accounts.people import Person, Role, actor_of, facts
+from repermit.errors import NotFound, Refused
+from repermit.evidence import Entry
+from repermit.models import Invitation, Meta, RecoveryCode, User, lock_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from repermit.models import Database
+
+INVITED_FOR = timedelta(hours=72)
+"""How long a one-time link works."""
+
+_LAST_ID = "last_user"
+_BYTES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invited:
+    """Somebody with a fresh one-time link; `token` is shown now and never again."""
+
+    person: Person
+    token: str = field(repr=False)
+    ends_at: datetime
+
+
+def people() -> tuple[Person, ...]:
+    """Return everybody who may log in, in the order of their coming."""
+    return tuple(map(facts, User.select().order_by(User.id)))
+
+
+def find_person(email: str) -> Person:
+    """Return the user of this address; raises NotFound, and AddressError for what is none."""
+    found: User | None = User.get_or_none(User.email == addresses.parse(email).key)
+    if found is None:
+        raise NotFound("there is no user of that address")
+    return facts(found)
+
+
+def add_user(database: Database, email: str, *, role: Role, now: datetime, actor: str) -> Invited:
+    """Add somebody, with a one-time link; raises AddressError, and Refused if they are there."""
+    key = addresses.parse(email).key
+    with database.atomic():
+        _turn()
+        if User.select().where(User.email == key).exists():
+            raise Refused("there is a user of that address already")
+        forget_nameless()
+        return _link(_create(key, role=role, now=now, actor=actor), now=now)
+
+
+def invite_first_admin(database: Database, *, now: datetime, actor: str) -> Invited | None:
+    """Make a one-time link for the first admin, None if there is an admin who can log in.
+
+    Whoever opens it says who they are, if that is not known. Links from before go on working: one
+    may be under way.
+    """
+    with database.atomic():
+        _turn()
+        admins = User.select().where(User.role == Role.ADMIN)
+        if admins.where(User.password != "").exists():
+            return None
+        user: User | None = admins.order_by(User.id).first()
+        if user is None:
+            user = _create("", role=Role.ADMIN, now=now, actor=actor)
+        return _link(user, now=now)
+
+
+def invite(
+    database: Database, user_id: int, *, now: datetime, actor: str, renews_second_step: bool = False
+) -> Invited:
+    """Make a fresh one-time link with which a user chooses a password; older ones end.
+
+    `renews_second_step` is for whoever has lost phone and recovery codes; then the password ends
+    too, so that whoever knows it cannot set up an app of their own. Raises NotFound.
+    """
+    with database.atomic():
+        user = _locked(user_id)
+        if renews_second_step:
+            user.password, user.totp_secret, user.totp_step = "", "", 0
+            user.save()
+            RecoveryCode.delete().where(RecoveryCode.user == user_id).execute()
+            sessions.end_all(user_id, now=now)
+        invited = _invite(user, now=now)
+        consent = {"renews_second_step": renews_second_step}
+        _append("user_invited", user_id, now=now, actor=actor, consent=consent)
+    return invited
+
+
+def find_invitation(token: str, *, now: datetime) -> Person | None:
+    """Return whose one-time link this is, None if it is none, has been used or has ended."""
+    found: Invitation | None = (
+        Invitation.select(Invitation, User).join(User).where(*_usable(token, now)).first()
+    )
+    return None if found is None else facts(found.user)
+
+
+def use_invitation(token: str, *, now: datetime) -> Person:
+    """Use a one-time link up, in the caller's transaction; return whose it was.
+
+    Of two at once one alone gets in: the row count of one conditional UPDATE says which. Raises
+    NotFound.
+    """
+    _turn()
+    person = find_invitation(token, now=now)
+    used = Invitation.update(used_at=now).where(*_usable(token, now)).execute()
+    if person is None or not used:
+        raise NotFound("this link works no longer")
+    return person
+
+
+def end_links(user_id: int) -> None:
+    """Delete a user's one-time links that nobody has used, in the caller's transaction."""
+    _turn()
+    Invitation.delete().where(Invitation.user == user_id, Invitation.used_at.is_null()).execute()
+
+
+def change_role(
+    database: Database, user_id: int, *, role: Role, now: datetime, actor: str
+) -> Person:
+    """Make somebody an admin or a viewer; raises NotFound, and Refused for the last admin."""
+    with database.atomic():
+        user = _locked(user_id)
+        if role is not Role.ADMIN:
+            _refuse_last_admin(user)
+        if user.role != role:
+            user.role = role
+            user.save()
+            _append("user_role_changed", user_id, now=now, actor=actor, consent={"role": role})
+    return facts(user)
+
+
+def remove_user(database: Database, user_id: int, *, now: datetime, actor: str) -> Person:
+    """Remove somebody and erase their address, also from evidence; what they did stays.
+
+    The tokens that they made end too: they know them.
+    Raises NotFound, and Refused for the last admin.
+    """
+    with database.atomic():
+        user = _locked(user_id)
+        _refuse_last_admin(user)
+        removed = facts(user)
+        user.delete_instance()
+        subject, parts = actor_of(user_id), ("person", "trace")
+        ended = tokens.revoke_all(subject, now=now, actor=actor)
+        seqs = evidence.erase_parts(subject, parts)
+        erased = {"seqs": seqs, "parts": list(parts)}
+        evidence.append(
+            *ended,
+            Entry(event="user_removed", at=now, actor=actor, subject=subject),
+            Entry(event="erased", at=now, actor=actor, subject=subject, consent=erased),
+        )
+    return removed
+
+
+def choose_language(database: Database, user_id: int, language: str) -> None:
+    """Keep in which language somebody reads the pages, "" for what their browser would read."""
+    with database.atomic():
+        User.update(language=language).where(User.id == user_id).execute()
+
+
+def end_own_session(database: Database, session_id: int, *, user_id: int, now: datetime) -> None:
+    """End one of somebody's sessions as they ask; harmless if it has ended or is another's."""
+    with database.atomic():
+        if sessions.end_session(database, session_id, user_id=user_id, now=now):
+            _append("session_ended", user_id, now=now, actor=actor_of(user_id))
+
+
+def end_sessions(database: Database, user_id: int, *, now: datetime, actor: str) -> None:
+    """Log somebody out everywhere; raises NotFound."""
+    with database.atomic():
+        _locked(user_id)
+        sessions.end_all(user_id, now=now)
+        _append("sessions_ended", user_id, now=now, actor=actor)
+
+
+def forget_nameless(*, but: int = 0) -> None:
+    """Delete a first admin who never came, in the caller's transaction, and so their link."""
+    User.delete().where(User.email == "", User.id != but).execute()
+
+
+def forget_invitations(*, now: datetime) -> int:
+    """Delete links that work no longer, in the caller's transaction; return how many."""
+    is_over = Invitation.used_at.is_null(is_null=False) | (Invitation.expires_at <= now)
+    return int(Invitation.delete().where(is_over).execute())
+
+
+def _invite(user: User, *, now: datetime) -> Invited:
+    end_links(user.id)
+    return _link(user, now=now)
+
+
+def _link(user: User, *, now: datetime) -> Invited:
+    token, ends_at = secrets.token_urlsafe(_BYTES), now + INVITED_FOR
+    Invitation.create(user=user.id, digest=_digest(token), expires_at=ends_at)
+    return Invited(person=facts(user), token=token, ends_at=ends_at)
+
+
+def _usable(token: str, now: datetime) -> tuple[Any, ...]:
+    return (
+        Invitation.digest == _digest(token),
+        Invitation.used_at.is_null(),
+        Invitation.expires_at > now,
+    )
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _create(email: str, *, role: Role, now: datetime, actor: str) -> User:
+    """Add a user under a number that none ever had: evidence goes on naming who was removed.
+
+    SQLite would give the last one's number again.
+    """
+    user_id = int(_turn().value) + 1
+    Meta.update(value=str(user_id)).where(Meta.key == _LAST_ID).execute()
+    user = User.create(id=user_id, email=email, role=role, created_at=now, force_insert=True)
+    _append("user_added", user_id, now=now, actor=actor, consent={"role": role}, email=email)
+    return user
+
+
+def _turn() -> Meta:
+    """Let one alone change who is who: two admins may not demote each other at once."""
+    Meta.insert(key=_LAST_ID, value="0").on_conflict_ignore().execute()
+    turn: Meta = lock_rows(Meta.select().where(Meta.key == _LAST_ID)).get()
+    return turn
+
+
+def _locked(user_id: int) -> User:
+    _turn()
+    user: User | None = lock_rows(User.select().where(User.id == user_id)).first()
+    if user is None:
+        raise NotFound("there is no such user")
+    return user
+
+
+def _refuse_last_admin(user: User) -> None:
+    """Refuse if no admin would be left who can log in."""
+    others = User.select().where(User.role == Role.ADMIN, User.id != user.id)
+    if user.password:
+        others = others.where(User.password != "")
+    if user.role == Role.ADMIN and not others.exists():
+        raise Refused("this is the last admin; make somebody else one first")
+
+
+def _append(
+    event: str,
+    user_id: int,
+    *,
+    now: datetime,
+    actor: str,
+    consent: Mapping[str, Any] | None = None,
+    email: str = "",
+) -> None:
+    """Append what was done to a user; the last step of the act's transaction."""
+    person = {"address": email} if email else {}
+    evidence.append(
+        Entry(
+            event=event,
+            at=now,
+            actor=actor,
+            subject=actor_of(user_id),
+            consent=consent or {},
+            person=person,
+        )
+    )

@@ -1,0 +1,104 @@
+"""Commands on who may log in: user add, user list, user remove.
+
+May import everything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from repermit.cli.commands import Group, command
+from repermit.cli.house import House, pass_house
+from repermit.cli.lines import say, say_table
+
+if TYPE_CHECKING:
+    from repermit.accounts import Person
+
+
+@click.group("user", cls=Group, examples=("repermit user add anna@example.org",))
+def user() -> None:
+    """Add somebody who may log in, list them, or remove one."""
+
+
+@command(
+    "add",
+    examples=("repermit user add anna@example.org", "repermit user add bram@example.org --viewer"),
+)
+@click.argument("email")
+@click.option("--viewer", is_flag=True, help="They see counts, never an address.")
+@click.option(
+    "--new-second-step", is_flag=True, help="For whoever has lost phone and recovery codes."
+)
+@pass_house
+def add(house: House, email: str, *, viewer: bool, new_second_step: bool) -> None:
+    """Add an admin, and print a one-time link with which they choose a password.
+
+    Somebody who is there already gets a new link, as after a forgotten password.
+    """
+    from repermit import accounts
+    from repermit.accounts import Role
+    from repermit.errors import NotFound
+
+    with house.database() as database:
+        try:
+            found = accounts.find_person(email)
+        except NotFound:
+            role = Role.VIEWER if viewer else Role.ADMIN
+            invited = accounts.add_user(
+                database, email, role=role, now=house.now, actor=house.actor
+            )
+            done = f"Added as {role}."
+        else:
+            invited = accounts.invite(
+                database,
+                found.id,
+                now=house.now,
+                actor=house.actor,
+                renews_second_step=new_second_step,
+            )
+            done = f"They are there already, as {found.role}, and get a new link."
+    say(
+        done,
+        f"  {house.settings.public_url}/admin/welcome/{invited.token}",
+        f"It works once, until {house.in_words(invited.ends_at)}. Whoever opens it first gets in.",
+    )
+
+
+@command("list", examples=("repermit user list",))
+@pass_house
+def list_(house: House) -> None:
+    """List everybody who may log in."""
+    from repermit import accounts
+
+    with house.database():
+        people = accounts.people()
+    rows = [(one.email or "(the first admin)", one.role, _state(one)) for one in people]
+    say_table(("address", "role", ""), rows)
+
+
+def _state(person: Person) -> str:
+    if not person.has_password:
+        return "has not chosen a password yet"
+    return "" if person.has_second_step else "has not set up the second step yet"
+
+
+@command("remove", examples=("repermit user remove anna@example.org",))
+@click.argument("email")
+@pass_house
+def remove(house: House, email: str) -> None:
+    """Remove somebody, and erase their address; what they did stays in the evidence."""
+    from repermit import accounts
+
+    with house.database() as database:
+        found = accounts.find_person(email)
+        accounts.remove_user(database, found.id, now=house.now, actor=house.actor)
+    say("Removed. They are logged out, and cannot log in any more.")
+
+
+for subcommand in (add, list_, remove):
+    user.add_command(subcommand)
+
+
+COMMANDS = (user,)
