@@ -1,0 +1,113 @@
+"""Whether a campaign would work: the command `check`.
+
+May import everything.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from repermit.cli.commands import command, json_option
+from repermit.cli.house import House, pass_house
+from repermit.cli.lines import say, say_json, several, warn
+from repermit.errors import ConfigError, NotFound
+
+if TYPE_CHECKING:
+    from repermit.preflight import Finding, Report
+
+_MARKS = {"ok": "ok", "warning": "mind", "problem": "WRONG", "unknown": "?"}
+_WIDTH = max(map(len, _MARKS.values()))
+
+
+@command(
+    examples=(
+        "repermit check",
+        "repermit check --mail preview.eml",
+        "repermit check --nameserver 9.9.9.9 --json",
+    )
+)
+@click.option(
+    "--mail",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A mail of yours as it was received, to see who signs (DKIM): a preview, for instance.",
+)
+@click.option(
+    "--nameserver",
+    default="",
+    metavar="IP[:PORT]",
+    help="Ask this DNS server, to see what others see.  [default: this machine's own]",
+)
+@json_option
+@pass_house
+def check(house: House, mail: Path | None, nameserver: str, *, as_json: bool) -> int:
+    """Say whether a campaign would work, and what to mend, in words to pass on.
+
+    Looks at settings, keys, database, lists, mail server, pages, and what the DNS says of the
+    sender. Sends nothing and changes nothing. The exit code is 1 if something is wrong.
+    """
+    report = _look(house, mail, nameserver)
+    if as_json:
+        say_json(report.to_json())
+    else:
+        _tell(report)
+    return 0 if report.works else 1
+
+
+def _look(house: House, mail: Path | None, nameserver: str) -> Report:
+    from repermit import preflight
+    from repermit.campaigns.frequency import says_how_often
+    from repermit.models import connect
+
+    received = None if mail is None else _read(mail)
+    try:
+        settings = house.settings
+        database = connect(settings.database)
+    except ConfigError as error:
+        return preflight.refused_settings(error)
+    return preflight.check(
+        settings,
+        database=database,
+        now=house.now,
+        says_how_often=says_how_often,
+        config_path=Path(house.config),
+        nameserver=nameserver,
+        mail=received,
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotFound(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _tell(report: Report) -> None:
+    area = ""
+    for one in report.findings:
+        if one.area != area:
+            say(*([""] if area else []), one.area.upper())
+            area = one.area
+        _tell_one(one)
+    say("")
+    if report.works:
+        say("A campaign would work, as far as this can be seen.")
+    else:
+        problems = several(sum(one.verdict == "problem" for one in report.findings), "problem")
+        warn(f"repermit: a campaign would not work yet: {problems}")
+
+
+def _tell_one(one: Finding) -> None:
+    indent = " " * (_WIDTH + 4)
+    for text, mark in ((one.found, _MARKS[one.verdict]), (one.remedy, "")):
+        if text:
+            first, *others = textwrap.wrap(text, 92, break_long_words=False, break_on_hyphens=False)
+            say(f"  {mark:<{_WIDTH}}  {first}", *(f"{indent}{line}" for line in others))
+
+
+COMMANDS = (check,)

@@ -1,0 +1,173 @@
+"""Looking at everything that a campaign takes, all at once, and within seconds.
+
+May import models, mailer, schema, messages, links, addresses, config and this room.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from repermit.preflight.dkim import look_at_dkim, read_received, signers_of
+from repermit.preflight.dmarc import Aligned, look_at_dmarc
+from repermit.preflight.facts import Area, Report
+from repermit.preflight.lists import domains_of, look_at_list, look_at_sender
+from repermit.preflight.names import Names, Unanswered
+from repermit.preflight.pages import look_at_pages, look_at_statement
+from repermit.preflight.returning import look_at_bounces, look_at_mx, look_at_return_domain
+from repermit.preflight.sending import look_at_spf
+from repermit.preflight.settings import look_at_config, look_at_keys, look_at_pace
+from repermit.preflight.smtp import look_at_smtp
+from repermit.preflight.storage import Stored, look_at_database
+from repermit.preflight.together import together
+from repermit.preflight.words import finding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from repermit.config import MailServer, Settings
+    from repermit.errors import ConfigError
+    from repermit.models import Database, MailingList
+    from repermit.preflight.dkim import ReceivedMail
+    from repermit.preflight.facts import Finding
+
+    Look = tuple[Area, Callable[[], Iterable[Finding]]]
+
+SECONDS = 15.0
+"""How long the network is waited for in all; the database may take as long before."""
+
+
+def check(
+    settings: Settings,
+    *,
+    database: Database,
+    now: datetime,
+    says_how_often: Callable[[str], bool],
+    config_path: Path | None = None,
+    nameserver: str = "",
+    mail: bytes | None = None,
+    seconds: float = SECONDS,
+) -> Report:
+    """Say whether a campaign would work. Sends nothing, writes nothing.
+
+    1. The database and its lists. 2. Everything else at once: what does not answer within
+    `seconds` is reported as unknown.
+
+    `database` is looked into over a connection of its own. `says_how_often` tells a purpose that
+    names a frequency, as campaigns know it. `config_path` is the file of the settings, whose
+    permissions are looked at; `nameserver` an IP address, with a port, to ask rather than this
+    machine's own; `mail` a test mail as it was received. Raises Refused for a bad `nameserver`.
+    """
+    names = Names(nameserver)
+    (stored,) = together(
+        [partial(look_at_database, database, settings.sqlite_path)], seconds=seconds
+    )
+    stored = stored or Stored(findings=(finding("database_too_slow"),))
+    found = [
+        *look_at_config(settings),
+        *look_at_keys(settings, config_path),
+        *stored.findings,
+        *_about_the_lists(stored, settings, says_how_often),
+        *look_at_pace(settings.mail),
+        *look_at_bounces(settings, has_returned=stored.has_returned),
+    ]
+    test_mail = read_received(mail) if mail is not None else None
+    looks = [
+        *_at_servers(names, settings, now),
+        *_at_statements(names, stored.lists or ()),
+        *_at_domains(names, settings, domains_of(stored.lists or (), settings), test_mail),
+    ]
+    found += _done(looks, seconds=seconds)
+    order = list(Area)
+    return Report(findings=tuple(sorted(found, key=lambda one: order.index(one.area))))
+
+
+def check_mail_server(mail: MailServer) -> Report:
+    """Say whether the mail server takes the login, and nothing else. Sends nothing."""
+    look: Look = Area.SMTP, partial(look_at_smtp, Names(""), mail)
+    return Report(findings=tuple(_done([look], seconds=SECONDS)))
+
+
+def refused_settings(error: ConfigError) -> Report:
+    """Return what is to be said where the settings themselves cannot be used."""
+    return Report(findings=(finding("config_refused", reason=str(error).rstrip(".")),))
+
+
+def _about_the_lists(
+    stored: Stored, settings: Settings, says_how_often: Callable[[str], bool]
+) -> Iterator[Finding]:
+    if stored.lists is None:
+        yield finding("lists_unknown")
+    elif not stored.lists:
+        yield finding("lists_none")
+    for one in stored.lists or ():
+        yield from look_at_list(one, says_how_often=says_how_often)
+        yield from look_at_sender(one, settings)
+
+
+def _at_servers(names: Names, settings: Settings, now: datetime) -> Iterator[Look]:
+    yield Area.SMTP, partial(look_at_smtp, names, settings.mail)
+    yield Area.PAGES, partial(look_at_pages, names, settings, now=now)
+
+
+def _at_statements(names: Names, lists: Sequence[MailingList]) -> Iterator[Look]:
+    for one in lists:
+        if one.privacy_url:
+            yield Area.LISTS, partial(look_at_statement, names, one.slug, one.privacy_url)
+
+
+def _at_domains(
+    names: Names, settings: Settings, domains: Sequence[str], mail: ReceivedMail | None
+) -> Iterator[Look]:
+    server = settings.mail
+    is_verp = server.return_path == "verp"
+    returns = {one: (server.return_domain if is_verp else "") or one for one in domains}
+    for domain in sorted(set(returns.values())):
+        yield Area.SPF, partial(look_at_spf, names, domain, server)
+        if is_verp:
+            yield Area.BOUNCES, partial(look_at_return_domain, names, domain)
+    signing = {"preset": server.preset, "selector": server.dkim_selector}
+    for domain in domains:
+        yield Area.DKIM, partial(look_at_dkim, names, domain, mail=mail, **signing)
+        yield Area.DMARC, partial(_aligned, names, domain, returns[domain], mail=mail, **signing)
+        yield Area.MX, partial(look_at_mx, names, domain)
+    if mail is not None and mail.domain not in domains:
+        yield Area.DKIM, partial(_about_another, mail)
+
+
+def _aligned(
+    names: Names,
+    domain: str,
+    returns: str,
+    *,
+    mail: ReceivedMail | None,
+    preset: str,
+    selector: str,
+) -> Iterator[Finding]:
+    signers = signers_of(names, domain, preset=preset, selector=selector, mail=mail)
+    return look_at_dmarc(names, domain, Aligned(return_domain=returns, signers=signers))
+
+
+def _about_another(mail: ReceivedMail) -> Iterator[Finding]:
+    if mail.domain:
+        yield finding("dkim_other_sender", domain=mail.domain)
+    else:
+        yield finding("dkim_no_mail")
+
+
+def _done(looks: Sequence[Look], *, seconds: float) -> Iterator[Finding]:
+    calls = [partial(_answered, area, look) for area, look in looks]
+    for (area, _), found in zip(looks, together(calls, seconds=seconds), strict=True):
+        yield from [finding(f"{area}_too_slow")] if found is None else found
+
+
+def _answered(area: Area, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """Do one look; what it found before the DNS fell silent is kept."""
+    found: list[Finding] = []
+    try:
+        found.extend(look())
+    except Unanswered as silent:
+        found.append(finding(f"{area}_unanswered", name=silent.name))
+    return found

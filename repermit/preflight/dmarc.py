@@ -1,0 +1,110 @@
+"""What a domain wants done with mail that is not of it, and whether ours is (DMARC, RFC 7489).
+
+May import this room. Which domains belong together is told by walking up the tree of the DNS
+(draft-ietf-dmarc-dmarcbis §4.10), so that no list of public suffixes has to be kept.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from repermit.preflight.dkim import tags_of
+from repermit.preflight.words import finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from repermit.preflight.facts import Finding
+    from repermit.preflight.names import Names
+
+_RECORD = re.compile(r"v\s*=\s*DMARC1\s*(?:;|$)")
+_POLICIES = ("none", "quarantine", "reject")
+_DEEPEST = 8  # dmarcbis §4.10: so many questions at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aligned:
+    """What of a mail DMARC compares with its sender: return path and signers (None: unknown)."""
+
+    return_domain: str
+    signers: tuple[str, ...] | None
+
+
+def look_at_dmarc(names: Names, domain: str, seen: Aligned) -> Iterator[Finding]:
+    """Yield what DMARC makes of mails from a sender's domain."""
+    if len(_records(names, domain)) > 1:
+        yield finding("dmarc_several", domain=domain)
+        return
+    walked = _walk(names, domain)
+    if not walked:
+        yield finding("dmarc_none", domain=domain)
+        return
+    holder, tags = walked[0]
+    policy = tags.get("p", "").lower()
+    if holder != domain:
+        policy = tags.get("sp", policy).lower()
+    if policy not in _POLICIES:
+        yield finding("dmarc_broken", domain=domain, policy=policy)
+        return
+    yield _judged(names, domain, tags, policy, seen)
+
+
+def _judged(
+    names: Names, domain: str, tags: Mapping[str, str], policy: str, seen: Aligned
+) -> Finding:
+    pairs = [(seen.return_domain, tags.get("aspf"))]
+    pairs += [(signer, tags.get("adkim")) for signer in seen.signers or ()]
+    if any(_is_aligned(names, domain, other, mode) for other, mode in pairs):
+        return finding("dmarc_ok", domain=domain, policy=policy)
+    values = {"domain": domain, "return_domain": seen.return_domain, "policy": policy}
+    if seen.signers is None:
+        return finding("dmarc_hangs_on_dkim", **values)
+    code = "dmarc_unaligned_yet" if policy == "none" else "dmarc_unaligned"
+    return finding(code, **values, signer=", ".join(seen.signers) or "–")
+
+
+def _is_aligned(names: Names, domain: str, other: str, mode: str | None) -> bool:
+    """Say whether `other` counts as the same; `mode` is "s" where nothing but itself does."""
+    if domain == other:
+        return True
+    return mode != "s" and _organisation(names, domain) == _organisation(names, other)
+
+
+def _organisation(names: Names, domain: str) -> str:
+    """Return the domain of the organisation that a domain is of; itself if nothing tells."""
+    walked = _walk(names, domain)
+    if not walked:
+        return domain
+    holder, tags = walked[-1]
+    if tags.get("psd") == "y" and holder != domain:
+        # It is a public suffix; the organisation is the one just below it.
+        below = domain.removesuffix(f".{holder}").rpartition(".")[2]
+        return f"{below}.{holder}"
+    return holder
+
+
+def _walk(names: Names, domain: str) -> list[tuple[str, dict[str, str]]]:
+    """Return the domains with one record each, from `domain` upwards, and its tags."""
+    walked = []
+    for name in _upwards(domain):
+        records = _records(names, name)
+        if len(records) != 1:
+            continue
+        walked.append((name, records[0]))
+        if records[0].get("psd") in {"y", "n"}:
+            break
+    return walked
+
+
+def _upwards(domain: str) -> Iterator[str]:
+    labels = domain.split(".")
+    yield domain
+    for start in range(max(1, len(labels) - _DEEPEST + 1), len(labels)):
+        yield ".".join(labels[start:])
+
+
+def _records(names: Names, domain: str) -> list[dict[str, str]]:
+    texts = names.texts(f"_dmarc.{domain}")
+    return [tags_of(text) for text in texts if _RECORD.match(text)]

@@ -1,0 +1,137 @@
+"""Who may send for a domain (SPF, RFC 7208), as far as that can be told before a mail is sent.
+
+May import this room's names.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from repermit.preflight.names import Names
+
+MOST_LOOKUPS = 10  # RFC 7208 §4.6.4
+_MOST_MAIL_SERVERS = 10
+
+_VERSION = re.compile(r"v=spf1(?: |$)", re.IGNORECASE)
+_TERM = re.compile(
+    r"([+\-~?]?)(all|include|a|mx|ptr|ip4|ip6|exists)(?::([^/]*))?((?:/\d+)?(?://\d+)?)"
+    r"|(?:(redirect)|[a-z][\w.-]*)=(.*)",
+    re.IGNORECASE,
+)
+# An IPv6 network has slashes, colons and no name: what follows ip4: and ip6: is taken whole.
+_NETWORK = re.compile(r"([+\-~?]?)(ip4|ip6):(.+)", re.IGNORECASE)
+
+
+def spf_records(names: Names, domain: str) -> tuple[str, ...]:
+    """Return the SPF records of a domain, of which there may be one."""
+    return tuple(text for text in names.texts(domain) if _VERSION.match(text))
+
+
+class Policy:
+    """What one record says, with all that it includes; what it passes alone is told apart.
+
+    `lookups` is how many it takes, counted no further than just beyond the most that there may
+    be; `included` which records it takes in; `broken` the part for which it cannot be used, or "";
+    `allows_everyone` and `allows_by_macro` what their names say. Raises Unanswered.
+    """
+
+    def __init__(self, names: Names, domain: str, record: str) -> None:
+        self._names = names
+        self.lookups = 0
+        self.included: set[str] = set()
+        self.broken = ""
+        self.allows_everyone = False
+        self.allows_by_macro = False
+        self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        self._read(domain, record, passes=True)
+
+    @property
+    def is_too_long(self) -> bool:
+        """Say whether it takes more look-ups than there may be."""
+        return self.lookups > MOST_LOOKUPS
+
+    def allows(self, address: str) -> bool:
+        """Say whether it names an IP address."""
+        asked = ipaddress.ip_address(address)
+        return self.allows_everyone or any(asked in network for network in self._networks)
+
+    def _read(self, domain: str, record: str, *, passes: bool) -> None:
+        redirect = ""
+        for term in record.split()[1:]:
+            if self.broken or self.is_too_long:
+                return
+            if term.lower().lstrip("+-~?") == "all":
+                # What stands behind it, and a redirect, do not count (§5.1, §6.1).
+                self.allows_everyone |= passes and term[0] in "+aA"
+                return
+            redirect = self._take(domain, term, passes=passes) or redirect
+        if redirect:
+            self._include(redirect, f"redirect={redirect}", passes=passes)
+
+    def _take(self, domain: str, term: str, *, passes: bool) -> str:
+        """Take in one term; return where it redirects to, or ""."""
+        if network := _NETWORK.fullmatch(term):
+            self._add_network(network[3], term, passes=passes and network[1] in {"", "+"})
+            return ""
+        found = _TERM.fullmatch(term)
+        if found is None:
+            self.broken = term
+            return ""
+        if found[2] is None:
+            return found[6] if found[5] else ""
+        passes = passes and found[1] in {"", "+"}
+        self._look_up(found[2].lower(), found[3] or domain, found[4], term, passes=passes)
+        return ""
+
+    def _look_up(self, what: str, name: str, size: str, term: str, *, passes: bool) -> None:
+        if "%" in name or what in {"exists", "ptr"}:
+            self.lookups += 1
+            self.allows_by_macro |= passes
+        elif what == "include" and ":" in term:
+            self._include(name, term, passes=passes)
+        elif what in {"a", "mx"}:
+            self.lookups += 1
+            for host in self._hosts(what, name):
+                self._add_host(host, size, passes=passes)
+        else:
+            self.broken = term
+
+    def _hosts(self, what: str, name: str) -> tuple[str, ...]:
+        if what == "a":
+            return (name,)
+        return self._names.mail_servers(name)[:_MOST_MAIL_SERVERS]
+
+    def _add_host(self, host: str, size: str, *, passes: bool) -> None:
+        of_4, _, of_6 = size.partition("//")
+        for address in self._names.addresses(host):
+            bits = of_6 if ":" in address else of_4.removeprefix("/")
+            network = f"{address}/{bits}" if bits else address
+            self._add_network(network, f"{host}{size}", passes=passes)
+
+    def _add_network(self, text: str, term: str, *, passes: bool) -> None:
+        try:
+            network = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            self.broken = term
+            return
+        if passes:
+            self._networks.append(network)
+
+    def _include(self, name: str, term: str, *, passes: bool) -> None:
+        self.lookups += 1
+        if "%" in name:
+            self.allows_by_macro |= passes
+            return
+        if self.is_too_long:
+            return
+        records = spf_records(self._names, name)
+        # §5.2 and §6.1: what is taken in has to have a record, and a single one.
+        if len(records) != 1:
+            self.broken = term
+            return
+        if passes:
+            self.included.add(name.rstrip(".").lower())
+        self._read(name, records[0], passes=passes)

@@ -1,0 +1,49 @@
+"""What every code means, in English; the ids of these messages are their English text.
+
+May import this room alone. A code keeps its meaning; its words may get better.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from repermit.preflight.facts import N_, Area, Finding, Verdict, Words
+from repermit.preflight.words_of_domains import DOMAINS
+from repermit.preflight.words_of_servers import SERVERS
+from repermit.preflight.words_of_settings import SETTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ASKING = (Area.SMTP, Area.PAGES, Area.LISTS, Area.SPF, Area.DKIM, Area.DMARC, Area.MX)
+
+_UNANSWERED = {
+    f"{area}_unanswered": Words(
+        area=area,
+        verdict=Verdict.UNKNOWN,
+        found=N_("The DNS does not answer for %(name)s, so this could not be checked."),
+        remedy=N_(
+            "Check again when this machine reaches the internet. If it does, ask whoever keeps the "
+            "server about its DNS resolver, and whoever keeps the domain whether its name servers "
+            "answer."
+        ),
+    )
+    for area in (*_ASKING, Area.BOUNCES)
+}
+
+_TOO_SLOW = {
+    f"{area}_too_slow": Words(
+        area=area,
+        verdict=Verdict.UNKNOWN,
+        found=N_("No answer came in time, so this could not be checked."),
+        remedy=N_("Check again later; if it stays so, ask whoever keeps the server."),
+    )
+    for area in (*_ASKING, Area.BOUNCES, Area.DATABASE)
+}
+
+WORDS: Mapping[str, Words] = {**SETTINGS, **SERVERS, **DOMAINS, **_UNANSWERED, **_TOO_SLOW}
+
+
+def finding(code: str, **values: str) -> Finding:
+    """Return the finding that a code stands for."""
+    return Finding(code=code, words=WORDS[code], values=values)

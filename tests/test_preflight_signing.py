@@ -1,0 +1,272 @@
+"""DKIM and DMARC: who signs, whether the keys are there, and whether it is all of one domain."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.preflight.dkim import Signature, look_at_dkim, read_received, signers_of
+from repermit.preflight.dmarc import Aligned, look_at_dmarc
+from repermit.preflight.names import Names
+from tests.naming import NameServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from repermit.preflight import Finding
+
+# As long as RSA keys of 2048, 1024 and 768 bits are.
+LONG, ENOUGH, SHORT = (base64.b64encode(bytes(n)).decode() for n in (294, 162, 126))
+KEY = f"v=DKIM1; k=rsa; p={LONG}"
+
+SIGNED = b"""\
+DKIM-Signature: v=1; a=rsa-sha256; d=Example.org;
+ s=mail2026; h=from:to:subject; bh=abc=; b=def
+ ghi=
+From: "Praktijk, De Linde" <nieuws@Example.org>
+Subject: hello
+
+d=nobody; s=nothing
+"""
+UNSIGNED = b"From: nieuws@example.org\n\nhello\n"
+
+
+@pytest.fixture
+def server() -> Iterator[NameServer]:
+    with NameServer() as running:
+        yield running
+
+
+def dkim(
+    server: NameServer,
+    *,
+    preset: str = "",
+    selector: str = "",
+    mail: bytes | None = None,
+    domain: str = "example.org",
+) -> list[Finding]:
+    received = None if mail is None else read_received(mail)
+    names = Names(server.address)
+    return list(look_at_dkim(names, domain, preset=preset, selector=selector, mail=received))
+
+
+def codes(findings: list[Finding]) -> list[str]:
+    return [one.code for one in findings]
+
+
+# --- A mail that was received.
+
+
+def test_who_signed_a_mail_is_read_from_it() -> None:
+    mail = read_received(SIGNED)
+    assert mail.domain == "example.org"
+    assert mail.signatures == (Signature("example.org", "mail2026"),)
+
+
+def test_a_signature_without_domain_or_selector_is_none() -> None:
+    lines = b"DKIM-Signature: v=1; s=a\nDKIM-Signature: d=example.org\n"
+    assert read_received(lines + UNSIGNED).signatures == ()
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x00\xff", b"hello\n", b"From: nobody\n\n"])
+def test_what_is_no_mail_is_of_no_domain(raw: bytes) -> None:
+    assert read_received(raw).domain == ""
+
+
+# --- The key.
+
+
+@pytest.mark.parametrize(
+    ("records", "code"),
+    [
+        ([KEY], "dkim_ok"),
+        ([f"p={ENOUGH}"], "dkim_ok"),
+        ([f"k=ed25519; p={base64.b64encode(bytes(32)).decode()}"], "dkim_ok"),
+        ([f"v=DKIM1; p={LONG[:50]} {LONG[50:]}"], "dkim_ok"),
+        ([f"v=DKIM1; t=s; p={LONG}"], "dkim_ok"),
+        ([f"v=DKIM1; t=y:s; p={LONG}"], "dkim_testing"),
+        ([f"v=DKIM1; p={SHORT}"], "dkim_short"),
+        (["v=DKIM1; p="], "dkim_revoked"),
+        (["v=DKIM1; p=“quoted”"], "dkim_broken"),
+        ([f"v=DKIM1; p={LONG[:-3]}"], "dkim_broken"),
+        (["v=DKIM1"], "dkim_broken"),
+        ([KEY, KEY.replace("rsa", "RSA")], "dkim_broken"),
+        ([], "dkim_no_key"),
+    ],
+)
+def test_a_key_is_judged(server: NameServer, records: list[str], code: str) -> None:
+    if records:
+        server.text("mail2026._domainkey.example.org", *records)
+    (one,) = dkim(server, selector="mail2026")
+    assert one.code == code
+    assert "mail2026" in one.found
+    assert bool(one.remedy) is (code != "dkim_ok")
+
+
+def test_the_selector_is_found_on_a_mail(server: NameServer) -> None:
+    server.text("mail2026._domainkey.example.org", KEY)
+    assert codes(dkim(server, mail=SIGNED, selector="other")) == ["dkim_ok"]
+
+
+def test_a_mail_that_is_not_signed_is_told(server: NameServer) -> None:
+    (one,) = dkim(server, mail=UNSIGNED, selector="mail2026")
+    assert (one.code, one.verdict) == ("dkim_unsigned", "problem")
+    assert "switch on DKIM for example.org" in one.remedy
+
+
+def test_a_mail_of_another_sender_says_nothing(server: NameServer) -> None:
+    assert codes(dkim(server, mail=SIGNED, domain="other.org")) == ["dkim_unknown"]
+
+
+def test_without_a_selector_it_is_said_how_to_find_it(server: NameServer) -> None:
+    (one,) = dkim(server)
+    assert (one.code, one.verdict) == ("dkim_unknown", "unknown")
+    assert "`repermit check --mail FILE`" in one.remedy
+    assert "dkim_selector" in one.remedy
+
+
+def test_the_usual_selectors_of_a_provider_are_tried(server: NameServer) -> None:
+    server.text("selector2._domainkey.example.org", KEY)
+    (one,) = dkim(server, preset="office365")
+    assert (one.code, one.values["selector"]) == ("dkim_ok", "selector2")
+    assert codes(dkim(server, preset="gmail")) == ["dkim_unknown"]
+
+
+def test_who_signs_is_known_from_a_mail_a_setting_or_a_key(server: NameServer) -> None:
+
+    def signers(preset: str = "", selector: str = "", mail: bytes | None = None) -> object:
+        # A new one each time: it would remember that a key was not there.
+        names = Names(server.address)
+        received = read_received(mail) if mail else None
+        return signers_of(names, "example.org", preset=preset, selector=selector, mail=received)
+
+    assert signers() is None
+    assert signers(preset="google-relay") is None
+    assert signers(selector="x") == ("example.org",)
+    assert signers(mail=UNSIGNED) == ()
+    assert signers(mail=SIGNED.replace(b"d=Example.org", b"d=esp.example")) == ("esp.example",)
+    server.text("google._domainkey.example.org", KEY)
+    assert signers(preset="google-workspace") == ("example.org",)
+
+
+# --- DMARC.
+
+
+def dmarc(
+    server: NameServer,
+    *,
+    domain: str = "example.org",
+    returns: str = "example.org",
+    signers: tuple[str, ...] | None = None,
+) -> Finding:
+    seen = Aligned(return_domain=returns, signers=signers)
+    (one,) = look_at_dmarc(Names(server.address), domain, seen)
+    return one
+
+
+@pytest.mark.parametrize("policy", ["none", "quarantine", "reject"])
+def test_mails_of_the_domain_itself_are_aligned(server: NameServer, policy: str) -> None:
+    server.text("_dmarc.example.org", f"v=DMARC1;p={policy}; rua=mailto:d@example.org")
+    one = dmarc(server)
+    assert (one.code, one.values["policy"]) == ("dmarc_ok", policy)
+
+
+@pytest.mark.parametrize(
+    ("records", "code"),
+    [
+        ([], "dmarc_none"),
+        (["v=DMARC10; p=none", "hello"], "dmarc_none"),
+        (["v=DMARC1; p=none", "v=DMARC1; p=reject"], "dmarc_several"),
+        (["v=DMARC1; p=nothing"], "dmarc_broken"),
+        (["v=DMARC1"], "dmarc_broken"),
+    ],
+)
+def test_a_policy_that_does_not_count_is_told(
+    server: NameServer, records: list[str], code: str
+) -> None:
+    if records:
+        server.text("_dmarc.example.org", *records)
+    one = dmarc(server)
+    assert (one.code, one.verdict) == (code, "warning")
+    assert "example.org" in one.found
+    assert one.remedy
+
+
+@pytest.mark.parametrize(
+    ("record", "policy"),
+    [("v=DMARC1; p=reject", "reject"), ("v=DMARC1; p=reject; sp=none", "none")],
+)
+def test_a_domain_below_has_the_policy_of_the_one_above(
+    server: NameServer, record: str, policy: str
+) -> None:
+    server.text("_dmarc.example.org", record)
+    one = dmarc(server, domain="news.example.org", returns="news.example.org")
+    assert one.values["policy"] == policy
+
+
+@pytest.mark.parametrize(
+    ("record", "returns", "signers", "code"),
+    [
+        # The return path.
+        ("p=reject", "bounce.example.org", (), "dmarc_ok"),
+        ("p=reject; aspf=s", "bounce.example.org", (), "dmarc_unaligned"),
+        ("p=reject; aspf=s", "example.org", (), "dmarc_ok"),
+        ("p=reject; aspf=r", "bounce.example.org", (), "dmarc_ok"),
+        # The signature.
+        ("p=reject", "esp.example", ("esp.example", "mail.example.org"), "dmarc_ok"),
+        ("p=reject; adkim=s", "esp.example", ("mail.example.org",), "dmarc_unaligned"),
+        # Neither.
+        ("p=quarantine", "esp.example", ("esp.example",), "dmarc_unaligned"),
+        ("p=none", "esp.example", ("esp.example",), "dmarc_unaligned_yet"),
+        ("p=reject", "esp.example", None, "dmarc_hangs_on_dkim"),
+        ("p=reject", "example.org.evil.example", (), "dmarc_unaligned"),
+    ],
+)
+def test_mails_are_held_to_the_domain(
+    server: NameServer, record: str, returns: str, signers: tuple[str, ...] | None, code: str
+) -> None:
+    server.text("_dmarc.example.org", f"v=DMARC1; {record}")
+    one = dmarc(server, returns=returns, signers=signers)
+    assert one.code == code
+    assert bool(one.remedy) is (code != "dmarc_ok")
+
+
+def test_an_unsigned_mail_is_told_as_such(server: NameServer) -> None:
+    server.text("_dmarc.example.org", "v=DMARC1; p=reject")
+    one = dmarc(server, returns="esp.example", signers=())
+    assert "the return path (esp.example) nor the signature (–)" in one.found
+
+
+@pytest.mark.parametrize(
+    ("psd", "code"),
+    [("; psd=y", "dmarc_unaligned"), ("; psd=u", "dmarc_ok"), ("", "dmarc_ok")],
+)
+def test_two_domains_below_a_public_suffix_are_not_one(
+    server: NameServer, psd: str, code: str
+) -> None:
+    server.text("_dmarc.gov.example", f"v=DMARC1; p=reject{psd}")
+    one = dmarc(server, domain="a.gov.example", returns="b.gov.example", signers=())
+    assert one.code == code
+
+
+def test_a_domain_that_says_so_is_an_organisation_of_its_own(server: NameServer) -> None:
+    server.text("_dmarc.example.org", "v=DMARC1; p=none")
+    server.text("_dmarc.shop.example.org", "v=DMARC1; p=reject; psd=n")
+    one = dmarc(server, domain="shop.example.org", returns="example.org", signers=())
+    assert one.code == "dmarc_unaligned"
+
+
+def test_a_public_suffix_is_its_own_organisation(server: NameServer) -> None:
+    server.text("_dmarc.gov.example", "v=DMARC1; p=reject; psd=y")
+    one = dmarc(server, domain="gov.example", returns="a.gov.example", signers=())
+    assert one.code == "dmarc_unaligned"
+
+
+def test_a_deep_domain_takes_eight_questions_at_most(server: NameServer) -> None:
+    deep = ".".join("abcdefghijkl")
+    assert dmarc(server, domain=deep, returns=deep).code == "dmarc_none"
+    asked = [one for one in server.asked if one.startswith("_dmarc.")]
+    assert len(asked) == 8
+    assert asked[1] == f"_dmarc.{'.'.join('fghijkl')} TXT"
