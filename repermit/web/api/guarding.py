@@ -1,0 +1,115 @@
+"""Who may ask the API what: bearer tokens and their scopes (RFC 6750).
+
+May import accounts and Flask. Only the header carries a token: an address ends up in logs.
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from flask import current_app, g, request
+
+from repermit import accounts
+from repermit.web.api.problems import Declined
+from repermit.web.connection import noting
+from repermit.web.site import arrival, network_in_part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from repermit.accounts import TokenFacts
+    from repermit.models import MailingList
+    from repermit.web.api.pacing import Allowances
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_CHALLENGE = 'Bearer realm="repermit"'
+
+
+def needs(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a view be seen with a token of this scope alone."""
+
+    def guard(view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def guarded(*arguments: P.args, **options: P.kwargs) -> R:
+            g.token = _admit(scope)
+            return view(*arguments, **options)
+
+        return guarded
+
+    return guard
+
+
+def for_everybody(view: Callable[P, R]) -> Callable[P, R]:
+    """Let a view be seen without a token."""
+
+    @wraps(view)
+    def guarded(*arguments: P.args, **options: P.kwargs) -> R:
+        _take(_network())
+        return view(*arguments, **options)
+
+    return guarded
+
+
+def note_look(act: str, *, mailing_list: MailingList | None, subject: str = "") -> None:
+    """Note that the program looks at personal data, before it gets to see it."""
+    who = f"api:{g.token.name}"
+    with noting():
+        accounts.note_access(
+            now=arrival(), actor=who, act=act, mailing_list=mailing_list, subject=subject
+        )
+
+
+def _admit(scope: str) -> TokenFacts:
+    token = _shown()
+    _take(f"token {token.id}")
+    if scope not in token.scopes:
+        raise Declined(
+            403,
+            f"This token is not for {scope}.",
+            headers=_challenge("insufficient_scope", scope=scope),
+        )
+    if accounts.is_use_to_note(token, now=arrival()):
+        with noting():
+            accounts.note_token_use(token, now=arrival())
+    return token
+
+
+def _shown() -> TokenFacts:
+    """Return the token of the request; whoever shows none, or a wrong one, has few tries."""
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        _take(_network())
+        # RFC 6750 §3.1: no error code for who did not know that a token is needed.
+        raise Declined(
+            401,
+            "Show a token: Authorization: Bearer rp_…",
+            headers={"WWW-Authenticate": _CHALLENGE},
+        )
+    token = accounts.find_token(bearer.strip())
+    if token is None:
+        _take(_network())
+        raise Declined(
+            401, "This token is unknown or was revoked.", headers=_challenge("invalid_token")
+        )
+    return token
+
+
+def _challenge(error: str, **more: str) -> dict[str, str]:
+    parts = "".join(f', {name}="{value}"' for name, value in {"error": error, **more}.items())
+    return {"WWW-Authenticate": _CHALLENGE + parts}
+
+
+def _network() -> str:
+    return f"network {network_in_part(request.remote_addr or '')}"
+
+
+def _take(asker: str) -> None:
+    allowances: Allowances = current_app.extensions["repermit.allowances"]
+    wait = allowances.take(asker, now=arrival())
+    if wait:
+        raise Declined(
+            429, f"Too many requests; wait {wait} s.", headers={"Retry-After": str(wait)}
+        )

@@ -1,0 +1,72 @@
+"""What went wrong, in the form for programs (RFC 9457).
+
+May import Flask. It tells nothing of what was asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from flask import Response, request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from werkzeug.exceptions import HTTPException
+
+PREFIX = "/api/v1"
+
+_FAILED = 500
+
+
+class Declined(Exception):
+    """A request that is not answered, with its status and what to do about it."""
+
+    def __init__(
+        self, status: int, detail: str, *, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers or {}
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a problem as a response."""
+    told = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    response = Response(
+        json.dumps({**told, "detail": detail}),
+        status=status,
+        content_type="application/problem+json",
+    )
+    response.headers.update(headers or {})
+    return response
+
+
+def declined(error: Declined) -> Response:
+    """Return the problem of a request that is not answered."""
+    return problem(error.status, error.detail, error.headers)
+
+
+def is_asked_by_program() -> bool:
+    """Say whether the request is for the API, also for a part of it that there is not."""
+    return request.path == PREFIX or request.path.startswith(PREFIX + "/")
+
+
+def problem_for(error: HTTPException | None = None) -> Response:
+    """Return the problem of a request that cannot be answered; without an error it is ours."""
+    code = (error.code if error else None) or _FAILED
+    allowed = (
+        {name: value for name, value in error.get_headers() if name == "Allow"} if error else {}
+    )
+    return problem(code, _DETAILS.get(code, HTTPStatus(code).description or "It failed."), allowed)
+
+
+_DETAILS = {
+    404: f"The API has no such address; {PREFIX}/openapi.json lists them.",
+    405: "This address does not take that method.",
+    413: "That was too much.",
+    500: "Something went wrong on our side; please try again later.",
+}

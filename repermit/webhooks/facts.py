@@ -1,0 +1,101 @@
+"""What the use cases of this room give back, as plain values.
+
+May import models and what lies below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from repermit.models import stored
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """An answer or a removal, as other programs are told of it.
+
+    `address` is None after erasure; `status` is what the contact became; `reason` is "" for a Yes,
+    and for a removal whose reason is no longer kept. `subject` is not told.
+    """
+
+    seq: int
+    event: str
+    at: datetime
+    list: str
+    address: str | None
+    status: str
+    reason: str
+    subject: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the news as one JSON object, in the form of the Standard Webhooks scheme."""
+        return {
+            "type": self.event,
+            "timestamp": stored(self.at),
+            "data": {
+                "list": self.list,
+                "address": self.address,
+                "status": self.status,
+                "reason": self.reason or None,
+                "seq": self.seq,
+            },
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewsPage:
+    """Some news in the order of their coming; `next` is the cursor to go on from.
+
+    `more` is true if the evidence goes on behind that, even if there were no news on the way.
+    """
+
+    news: tuple[News, ...]
+    next: int
+    more: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added:
+    """A webhook that was added; its secret ("whsec_…") is shown now and never again."""
+
+    id: int
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookFacts:
+    """What is known of a webhook; `list` is the slug, "" for all lists.
+
+    `waiting` counts what is still to be delivered, up to a thousand; `last` is the delivery that
+    was tried last, None before the first.
+    """
+
+    id: int
+    url: str
+    list: str
+    created_by: str
+    created_at: datetime
+    waiting: int
+    last: DeliveryFacts | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryFacts:
+    """How one delivery stands: `waiting`, `delivered` or `failed`; no address stands in it.
+
+    `due_at` is when it is tried next, `at` when it was tried last. `reply_code` is the HTTP status,
+    0 if there was no reply; `problem` says in a sentence what went wrong, "" for nothing.
+    """
+
+    id: int
+    seq: int
+    state: str
+    attempts: int
+    due_at: datetime
+    at: datetime | None
+    reply_code: int
+    problem: str

@@ -1,0 +1,182 @@
+"""What an admin does with webhooks: add, remove, look, deliver again.
+
+May import evidence, models and what lies below. Each act is one transaction with its evidence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from peewee import SQL
+
+from repermit import evidence
+from repermit.errors import NotFound, Refused
+from repermit.evidence import Entry
+from repermit.models import Delivery, EvidenceHead, MailingList, Webhook, lock_rows
+from repermit.webhooks.facts import Added, DeliveryFacts, WebhookFacts
+from repermit.webhooks.owing import slug_of
+from repermit.webhooks.places import check_url, host_of
+from repermit.webhooks.signing import new_secret
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from repermit.config import Settings
+    from repermit.models import Database
+
+_MOST_COUNTED = 1_000
+_MOST_SHOWN = 100
+
+
+def add(
+    database: Database,
+    url: str,
+    *,
+    mailing_list: MailingList | None = None,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> Added:
+    """Add a webhook that hears of what comes from now on, on one list or on all.
+
+    Raises Refused for a URL that cannot be used, and for one that is there already.
+    """
+    tidy = check_url(url, to_private=settings.web.webhooks_to_private)
+    with database.atomic():
+        same = (Webhook.url == tidy, _is_of(mailing_list), Webhook.removed_at.is_null())
+        if Webhook.select().where(*same).exists():
+            raise Refused("there is a webhook with this URL already")
+        added = Webhook.create(
+            url=tidy,
+            secret=new_secret(),
+            list=mailing_list,
+            cursor=EvidenceHead.get().seq,
+            created_by=actor,
+            created_at=now,
+        )
+        evidence.append(_entry("webhook_added", added, now=now, actor=actor))
+    return Added(id=added.id, secret=added.secret)
+
+
+def remove(database: Database, webhook_id: int, *, now: datetime, actor: str) -> None:
+    """Tell a webhook nothing more, not even what was waiting; raises NotFound."""
+    with database.atomic():
+        evidence.append(end(lock(webhook_id), now=now, actor=actor))
+
+
+def listed() -> tuple[WebhookFacts, ...]:
+    """Return the webhooks that there are, in the order of their coming."""
+    there = Webhook.select().where(Webhook.removed_at.is_null()).order_by(Webhook.id)
+    return tuple(map(_facts, there))
+
+
+def log(
+    webhook_id: int, *, before: int | None = None, limit: int = _MOST_SHOWN
+) -> tuple[DeliveryFacts, ...]:
+    """Return a webhook's deliveries, the newest entry first; those before the entry `before`.
+
+    Raises NotFound.
+    """
+    own = [Delivery.webhook == find(webhook_id)]
+    if before is not None:
+        own.append(Delivery.seq < before)
+    found = Delivery.select().where(*own).order_by(Delivery.seq.desc()).limit(limit)
+    return tuple(map(_delivery_facts, found))
+
+
+def redeliver(database: Database, delivery_id: int, *, now: datetime, actor: str) -> None:
+    """Deliver once more what has failed or was delivered, from the first attempt on.
+
+    Raises NotFound, and Refused where it is waiting anyhow.
+    """
+    with database.atomic():
+        found: Delivery | None = lock_rows(
+            Delivery.select().where(Delivery.id == delivery_id)
+        ).first()
+        if found is None or found.webhook.removed_at is not None:
+            raise NotFound("there is no such delivery any more")
+        if found.state == "waiting":
+            raise Refused("this delivery is waiting already; it is tried again by itself")
+        Delivery.update(
+            state="waiting", attempts=0, due_at=now, lease_until=None, reply_code=0, problem=""
+        ).where(Delivery.id == delivery_id).execute()
+        facts = {"seq": found.seq}
+        evidence.append(_entry("webhook_redelivered", found.webhook, now=now, actor=actor, **facts))
+
+
+def find(webhook_id: int) -> Webhook:
+    """Return a webhook that has not been removed; raises NotFound."""
+    return _found(_there(webhook_id))
+
+
+def lock(webhook_id: int) -> Webhook:
+    """Return the same, locked until the transaction ends."""
+    return _found(lock_rows(_there(webhook_id)))
+
+
+def _there(webhook_id: int) -> Any:
+    return Webhook.select().where(Webhook.id == webhook_id, Webhook.removed_at.is_null())
+
+
+def _found(query: Any) -> Webhook:
+    found: Webhook | None = query.first()
+    if found is None:
+        raise NotFound("there is no such webhook")
+    return found
+
+
+def end(locked: Webhook, *, now: datetime, actor: str, why: str = "") -> Entry:
+    """Remove a webhook within the caller's transaction, and return the entry to append last."""
+    Webhook.update(removed_at=now).where(Webhook.id == locked.id).execute()
+    Delivery.update(state="failed", problem="the webhook was removed", lease_until=None).where(
+        Delivery.webhook == locked, SQL("state = 'waiting'")
+    ).execute()
+    facts = {"why": why} if why else {}
+    return _entry("webhook_removed", locked, now=now, actor=actor, **facts)
+
+
+def note_test(database: Database, webhook: Webhook, *, now: datetime, actor: str) -> None:
+    """Keep that somebody had a webhook tried."""
+    with database.atomic():
+        evidence.append(_entry("webhook_tested", webhook, now=now, actor=actor))
+
+
+def _is_of(mailing_list: MailingList | None) -> Any:
+    if mailing_list is None:
+        return Webhook.list.is_null()
+    return Webhook.list == mailing_list
+
+
+def _entry(event: str, webhook: Webhook, *, now: datetime, actor: str, **more: Any) -> Entry:
+    """Return the entry of an act; it has the URL's host alone, since the rest may be secret."""
+    facts = {"webhook": webhook.id, "host": host_of(webhook.url), **more}
+    return Entry(event=event, at=now, actor=actor, list=slug_of(webhook), consent=facts)
+
+
+def _facts(webhook: Webhook) -> WebhookFacts:
+    own = Delivery.select().where(Delivery.webhook == webhook)
+    # In an order, so that SQLite takes the index of those that wait.
+    waiting = own.where(SQL("state = 'waiting'")).order_by(Delivery.due_at)
+    tried: Delivery | None = own.where(SQL("at IS NOT NULL")).order_by(Delivery.at.desc()).first()
+    return WebhookFacts(
+        id=webhook.id,
+        url=webhook.url,
+        list=slug_of(webhook),
+        created_by=webhook.created_by,
+        created_at=webhook.created_at,
+        waiting=waiting.limit(_MOST_COUNTED).count(),
+        last=_delivery_facts(tried) if tried else None,
+    )
+
+
+def _delivery_facts(found: Delivery) -> DeliveryFacts:
+    return DeliveryFacts(
+        id=found.id,
+        seq=found.seq,
+        state=found.state,
+        attempts=found.attempts,
+        due_at=found.due_at,
+        at=found.at,
+        reply_code=found.reply_code,
+        problem=found.problem,
+    )

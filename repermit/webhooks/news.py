@@ -1,0 +1,92 @@
+"""What in the evidence is news for other programs: answers and removals.
+
+May import evidence, consent, models and what lies below. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from peewee import JOIN
+
+from repermit.consent import Basis, Reason, Status
+from repermit.models import Evidence, EvidenceHead, EvidencePart
+from repermit.webhooks.facts import News, NewsPage
+
+EVENTS = ("answer.yes", "answer.no", "removed")
+"""What is told: a person's Yes or sign-up, a person's No, and every other removal."""
+
+_YES = frozenset({Basis.ANSWER, Basis.SIGN_UP})
+_NO = frozenset({Reason.NO, Reason.WITHDRAWN})
+# An import of a million is gone through in steps, each of which is short.
+_WINDOW = 5_000
+
+
+def news_since(cursor: int, *, limit: int, slug: str = "") -> NewsPage:
+    """Return the news of a list, or of all, that came after the entry `cursor`; `limit` at most."""
+    head: int = EvidenceHead.get().seq
+    upto = max(cursor, min(head, cursor + _WINDOW))
+    rows = _rows(Evidence.seq > cursor, Evidence.seq <= upto, *_of_list(slug), limit=limit)
+    if len(rows) == limit:
+        upto = rows[-1]["seq"]
+    return NewsPage(news=tuple(filter(None, map(_news, rows))), next=upto, more=upto < head)
+
+
+def news_of(seq: int) -> News | None:
+    """Return the news of one entry as it can be told now, None if there is none any more."""
+    return next(map(_news, _rows(Evidence.seq == seq, limit=1)), None)
+
+
+def is_overtaken(news: News) -> bool:
+    """Say whether the same person has answered or been removed again since."""
+    later = (Evidence.seq > news.seq, Evidence.event.in_(_TELLING), *_of_list(news.list))
+    return bool(Evidence.select().where(Evidence.subject == news.subject, *later).exists())
+
+
+_TELLING = ("confirmed", "removed")
+
+
+def _of_list(slug: str) -> tuple[Any, ...]:
+    return (Evidence.list == slug,) if slug else ()
+
+
+def _rows(*conditions: Any, limit: int) -> list[dict[str, Any]]:
+    consent, person = EvidencePart.alias(), EvidencePart.alias()
+    rows: Any = (
+        Evidence.select(Evidence, consent.json.alias("told"), person.json.alias("who"))
+        .join(consent, JOIN.LEFT_OUTER, on=_is_part(consent, "consent"))
+        .switch(Evidence)
+        .join(person, JOIN.LEFT_OUTER, on=_is_part(person, "person"))
+        .where(Evidence.event.in_(_TELLING), *conditions)
+        .order_by(Evidence.seq)
+        .limit(limit)
+    )
+    return list(rows.dicts())
+
+
+def _is_part(part: Any, name: str) -> Any:
+    return (part.seq == Evidence.seq) & (part.part == name)
+
+
+def _news(row: dict[str, Any]) -> News | None:
+    """Return what an entry tells; None for a status that an import brought along."""
+    told = json.loads(row["told"] or "{}")
+    who = json.loads(row["who"] or "{}")
+    reason = told.get("reason", "")
+    if row["event"] == "removed":
+        event, status = "answer.no" if reason in _NO else "removed", Status.REMOVED
+    elif told.get("basis") in _YES:
+        event, status = "answer.yes", Status.CONFIRMED
+    else:
+        return None
+    return News(
+        seq=row["seq"],
+        event=event,
+        at=row["at"],
+        list=row["list"],
+        address=who.get("address"),
+        status=status,
+        reason=reason,
+        subject=row["subject"],
+    )

@@ -1,0 +1,40 @@
+"""Trying a webhook: one signed message that tells of nobody.
+
+May import evidence, models, clock, config and what lies below.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from repermit import evidence
+from repermit.models import new_id, stored
+from repermit.webhooks.keeping import find, note_test
+from repermit.webhooks.line import Line
+from repermit.webhooks.owing import slug_of
+from repermit.webhooks.signing import signed_headers
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from repermit.config import Settings
+    from repermit.models import Database
+    from repermit.webhooks.line import Reply
+
+
+def test(
+    database: Database, webhook_id: int, *, settings: Settings, now: datetime, actor: str
+) -> Reply:
+    """Post a message of type "test" at once and return what came of it; raises NotFound.
+
+    It takes up to a line's time, so no transaction may be open.
+    """
+    webhook = find(webhook_id)
+    note_test(database, webhook, now=now, actor=actor)
+    told = {"type": "test", "timestamp": stored(now), "data": {"list": slug_of(webhook) or None}}
+    body = evidence.canonical(told).encode()
+    headers = signed_headers(webhook.secret, message_id=f"msg_{new_id()}", at=now, body=body)
+    with Line(to_private=settings.web.webhooks_to_private) as line:
+        return line.post(
+            webhook.url, body=body, headers={"Content-Type": "application/json", **headers}
+        )

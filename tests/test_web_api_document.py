@@ -1,0 +1,151 @@
+"""The document of the API against what it describes: every route, every answer, every mistake."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+import schemathesis
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import Status, events, from_schema
+
+from repermit import accounts, contacts, webhooks
+from repermit.clock import ManualClock
+from repermit.consent import Basis, Reason
+from repermit.web.api import document
+from tests.building import (
+    NOW,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_removed,
+    make_settings,
+)
+from tests.pages import Pages, served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from schemathesis.engine.recorder import ScenarioRecorder
+
+    from repermit.models import Database
+
+DOCUMENT = document("https://ask.example.org")
+
+
+class HurriedClock(ManualClock):
+    """A clock that goes a second further whenever it is read, so that nobody asks too often."""
+
+    def now(self) -> datetime:
+        self.move_to(super().now() + timedelta(seconds=1))
+        return super().now()
+
+
+@pytest.fixture
+def pages(database: Database) -> Pages:
+    return Pages(database, make_settings())
+
+
+@pytest.fixture
+def bearer(database: Database) -> str:
+    """Fill the database a little; return a token for everything."""
+    mailing_list = make_list(database)
+    make_campaign(database, mailing_list)
+    contact = make_contact(database, mailing_list, "anna@example.org")
+    act = contacts.Act(at=NOW, actor="person")
+    key = make_settings().fingerprint_key
+    with database.atomic():
+        contacts.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
+    for reason in Reason:
+        make_removed(database, mailing_list, reason)
+    made = accounts.make_token(database, "tool", scopes=accounts.SCOPES, now=NOW, actor="me")
+    return made.bearer
+
+
+def test_the_document_has_every_route_and_no_other(pages: Pages) -> None:
+    routes = {
+        (rule.rule.removeprefix("/api/v1").replace("<", "{").replace(">", "}"), method.lower())
+        for rule in pages.app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.rule.startswith("/api/v1")
+    }
+    described = {
+        (path, name)
+        for path, item in DOCUMENT["paths"].items()
+        for name in item
+        if name != "parameters"
+    }
+    assert described == routes
+
+
+def test_operations_are_called_as_their_views(pages: Pages) -> None:
+    named = {
+        operation["operationId"]
+        for item in DOCUMENT["paths"].values()
+        for name, operation in item.items()
+        if name != "parameters"
+    }
+    assert {f"api.{name}" for name in named} == {
+        rule.endpoint for rule in pages.app.url_map.iter_rules() if rule.endpoint[:4] == "api."
+    }
+
+
+def test_the_document_is_told_without_a_token(pages: Pages) -> None:
+    response = pages.client.get("/api/v1/openapi.json", headers={"Host": "evil.example.net"})
+    assert response.content_type == "application/json"
+    assert response.json == DOCUMENT
+
+
+def test_news_are_described_as_they_are_told() -> None:
+    kinds = DOCUMENT["components"]["schemas"]["Entry"]["properties"]["type"]["enum"]
+    assert tuple(kinds) == webhooks.EVENTS
+
+
+def checks_of(recorder: ScenarioRecorder) -> Iterator[tuple[str, str]]:
+    """Yield the name of each check, and what it found, "" for nothing."""
+    for checks in recorder.checks.values():
+        for one in checks:
+            yield one.name, str(one.failure_info.failure) if one.failure_info else ""
+
+
+@pytest.mark.counted_once
+def test_schemathesis_finds_nothing(database: Database, bearer: str) -> None:
+    clock = HurriedClock(NOW)
+
+    def pages_at(url: str) -> Pages:
+        return Pages(database, make_settings(public_url=url), clock=clock)
+
+    settings = SchemathesisConfig.from_dict(
+        {
+            "seed": 1,
+            "headers": {"Authorization": f"Bearer {bearer}"},
+            "generation": {"max-examples": 25, "deterministic": True, "database": "none"},
+        }
+    )
+    with served(pages_at) as pages:
+        address = f"{pages.settings.public_url}/api/v1/openapi.json"
+        described = schemathesis.openapi.from_url(address, config=settings)
+        happened = list(from_schema(described).execute())
+    errors = [one for one in happened if isinstance(one, events.NonFatalError | events.FatalError)]
+    done = [one.recorder for one in happened if isinstance(one, events.ScenarioFinished)]
+    checked = {name for recorder in done for name, _ in checks_of(recorder)}
+    found = [said for recorder in done for said in checks_of(recorder) if said[1]]
+    ended = [
+        (one.phase.name.name, one.status)
+        for one in happened
+        if isinstance(one, events.PhaseFinished)
+    ]
+    assert errors == []
+    assert found == []
+    assert {
+        "not_a_server_error",
+        "response_schema_conformance",
+        "negative_data_rejection",
+        "positive_data_acceptance",
+        "unsupported_method",
+        "ignored_auth",
+    } <= checked
+    assert ("FUZZING", Status.SUCCESS) in ended
+    assert ("COVERAGE", Status.SUCCESS) in ended

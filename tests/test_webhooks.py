@@ -1,0 +1,219 @@
+"""Webhooks as an admin keeps them: added, removed, looked at, tried; each act with its evidence."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import standardwebhooks
+
+from repermit import evidence, webhooks
+from repermit.clock import SystemClock
+from repermit.config import Web
+from repermit.consent import Reason
+from repermit.errors import NotFound, Refused
+from repermit.models import Delivery, Evidence, EvidencePart, Webhook
+from tests.building import NOW, make_list, make_removed, make_settings
+from tests.receiver import Answer, Receiver
+
+if TYPE_CHECKING:
+    from repermit.models import Database, MailingList
+
+URL = "https://tool.example.org/hooks?key=s3cret"
+INSIDE = make_settings(web=Web(webhooks_to_private=True))
+BY_ME: dict[str, Any] = {"now": NOW, "actor": "me@example.org"}
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    return make_list(database)
+
+
+def add(database: Database, url: str = URL, **more: Any) -> webhooks.Added:
+    return webhooks.add(database, url, **{"settings": make_settings(), **BY_ME, **more})
+
+
+def acts() -> list[tuple[str, str, str, Any]]:
+    """Return what the evidence has of admins' acts: event, actor, list, facts."""
+    found = []
+    for entry in Evidence.select().where(Evidence.event.startswith("webhook")).order_by("seq"):
+        part = EvidencePart.get(EvidencePart.seq == entry.seq)
+        found.append((entry.event, entry.actor, entry.list, json.loads(part.json)))
+    return found
+
+
+def test_a_webhook_is_added_and_its_secret_told_once(
+    database: Database, mailing_list: MailingList
+) -> None:
+    make_removed(database, mailing_list, Reason.NO)
+    added = add(database)
+    assert added.secret.startswith("whsec_")
+    assert added.secret not in repr(added)
+    (found,) = webhooks.listed()
+    assert found == webhooks.WebhookFacts(
+        id=added.id,
+        url=URL,
+        list="",
+        created_by="me@example.org",
+        created_at=NOW,
+        waiting=0,
+        last=None,
+    )
+    # It hears of what comes from now on, not of what was.
+    webhooks.owe(database, now=NOW)
+    assert Delivery.select().count() == 0
+    assert add(database, URL + "2").secret != added.secret
+
+
+def test_a_webhook_may_be_for_one_list(database: Database, mailing_list: MailingList) -> None:
+    other = make_list(database, slug="other")
+    add(database, mailing_list=mailing_list)
+    make_removed(database, other, Reason.NO)
+    assert webhooks.owe(database, now=NOW) == 0
+    make_removed(database, mailing_list, Reason.NO)
+    assert webhooks.owe(database, now=NOW) == 1
+    assert webhooks.listed()[0].list == "news"
+    assert webhooks.listed()[0].waiting == 1
+
+
+def test_the_same_webhook_is_added_once(database: Database, mailing_list: MailingList) -> None:
+    first = add(database)
+    with pytest.raises(Refused, match="already"):
+        add(database, f" {URL} ")
+    add(database, mailing_list=mailing_list)
+    with pytest.raises(Refused, match="already"):
+        add(database, mailing_list=mailing_list)
+    webhooks.remove(database, first.id, **BY_ME)
+    add(database)
+    assert len(webhooks.listed()) == 2
+
+
+def test_a_url_that_cannot_be_used_is_refused(database: Database) -> None:
+    with pytest.raises(Refused, match="private network"):
+        add(database, "https://192.168.1.1/")
+    add(database, "http://192.168.1.1/", settings=INSIDE)
+    assert [one.url for one in webhooks.listed()] == ["http://192.168.1.1/"]
+
+
+def test_every_act_is_kept_with_its_actor_and_without_what_is_secret(
+    database: Database, mailing_list: MailingList
+) -> None:
+    added = add(database, mailing_list=mailing_list)
+    make_removed(database, mailing_list, Reason.NO)
+    webhooks.owe(database, now=NOW)
+    Delivery.update(state="failed").execute()
+    webhooks.redeliver(database, Delivery.get().id, **BY_ME)
+    webhooks.remove(database, added.id, **BY_ME)
+    where = {"webhook": added.id, "host": "tool.example.org"}
+    assert acts() == [
+        ("webhook_added", "me@example.org", "news", where),
+        ("webhook_redelivered", "me@example.org", "news", {**where, "seq": 2}),
+        ("webhook_removed", "me@example.org", "news", where),
+    ]
+    assert list(evidence.verify()) == []
+
+
+def test_a_removed_webhook_is_told_nothing_more(
+    database: Database, mailing_list: MailingList
+) -> None:
+    added = add(database)
+    make_removed(database, mailing_list, Reason.NO)
+    webhooks.owe(database, now=NOW)
+    webhooks.remove(database, added.id, **BY_ME)
+    assert webhooks.listed() == ()
+    assert (Delivery.get().state, Delivery.get().problem) == ("failed", "the webhook was removed")
+    make_removed(database, mailing_list, Reason.NO)
+    assert webhooks.owe(database, now=NOW) == 0
+    for act in (
+        lambda: webhooks.remove(database, added.id, **BY_ME),
+        lambda: webhooks.log(added.id),
+        lambda: webhooks.test(database, added.id, settings=make_settings(), **BY_ME),
+        lambda: webhooks.redeliver(database, Delivery.get().id, **BY_ME),
+        lambda: webhooks.redeliver(database, 999, **BY_ME),
+    ):
+        with pytest.raises(NotFound):
+            act()
+
+
+def test_the_log_has_the_newest_first_and_goes_back(
+    database: Database, mailing_list: MailingList
+) -> None:
+    added = add(database)
+    for _ in range(5):
+        make_removed(database, mailing_list, Reason.NO)
+    assert webhooks.owe(database, now=NOW) == 5
+    assert [one.seq for one in webhooks.log(added.id)] == [6, 5, 4, 3, 2]
+    assert [one.seq for one in webhooks.log(added.id, limit=2)] == [6, 5]
+    older = webhooks.log(added.id, before=5, limit=2)
+    assert [one.seq for one in older] == [4, 3]
+    assert older[0] == webhooks.DeliveryFacts(
+        id=older[0].id,
+        seq=4,
+        state="waiting",
+        attempts=0,
+        due_at=NOW,
+        at=None,
+        reply_code=0,
+        problem="",
+    )
+
+
+def test_what_was_tried_last_is_told(database: Database, mailing_list: MailingList) -> None:
+    add(database)
+    for _ in range(3):
+        make_removed(database, mailing_list, Reason.NO)
+    webhooks.owe(database, now=NOW)
+    later = NOW + timedelta(minutes=1)
+    Delivery.update(at=NOW, reply_code=204).where(Delivery.seq != 3).execute()
+    Delivery.update(at=later, reply_code=500).where(Delivery.seq == 3).execute()
+    (found,) = webhooks.listed()
+    assert found.last
+    assert (found.last.seq, found.last.at, found.last.reply_code) == (3, later, 500)
+
+
+def test_a_delivery_is_made_again_from_the_first_attempt_on(
+    database: Database, mailing_list: MailingList
+) -> None:
+    added = add(database)
+    make_removed(database, mailing_list, Reason.NO)
+    webhooks.owe(database, now=NOW)
+    with pytest.raises(Refused, match="waiting already"):
+        webhooks.redeliver(database, Delivery.get().id, **BY_ME)
+    Delivery.update(state="failed", attempts=10, reply_code=500, problem="no").execute()
+    later = NOW + timedelta(days=4)
+    webhooks.redeliver(database, Delivery.get().id, now=later, actor="me@example.org")
+    (one,) = webhooks.log(added.id)
+    assert (one.state, one.attempts, one.due_at) == ("waiting", 0, later)
+    assert (one.reply_code, one.problem) == (0, "")
+
+
+# --- Trying.
+
+
+def test_a_webhook_can_be_tried(database: Database, mailing_list: MailingList) -> None:
+    now = SystemClock().now()
+    with Receiver(Answer(status=200), Answer(status=500)) as receiver:
+        added = add(database, receiver.url(), mailing_list=mailing_list, settings=INSIDE)
+        trial: dict[str, Any] = {"settings": INSIDE, "now": now, "actor": "me@example.org"}
+        good = webhooks.test(database, added.id, **trial)
+        bad = webhooks.test(database, added.id, **trial)
+    assert (good.is_taken, good.code, good.problem) == (True, 200, "")
+    assert (bad.is_taken, bad.code, bad.problem) == (False, 500, "it answered 500")
+    told = receiver.told[0]
+    said = standardwebhooks.Webhook(added.secret).verify(told.body, told.headers)
+    assert said["type"] == "test"
+    assert said["data"] == {"list": "news"}
+    assert told.headers["webhook-id"] != receiver.told[1].headers["webhook-id"]
+    assert [act[0] for act in acts()] == ["webhook_added", "webhook_tested", "webhook_tested"]
+    assert Delivery.select().count() == 0
+
+
+def test_a_trial_does_not_go_inside_either(database: Database) -> None:
+    with Receiver() as receiver:
+        added = add(database, receiver.url(), settings=INSIDE)
+        reply = webhooks.test(database, added.id, settings=make_settings(), **BY_ME)
+    assert "private network" in reply.problem
+    assert receiver.told == []
+    assert Webhook.get().list_id is None
