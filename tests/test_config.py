@@ -41,11 +41,13 @@ def test_what_is_given_holds() -> None:
         organisation={"name": "De Praktijk"},
         mail={"port": 465, "tls": "tls"},
         campaign={"minimum_days": 0},
+        web={"webhooks_to_private": True},
     )
     assert settings.zone == ZoneInfo("Europe/Lisbon")
     assert settings.organisation == Organisation(name="De Praktijk")
     assert (settings.mail.port, settings.mail.tls) == (465, "tls")
     assert settings.campaign.minimum_days == 0
+    assert settings.web.webhooks_to_private is True
 
 
 def test_an_address_of_several_lines_is_given_line_by_line() -> None:
@@ -165,6 +167,11 @@ def test_secrets_may_stand_in_files_of_their_own(tmp_path: Path) -> None:
             "must be from 0 to 100",
         ),
         ({"mail": {"tls": "ssl"}}, "mail.tls", "must be one of starttls, tls, none"),
+        (
+            {"web": {"webhooks_to_private": 1}},
+            "web.webhooks_to_private",
+            "web.webhooks_to_private must be true or false",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(

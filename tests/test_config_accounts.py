@@ -25,10 +25,31 @@ def test_a_preset_says_all_that_is_known_of_an_account() -> None:
 
 
 def test_a_value_beside_the_preset_holds_instead() -> None:
-    given = {"preset": "office365", "rate_per_minute": 0, "port": 2525, "return_path": "verp"}
+    given = {"preset": "google-relay", "rate_per_day": 0, "port": 2525, "return_path": "verp"}
     mail = parse(mail=given).mail
-    assert (mail.rate_per_minute, mail.port, mail.return_path) == (0, 2525, "verp")
-    assert (mail.rate_per_day, mail.connections) == (8000, 2)
+    assert (mail.rate_per_day, mail.port, mail.return_path) == (0, 2525, "verp")
+    assert (mail.tls, mail.connections) == ("starttls", 2)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"preset": "office365"},
+        {"server": "smtp.office365.com"},
+        {"server": "SMTP.Office365.com"},
+    ],
+)
+def test_exchange_online_takes_no_envelope_sender_but_the_mailbox(given: dict[str, Any]) -> None:
+    login = {"username": "nieuws@example.org", "password": "mellon"}
+    with pytest.raises(ConfigError, match=r"refuses it \(5\.7\.60\)") as refused:
+        parse(mail={**given, **login, "return_path": "verp"})
+    assert refused.value.key == "mail.return_path"
+    assert parse(mail={**given, **login, "return_path": "fixed"}).mail.return_path == "fixed"
+
+
+def test_a_connector_of_exchange_online_takes_other_envelope_senders() -> None:
+    own = {"preset": "office365", "server": "example-org.mail.protection.outlook.com"}
+    assert parse(mail={**own, "return_path": "verp"}).mail.return_path == "verp"
 
 
 def test_a_preset_is_kept_below_the_limits_that_are_published() -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.consent import CampaignState, MailState, Status
-from repermit.expiry import Upcoming, upcoming
+from repermit.consent import CampaignState, MailKind, MailState, Status
+from repermit.expiry import Upcoming, silent, upcoming
 from tests.building import (
     DEADLINE,
     NOW,
@@ -77,3 +77,26 @@ def test_one_list_can_be_asked_for(database: Database, mailing_list: MailingList
         make_campaign(database, one)
     assert [one.list for one in upcoming(now=NOW)] == ["news", "other"]
     assert [one.list for one in upcoming(now=NOW, mailing_list=other)] == ["other"]
+
+
+def test_who_would_be_removed_comes_page_by_page(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    ask_some(database, mailing_list, campaign)
+    make_mail(database, campaign, make_contact(database, mailing_list), bounce="hard")
+    third = make_asked(database, mailing_list, campaign)
+    make_mail(database, campaign, third, kind=MailKind.REMINDER)
+    found = silent(campaign)
+    assert len(found) == upcoming(now=NOW)[0].removed == 3
+    assert found[-1].address == third.address
+    assert [one.id for one in silent(campaign, most=2)] == [one.id for one in found[:2]]
+    assert [one.id for one in silent(campaign, after=found[1].id)] == [third.id]
+
+
+def test_others_campaigns_have_their_own_silent(
+    database: Database, mailing_list: MailingList
+) -> None:
+    earlier = make_campaign(database, mailing_list, state=CampaignState.CLOSED)
+    make_asked(database, mailing_list, earlier)
+    assert silent(make_campaign(database, mailing_list)) == []

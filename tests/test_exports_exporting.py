@@ -370,6 +370,48 @@ def fill(database: Database, mailing_list: MailingList, n: int) -> None:
             Contact.insert_many(some).execute()
 
 
+class BreakingOff(io.RawIOBase):
+    """A file that takes so many pieces, and then fails."""
+
+    def __init__(self, pieces: int, failure: type[BaseException]) -> None:
+        super().__init__()
+        self.pieces = pieces
+        self.failure = failure
+
+    def write(self, data: Any) -> int:
+        if not self.pieces:
+            raise self.failure
+        self.pieces -= 1
+        return len(data)
+
+
+@pytest.mark.parametrize("failure", [BrokenPipeError, GeneratorExit])
+@pytest.mark.parametrize(("pieces", "rows"), [(0, None), (1, 1), (3, 3)])
+def test_an_export_that_is_broken_off_is_recorded_as_far_as_it_came(
+    database: Database, failure: type[BaseException], pieces: int, rows: int | None
+) -> None:
+    mailing_list = make_list(database)
+    fill(database, mailing_list, 5)
+
+    with pytest.raises(failure):
+        export(
+            mailing_list,
+            "keep",
+            database=database,
+            settings=make_settings(),
+            now=NOW,
+            actor="admin@example.org",
+            out=BreakingOff(pieces, failure),  # type: ignore[arg-type]
+        )
+
+    # The first piece is the titles; the row in hand counts, since some of it may have gone.
+    told = [json.loads(part.json) for part in EvidencePart.select()]
+    expected = [] if rows is None else [(rows, False)]
+    assert [(one["rows"], one["whole"]) for one in told] == expected
+    assert [one.event for one in Evidence.select()] == ["exported"] * len(told)
+    assert not list(evidence.verify())
+
+
 @pytest.mark.parametrize("what", ["keep", "removed"])
 @pytest.mark.parametrize("form", Format)
 def test_a_domain_is_written_as_people_write_it(

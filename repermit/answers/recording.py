@@ -1,6 +1,6 @@
 """Recording an answer: the rules decide, and what follows is one transaction.
 
-May import contacts, evidence, models and consent.
+May import contacts, evidence, models, links and consent.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from repermit.answers.facts import Method, Recorded, Standing, Trace
 from repermit.answers.looking import foresee, standing_of
 from repermit.consent import Answer, Basis, Outcome
 from repermit.errors import NotFound, Refused
+from repermit.links import NOBODY
 from repermit.models import Contact, Evidence
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ def record_answer(
     `arrived` is when the answer reached us, stamped before any lock; `page_wording` is the text
     that stood around the button. Returns None if nothing is held of that person any more; a
     one-click No to such a link is noted, so that the admin learns that some tool still mails.
+    Of the link of nobody, with which `check` tries the pages, nothing is written.
     """
+    if uid == NOBODY:
+        return None
     with database.atomic():
         contact = _locked(uid)
         if contact is None or contact.erased_at is not None:

@@ -5,8 +5,9 @@ known is an error that suggests the nearest one.
 """
 
 from repermit.config.assets import LANGUAGES, asset, fresh_config
+from repermit.config.origins import Origin
 from repermit.config.presets import PRESETS, Preset
-from repermit.config.reading import known_keys, load, parse
+from repermit.config.reading import known_keys, load, parse, secret_names
 from repermit.config.settings import (
     Bounces,
     CampaignRules,
@@ -24,6 +25,7 @@ __all__ = [
     "CampaignRules",
     "MailServer",
     "Organisation",
+    "Origin",
     "Preset",
     "Retention",
     "Settings",
@@ -33,4 +35,5 @@ __all__ = [
     "known_keys",
     "load",
     "parse",
+    "secret_names",
 ]

@@ -52,7 +52,13 @@ def choose_port(bounces: dict[str, Any]) -> None:
 
 
 def check_mail(mail: MailServer) -> None:
-    """Refuse a mail server that cannot be logged in to."""
+    """Refuse a mail server that cannot be logged in to, or that would refuse every mail."""
+    if mail.return_path == "verp" and mail.refuses_other_senders:
+        message = (
+            'mail.return_path = "verp" gives each mail an envelope sender of its own, and Exchange '
+            'Online refuses it (5.7.60): take "fixed"'
+        )
+        raise ConfigError(message, key="mail.return_path")
     _check_sign_in("mail", mail)
 
 

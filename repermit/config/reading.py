@@ -8,9 +8,11 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from repermit.config import accounts, checking, tables
+from repermit.config.origins import origins
 from repermit.config.settings import Settings
 from repermit.errors import ConfigError
 
@@ -36,6 +38,11 @@ def known_keys() -> tuple[str, ...]:
     return tuple(key for name in (*_TOP, *nested) for key in _with_file(name))
 
 
+def secret_names() -> tuple[str, ...]:
+    """Return the keys whose values are shown to nobody, dotted."""
+    return _FROM_FILES
+
+
 def load(path: Path) -> Settings:
     """Read the settings in `path`; relative paths in it are relative to its folder.
 
@@ -51,7 +58,7 @@ def load(path: Path) -> Settings:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
-    return parse(document, folder=path.parent)
+    return replace(parse(document, folder=path.parent), path=path)
 
 
 def parse(document: Mapping[str, Any], *, folder: Path) -> Settings:
@@ -72,6 +79,7 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Settings:
         secret_keys=checking.secret_keys(values),
         fingerprint_key=checking.random_key(values.get("fingerprint_key"), "fingerprint_key"),
         **{name: tables.build(name, values.get(name, {})) for name in tables.TABLES},
+        origins=origins(document, values),
     )
     accounts.check_mail(settings.mail)
     accounts.check_bounces(settings.bounces)

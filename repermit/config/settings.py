@@ -1,11 +1,17 @@
-"""What the settings hold, as frozen values with their defaults. Imports nothing of repermit."""
+"""What the settings hold, as frozen values with their defaults. Imports this room's origins."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from repermit.config.origins import Origin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +53,18 @@ class MailServer:
     connections: int = 4
     return_path: str = "fixed"
     return_domain: str = ""
+    dkim_selector: str = ""
     rate_per_minute: int = 0
     rate_per_hour: int = 0
     rate_per_day: int = 0
     domain_rate_per_minute: int = 0
     connect_timeout: int = 30
     reply_timeout: int = 600
+
+    @property
+    def refuses_other_senders(self) -> bool:
+        """Say whether it takes mails of the mailbox that logs in alone: Exchange Online does."""
+        return self.server.lower().endswith(".office365.com")
 
     @property
     def interval(self) -> timedelta:
@@ -109,25 +121,32 @@ class CampaignRules:
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """How long the parts of the evidence are kept."""
+    """How long the parts of the evidence are kept, and the record of who looked at what."""
 
     evidence_years: int = 5
     trace_days: int = 90
+    access_days: int = 365
 
 
 @dataclass(frozen=True, kw_only=True)
 class Web:
-    """How the pages are served."""
+    """How the pages are served, and after how many idle minutes an admin's screen locks."""
 
     host: str = "127.0.0.1"
     port: int = 8000
     threads: int = 8
     trusted_proxies: int = 0
+    idle_minutes: int = 15
+    webhooks_to_private: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings. Keys are bytes; `secret_keys` has the newest last."""
+    """All settings. Keys are bytes; `secret_keys` has the newest last.
+
+    `path` is the file that they were read from, and `origins` says where those that have not their
+    default come from; neither makes two settings differ.
+    """
 
     public_url: str
     database: str
@@ -140,6 +159,8 @@ class Settings:
     campaign: CampaignRules = CampaignRules()
     retention: Retention = Retention()
     web: Web = Web()
+    path: Path | None = field(default=None, repr=False, compare=False)
+    origins: Mapping[str, Origin] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def zone(self) -> ZoneInfo:

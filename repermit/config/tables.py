@@ -41,6 +41,12 @@ _CHOICES = {
     "bounces.auth": ("password", "xoauth2"),
 }
 
+_KINDS: Mapping[type, str] = {
+    str: "text in quotes",
+    int: "a whole number",
+    bool: "true or false",
+}
+
 # Without an end to its waiting, sending could hang for ever.
 _RANGES: Mapping[str, range] = {
     "mail.connections": range(1, 65),
@@ -48,6 +54,8 @@ _RANGES: Mapping[str, range] = {
     "mail.reply_timeout": range(1, 86_401),
     "bounces.every_minutes": range(1, 1441),
     "campaign.pause_at_bounce_percent": range(101),
+    "retention.access_days": range(1, 36_501),
+    "web.idle_minutes": range(1, 1441),
 }
 
 
@@ -67,7 +75,7 @@ def build(table: str, values: Mapping[str, Any]) -> Any:
 
 def _check(key: str, value: Any, expected: type) -> None:
     if type(value) is not expected:
-        what = {str: "text in quotes", int: "a whole number"}[expected]
+        what = _KINDS[expected]
         raise ConfigError(f"{key} must be {what}", key=key)
     if isinstance(value, int) and value < 0:
         raise ConfigError(f"{key} must not be negative", key=key)

@@ -4,7 +4,7 @@ May import contacts and what lies below.
 """
 
 from repermit.expiry.facts import Expired
-from repermit.expiry.prospects import Upcoming, upcoming
+from repermit.expiry.prospects import Upcoming, silent, upcoming
 from repermit.expiry.sweeping import expire_due, would_expire
 from repermit.expiry.uptime import beat, downtime, skip
 
@@ -14,6 +14,7 @@ __all__ = [
     "beat",
     "downtime",
     "expire_due",
+    "silent",
     "skip",
     "upcoming",
     "would_expire",

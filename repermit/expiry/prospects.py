@@ -1,6 +1,6 @@
 """What the deadlines that have not passed yet would do, as it stands now.
 
-May import consent, models and what lies below. Nothing here writes.
+May import contacts, consent, models and what lies below. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from repermit.consent import CampaignState, Verdict
+from repermit.consent import CampaignState, MailKind, MailState, Verdict, latest_ask
+from repermit.contacts import is_undecided
 from repermit.expiry.deciding import foreseen
-from repermit.models import Campaign
+from repermit.models import Campaign, Contact, Mail
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,6 +48,30 @@ def upcoming(*, now: datetime, mailing_list: MailingList | None = None) -> tuple
     if mailing_list is not None:
         query = query.where(Campaign.list == mailing_list)
     return tuple(_look_ahead(campaign) for campaign in query.order_by(Campaign.id))
+
+
+def silent(campaign: Campaign, *, after: int = 0, most: int = 50) -> list[Contact]:
+    """Return who would be removed if nobody answered any more, in the order of their numbers.
+
+    `after` is the number of the last one that was shown.
+    """
+    accepted = (Mail.state == MailState.SENT) & (Mail.bounce == "")
+    in_time = Mail.sent_at <= latest_ask(campaign.deadline, campaign.minimum_days)
+    query = (
+        Contact.select(Contact, Mail.sent_at.alias("asked_at"))
+        .join(Mail, on=(Mail.contact == Contact.id))
+        .where(
+            Contact.id > after,
+            Contact.list == campaign.list_id,
+            is_undecided(campaign),
+            Mail.campaign == campaign,
+            Mail.kind == MailKind.ASK,
+            accepted & in_time,
+        )
+        .order_by(Contact.id)
+        .limit(most)
+    )
+    return list(query.objects())
 
 
 def _look_ahead(campaign: Campaign) -> Upcoming:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from repermit import evidence
 from repermit.errors import Refused
@@ -48,6 +48,18 @@ class Exported:
     twice: int
 
 
+@dataclass
+class _Written:
+    """How many rows have been handed to the file so far, which may end at any of them."""
+
+    rows: int = 0
+
+    def counting(self, found: Iterable[Record]) -> Iterator[Record]:
+        for row in found:
+            self.rows += 1
+            yield row
+
+
 _COLUMNS = {
     What.KEEP: rows.KEEP,
     What.REMOVED: rows.REMOVED,
@@ -78,7 +90,8 @@ def export(
     """Write an export to `out`, and record in the evidence that it was made.
 
     1. The rows are written as they are read; nothing is locked meanwhile.
-    2. The entry `exported` is appended, in a transaction of its own.
+    2. The entry `exported` is appended, in a transaction of its own; also if the writing ends
+       early after the first row, then with `whole` false and the rows that were written.
 
     A CSV has an apostrophe before what a spreadsheet could take for a formula, also before an
     address such as =a@example.org; JSON and XLSX hold it as it is. A tool would take that
@@ -93,7 +106,7 @@ def export(
     spreadsheet cannot hold.
     """
     what, form, its_tool = What(what), Format(format), Tool(tool) if tool else None
-    _require_fitting(what, form, its_tool, with_links=with_links)
+    require_fitting(what, form, its_tool, with_links=with_links)
     found = _ROWS[what](mailing_list)
     if with_links:
         found = _with_links(found, settings)
@@ -106,17 +119,33 @@ def export(
         if form is Format.CSV:
             found = _set_apart(found, by_hand)
     columns = _columns(what, its_tool, with_links=with_links)
-    written = _writer(form, its_tool, created=now)(found, columns, out)
+    written = _Written()
+    try:
+        _writer(form, its_tool, created=now)(written.counting(found), columns, out)
+    except BaseException:
+        if written.rows:
+            begun = _facts(what, form, its_tool, written.rows, with_links=with_links)
+            entry = _entry(mailing_list, {**begun, "whole": False}, now=now, actor=actor)
+            with database.atomic():
+                evidence.append(entry)
+        raise
     erased = rows.count_erased(mailing_list) if what is What.REMOVED else 0
-    result = Exported(
-        mailing_list.slug, what, form, its_tool, written, erased, tuple(by_hand), len(twice)
-    )
+    facts = _facts(what, form, its_tool, written.rows, with_links=with_links)
     with database.atomic():
-        evidence.append(_entry(result, with_links=with_links, now=now, actor=actor))
-    return result
+        evidence.append(_entry(mailing_list, facts, now=now, actor=actor))
+    return Exported(
+        mailing_list.slug, what, form, its_tool, written.rows, erased, tuple(by_hand), len(twice)
+    )
 
 
-def _require_fitting(what: What, form: Format, tool: Tool | None, *, with_links: bool) -> None:
+def note_refused(mailing_list: MailingList, rows: int, *, now: datetime, actor: str) -> None:
+    """Append that the rows a file was refused for were downloaded, in the caller's transaction."""
+    facts = _facts("refused", Format.CSV, None, rows, with_links=False)
+    evidence.append(_entry(mailing_list, facts, now=now, actor=actor))
+
+
+def require_fitting(what: What, form: Format, tool: Tool | None, *, with_links: bool) -> None:
+    """Refuse what does not go together, such as a tool and a format that it does not take."""
     if with_links and what is not What.KEEP:
         raise Refused("links to unsubscribe are for those who may be mailed: export keep")
     if tool is None:
@@ -197,17 +226,19 @@ def _set_apart(found: Iterable[Record], by_hand: list[str]) -> Iterator[Record]:
             by_hand.append(row["address"])
 
 
-def _entry(result: Exported, *, with_links: bool, now: datetime, actor: str) -> Entry:
-    return Entry(
-        event="exported",
-        at=now,
-        actor=actor,
-        list=result.list,
-        consent={
-            "what": result.what,
-            "format": result.format,
-            "tool": result.tool or "",
-            "rows": result.rows,
-            "with_links": with_links,
-        },
-    )
+def _facts(
+    what: str, form: Format, tool: Tool | None, rows: int, *, with_links: bool
+) -> dict[str, Any]:
+    return {
+        "what": what,
+        "format": form,
+        "tool": tool or "",
+        "rows": rows,
+        "with_links": with_links,
+    }
+
+
+def _entry(
+    mailing_list: MailingList, facts: Mapping[str, Any], *, now: datetime, actor: str
+) -> Entry:
+    return Entry(event="exported", at=now, actor=actor, list=mailing_list.slug, consent=facts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from repermit.exports.kinds import Format, Tool
+from repermit.exports.kinds import Format, Tool, What
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,3 +106,10 @@ FORMS: Mapping[Tool, Form] = {
         bom=True,
     ),
 }
+
+
+def formats_for(what: What, tool: Tool | None) -> tuple[Format, ...]:
+    """Return the formats in which an export can be had, the usual one first; () for none."""
+    if tool is None:
+        return tuple(Format)
+    return FORMS[tool].formats if what in {What.KEEP, What.REMOVED} else ()

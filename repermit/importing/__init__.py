@@ -5,8 +5,48 @@ May import contacts, evidence, listfile and what lies below.
 
 from __future__ import annotations
 
+from repermit.importing.history import PastImport, past_imports
 from repermit.importing.results import ImportResult, Problem, UndoResult
+from repermit.importing.sights import Sight
+from repermit.importing.sights import count as count_sights
+from repermit.importing.sights import read as read_sights
+from repermit.importing.sights import read_all as read_all_sights
 from repermit.importing.taking_in import import_file
 from repermit.importing.undoing import undo_import
+from repermit.importing.uploads import (
+    LARGEST,
+    Choices,
+    Kept,
+    find_upload,
+    give_up,
+    keep_upload,
+    plain_name,
+    sweep_uploads,
+)
+from repermit.importing.working import choices_of, glimpses_of, look_at, take_in
 
-__all__ = ["ImportResult", "Problem", "UndoResult", "import_file", "undo_import"]
+__all__ = [
+    "LARGEST",
+    "Choices",
+    "ImportResult",
+    "Kept",
+    "PastImport",
+    "Problem",
+    "Sight",
+    "UndoResult",
+    "choices_of",
+    "count_sights",
+    "find_upload",
+    "give_up",
+    "glimpses_of",
+    "import_file",
+    "keep_upload",
+    "look_at",
+    "past_imports",
+    "plain_name",
+    "read_all_sights",
+    "read_sights",
+    "sweep_uploads",
+    "take_in",
+    "undo_import",
+]

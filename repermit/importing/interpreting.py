@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from repermit import addresses
 from repermit.consent import STRENGTH, Fate, RowFacts, fate, require_customer_basis
 from repermit.errors import AddressError
+from repermit.listfile.cells import clean
 from repermit.models import stored
 
 if TYPE_CHECKING:
@@ -38,9 +39,10 @@ class StagedRow(NamedTuple):
 
     `ids` is the `uid` and the `subject` that the address gets, 32 hex digits each; the same
     address has the same ids, and an invalid one has none. `sending` is None where it is no other
-    than `key`. `strength` orders the rows of one address, the strongest lowest. `mark_at` is set
-    for a fate of `opted_out`, `basis_at` and `proof` (as JSON) for what gives a basis. `reason` is
-    why a row is invalid; of others, the words in the file that opt it out or leave that in doubt.
+    than `key`, and of an invalid row what stands in the file. `strength` orders the rows of one
+    address, the strongest lowest. `mark_at` is set for a fate of `opted_out`, `basis_at` and
+    `proof` (as JSON) for what gives a basis. `reason` is why a row is invalid; of others, the words
+    in the file that opt it out or leave that in doubt.
     """
 
     number: int
@@ -124,11 +126,11 @@ class Interpreter:
             row
         )
         if problem:
-            return _invalid(number, part, line, problem)
+            return _invalid(number, part, row, problem)
         try:
             sending, key = addresses.parse(address)
         except AddressError as error:
-            return _invalid(number, part, line, error.reason)
+            return _invalid(number, part, row, error.reason)
         ids = self._keyed.copy()
         ids.update(key.encode())
         written = None if sending == key else sending
@@ -186,9 +188,19 @@ class Interpreter:
         return Standing(strength, said.value, basis_at=stored(self.now))
 
 
-def _invalid(number: int, part: int, line: int, reason: str) -> tuple[Any, ...]:
-    strength, said = _strength(Fate.INVALID), Fate.INVALID.value
-    return tuple(StagedRow(number, part, line, strength=strength, said=said, reason=reason))
+def _invalid(number: int, part: int, row: Row, reason: str) -> tuple[Any, ...]:
+    return tuple(
+        StagedRow(
+            number,
+            part,
+            row.line,
+            sending=clean(row.address),
+            name=row.name,
+            strength=_strength(Fate.INVALID),
+            said=Fate.INVALID.value,
+            reason=reason,
+        )
+    )
 
 
 def _facts_of(proof: Proof) -> dict[str, str | None]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from repermit import evidence
 from repermit.consent import Basis, Fate, require_customer_basis
 from repermit.evidence import Entry
-from repermit.importing import deciding, reporting, staging
+from repermit.importing import deciding, reporting, sights, staging
 from repermit.importing.interpreting import Interpreter
 from repermit.importing.merging import Taking, merge
 from repermit.importing.reader import Request, read
@@ -47,6 +47,7 @@ def import_file(
     attest: str = "",
     consent_text: str | None = None,
     dry_run: bool = False,
+    rows_to: Path | None = None,
 ) -> ImportResult:
     """Take a list file in, or with `dry_run` only say what would become of its rows.
 
@@ -54,7 +55,8 @@ def import_file(
     of it in one transaction. Until the third step nothing is locked, and whatever fails changes
     nothing. `source` tells where addresses come from whose row does not say so; `customers` holds
     for every row, and needs `attest` unless nothing is written; `consent_text` is the form by which
-    the proven signed up.
+    the proven signed up. `rows_to` is a file of this process's alone to which a dry run writes what
+    would become of each row, see `sights`.
 
     Raises ListFileError for a file that cannot be read, Refused where the customer basis does
     not hold.
@@ -85,6 +87,8 @@ def import_file(
         merged = staging.merge_names() if addresses < rows else 0
         deciding.decide(mailing_list.id)
         tally = _tally(rows, addresses, merged, options)
+        if rows_to is not None:
+            sights.write(rows_to, file.parts)
         if not dry_run:
             with staging.wide_cache(database), database.atomic():
                 tally = _write(database, mailing_list, file, options, tally)

@@ -5,7 +5,28 @@ May import addresses, config, clock and errors only; nothing is written and no a
 
 from __future__ import annotations
 
-from repermit.listfile.model import FIELDS, Column, Part, Proof, Question, Row
-from repermit.listfile.opening import ListFile, open_list
+from repermit.listfile.model import (
+    FIELDS,
+    REPEATED_FIELDS,
+    Column,
+    Glimpse,
+    Part,
+    Proof,
+    Question,
+    Row,
+)
+from repermit.listfile.opening import ListFile, glimpse, open_list
 
-__all__ = ["FIELDS", "Column", "ListFile", "Part", "Proof", "Question", "Row", "open_list"]
+__all__ = [
+    "FIELDS",
+    "REPEATED_FIELDS",
+    "Column",
+    "Glimpse",
+    "ListFile",
+    "Part",
+    "Proof",
+    "Question",
+    "Row",
+    "glimpse",
+    "open_list",
+]

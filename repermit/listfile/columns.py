@@ -54,7 +54,7 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
 
 
 def find_columns(sample: Sequence[Record], mapping: Mapping[str, str]) -> Found:
-    """Return what the first records of a table tell; `mapping` is FIELD: COLUMN, "" for none.
+    """Return what the first records of a table tell; `mapping` is as for `open_list`.
 
     Raises ListFileError if no column holds addresses or a mapped column does not exist.
     """
@@ -88,7 +88,8 @@ def find_columns(sample: Sequence[Record], mapping: Mapping[str, str]) -> Found:
 
 def _header_at(sample: Sequence[Record], mapping: Mapping[str, str]) -> int | None:
     """Return which record is the header, or None if there is none."""
-    wanted = {fold(column) for column in mapping.values() if not _place_of(column)} - {""}
+    named = (title for columns in mapping.values() for title in columns.splitlines())
+    wanted = {fold(title) for title in named if not _place_of(title)} - {""}
     top = [cells for _, cells in sample[:_HEADER_WITHIN]]
     for at, cells in enumerate(top):
         folded = {fold(cell) for cell in cells}
@@ -217,23 +218,35 @@ def _settle_names(fields: list[str | None], folded: Sequence[str]) -> None:
 
 
 def _apply(mapping: Mapping[str, str], titles: Sequence[str], fields: list[str | None]) -> None:
-    for name, column in mapping.items():
-        at = _index_of(column, titles) if column.strip() else None
+    for name, columns in mapping.items():
+        places = _places_in(columns, titles)
         # Whatever says no in one column, a further one that the admin names does not unsay it.
-        if at is None or name not in REPEATED_FIELDS or name == "address":
+        is_further = "\n" not in columns and name in REPEATED_FIELDS and name != "address"
+        if not places or not is_further:
             fields[:] = [None if field == name else field for field in fields]
-        if at is not None:
+        for at in places:
             fields[at] = name
 
 
-def _index_of(column: str, titles: Sequence[str]) -> int:
+def _places_in(columns: str, titles: Sequence[str]) -> list[int]:
+    """Return which columns are meant; of several, one a line, those that this table has."""
+    if "\n" in columns:
+        found = (_find(column, titles) for column in columns.splitlines() if column.strip())
+        return [at for at in found if at is not None]
+    if not columns.strip():
+        return []
+    at = _find(columns, titles)
+    if at is None:
+        raise ListFileError(f"there is no column {columns!r}", expected=_listed(titles))
+    return [at]
+
+
+def _find(column: str, titles: Sequence[str]) -> int | None:
     folded = [fold(title) for title in titles]
     if fold(column) and fold(column) in folded:
         return folded.index(fold(column))
     place = _place_of(column)
-    if not 0 < place <= len(titles):
-        raise ListFileError(f"there is no column {column!r}", expected=_listed(titles))
-    return place - 1
+    return place - 1 if 0 < place <= len(titles) else None
 
 
 def _place_of(column: str) -> int:

@@ -106,6 +106,15 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Glimpse:
+    """How a table begins: its columns, and the cells of its first rows as text on one line each."""
+
+    name: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class Question:
     """A column of Yes and No of which it is not known what it answers: how many rows say No.
 

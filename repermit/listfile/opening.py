@@ -15,7 +15,7 @@ from repermit.listfile.archives import tables_of
 from repermit.listfile.cells import clean
 from repermit.listfile.columns import Found, check_mapping, find_columns
 from repermit.listfile.dates import is_month_first
-from repermit.listfile.model import Part, Question, Record, Row, Table
+from repermit.listfile.model import Column, Glimpse, Part, Question, Record, Row, Table
 from repermit.listfile.naming import holds
 from repermit.listfile.reading import Meaning, Reading
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 _SAMPLE = 200
+_GLIMPSED = 5
 _DATES = frozenset(("consent_at", "since", "opted_out_at", "cleaned_at", "complained_at"))
 
 
@@ -69,7 +70,8 @@ def open_list(path: Path, *, mapping: Mapping[str, str] | None = None, zone: Zon
     """Open a list file and find out what its columns are; the rows are read later.
 
     `mapping` is FIELD: COLUMN (a title, a number from 1, or a spreadsheet's letter) and goes
-    before what is recognised. `zone` is that of dates which do not name their own.
+    before what is recognised; "" is none, and several, each ended by a line break, are exactly
+    those, as far as a part has them. `zone` is that of dates which do not name their own.
     Raises ListFileError, with the place and what was expected, for what cannot be read.
     """
     mapping = mapping or {}
@@ -83,6 +85,33 @@ def open_list(path: Path, *, mapping: Mapping[str, str] | None = None, zone: Zon
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return ListFile(path, digest, readings)
+
+
+def glimpse(path: Path, *, mapping: Mapping[str, str] | None = None) -> tuple[Glimpse, ...]:
+    """Return how the tables of a file begin, also those that no column of addresses is known of.
+
+    Raises ListFileError for what is no list at all.
+    """
+    samples = [(table, _sample_of(table)) for table in tables_of(path)]
+    return tuple(_glimpse(table, sample, mapping or {}) for table, sample in samples if sample)
+
+
+def _glimpse(table: Table, sample: Sequence[Record], mapping: Mapping[str, str]) -> Glimpse:
+    try:
+        found = find_columns(sample, mapping)
+    except ListFileError:
+        width = max(len(cells) for _, cells in sample)
+        return Glimpse(
+            clean(table.name),
+            tuple(map(Column, range(width), [""] * width, [None] * width)),
+            _first(sample),
+        )
+    data = [record for record in sample if record[0] >= found.first_line]
+    return Glimpse(clean(table.name), found.columns, _first(data))
+
+
+def _first(records: Sequence[Record]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(map(clean, cells)) for _, cells in records[:_GLIMPSED])
 
 
 def _sample_of(table: Table) -> list[Record]:

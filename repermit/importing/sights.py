@@ -1,0 +1,168 @@
+"""What would become of each row of a file, in an SQLite file of its own to be paged through.
+
+May import models, consent, listfile and this room's staging. Imports of a million rows are looked
+at a page at a time, which neither a database that others wait for nor memory should hold.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from peewee import JOIN, fn
+
+from repermit.consent import Fate
+from repermit.importing.staging import Picked, Staged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from repermit.listfile import Part
+
+_CHUNK = 5_000
+_TABLE = """\
+CREATE TABLE sight (
+    number INTEGER PRIMARY KEY, part TEXT, line INTEGER, address TEXT, name TEXT, fate TEXT,
+    mark TEXT, said TEXT, other INTEGER, merged INTEGER
+)"""
+_PUT = "INSERT INTO sight VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_GET = "SELECT * FROM sight WHERE number > ?"
+
+
+class Sight(NamedTuple):
+    """A row of a file and its fate.
+
+    `number` counts from 1 through the whole file, `line` within the part, whose name is "" if it
+    is the only one. `mark` is why a row opted out ("unsubscribed", "cleaned", "complained"); `said`
+    is why it is invalid, of others the words in the file that speak against mailing. `other` is
+    the line of the stronger row of the same address, 0 if there is none; `merged` says that its
+    rows have different names.
+    """
+
+    number: int
+    part: str
+    line: int
+    address: str
+    name: str
+    fate: str
+    mark: str
+    said: str
+    other: int
+    merged: bool
+
+
+def write(path: Path, parts: Sequence[Part]) -> None:
+    """Write the rows that are staged, whose fates are decided, to a file that only we can read."""
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    names = [part.name if len(parts) > 1 else "" for part in parts]
+    with closing(sqlite3.connect(path)) as file:
+        # If it is cut off, it is made anew.
+        file.execute("PRAGMA journal_mode = off")
+        file.execute("PRAGMA synchronous = off")
+        file.execute(_TABLE)
+        for some in _staged():
+            file.executemany(_PUT, [(row[0], names[row[1]], *row[2:]) for row in some])
+        file.execute("CREATE INDEX by_fate ON sight (fate, number)")
+        file.commit()
+
+
+def read(path: Path, *, fate: Fate | None = None, after: int = 0, limit: int = 50) -> list[Sight]:
+    """Return the rows behind number `after` in the file's order, of one fate or of all."""
+    with closing(_open(path)) as file:
+        return [_sight(row) for row in file.execute(*_query(fate, after, limit))]
+
+
+def read_all(path: Path, fates: Sequence[Fate]) -> Iterator[Sight]:
+    """Yield all rows of some fates, one fate after the other, without holding them in memory."""
+    with closing(_open(path)) as file:
+        for fate in fates:
+            yield from map(_sight, file.execute(*_query(fate, 0, -1)))
+
+
+def count(path: Path, fates: Sequence[Fate]) -> int:
+    """Count all rows of some fates."""
+    marks = ", ".join("?" * len(fates))
+    query = f"SELECT COUNT(*) FROM sight WHERE fate IN ({marks})"  # noqa: S608  marks alone
+    with closing(_open(path)) as file:
+        return int(file.execute(query, [str(fate) for fate in fates]).fetchone()[0])
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+
+
+def _query(fate: Fate | None, after: int, limit: int) -> tuple[str, list[Any]]:
+    if fate is None:
+        return f"{_GET} ORDER BY number LIMIT ?", [after, limit]
+    return f"{_GET} AND fate = ? ORDER BY number LIMIT ?", [after, str(fate), limit]
+
+
+def _sight(row: Sequence[Any]) -> Sight:
+    found = Sight(*row)
+    return found._replace(merged=bool(found.merged))
+
+
+def _staged() -> Iterator[list[tuple[Any, ...]]]:
+    """Yield what is staged in the file's order, some thousands at a time."""
+    last = 0
+    while some := list(_query_of_staged().where(Staged.number > last).limit(_CHUNK).tuples()):
+        yield [_values(_Found(*row)) for row in some]
+        last = some[-1][0]
+
+
+def _query_of_staged() -> Any:
+    return (
+        Staged.select(
+            Staged.number,
+            Staged.part,
+            Staged.line,
+            fn.COALESCE(Staged.sending, Staged.key),
+            Staged.name,
+            Staged.said,
+            Staged.mark,
+            Staged.reason,
+            Picked.number,
+            Picked.line,
+            Picked.fate,
+            Picked.merged,
+        )
+        .join(Picked, JOIN.LEFT_OUTER, on=(Picked.ids == Staged.ids))
+        .order_by(Staged.number)
+    )
+
+
+class _Found(NamedTuple):
+    """A row that is staged, and the strongest one of its address."""
+
+    number: int
+    part: int
+    line: int
+    address: str | None
+    name: str
+    said: str
+    mark: str | None
+    reason: str | None
+    strongest: int | None
+    strongest_line: int | None
+    fate: str | None
+    merged: bool | None
+
+
+def _values(found: _Found) -> tuple[Any, ...]:
+    is_again = found.strongest not in (None, found.number)
+    return (
+        found.number,
+        found.part,
+        found.line,
+        found.address or "",
+        found.name,
+        Fate.DUPLICATE if is_again else found.fate or found.said,
+        found.mark or "",
+        found.reason or "",
+        found.strongest_line if is_again else 0,
+        bool(found.merged),
+    )

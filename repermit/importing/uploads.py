@@ -1,0 +1,273 @@
+"""Files that were handed in and wait to be taken in: privately, beside the database, for a day.
+
+May import models, config and errors.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hmac
+import json
+import os
+import shutil
+import stat
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from repermit.errors import ListFileError, Refused
+from repermit.models import MailingList, Upload, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from repermit.config import Settings
+    from repermit.models import Database
+
+LARGEST = 100_000_000
+"""How many bytes a file may have."""
+
+LIFETIME = timedelta(days=1)
+"""How long a file stays if nobody takes it in."""
+
+_PIECE = 1 << 20
+_A_MOMENT = 0.05  # seconds
+_LONGEST_NAME = 200  # bytes; file systems allow 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """How a file is to be read and taken in; as the options of `import_file`."""
+
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+    customers: bool = False
+    attest: str = ""
+    consent_text: str = ""
+
+    def reads_as(self, other: Choices) -> bool:
+        """Say whether both give every row the same fate."""
+        return (self.mapping, self.customers) == (other.mapping, other.customers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A file that is kept: its row, and the folder in which all that belongs to it stands."""
+
+    upload: Upload
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """Return where the file is; its name is the one it came with, which tells what it holds."""
+        return self.folder / "file" / self.upload.name
+
+    @property
+    def rows(self) -> Path:
+        """Return where what would become of each row stands, see `sights`."""
+        return self.folder / "rows.db"
+
+    @property
+    def choices(self) -> Choices:
+        """Return how the file is to be read."""
+        return Choices(**json.loads(self.upload.choices))
+
+    @property
+    def outcome(self) -> dict[str, Any] | None:
+        """Return what came of the last look at the file, or None if none was finished."""
+        try:
+            found: dict[str, Any] = json.loads(self._outcome.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        return found
+
+    @property
+    def is_busy(self) -> bool:
+        """Say whether the file is being looked at or taken in."""
+        try:
+            lock = self.lock()
+        except FileNotFoundError:
+            # It has just been taken in, and is gone.
+            return False
+        if lock is None:
+            return True
+        lock.close()
+        return False
+
+    def choose(self, choices: Choices) -> None:
+        """Keep how the file is to be read."""
+        self.upload.choices = json.dumps(asdict(choices))
+        self.upload.save(only=[Upload.choices])
+
+    def lock(self) -> IO[bytes] | None:
+        """Return the file by which only one works with it at a time, until closed; None if held.
+
+        Whoever has noted an outcome is about to end, which is waited for.
+        """
+        lock = open(self.folder / "lock", "ab", opener=_privately)  # noqa: SIM115  the caller's
+        while not _is_ours(lock):
+            if self.outcome is None:
+                lock.close()
+                return None
+            time.sleep(_A_MOMENT)
+        return lock
+
+    def note(self, outcome: Mapping[str, Any]) -> None:
+        """Keep what came of a look, whole or not at all."""
+        written = self.folder / "outcome.new"
+        with open(written, "w", encoding="utf-8", opener=_privately) as file:
+            json.dump(outcome, file)
+        written.replace(self._outcome)
+
+    def forget_outcome(self) -> None:
+        """Delete what came of the last look."""
+        self._outcome.unlink(missing_ok=True)
+
+    @property
+    def _outcome(self) -> Path:
+        return self.folder / "outcome.json"
+
+
+def keep_upload(
+    database: Database,
+    mailing_list: MailingList,
+    stream: IO[bytes],
+    *,
+    name: str,
+    user_id: int,
+    settings: Settings,
+    now: datetime,
+) -> Kept:
+    """Keep a file that is handed in, in place of the list's earlier one.
+
+    Its row comes first, so that a folder without one belongs to nobody. Raises ListFileError for
+    one that is empty or too large, Refused if an earlier one is being taken in.
+    """
+    for earlier in _kept_of(mailing_list, settings):
+        give_up(database, earlier)
+    with database.atomic():
+        upload = Upload.create(
+            list=mailing_list, user=user_id, token=new_id(), name=plain_name(name), at=now
+        )
+    kept = Kept(upload=upload, folder=folder_of(settings) / upload.token)
+    try:
+        for folder in (kept.folder, kept.path.parent):
+            folder.mkdir(mode=0o700)
+        _copy(stream, kept.path)
+    except BaseException:
+        delete(database, kept)
+        raise
+    return kept
+
+
+def find_upload(mailing_list: MailingList, *, settings: Settings) -> Kept | None:
+    """Return the file that waits to be taken in, or None if there is none on this machine."""
+    found = [kept for kept in _kept_of(mailing_list, settings) if kept.path.exists()]
+    return found[-1] if found else None
+
+
+def give_up(database: Database, kept: Kept) -> None:
+    """Delete a file and all that belongs to it; raises Refused while it is being worked with."""
+    if kept.folder.exists():
+        lock = kept.lock()
+        if lock is None:
+            raise Refused("this file is being worked with; try again in a minute")
+        lock.close()
+    delete(database, kept)
+
+
+def sweep_uploads(database: Database, *, settings: Settings, now: datetime) -> int:
+    """Delete the files that are a day old, and what belongs to none; return how many rows went."""
+    folder = folder_of(settings)
+    gone = 0
+    for upload in _older(now - LIFETIME):
+        # FileNotFoundError: another sweep has just deleted it.
+        with suppress(Refused, FileNotFoundError):
+            give_up(database, Kept(upload=upload, folder=folder / upload.token))
+            gone += 1
+    tokens = {path.name for path in folder.iterdir()}
+    for token in tokens - {upload.token for upload in Upload.select()}:
+        shutil.rmtree(folder / token, ignore_errors=True)
+    return gone
+
+
+def plain_name(name: str) -> str:
+    """Return the last part of a file's name, without what could lead out of its folder."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    shown = "".join(sign for sign in last if sign.isprintable()).strip(" .")
+    stem, dot, ending = shown.rpartition(".")
+    if dot and len(ending) <= 8:  # noqa: PLR2004  endings are short, and tell what a file is
+        return f"{_cut(stem)}.{ending}"
+    return _cut(shown) or "list"
+
+
+def _older(than: datetime) -> list[Upload]:
+    return list(Upload.select().where(Upload.at <= than))
+
+
+def _kept_of(mailing_list: MailingList, settings: Settings) -> Iterator[Kept]:
+    uploads = list(Upload.select().where(Upload.list == mailing_list).order_by(Upload.id))
+    folder = folder_of(settings) if uploads else Path()
+    for upload in uploads:
+        yield Kept(upload=upload, folder=folder / upload.token)
+
+
+def delete(database: Database, kept: Kept) -> None:
+    """Delete a file and all that belongs to it, whoever works with it."""
+    shutil.rmtree(kept.folder, ignore_errors=True)
+    with database.atomic():
+        Upload.delete().where(Upload.id == kept.upload.id).execute()
+
+
+def folder_of(settings: Settings) -> Path:
+    """Return the folder of all files: ours alone to open. Raises Refused if it is not."""
+    sqlite = settings.sqlite_path
+    if sqlite is not None:
+        folder = sqlite.with_name(f"{sqlite.name}.uploads")
+    else:
+        # Two installations on one machine have two; the database's address holds a password, so
+        # that it stands here under a key.
+        name = hmac.digest(settings.fingerprint_key, settings.database.encode(), "sha256").hex()
+        folder = Path(tempfile.gettempdir()) / f"repermit-{name[:16]}.uploads"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    if not is_ours or found.st_mode & 0o077:
+        raise Refused(f"{folder} must be a folder that only this server's user may open")
+    return folder
+
+
+def _cut(text: str) -> str:
+    return text.encode(errors="ignore")[:_LONGEST_NAME].decode(errors="ignore")
+
+
+def _copy(stream: IO[bytes], path: Path) -> None:
+    size = 0
+    with open(path, "xb", opener=_privately) as file:
+        while piece := stream.read(_PIECE):
+            size += len(piece)
+            if size > LARGEST:
+                raise ListFileError(
+                    "the file is too large", expected=f"at most {LARGEST // 1_000_000} MB"
+                )
+            file.write(piece)
+    if not size:
+        raise ListFileError("the file is empty", expected="a list with one address on a line")
+
+
+def _is_ours(lock: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _privately(path: str, flags: int) -> int:
+    return os.open(path, flags, mode=0o600)

@@ -1,0 +1,195 @@
+"""Looking at a file that was handed in, and taking it in: a large one in a process of its own.
+
+May import all of this room. A million rows take longer than anybody waits for a page, and other
+pages would wait for the process that serves them; so that process is given a Job on its standard
+input, and whoever asks meanwhile is told that it works.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import threading
+import traceback
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from repermit import listfile
+from repermit.errors import ListFileError, RepermitError
+from repermit.importing.taking_in import import_file
+from repermit.importing.uploads import Choices, Kept, delete, find_upload
+from repermit.listfile import Column, Glimpse
+from repermit.models import find_list, open_database
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from repermit.config import Settings
+    from repermit.importing.results import ImportResult
+    from repermit.models import Database, MailingList
+
+LARGE = 2_000_000
+"""Bytes of a file from which on its work is done by a process of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is to be done with the file of a list: to take it in, or only to look at it."""
+
+    settings: Settings
+    slug: str
+    takes_in: bool
+    now: datetime
+    actor: str
+
+
+def look_at(
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    choices: Choices,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> bool:
+    """Find out what would become of the rows of the file; see Kept.outcome for what came of it.
+
+    A large file is still being looked at when this returns. False: it is being worked with
+    already, or there is none.
+    """
+    job = Job(settings=settings, slug=mailing_list.slug, takes_in=False, now=now, actor=actor)
+    return _begin(database, mailing_list, job, choices)
+
+
+def take_in(
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    choices: Choices,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> bool:
+    """Take the file in and delete it; as `look_at` otherwise."""
+    job = Job(settings=settings, slug=mailing_list.slug, takes_in=True, now=now, actor=actor)
+    return _begin(database, mailing_list, job, choices)
+
+
+def _begin(database: Database, mailing_list: MailingList, job: Job, choices: Choices) -> bool:
+    kept = find_upload(mailing_list, settings=job.settings)
+    lock = None if kept is None else kept.lock()
+    if kept is None or lock is None:
+        return False
+    with closing(lock):
+        kept.forget_outcome()
+        with database.atomic():
+            kept.choose(choices)
+        if kept.path.stat().st_size < LARGE:
+            _do(database, mailing_list, job, kept)
+        else:
+            _start_apart(job, lock)
+    return True
+
+
+def _do(database: Database, mailing_list: MailingList, job: Job, kept: Kept) -> None:
+    try:
+        result = import_file(
+            database,
+            mailing_list,
+            kept.path,
+            settings=job.settings,
+            now=job.now,
+            actor=job.actor,
+            dry_run=not job.takes_in,
+            rows_to=None if job.takes_in else kept.rows,
+            **vars(kept.choices),
+        )
+    except RepermitError as error:
+        kept.note({**_refusal(error), "glimpses": _glimpses(kept)})
+    else:
+        if job.takes_in:
+            delete(database, kept)
+        else:
+            kept.note({**_summary(result, kept.choices), "glimpses": _glimpses(kept)})
+
+
+def _glimpses(kept: Kept) -> list[dict[str, Any]]:
+    """Return how the file begins, since opening a large one anew for each page takes long."""
+    try:
+        found = listfile.glimpse(kept.path, mapping=kept.choices.mapping)
+    except ListFileError:
+        return []
+    return [asdict(one) for one in found]
+
+
+def _refusal(error: RepermitError) -> dict[str, Any]:
+    if isinstance(error, ListFileError):
+        place = {"line": error.line, "column": error.column, "expected": error.expected}
+        return {"refused": error.reason, **place}
+    return {"refused": str(error), "line": 0, "column": 0, "expected": ""}
+
+
+def _summary(result: ImportResult, choices: Choices) -> dict[str, Any]:
+    notes = [asdict(problem) for problem in result.problems if not problem.line]
+    return {
+        "rows": result.rows,
+        "fates": {str(fate): count for fate, count in result.fates.items()},
+        "merged": result.merged,
+        "thin": result.thin,
+        "improved": result.improved,
+        "additional": result.additional,
+        "unattested": result.unattested,
+        "notes": notes,
+        "parts": [asdict(part) for part in result.parts],
+        "choices": asdict(choices),
+    }
+
+
+_SERVE = f"import sys; from {__name__} import serve; serve(sys.stdin.buffer)"
+
+
+def _start_apart(job: Job, lock: IO[bytes]) -> None:
+    # The lock belongs to the open file, which the other process has too: it is held until that
+    # ends, however it ends.
+    process = subprocess.Popen(  # noqa: S603  our own
+        [sys.executable, "-P", "-c", _SERVE], stdin=subprocess.PIPE, pass_fds=(lock.fileno(),)
+    )
+    threading.Thread(target=process.communicate, args=(pickle.dumps(job),), daemon=True).start()
+
+
+def serve(source: IO[bytes]) -> None:
+    """Do the one job that comes from `source`."""
+    job: Job = pickle.load(source)  # noqa: S301  written by the process that started us
+    with open_database(job.settings.database) as database:
+        mailing_list = find_list(job.slug)
+        kept = cast("Kept", find_upload(mailing_list, settings=job.settings))
+        try:
+            _do(database, mailing_list, job, kept)
+        except Exception as error:  # noqa: BLE001  whatever it was, it is told without its text
+            _tell(error)
+
+
+def _tell(error: Exception) -> None:
+    """Write where it went wrong to stderr, without the message, which may quote an address."""
+    lines = traceback.format_tb(error.__traceback__)
+    sys.stderr.write(f"{''.join(lines)}{type(error).__name__}\n")
+
+
+def glimpses_of(outcome: Mapping[str, Any]) -> tuple[Glimpse, ...]:
+    """Return how a file begins, from its outcome."""
+    return tuple(
+        Glimpse(
+            name=one["name"],
+            columns=tuple(Column(**column) for column in one["columns"]),
+            rows=tuple(map(tuple, one["rows"])),
+        )
+        for one in outcome["glimpses"]
+    )
+
+
+def choices_of(outcome: Mapping[str, Any]) -> Choices:
+    """Return the choices with which a file was looked at, from its outcome."""
+    return Choices(**outcome["choices"])

@@ -1,0 +1,11 @@
+"""What has come of a campaign, counted: for the live page and for the admin's daily mail.
+
+May import contacts, evidence, models, messages, consent and what lies below.
+"""
+
+from repermit.reports.daily import owe_daily
+from repermit.reports.figures import Day, Figures, count_mails, figures
+from repermit.reports.tallying import tally_up
+from repermit.reports.turns import Turn
+
+__all__ = ["Day", "Figures", "Turn", "count_mails", "figures", "owe_daily", "tally_up"]

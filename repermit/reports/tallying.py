@@ -1,0 +1,88 @@
+"""Keeping the counts of answers and removals, so that a page reads them and counts nothing.
+
+May import evidence, models, consent and what lies below.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from peewee import EXCLUDED
+
+from repermit.models import Meta, Tally, lock_rows
+from repermit.reports.turns import Key, Turn, count, head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from zoneinfo import ZoneInfo
+
+    from repermit.config import Settings
+    from repermit.models import Database
+
+_KEY = "tallied_upto"
+_STEP = 2000
+# So many entries are counted while somebody waits for a page.
+_MOST_MEANWHILE = 2000
+
+
+def tally_up(
+    database: Database, *, settings: Settings, should_stop: Callable[[], bool] = bool
+) -> int:
+    """Count the entries that were appended since; return how many there were.
+
+    A step at a time, each with how far it is in one transaction, so that any number of processes
+    may do so at once and no entry counts twice.
+    """
+    counted = 0
+    while not should_stop() and _tallied_upto() < head():
+        with database.atomic():
+            Meta.insert(key=_KEY, value="0").on_conflict_ignore().execute()
+            row = lock_rows(Meta.select().where(Meta.key == _KEY)).get()
+            after = int(row.value)
+            upto = min(after + _STEP, head())
+            _add(count(after, upto, settings.zone))
+            Meta.update(value=str(upto)).where(Meta.key == _KEY).execute()
+        counted += upto - after
+    return counted
+
+
+def read_tallies(slug: str, campaign: int, *, zone: ZoneInfo) -> tuple[Counter[Key], bool]:
+    """Return the counts of a list's campaign, and whether they are up to this moment.
+
+    What was appended since the last sweep is counted here, unless that is too much.
+    """
+    after, newest = _tallied_upto(), head()
+    is_whole = newest - after <= _MOST_MEANWHILE
+    own = (Tally.list == slug, Tally.campaign == campaign)
+    found = Counter(
+        {
+            Key(row.list, row.campaign, row.day, Turn(row.what)): row.count
+            for row in Tally.select().where(*own)
+        }
+    )
+    if is_whole:
+        found.update(
+            {
+                key: change
+                for key, change in count(after, newest, zone).items()
+                if (key.list, key.campaign) == (slug, campaign)
+            }
+        )
+    return found, is_whole
+
+
+def _tallied_upto() -> int:
+    row = Meta.get_or_none(Meta.key == _KEY)
+    return int(row.value) if row else 0
+
+
+def _add(changes: Counter[Key]) -> None:
+    rows: list[dict[str, Any]] = [
+        {**key._asdict(), "count": change} for key, change in sorted(changes.items()) if change
+    ]
+    if rows:
+        Tally.insert_many(rows).on_conflict(
+            conflict_target=[Tally.list, Tally.campaign, Tally.day, Tally.what],
+            update={Tally.count: Tally.count + EXCLUDED.count},
+        ).execute()

@@ -1,0 +1,240 @@
+"""Files that wait to be taken in: kept privately, one a list, for a day at most."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import stat
+import tempfile
+import threading
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit.errors import ListFileError, Refused
+from repermit.importing import (
+    LARGEST,
+    Choices,
+    Kept,
+    find_upload,
+    give_up,
+    keep_upload,
+    sweep_uploads,
+)
+from repermit.importing.uploads import folder_of
+from repermit.models import Upload
+from tests.admin_pages import make_admin
+from tests.building import NOW, make_list, make_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from repermit.config import Settings
+    from repermit.models import Database, MailingList
+
+
+@pytest.fixture
+def news(database: Database) -> MailingList:
+    return make_list(database)
+
+
+@pytest.fixture(autouse=True)
+def _no_files_left(settings: Settings) -> Iterator[None]:
+    yield
+    shutil.rmtree(folder_of(settings))
+
+
+def keep(
+    database: Database,
+    mailing_list: MailingList,
+    settings: Settings,
+    content: bytes = b"email\na@example.org\n",
+    **overrides: Any,
+) -> Kept:
+    user = make_admin(database)
+    values = {"name": "list.csv", "user_id": user.id, "settings": settings, "now": NOW}
+    return keep_upload(database, mailing_list, io.BytesIO(content), **{**values, **overrides})
+
+
+def everything_below(folder: Path) -> list[Path]:
+    return [folder, *folder.rglob("*")]
+
+
+def test_a_file_is_kept_as_it_is_under_its_own_name_where_only_we_can_read_it(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    kept = keep(database, news, settings)
+    kept.note({"rows": 1})
+    assert kept.path.read_bytes() == b"email\na@example.org\n"
+    assert kept.path.name == "list.csv"
+    with closing(kept.lock()):  # type: ignore[type-var]
+        for path in everything_below(kept.folder.parent):
+            mode = stat.S_IMODE(path.stat().st_mode)
+            assert mode == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_beside_sqlite_it_stands_in_a_folder_named_for_the_database(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    kept = keep(database, news, settings)
+    sqlite = settings.sqlite_path
+    if sqlite is None:
+        assert kept.folder.parent.parent == Path(tempfile.gettempdir())
+        assert kept.folder.parent.name.endswith(".uploads")
+    else:
+        assert kept.folder.parent == sqlite.with_name(f"{sqlite.name}.uploads")
+
+
+def test_the_file_is_found_again_until_a_later_one_takes_its_place(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    assert find_upload(news, settings=settings) is None
+    first = keep(database, news, settings)
+    second = keep(database, news, settings, b"email\nb@example.org\n")
+    found = find_upload(news, settings=settings)
+    assert found is not None
+    assert found.upload == second.upload
+    assert not first.folder.exists()
+    assert Upload.select().count() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kept_as"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\Anna\\leden.xlsx", "leden.xlsx"),
+        ("..", "list"),
+        ("", "list"),
+        ("a\nb\x00.csv", "ab.csv"),
+        ("é" * 300 + ".csv", "é" * 100 + ".csv"),
+        ("x" * 300 + "." + "y" * 300, "x" * 200),
+    ],
+)
+def test_a_name_cannot_lead_elsewhere(
+    database: Database, news: MailingList, settings: Settings, name: str, kept_as: str
+) -> None:
+    kept = keep(database, news, settings, name=name)
+    assert kept.path == kept.folder / "file" / kept_as
+    assert kept.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"), [(0, "the file is empty"), (LARGEST + 1, "the file is too large")]
+)
+def test_a_file_that_is_empty_or_too_large_is_not_kept(
+    database: Database, news: MailingList, settings: Settings, size: int, reason: str
+) -> None:
+    with pytest.raises(ListFileError, match=reason):
+        keep(database, news, settings, bytes(size))
+    assert not Upload.select().exists()
+    assert find_upload(news, settings=settings) is None
+
+
+def test_a_file_of_the_largest_size_is_kept(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    kept = keep(database, news, settings, bytes(LARGEST))
+    assert kept.path.stat().st_size == LARGEST
+
+
+def test_a_folder_that_others_may_open_is_refused(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    folder = keep(database, news, settings).folder.parent
+    folder.chmod(0o755)
+    with pytest.raises(Refused, match="only this server's user"):
+        find_upload(news, settings=settings)
+    folder.chmod(0o700)
+
+
+def test_a_link_in_place_of_the_folder_is_refused(
+    database: Database, news: MailingList, settings: Settings, tmp_path: Path
+) -> None:
+    folder = keep(database, news, settings).folder.parent
+    elsewhere = folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(elsewhere)
+    with pytest.raises(Refused, match="only this server's user"):
+        find_upload(news, settings=settings)
+    folder.unlink()
+    elsewhere.rename(folder)
+
+
+def test_what_is_chosen_is_kept(database: Database, news: MailingList, settings: Settings) -> None:
+    kept = keep(database, news, settings)
+    assert kept.choices == Choices()
+    chosen = Choices(mapping={"name": "B\n"}, source="beurs", customers=True, attest="x")
+    kept.choose(chosen)
+    found = find_upload(news, settings=settings)
+    assert found is not None
+    assert found.choices == chosen
+
+
+def test_while_it_is_worked_with_a_file_can_be_neither_given_up_nor_replaced(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    kept = keep(database, news, settings)
+    with closing(kept.lock()):  # type: ignore[type-var]
+        assert kept.is_busy
+        assert kept.lock() is None
+        with pytest.raises(Refused):
+            give_up(database, kept)
+        with pytest.raises(Refused):
+            keep(database, news, settings)
+        assert sweep_uploads(database, settings=settings, now=NOW + timedelta(days=2)) == 0
+    give_up(database, kept)
+    assert not kept.folder.exists()
+    assert find_upload(news, settings=settings) is None
+
+
+def test_whoever_has_noted_what_came_of_it_is_waited_for(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    kept = keep(database, news, settings)
+    held = kept.lock()
+    assert held is not None
+    kept.note({"rows": 1})
+    threading.Timer(0.2, held.close).start()
+    give_up(database, kept)
+    assert held.closed
+    assert not kept.folder.exists()
+
+
+@pytest.mark.parametrize(("early", "gone"), [(1, 0), (0, 1), (-1, 1)])
+def test_a_day_later_the_file_is_gone(
+    database: Database, news: MailingList, settings: Settings, early: int, gone: int
+) -> None:
+    kept = keep(database, news, settings)
+    now = NOW + timedelta(days=1) - timedelta(microseconds=early)
+    assert sweep_uploads(database, settings=settings, now=now) == gone
+    assert kept.folder.exists() == (not gone)
+
+
+def test_a_row_whose_file_is_not_here_is_no_file_and_is_swept(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    kept = keep(database, news, settings)
+    shutil.rmtree(kept.folder)
+    assert find_upload(news, settings=settings) is None
+    assert sweep_uploads(database, settings=settings, now=NOW + timedelta(days=1)) == 1
+
+
+def test_a_folder_that_belongs_to_no_row_is_swept(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    kept = keep(database, news, settings)
+    with database.atomic():
+        Upload.delete().execute()
+    sweep_uploads(database, settings=settings, now=NOW)
+    assert not kept.folder.exists()
+
+
+def test_two_installations_do_not_share_a_folder() -> None:
+    here = make_settings(database="postgresql://a:secret@here/one")
+    there = make_settings(database="postgresql://a:secret@there/one")
+    folders = {folder_of(here), folder_of(there)}
+    for folder in folders:
+        folder.rmdir()
+    assert len(folders) == 2

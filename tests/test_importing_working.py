@@ -1,0 +1,266 @@
+"""Looking at a file that waits, and taking it in, here or in a process of its own."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import shutil
+import time
+import zipfile
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit.consent import Fate, Reason
+from repermit.importing import (
+    Choices,
+    Kept,
+    choices_of,
+    find_upload,
+    keep_upload,
+    look_at,
+    past_imports,
+    read_all_sights,
+    read_sights,
+    take_in,
+    working,
+)
+from repermit.importing.uploads import folder_of
+from repermit.models import Contact, Import
+from tests.admin_pages import make_admin
+from tests.building import NOW, make_contact, make_list, make_removed
+from tests.taking import everything, take_back
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from repermit.config import Settings
+    from repermit.models import Database, MailingList
+
+MIXED = (
+    "email,name,opmerking\n"
+    "a@example.org,Anna,\n"
+    "info@example.org,,\n"
+    "gone@example.org,,\n"
+    "here@example.org,,\n"
+    "no at sign,Bert,\n"
+    "c@example.org,Cees,wil geen mail meer\n"
+    "A@example.org,Anne,\n"
+)
+
+
+@pytest.fixture
+def news(database: Database) -> MailingList:
+    return make_list(database)
+
+
+@pytest.fixture(autouse=True)
+def _no_files_left(settings: Settings) -> Iterator[None]:
+    yield
+    shutil.rmtree(folder_of(settings))
+
+
+def keep(database: Database, news: MailingList, settings: Settings, text: str) -> Kept:
+    return keep_upload(
+        database,
+        news,
+        io.BytesIO(text.encode()),
+        name="list.csv",
+        user_id=make_admin(database).id,
+        settings=settings,
+        now=NOW,
+    )
+
+
+def work(
+    database: Database,
+    news: MailingList,
+    settings: Settings,
+    *,
+    takes_in: bool = False,
+    **choices: Any,
+) -> bool:
+    act = take_in if takes_in else look_at
+    return act(
+        database, news, choices=Choices(**choices), settings=settings, now=NOW, actor="user:1"
+    )
+
+
+def outcome_of(kept: Kept) -> dict[str, Any]:
+    assert kept.outcome is not None
+    return kept.outcome
+
+
+def wait_for(kept: Kept) -> None:
+    """Wait until the other process has ended."""
+    until = time.monotonic() + 60
+    while kept.folder.exists() and kept.is_busy:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_look_says_of_every_row_what_would_become_of_it_and_changes_nothing(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    make_removed(database, news, Reason.NO, "gone@example.org")
+    make_contact(database, news, "here@example.org")
+    before = everything()
+    kept = keep(database, news, settings, MIXED)
+    assert work(database, news, settings, source="beurs")
+    seen = [
+        (row.line, row.address, row.name, row.fate, row.other) for row in read_sights(kept.rows)
+    ]
+    assert seen == [
+        (2, "a@example.org", "Anna", "ask", 0),
+        (3, "info@example.org", "", "role", 0),
+        (4, "gone@example.org", "", "suppressed", 0),
+        (5, "here@example.org", "", "duplicate", 0),
+        (6, "no at sign", "Bert", "invalid", 0),
+        (7, "c@example.org", "Cees", "opted_out", 0),
+        (8, "A@example.org", "Anne", "duplicate", 2),
+    ]
+    outcome = outcome_of(kept)
+    assert outcome["rows"] == 7
+    assert sum(outcome["fates"].values()) == 7
+    assert outcome["fates"]["ask"] == 1
+    assert choices_of(outcome) == Choices(source="beurs")
+    assert everything() == before
+
+
+def test_a_row_says_why(database: Database, news: MailingList, settings: Settings) -> None:
+    kept = keep(database, news, settings, MIXED)
+    work(database, news, settings)
+    rows = {row.line: row for row in read_sights(kept.rows)}
+    assert rows[6].said == "no @ in the address"
+    assert (rows[7].mark, rows[7].said) == ("unsubscribed", "opmerking: wil geen mail meer")
+    assert rows[8].merged
+    assert not rows[7].merged
+
+
+def test_rows_are_read_a_page_at_a_time_of_one_fate_or_all(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    text = "email\n" + "".join(f"p{n}@example.org\nbad{n}\n" for n in range(60))
+    kept = keep(database, news, settings, text)
+    work(database, news, settings)
+    first = read_sights(kept.rows, fate=Fate.INVALID, limit=50)
+    rest = read_sights(kept.rows, fate=Fate.INVALID, after=first[-1].number, limit=50)
+    assert [len(first), len(rest)] == [50, 10]
+    assert {row.fate for row in (*first, *rest)} == {"invalid"}
+    assert [row.number for row in read_sights(kept.rows, limit=3)] == [1, 2, 3]
+    both = [row.fate for row in read_all_sights(kept.rows, (Fate.INVALID, Fate.ASK))]
+    assert both == ["invalid"] * 60 + ["ask"] * 60
+
+
+def test_rows_of_a_file_with_several_parts_name_theirs(
+    database: Database, news: MailingList, settings: Settings, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "list.zip", "w") as archive:
+        for name in ("one.csv", "two.csv"):
+            archive.writestr(name, f"email\n{name[:3]}@example.org\n")
+    kept = keep_upload(
+        database,
+        news,
+        io.BytesIO((tmp_path / "list.zip").read_bytes()),
+        name="list.zip",
+        user_id=make_admin(database).id,
+        settings=settings,
+        now=NOW,
+    )
+    work(database, news, settings)
+    assert [row.part for row in read_sights(kept.rows)] == ["one.csv", "two.csv"]
+
+
+def test_taking_in_deletes_the_file_and_is_remembered(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    kept = keep(database, news, settings, MIXED)
+    assert work(database, news, settings, takes_in=True, source="beurs")
+    assert Contact.select().where(Contact.source == "beurs").count() == 4
+    assert find_upload(news, settings=settings) is None
+    assert not kept.folder.exists()
+    (past,) = past_imports(news)
+    assert (past.file, past.at, past.undone_at, past.rows) == ("list.csv", NOW, None, 7)
+    assert past.fates[Fate.OPTED_OUT] == 1
+    take_back(database, news)
+    assert past_imports(news)[0].undone_at == NOW
+
+
+@pytest.mark.parametrize("takes_in", [False, True])
+def test_a_file_that_cannot_be_read_says_where_and_stays(
+    database: Database, news: MailingList, settings: Settings, takes_in: bool
+) -> None:
+    kept = keep(database, news, settings, 'email,name\na@example.org,"Anna\nb@example.org,\n')
+    assert work(database, news, settings, takes_in=takes_in)
+    outcome = outcome_of(kept)
+    assert "quotation mark" in outcome["refused"]
+    assert outcome["line"] == 2
+    assert outcome["expected"]
+    assert not Import.select().exists()
+
+
+def test_what_is_refused_says_why(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    kept = keep(database, news, settings, MIXED)
+    work(database, news, settings, takes_in=True, customers=True)
+    assert outcome_of(kept)["refused"].startswith("the customer basis needs --attest")
+
+
+def test_nothing_is_begun_twice_or_without_a_file(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    assert not work(database, news, settings)
+    kept = keep(database, news, settings, MIXED)
+    with closing(kept.lock()):  # type: ignore[type-var]
+        assert not work(database, news, settings)
+
+
+LARGE = "email\n" + "".join(f"person-number-{n:06}@example.org\n" for n in range(70_000))
+
+
+def test_a_large_file_is_looked_at_and_taken_in_by_a_process_of_its_own(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    assert len(LARGE) > working.LARGE
+    kept = keep(database, news, settings, LARGE)
+    assert work(database, news, settings)
+    assert kept.is_busy
+    assert kept.outcome is None
+    wait_for(kept)
+    assert outcome_of(kept)["fates"]["ask"] == 70_000
+    assert len(read_sights(kept.rows, after=69_990)) == 10
+    assert work(database, news, settings, takes_in=True)
+    wait_for(kept)
+    assert find_upload(news, settings=settings) is None
+    assert Contact.select().count() == 70_000
+
+
+def test_the_process_does_what_it_is_given(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    kept = keep(database, news, settings, MIXED)
+    job = working.Job(settings=settings, slug="news", takes_in=False, now=NOW, actor="user:1")
+    working.serve(io.BytesIO(pickle.dumps(job)))
+    database.connect(reuse_if_open=True)
+    assert outcome_of(kept)["rows"] == 7
+
+
+def test_what_fails_there_is_told_without_its_text(
+    database: Database,
+    news: MailingList,
+    settings: Settings,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kept = keep(database, news, settings, MIXED)
+    kept.upload.choices = '{"mapping": 5}'
+    kept.upload.save()
+    job = working.Job(settings=settings, slug="news", takes_in=True, now=NOW, actor="user:1")
+    working.serve(io.BytesIO(pickle.dumps(job)))
+    database.connect(reuse_if_open=True)
+    assert kept.outcome is None
+    said = capsys.readouterr().err
+    assert "Error" in said.splitlines()[-1]
+    assert "example.org" not in said
