@@ -45,6 +45,13 @@ def test_a_preview_prints_subject_and_text(desk: Desk) -> None:
     assert "/yes/" in shown
 
 
+def test_a_preview_can_be_of_the_other_mails_too(desk: Desk) -> None:
+    desk.add_news(language="en")
+    assert desk.do("preview", "news", "--kind", "reminder").startswith("Subject: Reminder from ")
+    assert "/confirm/" in desk.do("preview", "news", "--kind", "confirm")
+    assert desk.do("preview", "news", "--kind", "ask") == desk.do("preview", "news")
+
+
 def test_a_preview_tells_what_the_mail_cannot_say_yet(desk: Desk) -> None:
     desk.add_news(privacy_url="")
     assert "\nBefore a launch:\n  - the list has no privacy" in desk.run("preview", "news").err

@@ -77,6 +77,16 @@ def test_a_message_is_taken_and_told_without_an_address(asked: Desk, name: str, 
     assert bounce(asked, name) == says
 
 
+def test_a_bounce_of_a_forwarded_copy_is_told_as_such(asked: Desk) -> None:
+    raw = returned_for("postfix_unknown_user", ask_of(asked))
+    other = raw.replace(b"jan@example.net", b"piet@example.com")
+    assert asked.do("bounce", saved(asked, other)) == (
+        "news: A bounce of a copy that went on to another address (5.1.1). It was noted.\n"
+    )
+    with asked.database():
+        assert Contact.get().status == Status.UNCONFIRMED
+
+
 def test_a_message_that_is_given_again_tells_nothing_new(asked: Desk) -> None:
     bounce(asked, "postfix_unknown_user")
     assert "It says nothing new." in bounce(asked, "postfix_unknown_user")

@@ -149,7 +149,13 @@ def test_a_doubt_is_shown_with_what_to_do(asked: Desk) -> None:
     assert f"{said}`repermit export news unasked`.\n\nIn doubt: " in shown
     assert "`repermit resolve news --resend` or `--leave`" in shown
     row = shown.splitlines()[-1].split()
-    assert row == [str(number), "jan@example.org", *"Monday 2 March 2026, 10:00".split(), "1"]
+    assert row == [
+        str(number),
+        "ask",
+        "jan@example.org",
+        *"Monday 2 March 2026, 10:00".split(),
+        "1",
+    ]
 
 
 def test_who_is_in_doubt_is_told_apart_from_who_was_not_asked(asked: Desk) -> None:
@@ -161,6 +167,17 @@ def test_who_is_in_doubt_is_told_apart_from_who_was_not_asked(asked: Desk) -> No
     said = "asked, as far as is known: 3, of whom 2 are in doubt and may have been; see "
     assert said in asked.do("status", "news")
     assert asked.run("status", "news", "--json").document["unasked"] == 3
+
+
+def test_a_status_counts_whom_a_policy_stands_against(desk: Desk, inbox: Inbox) -> None:
+    launch(desk)
+    assert "policy" not in desk.do("status", "news")
+    replies = {"jan@example.org": "550 5.7.1 Client host rejected"}
+    inbox.reply_to_rcpt = replies.get
+    desk.do("send")
+    told = desk.do("status", "news")
+    assert "or of the recipients': 1 mail (550 5.7.1). They are offered again every four" in told
+    assert "Sending waits" not in told
 
 
 # --- send.

@@ -39,7 +39,9 @@ def test_a_pilot_is_sent_and_told_and_the_rest_goes_with_resume(desk: Desk, inbo
     (notice,) = [mail for mail in received(inbox) if mail.rcpt_tos == ADMIN]
     assert "the campaign has been paused" in str(notice.message["Subject"])
     assert len(received(inbox)) == 3
-    assert "3 mails more may leave now" in desk.do("resume", "news")
+    resumed = desk.do("resume", "news")
+    assert "3 mails more may leave now" in resumed
+    assert "The last mail leaves on Tuesday 3 March 2026, 10:00, or as soon as" in resumed
     desk.do("send")
     assert len({mail.rcpt_tos for mail in received(inbox)}) == len(received(inbox)) == 6
     assert "the campaign is open" in desk.do("status", "news")

@@ -86,6 +86,8 @@ def test_a_pilot_is_over_with_resume(desk: Desk, inbox: Inbox) -> None:
         campaign.save()
     assert desk.do("resume", "news") == (
         "Resumed.\nThe pilot is over: 2 mails more may leave now.\n"
+        "The last mail leaves on Monday 2 March 2026, 10:00, or as soon as the mail server takes "
+        "it; 28 days to answer.\n"
     )
     desk.do("send", "news")
     assert len(inbox.mails) == 3

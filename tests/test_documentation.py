@@ -15,6 +15,7 @@ from repermit.consent import Fate, Reason, Status
 from tests.building import make_contact, make_removed
 from tests.command_tree import COMMANDS, parse
 from tests.desk import ATTEST
+from tests.naming import NameServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,6 +137,9 @@ def printed(desk: Desk) -> Iterator[tuple[str, set[str]]]:
     yield "launch", launched - (status - {"asked"})
     yield "expire", keys_of(desk.run("expire", "--json").document)
     yield "reconcile", keys_of(desk.run("reconcile", "news", path, "--json").document)
+    with NameServer() as names:
+        ran = desk.run("check", "--nameserver", names.address, "--json")
+    yield "check", keys_of(ran.document)
 
 
 def test_the_keys_of_every_document_are_those_of_the_readme(desk: Desk) -> None:

@@ -32,6 +32,7 @@ RESERVED = {
     "click": {"cli", "demo"},
     "email_validator": {"addresses"},
     "flufl": {"bounces"},
+    "dns": {"preflight"},
 }
 # The rooms below the tables are pure: they know no database.
 DATABASES = {"peewee", "playhouse", "psycopg", "sqlite3"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,18 +13,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import expiry
+from repermit import accounts, expiry, importing
 from repermit.config import Bounces
 from repermit.consent import CampaignState, Reason
+from repermit.importing.uploads import folder_of
 from repermit.jobs import OF_THE_PAGES, OF_WORKERS, SECONDS, Jobs, make_scheduler, run
-from repermit.models import Campaign, Contact, Evidence, Mail
-from tests.building import DEADLINE, make_asked, make_campaign, make_contact
+from repermit.models import Access, Campaign, Contact, Evidence, Mail, Tally, Upload
+from tests.admin_pages import make_admin
+from tests.building import DEADLINE, NOW, make_asked, make_campaign, make_contact, make_mail
 from tests.desk import ATTEST, Desk
 from tests.mailboxes import ImapMailbox
 from tests.returning import returned_for
+from tests.test_reports import take_off
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from repermit.models import Database
@@ -30,11 +35,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, database_url: str, inbox: Inbox) -> Desk:
+def desk(tmp_path: Path, database_url: str, inbox: Inbox) -> Iterator[Desk]:
     """Return a desk on each kind of database, with the list `news`."""
     made = Desk(tmp_path, database_url=database_url, inbox=inbox)
     made.add_news()
-    return made
+    yield made
+    shutil.rmtree(folder_of(made.settings))
 
 
 def jobs_of(desk: Desk, database: Database) -> Jobs:
@@ -104,6 +110,21 @@ def test_who_has_not_answered_is_reminded_once(
 
 
 @pytest.mark.parametrize("times", [1, 2])
+def test_what_comes_is_counted_once_and_told_once_a_day(desk: Desk, times: int) -> None:
+    with desk.news() as (database, news):
+        campaign = make_campaign(database, news)
+        take_off(database, make_asked(database, news, campaign), campaign.id)
+        jobs = jobs_of(desk, database)
+        at_once(*[jobs.tally] * times)
+        assert {one.count for one in Tally.select()} == {1}
+        at_once(*[jobs.tell_daily] * times)
+        assert Mail.select().where(Mail.kind == "notice").count() == 0
+        desk.clock.advance(timedelta(hours=12))
+        at_once(*[jobs.tell_daily] * times)
+        assert Mail.select().where(Mail.kind == "notice").count() == 1
+
+
+@pytest.mark.parametrize("times", [1, 2])
 def test_who_did_not_answer_is_removed_once(desk: Desk, times: int) -> None:
     with desk.news() as (database, news):
         campaign = make_campaign(database, news)
@@ -115,6 +136,49 @@ def test_who_did_not_answer_is_removed_once(desk: Desk, times: int) -> None:
         assert {one.reason for one in Contact.select()} == {Reason.NO_RESPONSE}
         assert Evidence.select().where(Evidence.event == "removed").count() == 5
         assert Campaign.get().state == CampaignState.CLOSED
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_a_dead_worker_left_is_seen_also_while_sending_rests(desk: Desk, times: int) -> None:
+    with desk.news() as (database, news):
+        campaign = make_campaign(database, news)
+        contact = make_contact(database, news)
+        lost = {"state": "started", "worker": "dead", "lease_until": NOW, "sent_at": None}
+        make_mail(database, campaign, contact, **lost)
+        at_once(*[jobs_of(desk, database).look_after] * times)
+        assert Mail.get().state == "in_doubt"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_who_looked_long_ago_is_forgotten(desk: Desk, times: int) -> None:
+    with desk.database() as database:
+        for days in (364, 366):
+            with database.atomic():
+                then = desk.clock.now() - timedelta(days=days)
+                accounts.note_access(now=then, actor="user:1", act=f"looked {days} days ago")
+        at_once(*[jobs_of(desk, database).tidy] * times)
+        assert [one.act for one in Access.select()] == ["looked 364 days ago"]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_file_that_nobody_took_in_is_deleted_after_a_day(desk: Desk, times: int) -> None:
+    with desk.news() as (database, news):
+        kept = importing.keep_upload(
+            database,
+            news,
+            io.BytesIO(b"email\na@example.org\n"),
+            name="list.csv",
+            user_id=make_admin(database).id,
+            settings=desk.settings,
+            now=NOW,
+        )
+        desk.clock.advance(timedelta(hours=23))
+        at_once(*[jobs_of(desk, database).tidy] * times)
+        assert kept.path.exists()
+        desk.clock.advance(timedelta(hours=1))
+        at_once(*[jobs_of(desk, database).tidy] * times)
+        assert Upload.select().count() == 0
+        assert not kept.folder.exists()
 
 
 @pytest.mark.parametrize("times", [1, 2])

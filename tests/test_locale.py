@@ -17,6 +17,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from repermit.messages import languages
+from repermit.web.admin.showing import LANGUAGES
 from tests.letters import kept
 
 ROOT = Path(__file__).parent.parent
@@ -25,15 +26,22 @@ TRANSLATED = [language for language in languages() if language != "en"]
 _PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%|\{\w+\}")
 
 
+# Where texts stand that only admins read; they do in English and Dutch (web/admin/showing).
+_ADMINS = ("templates/admin/", "repermit/web/admin/", "repermit/preflight/", "repermit/exports/")
+_OF_ADMINS = ("en", "nl")
+
+
 @cache
-def used() -> dict[tuple[str | None, str], str | tuple[str, ...]]:
-    """Return what templates and package translate: by context and singular, the message."""
+def used(language: str = "nl") -> dict[tuple[str | None, str], str | tuple[str, ...]]:
+    """Return what templates and package translate into a language: by context and singular."""
     found: dict[tuple[str | None, str], str | tuple[str, ...]] = {}
     methods = [("**.html", "jinja2"), ("**.txt", "jinja2"), ("**.py", "python")]
     for folder in ("templates", "repermit"):
-        for _, _, message, _, context in extract_from_dir(
+        for file, _, message, _, context in extract_from_dir(
             ROOT / folder, methods, {"**": {"trimmed": "true", "encoding": "utf-8"}}
         ):
+            if f"{folder}/{file}".startswith(_ADMINS) and language not in _OF_ADMINS:
+                continue
             singular = message if isinstance(message, str) else message[0]
             found[context, singular] = message
     return found
@@ -61,13 +69,19 @@ def in_order(language: str) -> str:
     """Return the file as it should be: what is used, sorted, with the translations there are."""
     there = catalogue(language)
     made = Catalog(locale=language)
-    for (context, singular), message in used().items():
+    for (context, singular), message in used(language).items():
         known = there.get(singular, context)
         made.add(message, known.string if known else None, context=context)
     written = io.BytesIO()
     write_po(written, made, width=100, sort_output=True, no_location=True, omit_header=True)
     head, _, _ = path_of(language).read_text("utf-8").partition("\n\n")
     return f"{head}\n\n{written.getvalue().decode().strip()}\n"
+
+
+def test_what_only_admins_read_is_in_their_languages_alone() -> None:
+    assert LANGUAGES == _OF_ADMINS
+    assert (None, "Log in") in used("nl")
+    assert (None, "Log in") not in used("de")
 
 
 def test_much_is_translated() -> None:

@@ -13,6 +13,7 @@ import pytest
 from repermit import answers, contacts, messages
 from repermit.clock import ManualClock
 from repermit.consent import Answer, Reason, Status
+from repermit.links import NOBODY
 from repermit.models import Contact, Evidence, EvidencePart, Meta, Wording, new_id
 from tests.building import (
     DEADLINE,
@@ -367,6 +368,16 @@ def test_a_one_click_no_of_somebody_erased_is_answered_and_noted(
     erase(pages, asked)
     assert pages.post("no", asked.uid, data=ONE_CLICK).status_code == 200
     assert Evidence.select().where(Evidence.event == "still_mailed").count() == 1
+
+
+def test_the_link_of_nobody_is_answered_and_leaves_no_trace(
+    pages: Pages, database: Database
+) -> None:
+    before = everything_in(database)
+    response = pages.post("no", NOBODY, data=ONE_CLICK)
+    assert (response.status_code, response.data) == (200, b"Unsubscribed.\n")
+    assert heading_of(pages.post("no", NOBODY)) == heading_of(pages.get("no", new_id()))
+    assert everything_in(database) == before
 
 
 # --- Links that lead nowhere. --------------------------------------------------------------------

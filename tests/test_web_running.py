@@ -21,6 +21,7 @@ from repermit.web.running import Server
 from tests.building import make_contact
 from tests.desk import ATTEST
 from tests.serving import Serving
+from tests.sink import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -172,10 +173,7 @@ def test_a_worker_that_dies_is_followed_by_another_one(desk: Desk, inbox: Inbox)
 
 
 def worker_of(serving: Serving) -> int:
-    until = time.monotonic() + 20
-    while not serving.worker:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_until(lambda: bool(serving.worker))
     return serving.worker
 
 

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from repermit import __version__
-from repermit.cli import asking, bouncing, following, handover, lists, running, steering, taking
+from repermit.cli import (
+    asking,
+    bouncing,
+    checking,
+    following,
+    handover,
+    lists,
+    running,
+    steering,
+    taking,
+    users,
+)
 from repermit.cli.commands import Group
 from repermit.cli.house import House
 from repermit.clock import SystemClock
@@ -47,7 +58,18 @@ def cli(context: click.Context, config: str) -> None:
     context.obj = House(config=config, clock=context.obj)
 
 
-for room in (running, lists, taking, asking, steering, following, bouncing, handover):
+for room in (
+    running,
+    checking,
+    lists,
+    taking,
+    asking,
+    steering,
+    following,
+    bouncing,
+    handover,
+    users,
+):
     for command in room.COMMANDS:
         cli.add_command(command)
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     examples=(
         "repermit preview news",
         "repermit preview news --language de",
+        "repermit preview news --kind reminder",
         "repermit preview news --to me@example.org",
     )
 )
@@ -33,18 +34,32 @@ if TYPE_CHECKING:
 @click.option("--to", metavar="ADDRESS", help="Send it there instead of printing it.")
 @click.option("--language", metavar="LANG", help="[default: the list's]")
 @click.option("--deadline", metavar="WHEN", help="The deadline to show.  [default: in 28 days]")
+@click.option(
+    "--kind",
+    type=click.Choice(["ask", "reminder", "confirm"]),
+    default="ask",
+    help="The ask, its reminder, or the mail that confirms a sign-up.  [default: ask]",
+)
 @pass_house
 def preview(
-    house: House, slug: str, *, to: str | None, language: str | None, deadline: str | None
+    house: House,
+    slug: str,
+    *,
+    to: str | None,
+    language: str | None,
+    deadline: str | None,
+    kind: str,
 ) -> None:
-    """Show the mail that a campaign would send, or send it to yourself."""
+    """Show a mail that people on the list would get, or send it to yourself."""
     from repermit import campaigns, mailer
+    from repermit.consent import MailKind
 
     with house.mailing_list(slug) as (_, mailing_list):
         mail = campaigns.preview(
             mailing_list,
             settings=house.settings,
             now=house.now,
+            kind=MailKind(kind),
             language=language,
             deadline=house.when(deadline) if deadline else None,
             to=to,
@@ -193,22 +208,22 @@ def _tell_plan(house: House, plan: Plan, deadline: datetime, *, to: Tell) -> Non
         fates = (f"{n:,} {fate.replace('_', ' ')}" for fate, n in plan.left_out.items())
         to(f"Left out at import: {', '.join(fates)}")
     if plan.asked and not plan.refusals:
-        _tell_pace(house, plan, deadline, to=to)
+        tell_pace(house, plan.last_ask_at, deadline, to=to)
+        if plan.reminder_at:
+            to(f"Who has not answered is reminded on {house.in_words(plan.reminder_at)}.")
     for note in plan.notes:
         to(f"\nMind: {note}")
     to("")
 
 
-def _tell_pace(house: House, plan: Plan, deadline: datetime, *, to: Tell) -> None:
+def tell_pace(house: House, last_ask_at: datetime, deadline: datetime, *, to: Tell) -> None:
     """Tell when the last mail leaves, and how long that leaves people to answer."""
     server = house.settings.mail
     has_rates = server.interval or server.domain_interval
     how = "at the rates under [mail]" if has_rates else "or as soon as the mail server takes it"
-    left = deadline - plan.last_ask_at
+    left = deadline - last_ask_at
     span = several(left.days, "day") if left.days else several(left.seconds // 3600, "hour")
-    to(f"The last mail leaves on {house.in_words(plan.last_ask_at)}, {how}; {span} to answer.")
-    if plan.reminder_at:
-        to(f"Who has not answered is reminded on {house.in_words(plan.reminder_at)}.")
+    to(f"The last mail leaves on {house.in_words(last_ask_at)}, {how}; {span} to answer.")
 
 
 def _say_launched(

@@ -55,7 +55,8 @@ def bounce(house: House, file: str) -> int:
 
 def _say_taken(taken: Taken) -> None:
     status = f" ({taken.status})" if taken.status else ""
-    what = f"{_WHAT[taken.kind]}{status}"
+    about = _OF_A_COPY if taken.is_about_others else _WHAT[taken.kind]
+    what = f"{about}{status}"
     if not taken.list:
         say(f"{what}, about no mail of ours.")
         return
@@ -73,6 +74,7 @@ _WHAT = {
     "reply": "A reply by a person",
     "nothing": "Neither a bounce nor a reply",
 }
+_OF_A_COPY = "A bounce of a copy that went on to another address"
 _DONE = {
     "none": "Nothing was to be done",
     "known": "It says nothing new",

@@ -19,7 +19,7 @@ from repermit.cli.lines import say, say_json, say_table, several, tell_counts, w
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from repermit.campaigns import CampaignFacts, CampaignProgress, CampaignStatus
     from repermit.cli.lines import Tell
@@ -48,10 +48,12 @@ def status(house: House, slug: str, *, watch: bool, as_json: bool) -> None:
         found = campaigns.status(mailing_list, settings=house.settings, now=house.now)
         replies = contacts.waiting_replies(mailing_list)
         fault = delivery.last_fault()
+        put_off = delivery.put_off_by_policy(mailing_list)
     if as_json:
         say_json(found.to_json())
     else:
         _say_status(house, found, fault)
+        say(*_put_off(put_off))
         say_replies(house, slug, replies)
 
 
@@ -188,13 +190,31 @@ _PAUSED_FOR = {
 }
 
 
+def _put_off(counts: Mapping[str, int]) -> Iterator[str]:
+    """Yield what is to be known of mails that a policy stands against."""
+    if counts:
+        codes = ", ".join(counts)
+        yield ""
+        yield (
+            f"Refused for a policy, of the mail server's or of the recipients': "
+            f"{several(sum(counts.values()), 'mail')} ({codes}). They are offered again every four "
+            "hours, as long as there is time; nobody is taken off for it."
+        )
+
+
 def _say_doubts(house: House, found: CampaignStatus) -> None:
     say("", "In doubt: the mail server may or may not have taken these. Look at its log, then:")
     say(f"`repermit resolve {found.list} --resend` or `--leave`.")
     say_table(
-        ("mail", "address", "started", "attempts"),
+        ("mail", "kind", "address", "started", "attempts"),
         (
-            (doubt.mail, doubt.address, house.in_words(doubt.started_at), doubt.attempts)
+            (
+                doubt.mail,
+                str(doubt.kind),
+                doubt.address,
+                house.in_words(doubt.started_at),
+                doubt.attempts,
+            )
             for doubt in found.in_doubt
         ),
     )

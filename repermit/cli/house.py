@@ -54,8 +54,9 @@ class House:
     def database(self) -> Iterator[Database]:
         """Open the database, brought to this version; raises Refused if it cannot be used."""
         from repermit import schema
-        from repermit.models import open_database
+        from repermit.models import open_database, stop_between_turns
 
+        stop_between_turns()
         _make_private(self.settings.sqlite_path)
         with (
             _in_our_words(self.settings.sqlite_path),

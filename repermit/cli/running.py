@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,18 +17,25 @@ from repermit.cli.house import House, pass_house
 from repermit.cli.lines import say
 from repermit.errors import Refused
 
+if TYPE_CHECKING:
+    from repermit.accounts import Invited
+    from repermit.models import Database
 
-@command(examples=("repermit init", "repermit --config /etc/repermit/config.toml init"))
+
+@command(examples=("repermit init", "repermit init --admin anna@example.org"))
+@click.option("--admin", metavar="EMAIL", help="The first admin, who then need not say who it is.")
 @pass_house
-def init(house: House) -> None:
-    """Make config.toml with fresh keys, and the database."""
-    from repermit import config
+def init(house: House, admin: str | None) -> None:
+    """Make config.toml with fresh keys, the database, and the first admin's link."""
+    from repermit import addresses, config
 
+    if admin is not None:
+        addresses.parse(admin)
     path = Path(house.config)
     text = config.fresh_config(config.asset("config.example.toml").read_text("utf-8"))
     _write_new(path, text)
-    with house.database():
-        pass
+    with house.database() as database:
+        invited = _first_link(house, database, admin)
     say(
         f"Made {path} with fresh keys, readable by you alone, and the database.",
         "",
@@ -36,6 +44,23 @@ def init(house: House) -> None:
         "  2. Keep a copy of it in a safe place: without its keys old links stop working.",
         "  3. repermit list add news --name … --purpose … --privacy-url … --sender …",
     )
+    if invited:
+        say(
+            "",
+            "When public_url is filled in and `repermit serve` runs, the first admin opens this",
+            f"below it, until {house.in_words(invited.ends_at)}:",
+            f"  /admin/welcome/{invited.token}",
+            "As long as there is no admin, `repermit serve` prints another one.",
+        )
+
+
+def _first_link(house: House, database: Database, admin: str | None) -> Invited | None:
+    from repermit import accounts
+    from repermit.accounts import Role
+
+    if admin is None:
+        return accounts.invite_first_admin(database, now=house.now, actor=house.actor)
+    return accounts.add_user(database, admin, role=Role.ADMIN, now=house.now, actor=house.actor)
 
 
 def _write_new(path: Path, text: str) -> None:
@@ -58,12 +83,13 @@ def serve(house: House, host: str | None, port: int | None) -> None:
     Until Ctrl-C or SIGTERM; a second one does not wait for what is under way. Jobs and sending run
     in a process of their own, which starts and ends with this one.
     """
+    from repermit import accounts
     from repermit.web.running import Server
 
     _keep_log()
     settings = house.settings
     with house.database() as database:
-        pass
+        invited = accounts.invite_first_admin(database, now=house.now, actor=house.actor)
     place = (
         (settings.web.host if host is None else host),
         (settings.web.port if port is None else port),
@@ -84,6 +110,11 @@ def serve(house: House, host: str | None, port: int | None) -> None:
         f"Serving {settings.public_url} at http://{server.host}:{server.port}/",
         "Jobs and sending run beside it. Ctrl-C stops both.",
     )
+    if invited:
+        say(
+            "There is no admin yet. Whoever is the first opens this link:",
+            f"  {settings.public_url}/admin/welcome/{invited.token}",
+        )
     server.run()
 
 

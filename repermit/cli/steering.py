@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import click
 
+from repermit.cli.asking import tell_pace
 from repermit.cli.commands import command, slug_argument
 from repermit.cli.house import House, pass_house
 from repermit.cli.lines import say, several
@@ -39,10 +40,13 @@ def resume(house: House, slug: str) -> None:
     from repermit import campaigns
 
     with house.mailing_list(slug) as (database, mailing_list):
-        resumed = campaigns.resume(database, mailing_list, now=house.now, actor=house.actor)
+        resumed = campaigns.resume(
+            database, mailing_list, settings=house.settings, now=house.now, actor=house.actor
+        )
     say("Resumed.")
     if resumed.let_go:
         say(f"The pilot is over: {several(resumed.let_go, 'mail')} more may leave now.")
+        tell_pace(house, resumed.last_ask_at, resumed.deadline, to=say)
 
 
 @command(examples=("repermit cancel news",))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from repermit import bounces, campaigns, delivery, expiry
+from repermit import accounts, bounces, campaigns, delivery, expiry, importing, reports, webhooks
 from repermit.errors import TransportError
+from repermit.models import limit_idleness
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
     from datetime import datetime
 
     from repermit.clock import Clock
@@ -51,22 +53,36 @@ class Jobs:
         self._rest = _FIRST_REST
         self._poll_again_at: datetime | None = None
 
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        with self._database.connection_context():
+            limit_idleness(self._database)
+            yield
+
     def start_campaigns(self) -> None:
         """Let campaigns whose time has come begin."""
-        with self._database.connection_context():
+        with self._connected():
             campaigns.start_scheduled(self._database, now=self._clock.now())
 
     def remind(self) -> None:
         """Owe the reminders whose time has come."""
-        with self._database.connection_context():
+        with self._connected():
             owed = campaigns.owe_reminders(
                 self._database, settings=self._settings, now=self._clock.now()
             )
         if owed:
             _log.info("%d reminders", owed)
 
+    def look_after(self) -> None:
+        """Put right what a dead process left behind; let campaigns open and pilots wait.
+
+        Also while sending rests.
+        """
+        with self._connected():
+            delivery.look_after(self._database, now=self._clock.now())
+
     def send(self) -> None:
-        """Put right what a dead process left behind, then send what is due.
+        """Send what is due.
 
         After a fault of the server it is left alone for a while: a wrong password, tried every
         two seconds, would lock the account.
@@ -76,7 +92,7 @@ class Jobs:
             return
         # Set before, so that a run which fails altogether is followed by a rest too.
         self._send_again_at = now + self._rest
-        with self._database.connection_context():
+        with self._connected():
             result = delivery.send_due(
                 self._database,
                 settings=self._settings,
@@ -90,7 +106,7 @@ class Jobs:
 
     def expire(self) -> None:
         """Remove who has not answered where the deadline has passed."""
-        with self._database.connection_context():
+        with self._connected():
             result = expiry.expire_due(self._database, settings=self._settings, clock=self._clock)
         if result.removed or result.unasked:
             _log.info("%d removed for silence, %d unasked", result.removed, result.unasked)
@@ -105,7 +121,7 @@ class Jobs:
             return
         self._poll_again_at = now + max(timedelta(minutes=account.every_minutes), _REST_OF_POLLING)
         try:
-            with self._database.connection_context():
+            with self._connected():
                 taken = bounces.poll(
                     self._database,
                     settings=self._settings,
@@ -121,9 +137,44 @@ class Jobs:
             told = ", ".join(f"{count} {kind}" for kind, count in sorted(taken.items()))
             _log.info("taken from the mailbox: %s", told)
 
+    def webhooks(self) -> None:
+        """Tell other programs of answers and removals."""
+        with self._connected():
+            webhooks.owe(self._database, now=self._clock.now())
+            sent = webhooks.deliver_due(
+                self._database,
+                settings=self._settings,
+                clock=self._clock,
+                should_stop=self._stopping.is_set,
+            )
+        if sent.failed:
+            _log.info("%d webhooks could not be told; they are tried again", sent.failed)
+
+    def tally(self) -> None:
+        """Count what has come of the campaigns."""
+        with self._connected():
+            reports.tally_up(
+                self._database, settings=self._settings, should_stop=self._stopping.is_set
+            )
+
+    def tell_daily(self) -> None:
+        """Owe the admin the mail about what the day has brought."""
+        with self._connected():
+            reports.owe_daily(self._database, settings=self._settings, now=self._clock.now())
+
+    def tidy(self) -> None:
+        """Forget who looked at what long ago, sessions and failed logins that are over, old files.
+
+        Files are those that were handed in and that nobody took in for a day.
+        """
+        now = self._clock.now()
+        with self._connected():
+            accounts.tidy(self._database, settings=self._settings, now=now)
+            importing.sweep_uploads(self._database, settings=self._settings, now=now)
+
     def beat(self) -> None:
         """Note that the answer pages are up."""
-        with self._database.connection_context():
+        with self._connected():
             expiry.beat(self._database, now=self._clock.now())
 
 
@@ -148,7 +199,19 @@ def make_scheduler(jobs: Jobs, names: Collection[str] | None = None) -> Backgrou
     return scheduler
 
 
-SECONDS = {"start_campaigns": 5, "remind": 300, "send": 2, "expire": 10, "beat": 60, "bounces": 10}
+SECONDS = {
+    "start_campaigns": 5,
+    "remind": 300,
+    "look_after": 5,
+    "send": 2,
+    "expire": 10,
+    "beat": 60,
+    "bounces": 10,
+    "webhooks": 5,
+    "tidy": 3600,
+    "tally": 3,
+    "tell_daily": 60,
+}
 """Seconds between two runs of each sweep."""
 
 OF_THE_PAGES = ("beat",)

@@ -14,6 +14,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from repermit.links import Links
 from repermit.models import connect
 from repermit.web import answering, connection, headers, joining, mistakes, monitoring, site
+from repermit.web.admin import register as register_admin
+from repermit.web.api import Allowances, api
 from repermit.web.public_path import StripPublicPath
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ def create_app(settings: Settings, *, clock: Clock, database: Database | None = 
         links=Links(settings.public_url, settings.secret_keys),
     )
     app.extensions["repermit.counts"] = monitoring.Counts()
+    app.extensions["repermit.allowances"] = Allowances()
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = _LARGEST_FORM
     app.config["MAX_FORM_PARTS"] = _MOST_FIELDS
     # Werkzeug would redirect //yes to /yes at the address that the Host header names.
@@ -60,8 +63,9 @@ def create_app(settings: Settings, *, clock: Clock, database: Database | None = 
     app.before_request(connection.open_connection)
     app.after_request(headers.add_headers)
     app.teardown_request(connection.close_connection)
-    for pages in (answering.pages, joining.pages, monitoring.pages):
+    for pages in (answering.pages, joining.pages, monitoring.pages, api):
         app.register_blueprint(pages)
+    register_admin(app, settings)
     mistakes.register(app)
     _stand_behind_proxies(app, settings)
     return app

@@ -5,6 +5,7 @@ May import models and Flask.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from flask import g, request
@@ -13,6 +14,8 @@ from repermit.models import is_postgresql, run_sql
 from repermit.web.site import current_site
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from repermit.models import Database
 
 _WITHOUT = ("monitoring.healthz", "monitoring.robots")
@@ -45,6 +48,23 @@ def close_connection(_error: BaseException | None = None) -> None:
     _set_read_only(database, "off")
     if opened:
         database.close()
+
+
+@contextmanager
+def noting() -> Iterator[None]:
+    """Open a transaction in which to note that somebody looks, in a GET too.
+
+    For what tells of the looking alone: never for anything of a person, a list or a campaign.
+    """
+    database, is_reading = current_site().database, request.method != "POST"
+    if is_reading:
+        _set_read_only(database, "off")
+    try:
+        with database.atomic():
+            yield
+    finally:
+        if is_reading:
+            _set_read_only(database, "on")
 
 
 def _set_read_only(database: Database, switch: str) -> None:

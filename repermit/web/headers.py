@@ -13,26 +13,32 @@ from repermit.web.rendering import style
 from repermit.web.site import current_site
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flask import Response
 
 _HALF_A_YEAR = 180 * 24 * 3600
 
 
 def add_headers(response: Response) -> Response:
-    """Add what tells the browser to do nothing but show the page and send its form."""
-    response.headers.update(
-        {
-            "Content-Security-Policy": _policy(),
-            "Referrer-Policy": "same-origin",
-            "X-Content-Type-Options": "nosniff",
-            "X-Frame-Options": "DENY",
-            "X-Robots-Tag": "noindex, nofollow",
-            "Cache-Control": "no-store",
-        }
-    )
+    """Add what tells the browser to do nothing but show the page and send its form.
+
+    What a page has said of itself stays: an admin's page has styles and a script in files.
+    """
+    for name, value in _usual():
+        response.headers.setdefault(name, value)
     if current_site().settings.public_url.startswith("https:"):
         response.headers["Strict-Transport-Security"] = f"max-age={_HALF_A_YEAR}"
     return response
+
+
+def _usual() -> Iterator[tuple[str, str]]:
+    yield "Content-Security-Policy", _policy()
+    yield "Referrer-Policy", "same-origin"
+    yield "X-Content-Type-Options", "nosniff"
+    yield "X-Frame-Options", "DENY"
+    yield "X-Robots-Tag", "noindex, nofollow"
+    yield "Cache-Control", "no-store"
 
 
 def _policy() -> str:

@@ -11,12 +11,14 @@ import traceback
 from typing import TYPE_CHECKING, TypedDict
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
 
-from repermit import messages
+from repermit import errors, messages
 from repermit.config import LANGUAGES
 from repermit.errors import LinkError
 from repermit.models import MailingList
+from repermit.web.admin import refusing
+from repermit.web.api import is_asked_by_program, problem_for
 from repermit.web.rendering import Reader, frame, render
 
 if TYPE_CHECKING:
@@ -29,12 +31,16 @@ _NOT_FOUND = 404
 _NOT_ALLOWED = 405
 _TOO_LARGE = 413
 _FAILED = 500
+_RETRY_AFTER = 30
 
 
 def register(app: Flask) -> None:
     """Show these pages instead of Werkzeug's."""
     app.register_error_handler(HTTPException, show_mistake)
     app.register_error_handler(LinkError, lambda _error: not_found())
+    # An address of an admin's page that names a list or contact which is not there.
+    app.register_error_handler(errors.NotFound, lambda _error: not_found())
+    app.register_error_handler(errors.DatabaseBusy, show_busy)
     app.register_error_handler(_FAILED, show_failure)
 
 
@@ -44,9 +50,14 @@ def not_found() -> Response:
 
 
 def show_mistake(error: HTTPException) -> Response:
-    """Return the page for a request that cannot be answered."""
+    """Return the page for a request that cannot be answered; programs get what they can read."""
+    if is_asked_by_program():
+        return problem_for(error)
     code = error.code or _FAILED
-    response = _all_languages(code, **_shared_by_all_lists())
+    if refusing.is_for_admins():
+        response = refusing.show_refusal(code)
+    else:
+        response = _all_languages(code, **_shared_by_all_lists())
     if code == _NOT_ALLOWED:
         # RFC 9110 §15.5.6: a 405 says what is allowed.
         response.headers.extend(
@@ -57,7 +68,18 @@ def show_mistake(error: HTTPException) -> Response:
 
 def show_failure(_error: Exception) -> Response:
     """Return the page for a failure of ours; the database may be what failed."""
+    if is_asked_by_program():
+        return problem_for()
     return _all_languages(_FAILED, privacy_url="", language="")
+
+
+def show_busy(error: errors.DatabaseBusy) -> Response:
+    """Return the page for what could not be written in time, and say when to try again."""
+    _log.error("a page failed: %s: %s", request.endpoint, error)
+    response = show_mistake(ServiceUnavailable())
+    # RFC 9110 §10.2.3, in seconds.
+    response.headers["Retry-After"] = str(_RETRY_AFTER)
+    return response
 
 
 def log_failure(kind: type[BaseException] | None, trace: TracebackType | None) -> None:

@@ -1,14 +1,22 @@
 """The server in front of the application: waitress, without an access log.
 
-May import config.
+May import importing, config and the admin's registering.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
+import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import waitress
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+
+from repermit import importing
+from repermit.web.admin.registering import cookie_reader
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -16,6 +24,13 @@ if TYPE_CHECKING:
     from repermit.config import Settings
 
 _LARGEST_BODY = 64 * 1024
+# A little more than the pages take, so that it is they who say that it was too much.
+_LARGEST_BY_PATH = {
+    r"/admin/lists/[^/]+/file/upload": importing.LARGEST + 2 * _LARGEST_BODY,
+    r"/admin/lists/[^/]+/handover/compare": 100 * 1024 * 1024 + _LARGEST_BODY,
+    r"/admin/settings/check": 2 * 1024 * 1024 + _LARGEST_BODY,
+    r"/admin/.*": 256 * 1024 + _LARGEST_BODY,
+}
 
 # It would warn once for each request of a burst that has to wait for a thread.
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)
@@ -34,9 +49,10 @@ def make_server(
     `host` and `port` stand for those of the settings; port 0 takes a free one, which is then
     `effective_port`. `sockets` is filled with what waitress listens and talks on.
     """
-    return waitress.create_server(
+    listening = {} if sockets is None else sockets
+    server = waitress.create_server(
         app,
-        map=sockets,
+        map=listening,
         host=settings.web.host if host is None else host,
         port=settings.web.port if port is None else port,
         threads=settings.web.threads,
@@ -46,3 +62,42 @@ def make_server(
         # Which X-Forwarded-For entries are believed is decided by `web.trusted_proxies`.
         clear_untrusted_proxy_headers=False,
     )
+    channel = _channel(Rooms(settings))
+    for one in listening.values():
+        one.channel_class = channel
+    return server
+
+
+class Rooms:
+    """How much may follow the head of a request: small forms, and more from who has logged in."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = re.escape(urlsplit(settings.public_url).path)
+        self._is_of_a_login = cookie_reader(settings)
+
+    def most(self, path: str, cookie: str) -> int:
+        """Return how many bytes a page takes from whoever has this cookie."""
+        sizes = (
+            size
+            for pattern, size in _LARGEST_BY_PATH.items()
+            if re.fullmatch(f"(?:{self._path})?{pattern}", path)
+        )
+        size = next(sizes, _LARGEST_BODY)
+        return size if size > _LARGEST_BODY and self._is_of_a_login(cookie) else _LARGEST_BODY
+
+
+def _channel(rooms: Rooms) -> type[HTTPChannel]:
+    """Return what reads from a connection, with as much room as a request may have."""
+
+    class Parser(HTTPRequestParser):  # type: ignore[misc]
+        adj: Any
+
+        def parse_header(self, header_plus: bytes) -> None:
+            super().parse_header(header_plus)
+            self.adj = copy.copy(self.adj)
+            self.adj.max_request_body_size = rooms.most(self.path, self.headers.get("COOKIE", ""))
+
+    class Channel(HTTPChannel):  # type: ignore[misc]
+        parser_class = Parser
+
+    return Channel

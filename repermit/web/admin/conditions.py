@@ -1,0 +1,96 @@
+"""Step 4 of a campaign: until when, how quickly, on whose decision, and whether it would work.
+
+May import campaigns, preflight, models and what the admin's pages share.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, request
+
+from repermit import campaigns, preflight
+from repermit.campaigns import Conditions
+from repermit.campaigns.frequency import says_how_often
+from repermit.models import find_list
+from repermit.web.admin.findings import findings_of
+from repermit.web.admin.obstacles import notes_in_words
+from repermit.web.admin.showing import gettext, go, say, show
+from repermit.web.admin.stepping import steps_reached
+from repermit.web.admin.terms import ConditionsForm, form_of, given
+from repermit.web.admin.timing import deadline_in_words, outlook, suggested
+from repermit.web.site import arrival, current_site
+
+if TYPE_CHECKING:
+    from flask import Response
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from repermit.models import MailingList
+    from repermit.preflight import Report
+
+pages = Blueprint("conditions", __name__, url_prefix="/admin/lists/<slug>/conditions")
+
+
+@pages.get("", endpoint="show")
+def show_step(slug: str) -> Response:
+    """Show the conditions as they are kept; those of a new campaign with what is usual."""
+    mailing_list = find_list(slug)
+    kept = campaigns.conditions_of(mailing_list) or suggested()
+    return _show(mailing_list, form_of(kept), kept)
+
+
+@pages.post("", endpoint="save")
+def save(slug: str) -> AnyResponse:
+    """Keep the conditions; nothing begins by that."""
+    mailing_list, form = find_list(slug), ConditionsForm(request.form)
+    if not form.validate():
+        return _show(mailing_list, form, None, status=422)
+    conditions = given(form)
+    campaigns.keep_conditions(current_site().database, mailing_list, conditions, now=arrival())
+    say(gettext("Saved."))
+    return go("conditions.show" if "look" in request.form else "launching.show", slug=slug)
+
+
+@pages.post("/check")
+def check(slug: str) -> AnyResponse:
+    """Look whether a campaign would work, and show it beside the form as it was typed."""
+    mailing_list, site, form = find_list(slug), current_site(), ConditionsForm(request.form)
+    is_good = form.validate()
+    report = preflight.check(
+        site.settings,
+        database=site.database,
+        now=arrival(),
+        says_how_often=says_how_often,
+        config_path=site.settings.path,
+    )
+    return _show(mailing_list, form, given(form) if is_good else None, report=report)
+
+
+def _show(
+    mailing_list: MailingList,
+    form: ConditionsForm,
+    conditions: Conditions | None,
+    *,
+    status: int = 200,
+    report: Report | None = None,
+) -> Response:
+    """Return the page; `conditions` is None where what was typed makes none."""
+    settings = current_site().settings
+    seen = outlook(mailing_list, conditions or Conditions())
+    return show(
+        "conditions/show.html",
+        status=status,
+        mailing_list=mailing_list,
+        reached=steps_reached(mailing_list),
+        form=form,
+        zone=settings.zone.key.replace("_", " "),
+        minimum_days=settings.campaign.minimum_days,
+        is_limited=bool(settings.mail.interval or settings.mail.domain_interval),
+        outlook=seen if conditions and seen.deadline else None,
+        deadline_in_words=deadline_in_words,
+        lacks=[one.text for one in seen.against if one.endpoint == "conditions.show"]
+        if conditions
+        else [],
+        told=notes_in_words(seen.plan),
+        findings=report and findings_of(report, mailing_list.slug),
+    )

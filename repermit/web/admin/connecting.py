@@ -1,0 +1,261 @@
+"""Connections: the tokens of programs that ask, and the webhooks of those that are told.
+
+May import accounts, webhooks, models and what the admin's pages share.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, request
+from wtforms import SelectField, SelectMultipleField, StringField
+from wtforms.validators import InputRequired, Length
+
+from repermit import accounts, webhooks
+from repermit.errors import NotFound, Refused
+from repermit.models import MailingList, find_list
+from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.log_words import actor_in_words, emails
+from repermit.web.admin.looking import number_typed
+from repermit.web.admin.showing import gettext, go, say
+from repermit.web.admin.showing import show as show_page
+from repermit.web.admin.visiting import actor
+from repermit.web.site import arrival, current_site
+
+if TYPE_CHECKING:
+    from flask import Response
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from repermit.webhooks import Reply, WebhookFacts
+
+pages = Blueprint("connecting", __name__, url_prefix="/admin/connecting")
+
+_WRONG = 422
+_LONGEST_NAME = 60
+_PAGE = 50
+
+# What webhooks says of an address, and of what came of a message.
+SAID = (
+    N_("there is a webhook with this URL already"),
+    N_("a webhook's URL has no user name, no password and no #"),
+    N_("a webhook's URL begins with https://, since mail addresses travel there"),
+    N_("a webhook's URL looks like https://tool.example.org/hooks/news"),
+    N_(
+        "a webhook may not go to this machine or to a private network; "
+        "webhooks_to_private = true under [web] would allow it"
+    ),
+    N_("to the internet a webhook needs https"),
+    N_("this delivery is waiting already; it is tried again by itself"),
+    N_("the webhook was removed"),
+    N_("overtaken by what this person did later"),
+    N_("the record holds no more what there was to tell"),
+    N_("no answer in time"),
+    N_("no safe connection: its certificate cannot be trusted"),
+    N_("it cannot be reached"),
+    N_("a redirect, which is not followed"),
+)
+
+
+class TokenForm(Form):
+    """A token to be made: which program it is for, and what that may ask."""
+
+    name = StringField(
+        N_("Which program is it for?"),
+        [
+            InputRequired(N_("Please fill this in.")),
+            Length(max=_LONGEST_NAME, message=N_("Take at most 60 signs.")),
+        ],
+        render_kw={"autocomplete": "off"},
+    )
+    scopes = SelectMultipleField(
+        N_("What may it ask?"),
+        [InputRequired(N_("Choose one or more."))],
+        choices=list(accounts.SCOPES),
+        validate_choice=False,
+    )
+
+
+class WebhookForm(Form):
+    """A webhook to be added."""
+
+    url = StringField(
+        N_("Address of the program"),
+        [InputRequired(N_("Please fill this in."))],
+        render_kw={"autocomplete": "off", "inputmode": "url", "spellcheck": "false"},
+    )
+    list = SelectField(N_("Which list is it told about?"), validate_choice=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        lists = MailingList.select().order_by(MailingList.name)
+        self.list.choices = [
+            ("", gettext("all lists")),
+            *((one.slug, one.name) for one in lists),
+        ]
+
+
+@pages.get("/")
+def show() -> Response:
+    """Show the tokens that hold, and the webhooks."""
+    return _show()
+
+
+def _show(
+    *, tokening: TokenForm | None = None, hooking: WebhookForm | None = None, status: int = 200
+) -> Response:
+    known = emails()
+    return show_page(
+        "connecting/show.html",
+        status=status,
+        tokens=[
+            (one, actor_in_words(one.created_by, known))
+            for one in accounts.tokens()
+            if one.revoked_at is None
+        ],
+        scopes=_scopes(),
+        hooks=[(one, actor_in_words(one.created_by, known)) for one in webhooks.listed()],
+        tokening=tokening or TokenForm(),
+        hooking=hooking or WebhookForm(),
+        api_url=f"{current_site().settings.public_url}/api/v1",
+        problem_in_words=problem_in_words,
+    )
+
+
+def _scopes() -> list[tuple[str, str]]:
+    words = {
+        "read:status": gettext("how lists and campaigns stand, in counts"),
+        "read:contacts": gettext("how one person stands, by their address"),
+        "read:answers": gettext("answers and removals, with addresses"),
+    }
+    return [(scope, words[scope]) for scope in accounts.SCOPES]
+
+
+# --- Tokens.
+
+
+@pages.post("/tokens")
+def make_token() -> Response:
+    """Make a token, and show it this once."""
+    form = TokenForm(request.form)
+    if not form.validate():
+        return _show(tokening=form, status=_WRONG)
+    try:
+        made = accounts.make_token(
+            current_site().database,
+            form.name.data,
+            scopes=form.scopes.data,
+            now=arrival(),
+            actor=actor(),
+        )
+    except Refused:
+        # The form has seen to all else that a page can send.
+        form.refuse("name", gettext("This name cannot be used, or there is a token of it already."))
+        return _show(tokening=form, status=_WRONG)
+    return show_page("connecting/secret.html", kind="token", secret=made.bearer)
+
+
+@pages.post("/tokens/<int:token_id>/revoke")
+def revoke_token(token_id: int) -> AnyResponse:
+    """End a token."""
+    accounts.revoke_token(current_site().database, token_id, now=arrival(), actor=actor())
+    say(gettext("Revoked. The program is refused from now on."))
+    return go("connecting.show")
+
+
+# --- Webhooks.
+
+
+@pages.post("/webhooks")
+def add_webhook() -> Response:
+    """Add a webhook, and show its secret this once."""
+    form, site = WebhookForm(request.form), current_site()
+    if not form.validate():
+        return _show(hooking=form, status=_WRONG)
+    mailing_list = find_list(form.list.data) if form.list.data else None
+    try:
+        added = webhooks.add(
+            site.database,
+            form.url.data,
+            mailing_list=mailing_list,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+        )
+    except Refused as error:
+        form.refuse("url", problem_in_words(str(error)))
+        return _show(hooking=form, status=_WRONG)
+    return show_page("connecting/secret.html", kind="webhook", secret=added.secret)
+
+
+@pages.post("/webhooks/<int:webhook_id>/remove")
+def remove_webhook(webhook_id: int) -> AnyResponse:
+    """Tell a webhook nothing more."""
+    webhooks.remove(current_site().database, webhook_id, now=arrival(), actor=actor())
+    say(gettext("Removed. It is told nothing more."))
+    return go("connecting.show")
+
+
+@pages.post("/webhooks/<int:webhook_id>/test")
+def test_webhook(webhook_id: int) -> AnyResponse:
+    """Send a message that says nothing, and say what came of it."""
+    site = current_site()
+    reply = webhooks.test(
+        site.database, webhook_id, settings=site.settings, now=arrival(), actor=actor()
+    )
+    _say_reply(reply)
+    return go("connecting.show_deliveries", webhook_id=webhook_id)
+
+
+def _say_reply(reply: Reply) -> None:
+    if reply.is_taken:
+        said = gettext(
+            "The test message has arrived: it was answered with %(code)s.", code=reply.code
+        )
+        say(said)
+        return
+    said = problem_in_words(reply.problem)
+    say(gettext("The test message has not arrived: %(problem)s.", problem=said), kind="problem")
+
+
+@pages.get("/webhooks/<int:webhook_id>/")
+def show_deliveries(webhook_id: int) -> Response:
+    """Show what a webhook was told, the newest first."""
+    hook, before = _hook(webhook_id), number_typed(request.args.get("before", ""))
+    found = webhooks.log(webhook_id, before=before or None, limit=_PAGE + 1)
+    return show_page(
+        "connecting/deliveries.html",
+        hook=hook,
+        deliveries=found[:_PAGE],
+        is_further_back=bool(before),
+        before=found[_PAGE - 1].seq if len(found) > _PAGE else 0,
+        problem_in_words=problem_in_words,
+    )
+
+
+@pages.post("/webhooks/<int:webhook_id>/deliveries/<int:delivery_id>/again")
+def redeliver(webhook_id: int, delivery_id: int) -> AnyResponse:
+    """Have a webhook told once more."""
+    try:
+        webhooks.redeliver(current_site().database, delivery_id, now=arrival(), actor=actor())
+    except NotFound:
+        raise
+    except Refused as error:
+        say(problem_in_words(str(error)), kind="warning")
+    else:
+        say(gettext("It is told again in a moment."))
+    return go("connecting.show_deliveries", webhook_id=webhook_id)
+
+
+def problem_in_words(problem: str) -> str:
+    """Return what webhooks says went wrong, in the page's language."""
+    code = problem.removeprefix("it answered ")
+    if code != problem:
+        return gettext("it answered %(code)s", code=code)
+    return gettext(problem)
+
+
+def _hook(webhook_id: int) -> WebhookFacts:
+    found = [one for one in webhooks.listed() if one.id == webhook_id]
+    if not found:
+        raise NotFound("there is no such webhook")
+    return found[0]

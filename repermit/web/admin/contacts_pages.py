@@ -1,0 +1,237 @@
+"""The people on a list: finding them, one person's history, and what is done for them by hand.
+
+May import the use cases and what the admin's pages share. That a person was looked at is noted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, abort, request
+
+from repermit import answers, contacts
+from repermit.clock import parse_when
+from repermit.consent import Answer, Basis, Outcome, Reason, Status
+from repermit.contacts import ByHand
+from repermit.errors import AddressError, Refused
+from repermit.models import find_list
+from repermit.web.admin.contact_forms import AddForm, AnswerForm, RequestForm
+from repermit.web.admin.live import memory
+from repermit.web.admin.showing import gettext, go, say
+from repermit.web.admin.showing import show as show_page
+from repermit.web.admin.visiting import actor, note_look
+from repermit.web.site import arrival, current_site
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flask import Response
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from repermit.models import Contact, MailingList
+
+pages = Blueprint("contacts", __name__, url_prefix="/admin/lists/<slug>/contacts")
+
+
+@pages.get("/")
+def show(slug: str) -> Response:
+    """Show the people of a list, a page at a time; what is searched for comes by POST alone."""
+    return _show_found(find_list(slug), {**request.args.to_dict(), "search": ""})
+
+
+@pages.post("/search")
+def search(slug: str) -> Response:
+    """Find people by address or name.
+
+    By POST, since an address in a link would come into logs and into the browser's history. It
+    changes nothing.
+    """
+    return _show_found(find_list(slug), request.form.to_dict())
+
+
+def _show_found(mailing_list: MailingList, wanted: dict[str, str]) -> Response:
+    search, status, reason, after = (
+        wanted.get(name, "") for name in ("search", "status", "reason", "after")
+    )
+    found = contacts.find_contacts(
+        mailing_list, search=search, status=status, reason=reason, after=after
+    )
+    note_look("searched" if search else "contacts", mailing_list=mailing_list)
+    return show_page(
+        "contacts/list.html",
+        mailing_list=mailing_list,
+        found=found,
+        counts=_filters(mailing_list),
+        search=search,
+        only=(status, reason),
+        after=after,
+    )
+
+
+def _filters(mailing_list: MailingList) -> list[tuple[str, str, int]]:
+    """Return what can be filtered by: status, reason ("" for all of them), how many there are."""
+    about = ("contacts", mailing_list.id)
+    counts = memory().recall(about, lambda: contacts.count_contacts(mailing_list))
+    filters = []
+    for status in Status:
+        own = {reason: count for (its, reason), count in counts.items() if its == status}
+        filters.append((str(status), "", sum(own.values())))
+        filters += [(str(status), str(reason), own[reason]) for reason in Reason if own.get(reason)]
+    return filters
+
+
+@pages.get("/<int:number>")
+def show_one(slug: str, number: int) -> Response:
+    """Show one person's whole history."""
+    return _show_one(find_list(slug), number)
+
+
+def _show_one(
+    mailing_list: MailingList,
+    number: int,
+    *,
+    answering: AnswerForm | None = None,
+    requesting: RequestForm | None = None,
+    status: int = 200,
+) -> Response:
+    contact = contacts.find_contact(mailing_list, number)
+    note_look("contact", mailing_list=mailing_list, subject=contact.subject)
+    return show_page(
+        "contacts/one.html",
+        status=status,
+        mailing_list=mailing_list,
+        contact=contact,
+        moments=contacts.timeline(contact),
+        answering=answering or AnswerForm(),
+        requesting=requesting or RequestForm(),
+    )
+
+
+@pages.post("/<int:number>/answer")
+def answer(slug: str, number: int) -> AnyResponse:
+    """Record what somebody said."""
+    mailing_list, form = find_list(slug), AnswerForm(request.form)
+    contact = contacts.find_contact(mailing_list, number)
+    if contact.address is None:
+        # Nobody is known any more of whom that could be said.
+        abort(409)
+    if not form.validate():
+        return _show_one(mailing_list, number, answering=form, status=422)
+    site = current_site()
+    try:
+        recorded = answers.answer_for(
+            site.database,
+            mailing_list,
+            contact.address,
+            Answer(form.answer.data),
+            note=form.note.data,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+        )
+    except Refused:
+        # The form has seen to all else that is refused.
+        form.refuse(
+            "answer",
+            gettext(
+                "A Yes counts only while a campaign asks for it, until its deadline. This person "
+                "can sign up anew on the list’s sign-up page."
+            ),
+        )
+        return _show_one(mailing_list, number, answering=form, status=422)
+    nothing, done = gettext("Nothing changed: that is how it stood."), gettext("Recorded.")
+    say(nothing if recorded.outcome is Outcome.NOTHING else done)
+    return go("contacts.show_one", slug=slug, number=number)
+
+
+@pages.post("/<int:number>/remove")
+def remove(slug: str, number: int) -> AnyResponse:
+    """Take somebody off who has asked for it."""
+    mailing_list, form = find_list(slug), RequestForm(request.form)
+    if not form.validate():
+        return _show_one(mailing_list, number, requesting=form, status=422)
+    site = current_site()
+    try:
+        contacts.remove_at_request(
+            site.database,
+            mailing_list,
+            number,
+            note=form.reason.data,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+        )
+    except Refused as error:
+        say(str(error), kind="problem")
+    else:
+        say(gettext("Taken off. Take them off too in every tool that sends this newsletter."))
+    return go("contacts.show_one", slug=slug, number=number)
+
+
+@pages.get("/add")
+def show_add(slug: str) -> Response:
+    """Show the form for one more person."""
+    return _show_add(find_list(slug), AddForm())
+
+
+@pages.post("/add")
+def add(slug: str) -> AnyResponse:
+    """Put one more person on the list."""
+    mailing_list, form = find_list(slug), AddForm(request.form)
+    made = _add(mailing_list, form) if form.validate() else None
+    if made is None:
+        return _show_add(mailing_list, form, status=422)
+    say(gettext("Added."))
+    return go("contacts.show_one", slug=slug, number=made.id)
+
+
+def _add(mailing_list: MailingList, form: AddForm) -> Contact | None:
+    """Add whom a form names; None if that cannot be, and the form says why."""
+    site = current_site()
+    try:
+        return contacts.add_by_hand(
+            site.database,
+            mailing_list,
+            _person(form),
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+        )
+    except AddressError as error:
+        form.refuse("address", gettext(error.reason))
+    except _WrongDayError as error:
+        form.refuse("basis_at", str(error))
+    except Refused as error:
+        form.refuse("basis", gettext(str(error)))
+    return None
+
+
+class _WrongDayError(Exception):
+    """What was typed is no day that has been."""
+
+
+def _person(form: AddForm) -> ByHand:
+    given: dict[str, Any] = {
+        name: form[name].data or "" for name in ("address", "name", "source", "proof", "wording")
+    }
+    basis = Basis(form.basis.data) if form.basis.data else None
+    return ByHand(
+        **given, language=form.language.data, basis=basis, basis_at=_day(form.basis_at.data or "")
+    )
+
+
+def _day(typed: str) -> datetime | None:
+    if not typed.strip():
+        return None
+    try:
+        # At noon, which is on that day in every zone that people live in.
+        day = parse_when(f"{typed.strip()}T12:00", current_site().settings.zone)
+    except Refused:
+        raise _WrongDayError(gettext("Choose a day.")) from None
+    if day > arrival():
+        raise _WrongDayError(gettext("That day is still to come."))
+    return day
+
+
+def _show_add(mailing_list: MailingList, form: AddForm, *, status: int = 200) -> Response:
+    return show_page("contacts/add.html", status=status, mailing_list=mailing_list, form=form)

@@ -1,0 +1,109 @@
+"""Whom a campaign's open questions are about: replies, mails in doubt, those who do not answer.
+
+May import the use cases and what the admin's pages share. That addresses were looked at is noted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, abort, request
+
+from repermit import answers, campaigns, contacts, expiry
+from repermit.consent import Answer, CampaignState
+from repermit.errors import Refused
+from repermit.models import find_list, latest_campaign
+from repermit.web.admin.showing import gettext, go, moment_in_words, say, show
+from repermit.web.admin.visiting import actor, note_look
+from repermit.web.site import arrival, current_site
+
+if TYPE_CHECKING:
+    from flask import Response
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from repermit.contacts import WaitingReply
+    from repermit.models import MailingList
+
+pages = Blueprint("deciding", __name__, url_prefix="/admin/lists/<slug>")
+
+_PAGE = 50
+_NO_ANSWER = "none"
+
+
+@pages.get("/replies")
+def show_replies(slug: str) -> Response:
+    """Show what people wrote back, for somebody to decide what it says."""
+    mailing_list = find_list(slug)
+    note_look("replies", mailing_list=mailing_list)
+    waiting = contacts.waiting_replies(mailing_list)
+    return show("live/replies.html", mailing_list=mailing_list, replies=waiting)
+
+
+@pages.post("/replies/<int:number>")
+def decide(slug: str, number: int) -> AnyResponse:
+    """Take a reply for a Yes, for a No, or for no answer at all."""
+    mailing_list = find_list(slug)
+    decision = request.form.get("decision", "")
+    if decision not in {*Answer, _NO_ANSWER}:
+        abort(400)
+    reply = next(
+        (one for one in contacts.waiting_replies(mailing_list) if one.number == number), None
+    )
+    if reply is None:
+        say(gettext("Somebody has decided on that reply already."), kind="warning")
+        return go("deciding.show_replies", slug=slug)
+    try:
+        _carry_out(mailing_list, reply, decision)
+    except Refused as error:
+        say(str(error), kind="problem")
+    return go("deciding.show_replies", slug=slug)
+
+
+def _carry_out(mailing_list: MailingList, reply: WaitingReply, decision: str) -> None:
+    site = current_site()
+    if decision == _NO_ANSWER:
+        contacts.set_aside(site.database, mailing_list, reply.number, now=arrival(), actor=actor())
+        say(gettext("Set aside: it is no answer."))
+        return
+    note = gettext("a reply by mail of %(moment)s", moment=moment_in_words(reply.at))
+    answers.answer_for(
+        site.database,
+        mailing_list,
+        reply.address,
+        Answer(decision),
+        note=note,
+        settings=site.settings,
+        now=arrival(),
+        actor=actor(),
+    )
+    yes, no = gettext("Recorded as a Yes."), gettext("Recorded as a No.")
+    say(yes if decision == Answer.YES else no)
+
+
+@pages.get("/doubts")
+def show_doubts(slug: str) -> Response:
+    """Show which mails a server may or may not have taken."""
+    mailing_list = find_list(slug)
+    note_look("doubts", mailing_list=mailing_list)
+    doubts = campaigns.doubts(mailing_list)
+    return show("live/doubts.html", mailing_list=mailing_list, doubts=doubts)
+
+
+@pages.get("/silent")
+def show_silent(slug: str) -> Response:
+    """Show who would be removed if nobody answered any more."""
+    mailing_list = find_list(slug)
+    campaign = latest_campaign(mailing_list)
+    after = request.args.get("after", default=0, type=int)
+    is_live = campaign is not None and CampaignState(campaign.state).is_live
+    rows = expiry.silent(campaign, after=after, most=_PAGE + 1) if campaign and is_live else []
+    note_look("silent", mailing_list=mailing_list)
+    return show(
+        "live/silent.html",
+        mailing_list=mailing_list,
+        campaign=campaign,
+        is_live=is_live,
+        contacts=rows[:_PAGE],
+        after=after,
+        next_after=rows[_PAGE - 1].id if len(rows) > _PAGE else 0,
+    )

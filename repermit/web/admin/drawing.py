@@ -1,0 +1,78 @@
+"""The chart of answers a day, as bars in numbers that a template draws.
+
+May import reports and Flask's neighbours in this room.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from zoneinfo import ZoneInfo
+
+    from repermit.reports import Day
+
+WIDTH, HEIGHT = 1000, 200
+_GAP = 0.15
+_NOON = time(12)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One day: where its bars stand (the No below, the Yes on it), and what they count.
+
+    `at` is its noon, aware.
+    """
+
+    day: Day
+    at: datetime
+    x: float
+    width: float
+    yes_height: float
+    no_height: float
+
+    @property
+    def no_y(self) -> float:
+        """Return where the lower bar begins, from above."""
+        return HEIGHT - self.no_height
+
+    @property
+    def yes_y(self) -> float:
+        """Return where the upper bar begins, from above."""
+        return round(HEIGHT - self.no_height - self.yes_height, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A campaign's days; `most` is the highest count of one, `today` where the present day is."""
+
+    columns: tuple[Column, ...]
+    most: int
+    today: float | None
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+def draw(days: Sequence[Day], *, now: datetime, zone: ZoneInfo) -> Chart:
+    """Return the chart of these days, by the calendar of `zone`."""
+    most = max((one.yes + one.no for one in days), default=0)
+    step = WIDTH / max(1, len(days))
+    columns = tuple(_column(one, n, step, most, zone) for n, one in enumerate(days))
+    date = now.astimezone(zone).date()
+    today = next((one.x for one in columns if one.day.day == date), None)
+    return Chart(columns=columns, most=most, today=today)
+
+
+def _column(day: Day, n: int, step: float, most: int, zone: ZoneInfo) -> Column:
+    scale = HEIGHT / max(1, most)
+    return Column(
+        day=day,
+        at=datetime.combine(day.day, _NOON, zone),
+        x=round(n * step + step * _GAP / 2, 1),
+        width=round(step * (1 - _GAP), 1),
+        yes_height=round(day.yes * scale, 1),
+        no_height=round(day.no * scale, 1),
+    )

@@ -1,0 +1,73 @@
+"""What a check found, in the page's language: what is wrong first, what is well last.
+
+May import preflight and this room's showing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from repermit.preflight import Area, Verdict
+from repermit.web.admin.showing import gettext
+
+if TYPE_CHECKING:
+    from repermit.preflight import Finding, Report
+
+_ORDER = (Verdict.PROBLEM, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One finding in words; `verdict` is what a campaign makes of it."""
+
+    verdict: Verdict
+    title: str
+    area: str
+    found: str
+    remedy: str
+
+
+def findings_of(report: Report, slug: str) -> list[Found]:
+    """Return all findings but those of other lists, the worst first, by area within them."""
+    ordered = sorted(report.findings, key=lambda one: _ORDER.index(one.verdict))
+    return [_in_words(one) for one in ordered if one.values.get("list", slug) == slug]
+
+
+def _in_words(finding: Finding) -> Found:
+    found, remedy = finding.in_words(gettext)
+    return Found(
+        verdict=finding.verdict,
+        title=verdict_in_words(finding.verdict),
+        area=area_in_words(finding.area),
+        found=found,
+        remedy=remedy,
+    )
+
+
+def verdict_in_words(verdict: Verdict) -> str:
+    """Return the few words for a verdict."""
+    return {
+        Verdict.OK: gettext("Good"),
+        Verdict.WARNING: gettext("Mind"),
+        Verdict.PROBLEM: gettext("Wrong"),
+        Verdict.UNKNOWN: gettext("Not known"),
+    }[verdict]
+
+
+def area_in_words(area: Area) -> str:
+    """Return what a finding is about."""
+    return {
+        Area.CONFIG: gettext("Settings"),
+        Area.KEYS: gettext("Keys"),
+        Area.DATABASE: gettext("Database"),
+        Area.LISTS: gettext("Lists"),
+        Area.SMTP: gettext("Mail server"),
+        Area.PACE: gettext("Pace"),
+        Area.PAGES: gettext("Answer pages"),
+        Area.SPF: gettext("Who may send for the domain (SPF)"),
+        Area.DKIM: gettext("Signature of the mails (DKIM)"),
+        Area.DMARC: gettext("What receivers are told to do (DMARC)"),
+        Area.MX: gettext("Where replies go (MX)"),
+        Area.BOUNCES: gettext("Mails that come back"),
+    }[area]

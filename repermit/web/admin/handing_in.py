@@ -1,0 +1,279 @@
+"""Step 2 of a campaign: the file, what would become of its rows, and taking it in.
+
+May import importing, exports, models and what the admin's pages share.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, abort, jsonify, request, stream_with_context
+
+from repermit import exports, importing
+from repermit.consent import Fate
+from repermit.errors import RepermitError
+from repermit.exports.guarding import guard
+from repermit.models import find_list
+from repermit.web.admin import reasons, seeing
+from repermit.web.admin.guarding import in_the_background, takes_up_to
+from repermit.web.admin.showing import gettext, go, ngettext, number_in_words, say, show
+from repermit.web.admin.stepping import steps_reached
+from repermit.web.admin.visiting import actor, note_look
+from repermit.web.connection import noting
+from repermit.web.site import arrival, current_site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from repermit.importing import Choices, Kept, Sight
+    from repermit.models import MailingList
+
+pages = Blueprint("handing_in", __name__, url_prefix="/admin/lists/<slug>/file")
+
+_AROUND_A_FILE = 64 * 1024
+_REFUSED = (Fate.INVALID, Fate.OPTED_OUT, Fate.SUPPRESSED, Fate.DUPLICATE)
+_ROWS_AT_ONCE = 500
+
+
+@pages.get("", endpoint="show")
+def show_step(slug: str) -> Response:
+    """Show the form for a file, or what would become of the rows of the one that waits."""
+    mailing_list = find_list(slug)
+    kept = importing.find_upload(mailing_list, settings=current_site().settings)
+    return _show(mailing_list) if kept is None else _show_kept(mailing_list, kept)
+
+
+@pages.get("/state.json")
+@in_the_background
+def state(slug: str) -> Response:
+    """Say whether a file is being worked with, for the page that waits for it."""
+    kept = importing.find_upload(find_list(slug), settings=current_site().settings)
+    is_busy = kept is not None and kept.outcome is None and kept.is_busy
+    return jsonify(is_busy=is_busy)
+
+
+@pages.post("/upload")
+@takes_up_to(importing.LARGEST + _AROUND_A_FILE)
+def upload(slug: str) -> AnyResponse:
+    """Keep a file, and look at it."""
+    mailing_list, site, file = find_list(slug), current_site(), request.files.get("file")
+    if file is None or not file.filename:
+        return _show(mailing_list, status=422, wrong=gettext("Choose a file first."))
+    try:
+        importing.keep_upload(
+            site.database,
+            mailing_list,
+            file.stream,
+            name=file.filename,
+            user_id=seeing.user_id(),
+            settings=site.settings,
+            now=arrival(),
+        )
+    except RepermitError as refusal:
+        return _show(mailing_list, status=422, wrong=seeing.refusal_in_words(refusal))
+    return _look(mailing_list, importing.Choices())
+
+
+@pages.post("/look")
+def save(slug: str) -> AnyResponse:
+    """Look at the file again, read as the form says."""
+    mailing_list, kept = _shown(slug)
+    form = seeing.ReadingForm(request.form)
+    choices, wrong = seeing.choices_in(form, kept)
+    if wrong:
+        return _show_kept(mailing_list, kept, status=422, form=form, wrong=wrong)
+    return _look(mailing_list, choices)
+
+
+@pages.post("/take-in")
+def take_in(slug: str) -> AnyResponse:
+    """Take the file in, if what would become of its rows has been shown as it will be."""
+    mailing_list, kept = _shown(slug)
+    outcome, form = kept.outcome, seeing.ReadingForm(request.form)
+    choices, wrong = seeing.choices_in(form, kept)
+    if outcome is None or "refused" in outcome:
+        return _look(mailing_list, choices) if not wrong else go("handing_in.show", slug=slug)
+    if wrong := wrong or seeing.lacks(form, choices, outcome, mailing_list):
+        return _show_kept(mailing_list, kept, status=422, form=form, wrong=wrong)
+    if not choices.reads_as(importing.choices_of(outcome)):
+        say(
+            gettext("You changed how the file is read. Look at what becomes of it now."),
+            kind="warning",
+        )
+        return _look(mailing_list, choices)
+    return _take(mailing_list, kept, choices)
+
+
+@pages.post("/give-up")
+def give_up(slug: str) -> AnyResponse:
+    """Delete the file that waits."""
+    _, kept = _shown(slug)
+    try:
+        importing.give_up(current_site().database, kept)
+    except RepermitError:
+        say(gettext("The file is being worked with. Try again in a minute."), kind="problem")
+    else:
+        say(gettext("The file is deleted; nothing of it was taken in."))
+    return go("handing_in.show", slug=slug)
+
+
+@pages.post("/undo")
+def undo(slug: str) -> AnyResponse:
+    """Take the last file back."""
+    mailing_list, site = find_list(slug), current_site()
+    try:
+        done = importing.undo_import(
+            site.database, mailing_list, settings=site.settings, now=arrival(), actor=actor()
+        )
+    except RepermitError as refusal:
+        return _show(mailing_list, status=422, wrong=seeing.refusal_in_words(refusal))
+    say(
+        gettext(
+            "Took back %(file)s. Contacts taken back: %(contacts)s; put back as they were: "
+            "%(restored)s; suppressions taken back: %(suppressions)s.",
+            file=done.file,
+            contacts=number_in_words(done.contacts_taken_back),
+            restored=number_in_words(done.restored),
+            suppressions=number_in_words(done.suppressions_taken_back),
+        )
+    )
+    return go("handing_in.show", slug=slug)
+
+
+@pages.get("/refused.csv")
+def refused(slug: str) -> Response:
+    """Return the rows that are not taken in, each with the reason, as CSV."""
+    mailing_list, kept = _waiting(slug)
+    if not kept.rows.exists():
+        abort(404)
+    note_look("exported", mailing_list=mailing_list)
+    with noting():
+        exports.note_refused(
+            mailing_list,
+            importing.count_sights(kept.rows, _REFUSED),
+            now=arrival(),
+            actor=actor(),
+        )
+    rows = importing.read_all_sights(kept.rows, _REFUSED)
+    return Response(
+        stream_with_context(_csv(rows)),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="refused-{slug}.csv"'},
+    )
+
+
+def _csv(rows: Iterable[Sight]) -> Iterator[str]:
+    """Yield a table in pieces; without a byte order mark Excel would take it for another code."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    buffer.write("\ufeff")
+    writer.writerow(("part", "line", "address", "name", "fate", "reason"))
+    for row in rows:
+        cells = (row.part, str(row.line), row.address, row.name, row.fate, reasons.why(row))
+        writer.writerow(map(guard, cells))
+        if buffer.tell() > _ROWS_AT_ONCE * 100:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _waiting(slug: str) -> tuple[MailingList, Kept]:
+    mailing_list = find_list(slug)
+    kept = importing.find_upload(mailing_list, settings=current_site().settings)
+    if kept is None:
+        abort(404)
+    return mailing_list, kept
+
+
+def _shown(slug: str) -> tuple[MailingList, Kept]:
+    """Return the file that waits; if the form was about an earlier one, the page comes first."""
+    mailing_list, kept = _waiting(slug)
+    if request.form.get("upload") != kept.upload.token:
+        say(
+            gettext("Another file was handed in meanwhile. Nothing was done: look at it first."),
+            kind="warning",
+        )
+        abort(go("handing_in.show", slug=slug))
+    return mailing_list, kept
+
+
+def _look(mailing_list: MailingList, choices: Choices) -> AnyResponse:
+    site = current_site()
+    importing.look_at(
+        site.database,
+        mailing_list,
+        choices=choices,
+        settings=site.settings,
+        now=arrival(),
+        actor=actor(),
+    )
+    return go("handing_in.show", slug=mailing_list.slug)
+
+
+def _take(mailing_list: MailingList, kept: Kept, choices: Choices) -> AnyResponse:
+    site = current_site()
+    importing.take_in(
+        site.database,
+        mailing_list,
+        choices=choices,
+        settings=site.settings,
+        now=arrival(),
+        actor=actor(),
+    )
+    if importing.find_upload(mailing_list, settings=site.settings) is None:
+        rows = importing.past_imports(mailing_list)[0].rows
+        say(
+            ngettext(
+                "%(file)s is taken in: %(count)s row.",
+                "%(file)s is taken in: %(count)s rows.",
+                rows,
+                file=kept.upload.name,
+            )
+        )
+    return go("handing_in.show", slug=mailing_list.slug)
+
+
+def _show(mailing_list: MailingList, *, status: int = 200, wrong: str = "") -> Response:
+    return show(
+        "handing_in/hand_in.html",
+        status=status,
+        mailing_list=mailing_list,
+        reached=steps_reached(mailing_list),
+        wrong=wrong,
+        imports=importing.past_imports(mailing_list),
+        bars=seeing.bar_of,
+        largest=importing.LARGEST // 1_000_000,
+    )
+
+
+def _show_kept(
+    mailing_list: MailingList,
+    kept: Kept,
+    *,
+    status: int = 200,
+    form: seeing.ReadingForm | None = None,
+    wrong: Iterable[str] = (),
+) -> Response:
+    outcome = kept.outcome
+    shared: dict[str, Any] = {
+        "mailing_list": mailing_list,
+        "reached": steps_reached(mailing_list),
+        "file": kept.upload.name,
+        "token": kept.upload.token,
+        "wrong": list(wrong),
+    }
+    if outcome is None:
+        return show("handing_in/working.html", is_busy=kept.is_busy, **shared)
+    note_look("looked", mailing_list=mailing_list)
+    fields = seeing.reading_fields(kept, form)
+    if "refused" in outcome:
+        reason = seeing.place_in_words(outcome)
+        return show("handing_in/refused.html", status=status, reason=reason, **fields, **shared)
+    seen = seeing.seen_fields(mailing_list.slug, kept, outcome)
+    return show("handing_in/seen.html", status=status, **seen, **fields, **shared)

@@ -1,0 +1,165 @@
+"""Step 5 of a campaign: who will be asked and who not, what stands against it, and the launch.
+
+May import campaigns, models and what the admin's pages share.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, request
+
+from repermit import campaigns
+from repermit.campaigns import Conditions
+from repermit.consent import CampaignState, Exclusion, Fate
+from repermit.errors import Refused
+from repermit.models import find_list, latest_campaign
+from repermit.web.admin.announcing import announcements
+from repermit.web.admin.obstacles import notes_in_words
+from repermit.web.admin.showing import gettext, go, go_home, has_page, ngettext, say, show
+from repermit.web.admin.stepping import steps_reached
+from repermit.web.admin.timing import deadline_in_words, outlook
+from repermit.web.admin.visiting import actor
+from repermit.web.site import arrival, current_site
+
+if TYPE_CHECKING:
+    from flask import Response
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from repermit.campaigns import Launched, Plan
+    from repermit.models import MailingList
+    from repermit.web.admin.timing import Outlook
+
+pages = Blueprint("launching", __name__, url_prefix="/admin/lists/<slug>/launch")
+
+_SEPARATORS = str.maketrans("", "", "., \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}'’")
+
+
+@pages.get("", endpoint="show")
+def show_step(slug: str) -> Response:
+    """Show what a launch would do; with a campaign under way, that it is."""
+    return _show(find_list(slug))
+
+
+@pages.post("", endpoint="launch")
+def launch(slug: str) -> AnyResponse:
+    """Launch, if the number of people that was typed is the one there is."""
+    mailing_list = find_list(slug)
+    seen, typed = _outlook(mailing_list), request.form.get("confirm", "").strip()
+    if seen.deadline is None:
+        return _show(mailing_list, status=422, seen=seen, typed=typed)
+    if typed.translate(_SEPARATORS) != str(seen.plan.asked):
+        wrong = gettext("Type how many people will be asked, as it stands above.")
+        return _show(mailing_list, status=422, seen=seen, typed=typed, wrong=wrong)
+    site, conditions = current_site(), seen.conditions
+    try:
+        launched = campaigns.launch(
+            site.database,
+            mailing_list,
+            settings=site.settings,
+            now=arrival(),
+            deadline=seen.deadline,
+            starts_at=seen.starts_at,
+            attest=conditions.attest,
+            include_thin=conditions.include_thin,
+            pilot=conditions.pilot,
+            reminder=conditions.reminder,
+            actor=actor(),
+            expected=seen.plan.asked,
+        )
+    except Refused:
+        # The page says what stands against it; if nothing does by now, something has changed.
+        wrong = gettext("Something has changed meanwhile: please look again.")
+        return _show(mailing_list, status=422, typed=typed, wrong=wrong)
+    campaigns.drop_conditions(site.database, mailing_list)
+    say(_launched_in_words(launched))
+    return go("live.show", slug=slug) if has_page("live.show") else go_home()
+
+
+def _outlook(mailing_list: MailingList) -> Outlook:
+    return outlook(mailing_list, campaigns.conditions_of(mailing_list) or Conditions())
+
+
+def _show(
+    mailing_list: MailingList,
+    *,
+    status: int = 200,
+    seen: Outlook | None = None,
+    typed: str = "",
+    wrong: str = "",
+) -> Response:
+    seen = seen or _outlook(mailing_list)
+    campaign = latest_campaign(mailing_list)
+    is_live = campaign is not None and CampaignState(campaign.state).is_live
+    deadline = campaign.deadline if campaign is not None and is_live else seen.deadline
+    return show(
+        "launching/show.html",
+        status=status,
+        mailing_list=mailing_list,
+        reached=steps_reached(mailing_list),
+        is_live=is_live,
+        outlook=seen,
+        deadline_in_words=deadline_in_words,
+        told=notes_in_words(seen.plan),
+        not_asked=_not_asked(seen.plan),
+        typed=typed,
+        wrong=wrong,
+        announcements=announcements(mailing_list, seen.plan.languages, deadline=deadline),
+    )
+
+
+def _not_asked(plan: Plan) -> list[tuple[str, str, int]]:
+    """Return who will not be asked: what they are called, why, how many; nobody is left out."""
+    why = {
+        Exclusion.CONFIRMED: (
+            gettext("Confirmed"),
+            gettext("Their opt-in is on record, so there is nothing to ask."),
+        ),
+        Exclusion.CUSTOMER: (
+            gettext("Customers"),
+            gettext("They may be mailed about similar products, with a way out in every mail."),
+        ),
+        Exclusion.REMOVED: (
+            gettext("Taken off"),
+            gettext("They said No, bounced or were taken off, and are never asked again."),
+        ),
+        Exclusion.SUPPRESSED: (
+            gettext("Suppressed"),
+            gettext("They were taken off before, here or everywhere, and are never asked again."),
+        ),
+        Exclusion.ASKED_BEFORE: (
+            gettext("Asked before"),
+            gettext("Nobody is asked twice; that would be pressing them."),
+        ),
+    }
+    left_out = {
+        Fate.OPTED_OUT: (
+            gettext("Opted out in the file"),
+            gettext("The file says that they want no mail. They never came onto the list."),
+        ),
+        Fate.INVALID: (
+            gettext("Invalid in the file"),
+            gettext("No mail can reach these addresses. They never came onto the list."),
+        ),
+    }
+    rows = [
+        *((*why[one], count) for one, count in plan.excluded.items()),
+        *((*left_out[one], count) for one, count in plan.left_out.items()),
+    ]
+    return [row for row in rows if row[2]]
+
+
+def _launched_in_words(launched: Launched) -> str:
+    said = ngettext(
+        "Launched: one person will be asked.",
+        "Launched: %(count)s people will be asked.",
+        launched.plan.asked,
+    )
+    if launched.pilot:
+        said += " " + ngettext(
+            "One of them is asked first; then the others wait until you let the campaign go on.",
+            "%(count)s of them are asked first; then the others wait until you let the campaign "
+            "go on.",
+            launched.pilot,
+        )
+    return said

@@ -1,0 +1,149 @@
+"""One page a campaign: how it stands, what waits for the admin, and what they may do about it.
+
+May import the use cases and what the admin's pages share. Counts only; addresses stand elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, abort, current_app
+
+from repermit import campaigns, contacts, delivery, expiry, reports
+from repermit.consent import CampaignState, MailState, expiry_waits, latest_ask
+from repermit.models import Campaign, find_list, latest_campaign
+from repermit.web.admin.drawing import draw
+from repermit.web.admin.marks import for_viewers, in_the_background
+from repermit.web.admin.measuring import Speed, time_left
+from repermit.web.admin.remembering import Memory
+from repermit.web.admin.showing import ngettext
+from repermit.web.admin.showing import show as show_page
+from repermit.web.site import arrival, current_site
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from flask import Response
+
+    from repermit.models import MailingList
+    from repermit.reports import Figures
+
+pages = Blueprint("live", __name__, url_prefix="/admin/lists/<slug>")
+
+_TWO_HOURS, _TWO_DAYS = 120, 48 * 60
+_UNDER_WAY = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
+
+
+@pages.get("/")
+@for_viewers
+def show(slug: str) -> Response:
+    """Show how the list's latest campaign stands."""
+    return show_live(find_list(slug))
+
+
+@pages.get("/figures")
+@for_viewers
+@in_the_background
+def figures(slug: str) -> Response:
+    """Return the part of the page that changes by itself."""
+    numbers = _numbers(find_list(slug))
+    if numbers["campaign"] is None:
+        abort(404)
+    return show_page("live/figures.html", notes=(), **numbers)
+
+
+def show_live(mailing_list: MailingList, *, status: int = 200, **typed: Any) -> Response:
+    """Return the page; `typed` is what was given to extend the campaign, and what was wrong."""
+    site = current_site()
+    extending = {"until": "", "at": "", "wrong": "", **typed}
+    return show_page(
+        "live/show.html",
+        status=status,
+        extending=extending,
+        still_mailed=campaigns.count_still_mailed(mailing_list),
+        retention=site.settings.retention,
+        **_numbers(mailing_list),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sending:
+    """How the mails leave: so many are left, at a rate, for so long; None where not known."""
+
+    left: int
+    per_hour: int | None
+    time_left: timedelta | None
+    is_limited: bool
+
+
+def _numbers(mailing_list: MailingList) -> dict[str, Any]:
+    site, now = current_site(), arrival()
+    campaign = latest_campaign(mailing_list)
+    fields: dict[str, Any] = {"mailing_list": mailing_list, "campaign": campaign}
+    if campaign is None:
+        return fields
+    found = _figures(mailing_list, campaign)
+    sending = _sending(campaign, found)
+    return {
+        **fields,
+        "found": found,
+        "doubts": len(campaigns.doubts(mailing_list)),
+        "is_live": CampaignState(campaign.state).is_live,
+        "is_over": campaign.deadline <= now,
+        "is_too_late": _is_too_late(campaign),
+        "chart": draw(found.days, now=now, zone=site.settings.zone),
+        "sending": sending,
+        "time_left": wait_in_words(sending.time_left),
+        "fault": delivery.last_fault() if campaign.state == CampaignState.SENDING else None,
+        "put_off": sum(delivery.put_off_by_policy(mailing_list).values()),
+        "replies": len(contacts.waiting_replies(mailing_list)),
+        "was_down": expiry_waits(expiry.downtime(campaign, now)),
+        "reads_bounces": site.settings.bounces.protocol != "none",
+    }
+
+
+def _figures(mailing_list: MailingList, campaign: Campaign) -> Figures:
+    mails = memory().recall(("mails", campaign.id), lambda: reports.count_mails(campaign))
+    zone = current_site().settings.zone
+    found = reports.figures(mailing_list, zone=zone, mails=mails)
+    assert found is not None  # noqa: S101  the list has a campaign
+    return found
+
+
+def memory() -> Memory:
+    """Return what this application's pages have counted a moment ago."""
+    found: Memory = current_app.extensions.setdefault("repermit_memory", Memory())
+    return found
+
+
+def wait_in_words(wait: timedelta | None) -> str:
+    """Return a time in the unit that fits it, rounded up; "" for None."""
+    if wait is None:
+        return ""
+    minutes = math.ceil(wait.total_seconds() / 60)
+    if minutes < _TWO_HOURS:
+        return ngettext("one minute", "%(count)s minutes", minutes)
+    if minutes < _TWO_DAYS:
+        return ngettext("one hour", "%(count)s hours", math.ceil(minutes / 60))
+    return ngettext("one day", "%(count)s days", math.ceil(minutes / 1440))
+
+
+def _is_too_late(campaign: Campaign) -> bool:
+    """Say whether those who wait for the end of a pilot would have too little time."""
+    return bool(campaign.pilot) and arrival() > latest_ask(campaign.deadline, campaign.minimum_days)
+
+
+def _sending(campaign: Campaign, found: Figures) -> Sending:
+    mail = current_site().settings.mail
+    speed: Speed = current_app.extensions.setdefault("repermit_speed", Speed())
+    left = sum(found.mails[state] for state in _UNDER_WAY)
+    sent = found.mails[MailState.SENT]
+    measured = speed.per_second(campaign.id, sent=sent, now=arrival())
+    return Sending(
+        left=left,
+        per_hour=round(measured * 3600) if measured else None,
+        time_left=time_left(left, interval=mail.interval, per_second=measured),
+        is_limited=bool(mail.interval),
+    )

@@ -1,0 +1,114 @@
+"""What the acts and looks of the log are called, and who is behind an actor's name.
+
+May import accounts and this room's forms and showing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from repermit import accounts
+from repermit.web.admin.forms import N_
+from repermit.web.admin.showing import gettext
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ACTS: Mapping[str, str] = {
+    "list_added": N_("added the list"),
+    "list_changed": N_("changed the list"),
+    "imported": N_("took a file in"),
+    "import_undone": N_("took a file back"),
+    "launched": N_("launched the campaign"),
+    "paused": N_("paused the campaign"),
+    "resumed": N_("let the campaign go on"),
+    "extended": N_("moved the deadline"),
+    "cancelled": N_("cancelled the campaign"),
+    "expired_despite_downtime": N_("let people be removed although the pages had been down"),
+    "test_mail_sent": N_("sent a test mail"),
+    "closed": N_("closed the campaign"),
+    "resolved": N_("decided on mails in doubt"),
+    "confirmed": N_("confirmed somebody"),
+    "customer": N_("put somebody down as a customer"),
+    "added": N_("added somebody by hand"),
+    "removed": N_("took somebody off"),
+    "erased": N_("erased what was held about somebody"),
+    "reply_set_aside": N_("set a reply aside"),
+    "still_mailed": N_("unsubscribed, though nothing was held here any more"),
+    "exported": N_("made a file"),
+    "handed_over": N_("ticked a step of handing over"),
+    "not_handed_over": N_("took the tick from a step of handing over"),
+    "logged_in": N_("logged in"),
+    "password_chosen": N_("chose a password"),
+    "password_changed": N_("changed the password"),
+    "second_step_set_up": N_("set up the second step"),
+    "recovery_codes_renewed": N_("made new recovery codes"),
+    "session_ended": N_("ended one of their own sessions"),
+    "sessions_ended": N_("logged somebody out everywhere"),
+    "user_added": N_("added a user"),
+    "user_invited": N_("made a one-time link"),
+    "user_role_changed": N_("changed what a user may do"),
+    "user_removed": N_("removed a user"),
+    "token_made": N_("made a token"),
+    "token_revoked": N_("revoked a token"),
+    "webhook_added": N_("added a webhook"),
+    "webhook_removed": N_("removed a webhook"),
+    "webhook_tested": N_("tested a webhook"),
+    "webhook_redelivered": N_("had a webhook told again"),
+}
+"""Every event of the record, as what its actor did."""
+
+LOOKS: Mapping[str, str] = {
+    "contacts": N_("looked at the contacts"),
+    "searched": N_("searched the contacts"),
+    "contact": N_("looked at one contact"),
+    "replies": N_("looked at the replies"),
+    "doubts": N_("looked at the mails in doubt"),
+    "silent": N_("looked at who has not answered"),
+    "looked": N_("looked at the rows of a file"),
+    "exported": N_("downloaded the rows of a file"),
+    "exported_keep": N_("downloaded who may be mailed"),
+    "exported_removed": N_("downloaded who was removed"),
+    "exported_unasked": N_("downloaded who could not be asked"),
+    "exported_evidence": N_("downloaded the evidence"),
+    "compared": N_("compared with another tool"),
+    "answers": N_("fetched answers and removals"),
+}
+"""Every look that is noted."""
+
+KINDS: Mapping[str, str] = {
+    "person": N_("People themselves"),
+    "job": N_("By itself"),
+    "cli:": N_("On the command line"),
+    "api:": N_("Programs"),
+}
+"""Actors that are no users, as the filter has them; one that ends in ":" is all of that kind."""
+
+
+def act_in_words(what: str) -> str:
+    """Return what was done; one that is not known as it is kept."""
+    return gettext(ACTS[what]) if what in ACTS else what.replace("_", " ")
+
+
+def look_in_words(what: str) -> str:
+    """Return what was looked at; one that is not known as it is kept."""
+    return gettext(LOOKS[what]) if what in LOOKS else what.replace("_", " ")
+
+
+def emails() -> dict[str, str]:
+    """Return the users by the name that evidence has for them."""
+    return {one.actor: one.email for one in accounts.people() if one.email}
+
+
+def actor_in_words(actor: str, known: Mapping[str, str]) -> str:
+    """Return who acted: an address for a user who is still there."""
+    kind, _, name = actor.partition(":")
+    if actor in known:
+        return known[actor]
+    return {
+        "person": gettext("The person"),
+        "job": gettext("By itself"),
+        "user": gettext("User %(number)s, who was removed", number=name),
+        "cli": gettext("%(name)s, on the command line", name=name),
+        "api": gettext("The program %(name)s", name=name),
+    }.get(kind, actor)

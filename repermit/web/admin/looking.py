@@ -1,0 +1,86 @@
+"""The log: who did what, from the evidence, and who looked at personal data.
+
+May import accounts, models and what the admin's pages share. Nothing personal of a contact stands
+here: only the random name that the evidence has for them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, request
+
+from repermit import accounts
+from repermit.models import MailingList
+from repermit.web.admin.log_words import (
+    ACTS,
+    KINDS,
+    LOOKS,
+    act_in_words,
+    actor_in_words,
+    emails,
+    look_in_words,
+)
+from repermit.web.admin.showing import gettext
+from repermit.web.admin.showing import show as show_page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flask import Response
+
+    from repermit.accounts import Records
+
+pages = Blueprint("looking", __name__, url_prefix="/admin/log")
+
+_FILTERS = ("what", "actor", "slug")
+_DIGITS = 18  # of the largest number that both databases take, and more than there ever will be
+
+
+@pages.get("/")
+def show() -> Response:
+    """Show what was done, the newest first."""
+    return _show("show", accounts.acts, ACTS, act_in_words)
+
+
+@pages.get("/looks")
+def show_looks() -> Response:
+    """Show who looked at personal data, the newest first."""
+    return _show("show_looks", accounts.looks, LOOKS, look_in_words)
+
+
+def _show(
+    page: str,
+    find: Callable[..., Records],
+    kinds: Mapping[str, str],
+    in_words: Callable[[str], str],
+) -> Response:
+    wanted = {name: request.args.get(name, "") for name in _FILTERS}
+    before = number_typed(request.args.get("before", ""))
+    found = find(before=before, **wanted)
+    known = emails()
+    return show_page(
+        "looking/show.html",
+        here=f"looking.{page}",
+        rows=[_row(one, known, in_words) for one in found.records],
+        wanted=wanted,
+        filters={name: value for name, value in wanted.items() if value},
+        is_further_back=before > 0,
+        before=found.before,
+        whats=sorted(((kind, in_words(kind)) for kind in kinds), key=lambda pair: pair[1].lower()),
+        actors=[*known.items(), *((kind, gettext(text)) for kind, text in KINDS.items())],
+        slugs=[(one.slug, one.name) for one in MailingList.select().order_by(MailingList.name)],
+    )
+
+
+def _row(one: Any, known: Mapping[str, str], in_words: Callable[[str], str]) -> dict[str, Any]:
+    # Of a contact the beginning of the random name, by which two rows can be seen to be of one.
+    about = known.get(one.subject) or one.subject[:8]
+    who = actor_in_words(one.actor, known)
+    return {"at": one.at, "who": who, "what": in_words(one.what), "list": one.list, "about": about}
+
+
+def number_typed(typed: str) -> int:
+    """Return the number that an address names a page by, 0 if it is none."""
+    is_one = typed.isascii() and typed.isdigit() and len(typed) <= _DIGITS
+    return int(typed) if is_one else 0

@@ -1,0 +1,203 @@
+"""One's own account: password, second step, recovery codes, sessions, language.
+
+May import accounts and Flask. What one gets in with is changed by whoever gives the password again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, request
+from flask_login import current_user
+from wtforms import PasswordField, SelectChoice, SelectField, StringField
+from wtforms.validators import InputRequired
+
+from repermit import accounts
+from repermit.web.admin.entering import NewPasswordForm, hand_over, setup_fields
+from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.marks import for_viewers
+from repermit.web.admin.showing import LANGUAGES, gettext, go, say, show
+from repermit.web.admin.visiting import visit
+from repermit.web.admin.words import browser_in_words, seconds_of, wait_in_words
+from repermit.web.site import arrival, current_site
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from flask import Response
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from repermit.accounts import Tried
+
+pages = Blueprint("own", __name__, url_prefix="/admin/own")
+
+_WRONG, _TOO_SOON = 422, 429
+_NEEDED = InputRequired(N_("Please fill this in."))
+_CURRENT = {"autocomplete": "current-password"}
+
+
+class PasswordForm(NewPasswordForm):
+    """The password as it is, and as it shall be."""
+
+    current = PasswordField(N_("Password as it is now"), [_NEEDED], render_kw=_CURRENT)
+
+
+class CodesForm(Form):
+    """The password, before there are new recovery codes."""
+
+    confirmation = PasswordField(N_("Password"), [_NEEDED], render_kw=_CURRENT)
+
+
+class AppForm(CodesForm):
+    """The password, and what a new app shows."""
+
+    code = StringField(
+        N_("Code"), [_NEEDED], render_kw={"autocomplete": "one-time-code", "class": "short"}
+    )
+
+
+class LanguageForm(Form):
+    """A language, "" for what the browser would read."""
+
+    language = SelectField(N_("Language"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        by_browser = gettext("What the browser would rather read")
+        titles = {"": by_browser, "en": "English", "nl": "Nederlands"}
+        self.language.choices = [SelectChoice(code, title) for code, title in titles.items()]
+
+
+@pages.get("/", endpoint="show")
+@for_viewers
+def show_own() -> Response:
+    """Show one's own account."""
+    return _show()
+
+
+@pages.post("/password")
+@for_viewers
+def change_password() -> AnyResponse:
+    """Change one's password; all other sessions end."""
+    form = PasswordForm(request.form)
+    if not form.is_fit(current_user.email):
+        return _show(password_form=form, status=_WRONG)
+    tried = _confirm(form, "current")
+    if not tried.is_right:
+        return _refuse(tried, _show(password_form=form, status=_WRONG))
+    tried = accounts.change_password(
+        current_site().database, current_user.login, form.password.data, visit=visit()
+    )
+    hand_over(tried.token)
+    say(gettext("Your password is changed. Wherever else you were logged in, you are no more."))
+    return go("own.show")
+
+
+@pages.get("/second-step")
+@for_viewers
+def show_second_step() -> Response:
+    """Show how another app takes the place of the one in use."""
+    return show("own/second_step.html", form=AppForm(), **setup_fields())
+
+
+@pages.post("/second-step")
+@for_viewers
+def set_up() -> AnyResponse:
+    """Take another app into use; show fresh recovery codes."""
+    form, fields = AppForm(request.form), setup_fields()
+
+    def again(status: int = _WRONG) -> Response:
+        return show("own/second_step.html", form=form, status=status, **fields)
+
+    if not form.validate():
+        return again()
+    tried = _confirm(form, "confirmation")
+    if not tried.is_right:
+        return _refuse(tried, again())
+    tried = accounts.set_up_second_step(
+        current_site().database,
+        current_user.login,
+        secret=fields["secret"],
+        code=form.code.data,
+        visit=visit(),
+    )
+    if not tried.is_right:
+        form.refuse("code", gettext("This is not the code that the app shows now."))
+        return again()
+    hand_over(tried.token)
+    return show("entering/codes.html", codes=tried.codes)
+
+
+@pages.post("/recovery-codes")
+@for_viewers
+def renew_codes() -> AnyResponse:
+    """Make fresh recovery codes, and show them this once."""
+    form = CodesForm(request.form)
+    if not form.validate():
+        return _show(codes_form=form, status=_WRONG)
+    tried = _confirm(form, "confirmation")
+    if not tried.is_right:
+        return _refuse(tried, _show(codes_form=form, status=_WRONG))
+    codes = accounts.renew_recovery_codes(
+        current_site().database, current_user.person, visit=visit()
+    )
+    return show("entering/codes.html", codes=codes)
+
+
+@pages.post("/sessions/<int:session_id>/end")
+@for_viewers
+def end_session(session_id: int) -> AnyResponse:
+    """End one of one's own sessions."""
+    accounts.end_own_session(
+        current_site().database, session_id, user_id=current_user.id, now=arrival()
+    )
+    say(gettext("That session has ended."))
+    return go("own.show")
+
+
+@pages.post("/language")
+@for_viewers
+def choose_language() -> AnyResponse:
+    """Keep in which language one reads these pages."""
+    wanted = request.form.get("language", "")
+    chosen = wanted if wanted in LANGUAGES else ""
+    accounts.choose_language(current_site().database, current_user.id, chosen)
+    return go("own.show")
+
+
+def _show(
+    *,
+    password_form: PasswordForm | None = None,
+    codes_form: CodesForm | None = None,
+    status: int = 200,
+) -> Response:
+    return show(
+        "own/show.html",
+        status=status,
+        password_form=password_form or PasswordForm(),
+        codes_form=codes_form or CodesForm(),
+        language_form=LanguageForm(language=current_user.language),
+        codes_left=accounts.codes_left(current_user.id),
+        sessions=accounts.open_sessions(current_user.id, now=arrival()),
+        browser_in_words=browser_in_words,
+    )
+
+
+def _confirm(form: Form, field: str) -> Tried:
+    """Try the password of a form; what speaks against it stands at its field."""
+    tried = accounts.confirm_password(
+        current_site().database, current_user.login, form[field].data, visit=visit()
+    )
+    if tried.wait:
+        form.refuse(field, wait_in_words(tried.wait))
+    elif not tried.is_right:
+        form.refuse(field, gettext("This password is not right."))
+    return tried
+
+
+def _refuse(tried: Tried, response: Response) -> Response:
+    """Say how long to wait, if a try came too soon (RFC 6585 §4)."""
+    if tried.wait:
+        response.status_code = _TOO_SOON
+        response.headers["Retry-After"] = str(seconds_of(tried.wait))
+    return response

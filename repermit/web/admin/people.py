@@ -1,0 +1,170 @@
+"""Who may log in, and as what: adding, inviting, changing, removing.
+
+May import accounts and Flask.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, abort, request
+from flask_login import current_user
+from wtforms import EmailField, RadioField
+from wtforms.validators import AnyOf, InputRequired
+
+from repermit import accounts
+from repermit.accounts import Role
+from repermit.errors import AddressError, Refused
+from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.showing import gettext, go, say, show
+from repermit.web.admin.visiting import actor
+from repermit.web.admin.words import role_in_words
+from repermit.web.site import arrival, current_site
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from flask import Response
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from repermit.accounts import Invited, Person
+
+pages = Blueprint("people", __name__, url_prefix="/admin/people")
+
+_WRONG = 422
+
+
+class PersonForm(Form):
+    """Whom to add, and as what."""
+
+    email = EmailField(
+        N_("E-mail address"),
+        [InputRequired(N_("Please fill this in."))],
+        render_kw={"autocomplete": "off"},
+    )
+    role = RadioField(
+        N_("May"), [AnyOf(list(Role), N_("Choose one of the two."))], choices=list(Role)
+    )
+
+
+@pages.get("/", endpoint="show")
+def show_people() -> Response:
+    """Show everybody who may log in."""
+    return _show(PersonForm(role=Role.VIEWER))
+
+
+@pages.post("/")
+def add() -> AnyResponse:
+    """Add somebody, and show their one-time link this once."""
+    form = PersonForm(request.form)
+    if not form.validate():
+        return _show(form, status=_WRONG)
+    try:
+        invited = accounts.add_user(
+            current_site().database,
+            form.email.data,
+            role=Role(form.role.data),
+            now=arrival(),
+            actor=actor(),
+        )
+    except AddressError:
+        form.refuse("email", gettext("This is no e-mail address that mail can reach."))
+    except Refused:
+        form.refuse("email", gettext("This person may log in already; see above."))
+    else:
+        return _show_link(invited)
+    return _show(form, status=_WRONG)
+
+
+@pages.post("/<int:user_id>/link")
+def invite(user_id: int) -> AnyResponse:
+    """Make a fresh one-time link for somebody who forgot their password, or lost their phone."""
+    if user_id == current_user.id:
+        # It would change the password without asking for it, from a screen left open.
+        say(gettext("You change your own password and second step here."), kind="problem")
+        return go("own.show")
+    invited = accounts.invite(
+        current_site().database,
+        _person(user_id).id,
+        now=arrival(),
+        actor=actor(),
+        renews_second_step=bool(request.form.get("renews_second_step")),
+    )
+    return _show_link(invited)
+
+
+@pages.post("/<int:user_id>/role")
+def change_role(user_id: int) -> AnyResponse:
+    """Make somebody an admin or a viewer."""
+    person, wanted = _person(user_id), request.form.get("role", "")
+    if wanted not in list(Role):
+        abort(400)
+    role = Role(wanted)
+    database = current_site().database
+    try:
+        accounts.change_role(database, user_id, role=role, now=arrival(), actor=actor())
+    except Refused:
+        _say_last_admin()
+    else:
+        said = gettext("%(email)s is now: %(role)s.", email=person.email, role=role_in_words(role))
+        say(said)
+    return go("people.show") if user_id != current_user.id else go("own.show")
+
+
+@pages.get("/<int:user_id>/remove")
+def show_remove(user_id: int) -> Response:
+    """Ask whether somebody is really to be removed."""
+    return show("people/remove.html", person=_person(user_id))
+
+
+@pages.post("/<int:user_id>/remove")
+def remove(user_id: int) -> AnyResponse:
+    """Remove somebody, and erase their address."""
+    person = _person(user_id)
+    try:
+        accounts.remove_user(current_site().database, user_id, now=arrival(), actor=actor())
+    except Refused:
+        _say_last_admin()
+    else:
+        say(gettext("%(email)s may not log in any more.", email=person.email))
+    return go("people.show")
+
+
+@pages.post("/<int:user_id>/sessions/end")
+def end_sessions(user_id: int) -> AnyResponse:
+    """Log somebody out everywhere."""
+    person = _person(user_id)
+    accounts.end_sessions(current_site().database, user_id, now=arrival(), actor=actor())
+    say(gettext("%(email)s is logged out everywhere.", email=person.email))
+    return go("people.show")
+
+
+def link_of(invited: Invited) -> str:
+    """Return the address of a one-time link, below `public_url`."""
+    return f"{current_site().settings.public_url}/admin/welcome/{invited.token}"
+
+
+def _show(form: PersonForm, *, status: int = 200) -> Response:
+    roles: list[tuple[Role, str, str]] = [
+        (Role.VIEWER, role_in_words(Role.VIEWER), gettext("sees counts, never an address")),
+        (Role.ADMIN, role_in_words(Role.ADMIN), gettext("may do everything")),
+    ]
+    fields: dict[str, Any] = {"people": accounts.people(), "roles": roles}
+    return show("people/show.html", form=form, status=status, **fields)
+
+
+def _show_link(invited: Invited) -> Response:
+    return show("people/link.html", invited=invited, link=link_of(invited))
+
+
+def _person(user_id: int) -> Person:
+    """Return a user; the page that does not exist if there is none."""
+    found = [one for one in accounts.people() if one.id == user_id]
+    if not found:
+        abort(404)
+    return found[0]
+
+
+def _say_last_admin() -> None:
+    said = gettext("This is the last admin: make somebody else one first, who then logs in.")
+    say(said, kind="problem")

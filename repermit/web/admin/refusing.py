@@ -1,0 +1,60 @@
+"""What the admin's pages say when something cannot be shown or done.
+
+May import errors and this room's showing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import request
+
+from repermit.web.admin.showing import gettext, show
+
+if TYPE_CHECKING:
+    from flask import Response
+
+    from repermit.errors import Refused
+
+_CONFLICT = 409
+
+
+def is_for_admins() -> bool:
+    """Say whether a page of the admin's was asked for, also one that there is not."""
+    return request.path.startswith("/admin/")
+
+
+def show_refusal(code: int) -> Response:
+    """Return the page for a request that cannot be answered, with a way on."""
+    words = {
+        400: (
+            gettext("This form is too old"),
+            gettext(
+                "It was opened before you logged in, or in another browser. Nothing was changed: "
+                "go back, load the page again, and send it once more."
+            ),
+        ),
+        403: (
+            gettext("This page is for admins"),
+            gettext("You see the counts of every list. An admin can make you an admin too."),
+        ),
+        404: (
+            gettext("This page does not exist"),
+            gettext("It may have been removed meanwhile, or its address is not complete."),
+        ),
+        413: (
+            gettext("That was too much"),
+            gettext("Nothing was changed. A file may have 100 MB, a form much less."),
+        ),
+    }
+    otherwise = gettext("This cannot be done here"), gettext("Nothing was changed.")
+    heading, text = words.get(code, otherwise)
+    return show("refusal.html", heading=heading, text=text, status=code)
+
+
+def show_reason(error: Refused) -> Response:
+    """Return the page for what a rule forbids, where the page itself has no better place for it."""
+    if not is_for_admins():
+        raise error
+    heading = gettext("This cannot be done now")
+    return show("refusal.html", heading=heading, text=str(error), status=_CONFLICT)

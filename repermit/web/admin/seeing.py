@@ -1,0 +1,184 @@
+"""What the page of a file shows of it, and what its form says: how it is to be read.
+
+May import importing, listfile, consent and this room's columns, reasons and forms.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import request
+from flask_login import current_user
+from wtforms import BooleanField, StringField, TextAreaField
+
+from repermit import importing
+from repermit.consent import Fate
+from repermit.errors import ListFileError, RepermitError
+from repermit.web.admin import columns, reasons
+from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.showing import address_of, gettext
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from repermit.importing import Choices, Kept
+    from repermit.models import MailingList
+
+_ROWS = 50
+# In the order of a bar: who comes onto the list, then who does not.
+_ORDER = (
+    Fate.ASK,
+    Fate.ROLE,
+    Fate.CONFIRMED,
+    Fate.CUSTOMER,
+    Fate.OPTED_OUT,
+    Fate.SUPPRESSED,
+    Fate.DUPLICATE,
+    Fate.INVALID,
+)
+
+
+class ReadingForm(Form):
+    """How a file is to be read, but for its columns."""
+
+    source = StringField(N_("Where do these addresses come from?"))
+    customers = BooleanField(N_("Everybody in this file is a customer"))
+    attest = TextAreaField(N_("Why may customers be mailed?"))
+    consent_text = TextAreaField(N_("Text of the form with which people signed up"))
+
+
+def user_id() -> int:
+    """Return who is logged in."""
+    found: int = current_user.id
+    return found
+
+
+def choices_in(form: ReadingForm, kept: Kept) -> tuple[Choices, list[str]]:
+    """Return what the form and its columns say, and what cannot be so."""
+    mapping, wrong = kept.choices.mapping, []
+    if chosen := _chosen(kept):
+        mapping, wrong = columns.mapping_of(kept.path, chosen), columns.wrong_choices(chosen)
+    choices = importing.Choices(
+        mapping=mapping,
+        source=(form.source.data or "").strip(),
+        customers=bool(form.customers.data),
+        attest=(form.attest.data or "").strip(),
+        consent_text=(form.consent_text.data or "").strip(),
+    )
+    return choices, wrong
+
+
+def _chosen(kept: Kept) -> list[columns.Shown]:
+    """Return the columns as the form has them, or none where the file shows none."""
+    names = request.form.getlist("column")
+    fields = dict(zip(names, request.form.getlist("field"), strict=False))
+    return columns.choose(_columns(kept), fields)
+
+
+def _columns(kept: Kept) -> list[columns.Shown]:
+    outcome = kept.outcome
+    return columns.columns_in(importing.glimpses_of(outcome)) if outcome else []
+
+
+def lacks(
+    form: ReadingForm, choices: Choices, outcome: Mapping[str, Any], mailing_list: MailingList
+) -> list[str]:
+    """Return what stands against taking the file in, in the page's language."""
+    wrong = []
+    if choices.customers and mailing_list.sensitive:
+        form.customers.errors = [
+            gettext("A sensitive list cannot have customers: being on it needs explicit consent.")
+        ]
+        wrong.extend(form.customers.errors)
+    elif (choices.customers or outcome["unattested"]) and not choices.attest:
+        form.attest.errors = [
+            gettext("There are customers in this file: say on what ground they may be mailed.")
+        ]
+        wrong.extend(form.attest.errors)
+    return wrong
+
+
+def reading_fields(kept: Kept, form: ReadingForm | None) -> dict[str, Any]:
+    """Return what the template needs for the form: as it was sent, or as it is kept."""
+    shown = _columns(kept) if form is None else _chosen(kept)
+    parts = {column.part for column in shown}
+    return {
+        "form": form or ReadingForm(data=vars(kept.choices)),
+        "columns": shown,
+        "has_parts": len(parts) > 1,
+        "field_titles": columns.field_titles(),
+    }
+
+
+def seen_fields(slug: str, kept: Kept, outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the template needs for what was seen: counts, notes, one page of rows."""
+    fate = _fate_asked_for()
+    rows = importing.read_sights(kept.rows, fate=fate, after=_after(), limit=_ROWS + 1)
+    last = rows[_ROWS - 1].number if len(rows) > _ROWS else 0
+    return {
+        "outcome": outcome,
+        "parts": bar_of({Fate(name): count for name, count in outcome["fates"].items()}),
+        "notes_on_parts": [_note_in_words(note) for note in outcome["notes"]],
+        "fate": fate,
+        "rows": [
+            (row, reasons.fate_title(Fate(row.fate)), reasons.why(row)) for row in rows[:_ROWS]
+        ],
+        "next_url": _url_of_rows(slug, fate, after=last) if last else None,
+        "previous_url": _url_of_rows(slug, fate) if _after() else None,
+        "taken": sum(outcome["fates"][name] for name in _ORDER[:4]),
+    }
+
+
+def _url_of_rows(slug: str, fate: Fate | None, *, after: int | None = None) -> str:
+    return address_of("handing_in.show", slug=slug, fate=fate, after=after, _anchor="rows")
+
+
+def bar_of(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:
+    """Return the parts of a bar of fates: key, words, count."""
+    return [(str(fate), reasons.fate_title(fate), fates[fate]) for fate in _ORDER]
+
+
+def _fate_asked_for() -> Fate | None:
+    name = request.args.get("fate", "")
+    return Fate(name) if name in set(Fate) else None
+
+
+def _after() -> int:
+    return max(request.args.get("after", 0, type=int), 0)
+
+
+def _note_in_words(note: Mapping[str, Any]) -> str:
+    part = f"{note['part']}: " if note["part"] else ""
+    if note["column"]:
+        return part + gettext(
+            "The column “%(column)s” says Yes and No, and it is not known to what. If a No means "
+            "no mail, choose “Wants mail: yes or no” for it.",
+            column=note["column"],
+        )
+    return part + gettext(
+        "Some of these people never subscribed in Mailchimp, which knows them from orders or "
+        "imports. To leave them out, unpack the file and hand in the others alone."
+    )
+
+
+def refusal_in_words(refusal: RepermitError) -> str:
+    """Return why something was refused, in the page's language."""
+    if not isinstance(refusal, ListFileError):
+        return reasons.in_words(str(refusal))
+    place = {"line": refusal.line, "column": refusal.column, "expected": refusal.expected}
+    return place_in_words({"refused": refusal.reason, **place})
+
+
+def place_in_words(outcome: Mapping[str, Any]) -> str:
+    """Return why a file was refused, where in it, and what was expected instead."""
+    reason = reasons.in_words(outcome["refused"])
+    text = f"{reason[:1].upper()}{reason[1:]}".removesuffix(".") + "."
+    # What is said of the command line's options is no help here.
+    if "--map" in outcome["expected"]:
+        return text
+    if outcome["line"]:
+        text = gettext("Line %(line)s: %(reason)s", line=outcome["line"], reason=text)
+    if outcome["expected"]:
+        expected = reasons.in_words(outcome["expected"])
+        text += " " + gettext("Expected: %(expected)s.", expected=expected)
+    return text

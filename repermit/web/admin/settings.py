@@ -1,0 +1,165 @@
+"""The settings and where each comes from, the mail server tried, and what `check` finds.
+
+May import preflight, campaigns, mailer, config and what the admin's pages share. Nothing is changed
+here: the settings stand in config.toml, to which whoever keeps the server holds the keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, request
+from flask_login import current_user
+
+from repermit import campaigns, mailer, preflight
+from repermit.campaigns.frequency import says_how_often
+from repermit.errors import NotFound, OutcomeUnknown, RepermitError
+from repermit.models import MailingList, find_list
+from repermit.preflight import Area, Verdict
+from repermit.web.admin.marks import takes_up_to
+from repermit.web.admin.setting_words import TABLES, values_of
+from repermit.web.admin.showing import gettext, go, say
+from repermit.web.admin.showing import show as show_page
+from repermit.web.admin.visiting import actor
+from repermit.web.site import arrival, current_site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from flask import Response
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from repermit.config import MailServer
+    from repermit.preflight import Finding, Report
+
+pages = Blueprint("settings", __name__, url_prefix="/admin/settings")
+
+# A mail of this product's own is a fraction of it; one with pictures may come close.
+_LARGEST_MAIL = 2 * 1024 * 1024
+# Seconds. Somebody waits for it before a page, not a campaign.
+_PATIENCE = 20
+
+
+@pages.get("/")
+def show() -> Response:
+    """Show every setting with its value and its source; no key and no password."""
+    settings = current_site().settings
+    return show_page(
+        "settings/show.html",
+        file=settings.path,
+        preset=settings.mail.preset,
+        tables=[(table, list(values_of(settings, table))) for table in TABLES],
+        lists=list(MailingList.select().order_by(MailingList.name)),
+    )
+
+
+@pages.post("/mail-server")
+def try_mail_server() -> Response:
+    """Log in to the mail server and leave again; nothing is sent."""
+    return show_report(preflight.check_mail_server(_patient(current_site().settings.mail)))
+
+
+@pages.post("/test-mail")
+def send_test_mail() -> AnyResponse:
+    """Send whoever has logged in the mail that people on a list would get."""
+    site = current_site()
+    try:
+        mailing_list = find_list(request.form.get("list", ""))
+        mail = campaigns.preview(
+            mailing_list,
+            settings=site.settings,
+            now=arrival(),
+            to=current_user.email,
+        )
+        mailer.send_one(_patient(site.settings.mail), mail)
+    except NotFound:
+        say(gettext("Choose a list first."), kind="problem")
+    except OutcomeUnknown as error:
+        say(gettext("It may have gone, or not: %(reason)s.", reason=error), kind="warning")
+    except RepermitError as error:
+        say(gettext("It was not sent: %(reason)s.", reason=error), kind="problem")
+    else:
+        campaigns.note_test_mail(site.database, mailing_list, now=arrival(), actor=actor())
+        said = gettext("Sent to %(email)s. Its links belong to nobody.", email=current_user.email)
+        say(said)
+    return go("settings.show")
+
+
+def _patient(server: MailServer) -> MailServer:
+    """Return the mail server with no more patience than a page may have."""
+    return replace(
+        server,
+        connect_timeout=min(server.connect_timeout, _PATIENCE),
+        reply_timeout=min(server.reply_timeout, _PATIENCE),
+    )
+
+
+@pages.post("/check")
+@takes_up_to(_LARGEST_MAIL)
+def check() -> Response:
+    """Say whether a campaign would work. Sends nothing and changes nothing, and takes seconds."""
+    site, file = current_site(), request.files.get("mail")
+    report = preflight.check(
+        site.settings,
+        database=site.database,
+        now=arrival(),
+        says_how_often=says_how_often,
+        config_path=site.settings.path,
+        mail=file.read() if file and file.filename else None,
+    )
+    return show_report(report, is_whole=True)
+
+
+def show_report(report: Report, *, is_whole: bool = False) -> Response:
+    """Return the page of what was found; `is_whole` if everything was looked at."""
+    return show_page(
+        "settings/checked.html",
+        counts=report.counts,
+        works=report.works,
+        is_whole=is_whole,
+        areas=list(_by_area(report)),
+        verdicts=_verdicts(),
+    )
+
+
+def _by_area(report: Report) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield what was found by area, the worst first within one."""
+    worst = [Verdict.PROBLEM, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK]
+    for area, title in _areas().items():
+        own = [one for one in report.findings if one.area == area]
+        if own:
+            own.sort(key=lambda one: worst.index(one.verdict))
+            yield title, list(map(_in_words, own))
+
+
+def _in_words(finding: Finding) -> dict[str, Any]:
+    found, remedy = finding.in_words(gettext)
+    return {"verdict": str(finding.verdict), "found": found, "remedy": remedy}
+
+
+def _verdicts() -> dict[str, str]:
+    return {
+        Verdict.PROBLEM: gettext("Wrong"),
+        Verdict.WARNING: gettext("Mind"),
+        Verdict.UNKNOWN: gettext("Not known"),
+        Verdict.OK: gettext("Good"),
+    }
+
+
+def _areas() -> dict[Area, str]:
+    return {
+        Area.CONFIG: gettext("Settings"),
+        Area.KEYS: gettext("Keys"),
+        Area.DATABASE: gettext("Database"),
+        Area.LISTS: gettext("Lists"),
+        Area.SMTP: gettext("Mail server"),
+        Area.PACE: gettext("Pace"),
+        Area.PAGES: gettext("Answer pages"),
+        Area.SPF: gettext("Who may send for the domain (SPF)"),
+        Area.DKIM: gettext("Signature of the mails (DKIM)"),
+        Area.DMARC: gettext("What receivers are told to do (DMARC)"),
+        Area.MX: gettext("Where replies go (MX)"),
+        Area.BOUNCES: gettext("Mails that come back"),
+    }

@@ -1,0 +1,170 @@
+"""What the admin does to a campaign from its page: pause, resume, extend, cancel, decide on doubts.
+
+May import the use cases and what the admin's pages share.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, abort, request
+
+from repermit import campaigns, delivery
+from repermit.clock import parse_when
+from repermit.errors import Refused
+from repermit.models import find_list, latest_campaign
+from repermit.web.admin.forms import N_
+from repermit.web.admin.live import show_live
+from repermit.web.admin.showing import gettext, go, moment_in_words, ngettext, say
+from repermit.web.admin.visiting import actor
+from repermit.web.site import arrival, current_site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from repermit.campaigns import Extended
+    from repermit.models import MailingList
+
+# What delivery says, which is said here as it is.
+SAID = (N_("other mails are in doubt than were shown; look again"),)
+
+pages = Blueprint("steering", __name__, url_prefix="/admin/lists/<slug>")
+
+
+@pages.post("/pause")
+def pause(slug: str) -> AnyResponse:
+    """Pause the campaign."""
+
+    def act(mailing_list: MailingList) -> str:
+        campaigns.pause(current_site().database, mailing_list, now=arrival(), actor=actor())
+        return gettext("Paused. Nobody is asked, reminded or removed; answers still count.")
+
+    return _do(slug, act)
+
+
+@pages.post("/resume")
+def resume(slug: str) -> AnyResponse:
+    """Let the campaign go on."""
+
+    def act(mailing_list: MailingList) -> str:
+        site = current_site()
+        resumed = campaigns.resume(
+            site.database, mailing_list, settings=site.settings, now=arrival(), actor=actor()
+        )
+        if not resumed.let_go:
+            return gettext("The campaign goes on.")
+        return ngettext(
+            "The pilot is over: one more mail may leave now.",
+            "The pilot is over: %(count)s more mails may leave now.",
+            resumed.let_go,
+        )
+
+    return _do(slug, act)
+
+
+@pages.post("/cancel")
+def cancel(slug: str) -> AnyResponse:
+    """End the campaign, if that was ticked as well as pressed."""
+
+    def act(mailing_list: MailingList) -> str:
+        if not request.form.get("sure"):
+            raise Refused(gettext("Nothing was changed: tick that you are sure, then press."))
+        campaigns.cancel(current_site().database, mailing_list, now=arrival(), actor=actor())
+        return gettext(
+            "Cancelled. Nobody is removed for silence, and links in mails that were sent still "
+            "answer."
+        )
+
+    return _do(slug, act)
+
+
+@pages.post("/resolve")
+def resolve(slug: str) -> AnyResponse:
+    """Decide on the mails in doubt."""
+    decision, shown = request.form.get("decision"), request.form.get("shown", type=int)
+    if decision not in {"resend", "leave"} or shown is None:
+        abort(400)
+    resend = decision == "resend"
+
+    def act(mailing_list: MailingList) -> str:
+        decided = delivery.resolve(
+            current_site().database,
+            mailing_list,
+            resend=resend,
+            shown=shown,
+            now=arrival(),
+            actor=actor(),
+        )
+        if resend:
+            return ngettext("One mail is sent again.", "%(count)s mails are sent again.", decided)
+        return ngettext(
+            "One mail counts as failed; its reader as not asked.",
+            "%(count)s mails count as failed; their readers as not asked.",
+            decided,
+        )
+
+    return _do(slug, act)
+
+
+@pages.post("/extend")
+def extend(slug: str) -> AnyResponse:
+    """Move the deadline; the page again, with what was typed, if that cannot be."""
+    mailing_list = find_list(slug)
+    until, at = request.form.get("until", "").strip(), request.form.get("at", "").strip()
+    site = current_site()
+    try:
+        extended = campaigns.extend(
+            site.database,
+            mailing_list,
+            deadline=_deadline(mailing_list, until, at),
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+        )
+    except Refused as error:
+        return show_live(mailing_list, status=422, until=until, at=at, wrong=str(error))
+    say(_extended_in_words(extended))
+    return go("live.show", slug=slug)
+
+
+def _deadline(mailing_list: MailingList, until: str, at: str) -> datetime:
+    """Return the deadline that was typed; raises Refused, in the page's language."""
+    try:
+        typed = parse_when(f"{until}T{at}" if at else until, current_site().settings.zone)
+    except Refused:
+        raise Refused(gettext("Choose a day, and a time that there is on that day.")) from None
+    campaign = latest_campaign(mailing_list)
+    if campaign and typed <= max(campaign.deadline, arrival()):
+        raise Refused(
+            gettext(
+                "A deadline only moves later: it is %(deadline)s.",
+                deadline=moment_in_words(campaign.deadline),
+            )
+        )
+    return typed
+
+
+def _extended_in_words(extended: Extended) -> str:
+    told = gettext(
+        "Answers count until %(deadline)s. Mails that are still to leave name that moment.",
+        deadline=moment_in_words(extended.deadline),
+    )
+    if extended.sent:
+        told += " " + ngettext(
+            "One mail that was sent names the earlier one.",
+            "%(count)s mails that were sent name the earlier one.",
+            extended.sent,
+        )
+    return told
+
+
+def _do(slug: str, act: Callable[[MailingList], str]) -> AnyResponse:
+    """Do something to a list's campaign, and say on its page what was done, or why not."""
+    try:
+        say(act(find_list(slug)))
+    except Refused as error:
+        say(gettext(str(error)), kind="problem")
+    return go("live.show", slug=slug)

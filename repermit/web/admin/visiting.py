@@ -1,0 +1,73 @@
+"""Who is looking: found by the cookie, named in evidence, kept awake, noted when they look.
+
+May import accounts and Flask.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import session
+from flask_login import UserMixin, current_user
+
+from repermit import accounts
+from repermit.accounts import Visit
+from repermit.web.connection import noting
+from repermit.web.site import arrival, current_site, request_trace
+
+if TYPE_CHECKING:
+    from flask import Request
+
+    from repermit.accounts import Login
+    from repermit.models import MailingList
+
+TOKEN = "token"  # noqa: S105  the name under which the cookie has it
+
+
+class Visitor(UserMixin):  # type: ignore[misc]
+    """Somebody who has logged in, at least by half, as Flask-Login and the pages know them."""
+
+    def __init__(self, login: Login) -> None:
+        self.login = login
+        self.person = login.person
+        self.id = login.person.id
+        self.email = login.person.email
+        self.role = login.person.role
+        self.language = login.person.language
+        self.is_full = login.is_full
+        self.is_locked = login.is_locked
+
+
+def find_user(_request: Request) -> Visitor | None:
+    """Return who has the session that the cookie names, None if it names none that lasts."""
+    site = current_site()
+    login = accounts.find_login(session.get(TOKEN, ""), now=arrival(), settings=site.settings)
+    return None if login is None else Visitor(login)
+
+
+def visit() -> Visit:
+    """Return when and whence this request comes, as accounts takes it."""
+    trace = request_trace()
+    return Visit(now=arrival(), network=trace.network, browser=trace.browser)
+
+
+def actor() -> str:
+    """Return how evidence names whoever acts in this request; it may hold no address."""
+    name: str = current_user.person.actor
+    return name
+
+
+def keep_awake() -> None:
+    """Note that the session is in use, so that its screen does not lock."""
+    login: Login = current_user.login
+    if accounts.is_seen_to_note(login, now=arrival()):
+        with noting():
+            accounts.note_seen(login, now=arrival())
+
+
+def note_look(act: str, *, mailing_list: MailingList | None = None, subject: str = "") -> None:
+    """Note that whoever is logged in looks at personal data; also within a GET."""
+    with noting():
+        accounts.note_access(
+            now=arrival(), actor=actor(), act=act, mailing_list=mailing_list, subject=subject
+        )

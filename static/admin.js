@@ -1,0 +1,170 @@
+"use strict";
+
+// --- The lock: over the page, so that what was typed into it stays.
+(() => {
+  const dialog = document.getElementById("lock");
+  if (!dialog) return;
+  const form = dialog.querySelector("form");
+  const wrong = dialog.querySelector(".wrong");
+  const password = form.elements.lock_password;
+  const MINUTE = 60 * 1000;
+  let used = false;
+
+  const ask = (url, more) =>
+    fetch(url, { credentials: "same-origin", redirect: "manual", headers: { Accept: "application/json" }, ...more });
+  const look = async () => {
+    let next = MINUTE;
+    try {
+      const answer = await ask(dialog.dataset.state);
+      if (answer.status === 200) {
+        const state = await answer.json();
+        if (state.locked) show();
+        else renew(state);
+        if (!state.locked) next = Math.min(Math.max(state.seconds, 1) * 1000 + 500, MINUTE);
+      } else if (answer.type === "opaqueredirect") {
+        show();
+        dialog.querySelector(".over").hidden = false;
+      }
+    } catch { /* Without a network nothing can be done anyway. */ }
+    setTimeout(look, next);
+  };
+  // Whoever logged in again in another tab goes on here, with forms that are theirs again.
+  const renew = (state) => {
+    if (String(state.user) !== dialog.dataset.user) return;
+    for (const input of document.querySelectorAll("input[name=csrf_token]")) input.value = state.csrf_token;
+    if (dialog.open) hide();
+  };
+  const show = () => {
+    if (dialog.open) return;
+    dialog.showModal();
+    document.documentElement.classList.add("is-locked");
+    password.focus();
+  };
+  const hide = () => {
+    dialog.close();
+    document.documentElement.classList.remove("is-locked");
+    password.value = wrong.textContent = "";
+    dialog.querySelector(".over").hidden = true;
+  };
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const answer = await ask(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+    if (answer.status === 204) return hide();
+    const said = await answer.json().catch(() => ({ problem: "" }));
+    wrong.textContent = said.problem;
+    password.select();
+  });
+  // Escape must not put it away.
+  dialog.addEventListener("cancel", (event) => event.preventDefault());
+  dialog.addEventListener("keydown", (event) => { if (event.key === "Escape") event.preventDefault(); });
+
+  // Typing and reading keep it open, though they ask for no page.
+  for (const kind of ["keydown", "pointerdown", "wheel", "touchmove"])
+    document.addEventListener(kind, () => { used = used || !dialog.open; }, { passive: true });
+  setInterval(() => {
+    if (!used || dialog.open) return;
+    used = false;
+    ask(dialog.dataset.awake, { method: "POST", headers: { "X-CSRFToken": form.elements.csrf_token.value } })
+      .catch(() => {});
+  }, MINUTE);
+  look();
+})();
+
+// --- Steps 1 and 2: a short name is suggested, a file can be dropped, waiting is told.
+(() => {
+  for (const field of document.querySelectorAll("[data-made-from]")) {
+    const source = document.getElementById(field.dataset.madeFrom);
+    let own = field.value !== "";
+    field.addEventListener("input", () => { own = field.value !== ""; });
+    source.addEventListener("input", () => {
+      if (own) return;
+      const plain = source.value.toLowerCase().normalize("NFKD").replace(/[^\x00-\x7f]/g, "");
+      field.value = (plain.match(/[a-z0-9]+/g) || []).join("-").slice(0, 63).replace(/-+$/, "");
+    });
+  }
+
+  for (const place of document.querySelectorAll("[data-drop]")) {
+    const input = place.querySelector("input[type=file]");
+    const over = (event, isOver) => { event.preventDefault(); place.classList.toggle("is-over", isOver); };
+    place.addEventListener("dragover", (event) => over(event, true));
+    place.addEventListener("dragleave", (event) => over(event, false));
+    place.addEventListener("drop", (event) => {
+      over(event, false);
+      if (event.dataTransfer.files.length) input.files = event.dataTransfer.files;
+    });
+  }
+
+  for (const form of document.querySelectorAll("form[data-busy]")) {
+    const told = document.createElement("p");
+    told.setAttribute("role", "status");
+    form.append(told);
+    form.addEventListener("submit", () => { told.className = "note"; told.textContent = form.dataset.busy; });
+  }
+
+})();
+
+// --- A page that waits for the server's work. Asking keeps no screen from locking; a reload would.
+(() => {
+  const part = document.querySelector("[data-again]");
+  if (!part) return;
+  const EVERY = 3 * 1000;
+  const look = async () => {
+    try {
+      const answer = await fetch(part.dataset.again, { credentials: "same-origin", redirect: "manual" });
+      if (answer.status === 200 && !(await answer.json()).is_busy) {
+        location.reload();
+        return;
+      }
+    } catch { /* Asked again when there is a network. */ }
+    setTimeout(look, EVERY);
+  };
+  setTimeout(look, EVERY);
+})();
+
+// --- What changes by itself, while somebody looks.
+(() => {
+  const part = document.querySelector("[data-refresh]");
+  if (!part) return;
+  const EVERY = 5 * 1000;
+  const look = async () => {
+    const busy = document.querySelector("dialog[open]") || part.contains(document.activeElement);
+    if (document.visibilityState === "visible" && !busy) {
+      try {
+        const answer = await fetch(part.dataset.refresh, { credentials: "same-origin", redirect: "manual" });
+        if (answer.status === 200) replace(await answer.text());
+      } catch { /* The page stays as it is until there is a network again. */ }
+    }
+    setTimeout(look, EVERY);
+  };
+  const replace = (html) => {
+    const open = [...part.querySelectorAll("details[open]")].map((one) => one.id);
+    part.innerHTML = html;
+    for (const id of open) document.getElementById(id).open = true;
+  };
+  setTimeout(look, EVERY);
+})();
+
+// --- Step 3: the mail is seen while it is written.
+(() => {
+  const form = document.querySelector("form[data-live]");
+  if (!form) return;
+  const button = form.querySelector("[formtarget]");
+  const PAUSE = 700;
+  let waiting = 0;
+  const look = () => {
+    if (document.documentElement.classList.contains("is-locked")) return;
+    // A fresh frame leaves nothing behind for the browser's way back.
+    const frame = form.querySelector("iframe");
+    const fresh = frame.cloneNode();
+    fresh.removeAttribute("src");
+    frame.replaceWith(fresh);
+    form.requestSubmit(button);
+  };
+  for (const kind of ["input", "change"])
+    form.addEventListener(kind, (event) => {
+      if (event.target.name === "width") return;
+      clearTimeout(waiting);
+      waiting = setTimeout(look, event.target.tagName === "SELECT" ? 0 : PAUSE);
+    });
+  form.addEventListener("submit", () => clearTimeout(waiting));
+})();

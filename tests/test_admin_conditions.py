@@ -1,0 +1,279 @@
+"""Step 4 of a campaign: its conditions are kept, said in words, and looked at before a launch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import campaigns
+from repermit.campaigns import Conditions
+from repermit.config import MailServer
+from repermit.models import Draft
+from repermit.preflight import Area, Verdict
+from repermit.web.admin import findings
+from tests.admin_pages import admin_client, post, viewer_client
+from tests.building import make_contact, make_list
+from tests.pages import Pages, everything_in, words_of
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
+
+    from repermit.config import Settings
+    from repermit.models import Database, MailingList
+
+URL = "/admin/lists/news/conditions"
+ATTEST = (
+    "Decided by the board on 1 November: we cannot show who signed up. Addresses from our own "
+    "forms. None of them opted out."
+)
+FIELDS = {"until": "2026-03-30", "until_time": "", "attest": ATTEST}
+
+
+@pytest.fixture
+def pages(database: Database, settings: Settings) -> Pages:
+    return Pages(database, settings)
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    return make_list(database)
+
+
+@pytest.fixture
+def admin(pages: Pages, mailing_list: MailingList) -> FlaskClient:
+    assert mailing_list.slug == "news"
+    return admin_client(pages)
+
+
+def save(admin: FlaskClient, **changed: Any) -> TestResponse:
+    return post(admin, URL, **{**FIELDS, **changed})
+
+
+# --- Kept, and shown again. -----------------------------------------------------------------------
+
+
+def test_a_new_campaign_is_offered_four_weeks_which_are_not_kept_yet(admin: FlaskClient) -> None:
+    page = admin.get(URL)
+    assert 'value="2026-03-30"' in page.text
+    assert "in 28 days, on Monday 30 March 2026, 23:59" in words_of(page)
+    assert not Draft.select().exists()
+
+
+def test_four_weeks_are_more_where_people_need_long_to_answer(
+    database: Database, settings: Settings
+) -> None:
+    make_list(database)
+    slow = replace(settings, campaign=replace(settings.campaign, minimum_days=30))
+    page = admin_client(Pages(database, slow)).get(URL)
+    assert 'value="2026-04-15"' in page.text
+    assert "Everybody gets at least 30 days" in words_of(page)
+
+
+def test_conditions_are_kept_and_the_launch_comes_next(
+    admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    answer = save(
+        admin,
+        until_time="17:00",
+        starts="2026-03-03",
+        starts_time="08:30",
+        reminder="7",
+        pilot="100",
+        include_thin="y",
+    )
+    assert answer.status_code == 303
+    assert answer.location == "/admin/lists/news/launch"
+    assert campaigns.conditions_of(mailing_list) == Conditions(
+        deadline="2026-03-30T17:00",
+        starts="2026-03-03T08:30",
+        reminder=7,
+        pilot=100,
+        include_thin=True,
+        attest=ATTEST,
+    )
+
+
+def test_whoever_wants_to_see_what_comes_of_it_stays_and_finds_it_as_typed(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    for _ in range(3):
+        make_contact(database, mailing_list)
+    given = {"starts": "2026-03-03", "starts_time": "08:30", "reminder": "7", "pilot": "2"}
+    assert save(admin, **given, include_thin="y", look="1").location == URL
+    page = admin.get(URL)
+    for value in ("2026-03-30", "2026-03-03", "08:30", "7", "2"):
+        assert f'value="{value}"' in page.text
+    assert 'checked id="include_thin"' in page.text
+    said = words_of(page)
+    assert "Saved." in said
+    assert "To be asked 3 people" in said
+    assert "First mail Tuesday 3 March 2026, 08:30" in said
+    assert "2 people first; the others once you let it go on" in said
+    assert "Last mail Tuesday 3 March 2026, 08:30" in said
+    assert "27 days at least" in said
+    assert "Reminder Monday 23 March 2026, 09:00" in said
+
+
+def test_a_pilot_of_everybody_is_none(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    make_contact(database, mailing_list)
+    save(admin, pilot="1")
+    assert "Pilot" not in words_of(admin.get(URL))
+
+
+@pytest.mark.parametrize(
+    ("until", "words"),
+    [
+        ("2026-03-03", "in one day, on Tuesday 3 March 2026, 23:59"),
+        ("2026-03-04", "in 2 days, on Wednesday 4 March 2026, 23:59"),
+        ("2026-03-02", "Monday 2 March 2026, 23:59"),
+    ],
+)
+def test_a_deadline_is_said_in_words(admin: FlaskClient, until: str, words: str) -> None:
+    save(admin, until=until)
+    said = words_of(admin.get(URL))
+    assert words in said
+    assert ("in one day" in said, "in 2 days" in said) == ("one" in words, "2 days" in words)
+
+
+def test_what_is_not_decided_yet_is_kept_as_such_and_said(
+    admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    assert save(admin, until="", attest="").status_code == 303
+    assert campaigns.conditions_of(mailing_list) == Conditions()
+    said = words_of(admin.get(URL))
+    assert "Say until when answers count." in said
+    assert "Say who decided to ask, on what ground" in said
+    assert "Choose the last day to answer, save, and see here" in said
+
+
+def test_an_attestation_of_two_words_says_too_little(admin: FlaskClient) -> None:
+    save(admin, attest="the board")
+    assert "This says too little" in words_of(admin.get(URL))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"until": "soon"}, "Choose a day, and a time that there is on that day."),
+        ({"until": "", "until_time": "17:00"}, "Choose a day, and a time"),
+        # The clocks go forward in that night.
+        ({"until": "2026-03-29", "until_time": "02:30"}, "Choose a day, and a time"),
+        ({"starts": "2026-02-30"}, "First day of asking: Choose a day"),
+        ({"reminder": "a week"}, "A number from 0 to 365."),
+        ({"reminder": "366"}, "A number from 0 to 365."),
+        ({"pilot": "-1"}, "A whole number."),
+        ({"pilot": "\N{SUPERSCRIPT TWO}"}, "A whole number."),
+        ({"pilot": "9" * 10}, "A whole number."),
+    ],
+)
+def test_what_cannot_be_is_said_beside_its_field_and_nothing_typed_is_lost(
+    admin: FlaskClient, changed: dict[str, str], said: str
+) -> None:
+    answer = save(admin, **changed)
+    assert answer.status_code == 422
+    assert said in words_of(answer)
+    assert ATTEST in answer.text
+    for value in changed.values():
+        assert not value or f'value="{value}"' in answer.text
+    assert not Draft.select().exists()
+
+
+def test_the_longest_reminder_may_be_a_year(admin: FlaskClient) -> None:
+    assert save(admin, reminder="365").status_code == 303
+
+
+def test_what_stands_against_a_launch_because_of_the_conditions_is_said(
+    database: Database, settings: Settings
+) -> None:
+    news = make_list(database, privacy_url="")
+    for _ in range(11):
+        make_contact(database, news)
+    slow = replace(settings, mail=MailServer(domain_rate_per_minute=0, rate_per_day=1))
+    admin = admin_client(Pages(database, slow))
+    save(admin, until="2026-03-20")
+    said = words_of(admin.get(URL))
+    assert (
+        "the last one leaves on Thursday 12 March 2026, 10:00, and people need 14 days to answer. "
+        "So it must be later than Thursday 26 March 2026, 10:00."
+    ) in said
+    assert "At the pace of the settings" in said
+    # What is mended elsewhere is said at the launch.
+    assert "privacy statement" not in said
+
+
+def test_what_regulators_hold_is_to_be_read_before(admin: FlaskClient) -> None:
+    assert "the ICO on Honda (2017), the Dutch DMCC (2021)" in words_of(admin.get(URL))
+    assert "A reminder is one more mail" not in words_of(admin.get(URL))
+    save(admin, reminder="7")
+    assert "A reminder is one more mail" in words_of(admin.get(URL))
+
+
+# --- The check. -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def offline(database: Database, settings: Settings, mailing_list: MailingList) -> FlaskClient:
+    """Return an admin's client where nothing needs to be looked up outside this machine."""
+    mailing_list.privacy_url, mailing_list.sender = "", ""
+    mailing_list.save()
+    alone = replace(
+        settings,
+        public_url="http://127.0.0.1:9",
+        organisation=replace(settings.organisation, email=""),
+        mail=replace(settings.mail, server="127.0.0.1", port=9),
+    )
+    return admin_client(Pages(database, alone))
+
+
+def test_a_check_says_what_is_wrong_and_what_to_do_and_keeps_what_was_typed(
+    database: Database, offline: FlaskClient
+) -> None:
+    before = everything_in(database)
+    answer = post(offline, f"{URL}/check", **{**FIELDS, "pilot": "123"})
+    assert answer.status_code == 200
+    said = words_of(answer)
+    assert "Would a campaign work?" in said
+    assert "Wrong Mail server" in said
+    assert "Ask your mail provider for the right server and port." in said
+    assert 'value="123"' in answer.text
+    assert everything_in(database) == before
+
+
+def test_a_check_is_no_reason_to_lose_what_cannot_be(offline: FlaskClient) -> None:
+    answer = post(offline, f"{URL}/check", **{**FIELDS, "pilot": "many"})
+    assert "A whole number." in words_of(answer)
+    assert 'value="many"' in answer.text
+    assert "Would a campaign work?" in words_of(answer)
+
+
+def test_every_verdict_and_every_area_has_words(pages: Pages) -> None:
+    with pages.app.test_request_context("/admin/"):
+        assert len({findings.verdict_in_words(one) for one in Verdict}) == len(Verdict)
+        assert len({findings.area_in_words(one) for one in Area}) == len(Area)
+
+
+# --- Who, and in which language. ------------------------------------------------------------------
+
+
+def test_the_page_is_dutch_for_whoever_reads_dutch(admin: FlaskClient) -> None:
+    said = words_of(admin.get(URL, headers={"Accept-Language": "nl"}))
+    assert "Onder welke voorwaarden?" in said
+    assert "over 28 dagen, op maandag 30 maart 2026, 23:59 uur" in said
+    assert "de ICO over Honda (2017)" in said
+
+
+def test_a_list_that_is_not_there_is_not_found(admin: FlaskClient) -> None:
+    assert admin.get("/admin/lists/none/conditions").status_code == 404
+
+
+def test_a_viewer_sets_no_conditions(pages: Pages, admin: FlaskClient) -> None:
+    viewer = viewer_client(pages)
+    assert viewer.get(URL).status_code == 403
+    assert post(viewer, URL, **FIELDS).status_code == 403
+    assert not Draft.select().exists()
+    assert admin.get(URL).status_code == 200

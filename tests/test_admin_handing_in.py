@@ -1,0 +1,624 @@
+"""Step 2 of a campaign: handing a file in, looking at it, reading it otherwise, taking it in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import time
+import zipfile
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import addresses, importing, listfile
+from repermit.consent import Fate, Reason
+from repermit.errors import AddressError
+from repermit.importing.uploads import folder_of
+from repermit.models import Access, Contact, Evidence, EvidencePart, Import, MailingList, Upload
+from repermit.web.admin import columns, reasons
+from repermit.web.admin.marks import marks_of
+from tests.admin_pages import admin_client, csrf_token, post, viewer_client
+from tests.building import make_campaign, make_contact, make_list, make_removed
+from tests.pages import Pages, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
+
+    from repermit.config import Settings
+    from repermit.models import Database
+
+EDGE = "the-edge-between-two-fields"
+FILE = "/admin/lists/news/file"
+MIXED = (
+    "email,naam,opmerking\n"
+    "a@example.org,Anna,\n"
+    "info@example.org,,\n"
+    "gone@example.org,,\n"
+    "=cmd|' /C calc'!A0,Bert,\n"
+    "c@example.org,Cees,wil geen mail meer\n"
+    "a@example.org,Anne,\n"
+)
+ATTEST = "They bought from us, were told at the till, and get news of similar products."
+
+
+@pytest.fixture(autouse=True)
+def _no_files_left(settings: Settings) -> Iterator[None]:
+    yield
+    shutil.rmtree(folder_of(settings))
+
+
+@pytest.fixture
+def pages(database: Database, settings: Settings) -> Pages:
+    return Pages(database, settings)
+
+
+@pytest.fixture
+def admin(pages: Pages) -> FlaskClient:
+    return admin_client(pages)
+
+
+@pytest.fixture(autouse=True)
+def news(database: Database) -> MailingList:
+    return make_list(database)
+
+
+def hand_in(admin: FlaskClient, content: str | bytes, name: str = "list.csv") -> TestResponse:
+    """Send a file as a browser does; the client would leave a large one open behind it."""
+    data = content.encode() if isinstance(content, str) else content
+    head = (
+        f'--{EDGE}\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n'
+        f"{csrf_token(admin)}\r\n"
+        f'--{EDGE}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    )
+    return admin.post(
+        f"{FILE}/upload",
+        data=b"".join((head.encode(), data, f"\r\n--{EDGE}--\r\n".encode())),
+        content_type=f"multipart/form-data; boundary={EDGE}",
+    )
+
+
+def fields_of(page: TestResponse) -> dict[str, Any]:
+    """Return what the page's form would send if nothing were changed."""
+    return {
+        "upload": re.findall(r'name="upload" value="([^"]*)"', page.text)[:1],
+        "column": re.findall(r'name="column" value="([^"]*)"', page.text),
+        "field": re.findall(r'<option value="([^"]*)" selected>', page.text),
+    }
+
+
+def send(admin: FlaskClient, act: str, **changed: Any) -> TestResponse:
+    """Send the form of the page, with what is changed in it."""
+    return post(admin, f"{FILE}/{act}", **{**fields_of(admin.get(FILE)), **changed})
+
+
+def rows_in(page: TestResponse) -> list[str]:
+    """Return the addresses that the page's table of rows shows."""
+    return re.findall(r'<td class="address">(\S+)</td>', page.text)
+
+
+def statuses() -> dict[str, str]:
+    return {str(one.address): one.status for one in Contact.select()}
+
+
+# --- Handing in. ----------------------------------------------------------------------------------
+
+
+def test_the_page_asks_for_a_file(admin: FlaskClient) -> None:
+    page = admin.get(FILE)
+    assert 'type="file"' in page.text
+    assert "At most 100 MB" in words_of(page)
+    assert "taken in" not in words_of(page).replace("once it is taken in", "")
+
+
+def test_a_file_that_is_handed_in_shows_what_would_become_of_it_and_changes_nothing(
+    database: Database, news: MailingList, admin: FlaskClient
+) -> None:
+    make_removed(database, news, Reason.NO, "gone@example.org")
+    answer = hand_in(admin, MIXED)
+    assert (answer.status_code, answer.location) == (303, FILE)
+    page = admin.get(FILE)
+    said = words_of(page)
+    assert "6 rows, of which 2 would come onto the list. Nothing is taken in yet." in said
+    assert "Will be asked 1" in said
+    assert "5 =cmd|' /C calc'!A0 Bert Invalid" in said
+    assert "Taken off here before: is never asked again." in said
+    assert "The file says that this person unsubscribed, or is not to be mailed." in said
+    assert "(opmerking: wil geen mail meer)" in said
+    assert "This address stands in line 2 too. There it has another name" in said
+    assert Contact.select().count() == 1
+    assert not Import.select().exists()
+
+
+def test_looking_at_its_rows_is_noted(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    admin.get(FILE)
+    noted = Access.select().get()
+    assert (noted.act, noted.list) == ("looked", "news")
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "said"),
+    [
+        (b"", "list.csv", "The file is empty. Expected: a list with one address on a line."),
+        (b"x", "", "Choose a file first."),
+    ],
+)
+def test_what_is_no_file_is_said_on_the_same_page(
+    admin: FlaskClient, content: bytes, name: str, said: str
+) -> None:
+    answer = hand_in(admin, content, name)
+    assert answer.status_code == 422
+    assert said in words_of(answer)
+
+
+def test_a_form_without_a_file_is_answered(admin: FlaskClient) -> None:
+    assert post(admin, f"{FILE}/upload").status_code == 422
+
+
+def test_a_file_too_large_is_refused(admin: FlaskClient) -> None:
+    answer = hand_in(admin, bytes(importing.LARGEST + 1))
+    assert answer.status_code == 422
+    assert "The file is too large. Expected: at most 100 MB." in words_of(answer)
+
+
+def test_what_cannot_be_read_says_where_and_can_be_deleted(admin: FlaskClient) -> None:
+    hand_in(admin, 'email,naam\na@example.org,"Anna\nb@example.org,\n')
+    page = admin.get(FILE)
+    assert "Line 2: A quotation mark opens here and is not closed" in words_of(page)
+    send(admin, "give-up")
+    assert not Upload.select().exists()
+    assert "nothing of it was taken in" in words_of(admin.get(FILE))
+
+
+def test_looking_at_the_first_rows_of_a_file_that_cannot_be_read_is_noted(
+    admin: FlaskClient,
+) -> None:
+    hand_in(admin, "wie,wat\nAnna,a (at) example.org\n")
+    assert "a (at) example.org" in admin.get(FILE).text
+    assert [one.act for one in Access.select()] == ["looked"]
+
+
+def test_what_is_no_list_at_all_shows_no_columns(admin: FlaskClient) -> None:
+    hand_in(admin, b"%PDF-1.7 and so on", "list.pdf")
+    page = admin.get(FILE)
+    assert "This file cannot be taken in yet" in words_of(page)
+    assert "<select" not in page.text
+    assert send(admin, "look").status_code == 303
+
+
+# --- The columns. ---------------------------------------------------------------------------------
+
+
+def test_the_columns_are_shown_as_recognised_with_their_first_cells(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    page = admin.get(FILE)
+    assert fields_of(page) == {
+        "upload": [Upload.get().token],
+        "column": ["email", "naam", "opmerking"],
+        "field": ["address", "name", "remark"],
+    }
+    assert "Anna · Bert · Cees" in words_of(page)
+
+
+def test_a_column_can_be_left_unread(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    send(admin, "look", field=["address", "name", ""])
+    page = admin.get(FILE)
+    assert fields_of(page)["field"] == ["address", "name", ""]
+    assert "Will be asked 3" in words_of(page)
+
+
+def test_a_file_whose_addresses_are_not_recognised_lets_one_choose_their_column(
+    admin: FlaskClient,
+) -> None:
+    hand_in(admin, "wie,wat\nAnna,a (at) example.org\nBert,b (at) example.org\n")
+    page = admin.get(FILE)
+    assert "It is not known which column holds the e-mail addresses" in words_of(page)
+    assert fields_of(page)["column"] == ["1", "2"]
+    send(admin, "look", field=["name", "address"])
+    said = words_of(admin.get(FILE))
+    assert "What would become of every row" in said
+    assert "No @ in the address." in said
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (["", "name", "remark"], "Say which column holds the e-mail addresses."),
+        (["address", "name", "name"], "“Name” is chosen more than once."),
+    ],
+)
+@pytest.mark.parametrize("act", ["look", "take-in"])
+def test_columns_that_cannot_be_so_are_said_and_what_was_chosen_stays(
+    admin: FlaskClient, act: str, fields: list[str], said: str
+) -> None:
+    hand_in(admin, MIXED)
+    answer = send(admin, act, field=fields, source="our visitors’ book")
+    assert answer.status_code == 422
+    assert said in words_of(answer)
+    assert fields_of(answer)["field"] == fields
+    assert "our visitors’ book" in answer.text
+    assert not Import.select().exists()
+
+
+def test_a_field_that_there_is_none_of_changes_nothing(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    send(admin, "look", field=["address", "shoe size", "remark"])
+    assert fields_of(admin.get(FILE))["field"] == ["address", "name", "remark"]
+
+
+def mapping_after(path: Path, **changed: str) -> dict[str, str]:
+    """Return the mapping after other fields were chosen for the columns of these titles."""
+    return columns.mapping_of(path, columns.choose(columns.columns_of(path, {}), changed))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"status": ""},
+        {"status": "", "actief": ""},
+        {"bedrag": "status"},
+        {"status": "remark", "bedrag": "status"},
+        {"voornaam": "last_name", "achternaam": "first_name"},
+        {"email": "", "email2": "address"},
+        {"email2": "address"},
+    ],
+)
+def test_whatever_is_chosen_for_the_columns_is_how_they_are_read(
+    tmp_path: Path, changed: dict[str, str]
+) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(
+        "email,voornaam,achternaam,status,actief,bedrag,email2\n"
+        "a@example.org,Anna,Berg,subscribed,ja,12,a2@example.org\n",
+        "utf-8",
+    )
+    before = {column.name: column.field for column in columns.columns_of(path, {})}
+    after = columns.columns_of(path, mapping_after(path, **changed))
+    assert {column.name: column.field for column in after} == {**before, **changed}
+
+
+def test_columns_without_a_title_or_with_the_same_are_called_by_their_number(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("email,naam,naam,\na@example.org,Anna,Berg,x\n", "utf-8")
+    names = [column.name for column in columns.columns_of(path, {})]
+    assert names[:3] == ["email", "2", "3"]
+    mapping = mapping_after(path, **{"2": "", "3": "last_name"})
+    fields = [column.field for column in columns.columns_of(path, mapping)]
+    assert fields[:3] == ["address", "", "last_name"]
+
+
+def test_sheets_without_addresses_are_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "list.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("one.csv", "email,naam\na@example.org,Anna\n")
+        archive.writestr("two.csv", "E-mail adres,naam\nb@example.org,Bert\n")
+    shown = columns.columns_of(path, {})
+    assert [(one.part, one.title) for one in shown] == [
+        ("one.csv", "email"),
+        ("one.csv", "naam"),
+        ("two.csv", "E-mail adres"),
+    ]
+    assert not columns.wrong_choices(shown)
+    mapping = columns.mapping_of(path, columns.choose(shown, {"naam": ""}))
+    assert {one.title: one.field for one in columns.columns_of(path, mapping)} == {
+        "email": "address",
+        "naam": "",
+        "E-mail adres": "address",
+    }
+
+
+# --- Row by row. ----------------------------------------------------------------------------------
+
+
+def test_rows_are_filtered_by_fate_and_shown_a_page_at_a_time(admin: FlaskClient) -> None:
+    hand_in(admin, "email\n" + "".join(f"p{n}@example.org\nbad{n}\n" for n in range(60)))
+    page = admin.get(f"{FILE}?fate=invalid")
+    assert rows_in(page)[::49] == ["bad0", "bad49"]
+    following = re.search(r'href="([^"]*)" rel="next"', page.text)
+    assert following is not None
+    last = admin.get(following[1].replace("&amp;", "&"))
+    assert rows_in(last)[::9] == ["bad50", "bad59"]
+    assert 'rel="next"' not in last.text
+    assert 'rel="prev"' in last.text
+
+
+def test_a_fate_that_no_row_has_says_so(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    assert "There is no such row." in words_of(admin.get(f"{FILE}?fate=customer"))
+    assert admin.get(f"{FILE}?fate=nonsense&after=x").status_code == 200
+
+
+def test_a_file_with_a_header_alone_has_no_rows(admin: FlaskClient) -> None:
+    hand_in(admin, "email,naam\n")
+    assert "There is no row in this file." in words_of(admin.get(FILE))
+
+
+def test_what_is_not_taken_in_can_be_downloaded_safe_for_a_spreadsheet(
+    database: Database, news: MailingList, admin: FlaskClient
+) -> None:
+    make_removed(database, news, Reason.NO, "gone@example.org")
+    hand_in(admin, MIXED)
+    answer = admin.get(f"{FILE}/refused.csv")
+    assert answer.content_type == "text/csv; charset=utf-8"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="refused-news.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"))))
+    assert [(row["line"], row["fate"]) for row in rows] == [
+        ("5", "invalid"),
+        ("6", "opted_out"),
+        ("4", "suppressed"),
+        ("7", "duplicate"),
+    ]
+    assert rows[0]["address"] == "'=cmd|' /C calc'!A0"
+    assert rows[0]["reason"] == "No @ in the address."
+    assert Access.select().where(Access.act == "exported").count() == 1
+    entry = Evidence.get(Evidence.event == "exported")
+    assert entry.list == "news"
+    assert entry.actor.startswith("user:")
+    told = json.loads(EvidencePart.get(EvidencePart.seq == entry.seq).json)
+    assert (told["what"], told["rows"]) == ("refused", 4)
+
+
+def test_a_long_download_comes_in_pieces(admin: FlaskClient) -> None:
+    hand_in(admin, "email\n" + "bad\n" * 3000)
+    text = admin.get(f"{FILE}/refused.csv").data.decode("utf-8-sig")
+    assert len(list(csv.reader(io.StringIO(text)))) == 3001
+
+
+def test_there_is_nothing_to_download_before_it_was_looked_at(admin: FlaskClient) -> None:
+    assert admin.get(f"{FILE}/refused.csv").status_code == 404
+    hand_in(admin, "%PDF-1.7", "list.pdf")
+    assert admin.get(f"{FILE}/refused.csv").status_code == 404
+
+
+def test_columns_of_yes_and_no_and_people_who_never_subscribed_are_pointed_out(
+    admin: FlaskClient,
+) -> None:
+    hand_in(
+        admin, "email,vraag 7\na@example.org,ja\nb@example.org,nee\n", "nonsubscribed_export.csv"
+    )
+    said = words_of(admin.get(FILE))
+    assert "The column “vraag 7” says Yes and No, and it is not known to what." in said
+    assert "never subscribed in Mailchimp" in said
+
+
+# --- Taking in. -----------------------------------------------------------------------------------
+
+
+def test_taking_in_does_what_was_shown_and_deletes_the_file(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    answer = send(admin, "take-in", source="visitors’ book", consent_text="Yes, mail me.")
+    assert answer.location == FILE
+    said = words_of(admin.get(FILE))
+    assert "list.csv is taken in: 6 rows." in said
+    assert "Files that were taken in" in said
+    assert statuses() == {
+        "a@example.org": "unconfirmed",
+        "info@example.org": "unconfirmed",
+        "gone@example.org": "unconfirmed",
+    }
+    assert {one.source for one in Contact.select()} == {"visitors’ book"}
+    assert Evidence.get(Evidence.event == "imported").actor.startswith("user:")
+    assert not Upload.select().exists()
+
+
+def test_what_was_changed_is_shown_again_before_it_is_taken_in(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    send(admin, "take-in", field=["address", "name", ""])
+    said = words_of(admin.get(FILE))
+    assert "You changed how the file is read." in said
+    assert "4 rows" not in said
+    assert not Import.select().exists()
+    send(admin, "take-in")
+    assert Import.select().count() == 1
+
+
+def test_customers_need_their_ground(admin: FlaskClient) -> None:
+    hand_in(admin, "email,klant\na@example.org,ja\n")
+    answer = send(admin, "take-in")
+    assert answer.status_code == 422
+    assert "say on what ground they may be mailed" in words_of(answer)
+    send(admin, "take-in", attest=ATTEST)
+    assert statuses() == {"a@example.org": "customer"}
+
+
+def test_everybody_can_be_a_customer_but_not_on_a_sensitive_list(
+    database: Database, admin: FlaskClient
+) -> None:
+    with database.atomic():
+        MailingList.update(sensitive=True).execute()
+    hand_in(admin, "email\na@example.org\n")
+    answer = send(admin, "take-in", customers="y", attest=ATTEST)
+    assert answer.status_code == 422
+    assert "A sensitive list cannot have customers" in words_of(answer)
+    hand_in(admin, "email,klant\na@example.org,ja\n")
+    assert "choose “not read” for it" in words_of(admin.get(FILE))
+    send(admin, "look", field=["address", ""])
+    send(admin, "take-in")
+    assert statuses() == {"a@example.org": "unconfirmed"}
+
+
+def test_saying_that_all_are_customers_is_looked_at_first(admin: FlaskClient) -> None:
+    hand_in(admin, "email\na@example.org\n")
+    send(admin, "take-in", customers="y", attest=ATTEST)
+    assert "Customer 1" in words_of(admin.get(FILE))
+    send(admin, "take-in", customers="y", attest=ATTEST)
+    assert statuses() == {"a@example.org": "customer"}
+
+
+def test_a_file_that_cannot_be_read_is_not_taken_in(admin: FlaskClient) -> None:
+    hand_in(admin, "wie,wat\nAnna,x\n")
+    assert send(admin, "take-in").location == FILE
+    assert send(admin, "take-in", field=["name", "address"]).location == FILE
+    assert "What would become of every row" in words_of(admin.get(FILE))
+    assert not Import.select().exists()
+
+
+@pytest.mark.parametrize("act", ["look", "take-in", "give-up"])
+@pytest.mark.parametrize("content", [MIXED, "%PDF-1.7"])
+def test_a_page_that_was_about_another_file_does_nothing_to_this_one(
+    admin: FlaskClient, act: str, content: str
+) -> None:
+    hand_in(admin, MIXED)
+    earlier = fields_of(admin.get(FILE))
+    hand_in(admin, content, "other.csv")
+    before = Upload.get()
+    answer = post(admin, f"{FILE}/{act}", **{**earlier, "field": ["address", "", ""]})
+    assert (answer.status_code, answer.location) == (303, FILE)
+    said = words_of(admin.get(FILE))
+    assert "Another file was handed in meanwhile." in said
+    assert "other.csv" in said
+    assert (Upload.get().token, Upload.get().choices) == (before.token, before.choices)
+    assert not Import.select().exists()
+
+
+def test_a_page_that_does_not_say_which_file_it_is_about_does_nothing(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    post(admin, f"{FILE}/give-up")
+    assert Upload.select().exists()
+
+
+def test_waiting_for_a_file_is_asked_for_in_the_background(
+    news: MailingList, admin: FlaskClient, settings: Settings
+) -> None:
+    assert admin.get(f"{FILE}/state.json").json == {"is_busy": False}
+    hand_in(admin, MIXED)
+    assert admin.get(f"{FILE}/state.json").json == {"is_busy": False}
+    kept = importing.find_upload(news, settings=settings)
+    assert kept is not None
+    kept.forget_outcome()
+    with closing(kept.lock()):  # type: ignore[type-var]
+        assert admin.get(f"{FILE}/state.json").json == {"is_busy": True}
+        assert f'data-again="{FILE}/state.json"' in admin.get(FILE).text
+    state = admin.application.view_functions["handing_in.state"]
+    assert marks_of(state).in_the_background
+
+
+def test_without_a_file_there_is_nothing_to_do(admin: FlaskClient) -> None:
+    for act in ("look", "take-in", "give-up"):
+        assert post(admin, f"{FILE}/{act}").status_code == 404
+
+
+def test_whoever_comes_while_a_file_is_read_is_told_so(
+    news: MailingList, admin: FlaskClient, settings: Settings
+) -> None:
+    hand_in(admin, MIXED)
+    kept = importing.find_upload(news, settings=settings)
+    assert kept is not None
+    kept.forget_outcome()
+    assert "was cut off" in words_of(admin.get(FILE))
+    with closing(kept.lock()):  # type: ignore[type-var]
+        assert "The file is being read" in words_of(admin.get(FILE))
+        post(admin, f"{FILE}/give-up", upload=kept.upload.token)
+        assert "being worked with" in words_of(admin.get(FILE))
+        assert hand_in(admin, MIXED).status_code == 422
+    send(admin, "look")
+    assert "What would become of every row" in words_of(admin.get(FILE))
+
+
+def test_a_large_file_is_read_meanwhile_and_then_shown(admin: FlaskClient) -> None:
+    text = "email\n" + "".join(f"person-number-{n:06}@example.org\n" for n in range(70_000))
+    assert hand_in(admin, text).status_code == 303
+    until = time.monotonic() + 60
+    while "is being read" in (said := words_of(admin.get(FILE))):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert "70,000 rows, of which 70,000 would come onto the list" in said
+    send(admin, "take-in")
+    while "is being read" in (said := words_of(admin.get(FILE))):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert Contact.select().count() == 70_000
+    assert "Will be asked 70,000" in said
+
+
+# --- Taking back. ---------------------------------------------------------------------------------
+
+
+def test_the_last_file_can_be_taken_back(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    send(admin, "take-in")
+    assert post(admin, f"{FILE}/undo").location == FILE
+    said = words_of(admin.get(FILE))
+    assert "Took back list.csv. Contacts taken back: 3; put back as they were: 0;" in said
+    assert "taken back:" in said
+    assert "Take the last file back" not in said
+    assert statuses() == {}
+
+
+def test_what_cannot_be_taken_back_says_why(
+    database: Database, news: MailingList, admin: FlaskClient
+) -> None:
+    answer = post(admin, f"{FILE}/undo")
+    assert answer.status_code == 422
+    assert "There is no file that could be taken back." in words_of(answer)
+    hand_in(admin, MIXED)
+    send(admin, "take-in")
+    make_campaign(database, news)
+    assert "while a campaign is live" in words_of(post(admin, f"{FILE}/undo"))
+
+
+# --- Who, and in which words. ---------------------------------------------------------------------
+
+
+def test_a_viewer_sees_no_file(
+    pages: Pages,
+) -> None:
+    viewer = viewer_client(pages)
+    for path in (FILE, f"{FILE}/refused.csv"):
+        assert viewer.get(path).status_code == 403
+    for act in ("upload", "look", "take-in", "give-up", "undo"):
+        assert post(viewer, f"{FILE}/{act}").status_code == 403
+
+
+def test_the_page_is_dutch_for_whoever_reads_dutch(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    said = words_of(admin.get(FILE, headers={"Accept-Language": "nl"}))
+    assert "Wat er van elke rij zou worden" in said
+    assert "Geen @ in het adres." in said
+    assert "6 rijen" in said
+
+
+def test_every_reason_against_an_address_has_its_words() -> None:
+    wrong = (
+        "", "a\x07@b.nl", "x" * 400 + "@b.nl", "a.b.nl", "a@b@c.nl", "a,b@c.nl", "a b@c.nl",
+        "x" * 65 + "@b.nl", "@b.nl", "a@b,nl", "a@b", "a@b.local", "a\\@b.nl", "a@b_c.nl",
+    )  # fmt: skip
+    said = set()
+    for text in wrong:
+        with pytest.raises(AddressError) as refused:
+            addresses.parse(text)
+        said.add(refused.value.reason)
+    assert len(said) > 10
+    assert said <= set(reasons.SAID)
+
+
+def test_every_fate_and_every_field_has_its_words() -> None:
+    assert set(reasons._TITLES) == set(reasons._REASONS) == set(Fate)
+    assert set(columns._WORDS) == set(listfile.FIELDS)
+
+
+def test_words_that_leave_a_row_in_doubt_are_shown_with_it(
+    database: Database, news: MailingList, admin: FlaskClient
+) -> None:
+    make_contact(database, news, "here@example.org")
+    hand_in(
+        admin,
+        "email,opmerking\na@example.org,mail niet bekend\nhere@example.org,mail niet bekend\n",
+    )
+    said = words_of(admin.get(FILE))
+    doubt = "Have a look: the file may say that this person wants no mail. (opmerking: mail niet"
+    assert f"No registered opt-in: will be asked. {doubt}" in said
+    assert f"Is on the list already. {doubt}" in said

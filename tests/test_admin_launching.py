@@ -1,0 +1,379 @@
+"""Step 5 of a campaign: what a launch would do, and a launch that nobody makes by accident."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit import addresses, campaigns, contacts
+from repermit.campaigns import Conditions, planning
+from repermit.config import MailServer, Organisation
+from repermit.consent import CampaignState, Reason, Status
+from repermit.models import Campaign, Contact, Evidence, Import, Mail, find_list
+from repermit.web.admin.obstacles import SAID, notes_in_words, obstacles
+from tests.admin_pages import admin_client, post, viewer_client
+from tests.building import (
+    DEADLINE,
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_removed,
+)
+from tests.pages import Pages, everything_in, words_of
+from tests.test_admin_conditions import ATTEST
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from flask.testing import FlaskClient
+
+    from repermit.config import Settings
+    from repermit.models import Database, MailingList
+
+URL = "/admin/lists/news/launch"
+READY = Conditions(deadline="2026-03-30", attest=ATTEST)
+
+
+@pytest.fixture
+def pages(database: Database, settings: Settings) -> Pages:
+    return Pages(database, settings)
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    """Return a list of three people to be asked, and conditions for it."""
+    news = make_list(database)
+    for _ in range(3):
+        make_contact(database, news)
+    campaigns.keep_conditions(database, news, READY, now=NOW)
+    return news
+
+
+@pytest.fixture
+def admin(pages: Pages, mailing_list: MailingList) -> FlaskClient:
+    assert mailing_list.slug == "news"
+    return admin_client(pages)
+
+
+# --- What is shown before. ------------------------------------------------------------------------
+
+
+def test_the_page_says_who_will_be_asked_and_what_will_happen(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    more = replace(READY, starts="2026-03-03", pilot=2, reminder=7)
+    campaigns.keep_conditions(database, mailing_list, more, now=NOW)
+    said = words_of(admin.get(URL))
+    assert "3 will be asked 0 will not be asked" in said
+    assert "The first mail leaves on Tuesday 3 March 2026, 23:59" in said
+    assert "2 people, taken at random, are asked first." in said
+    assert "is reminded on Monday 23 March 2026, 09:00" in said
+    assert "the deadline: in 28 days, on Monday 30 March 2026, 23:59" in said
+    assert "the ICO on Honda (2017)" in said
+    assert ATTEST in said
+    assert "It cannot start yet" not in said
+
+
+def test_who_will_not_be_asked_is_counted_with_the_reason(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    make_contact(database, mailing_list, status=Status.CONFIRMED, basis="answer")
+    for _ in range(2):
+        make_contact(database, mailing_list, status=Status.CUSTOMER, basis="customer")
+    make_removed(database, mailing_list, Reason.NO)
+    earlier = make_campaign(database, mailing_list, state=CampaignState.CLOSED)
+    make_asked(database, mailing_list, earlier)
+    counts = '{"fates": {"invalid": 7}}'
+    with database.atomic():
+        Import.create(list=mailing_list, file="a.csv", digest="0", counts=counts, at=NOW)
+    said = words_of(admin.get(URL))
+    assert "12 will not be asked" in said
+    assert "Confirmed Their opt-in is on record, so there is nothing to ask. 1" in said
+    assert "with a way out in every mail. 2" in said
+    assert "Taken off They said No, bounced or were taken off, and are never asked again. 1" in said
+    assert "Asked before Nobody is asked twice; that would be pressing them. 1" in said
+    assert "They never came onto the list. 7" in said
+    assert "Suppressed" not in said
+
+
+def test_what_stands_against_it_is_all_said_with_the_page_that_mends_it(
+    database: Database, settings: Settings
+) -> None:
+    make_list(database, purpose="", frequency="", privacy_url="", sender="")
+    bare = replace(
+        settings,
+        organisation=Organisation(),
+        public_url="http://ask.example.org",
+    )
+    page = admin_client(Pages(database, bare)).get(URL)
+    said = words_of(page)
+    for reason in (
+        "Say until when answers count.",
+        "what your organisation is called",
+        "your organisation’s postal address",
+        "neither an e-mail address nor a telephone number",
+        "must begin with https://",
+        "does not say where your privacy statement is",
+        "does not say what people will get",
+        "does not say how often mail will come",
+        "does not say who sends it",
+        "There is nobody to ask.",
+        "Say who decided to ask",
+    ):
+        assert reason in said
+    for place in ("describe", "file", "conditions"):
+        assert f'href="/admin/lists/news/{place}">Mend this' in page.text
+    assert "Type the number above" not in said
+
+
+# --- The sentences, against those that campaigns has. ---------------------------------------------
+
+
+def said_of(pages: Pages, conditions: Conditions, **more: Any) -> list[tuple[str, str]]:
+    """Return what stands against a launch under these conditions, and where it is mended."""
+    plan = campaigns.plan(
+        find_list("news"), settings=pages.settings, now=NOW, **{"deadline": DEADLINE, **more}
+    )
+    with pages.app.test_request_context("/admin/"):
+        found = obstacles(plan, conditions.attest)
+    return [(one.text, one.endpoint) for one in found]
+
+
+def test_a_deadline_that_has_passed_is_moved_among_the_conditions(
+    pages: Pages, mailing_list: MailingList
+) -> None:
+    assert mailing_list.id
+    assert said_of(pages, READY, deadline=NOW) == [
+        ("The deadline, Monday 2 March 2026, 10:00, has passed.", "conditions.show")
+    ]
+
+
+def test_a_deadline_that_is_too_near_says_when_it_may_be(
+    pages: Pages, mailing_list: MailingList
+) -> None:
+    assert mailing_list.id
+    ((text, endpoint),) = said_of(pages, READY, deadline=NOW + timedelta(days=14))
+    assert text == (
+        "The deadline is too near: people need 14 days to answer, so it must be later than "
+        "Monday 16 March 2026, 10:00."
+    )
+    assert endpoint == "conditions.show"
+
+
+def test_a_reminder_too_soon_after_the_mail_is_said(
+    database: Database, settings: Settings, mailing_list: MailingList
+) -> None:
+    slow = replace(settings, mail=MailServer(rate_per_day=1))
+    pages = Pages(database, slow)
+    for _ in range(8):
+        make_contact(database, mailing_list)
+    ((text, endpoint),) = said_of(pages, READY, reminder=20)
+    assert text.startswith("The reminder would leave on Tuesday 10 March 2026, 11:00, and the last")
+    assert endpoint == "conditions.show"
+
+
+def test_reminders_that_could_not_all_leave_are_said(
+    database: Database, settings: Settings, mailing_list: MailingList
+) -> None:
+    pages = Pages(database, replace(settings, mail=MailServer(rate_per_day=1)))
+    for _ in range(4):
+        make_contact(database, mailing_list)
+    ((text, endpoint),) = said_of(pages, READY, reminder=3)
+    assert text == (
+        "The reminders leave too slowly: the last one would leave on Thursday 2 April 2026, 12:00, "
+        "and the deadline is Monday 30 March 2026, 11:00. Remind people more days before it, or "
+        "nobody."
+    )
+    assert endpoint == "conditions.show"
+
+
+def test_senders_that_mail_cannot_come_from_are_mended_where_they_stand(
+    database: Database, settings: Settings
+) -> None:
+    organisation = replace(settings.organisation, email="nobody")
+    news = make_list(database, sender="nobody either")
+    make_contact(database, news)
+    found = said_of(Pages(database, replace(settings, organisation=organisation)), READY)
+    assert tuple(endpoint for _, endpoint in found) == ("settings.show", "describing.show")
+    assert found[0][0].endswith("cannot be used: no @ in the address.")
+
+
+def test_a_wording_that_may_not_be_is_mended_at_the_mail(
+    database: Database, pages: Pages, mailing_list: MailingList
+) -> None:
+    with database.atomic():
+        mailing_list.own_subject = "A free gift for {{ nobody }}"
+        mailing_list.own_text = "Hello {{ purpose"
+        mailing_list.save()
+    found = said_of(pages, READY)
+    assert {endpoint for _, endpoint in found} == {"writing.show"}
+    assert found[0][0].startswith("Subject: There is no field {{ nobody }} here")
+
+
+def test_what_must_be_read_has_a_translation_however_it_is_made(
+    database: Database, pages: Pages, mailing_list: MailingList
+) -> None:
+    """A sentence that campaigns says in other words would stand there in English."""
+    with database.atomic():
+        mailing_list.own_subject = "Nieuws van de praktijk?"
+        mailing_list.sensitive = True
+        mailing_list.save()
+    make_contact(database, mailing_list, language="de")
+    plan = campaigns.plan(
+        mailing_list, settings=pages.settings, now=NOW, deadline=DEADLINE, reminder=7
+    )
+    assert len(plan.notes) == 5
+    with pages.app.test_request_context("/admin/", headers={"Accept-Language": "nl"}):
+        notes = notes_in_words(plan)
+    assert not set(notes) & set(plan.notes)
+    with pages.app.test_request_context("/admin/", headers={"Accept-Language": "en"}):
+        notes = notes_in_words(plan)
+    assert notes[:3] == list(plan.notes[:3])
+    assert "(1 in de)" in notes[4]
+
+
+def test_every_note_that_there_is_stands_in_the_catalogue() -> None:
+    notes = {planning.REMINDER_NOTE, planning.OTHER_SENDER_NOTE, *planning.NOTES}
+    assert set(SAID) == notes
+
+
+# --- The launch. ----------------------------------------------------------------------------------
+
+
+def test_a_launch_wants_the_number_typed_and_goes_to_the_campaign(
+    admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    answer = post(admin, URL, confirm="3")
+    assert answer.status_code == 303
+    assert answer.location == "/admin/lists/news/"
+    campaign = Campaign.get()
+    assert campaign.state == CampaignState.SENDING
+    assert campaign.deadline.isoformat() == "2026-03-30T21:59:59.999999+00:00"
+    assert Mail.select().count() == 3
+    entry = Evidence.get(Evidence.event == "launched")
+    assert entry.actor.startswith("user:")
+    assert campaigns.conditions_of(mailing_list) is None
+    assert "Launched: 3 people will be asked." in words_of(admin.get("/admin/lists/news/"))
+
+
+def test_a_launch_follows_the_conditions(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    thin = make_contact(database, mailing_list, status=Status.CONFIRMED, basis="thin")
+    conditions = replace(READY, starts="2026-03-03", reminder=7, pilot=2, include_thin=True)
+    campaigns.keep_conditions(database, mailing_list, conditions, now=NOW)
+    post(admin, URL, confirm="4")
+    campaign = Campaign.get()
+    assert campaign.state == CampaignState.SCHEDULED
+    assert campaign.pilot == 2
+    assert campaign.reminder_at is not None
+    assert Mail.select().where(Mail.contact == thin).exists()
+    said = words_of(admin.get("/admin/lists/news/"))
+    assert "2 of them are asked first; then the others wait" in said
+
+
+@pytest.mark.parametrize("typed", ["", "2", "4", "yes", "-3", "\N{FULLWIDTH DIGIT THREE}"])
+def test_another_number_launches_nothing_and_stays_to_be_mended(
+    database: Database, admin: FlaskClient, typed: str
+) -> None:
+    before = everything_in(database)
+    answer = post(admin, URL, confirm=typed)
+    assert answer.status_code == 422
+    assert "Type how many people will be asked, as it stands above." in words_of(answer)
+    assert f'value="{typed}"' in answer.text
+    assert everything_in(database) == before
+
+
+@pytest.mark.parametrize("typed", ["1,002", "1.002", "1 002", " 1002 "])
+def test_a_number_may_be_typed_as_it_is_shown(
+    database: Database, admin: FlaskClient, mailing_list: MailingList, typed: str
+) -> None:
+    rows = [
+        contacts.new_contact(
+            mailing_list,
+            addresses.parse(f"many{number}@example.org"),
+            status=Status.UNCONFIRMED,
+            status_at=NOW,
+        ).__data__
+        for number in range(999)
+    ]
+    with database.atomic():
+        for start in range(0, len(rows), 50):
+            Contact.insert_many(rows[start : start + 50]).execute()
+    assert post(admin, URL, confirm=typed).status_code == 303
+
+
+def test_what_stands_against_it_refuses_the_launch_too(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    campaigns.keep_conditions(database, mailing_list, replace(READY, attest="we"), now=NOW)
+    answer = post(admin, URL, confirm="3")
+    assert answer.status_code == 422
+    assert "This says too little" in words_of(answer)
+    assert not Campaign.select().exists()
+
+
+def test_without_a_deadline_nothing_is_launched(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    campaigns.drop_conditions(database, mailing_list)
+    answer = post(admin, URL, confirm="3")
+    assert answer.status_code == 422
+    assert "Say until when answers count." in words_of(answer)
+    # Such as a time that the clocks skip, in a zone that the settings have since.
+    skipped = replace(READY, deadline="2026-03-29T02:30")
+    campaigns.keep_conditions(database, mailing_list, skipped, now=NOW)
+    assert "Say until when answers count." in words_of(post(admin, URL, confirm="3"))
+    assert not Campaign.select().exists()
+
+
+def test_pressing_twice_launches_once(admin: FlaskClient) -> None:
+    post(admin, URL, confirm="3")
+    answer = post(admin, URL, confirm="3")
+    assert answer.status_code == 422
+    assert "The campaign is under way" in words_of(answer)
+    assert 'href="/admin/lists/news/"' in answer.text
+    assert Campaign.select().count() == 1
+
+
+def test_a_campaign_that_runs_shows_the_notice_with_its_own_deadline(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    make_campaign(database, mailing_list, deadline=NOW + timedelta(days=40))
+    said = words_of(admin.get(URL))
+    assert "The campaign is under way" in said
+    assert "11 april 2026" in said
+
+
+def test_a_viewer_launches_nothing(pages: Pages, mailing_list: MailingList) -> None:
+    viewer = viewer_client(pages)
+    assert mailing_list.id
+    assert viewer.get(URL).status_code == 403
+    assert post(viewer, URL, confirm="3").status_code == 403
+    assert not Campaign.select().exists()
+
+
+# --- The notice for the sender's own website. -----------------------------------------------------
+
+
+def test_a_notice_is_offered_in_each_language_that_people_are_asked_in(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    make_contact(database, mailing_list, language="de")
+    page = admin.get(URL)
+    said = words_of(page)
+    assert "Kreeg u een mail van ons over “Nieuws van de praktijk”?" in said
+    assert "Haben Sie von uns eine E-Mail" in said
+    assert "https://ask.example.org/" in said
+    assert '<textarea class="notice" readonly rows="14" lang="nl"' in page.text
+    assert page.text.index('lang="nl"') < page.text.index('lang="de"')
+
+
+def test_the_page_is_dutch_for_whoever_reads_dutch(admin: FlaskClient) -> None:
+    said = words_of(admin.get(URL, headers={"Accept-Language": "nl"}))
+    assert "Mag het beginnen?" in said

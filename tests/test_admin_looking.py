@@ -1,0 +1,205 @@
+"""The log: who did what, and who looked."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import accounts, evidence
+from repermit.consent import Reason
+from repermit.evidence import Entry
+from repermit.models import EvidenceHead, User
+from repermit.web.admin.log_words import ACTS, LOOKS
+from tests.admin_pages import client_of, make_admin, make_user, viewer_client
+from tests.building import NOW, make_list, make_removed
+from tests.pages import Pages, words_of
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+    from repermit.config import Settings
+    from repermit.models import Database
+
+URL = "/admin/log/"
+ROOT = Path(__file__).parent.parent / "repermit"
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
+@pytest.fixture
+def pages(database: Database, settings: Settings) -> Pages:
+    return Pages(database, settings)
+
+
+@pytest.fixture
+def admin(pages: Pages) -> User:
+    return make_admin(pages.database, email="admin@example.org")
+
+
+@pytest.fixture
+def client(pages: Pages, admin: User) -> FlaskClient:
+    return client_of(pages, admin)
+
+
+def look(client: FlaskClient, url: str = URL) -> str:
+    """Return what stands below the filters, in English."""
+    response = client.get(url, headers={"Accept-Language": "en"})
+    assert response.status_code == 200
+    return words_of(response).rpartition("Show ")[2]
+
+
+def act(database: Database, event: str, actor: str, **more: Any) -> None:
+    with database.atomic():
+        evidence.append(Entry(event=event, at=NOW, actor=actor, **more))
+
+
+def test_acts_are_told_in_words_with_who_and_when(
+    database: Database, client: FlaskClient, admin: User
+) -> None:
+    act(database, "launched", f"user:{admin.id}", list="news")
+    said = look(client)
+    assert "Monday 2 March 2026" in said
+    assert "admin@example.org launched the campaign news" in said
+
+
+@pytest.mark.parametrize(
+    ("actor", "said"),
+    [
+        ("person", "The person took somebody off"),
+        ("job", "By itself took somebody off"),
+        ("cli:keeper", "keeper, on the command line took somebody off"),
+        ("api:tool", "The program tool took somebody off"),
+        ("user:77", "User 77, who was removed took somebody off"),
+        ("demo", "demo took somebody off"),
+    ],
+)
+def test_every_kind_of_actor_is_named(
+    database: Database, client: FlaskClient, actor: str, said: str
+) -> None:
+    act(database, "removed", actor)
+    assert said in look(client)
+
+
+def test_a_user_who_was_acted_on_is_named_too(
+    database: Database, client: FlaskClient, admin: User
+) -> None:
+    user = make_user(database, email="viewer@example.org")
+    act(database, "user_role_changed", f"user:{admin.id}", subject=f"user:{user.id}")
+    assert "changed what a user may do viewer@example.org" in look(client)
+
+
+def test_nothing_personal_of_a_contact_stands_there(
+    database: Database, client: FlaskClient
+) -> None:
+    contact = make_removed(database, make_list(database), Reason.NO, "some.body@example.net")
+    said = look(client)
+    assert f"The person took somebody off news {contact.subject[:8]}" in said
+    html = client.get(URL).text
+    assert "some.body" not in html
+    assert contact.subject not in html
+
+
+def test_the_log_is_filtered_by_what_who_and_list(
+    database: Database, client: FlaskClient, admin: User
+) -> None:
+    make_list(database)
+    me = f"user:{admin.id}"
+    act(database, "paused", me, list="news")
+    act(database, "resumed", "cli:keeper", list="news")
+    act(database, "paused", me, list="winkel")
+    assert "let the campaign go on" not in look(client, f"{URL}?what=paused")
+    assert "paused" not in look(client, f"{URL}?actor=cli:")
+    assert "winkel" not in look(client, f"{URL}?slug=news&actor={me}")
+    html = client.get(f"{URL}?slug=news&actor={me}&what=paused").text
+    for value in ("news", me, "paused"):
+        assert f'<option value="{value}" selected>' in html
+
+
+def test_there_is_nothing_and_that_is_said(client: FlaskClient) -> None:
+    assert "There is nothing here." in look(client)
+    assert "There is nothing here." in look(client, f"{URL}looks")
+
+
+def test_pages_follow_one_another_and_keep_the_filter(
+    database: Database, client: FlaskClient
+) -> None:
+    with database.atomic():
+        evidence.append(*(Entry(event="paused", at=NOW, actor=f"cli:{n}") for n in range(1, 61)))
+    first = client.get(f"{URL}?what=paused", headers={"Accept-Language": "en"}).text
+    assert "60, on the command line" in first
+    assert "10, on the command line" not in first
+    (address,) = re.findall(r'<a href="([^"]+)" rel="next"', first)
+    assert address == "/admin/log/?before=11&amp;what=paused"
+    second = client.get(address.replace("&amp;", "&"), headers={"Accept-Language": "en"}).text
+    assert "10, on the command line" in second
+    assert 'rel="next"' not in second
+    assert '<a href="/admin/log/?what=paused" rel="prev"' in second
+
+
+def test_what_lies_far_back_is_found_a_stretch_at_a_time(
+    database: Database, client: FlaskClient
+) -> None:
+    with database.atomic():
+        EvidenceHead.update(seq=60_000).execute()
+    said = look(client, f"{URL}?what=paused")
+    assert "it may lie further back" in said
+    assert "There is nothing here." in look(client, f"{URL}?what=paused&before=10001")
+
+
+@pytest.mark.parametrize("typed", ["x", "-1", "²", "9" * 19, ""])
+def test_a_page_that_is_none_is_the_first(
+    database: Database, client: FlaskClient, typed: str
+) -> None:
+    act(database, "paused", "job")
+    assert "paused the campaign" in look(client, f"{URL}?before={typed}")
+
+
+def test_looks_are_told_in_words(database: Database, client: FlaskClient, admin: User) -> None:
+    with database.atomic():
+        accounts.note_access(
+            now=NOW, actor=f"user:{admin.id}", act="contact", mailing_list=make_list(database)
+        )
+        accounts.note_access(now=NOW, actor="api:tool", act="some_thing")
+    said = look(client, f"{URL}looks")
+    assert "admin@example.org looked at one contact news" in said
+    assert "The program tool some thing" in said
+
+
+def test_an_act_without_words_is_told_as_it_is_kept(
+    database: Database, client: FlaskClient
+) -> None:
+    act(database, "some_thing", "job")
+    assert "By itself some thing" in look(client)
+
+
+def test_a_viewer_sees_no_log(pages: Pages) -> None:
+    viewer = viewer_client(pages)
+    assert viewer.get(URL).status_code == 403
+    assert viewer.get(f"{URL}looks").status_code == 403
+
+
+_EVENT = re.compile(r'(?:event=|(?:_append|_entry|append|\.entry)\(\s*)f?"([a-z_]+)"')
+_LOOK = re.compile(r'note_look\(\s*"([a-z_]+)"')
+
+
+def written(pattern: re.Pattern[str]) -> set[str]:
+    """Return every name that the package writes in such a place."""
+    return {
+        name for path in ROOT.rglob("*.py") for name in pattern.findall(path.read_text("utf-8"))
+    }
+
+
+def test_every_event_of_the_record_has_words() -> None:
+    assert {"launched", "list_added", "webhook_tested", "import_undone"} <= written(_EVENT)
+    assert written(_EVENT) - set(ACTS) == set()
+
+
+def test_every_look_has_words() -> None:
+    assert {"contact", "compared", "answers"} <= written(_LOOK)
+    assert written(_LOOK) - set(LOOKS) == set()

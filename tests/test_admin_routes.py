@@ -1,0 +1,278 @@
+"""Every page there is: who may see it, that a GET changes nothing, that a POST proves itself."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import peewee
+import pytest
+
+from repermit import accounts, web
+from repermit.clock import ManualClock
+from repermit.consent import Status
+from repermit.models import ALL_TABLES, Access, Session, User, open_database
+from repermit.web.admin.marks import marks_of
+from tests.admin_pages import admin_client, client_of, csrf_token, make_user, viewer_client
+from tests.building import (
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_settings,
+)
+from tests.pages import Pages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
+
+    from repermit.config import Settings
+    from repermit.models import Database
+
+# Whoever adds a page for others than admins names it here too, and so has thought of it twice.
+FOR_EVERYBODY = {
+    "entering.leave",
+    "entering.log_in",
+    "entering.show_login",
+    "entering.show_welcome",
+    "entering.welcome",
+    "styles.file",
+}
+FOR_THE_HALF_LOGGED_IN = {
+    "entering.set_up",
+    "entering.show_second_step",
+    "entering.take_second_step",
+    "locking.show_lock",
+    "locking.state",
+    "locking.unlock",
+}
+FOR_VIEWERS = {
+    "home.show",
+    "live.figures",
+    "live.show",
+    "locking.lock_now",
+    "locking.stay_awake",
+    "own.change_password",
+    "own.choose_language",
+    "own.end_session",
+    "own.renew_codes",
+    "own.set_up",
+    "own.show",
+    "own.show_second_step",
+}
+# The link of a mail, or the name of a list, is the authority: who has it need prove no more.
+BY_LINK = {"answering.take_answer", "joining.take_form", "joining.take_confirmation"}
+
+SECRET_ADDRESS = "somebody.secret@private.example"
+SECRET_NAME = "Somebody Secret"
+
+
+@dataclass(frozen=True)
+class Route:
+    """One page by one method; `path` has the values of `World.values` to be filled in."""
+
+    endpoint: str
+    method: str
+    rule: str
+    arguments: frozenset[str]
+
+
+def _all_routes() -> Iterator[Route]:
+    app = web.create_app(
+        make_settings(), clock=ManualClock(NOW), database=peewee.SqliteDatabase(":memory:")
+    )
+    for rule in app.url_map.iter_rules():
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield Route(rule.endpoint, method, rule.rule, frozenset(rule.arguments))
+
+
+ROUTES = tuple(_all_routes())
+ADMINS = tuple(route for route in ROUTES if route.rule.startswith("/admin"))
+
+
+class World:
+    """A list in the middle of its campaign, and people who may log in."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.pages = Pages(database, settings)
+        news = make_list(database)
+        campaign = make_campaign(database, news)
+        contact = make_asked(database, news, campaign, SECRET_ADDRESS)
+        contact.name = SECRET_NAME
+        contact.save()
+        make_contact(database, news, status=Status.CONFIRMED, basis="answer")
+        self.user = make_user(database)
+        invited = accounts.invite(database, self.user.id, now=NOW, actor="cli:keeper")
+        self.values = {
+            "slug": "news",
+            "number": contact.id,
+            "contact_id": contact.id,
+            "user_id": self.user.id,
+            "session_id": 1,
+            "token": invited.token,
+            "name": "admin.css",
+            "word": "yes",
+        }
+
+    def path(self, route: Route) -> str:
+        values = {name: self.values.get(name, 1) for name in route.arguments}
+        return str(self.pages.app.url_map.bind("").build(route.endpoint, values, route.method))
+
+    def ask(self, client: FlaskClient, route: Route, *, proves: bool = True) -> TestResponse:
+        fields = {"csrf_token": csrf_token(client)} if proves and route.method != "GET" else {}
+        return client.open(self.path(route), method=route.method, data=fields)
+
+    def digest(self) -> str:
+        """Return a digest of all rows, but for what says when somebody looked."""
+        tables = [table for table in ALL_TABLES if table not in {Session, Access}]
+        rows = [
+            (table.__name__, sorted(map(repr, table.select().tuples().iterator())))
+            for table in tables
+        ]
+        return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+@pytest.fixture
+def world(sqlite_url: str) -> Iterator[World]:
+    with open_database(sqlite_url) as opened:
+        yield World(opened, make_settings(database=sqlite_url))
+
+
+def exceptions(holds: Callable[[Route], object]) -> list[Route]:
+    """Return the admin's pages of which something does not hold."""
+    return [route for route in ADMINS if not holds(route)]
+
+
+def test_there_are_pages() -> None:
+    assert len(ADMINS) > 40
+
+
+def test_a_page_is_for_whom_the_list_here_says(world: World) -> None:
+    views = world.pages.app.view_functions
+    marked = {route.endpoint: marks_of(views[route.endpoint]) for route in ADMINS}
+    there = set(marked)
+    assert {name for name, one in marked.items() if one.for_everybody} == FOR_EVERYBODY
+    half = {name for name, one in marked.items() if one.for_the_half_logged_in}
+    assert half == FOR_THE_HALF_LOGGED_IN
+    assert {name for name, one in marked.items() if one.for_viewers} == FOR_VIEWERS & there
+
+
+def test_a_guest_sees_the_login_alone(world: World) -> None:
+    def is_guarded(route: Route) -> bool:
+        answer = world.ask(world.pages.app.test_client(), route)
+        return answer.location == "/admin/login" or route.endpoint in FOR_EVERYBODY
+
+    before = world.digest()
+    assert exceptions(is_guarded) == []
+    assert world.digest() == before
+
+
+def test_half_a_session_sees_the_second_step_alone(world: World) -> None:
+    allowed = FOR_EVERYBODY | FOR_THE_HALF_LOGGED_IN
+
+    def is_guarded(route: Route) -> bool:
+        client = client_of(world.pages, world.user, is_full=False)
+        return world.ask(client, route).location == "/admin/second-step" or (
+            route.endpoint in allowed
+        )
+
+    assert exceptions(is_guarded) == []
+
+
+def test_a_locked_session_sees_the_lock_alone(world: World) -> None:
+    allowed = FOR_EVERYBODY | FOR_THE_HALF_LOGGED_IN
+    client = admin_client(world.pages)
+    world.pages.clock.advance(timedelta(minutes=15))
+
+    def is_guarded(route: Route) -> bool:
+        if route.endpoint in allowed:
+            return True
+        answer = world.ask(client, route)
+        return answer.status_code == 423 or (answer.location or "").startswith("/admin/lock?next=")
+
+    assert exceptions(is_guarded) == []
+
+
+def test_a_session_that_has_ended_sees_nothing(world: World) -> None:
+    client = client_of(world.pages, world.user, ended_at=NOW)
+
+    def is_guarded(route: Route) -> bool:
+        return route.endpoint in FOR_EVERYBODY or (
+            world.ask(client, route).location == "/admin/login"
+        )
+
+    assert exceptions(is_guarded) == []
+
+
+def test_a_viewer_is_refused_what_is_the_admins(world: World) -> None:
+    allowed = FOR_EVERYBODY | FOR_THE_HALF_LOGGED_IN | FOR_VIEWERS
+
+    def is_guarded(route: Route) -> bool:
+        if route.endpoint in allowed:
+            return True
+        return world.ask(viewer_client(world.pages), route).status_code == 403
+
+    before = world.digest()
+    assert exceptions(is_guarded) == []
+    User.delete().where(User.id > world.user.id).execute()
+    assert world.digest() == before
+
+
+def test_a_viewer_sees_no_address_and_no_name(world: World) -> None:
+    client = viewer_client(world.pages)
+
+    def is_silent(route: Route) -> bool:
+        if route.method != "GET" or route.endpoint not in FOR_VIEWERS:
+            return True
+        text = world.ask(client, route).text
+        return SECRET_ADDRESS not in text and SECRET_NAME not in text
+
+    assert exceptions(is_silent) == []
+
+
+def test_no_get_has_an_effect(database: Database, settings: Settings) -> None:
+    """The database itself would refuse it, and the page would fail (DESIGN invariant 1)."""
+    world = World(database, settings)
+    client = admin_client(world.pages)
+    before = world.digest()
+    # So that each is noted as seen: the one thing that a GET writes, at most once a minute.
+    world.pages.clock.advance(timedelta(minutes=1))
+    failed = [
+        route
+        for route in ROUTES
+        if route.method == "GET" and world.ask(client, route).status_code >= 500
+    ]
+    assert failed == []
+    assert world.digest() == before
+
+
+def test_every_post_proves_itself(world: World) -> None:
+    client = admin_client(world.pages)
+    before = world.digest()
+
+    def is_refused(route: Route) -> bool:
+        status = world.ask(client, route, proves=False).status_code
+        if route.rule.startswith("/admin"):
+            return status == 400
+        return status == 401 if route.rule.startswith("/api") else route.endpoint in BY_LINK
+
+    unproven = [route for route in ROUTES if route.method != "GET" and not is_refused(route)]
+    assert unproven == []
+    assert world.digest() == before
+
+
+def test_a_proof_of_another_browser_is_none(world: World) -> None:
+    client, other = admin_client(world.pages), admin_client(world.pages)
+    answer = client.post("/admin/lock/now", data={"csrf_token": csrf_token(other)})
+    assert answer.status_code == 400
+    assert client.get("/admin/own/").status_code == 200
+
+
+def test_pages_are_asked_for_by_get_and_post_alone() -> None:
+    assert {route.method for route in ROUTES} == {"GET", "POST"}

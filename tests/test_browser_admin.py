@@ -1,0 +1,443 @@
+"""A whole campaign by the admin's pages in a real browser: mouse, keyboard, no script."""
+
+from __future__ import annotations
+
+import csv
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from repermit import accounts, delivery, expiry
+from repermit.config import MailServer
+from repermit.consent import CampaignState, Reason, Status
+from repermit.models import Campaign, Contact, Evidence, find_list
+from tests.admin_pages import PASSWORD, SECRET, code_at, make_admin, make_user
+from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
+from tests.pages import Pages, served
+from tests.test_admin_routes import ADMINS, FOR_EVERYBODY, FOR_THE_HALF_LOGGED_IN, FOR_VIEWERS
+from tests.test_admin_writing import TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Locator, Page
+
+    from repermit.models import Database
+    from tests.inbox import Inbox, Received
+
+PEOPLE = 500
+ANSWERS = 30
+EMAIL = "anna@example.org"
+FRESH = "five rather slow herons"
+IDLE = timedelta(minutes=15)
+DECIDED = "The board decided on 1 March. Addresses from our own forms. None of them opted out."
+OVER = datetime(2026, 3, 30, 22, 0, tzinfo=UTC)  # midnight in Amsterdam
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
+@pytest.fixture
+def pages(database: Database, sqlite_url: str, inbox: Inbox) -> Iterator[Pages]:
+    """Serve the pages, with a mail server that keeps what it is given."""
+    mail = MailServer(server="localhost", port=inbox.port, tls="none", reply_timeout=10)
+    settings: dict[str, Any] = {"database": sqlite_url, "mail": mail}
+    with served(lambda url: Pages(database, make_settings(public_url=url, **settings))) as running:
+        yield running
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Write the list as a tool would give it."""
+    path = tmp_path / "members.csv"
+    rows = (f"member{number}@example.org,Member {number},nl" for number in range(PEOPLE))
+    path.write_text("\n".join(("email,name,language", *rows)) + "\n", "utf-8")
+    return path
+
+
+# --- Hands. --------------------------------------------------------------------------------------
+
+
+class Hand(Protocol):
+    """A way to use a page. What is named is found by its role and name, as people find it."""
+
+    def press(self, page: Page, name: str) -> None:
+        """Press a button."""
+
+    def follow(self, page: Page, name: str) -> None:
+        """Follow a link."""
+
+    def write(self, page: Page, label: str, text: str) -> None:
+        """Write into an empty field."""
+
+    def choose(self, page: Page, label: str, path: Path) -> None:
+        """Choose a file."""
+
+
+class Mouse:
+    """Points at things and clicks."""
+
+    def press(self, page: Page, name: str) -> None:
+        button(page, name).click()
+
+    def follow(self, page: Page, name: str) -> None:
+        link(page, name).click()
+
+    def write(self, page: Page, label: str, text: str) -> None:
+        field(page, label).click()
+        page.keyboard.insert_text(text)
+
+    def choose(self, page: Page, label: str, path: Path) -> None:
+        with page.expect_file_chooser() as chooser:
+            field(page, label).click()
+        chooser.value.set_files(path)
+
+
+class Keyboard:
+    """Has Tab, Enter and the letters, and must see where it is."""
+
+    def press(self, page: Page, name: str) -> None:
+        reach(page, button(page, name))
+        page.keyboard.press("Enter")
+
+    def follow(self, page: Page, name: str) -> None:
+        reach(page, link(page, name))
+        page.keyboard.press("Enter")
+
+    def write(self, page: Page, label: str, text: str) -> None:
+        reach(page, field(page, label))
+        page.keyboard.type(text)
+
+    def choose(self, page: Page, label: str, path: Path) -> None:
+        # Playwright needs a moment before it hears of a window that the browser opens.
+        with page.expect_file_chooser() as chooser:
+            reach(page, field(page, label))
+            page.keyboard.press("Enter")
+        chooser.value.set_files(path)
+
+
+def button(page: Page, name: str) -> Locator:
+    return page.get_by_role("button", name=name, exact=True).first
+
+
+def link(page: Page, name: str) -> Locator:
+    return page.get_by_role("link", name=name, exact=True).first
+
+
+def field(page: Page, label: str) -> Locator:
+    return page.get_by_label(label, exact=True).first
+
+
+IS_FOCUSED = "it => it === document.activeElement"
+# A ring around it, of a colour of its own, and not beneath the edge of the window.
+IS_SEEN = """it => {
+    const style = getComputedStyle(it), box = it.getBoundingClientRect();
+    return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2
+        && box.bottom > 0 && box.top < innerHeight;
+}"""
+MOST_TABS = 80
+
+
+def reach(page: Page, target: Locator) -> None:
+    """Go to something with Tab; fail if it cannot be reached, or is not seen to be reached."""
+    tabs = 0
+    while not target.evaluate(IS_FOCUSED):
+        assert tabs < MOST_TABS, f"Tab does not lead to {target}"
+        page.keyboard.press("Tab")
+        tabs += 1
+    assert target.evaluate(IS_SEEN), f"nothing shows that the focus is on {target}"
+
+
+def arrive(page: Page, heading: str | re.Pattern[str]) -> None:
+    """Wait until a page is there."""
+    page.get_by_role("heading", level=1, name=heading).wait_for()
+
+
+# --- From the first login to the launch. ---------------------------------------------------------
+
+
+def enter_first(page: Page, pages: Pages, hand: Hand) -> str:
+    """Become the first admin, by the one-time link; return the secret that the app was given."""
+    invited = accounts.invite_first_admin(pages.database, now=NOW, actor="cli:keeper")
+    assert invited
+    page.goto(f"{pages.settings.public_url}/admin/welcome/{invited.token}")
+    hand.write(page, "E-mail address", EMAIL)
+    hand.write(page, "New password", FRESH)
+    hand.write(page, "The same again", FRESH)
+    hand.press(page, "Go on")
+    page.get_by_role("img", name=re.compile("QR code")).wait_for()
+    secret = page.locator(".key").text_content() or ""
+    hand.write(page, "Code", code_at(NOW, secret))
+    hand.press(page, "Set up")
+    arrive(page, "Your recovery codes")
+    assert page.locator(".codes li").count() == 10
+    hand.follow(page, "I have kept them")
+    arrive(page, "Lists")
+    return secret
+
+
+def prepare(page: Page, hand: Hand, file: Path) -> None:
+    """Go through the five steps, up to what is asked last."""
+    hand.follow(page, "New list")
+    arrive(page, "Which list is it?")
+    hand.write(page, "Name of the list", "News")
+    hand.write(page, "What will people get?", "News about our practice, four times a year")
+    hand.write(page, "Address of your privacy statement", "https://www.example.org/privacy")
+    hand.press(page, "Save and go on")
+    arrive(page, "Who is on the list now?")
+    hand.choose(page, "The file", file)
+    hand.press(page, "Look at the file")
+    arrive(page, "What would become of every row")
+    assert page.get_by_text(f"{PEOPLE} rows, of which {PEOPLE} would come onto the list.").count()
+    hand.press(page, "Take the file in")
+    arrive(page, "Who is on the list now?")
+    hand.follow(page, "Go on to the mail")
+    arrive(page, "What does the mail say?")
+    hand.press(page, "Save and go on")
+    arrive(page, "On what conditions?")
+    hand.write(page, "Who decided to ask, and on what ground?", DECIDED)
+    hand.press(page, "Save and go on")
+    arrive(page, "Shall it start?")
+
+
+def launch(page: Page, hand: Hand) -> None:
+    """Confirm by typing, and see that it has begun."""
+    assert Campaign.select().count() == 0
+    hand.write(page, "How many people will be asked? Type the number above.", str(PEOPLE))
+    hand.press(page, f"Ask {PEOPLE} people")
+    arrive(page, "News")
+    assert page.get_by_text(f"Launched: {PEOPLE} people will be asked.").is_visible()
+    campaign = Campaign.get()
+    assert campaign.state == CampaignState.SENDING
+    assert OVER - campaign.deadline == timedelta(microseconds=1)
+    assert Contact.select().count() == PEOPLE
+    acts = Evidence.select().where(Evidence.actor.startswith("user:"))
+    assert {"list_added", "imported", "launched"} <= {one.event for one in acts}
+
+
+def test_a_campaign_from_the_first_login_to_handing_over_by_mouse(
+    page: Page, pages: Pages, file: Path, inbox: Inbox, tmp_path: Path
+) -> None:
+    hand = Mouse()
+    secret = enter_first(page, pages, hand)
+    prepare(page, hand, file)
+    launch(page, hand)
+
+    send(pages)
+    pages.clock.advance(timedelta(days=3))
+    answer(pages, inbox.mails)
+    enter(page, pages, secret)
+    hand.follow(page, "News")
+    assert numbers_on(page) >= {"500 in this campaign", "20 said Yes", "10 said No, or are gone"}
+    hand.follow(page, "Who would be removed if the deadline were now")
+    arrive(page, "Who would be removed if the deadline were now")
+    silent = page.get_by_role("row").get_by_role("link").all_inner_texts()
+    answered = {mail.rcpt_tos[0] for mail in inbox.mails[:ANSWERS]}
+    assert len(silent) > 20
+    assert answered.isdisjoint(silent)
+
+    expire(pages)
+    enter(page, pages, secret)
+    hand.follow(page, "News")
+    assert page.get_by_text("is closed").is_visible()
+    hand.follow(page, "Hand over")
+    hand.follow(page, "Mailchimp")
+    kept = downloaded(page, "Who may be mailed", tmp_path)
+    assert len(kept) == 20
+    assert len(downloaded(page, "Who must be taken off", tmp_path)) == PEOPLE - 20
+    tick_everything(page, hand)
+
+
+def test_a_campaign_up_to_its_launch_by_keyboard_alone(
+    page: Page, pages: Pages, file: Path
+) -> None:
+    hand = Keyboard()
+    enter_first(page, pages, hand)
+    prepare(page, hand, file)
+    launch(page, hand)
+
+
+def test_a_campaign_up_to_its_launch_without_script(
+    browser: Browser, pages: Pages, file: Path
+) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page, hand = context.new_page(), Mouse()
+        enter_first(page, pages, hand)
+        prepare(page, hand, file)
+        launch(page, hand)
+
+
+# --- What goes on meanwhile, and afterwards. -----------------------------------------------------
+
+
+def send(pages: Pages) -> None:
+    result = delivery.send_due(pages.database, settings=pages.settings, clock=pages.clock)
+    assert not result.server_fault
+    assert Campaign.get().state == CampaignState.OPEN
+
+
+def answer(pages: Pages, mails: Sequence[Received]) -> None:
+    """Let 20 people say Yes and 10 say No, by the links of their mails."""
+    assert len(mails) == PEOPLE
+    for number, mail in enumerate(mails[:ANSWERS]):
+        word = "yes" if number < 20 else "no"
+        text = mail.message.get_body(("plain",))
+        assert text is not None
+        found = re.search(rf"{pages.settings.public_url}(/{word}/\S+)", text.get_content())
+        assert found is not None
+        assert pages.client.post(found[1]).status_code == 200
+
+
+def expire(pages: Pages) -> None:
+    """Let the deadline pass, with the pages up all the time."""
+    pages.clock.move_to(OVER)
+    expiry.skip(pages.database, to=OVER)
+    gone = expiry.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
+    assert gone.removed == PEOPLE - ANSWERS
+    assert Campaign.get().state == CampaignState.CLOSED
+    reasons = [one.reason for one in Contact.select().where(Contact.status == Status.REMOVED)]
+    assert reasons.count(Reason.NO_RESPONSE) == PEOPLE - ANSWERS
+
+
+def enter(
+    page: Page, pages: Pages, secret: str, *, email: str = EMAIL, password: str = FRESH
+) -> None:
+    """Log in, as somebody does who comes back some days later."""
+    page.context.clear_cookies()
+    page.goto(f"{pages.settings.public_url}/admin/login")
+    field(page, "E-mail address").fill(email)
+    field(page, "Password").fill(password)
+    button(page, "Go on").click()
+    field(page, "Code").fill(code_at(pages.clock.now(), secret))
+    button(page, "Log in").click()
+    arrive(page, "Lists")
+
+
+def numbers_on(page: Page) -> set[str]:
+    """Return the numbers of a page, each with what it counts."""
+    return {" ".join(one.split()) for one in page.locator(".numbers li").all_inner_texts()}
+
+
+def downloaded(page: Page, title: str, folder: Path) -> list[list[str]]:
+    """Download a file; return its rows below the header."""
+    with page.expect_download() as download:
+        page.get_by_role("region", name=title).get_by_role("button", name="Download").click()
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.reader(file))[1:]
+
+
+def tick_everything(page: Page, hand: Hand) -> None:
+    """Tick each step in the tool as done."""
+    to_do = page.get_by_role("button", name="Tick as done")
+    left = to_do.count()
+    assert left > 1
+    for number in range(left - 1, -1, -1):
+        hand.press(page, "Tick as done")
+        page.wait_for_function(
+            "n => document.querySelectorAll('.ticks button').length"
+            " - document.querySelectorAll('.ticks .done').length === n",
+            arg=number,
+        )
+    assert page.locator(".ticks .done").count() == left
+
+
+# --- The lock in the middle of a wording. --------------------------------------------------------
+
+
+def test_the_lock_comes_in_the_middle_of_a_wording_and_takes_no_word(
+    page: Page, pages: Pages
+) -> None:
+    user = make_admin(pages.database)
+    make_list(pages.database)
+    page.clock.install()
+    enter(page, pages, SECRET, email=user.email, password=PASSWORD)
+    page.goto(f"{pages.settings.public_url}/admin/lists/news/mail")
+    field(page, "Subject").fill("Een vraag aan u")
+    field(page, "Text").fill(TEXT)
+    pages.clock.advance(IDLE)
+    page.clock.fast_forward(90_000)
+    question = page.get_by_role("dialog", name="The screen was locked")
+    question.wait_for()
+    assert not field(page, "Text").is_visible()
+    question.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    question.wait_for(state="hidden")
+    assert field(page, "Subject").input_value() == "Een vraag aan u"
+    assert field(page, "Text").input_value() == TEXT
+    button(page, "Save and go on").click()
+    arrive(page, "On what conditions?")
+    assert find_list("news").own_text == TEXT
+
+
+def test_without_script_the_lock_takes_no_word_of_a_wording_either(
+    browser: Browser, pages: Pages
+) -> None:
+    user = make_admin(pages.database)
+    make_list(pages.database)
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        enter(page, pages, SECRET, email=user.email, password=PASSWORD)
+        page.goto(f"{pages.settings.public_url}/admin/lists/news/mail")
+        field(page, "Subject").fill("Een vraag aan u")
+        field(page, "Text").fill(TEXT)
+        pages.clock.advance(IDLE)
+        button(page, "Save and stay here").click()
+        arrive(page, "The screen was locked")
+        assert find_list("news").own_text == ""
+        field(page, "Password").fill(PASSWORD)
+        button(page, "Unlock").click()
+        arrive(page, "What does the mail say?")
+        assert field(page, "Subject").input_value() == "Een vraag aan u"
+        assert field(page, "Text").input_value() == TEXT
+    assert find_list("news").own_text == TEXT
+
+
+# --- A viewer. -----------------------------------------------------------------------------------
+
+ADDRESS = "somebody.secret@private.example"
+
+
+def test_a_viewer_who_tries_every_page_sees_counts_and_no_address(page: Page, pages: Pages) -> None:
+    mailing_list = make_list(pages.database)
+    contact = make_asked(
+        pages.database, mailing_list, make_campaign(pages.database, mailing_list), ADDRESS
+    )
+    user = make_user(pages.database)
+    enter(page, pages, SECRET, email=user.email, password=PASSWORD)
+    assert "no answer yet 1" in page.locator(".legend").inner_text().replace("\n", " ")
+    token = page.locator("[name=csrf_token]").first.get_attribute("value") or ""
+    url = pages.settings.public_url
+    values = {"slug": "news", "number": contact.id, "contact_id": contact.id, "name": "admin.css"}
+    tried = 0
+    for route in ADMINS:
+        if route.endpoint in LEAVING:
+            continue
+        tried += 1
+        path = pages.app.url_map.bind("").build(
+            route.endpoint, {one: values.get(one, 1) for one in route.arguments}, route.method
+        )
+        if route.method == "GET":
+            answer = page.goto(url + path)
+            assert answer
+            status, text = answer.status, page.content()
+        else:
+            sent = page.request.post(url + path, form={"csrf_token": token})
+            status, text = sent.status, sent.text()
+        assert ADDRESS not in text, path
+        if route.endpoint not in FOR_VIEWERS | FOR_EVERYBODY | FOR_THE_HALF_LOGGED_IN:
+            assert status == 403, path
+    assert tried > 70
+    page.goto(f"{url}/admin/lists/news/")
+    assert "1 in this campaign" in numbers_on(page)
+    assert Contact.get().status == Status.UNCONFIRMED
+    assert Campaign.get().state == CampaignState.OPEN
+
+
+LEAVING = {"entering.leave", "locking.lock_now", "own.end_session"}

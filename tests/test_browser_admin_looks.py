@@ -1,0 +1,333 @@
+"""Every page of the admin's, as it looks: to axe-core, on a phone, a tablet and a desk."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from repermit import accounts, campaigns, contacts, importing, webhooks
+from repermit.campaigns import Conditions
+from repermit.config import Web
+from repermit.consent import CampaignState, MailState, Reason, Status
+from repermit.models import Delivery, Reply, User
+from tests.admin_pages import client_of, make_admin, make_user
+from tests.building import (
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_mail,
+    make_removed,
+    make_settings,
+)
+from tests.pages import Pages, served
+from tests.test_admin_routes import ADMINS
+from tests.test_reports import say_yes, take_off
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from repermit.models import Database, MailingList
+
+LONG = f"{'a-rather-long-name-' * 3}b@{'a-rather-long-domain-' * 2}b.example.org"
+FILE = (
+    "email;naam;ingeschreven op;opmerking\n"
+    f"{LONG};Anna van der Lange-Achternaam;;\n"
+    "info@example.org;;2019-03-01;\n"
+    "gone@example.org;Bert;;\n"
+    "no address;Cees;;\n"
+    "d@example.org;Dirk;;wil geen mail meer\n"
+)
+Scheme = Literal["light", "dark"]
+WIDTHS = (320, 768, 1280)
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
+@pytest.fixture
+def pages(database: Database, sqlite_url: str) -> Iterator[Pages]:
+    web = Web(webhooks_to_private=True)
+
+    def make(url: str) -> Pages:
+        return Pages(database, make_settings(public_url=url, database=sqlite_url, web=web))
+
+    with served(make) as running:
+        yield running
+
+
+# --- An organisation in the middle of its work. --------------------------------------------------
+
+
+def furnish(pages: Pages) -> User:
+    """Fill the database so that every page has something to show; return who looks at it."""
+    admin = make_admin(pages.database, id=1, email="anna.van.der.lange@example.org", language="")
+    _add_people(pages)
+    _add_running(pages)
+    _add_over(pages)
+    _add_prepared(pages)
+    _add_refused(pages)
+    _add_connections(pages)
+    accounts.note_access(now=NOW, actor="user:1", act="looked", mailing_list=None)
+    return admin
+
+
+def _add_people(pages: Pages) -> None:
+    make_user(pages.database, email="bram@example.org")
+    make_user(pages.database, email="cees@example.org", password="")
+
+
+def _add_running(pages: Pages) -> None:
+    """Add `news`, in the middle of a campaign, with everything that may wait for a decision."""
+    database = pages.database
+    news = make_list(database)
+    campaign = make_campaign(
+        database, news, state=CampaignState.SENDING, deadline=NOW + timedelta(days=21)
+    )
+    for number in range(12):
+        asked = make_asked(database, news, campaign)
+        if number < 5:
+            say_yes(database, asked, campaign.id, at=NOW + timedelta(days=number % 3))
+        elif number < 7:
+            take_off(database, asked, campaign.id)
+    waiting = make_contact(database, news, LONG)
+    make_mail(database, campaign, waiting, state=MailState.QUEUED, sent_at=None, message_id="")
+    doubtful = make_contact(database, news)
+    make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
+    replied = make_asked(database, news, campaign)
+    with database.atomic():
+        contacts.keep_reply(replied, digest="d" * 64, proposed="no", at=NOW, decided_at=None)
+
+
+def _add_over(pages: Pages) -> None:
+    """Add `old`, whose campaign is over."""
+    database = pages.database
+    old = make_list(database, slug="old", name="Uitnodigingen voor de open dag")
+    began, ended = NOW - timedelta(days=30), NOW - timedelta(days=2)
+    campaign = make_campaign(
+        database,
+        old,
+        state=CampaignState.CLOSED,
+        launched_at=began,
+        starts_at=began,
+        deadline=ended,
+        closed_at=ended,
+    )
+    for number in range(20):
+        asked = make_asked(database, old, campaign)
+        if number < 11:
+            say_yes(database, asked, campaign.id, at=began + timedelta(days=number % 4))
+        elif number < 14:
+            take_off(database, asked, campaign.id)
+    make_contact(database, old, "=cmd@example.org", status=Status.CONFIRMED, basis="answer")
+    make_removed(database, old, Reason.NO_RESPONSE)
+
+
+def _add_prepared(pages: Pages) -> None:
+    """Add `club`, which could be launched, with another file that waits."""
+    club = make_list(pages.database, slug="club", name="De leden van de wandelclub")
+    make_removed(pages.database, club, Reason.NO, "gone@example.org")
+    _hand_in(pages, club, "email\n" + "".join(f"lid{one}@example.org\n" for one in range(30)))
+    _deal_with(pages, importing.take_in, club)
+    conditions = Conditions(deadline="2026-03-30", reminder=7, pilot=10, attest="By the board.")
+    campaigns.keep_conditions(pages.database, club, conditions, now=NOW)
+    _hand_in(pages, club, FILE)
+    _deal_with(pages, importing.look_at, club)
+
+
+def _add_refused(pages: Pages) -> None:
+    """Add `odd`, whose file cannot be read as it is, and `bare`, of which nothing is known."""
+    odd = make_list(pages.database, slug="odd", name="Odd")
+    _hand_in(pages, odd, "one,two\nthree,four\n")
+    _deal_with(pages, importing.look_at, odd)
+    make_list(pages.database, slug="bare", name="Bare", purpose="", privacy_url="", sender="")
+
+
+def _hand_in(pages: Pages, mailing_list: MailingList, text: str) -> None:
+    importing.keep_upload(
+        pages.database,
+        mailing_list,
+        io.BytesIO(text.encode()),
+        name="a-file-with-quite-a-long-name-of-2019-final-version.csv",
+        user_id=1,
+        settings=pages.settings,
+        now=NOW,
+    )
+
+
+def _deal_with(pages: Pages, act: Any, mailing_list: MailingList) -> None:
+    choices = importing.Choices()
+    given = {"settings": pages.settings, "now": NOW, "actor": "user:1", "choices": choices}
+    assert act(pages.database, mailing_list, **given)
+
+
+def _add_connections(pages: Pages) -> None:
+    accounts.make_token(pages.database, "Our tool", scopes=["read:status"], now=NOW, actor="user:1")
+    hook = webhooks.add(
+        pages.database,
+        f"https://tool.example.org/{'hooks/' * 12}",
+        settings=pages.settings,
+        now=NOW,
+        actor="user:1",
+    )
+    with pages.database.atomic():
+        Delivery.create(webhook=hook.id, seq=1, state="failed", due_at=NOW, at=NOW, problem="x")
+
+
+# --- Every page there is. ------------------------------------------------------------------------
+
+# What is no page of its own, or leads away from where one has logged in.
+NO_PAGES = {"handing_in.refused", "live.figures", "styles.file", "writing.frame"}
+# These are looked at in test_browser_entering, on the way in.
+ON_THE_WAY_IN = {
+    "entering.show_login",
+    "entering.show_second_step",
+    "entering.show_welcome",
+    "locking.show_lock",
+}
+STATES = {
+    "conditions.show": ("club", "bare"),
+    "describing.show": ("club", "bare"),
+    "handing_in.show": ("news", "club", "odd"),
+    "handing_over.show": ("old", "club"),
+    "launching.show": ("news", "club", "bare"),
+    "live.show": ("news", "old", "club"),
+    "writing.show": ("club", "bare"),
+}
+"""The lists with which a page looks otherwise than with `news`."""
+MORE = {"handing_over-old-tool": "/admin/lists/old/handover/?tool=mailchimp"}
+
+
+def places(pages: Pages) -> Iterator[tuple[str, str]]:
+    """Yield each page, by a name and its path."""
+    one = Reply.get().contact_id
+    values = {"number": one, "user_id": User.get(User.role == "viewer").id, "webhook_id": 1}
+    for route in ADMINS:
+        is_data = route.method != "GET" or route.rule.endswith(".json")
+        if is_data or route.endpoint in NO_PAGES | ON_THE_WAY_IN:
+            continue
+        for slug in STATES.get(route.endpoint, ("news",)):
+            given = {name: values.get(name, slug) for name in route.arguments}
+            name = "-".join([route.endpoint.replace(".", "-"), *([slug] if given else [])])
+            yield name, pages.app.url_map.bind("").build(route.endpoint, given, "GET")
+    yield from MORE.items()
+
+
+@pytest.mark.no_cover  # what it goes over the others do too, and counting takes long
+@pytest.mark.parametrize(("locale", "scheme"), [("en", "light"), ("nl", "dark")])
+def test_no_page_keeps_anybody_out(page: Page, pages: Pages, locale: str, scheme: Scheme) -> None:
+    """As axe-core finds it; the other scheme differs in its colours alone."""
+    user = furnish(pages)
+    found: list[str] = []
+    page.set_extra_http_headers({"Accept-Language": locale})
+    let_in(page, pages, user)
+    for name, path in places(pages):
+        page.emulate_media(color_scheme=scheme)
+        show(page, pages, path)
+        assert page.locator("html").get_attribute("lang") == locale
+        found += violations(page, name)
+        if scheme == "light":
+            page.emulate_media(color_scheme="dark")
+            found += violations(page, f"{name} in the dark", COLOURS)
+    assert not found
+
+
+def test_no_answer_to_a_form_keeps_anybody_out(page: Page, pages: Pages, tmp_path: Path) -> None:
+    user = furnish(pages)
+    found: list[str] = []
+    file = tmp_path / "there.csv"
+    file.write_text("email\nsomebody@example.org\n", "utf-8")
+    page.set_viewport_size({"width": 320, "height": 640})
+    let_in(page, pages, user)
+    for path, fields, button in ANSWERED:
+        show(page, pages, path)
+        for label, text in fields.items():
+            page.get_by_label(label, exact=True).first.fill(text)
+        for one in page.locator("main input[type=file]").all():
+            one.set_input_files(file)
+        for one in page.get_by_role("checkbox").all():
+            one.check()
+        # Else the browser itself would say what is wrong, and not our page.
+        page.evaluate("for (const one of document.forms) one.noValidate = true")
+        with page.expect_navigation(timeout=10_000):
+            page.locator("main").get_by_role("button", name=button, exact=True).last.click()
+        found += violations(page, f"{button} of {path}")
+        if page.evaluate("document.documentElement.scrollWidth") > 320:
+            found.append(f"{button} of {path} is too wide")
+    assert not found
+
+
+ANSWERED: tuple[tuple[str, dict[str, str], str], ...] = (
+    ("/admin/lists/new", {}, "Save and go on"),
+    ("/admin/lists/bare/mail", {"Text": "Hello {{ nobody }}"}, "Save and go on"),
+    ("/admin/lists/bare/mail", {}, "Begin with the usual words"),
+    ("/admin/lists/club/conditions", {"Ask so many people first": "many"}, "Save and go on"),
+    ("/admin/lists/club/conditions", {}, "Save and see what comes of it"),
+    ("/admin/lists/club/file", {}, "Take the file in"),
+    ("/admin/lists/old/handover/", {}, "Compare"),
+    ("/admin/lists/news/contacts/", {"Address or name": "person"}, "Search"),
+    ("/admin/lists/news/contacts/add", {"E-mail address": "nobody"}, "Add"),
+    ("/admin/lists/news/", {"New last day": "2026-03-01"}, "Move the deadline"),
+    ("/admin/connecting/", {}, "Make a token"),
+    ("/admin/connecting/", {"Which program is it for?": "Another"}, "Make a token"),
+    ("/admin/people/", {"E-mail address": "nobody"}, "Add"),
+)
+"""Pages, what is typed there, and the button that is pressed; every box is ticked."""
+
+
+def test_every_page_fits_a_phone_a_tablet_and_a_desk(
+    page: Page, pages: Pages, tmp_path: Path
+) -> None:
+    """To keep their pictures: -o tmp_path_retention_policy=all."""
+    user = furnish(pages)
+    too_wide = []
+    let_in(page, pages, user)
+    for name, path in places(pages):
+        show(page, pages, path)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            picture = tmp_path / f"{name}-{width}.jpeg"
+            page.screenshot(path=picture, full_page=True, type="jpeg", quality=80)
+            if page.evaluate("document.documentElement.scrollWidth") > width:
+                too_wide.append(f"{name} at {width}")
+    assert not too_wide
+    assert len(list(tmp_path.glob("*.jpeg"))) > 80
+
+
+def let_in(page: Page, pages: Pages, user: User) -> None:
+    """Log in without the steps that lead in."""
+    cookie = client_of(pages, user).get_cookie("repermit", path="/admin/")
+    assert cookie
+    url = f"{pages.settings.public_url}/admin/"
+    page.context.add_cookies([{"name": "repermit", "value": cookie.value, "url": url}])
+
+
+def show(page: Page, pages: Pages, path: str) -> None:
+    """Open a page, and all that can be opened on it."""
+    answer = page.goto(pages.settings.public_url + path)
+    assert answer
+    assert answer.status == 200, path
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+
+
+def violations(
+    page: Page, name: str, rules: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[str]:
+    """Yield what axe-core finds wrong with the page, by all of its rules or by some."""
+    options = {"resultTypes": ["violations"], **rules}
+    for one in Axe().run(page, options=options).response["violations"]:
+        yield f"{name}: {one['id']} {[node['target'] for node in one['nodes']]}"
+
+
+COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}

@@ -1,0 +1,137 @@
+"""How much the server in front of the application takes in, whoever sends it."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.importing import LARGEST
+from repermit.web import serving
+from repermit.web.admin.marks import marks_of
+from tests.admin_pages import admin_client, csrf_token
+from tests.building import make_settings
+from tests.pages import Pages, served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flask.testing import FlaskClient
+
+    from repermit.models import Database
+
+UPLOAD = "/admin/lists/news/file/upload"
+
+
+@pytest.fixture
+def site(database: Database, database_url: str) -> Iterator[Pages]:
+    def make(url: str) -> Pages:
+        return Pages(database, make_settings(public_url=url, database=database_url))
+
+    with served(make) as pages:
+        yield pages
+
+
+def login_cookie(site: Pages) -> str:
+    """Return the Cookie header of a browser in which an admin has logged in."""
+    return _header(admin_client(site))
+
+
+def guest_cookie(site: Pages) -> str:
+    """Return one that is signed too, as every guest gets it with the form for the login."""
+    client = site.app.test_client()
+    csrf_token(client)
+    return _header(client)
+
+
+def _header(client: FlaskClient) -> str:
+    found = client.get_cookie("repermit", path="/admin/")
+    assert found
+    return f"other=1; repermit={found.value}"
+
+
+def answer_to(site: Pages, path: str, size: int, *, cookie: str = "") -> int:
+    """Announce a body of so many bytes, of which only a few are sent if it is large."""
+    host = site.settings.public_url.removeprefix("http://")
+    connection = HTTPConnection(host, timeout=30)
+    connection.putrequest("POST", path)
+    connection.putheader("Content-Type", "application/octet-stream")
+    connection.putheader("Content-Length", str(size))
+    if cookie:
+        connection.putheader("Cookie", cookie)
+    connection.endheaders()
+    with closing(connection):
+        if size <= 3_000_000:
+            # It may be refused, and the connection closed, before all of it was sent.
+            with suppress(ConnectionError):
+                connection.send(bytes(size))
+        return connection.getresponse().status
+
+
+def test_a_form_may_have_some_thousand_bytes_and_no_more(site: Pages) -> None:
+    assert answer_to(site, "/join/none", 10_000) == 404
+    assert answer_to(site, "/join/none", 70_000) == 413
+    assert answer_to(site, "/join/none", 70_000, cookie=login_cookie(site)) == 413
+    assert answer_to(site, "/admin/login", 70_000) == 413
+
+
+# The forms lack their proof, which the page itself says.
+PROOFLESS = 400
+
+
+@pytest.mark.parametrize(
+    ("path", "size"),
+    [
+        (UPLOAD, 3_000_000),
+        ("/admin/lists/news/handover/compare", 3_000_000),
+        ("/admin/settings/check", 2_000_000),
+        ("/admin/people/", 250_000),
+    ],
+)
+def test_who_has_logged_in_may_send_what_a_page_takes(site: Pages, path: str, size: int) -> None:
+    assert answer_to(site, path, size, cookie=login_cookie(site)) == PROOFLESS
+
+
+@pytest.mark.parametrize(
+    ("path", "size"),
+    [
+        (UPLOAD, LARGEST + 200_000),
+        ("/admin/lists/news/handover/compare", 100 * 1024 * 1024 + 70_000),
+        ("/admin/settings/check", 2_500_000),
+        ("/admin/people/", 330_000),
+        ("/admin/people/file/upload", 330_000),
+        ("/join/file/upload", 70_000),
+    ],
+)
+def test_nobody_may_send_more(site: Pages, path: str, size: int) -> None:
+    assert answer_to(site, path, size, cookie=login_cookie(site)) == 413
+
+
+def test_who_has_not_logged_in_may_send_no_file(site: Pages) -> None:
+    tampered = login_cookie(site)[:-2] + "xx"
+    for cookie in ("", "repermit=x", tampered, guest_cookie(site)):
+        assert answer_to(site, UPLOAD, 70_000, cookie=cookie) == 413
+        assert answer_to(site, UPLOAD, 10_000, cookie=cookie) == 303
+
+
+def test_a_file_comes_in_with_and_without_the_path_of_the_public_url(site: Pages) -> None:
+    rooms, cookie = (
+        serving.Rooms(make_settings(public_url="https://example.org/a.b")),
+        login_cookie(site),
+    )
+    assert rooms.most("/a.b" + UPLOAD, cookie) == rooms.most(UPLOAD, cookie) > LARGEST
+    assert rooms.most("/axb" + UPLOAD, cookie) < 70_000
+
+
+def test_the_server_lets_through_what_every_page_takes(site: Pages) -> None:
+    rooms, cookie = serving.Rooms(site.settings), login_cookie(site)
+    pages = site.app.url_map.bind("")
+    for rule in site.app.url_map.iter_rules():
+        if rule.rule.startswith("/admin") and "POST" in (rule.methods or ()):
+            values = dict.fromkeys(rule.arguments, 1)
+            path = pages.build(rule.endpoint, values, "POST")
+            takes = marks_of(site.app.view_functions[rule.endpoint]).takes_bytes
+            assert rooms.most(path, cookie) >= takes, path
+            assert rooms.most("/ask" + path, cookie) < 70_000
