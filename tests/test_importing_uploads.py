@@ -187,6 +187,8 @@ def test_while_it_is_worked_with_a_file_can_be_neither_given_up_nor_replaced(
     give_up(database, kept)
     assert not kept.folder.exists()
     assert find_upload(news, settings=settings) is None
+    # As for a page that had found it just before.
+    assert not kept.is_busy
 
 
 def test_whoever_has_noted_what_came_of_it_is_waited_for(

@@ -168,3 +168,12 @@ def test_who_is_left_alone_is_killed(tmp_path: Path) -> None:
         # The child has it too, so that it ends once both are gone.
         _, said = parent.communicate(timeout=20)
     assert said == b""
+
+
+def test_stopped_before_it_has_begun_there_is_no_child(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    child = Child(command(notes, "sys.exit()"))
+    child._stopping.set()
+    child.start()
+    child.stop()
+    assert not notes.exists()
