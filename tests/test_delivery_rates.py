@@ -116,12 +116,16 @@ def test_who_falls_asleep_over_a_rate_does_not_hold_up_the_others(
 @contextmanager
 def stopped_while_it_holds_the_rate(sender: Sender, session: psycopg.Connection) -> Iterator[None]:
     """Put a process to sleep in the middle of a claim, however often that takes."""
-    while True:
-        with sender.stopped():
-            if session.execute(_HOLDS_THE_RATE).fetchone():
-                yield
-                return
+
+    def holds_it() -> bool:
+        sender.process.send_signal(signal.SIGCONT)
         time.sleep(0.001)
+        sender.process.send_signal(signal.SIGSTOP)
+        return session.execute(_HOLDS_THE_RATE).fetchone() is not None
+
+    with sender.stopped():
+        wait_until(holds_it)
+        yield
 
 
 # A transaction that has written, or locked a row, has a number.

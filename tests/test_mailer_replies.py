@@ -142,6 +142,9 @@ def test_a_refusal_for_now_is_never_for_good(code: int) -> None:
         (454, "4.7.1 <jan@example.org>: Relay access denied"),
         (451, "4.7.1 relaying denied"),
         (454, "4.7.0 Temporary authentication failure"),
+        # The code alone, without a word that would tell as much.
+        (432, "4.0.0 no"),
+        (454, "4.0.0 no"),
         (450, "4.1.8 <praktijk@example.org>: Sender address rejected: Domain not found"),
         (450, "4.7.25 Client host rejected: cannot find your hostname"),
         (450, "4.7.1 Your IP has a poor reputation"),
