@@ -17,6 +17,7 @@ from itsdangerous import URLSafeTimedSerializer
 from repermit.accounts import passwords
 from repermit.models import Session, User
 from tests.building import NOW
+from tests.pages import words_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from repermit.models import Database
     from tests.pages import Pages
 
+ENGLISH = {"Accept-Language": "en"}
 PASSWORD = "four quiet otters wait"
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
@@ -127,3 +129,10 @@ def log_in(client: FlaskClient, email: str, password: str = PASSWORD) -> TestRes
 def post(client: FlaskClient, url: str, **fields: Any) -> TestResponse:
     """Send a form as its page would; a list of values is a field that stands there repeatedly."""
     return client.post(url, data={**fields, "csrf_token": csrf_token(client)})
+
+
+def words_at(client: FlaskClient, url: str) -> str:
+    """Return what a page says, in English."""
+    response = client.get(url, headers=ENGLISH)
+    assert response.status_code == 200
+    return words_of(response)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+import trustme
 
 from repermit import schema
 from repermit.models import open_database
@@ -47,6 +48,23 @@ hypothesis.settings.register_profile(
     "search", hypothesis.settings.get_profile("house"), derandomize=False, max_examples=5000
 )
 hypothesis.settings.load_profile("house")
+
+
+# --- Certificates, see tests.certificates. ------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Return an authority for certificates that nobody else believes."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
+    """Return the path of its certificate, for whoever is to believe it."""
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
 
 
 # --- Files that are gone after the run are best not on a disk. ----------------------------------

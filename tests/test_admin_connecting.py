@@ -13,7 +13,7 @@ from repermit.config import Web
 from repermit.consent import Reason
 from repermit.models import Delivery, Evidence, User, Webhook
 from repermit.web.admin.connecting import problem_in_words
-from tests.admin_pages import client_of, csrf_token, make_admin, viewer_client
+from tests.admin_pages import ENGLISH, client_of, csrf_token, make_admin, viewer_client, words_at
 from tests.building import NOW, make_list, make_removed
 from tests.pages import Pages, heading_of, words_of
 from tests.receiver import Answer, Receiver
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from repermit.models import Database
 
 URL = "/admin/connecting/"
-ENGLISH = {"Accept-Language": "en"}
 TOOL = "https://tool.example.org/hooks/news"
 
 
@@ -51,9 +50,7 @@ def client(pages: Pages, admin: User) -> FlaskClient:
 
 
 def look(client: FlaskClient, url: str = URL) -> str:
-    response = client.get(url, headers=ENGLISH)
-    assert response.status_code == 200
-    return words_of(response)
+    return words_at(client, url)
 
 
 def send(client: FlaskClient, what: str, **fields: Any) -> TestResponse:

@@ -9,7 +9,7 @@ import pytest
 
 from repermit.consent import Basis, MailState, Reason, Status
 from repermit.models import Access, Contact, Evidence
-from tests.admin_pages import admin_client, csrf_token, post
+from tests.admin_pages import ENGLISH, admin_client, csrf_token, post, words_at
 from tests.building import (
     DEADLINE,
     NOW,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from repermit.models import Database, MailingList
 
 URL = "/admin/lists/news/contacts/"
-ENGLISH = {"Accept-Language": "en"}
 
 
 @pytest.fixture
@@ -56,9 +55,7 @@ def client(pages: Pages, mailing_list: MailingList) -> FlaskClient:
 
 
 def look(client: FlaskClient, url: str = URL) -> str:
-    response = client.get(url, headers=ENGLISH)
-    assert response.status_code == 200
-    return words_of(response)
+    return words_at(client, url)
 
 
 def send(client: FlaskClient, url: str, **fields: Any) -> TestResponse:

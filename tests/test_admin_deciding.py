@@ -10,7 +10,7 @@ import pytest
 from repermit import contacts
 from repermit.consent import MailKind, MailState, Reason, Status
 from repermit.models import Access, Contact, MailingList, Reply
-from tests.admin_pages import admin_client, post
+from tests.admin_pages import admin_client, post, words_at
 from tests.building import (
     DEADLINE,
     NOW,
@@ -20,7 +20,7 @@ from tests.building import (
     make_list,
     make_mail,
 )
-from tests.pages import Pages, words_of
+from tests.pages import Pages
 from tests.test_reports import say_yes, take_off
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from repermit.models import Database
 
 URL = "/admin/lists/news/"
-ENGLISH = {"Accept-Language": "en"}
 
 
 @pytest.fixture
@@ -56,9 +55,7 @@ def client(pages: Pages, mailing_list: MailingList) -> FlaskClient:
 
 def look(client: FlaskClient, url: str = URL) -> str:
     """Return what a page says, in English."""
-    response = client.get(url, headers=ENGLISH)
-    assert response.status_code == 200
-    return words_of(response)
+    return words_at(client, url)
 
 
 def test_the_mails_in_doubt_are_listed_and_the_look_is_noted(

@@ -14,7 +14,7 @@ from repermit.errors import Refused
 from repermit.exports import Tool
 from repermit.models import Access, Evidence, EvidencePart, HandedOver
 from repermit.web.admin.streaming import stream
-from tests.admin_pages import admin_client, csrf_token
+from tests.admin_pages import ENGLISH, admin_client, csrf_token
 from tests.building import make_campaign, make_contact, make_list, make_removed
 from tests.pages import Pages, words_of
 from tests.test_exports_exporting import fill
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from repermit.models import Database, MailingList
 
 URL = "/admin/lists/news/handover/"
-ENGLISH = {"Accept-Language": "en"}
 
 
 @pytest.fixture

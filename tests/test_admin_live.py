@@ -14,7 +14,7 @@ from repermit.consent import BounceKind, CampaignState, MailState
 from repermit.evidence import Entry
 from repermit.models import Access, Campaign, Mail, Meta
 from repermit.web.admin.live import wait_in_words
-from tests.admin_pages import admin_client, post, viewer_client
+from tests.admin_pages import ENGLISH, admin_client, post, viewer_client, words_at
 from tests.building import (
     DEADLINE,
     NOW,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from repermit.models import Database, MailingList
 
 URL = "/admin/lists/news/"
-ENGLISH = {"Accept-Language": "en"}
 
 
 @pytest.fixture
@@ -60,9 +59,7 @@ def client(pages: Pages, mailing_list: MailingList) -> FlaskClient:
 
 def look(client: FlaskClient, url: str = URL) -> str:
     """Return what a page says, in English."""
-    response = client.get(url, headers=ENGLISH)
-    assert response.status_code == 200
-    return words_of(response)
+    return words_at(client, url)
 
 
 def state() -> str:

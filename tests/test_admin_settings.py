@@ -15,7 +15,7 @@ from repermit.models import Evidence
 from repermit.preflight import WORDS, Finding, Report
 from repermit.web.admin.setting_words import TABLES
 from repermit.web.admin.settings import show_report
-from tests.admin_pages import client_of, csrf_token, make_admin, post, viewer_client
+from tests.admin_pages import ENGLISH, client_of, csrf_token, make_admin, post, viewer_client
 from tests.building import make_list, make_settings
 from tests.configuring import KEY, make_document, parse
 from tests.inbox import HANG_UP, Inbox
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from repermit.models import Database
 
 URL = "/admin/settings/"
-ENGLISH = {"Accept-Language": "en"}
 
 
 @pytest.fixture

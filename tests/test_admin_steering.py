@@ -10,7 +10,7 @@ import pytest
 from repermit import contacts
 from repermit.consent import CampaignState, MailState
 from repermit.models import Campaign, CampaignWording, Evidence, Mail
-from tests.admin_pages import admin_client, csrf_token, post
+from tests.admin_pages import ENGLISH, admin_client, csrf_token, post, words_at
 from tests.building import (
     DEADLINE,
     NOW,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from repermit.models import Database, MailingList
 
 URL = "/admin/lists/news/"
-ENGLISH = {"Accept-Language": "en"}
 
 
 @pytest.fixture
@@ -60,9 +59,7 @@ def campaign(database: Database, mailing_list: MailingList) -> Campaign:
 
 def look(client: FlaskClient, url: str = URL) -> str:
     """Return what a page says, in English."""
-    response = client.get(url, headers=ENGLISH)
-    assert response.status_code == 200
-    return words_of(response)
+    return words_at(client, url)
 
 
 def press(client: FlaskClient, what: str, **fields: Any) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import trustme
 
 from repermit import bounces
 from repermit.bounces import Kind
@@ -19,6 +17,7 @@ from repermit.consent import Reason
 from repermit.errors import ConfigError, TransportError
 from repermit.models import Contact, Evidence, Mail, Meta, Reply
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
+from tests.certificates import server_context
 from tests.mailboxes import HANG_UP, ImapMailbox, Mailbox, Pop3Mailbox
 from tests.returning import reply_to, returned, returned_for
 from tests.tokens import TokenEndpoint
@@ -26,6 +25,8 @@ from tests.tokens import TokenEndpoint
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    import trustme
 
     from repermit.models import Database
 
@@ -349,29 +350,11 @@ def test_a_password_that_the_protocol_cannot_carry_is_a_fault(
 # --- TLS.
 
 
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)
-
-
-def context_of(authority: trustme.CA, name: str = "localhost") -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name).configure_cert(context)
-    return context
-
-
 @pytest.mark.parametrize("tls", ["tls", "starttls"])
 def test_a_mailbox_is_read_through_tls(
     database: Database, protocol: str, tls: str, authority: trustme.CA, ca_file: str
 ) -> None:
-    with SERVERS[protocol](OTHERS, tls=tls, context=context_of(authority)) as mailbox:
+    with SERVERS[protocol](OTHERS, tls=tls, context=server_context(authority)) as mailbox:
         assert poll(database, mailbox, tls=tls, ca_file=ca_file) == {}
         assert {"UID", "RETR"} & set(mailbox.said)
 
@@ -380,7 +363,7 @@ def test_a_mailbox_is_read_through_tls(
 def test_a_certificate_that_cannot_be_trusted_is_refused(
     database: Database, protocol: str, tls: str, authority: trustme.CA
 ) -> None:
-    with SERVERS[protocol](tls=tls, context=context_of(authority)) as mailbox:
+    with SERVERS[protocol](tls=tls, context=server_context(authority)) as mailbox:
         said = fault(database, mailbox, tls=tls)
         assert "has a certificate that cannot be trusted" in said
         assert {"LOGIN", "USER"} & set(mailbox.said) == set()

@@ -15,7 +15,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import trustme
 
 from repermit.consent import MailKind, MailState, Reason, Status
 from repermit.delivery import SendResult, put_off_by_policy
@@ -28,6 +27,8 @@ from tests.sending import Story, mail_settings, make_story
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    import trustme
 
     from repermit.models import Database
 
@@ -822,11 +823,6 @@ def test_after_a_pause_the_others_are_not_even_offered(make: Callable[..., Story
 
 
 # --- TLS.
-
-
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
 
 
 def inbox_with(authority: trustme.CA, name: str) -> Inbox:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import ssl
 import threading
 import time
 from contextlib import closing
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import flask_mail
 import pytest
-import trustme
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from repermit import mailer
@@ -20,12 +18,16 @@ from repermit.config import MailServer
 from repermit.errors import ConfigError, OutcomeUnknown, TransportError
 from repermit.mailer import Cutter, Mailer, Reply, send_one
 from repermit.messages import Mail
+from tests.certificates import server_context
 from tests.inbox import HANG_UP, Inbox
 from tests.scripted import SILENCE, DrippingServer, ScriptedServer, slowly
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
     from pathlib import Path
+
+    import trustme
 
 FROM = "praktijk@example.org"
 TO = "jan@example.org"
@@ -215,24 +217,6 @@ def test_each_reply_may_take_its_time() -> None:
 
 
 # --- TLS.
-
-
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)
-
-
-def server_context(authority: trustme.CA, name: str = "localhost") -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name).configure_cert(context)
-    return context
 
 
 def make_tls_inbox(tls: str, context: ssl.SSLContext) -> Inbox:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import trustme
 
 from repermit.config import Bounces, MailServer
 from repermit.errors import TransportError
 from repermit.mailer.granting import Grant, ask_for_token
 from repermit.mailer.sign_in import SignInService
+from tests.certificates import server_context
 from tests.scripted import ScriptedServer
 from tests.tokens import TENANT, TokenEndpoint, granted, refused
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import ssl
+
+    import trustme
 
 SECRETS = ("sesame", "simsalabim", "the-token", "the-next")
 EXCHANGE = "https://outlook.office365.com/.default"
@@ -197,23 +198,9 @@ def test_nothing_of_a_grant_is_shown_by_printing_it() -> None:
 # --- Microsoft, through msal.
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)
-
-
 @pytest.fixture
 def context(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    return context
+    return server_context(authority)
 
 
 def ask_microsoft(endpoint: TokenEndpoint, ca_file: str, **overrides: Any) -> Grant:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import trustme
 from aiosmtpd.smtp import AuthResult
 
 from repermit.clock import SystemClock
@@ -20,6 +18,7 @@ from repermit.preflight.pages import look_at_pages, look_at_statement
 from repermit.preflight.returning import look_at_bounces, look_at_mx, look_at_return_domain
 from repermit.preflight.smtp import look_at_smtp
 from tests.building import NOW, make_settings
+from tests.certificates import server_context
 from tests.inbox import HANG_UP, Inbox
 from tests.naming import FAILURE, NameServer
 from tests.pages import Pages, everything_in, served
@@ -30,7 +29,8 @@ from tests.website import WebSite
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-    from pathlib import Path
+
+    import trustme
 
     from repermit.config import Settings
     from repermit.models import Database
@@ -47,24 +47,6 @@ def server() -> Iterator[NameServer]:
 @pytest.fixture
 def names(server: NameServer) -> Names:
     return Names(server.address)
-
-
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)
-
-
-def context_for(authority: trustme.CA, name: str, **more: Any) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name, **more).configure_cert(context)
-    return context
 
 
 def codes(findings: list[Finding]) -> list[str]:
@@ -99,7 +81,7 @@ class Authenticator:
 @pytest.fixture
 def closed_inbox(authority: trustme.CA) -> Iterator[Inbox]:
     """Run an inbox that wants a login, over TLS."""
-    context = context_for(authority, "localhost")
+    context = server_context(authority, "localhost")
     options = {"auth_required": True, "authenticator": Authenticator()}
     with Inbox(tls_context=context, require_starttls=True, **options) as inbox:
         yield inbox
@@ -148,7 +130,7 @@ def test_a_certificate_of_an_unknown_authority_is_told(names: Names, closed_inbo
 
 
 def test_a_certificate_of_another_name_is_told(names: Names, ca_file: str, authority: Any) -> None:
-    context = context_for(authority, "mail.example.org")
+    context = server_context(authority, "mail.example.org")
     with Inbox(tls_context=context, require_starttls=True) as inbox:
         (one,) = smtp(names, inbox.port, tls="starttls", ca_file=ca_file)
     assert one.code == "smtp_certificate"
@@ -346,7 +328,9 @@ def test_pages_where_nothing_answers_are_told(server: NameServer) -> None:
 @pytest.mark.usefixtures("trusted")
 def test_a_certificate_that_holds_is_taken_as_such(server: NameServer, authority: Any) -> None:
     server.records["ask.example.org A"] = ["127.0.0.1"]
-    with WebSite(200, b"Unsubscribed.\n", context=context_for(authority, "ask.example.org")) as at:
+    with WebSite(
+        200, b"Unsubscribed.\n", context=server_context(authority, "ask.example.org")
+    ) as at:
         url = f"https://ask.example.org:{at.port}"
         found = pages(server, url, now=SystemClock().now())
     assert verdicts(found) == {"pages_here_alone": "warning", "pages_ok": "ok"}
@@ -359,7 +343,7 @@ def test_a_certificate_that_ends_soon_is_told(
 ) -> None:
     server.records["ask.example.org A"] = ["127.0.0.1"]
     real = SystemClock().now()
-    context = context_for(authority, "ask.example.org", not_after=real + timedelta(days=30))
+    context = server_context(authority, "ask.example.org", not_after=real + timedelta(days=30))
     with WebSite(200, b"Unsubscribed.\n", context=context) as site:
         now = real + timedelta(days=30 - left, minutes=-1)
         found = pages(server, f"https://ask.example.org:{site.port}", now=now)
@@ -372,7 +356,7 @@ def test_a_certificate_of_an_unknown_authority_is_a_problem(
     server: NameServer, authority: Any
 ) -> None:
     server.records["ask.example.org A"] = ["127.0.0.1"]
-    with WebSite(context=context_for(authority, "ask.example.org")) as site:
+    with WebSite(context=server_context(authority, "ask.example.org")) as site:
         found = pages(server, f"https://ask.example.org:{site.port}")
     assert codes(found) == ["pages_here_alone", "pages_certificate"]
     assert "Browsers would warn of ask.example.org" in found[1].found
@@ -381,7 +365,7 @@ def test_a_certificate_of_an_unknown_authority_is_a_problem(
 @pytest.mark.usefixtures("trusted")
 def test_a_certificate_of_another_name_is_a_problem(server: NameServer, authority: Any) -> None:
     server.records["ask.example.org A"] = ["127.0.0.1"]
-    with WebSite(context=context_for(authority, "www.example.org")) as site:
+    with WebSite(context=server_context(authority, "www.example.org")) as site:
         found = pages(server, f"https://ask.example.org:{site.port}")
     assert "not valid for 'ask.example.org'" in found[1].found
 

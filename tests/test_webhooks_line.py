@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 import socket
-import ssl
 import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-import trustme
 
 from repermit.webhooks.line import Line, Reply
+from tests.certificates import server_context
 from tests.receiver import Answer, Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import trustme
 
     from tests.loopback import LoopbackOnly
 
@@ -235,24 +236,13 @@ def test_no_path_stands_in_the_log(line: Line, caplog: pytest.LogCaptureFixture)
 # --- TLS.
 
 
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-def tls_for(authority: trustme.CA, name: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name).configure_cert(context)
-    return context
-
-
 def test_a_certificate_is_checked_for_the_name_not_the_address(
     authority: trustme.CA, tmp_path: Path
 ) -> None:
     trusted = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(trusted)
     with (
-        Receiver(tls=tls_for(authority, "localhost")) as receiver,
+        Receiver(tls=server_context(authority, "localhost")) as receiver,
         Line(to_private=True, verify=str(trusted)) as line,
     ):
         assert post(line, receiver.url("localhost")).is_taken
@@ -264,7 +254,7 @@ def test_a_certificate_is_checked_for_the_name_not_the_address(
 def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
     line: Line, authority: trustme.CA
 ) -> None:
-    with Receiver(tls=tls_for(authority, "localhost")) as receiver:
+    with Receiver(tls=server_context(authority, "localhost")) as receiver:
         reply = post(line, receiver.url("localhost"))
     assert "certificate" in reply.problem
     assert receiver.told == []

@@ -5,13 +5,13 @@ May import models and what lies below.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from typing import TYPE_CHECKING
 
 import pyotp
 
+from repermit.accounts.digests import digest_of
 from repermit.models import RecoveryCode, User
 
 if TYPE_CHECKING:
@@ -106,4 +106,4 @@ def _new_code() -> str:
 
 def _digest(code: str) -> str:
     signs = "".join(sign for sign in code.upper() if sign.isalnum())
-    return hashlib.sha256(signs.encode()).hexdigest()
+    return digest_of(signs)

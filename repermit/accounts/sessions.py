@@ -6,12 +6,12 @@ random bits, so that no slower hash is needed.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from repermit.accounts.digests import digest_of
 from repermit.accounts.people import Person, facts
 from repermit.models import Session, User
 
@@ -63,7 +63,7 @@ def begin(user_id: int, *, now: datetime, network: str, browser: str) -> str:
     token = secrets.token_urlsafe(_BYTES)
     Session.create(
         user=user_id,
-        digest=_digest(token),
+        digest=digest_of(token),
         created_at=now,
         seen_at=now,
         network=network,
@@ -78,7 +78,7 @@ def complete(session_id: int, *, now: datetime) -> str:
     A token that somebody planted or saw before is worth nothing afterwards (session fixation).
     """
     token = secrets.token_urlsafe(_BYTES)
-    Session.update(digest=_digest(token), is_full=True, is_locked=False, seen_at=now).where(
+    Session.update(digest=digest_of(token), is_full=True, is_locked=False, seen_at=now).where(
         Session.id == session_id
     ).execute()
     return token
@@ -89,7 +89,7 @@ def find_login(token: str, *, now: datetime, settings: Settings) -> Login | None
     found: Session | None = (
         Session.select(Session, User)
         .join(User)
-        .where(Session.digest == _digest(token), _lasts(now))
+        .where(Session.digest == digest_of(token), _lasts(now))
         .first()
     )
     if found is None:
@@ -172,7 +172,3 @@ def _lasts(now: datetime) -> Any:
     is_young = Session.created_at > now - LONGEST
     is_half_and_young = Session.created_at > now - HALF
     return Session.ended_at.is_null() & is_young & (Session.is_full | is_half_and_young)
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -6,13 +6,13 @@ May import evidence, models and what lies below. Of a token its SHA-256 is kept,
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from repermit import evidence
+from repermit.accounts.digests import digest_of
 from repermit.errors import NotFound, Refused
 from repermit.evidence import Entry
 from repermit.models import ApiToken
@@ -70,7 +70,7 @@ def make_token(
             raise Refused(f"there is a token called {tidy} already")
         made = ApiToken.create(
             name=tidy,
-            digest=_digest(bearer),
+            digest=digest_of(bearer),
             scopes=" ".join(ordered),
             created_by=actor,
             created_at=now,
@@ -109,7 +109,7 @@ def tokens() -> tuple[TokenFacts, ...]:
 def find_token(bearer: str) -> TokenFacts | None:
     """Return the token that somebody shows, None if it is none of ours or was revoked."""
     found: ApiToken | None = ApiToken.get_or_none(
-        ApiToken.digest == _digest(bearer), ApiToken.revoked_at.is_null()
+        ApiToken.digest == digest_of(bearer), ApiToken.revoked_at.is_null()
     )
     return None if found is None else _facts(found)
 
@@ -129,10 +129,6 @@ def _ordered(scopes: Collection[str]) -> list[str]:
     if unknown or not scopes:
         raise Refused(f"a token may be for {', '.join(SCOPES)}; choose one or more")
     return [scope for scope in SCOPES if scope in scopes]
-
-
-def _digest(bearer: str) -> str:
-    return hashlib.sha256(bearer.encode()).hexdigest()
 
 
 def _facts(found: ApiToken) -> TokenFacts:

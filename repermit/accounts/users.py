@@ -6,7 +6,6 @@ stands in a part of its own, which goes with them.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from repermit import addresses, evidence
 from repermit.accounts import sessions, tokens
+from repermit.accounts.digests import digest_of
 from repermit.accounts.people import Person, Role, actor_of, facts
 from repermit.errors import NotFound, Refused
 from repermit.evidence import Entry
@@ -207,20 +207,16 @@ def _invite(user: User, *, now: datetime) -> Invited:
 
 def _link(user: User, *, now: datetime) -> Invited:
     token, ends_at = secrets.token_urlsafe(_BYTES), now + INVITED_FOR
-    Invitation.create(user=user.id, digest=_digest(token), expires_at=ends_at)
+    Invitation.create(user=user.id, digest=digest_of(token), expires_at=ends_at)
     return Invited(person=facts(user), token=token, ends_at=ends_at)
 
 
 def _usable(token: str, now: datetime) -> tuple[Any, ...]:
     return (
-        Invitation.digest == _digest(token),
+        Invitation.digest == digest_of(token),
         Invitation.used_at.is_null(),
         Invitation.expires_at > now,
     )
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _create(email: str, *, role: Role, now: datetime, actor: str) -> User:

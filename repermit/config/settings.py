@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +77,14 @@ class MailServer:
             _interval(timedelta(minutes=1), self.rate_per_minute),
             _interval(timedelta(hours=1), self.rate_per_hour),
             _interval(timedelta(days=1), self.rate_per_day),
+        )
+
+    def hurried(self, seconds: int) -> MailServer:
+        """Return the same server with no more patience than so many seconds: somebody waits."""
+        return replace(
+            self,
+            connect_timeout=min(self.connect_timeout, seconds),
+            reply_timeout=min(self.reply_timeout, seconds),
         )
 
     @property

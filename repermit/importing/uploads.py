@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from repermit.errors import ListFileError, Refused
-from repermit.models import MailingList, Upload, new_id
+from repermit.models import MailingList, Upload, new_id, privately
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -109,7 +109,7 @@ class Kept:
 
         Whoever has noted an outcome is about to end, which is waited for.
         """
-        lock = open(self.folder / "lock", "ab", opener=_privately)  # noqa: SIM115  the caller's
+        lock = open(self.folder / "lock", "ab", opener=privately)  # noqa: SIM115  the caller's
         while not _is_ours(lock):
             if self.outcome is None:
                 lock.close()
@@ -120,7 +120,7 @@ class Kept:
     def note(self, outcome: Mapping[str, Any]) -> None:
         """Keep what came of a look, whole or not at all."""
         written = self.folder / "outcome.new"
-        with open(written, "w", encoding="utf-8", opener=_privately) as file:
+        with open(written, "w", encoding="utf-8", opener=privately) as file:
             json.dump(outcome, file)
         written.replace(self._outcome)
 
@@ -249,7 +249,7 @@ def _cut(text: str) -> str:
 
 def _copy(stream: IO[bytes], path: Path) -> None:
     size = 0
-    with open(path, "xb", opener=_privately) as file:
+    with open(path, "xb", opener=privately) as file:
         while piece := stream.read(_PIECE):
             size += len(piece)
             if size > LARGEST:
@@ -267,7 +267,3 @@ def _is_ours(lock: IO[bytes]) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _privately(path: str, flags: int) -> int:
-    return os.open(path, flags, mode=0o600)

@@ -51,7 +51,7 @@ from repermit.models.tables import (
     stored,
 )
 from repermit.models.tallies import Tally
-from repermit.models.turnstile import stop_between_turns
+from repermit.models.turnstile import privately, stop_between_turns
 
 ALL_TABLES: tuple[type[Table], ...] = (
     Meta,
@@ -126,6 +126,7 @@ __all__ = [
     "new_id",
     "open_database",
     "position",
+    "privately",
     "read_moment",
     "run_sql",
     "stop_between_turns",

@@ -132,15 +132,15 @@ class Turnstile:
         # A lock belongs to an open file, so each thread needs its own.
         if not hasattr(self._mine, "files"):
             self._mine.files = tuple(
-                open(path, "ab", opener=_privately)  # noqa: SIM115  until `close`
+                open(path, "ab", opener=privately)  # noqa: SIM115  until `close`
                 for path in self._paths
             )
         files: tuple[IO[bytes], IO[bytes]] = self._mine.files
         return files
 
 
-def _privately(path: str, flags: int) -> int:
-    # Whoever may open such a file may hold the lock, and so everybody up.
+def privately(path: str, flags: int) -> int:
+    """Open a file, as an opener of `open`, that nobody else may: who may, may hold its lock."""
     return os.open(path, flags, mode=0o600)
 
 

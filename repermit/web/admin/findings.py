@@ -12,6 +12,8 @@ from repermit.preflight import Area, Verdict
 from repermit.web.admin.showing import gettext
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from repermit.preflight import Finding, Report
 
 _ORDER = (Verdict.PROBLEM, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK)
@@ -30,8 +32,20 @@ class Found:
 
 def findings_of(report: Report, slug: str) -> list[Found]:
     """Return all findings but those of other lists, the worst first, by area within them."""
-    ordered = sorted(report.findings, key=lambda one: _ORDER.index(one.verdict))
+    ordered = _worst_first(report)
     return [_in_words(one) for one in ordered if one.values.get("list", slug) == slug]
+
+
+def findings_by_area(report: Report) -> Iterator[tuple[str, list[Found]]]:
+    """Yield all findings by the title of their area, the worst first within one."""
+    found = [_in_words(one) for one in _worst_first(report)]
+    for title in map(area_in_words, Area):
+        if own := [one for one in found if one.area == title]:
+            yield title, own
+
+
+def _worst_first(report: Report) -> list[Finding]:
+    return sorted(report.findings, key=lambda one: _ORDER.index(one.verdict))
 
 
 def _in_words(finding: Finding) -> Found:

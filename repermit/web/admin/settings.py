@@ -6,7 +6,6 @@ here: the settings stand in config.toml, to which whoever keeps the server holds
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, request
@@ -16,7 +15,7 @@ from repermit import campaigns, mailer, preflight
 from repermit.campaigns.frequency import says_how_often
 from repermit.errors import NotFound, OutcomeUnknown, RepermitError
 from repermit.models import MailingList, find_list
-from repermit.preflight import Area, Verdict
+from repermit.web.admin.findings import findings_by_area
 from repermit.web.admin.marks import takes_up_to
 from repermit.web.admin.setting_words import TABLES, values_of
 from repermit.web.admin.showing import gettext, go, say
@@ -25,14 +24,10 @@ from repermit.web.admin.visiting import actor
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
     from flask import Response
     from werkzeug.wrappers import Response as AnyResponse
 
-    from repermit.config import MailServer
-    from repermit.preflight import Finding, Report
+    from repermit.preflight import Report
 
 pages = Blueprint("settings", __name__, url_prefix="/admin/settings")
 
@@ -58,7 +53,7 @@ def show() -> Response:
 @pages.post("/mail-server")
 def try_mail_server() -> Response:
     """Log in to the mail server and leave again; nothing is sent."""
-    return show_report(preflight.check_mail_server(_patient(current_site().settings.mail)))
+    return show_report(preflight.check_mail_server(current_site().settings.mail.hurried(_PATIENCE)))
 
 
 @pages.post("/test-mail")
@@ -73,7 +68,7 @@ def send_test_mail() -> AnyResponse:
             now=arrival(),
             to=current_user.email,
         )
-        mailer.send_one(_patient(site.settings.mail), mail)
+        mailer.send_one(site.settings.mail.hurried(_PATIENCE), mail)
     except NotFound:
         say(gettext("Choose a list first."), kind="problem")
     except OutcomeUnknown as error:
@@ -85,15 +80,6 @@ def send_test_mail() -> AnyResponse:
         said = gettext("Sent to %(email)s. Its links belong to nobody.", email=current_user.email)
         say(said)
     return go("settings.show")
-
-
-def _patient(server: MailServer) -> MailServer:
-    """Return the mail server with no more patience than a page may have."""
-    return replace(
-        server,
-        connect_timeout=min(server.connect_timeout, _PATIENCE),
-        reply_timeout=min(server.reply_timeout, _PATIENCE),
-    )
 
 
 @pages.post("/check")
@@ -119,47 +105,5 @@ def show_report(report: Report, *, is_whole: bool = False) -> Response:
         counts=report.counts,
         works=report.works,
         is_whole=is_whole,
-        areas=list(_by_area(report)),
-        verdicts=_verdicts(),
+        areas=list(findings_by_area(report)),
     )
-
-
-def _by_area(report: Report) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yield what was found by area, the worst first within one."""
-    worst = [Verdict.PROBLEM, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK]
-    for area, title in _areas().items():
-        own = [one for one in report.findings if one.area == area]
-        if own:
-            own.sort(key=lambda one: worst.index(one.verdict))
-            yield title, list(map(_in_words, own))
-
-
-def _in_words(finding: Finding) -> dict[str, Any]:
-    found, remedy = finding.in_words(gettext)
-    return {"verdict": str(finding.verdict), "found": found, "remedy": remedy}
-
-
-def _verdicts() -> dict[str, str]:
-    return {
-        Verdict.PROBLEM: gettext("Wrong"),
-        Verdict.WARNING: gettext("Mind"),
-        Verdict.UNKNOWN: gettext("Not known"),
-        Verdict.OK: gettext("Good"),
-    }
-
-
-def _areas() -> dict[Area, str]:
-    return {
-        Area.CONFIG: gettext("Settings"),
-        Area.KEYS: gettext("Keys"),
-        Area.DATABASE: gettext("Database"),
-        Area.LISTS: gettext("Lists"),
-        Area.SMTP: gettext("Mail server"),
-        Area.PACE: gettext("Pace"),
-        Area.PAGES: gettext("Answer pages"),
-        Area.SPF: gettext("Who may send for the domain (SPF)"),
-        Area.DKIM: gettext("Signature of the mails (DKIM)"),
-        Area.DMARC: gettext("What receivers are told to do (DMARC)"),
-        Area.MX: gettext("Where replies go (MX)"),
-        Area.BOUNCES: gettext("Mails that come back"),
-    }

@@ -5,7 +5,6 @@ May import campaigns, mailer, messages, models and what the admin's pages share.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, request
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from flask import Response
     from werkzeug.wrappers import Response as AnyResponse
 
-    from repermit.config import MailServer
     from repermit.messages import Mail
     from repermit.models import MailingList
 
@@ -128,7 +126,7 @@ def send_test(slug: str) -> Response:
     put_into(typed, form)
     try:
         mail = _mail(typed, form, to=current_user.email)
-        mailer.send_one(_patient(site.settings.mail), mail)
+        mailer.send_one(site.settings.mail.hurried(_PATIENCE), mail)
     except RepermitError as error:
         note = ("problem", _failure_in_words(error))
         return _show(mailing_list, form, status=422, notes=[note])
@@ -190,14 +188,6 @@ def _framed(mailing_list: MailingList, form: WordingForm) -> Response:
     except AddressError as error:
         return framed_flaws([_no_sender(error)], shade=shade)
     return framed(mail, shade=shade, as_text=form.shape.data == "text")
-
-
-def _patient(server: MailServer) -> MailServer:
-    return replace(
-        server,
-        connect_timeout=min(server.connect_timeout, _PATIENCE),
-        reply_timeout=min(server.reply_timeout, _PATIENCE),
-    )
 
 
 def _failure_in_words(error: RepermitError) -> str:
