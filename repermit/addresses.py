@@ -1,6 +1,6 @@
 """Mail addresses: which can be used, how they are written, how they are compared.
 
-May import errors and macs. Rules: RFC 5321, RFC 6531, IDNA 2008 (through email-validator).
+May import errors, macs and saying. Rules: RFC 5321, RFC 6531, IDNA 2008 (through email-validator).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import idna
 
 from repermit.errors import AddressError
 from repermit.macs import Mac
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,35 +104,40 @@ def _parse_any(text: str) -> Address:
             strict=True,
         )
     except email_validator.EmailNotValidError as error:
-        raise AddressError(_reason(text, said=str(error))) from None
+        reason = _reason(text, said=str(error))
+        raise AddressError(reason) from None
     domain = found.ascii_domain.lower()
     sending = f"{found.local_part}@{domain}"
+    return Address(sending, f"{folded(found.local_part)}@{domain}")
+
+
+def folded(text: str) -> str:
+    """Return a local part, or an address whose domain is an A-label, as it is compared."""
     # Not casefold(), which would take straße@ and strasse@, two people, for one.
-    folded = unicodedata.normalize("NFC", found.local_part.lower())
-    return Address(sending, f"{folded}@{domain}")
+    return unicodedata.normalize("NFC", text.lower())
 
 
-def _reason(text: str, *, said: str) -> str:
+def _reason(text: str, *, said: str) -> Said:
     """Say why in short, without quoting the address, as the library's own text may."""
     local, _, domain = text.rpartition("@")
     found = (
-        (len(text) > _LONGEST, "the address is too long"),
-        ("@" not in text, "no @ in the address"),
-        ("@" in local, "more than one @ in the address"),
+        (len(text) > _LONGEST, Said("the address is too long")),
+        ("@" not in text, Said("no @ in the address")),
+        ("@" in local, Said("more than one @ in the address")),
         (
             "," in local or ";" in local,
-            "a comma or semicolon before the @: whose address is meant cannot be known",
+            Said("a comma or semicolon before the @: whose address is meant cannot be known"),
         ),
-        (any(map(str.isspace, text)), "a space in the address"),
-        ("long before" in said, "too long before the @"),
-        ("long after" in said, "the address is too long"),
-        (not local, "nothing before the @"),
-        ("," in domain, "a comma where a dot should be"),
-        ("." not in domain, "the domain is not complete"),
-        ("special-use" in said, "a domain that no mail can reach"),
-        (_is_usable(f"a@{domain}"), "a wrong character before the @"),
+        (any(map(str.isspace, text)), Said("a space in the address")),
+        ("long before" in said, Said("too long before the @")),
+        ("long after" in said, Said("the address is too long")),
+        (not local, Said("nothing before the @")),
+        ("," in domain, Said("a comma where a dot should be")),
+        ("." not in domain, Said("the domain is not complete")),
+        ("special-use" in said, Said("a domain that no mail can reach")),
+        (_is_usable(f"a@{domain}"), Said("a wrong character before the @")),
     )
-    return next((reason for holds, reason in found if holds), "the domain is not valid")
+    return next((reason for holds, reason in found if holds), Said(Said("the domain is not valid")))
 
 
 def _is_usable(text: str) -> bool:
@@ -151,6 +157,19 @@ def fingerprints(key: bytes, address_keys: Iterable[str]) -> list[str]:
     """Return the fingerprints of many addresses, in their order."""
     mac = Mac(key)
     return [mac.of(address_key.encode()).hex() for address_key in address_keys]
+
+
+def key_check(key: bytes) -> str:
+    """Return by what a fingerprint key is recognised, 64 hex digits.
+
+    It is the code of a constant that no address can be, so that it may be kept in the open: it
+    tells no more of the key than the fingerprint of a known address does, which is nothing to whom
+    HMAC-SHA256 is a pseudorandom function (Bellare 2006), as long as the key cannot be guessed.
+    """
+    return hmac.digest(key, _CHECKED, hashlib.sha256).hex()
+
+
+_CHECKED = b"the fingerprint key of this repermit"
 
 
 def in_part(address: str) -> str:

@@ -71,8 +71,11 @@ def parse_when(text: str, zone: ZoneInfo) -> datetime:
     try:
         return _read_when(text, zone).astimezone(UTC)
     except (ValueError, OverflowError):
-        message = f"{text!r} is no date; write 2026-12-22 or 2026-12-22T17:00"
-        raise Refused(message) from None
+        raise Refused(
+            "%(text)s is no date; write 2026-12-22 or 2026-12-22T17:00",
+            code="when",
+            text=repr(text),
+        ) from None
 
 
 # Python reads more of ISO 8601 than is meant here, such as 20261222 for the day's beginning.
@@ -97,6 +100,9 @@ def _local(moment: datetime, text: str) -> datetime:
     if earlier.utcoffset() == later.utcoffset():
         return moment
     exists = earlier.astimezone(UTC).astimezone(moment.tzinfo).replace(fold=0) == earlier
-    how = "happens twice" if exists else "does not exist"
-    message = f"{text} {how}, since the clocks change; give it with an offset such as +02:00"
-    raise Refused(message)
+    raise Refused(
+        "%(text)s %(how)s, since the clocks change; give it with an offset such as +02:00",
+        code="when",
+        text=text,
+        how="happens twice" if exists else "does not exist",
+    )

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from repermit.errors import Refused, TransitionRefused
+from repermit.saying import Said
 
 
 class Status(StrEnum):
@@ -30,6 +31,17 @@ class Reason(StrEnum):
     COMPLAINT = "complaint"
     WITHDRAWN = "withdrawn"
     REQUEST = "request"
+
+
+LEFT_ELSEWHERE = {
+    "unsubscribed": Reason.REQUEST,
+    "cleaned": Reason.BOUNCE,
+    "complained": Reason.COMPLAINT,
+}
+"""What a file says of who had left elsewhere, and for what that takes them off here.
+
+The suppression of somebody who was never on the list keeps the file's word as its reason.
+"""
 
 
 class Basis(StrEnum):
@@ -105,11 +117,16 @@ class MailState(StrEnum):
 
 
 class PauseReason(StrEnum):
-    """Why a campaign paused by itself; what the admin paused has none."""
+    """Why a campaign paused by itself; what the admin paused has none.
+
+    `restored`: the database was put back to what it was before, and does not know what was sent
+    and answered since. A mail that is in doubt for this has the same word as its reason.
+    """
 
     PILOT = "pilot"
     BOUNCES = "bounces"
     COMPLAINT = "complaint"
+    RESTORED = "restored"
 
 
 class BounceKind(StrEnum):
@@ -161,12 +178,13 @@ def exclusion(
 
 
 class Outcome(StrEnum):
-    """What an answer does."""
+    """What an answer does; `hold` is a Yes that may be a program's, and is asked for once more."""
 
     CONFIRM = "confirm"
     REMOVE = "remove"
     NOTHING = "nothing"
     LATE = "late"
+    HOLD = "hold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +261,12 @@ def require_removal(status: Status, reason: Reason, *, basis: str = "") -> None:
         Reason.BOUNCE: tuple(Status),
     }.get(reason, (Status.UNCONFIRMED, Status.CONFIRMED, Status.CUSTOMER))
     if status not in allowed:
-        message = f"a contact that is {status} cannot be removed for {reason}"
-        raise TransitionRefused(message)
+        raise TransitionRefused(
+            "a contact that is %(status)s cannot be removed for %(reason)s",
+            code="removal",
+            status=str(status),
+            reason=str(reason),
+        )
 
 
 def is_unreached(status: Status, *, reason: str, basis: str, include_thin: bool) -> bool:
@@ -367,12 +389,12 @@ def improves(old: str, new: str) -> bool:
     return _WORTH[new] > _WORTH[old]
 
 
-_NO_CUSTOMER_COLUMN = "if a column was taken for that of customers, --map customer= says it is not"
-
-UNATTESTED = (
+UNATTESTED = Said(
     "the customer basis needs --attest TEXT, which says that each of them bought from this "
     "organisation, was told and offered a way out when the address was collected, and "
-    f"will be mailed about similar products only; {_NO_CUSTOMER_COLUMN}"
+    "will be mailed about similar products only; if a column was taken for that of customers, "
+    "--map customer= says it is not",
+    code="unattested",
 )
 """What is said where customers come without the attestation that their basis needs."""
 
@@ -386,7 +408,9 @@ def require_customer_basis(*, sensitive: bool, attested: bool) -> None:
     if sensitive:
         raise Refused(
             "a sensitive list cannot use the customer basis: being on it needs explicit consent "
-            f"(GDPR art. 9(2)(a)); {_NO_CUSTOMER_COLUMN}"
+            "(GDPR art. 9(2)(a)); if a column was taken for that of customers, --map customer= "
+            "says it is not",
+            code="sensitive_customers",
         )
     if not attested:
         raise Refused(UNATTESTED)
@@ -426,8 +450,12 @@ def require_campaign(state: CampaignState, act: str) -> None:
     `act` is "pause", "resume", "cancel", "extend" or "close". Raises TransitionRefused.
     """
     if state not in _ALLOWED[act]:
-        message = f"a campaign that is {state} cannot {act}"
-        raise TransitionRefused(message)
+        raise TransitionRefused(
+            "a campaign that is %(state)s cannot %(act)s",
+            code="campaign_state",
+            state=state,
+            act=act,
+        )
 
 
 class Dropped(StrEnum):

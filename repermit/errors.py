@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree. Imports nothing.
+"""What can go wrong, as one tree. May import saying.
 
 ::
 
@@ -9,21 +9,39 @@
     │   ├── LaunchRefused      a campaign may not start                          .reasons
     │   ├── TransitionRefused  a status or state may not follow another one
     │   ├── SchemaTooNew       the database was written by a later repermit
-    │   └── NotAllowed         a webhook would go where none may
+    │   ├── NotAllowed         a webhook would go where none may
+    │   ├── ChoiceRefused      settings that were chosen make no sense           .errors
+    │   └── Overtaken          somebody else has changed the settings meanwhile
     ├── ListFileError          a file cannot be read         .line .column .expected
     ├── AddressError           a mail address cannot be used                     .reason
     ├── WordingError           a mail's own wording may not be used              .reasons
     ├── LinkError              a link is forged, cut off or unknown
     ├── DatabaseBusy           somebody else holds the database for too long
+    │   └── JournalRefused     the journal of suppressions cannot be written
     └── TransportError         a mail was not accepted       .code .status .scope .permanent
         └── OutcomeUnknown     the server may or may not have accepted the mail
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from repermit.saying import Joined, Said
+
+if TYPE_CHECKING:
+    from repermit.saying import Value
+
 
 class RepermitError(Exception):
-    """Anything that repermit itself says no to; its text is fit to be shown to the admin."""
+    """Anything that repermit itself says no to; its text is fit to be shown to the admin.
+
+    It is given as a template and the values in it, or as something said; `said` keeps both, so
+    that pages can put it into the admin's language.
+    """
+
+    def __init__(self, said: str = "", /, *, code: str = "", **values: Value) -> None:
+        self.said = said if isinstance(said, Said) else Said(said, code=code, **values)
+        super().__init__(self.said)
 
 
 class Refused(RepermitError):
@@ -35,18 +53,22 @@ class NotFound(Refused):
 
 
 class ConfigError(Refused):
-    """A setting is missing, unknown or makes no sense."""
+    """A setting is missing, unknown or makes no sense.
 
-    def __init__(self, message: str, *, key: str = "") -> None:
-        super().__init__(message)
+    `key` names it, dotted, also in what is said. What may also happen on a page has a code, by
+    which the page has its own words for it, beside the field.
+    """
+
+    def __init__(self, said: str, /, *, key: str = "", code: str = "", **values: Value) -> None:
+        super().__init__(said, code=code, **{"key": key, **values} if "%(" in said else {})
         self.key = key
 
 
 class LaunchRefused(Refused):
     """A campaign may not start; `reasons` holds every reason found, in the order of the checks."""
 
-    def __init__(self, reasons: tuple[str, ...]) -> None:
-        super().__init__("\n".join(reasons))
+    def __init__(self, reasons: tuple[Said, ...]) -> None:
+        super().__init__("%(reasons)s", reasons=Joined(reasons, by="\n"))
         self.reasons = reasons
 
 
@@ -62,15 +84,37 @@ class NotAllowed(Refused):
     """A webhook would go where none may; the text says where that is."""
 
 
+class ChoiceRefused(Refused):
+    """What was chosen makes no sense; `errors` has all that speaks against it, each with a key."""
+
+    def __init__(self, errors: tuple[ConfigError, ...]) -> None:
+        super().__init__("%(errors)s", errors=Joined(tuple(one.said for one in errors), by="\n"))
+        self.errors = errors
+
+
+class Overtaken(Refused):
+    """Somebody else has changed the settings since the form was opened."""
+
+
 class ListFileError(RepermitError):
     """A file cannot be read: where (1-based; 0 if not tied to a place) and what was expected."""
 
-    def __init__(self, reason: str, *, line: int = 0, column: int = 0, expected: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(
+        self,
+        reason: str,
+        /,
+        *,
+        code: str = "",
+        line: int = 0,
+        column: int = 0,
+        expected: str = "",
+        **values: Value,
+    ) -> None:
+        super().__init__(reason, code=code, **values)
+        self.reason = self.said
         self.line = line
         self.column = column
-        self.expected = expected
+        self.expected = expected if isinstance(expected, Said) else Said(expected)
 
     def __str__(self) -> str:
         place = f"line {self.line}" if self.line else ""
@@ -85,14 +129,14 @@ class AddressError(RepermitError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason = self.said
 
 
 class WordingError(RepermitError):
     """A mail's own wording may not be used; `reasons` names everything that is missing or wrong."""
 
-    def __init__(self, reasons: tuple[str, ...]) -> None:
-        super().__init__("\n".join(reasons))
+    def __init__(self, reasons: tuple[Said, ...]) -> None:
+        super().__init__("%(reasons)s", reasons=Joined(reasons, by="\n"))
         self.reasons = reasons
 
 
@@ -102,6 +146,10 @@ class LinkError(RepermitError):
 
 class DatabaseBusy(RepermitError):
     """Somebody else has held the database for so long that nothing was written; try again later."""
+
+
+class JournalRefused(DatabaseBusy):
+    """The journal of suppressions cannot be written, and so nothing was; try again later."""
 
 
 class TransportError(RepermitError):
@@ -123,8 +171,9 @@ class TransportError(RepermitError):
         permanent: bool = False,
         reason: str = "",
     ) -> None:
-        said = f"{code or ''} {status}".strip() or "no reply"
-        super().__init__(f"{reason} ({said})" if reason else said)
+        reply = f"{code or ''} {status}".strip() or Said("no reply")
+        said = Said("%(reason)s (%(reply)s)", reason=reason, reply=reply) if reason else reply
+        super().__init__(said)
         self.code = code
         self.status = status
         self.scope = scope

@@ -19,7 +19,7 @@ from itsdangerous.encoding import base64_decode, base64_encode
 from repermit.errors import LinkError
 from repermit.macs import Mac
 
-Kind = Literal["yes", "no", "me", "confirm"]
+Kind = Literal["yes", "no", "me", "confirm", "receipt", "fresh", "address", "held"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 NOBODY = "0" * 32

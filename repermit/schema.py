@@ -1,37 +1,51 @@
 """Versions of the database: an older one is upgraded at start, a newer one is refused.
 
-May import models and what lies below.
+May import evidence, models and what lies below.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from repermit import evidence
 from repermit.errors import SchemaTooNew
 from repermit.models import (
     ALL_TABLES,
+    COUNTS,
     Access,
     ApiToken,
     CampaignWording,
+    Chosen,
     Contact,
     Database,
     Delivery,
     Draft,
+    Evidence,
     EvidenceHead,
+    EvidenceNode,
+    EvidencePart,
+    FreshLink,
     HandedOver,
     Invitation,
+    Launching,
+    ListText,
     Mail,
     Meta,
+    Opening,
     Pace,
     RecoveryCode,
+    RegisterNotes,
     Reply,
     Session,
+    Suppression,
     Tally,
     Throttle,
+    Undoing,
     Upload,
     User,
     Webhook,
     is_postgresql,
+    keep_counts,
     run_sql,
 )
 
@@ -45,7 +59,9 @@ def _create(database: Database) -> None:
     """Make the tables as they are now, whatever version that is."""
     database.create_tables(ALL_TABLES)
     _find_by_beginning(database)
+    keep_counts(database)
     EvidenceHead.insert(id=1, seq=0, hash="0" * 64).execute()
+    evidence.grow_tree()
 
 
 def _pace_and_bounces(database: Database) -> None:
@@ -113,6 +129,91 @@ def _paces(database: Database) -> None:
         run_sql(database, "ALTER TABLE pace DROP COLUMN tail_at")
 
 
+def _merkle_tree(database: Database) -> None:
+    """Version 7: a Merkle tree over the chain, also over what stands in it already."""
+    there = {column.name for column in database.get_columns("evidence_head")}
+    for name, kind in (("root", "VARCHAR(64)"), ("frontier", "TEXT")):
+        if name not in there:
+            column = f"{name} {kind} NOT NULL DEFAULT ''"
+            run_sql(database, f"ALTER TABLE evidence_head ADD COLUMN {column}")
+    database.create_tables([EvidenceNode])
+    evidence.grow_tree()
+
+
+def _choices(database: Database) -> None:
+    """Version 8: settings that are chosen on the admin's pages."""
+    database.create_tables([Chosen])
+
+
+def _counts(database: Database) -> None:
+    """Version 9: contacts and mails are counted as they change."""
+    database.create_tables(COUNTS)
+    keep_counts(database)
+
+
+def _receipts(database: Database) -> None:
+    """Version 10: a list says whether whoever says Yes gets the receipt by mail."""
+    if any(column.name == "receipts" for column in database.get_columns("mailing_list")):
+        return
+    # On PostgreSQL a boolean has words of its own.
+    no = "FALSE" if is_postgresql(database) else "0"
+    run_sql(database, f"ALTER TABLE mailing_list ADD COLUMN receipts BOOLEAN NOT NULL DEFAULT {no}")
+
+
+def _rare_ones(database: Database) -> None:
+    """Version 11: mails that were put off, and people who are forgotten, are found at once."""
+    database.create_tables([Contact, Mail])
+
+
+def _erasures(database: Database) -> None:
+    """Version 12: who is to be erased, and which parts are to end, is found by partial indexes."""
+    database.create_tables([Contact, EvidencePart])
+
+
+def _papers(database: Database) -> None:
+    """Version 13: what the record of processing takes from the organisation."""
+    database.create_tables([RegisterNotes])
+
+
+def _fresh_links(database: Database) -> None:
+    """Version 14: links for one use; who says they are not the person meant is counted."""
+    database.create_tables([FreshLink, Evidence])
+
+
+def _more_counts(database: Database) -> None:
+    """Version 15: what is held of people, suppressions and parts of the evidence are counted."""
+    database.create_tables(COUNTS)
+    keep_counts(database)
+
+
+def _steps(database: Database) -> None:
+    """Version 16: a launch goes in steps."""
+    database.create_tables([Launching])
+
+
+def _lost_launches(database: Database) -> None:
+    """Version 17: a list remembers a launch of which a restored database knows nothing."""
+    if any(column.name == "lost_launch_at" for column in database.get_columns("mailing_list")):
+        return
+    moment = "TIMESTAMPTZ" if is_postgresql(database) else "TEXT"
+    run_sql(database, f"ALTER TABLE mailing_list ADD COLUMN lost_launch_at {moment}")
+
+
+def _steps_back(database: Database) -> None:
+    """Version 18: an import is taken back in steps, and what it brought is found by indexes."""
+    database.create_tables([Undoing, Contact, Suppression])
+
+
+def _openings(database: Database) -> None:
+    """Version 19: how links were opened, and whose Yes is held."""
+    database.create_tables([Opening])
+
+
+def _list_texts(database: Database) -> None:
+    """Version 20: a list in further languages."""
+    database.create_tables([ListText])
+
+
 def _find_by_beginning(database: Database) -> None:
     """Let PostgreSQL find addresses by their first letters, whose index follows a language.
 
@@ -133,6 +234,20 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _leases,
     _tallies,
     _paces,
+    _merkle_tree,
+    _choices,
+    _counts,
+    _receipts,
+    _rare_ones,
+    _erasures,
+    _papers,
+    _fresh_links,
+    _more_counts,
+    _steps,
+    _lost_launches,
+    _steps_back,
+    _openings,
+    _list_texts,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

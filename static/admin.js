@@ -121,24 +121,43 @@
   setTimeout(look, EVERY);
 })();
 
-// --- What changes by itself, while somebody looks.
+// --- What changes by itself, while somebody looks: each part of the page that is another now.
 (() => {
-  const part = document.querySelector("[data-refresh]");
-  if (!part) return;
+  const page = document.querySelector("[data-refresh]");
+  if (!page) return;
   const EVERY = 5 * 1000;
   const look = async () => {
-    const busy = document.querySelector("dialog[open]") || part.contains(document.activeElement);
-    if (document.visibilityState === "visible" && !busy) {
+    if (document.visibilityState === "visible" && !document.querySelector("dialog[open]")) {
       try {
-        const answer = await fetch(part.dataset.refresh, { credentials: "same-origin", redirect: "manual" });
-        if (answer.status === 200) replace(await answer.text());
+        const answer = await fetch(page.dataset.refresh, { credentials: "same-origin", redirect: "manual" });
+        if (answer.status === 200) renew(await answer.text());
       } catch { /* The page stays as it is until there is a network again. */ }
     }
     setTimeout(look, EVERY);
   };
-  const replace = (html) => {
-    const open = [...part.querySelectorAll("details[open]")].map((one) => one.id);
-    part.innerHTML = html;
+  const renew = (html) => {
+    const fresh = document.createElement("template");
+    fresh.innerHTML = html;
+    for (const part of fresh.content.children) {
+      const old = document.getElementById(part.id);
+      if (!isBusy(old) && shown(old) !== shown(part)) replace(old, part);
+    }
+  };
+  // No button changes under a pointer, nothing takes the focus away, and what is typed stays.
+  const isBusy = (part) =>
+    part.contains(document.activeElement) ||
+    (part.querySelector("form") && part.matches(":hover")) ||
+    [...part.querySelectorAll("details[open]")].some((one) => one.querySelector("form"));
+  // Each page has a token of its own, and what was opened does not make a part another one.
+  const shown = (part) => {
+    const copy = part.cloneNode(true);
+    for (const one of copy.querySelectorAll("input[name=csrf_token]")) one.remove();
+    for (const one of copy.querySelectorAll("details")) one.removeAttribute("open");
+    return copy.innerHTML;
+  };
+  const replace = (old, part) => {
+    const open = [...old.querySelectorAll("details[open]")].map((one) => one.id);
+    old.replaceChildren(...part.childNodes);
     for (const id of open) document.getElementById(id).open = true;
   };
   setTimeout(look, EVERY);

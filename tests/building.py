@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Any
 from repermit import addresses, contacts
 from repermit.config import Organisation, Settings
 from repermit.consent import CampaignState, MailKind, MailState, Reason, Status
-from repermit.models import Campaign, Contact, Mail, MailingList
+from repermit.models import Campaign, Contact, ListText, Mail, MailingList
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from repermit.models import Database
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """A Monday morning on which the stories of the tests begin."""
+
+LANGUAGES = ("de", "en", "fr", "nl")
+"""The languages that a list speaks if a test does not say otherwise."""
 
 DEADLINE = NOW + timedelta(days=28)
 
@@ -52,8 +57,10 @@ def make_organisation(**overrides: Any) -> Organisation:
     return Organisation(**{**values, **overrides})
 
 
-def make_list(database: Database, **overrides: Any) -> MailingList:
-    """Save and return a list that may be launched."""
+def make_list(
+    database: Database, *, languages: Iterable[str] = LANGUAGES, **overrides: Any
+) -> MailingList:
+    """Save and return a list that may be launched, in `languages` besides its own."""
     values: dict[str, Any] = {
         "slug": "news",
         "name": "Nieuws van de praktijk",
@@ -63,7 +70,20 @@ def make_list(database: Database, **overrides: Any) -> MailingList:
         "created_at": NOW,
     }
     with database.atomic():
-        return MailingList.create(**{**values, **overrides})
+        made = MailingList.create(**{**values, **overrides})
+        _describe(made, languages)
+    return made
+
+
+def _describe(mailing_list: MailingList, languages: Iterable[str]) -> None:
+    """Let a list speak further languages, in the same words: they tell nothing apart."""
+    words = {
+        name: getattr(mailing_list, name)
+        for name in ("name", "purpose", "frequency", "privacy_url")
+    }
+    for one in languages:
+        if one != mailing_list.language:
+            ListText.create(list=mailing_list, language=one, **words)
 
 
 def make_contact(

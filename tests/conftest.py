@@ -19,11 +19,14 @@ import trustme
 
 from repermit import schema
 from repermit.models import open_database
-from tests.building import make_settings
+from tests.building import make_campaign, make_list, make_settings
 from tests.cluster import find_binaries, running_cluster
+from tests.counting import Counting
 from tests.desk import Desk
 from tests.inbox import Inbox
 from tests.loopback import LoopbackOnly
+from tests.pages import Pages
+from tests.quicker import keep_analyses, keep_builders, keep_comparisons, rewrite_asserts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Playwright
 
     from repermit.config import Settings
-    from repermit.models import Database
+    from repermit.models import Campaign, Database, MailingList
     from tests.cluster import Cluster
 
 # The same examples every time, so that a red run is red again; as slow as a loaded machine is.
@@ -48,6 +51,11 @@ hypothesis.settings.register_profile(
     "search", hypothesis.settings.get_profile("house"), derandomize=False, max_examples=5000
 )
 hypothesis.settings.load_profile("house")
+
+
+keep_analyses()
+keep_builders()
+keep_comparisons()
 
 
 # --- Certificates, see tests.certificates. ------------------------------------------------------
@@ -186,6 +194,27 @@ def settings(database_url: str) -> Settings:
     return make_settings(database=database_url)
 
 
+# --- A list on the way, and its pages. ----------------------------------------------------------
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    """Return the list `news`, ready for a launch."""
+    return make_list(database)
+
+
+@pytest.fixture
+def campaign(database: Database, mailing_list: MailingList) -> Campaign:
+    """Return the campaign of `news`, which is under way."""
+    return make_campaign(database, mailing_list)
+
+
+@pytest.fixture
+def pages(database: Database, settings: Settings) -> Pages:
+    """Return the pages over the same database, asked for within this process."""
+    return Pages(database, settings)
+
+
 # --- Mail. --------------------------------------------------------------------------------------
 
 
@@ -255,17 +284,27 @@ def browser_type_launch_args(
 # --- Coverage. ----------------------------------------------------------------------------------
 
 
-@pytest.hookimpl(trylast=True)  # once hypothesis has marked its own
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Count the lines of a test that goes over them thousands of times on SQLite alone.
+_counting = Counting()
 
-    Python runs several times slower while lines are counted, library's lines too.
-    """
-    is_counting = not config.getoption("no_cov")
-    for item in items:
-        is_long = item.get_closest_marker("hypothesis") or item.get_closest_marker("counted_once")
-        if is_counting and is_long and "postgresql" in item.name:
-            item.add_marker("no_cover")
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count what goes the same ways through the code once."""
+    config.pluginmanager.register(_counting)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Share out among the workers what each would do by itself before it can gather all tests."""
+    worker = getattr(session.config, "workerinput", {"workerid": "gw0", "workercount": 0})
+    every, first = worker["workercount"], int(worker["workerid"].removeprefix("gw"))
+    files = sorted(Path(__file__).parent.glob("test_*.py"))
+    mine = files[first::every] if every else []
+    _counting.resting()(rewrite_asserts)(session.config, mine)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one test more at a time than there are cores: many wait for a server or a browser."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

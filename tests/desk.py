@@ -14,7 +14,7 @@ import pytest
 from repermit import config, schema
 from repermit.cli import main
 from repermit.clock import ManualClock
-from repermit.models import find_list, open_database
+from repermit.models import find_list, journal_of, open_database
 from repermit.web import create_app
 from tests.building import NOW, make_list, make_settings
 
@@ -96,7 +96,8 @@ class Desk:
     @contextlib.contextmanager
     def database(self) -> Iterator[Database]:
         """Open the desk's database."""
-        with open_database(self.settings.database) as opened:
+        settings = self.settings
+        with open_database(settings.database, journal=journal_of(settings)) as opened:
             schema.upgrade(opened)
             yield opened
 

@@ -14,16 +14,22 @@ from zoneinfo import ZoneInfo
 from repermit.config import Organisation
 from repermit.messages import (
     AskValues,
+    ClosingNews,
     ConfirmValues,
     DayNews,
     Draft,
     MailingListFacts,
     NoticeValues,
+    ReceiptValues,
     draft_ask,
+    draft_closing,
     draft_confirm,
     draft_daily,
+    draft_not_the_person,
     draft_notice,
+    draft_receipt,
     draft_reminder,
+    draft_requested,
 )
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -117,6 +123,33 @@ def make_daily(**overrides: Any) -> Draft:
     return draft_daily(values.pop("news"), **values)
 
 
+def make_closing_news(**overrides: Any) -> ClosingNews:
+    values: dict[str, Any] = {
+        "asked": 500,
+        "yes": 212,
+        "no": 43,
+        "no_response": 231,
+        "others": 5,
+        "unasked": 9,
+        "seq": 1234,
+        "hash": "0123456789abcdef" * 4,
+        "root": "fedcba9876543210" * 4,
+    }
+    return ClosingNews(**(values | overrides))
+
+
+def make_closing(**overrides: Any) -> Draft:
+    values: dict[str, Any] = {
+        "news": make_closing_news(),
+        "organisation": make_practice(),
+        "mailing_list": make_facts(),
+        "zone": AMSTERDAM,
+        "public_url": "https://ask.example.org/vraag",
+    }
+    values |= overrides
+    return draft_closing(values.pop("news"), **values)
+
+
 def make_confirm(**overrides: Any) -> Draft:
     values: dict[str, Any] = {
         "organisation": make_practice(),
@@ -125,6 +158,38 @@ def make_confirm(**overrides: Any) -> Draft:
         "language": "nl",
     }
     return draft_confirm(**(values | overrides))
+
+
+def make_receipt(**overrides: Any) -> Draft:
+    values: dict[str, Any] = {
+        "organisation": make_practice(),
+        "mailing_list": make_facts(),
+        "answered_at": SENT,
+        "checkpoint": (4711, "0123456789abcdef" * 4, "fedcba9876543210" * 4),
+        "zone": AMSTERDAM,
+        "language": "nl",
+    }
+    return draft_receipt(**(values | overrides))
+
+
+def make_requested(purpose: str, **overrides: Any) -> Draft:
+    values: dict[str, Any] = {
+        "organisation": make_practice(),
+        "mailing_list": make_facts(),
+        "zone": AMSTERDAM,
+        "language": "nl",
+    }
+    return draft_requested(purpose, **(values | overrides))
+
+
+def make_not_the_person(**overrides: Any) -> Draft:
+    values: dict[str, Any] = {
+        "organisation": make_practice(),
+        "mailing_list": make_facts(),
+        "zone": AMSTERDAM,
+        "contact_url": "https://ask.example.org/vraag/admin/lists/lindepost/contacts/7",
+    }
+    return draft_not_the_person(**(values | overrides))
 
 
 def make_ask_values(**overrides: Any) -> AskValues:
@@ -154,6 +219,20 @@ def make_confirm_values(**overrides: Any) -> ConfirmValues:
         "date": SENT,
     }
     return ConfirmValues(**(values | overrides))
+
+
+def make_receipt_values(**overrides: Any) -> ReceiptValues:
+    values: dict[str, Any] = {
+        "address": "jan.jansen@example.com",
+        "no_url": LINK.format("no", "No"),
+        "me_url": LINK.format("me", "Me"),
+        "receipt_url": LINK.format("receipt", "Receipt"),
+        "list_label": "lindepost",
+        "message_id": "<mwaxf3zq2i5wqk6ecz3ap6z4ui@example.org>",
+        "return_path": "post@example.org",
+        "date": SENT,
+    }
+    return ReceiptValues(**(values | overrides))
 
 
 def make_notice_values(**overrides: Any) -> NoticeValues:

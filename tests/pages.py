@@ -18,17 +18,20 @@ from waitress import wasyncore
 from repermit import contacts, evidence, messages, web
 from repermit.clock import ManualClock
 from repermit.links import Links
+from repermit.messages import AskValues
 from repermit.models import ALL_TABLES, CampaignWording
-from tests.building import NOW, make_organisation, make_settings
+from tests.building import DEADLINE, NOW, make_organisation, make_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from werkzeug.test import TestResponse
 
+    from repermit.answers import Pending
     from repermit.config import Settings
     from repermit.links import Kind
-    from repermit.models import Campaign, Database, MailingList
+    from repermit.messages import Mail
+    from repermit.models import Campaign, Contact, Database, MailingList, Table
 
 _SPAN = re.compile(r"</?span[^>]*>")
 _TAG = re.compile(r"<style>.*?</style>|<[^>]+>", re.DOTALL)
@@ -46,6 +49,7 @@ class Pages:
         self.links = Links(settings.public_url, settings.secret_keys)
         self.app = web.create_app(settings, clock=self.clock, database=database)
         self.client = self.app.test_client()
+        self.openings: Pending = self.app.extensions["repermit"].openings
 
     def path(self, kind: Kind, uid: str) -> str:
         """Return the path of a contact's page, without that of `public_url`."""
@@ -62,8 +66,12 @@ class Pages:
 
 def words_of(response: TestResponse) -> str:
     """Return what a page says: its text without tags and style, on one line."""
-    text = _SPAN.sub("", response.text)
-    return " ".join(unescape(_TAG.sub(" ", text)).split())
+    return " ".join(unescape(_TAG.sub(" ", without_spans(response.text))).split())
+
+
+def without_spans(html: str) -> str:
+    """Return HTML without what only says how a few of its words break."""
+    return _SPAN.sub("", html)
 
 
 def heading_of(response: TestResponse) -> str:
@@ -73,11 +81,12 @@ def heading_of(response: TestResponse) -> str:
     return unescape(found[1])
 
 
-def everything_in(database: Database) -> str:
-    """Return a digest of all rows of all tables."""
+def everything_in(database: Database, *, but: Container[type[Table]] = ()) -> str:
+    """Return a digest of all rows of all tables, or of all but some."""
     rows = [
         (table.__name__, sorted(map(repr, table.select().tuples().iterator())))
         for table in ALL_TABLES
+        if table not in but
     ]
     assert not database.in_transaction()
     return hashlib.sha256(repr(rows).encode()).hexdigest()
@@ -104,6 +113,28 @@ def freeze_wording(
             campaign=campaign, kind="ask", language=language, revision=revision, wording=digest
         )
     return digest
+
+
+def ask_to(pages: Pages, contact: Contact) -> Mail:
+    """Return the ask as it leaves to somebody who reads Dutch."""
+    draft = messages.draft_ask(
+        organisation=make_organisation(),
+        mailing_list=contacts.list_facts(contact.list),
+        deadline=DEADLINE,
+        zone=pages.settings.zone,
+        language="nl",
+    )
+    values = AskValues(
+        address=contact.address or "",
+        yes_url=pages.links.url("yes", contact.uid),
+        no_url=pages.links.url("no", contact.uid),
+        me_url=pages.links.url("me", contact.uid),
+        list_label="news",
+        message_id=f"<{contact.uid}@example.org>",
+        return_path="praktijk@example.org",
+        date=NOW,
+    )
+    return messages.compose(draft, values)
 
 
 @contextmanager

@@ -68,7 +68,7 @@ class Running:
         """Send signals; return the exit code and all that went to stderr."""
         for sign in signs:
             self.process.send_signal(sign)
-        _, log = self.process.communicate(timeout=20)
+        _, log = self.process.communicate(timeout=60)
         return self.process.returncode, log
 
     def kill(self) -> None:

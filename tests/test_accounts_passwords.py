@@ -91,6 +91,21 @@ def test_a_password_holds_no_word_of_the_organisation(password: str) -> None:
     assert Weakness.ORGANISATION in weaknesses(password)
 
 
+@pytest.mark.parametrize(
+    ("password", "email", "organisation", "weakness"),
+    [
+        ("jan@kpn.nl 1234", "jan@kpn.nl", "", Weakness.ADDRESS),
+        ("Welkom bij GGD 7", "x@example.org", "GGD", Weakness.ORGANISATION),
+        ("mijn KPN BV zes", "x@example.org", "KPN BV", Weakness.ORGANISATION),
+    ],
+)
+def test_a_password_holds_no_whole_address_or_name_however_short_its_parts_are(
+    password: str, email: str, organisation: str, weakness: Weakness
+) -> None:
+    found = passwords.weaknesses(password, email=email, organisation=organisation)
+    assert found == (weakness,)
+
+
 def test_all_that_speaks_against_a_password_is_said() -> None:
     assert weaknesses("linde") == (Weakness.SHORT, Weakness.COMMON, Weakness.ORGANISATION)
 

@@ -190,6 +190,21 @@ def test_removing_somebody_ends_their_sessions(database: Database) -> None:
     assert not Session.select().exists()
 
 
+def test_who_becomes_a_viewer_keeps_no_token_that_tells_addresses(database: Database) -> None:
+    make_admin(database)
+    user = make_admin(database)
+    made = [
+        accounts.make_token(database, name, scopes=["read:contacts"], now=NOW, actor=maker)
+        for name, maker in (("theirs", f"user:{user.id}"), ("other", "user:1"))
+    ]
+    accounts.change_role(database, user.id, role=Role.VIEWER, now=NOW, actor=ACTOR)
+    assert [accounts.find_token(one.bearer) is None for one in made] == [True, False]
+    accounts.change_role(database, user.id, role=Role.ADMIN, now=NOW, actor=ACTOR)
+    assert accounts.find_token(made[0].bearer) is None
+    told = [one[0] for one in events()]
+    assert told[-3:] == ["token_revoked", "user_role_changed", "user_role_changed"]
+
+
 def test_removing_somebody_revokes_the_tokens_that_they_made_and_no_others(
     database: Database,
 ) -> None:

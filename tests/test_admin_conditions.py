@@ -33,16 +33,6 @@ FIELDS = {"until": "2026-03-30", "until_time": "", "attest": ATTEST}
 
 
 @pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
-
-
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
-@pytest.fixture
 def admin(pages: Pages, mailing_list: MailingList) -> FlaskClient:
     assert mailing_list.slug == "news"
     return admin_client(pages)
@@ -102,7 +92,7 @@ def test_whoever_wants_to_see_what_comes_of_it_stays_and_finds_it_as_typed(
     for _ in range(3):
         make_contact(database, mailing_list)
     given = {"starts": "2026-03-03", "starts_time": "08:30", "reminder": "7", "pilot": "2"}
-    assert save(admin, **given, include_thin="y", look="1").location == URL
+    assert save(admin, **given, include_thin="y", look="1").location == f"{URL}#outlook"
     page = admin.get(URL)
     for value in ("2026-03-30", "2026-03-03", "08:30", "7", "2"):
         assert f'value="{value}"' in page.text

@@ -12,7 +12,9 @@ from repermit import accounts, webhooks
 from repermit.config import Web
 from repermit.consent import Reason
 from repermit.models import Delivery, Evidence, User, Webhook
-from repermit.web.admin.connecting import problem_in_words
+from repermit.saying import Said
+from repermit.web.admin.telling import in_words
+from repermit.webhooks.facts import problem_of
 from tests.admin_pages import ENGLISH, client_of, csrf_token, make_admin, viewer_client, words_at
 from tests.building import NOW, make_list, make_removed
 from tests.pages import Pages, heading_of, words_of
@@ -159,7 +161,7 @@ def test_a_webhook_may_be_told_about_all_lists(client: FlaskClient) -> None:
     [
         ("", "Please fill this in."),
         ("nothing", "looks like https://tool.example.org/hooks/news"),
-        (TOOL, "there is a webhook with this URL already"),
+        (TOOL, "There is a webhook with this URL already."),
     ],
 )
 def test_what_is_amiss_with_a_webhook_is_said(
@@ -222,7 +224,7 @@ def test_what_a_webhook_was_told_is_listed_and_told_again(
     assert "Told about all lists. One message waits. The last attempt" in look(client)
     again = f"webhooks/{number}/deliveries/{bad.id}/again"
     assert "It is told again in a moment." in press(client, again)
-    assert "this delivery is waiting already" in press(client, again)
+    assert "This delivery is waiting already" in press(client, again)
     assert send(client, f"webhooks/{number}/deliveries/999/again").status_code == 404
 
 
@@ -259,8 +261,8 @@ def test_the_log_of_a_webhook_goes_back_a_page_at_a_time(client: FlaskClient, pa
 def test_what_went_wrong_is_told_in_the_page_s_language(pages: Pages, admin: User) -> None:
     with pages.app.test_request_context(URL, headers={"Accept-Language": "nl"}):
         pages.app.preprocess_request()
-        assert problem_in_words("it answered 500") == "het antwoordde 500"
-        assert problem_in_words("it cannot be reached") == "het is niet te bereiken"
+        assert in_words(problem_of(500)) == "het antwoordde 500"
+        assert in_words(Said("it cannot be reached")) == "het is niet te bereiken"
     assert admin.email
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from repermit import evidence
 from repermit.consent import Basis, MailState, Reason, Status
+from repermit.evidence import Entry
 from repermit.models import Access, Contact, Evidence
+from tests import independent_verifier
 from tests.admin_pages import ENGLISH, admin_client, csrf_token, post, words_at
 from tests.building import (
     DEADLINE,
@@ -27,7 +32,6 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
-    from repermit.config import Settings
     from repermit.models import Database, MailingList
 
 URL = "/admin/lists/news/contacts/"
@@ -36,16 +40,6 @@ URL = "/admin/lists/news/contacts/"
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
     return sqlite_url
-
-
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
-@pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
 
 
 @pytest.fixture
@@ -166,6 +160,7 @@ def test_a_persons_page_tells_their_whole_history_and_is_noted(
         "jan@example.net",
         "removed: no such mailbox",
         "the visitors' book",
+        "Language Dutch",
         "Was sent the question",
         "The mail came back: no such mailbox (5.1.1)",
         "Removed: no such mailbox",
@@ -198,6 +193,25 @@ def test_what_a_mail_did_is_said_in_words(
         assert text in said
 
 
+@pytest.mark.parametrize(
+    ("event", "title"),
+    [
+        ("still_mailed", "Unsubscribed from a mail that came from elsewhere"),
+        ("opted_out", "Opted out in the file"),
+        ("something_newer", "something newer"),
+    ],
+)
+def test_what_is_rare_has_a_title_too(
+    database: Database, mailing_list: MailingList, client: FlaskClient, event: str, title: str
+) -> None:
+    contact = make_removed(database, mailing_list, Reason.NO)
+    with database.atomic():
+        evidence.append(
+            Entry(event=event, at=NOW, actor="person", list="news", subject=contact.subject)
+        )
+    assert title in look(client, page_of(contact))
+
+
 def test_an_erased_contact_has_a_page_without_forms(
     database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
@@ -216,7 +230,10 @@ def test_nobody_of_another_list_or_of_none_is_shown(
     stranger = make_contact(database, make_list(database, slug="other"))
     assert client.get(page_of(stranger)).status_code == 404
     assert mailing_list.slug == "news"
-    assert "Nothing is recorded." in look(client, page_of(make_contact(database, mailing_list)))
+    # A language that the world has a code for, and our libraries no name.
+    own = make_contact(database, mailing_list, language="bh")
+    assert "Language bh" in look(client, page_of(own))
+    assert "Nothing is recorded." in look(client, page_of(own))
 
 
 # --- What is done for one.
@@ -251,15 +268,19 @@ def test_an_answer_by_phone_is_recorded_with_its_note(
     assert "told to an admin" in said
     assert Contact.get_by_id(contact.id).status == status
     assert Evidence.get().actor.startswith("user:")
+    assert "legal representative, as they said" not in said
     send(client, url, answer=answer, note="once more")
     assert "Nothing changed" in look(client, page_of(contact))
+    other = {"yes": "no", "no": "yes"}[answer]
+    send(client, url, answer=other, note="by phone, the mother", representative="y")
+    assert "legal representative, as they said" in look(client, page_of(contact))
 
 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"answer": "yes", "note": " "}, "How, when and to whom?: Please fill this in."),
-        ({"note": "by phone"}, "What did they say?: Please choose."),
+        ({"answer": "yes", "note": " "}, "How, when and to whom? Please fill this in."),
+        ({"note": "by phone"}, "What did they say? Please choose."),
     ],
 )
 def test_an_answer_needs_its_note(
@@ -297,10 +318,10 @@ def test_who_asks_for_it_is_taken_off(
     assert send(client, url, reason="by letter").status_code == 303
     said = look(client, page_of(contact))
     assert "Taken off." in said
-    assert "Removed: asked for it" in said
+    assert "Removed: at a request" in said
     assert "“by letter”" in said
     send(client, url, reason="by letter")
-    assert "cannot be removed for request" in look(client, page_of(contact))
+    assert "This cannot be done any more" in look(client, page_of(contact))
 
 
 PERSON = {"address": "jan@example.net", "source": "the visitors' book"}
@@ -334,8 +355,8 @@ def test_somebody_is_added_by_hand(
     ("fields", "said"),
     [
         ({**PERSON, "address": ""}, "E-mail address: Please fill this in."),
-        ({**PERSON, "address": "jan"}, "E-mail address: no @ in the address"),
-        ({**PERSON, "basis": str(Basis.THIN)}, "say what shows it"),
+        ({**PERSON, "address": "jan"}, "E-mail address: No @ in the address."),
+        ({**PERSON, "basis": str(Basis.THIN)}, "Say what shows it"),
         ({**PERSON, "basis": "answer"}, "Not a valid choice"),
         ({**PERSON, "basis": "thin", "proof": "x", "basis_at": "soon"}, "Choose a day."),
         (
@@ -359,3 +380,35 @@ def test_the_choices_are_in_dutch_for_who_reads_it(client: FlaskClient) -> None:
     assert "Op welke grond mag deze persoon mail krijgen?" in said
     assert "Een klant" in said
     assert post(client, URL + "add").status_code == 422
+
+
+# --- The proof.
+
+
+def test_the_proof_is_downloaded_as_the_file_to_check_and_the_page_to_print(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    contact = make_removed(database, mailing_list, Reason.NO, "anna@example.org")
+    assert "Download the proof" in look(client, page_of(contact))
+    answer = send(client, f"{page_of(contact)}/proof")
+    name = f"proof-news-{contact.id}"
+    assert answer.headers["Content-Disposition"] == f"attachment; filename={name}.zip"
+    assert "A proof about this person was made" in look(client, page_of(contact))
+    with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+        assert archive.namelist() == [f"{name}.json", f"{name}.html"]
+        record = independent_verifier.check(archive.read(f"{name}.json"))
+        assert "De persoon zei Nee" in archive.read(f"{name}.html").decode()
+    assert record["event"][-1]["event_state"] == "dpv:ConsentRefused"
+    last = Evidence.select().order_by(Evidence.seq.desc()).get()
+    assert (last.event, last.subject) == ("proved", contact.subject)
+    assert last.actor.startswith("user:")
+    looked = Access.get(Access.act == "proved")
+    assert looked.subject == contact.subject
+
+
+def test_of_whom_nothing_is_recorded_there_is_no_proof(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    contact = make_contact(database, mailing_list)
+    assert "Download the proof" not in look(client, page_of(contact))
+    assert send(client, f"{page_of(contact)}/proof").status_code == 409

@@ -17,17 +17,15 @@ from tests.building import (
     make_asked,
     make_campaign,
     make_contact,
-    make_list,
     make_mail,
 )
-from tests.pages import Pages
 from tests.test_reports import say_yes, take_off
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-    from repermit.config import Settings
     from repermit.models import Database
+    from tests.pages import Pages
 
 URL = "/admin/lists/news/"
 
@@ -35,16 +33,6 @@ URL = "/admin/lists/news/"
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
     return sqlite_url
-
-
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
-@pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
 
 
 @pytest.fixture
@@ -148,7 +136,7 @@ def test_a_yes_after_the_deadline_is_refused_and_waits_on(
     late = admin_client(pages)
     number = Reply.get().id
     post(late, f"{URL}replies/{number}", decision="yes")
-    assert "a Yes counts only while a campaign asks for it" in look(late, URL + "replies")
+    assert "A Yes counts only while a campaign asks for it" in look(late, URL + "replies")
 
 
 # --- Who would be removed.

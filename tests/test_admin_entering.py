@@ -39,11 +39,6 @@ FRESH = "five rather slow herons"
 
 
 @pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
-
-
-@pytest.fixture
 def quick(sqlite_url: str) -> Iterator[Pages]:
     """Return pages over SQLite, for what tries many passwords: hashing takes long."""
     with open_database(sqlite_url) as opened:
@@ -213,6 +208,14 @@ def test_leaving_ends_the_session_in_the_database_too(pages: Pages) -> None:
     assert token_of(client) == ""
     assert accounts.find_login(token, now=NOW, settings=pages.settings) is None
     assert post(client, "/admin/leave").location == "/admin/login"
+    assert [one.event for one in Evidence.select()] == ["logged_out"]
+
+
+def test_leaving_half_way_through_a_login_is_no_log_out(pages: Pages) -> None:
+    log_in(pages.client, make_user(pages.database).email)
+    assert token_of(pages.client)
+    post(pages.client, "/admin/leave")
+    assert not Evidence.select().exists()
 
 
 # --- One-time links.

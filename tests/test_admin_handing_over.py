@@ -15,7 +15,7 @@ from repermit.exports import Tool
 from repermit.models import Access, Evidence, EvidencePart, HandedOver
 from repermit.web.admin.streaming import stream
 from tests.admin_pages import ENGLISH, admin_client, csrf_token
-from tests.building import make_campaign, make_contact, make_list, make_removed
+from tests.building import make_campaign, make_contact, make_removed
 from tests.pages import Pages, words_of
 from tests.test_exports_exporting import fill
 
@@ -32,11 +32,6 @@ URL = "/admin/lists/news/handover/"
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
     return sqlite_url
-
-
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
 
 
 @pytest.fixture
@@ -149,7 +144,7 @@ def test_what_no_form_asks_for_is_refused(client: FlaskClient, fields: dict[str,
 def test_what_does_not_go_together_is_said_and_nothing_is_recorded(client: FlaskClient) -> None:
     response = send(client, "export", what="keep", format="json", tool="brevo")
     assert response.status_code == 422
-    assert "brevo does not take json" in words_of(response)
+    assert "Brevo does not take json; it takes" in words_of(response)
     assert not Evidence.select().exists()
     assert not Access.select().exists()
 
@@ -161,7 +156,9 @@ def test_what_a_spreadsheet_would_take_for_a_formula_is_shown_for_its_own_csv(
         make_removed(database, mailing_list, Reason.NO, address)
     said = look(client, "?tool=mailchimp")
     assert "Enter them by hand: -b@example.net =a@example.net" in said
+    assert {one.act for one in Access.select()} == {"by_hand"}
     assert "Enter them by hand" not in look(client)
+    assert Access.select().count() == 1
 
 
 def test_a_download_that_fails_breaks_off(database: Database) -> None:
@@ -284,7 +281,11 @@ def test_a_tool_that_holds_the_same_has_nothing_left_to_do(
     [
         ({}, "Choose a file first."),
         ({"file": upload("", "")}, "Choose a file first."),
-        ({"file": upload("", "empty.csv")}, "the file is empty"),
+        ({"file": upload("", "empty.csv")}, "The file is empty."),
+        (
+            {"file": upload("one,two\nthree,four\n")},
+            "holds the e-mail addresses. Expected: a title such as E-mail above that column. ",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_compared_is_said(

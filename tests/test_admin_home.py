@@ -27,25 +27,14 @@ from tests.test_reports import say_yes
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-    from repermit.config import Settings
     from repermit.models import Campaign, Database, MailingList
 
 NAME = "Nieuws van de praktijk"
 
 
 @pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
-
-
-@pytest.fixture
 def client(pages: Pages) -> FlaskClient:
     return admin_client(pages)
-
-
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
 
 
 def look(client: FlaskClient) -> str:
@@ -65,9 +54,9 @@ def make_reply(database: Database, campaign: Campaign) -> None:
 
 def test_without_a_list_it_says_how_to_begin(client: FlaskClient, pages: Pages) -> None:
     assert "There is no list yet. A campaign takes five steps" in look(client)
-    assert 'href="/admin/lists/new"' in client.get("/admin/").text
+    assert 'href="/admin/new-list"' in client.get("/admin/").text
     assert "five steps" not in look(viewer_client(pages))
-    assert "/admin/lists/new" not in viewer_client(pages).get("/admin/").text
+    assert "/admin/new-list" not in viewer_client(pages).get("/admin/").text
 
 
 def test_a_campaign_is_shown_with_its_state_deadline_and_counts(
@@ -105,6 +94,17 @@ def test_each_state_is_said(
     campaign = make_campaign(database, mailing_list, state=state, closed_at=closed_at)
     make_asked(database, mailing_list, campaign)
     assert said in look(client)
+
+
+def test_who_could_not_be_asked_is_none_of_those_who_were(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list, state="cancelled", closed_at=DEADLINE)
+    dropped = {"state": "dropped", "reason": "cancelled", "sent_at": None}
+    make_mail(database, campaign, make_contact(database, mailing_list), **dropped)
+    assert "people asked" not in look(client)
+    make_asked(database, mailing_list, campaign)
+    assert "Of 1 people asked, 0 said Yes" in look(client)
 
 
 def test_a_list_without_a_campaign_shows_its_people_by_status(

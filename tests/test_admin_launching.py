@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -9,11 +10,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit import addresses, campaigns, contacts
-from repermit.campaigns import Conditions, planning
+from repermit.campaigns import Conditions
 from repermit.config import MailServer, Organisation
 from repermit.consent import CampaignState, Reason, Status
-from repermit.models import Campaign, Contact, Evidence, Import, Mail, find_list
-from repermit.web.admin.obstacles import SAID, notes_in_words, obstacles
+from repermit.models import (
+    Campaign,
+    Contact,
+    Evidence,
+    Import,
+    Mail,
+    MailingList,
+    find_list,
+)
+from repermit.web.admin.obstacles import obstacles
+from repermit.web.admin.telling import sentence
 from tests.admin_pages import admin_client, post, viewer_client
 from tests.building import (
     DEADLINE,
@@ -31,17 +41,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
 
     from repermit.config import Settings
-    from repermit.models import Database, MailingList
+    from repermit.models import Database
 
 URL = "/admin/lists/news/launch"
 READY = Conditions(deadline="2026-03-30", attest=ATTEST)
-
-
-@pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
 
 
 @pytest.fixture
@@ -58,6 +64,12 @@ def mailing_list(database: Database) -> MailingList:
 def admin(pages: Pages, mailing_list: MailingList) -> FlaskClient:
     assert mailing_list.slug == "news"
     return admin_client(pages)
+
+
+def launch(client: FlaskClient, typed: str) -> TestResponse:
+    """Type a number on the page as it stands, and press the button."""
+    found = re.search(r'name="version" value="(\w+)"', client.get(URL).text)
+    return post(client, URL, confirm=typed, version=found[1] if found else "")
 
 
 # --- What is shown before. ------------------------------------------------------------------------
@@ -212,7 +224,9 @@ def test_a_wording_that_may_not_be_is_mended_at_the_mail(
         mailing_list.save()
     found = said_of(pages, READY)
     assert {endpoint for _, endpoint in found} == {"writing.show"}
-    assert found[0][0].startswith("Subject: There is no field {{ nobody }} here")
+    assert found[0][0].startswith(
+        "Your own wording cannot be used: subject: there is no field {{ nobody }} here"
+    )
 
 
 def test_what_must_be_read_has_a_translation_however_it_is_made(
@@ -229,17 +243,24 @@ def test_what_must_be_read_has_a_translation_however_it_is_made(
     )
     assert len(plan.notes) == 5
     with pages.app.test_request_context("/admin/", headers={"Accept-Language": "nl"}):
-        notes = notes_in_words(plan)
+        notes = [sentence(note) for note in plan.notes]
     assert not set(notes) & set(plan.notes)
     with pages.app.test_request_context("/admin/", headers={"Accept-Language": "en"}):
-        notes = notes_in_words(plan)
+        notes = [sentence(note) for note in plan.notes]
     assert notes[:3] == list(plan.notes[:3])
     assert "(1 in de)" in notes[4]
 
 
-def test_every_note_that_there_is_stands_in_the_catalogue() -> None:
-    notes = {planning.REMINDER_NOTE, planning.OTHER_SENDER_NOTE, *planning.NOTES}
-    assert set(SAID) == notes
+def test_after_a_launch_that_is_lost_the_page_says_that_no_mail_leaves_yet(
+    admin: FlaskClient, database: Database, mailing_list: MailingList
+) -> None:
+    with database.atomic():
+        mailing_list.lost_launch_at = NOW
+        mailing_list.save()
+    assert "of which the database knows nothing since it was restored" in admin.get(URL).text
+    assert launch(admin, "3").status_code == 303
+    assert "Launched, but no mail leaves yet" in admin.get("/admin/lists/news/").text
+    assert {mail.state for mail in Mail.select()} == {"in_doubt"}
 
 
 # --- The launch. ----------------------------------------------------------------------------------
@@ -248,7 +269,7 @@ def test_every_note_that_there_is_stands_in_the_catalogue() -> None:
 def test_a_launch_wants_the_number_typed_and_goes_to_the_campaign(
     admin: FlaskClient, mailing_list: MailingList
 ) -> None:
-    answer = post(admin, URL, confirm="3")
+    answer = launch(admin, "3")
     assert answer.status_code == 303
     assert answer.location == "/admin/lists/news/"
     campaign = Campaign.get()
@@ -267,7 +288,7 @@ def test_a_launch_follows_the_conditions(
     thin = make_contact(database, mailing_list, status=Status.CONFIRMED, basis="thin")
     conditions = replace(READY, starts="2026-03-03", reminder=7, pilot=2, include_thin=True)
     campaigns.keep_conditions(database, mailing_list, conditions, now=NOW)
-    post(admin, URL, confirm="4")
+    launch(admin, "4")
     campaign = Campaign.get()
     assert campaign.state == CampaignState.SCHEDULED
     assert campaign.pilot == 2
@@ -282,7 +303,7 @@ def test_another_number_launches_nothing_and_stays_to_be_mended(
     database: Database, admin: FlaskClient, typed: str
 ) -> None:
     before = everything_in(database)
-    answer = post(admin, URL, confirm=typed)
+    answer = launch(admin, typed)
     assert answer.status_code == 422
     assert "Type how many people will be asked, as it stands above." in words_of(answer)
     assert f'value="{typed}"' in answer.text
@@ -305,14 +326,14 @@ def test_a_number_may_be_typed_as_it_is_shown(
     with database.atomic():
         for start in range(0, len(rows), 50):
             Contact.insert_many(rows[start : start + 50]).execute()
-    assert post(admin, URL, confirm=typed).status_code == 303
+    assert launch(admin, typed).status_code == 303
 
 
 def test_what_stands_against_it_refuses_the_launch_too(
     database: Database, admin: FlaskClient, mailing_list: MailingList
 ) -> None:
     campaigns.keep_conditions(database, mailing_list, replace(READY, attest="we"), now=NOW)
-    answer = post(admin, URL, confirm="3")
+    answer = launch(admin, "3")
     assert answer.status_code == 422
     assert "This says too little" in words_of(answer)
     assert not Campaign.select().exists()
@@ -322,19 +343,55 @@ def test_without_a_deadline_nothing_is_launched(
     database: Database, admin: FlaskClient, mailing_list: MailingList
 ) -> None:
     campaigns.drop_conditions(database, mailing_list)
-    answer = post(admin, URL, confirm="3")
+    answer = launch(admin, "3")
     assert answer.status_code == 422
     assert "Say until when answers count." in words_of(answer)
     # Such as a time that the clocks skip, in a zone that the settings have since.
     skipped = replace(READY, deadline="2026-03-29T02:30")
     campaigns.keep_conditions(database, mailing_list, skipped, now=NOW)
-    assert "Say until when answers count." in words_of(post(admin, URL, confirm="3"))
+    assert "Say until when answers count." in words_of(launch(admin, "3"))
+    assert not Campaign.select().exists()
+
+
+@pytest.mark.parametrize("what", ["deadline", "pilot", "attest", "wording"])
+def test_what_was_not_seen_is_not_launched(
+    database: Database, admin: FlaskClient, mailing_list: MailingList, what: str
+) -> None:
+    """Somebody else, or another tab, has changed it since the page was shown."""
+    found = re.search(r'name="version" value="(\w+)"', admin.get(URL).text)
+    assert found
+    changed = {
+        "deadline": replace(READY, deadline="2026-04-30"),
+        "pilot": replace(READY, pilot=2),
+        "attest": replace(READY, attest=f"{ATTEST} And more."),
+        "wording": READY,
+    }
+    campaigns.keep_conditions(database, mailing_list, changed[what], now=NOW)
+    with database.atomic():
+        MailingList.update(own_subject="May we?" if what == "wording" else "").execute()
+    answer = post(admin, URL, confirm="3", version=found[1])
+    assert answer.status_code == 422
+    assert "Something has changed meanwhile: please look again." in words_of(answer)
+    assert not Campaign.select().exists()
+    assert launch(admin, "3").status_code == 303
+
+
+def test_what_stands_against_it_since_refuses_the_launch_of_what_was_seen(
+    pages: Pages, admin: FlaskClient
+) -> None:
+    """The page stood open until the deadline was too near."""
+    found = re.search(r'name="version" value="(\w+)"', admin.get(URL).text)
+    assert found
+    pages.clock.move_to(NOW + timedelta(days=20))
+    answer = post(admin_client(pages), URL, confirm="3", version=found[1])
+    assert answer.status_code == 422
+    assert "The deadline is too near" in words_of(answer)
     assert not Campaign.select().exists()
 
 
 def test_pressing_twice_launches_once(admin: FlaskClient) -> None:
-    post(admin, URL, confirm="3")
-    answer = post(admin, URL, confirm="3")
+    launch(admin, "3")
+    answer = launch(admin, "3")
     assert answer.status_code == 422
     assert "The campaign is under way" in words_of(answer)
     assert 'href="/admin/lists/news/"' in answer.text
@@ -377,3 +434,22 @@ def test_a_notice_is_offered_in_each_language_that_people_are_asked_in(
 def test_the_page_is_dutch_for_whoever_reads_dutch(admin: FlaskClient) -> None:
     said = words_of(admin.get(URL, headers={"Accept-Language": "nl"}))
     assert "Mag het beginnen?" in said
+
+
+def test_a_large_launch_goes_on_beside_the_page(
+    database: Database, admin: FlaskClient, mailing_list: MailingList, settings: Settings
+) -> None:
+    make_contact(database, mailing_list, id=10**6)
+    launch(admin, "4")
+    said = words_of(admin.get("/admin/lists/news/"))
+    assert "Launched. You may close this page: it goes on by itself." in said
+    assert "Its mails are being made ready: 3 of 4 so far. The first leaves when all are" in said
+    assert "you may cancel the campaign, and nothing else" in said
+    assert "Move the deadline" not in said
+    assert Mail.select().count() == 3
+    assert not Evidence.select().where(Evidence.event == "launched").exists()
+    campaigns.finish_launches(database, settings=settings, now=NOW)
+    said = words_of(admin.get("/admin/lists/news/"))
+    assert "is being sent" in said
+    assert "Move the deadline" in said
+    assert Mail.select().count() == 4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -21,7 +23,6 @@ from tests.building import (
     make_asked,
     make_campaign,
     make_contact,
-    make_list,
     make_mail,
 )
 from tests.pages import Pages, everything_in, words_of
@@ -39,16 +40,6 @@ URL = "/admin/lists/news/"
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
     return sqlite_url
-
-
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
-@pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
 
 
 @pytest.fixture
@@ -75,6 +66,17 @@ def test_a_list_without_a_campaign_offers_to_prepare_one(client: FlaskClient, pa
     assert "/describe" in client.get(URL).text
     assert "Prepare one" not in look(viewer_client(pages))
     assert client.get(URL + "figures").status_code == 404
+
+
+def test_a_checkpoint_of_the_record_is_there_to_be_copied(
+    client: FlaskClient, pages: Pages, database: Database, mailing_list: MailingList
+) -> None:
+    make_campaign(database, mailing_list)
+    with database.atomic():
+        evidence.append(Entry(event="noted", at=NOW, actor="job"))
+    for its_client in (client, viewer_client(pages)):
+        kept = json.dumps(evidence.checkpoint().to_json(), sort_keys=True)
+        assert kept in words_at(its_client, URL)
 
 
 def test_a_list_that_is_not_there_is_not_found(client: FlaskClient) -> None:
@@ -128,7 +130,22 @@ def test_it_counts_people_and_draws_their_answers(
         assert text in said
     html = client.get(URL).text
     assert html.count('class="today"') == 1
-    assert '<rect class="part-yes" x="2.6" y="0.0" width="29.3" height="200.0">' in html
+    assert '<rect class="part-yes" x="0.26%" y="0.0%" width="2.93%" height="100.0%">' in html
+    assert "Wednesday 4 March" not in said
+    # Yes and No are told apart without their colours too, and so they are in the swatches' style.
+    patterns = set(re.findall(r'fill="url\(#(\w+)\)"', html))
+    assert "striped" in patterns
+    assert patterns <= set(re.findall(r'<pattern id="(\w+)"', html))
+
+
+@pytest.mark.parametrize(
+    "page", ["contacts/", "handover/", "papers/", "file", "mail", "conditions"]
+)
+def test_every_page_of_a_list_says_which_list_it_is(
+    mailing_list: MailingList, client: FlaskClient, page: str
+) -> None:
+    shown = client.get(f"{URL}{page}").text
+    assert f'<p class="of-list">{mailing_list.name}</p>' in shown
 
 
 def test_a_campaign_without_answers_says_so(
@@ -200,10 +217,18 @@ def test_the_part_that_changes_is_had_by_itself_and_takes_no_sentence_away(
 ) -> None:
     make_campaign(database, mailing_list)
     post(client, URL + "pause")
-    part = client.get(URL + "figures", headers=ENGLISH)
-    assert "<html" not in part.text
-    assert "<form" not in part.text
-    assert "Answers by day" in part.text
+    part = client.get(URL + "figures", headers=ENGLISH).text
+    assert not re.search("<html|<h1|How long things are kept", part)
+    assert "Answers by day" in part
+    # Buttons and decisions go with the numbers, each in a part of its own.
+    assert "Go on" in part.partition('id="acts"')[2].partition('id="more-acts"')[0]
+    whole = client.get(URL, headers=ENGLISH).text
+    assert re.findall('^<div id="([a-z-]+)"', part, re.MULTILINE) == [
+        *("notes", "waiting", "figures", "told", "acts", "more-acts")
+    ]
+    assert part.partition('id="notes"')[2].partition('id="acts"')[0].strip() in whole
+    post(client, URL + "resume")
+    post(client, URL + "pause")
     assert "Paused. Nobody is asked" in look(client)
 
 
@@ -218,10 +243,15 @@ def test_the_part_that_changes_is_had_by_itself_and_takes_no_sentence_away(
 def test_it_says_why_a_campaign_paused_by_itself(
     database: Database, mailing_list: MailingList, client: FlaskClient, reason: str, said: str
 ) -> None:
-    make_campaign(
+    campaign = make_campaign(
         database, mailing_list, state="paused", paused_from="sending", pause_reason=reason
     )
     assert said in look(client)
+    # Once it is cancelled there is nothing to go on with.
+    with database.atomic():
+        campaign.state = CampaignState.CANCELLED
+        campaign.save()
+    assert said not in look(client)
 
 
 def test_it_says_what_came_back_and_who_reads_it(
@@ -318,9 +348,14 @@ def test_it_tells_of_tools_that_still_mail(
     make_campaign(database, mailing_list)
     with database.atomic():
         evidence.append(Entry(event="still_mailed", at=NOW, actor="person", list="news"))
+        for _ in range(2):
+            evidence.append(Entry(event="not_the_person", at=NOW, actor="person", list="news"))
     assert "some tool still mails them" in look(client)
     assert "Compare it with this list" in look(client)
     assert "Compare it with this list" not in look(viewer_client(pages))
+    assert "2 times, somebody who reads our mail said" in look(client)
+    assert "Who was taken off at a request" in look(client)
+    assert "Who was taken off at a request" not in look(viewer_client(pages))
 
 
 def test_it_warns_where_the_answer_pages_were_down_too_long(

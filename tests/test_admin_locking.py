@@ -36,11 +36,6 @@ FRESH = "five rather slow herons"
 
 
 @pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
-
-
-@pytest.fixture
 def locked(pages: Pages) -> FlaskClient:
     client = admin_client(pages)
     pages.clock.advance(IDLE)

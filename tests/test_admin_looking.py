@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -12,6 +13,8 @@ from repermit import accounts, evidence
 from repermit.consent import Reason
 from repermit.evidence import Entry
 from repermit.models import EvidenceHead, User
+from repermit.reports.papers.breach_traces import looks_in_words
+from repermit.reports.papers.words import Words
 from repermit.web.admin.log_words import ACTS, LOOKS
 from tests.admin_pages import client_of, make_admin, make_user, viewer_client
 from tests.building import NOW, make_list, make_removed
@@ -20,7 +23,6 @@ from tests.pages import Pages, words_of
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-    from repermit.config import Settings
     from repermit.models import Database
 
 URL = "/admin/log/"
@@ -30,11 +32,6 @@ ROOT = Path(__file__).parent.parent / "repermit"
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
     return sqlite_url
-
-
-@pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
 
 
 @pytest.fixture
@@ -71,9 +68,11 @@ def test_acts_are_told_in_words_with_who_and_when(
 @pytest.mark.parametrize(
     ("actor", "said"),
     [
-        ("person", "The person took somebody off"),
+        ("person", "The person left the list"),
+        ("reader", "Who reads the mail to this address took somebody off"),
         ("job", "By itself took somebody off"),
         ("cli:keeper", "keeper, on the command line took somebody off"),
+        ("cli:0", "root, on the command line took somebody off"),
         ("api:tool", "The program tool took somebody off"),
         ("user:77", "User 77, who was removed took somebody off"),
         ("demo", "demo took somebody off"),
@@ -84,6 +83,22 @@ def test_every_kind_of_actor_is_named(
 ) -> None:
     act(database, "removed", actor)
     assert said in look(client)
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ("confirmed", "answered Yes"),
+        ("corrected", "corrected what is held about them"),
+        ("erased", "had erased what was held about them"),
+        ("not_the_person", "said not to be the person meant"),
+    ],
+)
+def test_nobody_is_said_to_have_done_to_somebody_what_they_did_themselves(
+    database: Database, client: FlaskClient, event: str, said: str
+) -> None:
+    act(database, event, "person")
+    assert f"The person {said}" in look(client)
 
 
 def test_a_user_who_was_acted_on_is_named_too(
@@ -99,7 +114,7 @@ def test_nothing_personal_of_a_contact_stands_there(
 ) -> None:
     contact = make_removed(database, make_list(database), Reason.NO, "some.body@example.net")
     said = look(client)
-    assert f"The person took somebody off news {contact.subject[:8]}" in said
+    assert f"The person left the list news {contact.subject[:8]}" in said
     html = client.get(URL).text
     assert "some.body" not in html
     assert contact.subject not in html
@@ -130,14 +145,16 @@ def test_pages_follow_one_another_and_keep_the_filter(
     database: Database, client: FlaskClient
 ) -> None:
     with database.atomic():
-        evidence.append(*(Entry(event="paused", at=NOW, actor=f"cli:{n}") for n in range(1, 61)))
+        evidence.append(
+            *(Entry(event="paused", at=NOW, actor=f"cli:els-{n}") for n in range(1, 61))
+        )
     first = client.get(f"{URL}?what=paused", headers={"Accept-Language": "en"}).text
-    assert "60, on the command line" in first
-    assert "10, on the command line" not in first
+    assert "els-60, on the command line" in first
+    assert "els-10, on the command line" not in first
     (address,) = re.findall(r'<a href="([^"]+)" rel="next"', first)
     assert address == "/admin/log/?before=11&amp;what=paused"
     second = client.get(address.replace("&amp;", "&"), headers={"Accept-Language": "en"}).text
-    assert "10, on the command line" in second
+    assert "els-10, on the command line" in second
     assert 'rel="next"' not in second
     assert '<a href="/admin/log/?what=paused" rel="prev"' in second
 
@@ -203,3 +220,8 @@ def test_every_event_of_the_record_has_words() -> None:
 def test_every_look_has_words() -> None:
     assert {"contact", "compared", "answers"} <= written(_LOOK)
     assert written(_LOOK) - set(LOOKS) == set()
+
+
+def test_the_breach_paper_knows_every_look_too() -> None:
+    words = Words("nl", ZoneInfo("Europe/Amsterdam"))
+    assert looks_in_words(words) == {name: words.gettext(text) for name, text in LOOKS.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -27,17 +26,8 @@ from tests.admin_pages import (
 from tests.building import NOW
 from tests.pages import Pages, heading_of, words_of
 
-if TYPE_CHECKING:
-    from repermit.config import Settings
-    from repermit.models import Database
-
 FRESH = "five rather slow herons"
 OTHER = "KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU"
-
-
-@pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
 
 
 def test_an_account_shows_its_sessions_and_what_is_left_of_the_codes(pages: Pages) -> None:

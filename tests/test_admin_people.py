@@ -22,14 +22,6 @@ from tests.pages import Pages, heading_of, words_of
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-    from repermit.config import Settings
-    from repermit.models import Database
-
-
-@pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
-
 
 @pytest.fixture
 def admin(pages: Pages) -> User:

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
 
 import pytest
 
 from repermit.errors import Refused
 from tests.admin_pages import admin_client, csrf_token, post, viewer_client
 from tests.pages import Pages, heading_of, words_of
-
-if TYPE_CHECKING:
-    from repermit.config import Settings
-    from repermit.models import Database
-
-
-@pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
 
 
 def test_a_page_that_there_is_not_leads_back_to_the_lists(pages: Pages) -> None:
@@ -98,7 +88,7 @@ def test_what_a_rule_forbids_is_told_to_admins_alone(
     answer = admin_client(pages).get(url)
     assert answer.status_code == status
     assert heading in answer.text
-    assert ("the moon is full" in answer.text) is (status == 409)
+    assert ("The moon is full." in answer.text) is (status == 409)
 
 
 def test_a_file_of_the_look_is_kept_for_a_day_and_asked_for_anew_by_its_mark(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import peewee
 import pytest
 
-from repermit import accounts, web
+from repermit import accounts, contacts, web
 from repermit.clock import ManualClock
-from repermit.consent import Status
-from repermit.models import ALL_TABLES, Access, Session, User, open_database
+from repermit.consent import MailState, Status
+from repermit.models import ALL_TABLES, Access, Campaign, Contact, Session, User, open_database
+from repermit.models.database import TurnstileDatabase
 from repermit.web.admin.marks import marks_of
 from tests.admin_pages import admin_client, client_of, csrf_token, make_user, viewer_client
 from tests.building import (
@@ -22,6 +24,7 @@ from tests.building import (
     make_campaign,
     make_contact,
     make_list,
+    make_mail,
     make_settings,
 )
 from tests.pages import Pages
@@ -67,7 +70,16 @@ FOR_VIEWERS = {
     "own.show_second_step",
 }
 # The link of a mail, or the name of a list, is the authority: who has it need prove no more.
-BY_LINK = {"answering.take_answer", "joining.take_form", "joining.take_confirmation"}
+BY_LINK = {
+    "answering.take_answer",
+    "holding.confirm_address",
+    "holding.open_fresh",
+    "holding.take_wish",
+    "joining.take_confirmation",
+    "joining.take_form",
+}
+# What such a link has opened proves itself by a signed authority in the form.
+BY_AUTHORITY = {"opening.act_on_held"}
 
 SECRET_ADDRESS = "somebody.secret@private.example"
 SECRET_NAME = "Somebody Secret"
@@ -85,7 +97,7 @@ class Route:
 
 def _all_routes() -> Iterator[Route]:
     app = web.create_app(
-        make_settings(), clock=ManualClock(NOW), database=peewee.SqliteDatabase(":memory:")
+        make_settings(), clock=ManualClock(NOW), database=TurnstileDatabase(Path("unused.db"))
     )
     for rule in app.url_map.iter_rules():
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
@@ -100,6 +112,7 @@ class World:
     """A list in the middle of its campaign, and people who may log in."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
+        self.database = database
         self.pages = Pages(database, settings)
         news = make_list(database)
         campaign = make_campaign(database, news)
@@ -118,7 +131,25 @@ class World:
             "token": invited.token,
             "name": "admin.css",
             "word": "yes",
+            "group": "mail",
+            "act": "delete",
         }
+
+    def show_everywhere(self) -> None:
+        """Have the address stand on each page that would show it."""
+        database, contact = self.database, Contact.get_by_id(self.values["contact_id"])
+        news, campaign = contact.list, Campaign.get()
+        made = make_contact(database, news, f"-{SECRET_ADDRESS}", status=Status.CONFIRMED)
+        make_mail(database, campaign, made, state=MailState.IN_DOUBT, started_at=NOW)
+        with database.atomic():
+            contacts.keep_reply(
+                contact, digest=contact.uid * 2, proposed="", at=NOW, decided_at=None
+            )
+        client = admin_client(self.pages)
+        file = io.BytesIO(f"email\n{SECRET_ADDRESS}\n".encode())
+        fields = {"file": (file, "a.csv"), "csrf_token": csrf_token(client)}
+        client.post("/admin/lists/news/file/upload", data=fields)
+        Access.delete().execute()
 
     def path(self, route: Route) -> str:
         values = {name: self.values.get(name, 1) for name in route.arguments}
@@ -252,6 +283,34 @@ def test_no_get_has_an_effect(database: Database, settings: Settings) -> None:
     assert world.digest() == before
 
 
+SHOW_ADDRESSES = {
+    "contacts.show",
+    "contacts.show_one",
+    "deciding.show_doubts",
+    "deciding.show_replies",
+    "deciding.show_silent",
+    "erasing.show_forget",
+    "handing_in.show",
+    "handing_over.show",
+}
+
+
+def test_whoever_is_shown_an_address_is_noted_as_having_looked(world: World) -> None:
+    world.show_everywhere()
+    client = admin_client(world.pages)
+    shown, unseen = set(), []
+    for route in (route for route in ADMINS if route.method == "GET"):
+        before = Access.select().count()
+        path = world.path(route)
+        if route.endpoint == "handing_over.show":
+            path += "?tool=mailchimp"
+        if SECRET_ADDRESS in client.get(path).text:
+            shown.add(route.endpoint)
+            unseen += [path] * (Access.select().count() == before)
+    assert unseen == []
+    assert shown == SHOW_ADDRESSES
+
+
 def test_every_post_proves_itself(world: World) -> None:
     client = admin_client(world.pages)
     before = world.digest()
@@ -260,6 +319,8 @@ def test_every_post_proves_itself(world: World) -> None:
         status = world.ask(client, route, proves=False).status_code
         if route.rule.startswith("/admin"):
             return status == 400
+        if route.endpoint in BY_AUTHORITY:
+            return status == 404
         return status == 401 if route.rule.startswith("/api") else route.endpoint in BY_LINK
 
     unproven = [route for route in ROUTES if route.method != "GET" and not is_refused(route)]

@@ -11,11 +11,21 @@ import pytest
 
 from repermit import config
 from repermit.config import MailServer, Organisation, Origin
-from repermit.models import Evidence
+from repermit.models import Evidence, User
 from repermit.preflight import WORDS, Finding, Report
-from repermit.web.admin.setting_words import TABLES
+from repermit.web.admin.findings import findings_by_area
+from repermit.web.admin.setting_groups import GROUPS
+from repermit.web.admin.setting_words import OPTIONS
 from repermit.web.admin.settings import show_report
-from tests.admin_pages import ENGLISH, client_of, csrf_token, make_admin, post, viewer_client
+from tests.admin_pages import (
+    ENGLISH,
+    client_of,
+    csrf_token,
+    make_admin,
+    post,
+    viewer_client,
+    words_at,
+)
 from tests.building import make_list, make_settings
 from tests.configuring import KEY, make_document, parse
 from tests.inbox import HANG_UP, Inbox
@@ -30,6 +40,7 @@ if TYPE_CHECKING:
     from repermit.models import Database
 
 URL = "/admin/settings/"
+PAGES = (*GROUPS, "installation")
 
 
 @pytest.fixture
@@ -55,9 +66,10 @@ def at_home(settings: Settings, inbox: Inbox) -> Settings:
 
 
 def client_with(database: Database, settings: Settings) -> FlaskClient:
-    """Return a client of an admin in an installation with these settings."""
-    pages = Pages(database, settings)
-    return client_of(pages, make_admin(database, email="admin@example.org"))
+    """Return a client of the admin in an installation with these settings."""
+    email = "admin@example.org"
+    admin = User.get_or_none(User.email == email) or make_admin(database, email=email)
+    return client_of(Pages(database, settings), admin)
 
 
 def look(client: FlaskClient) -> str:
@@ -66,14 +78,18 @@ def look(client: FlaskClient) -> str:
     return words_of(response)
 
 
+def page(client: FlaskClient, name: str) -> str:
+    return words_at(client, URL + name)
+
+
 def press(client: FlaskClient, what: str, **fields: Any) -> str:
     """Press a button; return what is said then."""
     response = client.post(
         URL + what, data={**fields, "csrf_token": csrf_token(client)}, headers=ENGLISH
     )
     if response.status_code == 303:
-        assert response.location == URL
-        return look(client)
+        assert response.location == f"{URL}mail"
+        return page(client, "mail")
     assert response.status_code == 200
     return words_of(response)
 
@@ -104,43 +120,72 @@ def test_the_settings_know_their_file_and_are_the_same_without(tmp_path: Path) -
     loaded = config.load(path)
     assert loaded.path == path
     assert parse().path is None
-    assert loaded == parse(database="sqlite:////srv/a.db")
+    assert loaded == parse(database="sqlite:////srv/a.db", journal=str(loaded.journal))
 
 
 # --- What is shown.
 
 
-def test_each_value_is_shown_with_its_key_and_source(database: Database, tmp_path: Path) -> None:
+def test_each_group_is_told_in_a_line_and_leads_to_its_page(database: Database) -> None:
+    settings = parse(
+        organisation={"name": "De Linde", "address": "Lindelaan 1\n1234 AB Utrecht"},
+        mail={"preset": "office365", "username": "news@example.org"},
+        bounces={"protocol": "imap", "server": "imap.example.org", "username": "news"},
+        campaign={"pause_at_bounce_percent": 0},
+    )
+    client = client_with(database, settings)
+    said = look(client)
+    for line in (
+        "Name, postal address and e-mail address are needed before a campaign.",
+        "De Linde, Lindelaan 1, 1234 AB Utrecht",
+        "Microsoft 365 smtp.office365.com, port 587 news@example.org",
+        "IMAP: imap.example.org news",
+        "14 days to answer at least. What is kept A proof for 5 years",
+    ):
+        assert line in said
+    bare = look(client_with(database, parse()))
+    assert "Nobody is known to read what comes back." in bare
+    assert "localhost, port 587 without a login" in bare
+    assert "Pauses when 2% of the mails come back." in bare
+    whole = look(client_with(database, make_settings()))
+    assert "are needed before a campaign" not in whole
+    assert "praktijk@example.org, +31 30 123 45 67" in whole
+
+
+def test_what_stands_in_the_file_is_shown_with_its_source(
+    database: Database, tmp_path: Path
+) -> None:
     (tmp_path / "password").write_text("a secret\n")
     document = make_document(
-        organisation={"name": "Praktijk De Linde", "address": "Lindelaan 1\n1234 AB Utrecht"},
-        mail={"preset": "office365", "password_file": "password", "username": "news@example.org"},
-        retention={"trace_days": 30},
+        organisation={"name": "Praktijk De Linde"},
+        mail={"password_file": "password", "username": "news@example.org"},
         web={"webhooks_to_private": True},
     )
     settings = replace(config.parse(document, folder=tmp_path), path=Path("/srv/config.toml"))
-    said = look(client_with(database, settings))
-    assert "The settings stand in /srv/config.toml , on the server. They are changed" in said
-    for row in (
-        "Name organisation.name Praktijk De Linde config.toml",
-        "Website organisation.website not given default",
-        "Server mail.server smtp.office365.com usual for office365",
-        "Password mail.password set; not shown its own file, see mail.password_file",
-        "Days that network and browser of an answer are kept retention.trace_days 30 config.toml",
-        "retention.evidence_years 5 default",
-        "webhooks_to_private yes config.toml",
-        "All are at their default",
-        "Time zone timezone Europe/Amsterdam default",
+    client = client_with(database, settings)
+    said = page(client, "organisation") + page(client, "mail") + page(client, "installation")
+    for words in (
+        "Name Praktijk De Linde Stands in config.toml as organisation.name, and is changed there.",
+        "Password set; not shown Stands in a file of its own, which mail.password_file names.",
+        "Server localhost Is chosen in config.toml alone, as mail.server, since the account’s",
+        "User name news@example.org Stands in config.toml",
+        "These settings stand in /srv/config.toml on the server alone",
+        "Webhooks may go to private networks web.webhooks_to_private yes config.toml",
+        "Authority of its certificate (Mail server) mail.ca_file not given default",
     ):
-        assert row in said
+        assert words in said
     assert "a secret" not in said
+    nothing = client_with(database, replace(make_settings(), given={}))
+    assert "stand in config.toml on the server alone" in page(nothing, "installation")
 
 
-def test_what_goes_with_a_protocol_is_called_usual(database: Database) -> None:
-    mailbox = {"protocol": "imap", "server": "mail.example.org", "username": "news"}
-    said = look(client_with(database, parse(bounces=mailbox)))
-    assert "Port bounces.port 993 usual Encryption bounces.tls" not in said
-    assert "Port bounces.port 993 usual" in said
+def test_a_page_of_which_all_stands_in_the_file_changes_nothing(database: Database) -> None:
+    days = {"removed_days": 30, "trace_days": 90, "access_days": 365}
+    retention = {"evidence_years": 5, **days}
+    client = client_with(database, parse(retention=retention))
+    said = page(client, "retention")
+    assert "All of this stands in config.toml, and is changed there." in said
+    assert "Save" not in said
 
 
 def test_no_key_and_no_password_is_shown(database: Database) -> None:
@@ -156,24 +201,36 @@ def test_no_key_and_no_password_is_shown(database: Database) -> None:
         mail=MailServer(**secrets),
         bounces=config.Bounces(**secrets),
     )
-    response = client_with(database, settings).get(URL, headers=ENGLISH)
+    client = client_with(database, settings)
+    shown = "".join(client.get(URL + one, headers=ENGLISH).text for one in ("", *PAGES))
     hidden = [*secrets.values(), "hidden-4", "hidden-5", "links-6", "fingers-7"]
-    assert not [one for one in hidden if one in response.text]
-    said = words_of(response)
+    assert not [one for one in hidden if one in shown]
+    said = page(client, "installation")
     assert "Database database postgresql://db.example.org/news default" in said
     assert "What links are signed with secret_keys set; not shown" in said
-    assert "The settings stand in config.toml, on the server." in said
+    assert "Stands in config.toml as mail.password" in page(client, "mail")
 
 
-def test_every_setting_is_shown(database: Database, settings: Settings) -> None:
-    said = look(client_with(database, settings)).split()
+def test_every_setting_is_on_one_page(database: Database) -> None:
+    client = client_with(database, parse())
+    shown = "".join(client.get(URL + one, headers=ENGLISH).text for one in PAGES)
     kept_in_files = {f"{key}_file" for key in config.secret_names()}
-    assert [key for key in config.known_keys() if key not in {*said, *kept_in_files}] == []
-    assert {key.rpartition(".")[0] for key in config.known_keys()} == set(TABLES)
+    keys = [key for key in config.known_keys() if key not in kept_in_files]
+    chosen = {key: shown.count(f'name="{key}"') for key in config.choosable_keys()}
+    assert set(chosen.values()) == {1}
+    assert not [key for key in keys if key not in chosen and f">{key}</code>" not in shown]
 
 
-def test_a_viewer_sees_no_settings(database: Database, settings: Settings) -> None:
-    assert viewer_client(Pages(database, settings)).get(URL).status_code == 403
+def test_a_viewer_sees_no_settings_and_changes_none(database: Database, settings: Settings) -> None:
+    client = viewer_client(Pages(database, settings))
+    assert {client.get(URL + one).status_code for one in ("", *PAGES)} == {403}
+    assert post(client, f"{URL}retention", **{"retention.access_days": "1"}).status_code == 403
+
+
+def test_what_may_be_chosen_has_a_title_in_every_case() -> None:
+    for key in config.choosable_keys():
+        choices_of_key = {*config.choices_of(key)} if key != "timezone" else set()
+        assert set(OPTIONS.get(key, ())) == choices_of_key
 
 
 # --- The mail server.
@@ -233,7 +290,7 @@ def test_a_test_mail_that_may_have_gone_is_said_to(
 
 def test_a_test_mail_needs_a_list(database: Database, at_home: Settings) -> None:
     client = client_with(database, at_home)
-    assert "A test mail can be sent once there is a list." in look(client)
+    assert "A test mail can be sent once there is a list." in page(client, "mail")
     assert "Choose a list first." in press(client, "test-mail")
     assert "Choose a list first." in press(client, "test-mail", list="other")
 
@@ -261,6 +318,31 @@ def test_a_mail_as_it_was_received_is_looked_at_too(database: Database, at_home:
     assert "Signature of the mails (DKIM)" in press(client, "check", mail=file)
     nothing = (io.BytesIO(b""), "")
     assert "Signature of the mails (DKIM)" not in press(client, "check", mail=nothing)
+
+
+@pytest.mark.parametrize(
+    ("code", "values", "place"),
+    [
+        ("list_no_purpose", {"list": "news"}, "/admin/lists/news/describe"),
+        ("config_organisation", {"keys": "name"}, "/admin/settings/organisation"),
+        ("pace_none", {"server": "a"}, "/admin/settings/mail"),
+        ("bounces_none", {}, "/admin/settings/bounces"),
+        ("lists_none", {}, ""),
+        ("list_ok", {"list": "news"}, ""),
+    ],
+)
+def test_a_finding_leads_to_where_it_is_mended(
+    database: Database, at_home: Settings, code: str, values: dict[str, str], place: str
+) -> None:
+    pages = Pages(database, at_home)
+    report = Report(findings=(Finding(code=code, words=WORDS[code], values=values),))
+    with pages.app.test_request_context(URL):
+        pages.app.preprocess_request()
+        ((_, (found,)),) = findings_by_area(report)
+        assert found.place == place
+        html = show_report(report, is_whole=True).get_data(as_text=True)
+    assert (f'<a href="{place}">Mend this' in html) == bool(place)
+    assert "`" not in html
 
 
 def test_where_nothing_is_wrong_it_says_so(database: Database, at_home: Settings) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import contacts
+from repermit import contacts, evidence, expiry
 from repermit.consent import CampaignState, MailState
-from repermit.models import Campaign, CampaignWording, Evidence, Mail
+from repermit.models import Campaign, CampaignWording, Contact, Evidence, Mail
 from tests.admin_pages import ENGLISH, admin_client, csrf_token, post, words_at
 from tests.building import (
     DEADLINE,
@@ -17,7 +17,6 @@ from tests.building import (
     make_asked,
     make_campaign,
     make_contact,
-    make_list,
     make_mail,
 )
 from tests.pages import Pages, words_of
@@ -25,7 +24,6 @@ from tests.pages import Pages, words_of
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-    from repermit.config import Settings
     from repermit.models import Database, MailingList
 
 URL = "/admin/lists/news/"
@@ -37,24 +35,9 @@ def database_url(sqlite_url: str) -> str:
 
 
 @pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
-@pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
-
-
-@pytest.fixture
 def client(pages: Pages, mailing_list: MailingList) -> FlaskClient:
     assert mailing_list.slug == "news"
     return admin_client(pages)
-
-
-@pytest.fixture
-def campaign(database: Database, mailing_list: MailingList) -> Campaign:
-    return make_campaign(database, mailing_list)
 
 
 def look(client: FlaskClient, url: str = URL) -> str:
@@ -91,7 +74,35 @@ def test_what_cannot_be_done_is_said(
     database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
     make_campaign(database, mailing_list)
-    assert "cannot resume" in press(client, "resume")
+    assert "This cannot be done now: the campaign" in press(client, "resume")
+
+
+def test_silence_counts_despite_downtime_once_an_admin_has_decided_so(
+    database: Database, pages: Pages, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list, downtime=2 * 24 * 3600)
+    silent = make_asked(database, mailing_list, campaign)
+    assert "Let silence count" not in look(client)
+    assert "there is nothing to decide" in press(client, "count-silence", sure="yes").lower()
+    expiry.beat(database, now=DEADLINE)
+    pages.clock.move_to(DEADLINE)
+    later = admin_client(pages)
+
+    def sweep() -> int:
+        swept = expiry.expire_due(database, settings=pages.settings, clock=pages.clock)
+        return int(swept.removed)
+
+    assert sweep() == 0
+    assert "Let silence count all the same" in look(later)
+    assert "tick that you are sure" in press(later, "count-silence")
+    assert sweep() == 0
+    assert "taken off within seconds" in press(later, "count-silence", sure="yes")
+    decided = Evidence.get(Evidence.event == "expired_despite_downtime")
+    assert decided.actor.startswith("user:")
+    assert sweep() == 1
+    assert Contact.get_by_id(silent.id).reason == "no_response"
+    assert "there is nothing to decide" in press(later, "count-silence", sure="yes").lower()
+    assert list(evidence.verify()) == []
 
 
 def test_after_a_pilot_it_says_how_many_may_leave(
@@ -249,7 +260,7 @@ def test_other_doubts_than_were_shown_are_not_decided_on(
         doubtful = make_contact(database, campaign.list)
         make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
     said = press(client, "resolve", decision=decision, shown=1)
-    assert "other mails are in doubt than were shown" in said
+    assert "Other mails are in doubt than were shown" in said
     assert {mail.state for mail in Mail.select()} == {MailState.IN_DOUBT}
     assert state() == CampaignState.OPEN
     assert not Evidence.select().exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from repermit.campaigns import Conditions
 from repermit.config import MailServer
 from repermit.messages import FIELDS
 from repermit.models import Evidence, find_list
-from repermit.web.admin import flaws
+from repermit.web.admin.telling import in_words
 from repermit.web.admin.wordings import field_titles
 from tests.admin_pages import admin_client, client_of, make_admin, post
 from tests.building import NOW, make_campaign, make_list
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from repermit.config import Settings
     from repermit.models import Database, MailingList
+    from repermit.saying import Said
     from tests.inbox import Inbox
 
 URL = "/admin/lists/news/mail"
@@ -44,16 +44,6 @@ Mogen wij u blijven mailen? Antwoord voor {{ deadline }}.
 
 {{ privacy_url }}
 """
-
-
-@pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
-
-
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
 
 
 @pytest.fixture
@@ -125,8 +115,8 @@ def test_what_is_missing_is_said_and_nothing_typed_is_lost(
     said = words_of(answer)
     for flaw in (
         "Subject: It must be one line of at most 120 characters.",
-        "Text: the Yes is missing: {{ yes_url }}",
-        "Text: the link to the privacy statement is missing: {{ privacy_url }}",
+        "Text: The Yes is missing: put {{ yes_url }} in it",
+        "Text: The link to the privacy statement is missing: put {{ privacy_url }} in it",
         "Text: There is no field {{ nobody }} here",
     ):
         assert flaw in said
@@ -254,7 +244,7 @@ def test_what_makes_no_mail_says_why(admin: FlaskClient) -> None:
     assert page.status_code == 200
     said = words_of(page)
     assert "There is no mail to look at yet:" in said
-    assert "the deadline is missing: {{ deadline }}" in said
+    assert "the deadline is missing: put {{ deadline }} in it" in said
     assert page.headers["Content-Security-Policy"].startswith("sandbox;")
 
 
@@ -289,7 +279,7 @@ def test_a_mail_to_oneself_says_what_is_typed(sending: FlaskClient, inbox: Inbox
 def test_a_wording_that_may_not_be_is_not_sent(sending: FlaskClient, inbox: Inbox) -> None:
     page = post(sending, f"{URL}/test", own_text="Hello")
     assert page.status_code == 422
-    assert "Text: the Yes is missing" in words_of(page)
+    assert "Text: The Yes is missing" in words_of(page)
     assert not inbox.mails
 
 
@@ -339,9 +329,9 @@ FLAWED = (
 )
 
 
-def reasons_against(mailing_list: MailingList, settings: Settings) -> set[str]:
+def reasons_against(mailing_list: MailingList, settings: Settings) -> set[Said]:
     """Return what messages says of the wordings above, and of a sensitive list's subject."""
-    found = set()
+    found: set[Said] = set()
     for texts in FLAWED:
         for part in ("subject", "text", "html"):
             setattr(mailing_list, f"own_{part}", texts.get(part, ""))
@@ -354,21 +344,10 @@ def reasons_against(mailing_list: MailingList, settings: Settings) -> set[str]:
 def test_whatever_messages_says_of_a_wording_has_a_translation(
     pages: Pages, settings: Settings, mailing_list: MailingList
 ) -> None:
-    """A sentence that messages says in other words would stand there in English."""
     reasons = reasons_against(mailing_list, settings)
-    bare = {reason.partition(": ")[2] or reason for reason in reasons} | reasons
-    for pattern, _ in flaws.FLAWS:
-        assert any(re.fullmatch(pattern, one, re.DOTALL) for one in bare), pattern
+    assert len(reasons) > 20
     said = []
     for language in ("en", "nl"):
         with pages.app.test_request_context("/admin/", headers={"Accept-Language": language}):
-            said.append({flaws.in_words(reason).partition(": ")[2] for reason in reasons})
-    assert not said[0] & said[1] - {""}
-
-
-def test_what_is_new_comes_as_it_is(pages: Pages) -> None:
-    with pages.app.test_request_context("/admin/"):
-        assert flaws.in_words("text: something else") == "Text: something else"
-        assert flaws.in_words("something else") == "something else"
-        assert flaws.part_of("something else") == "text"
-        assert flaws.part_of("HTML: something else") == "html"
+            said.append({in_words(reason).partition(": ")[2] for reason in reasons})
+    assert not said[0] & said[1]

@@ -10,7 +10,7 @@ import pytest
 
 from repermit import answers, contacts
 from repermit.consent import Answer, Basis, MailState, Outcome, Status
-from repermit.models import Campaign, CampaignWording, Contact, Mail, new_id
+from repermit.models import CampaignWording, Contact, Mail, new_id
 from tests.building import (
     DEADLINE,
     NOW,
@@ -195,35 +195,3 @@ def test_a_sensitive_list_is_joined_under_a_name_that_tells_nothing(database: Da
     assert answers.find_joinable("hiv-group", settings=settings) is None
     changed = replace(settings, secret_keys=(b"another-key-of-the-links",))
     assert answers.join_id(mailing_list, settings=changed) == name
-
-
-def test_history_tells_what_happened_in_order(database: Database) -> None:
-    mailing_list = make_list(database)
-    contact = make_asked(database, mailing_list, make_campaign(database, mailing_list))
-    for answer, hours in ((Answer.YES, 1), (Answer.NO, 2)):
-        answers.record_answer(
-            database,
-            uid=contact.uid,
-            answer=answer,
-            arrived=NOW + timedelta(hours=hours),
-            settings=make_settings(),
-            method="page",
-            trace=answers.Trace(),
-        )
-    reminded_at = NOW + timedelta(minutes=1)
-    campaign = Campaign.get()
-    make_mail(database, campaign, contact, kind="reminder", sent_at=reminded_at)
-    make_mail(database, campaign, contact, kind="confirm")
-    told = answers.history(contact.uid)
-    assert [one.what for one in told] == ["asked", "reminded", "confirmed", "removed"]
-    assert [one.at for one in told] == [
-        NOW + timedelta(seconds=1),
-        reminded_at,
-        NOW + timedelta(hours=1),
-        NOW + timedelta(hours=2),
-    ]
-
-
-def test_an_unknown_uid_has_no_history(database: Database) -> None:
-    make_list(database)
-    assert answers.history(new_id()) == ()

@@ -107,6 +107,7 @@ def test_an_address_gets_three_mails_a_day_at_most(
     assert Mail.select().count() == 5
 
 
+@pytest.mark.counted_on_both
 def test_three_a_day_hold_over_all_lists_and_at_once(
     database: Database, mailing_list: MailingList
 ) -> None:
@@ -180,6 +181,8 @@ def test_the_evidence_of_a_sign_up_shows_both_steps(
         "purpose": "Nieuws over onze praktijk, vier keer per jaar",
         "frequency": "",
         "privacy_url": "https://www.example.org/privacy",
+        "sensitive": False,
+        "language": "fr",
     }
     assert found["trace"] == {"network": "2001:db8::/48", "browser": "Firefox"}
 

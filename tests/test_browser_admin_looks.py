@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from repermit import accounts, campaigns, contacts, importing, webhooks
 from repermit.campaigns import Conditions
-from repermit.config import Web
+from repermit.config import MailServer, Web
 from repermit.consent import CampaignState, MailState, Reason, Status
 from repermit.models import Delivery, Reply, User
 from tests.admin_pages import client_of, make_admin, make_user
@@ -23,9 +23,11 @@ from tests.building import (
     make_contact,
     make_list,
     make_mail,
+    make_organisation,
     make_removed,
     make_settings,
 )
+from tests.english import english_on
 from tests.pages import Pages, served
 from tests.test_admin_routes import ADMINS
 from tests.test_reports import say_yes, take_off
@@ -44,10 +46,11 @@ FILE = (
     f"{LONG};Anna van der Lange-Achternaam;;\n"
     "info@example.org;;2019-03-01;\n"
     "gone@example.org;Bert;;\n"
-    "no address;Cees;;\n"
+    "cees.example.org;Cees;;\n"
     "d@example.org;Dirk;;wil geen mail meer\n"
 )
 Scheme = Literal["light", "dark"]
+SHOWN: tuple[tuple[str, Scheme], ...] = (("en", "light"), ("nl", "dark"))
 WIDTHS = (320, 768, 1280)
 
 
@@ -188,7 +191,7 @@ def _add_connections(pages: Pages) -> None:
 # --- Every page there is. ------------------------------------------------------------------------
 
 # What is no page of its own, or leads away from where one has logged in.
-NO_PAGES = {"handing_in.refused", "live.figures", "styles.file", "writing.frame"}
+NO_PAGES = {"live.figures", "styles.file", "writing.frame"}
 # These are looked at in test_browser_entering, on the way in.
 ON_THE_WAY_IN = {
     "entering.show_login",
@@ -197,16 +200,23 @@ ON_THE_WAY_IN = {
     "locking.show_lock",
 }
 STATES = {
+    "changing.show": ("organisation", "mail", "bounces", "campaign", "retention"),
     "conditions.show": ("club", "bare"),
     "describing.show": ("club", "bare"),
     "handing_in.show": ("news", "club", "odd"),
     "handing_over.show": ("old", "club"),
     "launching.show": ("news", "club", "bare"),
     "live.show": ("news", "old", "club"),
+    "papering.show": ("news", "club"),
+    "papering.show_report": ("news", "old"),
     "writing.show": ("club", "bare"),
 }
 """The lists with which a page looks otherwise than with `news`."""
-MORE = {"handing_over-old-tool": "/admin/lists/old/handover/?tool=mailchimp"}
+MORE = {
+    "settings-filled-in": "/admin/settings/mail?preset=cpanel",
+    "handing_over-old-tool": "/admin/lists/old/handover/?tool=mailchimp",
+    "papering-breach-noticed": "/admin/lists/old/papers/breach?day=2026-03-01&time=14:30",
+}
 
 
 def places(pages: Pages) -> Iterator[tuple[str, str]]:
@@ -224,8 +234,8 @@ def places(pages: Pages) -> Iterator[tuple[str, str]]:
     yield from MORE.items()
 
 
-@pytest.mark.no_cover  # what it goes over the others do too, and counting takes long
-@pytest.mark.parametrize(("locale", "scheme"), [("en", "light"), ("nl", "dark")])
+@pytest.mark.uncounted
+@pytest.mark.parametrize(("locale", "scheme"), SHOWN)
 def test_no_page_keeps_anybody_out(page: Page, pages: Pages, locale: str, scheme: Scheme) -> None:
     """As axe-core finds it; the other scheme differs in its colours alone."""
     user = furnish(pages)
@@ -240,6 +250,33 @@ def test_no_page_keeps_anybody_out(page: Page, pages: Pages, locale: str, scheme
         if scheme == "light":
             page.emulate_media(color_scheme="dark")
             found += violations(page, f"{name} in the dark", COLOURS)
+    assert not found
+
+
+def test_what_a_check_found_keeps_nobody_out(
+    page: Page, database: Database, sqlite_url: str
+) -> None:
+    """Where nothing of it is to be looked up outside this machine."""
+    alone: dict[str, Any] = {
+        "database": sqlite_url,
+        "organisation": make_organisation(email=""),
+        "mail": MailServer(server="127.0.0.1", port=9),
+    }
+    make_list(database, privacy_url="", sender="")
+    page.set_viewport_size({"width": 320, "height": 640})
+    found: list[str] = []
+    with served(lambda url: Pages(database, make_settings(public_url=url, **alone))) as pages:
+        let_in(page, pages, make_admin(database, language=""))
+        for locale, scheme in SHOWN:
+            page.set_extra_http_headers({"Accept-Language": locale})
+            page.emulate_media(color_scheme=scheme)
+            page.goto(f"{pages.settings.public_url}/admin/settings/")
+            with page.expect_navigation():
+                page.locator("#check + p + form button").click()
+            assert page.locator(".finding.problem").count() > 3
+            found += violations(page, f"what was found, {locale}, {scheme}")
+            assert page.evaluate("document.documentElement.scrollWidth") == 320
+    assert english_on(page.content(), "nl") == []
     assert not found
 
 
@@ -263,13 +300,20 @@ def test_no_answer_to_a_form_keeps_anybody_out(page: Page, pages: Pages, tmp_pat
         with page.expect_navigation(timeout=10_000):
             page.locator("main").get_by_role("button", name=button, exact=True).last.click()
         found += violations(page, f"{button} of {path}")
+        if not page.evaluate(IS_WHERE_TO_GO_ON):
+            found.append(f"{button} of {path} leaves the keyboard elsewhere than at what is wrong")
         if page.evaluate("document.documentElement.scrollWidth") > 320:
             found.append(f"{button} of {path} is too wide")
     assert not found
 
 
+# Where something is wrong, Tab goes on from it or from the list of all that is.
+IS_WHERE_TO_GO_ON = """() => {
+    const wrong = document.querySelectorAll("main [role=alert], main [aria-invalid=true]");
+    return !wrong.length || [...wrong].includes(document.activeElement);
+}"""
 ANSWERED: tuple[tuple[str, dict[str, str], str], ...] = (
-    ("/admin/lists/new", {}, "Save and go on"),
+    ("/admin/new-list", {}, "Save and go on"),
     ("/admin/lists/bare/mail", {"Text": "Hello {{ nobody }}"}, "Save and go on"),
     ("/admin/lists/bare/mail", {}, "Begin with the usual words"),
     ("/admin/lists/club/conditions", {"Ask so many people first": "many"}, "Save and go on"),
@@ -281,7 +325,11 @@ ANSWERED: tuple[tuple[str, dict[str, str], str], ...] = (
     ("/admin/lists/news/", {"New last day": "2026-03-01"}, "Move the deadline"),
     ("/admin/connecting/", {}, "Make a token"),
     ("/admin/connecting/", {"Which program is it for?": "Another"}, "Make a token"),
+    ("/admin/lists/news/papers/breach", {"Day": "2030-01-01", "Time": "10:00"}, "Start the clock"),
     ("/admin/people/", {"E-mail address": "nobody"}, "Add"),
+    ("/admin/settings/bounces", {"Port": "many"}, "Test and save"),
+    ("/admin/settings/mail?preset=transip", {"Server": "127.0.0.1", "Port": "9"}, "Test and save"),
+    ("/admin/settings/retention", {"Days that it is kept who looked at what": "9"}, "Save"),
 )
 """Pages, what is typed there, and the button that is pressed; every box is ticked."""
 
@@ -325,6 +373,8 @@ def violations(
     page: Page, name: str, rules: Mapping[str, Any] = MappingProxyType({})
 ) -> Iterator[str]:
     """Yield what axe-core finds wrong with the page, by all of its rules or by some."""
+    # After a press the next page may have begun, and have no element yet.
+    page.wait_for_function("document.readyState === 'complete'")
     options = {"resultTypes": ["violations"], **rules}
     for one in Axe().run(page, options=options).response["violations"]:
         yield f"{name}: {one['id']} {[node['target'] for node in one['nodes']]}"

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit import importing
+from repermit.consent import CampaignState
 from repermit.importing.uploads import folder_of
+from repermit.models import Campaign
 from tests.admin_pages import admin_client, make_admin
 from tests.building import NOW, make_asked, make_campaign, make_list
 from tests.pages import Pages, served
@@ -51,6 +53,22 @@ def test_an_answer_appears_by_itself_and_an_open_table_stays_open(
         say_yes(database, contact, campaign.id)
         page.get_by_text("1 said Yes").wait_for()
         assert page.evaluate("document.getElementById('days').open")
+        # What the numbers ask for comes along; what somebody types or is about to press stays.
+        page.get_by_text("Give people more time").click()
+        page.get_by_label("Time; empty for").fill("12:34")
+        page.get_by_role("heading", name="How long").hover()
+        with database.atomic():
+            campaign.state, campaign.paused_from = CampaignState.PAUSED, CampaignState.OPEN
+            campaign.pause_reason = "complaint"
+            campaign.save()
+        page.get_by_text("somebody reported a mail as unwanted").wait_for()
+        page.get_by_role("button", name="Go on").wait_for()
+        assert page.get_by_role("button", name="Pause").count() == 0
+        assert page.get_by_label("Time; empty for").input_value() == "12:34"
+        assert page.evaluate("document.activeElement.id") == "at"
+        page.get_by_role("button", name="Go on").click()
+        page.get_by_text("somebody reported a mail as unwanted").wait_for(state="detached")
+        assert Campaign.get().state == CampaignState.OPEN
 
 
 def test_a_page_that_waits_for_a_file_loads_anew_once_it_is_read_and_not_before(

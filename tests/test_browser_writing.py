@@ -51,6 +51,9 @@ def test_the_mail_is_seen_as_it_is_typed_and_nothing_is_saved(
     seen.get_by_text("(9 characters)").wait_for()
     writing.get_by_label("Language").select_option("de")
     seen.get_by_text("Guten Tag,").wait_for()
+    # One's own words are in the list's own language alone.
+    writing.get_by_label("Language").select_option("nl")
+    seen.get_by_text("Geachte lezer,").wait_for()
     writing.get_by_label("Text", exact=True).fill("Niets")
     seen.get_by_text("There is no mail to look at yet:").wait_for()
     # Whoever goes back leaves the page, and does not go through every letter.

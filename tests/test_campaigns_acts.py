@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import contacts, evidence
+from repermit import contacts, delivery, evidence
 from repermit.campaigns import Resumed, cancel, extend, pause, resume, start_scheduled
 from repermit.config import MailServer
 from repermit.consent import BounceKind, CampaignState, Dropped, MailState, PauseReason
@@ -179,6 +179,34 @@ def test_the_others_are_not_let_go_when_the_rates_leave_the_last_too_little_time
         assert (resumed.let_go, resumed.last_ask_at) == (2, now + takes)
 
 
+def test_who_waits_for_a_pilot_is_let_go_in_steps_that_the_sweep_takes_too(
+    database: Database,
+) -> None:
+    mailing_list = make_list(database)
+    campaign = make_stopped(database, mailing_list)
+    put_off = make_contact(database, mailing_list)
+    make_mail(database, campaign, put_off, state=MailState.QUEUED, due_at=LATER)
+    for _ in range(2):
+        other = make_contact(database, mailing_list)
+        make_mail(database, campaign, other, state=MailState.QUEUED, due_at=AFTER_PILOT)
+    resumed = resume(database, mailing_list, settings=make_settings(), now=SOON, actor=ANNA, most=0)
+    # The act itself, which holds everybody's lock, changes none of them.
+    waiting = Mail.select().where(Mail.due_at == AFTER_PILOT)
+    assert (resumed.let_go, waiting.count()) == (3, 3)
+    assert newest() == ("resumed", {"after": "pilot", "let_go": 3})
+    with database.atomic():
+        assert contacts.let_go(campaign, now=SOON, most=1) == 1
+    delivery.look_after(database, now=SOON)
+    due = [mail.due_at for mail in Mail.select().where(Mail.state == MailState.QUEUED)]
+    assert sorted(due) == [SOON, SOON, SOON, LATER]
+
+
+def test_nobody_is_let_go_whose_pilot_is_not_over(database: Database) -> None:
+    make_stopped(database, make_list(database))
+    delivery.look_after(database, now=SOON)
+    assert Mail.select().where(Mail.due_at == AFTER_PILOT).count() == 1
+
+
 def test_a_pilot_that_is_under_way_goes_on_after_a_pause(database: Database) -> None:
     mailing_list = make_list(database)
     campaign = make_stopped(database, mailing_list, pause_reason="")
@@ -280,3 +308,20 @@ def test_a_scheduled_campaign_begins_at_its_time(
 def test_a_campaign_that_is_paused_does_not_begin(database: Database) -> None:
     make_campaign(database, make_list(database), state=CampaignState.PAUSED)
     assert start_scheduled(database, now=NOW) == 0
+
+
+def test_what_a_cancel_leaves_in_the_queue_is_dropped_by_the_next_sweep(
+    database: Database,
+) -> None:
+    mailing_list = make_list(database)
+    campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
+    for _ in range(3):
+        queued = {"state": MailState.QUEUED, "sent_at": None}
+        make_mail(database, campaign, make_contact(database, mailing_list), **queued)
+    cancel(database, mailing_list, now=NOW, actor=ANNA, most=0)
+    assert newest() == ("cancelled", {"dropped": 3})
+    assert Mail.select().where(Mail.state == MailState.QUEUED).count() == 3
+    with database.atomic():
+        assert contacts.drop_owed(campaign, Dropped.CANCELLED, most=1) == 1
+    delivery.look_after(database, now=NOW)
+    assert {(mail.state, mail.reason) for mail in Mail.select()} == {("dropped", "cancelled")}

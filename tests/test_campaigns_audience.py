@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit import addresses
-from repermit.campaigns.audience import count_audience, owe_asks
+from repermit.campaigns.audience import count_audience
+from repermit.campaigns.owing import begin, make_asks
 from repermit.consent import (
     Basis,
     CampaignState,
@@ -43,13 +44,12 @@ def count(mailing_list: MailingList, *, include_thin: bool = False) -> Audience:
 
 
 def freeze(database: Database, campaign: Campaign) -> set[str]:
-    """Owe the asks and return the addresses that they are owed to."""
+    """Make the asks and return the addresses that they are owed to."""
     with database.atomic():
-        owed = owe_asks(campaign, count(campaign.list, include_thin=campaign.include_thin))
+        begin(campaign, {"excluded": {}}, actor="anna@example.org")
+    assert make_asks(database, campaign.id, settings=make_settings(), now=NOW, most=None)
     query = Contact.select().join(Mail).where(Mail.campaign == campaign)
-    found = {str(contact.address) for contact in query}
-    assert len(found) == owed
-    return found
+    return {str(contact.address) for contact in query}
 
 
 def suppress(
@@ -143,7 +143,6 @@ def test_who_is_suppressed_twice_is_counted_once(database: Database) -> None:
     suppress(database, "a@example.org", None)
     counted = count(mailing_list)
     assert (counted.asked, counted.excluded[Exclusion.SUPPRESSED]) == (0, 1)
-    assert len(counted.suppressed) == 1
 
 
 def test_who_was_removed_is_counted_as_removed(database: Database) -> None:

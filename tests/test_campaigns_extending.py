@@ -78,6 +78,25 @@ def test_a_deadline_only_moves_later(
     assert Campaign.get().deadline == (deadline if moves else DEADLINE)
 
 
+@pytest.mark.parametrize(
+    ("now", "earliest"), [(NOW, DEADLINE), (LATER, LATER)], ids=["before", "after"]
+)
+@pytest.mark.parametrize("beyond", [timedelta(0), INSTANT])
+def test_a_deadline_moves_by_a_year_at_most(
+    database: Database, now: datetime, earliest: datetime, beyond: timedelta
+) -> None:
+    mailing_list = make_list(database)
+    make_campaign(database, mailing_list)
+    deadline = earliest + timedelta(days=366) + beyond
+    if beyond:
+        with pytest.raises(Refused, match="by a year at most"):
+            move(database, mailing_list, deadline, now)
+        deadline = DEADLINE
+    else:
+        move(database, mailing_list, deadline, now)
+    assert Campaign.get().deadline == deadline
+
+
 def test_an_extension_says_how_many_mails_name_the_earlier_deadline(database: Database) -> None:
     mailing_list = make_list(database)
     campaign = make_campaign(database, mailing_list)
@@ -94,6 +113,7 @@ def test_an_extension_says_how_many_mails_name_the_earlier_deadline(database: Da
             "from": "2026-03-30T09:00:00.000000+00:00",
             "to": "2026-04-06T09:00:00.000000+00:00",
             "sent": 6,
+            "reminder_at": "",
             "wordings": {},
         },
     )

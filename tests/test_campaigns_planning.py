@@ -146,6 +146,18 @@ def test_a_deadline_that_is_too_near_is_answered_with_the_nearest_one(database: 
 
 
 @pytest.mark.parametrize(
+    ("beyond", "accepted"), [(-INSTANT, True), (timedelta(), True), (INSTANT, False)]
+)
+def test_a_deadline_lies_a_year_ahead_at_most(
+    database: Database, beyond: timedelta, accepted: bool
+) -> None:
+    """Mistyped as 9999 it could not be taken back: nobody would ever be removed for silence."""
+    found = refusals(database, deadline=NOW + timedelta(days=366) + beyond)
+    assert (found == ()) is accepted
+    assert all("more than a year after the last mail" in reason for reason in found)
+
+
+@pytest.mark.parametrize(
     ("beyond", "accepted"), [(-INSTANT, False), (timedelta(), False), (INSTANT, True)]
 )
 def test_a_deadline_lies_ahead_even_in_trials(
@@ -229,7 +241,7 @@ def test_a_plan_tells_that_an_own_wording_is_not_translated(
     make_contact(database, mailing_list, language=language)
     planned = plan(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
     told = "\n".join(planned.notes)
-    assert ("another language (1 in de)" in told) is (bool(own) and language == "de")
+    assert ("another (1 in de)" in told) is (bool(own) and language == "de")
 
 
 def test_a_plan_writes_nothing(database: Database) -> None:

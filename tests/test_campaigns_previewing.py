@@ -44,13 +44,13 @@ def test_a_preview_can_be_in_another_language_until_another_day_to_somebody(
     assert "1. Mai 2026" in mail.text
 
 
-def test_the_reminder_and_the_mail_that_confirms_can_be_seen_too(database: Database) -> None:
+def test_the_other_mails_can_be_seen_too(database: Database) -> None:
     settings = make_settings()
     links = Links(settings.public_url, settings.secret_keys)
-    mailing_list = make_list(database, own_subject="Mogen wij u blijven mailen?")
+    mailing_list = make_list(database, language="en", own_subject="Mogen wij u blijven mailen?")
     seen = {
         kind: preview(mailing_list, settings=settings, now=NOW, kind=kind, language="en")
-        for kind in (MailKind.ASK, MailKind.REMINDER, MailKind.CONFIRM)
+        for kind in (MailKind.ASK, MailKind.REMINDER, MailKind.CONFIRM, MailKind.RECEIPT)
     }
     assert seen[MailKind.ASK].subject == "Mogen wij u blijven mailen?"
     assert seen[MailKind.REMINDER].subject.startswith("Reminder from ")
@@ -58,6 +58,8 @@ def test_the_reminder_and_the_mail_that_confirms_can_be_seen_too(database: Datab
     assert "30 March 2026" in seen[MailKind.REMINDER].text
     assert links.url("confirm", NOBODY) in seen[MailKind.CONFIRM].text
     assert "March" not in seen[MailKind.CONFIRM].text
+    assert links.url("receipt", NOBODY) in seen[MailKind.RECEIPT].text
+    assert links.url("no", NOBODY) in seen[MailKind.RECEIPT].text
 
 
 def test_the_deadline_of_a_preview_is_one_that_could_be(database: Database) -> None:
@@ -97,8 +99,8 @@ def test_a_preview_of_a_list_without_anybody_to_ask_does_not_know_why(database: 
 
 
 def test_a_preview_in_a_language_without_mails_is_refused(database: Database) -> None:
-    with pytest.raises(Refused, match="no mails in 'pl'"):
-        preview(make_list(database), settings=make_settings(), now=NOW, language="pl")
+    with pytest.raises(Refused, match="no mails in 'xx'"):
+        preview(make_list(database), settings=make_settings(), now=NOW, language="xx")
 
 
 def test_a_preview_needs_a_sender(database: Database) -> None:

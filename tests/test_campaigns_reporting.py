@@ -42,6 +42,8 @@ def test_a_list_without_a_campaign_has_every_key_with_zeros(database: Database) 
         "removed": dict.fromkeys("no no_response bounce complaint withdrawn request".split(), 0),
         "mails": dict.fromkeys("ask reminder receipt confirm notice".split(), states),
         "unasked": 0,
+        "held": 0,
+        "checkpoint": evidence.checkpoint().to_json(),
     }
     assert json.loads(json.dumps(document)) == document
 
@@ -162,6 +164,7 @@ def test_mails_in_doubt_are_named_for_the_admin_and_not_in_the_json(database: Da
             address="a@example.org",
             started_at=started,
             attempts=1,
+            is_restored=False,
         ),
     )
     assert "a@example.org" not in json.dumps(found.to_json())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.consent import CampaignState, Exclusion, MailKind, MailState, Reason, Status
-from repermit.models import Campaign, Mail
+from repermit.models import Campaign, Evidence, Mail
 from tests.building import make_contact, make_removed
 from tests.desk import ATTEST, links_of
 
@@ -74,6 +74,7 @@ def test_a_preview_may_be_sent_and_its_links_are_nobodys(desk: Desk, inbox: Inbo
         assert client.post(links_of(mail)["no"]).status_code in {200, 404}
     with desk.database():
         assert not Mail.select().exists()
+        assert Evidence.get().event == "test_mail_sent"
 
 
 def test_a_preview_that_the_server_refuses_is_refused(desk: Desk, inbox: Inbox) -> None:

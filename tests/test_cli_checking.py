@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.models import Evidence, Mail
+from repermit.models import ContactCount, Evidence, Mail
 from tests.naming import NameServer
 from tests.website import WebSite
 
@@ -118,3 +118,27 @@ def test_nothing_is_sent_and_nothing_is_made(ready: Desk, server: NameServer) ->
     assert {name for name in after - set(before) if ".db" not in name} == set()
     with ready.database():
         assert (Evidence.select().count(), Mail.select().count()) == (0, 0)
+
+
+def test_what_was_counted_wrongly_is_counted_anew(ready: Desk, server: NameServer) -> None:
+    with ready.database() as database, database.atomic():
+        ContactCount.create(list_id=1, status="", reason="", basis="", language="", count=2)
+    ran = ready.run("check", "--nameserver", server.address)
+    assert "`repermit check --recount` counts them anew" in " ".join(ran.out.split())
+    told = ready.do("check", "--recount", "--nameserver", server.address)
+    assert "recount" not in told
+    with ready.database():
+        assert ContactCount.select().count() == 0
+
+
+def test_a_database_that_cannot_be_read_leaves_what_the_file_says(
+    ready: Desk, server: NameServer
+) -> None:
+    path = ready.settings.sqlite_path
+    assert path
+    path.write_bytes(b"this is no database " * 1000)
+    ran = ready.run("check", "--nameserver", server.address, "--json")
+    assert ran.code == 1
+    areas = {one["area"]: one["code"] for one in ran.document["findings"]}
+    assert areas["config"] == "config_ok"
+    assert areas["database"] != "database_ok"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import contacts, evidence, expiry
+from repermit import contacts, evidence, expiry, suspicion
 from repermit.consent import CampaignState, MailKind, MailState, PauseReason, Reason, Status
 from repermit.evidence import Entry
+from repermit.evidence.merkle import EMPTY_ROOT
 from repermit.models import Campaign, Contact, Evidence, Mail
 from tests.building import (
     DEADLINE,
@@ -58,6 +60,8 @@ def test_a_list_without_a_campaign_has_a_status(desk: Desk) -> None:
         "removed": dict.fromkeys(Reason, 0),
         "mails": {kind: dict.fromkeys(MailState, 0) for kind in MailKind},
         "unasked": 0,
+        "held": 0,
+        "checkpoint": {"seq": 0, "hash": "0" * 64, "root": EMPTY_ROOT},
     }
 
 
@@ -73,6 +77,10 @@ def test_a_status_tells_how_the_campaign_stands(desk: Desk) -> None:
     assert "Removed, by reason:\n  1  no\n" in shown
     assert "Mails of kind ask:\n  2  queued\n" in shown
     assert "doubt" not in shown
+    (line,) = (one for one in shown.splitlines() if one.startswith("{"))
+    checkpoint = json.loads(line)
+    assert checkpoint == desk.run("status", "news", "--json").document["checkpoint"]
+    assert checkpoint["seq"] == 2
 
 
 def test_a_status_tells_that_another_tool_still_mails_who_was_erased(desk: Desk) -> None:
@@ -80,6 +88,14 @@ def test_a_status_tells_that_another_tool_still_mails_who_was_erased(desk: Desk)
     with desk.database() as database, database.atomic():
         evidence.append(Entry(event="still_mailed", at=NOW, actor="person", list="news"))
     assert "Still mailed: 1." in desk.do("status", "news")
+
+
+def test_a_status_tells_whose_yes_waits_for_one_press_more(asked: Desk) -> None:
+    assert "Held:" not in asked.do("status", "news")
+    with asked.database() as database, database.atomic():
+        contacts.remember(Contact.get(), suspicion.doubted(suspicion.Past(), at=NOW), held_at=NOW)
+    assert "Held: 1." in asked.do("status", "news")
+    assert asked.run("status", "news", "--json").document["held"] == 1
 
 
 def test_the_document_of_a_status_adds_up(desk: Desk) -> None:

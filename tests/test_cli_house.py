@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.cli.house import House, login_name
+from repermit.cli.house import House
 from repermit.errors import Refused
-from repermit.models import Evidence
+from repermit.models import Evidence, actor_of_login, login_name
+from tests.choosing import choose
 
 if TYPE_CHECKING:
     from tests.desk import Desk
@@ -22,16 +23,19 @@ def house(desk: Desk) -> House:
     return House(config=str(desk.config), clock=desk.clock)
 
 
-def test_a_user_has_a_name_or_at_least_a_number() -> None:
-    assert login_name(0) == "root"
+def test_a_login_has_a_name_or_at_least_a_number() -> None:
+    assert login_name(actor_of_login(0)) == "root"
     unknown = max(user.pw_uid for user in pwd.getpwall()) + 1
-    assert login_name(unknown) == str(unknown)
+    assert login_name(actor_of_login(unknown)) == str(unknown)
+    # As older records and those of another machine may have it.
+    assert login_name("cli:els") == "els"
+    assert login_name(f"cli:{10**30}") == str(10**30)
 
 
-def test_the_evidence_names_who_gave_the_command(desk: Desk) -> None:
+def test_the_evidence_names_who_gave_the_command_by_a_number(desk: Desk) -> None:
     desk.do("list", "add", "news", "--name", "News")
     with desk.database():
-        assert Evidence.get().actor == f"cli:{login_name(os.getuid())}"
+        assert Evidence.get().actor == f"cli:{os.getuid()}"
 
 
 def test_a_new_database_is_for_its_user_alone(desk: Desk, house: House) -> None:
@@ -58,6 +62,25 @@ def test_moments_are_read_and_shown_in_the_organisations_zone(house: House) -> N
     moment = house.when("2026-07-01T17:00")
     assert moment == datetime(2026, 7, 1, 15, 0, tzinfo=UTC)
     assert house.in_words(moment) == "Wednesday 1 July 2026, 17:00"
+
+
+def test_a_command_knows_what_was_chosen_on_the_pages(desk: Desk, house: House) -> None:
+    path = desk.settings.sqlite_path
+    assert path
+    path.unlink()
+    assert house.settings is house.file
+    assert not path.exists()
+    with desk.database() as database:
+        choose(database, desk.settings, timezone="America/New_York")
+    before, within = (House(config=str(desk.config), clock=desk.clock) for _ in range(2))
+    assert before.settings.timezone == "America/New_York"
+    assert before.when("2026-07-01T17:00") == datetime(2026, 7, 1, 21, 0, tzinfo=UTC)
+    with within.database():
+        assert within.settings.timezone == "America/New_York"
+    # Keys of the file's own win again once they are there.
+    text = desk.config.read_text("utf-8")
+    desk.config.write_text(f'timezone = "Europe/Paris"\n{text}', "utf-8")
+    assert House(config=str(desk.config), clock=desk.clock).settings.timezone == "Europe/Paris"
 
 
 @pytest.mark.parametrize("when", ["tomorrow", "2026-03-29T02:30", "2026-10-25T02:30"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.building import make_campaign
+from tests.building import make_campaign, make_contact
 
 if TYPE_CHECKING:
     from tests.desk import Desk
@@ -49,7 +49,7 @@ def test_who_adds_a_list_that_lacks_nothing_is_told_no_more(desk: Desk) -> None:
 
 
 def test_a_list_is_shown_line_by_line(desk: Desk) -> None:
-    desk.add_news(own_text="One\n\nTwo\n")
+    desk.add_news(own_text="One\n\nTwo\n", languages=())
     lines = desk.do("list", "show", "news").splitlines()
     assert "name:         Nieuws van de praktijk" in lines
     assert "sensitive:    no" in lines
@@ -99,3 +99,42 @@ def test_who_changes_a_list_under_way_is_told_what_stays(desk: Desk) -> None:
     with desk.news() as (database, news):
         make_campaign(database, news)
     assert "keeps the wording" in desk.do("list", "set", "news", "--name", "Other news")
+
+
+def test_a_list_is_described_in_a_further_language(desk: Desk) -> None:
+    desk.add_news(languages=())
+    with desk.news() as (database, news):
+        make_contact(database, news, language="de")
+    lines = desk.do("list", "show", "news").splitlines()
+    assert lines[-3:] == [
+        "",
+        "Who reads another language gets the list's own: 1 in de.",
+        "`repermit list set news --in … --purpose … --privacy-url …` gives them theirs.",
+    ]
+    assert "gets the list's own: 1 in de." in desk.do("status", "news")
+    assert desk.run("list", "show", "news", "--json").document["read_otherwise"] == {"de": 1}
+    half = desk.do("list", "set", "news", "--in", "de", "--purpose", "Neues, monatlich")
+    assert half.splitlines() == [
+        "Changed news.",
+        "Nobody gets a mail in de before it has --privacy-url too.",
+    ]
+    url = ("--privacy-url", "https://www.example.org/de")
+    assert desk.do("list", "set", "news", "--in", "de", *url) == "Changed news.\n"
+    assert desk.do("list", "show", "news").splitlines()[-4:] == [
+        "",
+        "In de:",
+        "purpose:      Neues, monatlich",
+        "privacy url:  https://www.example.org/de",
+    ]
+    shown = desk.run("list", "show", "news", "--json").document
+    assert (shown["texts"]["de"]["purpose"], shown["read_otherwise"]) == ("Neues, monatlich", {})
+    assert "gets the list's own" not in desk.do("status", "news")
+
+
+def test_what_is_the_same_in_all_languages_is_not_said_in_one(desk: Desk) -> None:
+    desk.add_news()
+    said = desk.misused("list", "set", "news", "--in", "de", "--sensitive", "--sender", "x")
+    assert "--sender, --sensitive is the same in all languages: give it without --in" in said
+    assert "nl is the list's own language" in desk.refused(
+        "list", "set", "news", "--in", "nl", "--name", "N"
+    )

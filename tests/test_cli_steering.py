@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from repermit.consent import CampaignState, MailState, Status
-from repermit.models import Campaign, Contact, Mail
+from repermit.models import Campaign, Contact, EvidencePart, Mail
 from tests.building import DEADLINE, NOW, make_campaign, make_contact, make_mail
 from tests.desk import ATTEST
 
@@ -102,6 +103,14 @@ def test_an_answer_by_phone_is_recorded_once(running: Desk) -> None:
     assert running.do(*given) == "Nothing changed: the contact was confirmed already.\n"
     with running.database():
         assert Contact.get().status == Status.CONFIRMED
+
+
+def test_an_answer_of_a_representative_is_recorded_as_such(running: Desk) -> None:
+    note = ("--note", "by phone, the mother", "--representative")
+    running.do("answer", "news", "jan@example.org", "yes", *note)
+    with running.database():
+        told = json.loads(EvidencePart.get(EvidencePart.part == "consent").json)
+    assert told["given_by"] == "representative"
 
 
 def test_a_no_says_how_it_counts(running: Desk) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from repermit import accounts
+from repermit import accounts, config
 from repermit.models import Evidence, User, open_database
 from tests.admin_pages import make_admin, make_session, make_user
 from tests.building import NOW
@@ -116,6 +116,20 @@ def test_init_prints_the_first_admins_link(bare: Desk) -> None:
 def test_init_may_be_told_who_the_first_admin_is(bare: Desk) -> None:
     person = invited_by(bare, bare.do("init", "--admin", "anna@example.org"))
     assert (person.email, person.role) == ("anna@example.org", "admin")
+
+
+def test_init_may_be_told_where_the_pages_will_be(bare: Desk) -> None:
+    said = bare.do("init", "--public-url", "https://www.example.org/ask/")
+    assert bare.settings.public_url == "https://www.example.org/ask"
+    assert "https://www.example.org/ask/admin/welcome/" in said
+    assert "fill in public_url" not in said
+    # Everything that may be chosen on the pages is left to them.
+    assert not config.settled(bare.settings)
+
+
+def test_init_makes_nothing_for_what_is_no_web_address(bare: Desk) -> None:
+    assert "public_url must look like https://" in bare.refused("init", "--public-url", "ask")
+    assert not bare.config.exists()
 
 
 def test_init_makes_nothing_for_what_is_no_address(bare: Desk) -> None:

@@ -35,6 +35,23 @@ def test_what_is_left_out_has_a_default() -> None:
     assert (settings.bounces.protocol, settings.bounces.every_minutes) == ("none", 5)
 
 
+def test_the_journal_is_beside_the_fingerprint_key_or_where_it_is_said_to_be(
+    tmp_path: Path,
+) -> None:
+    assert parse().journal == Path("/srv/repermit/suppressions.journal")
+    assert parse(journal="kept/left.log").journal == Path("/srv/repermit/kept/left.log")
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "fingerprint.txt").write_text(KEY, "utf-8")
+    given = make_document(fingerprint_key_file="keys/fingerprint.txt")
+    del given["fingerprint_key"]
+    journal = config.parse(given, folder=tmp_path).journal
+    assert journal == tmp_path / "keys" / "suppressions.journal"
+    for wrong in ("", 1):
+        with pytest.raises(ConfigError) as refused:
+            parse(journal=wrong)
+        assert refused.value.key == "journal"
+
+
 def test_what_is_given_holds() -> None:
     settings = parse(
         timezone="Europe/Lisbon",

@@ -10,6 +10,7 @@ from repermit import config
 from repermit.config import PRESETS
 from repermit.errors import ConfigError
 from tests.configuring import make_document, parse
+from tests.signing import make_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -222,3 +223,34 @@ def test_tokens_and_secrets_may_stand_in_files_of_their_own(tmp_path: Path) -> N
     for account in (settings.mail, settings.bounces):
         assert account.oauth_client_secret == "sesame"
         assert account.oauth_refresh_token == "simsalabim"
+
+
+# --- A key to sign with.
+
+
+def test_a_key_to_sign_with_is_taken_with_the_name_of_its_record() -> None:
+    given = {"dkim_key": make_key(), "dkim_selector": "s1-a_b.mail", "dkim_domain": "example.org"}
+    mail = parse(mail=given).mail
+    assert (mail.dkim_key, mail.dkim_selector) == (make_key(), "s1-a_b.mail")
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "words"),
+    [
+        ({}, "mail.dkim_selector", "mail.dkim_key needs mail.dkim_selector, the name of its"),
+        ({"dkim_selector": "a; b=c"}, "mail.dkim_selector", "is written as in the DNS"),
+        ({"dkim_selector": ".a"}, "mail.dkim_selector", "is written as in the DNS"),
+        ({"dkim_selector": "a", "dkim_domain": "a b"}, "mail.dkim_domain", "as in the DNS"),
+        ({"dkim_selector": "a", "dkim_key": "x"}, "mail.dkim_key", "is no RSA key of 1024 bits"),
+    ],
+)
+def test_a_key_that_nobody_could_check_is_refused(
+    given: dict[str, Any], key: str, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words) as refused:
+        parse(mail={"dkim_key": make_key(), **given})
+    assert refused.value.key == key
+
+
+def test_a_selector_without_a_key_is_only_looked_up() -> None:
+    assert parse(mail={"dkim_selector": "a b"}).mail.dkim_selector == "a b"

@@ -315,6 +315,7 @@ def test_erasure_takes_address_and_name_away_and_leaves_what_adds_up(database: D
     assert events == ["confirmed", "removed", "erased"]
     assert kept("consent")[-1] == {
         "seqs": [1, 2],
+        "whose": addresses.fingerprint(KEY, "jan@example.org"),
         "parts": ["person", "trace"],
         "note": "by phone",
     }
@@ -416,3 +417,18 @@ def test_who_was_asked_is_not_unasked(database: Database) -> None:
     mailing_list = make_list(database)
     make_asked(database, mailing_list, make_campaign(database, mailing_list))
     assert contacts.unasked(mailing_list).count() == 0
+
+
+def test_several_are_erased_at_once_each_with_an_entry_of_their_own(
+    database: Database,
+) -> None:
+    mailing_list = make_list(database)
+    people = [make_contact(database, mailing_list, name="Jan") for _ in range(3)]
+    people.append(make_removed(database, mailing_list, Reason.NO))
+    with database.atomic():
+        erased = contacts.erase_all(people, act=Act(at=NOW, actor="job"), fingerprint_key=KEY)
+    assert (erased.contacts, erased.removed, erased.entries) == (4, 3, 4)
+    assert {one.address_key for one in Contact.select()} == {one.uid for one in people}
+    assert Evidence.select().where(Evidence.event == "erased").count() == 4
+    assert not EvidencePart.select().where(EvidencePart.part == "person").exists()
+    assert list(evidence.verify()) == []

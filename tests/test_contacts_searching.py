@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from repermit import contacts
 from repermit.consent import Reason, Status
 from repermit.contacts import searching
-from repermit.models import Contact, new_id
+from repermit.models import Contact, is_postgresql, new_id
 from tests.building import NOW, make_contact, make_list, make_removed
+from tests.plans import plans_of
 
 if TYPE_CHECKING:
     from typing import Any
@@ -82,6 +84,25 @@ def test_a_status_is_found_by_reason_page_by_page(
     assert all_pages(mailing_list, status="confirmed") == []
 
 
+@pytest.mark.parametrize("typed", ["Ömer", "ömer", "Özil", "özil", "ÖMER", "ömer özil", "Ömer Ö"])
+def test_a_search_finds_a_name_whose_capitals_have_accents(
+    database: Database, mailing_list: MailingList, typed: str
+) -> None:
+    make_contact(database, mailing_list, "oz@example.org", name="Ömer Özil")
+    make_contact(database, mailing_list, "zola@example.org", name="Émile Zola")
+    assert all_pages(mailing_list, search=typed) == ["oz@example.org"]
+
+
+@pytest.mark.parametrize("after", ["9" * 23, f"x.{'9' * 23}"])
+def test_a_number_that_no_database_holds_counts_as_the_first_page(
+    database: Database, mailing_list: MailingList, after: str
+) -> None:
+    make_contact(database, mailing_list, "a@example.org")
+    found = contacts.find_contacts(mailing_list, status="unconfirmed", after=after)
+    assert addresses_of(found) == ["a@example.org"]
+    assert addresses_of(contacts.find_contacts(mailing_list, after=after)) == ["a@example.org"]
+
+
 @pytest.mark.parametrize(
     ("search", "found"),
     [
@@ -103,11 +124,11 @@ def test_a_search_finds_a_whole_address_or_a_part_of_address_or_name(
     assert all_pages(mailing_list, search=search, status="removed") == []
 
 
-@pytest.mark.counted_once
 def test_in_a_large_list_a_search_finds_what_begins_so(
     database: Database, mailing_list: MailingList
 ) -> None:
-    fill(database, mailing_list, searching._FEW)
+    fill(database, mailing_list, searching._FEW - 1)
+    gone = make_removed(database, mailing_list, Reason.NO)
     assert contacts.find_contacts(mailing_list, search="0001").by_part
     make_contact(database, mailing_list, "zjan@example.org")
     for address in ("jan-a@example.org", "jan@example.org", "janneke@example.org"):
@@ -116,9 +137,68 @@ def test_in_a_large_list_a_search_finds_what_begins_so(
     assert not found.by_part
     assert addresses_of(found) == ["jan-a@example.org", "jan@example.org", "janneke@example.org"]
     assert all_pages(mailing_list, search="jan") == addresses_of(found)
+    begins = str(gone.address)[:3]
+    assert all_pages(mailing_list, search=begins, reason="no") == [gone.address]
+    assert not all_pages(mailing_list, search="many", reason="no")
+    many: dict[str, Any] = {"search": "many", "status": "unconfirmed"}
+    first = contacts.find_contacts(mailing_list, **many)
+    second = contacts.find_contacts(mailing_list, **many, after=first.after)
+    assert addresses_of(second)[0] == "many00050@example.net"
+    # A place before all that begin so is none that a page gave.
+    before = contacts.find_contacts(mailing_list, search="jan@example.org").contacts[0].id
+    assert addresses_of(contacts.find_contacts(mailing_list, **many, after=str(before))) == (
+        addresses_of(first)
+    )
     assert addresses_of(contacts.find_contacts(mailing_list, search="zjan@example.org")) == [
         "zjan@example.org"
     ]
+
+
+def test_whoever_asks_for_a_reason_alone_asks_for_those_who_were_taken_off(
+    database: Database, mailing_list: MailingList
+) -> None:
+    make_contact(database, mailing_list)
+    gone = make_removed(database, mailing_list, Reason.NO)
+    assert all_pages(mailing_list, reason="no") == [gone.address]
+    assert all_pages(mailing_list, reason="no", status="unconfirmed") == []
+
+
+@pytest.mark.counted_on_both
+def test_a_search_in_a_large_list_looks_at_those_alone_that_may_match(
+    database: Database, mailing_list: MailingList
+) -> None:
+    after = str(make_contact(database, mailing_list, "many1@example.org").id)
+    query: Any = Contact.select().where(Contact.list == mailing_list, Contact.status == "removed")
+    few, many = (
+        searching._Counts(all=1_000_000, alike=searching._FEW_ALIKE + more) for more in (0, 1)
+    )
+    (rare,) = plans_of(database, lambda: searching._search(query, "many", "", 50, counts=few))
+    (deep,) = plans_of(database, lambda: searching._search(query, "many", after, 50, counts=many))
+    if is_postgresql(database):
+        assert "contact_by_letter" in deep
+        assert "contact_by_letter" not in rare
+    else:
+        # From the page before on, not from the first that begins so; and past nobody else.
+        assert "(list_id=? AND address_key>? AND address_key<?)" in deep
+        assert "(list_id=? AND status=?)" in rare
+
+
+@pytest.mark.counted_on_both
+def test_the_next_page_of_a_status_begins_where_an_index_leads(
+    database: Database, mailing_list: MailingList
+) -> None:
+    plans = plans_of(
+        database, lambda: contacts.find_contacts(mailing_list, status="removed", after="no.7")
+    )
+    # The rest of the reason, and the reasons after it.
+    rest, others = plans
+    if is_postgresql(database):
+        assert re.search(r"Index Cond: .*reason.* = 'no'.*id > ", rest)
+        assert re.search(r"Index Cond: .*reason.* > 'no'", others)
+    else:
+        assert "(list_id=? AND status=? AND reason=? AND id>?)" in rest
+        assert "(list_id=? AND status=? AND reason>?)" in others
+    assert not any(re.search("(?i)sort|temp b-tree", plan) for plan in plans)
 
 
 @pytest.mark.parametrize("after", ["x", "1.x", "9999999", "-1"])

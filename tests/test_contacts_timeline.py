@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from repermit import contacts, evidence
 from repermit.consent import MailKind, MailState, Reason
 from repermit.contacts import Moment
+from repermit.contacts.braking import AFTER_PILOT
 from repermit.evidence import Entry
 from repermit.models import Import, SignUp, new_id
 from tests.building import NOW, make_campaign, make_contact, make_list, make_mail, make_settings
@@ -73,6 +74,16 @@ def test_everything_that_happened_is_told_in_its_order(database: Database) -> No
             facts={"kind": "reminder", "reason": "answered", "code": ""},
         ),
     )
+
+
+def test_what_waits_for_a_pilot_stands_where_the_campaign_was_launched(database: Database) -> None:
+    mailing_list = make_list(database)
+    contact = make_contact(database, mailing_list)
+    campaign = make_campaign(database, mailing_list)
+    waiting = {"state": MailState.QUEUED, "due_at": AFTER_PILOT, "sent_at": None}
+    make_mail(database, campaign, contact, **waiting)
+    (moment,) = contacts.timeline(contact)
+    assert (moment.what, moment.at) == ("mail_queued", campaign.launched_at)
 
 
 def test_a_mail_that_did_not_leave_stands_where_it_was_tried_with_the_servers_codes(

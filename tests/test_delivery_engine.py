@@ -20,7 +20,7 @@ from repermit.delivery.pacing import Rates
 from repermit.delivery.supply import Supply
 from repermit.errors import TransportError
 from repermit.mailer import Connection, Mailer
-from repermit.models import Pace, open_database, run_sql
+from repermit.models import Mail, Pace, open_database, run_sql
 from repermit.models.database import TurnstileDatabase, proxy
 from repermit.models.turnstile import Turnstile
 from tests.building import NOW
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from repermit.config import MailServer
-    from repermit.delivery.claiming import Claim
+    from repermit.delivery.claiming import Claim, Claimed
     from repermit.messages import Letter
     from repermit.models import Database
 
@@ -60,12 +60,23 @@ class LargeLetters(Letters):
 
 def send_large(story: Story) -> str:
     """Send what is due as large mails; return what ended it."""
+    return send_by(story, Supply, LargeLetters, should_stop=lambda: False)
+
+
+def send_by(
+    story: Story,
+    supplying: type[Supply],
+    writing: type[Letters],
+    *,
+    should_stop: Callable[[], bool],
+) -> str:
+    """Send what is due by such a supply and such letters; return what ended it."""
     with Worker.enter(story.settings) as worker:
-        supply = Supply(
+        supply = supplying(
             story.database,
             worker=worker.id,
             fingerprint_key=story.settings.fingerprint_key,
-            rates=Rates(),
+            rates=Rates.of(story.settings.mail),
             clock=story.clock,
             mailing_list=None,
             at_first=2,
@@ -78,13 +89,56 @@ def send_large(story: Story) -> str:
             worker=worker.id,
             mailer=Mailer(story.settings.mail),
             supply=supply,
-            letters=LargeLetters(story.settings),
+            letters=writing(story.settings),
             tell=lambda _number, _state: None,
-            should_stop=lambda: False,
+            should_stop=should_stop,
             look_after=lambda: None,
         )
         engine.run()
     return engine.fault
+
+
+class Twice(Supply):
+    """Gives each claim twice, as if the mail had been claimed anew while it is on a line."""
+
+    _again: Claim | None = None
+
+    def __len__(self) -> int:
+        return super().__len__() + (self._again is not None)
+
+    def has_more(self) -> bool:
+        return self._again is not None or super().has_more()
+
+    def take(self, now: datetime) -> Claim | None:
+        claim, self._again = self._again, None
+        if claim is None:
+            claim = self._again = super().take(now)
+        return claim
+
+
+def test_a_mail_that_is_on_two_lines_leaves_on_one(make: Callable[..., Story]) -> None:
+    """A claim that was slept over, and the same worker's new one: one step starts both."""
+    asked: list[int] = []
+    answer = threading.Event()
+
+    def go_on() -> str:
+        asked.append(1)
+        answer.wait(10)
+        return "354 go on"
+
+    def let_both_be_ready() -> bool:
+        if len(asked) == 2 and not answer.is_set():
+            answer.set()
+            time.sleep(0.3)
+        return False
+
+    with ScriptedServer(EHLO=PIPELINING, DATA=go_on) as server:
+        story = make(server, connections=2)
+        mail = story.owe()
+        send_by(story, Twice, Letters, should_stop=let_both_be_ready)
+        assert asked == [1, 1]
+        assert state_of(mail) == ("sent", "")
+        assert len(server.accepted) == 1
 
 
 def test_a_large_mail_leaves_bit_by_bit(make: Callable[..., Story]) -> None:
@@ -226,14 +280,22 @@ def test_a_line_that_has_to_be_made_first_costs_no_moment(make: Callable[..., St
     """A server that ends what is idle would otherwise never be in time."""
     replies = [f"{OK}\r\n421 4.4.2 idle", OK]
     slow = slowly(0.3, "220 mail.example.org")
+    claimed: list[int] = []
+
+    class Noting(Supply):
+        def _claim(self) -> Claimed:
+            found = super()._claim()
+            claimed.extend(claim.owed.id for claim in found.claims)
+            return found
+
     with ScriptedServer(greeting=slow, dot=replies) as server:
         story = make(server, rate_per_minute=60, domain_rate_per_minute=60)
         story.clock = ManualClock(NOW, ticking=True)
-        story.owe()
-        story.owe()
-        begun = time.monotonic()
-        assert story.send() == SendResult(sent=2)
-        assert time.monotonic() - begun < 2
+        owed = [story.owe().id, story.owe().id]
+        assert send_by(story, Noting, Letters, should_stop=lambda: len(claimed) > 9) == ""
+        assert [state_of(Mail.get_by_id(number))[0] for number in owed] == ["sent", "sent"]
+    # A moment that was missed would have been another one, with the mail claimed anew.
+    assert claimed == owed
 
 
 def test_who_has_missed_a_moment_waits_while_others_have_taken_the_next(
@@ -307,11 +369,17 @@ def test_a_mail_that_cannot_be_said_to_this_server_holds_up_nobody(
         story = make(server)
         odd = [story.owe_confirm(f"jürgen{number}@example.org") for number in range(3)]
         fine = story.owe()
-        begun = time.monotonic()
-        story.send()
+        seen = set()
+
+        def look() -> bool:
+            seen.add(sum(state_of(mail)[0] == "failed" for mail in odd))
+            return False
+
+        story.send(should_stop=look)
         assert {state_of(mail) for mail in odd} == {("failed", "message")}
         assert state_of(fine)[0] == "sent"
-        assert time.monotonic() - begun < 0.5
+        # In one go, without listening to the server in between, which has nothing to say.
+        assert seen == {0, len(odd)}
 
 
 # --- What nobody expects.

@@ -7,18 +7,21 @@ campaign; at the end what the database says is compared with what the server got
 from __future__ import annotations
 
 import random
+import signal
 import time
 from collections import Counter
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from repermit.consent import CampaignState, MailState
 from repermit.delivery import recover
-from repermit.models import Campaign, Contact, Mail
+from repermit.models import Campaign, Contact, Mail, find_drift
 from tests.senders import Sender, make_desk, owe_all
-from tests.sink import Sink
+from tests.sink import Sink, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,10 +57,11 @@ def under_way(desk: Desk) -> int:
 def compare(desk: Desk, sink: Sink) -> list[str]:
     """Hold the books against what the server got; return who is in doubt."""
     sink.wait_for_silence()
-    with desk.database():
+    with desk.database() as database:
         columns = (Contact.address, Mail.state, Mail.message_id)
         query: Any = Mail.select(*columns).join(Contact).tuples()
         rows = list(query)
+        assert find_drift(database) == 0
         assert Campaign.get().state == CampaignState.OPEN
     sent = {(address, message_id) for address, state, message_id in rows if state == "sent"}
     doubts = {(address, message_id) for address, state, message_id in rows if state == "in_doubt"}
@@ -115,11 +119,15 @@ def test_asleep_past_its_lease_a_worker_sends_nothing_that_another_has_sent(
     desk = make_desk(tmp_path, postgresql_url, sink, connections=CONNECTIONS)
     owe_all(desk, ADDRESSES)
     taken_over = 0
-    with Sender(desk) as sleeper, Sender(desk) as other:
+    with (
+        psycopg.connect(postgresql_url, autocommit=True) as session,
+        Sender(desk) as sleeper,
+        Sender(desk) as other,
+    ):
         # Near the end the other one may find nothing more to do, and be gone.
         for instant in instants(chance, NAPS, percent=80):
             wait_for(sink, instant, chance)
-            with sleeper.stopped():
+            with stopped_between_changes(sleeper, session):
                 taken_over += end_leases(desk)
                 wait_for(sink, instant + MAILS // NAPS // 2, chance)
         sleeper.finish()
@@ -128,6 +136,32 @@ def test_asleep_past_its_lease_a_worker_sends_nothing_that_another_has_sent(
     with Sender(desk) as sender:
         sender.finish()
     assert compare(desk, sink) == []
+
+
+@contextmanager
+def stopped_between_changes(sender: Sender, session: psycopg.Connection) -> Iterator[None]:
+    """Put a process to sleep while no row of its own keeps others waiting, however often it takes.
+
+    In the middle of a change they would wait until PostgreSQL ends it (test_delivery_rates).
+    """
+
+    def keeps_nobody_waiting() -> bool:
+        sender.process.send_signal(signal.SIGCONT)
+        time.sleep(0.001)
+        sender.process.send_signal(signal.SIGSTOP)
+        time.sleep(0.1)
+        return session.execute(_SLEEPS_IN_A_CHANGE).fetchone() is None
+
+    with sender.stopped():
+        wait_until(keeps_nobody_waiting)
+        yield
+
+
+# A transaction that has written, or locked a row, has a number.
+_SLEEPS_IN_A_CHANGE = """\
+SELECT 1 FROM pg_stat_activity
+WHERE datname = current_database() AND state = 'idle in transaction' AND backend_xid IS NOT NULL
+AND state_change < clock_timestamp() - interval '80 milliseconds'"""
 
 
 def instants(chance: random.Random, count: int, *, percent: int = 95) -> list[int]:

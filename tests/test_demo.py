@@ -16,12 +16,18 @@ import pytest
 from markupsafe import escape
 from werkzeug.serving import make_server
 
-from repermit import delivery, expiry
+from repermit import campaigns, delivery, evidence, expiry
 from repermit.cli import main
-from repermit.consent import Fate
-from repermit.demo import pages, sample, telling
+from repermit.consent import Fate, Reason, Status
+from repermit.demo import clients, pages, sample, telling, wire
+from repermit.demo.forms import Button, look_through
+from repermit.demo.inbox import Received
 from repermit.demo.playing import play
+from repermit.demo.running import expire_all, send_all, served
+from repermit.demo.scanning import Scanned, scan
 from repermit.demo.stage import set_stage
+from repermit.demo.story import tell_story
+from repermit.evidence import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,10 +67,11 @@ def test_the_demo_says_so_if_a_number_does_not_add_up(capsys: pytest.CaptureFixt
         assert "every number adds up: no" in capsys.readouterr().out
 
 
-def test_the_sample_has_about_sixty_people_in_four_languages_and_every_fate() -> None:
+def test_the_sample_has_about_sixty_people_in_ten_languages_and_every_fate() -> None:
     people = sample.people()
     assert 55 <= len(people) <= 65
-    assert {person.language for person in people} == {"nl", "en", "de", "fr"}
+    assert {person.language for person in people} == {"en", *sample.TEXTS}
+    assert len(sample.TEXTS) == 9
     with set_stage() as stage:
         assert stage.imported.rows == len(people)
         assert all(stage.imported.fates[fate] for fate in Fate)
@@ -122,6 +129,10 @@ def test_a_stranger_answers_a_mail_and_moves_the_clock(demo_url: str, page: Page
     page.goto(f"{demo_url}/")
     lead = page.locator(".lead").inner_text()
     assert lead.startswith("48 of 50 people were asked, once; 2 could not be reached.")
+    # The story goes on by itself while it is read.
+    page.get_by_text("1 said Yes.").wait_for()
+    page.get_by_role("button", name="Let a link scanner loose").click()
+    page.get_by_text("Nothing came of it: no Yes, no No, nobody taken off.").wait_for()
     page.get_by_role("button", name="Move the clock").click()
     while "closed" not in page.locator(".lead").inner_text():
         page.wait_for_timeout(500)
@@ -139,7 +150,7 @@ def test_a_mail_is_shown_from_top_to_bottom_without_scrolling_inside_it(
         page.goto(url)
         frame = page.frames[1]
         tall = frame.evaluate("document.documentElement.scrollHeight")
-        assert tall <= frame.evaluate("innerHeight") <= tall + 250
+        assert tall <= frame.evaluate("innerHeight") <= tall + 350
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()
 
@@ -154,7 +165,7 @@ def all_mails() -> Iterator[dict[str, str]]:
             for mail in stage.inbox.mails:
                 language = _found('<html lang="(..)"', mail.part("html"))
                 first.setdefault(language, f"{url}/inbox/{mail.number}")
-            assert set(first) == {"nl", "en", "de", "fr"}
+            assert set(first) == {"en", *sample.TEXTS}
             yield first
 
 
@@ -166,6 +177,155 @@ def _serving(stage: Stage) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     thread.join()
+
+
+def test_the_story_tells_a_campaign_in_the_order_of_time() -> None:
+    with set_stage() as stage, served(stage):
+        send_all(stage)
+        play(stage.inbox.mails, late=False)
+        stage.move_to_deadline()
+        expire_all(stage)
+        told = [chapter.text for chapter in tell_story(stage)]
+    assert [text.partition(" ")[0] for text in told] == ("The The 48 One 18 The 21 The".split()), (
+        told
+    )
+    assert told[0].startswith("The list was described, and a file of 61 rows read. 50 people")
+    assert told[4] == "18 said Yes and 9 said No."
+    assert told[-1] == "The campaign closed. The chain of evidence holds: yes."
+
+
+def test_what_people_do_with_their_data_is_in_the_story_too() -> None:
+    with set_stage() as stage:
+        with stage.database.atomic():
+            for event in ("corrected", "corrected", "still_mailed"):
+                evidence.append(
+                    Entry(event=event, at=stage.clock.now(), actor="person", list="linde")
+                )
+        told = [chapter.text for chapter in tell_story(stage)]
+    assert told[-2:] == ["Somebody corrected what is held about them.", "Still mailed."]
+
+
+def test_a_scanner_that_presses_everything_gives_nobody_a_yes() -> None:
+    with set_stage() as stage, served(stage):
+        send_all(stage)
+        few = stage.inbox.mails[:3]
+        looked, pressed = scan(few, presses=False), scan(few, presses=True)
+        status = campaigns.status(
+            stage.mailing_list, settings=stage.settings, now=stage.clock.now()
+        )
+    assert looked.mails == pressed.mails == 3
+    assert looked.pages >= 6
+    assert looked.presses == 0
+    assert pressed.presses >= 6
+    # Two had opted in before.
+    assert status.contacts[Status.CONFIRMED] == 2
+    assert status.removed[Reason.NO] == 3
+
+
+def test_a_scanner_follows_what_a_page_links_to_on_its_own_host_alone() -> None:
+    with set_stage() as stage, served(stage):
+        send_all(stage)
+        link = stage.inbox.mails[0].links["yes"]
+        mail = Received(1, "", "jan@example.org", f"Subject: x\r\n\r\n{link}\r\n".encode())
+        did = scan([mail], presses=False)
+        missing = wire.get(f"{stage.settings.public_url}/nothing-is-here")
+    assert 1 < did.pages <= 4
+    assert "<h1" in missing
+
+
+def test_a_mail_without_links_leads_a_scanner_nowhere() -> None:
+    mail = Received(1, "", "jan@example.org", b"Subject: Your receipt\r\n\r\nThank you.\r\n")
+    assert scan([mail], presses=True) == Scanned(1, 0, 0)
+
+
+def test_what_came_of_a_scanner_is_told() -> None:
+    with set_stage() as stage:
+        own = pages.make_pages(stage).test_client()
+        assert own.post("/scan", data={"presses": "yes"}).status_code == 303
+        assert "A scanner read 0 mails" in own.get("/story").text
+    assert Scanned(3, 9, 0).in_words(yes=0, no=0) == (
+        "A scanner read 3 mails, opened 9 pages. "
+        "Nothing came of it: no Yes, no No, nobody taken off."
+    )
+    assert Scanned(3, 9, 6).in_words(yes=0, no=3) == (
+        "A scanner read 3 mails, opened 9 pages, pressed 6 buttons. "
+        "0 Yes and 3 No came of it; each No can be taken back by its reader."
+    )
+
+
+def test_a_program_finds_the_links_and_the_buttons_of_a_page() -> None:
+    found = look_through(
+        """<a href="/no/x">No</a><a name="here"></a><form method="get"><button>Look</button></form>
+        <form method="post" action="/yes/x"><input type="hidden" name="a" value="1"><input name="b">
+        <button>Yes</button><button name="c" value="2">Yes, again</button></form>""",
+        "https://ask.example.org/yes/x?lang=nl",
+    )
+    assert found.links == ("https://ask.example.org/no/x",)
+    assert found.buttons == (
+        Button("https://ask.example.org/yes/x", {"a": "1"}),
+        Button("https://ask.example.org/yes/x", {"a": "1", "c": "2"}),
+    )
+
+
+# --- How mail programs show a mail. --------------------------------------------------------------
+
+MAIL = """<html style="color-scheme: light dark"><head>
+<meta name="color-scheme" content="light dark">
+<style>p { max-width: 600px; color: red; border-radius: 6px }
+@media (prefers-color-scheme: dark) { p { color: blue } }</style></head><body>
+<!--[if mso]><table width="600"><![endif]--><!--[if !mso]><!--><div class="soft"><!--<![endif]-->
+<img src="x" alt="De Linde"><img src="y"></body></html>"""
+
+
+def shown(key: str, *, dark: bool = False, images: bool = True) -> str:
+    return clients.as_shown(MAIL, clients.find_client(key), dark=dark, images=images)
+
+
+def test_a_mail_has_its_own_dark_colours_only_where_a_program_knows_of_them() -> None:
+    assert "@media all" in shown("apple", dark=True)
+    assert 'content="dark"' in shown("apple", dark=True)
+    assert "@media not all" in shown("apple")
+    for key in ("gmail-phone", "outlook"):
+        assert "@media all" not in shown(key, dark=True)
+        assert "invert(1)" in shown(key, dark=True)
+        assert "invert(1)" not in shown(key)
+    assert shown("gmail", dark=True) == shown("gmail")
+    assert 'content="light"' in shown("gmail", dark=True)
+
+
+def test_word_reads_its_own_part_and_knows_few_properties() -> None:
+    word, other = shown("outlook"), shown("gmail")
+    assert '<table width="600">' in word.replace("<!--[if mso]>", "MISSED")
+    assert "[if" not in word
+    assert "soft" not in word
+    assert "max-width" not in word
+    assert "border-radius" not in word
+    assert "color: red" in word
+    assert "@media" not in word
+    assert "[if mso]" in other
+    assert "max-width" in other
+
+
+def test_without_images_their_words_stand_in_their_place() -> None:
+    assert clients.count_images(MAIL) == 2
+    assert clients.count_images(shown("gmail", images=False)) == 0
+    assert "<span>De Linde</span></body>" in shown("gmail", images=False)
+
+
+def test_the_page_of_a_mail_offers_each_program_and_shows_the_mail_as_it_does() -> None:
+    with set_stage() as stage:
+        delivery.send_due(stage.database, settings=stage.settings, clock=stage.clock)
+        own = pages.make_pages(stage).test_client()
+        text = own.get("/inbox/1?client=outlook&dark=yes&images=no").text
+        framed = _found('<iframe[^>]* src="([^"]+)"', text).replace("&amp;", "&")
+        assert framed == "/inbox/1/html?client=outlook&dark=yes&images=no"
+        assert "invert(1)" in own.get(framed).text
+        assert "invert(1)" not in own.get("/inbox/1/html").text
+        for client in clients.CLIENTS:
+            assert client.name in text
+        assert "?client=outlook&amp;images=no" in text
+        assert "The mail has no images" in text
+        assert own.get("/inbox/1?client=unheard").status_code == 200
 
 
 def test_the_text_of_a_mail_has_its_links_and_does_not_write_to_part_of_an_address() -> None:

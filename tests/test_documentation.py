@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 
-from repermit import config, messages
+from repermit import config, exports, messages
 from repermit.consent import Fate, Reason, Status
-from tests.building import make_contact, make_removed
+from repermit.models import Evidence, latest_campaign
+from tests.building import NOW, make_contact, make_removed
 from tests.command_tree import COMMANDS, parse
 from tests.desk import ATTEST
 from tests.naming import NameServer
@@ -20,6 +21,7 @@ from tests.naming import NameServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from repermit.models import Database, MailingList
     from tests.desk import Desk
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
@@ -117,10 +119,11 @@ def test_every_option_in_the_text_is_one() -> None:
 
 
 def keys_of(document: Any) -> set[str]:
-    """Return the keys of a document, of its campaign and of what it lists, not of its counts."""
-    within = [document.get("campaign") or {}]
+    """Return the keys of a document and of what it says of one thing or many, not of counts."""
+    within = [document.get(name) or {} for name in ("campaign", "checkpoint", "fault")]
     for value in document.values():
-        within += value if isinstance(value, list) else []
+        listed = value if isinstance(value, list) else []
+        within += [one for one in listed if isinstance(one, dict)]
     return set(document).union(*within)
 
 
@@ -137,9 +140,34 @@ def printed(desk: Desk) -> Iterator[tuple[str, set[str]]]:
     yield "launch", launched - (status - {"asked"})
     yield "expire", keys_of(desk.run("expire", "--json").document)
     yield "reconcile", keys_of(desk.run("reconcile", "news", path, "--json").document)
+    desk.do("answer", "news", "info@example.org", "yes", "--note", "by phone, to Anna")
+    desk.do("pause", "news")
+    desk.do("export", "news", "removed", "--for", "mailchimp")
+    with desk.news() as (database, news):
+        tick(database, news)
+    for paper in ("register", "report", "breach"):
+        yield paper, keys_of(desk.run(paper, "news", "--json").document)
     with NameServer() as names:
         ran = desk.run("check", "--nameserver", names.address, "--json")
     yield "check", keys_of(ran.document)
+    holds = keys_of(desk.run("verify", "--json").document)
+    with desk.database() as database, database.atomic():
+        Evidence.delete().execute()
+    yield "verify", holds | keys_of(desk.run("verify", "--json").document)
+
+
+def tick(database: Database, news: MailingList) -> None:
+    campaign = latest_campaign(news)
+    assert campaign
+    exports.set_tick(
+        database,
+        campaign,
+        tool="mailchimp",
+        step="removed-1",
+        is_done=True,
+        now=NOW,
+        actor="cli:keeper",
+    )
 
 
 def test_the_keys_of_every_document_are_those_of_the_readme(desk: Desk) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.consent import CampaignState, MailKind, MailState, Status
-from repermit.expiry import Upcoming, silent, upcoming
+from repermit.expiry import Silent, Upcoming, silent, upcoming
+from repermit.models import Contact, is_postgresql, new_id
 from tests.building import (
     DEADLINE,
     NOW,
@@ -18,6 +19,7 @@ from tests.building import (
     make_list,
     make_mail,
 )
+from tests.plans import plans_of
 
 if TYPE_CHECKING:
     from repermit.models import Campaign, Database, MailingList
@@ -87,11 +89,13 @@ def test_who_would_be_removed_comes_page_by_page(
     make_mail(database, campaign, make_contact(database, mailing_list), bounce="hard")
     third = make_asked(database, mailing_list, campaign)
     make_mail(database, campaign, third, kind=MailKind.REMINDER)
-    found = silent(campaign)
+    found = silent(campaign).contacts
     assert len(found) == upcoming(now=NOW)[0].removed == 3
     assert found[-1].address == third.address
-    assert [one.id for one in silent(campaign, most=2)] == [one.id for one in found[:2]]
-    assert [one.id for one in silent(campaign, after=found[1].id)] == [third.id]
+    first = silent(campaign, most=2)
+    assert [one.id for one in first.contacts] == [one.id for one in found[:2]]
+    rest = silent(campaign, after=first.after, most=2)
+    assert ([one.id for one in rest.contacts], rest.after) == ([third.id], 0)
 
 
 def test_others_campaigns_have_their_own_silent(
@@ -99,4 +103,38 @@ def test_others_campaigns_have_their_own_silent(
 ) -> None:
     earlier = make_campaign(database, mailing_list, state=CampaignState.CLOSED)
     make_asked(database, mailing_list, earlier)
-    assert silent(make_campaign(database, mailing_list)) == []
+    assert silent(make_campaign(database, mailing_list)) == Silent((), 0)
+
+
+@pytest.mark.counted_on_both
+def test_no_page_of_the_silent_looks_at_everybody(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    asked = make_asked(database, mailing_list, campaign)
+    rows = [
+        {
+            "list": mailing_list,
+            "uid": new_id(),
+            "subject": new_id(),
+            "address_key": f"{number}@example.net",
+            "status": Status.UNCONFIRMED,
+            "status_at": NOW,
+        }
+        for number in range(600)
+    ]
+    with database.atomic():
+        Contact.insert_many(rows).execute()
+    last = make_asked(database, mailing_list, campaign)
+    first = silent(campaign, far=1)
+    assert [one.id for one in first.contacts] == [asked.id]
+    assert silent(campaign, after=first.after, far=1) == Silent((last,), 0)
+    assert silent(campaign).contacts == (asked, last)
+    (people,) = plans_of(database, lambda: silent(campaign, far=1))
+    (asks,) = plans_of(database, lambda: silent(campaign, far=1), having=" IN (")
+    assert "contact_id" in asks
+    if is_postgresql(database):
+        assert "Sort" not in people
+    else:
+        assert "(list_id=? AND status=? AND reason=? AND id>?)" in people
+        assert "TEMP B-TREE" not in people

@@ -490,7 +490,7 @@ class SteppingClock(ManualClock):
         return super().now()
 
 
-@pytest.mark.parametrize("nth", [2, 3, 4, 5])
+@pytest.mark.parametrize("nth", [2, 3, 4, 5, 6])
 @pytest.mark.parametrize("act", ["pause", "extend"])
 def test_a_sweep_stops_where_the_admin_intervenes(
     database: Database, mailing_list: MailingList, *, nth: int, act: str
@@ -510,8 +510,9 @@ def test_a_sweep_stops_where_the_admin_intervenes(
 
     clock = SteppingClock(DEADLINE, nth=nth, act=intervene)
     swept = expire_due(database, settings=make_settings(), clock=clock, chunk=1)
-    # It is read when the sweep looks for campaigns, when it begins, and before each step.
-    assert swept == Expired(removed={2: 0, 3: 0, 4: 1, 5: 2}[nth])
+    # It is read when the sweep looks for campaigns, when it begins, and before each step, the first
+    # of which drops what never left.
+    assert swept == Expired(removed={2: 0, 3: 0, 4: 0, 5: 1, 6: 2}[nth])
     assert Campaign.get().state == (CampaignState.PAUSED if act == "pause" else CampaignState.OPEN)
 
 
@@ -631,4 +632,30 @@ def test_two_processes_at_once_remove_each_exactly_once(
     assert list(entries_by_subject().values()) == [1] * 40
     assert Suppression.select().count() == 40
     assert Evidence.select().where(Evidence.event == "closed").count() == 1
+    assert list(evidence.verify()) == []
+
+
+def test_a_sweep_that_is_told_to_stop_is_gone_on_with_by_the_next(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    for _ in range(3):
+        make_asked(database, mailing_list, campaign)
+    unsent = make_contact(database, mailing_list)
+    make_mail(database, campaign, unsent, state=MailState.QUEUED, sent_at=None)
+    removed: list[int] = []
+    # Wherever it is told so, between two campaigns, steps or chunks.
+    while Campaign.get().state != CampaignState.CLOSED:
+        left = iter(range(len(removed)))
+        swept = expire_due(
+            database,
+            settings=make_settings(),
+            clock=ManualClock(DEADLINE),
+            chunk=1,
+            should_stop=lambda left=left: next(left, None) is None,  # type: ignore[misc]
+        )
+        removed.append(swept.removed)
+    assert (removed[0], sum(removed)) == (0, 3)
+    assert len(removed) > max(removed) > 0
+    assert len(kept("closed")) == 1
     assert list(evidence.verify()) == []

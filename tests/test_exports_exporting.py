@@ -148,7 +148,7 @@ def test_removed_says_how_many_are_erased(database: Database) -> None:
     mailing_list = make_list(database)
     contact = make_removed(database, mailing_list, Reason.NO)
     with database.atomic():
-        Contact.update(address=None, address_key=contact.uid).execute()
+        Contact.update(address=None, address_key=contact.uid, erased_at=NOW).execute()
 
     result, data = run(database, mailing_list, "removed")
 

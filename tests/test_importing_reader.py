@@ -66,7 +66,6 @@ def test_the_other_process_speaks_the_same_language(tmp_path: Path) -> None:
     assert list(receive(io.BytesIO(answer_of(request)))) == list(read(request, request.open()))
 
 
-@pytest.mark.counted_once
 def test_a_large_file_goes_in_whole(database: Database, tmp_path: Path) -> None:
     news = make_list(database)
     result = take_in(database, news, many(tmp_path, "P7@example.org,\nnonsense,\n"))
@@ -77,7 +76,6 @@ def test_a_large_file_goes_in_whole(database: Database, tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.counted_once
 def test_a_large_file_that_breaks_off_says_where_and_changes_nothing(
     database: Database, tmp_path: Path
 ) -> None:

@@ -19,9 +19,12 @@ from repermit.importing import (
     LARGEST,
     Choices,
     Kept,
+    Waiting,
     find_upload,
+    forget_in_upload,
     give_up,
     keep_upload,
+    look_at,
     sweep_uploads,
 )
 from repermit.importing.uploads import folder_of
@@ -76,6 +79,7 @@ def test_a_file_is_kept_as_it_is_under_its_own_name_where_only_we_can_read_it(
             assert mode == (0o700 if path.is_dir() else 0o600), path
 
 
+@pytest.mark.counted_on_both
 def test_beside_sqlite_it_stands_in_a_folder_named_for_the_database(
     database: Database, news: MailingList, settings: Settings
 ) -> None:
@@ -240,3 +244,49 @@ def test_two_installations_do_not_share_a_folder() -> None:
     for folder in folders:
         folder.rmdir()
     assert len(folders) == 2
+
+
+# --- Who is erased. ------------------------------------------------------------------------------
+
+THREE = "email\nAnna@Example.org\nÉva@bücher.org\njan,jansen@example.org\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("address_key", "became"),
+    [
+        ("anna@example.org", Waiting.DELETED),
+        ("éva@xn--bcher-kva.org", Waiting.DELETED),
+        # Whose the third is cannot be known.
+        ("jan@example.org", Waiting.DELETED),
+        ("hannah@example.org", Waiting.NOTHING),
+    ],
+)
+def test_a_file_goes_with_an_address_in_it_that_is_erased(
+    database: Database,
+    news: MailingList,
+    settings: Settings,
+    address_key: str,
+    became: Waiting,
+) -> None:
+    kept = keep(database, news, settings, THREE)
+    look_at(database, news, choices=Choices(), settings=settings, now=NOW, actor="user:1")
+    assert forget_in_upload(news, address_key, settings=settings) is became
+    is_there = became is Waiting.NOTHING
+    assert kept.path.read_bytes() == (THREE if is_there else b"")
+    assert kept.rows.exists() is is_there
+    assert kept.outcome
+    assert ("refused" in kept.outcome) is not is_there
+
+
+def test_a_file_that_nobody_has_looked_at_may_hold_whoever_is_erased(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    assert forget_in_upload(news, "jan@example.org", settings=settings) is Waiting.NOTHING
+    kept = keep(database, news, settings)
+    with closing(kept.lock()):  # type: ignore[type-var]
+        assert forget_in_upload(news, "jan@example.org", settings=settings) is Waiting.LEFT
+    assert forget_in_upload(news, "jan@example.org", settings=settings) is Waiting.DELETED
+    assert kept.path.read_bytes() == b""
+    # On another machine.
+    shutil.rmtree(kept.folder)
+    assert forget_in_upload(news, "jan@example.org", settings=settings) is Waiting.LEFT

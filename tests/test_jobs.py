@@ -13,17 +13,32 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import accounts, expiry, importing
+from repermit import accounts, answers, evidence, expiry, importing, rights
+from repermit.clock import ManualClock
 from repermit.config import Bounces
 from repermit.consent import CampaignState, Reason
 from repermit.importing.uploads import folder_of
 from repermit.jobs import OF_THE_PAGES, OF_WORKERS, SECONDS, Jobs, make_scheduler, run
-from repermit.models import Access, Campaign, Contact, Evidence, Mail, Tally, Upload
+from repermit.models import (
+    Access,
+    Campaign,
+    Contact,
+    Evidence,
+    FreshLink,
+    Import,
+    Mail,
+    Opening,
+    SignUp,
+    Tally,
+    Upload,
+)
 from tests.admin_pages import make_admin
 from tests.building import DEADLINE, NOW, make_asked, make_campaign, make_contact, make_mail
+from tests.choosing import choose
 from tests.desk import ATTEST, Desk
 from tests.mailboxes import ImapMailbox
 from tests.returning import returned_for
+from tests.taking import plain, take_back, take_in
 from tests.test_reports import take_off
 
 if TYPE_CHECKING:
@@ -83,6 +98,16 @@ def test_a_campaign_begins_when_its_time_has_come(desk: Desk, times: int) -> Non
 
 
 @pytest.mark.parametrize("times", [1, 2])
+def test_what_is_being_taken_back_goes_on(desk: Desk, tmp_path: Path, times: int) -> None:
+    with desk.news() as (database, news):
+        take_in(database, news, plain(tmp_path, ("a@example.org", ""), ("b@example.org", "")))
+        take_back(database, news, most=0)
+        at_once(*[jobs_of(desk, database).take_back] * times)
+        assert Contact.select().count() == 0
+        assert Import.get().undone_at is not None
+
+
+@pytest.mark.parametrize("times", [1, 2])
 def test_what_is_due_is_sent_once(desk: Desk, inbox: Inbox, times: int) -> None:
     launch(desk, 12)
     with desk.database() as database:
@@ -117,6 +142,7 @@ def test_what_comes_is_counted_once_and_told_once_a_day(desk: Desk, times: int) 
         jobs = jobs_of(desk, database)
         at_once(*[jobs.tally] * times)
         assert {one.count for one in Tally.select()} == {1}
+        at_once(*[jobs.count_people] * times)
         at_once(*[jobs.tell_daily] * times)
         assert Mail.select().where(Mail.kind == "notice").count() == 0
         desk.clock.advance(timedelta(hours=12))
@@ -150,6 +176,23 @@ def test_what_a_dead_worker_left_is_seen_also_while_sending_rests(desk: Desk, ti
 
 
 @pytest.mark.parametrize("times", [1, 2])
+def test_which_links_were_opened_is_written_once(desk: Desk, times: int) -> None:
+    openings = answers.Pending()
+    with desk.news() as (database, news):
+        contact = make_contact(database, news)
+        openings.note(contact.uid, answers.Seen("yes", is_head=False, at=NOW))
+        jobs = Jobs(
+            desk.settings,
+            database,
+            clock=desk.clock,
+            stopping=threading.Event(),
+            openings=openings,
+        )
+        at_once(*[jobs.note_openings] * times)
+        assert Opening.get().yes_gets == 1
+
+
+@pytest.mark.parametrize("times", [1, 2])
 def test_who_looked_long_ago_is_forgotten(desk: Desk, times: int) -> None:
     with desk.database() as database:
         for days in (364, 366):
@@ -179,6 +222,18 @@ def test_a_file_that_nobody_took_in_is_deleted_after_a_day(desk: Desk, times: in
         at_once(*[jobs_of(desk, database).tidy] * times)
         assert Upload.select().count() == 0
         assert not kept.folder.exists()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_links_for_one_use_are_forgotten_after_a_day(desk: Desk, times: int) -> None:
+    with desk.news() as (database, news):
+        contact = make_contact(database, news)
+        rights.ask_for_link(database, uid=contact.uid, language="", now=desk.clock.now())
+        at_once(*[jobs_of(desk, database).tidy] * times)
+        assert FreshLink.select().count() == 1
+        desk.clock.advance(timedelta(days=1))
+        at_once(*[jobs_of(desk, database).tidy] * times)
+        assert FreshLink.select().count() == 0
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -283,6 +338,56 @@ def test_a_server_at_fault_is_left_alone_for_longer_and_longer(desk: Desk, inbox
     assert len(inbox.mails) == 1
 
 
+def test_other_settings_are_tried_at_once(desk: Desk, inbox: Inbox) -> None:
+    launch(desk, 1)
+    with desk.database() as database, ImapMailbox(lines={"LOGIN": "NO"}) as mailbox:
+        jobs = jobs_of(desk, database)
+        inbox.reply_to_rcpt = lambda _address: "421 4.3.2 not now"
+        jobs.send()
+        inbox.reply_to_rcpt = lambda _address: None
+        jobs.send()
+        assert not inbox.mails
+        kept = choose(
+            database,
+            desk.settings,
+            {"bounces.password": "secret"},
+            mail__connections=1,
+            bounces__protocol="imap",
+            bounces__server="127.0.0.1",
+            bounces__port=mailbox.port,
+            bounces__tls="none",
+            bounces__username="me",
+        )
+        assert len(kept.changed) == 7
+        jobs.send()
+        assert len(inbox.mails) == 1
+        for times in (1, 1):
+            jobs.bounces()
+            assert mailbox.said.count("LOGIN") == times
+        del mailbox.lines["LOGIN"]
+        choose(database, desk.settings, {"bounces.password": "secret"}, bounces__every_minutes=9)
+        jobs.bounces()
+        assert mailbox.said.count("SELECT") == 1
+
+
+def test_a_run_that_is_paced_ends_when_the_pace_is_changed(desk: Desk, inbox: Inbox) -> None:
+    desk.clock = ManualClock(NOW, ticking=True)
+    launch(desk, 3)
+    arrived = threading.Event()
+    inbox.reply_to_data = lambda _mail: arrived.set()
+    with desk.database() as database, ThreadPoolExecutor(1) as pool:
+        choose(database, desk.settings, mail__rate_per_minute=1)
+        jobs = jobs_of(desk, database)
+        run_under_way = pool.submit(jobs.send)
+        assert arrived.wait(20)
+        choose(database, desk.settings, mail__rate_per_minute=0)
+        run_under_way.result(20)
+        assert len(inbox.mails) == 1
+        desk.clock.advance(timedelta(minutes=1))
+        jobs.send()
+    assert len({mail.rcpt_tos for mail in inbox.mails}) == len(inbox.mails) == 3
+
+
 def test_a_mailbox_at_fault_is_told_and_left_alone_for_half_an_hour(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -354,7 +459,7 @@ def test_every_sweep_is_planned_never_dropped_and_never_beside_itself(desk: Desk
 
 
 def test_the_pages_give_the_beat_and_workers_do_all_else(desk: Desk) -> None:
-    assert OF_THE_PAGES == ("beat",)
+    assert OF_THE_PAGES == ("beat", "note_openings")
     assert sorted((*OF_THE_PAGES, *OF_WORKERS)) == sorted(SECONDS)
     with desk.database() as database:
         scheduler = make_scheduler(jobs_of(desk, database), OF_WORKERS)
@@ -368,3 +473,40 @@ def test_the_scheduler_does_not_fill_the_log(desk: Desk) -> None:
         make_scheduler(jobs_of(desk, database))
     assert not logging.getLogger("apscheduler.executors.default").isEnabledFor(logging.WARNING)
     assert not logging.getLogger("apscheduler.scheduler").isEnabledFor(logging.WARNING)
+
+
+# --- Erasing.
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_who_was_taken_off_is_erased_once_and_traces_and_proofs_end(
+    desk: Desk, times: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with desk.news() as (database, news):
+        campaign = make_campaign(database, news, state=CampaignState.CANCELLED)
+        for _ in range(5):
+            take_off(database, make_asked(database, news, campaign), campaign.id)
+        sweep = jobs_of(desk, database).erase
+        at_once(*[sweep] * times)
+        assert Contact.select().where(Contact.address.is_null()).count() == 0
+        desk.clock.advance(timedelta(days=6 * 366))
+        with caplog.at_level(logging.INFO, "repermit.jobs"):
+            at_once(*[sweep] * times)
+        assert Contact.select().where(Contact.address.is_null()).count() == 5
+        assert Evidence.select().where(Evidence.event == "erased").count() == 10
+        assert list(evidence.verify()) == []
+    assert "5 who were taken off are erased" in caplog.text
+    assert "ended: 0 traces, 5 proofs" in caplog.text
+
+
+def test_what_nobody_confirms_is_forgotten_also_if_nobody_else_signs_up(desk: Desk) -> None:
+    with desk.news() as (database, news):
+        with database.atomic():
+            SignUp.create(list=news, uid="u" * 32, address="a@b.nl", address_key="a@b.nl", at=NOW)
+        sweep = jobs_of(desk, database).tidy
+        desk.clock.move_to(NOW + timedelta(days=30))
+        sweep()
+        assert SignUp.select().exists()
+        desk.clock.advance(timedelta(seconds=1))
+        sweep()
+        assert not SignUp.select().exists()

@@ -35,7 +35,7 @@ def command(notes: Path, last: str) -> tuple[str, ...]:
 
 def words(notes: Path, count: int) -> list[tuple[str, float]]:
     """Return what children have noted, once it is so many lines."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while True:
         lines = notes.read_text("utf-8").splitlines() if notes.exists() else []
         if len(lines) >= count:
@@ -101,9 +101,11 @@ def test_a_child_that_cannot_start_is_tried_again(
     child = Child((str(program),), first_wait=0.05)
     child.start()
     until = time.monotonic() + 20
-    while "it cannot start: No such file or directory" not in caplog.text:
+    said = ""
+    while "it cannot start: No such file or directory" not in said:
         assert time.monotonic() < until
         time.sleep(0.01)
+        said = caplog.text
     notes = tmp_path / "notes"
     # Under its name only once it is whole.
     making = tmp_path / "making"
@@ -157,16 +159,17 @@ def test_a_byte_stops_and_the_end_of_the_pipe_ends() -> None:
 
 def test_who_is_left_alone_is_killed(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    held = "from repermit.jobs import hold; hold(0, stop=lambda: None).join()"
+    held = "from repermit.jobs import hold; note('held'); hold(0, stop=lambda: None).join()"
     start = "import subprocess, sys, time; "
     start += "subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE); time.sleep(60)"
     with subprocess.Popen(
         (sys.executable, "-c", start, *command(notes, held)), stderr=subprocess.PIPE
     ) as parent:
-        words(notes, 1)
+        # What it imports takes it a while.
+        words(notes, 2)
         parent.kill()
         # The child has it too, so that it ends once both are gone.
-        _, said = parent.communicate(timeout=20)
+        _, said = parent.communicate(timeout=60)
     assert said == b""
 
 

@@ -29,7 +29,11 @@ def make_links(*keys: bytes, url: str = "https://ask.example.org") -> Links:
 
 
 def test_the_kinds_are_those_of_the_pages() -> None:
-    assert get_args(Kind) == KINDS == ("yes", "no", "me", "confirm")
+    assert (
+        get_args(Kind)
+        == KINDS
+        == ("yes", "no", "me", "confirm", "receipt", "fresh", "address", "held")
+    )
 
 
 @given(kind=kinds, uid=uids)

@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import messages
+from repermit import mailer, messages
 from repermit.links import Links
+from repermit.messages.signing import signer_of
 from tests.building import make_contact, make_organisation
 from tests.inbox import Inbox
+from tests.naming import NameServer
 from tests.sending import Story, mail_settings, make_story, make_wording, state_of
+from tests.signing import is_signed, make_key
+from tests.test_messages_snapshots import make_mail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +113,7 @@ def test_the_bytes_are_plain_and_every_header_stands_once(story: Story, open_inb
         "auto-submitted",
         "x-auto-response-suppress",
         "feedback-id",
+        "content-language",
         "mime-version",
         "content-type",
     }
@@ -220,3 +225,19 @@ def test_no_token_can_be_guessed_from_a_header(story: Story, open_inbox: Inbox) 
     payload = base64.urlsafe_b64encode(bytes.fromhex(contact_of(mail).uid)).rstrip(b"=")
     # Only the link that takes a person off names its contact in a header.
     assert headers.count(payload) == 1
+
+
+def test_a_mail_is_signed_where_there_is_a_key(story: Story, open_inbox: Inbox) -> None:
+    account = replace(story.settings.mail, dkim_selector="mail2026", dkim_key=make_key())
+    story.settings = replace(story.settings, mail=account)
+    signer = signer_of(account)
+    assert signer is not None
+    received, _ = ask(story, open_inbox)
+    with NameServer() as server:
+        assert not is_signed(received.raw, server)
+        server.text("mail2026._domainkey.xn--mller-kva.example.org", signer.record)
+        assert is_signed(received.raw, server)
+        # A mail that nothing is recorded of, such as a preview, is signed as all are.
+        mailer.send_one(account, make_mail("ask-nl"))
+        server.text("mail2026._domainkey.example.org", signer.record)
+        assert is_signed(open_inbox.to("jan.jansen@example.com")[0].raw, server)

@@ -74,6 +74,7 @@ def test_the_header_lines_of_an_ask_byte_by_byte() -> None:
         "Auto-Submitted": b"auto-generated",
         "X-Auto-Response-Suppress": b"OOF, AutoReply",
         "Feedback-ID": ASK.digest[:12].encode() + b":lindepost:ask:12545da3333e",
+        "Content-Language": b"nl",
         "MIME-Version": b"1.0",
         "Content-Type": headers["Content-Type"],
     }

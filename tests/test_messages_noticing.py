@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from repermit.errors import AddressError
-from repermit.messages import languages, read_news
-from tests.letters import make_daily, make_facts, make_news, make_practice
+from repermit.messages import languages, read_closing, read_news
+from tests.letters import (
+    make_closing,
+    make_closing_news,
+    make_daily,
+    make_facts,
+    make_news,
+    make_practice,
+)
 
 
 @pytest.mark.parametrize("language", languages())
@@ -37,6 +46,30 @@ def test_the_daily_mail_of_a_sensitive_list_shows_nothing_outside_its_body() -> 
 def test_the_daily_mail_needs_somebody_to_go_to() -> None:
     with pytest.raises(AddressError):
         make_daily(organisation=make_practice(email=""))
+
+
+@pytest.mark.parametrize("language", languages())
+def test_the_closing_mail_counts_and_holds_the_checkpoint(language: str) -> None:
+    draft = make_closing(mailing_list=make_facts(language=language))
+    assert (draft.kind, draft.language, draft.deadline) == ("notice", language, None)
+    news = make_closing_news()
+    checkpoint = {"seq": news.seq, "hash": news.hash, "root": news.root}
+    assert json.dumps(checkpoint) in draft.text
+    assert news.hash in draft.html
+    for body in (draft.text, draft.html):
+        assert "https://ask.example.org/vraag/admin/lists/lindepost/papers/report" in body
+        assert "repermit report lindepost" in body
+        for count in (500, 212, 43, 231, 5, 9):
+            assert f": {count}\n" in body or f": {count}</li>" in body
+
+
+def test_closing_news_travel_in_the_topic_of_a_mail() -> None:
+    names = ("asked", "yes", "no", "no_response", "others", "unasked")
+    most = make_closing_news(**dict.fromkeys(names, 10**7), seq=10**8)
+    assert read_closing(most.topic) == most
+    # PostgreSQL keeps no more of it.
+    assert len(most.topic) <= 255
+    assert read_closing("paused_pilot") is None
 
 
 def test_news_travel_in_the_topic_of_a_mail() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repermit.messages import compose, letter_of
-from repermit.messages.wire import quoted, stuffed, with_crlf
+from repermit.messages.wire import quoted, stuffed, unstuffed, with_crlf
 from tests.letters import make_ask, make_ask_values, make_confirm, make_confirm_values
 
 bodies = st.lists(
@@ -37,6 +37,7 @@ def test_line_ends_are_crlf_and_leading_dots_are_doubled(raw: bytes, wire: bytes
 @given(raw=st.binary() | st.lists(st.sampled_from([b".", b"\r", b"\n", b"a"])).map(b"".join))
 def test_nothing_in_a_mail_can_end_it(raw: bytes) -> None:
     wire = stuffed(with_crlf(raw))
+    assert unstuffed(wire) == with_crlf(raw)
     assert wire.endswith(b"\r\n")
     lines = wire.split(b"\r\n")
     assert not any(b"\r" in line or b"\n" in line for line in lines)

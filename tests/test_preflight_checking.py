@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import preflight
+from repermit import bounces, preflight
 from repermit.config import MailServer
 from repermit.errors import ConfigError, Refused
 from repermit.models import connect
@@ -22,6 +22,7 @@ from tests.building import NOW, make_list, make_settings
 from tests.inbox import HANG_UP
 from tests.naming import FAILURE, SILENCE, NameServer
 from tests.scripted import ScriptedServer, slowly
+from tests.signing import make_key
 from tests.website import WebSite
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Checking:
             database=connect(settings.database),
             now=NOW,
             says_how_often=lambda text: "keer per jaar" in text,
+            log_in=bounces.log_in,
             nameserver=self.server.address,
             mail=mail,
             seconds=seconds,
@@ -136,15 +138,47 @@ def test_a_return_path_of_another_domain_is_the_one_that_spf_and_bounces_are_of(
         "bounces_none",
         "bounces_nowhere",
     ]
+    assert codes(checking.run(**verp, mail=SIGNED), "dmarc") == ["dmarc_fails"]
+    checking.server.text("mail._domainkey.example.org", "k=ed25519; p=AAAA")
     assert codes(checking.run(**verp, mail=SIGNED), "dmarc") == ["dmarc_ok"]
+    del checking.server.records["mail._domainkey.example.org TXT"]
     assert codes(checking.run(**verp, dkim_selector="mail"), "dkim", "dmarc") == [
         "dkim_no_key",
-        "dmarc_ok",
+        "dmarc_fails",
+    ]
+    # A key of ours signs as the sender's domain, and nobody can check it yet.
+    own: dict[str, Any] = {"dkim_selector": "own", "dkim_key": make_key()}
+    assert codes(checking.run(**verp, **own), "dkim", "dmarc") == [
+        "dkim_own_missing",
+        "dmarc_fails",
     ]
     # Without verp that domain plays no part, and without a domain the sender's own does.
     assert codes(checking.run(return_domain="back.example.net"), "spf") == ["spf_own_server"]
     alone = checking.run(return_path="verp")
     assert codes(alone, "spf", "bounces") == ["spf_own_server", "bounces_none"]
+
+
+@pytest.mark.usefixtures("news")
+@pytest.mark.parametrize(
+    ("record", "given", "found"),
+    [
+        ("", {}, ["spf_none", "dkim_unknown", "dmarc_hangs_on_dkim_alone"]),
+        ("v=spf1 -all", {}, ["spf_nobody", "dkim_unknown", "dmarc_hangs_on_dkim_alone"]),
+        (
+            "",
+            {"mail": b"From: a@example.org\n\n"},
+            ["spf_none", "dkim_unsigned", "dmarc_fails"],
+        ),
+        ("", {"mail": SIGNED}, ["spf_none", "dkim_no_key", "dmarc_fails"]),
+    ],
+)
+def test_mail_that_passes_neither_spf_nor_dkim_fails_dmarc(
+    checking: Checking, record: str, given: dict[str, Any], found: list[str]
+) -> None:
+    checking.server.text("example.org", record)
+    report = checking.run(**given)
+    assert codes(report, "spf", "dkim", "dmarc") == found
+    assert not report.works
 
 
 def test_a_list_that_is_wrong_is_told(checking: Checking, database: Database) -> None:
@@ -195,6 +229,7 @@ def test_files_are_looked_at_where_they_are_known(checking: Checking, tmp_path: 
         database=connect(settings.database),
         now=NOW,
         says_how_often=bool,
+        log_in=bounces.log_in,
         config_path=path,
         nameserver=checking.server.address,
     )
@@ -209,6 +244,7 @@ def test_a_bad_nameserver_is_refused(checking: Checking) -> None:
             database=connect(settings.database),
             now=NOW,
             says_how_often=bool,
+            log_in=bounces.log_in,
             nameserver="nine",
         )
 

@@ -167,9 +167,12 @@ def test_a_domain_without_a_record_needs_one(server: NameServer) -> None:
         (OFFICE, ["v=spf1 includes:spf.protection.outlook.com -all"], "spf_broken"),
         (OFFICE, [f"v=spf1 {'a ' * 10} include:spf.protection.outlook.com -all"], "spf_lookups"),
         (OWN, ["v=spf1 ip4:192.0.2.25 -all"], "spf_ok"),
-        (OWN, ["v=spf1 mx -all"], "spf_lacks_server"),
+        (OWN, ["v=spf1 ip4:192.0.2.99 -all"], "spf_lacks_server"),
         (OWN, ["v=spf1 exists:%{i}.spf.example -all"], "spf_macros"),
-        (MailServer(), ["v=spf1 mx -all"], "spf_own_server"),
+        (MailServer(), ["v=spf1 ip4:192.0.2.25 -all"], "spf_own_server"),
+        (MailServer(), ["v=spf1 exists:%{i}.spf.example -all"], "spf_own_server"),
+        (MailServer(), ["v=spf1 -all"], "spf_nobody"),
+        (OWN, ["v=spf1 -ip4:192.0.2.25 -all"], "spf_nobody"),
     ],
 )
 def test_what_a_record_means_for_the_mails(

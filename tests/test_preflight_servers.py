@@ -10,16 +10,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiosmtpd.smtp import AuthResult
 
+from repermit import bounces, preflight
 from repermit.clock import SystemClock
 from repermit.config import Bounces, MailServer
+from repermit.errors import TransportError
 from repermit.links import NOBODY, Links
 from repermit.preflight.names import Names, Unanswered
 from repermit.preflight.pages import look_at_pages, look_at_statement
-from repermit.preflight.returning import look_at_bounces, look_at_mx, look_at_return_domain
+from repermit.preflight.returning import (
+    look_at_bounces,
+    look_at_mailbox,
+    look_at_mx,
+    look_at_return_domain,
+)
 from repermit.preflight.smtp import look_at_smtp
 from tests.building import NOW, make_settings
 from tests.certificates import server_context
 from tests.inbox import HANG_UP, Inbox
+from tests.mailboxes import ImapMailbox, Pop3Mailbox
 from tests.naming import FAILURE, NameServer
 from tests.pages import Pages, everything_in, served
 from tests.scripted import ScriptedServer
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
     from repermit.models import Database
     from repermit.preflight import Finding
     from tests.loopback import LoopbackOnly
+    from tests.mailboxes import Mailbox
 
 
 @pytest.fixture
@@ -461,15 +470,90 @@ def test_a_domain_for_bounces_takes_mail_or_not(server: NameServer, names: Names
 
 
 @pytest.mark.parametrize(
-    ("bounces", "has_returned", "code", "verdict"),
-    [
-        (Bounces(), False, "bounces_none", "warning"),
-        (Bounces(), True, "bounces_came", "ok"),
-        (Bounces(protocol="imap", server="imap.example.org"), False, "bounces_mailbox", "ok"),
-    ],
+    ("has_returned", "code", "verdict"),
+    [(False, "bounces_none", "warning"), (True, "bounces_came", "ok")],
 )
-def test_who_reads_what_comes_back(
-    bounces: Bounces, has_returned: bool, code: str, verdict: str
+def test_what_comes_back_is_read_by_somebody(
+    has_returned: bool,
+    code: str,
+    verdict: str,
 ) -> None:
-    (one,) = look_at_bounces(make_settings(bounces=bounces), has_returned=has_returned)
+    (one,) = look_at_bounces(make_settings(), has_returned=has_returned)
     assert (one.code, one.verdict) == (code, verdict)
+    assert not list(look_at_bounces(with_mailbox(Bounces(protocol="imap")), has_returned=True))
+
+
+# --- The mailbox.
+
+
+def with_mailbox(account: Bounces) -> Settings:
+    return make_settings(bounces=account)
+
+
+def mailbox_account(mailbox: Mailbox, **overrides: Any) -> Bounces:
+    usual = Bounces(
+        protocol=mailbox.protocol,
+        server="localhost",
+        port=mailbox.port,
+        tls=mailbox.tls,
+        username="me",
+        password="secret",
+    )
+    return replace(usual, **overrides)
+
+
+def tried(account: Bounces) -> list[tuple[str, str]]:
+    report = preflight.check_mailbox(with_mailbox(account), log_in=bounces.log_in, now=NOW)
+    return [(one.code, one.verdict) for one in report.findings]
+
+
+@pytest.mark.parametrize("kind", [ImapMailbox, Pop3Mailbox])
+def test_a_mailbox_is_logged_in_to_and_left_as_it_is(kind: type[Mailbox]) -> None:
+    with kind(b"Subject: a\n\nb") as mailbox:
+        assert tried(mailbox_account(mailbox)) == [("bounces_mailbox", "ok")]
+        assert mailbox.numbers == [1]
+        assert not mailbox.seen
+        assert not {"UID", "RETR", "DELE"} & set(mailbox.said)
+        wrong = mailbox_account(mailbox, password="wrong")
+        assert tried(wrong) == [("bounces_login", "problem")]
+
+
+def test_each_fault_of_a_mailbox_has_its_code(authority: trustme.CA, ca_file: str) -> None:
+    context = server_context(authority)
+    with ImapMailbox(tls="tls", context=context) as mailbox:
+        good = mailbox_account(mailbox, ca_file=ca_file)
+        assert tried(good) == [("bounces_mailbox", "ok")]
+        assert tried(replace(good, ca_file="")) == [("bounces_certificate", "problem")]
+        assert tried(replace(good, ca_file="/nowhere.pem")) == [("bounces_settings", "problem")]
+        assert tried(replace(good, mailbox="Other")) == [("bounces_no_folder", "problem")]
+    assert tried(good) == [("bounces_unreachable", "problem")]
+    with ImapMailbox(lines={"STARTTLS": "NO no"}) as mailbox:
+        starting = mailbox_account(mailbox, tls="starttls")
+        assert tried(starting) == [("bounces_no_starttls", "problem")]
+    with TokenEndpoint(refused("invalid_client")) as service, ImapMailbox() as mailbox:
+        signing = mailbox_account(
+            mailbox,
+            auth="xoauth2",
+            oauth_client_id="a",
+            oauth_refresh_token="b",
+            oauth_authority=service.url,
+        )
+        assert tried(signing) == [("bounces_sign_in", "problem")]
+    assert tried(Bounces()) == [("bounces_none", "warning")]
+
+
+def test_a_mailbox_server_that_nobody_knows_is_told_from_one_that_is_away(
+    server: NameServer, names: Names
+) -> None:
+    def away(_account: Bounces, *, seconds: float) -> None:
+        assert seconds == 5
+        raise TransportError(0, reason="the mailbox server cannot be reached")
+
+    def look(host: str) -> list[str]:
+        account = Bounces(protocol="imap", server=host, tls="none")
+        return [one.code for one in look_at_mailbox(names, account, away)]
+
+    server.records["imap.example.org A"] = ["192.0.2.1"]
+    assert look("imap.example.org") == ["bounces_unreachable", "bounces_plain"]
+    assert look("nowhere.example.org") == ["bounces_no_server", "bounces_plain"]
+    assert look("192.0.2.1") == ["bounces_unreachable", "bounces_plain"]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import config, schema
+from repermit import config, contacts, schema
 from repermit.config import MailServer
-from repermit.models import Mail, Meta, connect, is_postgresql, open_database
+from repermit.consent import Reason
+from repermit.models import ContactCount, Mail, Meta, connect, is_postgresql, open_database
 from repermit.preflight.lists import domains_of, look_at_list, look_at_sender
 from repermit.preflight.settings import look_at_config, look_at_keys, look_at_pace
 from repermit.preflight.storage import about_room, look_at_database
@@ -20,6 +21,7 @@ from tests.building import (
     make_campaign,
     make_list,
     make_organisation,
+    make_removed,
     make_settings,
 )
 from tests.pages import everything_in
@@ -119,6 +121,20 @@ def test_a_password_that_everybody_can_read_is_told(tmp_path: Path) -> None:
     assert (one.code, one.values["file"]) == ("keys_readable", str(tmp_path / "password.txt"))
 
 
+def test_a_journal_that_cannot_be_written_or_that_everybody_can_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    journal = tmp_path / "suppressions.journal"
+    journal.touch(0o600)
+    assert codes(about_keys(path)) == ["keys_ok"]
+    journal.chmod(0o604)
+    assert codes(about_keys(path)) == ["keys_ok", "keys_readable"]
+    journal.unlink()
+    journal.mkdir()
+    found = about_keys(path)
+    assert verdicts(found)["keys_journal"] == "problem"
+    assert found[1].values == {"file": str(journal)}
+
+
 @pytest.mark.parametrize(
     ("overrides", "weak"),
     [
@@ -194,6 +210,7 @@ def test_a_pace_is_told_by_the_day() -> None:
 # --- The database.
 
 
+@pytest.mark.counted_on_both
 def test_a_database_of_this_version_is_right(settings: Settings, database: Database) -> None:
     before = everything_in(database)
     path = settings.sqlite_path
@@ -204,6 +221,17 @@ def test_a_database_of_this_version_is_right(settings: Settings, database: Datab
     assert codes(stored.findings) == ["database_ok", room]
     assert (stored.lists, stored.has_returned) == ((), False)
     assert everything_in(database) == before
+
+
+def test_fingerprints_of_another_key_are_told(settings: Settings, database: Database) -> None:
+    contacts.recognise_key(database, settings)
+    make_removed(database, make_list(database), Reason.NO)
+    key = settings.fingerprint_key
+    assert "database_other_key" not in verdicts(
+        look_at_database(database, settings.sqlite_path, key=key).findings
+    )
+    stored = look_at_database(database, settings.sqlite_path, key=b"another key")
+    assert verdicts(stored.findings)["database_other_key"] == "problem"
 
 
 def test_its_lists_are_found_and_what_came_back(settings: Settings, database: Database) -> None:
@@ -220,6 +248,15 @@ def test_its_lists_are_found_and_what_came_back(settings: Settings, database: Da
     assert look_at_database(database, settings.sqlite_path).has_returned
 
 
+def test_counts_that_are_not_what_is_there_are_told(settings: Settings, database: Database) -> None:
+    make_list(database)
+    with database.atomic():
+        ContactCount.create(list_id=1, status="", reason="", basis="", language="", count=2)
+    stored = look_at_database(database, settings.sqlite_path)
+    assert verdicts(stored.findings)["database_miscounted"] == "warning"
+
+
+@pytest.mark.counted_on_both
 def test_a_database_without_tables_is_none_yet(empty_database_url: str) -> None:
     settings = make_settings(database=empty_database_url)
     path = settings.sqlite_path

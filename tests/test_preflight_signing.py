@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.preflight.dkim import Signature, look_at_dkim, read_received, signers_of
+from repermit.messages.signing import Signer
+from repermit.preflight.dkim import Signature, in_vain, look_at_dkim, read_received, signers_of
 from repermit.preflight.dmarc import Aligned, look_at_dmarc
 from repermit.preflight.names import Names
 from tests.naming import NameServer
+from tests.signing import make_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,10 +48,11 @@ def dkim(
     selector: str = "",
     mail: bytes | None = None,
     domain: str = "example.org",
+    signer: Signer | None = None,
 ) -> list[Finding]:
     received = None if mail is None else read_received(mail)
-    names = Names(server.address)
-    return list(look_at_dkim(names, domain, preset=preset, selector=selector, mail=received))
+    signing: dict[str, Any] = {"preset": preset, "selector": selector, "signer": signer}
+    return list(look_at_dkim(Names(server.address), domain, mail=received, **signing))
 
 
 def codes(findings: list[Finding]) -> list[str]:
@@ -151,6 +154,43 @@ def test_who_signs_is_known_from_a_mail_a_setting_or_a_key(server: NameServer) -
     assert signers(preset="google-workspace") == ("example.org",)
 
 
+# --- Signing here.
+
+OURS = Signer(make_key(), selector="repermit2026")
+
+
+@pytest.mark.parametrize(
+    ("records", "code"),
+    [
+        ([OURS.record], "dkim_own_ok"),
+        ([OURS.record.replace("k=rsa; ", "t=s; n=ours; ")], "dkim_own_ok"),
+        ([OURS.record.replace("k=rsa", "t=y")], "dkim_testing"),
+        ([OURS.record, OURS.record.replace("k=rsa", "k=RSA")], "dkim_broken"),
+        ([KEY], "dkim_own_other"),
+        (["v=DKIM1; p="], "dkim_own_other"),
+        ([], "dkim_own_missing"),
+    ],
+)
+def test_the_record_of_a_key_that_signs_here_is_held_to_it(
+    server: NameServer, records: list[str], code: str
+) -> None:
+    if records:
+        server.text("repermit2026._domainkey.example.org", *records)
+    (one,) = dkim(server, selector="repermit2026", signer=OURS, mail=UNSIGNED)
+    assert one.code == code
+    if one.verdict == "problem" and code.startswith("dkim_own"):
+        assert OURS.record in one.remedy
+        assert "repermit2026._domainkey.example.org" in one.remedy
+
+
+def test_a_key_of_another_domain_signs_as_that_one(server: NameServer) -> None:
+    signer = Signer(make_key(), selector="a", domain="mail.example.org")
+    (one,) = dkim(server, selector="a", signer=signer)
+    assert (one.code, one.values["domain"]) == ("dkim_own_missing", "mail.example.org")
+    signing: dict[str, Any] = {"preset": "", "selector": "a", "mail": None, "signer": signer}
+    assert signers_of(Names(server.address), "example.org", **signing) == ("mail.example.org",)
+
+
 # --- DMARC.
 
 
@@ -160,10 +200,54 @@ def dmarc(
     domain: str = "example.org",
     returns: str = "example.org",
     signers: tuple[str, ...] | None = None,
+    **seen: Any,
 ) -> Finding:
-    seen = Aligned(return_domain=returns, signers=signers)
-    (one,) = look_at_dmarc(Names(server.address), domain, seen)
+    aligned = Aligned(return_domain=returns, signers=signers, **seen)
+    (one,) = look_at_dmarc(Names(server.address), domain, lambda: aligned)
     return one
+
+
+HERS, THEIRS = "example.org", "esp.example"
+
+
+@pytest.mark.parametrize(
+    ("policy", "returns", "seen", "code"),
+    [
+        ("reject", HERS, (True, (), ()), "dmarc_ok"),
+        ("reject", HERS, (False, (), ()), "dmarc_fails"),
+        ("none", HERS, (False, (), ()), "dmarc_fails_yet"),
+        ("reject", HERS, (False, (HERS,), ()), "dmarc_ok"),
+        ("reject", HERS, (False, (HERS,), (HERS,)), "dmarc_fails"),
+        ("reject", HERS, (True, (HERS,), (HERS,)), "dmarc_ok"),
+        ("reject", HERS, (False, (THEIRS, HERS), (THEIRS,)), "dmarc_ok"),
+        ("reject", HERS, (False, None, ()), "dmarc_hangs_on_dkim_alone"),
+        ("reject", HERS, (True, None, ()), "dmarc_ok"),
+        ("reject", THEIRS, (True, (HERS,), (HERS,)), "dmarc_fails"),
+        ("reject", THEIRS, (True, (THEIRS,), ()), "dmarc_unaligned"),
+        ("reject", THEIRS, (False, None, ()), "dmarc_hangs_on_dkim"),
+    ],
+)
+def test_what_does_not_pass_counts_for_nothing(
+    server: NameServer,
+    policy: str,
+    returns: str,
+    seen: tuple[bool, tuple[str, ...] | None, tuple[str, ...]],
+    code: str,
+) -> None:
+    server.text("_dmarc.example.org", f"v=DMARC1; p={policy}")
+    passes, signers, keyless = seen
+    given: dict[str, Any] = {"return_passes": passes, "in_vain": frozenset(keyless)}
+    one = dmarc(server, returns=returns, signers=signers, **given)
+    assert one.code == code
+    assert bool(one.remedy) is (code != "dmarc_ok")
+
+
+def test_a_domain_signs_in_vain_if_none_of_its_keys_is_there(server: NameServer) -> None:
+    second = SIGNED.replace(b"mail2026", b"new").partition(b"From:")[0] + SIGNED
+    assert in_vain(dkim(server, mail=second)) == {"example.org"}
+    server.text("new._domainkey.example.org", KEY)
+    assert in_vain(dkim(server, mail=second)) == set()
+    assert in_vain(dkim(server)) == set()
 
 
 @pytest.mark.parametrize("policy", ["none", "quarantine", "reject"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,8 +26,6 @@ from tests.building import (
 )
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from repermit.config import Settings
     from repermit.models import Campaign, Database, MailingList
     from repermit.reports import Figures
@@ -152,6 +150,21 @@ def test_days_go_from_the_beginning_to_the_deadline_by_the_organisations_calenda
         Day(day=date(2026, 3, 4), yes=0, no=0),
     )
     assert (len(days), days[-1].day) == (29, date(2026, 3, 30))
+
+
+def test_of_a_deadline_far_ahead_no_more_days_are_drawn_than_anybody_looks_at(
+    database: Database, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    with database.atomic():
+        campaign.deadline = datetime(9999, 12, 31, tzinfo=UTC)
+        campaign.save()
+    days = look(mailing_list).days
+    assert (days[0].day, days[-1].day) == (date(2026, 3, 2), date(2027, 4, 6))
+    late = NOW + timedelta(days=500)
+    say_yes(database, make_asked(database, mailing_list, campaign), campaign.id, at=late)
+    tally(database)
+    days = look(mailing_list).days
+    assert (days[-1].day, days[-1].yes) == (date(2027, 7, 15), 1)
 
 
 def test_a_cancelled_campaign_has_days_until_it_was(

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import schema
+from repermit import contacts, schema
 from repermit.errors import SchemaTooNew
 from repermit.models import (
     ALL_TABLES,
+    COUNTS,
     EvidenceHead,
     Mail,
     Meta,
+    find_drift,
     is_postgresql,
     open_database,
     run_sql,
 )
+from tests.building import make_asked, make_campaign, make_contact, make_list
 
 if TYPE_CHECKING:
     from peewee import Model
@@ -28,6 +31,16 @@ if TYPE_CHECKING:
 LATEST = len(schema.UPGRADES)
 _SCHEMAS = Path(__file__).parent / "schemas"
 _VERSION_1 = {kind: _SCHEMAS / f"1-{kind}.sql" for kind in ("sqlite", "postgresql")}
+
+
+TRIGGERS = {
+    "contact": "contact",
+    "mail": "mail",
+    "held": "contact",
+    "suppression": "suppression",
+    "part": "evidence_part",
+}
+"""What the triggers of each kind of count are called, and the table that they are on."""
 
 
 def test_an_empty_database_gets_all_tables(empty_database_url: str) -> None:
@@ -74,6 +87,7 @@ def test_several_may_upgrade_at_once(empty_database_url: str) -> None:
         assert schema.version(database) == LATEST
 
 
+@pytest.mark.counted_on_both
 def test_a_database_of_version_1_becomes_what_a_new_one_is(
     empty_database_url: str, tmp_path: Path
 ) -> None:
@@ -114,6 +128,26 @@ def _shape(database: Database, table: type[Model]) -> tuple[set[str], set[str]]:
     name = table._meta.table_name
     columns = {column.name for column in database.get_columns(name)}
     return columns, {index.name for index in database.get_indexes(name)}
+
+
+def test_what_an_older_database_holds_is_counted(empty_database_url: str) -> None:
+    with open_database(empty_database_url) as database:
+        schema.upgrade(database)
+        news = make_list(database)
+        make_asked(database, news, make_campaign(database, news))
+        with database.atomic():
+            for name, counted in TRIGGERS.items():
+                for what in ("comes", "goes", "turns"):
+                    table = f" ON {counted}" if is_postgresql(database) else ""
+                    run_sql(database, f"DROP TRIGGER {name}_{what}{table}")
+            database.drop_tables(COUNTS)
+            Meta.update(value="8").where(Meta.key == "schema_version").execute()
+        make_contact(database, news)
+        assert schema.upgrade(database) == 8
+        assert contacts.count_contacts(news).total() == 2
+        assert contacts.count_mails(news).total() == 1
+        make_contact(database, news)
+        assert find_drift(database) == 0
 
 
 def test_nothing_stands_in_line_for_a_domain_any_more(empty_database_url: str) -> None:

@@ -110,7 +110,6 @@ def checks_of(recorder: ScenarioRecorder) -> Iterator[tuple[str, str]]:
             yield one.name, str(one.failure_info.failure) if one.failure_info else ""
 
 
-@pytest.mark.counted_once
 def test_schemathesis_finds_nothing(database: Database, bearer: str) -> None:
     clock = HurriedClock(NOW)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,13 @@ import pytest
 
 from repermit import answers, contacts
 from repermit.consent import Reason, Status
-from repermit.models import Contact, Mail, SignUp, Wording, new_id
+from repermit.models import Contact, EvidencePart, Mail, SignUp, Wording, new_id
 from tests.building import NOW, make_contact, make_list, make_removed
-from tests.pages import Pages, everything_in, heading_of, words_of
+from tests.pages import Pages, everything_in, heading_of, without_spans, words_of
 
 if TYPE_CHECKING:
+    from werkzeug.test import TestResponse
+
     from repermit.config import Settings
     from repermit.models import Database, MailingList
 
@@ -95,6 +98,36 @@ def test_a_name_is_kept_on_one_line_and_short(pages: Pages) -> None:
     assert len(name) == 100
 
 
+def test_a_form_on_another_website_signs_up_without_a_cookie(pages: Pages) -> None:
+    headers = {"Origin": "https://www.example.net", "Sec-Fetch-Site": "cross-site"}
+    response = pages.client.post(
+        "/join/news", data={"address": "anna@example.org"}, headers=headers
+    )
+    assert (response.status_code, heading_of(response)) == (200, "Kijk in uw mail")
+    assert "Set-Cookie" not in response.headers
+    assert Mail.select().count() == 1
+
+
+def test_one_network_signs_up_so_many_and_then_has_to_wait(pages: Pages) -> None:
+    def press(network: str, number: int) -> TestResponse:
+        return pages.client.post(
+            "/join/news",
+            data={"address": f"person{number}@example.org"},
+            environ_base={"REMOTE_ADDR": network},
+        )
+
+    pressed = [press(f"9.9.9.{number}", number) for number in range(22)]
+    assert [one.status_code for one in pressed] == [200] * 20 + [429] * 2
+    assert heading_of(pressed[-1]) == "Probeer het over enkele minuten opnieuw"
+    assert pressed[-1].headers["Retry-After"] == "180"
+    assert Mail.select().count() == 20
+    # Another network, one's own, behind which is a proxy, and none that can be read.
+    for network in ("9.9.8.1", *["10.0.0.1"] * 21, "unknown"):
+        assert press(network, 0).status_code == 200
+    pages.clock.advance(timedelta(minutes=3))
+    assert [press("9.9.9.1", 30).status_code for _ in range(2)] == [200, 429]
+
+
 def test_an_unknown_list_is_not_found(pages: Pages) -> None:
     shown = {
         pages.client.get("/join/other").data,
@@ -122,11 +155,22 @@ def test_one_press_on_the_link_confirms(pages: Pages) -> None:
     assert pages.links.url("no", contact.uid) in response.text
 
 
+def test_a_representative_confirms_as_such(pages: Pages) -> None:
+    made = signed_up(pages)
+    assert "Jonger dan 16" in words_of(pages.get("confirm", made.uid))
+    query = {"as": "representative"}
+    shown = pages.get("confirm", made.uid, query_string=query)
+    assert "Ja, ik stem namens deze persoon toe" in words_of(shown)
+    pages.post("confirm", made.uid, query_string=query)
+    told = json.loads(EvidencePart.get(EvidencePart.part == "consent").json)
+    assert told["given_by"] == "representative"
+
+
 def test_the_wording_that_is_kept_is_what_the_page_showed(pages: Pages) -> None:
     made = signed_up(pages)
-    page = pages.get("confirm", made.uid).text
+    page = without_spans(pages.get("confirm", made.uid).text)
     pages.post("confirm", made.uid)
-    wording = Wording.get().content
+    wording = without_spans(Wording.get().content)
     assert wording.count("⟦address⟧") == 1
     filled = wording.replace("⟦address⟧", "a…a@example.org")
     question, _, rest = filled.partition("<p>Ja, stuur mij deze mails</p>")

@@ -54,6 +54,7 @@ from repermit.accounts.users import (
     find_person,
     invite,
     invite_first_admin,
+    log_out,
     people,
     remove_user,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "is_use_to_note",
     "lock",
     "log_in",
+    "log_out",
     "looks",
     "make_token",
     "new_secret",

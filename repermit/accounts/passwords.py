@@ -98,9 +98,10 @@ def _found(password: str, *, email: str, organisation: str) -> Iterator[Weakness
         return  # what is so long is not looked at any further
     if is_common(password):
         yield Weakness.COMMON
-    if _holds(folded, re.split(r"[@.+_-]", email)[:-1]):
+    if _holds(folded, re.split(r"[@.+_-]", email)[:-1], whole=email):
         yield Weakness.ADDRESS
-    if _holds(folded, [*organisation.split(), organisation.replace(" ", "")]):
+    together = organisation.replace(" ", "")
+    if _holds(folded, [*organisation.split(), together], whole=organisation):
         yield Weakness.ORGANISATION
 
 
@@ -140,8 +141,10 @@ def _common() -> frozenset[str]:
     return frozenset(word for words in FREQUENCY_LISTS.values() for word in words)
 
 
-def _holds(folded: str, words: list[str]) -> bool:
-    return any(len(word) >= _TELLING and _folded(word) in folded for word in words)
+def _holds(folded: str, words: list[str], *, whole: str) -> bool:
+    """Say whether a password has the whole of an address or a name in it, or a telling part."""
+    telling = [word for word in words if len(word) >= _TELLING]
+    return any(_folded(word) in folded for word in (*telling, whole) if word)
 
 
 def _folded(text: str) -> str:

@@ -16,6 +16,7 @@ from repermit.accounts.digests import digest_of
 from repermit.errors import NotFound, Refused
 from repermit.evidence import Entry
 from repermit.models import ApiToken
+from repermit.saying import Joined
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -61,13 +62,14 @@ def make_token(
     # The name stands in evidence, where no address may be that cannot be erased.
     if not tidy or len(tidy) > _LONGEST_NAME or not tidy.isprintable() or "@" in tidy:
         raise Refused(
-            f"a token needs a name of up to {_LONGEST_NAME} signs, without @: which tool is it for?"
+            "a token needs a name of up to %(most)s signs, without @: which tool is it for?",
+            most=_LONGEST_NAME,
         )
     ordered = _ordered(scopes)
     bearer = _PREFIX + secrets.token_urlsafe(_BYTES)
     with database.atomic():
         if ApiToken.select().where(ApiToken.name == tidy, ApiToken.revoked_at.is_null()).exists():
-            raise Refused(f"there is a token called {tidy} already")
+            raise Refused("there is a token called %(name)s already", name=tidy)
         made = ApiToken.create(
             name=tidy,
             digest=digest_of(bearer),
@@ -127,7 +129,9 @@ def note_token_use(token: TokenFacts, *, now: datetime) -> None:
 def _ordered(scopes: Collection[str]) -> list[str]:
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
-        raise Refused(f"a token may be for {', '.join(SCOPES)}; choose one or more")
+        raise Refused(
+            "a token may be for %(scopes)s; choose one or more", scopes=Joined(tuple(SCOPES))
+        )
     return [scope for scope in SCOPES if scope in scopes]
 
 

@@ -17,7 +17,7 @@ from repermit.accounts.digests import digest_of
 from repermit.accounts.people import Person, Role, actor_of, facts
 from repermit.errors import NotFound, Refused
 from repermit.evidence import Entry
-from repermit.models import Invitation, Meta, RecoveryCode, User, lock_rows
+from repermit.models import Invitation, Meta, RecoveryCode, Session, User, lock_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,7 +133,10 @@ def end_links(user_id: int) -> None:
 def change_role(
     database: Database, user_id: int, *, role: Role, now: datetime, actor: str
 ) -> Person:
-    """Make somebody an admin or a viewer; raises NotFound, and Refused for the last admin."""
+    """Make somebody an admin or a viewer; raises NotFound, and Refused for the last admin.
+
+    The tokens of who becomes a viewer end: they tell what a viewer may not see.
+    """
     with database.atomic():
         user = _locked(user_id)
         if role is not Role.ADMIN:
@@ -141,7 +144,13 @@ def change_role(
         if user.role != role:
             user.role = role
             user.save()
-            _append("user_role_changed", user_id, now=now, actor=actor, consent={"role": role})
+            subject, consent = actor_of(user_id), {"role": role}
+            is_admin = role is Role.ADMIN
+            ended = () if is_admin else tokens.revoke_all(subject, now=now, actor=actor)
+            changed = Entry(
+                event="user_role_changed", at=now, actor=actor, subject=subject, consent=consent
+            )
+            evidence.append(*ended, changed)
     return facts(user)
 
 
@@ -179,6 +188,14 @@ def end_own_session(database: Database, session_id: int, *, user_id: int, now: d
     with database.atomic():
         if sessions.end_session(database, session_id, user_id=user_id, now=now):
             _append("session_ended", user_id, now=now, actor=actor_of(user_id))
+
+
+def log_out(database: Database, session_id: int, *, user_id: int, now: datetime) -> None:
+    """End the session in which somebody is; half a login leaves no entry, as it had none."""
+    with database.atomic():
+        was_full = Session.select().where(Session.id == session_id, Session.is_full).exists()
+        if sessions.end_session(database, session_id, user_id=user_id, now=now) and was_full:
+            _append("logged_out", user_id, now=now, actor=actor_of(user_id))
 
 
 def end_sessions(database: Database, user_id: int, *, now: datetime, actor: str) -> None:

@@ -1,26 +1,34 @@
 """What people answer: Yes, No, and signing up anew.
 
-May import contacts, evidence, models, messages, links, consent and what lies below.
+May import contacts, evidence, models, messages, links, consent, suspicion and what lies below.
 """
 
-from repermit.answers.facts import Happening, Recorded, SignedUp, SignUpFacts, Standing, Trace
-from repermit.answers.history import history
+from repermit.answers.facts import Giver, Recorded, SignedUp, SignUpFacts, Standing, Trace
 from repermit.answers.looking import find_joinable, foresee, join_id, look_up
-from repermit.answers.recording import answer_for, record_answer
-from repermit.answers.signing_up import confirm_sign_up, look_up_sign_up, sign_up
+from repermit.answers.pending import Pending, Seen
+from repermit.answers.recording import answer_for, disown, record_answer
+from repermit.answers.signing_up import (
+    confirm_sign_up,
+    forget_old_sign_ups,
+    look_up_sign_up,
+    sign_up,
+)
 
 __all__ = [
-    "Happening",
+    "Giver",
+    "Pending",
     "Recorded",
+    "Seen",
     "SignUpFacts",
     "SignedUp",
     "Standing",
     "Trace",
     "answer_for",
     "confirm_sign_up",
+    "disown",
     "find_joinable",
     "foresee",
-    "history",
+    "forget_old_sign_ups",
     "join_id",
     "look_up",
     "look_up_sign_up",

@@ -13,9 +13,13 @@ if TYPE_CHECKING:
 
     from repermit.consent import Outcome, Status
     from repermit.messages import MailingListFacts
+    from repermit.suspicion import Sign
 
 Method = Literal["page", "one_click", "note"]
 """How an answer reached us: by a button, by RFC 8058, or told to the admin."""
+
+Giver = Literal["", "representative"]
+"""Who says to have given an answer: "" for the person themselves, or their legal representative."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +37,7 @@ class Standing:
     `address` is in part and "" after erasure, `is_gone` says that nothing is held any more.
     `mailing_list` is as the mail of the latest campaign told it, if there was one. `deadline` is
     that campaign's, `asked_at` when a server took its ask and `reminded_at` the reminder,
-    `mail_wording` the ask's digest.
+    `mail_wording` the ask's digest. `signs` are why the last press was suspect, if it was.
     """
 
     uid: str
@@ -53,6 +57,12 @@ class Standing:
     asked_at: datetime | None
     reminded_at: datetime | None
     mail_wording: str
+    signs: tuple[Sign, ...]
+
+    @property
+    def mailed_at(self) -> datetime | None:
+        """Return when a server took the last mail with the contact's links, None if none did."""
+        return self.reminded_at or self.asked_at
 
     def is_in_time(self, moment: datetime) -> bool:
         """Say whether a Yes that arrives at `moment` answers an open question."""
@@ -97,11 +107,3 @@ class SignedUp:
     outcome: Outcome
     sign_up: SignUpFacts
     standing: Standing | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Happening:
-    """Something that happened to a contact: `asked`, `reminded`, `confirmed` or `removed`."""
-
-    at: datetime
-    what: str

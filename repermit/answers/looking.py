@@ -34,10 +34,11 @@ def standing_of(contact: Contact) -> Standing:
     campaign: Campaign | None = ask.campaign if ask else None
     wording = _wording(ask, contact.language, mailing_list.language)
     told = messages.read_draft(wording.content).mailing_list if wording else None
+    about = told or contacts.list_facts(mailing_list)
     return Standing(
         uid=contact.uid,
         address=addresses.in_part(contact.address) if contact.address else "",
-        language=messages.pick_language(contact.language, otherwise=mailing_list.language),
+        language=about.pick(contact.language),
         status=Status(contact.status),
         status_at=contact.status_at,
         reason=contact.reason,
@@ -46,12 +47,13 @@ def standing_of(contact: Contact) -> Standing:
         source=contact.source,
         since=contact.since,
         is_gone=contact.erased_at is not None,
-        mailing_list=told or contacts.list_facts(mailing_list),
+        mailing_list=about,
         campaign=campaign.id if campaign else 0,
         deadline=campaign.deadline if campaign else None,
         asked_at=ask.sent_at if ask and ask.state == MailState.SENT else None,
         reminded_at=_reminded_at(ask),
         mail_wording=wording.digest if wording else "",
+        signs=contacts.signs_of(contact),
     )
 
 

@@ -1,6 +1,6 @@
 """Recording an answer: the rules decide, and what follows is one transaction.
 
-May import contacts, evidence, models, links and consent.
+May import contacts, evidence, models, links, consent and suspicion.
 """
 
 from __future__ import annotations
@@ -8,15 +8,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from repermit import addresses, contacts, evidence
-from repermit.answers.facts import Method, Recorded, Standing, Trace
+from repermit import addresses, contacts, evidence, suspicion
+from repermit.answers.facts import Giver, Method, Recorded, Standing, Trace
 from repermit.answers.looking import foresee, standing_of
+from repermit.answers.pending import Seen, with_seen
+from repermit.answers.weighing import weigh
 from repermit.consent import Answer, Basis, Outcome
 from repermit.errors import NotFound, Refused
 from repermit.links import NOBODY
 from repermit.models import Contact, Evidence
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from repermit.config import Settings
@@ -37,13 +40,21 @@ def record_answer(
     method: Method,
     trace: Trace,
     page_wording: str = "",
+    language: str = "",
+    seen: Iterable[Seen] = (),
+    is_again: bool = False,
+    given_by: Giver = "",
 ) -> Recorded | None:
     """Record the answer of the person whom a link names.
 
     `arrived` is when the answer reached us, stamped before any lock; `page_wording` is the text
-    that stood around the button. Returns None if nothing is held of that person any more; a
-    one-click No to such a link is noted, so that the admin learns that some tool still mails.
-    Of the link of nobody, with which `check` tries the pages, nothing is written.
+    that stood around the button, in `language`; `seen` are openings that are not written yet, and
+    `is_again` says that the page was the one that asks once more. A Yes that may be a program's
+    is not recorded: its outcome is `hold`.
+
+    Returns None if nothing is held of that person any more; a one-click No to such a link is noted,
+    so that the admin learns that some tool still mails. Of the link of nobody, with which `check`
+    tries the pages, nothing is written.
     """
     if uid == NOBODY:
         return None
@@ -54,18 +65,38 @@ def record_answer(
                 _note_still_mailed(contact, arrived)
             return None
         standing = standing_of(contact)
-        told = _told(standing, answer, arrived, method)
+        press = weigh(contact, standing, answer, arrived, seen=seen, is_again=is_again)
+        if press.is_held:
+            return Recorded(outcome=Outcome.HOLD, standing=standing_of(contact))
+        told = {**_told(standing, answer, arrived, method), **giver_told(given_by)}
         # Wordings stay for good, so none is kept of a press that changes nothing.
         if page_wording and foresee(standing, answer, arrived=arrived).outcome in _CHANGES:
             told["page_wording"] = evidence.keep_wording(page_wording)
+            told |= _words_told(standing, language or standing.language)
         act = contacts.Act(
             at=arrived,
             actor="person",
             campaign=standing.campaign,
             consent=told,
-            trace={"network": trace.network, "browser": trace.browser},
+            trace={"network": trace.network, "browser": trace.browser, **press.trace},
         )
         return _carry_out(contact, standing, answer, act, settings, arrived=arrived)
+
+
+def disown(
+    database: Database, *, uid: str, arrived: datetime, seen: Iterable[Seen] = ()
+) -> Standing | None:
+    """Note that whoever was asked again says not to have pressed Yes; nothing else changes.
+
+    Returns where the contact stands, None if nothing is held of that person any more.
+    """
+    with database.atomic():
+        contact = _locked(uid)
+        if contact is None or contact.erased_at is not None:
+            return None
+        past = with_seen(contacts.recall(contact), seen)
+        contacts.remember(contact, suspicion.disowned(past, at=arrived), held_at=None)
+        return standing_of(contact)
 
 
 def answer_for(
@@ -78,6 +109,7 @@ def answer_for(
     settings: Settings,
     now: datetime,
     actor: str,
+    given_by: Giver = "",
 ) -> Recorded:
     """Record an answer that the admin was given by phone, letter or reply.
 
@@ -86,13 +118,22 @@ def answer_for(
     and for a Yes to a question that is not open.
     """
     if not note.strip():
-        raise Refused("say with --note how the answer was given: by phone, by letter, as a reply")
+        raise Refused(
+            "say with --note how the answer was given: by phone, by letter, as a reply",
+            code="answer_note",
+        )
     with database.atomic():
         contact = _locked_by_address(mailing_list, address)
         standing = standing_of(contact)
         arrived = contacts.replied_at(contact, answer) or now
-        told = {**_told(standing, answer, arrived, "note"), "note": note.strip()}
-        act = contacts.Act(at=now, actor=actor, campaign=standing.campaign, consent=told)
+        told = {**_told(standing, answer, arrived, "note"), **giver_told(given_by)}
+        act = contacts.Act(
+            at=now,
+            actor=actor,
+            campaign=standing.campaign,
+            consent=told,
+            person={"note": note.strip()},
+        )
         recorded = _carry_out(contact, standing, answer, act, settings, arrived=arrived)
     if recorded.outcome is Outcome.LATE:
         raise Refused(
@@ -113,8 +154,7 @@ def _locked_by_address(mailing_list: MailingList, address: str) -> Contact:
         Contact.list == mailing_list, Contact.address_key == key
     )
     if found is None:
-        message = f"this address is not on the list {mailing_list.slug}"
-        raise NotFound(message)
+        raise NotFound("this address is not on the list %(list)s", list=mailing_list.slug)
     return contacts.lock(found.id)
 
 
@@ -133,6 +173,7 @@ def _carry_out(
     if decision.outcome is not Outcome.LATE:
         contacts.settle_replies(contact, at=act.at)
     if decision.outcome is Outcome.CONFIRM:
+        contacts.owe_receipt(contact, contact.list, at=act.at)
         contacts.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
     elif decision.reason is not None:
         contacts.remove([contact], reason=decision.reason, act=act, fingerprint_key=key)
@@ -142,7 +183,6 @@ def _carry_out(
 
 def _told(standing: Standing, answer: Answer, arrived: datetime, method: Method) -> dict[str, Any]:
     """Return what is kept of an answer as its proof (GDPR art. 7(1), EDPB 05/2020 §108)."""
-    about = standing.mailing_list
     return {
         "answer": str(answer),
         "method": method,
@@ -151,18 +191,22 @@ def _told(standing: Standing, answer: Answer, arrived: datetime, method: Method)
         "reminded_at": standing.reminded_at.isoformat() if standing.reminded_at else "",
         "deadline": standing.deadline.isoformat() if standing.deadline else "",
         "mail_wording": standing.mail_wording,
-        **list_told(about.name, about.purpose, about.frequency, about.privacy_url),
+        **_words_told(standing, standing.language),
     }
 
 
-def list_told(name: str, purpose: str, frequency: str, privacy_url: str) -> dict[str, str]:
-    """Return what of a list goes into the proof of an answer."""
-    return {
-        "list_name": name,
-        "purpose": purpose,
-        "frequency": frequency,
-        "privacy_url": privacy_url,
-    }
+def _words_told(standing: Standing, language: str) -> dict[str, str | bool]:
+    """Return in which language somebody was asked for what, and in which words."""
+    about = standing.mailing_list.told_in(language)
+    return {"language": language, **contacts.list_told(about)}
+
+
+def giver_told(given_by: Giver) -> dict[str, str]:
+    """Return what the proof says of who gave an answer, if it was not the person themselves.
+
+    Under 16, or under guardianship, consent is the representative's (GDPR art. 8(1), UAVG art. 5).
+    """
+    return {"given_by": given_by} if given_by else {}
 
 
 def _note_still_mailed(contact: Contact | None, arrived: datetime) -> None:

@@ -6,24 +6,22 @@ owe a mail.
 
 from __future__ import annotations
 
-import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from repermit import addresses, consent, contacts, evidence, messages
-from repermit.answers.facts import SignedUp, SignUpFacts, Trace
+from repermit.answers.facts import Giver, SignedUp, SignUpFacts, Trace
 from repermit.answers.looking import standing_of
-from repermit.answers.recording import list_told
+from repermit.answers.recording import giver_told
 from repermit.consent import Basis, MailKind, Outcome, Status
 from repermit.models import (
     Contact,
     Mail,
     SignUp,
     Suppression,
-    is_postgresql,
     lock_rows,
     new_id,
-    run_sql,
+    owe_wiping,
 )
 
 if TYPE_CHECKING:
@@ -32,9 +30,7 @@ if TYPE_CHECKING:
     from repermit.config import Settings
     from repermit.models import Database, MailingList
 
-_DAY = timedelta(days=1)
 _VALID = timedelta(days=7)
-_KEPT = timedelta(days=30)
 
 
 def sign_up(
@@ -53,9 +49,9 @@ def sign_up(
     """
     found = addresses.parse(address)
     with database.atomic():
-        _one_at_a_time(database, found.key)
+        contacts.one_at_a_time(database, found.key)
         _forget_old(now)
-        if not consent.may_mail_on_request(_asked_in_last_day(found.key, now)):
+        if not contacts.may_be_mailed(found.key, now=now):
             return
         made = SignUp.create(
             list=mailing_list,
@@ -69,6 +65,12 @@ def sign_up(
         Mail.create(
             list=mailing_list, sign_up=made, kind=MailKind.CONFIRM, due_at=now, message_id=""
         )
+
+
+def forget_old_sign_ups(database: Database, *, now: datetime) -> int:
+    """Delete what nobody confirmed in a month; return how many there were."""
+    with database.atomic():
+        return _forget_old(now)
 
 
 def look_up_sign_up(uid: str, *, now: datetime) -> SignedUp | None:
@@ -85,11 +87,14 @@ def confirm_sign_up(
     settings: Settings,
     trace: Trace,
     page_wording: str,
+    language: str = "",
+    given_by: Giver = "",
 ) -> SignedUp | None:
     """Put the person whom a sign-up's link names on its list, with the evidence.
 
-    `arrived` is when the press reached us. The outcome is `nothing` if the link was used before
-    or nothing had to change, `late` if it has expired. Returns None if there is no such sign-up.
+    `arrived` is when the press reached us; `language` is that of the page. The outcome is `nothing`
+    if the link was used before or nothing had to change, `late` if it has expired. Returns None if
+    there is no such sign-up.
     """
     with database.atomic():
         found = _locked(database, uid)
@@ -105,38 +110,30 @@ def confirm_sign_up(
             contact.basis, Basis.SIGN_UP
         ):
             return _done(found, Outcome.NOTHING)
-        told = {**_told(found, arrived), "page_wording": evidence.keep_wording(page_wording)}
+        told = _told(found, arrived, language or _facts(found).language)
+        told.update(giver_told(given_by))
+        told["page_wording"] = evidence.keep_wording(page_wording)
         act = contacts.Act(
             at=arrived,
             actor="person",
             consent=told,
             trace={"network": trace.network, "browser": trace.browser},
         )
+        contacts.owe_receipt(contact, found.list, at=arrived)
         contacts.confirm(
             contact, basis=Basis.SIGN_UP, act=act, fingerprint_key=settings.fingerprint_key
         )
         return _done(found, Outcome.CONFIRM)
 
 
-def _one_at_a_time(database: Database, address_key: str) -> None:
-    """Let one transaction at a time deal with an address, also one that has no row to lock.
-
-    On SQLite the transaction itself sees to that.
-    """
-    if is_postgresql(database):
-        number = hashlib.sha256(f"sign-up\0{address_key}".encode()).digest()[:8]
-        run_sql(database, "SELECT pg_advisory_xact_lock(%s)", int.from_bytes(number, signed=True))
-
-
-def _forget_old(now: datetime) -> None:
+def _forget_old(now: datetime) -> int:
     """Delete what nobody confirmed in a month: addresses that anybody may have typed in."""
-    SignUp.delete().where(SignUp.confirmed_at.is_null(), SignUp.at < now - _KEPT).execute()
-
-
-def _asked_in_last_day(address_key: str, now: datetime) -> int:
-    count: int = (
-        SignUp.select().where(SignUp.address_key == address_key, SignUp.at > now - _DAY).count()
+    old = SignUp.delete().where(
+        SignUp.confirmed_at.is_null(), SignUp.at < now - contacts.SIGN_UPS_KEPT
     )
+    count = int(old.execute())
+    if count:
+        owe_wiping()
     return count
 
 
@@ -150,7 +147,7 @@ def _facts(found: SignUp) -> SignUpFacts:
     mailing_list = contacts.list_facts(found.list)
     return SignUpFacts(
         address=addresses.in_part(found.address),
-        language=messages.pick_language(found.language, otherwise=mailing_list.language),
+        language=mailing_list.pick(found.language),
         mailing_list=mailing_list,
     )
 
@@ -159,7 +156,7 @@ def _locked(database: Database, uid: str) -> SignUp | None:
     found: SignUp | None = SignUp.get_or_none(SignUp.uid == uid)
     if found is None:
         return None
-    _one_at_a_time(database, found.address_key)
+    contacts.one_at_a_time(database, found.address_key)
     again: SignUp | None = lock_rows(SignUp.select().where(SignUp.uid == uid)).first()
     return again
 
@@ -179,7 +176,7 @@ def _contact_of(found: SignUp, arrived: datetime, settings: Settings) -> Contact
 
 def _new_contact(found: SignUp, arrived: datetime, settings: Settings) -> Contact:
     address = addresses.Address(found.address, found.address_key)
-    language = messages.pick_language(found.language, otherwise=found.list.language)
+    language = contacts.list_facts(found.list).pick(found.language)
     contact = contacts.new_contact(
         found.list,
         address,
@@ -195,7 +192,11 @@ def _new_contact(found: SignUp, arrived: datetime, settings: Settings) -> Contac
 
 
 def _known_subject(found: SignUp, settings: Settings) -> str:
-    """Return the subject of somebody erased, so that their evidence stays one person's."""
+    """Return the subject of somebody erased, so that their evidence stays one person's.
+
+    An address from which somebody has moved is not theirs any more: whoever signs up with it is
+    taken for another person.
+    """
     fingerprint = addresses.fingerprint(settings.fingerprint_key, found.address_key)
     known: Suppression | None = (
         Suppression.select()
@@ -206,17 +207,28 @@ def _known_subject(found: SignUp, settings: Settings) -> str:
         .order_by(Suppression.list.is_null())
         .first()
     )
-    return known.subject if known else ""
+    if known is None or _is_there(found, known.subject):
+        return ""
+    return known.subject
 
 
-def _told(found: SignUp, arrived: datetime) -> dict[str, Any]:
-    about = found.list
+def _is_there(found: SignUp, subject: str) -> bool:
+    own = Contact.select(Contact.id).where(
+        Contact.list == found.list_id,
+        Contact.subject == subject,
+        Contact.erased_at.is_null(),
+    )
+    return bool(own.exists())
+
+
+def _told(found: SignUp, arrived: datetime, language: str) -> dict[str, Any]:
     return {
         "answer": "yes",
         "method": "page",
         "signed_up_at": found.at.isoformat(),
         "arrived_at": arrived.isoformat(),
-        **list_told(about.name, about.purpose, about.frequency, about.privacy_url),
+        "language": language,
+        **contacts.list_told(contacts.list_facts(found.list).told_in(language)),
     }
 
 

@@ -8,5 +8,17 @@ from repermit.bounces.parsing import LONGEST
 from repermit.bounces.polling import poll
 from repermit.bounces.reading import read
 from repermit.bounces.taking import take
+from repermit.bounces.trying import log_in
 
-__all__ = ["LONGEST", "Effect", "Kind", "Reading", "Taken", "Traces", "poll", "read", "take"]
+__all__ = [
+    "LONGEST",
+    "Effect",
+    "Kind",
+    "Reading",
+    "Taken",
+    "Traces",
+    "log_in",
+    "poll",
+    "read",
+    "take",
+]

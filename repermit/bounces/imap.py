@@ -22,9 +22,10 @@ from repermit.bounces.mailboxes import (
 )
 from repermit.bounces.parsing import LONGEST
 from repermit.mailer import checking_context, xoauth2
+from repermit.saying import Said
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import date
     from typing import Any
 
@@ -64,13 +65,29 @@ def read_imap(
     of programs that are about our mails are marked as read; everything else is left untouched.
     Raises TransportError in words of ours.
     """
-    imap = _connect(bounces)
+    with _conversation(bounces, token, TIMEOUT) as imap:
+        _read(imap, place, since, take=take, keep=keep, should_stop=should_stop)
+
+
+def try_imap(bounces: Bounces, *, token: Token, seconds: float) -> None:
+    """Log in, open the mailbox, and leave; each answer may take so many seconds.
+
+    Nothing is read or marked. Raises TransportError in words of ours.
+    """
+    with _conversation(bounces, token, seconds):
+        pass
+
+
+@contextlib.contextmanager
+def _conversation(bounces: Bounces, token: Token, seconds: float) -> Iterator[imaplib.IMAP4]:
+    """Log in and open the mailbox; leave at the end, whatever happens."""
+    imap = _connect(bounces, seconds)
     try:
         _log_in(imap, bounces, token)
         _select(imap, bounces)
-        _read(imap, place, since, take=take, keep=keep, should_stop=should_stop)
+        yield imap
     except _CUT_OFF as error:
-        raise fault(bounces, "ends the conversation", error) from None
+        raise fault(bounces, Said("ends the conversation"), error) from None
     finally:
         with contextlib.suppress(*_CUT_OFF):
             imap.logout()
@@ -83,23 +100,23 @@ def _drop(imap: imaplib.IMAP4) -> None:
         imap.shutdown()
 
 
-def _connect(bounces: Bounces) -> imaplib.IMAP4:
+def _connect(bounces: Bounces, seconds: float) -> imaplib.IMAP4:
     context = checking_context(bounces.ca_file, key="bounces.ca_file")
     try:
         if bounces.tls == "tls":
             return imaplib.IMAP4_SSL(
-                bounces.server, bounces.port, ssl_context=context, timeout=TIMEOUT
+                bounces.server, bounces.port, ssl_context=context, timeout=seconds
             )
-        imap = imaplib.IMAP4(bounces.server, bounces.port, timeout=TIMEOUT)
+        imap = imaplib.IMAP4(bounces.server, bounces.port, timeout=seconds)
     except _CUT_OFF as error:
-        raise fault(bounces, "cannot be reached", error) from None
+        raise fault(bounces, Said("cannot be reached"), error) from None
     if bounces.tls == "starttls":
         try:
             # Raises if STARTTLS is not offered, as when somebody in between has taken it out.
             imap.starttls(ssl_context=context)
         except _CUT_OFF as error:
             _drop(imap)
-            raise fault(bounces, "does not begin TLS", error) from None
+            raise fault(bounces, Said("does not begin TLS"), error) from None
     return imap
 
 
@@ -110,7 +127,7 @@ def _log_in(imap: imaplib.IMAP4, bounces: Bounces, token: Token) -> None:
         else:
             imap.login(bounces.username, bounces.password)
     except (*_CUT_OFF, UnicodeError) as error:
-        raise fault(bounces, "does not take the login", error) from None
+        raise fault(bounces, Said("does not take the login"), error) from None
 
 
 def _authenticate(imap: imaplib.IMAP4, username: str, token: str) -> None:
@@ -171,7 +188,7 @@ def _select(imap: imaplib.IMAP4, bounces: Bounces) -> None:
     except UnicodeError:
         kind = "BAD"
     if kind != "OK":
-        raise fault(bounces, "has no mailbox of the name in bounces.mailbox")
+        raise fault(bounces, Said("has no mailbox of the name in bounces.mailbox"))
 
 
 def _number(data: list[Any]) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from repermit.bounces.facts import Kind, Taken
 from repermit.errors import TransportError
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from repermit.config import Bounces
@@ -54,12 +55,19 @@ def is_for_nobody(taken: Taken) -> bool:
     return is_done_with(taken) or (bool(taken.list) and taken.kind is Kind.AUTO_REPLY)
 
 
-def fault(bounces: Bounces, what: str, error: Exception | None = None) -> TransportError:
+def fault(bounces: Bounces, what: Said, error: Exception | None = None) -> TransportError:
     """Return what is wrong with the server."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        what = f"has a certificate that cannot be trusted ({error.verify_message})"
-    where = f"the mailbox server {bounces.server}, port {bounces.port},"
-    return TransportError(0, reason=f"{where} {what}")
+        what = Said(
+            "has a certificate that cannot be trusted (%(reason)s)", reason=error.verify_message
+        )
+    reason = Said(
+        "the mailbox server %(server)s, port %(port)s, %(what)s",
+        server=bounces.server,
+        port=str(bounces.port),
+        what=what,
+    )
+    return TransportError(0, reason=reason)
 
 
 def with_token(

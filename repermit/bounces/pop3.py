@@ -23,9 +23,10 @@ from repermit.bounces.mailboxes import (
 )
 from repermit.bounces.parsing import LONGEST
 from repermit.mailer import checking_context, xoauth2
+from repermit.saying import Said
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from repermit.bounces.mailboxes import Take, Token
     from repermit.config import Bounces
@@ -69,15 +70,28 @@ def read_pop3(
     at it. Raises TransportError in words of ours, and then nothing was deleted, and nothing more is
     known but such a mark.
     """
-    pop = _connect(bounces)
-    try:
-        _log_in(pop, bounces, token)
+    with _conversation(bounces, token, TIMEOUT) as pop:
         seen = _read(pop, known, take, keep, should_stop)
         # Only now is deleted what was to be deleted.
         pop.quit()
         keep(seen)
+
+
+def try_pop3(bounces: Bounces, *, token: Token, seconds: float) -> None:
+    """Log in and leave; each answer may take so many seconds. Raises TransportError."""
+    with _conversation(bounces, token, seconds) as pop:
+        pop.quit()
+
+
+@contextlib.contextmanager
+def _conversation(bounces: Bounces, token: Token, seconds: float) -> Iterator[poplib.POP3]:
+    """Log in, and let go at the end, whatever happens."""
+    pop = _connect(bounces, seconds)
+    try:
+        _log_in(pop, bounces, token)
+        yield pop
     except _CUT_OFF as error:
-        raise fault(bounces, "ends the conversation", error) from None
+        raise fault(bounces, Said("ends the conversation"), error) from None
     finally:
         _drop(pop)
 
@@ -88,20 +102,20 @@ def _drop(pop: poplib.POP3) -> None:
         pop.close()
 
 
-def _connect(bounces: Bounces) -> poplib.POP3:
+def _connect(bounces: Bounces, seconds: float) -> poplib.POP3:
     context = checking_context(bounces.ca_file, key="bounces.ca_file")
     try:
         if bounces.tls == "tls":
-            return _PatientTLS(bounces.server, bounces.port, timeout=TIMEOUT, context=context)
-        pop = _Patient(bounces.server, bounces.port, timeout=TIMEOUT)
+            return _PatientTLS(bounces.server, bounces.port, timeout=seconds, context=context)
+        pop = _Patient(bounces.server, bounces.port, timeout=seconds)
     except _CUT_OFF as error:
-        raise fault(bounces, "cannot be reached", error) from None
+        raise fault(bounces, Said("cannot be reached"), error) from None
     if bounces.tls == "starttls":
         try:
             pop.stls(context=context)
         except _CUT_OFF as error:
             _drop(pop)
-            raise fault(bounces, "does not begin TLS", error) from None
+            raise fault(bounces, Said("does not begin TLS"), error) from None
     return pop
 
 
@@ -113,7 +127,7 @@ def _log_in(pop: poplib.POP3, bounces: Bounces, token: Token) -> None:
             pop.user(bounces.username)
             pop.pass_(bounces.password)
     except (*_CUT_OFF, UnicodeError) as error:
-        raise fault(bounces, "does not take the login", error) from None
+        raise fault(bounces, Said("does not take the login"), error) from None
 
 
 def _authenticate(pop: poplib.POP3, username: str, token: str) -> None:

@@ -26,6 +26,7 @@ from repermit.campaigns.lists import (
     suggest_slug,
     wrong_fields,
 )
+from repermit.campaigns.owing import Making, finish_launches, making_of
 from repermit.campaigns.planning import description_lacks, list_lacks, plan
 from repermit.campaigns.preparing import (
     Conditions,
@@ -35,10 +36,25 @@ from repermit.campaigns.preparing import (
 )
 from repermit.campaigns.previewing import note_test_mail, preview
 from repermit.campaigns.reminding import owe_reminders
-from repermit.campaigns.reporting import count_still_mailed, doubts, progress, status
+from repermit.campaigns.reporting import (
+    count_not_the_person,
+    count_still_mailed,
+    doubts,
+    progress,
+    status,
+)
+from repermit.campaigns.texts import (
+    TEXT_FIELDS,
+    TextFields,
+    change_text,
+    read_otherwise,
+    text_in,
+    texts_of,
+)
 from repermit.campaigns.wording import own_wording, wording_flaws
 
 __all__ = [
+    "TEXT_FIELDS",
     "CampaignFacts",
     "CampaignProgress",
     "CampaignStatus",
@@ -48,24 +64,30 @@ __all__ = [
     "Launched",
     "ListFacts",
     "ListFields",
+    "Making",
     "Plan",
     "Resumed",
+    "TextFields",
     "add_list",
     "attestation_lacks",
     "cancel",
     "change_list",
+    "change_text",
     "conditions_of",
+    "count_not_the_person",
     "count_still_mailed",
     "description_lacks",
     "doubts",
     "drop_conditions",
     "extend",
+    "finish_launches",
     "frozen_note",
     "is_slug",
     "keep_conditions",
     "launch",
     "list_facts",
     "list_lacks",
+    "making_of",
     "note_test_mail",
     "owe_reminders",
     "own_wording",
@@ -73,10 +95,13 @@ __all__ = [
     "plan",
     "preview",
     "progress",
+    "read_otherwise",
     "resume",
     "start_scheduled",
     "status",
     "suggest_slug",
+    "text_in",
+    "texts_of",
     "wording_flaws",
     "wrong_fields",
 ]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from repermit import evidence
 from repermit.consent import CampaignState, require_campaign
-from repermit.errors import NotFound
+from repermit.errors import NotFound, Refused
 from repermit.evidence import Entry
-from repermit.models import Campaign, latest_campaign, lock_rows
+from repermit.models import Campaign, Launching, latest_campaign, lock_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 
 
 def locked(mailing_list: MailingList, act: str) -> Campaign:
-    """Return the latest campaign, locked, if its state allows the act."""
+    """Return the latest campaign, locked, if its state allows the act.
+
+    While its asks are made there is one act, to cancel it; nothing is left to be made then.
+    """
     latest = latest_campaign(mailing_list)
     if latest is None:
-        message = f"there is no campaign on {mailing_list.slug}"
-        raise NotFound(message)
+        raise NotFound("there is no campaign on %(list)s", list=mailing_list.slug)
     campaign: Campaign = lock_rows(Campaign.select().where(Campaign.id == latest.id)).get()
     require_campaign(CampaignState(campaign.state), act)
+    under_way = Launching.select().where(Launching.campaign == campaign)
+    if act != "cancel" and under_way.exists():
+        raise Refused("the mails of this campaign are still being made ready; wait until they are")
+    Launching.delete().where(Launching.campaign == campaign).execute()
     return campaign
 
 

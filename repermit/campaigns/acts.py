@@ -1,12 +1,14 @@
 """What the admin does to a campaign that is under way: pause, resume, cancel.
 
-May import contacts, consent, models and what lies below. Each act is one transaction.
+May import contacts, consent, models and what lies below. Each act is one transaction; the mails
+that it makes due or drops follow in steps.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from repermit import contacts
@@ -14,9 +16,10 @@ from repermit.campaigns.acting import append, locked
 from repermit.campaigns.pacing import in_zone, last_unsent_at
 from repermit.consent import CampaignState, Dropped, MailState, latest_ask
 from repermit.errors import Refused
-from repermit.models import Campaign, Mail
+from repermit.models import Campaign, Launching
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from repermit.config import Settings
@@ -55,25 +58,29 @@ def resume(
     settings: Settings,
     now: datetime,
     actor: str,
+    most: int | None = None,
 ) -> Resumed:
     """Go back to where the pause came from; raises Refused if the deadline has passed.
 
     After a pilot the others' asks are due from now on; refused too if, at the rates, the last of
-    them would be too late to have time to answer. What made the campaign pause by itself does not
-    do so again: only what comes on top of it.
+    them would be too late to have time to answer. They are made due after the act itself, in steps
+    as `cancel` has, and `most` is the same. What made the campaign pause by itself does not do so
+    again: only what comes on top of it.
     """
     with database.atomic():
         campaign = locked(mailing_list, "resume")
         if campaign.deadline <= now:
             raise Refused(
                 "the deadline has passed meanwhile; give people time to answer first: "
-                f"`repermit extend {mailing_list.slug} --deadline …`"
+                "`repermit extend %(list)s --deadline …`",
+                code="resume_passed",
+                list=mailing_list.slug,
             )
         facts: dict[str, Any] = {}
         if campaign.pause_reason:
             facts["after"] = campaign.pause_reason
             facts |= contacts.release_brake(campaign)
-        let_go = contacts.end_pilot(campaign, now=now)
+        let_go = contacts.end_pilot(campaign)
         last_ask_at = last_unsent_at(campaign, settings=settings, now=now)
         if let_go:
             _refuse_too_late(campaign, mailing_list.slug, settings, now, last_ask_at)
@@ -82,6 +89,8 @@ def resume(
         campaign.paused_from = campaign.pause_reason = ""
         campaign.save()
         append("resumed", campaign, mailing_list, now=now, actor=actor, facts=facts)
+    if let_go:
+        _in_steps(database, partial(contacts.let_go, campaign, now=now), most)
     return Resumed(
         state=CampaignState(campaign.state),
         let_go=let_go,
@@ -96,42 +105,79 @@ def _refuse_too_late(
     latest = latest_ask(campaign.deadline, campaign.minimum_days)
     if now > latest:
         raise Refused(
-            f"those who wait for the end of the pilot would have less than {campaign.minimum_days} "
-            "days to answer, and would not be asked any more; give them time first: "
-            f"`repermit extend {slug} --deadline …`"
+            "those who wait for the end of the pilot would have less than %(days)s days to "
+            "answer, and would not be asked any more; give them time first: "
+            "`repermit extend %(list)s --deadline …`",
+            code="pilot_too_near",
+            days=campaign.minimum_days,
+            list=slug,
         )
     if last_ask_at > latest:
         earliest = last_ask_at + timedelta(days=campaign.minimum_days)
         raise Refused(
             "the mails leave too slowly: at the rates under [mail] the last of those who wait for "
-            f"the end of the pilot is asked on {in_zone(last_ask_at, settings)}, and would have "
-            f"less than {campaign.minimum_days} days to answer; the deadline must be later than "
-            f"{in_zone(earliest, settings)}: `repermit extend {slug} --deadline …`"
+            "the end of the pilot is asked on %(last)s, and would have less than %(days)s days to "
+            "answer; the deadline must be later than %(earliest)s: "
+            "`repermit extend %(list)s --deadline …`",
+            code="pilot_too_slow",
+            last=in_zone(last_ask_at, settings),
+            days=campaign.minimum_days,
+            earliest=in_zone(earliest, settings),
+            list=slug,
         )
 
 
-def cancel(database: Database, mailing_list: MailingList, *, now: datetime, actor: str) -> None:
-    """End a campaign: what is unsent is dropped, nobody is removed, links still answer."""
+def cancel(
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    now: datetime,
+    actor: str,
+    most: int | None = None,
+) -> None:
+    """End a campaign: what is unsent is dropped, nobody is removed, links still answer.
+
+    From the first transaction on no mail can start any more. The unsent are dropped after it, in
+    steps that let others write in between, and about `most` of them at most if given; what is left,
+    also by a kill, is dropped by the sweep that looks after campaigns.
+    """
     with database.atomic():
         campaign = locked(mailing_list, "cancel")
         campaign.state = CampaignState.CANCELLED
         campaign.closed_at = now
         campaign.save()
-        dropped = (
-            Mail.update(state=MailState.DROPPED, reason=Dropped.CANCELLED)
-            .where(Mail.campaign == campaign, Mail.state.in_(_UNSENT))
-            .execute()
+        unsent = contacts.total(
+            contacts.count_mails(campaign=campaign), lambda mails: mails.state in _UNSENT
         )
-        facts = {"dropped": dropped}
+        facts = {"dropped": unsent}
         append("cancelled", campaign, mailing_list, now=now, actor=actor, facts=facts)
+    _in_steps(database, partial(contacts.drop_owed, campaign, Dropped.CANCELLED), most)
+
+
+def _in_steps(database: Database, step: Callable[[], int], most: int | None) -> None:
+    """Take a step, which returns how many mails it changed, until none or `most` are left."""
+    changed = 0
+    while most is None or changed < most:
+        with database.atomic():
+            here = step()
+        if not here:
+            return
+        changed += here
 
 
 def start_scheduled(database: Database, *, now: datetime) -> int:
-    """Let the campaigns whose time has come begin; return how many there were."""
+    """Let the campaigns whose time has come begin; return how many there were.
+
+    Not those whose asks are still being made.
+    """
     with database.atomic():
         started = (
             Campaign.update(state=CampaignState.SENDING)
-            .where(Campaign.state == CampaignState.SCHEDULED, Campaign.starts_at <= now)
+            .where(
+                Campaign.state == CampaignState.SCHEDULED,
+                Campaign.starts_at <= now,
+                Campaign.id.not_in(Launching.select(Launching.campaign)),
+            )
             .execute()
         )
     return int(started)

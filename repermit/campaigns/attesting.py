@@ -1,17 +1,20 @@
 """What the admin must say who launches a campaign: who decided to ask, and on what ground.
 
-Imports nothing of repermit. A program cannot judge whether it is true, or whether it suffices;
+May import saying. A program cannot judge whether it is true, or whether it suffices;
 it can tell that nothing was said.
 """
 
 from __future__ import annotations
 
+from repermit.saying import Said
+
 _LEAST_CHARACTERS = 40
 _LEAST_WORDS = 6
 
-_WANTED = (
+_WANTED = Said(
     "say with --attest who decided to ask, on what ground, where the addresses came from, and "
-    "that none of them opted out; it is kept as evidence"
+    "that none of them opted out; it is kept as evidence",
+    code="attest",
 )
 _EXAMPLE = (
     '"Decided by the board on 1 November: our members could sign up on paper only, and we cannot '
@@ -19,7 +22,7 @@ _EXAMPLE = (
 )
 
 
-def attestation_lacks(attest: str) -> str:
+def attestation_lacks(attest: str) -> Said:
     """Return what is to be said if `attest` cannot say it, or "".
 
     Four things cannot be said in fewer than six different words.
@@ -29,5 +32,11 @@ def attestation_lacks(attest: str) -> str:
         return _WANTED
     different = {word.casefold() for word in words if any(map(str.isalnum, word))}
     if len(" ".join(words)) < _LEAST_CHARACTERS or len(different) < _LEAST_WORDS:
-        return f"{attest.strip()!r} says too little: {_WANTED}. For example: {_EXAMPLE}"
-    return ""
+        return Said(
+            "%(attest)s says too little: %(wanted)s. For example: %(example)s",
+            code="attest_more",
+            attest=repr(attest.strip()),
+            wanted=_WANTED,
+            example=_EXAMPLE,
+        )
+    return Said()

@@ -1,7 +1,7 @@
-"""Whom a campaign asks: counting the audience, and freezing it into mails that are owed.
+"""Whom a campaign asks: who may be, and counting them.
 
-May import consent, contacts, models and what lies below. Sets are left to the database, so that
-memory stays flat; only what is suppressed is looked up address by address.
+May import consent, contacts, models and what lies below. What can be told from kept counts is;
+only what is suppressed is looked up address by address, where the list is not too large.
 """
 
 from __future__ import annotations
@@ -12,18 +12,28 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any
 
-from peewee import SQL, Value, fn
+from peewee import SQL, fn
 
-from repermit import addresses, messages
+from repermit import addresses, contacts, messages
 from repermit.campaigns.sharing import place
-from repermit.consent import Basis, Exclusion, MailKind, MailState, Status, exclusion
-from repermit.contacts.braking import AFTER_PILOT
-from repermit.models import Campaign, Contact, Mail, Suppression, chunks, stored
+from repermit.consent import Basis, CampaignState, Exclusion, MailKind, MailState, Status, exclusion
+from repermit.models import (
+    Campaign,
+    CampaignWording,
+    Contact,
+    Mail,
+    Suppression,
+    chunks,
+    latest_campaign,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from repermit.models import MailingList
+
+LOOKED_UP = 5_000
+"""How many may be looked up among the suppressed while somebody waits, some 50 milliseconds."""
 
 _CHUNK = 1000
 _UNSENT = (MailState.QUEUED, MailState.CLAIMED)
@@ -32,11 +42,15 @@ _ASKED = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 
 @dataclass(frozen=True, kw_only=True)
 class Audience:
-    """Whom a campaign would ask; `suppressed` are ids of contacts that only that keeps out."""
+    """Whom a campaign would ask, by the language of their mail, and why others are not.
+
+    `otherwise` counts those among them whose mail is not in their own language, though there are
+    mails in it, by that language.
+    """
 
     languages: Mapping[str, int]
+    otherwise: Mapping[str, int]
     excluded: Mapping[Exclusion, int]
-    suppressed: Sequence[int]
 
     @property
     def asked(self) -> int:
@@ -49,11 +63,15 @@ def count_audience(
 ) -> Audience:
     """Count who would be asked now, by the language of their mail, and why others are not.
 
-    An address that is left out for another reason is not looked up among the suppressed.
+    An address that is left out for another reason is not looked up among the suppressed, and none
+    is on a list of more than LOOKED_UP: whoever is suppressed is taken off in the same transaction,
+    and whoever comes is looked up as they come. Who is suppressed all the same, as by a line that
+    somebody else wrote into the database, is found when the asks are made, and gets none.
     """
-    languages: Counter[str] = Counter()
+    about = contacts.list_facts(mailing_list)
+    theirs: Counter[str] = Counter()
     excluded = Counter(dict.fromkeys(Exclusion, 0))
-    for group, count in _groups(mailing_list):
+    for group, count in _groups(mailing_list, include_thin=include_thin):
         why = exclusion(
             group.status,
             group.basis,
@@ -62,29 +80,63 @@ def count_audience(
             include_thin=include_thin,
         )
         if why is None:
-            languages[_language(group.language, mailing_list)] += count
+            theirs[group.language] += count
         else:
             excluded[why] += count
-    suppressed = []
-    for contact_id, language in _suppressed(mailing_list, include_thin, fingerprint_key):
-        languages[_language(language, mailing_list)] -= 1
-        excluded[Exclusion.SUPPRESSED] += 1
-        suppressed.append(contact_id)
+    if theirs.total() <= LOOKED_UP and has_suppressions(mailing_list):
+        for language in _suppressed(mailing_list, include_thin, fingerprint_key):
+            theirs[language] -= 1
+            excluded[Exclusion.SUPPRESSED] += 1
     return Audience(
-        languages={language: n for language, n in sorted(languages.items()) if n},
+        languages=_summed((about.pick(one), n) for one, n in theirs.items()),
+        otherwise=_summed(
+            (read, n)
+            for one, n in theirs.items()
+            if (read := messages.pick_language(one, otherwise="")) not in {"", *about.languages}
+        ),
         excluded=dict(excluded),
-        suppressed=suppressed,
+    )
+
+
+def _summed(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Return how many there are of each language of whom there are any, in their order."""
+    sums: Counter[str] = Counter()
+    for language, n in counts:
+        sums[language] += n
+    return {language: n for language, n in sorted(sums.items()) if n}
+
+
+def of_live_campaign(mailing_list: MailingList) -> Audience | None:
+    """Return that nobody else is asked while a list's campaign is live, in its languages."""
+    campaign = latest_campaign(mailing_list)
+    if campaign is None or not CampaignState(campaign.state).is_live:
+        return None
+    wordings = CampaignWording.select().where(CampaignWording.campaign == campaign)
+    return Audience(
+        languages={row.language: 0 for row in wordings},
+        otherwise={},
+        excluded=dict.fromkeys(Exclusion, 0),
     )
 
 
 def count_by_domain(mailing_list: MailingList, *, include_thin: bool) -> Mapping[str, int]:
     """Return how many of those who may be asked have their mailbox at each domain."""
-    return _by_domain(Contact.select().where(_may_be_asked(mailing_list, include_thin)))
+    return _by_domain(Contact.select().where(may_be_asked(mailing_list, include_thin)))
+
+
+def count_asks(campaign: Campaign) -> int:
+    """Return how many have an ask of a campaign, whatever has become of it."""
+    return contacts.total(
+        contacts.count_mails(campaign=campaign), lambda mails: mails.kind is MailKind.ASK
+    )
 
 
 def count_unsent(campaign: Campaign) -> int:
     """Return how many asks are still to leave."""
-    return int(Mail.select().where(*_unsent(campaign)).count())
+    return contacts.total(
+        contacts.count_mails(campaign=campaign),
+        lambda mails: mails.kind is MailKind.ASK and mails.state in _UNSENT,
+    )
 
 
 def count_unsent_by_domain(campaign: Campaign) -> Mapping[str, int]:
@@ -101,54 +153,6 @@ def _by_domain(counted: Any) -> dict[str, int]:
     return dict(counts.tuples())
 
 
-def owe_asks(campaign: Campaign, audience: Audience) -> int:
-    """Freeze the audience: an ask is owed to each from the campaign's start; return how many.
-
-    Where there is a pilot the others' asks are owed too, but not due.
-    """
-    mailing_list: MailingList = campaign.list
-    values: dict[Any, Any] = {
-        Mail.list: Contact.list,
-        Mail.campaign: Campaign.id,
-        Mail.contact: Contact.id,
-        Mail.kind: Value(MailKind.ASK),
-        Mail.state: Value(MailState.QUEUED),
-        Mail.reason: Value(""),
-        Mail.due_at: Value(stored(AFTER_PILOT)) if campaign.pilot else Campaign.starts_at,
-        Mail.attempts: Value(0),
-        Mail.worker: Value(""),
-        Mail.reply_code: Value(0),
-        Mail.reply_status: Value(""),
-        Mail.message_id: Value(""),
-        Mail.bounce: Value(""),
-        Mail.bounce_status: Value(""),
-        Mail.topic: Value(""),
-    }
-    asked = (
-        Contact.select(*values.values())
-        .join(Campaign, on=(Campaign.list == Contact.list))
-        .where(Campaign.id == campaign.id, _may_be_asked(mailing_list, campaign.include_thin))
-        .order_by(Contact.id)
-    )
-    owed: int = Mail.insert_from(asked, fields=list(values)).as_rowcount().execute()
-    for ids in chunks(audience.suppressed, _CHUNK):
-        owed -= Mail.delete().where(Mail.campaign == campaign, Mail.contact.in_(ids)).execute()
-    if campaign.pilot:
-        _let_the_pilot_go(campaign)
-    return owed
-
-
-def _let_the_pilot_go(campaign: Campaign) -> None:
-    """Make the first asks due; an import has put the contacts in a random order already."""
-    first = (
-        Mail.select(Mail.id)
-        .where(Mail.campaign == campaign)
-        .order_by(Mail.id)
-        .limit(campaign.pilot)
-    )
-    Mail.update(due_at=campaign.starts_at).where(Mail.id.in_(first)).execute()
-
-
 @dataclass(frozen=True)
 class _Group:
     """Contacts that the rules do not tell apart."""
@@ -159,22 +163,54 @@ class _Group:
     asked_before: bool
 
 
-def _groups(mailing_list: MailingList) -> Iterator[tuple[_Group, int]]:
-    before = _asked_before()
+def _groups(mailing_list: MailingList, *, include_thin: bool) -> Iterator[tuple[_Group, int]]:
+    asked = _count_asked_before(mailing_list, include_thin=include_thin)
+    there = contacts.count_people(mailing_list)
+    for (status, reason, basis, language), count in there.items():
+        before = 0 if reason else asked[status, basis, language]
+        yield _Group(status, basis, language, asked_before=True), before
+        yield _Group(status, basis, language, asked_before=False), count - before
+
+
+def _count_asked_before(
+    mailing_list: MailingList, *, include_thin: bool
+) -> Counter[tuple[Status, str, str]]:
+    """Count who would be asked had they not been asked before, by status, basis and language.
+
+    Only those are looked at who were on the list when its last campaign began: after a deadline
+    they are few, since whoever is silent is taken off.
+    """
+    newest = _last_asked(mailing_list)
+    if newest is None:
+        return Counter()
+    alike = (Contact.status, Contact.basis, Contact.language)
     rows: Any = (
-        Contact.select(
-            Contact.status,
-            Contact.basis,
-            Contact.language,
-            before.alias("before"),
-            fn.COUNT(Contact.id),
+        Contact.select(*alike, fn.COUNT(Contact.id))
+        .where(
+            _is_allowed(mailing_list, include_thin),
+            Contact.reason == "",
+            Contact.id <= newest,
+            _asked_before(),
         )
-        .where(Contact.list == mailing_list)
-        .group_by(Contact.status, Contact.basis, Contact.language, SQL("before"))
+        .group_by(*alike)
         .tuples()
     )
-    for status, basis, language, asked_before, count in rows:
-        yield _Group(Status(status), basis, language, bool(asked_before)), count
+    return Counter({(Status(status), basis, language): n for status, basis, language, n in rows})
+
+
+def _last_asked(mailing_list: MailingList) -> int | None:
+    """Return the highest number of a contact that may have got an ask, None if there is none."""
+    mails = contacts.count_mails(mailing_list)
+    campaigns = {one.campaign for one in mails if one.kind is MailKind.ASK and one.state in _ASKED}
+    highest = (
+        Mail.select(fn.MAX(Mail.contact)).where(
+            # Written out, so that the index for just these mails is used.
+            Mail.campaign == campaign,
+            SQL("kind IN ('ask', 'reminder')"),
+        )
+        for campaign in sorted(campaigns)
+    )
+    return max((int(query.scalar() or 0) for query in highest), default=None)
 
 
 def _asked_before() -> Any:
@@ -185,8 +221,13 @@ def _asked_before() -> Any:
     )
 
 
-def _may_be_asked(mailing_list: MailingList, include_thin: bool) -> Any:  # noqa: FBT001
+def may_be_asked(mailing_list: MailingList, include_thin: bool) -> Any:  # noqa: FBT001
     """Return the condition under which the rules let a contact be asked, suppression aside."""
+    return _is_allowed(mailing_list, include_thin) & ~_asked_before()
+
+
+def _is_allowed(mailing_list: MailingList, include_thin: bool) -> Any:  # noqa: FBT001
+    """Return the same, whether or not they have been asked before."""
     allowed = [
         (Contact.status == status) & (Contact.basis == basis)
         for status in Status
@@ -194,28 +235,43 @@ def _may_be_asked(mailing_list: MailingList, include_thin: bool) -> Any:  # noqa
         if exclusion(status, basis, suppressed=False, asked_before=False, include_thin=include_thin)
         is None
     ]
-    return (Contact.list == mailing_list) & ~_asked_before() & reduce(or_, allowed)
+    return (Contact.list == mailing_list) & reduce(or_, allowed)
+
+
+def has_suppressions(mailing_list: MailingList) -> bool:
+    """Say whether any address at all is suppressed for a list, or for all."""
+    return bool(Suppression.select().where(_holds_for(mailing_list)).exists())
+
+
+def suppressed_of(
+    mailing_list: MailingList, address_keys: Sequence[str], *, fingerprint_key: bytes
+) -> set[str]:
+    """Return which of some folded addresses are suppressed for a list."""
+    prints = addresses.fingerprints(fingerprint_key, address_keys)
+    whose = dict(zip(prints, address_keys, strict=True))
+    found: set[str] = set()
+    for some in chunks(prints, _CHUNK):
+        rows: Any = Suppression.select(Suppression.fingerprint).where(
+            Suppression.fingerprint.in_(some), _holds_for(mailing_list)
+        )
+        found.update(whose[fingerprint] for (fingerprint,) in rows.tuples())
+    return found
+
+
+def _holds_for(mailing_list: MailingList) -> Any:
+    return (Suppression.list == mailing_list) | Suppression.list.is_null()
 
 
 def _suppressed(
     mailing_list: MailingList,
     include_thin: bool,  # noqa: FBT001
     key: bytes,
-) -> Iterator[tuple[int, str]]:
-    """Yield id and language of each contact that may be asked but for its suppression."""
-    holds = (Suppression.list == mailing_list) | Suppression.list.is_null()
-    if not Suppression.select().where(holds).exists():
-        return
-    for some in _pages(mailing_list, include_thin):
-        prints = {addresses.fingerprint(key, row[1]): (row[0], row[2]) for row in some}
-        rows: Any = (
-            Suppression.select(Suppression.fingerprint)
-            .where(Suppression.fingerprint.in_(list(prints)), holds)
-            .distinct()
-            .tuples()
-        )
-        for (fingerprint,) in rows:
-            yield prints[fingerprint]
+) -> Iterator[str]:
+    """Yield the language of each contact that may be asked but for its suppression."""
+    for page in _pages(mailing_list, include_thin):
+        languages = {address_key: language for _, address_key, language in page}
+        for address_key in suppressed_of(mailing_list, list(languages), fingerprint_key=key):
+            yield languages[address_key]
 
 
 def _pages(
@@ -230,7 +286,7 @@ def _pages(
     while True:
         rows: Any = (
             Contact.select(Contact.id, Contact.address_key, Contact.language)
-            .where(_may_be_asked(mailing_list, include_thin), Contact.address_key > after)
+            .where(may_be_asked(mailing_list, include_thin), Contact.address_key > after)
             .order_by(Contact.address_key)
             .limit(_CHUNK)
             .tuples()
@@ -240,7 +296,3 @@ def _pages(
             return
         yield page
         after = page[-1][1]
-
-
-def _language(language: str, mailing_list: MailingList) -> str:
-    return messages.pick_language(language, otherwise=mailing_list.language)

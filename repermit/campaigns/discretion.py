@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from repermit.saying import Joined, Said
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,7 +25,7 @@ _HARMLESS = frozenset(
 _SHORTEST = 3
 
 
-def tell_tales(mailing_list: MailingList, settings: Settings) -> Iterator[str]:
+def tell_tales(mailing_list: MailingList, settings: Settings) -> Iterator[Said]:
     """Yield what the admin should know before a sensitive list's mails go out.
 
     repermit leaves names out of subject, headers and addresses of pages; what the admin settled
@@ -33,14 +35,15 @@ def tell_tales(mailing_list: MailingList, settings: Settings) -> Iterator[str]:
         return
     words = _words(mailing_list)
     seen = [
-        f"{where} ({text})"
+        Said("%(where)s (%(text)s)", where=where, text=text)
         for where, text in _outside(mailing_list, settings).items()
         if any(word in text.casefold() for word in words)
     ]
     if seen:
-        yield (
-            "The list is sensitive, and others may see what it is about by "
-            f"{'; '.join(seen)}. Choose what tells nothing, if you can."
+        yield Said(
+            "The list is sensitive, and others may see what it is about by %(places)s. Choose "
+            "what tells nothing, if you can.",
+            places=Joined(tuple(seen), by="; "),
         )
 
 
@@ -49,14 +52,14 @@ def _words(mailing_list: MailingList) -> set[str]:
     return {word for word in found if len(word) >= _SHORTEST} - _HARMLESS
 
 
-def _outside(mailing_list: MailingList, settings: Settings) -> dict[str, str]:
+def _outside(mailing_list: MailingList, settings: Settings) -> dict[Said, str]:
     """Return what stands around mails and pages, for others to see, by what it is."""
     sender = mailing_list.sender.rpartition("<")[2].rstrip("> ")
     return {
-        "the sender's address": sender,
-        "the organisation's email": settings.organisation.email,
-        "return_domain": settings.mail.return_domain,
-        "public_url": settings.public_url,
-        "your own subject": mailing_list.own_subject,
-        "the address of the privacy statement": mailing_list.privacy_url,
+        Said("the sender's address"): sender,
+        Said("the organisation's email"): settings.organisation.email,
+        Said("return_domain"): settings.mail.return_domain,
+        Said("public_url"): settings.public_url,
+        Said("your own subject"): mailing_list.own_subject,
+        Said("the address of the privacy statement"): mailing_list.privacy_url,
     }

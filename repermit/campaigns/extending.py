@@ -1,15 +1,16 @@
 """Moving a campaign's deadline, and saying so in the mails that are still to leave.
 
-May import consent, messages, models and what lies below. It is one transaction.
+May import consent, contacts, messages, models and what lies below. It is one transaction.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from repermit import messages
+from repermit import contacts, messages
 from repermit.campaigns.acting import append, locked
+from repermit.campaigns.pacing import LONGEST
 from repermit.campaigns.wording import freeze
 from repermit.consent import MailKind, MailState
 from repermit.errors import Refused
@@ -45,7 +46,7 @@ def extend(
     now: datetime,
     actor: str,
 ) -> Extended:
-    """Move the deadline (aware) to later; raises Refused if it is not.
+    """Move the deadline (aware) to later; raises Refused if it is not, or by more than LONGEST.
 
     Also after it has passed, as long as the campaign has not been closed. Mails that are made from
     now on name the new deadline, and say all else as they were frozen. A reminder that has not
@@ -56,26 +57,31 @@ def extend(
         earlier = campaign.deadline
         if deadline <= max(earlier, now):
             raise Refused(
-                "a deadline only moves later: it is "
-                f"{earlier.astimezone(settings.zone):%Y-%m-%d %H:%M}"
+                "a deadline only moves later: it is %(deadline)s",
+                deadline=earlier.astimezone(settings.zone),
+            )
+        if deadline - LONGEST > max(earlier, now):
+            raise Refused(
+                "a deadline moves by a year at most, and %(deadline)s is more: is its year right?",
+                deadline=deadline.astimezone(settings.zone),
             )
         campaign.deadline = deadline
         if campaign.reminder_at and not _has_reminded(campaign):
             campaign.reminder_at += deadline - earlier
         campaign.save()
-        sent = _asking(campaign).where(Mail.state.in_(_MADE)).count()
+        sent = contacts.total(
+            contacts.count_mails(campaign=campaign),
+            lambda mails: mails.kind in _ASKING and mails.state in _MADE,
+        )
         facts = {
             "from": stored(earlier),
             "to": stored(deadline),
             "sent": sent,
+            "reminder_at": stored(campaign.reminder_at) if campaign.reminder_at else "",
             "wordings": _freeze_anew(campaign),
         }
         append("extended", campaign, mailing_list, now=now, actor=actor, facts=facts)
     return Extended(deadline=deadline, until=earlier, sent=sent, reminder_at=campaign.reminder_at)
-
-
-def _asking(campaign: Campaign) -> Any:
-    return Mail.select().where(Mail.campaign == campaign, Mail.kind.in_(_ASKING))
 
 
 def _has_reminded(campaign: Campaign) -> bool:

@@ -1,6 +1,6 @@
 """What the use cases of this room give back, as plain values.
 
-May import models, consent and what lies below.
+May import evidence, models, consent and what lies below.
 """
 
 from __future__ import annotations
@@ -23,11 +23,16 @@ if TYPE_CHECKING:
         Reason,
         Status,
     )
+    from repermit.evidence import Checkpoint
+    from repermit.saying import Said
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListFacts:
-    """What is known of a list; the `own_` texts are "" where repermit's own wording is used."""
+    """What is known of a list; the `own_` texts are "" where repermit's own wording is used.
+
+    `texts` is what is said of it in further languages, by language and then by field.
+    """
 
     slug: str
     name: str
@@ -37,9 +42,11 @@ class ListFacts:
     language: str
     sender: str
     sensitive: bool
+    receipts: bool
     own_subject: str
     own_text: str
     own_html: str
+    texts: Mapping[str, Mapping[str, str]]
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as one JSON object."""
@@ -62,8 +69,8 @@ class Plan:
     languages: Mapping[str, int]
     last_ask_at: datetime
     reminder_at: datetime | None
-    refusals: tuple[str, ...]
-    notes: tuple[str, ...]
+    refusals: tuple[Said, ...]
+    notes: tuple[Said, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as one JSON object."""
@@ -83,13 +90,17 @@ class Plan:
 class Launched:
     """A campaign that has been launched: its number, its state, and the plan it followed.
 
-    `pilot` is how many are asked first, 0 if nobody waits for them.
+    `pilot` is how many are asked first, 0 if nobody waits for them. `is_whole` is false while its
+    asks are still being made. With `is_in_doubt` none of them leaves before somebody has decided,
+    since a campaign of which the restored database knows nothing may have asked the same people.
     """
 
     campaign: int
     state: CampaignState
     plan: Plan
     pilot: int
+    is_whole: bool
+    is_in_doubt: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +159,8 @@ class CampaignProgress:
 class DoubtFacts:
     """A mail of which nobody knows whether the server took it; a person must decide.
 
-    `address` is "" for a notice to the admin, and for who has been erased.
+    `address` is "" for a notice to the admin, and for who has been erased. With `is_restored` it
+    is the database that does not know: it was put back to what it was at `started_at`.
     """
 
     mail: int
@@ -156,6 +168,7 @@ class DoubtFacts:
     address: str
     started_at: datetime
     attempts: int
+    is_restored: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +178,10 @@ class CampaignStatus:
     `mails` counts those of the latest campaign and those of the list that belong to none;
     `still_mailed` how often somebody of whom nothing is held got rid of a mail from elsewhere.
     `unasked_in_doubt` are those of `unasked` who may have been asked all the same; `in_doubt` are
-    all mails of the list that `resolve` decides on, of whatever kind and campaign.
+    all mails of the list that `resolve` decides on, of whatever kind and campaign. `held` are those
+    whose Yes may be a program's and waits for one press more; they are unconfirmed. `checkpoint` is
+    that of the whole chain of evidence, to be kept elsewhere. At `lost_launch_at` a campaign was
+    launched, or may have been, of which the restored database knows nothing.
     """
 
     list: str
@@ -174,9 +190,12 @@ class CampaignStatus:
     removed: Mapping[Reason, int]
     mails: Mapping[MailKind, Mapping[MailState, int]]
     unasked: int
+    held: int
     unasked_in_doubt: int
     still_mailed: int
     in_doubt: tuple[DoubtFacts, ...]
+    checkpoint: Checkpoint
+    lost_launch_at: datetime | None
 
     def to_json(self) -> dict[str, Any]:
         """Return what `status --json` prints: no address stands in it."""
@@ -190,6 +209,8 @@ class CampaignStatus:
                 for kind, states in self.mails.items()
             },
             "unasked": self.unasked,
+            "held": self.held,
+            "checkpoint": self.checkpoint.to_json(),
         }
 
 

@@ -1,23 +1,24 @@
 """Launching a campaign: wording and audience are frozen, and each ask is owed from then on.
 
-May import messages, evidence, consent, models and what lies below.
+May import messages, contacts, evidence, consent, models and what lies below.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from repermit import evidence
+from repermit import contacts, evidence
 from repermit.campaigns.attesting import attestation_lacks
-from repermit.campaigns.audience import count_audience, owe_asks
+from repermit.campaigns.audience import count_asks, count_audience
 from repermit.campaigns.facts import Launched
+from repermit.campaigns.owing import begin, make_asks, making_of
 from repermit.campaigns.planning import plan_for
 from repermit.campaigns.wording import draft, freeze
 from repermit.consent import CampaignState, MailKind
 from repermit.errors import LaunchRefused
-from repermit.evidence import Entry
 from repermit.models import Campaign, MailingList, lock_rows, stored
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,17 +43,22 @@ def launch(
     pilot: int = 0,
     reminder: int = 0,
     expected: int | None = None,
+    most: int | None = None,
 ) -> Launched:
-    """Launch a campaign that asks until `deadline`; all of it in one transaction.
+    """Launch a campaign that asks until `deadline`.
 
     1. Plan, under the list's lock; raise LaunchRefused with all reasons at once.
-    2. Store the campaign and its wording in each language that is needed.
-    3. Freeze the audience: an ask is owed to each from `starts_at` (now if None or past); with a
-       `pilot`, to so many at first, and the others wait for `resume`.
-    4. Keep who decided (`attest`), and what they had been told, as evidence.
+    2. Store the campaign and its wording in each language that is needed, and freeze the audience;
+       this far in one transaction.
+    3. Make everybody's ask, owed from `starts_at` (now if None or past), in steps that let others
+       write in between; with a `pilot`, so many are due at first, and the others wait for `resume`.
+    4. In the last step keep who decided (`attest`), and what they had been told, as evidence, and
+       let the campaign begin: nothing of it is sent before.
 
     `reminder` is how many days before the deadline who has not answered is reminded, 0 for never.
-    `expected` is how many the admin was told would be asked; another number is refused.
+    `expected` is how many the admin was told would be asked; another number is refused. Of more
+    than about `most` contacts the asks are made by `finish_launches`, which goes on after a kill
+    too; until then the campaign is scheduled, and all it can do is be cancelled.
     """
     with database.atomic():
         found: MailingList = lock_rows(
@@ -72,29 +78,37 @@ def launch(
             reminder=reminder,
         )
         _refuse(planned, attest, expected)
+        is_in_doubt = found.lost_launch_at is not None
+        contacts.note_launch(found, now)
         campaign = Campaign.create(
             list=found,
-            state=CampaignState.SCHEDULED
-            if starts_at and starts_at > now
-            else CampaignState.SENDING,
+            state=CampaignState.SCHEDULED,
             deadline=deadline,
             launched_at=now,
             starts_at=max(now, starts_at or now),
             include_thin=include_thin,
             minimum_days=settings.campaign.minimum_days,
-            # A pilot of everybody is none.
-            pilot=pilot if pilot < audience.asked else 0,
+            # A pilot of everybody is none, and neither is one of whom nobody leaves yet.
+            pilot=pilot if pilot < audience.asked and not is_in_doubt else 0,
             reminder_at=planned.reminder_at,
         )
         wordings = _freeze_wordings(campaign, {found.language, *planned.languages}, settings)
-        # On PostgreSQL somebody may have answered meanwhile; what is owed is what counts.
-        planned = replace(planned, asked=owe_asks(campaign, audience))
-        evidence.append(_entry(campaign, planned, wordings, attest=attest, actor=actor))
+        begin(campaign, _facts(campaign, planned, wordings, attest=attest), actor=actor)
+    make_asks(database, campaign.id, settings=settings, now=now, most=most)
+    return _launched(campaign.id, planned, is_in_doubt=is_in_doubt)
+
+
+def _launched(number: int, planned: Plan, *, is_in_doubt: bool) -> Launched:
+    """Return how a campaign stands; somebody may have answered while its asks were made."""
+    campaign: Campaign = Campaign.get_by_id(number)
+    is_whole = making_of(campaign) is None
     return Launched(
-        campaign=campaign.id,
+        campaign=number,
         state=CampaignState(campaign.state),
-        plan=planned,
+        plan=replace(planned, asked=count_asks(campaign)) if is_whole else planned,
         pilot=campaign.pilot,
+        is_whole=is_whole,
+        is_in_doubt=is_in_doubt,
     )
 
 
@@ -102,8 +116,14 @@ def _refuse(planned: Plan, attest: str, expected: int | None) -> None:
     reasons = [*planned.refusals]
     if lacks := attestation_lacks(attest):
         reasons.append(lacks)
-    if expected not in {None, planned.asked}:
-        reasons.append(f"{expected:,} were to be asked, and now there are {planned.asked:,}")
+    if expected is not None and expected != planned.asked:
+        reasons.append(
+            Said(
+                "%(before)s were to be asked, and now there are %(now)s",
+                before=expected,
+                now=planned.asked,
+            )
+        )
     if reasons:
         raise LaunchRefused(tuple(reasons))
 
@@ -137,31 +157,26 @@ def _freeze(
     }
 
 
-def _entry(
-    campaign: Campaign, planned: Plan, wordings: dict[str, Any], *, attest: str, actor: str
-) -> Entry:
+def _facts(
+    campaign: Campaign, planned: Plan, wordings: dict[str, Any], *, attest: str
+) -> dict[str, Any]:
+    """Return what the entry of the launch will say."""
     mailing_list = campaign.list
-    return Entry(
-        event="launched",
-        at=campaign.launched_at,
-        actor=actor,
-        list=mailing_list.slug,
-        campaign=campaign.id,
-        consent={
-            "attest": attest.strip(),
-            "told": evidence.keep_wording("\n\n".join(planned.notes)),
-            "asked": planned.asked,
-            "excluded": {str(why): count for why, count in planned.excluded.items()},
-            "left_out": {str(fate): count for fate, count in planned.left_out.items()},
-            "deadline": stored(campaign.deadline),
-            "starts_at": stored(campaign.starts_at),
-            "minimum_days": campaign.minimum_days,
-            "include_thin": campaign.include_thin,
-            "pilot": campaign.pilot,
-            "reminder_at": stored(campaign.reminder_at) if campaign.reminder_at else "",
-            "purpose": mailing_list.purpose,
-            "frequency": mailing_list.frequency,
-            "privacy_url": mailing_list.privacy_url,
-            **wordings,
-        },
-    )
+    return {
+        "attest": attest.strip(),
+        "told": evidence.keep_wording("\n\n".join(planned.notes)),
+        "asked": planned.asked,
+        "excluded": {str(why): count for why, count in planned.excluded.items()},
+        "left_out": {str(fate): count for fate, count in planned.left_out.items()},
+        "deadline": stored(campaign.deadline),
+        "starts_at": stored(campaign.starts_at),
+        "minimum_days": campaign.minimum_days,
+        "include_thin": campaign.include_thin,
+        "pilot": campaign.pilot,
+        "reminder_at": stored(campaign.reminder_at) if campaign.reminder_at else "",
+        "purpose": mailing_list.purpose,
+        "frequency": mailing_list.frequency,
+        "privacy_url": mailing_list.privacy_url,
+        "texts": [asdict(one) for one in contacts.list_facts(mailing_list).texts[1:]],
+        **wordings,
+    }

@@ -1,6 +1,6 @@
 """Whom a list's imports left out, so that no campaign has them among those it does not ask.
 
-May import consent and models.
+May import contacts, consent and models.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from repermit.consent import Fate
-from repermit.models import Contact, Import, Suppression
+from repermit import contacts
+from repermit.consent import Fate, Reason
+from repermit.models import Import
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,14 +28,14 @@ def count_leftovers(mailing_list: MailingList) -> Mapping[Fate, int]:
 
 
 def _opted_out(mailing_list: MailingList) -> int:
-    # Those who were on the list before are contacts that were removed, and told as such.
-    known = Contact.select(Contact.subject).where(Contact.list == mailing_list)
-    query = Suppression.select().where(
-        Suppression.list == mailing_list,
-        ~Suppression.imported_by.is_null(),
-        Suppression.subject.not_in(known),
+    # Those who were on the list before are contacts that were removed, and told as such: their
+    # suppression has the reason of a removal, and not the mark that stood in the file.
+    counts = contacts.count_suppressions(mailing_list)
+    return sum(
+        count
+        for (reason, is_imported), count in counts.items()
+        if is_imported and reason not in set(Reason)
     )
-    return int(query.count())
 
 
 def _invalid(mailing_list: MailingList) -> int:

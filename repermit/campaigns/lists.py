@@ -18,15 +18,17 @@ from repermit.config import LANGUAGES
 from repermit.consent import CampaignState
 from repermit.errors import AddressError, Refused, WordingError
 from repermit.evidence import Entry
-from repermit.models import MailingList, latest_campaign, lock_rows
+from repermit.models import ListText, MailingList, latest_campaign, lock_rows
+from repermit.saying import Joined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
     from typing import Unpack
 
     from repermit.config import Settings
     from repermit.models import Database
+    from repermit.saying import Said
 
 
 class ListFields(TypedDict, total=False):
@@ -39,6 +41,7 @@ class ListFields(TypedDict, total=False):
     language: str
     sender: str
     sensitive: bool
+    receipts: bool
     own_subject: str
     own_text: str
     own_html: str
@@ -56,16 +59,21 @@ def add_list(
     """Add a list; what a launch needs may still be missing. Raises Refused."""
     if not is_slug(slug):
         raise Refused(
-            f"{slug!r} cannot name a list: take up to 63 lower-case letters, digits and dashes, "
-            "such as news"
+            "%(list)s cannot name a list: take up to 63 lower-case letters, digits and dashes, "
+            "such as news",
+            list=repr(slug),
         )
     with database.atomic():
         if MailingList.get_or_none(MailingList.slug == slug) is not None:
-            raise Refused(f"there is a list {slug} already; `repermit list set {slug}` changes it")
+            raise Refused(
+                "there is a list %(list)s already; `repermit list set %(list)s` changes it",
+                code="list_there",
+                list=slug,
+            )
         added = MailingList(slug=slug, name=fields.get("name", ""), created_at=now)
         changed = _settle(added, fields, settings)
         added.save(force_insert=True)
-        _append("list_added", added, changed, now=now, actor=actor)
+        keep_act("list_added", added, changed, now=now, actor=actor)
     return added
 
 
@@ -90,7 +98,7 @@ def change_list(
         changed = _settle(found, fields, settings)
         if changed:
             found.save()
-            _append("list_changed", found, changed, now=now, actor=actor)
+            keep_act("list_changed", found, changed, now=now, actor=actor)
     return found
 
 
@@ -101,15 +109,15 @@ def frozen_note(mailing_list: MailingList) -> str:
     return "the campaign that is under way keeps the wording with which it was launched"
 
 
-def wrong_fields(**fields: Unpack[ListFields]) -> dict[str, str]:
+def wrong_fields(**fields: Unpack[ListFields]) -> dict[str, Said]:
     """Return by their names the fields that would be refused, each with the reason."""
     wrong = {}
     given: dict[str, Any] = {**fields}
-    for name in given.keys() & _SETTLING.keys():
+    for name in given.keys() & SETTLING.keys():
         try:
-            _SETTLING[name](given[name])
+            SETTLING[name](given[name])
         except Refused as refusal:
-            wrong[name] = str(refusal)
+            wrong[name] = refusal.said
     return wrong
 
 
@@ -126,14 +134,20 @@ def suggest_slug(name: str) -> str:
 
 def list_facts(mailing_list: MailingList) -> ListFacts:
     """Return what is known of a list."""
-    return ListFacts(
-        **{field.name: getattr(mailing_list, field.name) for field in fields_of(ListFacts)}
-    )
+    texts = {
+        one.language: {name: getattr(one, name) for name in _TEXTS}
+        for one in ListText.select()
+        .where(ListText.list == mailing_list, ListText.language != mailing_list.language)
+        .order_by(ListText.language)
+    }
+    own = (one.name for one in fields_of(ListFacts) if one.name != "texts")
+    return ListFacts(texts=texts, **{name: getattr(mailing_list, name) for name in own})
 
 
 _LONGEST_SLUG = 63
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LONG = ("own_subject", "own_text", "own_html")
+_TEXTS = ("name", "purpose", "frequency", "privacy_url", *_LONG)
 
 
 def _is_live(mailing_list: MailingList) -> bool:
@@ -155,13 +169,13 @@ def _settle(
     changed: dict[str, str | bool] = {}
     given: dict[str, Any] = {**fields}
     for name, value in given.items():
-        settled = _SETTLING[name](value) if name in _SETTLING else value
+        settled = SETTLING[name](value) if name in SETTLING else value
         if settled != getattr(mailing_list, name) or mailing_list.id is None:
             changed[name] = settled
         setattr(mailing_list, name, settled)
     if not mailing_list.name:
-        raise Refused("a list needs a name, as its readers know it: --name")
-    _check_own_wording(mailing_list, settings)
+        raise Refused("a list needs a name, as its readers know it: --name", code="list_name")
+    check_wording_of(mailing_list, settings)
     return changed
 
 
@@ -178,15 +192,20 @@ def _privacy_url(text: str) -> str:
         is_whole = False
     if url and not (is_whole and url.isprintable() and " " not in url):
         raise Refused(
-            f"{url!r} is no address of a privacy statement; one looks like "
-            "https://www.example.org/privacy"
+            "%(url)s is no address of a privacy statement; one looks like "
+            "https://www.example.org/privacy",
+            url=repr(url),
         )
     return url
 
 
 def _language(text: str) -> str:
     if text not in LANGUAGES:
-        raise Refused(f"there are no mails in {text!r}; there are {', '.join(LANGUAGES)}")
+        raise Refused(
+            "there are no mails in %(language)s; there are %(languages)s",
+            language=repr(text),
+            languages=Joined(LANGUAGES),
+        )
     return text
 
 
@@ -197,13 +216,13 @@ def _sender(text: str) -> str:
             addresses.parse(messages.written_address(sender))
         except AddressError as error:
             raise Refused(
-                f"the sender cannot be used: {error.reason}; write "
-                '"The Practice <news@example.org>"'
+                'the sender cannot be used: %(reason)s; write "The Practice <news@example.org>"',
+                reason=error.reason,
             ) from None
     return sender
 
 
-_SETTLING: Mapping[str, Callable[..., str]] = {
+SETTLING: Mapping[str, Callable[..., str]] = {
     "name": _one_line,
     "purpose": _one_line,
     "frequency": _one_line,
@@ -213,8 +232,9 @@ _SETTLING: Mapping[str, Callable[..., str]] = {
 }
 
 
-def _check_own_wording(mailing_list: MailingList, settings: Settings) -> None:
-    if not any(getattr(mailing_list, name) for name in _LONG):
+def check_wording_of(mailing_list: MailingList, settings: Settings) -> None:
+    """Return if the admin's own templates can be used in each of its languages; raises Refused."""
+    if not any(getattr(one, name) for one in _with_texts(mailing_list) for name in _LONG):
         return
     try:
         check_own_wording(mailing_list, settings)
@@ -222,27 +242,41 @@ def _check_own_wording(mailing_list: MailingList, settings: Settings) -> None:
         if mailing_list.sender:
             check_sizes(mailing_list, settings)
     except WordingError as error:
-        raise Refused("your own wording cannot be used:\n" + "\n".join(error.reasons)) from None
+        raise Refused(
+            "your own wording cannot be used:\n%(reasons)s",
+            reasons=Joined(error.reasons, by="\n"),
+        ) from None
     except AddressError as error:
         raise Refused(
-            f"your own wording cannot be checked, since replies have nowhere to go "
-            f"({error.reason}): give --sender first"
+            "your own wording cannot be checked, since replies have nowhere to go "
+            "(%(reason)s): give --sender first",
+            code="nowhere_to_reply",
+            reason=error.reason,
         ) from None
 
 
-def _append(
+def _with_texts(mailing_list: MailingList) -> Iterator[MailingList | ListText]:
+    yield mailing_list
+    if mailing_list.id is not None:
+        yield from ListText.select().where(ListText.list == mailing_list)
+
+
+def keep_act(
     event: str,
     mailing_list: MailingList,
     changed: Mapping[str, str | bool],
     *,
     now: datetime,
     actor: str,
+    language: str = "",
 ) -> None:
-    """Keep an act; long texts stand in it by their digest."""
+    """Keep an act; long texts stand in it by their digest.
+
+    `language` is the one in which the list is described, "" for its own.
+    """
     kept = {
         name: evidence.keep_wording(str(value)) if name in _LONG else value
         for name, value in changed.items()
     }
-    evidence.append(
-        Entry(event=event, at=now, actor=actor, list=mailing_list.slug, consent={"fields": kept})
-    )
+    told = {"fields": kept, **({"in": language} if language else {})}
+    evidence.append(Entry(event=event, at=now, actor=actor, list=mailing_list.slug, consent=told))

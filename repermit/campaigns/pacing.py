@@ -16,6 +16,7 @@ from repermit.campaigns.audience import (
 )
 from repermit.campaigns.sharing import with_others, with_others_at_one_domain
 from repermit.consent import REST_BEFORE_REMINDER, latest_ask
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -56,6 +57,8 @@ def time_needed(
     mailing_list: MailingList, audience: Audience, *, settings: Settings, include_thin: bool
 ) -> timedelta:
     """Return how long it takes at the rates from the first ask to the last; none without rates."""
+    if not audience.asked:
+        return timedelta(0)
     return _span(
         mailing_list,
         settings,
@@ -91,6 +94,11 @@ def _span(
     return takes
 
 
+LONGEST = timedelta(days=366)
+"""How long after the last ask a deadline may be, and how far it may be moved at a time: whoever has
+not answered by then will not, and may not be mailed meanwhile. A later one is a slip."""
+
+
 def reminder_moment(deadline: datetime, days: int, zone: ZoneInfo) -> datetime:
     """Return when to remind: so many days before the deadline by the calendar of `zone`.
 
@@ -105,40 +113,59 @@ def reminder_moment(deadline: datetime, days: int, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, clock, zone).astimezone(UTC)
 
 
-def about_the_pace(pace: Pace, settings: Settings, *, now: datetime) -> Iterator[str]:
+def about_the_pace(pace: Pace, settings: Settings, *, now: datetime) -> Iterator[Said]:
     """Yield what stands against a campaign in its deadline, its rates and its reminder."""
     days = settings.campaign.minimum_days
     latest = latest_ask(pace.deadline, days)
+    deadline, last = in_zone(pace.deadline, settings), in_zone(pace.last_ask_at, settings)
     if pace.deadline <= now:
-        yield f"the deadline, {in_zone(pace.deadline, settings)}, has passed"
+        yield Said(
+            "the deadline, %(deadline)s, has passed", code="deadline_passed", deadline=deadline
+        )
     elif latest <= pace.starts_at:
-        earliest = pace.starts_at + timedelta(days=days)
-        yield (
-            f"the deadline is too near: people need {days} days to answer (minimum_days under "
-            f"[campaign]), so it must be later than {in_zone(earliest, settings)}"
+        yield Said(
+            "the deadline is too near: people need %(days)s days to answer (minimum_days under "
+            "[campaign]), so it must be later than %(earliest)s",
+            code="too_near",
+            days=days,
+            earliest=in_zone(pace.starts_at + timedelta(days=days), settings),
         )
     elif latest < pace.last_ask_at:
-        earliest = pace.last_ask_at + timedelta(days=days)
-        yield (
+        yield Said(
             "the mails leave too slowly: at the rates under [mail], which all campaigns share, "
-            f"the last one leaves on {in_zone(pace.last_ask_at, settings)}, and people need {days} "
-            "days to answer (minimum_days under [campaign]), so the deadline must be later than "
-            f"{in_zone(earliest, settings)}"
+            "the last one leaves on %(last)s, and people need %(days)s days to answer "
+            "(minimum_days under [campaign]), so the deadline must be later than %(earliest)s",
+            code="too_slow",
+            last=last,
+            days=days,
+            earliest=in_zone(pace.last_ask_at + timedelta(days=days), settings),
+        )
+    elif pace.deadline - LONGEST > max(now, pace.last_ask_at):
+        yield Said(
+            "the deadline, %(deadline)s, is more than a year after the last mail has left: is its "
+            "year right?",
+            code="too_far",
+            deadline=deadline,
         )
     elif pace.reminder_at and pace.reminder_at < pace.last_ask_at + REST_BEFORE_REMINDER:
-        yield (
-            f"the reminder would leave on {in_zone(pace.reminder_at, settings)}, and the last ask "
-            f"on {in_zone(pace.last_ask_at, settings)}: people need a day between the two, so "
-            "remind them fewer days before the deadline"
+        yield Said(
+            "the reminder would leave on %(reminder)s, and the last ask on %(last)s: people need "
+            "a day between the two, so remind them fewer days before the deadline",
+            code="reminder_too_soon",
+            reminder=in_zone(pace.reminder_at, settings),
+            last=last,
         )
     elif pace.last_reminder_at and pace.last_reminder_at >= pace.deadline:
-        yield (
-            "the reminders leave too slowly: at the rates under [mail] the last one would leave on "
-            f"{in_zone(pace.last_reminder_at, settings)}, and the deadline is "
-            f"{in_zone(pace.deadline, settings)}: remind people more days before it, or nobody"
+        yield Said(
+            "the reminders leave too slowly: at the rates under [mail] the last one would leave "
+            "on %(last)s, and the deadline is %(deadline)s: remind people more days before it, or "
+            "nobody",
+            code="reminders_too_slow",
+            last=in_zone(pace.last_reminder_at, settings),
+            deadline=deadline,
         )
 
 
-def in_zone(moment: datetime, settings: Settings) -> str:
-    """Return a moment in the organisation's zone, such as 2026-12-22 17:00."""
-    return f"{moment.astimezone(settings.zone):%Y-%m-%d %H:%M}"
+def in_zone(moment: datetime, settings: Settings) -> datetime:
+    """Return a moment in the organisation's zone, in which it is to be shown."""
+    return moment.astimezone(settings.zone)

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from repermit import addresses, messages
-from repermit.campaigns.audience import Audience, count_audience
+from repermit.campaigns.audience import Audience, count_audience, of_live_campaign
 from repermit.campaigns.discretion import tell_tales
 from repermit.campaigns.facts import Plan
 from repermit.campaigns.frequency import says_how_often
+from repermit.campaigns.languages import about_languages
 from repermit.campaigns.leftovers import count_leftovers
 from repermit.campaigns.pacing import Pace, about_the_pace, reminder_moment, time_needed
-from repermit.campaigns.wording import check_own_wording, check_sizes, own_wording
+from repermit.campaigns.wording import check_own_wording, check_sizes
 from repermit.consent import CampaignState
 from repermit.errors import AddressError, WordingError
-from repermit.models import latest_campaign
+from repermit.models import Undoing, latest_campaign
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,31 +32,40 @@ if TYPE_CHECKING:
     from repermit.models import MailingList
 
 NOTES = (
-    (
+    Said(
         "Some regulators hold that asking for consent by mail is itself advertising, which needs "
         "the very consent that it asks for: the ICO on Honda (2017), the Dutch DMCC (2021). "
         "Whether to ask is for your organisation to decide; who decided, and on what ground, is "
         "kept as evidence."
     ),
-    (
+    Said(
         "Until their Yes nobody who is unconfirmed may get the newsletter, or any other "
         "advertising: stop sending it to them now, also from other tools."
     ),
 )
 """What the admin must have read before deciding to ask."""
 
-REMINDER_NOTE = (
+REMINDER_NOTE = Said(
     "A reminder is one more mail to people who have not agreed to any. There is one at most, and "
     "whoever answers or cannot be reached is not reminded."
 )
 """What is to be read beside them where there is to be a reminder."""
 
-OTHER_SENDER_NOTE = (
+OTHER_SENDER_NOTE = Said(
     "The list's sender is not the mailbox that logs in (username under [mail]). Exchange Online "
     "refuses every mail then (5.7.60), unless its administrator has given that mailbox the right "
     "“Send As” for the sender."
 )
 """What is to be read where Exchange Online may refuse the list's sender."""
+
+
+LOST_LAUNCH_NOTE = Said(
+    "A campaign was launched on this list, or may have been, of which the database knows nothing "
+    "since it was restored, and nobody is asked twice. So no mail of the next one leaves by "
+    "itself, nor is there a pilot: all are in doubt until you have looked at the mail server's log "
+    "and decided whether to send them."
+)
+"""What is to be read beside them where a restored database does not know whom it has asked."""
 
 
 def plan(
@@ -71,9 +82,10 @@ def plan(
 
     `starts_at` is when the asking begins if later than now; `include_thin` asks those too whose
     imported proof shows no wording; `reminder` is how many days before the deadline who has not
-    answered is reminded, 0 for never.
+    answered is reminded, 0 for never. While a campaign is under way nobody is counted: another one
+    is refused.
     """
-    audience = count_audience(
+    audience = of_live_campaign(mailing_list) or count_audience(
         mailing_list, include_thin=include_thin, fingerprint_key=settings.fingerprint_key
     )
     return plan_for(
@@ -117,34 +129,20 @@ def plan_for(
         notes=(
             *NOTES,
             *((REMINDER_NOTE,) if reminder else ()),
+            *((LOST_LAUNCH_NOTE,) if mailing_list.lost_launch_at else ()),
             *_about_the_account(mailing_list, settings.mail),
             *tell_tales(mailing_list, settings),
-            *_about_languages(mailing_list, audience),
+            *about_languages(mailing_list, audience),
         ),
     )
 
 
-def _about_languages(mailing_list: MailingList, audience: Audience) -> Iterator[str]:
-    """Yield a warning if an own wording goes to readers of other languages than the list's."""
-    own = own_wording(mailing_list)
-    others = [
-        f"{n:,} in {language}"
-        for language, n in audience.languages.items()
-        if language != mailing_list.language
-    ]
-    if (own.subject or own.text) and others:
-        yield (
-            "Your own wording goes to everybody as you wrote it, also to those who read another "
-            f"language ({', '.join(others)}); only the fields in it are translated."
-        )
-
-
-def list_lacks(mailing_list: MailingList) -> tuple[str, ...]:
+def list_lacks(mailing_list: MailingList) -> tuple[Said, ...]:
     """Return what stands against a launch in the description of a list itself."""
     return tuple(_about_the_list(mailing_list))
 
 
-def description_lacks(mailing_list: MailingList, settings: Settings) -> tuple[str, ...]:
+def description_lacks(mailing_list: MailingList, settings: Settings) -> tuple[Said, ...]:
     """Return what a mail cannot say yet, of the organisation and of the list."""
     return (*_about_the_organisation(settings.organisation), *list_lacks(mailing_list))
 
@@ -156,7 +154,7 @@ def _refusals(
     pace: Pace,
     *,
     now: datetime,
-) -> Iterator[str]:
+) -> Iterator[Said]:
     """Yield every reason why a campaign may not start, in the admin's words."""
     yield from _about_the_organisation(settings.organisation)
     yield from _about_the_list(mailing_list)
@@ -166,45 +164,66 @@ def _refusals(
     yield from _about_the_wording(mailing_list, settings)
 
 
-def _about_the_organisation(organisation: Organisation) -> Iterator[str]:
+def _about_the_organisation(organisation: Organisation) -> Iterator[Said]:
     # GDPR art. 13(1)(a) and (b): who asks, and how to reach them.
     if not organisation.name:
-        yield "the organisation has no name: set name under [organisation] in config.toml"
+        yield Said(
+            "the organisation has no name: set name under [organisation] in config.toml",
+            code="organisation_name",
+        )
     if not organisation.postal_lines:
-        yield (
+        yield Said(
             "the organisation has no postal address: set address under [organisation] in "
-            "config.toml"
+            "config.toml",
+            code="organisation_address",
         )
     if not organisation.email and not organisation.telephone:
-        yield (
+        yield Said(
             "the organisation cannot be reached: set email or telephone under [organisation] in "
-            "config.toml"
+            "config.toml",
+            code="organisation_contact",
         )
-    if organisation.email:
-        yield from _about_an_address(organisation.email, "the organisation's email")
+    if organisation.email and (reason := _against(organisation.email)):
+        yield Said(
+            "the organisation's email cannot be used: %(reason)s",
+            code="organisation_email",
+            reason=reason,
+        )
 
 
-def _about_the_list(mailing_list: MailingList) -> Iterator[str]:
+def _about_the_list(mailing_list: MailingList) -> Iterator[Said]:
     slug = mailing_list.slug
     if not mailing_list.privacy_url:
-        yield f"the list has no privacy statement: `repermit list set {slug} --privacy-url …`"
+        yield Said(
+            "the list has no privacy statement: `repermit list set %(list)s --privacy-url …`",
+            code="privacy_url",
+            list=slug,
+        )
     if not mailing_list.purpose:
-        yield (
+        yield Said(
             "the list has no purpose, so nobody could know what they say Yes to: "
-            f"`repermit list set {slug} --purpose …`"
+            "`repermit list set %(list)s --purpose …`",
+            code="purpose",
+            list=slug,
         )
     if not mailing_list.frequency and not says_how_often(mailing_list.purpose):
-        yield (
+        yield Said(
             "neither purpose nor frequency says how often mail comes: "
-            f"`repermit list set {slug} --frequency …`, such as “four times a year”"
+            "`repermit list set %(list)s --frequency …`, such as “four times a year”",
+            code="frequency",
+            list=slug,
         )
     if not mailing_list.sender:
-        yield f"the list has no sender: `repermit list set {slug} --sender …`"
-    else:
-        yield from _about_an_address(messages.written_address(mailing_list.sender), "the sender")
+        yield Said(
+            "the list has no sender: `repermit list set %(list)s --sender …`",
+            code="no_sender",
+            list=slug,
+        )
+    elif reason := _against(messages.written_address(mailing_list.sender)):
+        yield Said("the sender cannot be used: %(reason)s", code="sender", reason=reason)
 
 
-def _about_the_account(mailing_list: MailingList, mail: MailServer) -> Iterator[str]:
+def _about_the_account(mailing_list: MailingList, mail: MailServer) -> Iterator[Said]:
     """Yield what the mail account will say to the list's sender, unless it has been told of it."""
     if not mail.refuses_other_senders or not mail.username:
         return
@@ -214,19 +233,22 @@ def _about_the_account(mailing_list: MailingList, mail: MailServer) -> Iterator[
             yield OTHER_SENDER_NOTE
 
 
-def _about_an_address(text: str, what: str) -> Iterator[str]:
+def _against(address: str) -> str:
+    """Return why an address cannot be used, "" if it can."""
     try:
-        addresses.parse(text)
+        addresses.parse(address)
     except AddressError as error:
-        yield f"{what} cannot be used: {error.reason}"
+        return error.reason
+    return ""
 
 
-def _about_the_pages(public_url: str) -> Iterator[str]:
+def _about_the_pages(public_url: str) -> Iterator[Said]:
     parts = urlsplit(public_url)
     if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
-        yield (
-            f"answers would travel unprotected: public_url is {public_url} and must begin with "
-            "https://"
+        yield Said(
+            "answers would travel unprotected: public_url is %(url)s and must begin with https://",
+            code="unprotected",
+            url=public_url,
         )
 
 
@@ -237,22 +259,34 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _about_the_audience(mailing_list: MailingList, audience: Audience) -> Iterator[str]:
+def _about_the_audience(mailing_list: MailingList, audience: Audience) -> Iterator[Said]:
     campaign = latest_campaign(mailing_list)
     if campaign is not None and CampaignState(campaign.state).is_live:
-        yield f"a campaign is under way on {mailing_list.slug} already: it is {campaign.state}"
-    if not audience.asked:
-        yield "there is nobody to ask"
+        yield Said(
+            "a campaign is under way on %(list)s already: it is %(state)s",
+            code="under_way",
+            list=mailing_list.slug,
+            state=campaign.state,
+        )
+    elif Undoing.select().where(Undoing.list == mailing_list).exists():
+        yield Said(
+            "a file is being taken back from this list; wait until that is done", code="taken_back"
+        )
+    elif not audience.asked:
+        yield Said("there is nobody to ask", code="nobody")
 
 
-def _about_the_wording(mailing_list: MailingList, settings: Settings) -> Iterator[str]:
+def _about_the_wording(mailing_list: MailingList, settings: Settings) -> Iterator[Said]:
     """Yield what stands against the admin's own wording, and else against the mail's size."""
     # What is wrong with an address is said above, of the address itself.
     with suppress(AddressError):
         try:
             check_own_wording(mailing_list, settings)
         except WordingError as error:
-            yield from (f"your own wording cannot be used: {reason}" for reason in error.reasons)
+            yield from (
+                Said("your own wording cannot be used: %(reason)s", reason=reason)
+                for reason in error.reasons
+            )
             return
         try:
             check_sizes(mailing_list, settings)

@@ -15,8 +15,9 @@ from repermit.consent import MailKind, Status
 from repermit.errors import Refused
 from repermit.evidence import Entry
 from repermit.links import Links
-from repermit.messages import AskValues, ConfirmValues
+from repermit.messages import AskValues, ConfirmValues, ReceiptValues
 from repermit.models import Contact
+from repermit.saying import Joined
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,7 +41,7 @@ def preview(
 ) -> messages.Mail:
     """Return a mail to a made-up contact, in the list's language if none is given.
 
-    An ask, its reminder or the mail that confirms a sign-up, which people on the list get.
+    An ask, its reminder, the mail that confirms a sign-up, or the receipt of a Yes.
 
     Why and since when it is on the list is taken from the first contact that is to be asked, so
     that the sentence reads as most will read it; nothing else is taken from there.
@@ -48,23 +49,53 @@ def preview(
     Refused, AddressError for `to` and the sender, and WordingError.
     """
     language = language or mailing_list.language
-    if language not in LANGUAGES:
-        message = f"there are no mails in {language!r}; there are {', '.join(LANGUAGES)}"
-        raise Refused(message)
+    _require_words(mailing_list, language)
     days = settings.campaign.minimum_days + _USUAL_DAYS // 2
     until = deadline or now + timedelta(days=max(days, _USUAL_DAYS))
-    if kind is MailKind.CONFIRM:
-        wording = messages.draft_confirm(
-            organisation=settings.organisation,
-            mailing_list=contacts.list_facts(mailing_list),
-            zone=settings.zone,
-            language=language,
-        )
+    if kind in _TO_ONE:
+        wording = _draft_to_one(kind, mailing_list, settings, now, language)
     else:
         wording = draft(
             mailing_list, settings=settings, deadline=until, language=language, kind=kind
         )
     return messages.compose(wording, _values(kind, mailing_list, settings, now, to))
+
+
+def _require_words(mailing_list: MailingList, language: str) -> None:
+    if language not in LANGUAGES:
+        raise Refused(
+            "there are no mails in %(language)s; there are %(languages)s",
+            language=repr(language),
+            languages=Joined(LANGUAGES),
+        )
+    if language not in contacts.list_facts(mailing_list).languages:
+        raise Refused(
+            "nobody gets a mail of this list in %(language)s, since it has no purpose and privacy "
+            "statement in it: `repermit list set %(list)s --in %(language)s …` gives them",
+            code="list_not_in",
+            language=language,
+            list=mailing_list.slug,
+        )
+
+
+_TO_ONE = (MailKind.CONFIRM, MailKind.RECEIPT)
+
+
+def _draft_to_one(
+    kind: MailKind, mailing_list: MailingList, settings: Settings, now: datetime, language: str
+) -> messages.Draft:
+    """Return the wording of a mail that one person has asked for; a receipt is of nobody's Yes."""
+    shared: dict[str, Any] = {
+        "organisation": settings.organisation,
+        "mailing_list": contacts.list_facts(mailing_list),
+        "zone": settings.zone,
+        "language": language,
+    }
+    if kind is MailKind.CONFIRM:
+        return messages.draft_confirm(**shared)
+    found = evidence.checkpoint()
+    checkpoint = (found.seq, found.hash, found.root)
+    return messages.draft_receipt(answered_at=now, checkpoint=checkpoint, **shared)
 
 
 def note_test_mail(
@@ -78,8 +109,15 @@ def note_test_mail(
 
 def _values(
     kind: MailKind, mailing_list: MailingList, settings: Settings, now: datetime, to: str | None
-) -> AskValues | ConfirmValues:
+) -> AskValues | ConfirmValues | ReceiptValues:
     links = Links(settings.public_url, settings.secret_keys)
+    if kind is MailKind.RECEIPT:
+        return ReceiptValues(
+            no_url=links.url("no", NOBODY),
+            me_url=links.url("me", NOBODY),
+            receipt_url=links.url("receipt", NOBODY),
+            **_envelope(mailing_list, settings, now, to),
+        )
     if kind is MailKind.CONFIRM:
         confirm_url = links.url("confirm", NOBODY)
         return ConfirmValues(confirm_url=confirm_url, **_envelope(mailing_list, settings, now, to))
@@ -116,7 +154,12 @@ def _origin(mailing_list: MailingList) -> tuple[str, datetime | None]:
     """Return `source` and `since` of the first contact to be asked, or "" and None."""
     first = (
         Contact.select(Contact.source, Contact.since)
-        .where(Contact.list == mailing_list, Contact.status == Status.UNCONFIRMED)
+        # Who is unconfirmed has no reason; said, so that one index has them in this order.
+        .where(
+            Contact.list == mailing_list,
+            Contact.status == Status.UNCONFIRMED,
+            Contact.reason == "",
+        )
         .order_by(Contact.id)
         .first()
     )

@@ -1,6 +1,6 @@
 """How a list and its latest campaign stand, in numbers.
 
-May import contacts, consent, models and what lies below. Counts only; nothing is written.
+May import contacts, evidence, consent, models and what lies below. Counts only; nothing is written.
 """
 
 from __future__ import annotations
@@ -9,19 +9,28 @@ from typing import TYPE_CHECKING
 
 from peewee import JOIN, SQL, fn
 
-from repermit import contacts
+from repermit import contacts, evidence
 from repermit.campaigns.facts import (
     CampaignFacts,
     CampaignProgress,
     CampaignStatus,
     DoubtFacts,
 )
-from repermit.consent import CampaignState, MailKind, MailState, Reason, Status, latest_ask
+from repermit.consent import (
+    CampaignState,
+    MailKind,
+    MailState,
+    PauseReason,
+    Reason,
+    Status,
+    latest_ask,
+)
 from repermit.models import (
     Campaign,
     CampaignWording,
     Contact,
     Evidence,
+    FreshLink,
     Mail,
     SignUp,
     latest_campaign,
@@ -46,8 +55,8 @@ def status(
     unasked = contacts.unasked(mailing_list)
     statuses = dict.fromkeys(Status, 0)
     removed = dict.fromkeys(Reason, 0)
-    for its_status, reason, count in _contacts(mailing_list):
-        statuses[Status(its_status)] += count
+    for (its_status, reason), count in contacts.count_contacts(mailing_list).items():
+        statuses[its_status] += count
         if its_status == Status.REMOVED:
             removed[Reason(reason)] += count
     return CampaignStatus(
@@ -57,60 +66,51 @@ def status(
         removed=removed,
         mails=_mails(mailing_list, campaign),
         unasked=unasked.count(),
+        held=contacts.count_yes_held(mailing_list),
         unasked_in_doubt=unasked.where(Mail.state == MailState.IN_DOUBT).count(),
         still_mailed=count_still_mailed(mailing_list),
         in_doubt=doubts(mailing_list),
+        checkpoint=evidence.checkpoint(),
+        lost_launch_at=mailing_list.lost_launch_at,
     )
 
 
 def progress(mailing_list: MailingList) -> CampaignProgress | None:
-    """Return how far the list's latest campaign is, read from one index; None if it has none."""
+    """Return how far the list's latest campaign is; None if it has none."""
     campaign = latest_campaign(mailing_list)
     if campaign is None:
         return None
     counts = dict.fromkeys(MailState, 0)
-    asking = Mail.kind.in_((MailKind.ASK, MailKind.REMINDER))
-    query = Mail.select(Mail.state, fn.COUNT(Mail.id)).where(Mail.campaign == campaign, asking)
-    rows: Any = query.group_by(Mail.kind, Mail.state).tuples()
-    for state, count in rows:
-        counts[MailState(state)] += count
+    for mails, count in contacts.count_mails(campaign=campaign).items():
+        if mails.kind in {MailKind.ASK, MailKind.REMINDER}:
+            counts[mails.state] += count
     return CampaignProgress(state=CampaignState(campaign.state), mails=counts)
-
-
-def _contacts(mailing_list: MailingList) -> Any:
-    return (
-        Contact.select(Contact.status, Contact.reason, fn.COUNT(Contact.id))
-        .where(Contact.list == mailing_list)
-        .group_by(Contact.status, Contact.reason)
-        .tuples()
-    )
 
 
 def _mails(
     mailing_list: MailingList, campaign: Campaign | None
 ) -> dict[MailKind, dict[MailState, int]]:
     counts = {kind: dict.fromkeys(MailState, 0) for kind in MailKind}
-    # Two queries, since each then finds its rows by the index that begins with the campaign.
-    own = [Mail.campaign == campaign] if campaign else []
-    for belongs in (*own, Mail.campaign.is_null() & (Mail.list == mailing_list)):
-        rows: Any = (
-            Mail.select(Mail.kind, Mail.state, fn.COUNT(Mail.id))
-            .where(belongs)
-            .group_by(Mail.kind, Mail.state)
-            .tuples()
-        )
-        for kind, state, count in rows:
-            counts[MailKind(kind)][MailState(state)] += count
+    own = {0, campaign.id if campaign else 0}
+    for mails, count in contacts.count_mails(mailing_list).items():
+        if mails.campaign in own:
+            counts[mails.kind][mails.state] += count
     return counts
 
 
 def count_still_mailed(mailing_list: MailingList) -> int:
     """Count how often somebody of whom nothing is held got rid of a mail from elsewhere."""
-    noted = Evidence.select().where(
-        # Written out, so that the index for just these entries is used.
-        SQL("event = 'still_mailed'"),
-        Evidence.list == mailing_list.slug,
-    )
+    return _count_noted(mailing_list, "event = 'still_mailed'")
+
+
+def count_not_the_person(mailing_list: MailingList) -> int:
+    """Count who reads mail of ours and says that they are not the person meant."""
+    return _count_noted(mailing_list, "event = 'not_the_person'")
+
+
+def _count_noted(mailing_list: MailingList, condition: str) -> int:
+    # Written out, so that the index for just these entries is used.
+    noted = Evidence.select().where(SQL(condition), Evidence.list == mailing_list.slug)
     return int(noted.count())
 
 
@@ -125,7 +125,9 @@ def _facts(campaign: Campaign) -> CampaignFacts:
         starts_at=campaign.starts_at,
         opened_at=campaign.opened_at,
         closed_at=campaign.closed_at,
-        asked=Mail.select().where(Mail.campaign == campaign, Mail.kind == MailKind.ASK).count(),
+        asked=contacts.total(
+            contacts.count_mails(campaign=campaign), lambda mails: mails.kind is MailKind.ASK
+        ),
         languages=_languages(campaign),
         pilot=campaign.pilot,
         reminder_at=campaign.reminder_at,
@@ -146,10 +148,16 @@ def doubts(mailing_list: MailingList) -> tuple[DoubtFacts, ...]:
     """Return the mails of a list that are in doubt, of whatever kind, with their addresses."""
     rows: Any = (
         Mail.select(
-            Mail.id, Mail.kind, Contact.address, SignUp.address, Mail.started_at, Mail.attempts
+            Mail.id,
+            Mail.kind,
+            fn.COALESCE(FreshLink.address, SignUp.address, Contact.address, ""),
+            Mail.started_at,
+            Mail.attempts,
+            Mail.reason,
         )
         .join_from(Mail, Contact, JOIN.LEFT_OUTER)
         .join_from(Mail, SignUp, JOIN.LEFT_OUTER)
+        .join_from(Mail, FreshLink, JOIN.LEFT_OUTER)
         # Written out, so that the index for just these mails is used.
         .where(Mail.list == mailing_list, Mail.state == SQL("'in_doubt'"))
         .order_by(Mail.id)
@@ -159,9 +167,10 @@ def doubts(mailing_list: MailingList) -> tuple[DoubtFacts, ...]:
         DoubtFacts(
             mail=mail,
             kind=MailKind(kind),
-            address=of_contact or of_sign_up or "",
+            address=address,
             started_at=at,
             attempts=attempts,
+            is_restored=reason == PauseReason.RESTORED,
         )
-        for mail, kind, of_contact, of_sign_up, at, attempts in rows
+        for mail, kind, address, at, attempts, reason in rows
     )

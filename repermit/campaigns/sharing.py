@@ -1,6 +1,6 @@
 """What other campaigns still owe: campaigns take turns, so that all are slower under one rate.
 
-May import consent, models and what lies below.
+May import contacts, consent, models and what lies below.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import SQL, fn
 
+from repermit import contacts
 from repermit.consent import CampaignState, MailKind, MailState
 from repermit.models import Campaign, Contact, Mail, position
 
@@ -25,8 +26,14 @@ _ASKING = (MailKind.ASK, MailKind.REMINDER)
 
 def with_others(mailing_list: MailingList, asks: int) -> int:
     """Return how many mails leave until the last of a campaign's `asks` has, the others' too."""
-    owed: Any = _owed(mailing_list).select(fn.COUNT(Mail.id)).group_by(Mail.campaign).tuples()
-    return asks + sum(min(asks, int(count)) for (count,) in owed)
+    owed = (
+        contacts.total(
+            contacts.count_mails(campaign=campaign),
+            lambda mails: mails.kind in _ASKING and mails.state in _UNSENT,
+        )
+        for campaign in _others(mailing_list)
+    )
+    return asks + sum(min(asks, count) for count in owed)
 
 
 def with_others_at_one_domain(mailing_list: MailingList, asks: Mapping[str, int]) -> int:
@@ -52,10 +59,12 @@ def place() -> Any:
     return domain.alias("place")
 
 
+def _others(mailing_list: MailingList) -> Any:
+    return Campaign.select().where(Campaign.list != mailing_list, Campaign.state.in_(_LIVE))
+
+
 def _owed(mailing_list: MailingList) -> Any:
-    others = Campaign.select(Campaign.id).where(
-        Campaign.list != mailing_list, Campaign.state.in_(_LIVE)
-    )
+    others = _others(mailing_list).select(Campaign.id)
     return Mail.select().where(
         Mail.campaign.in_(others), Mail.kind.in_(_ASKING), Mail.state.in_(_UNSENT)
     )

@@ -13,11 +13,12 @@ from repermit.consent import MailKind
 from repermit.errors import WordingError
 from repermit.links import Links
 from repermit.messages import OwnWording
-from repermit.models import CampaignWording
+from repermit.models import CampaignWording, ListText
 
 if TYPE_CHECKING:
     from repermit.config import Settings
     from repermit.models import Campaign, MailingList
+    from repermit.saying import Said
 
 NOBODY = "0" * 32
 """A uid in links that answer, and behind which nothing is held."""
@@ -26,11 +27,16 @@ NOBODY = "0" * 32
 _SOME_DAY = datetime(2026, 9, 30, 21, 59, tzinfo=UTC)
 
 
-def own_wording(mailing_list: MailingList) -> OwnWording:
-    """Return the admin's own templates for the list's asks."""
-    return OwnWording(
-        subject=mailing_list.own_subject, text=mailing_list.own_text, html=mailing_list.own_html
-    )
+def own_wording(mailing_list: MailingList, language: str = "") -> OwnWording:
+    """Return the admin's own templates for the list's asks, in its own language or another.
+
+    Whoever reads another language gets repermit's wording, unless there are templates in it too.
+    """
+    found: MailingList | ListText = mailing_list
+    if language not in {"", mailing_list.language}:
+        own = (ListText.list == mailing_list, ListText.language == language)
+        found = ListText.get_or_none(*own) or ListText()
+    return OwnWording(subject=found.own_subject, text=found.own_text, html=found.own_html)
 
 
 def draft(
@@ -55,7 +61,7 @@ def draft(
     if kind is MailKind.REMINDER:
         wording = messages.draft_reminder(**about)
     else:
-        wording = messages.draft_ask(**about, own=own_wording(mailing_list))
+        wording = messages.draft_ask(**about, own=own_wording(mailing_list, language))
     links = Links(settings.public_url, settings.secret_keys)
     messages.require_size(wording, link=links.url("yes", NOBODY))
     return wording
@@ -76,20 +82,22 @@ def freeze(campaign: Campaign, wording: messages.Draft, *, revision: int = 1) ->
 
 def check_own_wording(mailing_list: MailingList, settings: Settings) -> None:
     """Return if the admin's own templates may be used; raises WordingError and AddressError."""
-    messages.check_wording(
-        own_wording(mailing_list),
-        organisation=settings.organisation,
-        mailing_list=contacts.list_facts(mailing_list),
-    )
+    about = contacts.list_facts(mailing_list)
+    for language in about.languages:
+        messages.check_wording(
+            own_wording(mailing_list, language),
+            organisation=settings.organisation,
+            mailing_list=about.told_in(language),
+        )
 
 
 def check_sizes(mailing_list: MailingList, settings: Settings) -> None:
     """Return if no mail of the list can be too large; raises WordingError and AddressError."""
-    for language in messages.languages():
+    for language in contacts.list_facts(mailing_list).languages:
         draft(mailing_list, settings=settings, deadline=_SOME_DAY, language=language)
 
 
-def wording_flaws(mailing_list: MailingList, settings: Settings) -> tuple[str, ...]:
+def wording_flaws(mailing_list: MailingList, settings: Settings) -> tuple[Said, ...]:
     """Return everything that stands against the admin's own templates; () if there are none.
 
     They are those of `mailing_list` as it is in memory, saved or not. Raises AddressError.

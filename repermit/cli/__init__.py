@@ -12,16 +12,23 @@ import click
 
 from repermit import __version__
 from repermit.cli import (
+    archiving,
     asking,
     bouncing,
     checking,
     following,
+    forgetting,
     handover,
+    keeping,
     lists,
+    papering,
+    proving,
     running,
     steering,
+    suppressing,
     taking,
     users,
+    verifying,
 )
 from repermit.cli.commands import Group
 from repermit.cli.house import House
@@ -68,7 +75,14 @@ for room in (
     following,
     bouncing,
     handover,
+    papering,
+    archiving,
+    keeping,
+    proving,
+    forgetting,
+    suppressing,
     users,
+    verifying,
 ):
     for command in room.COMMANDS:
         cli.add_command(command)

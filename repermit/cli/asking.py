@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 @click.option("--deadline", metavar="WHEN", help="The deadline to show.  [default: in 28 days]")
 @click.option(
     "--kind",
-    type=click.Choice(["ask", "reminder", "confirm"]),
+    type=click.Choice(["ask", "reminder", "confirm", "receipt"]),
     default="ask",
-    help="The ask, its reminder, or the mail that confirms a sign-up.  [default: ask]",
+    help="The ask, its reminder, the mail that confirms a sign-up, or the receipt of a Yes."
+    "  [default: ask]",
 )
 @pass_house
 def preview(
@@ -54,7 +55,7 @@ def preview(
     from repermit import campaigns, mailer
     from repermit.consent import MailKind
 
-    with house.mailing_list(slug) as (_, mailing_list):
+    with house.mailing_list(slug) as (database, mailing_list):
         mail = campaigns.preview(
             mailing_list,
             settings=house.settings,
@@ -65,10 +66,12 @@ def preview(
             to=to,
         )
         lacks = campaigns.description_lacks(mailing_list, house.settings)
+        if to is not None:
+            mailer.send_one(house.settings.mail, mail)
+            campaigns.note_test_mail(database, mailing_list, now=house.now, actor=house.actor)
     if to is None:
         say(f"Subject: {mail.subject}", "", mail.text.rstrip())
     else:
-        mailer.send_one(house.settings.mail, mail)
         say(f"Sent to {to}. Its links belong to nobody: pressing them changes nothing.")
     if lacks:
         warn("", "Before a launch:", *(f"  - {lack}" for lack in lacks))
@@ -229,10 +232,18 @@ def tell_pace(house: House, last_ask_at: datetime, deadline: datetime, *, to: Te
 def _say_launched(
     house: House, slug: str, launched: Launched, deadline: datetime, starts_at: datetime | None
 ) -> None:
-    say(
-        f"Launched: {launched.plan.asked:,} will be asked; answers count until "
-        f"{house.in_words(deadline)}."
-    )
+    until = f"answers count until {house.in_words(deadline)}"
+    if launched.is_in_doubt:
+        say(
+            f"Launched, but none of the {several(launched.plan.asked, 'mail')} leaves yet; "
+            f"{until}.",
+            "Whoever is on this list may have been asked before the database was restored, so that "
+            "all are in doubt.",
+            f"Look at the mail server's log: `repermit resolve {slug} --leave` if they were asked, "
+            "`--resend` if not.",
+        )
+        return
+    say(f"Launched: {launched.plan.asked:,} will be asked; {until}.")
     if starts_at:
         say(f"The asking begins on {house.in_words(starts_at)}.")
     if launched.pilot:

@@ -14,9 +14,10 @@ import click
 from repermit.cli.commands import command, json_option
 from repermit.cli.house import House, pass_house
 from repermit.cli.lines import say, say_json, several, warn
-from repermit.errors import ConfigError, NotFound
+from repermit.errors import ConfigError, NotFound, Refused
 
 if TYPE_CHECKING:
+    from repermit.config import Settings
     from repermit.preflight import Finding, Report
 
 _MARKS = {"ok": "ok", "warning": "mind", "problem": "WRONG", "unknown": "?"}
@@ -27,6 +28,7 @@ _WIDTH = max(map(len, _MARKS.values()))
     examples=(
         "repermit check",
         "repermit check --mail preview.eml",
+        "repermit check --recount",
         "repermit check --nameserver 9.9.9.9 --json",
     )
 )
@@ -42,14 +44,21 @@ _WIDTH = max(map(len, _MARKS.values()))
     metavar="IP[:PORT]",
     help="Ask this DNS server, to see what others see.  [default: this machine's own]",
 )
+@click.option(
+    "--recount",
+    is_flag=True,
+    help="First count contacts and mails anew, for the counts that pages show.",
+)
 @json_option
 @pass_house
-def check(house: House, mail: Path | None, nameserver: str, *, as_json: bool) -> int:
+def check(house: House, mail: Path | None, nameserver: str, *, recount: bool, as_json: bool) -> int:
     """Say whether a campaign would work, and what to mend, in words to pass on.
 
     Looks at settings, keys, database, lists, mail server, pages, and what the DNS says of the
     sender. Sends nothing and changes nothing. The exit code is 1 if something is wrong.
     """
+    if recount:
+        _recount(house)
     report = _look(house, mail, nameserver)
     if as_json:
         say_json(report.to_json())
@@ -58,15 +67,22 @@ def check(house: House, mail: Path | None, nameserver: str, *, as_json: bool) ->
     return 0 if report.works else 1
 
 
+def _recount(house: House) -> None:
+    from repermit.models import recount
+
+    with house.database() as database, database.atomic():
+        recount(database)
+
+
 def _look(house: House, mail: Path | None, nameserver: str) -> Report:
-    from repermit import preflight
+    from repermit import bounces, preflight
     from repermit.campaigns.frequency import says_how_often
-    from repermit.models import connect
+    from repermit.models import connect, journal_of
 
     received = None if mail is None else _read(mail)
     try:
-        settings = house.settings
-        database = connect(settings.database)
+        settings = _settings(house)
+        database = connect(settings.database, journal=journal_of(settings))
     except ConfigError as error:
         return preflight.refused_settings(error)
     return preflight.check(
@@ -74,10 +90,24 @@ def _look(house: House, mail: Path | None, nameserver: str) -> Report:
         database=database,
         now=house.now,
         says_how_often=says_how_often,
+        log_in=bounces.log_in,
         config_path=Path(house.config),
         nameserver=nameserver,
         mail=received,
     )
+
+
+def _settings(house: House) -> Settings:
+    """Return the settings, or the file's alone from a database that cannot be read, or not soon."""
+    from repermit import preflight
+
+    try:
+        (found,) = preflight.together([lambda: house.settings], seconds=preflight.SECONDS)
+    except ConfigError:
+        raise
+    except Refused:
+        found = None
+    return found or house.file
 
 
 def _read(path: Path) -> bytes:

@@ -13,9 +13,12 @@ import click
 
 from repermit.cli import progress
 from repermit.cli.bouncing import say_replies
+from repermit.cli.checkpoints import say_checkpoint
 from repermit.cli.commands import any_slug_argument, command, json_option, slug_argument
+from repermit.cli.forgetting import due_in_words
 from repermit.cli.house import House, pass_house
 from repermit.cli.lines import say, say_json, say_table, several, tell_counts, warn
+from repermit.cli.lists import otherwise_in_words
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
@@ -49,12 +52,16 @@ def status(house: House, slug: str, *, watch: bool, as_json: bool) -> None:
         replies = contacts.waiting_replies(mailing_list)
         fault = delivery.last_fault()
         put_off = delivery.put_off_by_policy(mailing_list)
+        erasures = tuple(due_in_words(house, mailing_list))
+        otherwise = campaigns.read_otherwise(mailing_list)
     if as_json:
         say_json(found.to_json())
     else:
         _say_status(house, found, fault)
+        say(*otherwise_in_words(otherwise, slug))
         say(*_put_off(put_off))
         say_replies(house, slug, replies)
+        say(*erasures)
 
 
 # At most so much of the time goes into looking, however many mails there are.
@@ -109,9 +116,17 @@ def _say_status(house: House, found: CampaignStatus, fault: Fault | None) -> Non
         if any(states.values()):
             say("", f"Mails of kind {kind}:")
             tell_counts(states)
+    say("", "Checkpoint of the record, for `repermit verify --checkpoint`; keep it elsewhere:")
+    say_checkpoint(found.checkpoint)
     if found.unasked:
         see = f"`repermit export {found.list} unasked`"
         say("", f"Could not be asked{_in_doubt(found)}; see {see}.")
+    if found.held:
+        say(
+            "",
+            f"Held: {found.held:,}. Their Yes looks like a program's and waits for one press more;",
+            "at the deadline they count as silent.",
+        )
     if found.still_mailed:
         say(
             "",
@@ -120,6 +135,14 @@ def _say_status(house: House, found: CampaignStatus, fault: Fault | None) -> Non
         )
     if found.in_doubt:
         _say_doubts(house, found)
+    if found.lost_launch_at:
+        say(
+            "",
+            f"A campaign was launched on this list, or may have been, "
+            f"on {house.in_words(found.lost_launch_at)}.",
+            "The database knows nothing of it since it was restored; the mails of the next one are",
+            "all in doubt at first.",
+        )
 
 
 def _in_doubt(found: CampaignStatus) -> str:
@@ -187,6 +210,10 @@ _PAUSED_FOR = {
         "It paused by itself: somebody reported a mail as unwanted. Look at whether these people "
         "can know who you are before you go on."
     ),
+    "restored": (
+        "It was paused when the database was restored: answers that came after the backup are "
+        "lost. Give people time to answer again with `repermit extend` before you go on."
+    ),
 }
 
 
@@ -205,6 +232,17 @@ def _put_off(counts: Mapping[str, int]) -> Iterator[str]:
 def _say_doubts(house: House, found: CampaignStatus) -> None:
     say("", "In doubt: the mail server may or may not have taken these. Look at its log, then:")
     say(f"`repermit resolve {found.list} --resend` or `--leave`.")
+    restored = [doubt for doubt in found.in_doubt if doubt.is_restored]
+    if restored:
+        say(
+            f"Of {several(len(restored), 'mail')} the database was restored to before they may "
+            f"have left, after {house.in_words(restored[0].started_at)}."
+        )
+    if len(restored) < len(found.in_doubt):
+        _say_broken_off(house, found)
+
+
+def _say_broken_off(house: House, found: CampaignStatus) -> None:
     say_table(
         ("mail", "kind", "address", "started", "attempts"),
         (
@@ -216,6 +254,7 @@ def _say_doubts(house: House, found: CampaignStatus) -> None:
                 doubt.attempts,
             )
             for doubt in found.in_doubt
+            if not doubt.is_restored
         ),
     )
 
@@ -250,6 +289,7 @@ def send_now(
     """
     from repermit import campaigns, delivery
 
+    campaigns.finish_launches(database, settings=house.settings, now=house.now)
     campaigns.start_scheduled(database, now=house.now)
     campaigns.owe_reminders(database, settings=house.settings, now=house.now)
     tally = progress.Tally(delivery.count_due(now=house.now, mailing_list=mailing_list))

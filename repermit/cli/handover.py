@@ -5,7 +5,6 @@ May import everything.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from repermit.cli.commands import command, json_option, slug_argument
+from repermit.cli.files import private_file
 from repermit.cli.house import House, pass_house
 from repermit.cli.lines import say, say_json, several, tell_counts, warn
 from repermit.cli.taking import mapping_option
@@ -116,7 +116,7 @@ _OTHER_SPREADSHEETS = ("xls", "xlsm", "xlsb", "ods")
 def _opened(output: Path | None, form: str) -> Iterator[BinaryIO]:
     """Open stdout or a file; nothing is in it unless all of it is."""
     if output is not None:
-        with _private_file(output) as file:
+        with private_file(output) as file:
             yield file
         return
     stdout = sys.stdout.buffer
@@ -127,22 +127,6 @@ def _opened(output: Path | None, form: str) -> Iterator[BinaryIO]:
         spool.seek(0)
         shutil.copyfileobj(spool, stdout)
     stdout.flush()
-
-
-@contextmanager
-def _private_file(output: Path) -> Iterator[BinaryIO]:
-    """Open a file that appears whole or not at all and is readable by you alone."""
-    try:
-        handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                yield file
-            part.replace(output)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise Refused(f"{output} cannot be written: {error.strerror}") from None
 
 
 @command(examples=("repermit reconcile news mailchimp-today.zip",))

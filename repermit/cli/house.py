@@ -6,7 +6,6 @@ May import everything below the command line.
 from __future__ import annotations
 
 import os
-import pwd
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,13 +31,33 @@ class House:
 
     config: str
     clock: Clock
+    _opened: Database | None = None
 
     @cached_property
-    def settings(self) -> Settings:
-        """Return the settings; raises ConfigError."""
+    def file(self) -> Settings:
+        """Return what config.toml says by itself; raises ConfigError."""
         from repermit import config
 
         return config.load(Path(self.config))
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Return the settings: config.toml's, and beneath them what was chosen on the pages.
+
+        Those of the moment at which a command first asks. Raises ConfigError, and Refused if the
+        database cannot be used.
+        """
+        from repermit import choices
+        from repermit.models import journal_of, open_database
+
+        if self._opened is not None:
+            return choices.present(self.file, self._opened)
+        path = self.file.sqlite_path
+        if path is not None and not path.exists():
+            return self.file
+        journal = journal_of(self.file)
+        with in_our_words(path), open_database(self.file.database, journal=journal) as opened:
+            return choices.present(self.file, opened)
 
     @property
     def now(self) -> datetime:
@@ -48,22 +67,45 @@ class House:
     @property
     def actor(self) -> str:
         """Return who gives the command, as the evidence names it."""
-        return f"cli:{login_name(os.getuid())}"
+        from repermit.models import actor_of_login
+
+        return actor_of_login(os.getuid())
 
     @contextmanager
     def database(self) -> Iterator[Database]:
         """Open the database, brought to this version; raises Refused if it cannot be used."""
-        from repermit import schema
-        from repermit.models import open_database, stop_between_turns
+        from repermit import contacts, schema
+        from repermit.models import journal_of, open_database, stop_between_turns
 
         stop_between_turns()
-        _make_private(self.settings.sqlite_path)
-        with (
-            _in_our_words(self.settings.sqlite_path),
-            open_database(self.settings.database) as opened,
-        ):
-            schema.upgrade(opened)
-            yield opened
+        path = self.file.sqlite_path
+        with self.presence():
+            _make_private(path)
+            journal = journal_of(self.file)
+            with in_our_words(path), open_database(self.file.database, journal=journal) as opened:
+                schema.upgrade(opened)
+                contacts.recognise_key(opened, self.file)
+                self._opened = opened
+                try:
+                    yield opened
+                finally:
+                    self._opened = None
+
+    @contextmanager
+    def presence(self) -> Iterator[None]:
+        """Let nobody restore the database meanwhile; raises Refused while somebody does."""
+        from repermit.models import present
+
+        with present(self.file.sqlite_path):
+            yield
+
+    def try_journal(self) -> None:
+        """Find out before anybody answers whether the journal can be written; JournalRefused."""
+        from repermit.models import journal_of
+
+        journal = journal_of(self.file)
+        assert journal is not None  # noqa: S101  settings that come from a file have one
+        journal.try_out()
 
     @contextmanager
     def mailing_list(self, slug: str) -> Iterator[tuple[Database, MailingList]]:
@@ -87,14 +129,6 @@ class House:
 pass_house = click.make_pass_decorator(House)
 
 
-def login_name(uid: int) -> str:
-    """Return a user's name, or the number where none is known, as in some containers."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
 def _make_private(database: Path | None) -> None:
     """Make the file of a new SQLite database readable by its user alone.
 
@@ -108,7 +142,7 @@ def _make_private(database: Path | None) -> None:
 
 
 @contextmanager
-def _in_our_words(path: Path | None) -> Iterator[None]:
+def in_our_words(path: Path | None) -> Iterator[None]:
     """Translate what the database refuses: locked, not writable, not there, no database."""
     import peewee
 

@@ -5,6 +5,7 @@ May import everything.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ from repermit.cli.lines import say, say_json
 from repermit.cli.texts import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
+
+    from repermit.models import MailingList
 
 
 @click.group("list", cls=Group, examples=("repermit list show news",))
@@ -30,7 +33,7 @@ _FIELDS: tuple[tuple[str, str], ...] = (
     ("frequency", "How often, if the purpose does not say it."),
     ("privacy-url", "Where the privacy statement is."),
     ("sender", 'Who sends: "Name <address>".'),
-    ("language", "nl, en, de or fr.  [default: nl]"),
+    ("language", "The language of all this, such as nl, en, de or fr.  [default: nl]"),
 )
 
 
@@ -47,6 +50,11 @@ def _with_fields(command: Callable[..., Any]) -> Callable[..., Any]:
         "--sensitive/--not-sensitive",
         default=None,
         help="Being on it shows something about health, belief or the like (GDPR art. 9).",
+    )(command)
+    command = click.option(
+        "--receipts/--no-receipts",
+        default=None,
+        help="Whoever says Yes gets the receipt of it by mail too.",
     )(command)
     for name, text in reversed(_FIELDS):
         command = click.option(f"--{name}", metavar="…", help=text)(command)
@@ -94,28 +102,62 @@ def add(house: House, /, slug: str, **fields: Any) -> None:
         say("Before a launch:", *(f"  - {lack}" for lack in lacks))
 
 
-@command("set", examples=('repermit list set news --frequency "four times a year"',))
+@command(
+    "set",
+    examples=(
+        'repermit list set news --frequency "four times a year"',
+        (
+            'repermit list set news --in pl --purpose "Wiadomości z naszej przychodni" \\\n'
+            '    --frequency "cztery razy w roku" --privacy-url https://example.org/pl/prywatnosc'
+        ),
+    ),
+)
 @slug_argument
 @_with_fields
+@click.option(
+    "--in",
+    "further",
+    metavar="LANGUAGE",
+    help="For its readers in another language; they get mails and pages in it then.",
+)
 @pass_house
-def set_(house: House, /, slug: str, **fields: Any) -> None:
-    """Change a list; what is not given stays as it is."""
+def set_(house: House, /, slug: str, *, further: str | None, **fields: Any) -> None:
+    """Change a list; what is not given stays as it is.
+
+    With --in, say purpose and privacy statement in a further language (and how often, if the list
+    says that apart); an empty text takes it back.
+    """
     from repermit import campaigns
 
     given = _given(fields)
     if not given:
         raise click.UsageError("say what to change; --help lists the options")
+    if further and (shared := given.keys() - {*campaigns.TEXT_FIELDS}):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(shared))
+        raise click.UsageError(f"{names} is the same in all languages: give it without --in")
     with house.mailing_list(slug) as (database, mailing_list):
-        campaigns.change_list(
+        change = partial(
+            campaigns.change_list if further is None else campaigns.change_text,
             database,
             mailing_list,
-            settings=house.settings,
-            now=house.now,
-            actor=house.actor,
-            **given,
+            *([] if further is None else [further]),
         )
+        change(settings=house.settings, now=house.now, actor=house.actor, **given)
+        lacks = _lacks_in(mailing_list, further)
         note = campaigns.frozen_note(mailing_list)
-    say(f"Changed {slug}.", *([f"Mind: {note}."] if note else []))
+    say(f"Changed {slug}.", *lacks, *([f"Mind: {note}."] if note else []))
+
+
+def _lacks_in(mailing_list: MailingList, language: str | None) -> Iterator[str]:
+    """Yield what is still to be said before somebody gets a mail in a further language."""
+    from repermit import campaigns, contacts
+
+    if language is None:
+        return
+    lacks = contacts.text_lacks(campaigns.text_in(mailing_list, language), mailing_list)
+    if lacks:
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in lacks)
+        yield f"Nobody gets a mail in {language} before it has {options} too."
 
 
 @command("show", examples=("repermit list show news", "repermit list show news --json"))
@@ -128,16 +170,37 @@ def show(house: House, slug: str, *, as_json: bool) -> None:
 
     with house.mailing_list(slug) as (_, mailing_list):
         facts = campaigns.list_facts(mailing_list).to_json()
+        otherwise = campaigns.read_otherwise(mailing_list)
         name = answers.join_id(mailing_list, settings=house.settings)
     facts["sign_up_url"] = f"{house.settings.public_url}/join/{name}"
+    facts["read_otherwise"] = dict(otherwise)
     if as_json:
         say_json(facts)
         return
+    del facts["read_otherwise"]
+    texts = facts.pop("texts")
+    _say_facts(facts)
+    for language, text in texts.items():
+        say("", f"In {language}:")
+        _say_facts({name: value for name, value in text.items() if value})
+    say(*otherwise_in_words(otherwise, slug))
+
+
+def _say_facts(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
         text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
         lines = text.splitlines() or [""]
         say(f"{name.replace('_', ' ') + ':':<13} {lines[0]}".rstrip())
         say(*(f"{'':<13} {line}".rstrip() for line in lines[1:]))
+
+
+def otherwise_in_words(otherwise: Mapping[str, int], slug: str) -> Iterator[str]:
+    """Yield who gets no mail in their own language, and what would change that."""
+    if otherwise:
+        told = ", ".join(f"{count:,} in {language}" for language, count in otherwise.items())
+        yield ""
+        yield f"Who reads another language gets the list's own: {told}."
+        yield f"`repermit list set {slug} --in … --purpose … --privacy-url …` gives them theirs."
 
 
 for subcommand in (add, set_, show):

@@ -22,17 +22,28 @@ if TYPE_CHECKING:
     from repermit.models import Database
 
 
-@command(examples=("repermit init", "repermit init --admin anna@example.org"))
+@command(
+    examples=(
+        "repermit init --public-url https://ask.example.org",
+        "repermit init --public-url https://ask.example.org --admin anna@example.org",
+    )
+)
+@click.option(
+    "--public-url", metavar="URL", help="Where people will reach the pages; see config.toml."
+)
 @click.option("--admin", metavar="EMAIL", help="The first admin, who then need not say who it is.")
 @pass_house
-def init(house: House, admin: str | None) -> None:
+def init(house: House, public_url: str | None, admin: str | None) -> None:
     """Make config.toml with fresh keys, the database, and the first admin's link."""
     from repermit import addresses, config
 
     if admin is not None:
         addresses.parse(admin)
+    if public_url is not None:
+        public_url = config.public_url({"public_url": public_url})
     path = Path(house.config)
-    text = config.fresh_config(config.asset("config.example.toml").read_text("utf-8"))
+    example = config.asset("config.example.toml").read_text("utf-8")
+    text = config.fresh_config(example, public_url or "")
     _write_new(path, text)
     with house.database() as database:
         invited = _first_link(house, database, admin)
@@ -40,18 +51,26 @@ def init(house: House, admin: str | None) -> None:
         f"Made {path} with fresh keys, readable by you alone, and the database.",
         "",
         "Next:",
-        f"  1. Open {path} and fill in public_url, [organisation] and [mail].",
-        "  2. Keep a copy of it in a safe place: without its keys old links stop working.",
-        "  3. repermit list add news --name … --purpose … --privacy-url … --sender …",
+        "  1. Keep a copy of it in a safe place: without its keys old links stop working.",
+        *_about_the_url(path, public_url),
+        "  3. repermit serve",
     )
     if invited:
         say(
-            "",
-            "When public_url is filled in and `repermit serve` runs, the first admin opens this",
-            f"below it, until {house.in_words(invited.ends_at)}:",
-            f"  /admin/welcome/{invited.token}",
-            "As long as there is no admin, `repermit serve` prints another one.",
+            f"  4. The first admin opens this, until {house.in_words(invited.ends_at)}:",
+            f"     {public_url or ''}/admin/welcome/{invited.token}",
+            "     Organisation, mail server and the rest are filled in there, under Settings.",
+            "     As long as there is no admin, `repermit serve` prints another link.",
         )
+
+
+def _about_the_url(path: Path, public_url: str | None) -> tuple[str, ...]:
+    if public_url is None:
+        return (f"  2. Open {path} and fill in public_url, where people will reach the pages.",)
+    return (
+        f"  2. Let {public_url} lead to this machine, through a web server that does https;",
+        "     the README has the lines for it.",
+    )
 
 
 def _first_link(house: House, database: Database, admin: str | None) -> Invited | None:
@@ -83,12 +102,21 @@ def serve(house: House, host: str | None, port: int | None) -> None:
     Until Ctrl-C or SIGTERM; a second one does not wait for what is under way. Jobs and sending run
     in a process of their own, which starts and ends with this one.
     """
-    from repermit import accounts
+    _keep_log()
+    house.try_journal()
+    # From the first look at the database to the last mail nobody may put another in its place.
+    with house.presence():
+        _serve(house, host, port)
+
+
+def _serve(house: House, host: str | None, port: int | None) -> None:
+    from repermit import accounts, choices
     from repermit.web.running import Server
 
-    _keep_log()
-    settings = house.settings
+    settings = house.file
     with house.database() as database:
+        # Which refuses what does not go together, before anybody relies on it.
+        choices.reseal(database, house.settings.secret_keys)
         invited = accounts.invite_first_admin(database, now=house.now, actor=house.actor)
     place = (
         (settings.web.host if host is None else host),
@@ -138,15 +166,21 @@ def worker(house: House, *, child: bool) -> None:
     `serve` has one already; more of them share the work, on PostgreSQL also on other machines.
     Until Ctrl-C or SIGTERM; a second one does not wait for what is under way.
     """
+    _keep_log()
+    house.try_journal()
+    with house.presence():
+        _work(house, child=child)
+
+
+def _work(house: House, *, child: bool) -> None:
     from repermit import jobs
 
-    _keep_log()
     with house.database() as database:
-        pass
+        settings = house.settings
     if not child:
-        say(f"Working for {house.settings.public_url}. Ctrl-C stops.")
+        say(f"Working for {settings.public_url}. Ctrl-C stops.")
     jobs.work(
-        house.settings,
+        house.file,
         database,
         clock=house.clock,
         # Where `serve` is heard.

@@ -99,8 +99,13 @@ def extend(house: House, slug: str, *, deadline: str) -> None:
 @click.argument("address", metavar="ADDRESS")
 @click.argument("answer", metavar="yes|no", type=click.Choice(["yes", "no"]))
 @click.option("--note", required=True, metavar="TEXT", help="How the answer came.")
+@click.option(
+    "--representative", is_flag=True, help="The legal representative gave it, such as a parent."
+)
 @pass_house
-def answer(house: House, slug: str, address: str, answer: str, *, note: str) -> None:
+def answer(
+    house: House, slug: str, address: str, answer: str, *, note: str, representative: bool
+) -> None:
     """Record an answer given by phone, letter or reply."""
     from repermit import answers
     from repermit.consent import Answer, Outcome
@@ -115,6 +120,7 @@ def answer(house: House, slug: str, address: str, answer: str, *, note: str) -> 
             settings=house.settings,
             now=house.now,
             actor=house.actor,
+            given_by="representative" if representative else "",
         )
     stands = f"{recorded.status} ({recorded.reason})" if recorded.reason else recorded.status
     if recorded.outcome is Outcome.NOTHING:

@@ -5,13 +5,22 @@ Imports nothing of repermit.
 
 from __future__ import annotations
 
+import json
 import secrets
 from pathlib import Path
 
+_EXAMPLE_URL = 'public_url = "https://ask.example.org"'
+
 _PACKAGE = Path(__file__).parent.parent
 
-LANGUAGES = ("nl", "en", "de", "fr")
-"""Languages of mails and public pages for which a catalogue exists (ISO 639-1)."""
+LANGUAGES = (
+    "nl", "en", "de", "fr", "bg", "cs", "da", "el", "es", "et", "fi", "ga", "hr", "hu", "it", "lt",
+    "lv", "mt", "pl", "pt", "ro", "sk", "sl", "sv",
+)  # fmt: skip
+"""Languages of mails and public pages that are in use (ISO 639-1); each has a catalogue.
+
+The official languages of the European Union (Regulation No 1 of 1958, art. 1, as amended).
+"""
 
 
 def asset(name: str) -> Path:
@@ -20,8 +29,15 @@ def asset(name: str) -> Path:
     return packaged if packaged.exists() else _PACKAGE.parent / name
 
 
-def fresh_config(example: str) -> str:
-    """Return `example` (the text of config.example.toml) with new random keys filled in."""
-    return example.replace(
+def fresh_config(example: str, public_url: str = "") -> str:
+    """Return `example` (the text of config.example.toml) with new random keys filled in.
+
+    And with `public_url`, if it is known already; it must be one that the settings take.
+    """
+    with_keys = example.replace(
         'secret_keys = ["CHANGE-ME"]', f'secret_keys = ["{secrets.token_urlsafe(32)}"]'
     ).replace('fingerprint_key = "CHANGE-ME"', f'fingerprint_key = "{secrets.token_urlsafe(32)}"')
+    if not public_url:
+        return with_keys
+    # A basic string of JSON's is one of TOML's.
+    return with_keys.replace(_EXAMPLE_URL, f"public_url = {json.dumps(public_url)}")

@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MINIMUM_KEY_BYTES = 16
+_JOURNAL = "suppressions.journal"
 
 
 def text(values: Mapping[str, Any], key: str, default: object = MISSING) -> str:
     """Return a text; without a default it has to be there."""
     value = values.get(key, default)
     if value is MISSING:
-        raise ConfigError(f"{key} is missing", key=key)
+        raise ConfigError("%(key)s is missing", key=key)
     if not isinstance(value, str):
-        raise ConfigError(f"{key} must be text in quotes", key=key)
+        raise ConfigError("%(key)s must be text in quotes", key=key)
     return value
 
 
@@ -34,12 +35,16 @@ def public_url(values: Mapping[str, Any]) -> str:
     """Return where the pages are, without a slash at its end."""
     url = text(values, "public_url").rstrip("/")
     if not _is_web_address(url):
-        message = "public_url must look like https://www.example.org or https://example.org/ask"
-        raise ConfigError(message, key="public_url")
+        raise ConfigError(
+            "public_url must look like https://www.example.org or https://example.org/ask",
+            key="public_url",
+        )
     # It stands in header lines of mails, which take nothing else.
     if not url.isascii():
-        message = "public_url must be plain ASCII: xn--… for a domain with accents, %C3%A9 for é"
-        raise ConfigError(message, key="public_url")
+        raise ConfigError(
+            "public_url must be plain ASCII: xn--… for a domain with accents, %C3%A9 for é",
+            key="public_url",
+        )
     return url
 
 
@@ -74,8 +79,10 @@ def database(values: Mapping[str, Any], folder: Path) -> str:
         return url
     prefix = "sqlite:///"
     if not url.startswith(prefix) or url == prefix:
-        message = "database must look like sqlite:///repermit.db or postgresql://…"
-        raise ConfigError(message, key="database")
+        raise ConfigError(
+            "database must look like sqlite:///repermit.db or postgresql://…",
+            key="database",
+        )
     return prefix + str((folder / url.removeprefix(prefix)).absolute())
 
 
@@ -85,8 +92,12 @@ def timezone(values: Mapping[str, Any]) -> str:
     try:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError):
-        message = f"there is no timezone {name!r}; one looks like Europe/Amsterdam"
-        raise ConfigError(message, key="timezone") from None
+        raise ConfigError(
+            "there is no timezone %(name)s; one looks like Europe/Amsterdam",
+            key="timezone",
+            code="timezone",
+            name=repr(name),
+        ) from None
     return name
 
 
@@ -95,14 +106,32 @@ def secret_keys(values: Mapping[str, Any]) -> tuple[bytes, ...]:
     keys = values.get("secret_keys")
     # A bare string would silently become a list of its characters in itsdangerous.
     if not isinstance(keys, list) or not keys:
-        message = 'secret_keys must be a list such as ["…"], newest last'
-        raise ConfigError(message, key="secret_keys")
+        raise ConfigError(
+            'secret_keys must be a list such as ["…"], newest last',
+            key="secret_keys",
+        )
     return tuple(random_key(key, "secret_keys") for key in keys)
+
+
+def journal(values: Mapping[str, Any], folder: Path) -> Path:
+    """Return where suppressions are journalled: beside the fingerprint key if not said otherwise.
+
+    `values` are as they stand in config.toml, in which the key's file has its name.
+    """
+    if "journal" not in values:
+        key_file = str(values.get("fingerprint_key_file", "config.toml"))
+        return (folder / key_file).absolute().with_name(_JOURNAL)
+    name = text(values, "journal")
+    if not name:
+        raise ConfigError("journal must name a file", key="journal")
+    return (folder / name).absolute()
 
 
 def random_key(value: object, key: str) -> bytes:
     """Return a key that is long enough not to be guessed."""
     if not isinstance(value, str) or len(value.encode()) < _MINIMUM_KEY_BYTES:
-        message = f"{key} needs a random text of 16 characters or more; `repermit init` makes one"
-        raise ConfigError(message, key=key)
+        raise ConfigError(
+            "%(key)s needs a random text of 16 characters or more; `repermit init` makes one",
+            key=key,
+        )
     return value.encode()

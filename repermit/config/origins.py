@@ -13,11 +13,14 @@ from typing import Any
 class Origin(StrEnum):
     """Where a value comes from; `USUAL` is what goes with the preset or protocol that was chosen.
 
+    `CHOSEN` is from the admin's pages, kept in the database.
+
     A setting that is not known to come from elsewhere has its default.
     """
 
     CONFIG = "config"
     FILE = "file"
+    CHOSEN = "chosen"
     USUAL = "usual"
     DEFAULT = "default"
 
@@ -27,8 +30,8 @@ def origins(document: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
 
     `document` is config.toml as it stands, `values` what it came to with files and presets.
     """
-    written = dict(_flat(document))
-    return {key: _origin(key, written) for key, _ in _flat(values)}
+    written = dict(flat(document))
+    return {key: _origin(key, written) for key, _ in flat(values)}
 
 
 def _origin(key: str, written: Mapping[str, Any]) -> Origin:
@@ -37,11 +40,12 @@ def _origin(key: str, written: Mapping[str, Any]) -> Origin:
     return Origin.FILE if f"{key}_file" in written else Origin.USUAL
 
 
-def _flat(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    flat: list[tuple[str, Any]] = []
+def flat(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the settings of a document with dotted names."""
+    found: list[tuple[str, Any]] = []
     for name, value in values.items():
         if isinstance(value, Mapping):
-            flat += [(f"{name}.{key}", one) for key, one in value.items()]
+            found += [(f"{name}.{key}", one) for key, one in value.items()]
         else:
-            flat.append((name, value))
-    return flat
+            found.append((name, value))
+    return found

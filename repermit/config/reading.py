@@ -12,20 +12,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from repermit.config import accounts, checking, tables
-from repermit.config.origins import origins
+from repermit.config.origins import flat, origins
 from repermit.config.settings import Settings
 from repermit.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_TOP = ("public_url", "database", "timezone", "secret_keys", "fingerprint_key")
+_TOP = ("public_url", "database", "timezone", "secret_keys", "fingerprint_key", "journal")
 _FROM_FILES = (
     "secret_keys",
     "fingerprint_key",
     "mail.password",
     "mail.oauth_client_secret",
     "mail.oauth_refresh_token",
+    "mail.dkim_key",
     "bounces.password",
     "bounces.oauth_client_secret",
     "bounces.oauth_refresh_token",
@@ -70,6 +71,7 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Settings:
     values = _inline_files(document, folder)
     for table in ("mail", "bounces"):
         _find_ca_file(table, values.get(table, {}), folder)
+    given = dict(flat(values))
     accounts.fill_in(values.get("mail", {}))
     accounts.choose_port(values.get("bounces", {}))
     settings = Settings(
@@ -78,8 +80,10 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Settings:
         timezone=checking.timezone(values),
         secret_keys=checking.secret_keys(values),
         fingerprint_key=checking.random_key(values.get("fingerprint_key"), "fingerprint_key"),
+        journal=checking.journal(document, folder),
         **{name: tables.build(name, values.get(name, {})) for name in tables.TABLES},
         origins=origins(document, values),
+        given=given,
     )
     accounts.check_mail(settings.mail)
     accounts.check_bounces(settings.bounces)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class MailServer:
     return_path: str = "fixed"
     return_domain: str = ""
     dkim_selector: str = ""
+    dkim_domain: str = ""
+    dkim_key: str = field(default="", repr=False)
     rate_per_minute: int = 0
     rate_per_hour: int = 0
     rate_per_day: int = 0
@@ -129,8 +131,9 @@ class CampaignRules:
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """How long the parts of the evidence are kept, and the record of who looked at what."""
+    """How long who was taken off is kept, the parts of the evidence, and who looked at what."""
 
+    removed_days: int = 30
     evidence_years: int = 5
     trace_days: int = 90
     access_days: int = 365
@@ -152,8 +155,11 @@ class Web:
 class Settings:
     """All settings. Keys are bytes; `secret_keys` has the newest last.
 
+    `journal` is where suppressions are journalled, None for settings that came from no file.
     `path` is the file that they were read from, and `origins` says where those that have not their
-    default come from; neither makes two settings differ.
+    default come from. `given` is what the file itself says of what may be chosen on the pages too,
+    dotted; None is for settings that come from no file, and stands for what is not at its default.
+    None of the three makes two settings differ.
     """
 
     public_url: str
@@ -161,6 +167,7 @@ class Settings:
     timezone: str = "Europe/Amsterdam"
     secret_keys: tuple[bytes, ...] = field(repr=False)
     fingerprint_key: bytes = field(repr=False)
+    journal: Path | None = None
     organisation: Organisation = Organisation()
     mail: MailServer = MailServer()
     bounces: Bounces = Bounces()
@@ -169,6 +176,7 @@ class Settings:
     web: Web = Web()
     path: Path | None = field(default=None, repr=False, compare=False)
     origins: Mapping[str, Origin] = field(default_factory=dict, repr=False, compare=False)
+    given: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
     @property
     def zone(self) -> ZoneInfo:

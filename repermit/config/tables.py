@@ -5,6 +5,7 @@ May import errors and the rooms of this package.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -18,6 +19,7 @@ from repermit.config.settings import (
     Web,
 )
 from repermit.errors import ConfigError
+from repermit.saying import Joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,6 +43,9 @@ _CHOICES = {
     "bounces.auth": ("password", "xoauth2"),
 }
 
+# What may have several lines.
+_LINES = ("organisation.address", "mail.dkim_key")
+
 _KINDS: Mapping[type, str] = {
     str: "text in quotes",
     int: "a whole number",
@@ -49,6 +54,8 @@ _KINDS: Mapping[type, str] = {
 
 # Without an end to its waiting, sending could hang for ever.
 _RANGES: Mapping[str, range] = {
+    "mail.port": range(1, 65_536),
+    "bounces.port": range(1, 65_536),
     "mail.connections": range(1, 65),
     "mail.connect_timeout": range(1, 86_401),
     "mail.reply_timeout": range(1, 86_401),
@@ -73,16 +80,55 @@ def build(table: str, values: Mapping[str, Any]) -> Any:
     return kind(**values)
 
 
+def kind_of(key: str) -> type:
+    """Return what a dotted key of a table holds: str, int or bool."""
+    table, _, name = key.partition(".")
+    kind: type = get_type_hints(TABLES[table])[name]
+    return kind
+
+
+def choices_of(key: str) -> tuple[str, ...]:
+    """Return the words that a dotted key may have, none if it may have any."""
+    return _CHOICES.get(key, ())
+
+
+def check(key: str, value: Any) -> None:
+    """Refuse a value that makes no sense under its dotted key, whatever the others are."""
+    _check(key, value, kind_of(key))
+
+
 def _check(key: str, value: Any, expected: type) -> None:
     if type(value) is not expected:
-        what = _KINDS[expected]
-        raise ConfigError(f"{key} must be {what}", key=key)
+        raise ConfigError("%(key)s must be %(what)s", key=key, code="kind", what=_KINDS[expected])
     if isinstance(value, int) and value < 0:
-        raise ConfigError(f"{key} must not be negative", key=key)
+        raise ConfigError("%(key)s must not be negative", key=key, code="negative")
+    _check_range(key, value)
+    _check_words(key, value)
+
+
+def _check_range(key: str, value: Any) -> None:
     if key in _RANGES and value not in _RANGES[key]:
-        first, last = _RANGES[key][0], _RANGES[key][-1]
-        raise ConfigError(f"{key} must be from {first} to {last}", key=key)
-    choices = _CHOICES.get(key)
+        raise ConfigError(
+            "%(key)s must be from %(first)s to %(last)s",
+            key=key,
+            code="range",
+            first=str(_RANGES[key][0]),
+            last=str(_RANGES[key][-1]),
+        )
+
+
+def _check_words(key: str, value: Any) -> None:
+    choices = choices_of(key)
     if choices and value not in choices:
-        said = ", ".join(choice for choice in choices if choice)
-        raise ConfigError(f"{key} must be one of {said}", key=key)
+        raise ConfigError(
+            "%(key)s must be one of %(choices)s",
+            key=key,
+            code="choice",
+            choices=Joined(tuple(filter(None, choices))),
+        )
+    # A line break would end a header of a mail, or a command to a server.
+    text = "".join(value.splitlines()) if key in _LINES else value
+    if isinstance(text, str) and any(unicodedata.category(sign) == "Cc" for sign in text):
+        raise ConfigError(
+            "%(key)s must be one line, without control signs", key=key, code="one_line"
+        )

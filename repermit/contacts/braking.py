@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from peewee import SQL, fn
+from peewee import SQL
 
 from repermit import evidence
 from repermit.consent import BounceKind, CampaignState, MailKind, MailState, PauseReason, brake
+from repermit.contacts.changing import AT_ONCE
+from repermit.contacts.counting import count_mails, total
 from repermit.evidence import Entry
-from repermit.models import Campaign, Mail, lock_rows
+from repermit.models import Campaign, Mail, literal, lock_rows
 
 if TYPE_CHECKING:
     from repermit.models import Database
@@ -23,6 +25,7 @@ AFTER_PILOT = datetime(9999, 1, 1, tzinfo=UTC)
 """When an ask is due that waits for the end of a pilot; `resume` gives it its real moment."""
 
 _RUNNING = (CampaignState.SENDING, CampaignState.OPEN)
+_BEGUN = (CampaignState.SENDING, CampaignState.PAUSED)
 _BRAKES = (PauseReason.BOUNCES, PauseReason.COMPLAINT)
 _ASKING = (MailKind.ASK, MailKind.REMINDER)
 _UNDERWAY = (MailState.CLAIMED, MailState.STARTED)
@@ -41,13 +44,16 @@ class Tally:
 
 def tally(campaign: Campaign) -> Tally:
     """Count what the brake looks at, since the launch."""
-    came_back = {str(kind): count for kind, count in _came_back(campaign)}
-    refused = _count(campaign, MailState.FAILED, Mail.reason.in_(_REFUSED_FOR))
-    return Tally(
-        sent=_count(campaign, MailState.SENT) + refused,
-        bounced=came_back.get(BounceKind.HARD, 0) + refused,
-        complaints=came_back.get(BounceKind.COMPLAINT, 0),
-    )
+    found = count_mails(campaign=campaign)
+    sent = refused = bounced = complaints = 0
+    for mails, count in found.items():
+        if mails.kind not in _ASKING:
+            continue
+        sent += count * (mails.state is MailState.SENT)
+        refused += count * (mails.state is MailState.FAILED and mails.reason in _REFUSED_FOR)
+        bounced += count * (mails.bounce == BounceKind.HARD)
+        complaints += count * (mails.bounce == BounceKind.COMPLAINT)
+    return Tally(sent=sent + refused, bounced=bounced + refused, complaints=complaints)
 
 
 def apply_brake(campaign_id: int, *, percent: int, now: datetime) -> PauseReason | None:
@@ -108,26 +114,59 @@ def release_brake(campaign: Campaign) -> dict[str, int]:
     return dict(vars(found))
 
 
-def end_pilot(campaign: Campaign, *, now: datetime) -> int:
-    """Make the asks due that wait for the end of a pilot (not saved); return how many.
+def end_pilot(campaign: Campaign) -> int:
+    """Note on a campaign (not saved) that its pilot is over; return how many asks waited for it.
 
-    None while the pilot is still under way, as when the admin had paused in the middle of it.
+    None while the pilot is still under way, as when the admin had paused in the middle of it. The
+    asks themselves are let go by `let_go`, once this is saved.
     """
     is_through = campaign.pause_reason == PauseReason.PILOT or not _is_pilot_under_way(campaign)
     if not campaign.pilot or not is_through:
         return 0
     campaign.pilot = 0
-    let_go = (
+    queued = total(
+        count_mails(campaign=campaign),
+        lambda mails: mails.kind is MailKind.ASK and mails.state is MailState.QUEUED,
+    )
+    # The others are the few of the pilot itself that were put off.
+    return queued - int(_queued_asks(campaign).where(Mail.due_at < AFTER_PILOT).count())
+
+
+def let_go(campaign: Campaign, *, now: datetime, most: int = AT_ONCE) -> int:
+    """Make asks due that waited for a pilot which is over, so many at most; return how many.
+
+    A million in one transaction would hold up everybody who answers meanwhile.
+    """
+    waiting = _queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).limit(most)
+    found = [number for (number,) in waiting.tuples()]
+    if not found:
+        return 0
+    released = (
         Mail.update(due_at=now)
         .where(
-            Mail.campaign == campaign,
-            Mail.kind == MailKind.ASK,
+            Mail.id.in_(literal(found)),
             Mail.state == MailState.QUEUED,
             Mail.due_at == AFTER_PILOT,
         )
         .execute()
     )
-    return int(let_go)
+    return int(released)
+
+
+def let_pilots_go(database: Database, *, now: datetime) -> None:
+    """Make all asks due that still wait for a pilot which is over, as after a kill."""
+    for campaign in Campaign.select().where(Campaign.pilot == 0, Campaign.state.in_(_BEGUN)):
+        # Nothing is locked where nobody waits, as almost always.
+        while _queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).exists():
+            with database.atomic():
+                let_go(campaign, now=now)
+
+
+def _queued_asks(campaign: Campaign) -> Any:
+    # Written out, so that SQLite uses the index for just these.
+    return Mail.select(Mail.id).where(
+        SQL("state = 'queued'"), Mail.kind == MailKind.ASK, Mail.campaign == campaign
+    )
 
 
 def _locked(campaign_id: int) -> Campaign:
@@ -166,23 +205,6 @@ def _pause(campaign: Campaign, reason: PauseReason, now: datetime, counts: dict[
 
 def _outweighs(reason: PauseReason, present: str) -> bool:
     return reason in _BRAKES and present not in _BRAKES
-
-
-def _count(campaign: Campaign, state: MailState, *conditions: Any) -> int:
-    found = Mail.select().where(
-        Mail.campaign == campaign, Mail.kind.in_(_ASKING), Mail.state == state, *conditions
-    )
-    return int(found.count())
-
-
-def _came_back(campaign: Campaign) -> Any:
-    return (
-        Mail.select(Mail.bounce, fn.COUNT(Mail.id))
-        # The second is written out, so that the index for just these mails is used.
-        .where(Mail.campaign == campaign, SQL("bounce <> ''"), Mail.kind.in_(_ASKING))
-        .group_by(Mail.bounce)
-        .tuples()
-    )
 
 
 def _is_pilot_under_way(campaign: Campaign) -> bool:

@@ -6,22 +6,28 @@ caller's transaction, as its last step: evidence is appended last.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from peewee import fn
 
 from repermit import evidence
 from repermit.consent import Basis, Dropped, MailKind, MailState, Reason, Status, require_removal
 from repermit.contacts.looking import fingerprint_of
-from repermit.contacts.replying import forget_replies
+from repermit.contacts.openings import release
+from repermit.contacts.suppressing import Suppressed, lift, suppress
 from repermit.evidence import Entry
-from repermit.models import Contact, Mail, SignUp, Suppression, chunks
+from repermit.models import Campaign, Contact, Mail, Suppression, chunks, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
 _CHUNK = 500
 _UNSENT = (MailState.QUEUED, MailState.CLAIMED)
+AT_ONCE = 5000
+"""How many mails are dropped in one transaction."""
+
 _ASKING = (MailKind.ASK, MailKind.REMINDER)
 
 
@@ -29,14 +35,17 @@ _ASKING = (MailKind.ASK, MailKind.REMINDER)
 class Act:
     """Who does something to a contact, when, and what of it is kept.
 
-    `actor` is "person", "job", or the admin's address or name; `consent` and `trace` go into the
-    parts of the evidence, to which the contact's address and name are added as `person`.
+    `actor` is "person", "reader", "job", or the admin's address or name; `consent`, `person` and
+    `trace` go into the parts of the evidence, to the second of which the contact's address and name
+    are added.
+    What an admin typed about one person, such as a note, belongs into `person`: it may name them.
     """
 
     at: datetime
     actor: str
     campaign: int = 0
     consent: Mapping[str, Any] = field(default_factory=dict)
+    person: Mapping[str, Any] = field(default_factory=dict)
     trace: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -52,11 +61,12 @@ def confirm(contact: Contact, *, basis: Basis, act: Act, fingerprint_key: bytes)
     contact.basis = basis
     contact.reason = ""
     contact.save()
-    Suppression.delete().where(
+    lift(
         Suppression.fingerprint == fingerprint_of(contact, fingerprint_key),
         Suppression.list == contact.list_id,
-    ).execute()
+    )
     drop_unsent([contact], Dropped.ANSWERED)
+    release([contact.id])
     evidence.append(_entry("confirmed", contact, contact.list.slug, act, {"basis": str(basis)}))
 
 
@@ -67,27 +77,48 @@ def remove(
     act: Act,
     fingerprint_key: bytes,
     facts: Mapping[int, Mapping[str, Any]] | None = None,
+    moments: Mapping[int, datetime] | None = None,
 ) -> int:
     """Take contacts of one list off; return how many there were.
 
     Each gets its status, its evidence and its suppression, and none of its asks or reminders
-    leaves any more. `facts` is what the evidence says of each beside the act, by id. Raises
+    leaves any more. `facts` is what the evidence says of each beside the act, by id, and `moments`
+    when each left, where that was not at the act. An act of no campaign of its own belongs to the
+    one that asked each of them last, whose report tells what became of everybody it asked. Raises
     TransitionRefused, before anything is changed, where a status does not allow the reason.
     """
+    left_at = moments or {}
     for contact in contacts:
         require_removal(Status(contact.status), reason, basis=contact.basis)
     for some in chunks(contacts, _CHUNK):
-        Contact.update(
-            status=Status.REMOVED, status_at=act.at, reason=reason, basis="", basis_at=None
-        ).where(Contact.id.in_([contact.id for contact in some])).execute()
-        _suppress_all(some, reason, act.at, fingerprint_key)
+        for at, these in _by_moment(some, left_at, act.at).items():
+            Contact.update(
+                status=Status.REMOVED, status_at=at, reason=reason, basis="", basis_at=None
+            ).where(Contact.id.in_(these)).execute()
+        suppress(
+            some[0].list,
+            [
+                Suppressed(
+                    fingerprint=fingerprint_of(contact, fingerprint_key),
+                    subject=contact.subject,
+                    reason=reason,
+                    at=left_at.get(contact.id, act.at),
+                )
+                for contact in some
+            ],
+        )
+        release([contact.id for contact in some])
         drop_unsent(some, Dropped.ANSWERED if reason in _BY_ANSWER else Dropped.SUPPRESSED)
     slug = contacts[0].list.slug if contacts else ""
-    each = facts or {}
+    each, asked = facts or {}, {} if act.campaign else _asked_last(contacts)
     evidence.append(
         *(
             _entry(
-                "removed", contact, slug, act, {"reason": str(reason), **each.get(contact.id, {})}
+                "removed",
+                contact,
+                slug,
+                replace(act, campaign=asked.get(contact.id, act.campaign)),
+                {"reason": str(reason), **each.get(contact.id, {})},
             )
             for contact in contacts
         )
@@ -95,43 +126,30 @@ def remove(
     return len(contacts)
 
 
+def _asked_last(contacts: Iterable[Contact]) -> dict[int, int]:
+    """Return the campaign that mailed each of these contacts last, by id, if one did."""
+    found: dict[int, int] = {}
+    for some in chunks([contact.id for contact in contacts], _CHUNK):
+        newest: Any = (
+            Mail.select(Mail.contact, fn.MAX(Mail.campaign))
+            .where(Mail.contact.in_(some), Mail.campaign.is_null(is_null=False))
+            .group_by(Mail.contact)
+            .tuples()
+        )
+        found.update(newest)
+    return found
+
+
 _BY_ANSWER = (Reason.NO, Reason.WITHDRAWN)
 
 
-def erase(contact: Contact, *, act: Act, fingerprint_key: bytes) -> None:
-    """Delete what is held about a contact (GDPR art. 17).
-
-    Status, reason and dates stay, so that counts add up; a suppression and pseudonymous evidence
-    stay, so that the erasure itself is kept to. A contact that was still on the list is removed
-    first, for `request`.
-    """
-    if contact.status != Status.REMOVED:
-        remove([contact], reason=Reason.REQUEST, act=act, fingerprint_key=fingerprint_key)
-    Contact.update(
-        address=None,
-        address_key=contact.uid,
-        name="",
-        language="",
-        source="",
-        since=None,
-        erased_at=act.at,
-    ).where(Contact.id == contact.id).execute()
-    SignUp.delete().where(
-        SignUp.list == contact.list_id, SignUp.address_key == contact.address_key
-    ).execute()
-    forget_replies(contact)
-    parts = ("person", "trace")
-    seqs = evidence.erase_parts(contact.subject, parts)
-    evidence.append(
-        Entry(
-            event="erased",
-            at=act.at,
-            actor=act.actor,
-            list=contact.list.slug,
-            subject=contact.subject,
-            consent={"seqs": seqs, "parts": parts, **act.consent},
-        )
-    )
+def _by_moment(
+    some: Sequence[Contact], moments: Mapping[int, datetime], otherwise: datetime
+) -> dict[datetime, list[int]]:
+    found: dict[datetime, list[int]] = {}
+    for contact in some:
+        found.setdefault(moments.get(contact.id, otherwise), []).append(contact.id)
+    return found
 
 
 def drop_unsent(contacts: Iterable[Contact], reason: Dropped) -> int:
@@ -148,24 +166,32 @@ def drop_unsent(contacts: Iterable[Contact], reason: Dropped) -> int:
     return int(dropped)
 
 
-def _suppress_all(
-    contacts: Sequence[Contact], reason: Reason, at: datetime, fingerprint_key: bytes
-) -> None:
-    """Suppress these addresses; who is suppressed already keeps the subject, not the reason."""
-    rows = [
-        {
-            "list": contact.list_id,
-            "fingerprint": fingerprint_of(contact, fingerprint_key),
-            "subject": contact.subject,
-            "reason": reason,
-            "at": at,
-        }
-        for contact in contacts
-    ]
-    Suppression.insert_many(rows).on_conflict(
-        conflict_target=[Suppression.fingerprint, Suppression.list],
-        preserve=[Suppression.reason, Suppression.at],
-    ).execute()
+def drop_owed(
+    campaign: Campaign,
+    reason: Dropped,
+    *,
+    kinds: Collection[MailKind] = tuple(MailKind),
+    most: int = AT_ONCE,
+) -> int:
+    """Drop mails of a campaign that have not started, so many at most; return how many.
+
+    A million in one transaction would hold up everybody who answers meanwhile.
+    """
+    owed: Any = Mail.select(Mail.id).where(
+        # The kinds are named, so that the index that has them second is used to its end.
+        Mail.campaign == campaign,
+        Mail.kind.in_(list(kinds)),
+        Mail.state.in_(_UNSENT),
+    )
+    found = [number for (number,) in owed.limit(most).tuples()]
+    if not found:
+        return 0
+    dropped = (
+        Mail.update(state=MailState.DROPPED, reason=reason)
+        .where(Mail.id.in_(literal(found)), Mail.state.in_(_UNSENT))
+        .execute()
+    )
+    return int(dropped)
 
 
 def _entry(event: str, contact: Contact, slug: str, act: Act, more: Mapping[str, Any]) -> Entry:
@@ -177,6 +203,16 @@ def _entry(event: str, contact: Contact, slug: str, act: Act, more: Mapping[str,
         campaign=act.campaign,
         subject=contact.subject,
         consent={**more, **act.consent},
-        person={"address": contact.address, "name": contact.name},
+        person={**_person(contact), **act.person},
         trace=act.trace,
     )
+
+
+def _person(contact: Contact) -> dict[str, str | None]:
+    """Return who it was, and what filled the wordings that this person alone saw so."""
+    known = {
+        "source": contact.source,
+        "since": contact.since.isoformat() if contact.since else "",
+    }
+    shown = {name: value for name, value in known.items() if value}
+    return {"address": contact.address, "name": contact.name, **shown}

@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from repermit import addresses
-from repermit.consent import Basis, CampaignState, MailKind, MailState, Status
-from repermit.messages import MailingListFacts
+from repermit.config import LANGUAGES
+from repermit.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
+from repermit.messages import ListWords, MailingListFacts
 from repermit.models import (
     Campaign,
     Contact,
+    ListText,
     Mail,
     MailingList,
     Suppression,
@@ -54,7 +56,7 @@ def is_suppressed(list_id: int, fingerprint: str) -> bool:
 
 
 def list_facts(mailing_list: MailingList) -> MailingListFacts:
-    """Return what a reader is told about a list, as it is now."""
+    """Return what a reader is told about a list, as it is now, in each language it is whole in."""
     return MailingListFacts(
         slug=mailing_list.slug,
         name=mailing_list.name,
@@ -64,7 +66,50 @@ def list_facts(mailing_list: MailingList) -> MailingListFacts:
         language=mailing_list.language,
         sender=mailing_list.sender,
         sensitive=mailing_list.sensitive,
+        texts=_texts(mailing_list),
     )
+
+
+def text_lacks(text: ListText, mailing_list: MailingList) -> tuple[str, ...]:
+    """Return the fields without which a list is not told in a further language.
+
+    It may go by its own name there; how often mail comes has to be said again if it is said apart.
+    """
+    needed = ("purpose", "privacy_url", *(("frequency",) if mailing_list.frequency else ()))
+    return tuple(name for name in needed if not getattr(text, name))
+
+
+def _texts(mailing_list: MailingList) -> tuple[ListWords, ...]:
+    """Return a list's words in each language it is whole in; none if it has only its own."""
+    others = [
+        _words(one, name=one.name or mailing_list.name)
+        for one in ListText.select()
+        .where(ListText.list == mailing_list, ListText.language != mailing_list.language)
+        .order_by(ListText.language)
+        if one.language in LANGUAGES and not text_lacks(one, mailing_list)
+    ]
+    return (_words(mailing_list, name=mailing_list.name), *others) if others else ()
+
+
+def _words(text: ListText | MailingList, *, name: str) -> ListWords:
+    return ListWords(
+        language=text.language,
+        name=name,
+        purpose=text.purpose,
+        frequency=text.frequency,
+        privacy_url=text.privacy_url,
+    )
+
+
+def list_told(about: MailingListFacts) -> dict[str, str | bool]:
+    """Return what of a list goes into the proof of an answer, or of an earlier opt-in."""
+    return {
+        "list_name": about.name,
+        "purpose": about.purpose,
+        "frequency": about.frequency,
+        "privacy_url": about.privacy_url,
+        "sensitive": about.sensitive,
+    }
 
 
 def new_contact(mailing_list: MailingList, address: addresses.Address, **more: Any) -> Contact:
@@ -110,3 +155,20 @@ def unasked(mailing_list: MailingList) -> Any:
 
 
 _GIVEN_UP = (MailState.FAILED, MailState.IN_DOUBT, MailState.DROPPED)
+
+
+def why_unasked(state: str, reason: str, bounce: str) -> str:
+    """Say why a contact could not be asked, by its ask's state, the reason of that, and its bounce.
+
+    What a server took may have come back later. What was sent counts as not asked if a server took
+    it less than `minimum_days` before the deadline.
+    """
+    if state == MailState.DROPPED:
+        return reason
+    if bounce:
+        return "came_back"
+    return state if state in {MailState.FAILED, MailState.IN_DOUBT} else "short_notice"
+
+
+WHY_UNASKED = ("short_notice", "came_back", MailState.FAILED, MailState.IN_DOUBT, *Dropped)
+"""Everything that `why_unasked` can say."""

@@ -14,6 +14,7 @@ from repermit.evidence import Entry
 from repermit.models import Contact, MailingList, Reply, latest_campaign
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from repermit.consent import Answer
@@ -86,8 +87,7 @@ def set_aside(
     with database.atomic():
         found: Reply | None = Reply.get_or_none(Reply.list == mailing_list, Reply.id == number)
         if found is None:
-            message = f"there is no such reply to {mailing_list.slug}"
-            raise NotFound(message)
+            raise NotFound("there is no such reply to %(list)s", list=mailing_list.slug)
         decided = (
             Reply.update(decided_at=now)
             .where(Reply.id == number, Reply.decided_at.is_null())
@@ -120,9 +120,9 @@ def settle_replies(contact: Contact, *, at: datetime) -> None:
     ).execute()
 
 
-def forget_replies(contact: Contact) -> None:
-    """Delete that a contact ever wrote back."""
-    Reply.delete().where(Reply.contact == contact).execute()
+def forget_replies(contact_ids: Sequence[int]) -> int:
+    """Delete that contacts ever wrote back; return how many replies there were."""
+    return int(Reply.delete().where(Reply.contact.in_(contact_ids)).execute())
 
 
 def _waiting(contact: Contact) -> Any:

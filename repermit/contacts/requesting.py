@@ -8,15 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from peewee import fn
-
 from repermit import addresses, evidence
 from repermit.consent import Basis, Reason, Status, require_customer_basis
 from repermit.contacts.changing import Act, confirm, remove
-from repermit.contacts.looking import fingerprint_of, is_suppressed, lock, new_contact
+from repermit.contacts.looking import (
+    fingerprint_of,
+    is_suppressed,
+    list_facts,
+    list_told,
+    lock,
+    new_contact,
+)
 from repermit.errors import NotFound, Refused
 from repermit.evidence import Entry
-from repermit.models import Contact, Mail
+from repermit.models import Contact
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,12 +52,7 @@ def remove_at_request(
         remove(
             [lock(contact.id)],
             reason=Reason.REQUEST,
-            act=Act(
-                at=now,
-                actor=actor,
-                campaign=_campaign_of(contact),
-                consent={"note": note.strip()},
-            ),
+            act=Act(at=now, actor=actor, person={"note": note.strip()}),
             fingerprint_key=settings.fingerprint_key,
         )
 
@@ -61,8 +61,7 @@ def find_contact(mailing_list: MailingList, number: int) -> Contact:
     """Return the list's contact of this number; raises NotFound."""
     found: Contact | None = Contact.get_or_none(Contact.list == mailing_list, Contact.id == number)
     if found is None:
-        message = f"there is no such contact on {mailing_list.slug}"
-        raise NotFound(message)
+        raise NotFound("there is no such contact on %(list)s", list=mailing_list.slug)
     return found
 
 
@@ -124,8 +123,11 @@ def add_by_hand(
 
 def _require_proof(mailing_list: MailingList, person: ByHand) -> None:
     if person.basis not in _BY_HAND:
-        message = f"nobody can be added by hand on the basis {person.basis}"
-        raise Refused(message)
+        raise Refused(
+            "nobody can be added by hand on the basis %(basis)s",
+            code="basis",
+            basis=str(person.basis),
+        )
     if not person.source.strip():
         raise Refused("say where the address comes from; the person reads it")
     if person.basis and not person.proof.strip():
@@ -155,12 +157,13 @@ def _settle(
     """Give a new contact its status, with its evidence."""
     told = {
         "method": "by_hand",
-        "source": contact.source,
-        "proof": person.proof.strip(),
+        "language": contact.list.language,
+        **list_told(list_facts(contact.list)),
         "wording": evidence.keep_wording(person.wording) if person.wording.strip() else "",
         "basis_at": person.basis_at.isoformat() if person.basis_at else "",
     }
-    act = Act(at=now, actor=actor, consent=told)
+    typed = {"source": contact.source, "proof": person.proof.strip()}
+    act = Act(at=now, actor=actor, consent=told, person=typed)
     if person.basis in (Basis.IMPORTED, Basis.THIN):
         confirm(contact, basis=person.basis, act=act, fingerprint_key=settings.fingerprint_key)
         Contact.update(basis_at=person.basis_at).where(Contact.id == contact.id).execute()
@@ -177,12 +180,6 @@ def _settle(
             list=contact.list.slug,
             subject=contact.subject,
             consent={"basis": str(person.basis or ""), **told},
-            person={"address": contact.address, "name": contact.name},
+            person={"address": contact.address, "name": contact.name, **typed},
         )
     )
-
-
-def _campaign_of(contact: Contact) -> int:
-    """Return the campaign that asked a contact last, 0 for none."""
-    newest: int | None = Mail.select(fn.MAX(Mail.campaign)).where(Mail.contact == contact).scalar()
-    return newest or 0

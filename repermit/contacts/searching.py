@@ -6,18 +6,19 @@ May import models and what lies below. Nothing here writes.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-
-from peewee import fn
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from repermit import addresses
 from repermit.consent import Status
+from repermit.contacts.counting import count_contacts
 from repermit.errors import AddressError
 from repermit.models import Contact, is_postgresql
 from repermit.models.database import proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from repermit.models import MailingList
 
@@ -26,6 +27,9 @@ PAGE = 50
 
 # Up to so many contacts, all of them are looked through for a part of an address or name.
 _FEW = 50_000
+# Up to so many of a status and reason, these are looked through for a beginning.
+_FEW_ALIKE = 20_000
+_DIGITS = 18
 # No letter comes after it.
 _LAST = "\U0010ffff"
 
@@ -54,78 +58,107 @@ def find_contacts(
     """Return the contacts that match, those of a status by reason and all others by address.
 
     A whole address finds itself. Anything else finds what has it in address or name; in a large
-    list, what begins with it. `after` is what the page before gave; anything else counts as "".
+    list, what begins with it. A reason is one for which people were taken off. `after` is what the
+    page before gave; anything else counts as "".
     """
-    text = search.strip().lower()
+    text = search.strip()
+    status = status or (Status.REMOVED if reason else "")
     query = Contact.select().where(Contact.list == mailing_list)
     if status:
         query = query.where(Contact.status == status)
     if reason:
         query = query.where(Contact.reason == reason)
     if text:
-        return _search(mailing_list, query, text, after, page)
+        return _search(query, text, after, page, counts=_counts(mailing_list, status, reason))
     if status:
         return _by_reason(query, after, page)
     return _by_address(query, Contact.address_key, after, page)
 
 
-def count_contacts(mailing_list: MailingList) -> Mapping[tuple[str, str], int]:
-    """Count the list's contacts by status and reason, read from one index."""
-    rows: Any = (
-        Contact.select(Contact.status, Contact.reason, fn.COUNT(Contact.id))
-        .where(Contact.list == mailing_list)
-        .group_by(Contact.status, Contact.reason)
-        .tuples()
+class _Counts(NamedTuple):
+    """How many contacts a list has, and how many of them are of the status and reason wanted."""
+
+    all: int
+    alike: int
+
+
+def _counts(mailing_list: MailingList, status: str, reason: str) -> _Counts:
+    counts = count_contacts(mailing_list)
+    alike = (
+        number
+        for (its, why), number in counts.items()
+        if status in {"", its} and reason in {"", why}
     )
-    return {(Status(status), reason): count for status, reason, count in rows}
+    return _Counts(counts.total(), sum(alike))
 
 
-def _has_many(mailing_list: MailingList) -> bool:
-    rows = Contact.select(Contact.id).where(Contact.list == mailing_list)
-    return bool(rows.limit(1).offset(_FEW).tuples())
-
-
-def _search(mailing_list: MailingList, query: Any, text: str, after: str, page: int) -> Found:
-    key = Contact.address_key
+def _search(query: Any, typed: str, after: str, page: int, *, counts: _Counts) -> Found:
+    key, text = Contact.address_key, typed.lower()
     try:
         whole = addresses.parse(text).key
     except AddressError:
         pass
     else:
         return _by_address(query.where(key == whole), key, after, page)
-    if not _has_many(mailing_list):
-        part = key.contains(text) | Contact.name.contains(text)
+    if counts.all <= _FEW:
+        part = reduce(or_, map(Contact.name.contains, _spellings(typed)), key.contains(text))
         return _by_address(query.where(part), key, after, page)
-    letters = by_letter()
-    begins = (letters >= text) & (letters < text + _LAST)
-    return replace(_by_address(query.where(begins), letters, after, page), by_part=False)
+    # By address a few of a kind would be looked for among all others.
+    letters = by_letter(by_index=counts.alike > _FEW_ALIKE)
+    below = query.where(letters < text + _LAST)
+    return replace(_by_address(below, letters, after, page, first=text), by_part=False)
 
 
-def by_letter() -> Any:
-    """Return the address as it is compared letter by letter, whatever the database's language."""
-    key = Contact.address_key
+def _spellings(typed: str) -> set[str]:
+    """Return what a name may look like: SQLite knows capitals of A to Z alone, not Ö and ö."""
+    return {typed, typed.lower(), typed.title(), typed.upper()}
+
+
+def by_letter(*, by_index: bool = True) -> Any:
+    """Return the address as it is compared letter by letter, whatever the database's language.
+
+    With `by_index` false no index of addresses is used, but one of what else is asked for.
+    """
+    key: Any = Contact.address_key if by_index else Contact.address_key.concat("")
     return key.collate('"C"') if is_postgresql(proxy.obj) else key
 
 
 def _by_reason(query: Any, after: str, page: int) -> Found:
     reason, dot, number = after.rpartition(".")
-    if dot and number.isdecimal():
-        later = (Contact.reason == reason) & (Contact.id > int(number))
-        query = query.where((Contact.reason > reason) | later)
-    rows = list(query.order_by(Contact.reason, Contact.id).limit(page + 1))
-    last = rows[page - 1] if len(rows) > page else None
+    found: list[Contact] = []
+    for part in _parts(query, reason, int(number)) if dot and _is_number(number) else (query,):
+        in_order = part.order_by(Contact.reason, Contact.id)
+        found.extend(in_order.limit(page + 1 - len(found)))
+    last = found[page - 1] if len(found) > page else None
     return Found(
-        contacts=tuple(rows[:page]),
+        contacts=tuple(found[:page]),
         after=f"{last.reason}.{last.id}" if last else "",
         by_part=True,
     )
 
 
-def _by_address(query: Any, key: Any, after: str, page: int) -> Found:
+def _is_number(text: str) -> bool:
+    """Say whether a text is a number that a database can hold."""
+    return text.isdecimal() and len(text) <= _DIGITS
+
+
+def _parts(query: Any, reason: str, number: int) -> Iterator[Any]:
+    """Yield what comes after a contact: the rest of its reason, then the others.
+
+    In two queries, each of which an index leads to; in one, SQLite begins at the first of all.
+    """
+    yield query.where(Contact.reason == reason, Contact.id > number)
+    yield query.where(Contact.reason > reason)
+
+
+def _by_address(query: Any, key: Any, after: str, page: int, *, first: str = "") -> Found:
+    """Return the contacts in the order of `key`, none below `first`."""
     # By its number, so that no address stands in a link.
-    last = Contact.get_or_none(Contact.id == int(after)) if after.isdecimal() else None
-    if last is not None:
+    last = Contact.get_or_none(Contact.id == int(after)) if _is_number(after) else None
+    if last is not None and last.address_key >= first:
         query = query.where(key > last.address_key)
+    elif first:
+        query = query.where(key >= first)
     rows = list(query.order_by(key).limit(page + 1))
     more = str(rows[page - 1].id) if len(rows) > page else ""
     return Found(contacts=tuple(rows[:page]), after=more, by_part=True)

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from repermit.consent import MailState
+from repermit.contacts.braking import AFTER_PILOT
 from repermit.models import Contact, Evidence, EvidencePart, Import, Mail, Reply, SignUp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-_TOLD = ("answer", "method", "reason", "basis", "note", "came_back", "status", "file")
+_TOLD = ("answer", "method", "reason", "basis", "note", "came_back", "status", "file", "given_by")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +61,17 @@ def _mails(contact: Contact) -> Iterator[Moment]:
     for mail in Mail.select().where(Mail.contact == contact):
         facts = {"kind": mail.kind, "reason": mail.reason, "code": _code(mail)}
         at = mail.sent_at if mail.state == MailState.SENT else mail.started_at
-        yield Moment(at=at or mail.due_at, what=f"mail_{mail.state}", facts=facts)
+        yield Moment(at=at or _owed_at(mail), what=f"mail_{mail.state}", facts=facts)
         if mail.bounced_at:
             came_back = {"kind": mail.bounce, "code": mail.bounce_status}
             yield Moment(at=mail.bounced_at, what="bounced", facts=came_back)
+
+
+def _owed_at(mail: Mail) -> datetime:
+    """Return when a mail is due that was not tried; of one that waits for a pilot, since when."""
+    campaign = mail.campaign
+    at: datetime = mail.due_at
+    return campaign.launched_at if campaign is not None and at >= AFTER_PILOT else at
 
 
 def _code(mail: Mail) -> str:
@@ -81,10 +89,13 @@ def _evidence(contact: Contact) -> Iterator[Moment]:
             Evidence.subject == contact.subject, Evidence.list == contact.list.slug
         )
     )
+    seqs = [one.seq for one in entries]
     parts = EvidencePart.select().where(
-        EvidencePart.seq.in_([one.seq for one in entries]), EvidencePart.part == "consent"
+        EvidencePart.seq.in_(seqs), EvidencePart.part.in_(("consent", "person"))
     )
-    said = {part.seq: json.loads(part.json) for part in parts}
+    said: dict[int, dict[str, object]] = {}
+    for part in parts:
+        said.setdefault(part.seq, {}).update(json.loads(part.json))
     for one in entries:
         its = said.get(one.seq, {})
         facts = {name: str(its[name]) for name in _TOLD if its.get(name)}

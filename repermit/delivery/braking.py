@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from repermit import contacts
 from repermit.consent import PauseReason
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from repermit.clock import Clock
@@ -22,9 +23,11 @@ _REST = 9
 # So many one after the other, from a server that has taken nothing, say more of it than of them: a
 # relay that lost its list of recipients, or a filter, refuses everybody with 5.1.1.
 SUSPICIOUS = 10
-KNOWS_NOBODY = (
-    f"the mail server says of {SUSPICIOUS} people in a row that they do not exist, and has taken "
-    "no mail; look at it before `resume`"
+KNOWS_NOBODY = Said(
+    "the mail server says of %(count)s people in a row that they do not exist, and has taken no "
+    "mail; look at it before `resume`",
+    code="knows_nobody",
+    count=SUSPICIOUS,
 )
 
 

@@ -158,7 +158,7 @@ _LOOK_AGAIN = timedelta(seconds=1)
 # Written out, so that SQLite uses the index for just these.
 QUEUED: Any = Mail.state == SQL("'queued'")
 
-_PERSONAL = (MailKind.CONFIRM, MailKind.NOTICE)
+_PERSONAL = (MailKind.CONFIRM, MailKind.RECEIPT, MailKind.NOTICE)
 
 
 def _due(now: datetime, mailing_list: MailingList | None, after: int = 0) -> Iterator[Any]:

@@ -77,7 +77,8 @@ def _send_on(campaign: Campaign | None) -> None:
     if campaign is None or not CampaignState(campaign.state).is_live:
         raise Refused(
             "the campaign is over, so nobody may be asked any more; `repermit resolve --leave` "
-            "counts the mails in doubt as failed"
+            "counts the mails in doubt as failed",
+            code="over",
         )
     if campaign.state == CampaignState.OPEN:
         _change(campaign, state=CampaignState.SENDING, opened_at=None)
@@ -91,7 +92,7 @@ def _change(campaign: Campaign, **values: Any) -> None:
 
 def _decision(*, resend: bool, now: datetime) -> dict[str, Any]:
     if resend:
-        return {"state": MailState.QUEUED, "due_at": now}
+        return {"state": MailState.QUEUED, "reason": "", "due_at": now}
     return {"state": MailState.FAILED, "reason": MailState.IN_DOUBT}
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from repermit.mailer import Event, Line, Mailer, Reply
     from repermit.messages import Letter
     from repermit.models import Database
+    from repermit.saying import Said
 
 _logger = logging.getLogger(__name__)
 
@@ -261,7 +262,7 @@ class Engine:
         """Take over lines that have been dialled, or learn why there are none."""
         for line in self._dialling.take():
             if isinstance(line, TransportError):
-                self._has_trouble(str(line), was_fresh=True)
+                self._has_trouble(line.said, was_fresh=True)
                 continue
             talk = self._talks[line] = _Talk(line)
             self._selector.register(line, selectors.EVENT_READ, talk)
@@ -304,7 +305,7 @@ class Engine:
             case Garbled():
                 self._lose(talk, GARBLED)
             case _:
-                self._lose(talk, str(event.error))
+                self._lose(talk, event.error.said)
 
     def _hear_refusal(self, talk: _Talk, error: TransportError, *, at_once: bool) -> None:
         offered, talk.offered = talk.offered, None
@@ -314,7 +315,7 @@ class Engine:
             # too many; that says nothing of this mail.
             self._drop(talk)
             self._try_elsewhere(offered)
-            self._has_trouble(str(error), was_fresh=not talk.line.carried)
+            self._has_trouble(error.said, was_fresh=not talk.line.carried)
             return
         self._refuse(offered, error, was_started=False)
 
@@ -323,7 +324,7 @@ class Engine:
         if self._is_unbelievable(prepared, error):
             error = TransportError(error.code, error.status, reason=KNOWS_NOBODY)
         if error.scope == "server":
-            self._end(str(error))
+            self._end(error.said)
             self._hold_up(prepared, was_started=was_started)
             return
         number = prepared.claim.owed.id
@@ -359,19 +360,22 @@ class Engine:
         """Write down what was accepted, start what is ready, and let its dots leave."""
         ready = [] if self._is_ending else [talk for talk in self._talks.values() if talk.is_ready]
         now = self._clock.now()
-        starts = []
+        starts: dict[int, booking.Start] = {}
         for talk in ready:
             offered = talk.offered
             assert offered is not None  # noqa: S101  the dialogue counts
             if now <= offered.claim.last_moment:
-                starts.append(
-                    booking.Start(offered.claim, offered.letter.message_id, offered.made_at)
-                )
+                start = booking.Start(offered.claim, offered.letter.message_id, offered.made_at)
+                starts.setdefault(offered.claim.owed.id, start)
         if not ready and not self._accepted:
             return
         accepted, self._accepted = self._accepted, []
         marked, started = booking.step(
-            self._database, worker=self._worker, accepted=accepted, starts=starts, now=now
+            self._database,
+            worker=self._worker,
+            accepted=accepted,
+            starts=list(starts.values()),
+            now=now,
         )
         for number, _ in accepted:
             if number in marked:
@@ -383,13 +387,17 @@ class Engine:
         prepared, talk.offered = talk.offered, None
         talk.is_ready = False
         assert prepared is not None  # noqa: S101
-        if prepared.claim.owed.id not in started:
+        number = prepared.claim.owed.id
+        if number not in started:
             # The server waits for a body that must not come.
             self._drop(talk)
             self._supply.give_back(prepared.claim)
             # What has stopped it, such as a pause, may well stop the others.
             self._supply.give_back_all()
             return
+        # Whoever has slept past a lease may have claimed the mail anew, and have it on a second
+        # line, whose claim is as good; one start is for one dot.
+        started.discard(number)
         talk.started = prepared
         following = None if self._is_ending else self._prepare(now)
         talk.offered = following
@@ -398,7 +406,7 @@ class Engine:
 
     # --- Lines that are lost, and the end.
 
-    def _lose(self, talk: _Talk, why: str) -> None:
+    def _lose(self, talk: _Talk, why: Said) -> None:
         """Give up a line, and see to the mails that were on it."""
         was_idle, may_have_left = talk.is_idle, talk.line.may_have_sent_dot
         started, talk.started = talk.started, None
@@ -408,7 +416,7 @@ class Engine:
         if offered is not None:
             self._try_elsewhere(offered)
         if started is not None and may_have_left:
-            self._end(str(OutcomeUnknown(0, reason=PERHAPS)))
+            self._end(OutcomeUnknown(0, reason=PERHAPS).said)
             number = started.claim.owed.id
             state = outcomes.left_in_doubt(self._database, number, worker=self._worker)
             self._tell_of(number, state)
@@ -445,7 +453,7 @@ class Engine:
         self._tell_of(number, state)
         self._supply.look_again()
 
-    def _has_trouble(self, why: str, *, was_fresh: bool) -> None:
+    def _has_trouble(self, why: Said, *, was_fresh: bool) -> None:
         """Decide what a line that failed says of the server.
 
         Others that work show that it wants fewer; one that has carried mails may be made anew.
@@ -456,9 +464,9 @@ class Engine:
             return
         self._troubles += 1
         if was_fresh or self._troubles > self._most:
-            self._end(str(TransportError(0, reason=why)) if why in _OURS else why)
+            self._end(TransportError(0, reason=why).said if why in _OURS else why)
 
-    def _end(self, fault: str) -> None:
+    def _end(self, fault: Said) -> None:
         # Of several lines each may have its own; the first is what the run ended for.
         _logger.warning("sending stops: %s", fault)
         self.fault = self.fault or fault

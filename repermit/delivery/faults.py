@@ -1,6 +1,6 @@
 """What the mail server stands in the way of: told by `status` until something leaves again.
 
-May import models.
+May import saying and models.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from repermit.models import Meta, read_moment, stored
+from repermit.saying import packed, unpacked
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from repermit.models import Database
+    from repermit.saying import Said
 
 _KEY = "sending_fault"
 
@@ -23,7 +25,7 @@ _KEY = "sending_fault"
 class Fault:
     """Why nothing leaves, and since when (aware UTC); `last_at` is when it was seen last."""
 
-    reason: str
+    reason: Said
     since: datetime
     last_at: datetime
 
@@ -38,7 +40,7 @@ def note_fault(database: Database, reason: str, *, now: datetime) -> None:
             Meta.delete().where(Meta.key == _KEY).execute()
             return
         since = known.since if known else now
-        kept = {"reason": reason, "since": stored(since), "last_at": stored(now)}
+        kept = {"reason": packed(reason), "since": stored(since), "last_at": stored(now)}
         Meta.insert(key=_KEY, value=json.dumps(kept)).on_conflict(
             conflict_target=[Meta.key], preserve=[Meta.value]
         ).execute()
@@ -50,4 +52,4 @@ def last_fault() -> Fault | None:
     if row is None:
         return None
     kept = json.loads(row.value)
-    return Fault(kept["reason"], read_moment(kept["since"]), read_moment(kept["last_at"]))
+    return Fault(unpacked(kept["reason"]), read_moment(kept["since"]), read_moment(kept["last_at"]))

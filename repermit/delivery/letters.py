@@ -8,12 +8,13 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from repermit import contacts, messages
+from repermit import contacts, evidence, messages
 from repermit.consent import MailKind
 from repermit.errors import NotFound
 from repermit.links import Links
-from repermit.messages import ConfirmValues, Filler, NoticeValues
-from repermit.models import Campaign, CampaignWording, MailingList, Wording
+from repermit.messages import ConfirmValues, Filler, NoticeValues, ReceiptValues
+from repermit.messages.signing import signer_of
+from repermit.models import Campaign, CampaignWording, Contact, MailingList, Wording, read_moment
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from repermit.config import Settings
     from repermit.delivery.claiming import Claim
     from repermit.delivery.owed import Owed
+    from repermit.links import Kind
     from repermit.messages import Draft, Letter
 
 
@@ -30,6 +32,7 @@ class Letters:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._links = Links(settings.public_url, settings.secret_keys)
+        self._signer = signer_of(settings.mail)
         # One of each for a campaign and language, or a list and language.
         self._filler = cache(self._make_filler)
         self._list = cache(MailingList.get_by_id)
@@ -37,17 +40,23 @@ class Letters:
     def make(self, claim: Claim, *, now: datetime) -> Letter:
         """Return the mail that was claimed; a second attempt at one in doubt gives the same bytes.
 
-        Raises NotFound if its wording is missing, and AddressError or ValueError if what would
-        stand in it cannot.
+        It is signed if there is a key to sign with. Raises NotFound if its wording is missing, and
+        AddressError or ValueError if what would stand in it cannot.
         """
+        letter = self._made(claim, now)
+        return self._signer.signed(letter) if self._signer else letter
+
+    def _made(self, claim: Claim, now: datetime) -> Letter:
         owed = claim.owed
         if owed.kind == MailKind.CONFIRM:
-            return self._confirm(owed, owed.started_at or now)
+            make = self._confirm if owed.link_uid is None else self._requested
+            return make(owed, owed.started_at or now)
+        if owed.kind == MailKind.RECEIPT:
+            return self._receipt(owed, owed.started_at or now)
         if owed.kind == MailKind.NOTICE:
             return self._notice(owed, owed.started_at or now)
         if claim.wording_id is None:
-            message = "the campaign has no wording"
-            raise NotFound(message)
+            raise NotFound("the campaign has no wording")
         return self._filler(claim.wording_id).fill(
             mail_id=owed.id,
             uid=owed.uid or "",
@@ -77,19 +86,66 @@ class Letters:
         )
 
     def _confirm(self, owed: Owed, date: datetime) -> Letter:
-        mailing_list = self._list(owed.list_id)
-        language = messages.pick_language(
-            owed.sign_up_language or "", otherwise=mailing_list.language
-        )
+        about = contacts.list_facts(self._list(owed.list_id))
         draft = messages.draft_confirm(
             organisation=self._settings.organisation,
-            mailing_list=contacts.list_facts(mailing_list),
+            mailing_list=about,
             zone=self._settings.zone,
-            language=language,
+            language=about.pick(owed.sign_up_language or ""),
         )
         values = ConfirmValues(
             address=owed.sign_up_address or "",
             confirm_url=self._links.url("confirm", owed.sign_up_uid or ""),
+            list_label=self._list_label(draft),
+            message_id=self._message_id(owed, draft),
+            return_path=self._return_path(owed, draft),
+            date=date,
+        )
+        return messages.letter_of(messages.compose(draft, values))
+
+    def _receipt(self, owed: Owed, date: datetime) -> Letter:
+        about = contacts.list_facts(self._list(owed.list_id))
+        answered_at = read_moment(owed.topic)
+        subject = Contact.get_by_id(owed.contact_id).subject
+        seq = contacts.receipt_entry(subject, about.slug, answered_at)
+        if seq is None:
+            raise NotFound("the record has no entry of this Yes")
+        # As it was right after the Yes, so that every attempt is the same mail.
+        checkpoint = evidence.checkpoint_at(seq)
+        draft = messages.draft_receipt(
+            organisation=self._settings.organisation,
+            mailing_list=about,
+            answered_at=answered_at,
+            checkpoint=(checkpoint.seq, checkpoint.hash, checkpoint.root),
+            zone=self._settings.zone,
+            language=about.pick(owed.language or ""),
+        )
+        uid = owed.uid or ""
+        values = ReceiptValues(
+            address=owed.address or "",
+            no_url=self._links.url("no", uid),
+            me_url=self._links.url("me", uid),
+            receipt_url=self._links.url("receipt", uid),
+            list_label=self._list_label(draft),
+            message_id=self._message_id(owed, draft),
+            return_path=self._return_path(owed, draft),
+            date=date,
+        )
+        return messages.letter_of(messages.compose(draft, values))
+
+    def _requested(self, owed: Owed, date: datetime) -> Letter:
+        about = contacts.list_facts(self._list(owed.list_id))
+        draft = messages.draft_requested(
+            owed.link_purpose or "",
+            organisation=self._settings.organisation,
+            mailing_list=about,
+            zone=self._settings.zone,
+            language=about.pick(owed.link_language or ""),
+        )
+        kind: Kind = "address" if owed.link_purpose == "address" else "fresh"
+        values = ConfirmValues(
+            address=owed.link_address or "",
+            confirm_url=self._links.url(kind, owed.link_uid or ""),
             list_label=self._list_label(draft),
             message_id=self._message_id(owed, draft),
             return_path=self._return_path(owed, draft),
@@ -118,6 +174,23 @@ class Letters:
                 mailing_list=about,
                 zone=self._settings.zone,
                 public_url=self._settings.public_url,
+            )
+        closing = messages.read_closing(owed.topic)
+        if closing is not None:
+            return messages.draft_closing(
+                closing,
+                organisation=self._settings.organisation,
+                mailing_list=about,
+                zone=self._settings.zone,
+                public_url=self._settings.public_url,
+            )
+        number = messages.read_not_the_person(owed.topic)
+        if number is not None:
+            return messages.draft_not_the_person(
+                organisation=self._settings.organisation,
+                mailing_list=about,
+                zone=self._settings.zone,
+                contact_url=f"{self._settings.public_url}/admin/lists/{about.slug}/contacts/{number}",
             )
         return messages.draft_notice(
             topic=owed.topic,

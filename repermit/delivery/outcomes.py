@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from peewee import fn
+from peewee import SQL, fn
 
 from repermit import contacts
 from repermit.consent import (
@@ -115,8 +115,9 @@ def call_back(database: Database, numbers: Sequence[int], *, now: datetime) -> N
         ).execute()
 
 
-# What is refused for good is not queued any more, but for this.
-IS_PUT_OFF: Any = Mail.reply_code >= 500  # noqa: PLR2004  RFC 5321 §4.2.1
+# What is refused for good (RFC 5321 §4.2.1) is not queued any more, but for this. Written out, so
+# that the index for just these mails is used.
+IS_PUT_OFF: Any = SQL("reply_code >= 500")
 
 
 def refused(
@@ -155,16 +156,17 @@ def refused(
 
 
 def drop_leftovers(database: Database) -> None:
-    """Drop what went back into the queue although its campaign was over.
+    """Drop what is in the queue although its campaign is over.
 
-    It was on its way at that moment, and was refused for now or held up afterwards.
+    It was on its way at that moment, and was refused for now or held up afterwards; or there was
+    more of it than is dropped while somebody waits.
     """
     for state, why in _OVER.items():
-        over = Campaign.select(Campaign.id).where(Campaign.state == state)
-        left = (QUEUED, Mail.kind.in_(ASKING), Mail.campaign.in_(over))
-        if Mail.select().where(*left).exists():
-            with database.atomic():
-                Mail.update(state=MailState.DROPPED, reason=why).where(*left).execute()
+        for campaign in Campaign.select().where(Campaign.state == state):
+            left = (QUEUED, Mail.kind.in_(ASKING), Mail.campaign == campaign)
+            while Mail.select().where(*left).exists():
+                with database.atomic():
+                    contacts.drop_owed(campaign, why, kinds=ASKING)
 
 
 _OVER = {CampaignState.CANCELLED: Dropped.CANCELLED, CampaignState.CLOSED: Dropped.TOO_LATE}

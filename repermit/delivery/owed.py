@@ -25,6 +25,7 @@ from repermit.consent import (
 from repermit.models import (
     Campaign,
     Contact,
+    FreshLink,
     Mail,
     MailingList,
     SignUp,
@@ -46,6 +47,15 @@ _A_MOMENT = timedelta(microseconds=1)
 CONFIRM_WITHIN = timedelta(days=3)
 """How long after a sign-up its mail is still worth sending; its link works for seven days."""
 
+RECEIPT_WITHIN = timedelta(days=7)
+"""How long after a Yes its receipt is still sent; it can be read at its link all the while."""
+
+LINK_WITHIN = timedelta(hours=1)
+"""How long a link for one use is good, counted from when it was asked for."""
+
+TOLD_WITHIN = timedelta(days=1)
+"""How long after a change the address from before is told of it; then it is forgotten."""
+
 NOTICE_WITHIN = timedelta(days=7)
 """How long after it came up a notice to the admin is still news."""
 
@@ -54,7 +64,7 @@ ASKING = (MailKind.ASK, MailKind.REMINDER)
 
 
 class Owed(NamedTuple):
-    """One mail as it stands; the fields of its contact or sign-up are None where it has none.
+    """One mail as it stands; fields of contact, sign-up or fresh link are None where it has none.
 
     Moments are aware UTC, but for `due_at`, which is as the database gives it.
     """
@@ -85,11 +95,22 @@ class Owed(NamedTuple):
     sign_up_language: str | None
     signed_up_at: datetime | None
     confirmed_at: datetime | None
+    link_uid: str | None
+    link_purpose: str | None
+    link_address: str | None
+    link_language: str | None
+    link_at: datetime | None
+    link_used_at: datetime | None
 
     @property
     def is_asking(self) -> bool:
         """Say whether its reader has not asked for it."""
         return self.kind in ASKING
+
+    @property
+    def recipient(self) -> str:
+        """Return where it goes, "" for a notice to the admin."""
+        return self.link_address or self.sign_up_address or self.address or ""
 
 
 _COLUMNS = (
@@ -119,10 +140,21 @@ _COLUMNS = (
     SignUp.language,
     SignUp.at,
     SignUp.confirmed_at,
+    FreshLink.uid,
+    FreshLink.purpose,
+    FreshLink.address,
+    FreshLink.language,
+    FreshLink.at,
+    FreshLink.used_at,
 )
 
 
-_MOMENTS = tuple(map(Owed._fields.index, ("started_at", "since", "signed_up_at", "confirmed_at")))
+_MOMENTS = tuple(
+    map(
+        Owed._fields.index,
+        ("started_at", "since", "signed_up_at", "confirmed_at", "link_at", "link_used_at"),
+    )
+)
 _read_moments = itemgetter(*_MOMENTS)
 
 
@@ -138,6 +170,7 @@ def read_whole(database: Database, mails: Any) -> list[Owed]:
         mails.select(*_COLUMNS)
         .join_from(Mail, Contact, JOIN.LEFT_OUTER)
         .join_from(Mail, SignUp, JOIN.LEFT_OUTER)
+        .join_from(Mail, FreshLink, JOIN.LEFT_OUTER)
     )
     statement, values = query.sql()
     # Past peewee, which would look at every field of every row.
@@ -215,10 +248,15 @@ def last_moment(owed: Owed, terms: Mapping[int, Terms]) -> datetime:
     """Return until when a mail may be sent."""
     if owed.is_asking:
         return terms[owed.campaign_id or 0].until[owed.kind]
+    if owed.kind == MailKind.RECEIPT:
+        return read_moment(owed.topic) + RECEIPT_WITHIN
     if owed.kind == MailKind.NOTICE:
         return read_moment(owed.due_at) + NOTICE_WITHIN
-    assert owed.signed_up_at is not None  # noqa: S101  each confirm has its sign-up
-    return owed.signed_up_at + CONFIRM_WITHIN
+    if owed.signed_up_at:
+        return owed.signed_up_at + CONFIRM_WITHIN
+    # What a link stands for is gone with its person, and then so is the reason to send it.
+    asked_at = owed.link_at or read_moment(owed.due_at)
+    return asked_at + (TOLD_WITHIN if owed.link_purpose == "changed" else LINK_WITHIN)
 
 
 def obstacle(
@@ -246,8 +284,16 @@ def obstacle(
             why = Dropped.ANSWERED if by_word else Dropped.SUPPRESSED
         elif is_suppressed:
             why = Dropped.SUPPRESSED
-    elif owed.confirmed_at:
+    elif (
+        owed.confirmed_at
+        or (owed.link_used_at and owed.link_purpose != "changed")
+        # A receipt says that a Yes stands.
+        or (owed.kind == MailKind.RECEIPT and owed.status != Status.CONFIRMED)
+    ):
         why = Dropped.ANSWERED
+    elif owed.kind == MailKind.CONFIRM and not (owed.sign_up_uid or owed.link_uid):
+        # Its reader was erased meanwhile.
+        why = Dropped.SUPPRESSED
     return why or (Dropped.TOO_LATE if now > until else None)
 
 

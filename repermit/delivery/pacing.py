@@ -183,5 +183,5 @@ def _locked(domains: Iterable[str], now: datetime) -> dict[str, Pace]:
 
 
 def _domain(owed: Owed) -> str:
-    address = owed.address_key or owed.sign_up_address or ""
+    address = owed.recipient
     return "@" + address.rpartition("@")[2].lower()

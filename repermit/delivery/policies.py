@@ -13,6 +13,7 @@ from peewee import fn
 from repermit.delivery import outcomes
 from repermit.delivery.claiming import QUEUED
 from repermit.models import Mail
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from repermit.clock import Clock
@@ -36,7 +37,7 @@ class Policies:
         self._worker = worker
         self._clock = clock
         self._row: list[int] = []
-        self._last = ""
+        self._last = Said()
         self._has_accepted = False
 
     def note_acceptance(self) -> None:
@@ -46,7 +47,7 @@ class Policies:
 
     def put_off(
         self, number: int, error: TransportError, *, was_started: bool
-    ) -> tuple[MailState | None, str]:
+    ) -> tuple[MailState | None, Said]:
         """Write down a refusal; return the mail's state, and what it says of the server, if that.
 
         One that was known to be the recipient's own says nothing.
@@ -61,14 +62,14 @@ class Policies:
         )
         if not is_known:
             self._row.append(number)
-            self._last = str(error)
-        return state, self._blame() if len(self._row) >= _MANY else ""
+            self._last = error.said
+        return state, self._blame() if len(self._row) >= _MANY else Said()
 
-    def conclude(self) -> str:
+    def conclude(self) -> Said:
         """Judge what is open at the end of the run: return what it says of the server, or ""."""
-        return self._blame() if self._row and not self._has_accepted else ""
+        return self._blame() if self._row and not self._has_accepted else Said()
 
-    def _blame(self) -> str:
+    def _blame(self) -> Said:
         outcomes.call_back(self._database, self._row, now=self._clock.now())
         self._row.clear()
         return self._last

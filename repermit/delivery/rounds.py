@@ -31,11 +31,13 @@ def look_after(database: Database, *, now: datetime) -> None:
 
     1. What dead workers left behind goes back to the queue, or is in doubt.
     2. Pilots that are through wait for `resume`.
-    3. What came back into the queue of a campaign that is over is dropped.
-    4. Campaigns that have asked everybody become `open`.
+    3. Whoever still waits for a pilot that is over is let go.
+    4. What came back into the queue of a campaign that is over is dropped.
+    5. Campaigns that have asked everybody become `open`.
     """
     recover(database, now=now)
     contacts.finish_pilots(database, now=now)
+    contacts.let_pilots_go(database, now=now)
     outcomes.drop_leftovers(database)
     outcomes.open_campaigns(database, now=now)
 

@@ -1,6 +1,6 @@
 """The pages around the demonstration: how it stands, the inbox, the clock.
 
-May import the stage of this room and what lies below the demo. They stand beside the public
+May import this room but its running, and what lies below the demo. They stand beside the public
 pages, as an application of their own, so that the public pages are exactly the real ones.
 """
 
@@ -10,13 +10,16 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, abort, redirect
+from flask import Flask, Response, abort, redirect, request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from repermit import campaigns
 from repermit.config import asset
-from repermit.consent import MailKind, MailState
+from repermit.consent import MailKind, MailState, Status
+from repermit.demo.clients import CLIENTS, as_shown, count_images, find_client
+from repermit.demo.scanning import scan
+from repermit.demo.story import tell_story
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,13 +29,13 @@ if TYPE_CHECKING:
     from repermit.demo.stage import Stage
 
 _POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; form-action 'self'; "
-    "base-uri 'none'"
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; "
+    "frame-src 'self'; form-action 'self'; base-uri 'none'"
 )
 
 
 def beside(public: WSGIApplication, stage: Stage) -> WSGIApplication:
-    """Return an application that answers /, /inbox and /clock itself, and all else as `public`."""
+    """Return an application that answers the demonstration's own pages, all else as `public`."""
     own = make_pages(stage)
 
     def choose(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -42,7 +45,7 @@ def beside(public: WSGIApplication, stage: Stage) -> WSGIApplication:
     return choose
 
 
-_OWN = ("", "inbox", "clock")
+_OWN = ("", "inbox", "story", "scan", "clock")
 
 
 def make_pages(stage: Stage) -> Flask:
@@ -51,13 +54,11 @@ def make_pages(stage: Stage) -> Flask:
 
     @app.get("/")
     def home() -> Response:
-        with stage.database.connection_context():
-            found = campaigns.status(
-                stage.mailing_list, settings=stage.settings, now=stage.clock.now()
-            )
-        asks = found.mails[MailKind.ASK]
-        moving = sum(asks[state] for state in _MOVING)
-        return _page("home.html", stage, found=found, asks=asks, moving=moving)
+        return _page("home.html", stage, **_standing(stage))
+
+    @app.get("/story")
+    def story() -> Response:
+        return _page("story.html", stage, **_standing(stage))
 
     @app.get("/inbox")
     def inbox() -> Response:
@@ -67,16 +68,32 @@ def make_pages(stage: Stage) -> Flask:
     def mail(number: int) -> Response:
         found = _find(stage, number)
         text = found.part("plain")
-        letters = len(_LINK.sub("", text))
+        client = find_client(request.args.get("client", ""))
         return _page(
-            "mail.html", stage, mail=found, text=_linked(text), letters=letters, shown=_SHOWN
+            "mail.html",
+            stage,
+            mail=found,
+            text=_linked(text),
+            letters=len(_LINK.sub("", text)),
+            shown=_SHOWN,
+            clients=CLIENTS,
+            client=client,
+            pictures=count_images(found.part("html")),
+            **_way_of_looking(),
         )
 
     @app.get("/inbox/<int:number>/html")
     def mail_html(number: int) -> Response:
-        # Its links open in a page of their own, since the real pages refuse to be framed.
         html = _find(stage, number).part("html")
+        if key := request.args.get("client"):
+            html = as_shown(html, find_client(key), **_way_of_looking())
+        # Its links open in a page of their own, since the real pages refuse to be framed.
         return _respond(html.replace("<head>", '<head><base target="_blank">', 1))
+
+    @app.post("/scan")
+    def let_a_scanner_loose() -> Any:
+        _scan(stage, presses="presses" in request.form)
+        return redirect(f"{stage.settings.public_url}/", code=303)
 
     @app.post("/clock")
     def move_clock() -> Any:
@@ -85,6 +102,37 @@ def make_pages(stage: Stage) -> Flask:
         return redirect(f"{stage.settings.public_url}/", code=303)
 
     return app
+
+
+def _standing(stage: Stage) -> dict[str, Any]:
+    """Return how the campaign stands, and what has happened so far."""
+    with stage.database.connection_context():
+        found = campaigns.status(stage.mailing_list, settings=stage.settings, now=stage.clock.now())
+        asks = found.mails[MailKind.ASK]
+        moving = sum(asks[state] for state in _MOVING)
+        return {"found": found, "asks": asks, "moving": moving, "story": tell_story(stage)}
+
+
+def _way_of_looking() -> dict[str, bool]:
+    """Return whether it is dark, and whether images are shown."""
+    return {"dark": request.args.get("dark") == "yes", "images": request.args.get("images") != "no"}
+
+
+def _scan(stage: Stage, *, presses: bool) -> None:
+    """Let a scanner loose on all mails, and note what came of it."""
+    before = _answers(stage)
+    did = scan(stage.inbox.mails, presses=presses)
+    yes, no = (now - then for now, then in zip(_answers(stage), before, strict=True))
+    stage.note(did.in_words(yes=yes, no=no))
+
+
+def _answers(stage: Stage) -> tuple[int, int]:
+    """Return how many may be mailed, and how many were taken off."""
+    with stage.database.connection_context():
+        contacts = campaigns.status(
+            stage.mailing_list, settings=stage.settings, now=stage.clock.now()
+        ).contacts
+    return contacts[Status.CONFIRMED], contacts[Status.REMOVED]
 
 
 _LINK = re.compile(r"(https?://\S+)")

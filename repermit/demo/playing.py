@@ -1,38 +1,22 @@
 """The recipients of the demonstration, who open mails and press buttons over real HTTP.
 
-May import the sample and the inbox of this room, and what lies below the demo.
+May import the sample, the inbox, the forms and the wire of this room.
 """
 
 from __future__ import annotations
 
-import urllib.parse
-import urllib.request
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 from repermit.demo import sample
+from repermit.demo.forms import look_through
+from repermit.demo.wire import get, post
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from repermit.demo.inbox import Received
 
-_TIMEOUT = 30
 _ONE_CLICK = {"List-Unsubscribe": "One-Click"}
-
-
-class Forms(HTMLParser):
-    """Finds where a page's forms go, and what is in their hidden fields."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.actions: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note each form that is posted."""
-        found = dict(attrs)
-        if tag == "form" and found.get("method") == "post":
-            self.actions.append(found.get("action") or "")
 
 
 def play(mails: Iterable[Received], *, late: bool) -> int:
@@ -52,34 +36,27 @@ def play(mails: Iterable[Received], *, late: bool) -> int:
 
 def _act(act: str, links: dict[str, str]) -> None:
     if act == "one_click":
-        _post(links["no"], _ONE_CLICK)
+        post(links["no"], _ONE_CLICK)
     elif act == "looks":
         # Some only look, or are link scanners: that must change nothing.
         for link in links.values():
-            _get(link)
+            get(link)
     elif act == "no":
         _answer(links["no"])
     elif act == "changes_mind":
         _answer(links["no"])
         _answer(links["yes"])
+        # A Yes so soon after a No is asked for once more, since programs press both.
+        post(links["yes"], {"choice": "again"})
     else:
         _answer(links["yes"])
 
 
 def _answer(link: str) -> None:
-    """Open the page and press the button of the answer that was chosen in the mail."""
-    forms = Forms()
-    forms.feed(_get(link))
-    if forms.actions:
-        _post(urllib.parse.urljoin(link, forms.actions[0]), {})
+    """Open the page and press the button of the answer that was chosen in the mail.
 
-
-def _get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=_TIMEOUT) as reply:  # noqa: S310  our own http links
-        return str(reply.read().decode())
-
-
-def _post(url: str, fields: dict[str, str]) -> None:
-    body = urllib.parse.urlencode(fields).encode()
-    with urllib.request.urlopen(url, data=body, timeout=_TIMEOUT) as reply:  # noqa: S310
-        reply.read()
+    Who comes too late finds a form to sign up by in its place, and leaves it at that.
+    """
+    buttons = look_through(get(link), link).buttons
+    if link in {button.action for button in buttons}:
+        post(link, {})

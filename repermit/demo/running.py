@@ -47,12 +47,12 @@ def run_once() -> int:
     Return 0 if all numbers add up, 1 if not.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-    with set_stage() as stage, _served(stage):
-        _send(stage)
+    with set_stage() as stage, served(stage):
+        send_all(stage)
         asked = stage.inbox.mails
         play(asked, late=False)
         stage.move_to_deadline()
-        _expire(stage)
+        expire_all(stage)
         play(asked, late=True)
         return 0 if telling.tell(stage) else 1
 
@@ -69,7 +69,7 @@ def _server(stage: Stage) -> Server:
 
 
 @contextmanager
-def _served(stage: Stage) -> Iterator[None]:
+def served(stage: Stage) -> Iterator[None]:
     """Serve the pages and run the jobs in a thread of their own."""
     server = _server(stage)
     thread = threading.Thread(target=server.run_here, name="stage")
@@ -81,14 +81,14 @@ def _served(stage: Stage) -> Iterator[None]:
         thread.join()
 
 
-def _send(stage: Stage) -> None:
+def send_all(stage: Stage) -> None:
     """Send until no ask is under way; the job beside it may be sending too."""
     while _state(stage) is CampaignState.SENDING:
         delivery.send_due(stage.database, settings=stage.settings, clock=stage.clock)
         _breath.wait(_BREATH_SECONDS)
 
 
-def _expire(stage: Stage) -> None:
+def expire_all(stage: Stage) -> None:
     """Expire until the campaign is closed; the job beside it may be expiring too."""
     while _state(stage) is not CampaignState.CLOSED:
         expiry.expire_due(stage.database, settings=stage.settings, clock=stage.clock)

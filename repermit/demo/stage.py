@@ -9,7 +9,7 @@ import secrets
 import socket
 import tempfile
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,10 +19,11 @@ from repermit.clock import ManualClock, SystemClock
 from repermit.config import MailServer, Organisation, Settings, Web
 from repermit.demo import sample
 from repermit.demo.inbox import Inbox
-from repermit.models import Database, MailingList, open_database
+from repermit.models import Database, MailingList, journal_of, open_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from repermit.importing import ImportResult
 
@@ -32,8 +33,19 @@ _ACTOR = "demo"
 
 
 @dataclass(frozen=True)
+class Chapter:
+    """One thing that happened, at a moment (aware UTC)."""
+
+    at: datetime
+    text: str
+
+
+@dataclass(frozen=True)
 class Stage:
-    """Everything that plays a part; times on it are told by `clock`."""
+    """Everything that plays a part; times on it are told by `clock`.
+
+    `noted` is what happened and left nothing in the database.
+    """
 
     settings: Settings
     clock: ManualClock
@@ -41,6 +53,11 @@ class Stage:
     database: Database
     mailing_list: MailingList
     imported: ImportResult
+    noted: list[Chapter] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Note what has just happened."""
+        self.noted.append(Chapter(self.clock.now(), text))
 
     def move_to_deadline(self) -> None:
         """Move the clock to a minute past the deadline, as if the pages had been up all along."""
@@ -52,6 +69,7 @@ class Stage:
         after = found.deadline + timedelta(minutes=1)
         expiry.beat(self.database, now=self.clock.now())
         expiry.skip(self.database, to=after)
+        self.note(f"The clock of the demo was moved {DAYS} days on, past the deadline.")
         self.clock.move_to(after)
 
 
@@ -65,14 +83,32 @@ def set_stage() -> Iterator[Stage]:
         inbox.start()
         stack.callback(inbox.stop)
         settings = _settings(folder, smtp_port=inbox.port, http_port=_free_port())
-        database = stack.enter_context(open_database(settings.database))
+        journal = journal_of(settings)
+        database = stack.enter_context(open_database(settings.database, journal=journal))
         schema.upgrade(database)
         mailing_list = campaigns.add_list(
             database, SLUG, settings=settings, now=clock.now(), actor=_ACTOR, **sample.LIST
         )
+        _describe(database, mailing_list, settings, clock)
         imported = _import(database, mailing_list, settings, clock, folder)
         _launch(database, mailing_list, settings, clock)
         yield Stage(settings, clock, inbox, database, mailing_list, imported)
+
+
+def _describe(
+    database: Database, mailing_list: MailingList, settings: Settings, clock: ManualClock
+) -> None:
+    """Say in the other languages of the sample what people get."""
+    for language, text in sample.TEXTS.items():
+        campaigns.change_text(
+            database,
+            mailing_list,
+            language,
+            settings=settings,
+            now=clock.now(),
+            actor=_ACTOR,
+            **text,
+        )
 
 
 def _settings(folder: Path, *, smtp_port: int, http_port: int) -> Settings:
@@ -81,6 +117,7 @@ def _settings(folder: Path, *, smtp_port: int, http_port: int) -> Settings:
         database=f"sqlite:///{folder / 'repermit.db'}",
         secret_keys=(secrets.token_bytes(32),),
         fingerprint_key=secrets.token_bytes(32),
+        journal=folder / "suppressions.journal",
         organisation=Organisation(
             name="De Linde health centre",
             address="1 Lime Street\nLinden 1234",

@@ -6,19 +6,23 @@ May import contacts, consent, models and what lies below. Nothing here writes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from repermit import contacts
 from repermit.consent import CampaignState, MailKind, MailState, Verdict, latest_ask
-from repermit.contacts import is_undecided
 from repermit.expiry.deciding import foreseen
-from repermit.models import Campaign, Contact, Mail
+from repermit.models import Campaign, Contact, Mail, literal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from repermit.models import MailingList
 
 _CHUNK = 200
+# So many people are gone through at a time, and so many in all while somebody waits.
+_WALK = 500
+_FAR = 3_000
 _LIVE = [state for state in CampaignState if state.is_live]
 
 
@@ -50,28 +54,74 @@ def upcoming(*, now: datetime, mailing_list: MailingList | None = None) -> tuple
     return tuple(_look_ahead(campaign) for campaign in query.order_by(Campaign.id))
 
 
-def silent(campaign: Campaign, *, after: int = 0, most: int = 50) -> list[Contact]:
+@dataclass(frozen=True)
+class Silent:
+    """People who would be removed, each with when they were `asked_at`.
+
+    `after` is the number to go on after, 0 if nobody is left to look at.
+    """
+
+    contacts: tuple[Contact, ...]
+    after: int
+
+
+def silent(campaign: Campaign, *, after: int = 0, most: int = 50, far: int = _FAR) -> Silent:
     """Return who would be removed if nobody answered any more, in the order of their numbers.
 
-    `after` is the number of the last one that was shown.
+    `after` is the number of the last one that was looked at. No more than about `far` are, so that
+    a page comes at once also where few of very many have been asked: then it holds fewer.
+
+    People are gone through by an index, and the asks of some are read at a time. In one query
+    PostgreSQL would sort a million of them as long as its statistics are older than the sending,
+    and each database would begin with all whom the sweep has removed already.
     """
-    accepted = (Mail.state == MailState.SENT) & (Mail.bounce == "")
-    in_time = Mail.sent_at <= latest_ask(campaign.deadline, campaign.minimum_days)
-    query = (
-        Contact.select(Contact, Mail.sent_at.alias("asked_at"))
-        .join(Mail, on=(Mail.contact == Contact.id))
-        .where(
-            Contact.id > after,
-            Contact.list == campaign.list_id,
-            is_undecided(campaign),
-            Mail.campaign == campaign,
-            Mail.kind == MailKind.ASK,
-            accepted & in_time,
-        )
-        .order_by(Contact.id)
-        .limit(most)
+    found: list[Contact] = []
+    looked_at = 0
+    while _is_any_sent(campaign) and looked_at < far:
+        some = list(_undecided(campaign, after))
+        found += _asked_in_time(campaign, some)
+        if len(found) > most:
+            return Silent(tuple(found[:most]), found[most - 1].id)
+        if len(some) < _WALK:
+            return Silent(tuple(found), 0)
+        looked_at += len(some)
+        after = some[-1].id
+    return Silent(tuple(found), after if looked_at else 0)
+
+
+def _is_any_sent(campaign: Campaign) -> bool:
+    mails = contacts.count_mails(campaign=campaign)
+    return contacts.total(mails, lambda one: one.state is MailState.SENT) > 0
+
+
+def _undecided(campaign: Campaign, after: int) -> Any:
+    """Return the query for the next people who have not decided, asked or not."""
+    own = Contact.select().where(
+        Contact.list == campaign.list_id,
+        contacts.is_undecided(campaign),
+        # As it is of everybody who has not decided: the index has it before the number.
+        Contact.reason == "",
+        Contact.id > after,
     )
-    return list(query.objects())
+    return own.order_by(Contact.id).limit(_WALK)
+
+
+def _asked_in_time(campaign: Campaign, some: list[Contact]) -> Iterator[Contact]:
+    latest = latest_ask(campaign.deadline, campaign.minimum_days)
+    # By the people alone: SQLite would take the index of all that the campaign has sent.
+    mails = Mail.select().where(Mail.contact.in_(literal(one.id for one in some)))
+    asked_at = {
+        mail.contact_id: mail.sent_at
+        for mail in mails
+        if (mail.campaign_id, mail.kind, mail.state) == (campaign.id, MailKind.ASK, MailState.SENT)
+        and not mail.bounce
+        and (mail.sent_at and mail.sent_at <= latest)
+    }
+    for one in some:
+        if one.id in asked_at:
+            # As a query that joined both tables would give it.
+            one.asked_at = asked_at[one.id]  # type: ignore[attr-defined]
+            yield one
 
 
 def _look_ahead(campaign: Campaign) -> Upcoming:

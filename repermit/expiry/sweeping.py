@@ -6,6 +6,7 @@ May import contacts and what lies below.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from repermit import contacts, evidence
@@ -19,6 +20,7 @@ from repermit.consent import (
     require_campaign,
 )
 from repermit.contacts import Act
+from repermit.errors import Refused
 from repermit.evidence import Entry
 from repermit.expiry.deciding import (
     asks_of,
@@ -30,11 +32,11 @@ from repermit.expiry.deciding import (
     verdict,
 )
 from repermit.expiry.facts import Expired
-from repermit.expiry.uptime import downtime
-from repermit.models import Campaign, Contact, Mail, chunks, lock_rows, stored
+from repermit.expiry.uptime import downtime, note
+from repermit.models import Campaign, Contact, chunks, lock_rows, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from typing import Any
 
@@ -49,7 +51,10 @@ _CHUNK = 200
 
 @dataclass(frozen=True, kw_only=True)
 class _Sweep:
-    """What a sweep takes along; `key` is the fingerprint key."""
+    """What a sweep takes along; `key` is the fingerprint key.
+
+    Once `should_stop` says so it goes on saying so.
+    """
 
     database: Database
     clock: Clock
@@ -57,6 +62,7 @@ class _Sweep:
     chunk: int
     despite_downtime: bool
     actor: str
+    should_stop: Callable[[], bool]
 
 
 def expire_due(
@@ -68,6 +74,7 @@ def expire_due(
     chunk: int = _CHUNK,
     despite_downtime: bool = False,
     actor: str = "job",
+    should_stop: Callable[[], bool] = bool,
 ) -> Expired:
     """Remove who was asked in time and did not answer, where the deadline has passed.
 
@@ -79,7 +86,8 @@ def expire_due(
     3. Close the campaign when nobody is left to decide.
 
     Safe to run twice at once. If the answer pages were down too long the campaign is left as it
-    is and `waiting` says so, unless `despite_downtime`, which the evidence then tells.
+    is and `waiting` says so, unless `despite_downtime`, which the evidence then tells. Told to stop
+    by `should_stop` it does so between two chunks; the next sweep goes on.
     """
     sweep = _Sweep(
         database=database,
@@ -88,8 +96,30 @@ def expire_due(
         chunk=chunk,
         despite_downtime=despite_downtime,
         actor=actor,
+        should_stop=should_stop,
     )
-    return _total(_expire(sweep, campaign.id) for campaign in _due(clock.now(), mailing_list))
+    due = _due(clock.now(), mailing_list)
+    return _total(_expire(sweep, one.id) for one in takewhile(lambda _: not should_stop(), due))
+
+
+def count_silence(
+    database: Database, mailing_list: MailingList, *, now: datetime, actor: str
+) -> None:
+    """Decide that silence counts although the answer pages were down; the next sweep acts on it.
+
+    Only once the deadline has passed; raises Refused if nothing waits for that. What the pages were
+    down until then is told by the evidence, and counts no more.
+    """
+    with database.atomic():
+        due = [one.id for one in _due(now, mailing_list)]
+        campaign = _lock_due(due[0], now) if due else None
+        if campaign is None or not expiry_waits(downtime(campaign, now)):
+            raise Refused("there is nothing to decide: nobody waits to be taken off for silence")
+        facts = {"downtime": int(downtime(campaign, now).total_seconds())}
+        campaign.downtime = 0
+        campaign.save()
+        note(now)
+        _append(campaign, now, "expired_despite_downtime", facts, actor=actor)
 
 
 def would_expire(
@@ -156,10 +186,13 @@ def _expire(sweep: _Sweep, campaign_id: int) -> Expired:
     campaign, reason = _begin(sweep, campaign_id)
     if campaign is None:
         return Expired(waiting=(reason,) if reason else ())
+    steps = chunks(undecided(campaign), sweep.chunk)
     swept = _total(
-        _take_step(sweep, campaign_id, ids) for ids in chunks(undecided(campaign), sweep.chunk)
+        _take_step(sweep, campaign_id, ids)
+        for ids in takewhile(lambda _: not sweep.should_stop(), steps)
     )
-    _close(sweep, campaign_id)
+    if not sweep.should_stop():
+        _close(sweep, campaign_id)
     return swept
 
 
@@ -174,13 +207,19 @@ def _begin(sweep: _Sweep, campaign_id: int) -> tuple[Campaign | None, str]:
         reason = _why_it_waits(campaign, now) if campaign else ""
         if campaign is None or (reason and not sweep.despite_downtime):
             return None, reason
-        Mail.update(state=MailState.DROPPED, reason=Dropped.TOO_LATE).where(
-            Mail.campaign == campaign, Mail.state.in_(_UNSENT)
-        ).execute()
         if reason:
             facts = {"downtime": int(downtime(campaign, now).total_seconds())}
-            _append(sweep, campaign, now, "expired_despite_downtime", facts)
+            _append(campaign, now, "expired_despite_downtime", facts, actor=sweep.actor)
+    while not sweep.should_stop() and _drop_step(sweep, campaign_id):
+        pass
     return campaign, ""
+
+
+def _drop_step(sweep: _Sweep, campaign_id: int) -> int:
+    """Drop some asks that never left, unless somebody has intervened; return how many."""
+    with sweep.database.atomic():
+        campaign = _lock_due(campaign_id, sweep.clock.now())
+        return contacts.drop_owed(campaign, Dropped.TOO_LATE) if campaign else 0
 
 
 def _take_step(sweep: _Sweep, campaign_id: int, ids: Sequence[int]) -> Expired:
@@ -234,17 +273,17 @@ def _close(sweep: _Sweep, campaign_id: int) -> None:
         campaign.closed_at = now
         campaign.save()
         facts = {"deadline": stored(campaign.deadline), "counts": counts(campaign)}
-        _append(sweep, campaign, now, "closed", facts)
+        _append(campaign, now, "closed", facts, actor=sweep.actor)
 
 
 def _append(
-    sweep: _Sweep, campaign: Campaign, now: datetime, event: str, facts: Mapping[str, Any]
+    campaign: Campaign, now: datetime, event: str, facts: Mapping[str, Any], *, actor: str
 ) -> None:
     evidence.append(
         Entry(
             event=event,
             at=now,
-            actor=sweep.actor,
+            actor=actor,
             list=campaign.list.slug,
             campaign=campaign.id,
             consent=facts,

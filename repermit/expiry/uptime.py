@@ -43,9 +43,14 @@ def beat(database: Database, *, now: datetime) -> None:
 def skip(database: Database, *, to: datetime) -> None:
     """Count the pages as up until `to`, for a clock that jumps there by hand."""
     with database.atomic():
-        Meta.insert(key=_KEY, value=stored(to)).on_conflict(
-            conflict_target=[Meta.key], preserve=[Meta.value]
-        ).execute()
+        note(to)
+
+
+def note(at: datetime) -> None:
+    """Note that the pages were up at a moment, in the caller's transaction."""
+    Meta.insert(key=_KEY, value=stored(at)).on_conflict(
+        conflict_target=[Meta.key], preserve=[Meta.value]
+    ).execute()
 
 
 def downtime(campaign: Campaign, now: datetime) -> timedelta:

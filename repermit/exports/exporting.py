@@ -18,6 +18,7 @@ from repermit.exports.guarding import guard
 from repermit.exports.kinds import Format, Tool, What
 from repermit.exports.writing import write_csv, write_json, write_xlsx
 from repermit.links import Links
+from repermit.saying import Joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -147,14 +148,25 @@ def note_refused(mailing_list: MailingList, rows: int, *, now: datetime, actor: 
 def require_fitting(what: What, form: Format, tool: Tool | None, *, with_links: bool) -> None:
     """Refuse what does not go together, such as a tool and a format that it does not take."""
     if with_links and what is not What.KEEP:
-        raise Refused("links to unsubscribe are for those who may be mailed: export keep")
+        raise Refused(
+            "links to unsubscribe are for those who may be mailed: export keep", code="links"
+        )
     if tool is None:
         return
     if what not in {What.KEEP, What.REMOVED}:
-        raise Refused(f"{what} is not for a tool; a tool is given keep and removed")
+        raise Refused(
+            "%(what)s is not for a tool; a tool is given keep and removed",
+            code="no_tool",
+            what=str(what),
+        )
     if form not in FORMS[tool].formats:
-        takes = " or ".join(FORMS[tool].formats)
-        raise Refused(f"{tool} does not take {form}; it takes {takes}")
+        raise Refused(
+            "%(tool)s does not take %(form)s; it takes %(forms)s",
+            code="tool_form",
+            tool=str(tool),
+            form=str(form),
+            forms=Joined(tuple(FORMS[tool].formats), by=" or "),
+        )
 
 
 def _columns(what: What, tool: Tool | None, *, with_links: bool) -> Mapping[str, str]:

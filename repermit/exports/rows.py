@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from repermit import addresses, contacts
-from repermit.consent import MailState, Status
+from repermit.consent import Status
 from repermit.errors import AddressError
 from repermit.models import Contact, Evidence, EvidencePart
 
@@ -114,6 +114,7 @@ def count_erased(mailing_list: MailingList) -> int:
         Contact.select()
         .where(
             Contact.list == mailing_list,
+            Contact.erased_at.is_null(is_null=False),
             Contact.status == Status.REMOVED,
             Contact.address.is_null(),
         )
@@ -129,7 +130,9 @@ def unasked(mailing_list: MailingList) -> Iterator[Record]:
         yield {
             "address": as_people_write(row["address"]),
             "name": row["name"],
-            "reason": _why_unasked(row["mail_state"], row["mail_reason"], row["mail_bounce"]),
+            "reason": contacts.why_unasked(
+                row["mail_state"], row["mail_reason"], row["mail_bounce"]
+            ),
         }
 
 
@@ -162,19 +165,6 @@ def _pages(query: Any, key: Any, start: object) -> Iterator[list[Mapping[str, An
     while page := list(query.where(key > after).limit(_PAGE)):
         yield page
         after = page[-1][key.name]
-
-
-def _why_unasked(state: str, reason: str, bounce: str) -> str:
-    """Say why a contact could not be asked.
-
-    What a server took may have come back later. What was sent counts as not asked if a server took
-    it less than `minimum_days` before the deadline.
-    """
-    if state == MailState.DROPPED:
-        return reason
-    if bounce:
-        return "came_back"
-    return state if state in {MailState.FAILED, MailState.IN_DOUBT} else "short_notice"
 
 
 def _entry(row: Mapping[str, Any]) -> Record:

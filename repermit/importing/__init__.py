@@ -5,14 +5,15 @@ May import contacts, evidence, listfile and what lies below.
 
 from __future__ import annotations
 
-from repermit.importing.history import PastImport, past_imports
+from repermit.importing.forgetting import Waiting, forget_in_upload
+from repermit.importing.history import PastImport, TakingBack, being_taken_back, past_imports
 from repermit.importing.results import ImportResult, Problem, UndoResult
 from repermit.importing.sights import Sight
 from repermit.importing.sights import count as count_sights
 from repermit.importing.sights import read as read_sights
 from repermit.importing.sights import read_all as read_all_sights
 from repermit.importing.taking_in import import_file
-from repermit.importing.undoing import undo_import
+from repermit.importing.undoing import finish_undoings, undo_import
 from repermit.importing.uploads import (
     LARGEST,
     Choices,
@@ -20,6 +21,7 @@ from repermit.importing.uploads import (
     find_upload,
     give_up,
     keep_upload,
+    note_upload,
     plain_name,
     sweep_uploads,
 )
@@ -33,15 +35,21 @@ __all__ = [
     "PastImport",
     "Problem",
     "Sight",
+    "TakingBack",
     "UndoResult",
+    "Waiting",
+    "being_taken_back",
     "choices_of",
     "count_sights",
     "find_upload",
+    "finish_undoings",
+    "forget_in_upload",
     "give_up",
     "glimpses_of",
     "import_file",
     "keep_upload",
     "look_at",
+    "note_upload",
     "past_imports",
     "plain_name",
     "read_all_sights",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from repermit.consent import Fate
-from repermit.models import Import
+from repermit.models import Import, Undoing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,8 +31,30 @@ class PastImport:
 
 def past_imports(mailing_list: MailingList) -> tuple[PastImport, ...]:
     """Return the files that were taken into a list, the last one first."""
-    query = Import.select().where(Import.list == mailing_list).order_by(Import.id.desc())
-    return tuple(map(_facts, query))
+    # Not how the contacts were that they changed, which may be many megabytes.
+    query = Import.select(Import.file, Import.counts, Import.at, Import.undone_at)
+    own = query.where(Import.list == mailing_list).order_by(Import.id.desc())
+    return tuple(map(_facts, own))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakingBack:
+    """A file that is being taken back: so much of it has been, of so much that is to be."""
+
+    file: str
+    done: int
+    rows: int
+
+
+def being_taken_back(mailing_list: MailingList) -> TakingBack | None:
+    """Return how far the taking back of a list's last import is, None if none is under way."""
+    row = Undoing.get_or_none(Undoing.list == mailing_list)
+    if row is None:
+        return None
+    file = Import.select(Import.file).where(Import.id == row.record_id).get().file
+    done = row.contacts + row.looked_at + row.suppressions
+    # Who was taken off by the file has a suppression as well.
+    return TakingBack(file=file, done=min(done, row.rows), rows=row.rows)
 
 
 def _facts(record: Import) -> PastImport:

@@ -17,6 +17,7 @@ from repermit.consent import STRENGTH, Fate, RowFacts, fate, require_customer_ba
 from repermit.errors import AddressError
 from repermit.listfile.cells import clean
 from repermit.models import stored
+from repermit.saying import packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,7 +199,7 @@ def _invalid(number: int, part: int, row: Row, reason: str) -> tuple[Any, ...]:
             name=row.name,
             strength=_strength(Fate.INVALID),
             said=Fate.INVALID.value,
-            reason=reason,
+            reason=packed(reason),
         )
     )
 

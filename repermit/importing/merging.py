@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from peewee import Case, Value, fn
 
 from repermit import contacts, evidence
-from repermit.consent import Dropped, Fate, Reason, Status
+from repermit.consent import LEFT_ELSEWHERE, Dropped, Fate, Status
 from repermit.evidence import Entry
 from repermit.importing.deciding import (
     NEW,
@@ -41,12 +41,6 @@ if TYPE_CHECKING:
 
     from repermit.consent import Basis
 
-_REMOVAL_FOR = {
-    "unsubscribed": Reason.REQUEST,
-    "cleaned": Reason.BOUNCE,
-    "complained": Reason.COMPLAINT,
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Taking:
@@ -63,7 +57,7 @@ class Taking:
     bases: Mapping[Fate, Basis]
     fates: Mapping[Fate, int]
     improved: int
-    shared: Mapping[str, str]
+    shared: Mapping[str, str | bool]
     fingerprint_key: bytes
 
     @property
@@ -143,18 +137,22 @@ def _suppress(taking: Taking) -> None:
         Suppression.at: _moment(taking.now),
     }
     is_marked = (Picked.fate == Fate.OPTED_OUT, Picked.contact.is_null())
-    _insert_picked(Suppression, columns, is_marked)
+    query = _select_picked(columns, is_marked)
+    contacts.suppress_selected(taking.mailing_list, query, list(columns))
 
 
 def _insert_picked(table: Any, columns: Mapping[Any, Any], where: Sequence[Any]) -> None:
+    insert = table.insert_from(_select_picked(columns, where), list(columns))
+    # SQLite would ignore every other mistake as well, and lets nobody else write meanwhile.
+    (insert.on_conflict_ignore() if is_postgresql(proxy.obj) else insert).execute()
+
+
+def _select_picked(columns: Mapping[Any, Any], where: Sequence[Any]) -> Any:
     values = [
         value if hasattr(value, "alias") else Value(value, converter=False)
         for value in columns.values()
     ]
-    query = Picked.select(*values).where(*where).order_by(Picked.id)
-    insert = table.insert_from(query, list(columns))
-    # SQLite would ignore every other mistake as well, and lets nobody else write meanwhile.
-    (insert.on_conflict_ignore() if is_postgresql(proxy.obj) else insert).execute()
+    return Picked.select(*values).where(*where).order_by(Picked.id)
 
 
 def _moment(moment: datetime) -> Any:
@@ -191,17 +189,14 @@ def _remove(taking: Taking) -> Iterator[list[Any]]:
     act = contacts.Act(at=taking.now, actor=taking.actor, consent=taking.shared)
     for some in in_batches(marked()):
         yield from map(_image, some)
-        for mark, reason in _REMOVAL_FOR.items():
+        for mark, reason in LEFT_ELSEWHERE.items():
             contacts.remove(
                 [contact for contact in some if contact.mark == mark],
                 reason=reason,
                 act=act,
                 fingerprint_key=taking.fingerprint_key,
             )
-        Suppression.update(imported_by=taking.record).where(
-            Suppression.list == taking.mailing_list,
-            Suppression.subject.in_([contact.subject for contact in some]),
-        ).execute()
+        contacts.came_with(taking.record, [contact.subject for contact in some])
 
 
 def _image(contact: Any) -> list[Any]:
@@ -224,6 +219,8 @@ def _entry(taking: Taking, contact: Any) -> Entry:
     """Return the entry of a contact that came onto the list, or rose, by what the file proves."""
     said = Fate(contact.said)
     proof = json.loads(contact.proof) if said is Fate.CONFIRMED else {}
+    # They are what stood in a cell, and so may name them; a whole network address does.
+    typed = {name: text for name in ("source", "ip") if (text := proof.pop(name, ""))}
     return Entry(
         event=said,
         at=taking.now,
@@ -231,5 +228,5 @@ def _entry(taking: Taking, contact: Any) -> Entry:
         list=taking.mailing_list.slug,
         subject=contact.subject,
         consent={"basis": taking.bases[said], **taking.shared, **proof},
-        person={"address": contact.address, "name": contact.name},
+        person={"address": contact.address, "name": contact.name, **typed},
     )

@@ -13,6 +13,7 @@ from peewee import Case, fn
 from repermit.consent import Fate
 from repermit.importing.results import Problem
 from repermit.importing.staging import Picked, Staged
+from repermit.saying import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -113,8 +114,8 @@ _Reported = tuple[int, int, int, str, Fate]
 
 def _invalid() -> Iterator[_Reported]:
     query = Staged.select(Staged.number, Staged.part, Staged.line, Staged.reason)
-    for row in _first(query.where(Staged.ids.is_null()), Staged.number):
-        yield (*row, Fate.INVALID)
+    for *place, reason in _first(query.where(Staged.ids.is_null()), Staged.number):
+        yield (*place, unpacked(reason), Fate.INVALID)
 
 
 def _may_be_in_doubt(parts: Sequence[Part]) -> bool:

@@ -68,9 +68,10 @@ class ImportResult:
 
 @dataclass(frozen=True, kw_only=True)
 class UndoResult:
-    """What taking an import back did."""
+    """What taking an import back did; nothing yet if it is not whole."""
 
     file: str
     contacts_taken_back: int
     restored: int
     suppressions_taken_back: int
+    is_whole: bool = True

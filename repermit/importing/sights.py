@@ -1,7 +1,8 @@
 """What would become of each row of a file, in an SQLite file of its own to be paged through.
 
-May import models, consent, listfile and this room's staging. Imports of a million rows are looked
-at a page at a time, which neither a database that others wait for nor memory should hold.
+May import models, consent, listfile, addresses and this room's staging. Imports of a million rows
+are looked at a page at a time, which neither a database that others wait for nor memory should
+hold.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peewee import JOIN, fn
 
+from repermit import addresses
 from repermit.consent import Fate
 from repermit.importing.staging import Picked, Staged
 
@@ -89,6 +91,19 @@ def count(path: Path, fates: Sequence[Fate]) -> int:
     query = f"SELECT COUNT(*) FROM sight WHERE fate IN ({marks})"  # noqa: S608  marks alone
     with closing(_open(path)) as file:
         return int(file.execute(query, [str(fate) for fate in fates]).fetchone()[0])
+
+
+def holds(path: Path, address_key: str) -> bool:
+    """Say whether a row has an address, or what is no address might be meant as it."""
+    local = address_key.rpartition("@")[0]
+    query = (
+        "SELECT EXISTS (SELECT 1 FROM sight WHERE folded(address) = ?"
+        " OR fate = ? AND instr(folded(address), ?))"
+    )
+    with closing(_open(path)) as file:
+        file.create_function("folded", 1, addresses.folded, deterministic=True)
+        found = file.execute(query, (address_key, str(Fate.INVALID), local))
+        return bool(found.fetchone()[0])
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -10,8 +10,9 @@ import secrets
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from repermit import evidence
+from repermit import contacts, evidence
 from repermit.consent import Basis, Fate, require_customer_basis
+from repermit.errors import Refused
 from repermit.evidence import Entry
 from repermit.importing import deciding, reporting, sights, staging
 from repermit.importing.interpreting import Interpreter
@@ -19,7 +20,7 @@ from repermit.importing.merging import Taking, merge
 from repermit.importing.reader import Request, read
 from repermit.importing.results import ImportResult
 from repermit.listfile import open_list
-from repermit.models import Import
+from repermit.models import Import, Undoing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +60,7 @@ def import_file(
     would become of each row, see `sights`.
 
     Raises ListFileError for a file that cannot be read, Refused where the customer basis does
-    not hold.
+    not hold, and while an import is being taken back.
     """
     options = _Options(
         now=now,
@@ -71,6 +72,7 @@ def import_file(
         fingerprint_key=settings.fingerprint_key,
         dry_run=dry_run,
     )
+    _refuse_while_undoing(mailing_list)
     if customers:
         require_customer_basis(sensitive=mailing_list.sensitive, attested=options.may_be_customers)
     file = open_list(path, mapping=mapping, zone=settings.zone)
@@ -106,6 +108,12 @@ def import_file(
             dry_run=dry_run,
             unattested=_is_unattested(options),
         )
+
+
+def _refuse_while_undoing(mailing_list: MailingList) -> None:
+    """Raise Refused: who is on the list now may be gone in a moment."""
+    if Undoing.select().where(Undoing.list == mailing_list).exists():
+        raise Refused("a file is being taken back from this list; wait until that is done")
 
 
 def _is_unattested(options: _Options) -> bool:
@@ -188,6 +196,8 @@ def _write(
         counts=json.dumps(counts),
         at=options.now,
     )
+    # On PostgreSQL whoever decides to take one back waits for this row's transaction.
+    _refuse_while_undoing(mailing_list)
     shared = _shared(mailing_list, file, options)
     merge(
         Taking(
@@ -205,11 +215,12 @@ def _write(
     return tally
 
 
-def _shared(mailing_list: MailingList, file: ListFile, options: _Options) -> dict[str, str]:
+def _shared(mailing_list: MailingList, file: ListFile, options: _Options) -> dict[str, str | bool]:
     """Return what the evidence of each contact says of the import; "" where there is nothing."""
     texts = {"wording": options.consent_text, "attest": options.attest}
     digests = {name: evidence.keep_wording(text) if text else "" for name, text in texts.items()}
-    return {"file": file.digest, "purpose": mailing_list.purpose, **digests}
+    told = contacts.list_told(contacts.list_facts(mailing_list))
+    return {"file": file.digest, "language": mailing_list.language, **told, **digests}
 
 
 def _entry(

@@ -6,35 +6,27 @@ May import contacts, evidence, models, consent and this room's results.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from repermit import evidence
-from repermit.consent import CampaignState, MailState, Status
+from peewee import fn
+
+from repermit import contacts
+from repermit.consent import CampaignState, MailKind, MailState
 from repermit.errors import Refused
-from repermit.evidence import Entry
 from repermit.importing.results import UndoResult
-from repermit.models import (
-    Contact,
-    Import,
-    Mail,
-    Suppression,
-    chunks,
-    latest_campaign,
-    lock_rows,
-    stored,
-)
+from repermit.importing.reversal import FATES, STEP, Reversal
+from repermit.models import Contact, Import, Mail, MailingList, Undoing, latest_campaign, lock_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from repermit.config import Settings
-    from repermit.models import Database, MailingList
+    from repermit.models import Database
 
-_CHUNK = 500
-_ERASED_PARTS = ("person", "trace")
 _UNSENT = (MailState.QUEUED, MailState.DROPPED)
+# All that is needed of an import; what it changed may be many megabytes.
+_COLUMNS = (Import.id, Import.list, Import.file, Import.counts, Import.at, Import.undone_at)
 
 
 def undo_import(
@@ -44,137 +36,142 @@ def undo_import(
     settings: Settings,  # noqa: ARG001  as all use cases do
     now: datetime,
     actor: str,
+    most: int | None = None,
 ) -> UndoResult:
-    """Take back the last import of a list that is not taken back yet, in one transaction.
+    """Take back the last import of a list that is not taken back yet.
 
-    Its contacts and its suppressions go, and contacts that it changed become what they were,
-    unless something happened to them since. Raises Refused while a campaign is live, and when
-    one of its contacts was mailed or has answered.
+    1. Decide, under the list's lock; raise Refused while a campaign is live, and when one of its
+       contacts was mailed or has answered. From then on nothing is launched and no file taken in.
+    2. Its contacts and its suppressions go, and contacts that it changed become what they were,
+       unless something happened to them since: in steps that let others write in between.
+    3. In the last step keep what was done as evidence: only then the import is taken back.
+
+    If one is under way already, by a kill for instance, that one goes on. A file of more than
+    `most` rows is only begun: `finish_undoings` does the rest.
     """
     with database.atomic():
-        record = _last(mailing_list)
-        own: Any = Contact.select().where(Contact.imported_by == record)
-        _require_untouched(mailing_list, record, own)
-        proven = [
-            subject
-            for (subject,) in own.select(Contact.subject).where(Contact.basis != "").tuples()
-        ]
-        taken_back = Contact.delete().where(Contact.imported_by == record).execute()
-        restored = list(_restore(record))
-        lifted = _lift_suppressions(mailing_list, record)
-        Import.update(undone_at=now).where(Import.id == record.id).execute()
-        facts = {"file": record.digest, "name": record.file, "imported_at": stored(record.at)}
-        undoing = _Undoing(at=now, actor=actor, slug=mailing_list.slug, facts=facts)
-        for some in chunks(proven, _CHUNK):
-            evidence.append(*map(undoing.erased, some))
-        for images in chunks(restored, _CHUNK):
-            evidence.append(*(undoing.restored(image) for image in images))
-        counts = {"contacts": taken_back, "restored": len(restored), "suppressions": lifted}
-        evidence.append(undoing.entry("import_undone", consent=counts))
-    return UndoResult(
-        file=record.file,
-        contacts_taken_back=taken_back,
-        restored=len(restored),
-        suppressions_taken_back=lifted,
-    )
+        number = _begin(mailing_list, now=now, actor=actor)
+    record = _import(number)
+    if most is None or json.loads(record.counts)["rows"] <= most:
+        Reversal(database, number).go_on(bool)
+        record = _import(number)
+    return _result(record)
 
 
-class _Restored(NamedTuple):
-    """A contact that is again what it was."""
+def finish_undoings(
+    database: Database, *, should_stop: Callable[[], bool] = bool, step: int = STEP
+) -> int:
+    """Go on with what is being taken back, also after a kill; return how many imports that were.
 
-    subject: str
-    status: str
-    basis: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Undoing:
-    """Makes the entries of one undoing; each says which import it takes back."""
-
-    at: datetime
-    actor: str
-    slug: str
-    facts: Mapping[str, str]
-
-    def entry(self, event: str, *, consent: Mapping[str, Any], subject: str = "") -> Entry:
-        """Return an entry."""
-        return Entry(
-            event=event,
-            at=self.at,
-            actor=self.actor,
-            list=self.slug,
-            subject=subject,
-            consent={**consent, **self.facts},
-        )
-
-    def erased(self, subject: str) -> Entry:
-        """Delete the name and address from the entries of a contact that is gone, and say so."""
-        seqs = evidence.erase_parts(subject, _ERASED_PARTS)
-        return self.entry("erased", consent={"seqs": seqs, "parts": _ERASED_PARTS}, subject=subject)
-
-    def restored(self, contact: _Restored) -> Entry:
-        """Return the entry that says what a contact is again."""
-        was = {"status": contact.status, "basis": contact.basis}
-        return self.entry("import_undone", consent=was, subject=contact.subject)
+    About `step` rows are changed in one transaction.
+    """
+    under_way = [row.record_id for row in Undoing.select()]
+    for number in under_way:
+        Reversal(database, number, step=step).go_on(should_stop)
+    return len(under_way)
 
 
-def _last(mailing_list: MailingList) -> Import:
-    """Return the list's last import that stands, locked; raises Refused."""
-    query = Import.select().where(Import.list == mailing_list, Import.undone_at.is_null())
-    found: Import | None = lock_rows(query.order_by(Import.id.desc()).limit(1)).first()
-    if found is None:
-        message = f"nothing was imported into {mailing_list.slug} that could be taken back"
-        raise Refused(message)
+def _import(number: int) -> Import:
+    found: Import = Import.select(*_COLUMNS).where(Import.id == number).get()
     return found
 
 
-def _require_untouched(mailing_list: MailingList, record: Import, own: Any) -> None:
+def _result(record: Import) -> UndoResult:
+    undone = json.loads(record.counts).get("undone", {})
+    return UndoResult(
+        file=record.file,
+        contacts_taken_back=undone.get("contacts", 0),
+        restored=undone.get("restored", 0),
+        suppressions_taken_back=undone.get("suppressions", 0),
+        is_whole=record.undone_at is not None,
+    )
+
+
+def _begin(mailing_list: MailingList, *, now: datetime, actor: str) -> int:
+    """Decide to take the last import back, if that is not decided yet; return its number."""
+    # Whoever launches locks it too, and whoever takes a file in waits for it.
+    lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
+    under_way = Undoing.get_or_none(Undoing.list == mailing_list)
+    if under_way is not None:
+        return int(under_way.record_id)
+    record = _last(mailing_list)
+    _require_untouched(mailing_list, record)
+    counts = json.loads(record.counts)
+    Undoing.create(
+        record=record,
+        list=mailing_list,
+        actor=actor,
+        at=now,
+        rows=sum(counts["fates"].get(fate, 0) for fate in FATES) + counts.get("improved", 0),
+    )
+    return int(record.id)
+
+
+def _last(mailing_list: MailingList) -> Import:
+    """Return the list's last import that stands; raises Refused."""
+    query = Import.select(*_COLUMNS).where(Import.list == mailing_list, Import.undone_at.is_null())
+    found: Import | None = query.order_by(Import.id.desc()).first()
+    if found is None:
+        raise Refused(
+            "nothing was imported into %(list)s that could be taken back",
+            code="no_import",
+            list=mailing_list.slug,
+        )
+    return found
+
+
+def _require_untouched(mailing_list: MailingList, record: Import) -> None:
     campaign = latest_campaign(mailing_list)
     if campaign is not None and CampaignState(campaign.state).is_live:
         raise Refused("an import cannot be taken back while a campaign is live")
-    # Locked, so that nobody answers in between.
-    for _ in lock_rows(own.select(Contact.id).order_by(Contact.id)).tuples().iterator():
-        pass
-    mailed = own.join(Mail, on=(Mail.contact == Contact.id)).where(Mail.state.not_in(_UNSENT))
-    if mailed.exists():
-        message = f"{record.file} cannot be taken back: people from it have been mailed"
-        raise Refused(message)
-    if own.where(Contact.status_at != record.at).exists():
-        message = (
-            f"{record.file} cannot be taken back: people from it have answered or were taken off"
+    if has_been_mailed(mailing_list, record):
+        raise Refused(
+            "%(file)s cannot be taken back: people from it have been mailed", file=record.file
         )
-        raise Refused(message)
-
-
-def _restore(record: Import) -> Iterator[_Restored]:
-    """Make the contacts that the import changed what they were, if they are as it left them."""
-    for images in chunks(json.loads(record.before), _CHUNK):
-        untouched = Contact.select().where(
-            Contact.id.in_([image[0] for image in images]),
-            Contact.status_at == record.at,
-            Contact.erased_at.is_null(),
+    if any(query.exists() for query in changed_since(record)):
+        raise Refused(
+            "%(file)s cannot be taken back: people from it have answered or were taken off",
+            file=record.file,
         )
-        found = {contact.id: contact for contact in lock_rows(untouched.order_by(Contact.id))}
-        for number, status, status_at, basis, basis_at in images:
-            contact = found.get(number)
-            if contact is None:
-                continue
-            Contact.update(
-                status=status,
-                status_at=datetime.fromisoformat(status_at),
-                reason="",
-                basis=basis,
-                basis_at=datetime.fromisoformat(basis_at) if basis_at else None,
-            ).where(Contact.id == number).execute()
-            yield _Restored(contact.subject, status, basis)
 
 
-def _lift_suppressions(mailing_list: MailingList, record: Import) -> int:
-    """Delete the suppressions of an import, but for those of who has been taken off for good."""
-    removed = Contact.select(Contact.subject).where(
-        Contact.list == mailing_list, Contact.status == Status.REMOVED
+def changed_since(record: Import) -> Iterator[Any]:
+    """Yield queries for an import's contacts to whom something has happened since.
+
+    Two, for the two ends of an index: nobody in between is looked at.
+    """
+    own: Any = Contact.select(Contact.id).where(Contact.imported_by == record)
+    yield own.where(Contact.status_at < record.at)
+    yield own.where(Contact.status_at > record.at)
+
+
+def has_been_mailed(mailing_list: MailingList, record: Import) -> bool:
+    """Say whether a mail to one of an import's contacts has left, or may have.
+
+    Looks only at mails to contacts that came with it, which stand together, and only if any mail
+    of the list to somebody has left at all.
+    """
+    mails = contacts.count_mails(mailing_list)
+    if not contacts.total(
+        mails, lambda one: one.kind not in _TO_ADMINS and one.state not in _UNSENT
+    ):
+        return False
+    own = (Contact.imported_by == record, Contact.status_at == record.at)
+    first, last = (Contact.select(end(Contact.id)).where(*own).scalar() for end in (fn.MIN, fn.MAX))
+    if first is None:
+        return False
+    mailed = (
+        Mail.select(Mail.id)
+        .join(Contact)
+        .where(
+            Mail.contact.between(first, last),
+            Mail.state.not_in(_UNSENT),
+            # Worked out, so that SQLite begins with the mails: it would look for those of each
+            # contact of the import, a million of whom have none.
+            Contact.imported_by + 0 == record.id,
+        )
     )
-    query = Suppression.delete().where(
-        Suppression.imported_by == record, Suppression.subject.not_in(removed)
-    )
-    return int(query.execute())
+    return bool(mailed.exists())
+
+
+_TO_ADMINS = (MailKind.NOTICE,)

@@ -1,6 +1,6 @@
 """Files that were handed in and wait to be taken in: privately, beside the database, for a day.
 
-May import models, config and errors.
+May import evidence, models, config and errors.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from repermit import evidence
 from repermit.errors import ListFileError, Refused
+from repermit.evidence import Entry
 from repermit.models import MailingList, Upload, new_id, privately
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -165,6 +168,15 @@ def keep_upload(
     return kept
 
 
+def note_upload(
+    database: Database, mailing_list: MailingList, event: str, *, now: datetime, actor: str
+) -> None:
+    """Append that a file for a list was `handed_in` or `given_up`; what it is called stays out."""
+    entry = Entry(event=event, at=now, actor=actor, list=mailing_list.slug)
+    with database.atomic():
+        evidence.append(entry)
+
+
 def find_upload(mailing_list: MailingList, *, settings: Settings) -> Kept | None:
     """Return the file that waits to be taken in, or None if there is none on this machine."""
     found = [kept for kept in _kept_of(mailing_list, settings) if kept.path.exists()]
@@ -239,7 +251,9 @@ def folder_of(settings: Settings) -> Path:
     found = folder.lstat()
     is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
     if not is_ours or found.st_mode & 0o077:
-        raise Refused(f"{folder} must be a folder that only this server's user may open")
+        raise Refused(
+            "%(folder)s must be a folder that only this server's user may open", folder=str(folder)
+        )
     return folder
 
 
@@ -254,7 +268,8 @@ def _copy(stream: IO[bytes], path: Path) -> None:
             size += len(piece)
             if size > LARGEST:
                 raise ListFileError(
-                    "the file is too large", expected=f"at most {LARGEST // 1_000_000} MB"
+                    "the file is too large",
+                    expected=Said("at most %(most)s MB", most=LARGEST // 1_000_000),
                 )
             file.write(piece)
     if not size:

@@ -21,7 +21,8 @@ from repermit.errors import ListFileError, RepermitError
 from repermit.importing.taking_in import import_file
 from repermit.importing.uploads import Choices, Kept, delete, find_upload
 from repermit.listfile import Column, Glimpse
-from repermit.models import find_list, open_database
+from repermit.models import find_list, journal_of, open_database, present
+from repermit.saying import packed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,9 +128,9 @@ def _glimpses(kept: Kept) -> list[dict[str, Any]]:
 
 def _refusal(error: RepermitError) -> dict[str, Any]:
     if isinstance(error, ListFileError):
-        place = {"line": error.line, "column": error.column, "expected": error.expected}
-        return {"refused": error.reason, **place}
-    return {"refused": str(error), "line": 0, "column": 0, "expected": ""}
+        place = {"line": error.line, "column": error.column, "expected": packed(error.expected)}
+        return {"refused": packed(error.reason), **place}
+    return {"refused": packed(error.said), "line": 0, "column": 0, "expected": ""}
 
 
 def _summary(result: ImportResult, choices: Choices) -> dict[str, Any]:
@@ -163,7 +164,11 @@ def _start_apart(job: Job, lock: IO[bytes]) -> None:
 def serve(source: IO[bytes]) -> None:
     """Do the one job that comes from `source`."""
     job: Job = pickle.load(source)  # noqa: S301  written by the process that started us
-    with open_database(job.settings.database) as database:
+    journal = journal_of(job.settings)
+    with (
+        present(job.settings.sqlite_path),
+        open_database(job.settings.database, journal=journal) as database,
+    ):
         mailing_list = find_list(job.slug)
         kept = cast("Kept", find_upload(mailing_list, settings=job.settings))
         try:

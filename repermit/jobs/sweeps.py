@@ -16,17 +16,32 @@ from typing import TYPE_CHECKING
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from repermit import accounts, bounces, campaigns, delivery, expiry, importing, reports, webhooks
+from repermit import (
+    accounts,
+    answers,
+    bounces,
+    campaigns,
+    contacts,
+    delivery,
+    expiry,
+    importing,
+    reports,
+    rights,
+    webhooks,
+)
+from repermit.choices import Present, Watch
 from repermit.errors import TransportError
-from repermit.models import limit_idleness
+from repermit.models import fold_counts, limit_idleness, wipe
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from datetime import datetime
 
+    from repermit.answers import Pending
+    from repermit.bounces import Kind
     from repermit.clock import Clock
-    from repermit.config import Settings
+    from repermit.config import Bounces, Settings
     from repermit.models import Database
 
 _FIRST_REST = timedelta(minutes=1)
@@ -39,37 +54,57 @@ _log = logging.getLogger(__name__)
 class Jobs:
     """The sweeps of one process, which has `database` as the one in use.
 
-    Each opens a connection of its own. `stopping` makes a long sweep end between two steps.
+    Each opens a connection of its own. `stopping` makes a long sweep end between two steps;
+    `openings` are of links of the pages that this process serves, if it does.
     """
 
     def __init__(
-        self, settings: Settings, database: Database, *, clock: Clock, stopping: threading.Event
+        self,
+        settings: Settings,
+        database: Database,
+        *,
+        clock: Clock,
+        stopping: threading.Event,
+        openings: Pending | None = None,
     ) -> None:
-        self._settings = settings
+        self._present = Present(settings)
         self._database = database
         self._clock = clock
         self._stopping = stopping
+        self._openings = openings or answers.Pending()
+        self._tried: Settings | None = None
         self._send_again_at: datetime | None = None
         self._rest = _FIRST_REST
+        self._polled: Bounces | None = None
         self._poll_again_at: datetime | None = None
 
     @contextmanager
-    def _connected(self) -> Iterator[None]:
+    def _connected(self) -> Iterator[Settings]:
+        """Open a connection, and take the settings as they are now."""
         with self._database.connection_context():
             limit_idleness(self._database)
-            yield
+            yield self._present.settings()
 
     def start_campaigns(self) -> None:
-        """Let campaigns whose time has come begin."""
-        with self._connected():
+        """Make the asks of campaigns that were launched, and let those begin whose time is come."""
+        with self._connected() as settings:
+            campaigns.finish_launches(
+                self._database,
+                settings=settings,
+                now=self._clock.now(),
+                should_stop=self._stopping.is_set,
+            )
             campaigns.start_scheduled(self._database, now=self._clock.now())
+
+    def take_back(self) -> None:
+        """Go on with the imports that are being taken back."""
+        with self._connected():
+            importing.finish_undoings(self._database, should_stop=self._stopping.is_set)
 
     def remind(self) -> None:
         """Owe the reminders whose time has come."""
-        with self._connected():
-            owed = campaigns.owe_reminders(
-                self._database, settings=self._settings, now=self._clock.now()
-            )
+        with self._connected() as settings:
+            owed = campaigns.owe_reminders(self._database, settings=settings, now=self._clock.now())
         if owed:
             _log.info("%d reminders", owed)
 
@@ -85,19 +120,23 @@ class Jobs:
         """Send what is due.
 
         After a fault of the server it is left alone for a while: a wrong password, tried every
-        two seconds, would lock the account.
+        two seconds, would lock the account. Other settings are tried at once, and end a run that
+        began with those before: it finishes what is on the wire, and the next one goes on.
         """
         now = self._clock.now()
-        if self._send_again_at and now < self._send_again_at:
-            return
-        # Set before, so that a run which fails altogether is followed by a rest too.
-        self._send_again_at = now + self._rest
-        with self._connected():
+        with self._connected() as settings:
+            if settings is not self._tried:
+                self._tried, self._send_again_at, self._rest = settings, None, _FIRST_REST
+            if self._send_again_at and now < self._send_again_at:
+                return
+            # Set before, so that a run which fails altogether is followed by a rest too.
+            self._send_again_at = now + self._rest
+            watch = Watch()
             result = delivery.send_due(
                 self._database,
-                settings=self._settings,
+                settings=settings,
                 clock=self._clock,
-                should_stop=self._stopping.is_set,
+                should_stop=lambda: self._stopping.is_set() or watch.is_past(),
             )
         if result.server_fault:
             self._rest = min(self._rest * 2, _LONGEST_REST)
@@ -106,44 +145,58 @@ class Jobs:
 
     def expire(self) -> None:
         """Remove who has not answered where the deadline has passed."""
-        with self._connected():
-            result = expiry.expire_due(self._database, settings=self._settings, clock=self._clock)
+        with self._connected() as settings:
+            result = expiry.expire_due(
+                self._database,
+                settings=settings,
+                clock=self._clock,
+                should_stop=self._stopping.is_set,
+            )
         if result.removed or result.unasked:
             _log.info("%d removed for silence, %d unasked", result.removed, result.unasked)
 
     def bounces(self) -> None:
         """Take what came back to the mailbox of the settings, every so many minutes.
 
-        After a fault it is left alone for half an hour, as in `send`.
+        After a fault it is left alone for half an hour, as in `send`, and tried at once with
+        another account.
         """
-        now, account = self._clock.now(), self._settings.bounces
-        if account.protocol == "none" or (self._poll_again_at and now < self._poll_again_at):
-            return
-        self._poll_again_at = now + max(timedelta(minutes=account.every_minutes), _REST_OF_POLLING)
-        try:
-            with self._connected():
-                taken = bounces.poll(
-                    self._database,
-                    settings=self._settings,
-                    clock=self._clock,
-                    should_stop=self._stopping.is_set,
-                )
-        except TransportError as error:
-            # In words of ours, which tell what to look at.
-            _log.warning("no bounces and replies were read: %s", error)
-            return
-        self._poll_again_at = now + timedelta(minutes=account.every_minutes)
+        now = self._clock.now()
+        with self._connected() as settings:
+            account = settings.bounces
+            if account != self._polled:
+                self._polled, self._poll_again_at = account, None
+            if account.protocol == "none" or (self._poll_again_at and now < self._poll_again_at):
+                return
+            taken = self._poll(settings, now)
         if taken:
             told = ", ".join(f"{count} {kind}" for kind, count in sorted(taken.items()))
             _log.info("taken from the mailbox: %s", told)
 
+    def _poll(self, settings: Settings, now: datetime) -> Mapping[Kind, int]:
+        usual = timedelta(minutes=settings.bounces.every_minutes)
+        self._poll_again_at = now + max(usual, _REST_OF_POLLING)
+        try:
+            taken = bounces.poll(
+                self._database,
+                settings=settings,
+                clock=self._clock,
+                should_stop=self._stopping.is_set,
+            )
+        except TransportError as error:
+            # In words of ours, which tell what to look at.
+            _log.warning("no bounces and replies were read: %s", error)
+            return {}
+        self._poll_again_at = now + usual
+        return taken
+
     def webhooks(self) -> None:
         """Tell other programs of answers and removals."""
-        with self._connected():
+        with self._connected() as settings:
             webhooks.owe(self._database, now=self._clock.now())
             sent = webhooks.deliver_due(
                 self._database,
-                settings=self._settings,
+                settings=settings,
                 clock=self._clock,
                 should_stop=self._stopping.is_set,
             )
@@ -152,25 +205,60 @@ class Jobs:
 
     def tally(self) -> None:
         """Count what has come of the campaigns."""
+        with self._connected() as settings:
+            fold_counts(self._database)
+            reports.tally_up(self._database, settings=settings, should_stop=self._stopping.is_set)
+
+    def count_people(self) -> None:
+        """Count what has become of the people of large campaigns, for their papers."""
         with self._connected():
-            reports.tally_up(
-                self._database, settings=self._settings, should_stop=self._stopping.is_set
+            reports.keep_people(
+                self._database, now=self._clock.now(), should_stop=self._stopping.is_set
             )
 
     def tell_daily(self) -> None:
-        """Owe the admin the mail about what the day has brought."""
-        with self._connected():
-            reports.owe_daily(self._database, settings=self._settings, now=self._clock.now())
+        """Owe the admin the mails about what the day has brought, and what campaigns came to."""
+        with self._connected() as settings:
+            reports.owe_daily(self._database, settings=settings, now=self._clock.now())
+            reports.owe_closing(self._database, now=self._clock.now())
 
     def tidy(self) -> None:
-        """Forget who looked at what long ago, sessions and failed logins that are over, old files.
+        """Forget who looked at what long ago, and sessions, logins, links and files that are over.
 
         Files are those that were handed in and that nobody took in for a day.
         """
         now = self._clock.now()
+        with self._connected() as settings:
+            accounts.tidy(self._database, settings=settings, now=now)
+            answers.forget_old_sign_ups(self._database, now=now)
+            importing.sweep_uploads(self._database, settings=settings, now=now)
+            with self._database.atomic():
+                contacts.forget_links(now=now)
+
+    def erase(self) -> None:
+        """Erase who was taken off long enough ago, and end the parts of the evidence that are due.
+
+        What has been deleted, by this job or at somebody's request, then leaves SQLite's log too.
+        """
+        now, should_stop = self._clock.now(), self._stopping.is_set
+        with self._connected() as settings:
+            erased = rights.purge_due(
+                self._database, settings=settings, now=now, should_stop=should_stop
+            )
+            ended = rights.end_parts(
+                self._database, settings=settings, now=now, should_stop=should_stop
+            )
+            wipe(self._database)
+        if erased:
+            _log.info("%d who were taken off are erased", erased)
+        if ended.traces or ended.proofs or ended.openings:
+            told = (ended.traces, ended.proofs, ended.openings)
+            _log.info("ended: %d traces, %d proofs, openings of %d people", *told)
+
+    def note_openings(self) -> None:
+        """Write down which links were opened, by a HEAD or GET, which writes nothing itself."""
         with self._connected():
-            accounts.tidy(self._database, settings=self._settings, now=now)
-            importing.sweep_uploads(self._database, settings=self._settings, now=now)
+            self._openings.write(self._database)
 
     def beat(self) -> None:
         """Note that the answer pages are up."""
@@ -201,21 +289,25 @@ def make_scheduler(jobs: Jobs, names: Collection[str] | None = None) -> Backgrou
 
 SECONDS = {
     "start_campaigns": 5,
+    "take_back": 5,
     "remind": 300,
     "look_after": 5,
     "send": 2,
     "expire": 10,
     "beat": 60,
+    "note_openings": 1,
     "bounces": 10,
     "webhooks": 5,
     "tidy": 3600,
+    "erase": 60,
     "tally": 3,
+    "count_people": 10,
     "tell_daily": 60,
 }
 """Seconds between two runs of each sweep."""
 
-OF_THE_PAGES = ("beat",)
-"""What the process that serves the pages runs itself: a beat of another's would prove nothing."""
+OF_THE_PAGES = ("beat", "note_openings")
+"""What the process that serves the pages runs itself, since no other can know of it."""
 
 OF_WORKERS = tuple(name for name in SECONDS if name not in OF_THE_PAGES)
 """What a worker runs."""

@@ -16,6 +16,7 @@ from repermit.jobs.sweeps import OF_WORKERS, Jobs, make_scheduler
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from repermit.answers import Pending
     from repermit.clock import Clock
     from repermit.config import Settings
     from repermit.models import Database
@@ -27,7 +28,7 @@ _NICENESS = 5
 class Work:
     """Sweeps in threads of this process, all or those of these names, from `start` to `stop`.
 
-    `database` is the one in use.
+    `database` is the one in use; `openings` are those of the pages of this process.
     """
 
     def __init__(
@@ -37,9 +38,10 @@ class Work:
         *,
         clock: Clock,
         names: Collection[str] | None = None,
+        openings: Pending | None = None,
     ) -> None:
         self._stopping = threading.Event()
-        jobs = Jobs(settings, database, clock=clock, stopping=self._stopping)
+        jobs = Jobs(settings, database, clock=clock, stopping=self._stopping, openings=openings)
         self._scheduler = make_scheduler(jobs, names)
 
     def start(self) -> None:

@@ -1,6 +1,6 @@
 """What a file is by its first bytes, and the tables in it: a CSV, a workbook, a ZIP of CSVs.
 
-May import errors and this room's delimited, sheets and model.
+May import errors, saying and this room's delimited, sheets and model.
 """
 
 from __future__ import annotations
@@ -15,32 +15,33 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from repermit.errors import ListFileError
 from repermit.listfile.delimited import delimited_table
 from repermit.listfile.sheets import sheet_tables
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from repermit.listfile.model import Table
 
-_A_LIST = "a CSV, an Excel (.xlsx) or LibreOffice (.ods) workbook, or Mailchimp's ZIP"
+_A_LIST = Said("a CSV, an Excel (.xlsx) or LibreOffice (.ods) workbook, or Mailchimp's ZIP")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _NOT_A_LIST = (
-    (b"\x89PNG", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"GIF8", "a GIF picture"),
-    (b"%PDF", "a PDF document"),
-    (b"{\\rtf", "an RTF document"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"Rar!", "a RAR archive"),
-    (b"7z\xbc\xaf", "a 7-Zip archive"),
-    (b"SQLite format 3", "a database"),
-    (b"!BDN", "an Outlook data file"),
-    (b"BEGIN:VCARD", "a file of vCards"),
+    (b"\x89PNG", Said("a PNG picture")),
+    (b"\xff\xd8\xff", Said("a JPEG picture")),
+    (b"GIF8", Said("a GIF picture")),
+    (b"%PDF", Said("a PDF document")),
+    (b"{\\rtf", Said("an RTF document")),
+    (b"\x1f\x8b", Said("a gzip archive")),
+    (b"Rar!", Said("a RAR archive")),
+    (b"7z\xbc\xaf", Said("a 7-Zip archive")),
+    (b"SQLite format 3", Said("a database")),
+    (b"!BDN", Said("an Outlook data file")),
+    (b"BEGIN:VCARD", Said("a file of vCards")),
     # Programs that export "to Excel" often write a web page and call it .xls.
-    (b"<!doctype html", "a web page"),
-    (b"<html", "a web page"),
-    (b"<table", "a web page"),
-    (b"<?xml", "an XML file"),
+    (b"<!doctype html", Said("a web page")),
+    (b"<html", Said("a web page")),
+    (b"<table", Said("a web page")),
+    (b"<?xml", Said("an XML file")),
 )
 _HEAD = 1 << 10
 
@@ -69,16 +70,18 @@ def tables_of(path: Path) -> list[Table]:
         _refuse_other(head)
         return [delimited_table(path.name, lambda: path.open("rb"))]
     except FileNotFoundError:
-        raise ListFileError(f"there is no file {path}") from None
+        raise ListFileError("there is no file %(path)s", path=str(path)) from None
     except OSError as error:
-        raise ListFileError(f"{path} cannot be read: {error.strerror}") from None
+        raise ListFileError(
+            "%(path)s cannot be read: %(reason)s", path=str(path), reason=str(error.strerror)
+        ) from None
 
 
 def _refuse_other(head: bytes) -> None:
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:32].lower()
     for mark, name in _NOT_A_LIST:
         if start.startswith(mark.lower()):
-            raise ListFileError(f"this is {name}, not a list", expected=_A_LIST)
+            raise ListFileError("this is %(what)s, not a list", what=name, expected=_A_LIST)
 
 
 def _tables_of_zip(path: Path) -> list[Table]:
@@ -126,8 +129,14 @@ def _refuse_bomb(members: list[ZipInfo], size: int) -> None:
     is_dense = unpacked > _HARMLESS and unpacked > _RATIO * size
     if unpacked > _LARGEST or is_dense or len(members) > _MOST_MEMBERS:
         raise ListFileError(
-            f"unpacked, this file would be {unpacked // 1_000_000:,} MB in {len(members):,} parts",
-            expected=f"at most {_LARGEST // 1_000_000:,} MB and {_RATIO} times the packed size",
+            "unpacked, this file would be %(size)s MB in %(parts)s parts",
+            size=unpacked // 1_000_000,
+            parts=len(members),
+            expected=Said(
+                "at most %(most)s MB and %(ratio)s times the packed size",
+                most=_LARGEST // 1_000_000,
+                ratio=_RATIO,
+            ),
         )
 
 

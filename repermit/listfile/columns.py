@@ -1,6 +1,6 @@
 """Find the header of a table, and which column is what: by title, by content, as the admin says.
 
-May import errors and this room's cells, words, marks, titles, tools and model.
+May import errors, saying and this room's cells, words, marks, titles, tools and model.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from repermit.listfile.model import FIELDS, REPEATED_FIELDS, Column, Record
 from repermit.listfile.titles import is_address_title
 from repermit.listfile.tools import Tool, tool_of
 from repermit.listfile.words import is_answer, is_known_status, is_language, says_no
+from repermit.saying import Joined, Said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,9 +48,11 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
     for name in mapping:
         if name not in FIELDS:
             near = difflib.get_close_matches(name, FIELDS, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
             raise ListFileError(
-                f"there is no field {name!r}{hint}", expected=f"one of {', '.join(FIELDS)}"
+                "there is no field %(name)s%(hint)s",
+                name=repr(name),
+                hint=Said("; did you mean %(near)s?", near=near[0]) if near else "",
+                expected=Said("one of %(fields)s", fields=Joined(FIELDS)),
             )
 
 
@@ -237,7 +240,12 @@ def _places_in(columns: str, titles: Sequence[str]) -> list[int]:
         return []
     at = _find(columns, titles)
     if at is None:
-        raise ListFileError(f"there is no column {columns!r}", expected=_listed(titles))
+        raise ListFileError(
+            "there is no column %(named)s",
+            code="column",
+            named=repr(columns),
+            expected=_listed(titles),
+        )
     return [at]
 
 
@@ -262,18 +270,22 @@ def _place_of(column: str) -> int:
     return place
 
 
-def _listed(titles: Sequence[str]) -> str:
+def _listed(titles: Sequence[str]) -> Said:
     if any(titles):
-        return "one of: " + ", ".join(title for title in titles if title)
-    return f"a number from 1 to {len(titles)}"
+        return Said("one of: %(titles)s", titles=Joined(tuple(filter(None, titles))))
+    return Said("a number from 1 to %(last)s", last=len(titles))
 
 
 def _no_address(sample: Sequence[Record], at: int | None) -> ListFileError:
-    what = "its first line" if at is None else "its columns"
     line, cells = sample[at or 0]
-    listed = ", ".join(filter(None, map(clean, cells)))
     return ListFileError(
-        f"no column of this file is known to hold e-mail addresses ({what}: {listed})",
+        "no column of this file is known to hold e-mail addresses (%(what)s: %(cells)s)",
+        code="no_address",
         line=line,
-        expected="a column such as E-mail, or --map address=COLUMN to say which one it is",
+        what="its first line" if at is None else "its columns",
+        cells=Joined(tuple(filter(None, map(clean, cells)))),
+        expected=Said(
+            "a column such as E-mail, or --map address=COLUMN to say which one it is",
+            code="address_column",
+        ),
     )

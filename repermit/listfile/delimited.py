@@ -94,8 +94,9 @@ def read_records(text: Iterable[str], delimiter: str, refuse: Refuse | None) -> 
             line = following
     except csv.Error:
         raise ListFileError(
-            f"a value of more than {csv.field_size_limit():,} characters; "
-            "a quotation mark that opens here is probably not closed",
+            "a value of more than %(most)s characters; a quotation mark that opens here is "
+            "probably not closed",
+            most=csv.field_size_limit(),
             line=line,
         ) from None
 

@@ -1,6 +1,6 @@
 """Which encoding a text file has: told by its first bytes, else by reading it to the end.
 
-May import errors only. Memory stays flat however large the file is.
+May import errors and saying only. Memory stays flat however large the file is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from repermit.errors import ListFileError
+from repermit.saying import Said
 
 Opened = Callable[[], AbstractContextManager[IO[bytes]]]
 
@@ -26,7 +27,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_ADVICE = "a text file in UTF-8 or Windows-1252 (in Excel: save as “CSV UTF-8”)"
+_ADVICE = Said("a text file in UTF-8 or Windows-1252 (in Excel: save as “CSV UTF-8”)")
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,14 @@ def _refuse_what_is_no_text(opened: Opened, encoding: str, text: str, line: int)
 
 def _undecodable(opened: Opened, encoding: str) -> ListFileError:
     line, column = _place_of(opened, encoding, "\N{REPLACEMENT CHARACTER}")
-    name = "UTF-8 or Windows-1252" if encoding == "cp1252" else encoding.upper()
-    name = name.removesuffix("-SIG").removesuffix("-LE").removesuffix("-BE")
+    name = encoding.upper().removesuffix("-SIG").removesuffix("-LE").removesuffix("-BE")
+    is_windows = encoding == "cp1252"
     return ListFileError(
-        f"a character that cannot be read as {name}, as the file is otherwise",
+        "a character that cannot be read as %(encoding)s, as the file is otherwise",
+        encoding=Said("UTF-8 or Windows-1252") if is_windows else name,
         line=line,
         column=column,
-        expected=f"one encoding throughout: {_ADVICE}",
+        expected=Said("one encoding throughout: %(advice)s", advice=_ADVICE),
     )
 
 

@@ -75,8 +75,10 @@ class _Extent:
         if area > _MOST or area > max(_HARMLESS, _SPARSE * self.filled):
             row, column = self.farthest if columns * _ROWS >= rows * _COLUMNS else self.lowest
             raise ListFileError(
-                f"the sheet {clean(self.name)} reaches as far as its cell {_named(row, column)}, "
-                "and so large a sheet cannot be read",
+                "the sheet %(sheet)s reaches as far as its cell %(cell)s, and so large a sheet "
+                "cannot be read",
+                sheet=clean(self.name),
+                cell=_named(row, column),
                 line=row,
                 column=column,
                 expected="a list without cells far away from it (delete that cell and save again), "

@@ -1,6 +1,6 @@
 """Turn the records of a table whose columns are known into rows.
 
-May import this room's cells, words, marks, dates, columns, delimited, model and tools.
+May import saying and this room's cells, words, marks, dates, columns, delimited, model and tools.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from repermit.listfile.words import (
     says_no,
     says_yes,
 )
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -146,13 +147,20 @@ class Reading:
     def _problem(self, record: Sequence[str], cells: Sequence[str]) -> str:
         if self._table.may_shift and any(map(str.strip, record[self._width :])):
             # Which value slipped into which column cannot be known: it may be "unsubscribed".
-            return f"this line has {len(record)} columns, the header has {self._width}"
+            return self._has_other_columns(record)
         if len(record) <= self._addresses[0]:
-            return f"this line has {len(record)} columns, the header has {self._width}"
+            return self._has_other_columns(record)
         address = cells[self._addresses[0]]
         if "@" not in address and self._is_title(address):
-            return "this line repeats the header"
+            return Said("this line repeats the header")
         return ""
+
+    def _has_other_columns(self, record: Sequence[str]) -> Said:
+        return Said(
+            "this line has %(here)s columns, the header has %(there)s",
+            here=str(len(record)),
+            there=str(self._width),
+        )
 
     def _is_title(self, cell: str) -> bool:
         title = self._titles[self._addresses[0]]
@@ -161,7 +169,7 @@ class Reading:
     @staticmethod
     def _problem_above(record: Sequence[str]) -> str:
         is_lost = any(map(is_like_address, record))
-        return "this line stands above the header" if is_lost else ""
+        return Said("this line stands above the header") if is_lost else ""
 
     def _rows_in(self, line: int, cells: Sequence[str]) -> Iterator[Row]:
         opted_out, said = self._against(cells)

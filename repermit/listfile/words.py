@@ -134,16 +134,30 @@ _LANGUAGES = {
     "ru": "rus russian russisch russe",
     "da": "dan danish deens danisch danois dansk",
     "sv": "swe swedish zweeds schwedisch suedois svenska",
+    "bg": "bul bulgarian bulgaars bulgarisch bulgare",
+    "cs": "ces cze czech tsjechisch tschechisch tcheque cesky cestina",
+    "el": "ell gre greek grieks griechisch grec",
+    "et": "est estonian estisch estnisch estonien eesti",
+    "fi": "fin finnish fins finnisch finnois suomi",
+    "ga": "gle irish iers irisch irlandais gaeilge",
+    "hr": "hrv croatian kroatisch croate hrvatski",
+    "hu": "hun hungarian hongaars ungarisch hongrois magyar",
+    "lt": "lit lithuanian litouws litauisch lituanien lietuviu",
+    "lv": "lav latvian lets lettisch letton latviesu",
+    "mt": "mlt maltese maltees maltesisch maltais malti",
+    "ro": "ron rum romanian roemeens rumanisch roumain romana",
+    "sk": "slk slo slovak slowaaks slowakisch slovaque slovencina",
+    "sl": "slv slovenian slovene sloveens slowenisch slovenscina",
     "fy": "fry frisian fries friesisch frison frysk",
 }
 _BY_WORD = {word: code for code, words in _LANGUAGES.items() for word in words.split()}
 # ISO 639-1, the codes that do not stand above.
 _CODES = frozenset(_LANGUAGES) | frozenset(
-    "aa ab af ak am an as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy dv dz "
-    "ee el eo et eu fa ff fi fj fo ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik "
-    "io is iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh "
-    "mi mk ml mn mr ms mt my na nb nd ne ng nn no nr nv ny oc oj om or os pa pi ps qu rm rn ro rw "
-    "sa sc sd se sg si sk sl sm sn so sq sr ss st su sw ta te tg th ti tk tl tn to ts tt tw ty ug "
+    "aa ab af ak am an as av ay az ba be bh bi bm bn bo br bs ca ce ch co cr cu cv cy dv dz "
+    "ee eo eu fa ff fj fo gd gl gn gu gv ha he hi ho ht hy hz ia id ie ig ii ik "
+    "io is iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lu mg mh "
+    "mi mk ml mn mr ms my na nb nd ne ng nn no nr nv ny oc oj om or os pa pi ps qu rm rn rw "
+    "sa sc sd se sg si sm sn so sq sr ss st su sw ta te tg th ti tk tl tn to ts tt tw ty ug "
     "ur uz ve vi vo wa wo xh yi yo za zh zu".split()
 )
 

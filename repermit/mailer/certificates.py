@@ -17,6 +17,9 @@ def checking_context(ca_file: str, *, key: str = "mail.ca_file") -> ssl.SSLConte
         if ca_file:
             context.load_verify_locations(ca_file)
     except OSError as error:
-        message = f"{key} holds no certificate that can be read: {error.strerror}"
-        raise ConfigError(message, key=key) from None
+        raise ConfigError(
+            "%(key)s holds no certificate that can be read: %(reason)s",
+            key=key,
+            reason=str(error.strerror),
+        ) from None
     return context

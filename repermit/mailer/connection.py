@@ -17,6 +17,7 @@ from repermit.errors import TransportError
 from repermit.mailer import oauth
 from repermit.mailer.cutting import Cutter, in_time
 from repermit.mailer.replies import Reply, read_reply
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from repermit.mailer.door import Mailer
@@ -27,7 +28,7 @@ class Connection(flask_mail.Connection):
 
     mail: Mailer
     # What is wrong if the step that is under way takes too long.
-    _trouble = ""
+    _trouble = Said()
 
     def send(
         self,
@@ -77,7 +78,7 @@ class Connection(flask_mail.Connection):
                 host.starttls(context=self.mail.tls_context)
             host.ehlo_or_helo_if_needed()
         except smtplib.SMTPNotSupportedError as error:
-            raise self._fault("does not offer STARTTLS", error) from None
+            raise self._fault(Said("does not offer STARTTLS"), error) from None
         except OSError as error:
             raise self._fault(_NOT_TALKED_TO, error) from None
 
@@ -91,33 +92,41 @@ class Connection(flask_mail.Connection):
         except OSError as error:
             raise self._fault(self._about_the_login(error), error) from None
 
-    def _about_the_login(self, error: OSError) -> str:
+    def _about_the_login(self, error: OSError) -> Said:
         """Say whether the server has refused the login, or has no way for it to be given."""
         has_spoken = isinstance(
             error, smtplib.SMTPResponseException | smtplib.SMTPServerDisconnected
         )
         if has_spoken or not isinstance(error, smtplib.SMTPException):
             return _NO_LOGIN
-        way = 'auth = "xoauth2"' if self.mail.tokens is not None else "a password"
-        return f"offers no login with {way}"
+        return _NO_TOKEN if self.mail.tokens is not None else _NO_PASSWORD
 
-    def _fault(self, what: str, error: Exception) -> TransportError:
+    def _fault(self, what: Said, error: Exception) -> TransportError:
         """Return a fault of the server in words of ours, with its codes alone."""
         if isinstance(error, ssl.SSLCertVerificationError):
-            what = f"has a certificate that cannot be trusted ({error.verify_message})"
+            what = Said(
+                "has a certificate that cannot be trusted (%(reason)s)", reason=error.verify_message
+            )
         reply = Reply(0, "")
         if isinstance(error, smtplib.SMTPResponseException):
             words = error.smtp_error
             reply = read_reply(
                 error.smtp_code, words if isinstance(words, bytes) else words.encode()
             )
-        where = f"the mail server {self.mail.server}, port {self.mail.port},"
-        return TransportError(max(reply.code, 0), reply.status, reason=f"{where} {what}")
+        reason = Said(
+            "the mail server %(server)s, port %(port)s, %(what)s",
+            server=self.mail.server,
+            port=str(self.mail.port),
+            what=what,
+        )
+        return TransportError(max(reply.code, 0), reply.status, reason=reason)
 
 
-_NOT_REACHED = "cannot be reached"
-_NOT_TALKED_TO = "cannot be talked to"
-_NO_LOGIN = "does not take the login"
+_NOT_REACHED = Said("cannot be reached")
+_NOT_TALKED_TO = Said("cannot be talked to")
+_NO_LOGIN = Said("does not take the login")
+_NO_TOKEN = Said('offers no login with auth = "xoauth2"')
+_NO_PASSWORD = Said("offers no login with a password")
 
 
 class _Host(smtplib.SMTP):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from repermit.errors import TransportError
 from repermit.mailer.replies import ENDED, Reply, Stage, check_envelope, read_reply, refusal
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -185,7 +186,9 @@ class Dialogue:
         if 0 < self._size_limit < envelope.size:
             # Each mail of a campaign is about as large: a fault of the whole server, not of this
             # recipient.
-            reason = f"the mail server takes mails of {self._size_limit:,} octets at most"
+            reason = Said(
+                "the mail server takes mails of %(most)s octets at most", most=self._size_limit
+            )
             raise TransportError(_EXCEEDED, _TOO_LARGE, reason=reason)
         options = f" SIZE={envelope.size}" if self._knows_size else ""
         # A server that offers SMTPUTF8 has to offer 8BITMIME too (RFC 6531 §3.1).

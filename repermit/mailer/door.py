@@ -18,6 +18,7 @@ from repermit.mailer.connection import Connection
 from repermit.mailer.line import Line
 from repermit.mailer.oauth import token_source
 from repermit.mailer.single import hand_over
+from repermit.messages.signing import signer_of
 
 if TYPE_CHECKING:
     from repermit.clock import Clock
@@ -65,12 +66,12 @@ class Mailer(flask_mail.Mail):
 
 
 def send_one(server: MailServer, mail: Mail) -> Reply:
-    """Send a single mail that nothing is recorded of, such as a preview.
+    """Send a single mail that nothing is recorded of, such as a preview; signed as all are.
 
     Raises TransportError, and OutcomeUnknown if it may have gone.
     """
     with closing(Mailer(server).dial()) as line:
-        return hand_over(line, mail, patience=server.reply_timeout)
+        return hand_over(line, mail, patience=server.reply_timeout, signer=signer_of(server))
 
 
 def _host_name(name: str) -> str:
@@ -79,14 +80,15 @@ def _host_name(name: str) -> str:
     except UnicodeError:
         is_usable = False
     if not is_usable:
-        message = "mail.server is no name of a server"
-        raise ConfigError(message, key="mail.server")
+        raise ConfigError("mail.server is no name of a server", key="mail.server")
     return name
 
 
 def _plain_ascii(password: str) -> str:
     # smtplib encodes a login in ASCII and would fail at every mail.
     if not password.isascii():
-        message = "mail.password has letters outside ASCII, which mail servers do not agree on"
-        raise ConfigError(message, key="mail.password")
+        raise ConfigError(
+            "mail.password has letters outside ASCII, which mail servers do not agree on",
+            key="mail.password",
+        )
     return password

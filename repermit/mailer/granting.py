@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from repermit.errors import TransportError
 from repermit.mailer.sign_in import SignInService
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,12 +32,15 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 # RFC 6749 §5.2.
 _REFUSALS = {
-    "invalid_client": "does not know oauth_client_id, or does not take oauth_client_secret",
-    "unauthorized_client": "does not let the application of oauth_client_id have a token",
-    "invalid_grant": "does not take oauth_refresh_token any more; somebody has to sign in anew",
-    "invalid_scope": "does not let the application into a mailbox",
-    "temporarily_unavailable": "is out of order",
+    "invalid_client": Said("does not know oauth_client_id, or does not take oauth_client_secret"),
+    "unauthorized_client": Said("does not let the application of oauth_client_id have a token"),
+    "invalid_grant": Said(
+        "does not take oauth_refresh_token any more; somebody has to sign in anew"
+    ),
+    "invalid_scope": Said("does not let the application into a mailbox"),
+    "temporarily_unavailable": Said("is out of order"),
 }
+_NO_TOKEN = Said("gives no token")
 
 
 class Account(Protocol):
@@ -139,11 +143,13 @@ def _ask(
 
 def _refusal(service: SignInService, answer: Mapping[str, Any]) -> TransportError:
     """Return a refusal in words of ours, with the numbers alone by which Microsoft explains it."""
-    what = _REFUSALS.get(str(answer["error"]), "gives no token")
+    what = _REFUSALS.get(str(answer["error"]), _NO_TOKEN)
     numbers = answer.get("error_codes")
     known = [one for one in numbers if type(one) is int] if isinstance(numbers, list) else []
     named = "".join(f", AADSTS{number}" for number in known)
-    return service.fault(what + named, status="5.7.8")
+    return service.fault(
+        Said("%(what)s%(numbers)s", what=what, numbers=named) if named else what, status="5.7.8"
+    )
 
 
 def _read(service: SignInService, answer: Mapping[str, Any]) -> Grant:

@@ -1,6 +1,6 @@
 """What the replies of an SMTP server mean. Their words are read here and nowhere kept.
 
-May import errors only. Codes are those of RFC 5321 §4.2 and RFC 3463.
+May import errors and saying only. Codes are those of RFC 5321 §4.2 and RFC 3463.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ import re
 from typing import Literal, NamedTuple
 
 from repermit.errors import TransportError
+from repermit.saying import Said
 
-ENDED = "the mail server has ended the connection"
-SILENT = "the mail server has not answered in time"
-GARBLED = "the mail server gave an answer that cannot be understood"
-PERHAPS = "the mail server has not said whether it has accepted a mail"
+ENDED = Said("the mail server has ended the connection")
+SILENT = Said("the mail server has not answered in time")
+GARBLED = Said("the mail server gave an answer that cannot be understood")
+PERHAPS = Said("the mail server has not said whether it has accepted a mail")
+
+_REFUSES = Said("the mail server refuses mails")
 
 Stage = Literal["server", "recipient", "message"]
 """What was being said: all that goes before a recipient, RCPT, or the mail itself."""
@@ -48,7 +51,7 @@ def refusal(code: int, words: bytes, *, stage: Stage) -> TransportError:
     # An address may hold any word: limits@example.org says nothing of a limit.
     said = _ADDRESS.sub("", words.decode("latin-1").lower())
     scope, permanent = _judge(reply, said, stage)
-    reason = "the mail server refuses mails" if scope in {"server", "policy"} else ""
+    reason = _REFUSES if scope in {"server", "policy"} else Said()
     return TransportError(reply.code, reply.status, scope=scope, permanent=permanent, reason=reason)
 
 

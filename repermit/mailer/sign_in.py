@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 from repermit.errors import TransportError
 from repermit.mailer.certificates import checking_context
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +59,7 @@ class SignInService:
         asking = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310
         status, document = self._ask(asking)
         if status >= http.HTTPStatus.BAD_REQUEST:
-            raise self.fault("does not know oauth_tenant", status="5.7.8")
+            raise self.fault(Said("does not know oauth_tenant"), status="5.7.8")
         return Answer(status, document)
 
     def post(
@@ -80,23 +81,24 @@ class SignInService:
     def close(self) -> None:
         """Do nothing: each request has a connection of its own."""
 
-    def fault(self, what: str, *, status: str = "") -> TransportError:
+    def fault(self, what: Said, *, status: str = "") -> TransportError:
         """Return a fault of the service in words of ours; `status` as in RFC 4954 §6."""
         host = urlsplit(self._address).hostname
-        return TransportError(0, status, reason=f"the sign-in service {host} {what}")
+        reason = Said("the sign-in service %(host)s %(what)s", host=host or "", what=what)
+        return TransportError(0, status, reason=reason)
 
     def unreadable(self) -> TransportError:
         """Return the fault of an answer that is none."""
-        return self.fault("gives no answer that can be read")
+        return self.fault(Said("gives no answer that can be read"))
 
     def _ask(self, asking: urllib.request.Request) -> tuple[int, dict[str, Any]]:
         try:
             with self._way_to(asking).open(asking, timeout=_SECONDS) as response:
                 status, content = response.status, response.read(_LONGEST)
         except (OSError, http.client.HTTPException):
-            raise self.fault("cannot be reached") from None
+            raise self.fault(Said("cannot be reached")) from None
         if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise self.fault(f"is out of order (HTTP {status})")
+            raise self.fault(Said("is out of order (HTTP %(status)s)", status=str(status)))
         try:
             document = json.loads(content)
         except (ValueError, RecursionError):

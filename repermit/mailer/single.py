@@ -17,25 +17,30 @@ if TYPE_CHECKING:
     from repermit.mailer.dialogue import Event
     from repermit.mailer.line import Line
     from repermit.mailer.replies import Reply
-    from repermit.messages import Mail
+    from repermit.messages import Letter, Mail
+    from repermit.messages.signing import Signer
+    from repermit.saying import Said
 
 
-def hand_over(line: Line, mail: Mail, *, patience: float) -> Reply:
+def hand_over(line: Line, mail: Mail, *, patience: float, signer: Signer | None = None) -> Reply:
     """Send a mail and return the reply that accepts it; each may take `patience` seconds.
 
-    Raises TransportError if the server has surely not accepted it, and OutcomeUnknown if the dot
-    may have left but no reply could be read (RFC 5321 §4.5.3.2.6).
+    `signer` signs it first, None leaves it unsigned. Raises TransportError if the server has surely
+    not accepted it, and OutcomeUnknown if the dot may have left but no reply could be read
+    (RFC 5321 §4.5.3.2.6).
     """
+    letter = letter_of(mail)
+    if signer is not None:
+        letter = signer.signed(letter)
     try:
-        return _converse(line, mail, patience)
+        return _converse(line, letter, patience)
     except TimeoutError:
         raise _lost(line, SILENT) from None
     except OSError:
         raise _lost(line, ENDED) from None
 
 
-def _converse(line: Line, mail: Mail, patience: float) -> Reply:
-    letter = letter_of(mail)
+def _converse(line: Line, letter: Letter, patience: float) -> Reply:
     line.offer(
         Envelope(letter.envelope_from, letter.envelope_to, letter.size, letter.needs_smtputf8)
     )
@@ -62,7 +67,7 @@ def _hear(line: Line, patience: float) -> list[Event]:
     return line.pull()
 
 
-def _lost(line: Line, why: str) -> TransportError:
+def _lost(line: Line, why: Said) -> TransportError:
     if line.may_have_sent_dot:
         return OutcomeUnknown(0, reason=PERHAPS)
     return TransportError(0, reason=why)

@@ -4,7 +4,9 @@ May import addresses, config, clock and errors. Pure: no network, no database, n
 """
 
 from repermit.messages.announcing import website_notice
-from repermit.messages.catalogue import languages, pick_language, translations
+from repermit.messages.breaching import breach_message
+from repermit.messages.catalogue import language_name, languages, pick_language, translations
+from repermit.messages.closings import ClosingNews, read_closing
 from repermit.messages.composing import compose, greeting, reason
 from repermit.messages.dates import day_in_words, moment_in_words
 from repermit.messages.draft import Draft, read_draft
@@ -19,12 +21,23 @@ from repermit.messages.identity import (
     list_label,
     reply_address,
     sender_address,
+    sender_name,
     written_address,
 )
 from repermit.messages.news import DayNews, read_news
-from repermit.messages.noticing import draft_daily, draft_notice
+from repermit.messages.noticing import (
+    draft_closing,
+    draft_daily,
+    draft_not_the_person,
+    draft_notice,
+    not_the_person_topic,
+    read_not_the_person,
+)
+from repermit.messages.receipting import draft_receipt
+from repermit.messages.requesting import draft_requested
 from repermit.messages.sizing import require_size
 from repermit.messages.starting import usual_wording
+from repermit.messages.templating import environment
 from repermit.messages.tracing import (
     ReturnPath,
     message_id,
@@ -36,10 +49,12 @@ from repermit.messages.tracing import (
 from repermit.messages.values import (
     AskValues,
     ConfirmValues,
+    ListWords,
     Mail,
     MailingListFacts,
     NoticeValues,
     OwnWording,
+    ReceiptValues,
 )
 from repermit.messages.wire import Letter, letter_of
 from repermit.messages.wording import FIELDS, SUBJECT_FIELDS, check_wording
@@ -48,34 +63,47 @@ __all__ = [
     "FIELDS",
     "SUBJECT_FIELDS",
     "AskValues",
+    "ClosingNews",
     "ConfirmValues",
     "DayNews",
     "Draft",
     "Filler",
     "Letter",
+    "ListWords",
     "Mail",
     "MailingListFacts",
     "NoticeValues",
     "OwnWording",
+    "ReceiptValues",
     "ReturnPath",
+    "breach_message",
     "check_wording",
     "compose",
     "day_in_words",
     "draft_ask",
+    "draft_closing",
     "draft_confirm",
     "draft_daily",
+    "draft_not_the_person",
     "draft_notice",
+    "draft_receipt",
     "draft_reminder",
+    "draft_requested",
+    "environment",
     "greeting",
+    "language_name",
     "languages",
     "letter_of",
     "list_label",
     "message_id",
     "moment_in_words",
+    "not_the_person_topic",
     "pick_language",
+    "read_closing",
     "read_draft",
     "read_message_id",
     "read_news",
+    "read_not_the_person",
     "read_return_path",
     "reason",
     "redated",
@@ -83,6 +111,7 @@ __all__ = [
     "require_size",
     "return_path",
     "sender_address",
+    "sender_name",
     "translations",
     "unnumbered_message_id",
     "usual_wording",

@@ -33,6 +33,7 @@ def website_notice(
     The name of a sensitive list does not stand in it: readers see it in their mails only.
     """
     gettext = translations(language).gettext
+    mailing_list = mailing_list.told_in(language)
     names = {"organisation": organisation.name, "list": mailing_list.name}
     if mailing_list.sensitive:
         title = gettext("Did you get a mail from us with a question?")

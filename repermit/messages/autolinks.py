@@ -1,6 +1,6 @@
 """What mail programs make a link of by themselves, and what is glued to the links of fields.
 
-May import nothing of repermit but its neighbour `reading`. Texts come as `as_read` gives them,
+May import saying and its neighbour `reading`. Texts come as `as_read` gives them,
 with fields as marks.
 """
 
@@ -11,6 +11,7 @@ from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
 from repermit.messages.reading import shown
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +67,7 @@ _APART = {
 }
 
 
-def endless_word(text: str) -> str:
+def endless_word(text: str) -> Said:
     """Return the reason against a word longer than any that is read, or "".
 
     Only a text without one may be searched for links and offers: that takes the square of the
@@ -74,15 +75,21 @@ def endless_word(text: str) -> str:
     """
     longest = max(text.split(), key=len, default="")
     if len(longest) <= _LONGEST_WORD:
-        return ""
-    return f"a word of {len(longest):,} characters: {shown(longest[:40])}…"
+        return Said()
+    return Said(
+        "a word of %(length)s characters: %(quoted)s…",
+        length=len(longest),
+        quoted=shown(longest[:40]),
+    )
 
 
-def other_links(text: str, *, reply_to: str) -> Iterator[str]:
+def other_links(text: str, *, reply_to: str) -> Iterator[Said]:
     """Yield a reason for each link or mail address in a text other than `reply_to`."""
     for address in _ADDRESS.findall(text):
         if address.lower() != reply_to.lower():
-            yield f"another mail address than the one for replies: {shown(address)}"
+            yield Said(
+                "another mail address than the one for replies: %(quoted)s", quoted=shown(address)
+            )
     text = _ADDRESS.sub(" ", text)
     links = _LINK.findall(text)
     text = _LINK.sub(" ", text)
@@ -90,7 +97,7 @@ def other_links(text: str, *, reply_to: str) -> Iterator[str]:
     text = _IPV6.sub(lambda found: " " if _is_ipv6(found[0]) else found[0], text)
     links += _IPV4.findall(text)
     for link in links:
-        yield f"a link that is not one of the fields: {shown(link)}"
+        yield _a_link(link)
     for found in _DOMAIN.finditer(text):
         yield from _domain_reasons(found)
 
@@ -103,7 +110,7 @@ def _is_ipv6(candidate: str) -> bool:
     return True
 
 
-def _domain_reasons(found: re.Match[str]) -> Iterator[str]:
+def _domain_reasons(found: re.Match[str]) -> Iterator[Said]:
     name, ending = found["name"], found["ending"]
     known = ending.lower() in _KNOWN_ENDINGS
     if not found["path"] and (
@@ -111,12 +118,17 @@ def _domain_reasons(found: re.Match[str]) -> Iterator[str]:
     ):
         return
     if (known and len(name) > 1) or found["path"] or "⟦" in name:
-        yield f"a link that is not one of the fields: {shown(found[0])}"
+        yield _a_link(found[0])
     else:
-        yield (
-            f"what mail programs make a link of: {found[0]} "
-            "(if it is none, put a blank after the full stop)"
+        yield Said(
+            "what mail programs make a link of: %(quoted)s (if it is none, put a blank after the "
+            "full stop)",
+            quoted=found[0],
         )
+
+
+def _a_link(written: str) -> Said:
+    return Said("a link that is not one of the fields: %(quoted)s", quoted=shown(written))
 
 
 def _begins_a_sentence(ending: str) -> bool:
@@ -127,9 +139,13 @@ def _begins_a_sentence(ending: str) -> bool:
 _LETTERS_OF_A_COUNTRY = 2
 
 
-def glued_fields(text: str) -> Iterator[str]:
+def glued_fields(text: str) -> Iterator[Said]:
     """Yield a reason for each link or mail address of a field that something is glued to."""
     for token in text.split():
         for field, apart in _APART.items():
             if f"⟦{field}⟧" in token and not re.fullmatch(apart, token):
-                yield f"{{{{ {field} }}}} must stand apart, a blank on both sides: {shown(token)}"
+                yield Said(
+                    "%(field)s must stand apart, a blank on both sides: %(quoted)s",
+                    field=f"{{{{ {field} }}}}",
+                    quoted=shown(token),
+                )

@@ -22,7 +22,7 @@ from repermit.messages.identity import (
     sender_address,
     sender_name,
 )
-from repermit.messages.values import AskValues, ConfirmValues, Mail, NoticeValues
+from repermit.messages.values import AskValues, ConfirmValues, Mail, NoticeValues, ReceiptValues
 from repermit.messages.wire import quoted
 
 if TYPE_CHECKING:
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from repermit.messages.draft import Draft
+    from repermit.messages.values import Values
 
 
-def compose(draft: Draft, values: AskValues | ConfirmValues | NoticeValues) -> Mail:
+def compose(draft: Draft, values: Values) -> Mail:
     """Return the mail of one contact; with the values that its kind takes.
 
     Raises ValueError if a link or a Message-ID holds what may not stand in a header line.
@@ -55,12 +56,15 @@ def compose(draft: Draft, values: AskValues | ConfirmValues | NoticeValues) -> M
     )
 
 
-def _fields(draft: Draft, values: AskValues | ConfirmValues | NoticeValues) -> dict[str, str]:
+def _fields(draft: Draft, values: Values) -> dict[str, str]:
     shared = {"address": shown_address(values.address)}
     if isinstance(values, NoticeValues):
         return shared
     if isinstance(values, ConfirmValues):
         return shared | {"confirm_url": values.confirm_url}
+    if isinstance(values, ReceiptValues):
+        own = {"no_url": values.no_url, "me_url": values.me_url}
+        return shared | own | {"receipt_url": values.receipt_url}
     return shared | {
         "greeting": greeting(draft, values.name),
         "reason": reason(draft, source=values.source, since=values.since),
@@ -108,7 +112,7 @@ def own_addresses(draft: Draft) -> tuple[str, str]:
     )
 
 
-def header_lines(draft: Draft, values: AskValues | ConfirmValues | NoticeValues) -> list[str]:
+def header_lines(draft: Draft, values: Values) -> list[str]:
     """Return all headers but Content-Type, each with its CRLF."""
     mailing_list = draft.mailing_list
     sender, reply_to = own_addresses(draft)
@@ -120,16 +124,23 @@ def header_lines(draft: Draft, values: AskValues | ConfirmValues | NoticeValues)
         header("Reply-To", reply_to),
         header("Subject", *text_words(draft.subject)),
         header("Message-ID", values.message_id),
-        *(_list_headers(draft, values, sender) if isinstance(values, AskValues) else ()),
+        *(_list_headers(draft, values, sender) if isinstance(values, _LISTED) else ()),
         # RFC 3834 §5, and what Exchange heeds instead of it ([MS-OXCMAIL] 2.2.3.2.14).
         header("Auto-Submitted", "auto-generated"),
         header("X-Auto-Response-Suppress", "OOF,", "AutoReply"),
         header("Feedback-ID", _feedback_id(draft, values.list_label, sender)),
+        # RFC 3282, for whoever has mail read aloud or translated.
+        header("Content-Language", draft.language),
         header("MIME-Version", "1.0"),
     ]
 
 
-def _list_headers(draft: Draft, values: AskValues, sender: str) -> tuple[str, str, str]:
+_LISTED = (AskValues, ReceiptValues)
+
+
+def _list_headers(
+    draft: Draft, values: AskValues | ReceiptValues, sender: str
+) -> tuple[str, str, str]:
     """Return List-Id (RFC 2919) and the two headers of a one-click No (RFC 2369, RFC 8058)."""
     mailing_list = draft.mailing_list
     name = () if mailing_list.sensitive else phrase_words(mailing_list.name)

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
 from repermit.config import Organisation
-from repermit.messages.values import MailingListFacts
+from repermit.messages.values import ListWords, MailingListFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Kind = Literal["ask", "reminder", "confirm", "notice"]
+Kind = Literal["ask", "reminder", "confirm", "receipt", "notice"]
 
 _FORMAT = 1
 
@@ -29,7 +29,7 @@ class Draft:
     """A mail's wording with marks (⟦yes_url⟧) where contacts differ; enough to make the mail.
 
     `phrases` are the variants of its sentences that depend on the contact, by name.
-    `deadline` is aware UTC, None for a `confirm`.
+    `deadline` is aware UTC, None for a `confirm` or `receipt`.
     """
 
     kind: Kind
@@ -71,9 +71,28 @@ def read_draft(content: str) -> Draft:
         message = "a wording in a format that this version does not know"
         raise ValueError(message)
     deadline = document.pop("deadline")
-    return Draft(
+    draft = Draft(
         organisation=Organisation(**document.pop("organisation")),
-        mailing_list=MailingListFacts(**document.pop("mailing_list")),
+        mailing_list=_read_list(**document.pop("mailing_list")),
         deadline=datetime.fromisoformat(deadline) if deadline else None,
         **document,
     )
+    # As it was stored, whatever has been added since, so that its digest stays the same.
+    vars(draft)["content"] = content
+    return draft
+
+
+def _read_list(texts: list[dict[str, str]] | None = None, **facts: Any) -> MailingListFacts:
+    """Return a list's facts; before it had `texts`, its own words stood in mails of all four."""
+    about = MailingListFacts(**facts)
+    if texts is None:
+        own = (about.name, about.purpose, about.frequency, about.privacy_url)
+        texts = [dict(zip(_WORDS, (one, *own), strict=True)) for one in _languages_before(about)]
+    return replace(about, texts=tuple(ListWords(**one) for one in texts))
+
+
+_WORDS = ("language", "name", "purpose", "frequency", "privacy_url")
+
+
+def _languages_before(about: MailingListFacts) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((about.language, "nl", "en", "de", "fr")))

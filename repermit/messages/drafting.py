@@ -24,20 +24,24 @@ from repermit.messages.sentences import (
     preview,
 )
 from repermit.messages.templating import inlined, render, render_own
-from repermit.messages.values import MailingListFacts, OwnWording
+from repermit.messages.values import ListWords, MailingListFacts, OwnWording
 from repermit.messages.wording import check_wording, html_of_text
 
 if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-_Facts = TypeVar("_Facts", Organisation, MailingListFacts)
+_Facts = TypeVar("_Facts", Organisation, MailingListFacts, ListWords)
 
 _ASKING = ("greeting", "reason", "address", "yes_url", "no_url", "me_url")
 _PER_CONTACT = {
     "ask": _ASKING,
     "reminder": _ASKING,
     "confirm": ("address", "confirm_url"),
+    "receipt": ("address", "no_url", "me_url", "receipt_url"),
+    "see": ("address", "confirm_url"),
+    "address": ("address", "confirm_url"),
+    "changed": ("address",),
 }
 
 
@@ -55,7 +59,7 @@ def draft_ask(
     `deadline` is aware UTC. Raises WordingError if `own` may not be used, AddressError if the
     sender or the organisation's address cannot be.
     """
-    organisation, mailing_list = printable(organisation), printable(mailing_list)
+    organisation, mailing_list = printable(organisation), printable(mailing_list.told_in(language))
     own = own or OwnWording()
     check_wording(own, organisation=organisation, mailing_list=mailing_list)
     return _draft_asking(
@@ -82,7 +86,7 @@ def draft_reminder(
     `deadline` is aware UTC. Raises AddressError if the sender or the organisation's address cannot
     be used.
     """
-    organisation, mailing_list = printable(organisation), printable(mailing_list)
+    organisation, mailing_list = printable(organisation), printable(mailing_list.told_in(language))
     return _draft_asking(
         "reminder",
         OwnWording(),
@@ -101,7 +105,7 @@ def draft_confirm(
 
     Raises AddressError if the sender or the organisation's address cannot be used.
     """
-    organisation, mailing_list = printable(organisation), printable(mailing_list)
+    organisation, mailing_list = printable(organisation), printable(mailing_list.told_in(language))
     known = known_of(organisation, mailing_list, language)
     known |= confirm_sentences(mailing_list, language)
     known["preview"] = preview("confirm", known, language)
@@ -203,6 +207,8 @@ def printable(facts: _Facts) -> _Facts:
         for name, value in texts.items()
         if isinstance(value, str)
     }
+    if isinstance(facts, MailingListFacts):
+        cleaned["texts"] = tuple(printable(one) for one in facts.texts)
     return replace(facts, **cleaned)
 
 

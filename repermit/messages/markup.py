@@ -1,6 +1,6 @@
 """Reading the HTML of an own wording: what is seen, where it leads, what is not allowed.
 
-May import nothing of repermit but its neighbour `reading`. A list of what is allowed, as lists of
+May import saying and its neighbour `reading`. A list of what is allowed, as lists of
 what is not have holes.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 
 from repermit.messages.reading import marked, shown
+from repermit.saying import Said
 
 _ELEMENTS = frozenset("a b blockquote br div em h1 h2 h3 hr i li ol p span strong u ul".split())
 _INLINE = frozenset("a b em i span strong u".split())
@@ -39,7 +40,7 @@ class Markings:
 
     text: str
     targets: tuple[str, ...]
-    reasons: tuple[str, ...]
+    reasons: tuple[Said, ...]
 
 
 def read_markup(markup: str, *, reply_to: str) -> Markings:
@@ -49,7 +50,7 @@ def read_markup(markup: str, *, reply_to: str) -> Markings:
     reader.close()
     styles = {field: reader.styles.get(f"⟦{field}⟧") for field in ("yes_url", "no_url")}
     if None not in styles.values() and styles["yes_url"] != styles["no_url"]:
-        reader.reasons.append("Yes and No must look alike: make both a button, or neither")
+        reader.reasons.append(_UNLIKE)
     return Markings(
         # One line end where blocks meet, which begin and end a line both.
         text=re.sub(r"\n+", "\n", "".join(reader.text)),
@@ -58,10 +59,13 @@ def read_markup(markup: str, *, reply_to: str) -> Markings:
     )
 
 
-def _plain(markup: str, reasons: list[str]) -> str:
+def _plain(markup: str, reasons: list[Said]) -> str:
     """Return markup without comments, each other `<` that opens no plain tag made a letter."""
     reasons += (
-        f"a comment, which mail programs may read as markup: {_quoted(comment)}"
+        Said(
+            "a comment, which mail programs may read as markup: %(quoted)s",
+            quoted=_quoted(comment),
+        )
         for comment in _COMMENT.findall(markup)
     )
     pieces = _COMMENT.sub("", markup).split("<")
@@ -70,8 +74,11 @@ def _plain(markup: str, reasons: list[str]) -> str:
             pieces[number] = f"<{piece}"
         else:
             reasons.append(
-                "a < that opens no plain tag, with its values in quotes "
-                f"(for the sign itself write &lt;): {_quoted(f'<{piece}')}"
+                Said(
+                    "a < that opens no plain tag, with its values in quotes (for the sign itself "
+                    "write &lt;): %(quoted)s",
+                    quoted=_quoted(f"<{piece}"),
+                )
             )
             pieces[number] = f"&lt;{piece}"
     return "".join(pieces)
@@ -89,7 +96,7 @@ class _Reader(HTMLParser):
         self.targets: list[str] = []
         self.styles: dict[str, tuple[str, ...]] = {}
         self._around: list[str] = []
-        self.reasons: list[str] = []
+        self.reasons: list[Said] = []
         self._open_link = ""
         self._link_text = ""
         self._allowed = {f"⟦{field}⟧" for field in _LINK_FIELDS}
@@ -102,19 +109,33 @@ class _Reader(HTMLParser):
         for name, value in attrs:
             # Parsers differ in which of two they take.
             if name in attributes:
-                self.reasons.append(f"the attribute {name} stands twice in {_quoted(f'<{tag}>')}")
+                self._refuse(
+                    Said(
+                        "the attribute %(name)s stands twice in %(quoted)s",
+                        name=name,
+                        quoted=_quoted(f"<{tag}>"),
+                    )
+                )
             attributes[name] = value or ""
         if tag == "a":
             self._start_link(attributes.pop("href", ""), attributes.pop("class", ""))
         elif tag not in _EMPTY and len(self._around) == _DEEPEST:
-            self.reasons.append(f"more than {_DEEPEST} elements within one another")
+            self._refuse(Said("more than %(most)s elements within one another", most=_DEEPEST))
         elif tag not in _EMPTY:
             self._around.append(tag)
         language = attributes.pop("lang", "nl")
         if not _LANGUAGE.fullmatch(language):
-            self.reasons.append(f"lang names a language, such as nl, not {shown(language)}")
+            self._refuse(
+                Said("lang names a language, such as nl, not %(quoted)s", quoted=shown(language))
+            )
         for name in attributes:
-            self.reasons.append(f"the attribute {name} of {_quoted(f'<{tag}>')} is not allowed")
+            self._refuse(
+                Said(
+                    "the attribute %(name)s of %(quoted)s is not allowed",
+                    name=name,
+                    quoted=_quoted(f"<{tag}>"),
+                )
+            )
 
     # HTML does not close <b/> there (HTML Living Standard §13.2.5.40), which XML would.
     handle_startendtag = handle_starttag
@@ -122,10 +143,10 @@ class _Reader(HTMLParser):
     def _start_link(self, target: str, style: str) -> None:
         bare = target.strip()
         if bare not in self._allowed:
-            written = shown(target) or "an empty one"
-            self.reasons.append(f"a link that is not one of the fields: {written}")
+            written = shown(target) or Said("an empty one")
+            self._refuse(Said("a link that is not one of the fields: %(quoted)s", quoted=written))
         if style not in {"", "button"}:
-            self.reasons.append(f"a link's class may be button, not {style}")
+            self._refuse(Said("a link's class may be button, not %(quoted)s", quoted=style))
         self._open_link, self._link_text = bare, ""
         self.styles[bare] = (style, *self._around)
 
@@ -139,11 +160,11 @@ class _Reader(HTMLParser):
         if tag != "a":
             return
         if _OTHER_LABEL.get(self._open_link, "-") in self._link_text:
-            self.reasons.append("a link for one answer that bears the label of the other")
+            self._refuse(Said("a link for one answer that bears the label of the other"))
         if self._link_text.strip():
             self.targets.append(self._open_link)
         else:
-            self.reasons.append("a link without text, which nobody can see")
+            self._refuse(Said("a link without text, which nobody can see"))
 
     def close(self) -> None:
         super().close()
@@ -153,7 +174,7 @@ class _Reader(HTMLParser):
         # Browsers open it anew in what follows (HTML Living Standard §13.2.4.3).
         for tag in elements:
             if tag in _INLINE:
-                self.reasons.append(f"<{tag}> is not closed where it should be")
+                self._refuse(Said("%(quoted)s is not closed where it should be", quoted=f"<{tag}>"))
 
     def handle_data(self, data: str) -> None:
         self.text.append(data)
@@ -165,8 +186,11 @@ class _Reader(HTMLParser):
 
     def _refuse_unlisted(self, tag: str) -> None:
         if tag not in _ELEMENTS:
-            what = _WHAT.get(tag, "an element that is not allowed")
-            self.reasons.append(f"{what}: {_quoted(f'<{tag}>')}")
+            what = _WHAT.get(tag, _UNLISTED)
+            self._refuse(Said("%(what)s: %(quoted)s", what=what, quoted=_quoted(f"<{tag}>")))
+
+    def _refuse(self, reason: Said) -> None:
+        self.reasons.append(reason)
 
 
 # Elements without an end (HTML Living Standard §13.1.2).
@@ -174,9 +198,11 @@ _EMPTY = frozenset(("br", "hr"))
 
 _OTHER_LABEL = {"⟦yes_url⟧": "⟦no_label⟧", "⟦no_url⟧": "⟦yes_label⟧"}
 
+_UNLIKE = Said("Yes and No must look alike: make both a button, or neither")
+_UNLISTED = Said("an element that is not allowed")
 _WHAT = {
-    **dict.fromkeys(("img", "image", "picture", "svg"), "an image"),
-    **dict.fromkeys(("form", "input", "button"), "a form"),
-    **dict.fromkeys(("style", "link"), "a style sheet"),
-    "script": "a script",
+    **dict.fromkeys(("img", "image", "picture", "svg"), Said("an image")),
+    **dict.fromkeys(("form", "input", "button"), Said("a form")),
+    **dict.fromkeys(("style", "link"), Said("a style sheet")),
+    "script": Said("a script"),
 }

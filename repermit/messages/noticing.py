@@ -1,23 +1,30 @@
-"""Making the mails to the admin: that a campaign has paused by itself, and what a day brought.
+"""Making the mails to the admin: a campaign has paused or closed, a day is over, who is not meant.
 
 May import addresses, config and what drafts are made with.
 """
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from repermit import addresses
 from repermit.messages.dates import moment_in_words
 from repermit.messages.draft import Draft
 from repermit.messages.drafting import html_of, known_of, printable, subject_of, text_of
-from repermit.messages.sentences import daily_sentences, notice_sentences, preview
+from repermit.messages.sentences import (
+    closing_sentences,
+    daily_sentences,
+    notice_sentences,
+    preview,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from repermit.config import Organisation
+    from repermit.messages.closings import ClosingNews
     from repermit.messages.news import DayNews
     from repermit.messages.values import MailingListFacts
 
@@ -83,8 +90,74 @@ def draft_daily(
     )
 
 
+def draft_closing(
+    news: ClosingNews,
+    *,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    zone: ZoneInfo,
+    public_url: str,
+) -> Draft:
+    """Return the wording of the mail about a campaign that has closed, in the list's language.
+
+    It says how many, never who. Raises AddressError if the organisation has no address that can be
+    used.
+    """
+    slug, language = mailing_list.slug, mailing_list.language
+    checkpoint = {"seq": news.seq, "hash": news.hash, "root": news.root}
+    known: dict[str, Any] = {
+        **closing_sentences(news, language),
+        "take_off_url": f"{public_url}/admin/lists/{slug}/handover",
+        "take_off": f"repermit export {slug} removed",
+        "report_url": f"{public_url}/admin/lists/{slug}/papers/report",
+        "report": f"repermit report {slug} -o report.html",
+        "check": "repermit verify --checkpoint checkpoint.json",
+        "checkpoint": json.dumps(checkpoint),
+    }
+    return _draft(
+        "closing",
+        known,
+        organisation=organisation,
+        mailing_list=mailing_list,
+        zone=zone,
+        deadline=None,
+    )
+
+
+def not_the_person_topic(number: int) -> str:
+    """Return the topic of the notice that the contact of this number is not the person meant."""
+    return f"{_NOT_THE_PERSON}{number}"
+
+
+def read_not_the_person(topic: str) -> int | None:
+    """Return the contact's number in such a topic, None in any other."""
+    number = topic.removeprefix(_NOT_THE_PERSON)
+    return int(number) if number != topic else None
+
+
+_NOT_THE_PERSON = "not_the_person "
+
+
+def draft_not_the_person(
+    *, organisation: Organisation, mailing_list: MailingListFacts, zone: ZoneInfo, contact_url: str
+) -> Draft:
+    """Return the wording of a mail to the admin: somebody says they are not the person meant.
+
+    It names nobody and links to the contact's page, since mailboxes are hard to erase from. Raises
+    AddressError if the organisation has no address that can be used.
+    """
+    return _draft(
+        "not_the_person",
+        {"contact_url": contact_url},
+        organisation=organisation,
+        mailing_list=mailing_list,
+        zone=zone,
+        deadline=None,
+    )
+
+
 def _draft(
-    folder: Literal["notice", "daily"],
+    folder: Literal["notice", "daily", "closing", "not_the_person"],
     known: dict[str, Any],
     *,
     organisation: Organisation,
@@ -92,9 +165,9 @@ def _draft(
     zone: ZoneInfo,
     deadline: datetime | None,
 ) -> Draft:
+    language = mailing_list.language
     organisation, mailing_list = printable(organisation), printable(mailing_list)
     addresses.parse(organisation.email)
-    language = mailing_list.language
     known = known_of(organisation, mailing_list, language) | known
     known["preview"] = preview(folder, known, language)
     return Draft(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from repermit.config import Organisation
+    from repermit.messages.closings import ClosingNews
     from repermit.messages.draft import Kind
     from repermit.messages.news import DayNews
     from repermit.messages.values import MailingListFacts
@@ -60,13 +61,36 @@ def confirm_sentences(mailing_list: MailingListFacts, language: str) -> dict[str
     }
 
 
-def preview(kind: Kind | Literal["daily"], known: Mapping[str, str], language: str) -> str:
+def receipt_sentences(language: str) -> dict[str, str]:
+    """Return what the receipt of a Yes says beside its templates; nobody is named in it."""
+    gettext = translations(language).gettext
+    return {
+        "greeting": gettext("Dear reader,"),
+        "no_label": gettext("No, stop sending me these mails"),
+        "stop": gettext(
+            "You can stop at any time, also after a Yes: the link for No in this mail keeps "
+            "working, and one press on the page that opens is enough."
+        ),
+    }
+
+
+def preview(
+    kind: Kind | Literal["daily", "closing", "not_the_person"],
+    known: Mapping[str, str],
+    language: str,
+) -> str:
     """Return the line that mail programs show beside the subject; says nothing of the list."""
     gettext = translations(language).gettext
     if kind == "confirm":
         return gettext("If it was you, confirm it in this mail; if it was not, do nothing.")
+    if kind == "receipt":
+        return gettext("You need do nothing, and may keep this mail.")
     if kind == "daily":
         return gettext("Who said No may not be mailed any more, also not before the deadline.")
+    if kind == "closing":
+        return gettext("Keep this mail: it holds the checkpoint of the evidence.")
+    if kind == "not_the_person":
+        return gettext("An address was taken off; please look at where it came from.")
     if kind == "notice":
         return gettext("It waits for you.")
     return gettext("Please answer Yes or No by %(deadline)s.") % known
@@ -146,3 +170,20 @@ def daily_sentences(news: DayNews, language: str) -> dict[str, list[str]]:
         "today": [text % {"count": count} for count, text in today if count],
         "in_all": [text % {"count": count} for count, text in in_all],
     }
+
+
+def closing_sentences(news: ClosingNews, language: str) -> dict[str, list[str]]:
+    """Return what became of everybody who was asked, a line each, whatever their number."""
+    gettext = translations(language).gettext
+    lines = (
+        (news.asked, gettext("in this campaign: %(count)s")),
+        (news.yes, gettext("said Yes: %(count)s")),
+        (news.no, gettext("said No: %(count)s")),
+        (news.no_response, gettext("taken off, since no answer came: %(count)s")),
+        (
+            news.others,
+            gettext("for another reason (bounce, complaint, request, other proof): %(count)s"),
+        ),
+        (news.unasked, gettext("could not be asked, and may not be mailed: %(count)s")),
+    )
+    return {"in_all": [text % {"count": count} for count, text in lines]}

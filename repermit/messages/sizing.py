@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from repermit.errors import WordingError
 from repermit.messages.composing import compose
 from repermit.messages.values import AskValues
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from repermit.messages.draft import Draft
@@ -32,9 +33,11 @@ def require_size(draft: Draft, *, link: str) -> None:
     """
     octets = len(compose(draft, _longest_values(link)).raw)
     if octets > LARGEST:
-        reason = (
-            f"the mail can grow to {octets:,} octets, with its text and its HTML, and Gmail cuts "
-            f"off what is beyond {LARGEST:,}: make it shorter"
+        reason = Said(
+            "the mail can grow to %(octets)s octets, with its text and its HTML, and Gmail cuts "
+            "off what is beyond %(most)s: make it shorter",
+            octets=octets,
+            most=LARGEST,
         )
         raise WordingError((reason,))
 

@@ -44,16 +44,24 @@ def own_environment(*, html: bool) -> ImmutableSandboxedEnvironment:
     return ImmutableSandboxedEnvironment(autoescape=html, undefined=StrictUndefined)
 
 
-@cache
-def _environment(language: str) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(asset("templates") / "mail"),
+def environment(folder: str, language: str) -> Environment:
+    """Make the engine for the templates of one folder, whose texts it puts into a language.
+
+    HTML is escaped; a field that is not given is an error.
+    """
+    made = Environment(
+        loader=FileSystemLoader(asset("templates") / folder),
         autoescape=select_autoescape(enabled_extensions=("html",), default=False),
         undefined=StrictUndefined,
         extensions=["jinja2.ext.i18n"],
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    install = environment.install_gettext_translations  # type: ignore[attr-defined]
+    install = made.install_gettext_translations  # type: ignore[attr-defined]
     install(translations(language), newstyle=True)
-    return environment
+    return made
+
+
+@cache
+def _environment(language: str) -> Environment:
+    return environment("mail", language)

@@ -1,20 +1,37 @@
 """What goes into a mail, and the mail that comes out.
 
-May import nothing of repermit. All times are aware UTC.
+May import the catalogue of languages. All times are aware UTC.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from repermit.messages.catalogue import pick_language
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListWords:
+    """What of a list stands in words, in one language."""
+
+    language: str
+    name: str
+    purpose: str
+    frequency: str
+    privacy_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class MailingListFacts:
-    """What the reader is told about a list; `sender` is "Name <address>" or an address."""
+    """What the reader is told about a list; `sender` is "Name <address>" or an address.
+
+    `language` is the list's own, and `texts` are its words in each language that it can be told in,
+    its own first; none if there is no other.
+    """
 
     slug: str
     name: str
@@ -24,6 +41,33 @@ class MailingListFacts:
     language: str
     sender: str
     sensitive: bool = False
+    texts: tuple[ListWords, ...] = ()
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Return the languages in which a reader is told everything, the list's own first."""
+        return tuple(one.language for one in self.texts) or (self.language,)
+
+    def pick(self, wanted: str) -> str:
+        """Return `wanted` ("pl", "pl-PL") as one of these languages, or else the list's own.
+
+        Nobody gets half a translation: mails and pages in a language around a purpose in another.
+        """
+        language = pick_language(wanted, otherwise=self.language)
+        return language if language in self.languages else self.language
+
+    def told_in(self, language: str) -> MailingListFacts:
+        """Return the list in the words of one of these languages; in another, as it is."""
+        for one in self.texts:
+            if one.language == language:
+                return replace(
+                    self,
+                    name=one.name,
+                    purpose=one.purpose,
+                    frequency=one.frequency,
+                    privacy_url=one.privacy_url,
+                )
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +121,20 @@ class ConfirmValues:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReceiptValues:
+    """What differs in the receipt of a Yes; as in a confirmation there is no name."""
+
+    address: str
+    no_url: str
+    me_url: str
+    receipt_url: str
+    list_label: str
+    message_id: str
+    return_path: str
+    date: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class NoticeValues:
     """What a notice to the admin has of its own."""
 
@@ -85,6 +143,10 @@ class NoticeValues:
     message_id: str
     return_path: str
     date: datetime
+
+
+Values = AskValues | ConfirmValues | ReceiptValues | NoticeValues
+"""What fills in a draft, by its kind."""
 
 
 @dataclass(frozen=True, kw_only=True)

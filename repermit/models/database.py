@@ -18,12 +18,12 @@ from repermit.models.turnstile import PATIENCE, Turnstile
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from repermit.models.journal import Journal
+
 _T = TypeVar("_T")
 
 # At DEBUG it writes every statement with its values, addresses among them, into the log.
 logging.getLogger("peewee").setLevel(logging.INFO)
-
-Database = peewee.SqliteDatabase | peewee.PostgresqlDatabase
 
 proxy = peewee.DatabaseProxy()
 """Stands for the database in use; the tables are bound to it."""
@@ -38,7 +38,45 @@ _PRAGMAS = {
 }
 
 
-class TurnstileDatabase(peewee.SqliteDatabase):
+class _Savepoint(peewee._savepoint):  # noqa: SLF001  there is no other name
+    """A savepoint which, rolled back, takes no lifting into the journal that may not have been.
+
+    What the transaction lifted before is left out too: a suppression too many is the safe side.
+    """
+
+    def rollback(self, begin: bool = True) -> None:  # noqa: FBT001, FBT002  as peewee has it
+        """Roll back to the savepoint."""
+        super().rollback(begin)
+        if self.db.journal:
+            self.db.journal.forget_after()
+
+
+class _Journalling(peewee.Database):
+    """What a transaction has for the journal is written before its commit, and after."""
+
+    journal: Journal | None = None
+
+    def commit(self) -> Any:
+        """Commit between what the journal gets before and what it gets after."""
+        if self.journal:
+            self.journal.before_commit()
+        result = super().commit()
+        if self.journal:
+            self.journal.after_commit()
+        return result
+
+    def rollback(self) -> Any:
+        """Roll back, and forget what the journal was to get."""
+        if self.journal:
+            self.journal.forget()
+        return super().rollback()
+
+    def savepoint(self, sid: str | None = None) -> _Savepoint:
+        """Return a savepoint, to be entered."""
+        return _Savepoint(self, sid)
+
+
+class TurnstileDatabase(_Journalling, peewee.SqliteDatabase):
     """SQLite whose every transaction passes the turnstile; DatabaseBusy if that takes too long."""
 
     def __init__(self, path: Path, *, patience: float = PATIENCE) -> None:
@@ -62,7 +100,10 @@ class TurnstileDatabase(peewee.SqliteDatabase):
             raise
 
     def commit(self) -> Any:
-        """Commit, then let the next one in; after a failure the rollback that follows does."""
+        """Commit, then let the next one in; after a failure the rollback that follows does.
+
+        The journal's lines stand in the order of the transactions, since they are written in turn.
+        """
         result = super().commit()
         self.turnstile.leave()
         return result
@@ -81,21 +122,32 @@ class TurnstileDatabase(peewee.SqliteDatabase):
         return was_open
 
 
-def connect(url: str) -> Database:
-    """Make the database at `url` the one in use; see Settings.database for its form."""
+class JournallingPostgresql(_Journalling, peewee.PostgresqlDatabase):
+    """PostgreSQL with the journal of this machine."""
+
+
+Database = TurnstileDatabase | JournallingPostgresql
+
+
+def connect(url: str, *, journal: Journal | None = None) -> Database:
+    """Make the database at `url` the one in use; see Settings.database for its form.
+
+    `journal` is where its suppressions are journalled; without one they are not.
+    """
     database: Database
     if url.startswith("sqlite:///"):
         database = TurnstileDatabase(Path(url.removeprefix("sqlite:///")))
     else:
         database = _postgresql(url)
+    database.journal = journal
     proxy.initialize(database)
     return database
 
 
 @contextmanager
-def open_database(url: str) -> Iterator[Database]:
-    """Open the database at `url` for this thread, and close it at the end."""
-    database = connect(url)
+def open_database(url: str, *, journal: Journal | None = None) -> Iterator[Database]:
+    """Open the database at `url` for this thread, and close it at the end; see `connect`."""
+    database = connect(url, journal=journal)
     with database.connection_context():
         yield database
 
@@ -145,8 +197,26 @@ def waiting_without_limit(database: Database) -> Iterator[None]:
         yield
 
 
-def position(text: Any, sign: str) -> Any:
-    """Return the SQL for where in a text a sign stands first, counting from 1."""
+@contextmanager
+def steady_view(database: Database) -> Iterator[None]:
+    """Show this thread the database as it is now, whatever others write; nothing may be written.
+
+    Nobody is kept waiting by it. Inside a transaction it leaves things as they are.
+    """
+    if database.in_transaction():
+        yield
+        return
+    snapshot = " ISOLATION LEVEL REPEATABLE READ READ ONLY" if is_postgresql(database) else ""
+    # Past the turnstile, which is for those who write.
+    run_sql(database, f"BEGIN{snapshot}")
+    try:
+        yield
+    finally:
+        run_sql(database, "ROLLBACK")
+
+
+def position(text: Any, sign: Any) -> Any:
+    """Return the SQL for where in a text a sign or a text stands first, counting from 1."""
     name = "STRPOS" if is_postgresql(proxy.obj) else "INSTR"
     return getattr(peewee.fn, name)(text, sign)
 
@@ -162,12 +232,13 @@ def chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
         yield items[start : start + size]
 
 
-def _postgresql(url: str) -> peewee.PostgresqlDatabase:
+def _postgresql(url: str) -> JournallingPostgresql:
     try:
         import psycopg  # noqa: F401, PLC0415  an optional extra
     except ImportError:
-        message = "PostgreSQL needs the extra: pip install 'repermit[postgres]'"
-        raise ConfigError(message, key="database") from None
-    return peewee.PostgresqlDatabase(
+        raise ConfigError(
+            "PostgreSQL needs the extra: pip install 'repermit[postgres]'", key="database"
+        ) from None
+    return JournallingPostgresql(
         url, prefer_psycopg3=True, field_types={"UTCDATETIME": "TIMESTAMPTZ"}
     )

@@ -16,6 +16,7 @@ from peewee import (
     BigIntegerField,
     BooleanField,
     CharField,
+    CompositeKey,
     Field,
     ForeignKeyField,
     IntegerField,
@@ -95,7 +96,11 @@ class Meta(Table):
 
 
 class MailingList(Table):
-    """One purpose, as the person reads it; one privacy statement; one sender."""
+    """One purpose, as the person reads it; one privacy statement; one sender.
+
+    `lost_launch_at` is when a campaign was launched, or may have been, of which the database knows
+    nothing, since it was restored from an older copy; null once it has been dealt with.
+    """
 
     id = AutoField()
     slug = CharField(unique=True)
@@ -106,10 +111,12 @@ class MailingList(Table):
     language = CharField(default="nl")
     sender = TextField(default="")
     sensitive = BooleanField(default=False)
+    receipts = BooleanField(default=False)
     own_subject = TextField(default="")
     own_text = TextField(default="")
     own_html = TextField(default="")
     created_at = moment()
+    lost_launch_at = moment_or_none()
 
 
 class Import(Table):
@@ -161,6 +168,28 @@ class Contact(Table):
         """One row for each address of a list; counts and pages by status use the second index."""
 
         indexes = ((("list", "address_key"), True), (("list", "status", "reason", "id"), False))
+
+
+# An import's are found by it, and at once whether anything has happened to one of them since.
+Contact.add_index(
+    Contact.imported_by,
+    Contact.status_at,
+    Contact.id,
+    name="contact_imported",
+    where=SQL("imported_by_id IS NOT NULL"),
+)
+Contact.add_index(Contact.list, name="contact_erased", where=SQL("erased_at IS NOT NULL"))
+# Who is to be erased is found at once among a million, and so is whose proof may end.
+Contact.add_index(
+    Contact.list,
+    Contact.status_at,
+    Contact.id,
+    name="contact_to_erase",
+    where=SQL("status = 'removed' AND erased_at IS NULL"),
+)
+Contact.add_index(
+    Contact.status_at, Contact.id, name="contact_removed", where=SQL("status = 'removed'")
+)
 
 
 class SignUp(Table):
@@ -312,6 +341,7 @@ Mail.add_index(
 Mail.add_index(Mail.worker, name="mail_leased", where=SQL("lease_until IS NOT NULL"))
 Mail.add_index(Mail.list, name="mail_in_doubt", where=SQL("state = 'in_doubt'"))
 Mail.add_index(Mail.campaign, name="mail_bounced", where=SQL("bounce <> ''"))
+Mail.add_index(Mail.list, name="mail_put_off", where=SQL("state = 'queued' AND reply_code >= 500"))
 
 Mail.add_index(
     Mail.campaign,
@@ -370,12 +400,26 @@ class Suppression(Table):
         indexes = ((("fingerprint", "list"), True),)
 
 
+Suppression.add_index(
+    Suppression.imported_by,
+    Suppression.subject,
+    name="suppression_imported",
+    where=SQL("imported_by_id IS NOT NULL"),
+)
+
+
 class EvidenceHead(Table):
-    """The newest entry; its one row is the lock under which entries are appended."""
+    """The newest entry; its one row is the lock under which entries are appended.
+
+    `root` is that of the Merkle tree over all leaves; `frontier` are the hashes of the perfect
+    subtrees it consists of, the largest first, in hex without anything between them.
+    """
 
     id = IntegerField(primary_key=True)
     seq = BigIntegerField()
     hash = CharField(max_length=64)
+    root = CharField(max_length=64, default="")
+    frontier = TextField(default="")
 
 
 class Evidence(Table):
@@ -395,6 +439,22 @@ class Evidence(Table):
 
 
 Evidence.add_index(Evidence.list, name="evidence_still_mailed", where=SQL("event = 'still_mailed'"))
+Evidence.add_index(
+    Evidence.list, name="evidence_not_the_person", where=SQL("event = 'not_the_person'")
+)
+
+
+class EvidenceNode(Table):
+    """A perfect subtree of the Merkle tree: the 2^level leaves from place · 2^level on."""
+
+    level = SmallIntegerField()
+    place = BigIntegerField()
+    hash = CharField(max_length=64)
+
+    class Meta:
+        """Found by where it stands."""
+
+        primary_key = CompositeKey("level", "place")
 
 
 class EvidencePart(Table):
@@ -412,12 +472,19 @@ class EvidencePart(Table):
         indexes = ((("seq", "part"), True),)
 
 
+# The oldest that is still there is found at once.
+EvidencePart.add_index(EvidencePart.seq, name="evidence_part_trace", where=SQL("part = 'trace'"))
+
+
 def find_list(slug: str) -> MailingList:
     """Return the list of this name; raises NotFound."""
     found: MailingList | None = MailingList.get_or_none(MailingList.slug == slug)
     if found is None:
-        message = f"there is no list {slug}; `repermit list add {slug} …` makes one"
-        raise NotFound(message)
+        raise NotFound(
+            "there is no list %(list)s; `repermit list add %(list)s …` makes one",
+            code="no_list",
+            list=slug,
+        )
     return found
 
 

@@ -191,7 +191,7 @@ def stop_between_turns() -> None:
 def who_holds(paths: tuple[Path, ...], patience: float) -> str:
     """Return a sentence about the process that holds a lock on one of these files."""
     waited = f"the database is held by another program for more than {patience:g} seconds"
-    for process in filter(None, map(_holder, paths)):
+    for process in filter(None, map(holder, paths)):
         if _is_stopped(process):
             return (
                 f"{waited}: process {process}, which is stopped; let it go on "
@@ -201,7 +201,7 @@ def who_holds(paths: tuple[Path, ...], patience: float) -> str:
     return f"{waited}; try again later"
 
 
-def _holder(path: Path) -> int:
+def holder(path: Path) -> int:
     """Return the process that holds the lock on a file, 0 where the system does not tell.
 
     By proc_locks(5): "1: FLOCK ADVISORY WRITE 1234 08:02:5678 0 EOF"; the sixth is where the file

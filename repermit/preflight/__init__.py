@@ -3,11 +3,19 @@
 May import models, mailer, schema, messages, links, addresses and config.
 """
 
-from repermit.preflight.checking import check, check_mail_server, refused_settings
+from repermit.preflight.checking import (
+    SECONDS,
+    check,
+    check_mail_server,
+    check_mailbox,
+    refused_settings,
+)
 from repermit.preflight.facts import Area, Finding, Report, Verdict
+from repermit.preflight.together import together
 from repermit.preflight.words import WORDS
 
 __all__ = [
+    "SECONDS",
     "WORDS",
     "Area",
     "Finding",
@@ -15,5 +23,7 @@ __all__ = [
     "Verdict",
     "check",
     "check_mail_server",
+    "check_mailbox",
     "refused_settings",
+    "together",
 ]

@@ -6,16 +6,22 @@ May import models, mailer, schema, messages, links, addresses, config and this r
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from repermit.preflight.dkim import look_at_dkim, read_received, signers_of
+from repermit.messages.signing import signer_of
+from repermit.preflight.dkim import in_vain, look_at_dkim, read_received, signers_of
 from repermit.preflight.dmarc import Aligned, look_at_dmarc
 from repermit.preflight.facts import Area, Report
 from repermit.preflight.lists import domains_of, look_at_list, look_at_sender
 from repermit.preflight.names import Names, Unanswered
 from repermit.preflight.pages import look_at_pages, look_at_statement
-from repermit.preflight.returning import look_at_bounces, look_at_mx, look_at_return_domain
-from repermit.preflight.sending import look_at_spf
+from repermit.preflight.returning import (
+    look_at_bounces,
+    look_at_mailbox,
+    look_at_mx,
+    look_at_return_domain,
+)
+from repermit.preflight.sending import FAILING, look_at_spf
 from repermit.preflight.settings import look_at_config, look_at_keys, look_at_pace
 from repermit.preflight.smtp import look_at_smtp
 from repermit.preflight.storage import Stored, look_at_database
@@ -45,6 +51,7 @@ def check(
     database: Database,
     now: datetime,
     says_how_often: Callable[[str], bool],
+    log_in: Callable[..., None],
     config_path: Path | None = None,
     nameserver: str = "",
     mail: bytes | None = None,
@@ -56,14 +63,14 @@ def check(
     `seconds` is reported as unknown.
 
     `database` is looked into over a connection of its own. `says_how_often` tells a purpose that
-    names a frequency, as campaigns know it. `config_path` is the file of the settings, whose
+    names a frequency, as campaigns know it, and `log_in` logs in to a mailbox, as bounces know it:
+    it takes the account, `now` and `seconds`. `config_path` is the file of the settings, whose
     permissions are looked at; `nameserver` an IP address, with a port, to ask rather than this
     machine's own; `mail` a test mail as it was received. Raises Refused for a bad `nameserver`.
     """
     names = Names(nameserver)
-    (stored,) = together(
-        [partial(look_at_database, database, settings.sqlite_path)], seconds=seconds
-    )
+    look = partial(look_at_database, database, settings.sqlite_path, key=settings.fingerprint_key)
+    (stored,) = together([look], seconds=seconds)
     stored = stored or Stored(findings=(finding("database_too_slow"),))
     found = [
         *look_at_config(settings),
@@ -76,6 +83,7 @@ def check(
     test_mail = read_received(mail) if mail is not None else None
     looks = [
         *_at_servers(names, settings, now),
+        *_at_the_mailbox(names, settings, log_in, now),
         *_at_statements(names, stored.lists or ()),
         *_at_domains(names, settings, domains_of(stored.lists or (), settings), test_mail),
     ]
@@ -88,6 +96,16 @@ def check_mail_server(mail: MailServer) -> Report:
     """Say whether the mail server takes the login, and nothing else. Sends nothing."""
     look: Look = Area.SMTP, partial(look_at_smtp, Names(""), mail)
     return Report(findings=tuple(_done([look], seconds=SECONDS)))
+
+
+def check_mailbox(settings: Settings, *, log_in: Callable[..., None], now: datetime) -> Report:
+    """Say whether the mailbox of bounces takes the login. Reads nothing.
+
+    Of an installation without one it says that.
+    """
+    looks = list(_at_the_mailbox(Names(""), settings, log_in, now))
+    found = [*look_at_bounces(settings, has_returned=False), *_done(looks, seconds=SECONDS)]
+    return Report(findings=tuple(found))
 
 
 def refused_settings(error: ConfigError) -> Report:
@@ -112,6 +130,14 @@ def _at_servers(names: Names, settings: Settings, now: datetime) -> Iterator[Loo
     yield Area.PAGES, partial(look_at_pages, names, settings, now=now)
 
 
+def _at_the_mailbox(
+    names: Names, settings: Settings, log_in: Callable[..., None], now: datetime
+) -> Iterator[Look]:
+    if settings.bounces.protocol != "none":
+        attempt = partial(log_in, now=now)
+        yield Area.BOUNCES, partial(look_at_mailbox, names, settings.bounces, attempt)
+
+
 def _at_statements(names: Names, lists: Sequence[MailingList]) -> Iterator[Look]:
     for one in lists:
         if one.privacy_url:
@@ -128,10 +154,15 @@ def _at_domains(
         yield Area.SPF, partial(look_at_spf, names, domain, server)
         if is_verp:
             yield Area.BOUNCES, partial(look_at_return_domain, names, domain)
-    signing = {"preset": server.preset, "selector": server.dkim_selector}
+    signing: dict[str, Any] = {
+        "preset": server.preset,
+        "selector": server.dkim_selector,
+        "signer": signer_of(server),
+    }
     for domain in domains:
         yield Area.DKIM, partial(look_at_dkim, names, domain, mail=mail, **signing)
-        yield Area.DMARC, partial(_aligned, names, domain, returns[domain], mail=mail, **signing)
+        seen = partial(_aligned, names, domain, returns[domain], server, mail=mail, **signing)
+        yield Area.DMARC, partial(look_at_dmarc, names, domain, seen)
         yield Area.MX, partial(look_at_mx, names, domain)
     if mail is not None and mail.domain not in domains:
         yield Area.DKIM, partial(_about_another, mail)
@@ -141,13 +172,15 @@ def _aligned(
     names: Names,
     domain: str,
     returns: str,
-    *,
-    mail: ReceivedMail | None,
-    preset: str,
-    selector: str,
-) -> Iterator[Finding]:
-    signers = signers_of(names, domain, preset=preset, selector=selector, mail=mail)
-    return look_at_dmarc(names, domain, Aligned(return_domain=returns, signers=signers))
+    server: MailServer,
+    **signing: Any,
+) -> Aligned:
+    return Aligned(
+        return_domain=returns,
+        signers=signers_of(names, domain, **signing),
+        return_passes=all(one.code not in FAILING for one in look_at_spf(names, returns, server)),
+        in_vain=in_vain(look_at_dkim(names, domain, **signing)),
+    )
 
 
 def _about_another(mail: ReceivedMail) -> Iterator[Finding]:

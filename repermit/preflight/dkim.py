@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from repermit.preflight.words import finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from repermit.messages.signing import Signer
     from repermit.preflight.facts import Finding
     from repermit.preflight.names import Names
 
@@ -37,6 +38,11 @@ _SELECTORS: Mapping[str, tuple[str, ...]] = {
     "ionos": ("s1-ionos", "s2-ionos"),
     "hostinger": ("hostingermail-a", "hostingermail-b", "hostingermail-c"),
 }
+
+_FAILING = (
+    "dkim_no_key", "dkim_revoked", "dkim_broken", "dkim_short", "dkim_own_missing",
+    "dkim_own_other",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,9 +84,18 @@ def tags_of(text: str) -> dict[str, str]:
 
 
 def look_at_dkim(
-    names: Names, domain: str, *, preset: str, selector: str, mail: ReceivedMail | None
+    names: Names,
+    domain: str,
+    *,
+    preset: str,
+    selector: str,
+    mail: ReceivedMail | None,
+    signer: Signer | None = None,
 ) -> Iterator[Finding]:
-    """Yield what is known of the signatures of a sender's domain."""
+    """Yield what is known of the signatures of a sender's domain; `signer` is what signs here."""
+    if signer:
+        yield _about_our_own(names, Signature(signer.domain_of(domain), selector), signer)
+        return
     seen = mail if mail and mail.domain == domain else None
     if seen and not seen.signatures:
         yield finding("dkim_unsigned", domain=domain)
@@ -93,14 +108,30 @@ def look_at_dkim(
 
 
 def signers_of(
-    names: Names, domain: str, *, preset: str, selector: str, mail: ReceivedMail | None
+    names: Names,
+    domain: str,
+    *,
+    preset: str,
+    selector: str,
+    mail: ReceivedMail | None,
+    signer: Signer | None = None,
 ) -> tuple[str, ...] | None:
     """Return the domains that sign a sender's mails; None if that cannot be known."""
+    if signer:
+        return (signer.domain_of(domain),)
     if mail and mail.domain == domain:
         return tuple(one.domain for one in mail.signatures)
     if selector or _about_the_usual(names, domain, preset).code == "dkim_ok":
         return (domain,)
     return None
+
+
+def in_vain(findings: Iterable[Finding]) -> frozenset[str]:
+    """Return the domains of which no signature passes, by what was found of their keys."""
+    domains: dict[bool, set[str]] = {True: set(), False: set()}
+    for one in findings:
+        domains[one.code in _FAILING].add(one.values["domain"])
+    return frozenset(domains[True] - domains[False])
 
 
 def _named(domain: str, selector: str) -> tuple[Signature, ...]:
@@ -116,8 +147,24 @@ def _about_the_usual(names: Names, domain: str, preset: str) -> Finding:
     return finding("dkim_unknown", domain=domain)
 
 
+def _about_our_own(names: Names, signature: Signature, signer: Signer) -> Finding:
+    """Return whether the record of the key that signs here is there, and is that key's."""
+    found = _about_the_key(names, signature)
+    values = {"domain": signature.domain, "selector": signature.selector, "record": signer.record}
+    if found.code == "dkim_no_key":
+        return finding("dkim_own_missing", **values)
+    texts = names.texts(_where(signature))
+    if tags_of(signer.record)["p"] not in {tags_of(text).get("p") for text in texts}:
+        return finding("dkim_own_other", **values)
+    return finding("dkim_own_ok", **values) if found.code == "dkim_ok" else found
+
+
+def _where(signature: Signature) -> str:
+    return f"{signature.selector}._domainkey.{signature.domain}"
+
+
 def _about_the_key(names: Names, signature: Signature) -> Finding:
-    texts = names.texts(f"{signature.selector}._domainkey.{signature.domain}")
+    texts = names.texts(_where(signature))
     keys = [tags for tags in map(tags_of, texts) if "p" in tags]
     code = "dkim_no_key"
     if texts:

@@ -14,26 +14,34 @@ from repermit.preflight.dkim import tags_of
 from repermit.preflight.words import finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from repermit.preflight.facts import Finding
     from repermit.preflight.names import Names
 
 _RECORD = re.compile(r"v\s*=\s*DMARC1\s*(?:;|$)")
 _POLICIES = ("none", "quarantine", "reject")
+_UNALIGNED = ("dmarc_unaligned", "dmarc_unaligned_yet")
+_FAILS = ("dmarc_fails", "dmarc_fails_yet")
 _DEEPEST = 8  # dmarcbis §4.10: so many questions at most
 
 
 @dataclass(frozen=True, kw_only=True)
 class Aligned:
-    """What of a mail DMARC compares with its sender: return path and signers (None: unknown)."""
+    """What of a mail DMARC compares with its sender: return path and signers (None: unknown).
+
+    It counts only what passes (RFC 7489 §3.1): `return_passes` unless SPF is sure to fail, and
+    signers but for those `in_vain`.
+    """
 
     return_domain: str
     signers: tuple[str, ...] | None
+    return_passes: bool = True
+    in_vain: frozenset[str] = frozenset()
 
 
-def look_at_dmarc(names: Names, domain: str, seen: Aligned) -> Iterator[Finding]:
-    """Yield what DMARC makes of mails from a sender's domain."""
+def look_at_dmarc(names: Names, domain: str, look: Callable[[], Aligned]) -> Iterator[Finding]:
+    """Yield what DMARC makes of mails from a sender's domain; `look` is called if need be."""
     if len(_records(names, domain)) > 1:
         yield finding("dmarc_several", domain=domain)
         return
@@ -48,21 +56,27 @@ def look_at_dmarc(names: Names, domain: str, seen: Aligned) -> Iterator[Finding]
     if policy not in _POLICIES:
         yield finding("dmarc_broken", domain=domain, policy=policy)
         return
-    yield _judged(names, domain, tags, policy, seen)
+    yield _judged(names, domain, tags, policy, look())
 
 
 def _judged(
     names: Names, domain: str, tags: Mapping[str, str], policy: str, seen: Aligned
 ) -> Finding:
-    pairs = [(seen.return_domain, tags.get("aspf"))]
-    pairs += [(signer, tags.get("adkim")) for signer in seen.signers or ()]
-    if any(_is_aligned(names, domain, other, mode) for other, mode in pairs):
+    # Whether each that is of the domain passes.
+    passing = [
+        one not in seen.in_vain
+        for one in seen.signers or ()
+        if _is_aligned(names, domain, one, tags.get("adkim"))
+    ]
+    is_returned = _is_aligned(names, domain, seen.return_domain, tags.get("aspf"))
+    if any(passing) or (is_returned and seen.return_passes):
         return finding("dmarc_ok", domain=domain, policy=policy)
     values = {"domain": domain, "return_domain": seen.return_domain, "policy": policy}
     if seen.signers is None:
-        return finding("dmarc_hangs_on_dkim", **values)
-    code = "dmarc_unaligned_yet" if policy == "none" else "dmarc_unaligned"
-    return finding(code, **values, signer=", ".join(seen.signers) or "–")
+        code = "dmarc_hangs_on_dkim_alone" if is_returned else "dmarc_hangs_on_dkim"
+        return finding(code, **values)
+    codes = _FAILS if is_returned or passing else _UNALIGNED
+    return finding(codes[policy == "none"], **values, signer=", ".join(seen.signers) or "–")
 
 
 def _is_aligned(names: Names, domain: str, other: str, mode: str | None) -> bool:

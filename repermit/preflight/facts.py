@@ -82,11 +82,17 @@ class Finding:
         """Return what to do about it, in English; "" if nothing."""
         return self.in_words(str)[1]
 
-    def in_words(self, gettext: Callable[[str], str]) -> tuple[str, str]:
-        """Return what was seen and what to do, in the language of `gettext`."""
+    def in_words(
+        self, gettext: Callable[[str], str], say: Callable[[str], str] = str
+    ) -> tuple[str, str]:
+        """Return what was seen and what to do, in the language of `gettext`.
+
+        `say` puts each value into that language: a reason may be something said itself.
+        """
+        values = {name: say(value) for name, value in self.values.items()}
         # An empty message id is the head of a catalogue.
         remedy = self.words.remedy and gettext(self.words.remedy)
-        return gettext(self.words.found) % self.values, remedy % self.values
+        return gettext(self.words.found) % values, remedy % values
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as a document's part."""

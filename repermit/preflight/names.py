@@ -112,5 +112,8 @@ def _parsed(nameserver: str) -> tuple[str, int]:
     except ValueError:
         host, port = "", 0
     if not is_address(host):
-        raise Refused(f"{nameserver!r} is no DNS server; one looks like 9.9.9.9 or 127.0.0.1:5353")
+        raise Refused(
+            "%(server)s is no DNS server; one looks like 9.9.9.9 or 127.0.0.1:5353",
+            server=repr(nameserver),
+        )
     return host, port

@@ -1,20 +1,40 @@
 """Whether mail reaches the sender's domain, and what comes back is read.
 
-May import config and this room.
+May import config, errors and this room.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from repermit.errors import ConfigError, TransportError
+from repermit.preflight.names import is_address, is_this_machine
 from repermit.preflight.words import finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from repermit.config import Settings
+    from repermit.config import Bounces, Settings
     from repermit.preflight.facts import Finding
     from repermit.preflight.names import Names
+
+_SECONDS = 5.0
+
+# What the bounces' room says of each step that fails, and what that step was about.
+_FAULTS = (
+    ("certificate that cannot be trusted", "bounces_certificate"),
+    ("does not begin TLS", "bounces_no_starttls"),
+    ("the sign-in service", "bounces_sign_in"),
+    ("does not take the login", "bounces_login"),
+    ("has no mailbox of the name", "bounces_no_folder"),
+)
+
+
+class LogIn(Protocol):
+    """Logs in to a mailbox and leaves; raises TransportError or ConfigError."""
+
+    def __call__(self, account: Bounces, /, *, seconds: float) -> None:
+        """Let each answer take so many seconds at most."""
 
 
 def look_at_mx(names: Names, domain: str) -> Iterator[Finding]:
@@ -35,13 +55,38 @@ def look_at_return_domain(names: Names, domain: str) -> Iterator[Finding]:
 
 
 def look_at_bounces(settings: Settings, *, has_returned: bool) -> Iterator[Finding]:
-    """Yield who reads what comes back."""
+    """Yield who reads what comes back, where that is no mailbox of the settings."""
     if settings.bounces.protocol != "none":
-        yield finding("bounces_mailbox", server=settings.bounces.server)
-    elif has_returned:
+        return
+    if has_returned:
         yield finding("bounces_came")
     else:
         yield finding("bounces_none")
+
+
+def look_at_mailbox(names: Names, account: Bounces, log_in: LogIn) -> Iterator[Finding]:
+    """Yield whether the mailbox takes the login; `log_in` is told what it may take, in seconds."""
+    try:
+        log_in(account, seconds=_SECONDS)
+    except ConfigError as error:
+        yield finding("bounces_settings", reason=error.said)
+    except TransportError as error:
+        yield _fault(names, account, error.said)
+    else:
+        yield finding("bounces_mailbox", server=account.server)
+    if account.tls == "none" and not is_this_machine(account.server):
+        yield finding("bounces_plain", server=account.server)
+
+
+def _fault(names: Names, account: Bounces, reason: str) -> Finding:
+    for said, code in _FAULTS:
+        if said in reason:
+            return finding(code, reason=reason)
+    # A name without a dot is of this network alone.
+    is_public_name = "." in account.server and not is_address(account.server)
+    if is_public_name and not names.addresses(account.server):
+        return finding("bounces_no_server", server=account.server)
+    return finding("bounces_unreachable", reason=reason)
 
 
 def _takes_mail(names: Names, domain: str) -> bool:

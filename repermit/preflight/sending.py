@@ -43,6 +43,11 @@ INCLUDES: Mapping[str, tuple[str, ...]] = {
     "hostinger": ("_spf.mail.hostinger.com",),
 }
 
+FAILING = frozenset(
+    {"spf_none", "spf_several", "spf_broken", "spf_lookups", "spf_nobody", "spf_lacks_provider"}
+)
+"""The findings by which no mail passes SPF."""
+
 
 def look_at_spf(names: Names, domain: str, mail: MailServer) -> Iterator[Finding]:
     """Yield what the SPF record of a return path's domain means for the mail server."""
@@ -67,7 +72,14 @@ def _judged(names: Names, domain: str, policy: Policy, mail: MailServer) -> Find
         return finding("spf_broken", domain=domain, part=policy.broken)
     if policy.allows_everyone:
         return finding("spf_everyone", domain=domain)
+    return _allowing(names, domain, policy, mail)
+
+
+def _allowing(names: Names, domain: str, policy: Policy, mail: MailServer) -> Finding:
+    """Return whether a record that can be used lets the mail server send."""
     known = INCLUDES.get(mail.preset, ())
+    if policy.allows_nobody and not known:
+        return finding("spf_nobody", domain=domain, record=_proposed(mail))
     if known:
         is_allowed = not policy.included.isdisjoint(known)
     else:

@@ -5,6 +5,7 @@ May import config and this room.
 
 from __future__ import annotations
 
+import os
 import stat
 import tomllib
 from dataclasses import replace
@@ -52,6 +53,17 @@ def look_at_keys(settings: Settings, path: Path | None) -> Iterator[Finding]:
     """
     found = [*_open_files(path), *_weak_keys(settings)]
     yield from found or [finding("keys_ok")]
+    if settings.journal is not None:
+        yield from _about_the_journal(settings.journal)
+
+
+def _about_the_journal(path: Path) -> Iterator[Finding]:
+    """Yield what stands in the way of the journal of suppressions; it is not written."""
+    where = path if path.exists() else path.parent
+    if path.is_dir() or not os.access(where, os.R_OK | os.W_OK):
+        yield finding("keys_journal", file=str(path))
+    elif path.exists() and is_open_to_others(path):
+        yield finding("keys_readable", file=str(path))
 
 
 def is_open_to_others(path: Path) -> bool:

@@ -54,9 +54,9 @@ def _connected(names: Names, mail: MailServer, *, has_login: bool) -> Finding:
     try:
         _come_and_go(replace(mail, connect_timeout=min(_SECONDS, mail.connect_timeout)))
     except ConfigError as error:
-        return finding("smtp_settings", reason=str(error))
+        return finding("smtp_settings", reason=error.said)
     except TransportError as error:
-        return _fault(names, mail, str(error))
+        return _fault(names, mail, error.said)
     return finding("smtp_ok" if has_login else "smtp_open", server=mail.server)
 
 

@@ -53,6 +53,11 @@ class Policy:
         """Say whether it takes more look-ups than there may be."""
         return self.lookups > MOST_LOOKUPS
 
+    @property
+    def allows_nobody(self) -> bool:
+        """Say whether there is no server at all that it lets send."""
+        return not (self._networks or self.allows_everyone or self.allows_by_macro)
+
     def allows(self, address: str) -> bool:
         """Say whether it names an IP address."""
         asked = ipaddress.ip_address(address)

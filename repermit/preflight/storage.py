@@ -1,6 +1,6 @@
 """Whether the database opens, is of this version, can be written and has room; and its lists.
 
-May import models, schema, errors and this room. Nothing is changed, not even its version.
+May import contacts, models, schema, errors and this room. Nothing is changed, not even its version.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import peewee
 
-from repermit import schema
-from repermit.models import Mail, MailingList, Meta, Reply
+from repermit import contacts, schema
+from repermit.models import Mail, MailingList, Meta, Reply, find_drift
 from repermit.preflight.settings import is_open_to_others
 from repermit.preflight.words import finding
 
@@ -37,21 +37,24 @@ class Stored:
     has_returned: bool = False
 
 
-def look_at_database(database: Database, path: Path | None) -> Stored:
-    """Look into the database over a connection of its own; `path` is the file of an SQLite one."""
+def look_at_database(database: Database, path: Path | None, *, key: bytes = b"") -> Stored:
+    """Look into the database over a connection of its own; `path` is the file of an SQLite one.
+
+    `key` is the fingerprint key, if it is to be held against what the database remembers.
+    """
     if path is not None and not path.exists():
         # SQLite would make it, and then it would be there.
         return Stored(findings=(finding("database_missing"),))
     try:
         with database.connection_context():
-            return _look(database, path)
+            return _look(database, path, key)
     except (peewee.PeeweeException, OSError) as error:
         # The first line alone: PostgreSQL quotes values below it.
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         return Stored(findings=(finding("database_refused", reason=reason),))
 
 
-def _look(database: Database, path: Path | None) -> Stored:
+def _look(database: Database, path: Path | None, key: bytes) -> Stored:
     version, newest = schema.version(database), len(schema.UPGRADES)
     values = {"version": str(version), "newest": str(newest)}
     if not version:
@@ -63,11 +66,17 @@ def _look(database: Database, path: Path | None) -> Stored:
     findings = (what, *_about_the_file(path))
     if version < newest:
         return Stored(findings=findings)
+    other = [finding("database_other_key")] if key and contacts.is_other_key(key) else []
     return Stored(
-        findings=findings,
+        findings=(*findings, *other, *_about_the_counts(database)),
         lists=tuple(MailingList.select().order_by(MailingList.slug)),
         has_returned=_has_returned(),
     )
+
+
+def _about_the_counts(database: Database) -> Iterator[Finding]:
+    if wrong := find_drift(database):
+        yield finding("database_miscounted", counts=f"{wrong:,}")
 
 
 def _write(database: Database) -> None:

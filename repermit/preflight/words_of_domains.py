@@ -86,6 +86,15 @@ DOMAINS = {
             "server has on the internet, as in ip4:192.0.2.1."
         ),
     ),
+    "spf_nobody": Words(
+        area=Area.SPF,
+        verdict=_PROBLEM,
+        found=N_("The SPF record of %(domain)s lets no server at all send in its name."),
+        remedy=N_(
+            "Ask whoever keeps the domain to let the server send that your mails leave by, as in: "
+            "%(record)s"
+        ),
+    ),
     "spf_macros": Words(
         area=Area.SPF,
         verdict=_UNKNOWN,
@@ -172,6 +181,36 @@ DOMAINS = {
         found=N_("The DKIM key %(selector)s of %(domain)s is marked as a trial (t=y)."),
         remedy=N_("Ask whoever keeps the domain to take t=y out of the record once it works."),
     ),
+    # Of the key that signs mails here.
+    "dkim_own_ok": Words(
+        area=Area.DKIM,
+        verdict=_OK,
+        found=N_("Mails are signed here, and the DKIM record %(selector)s of %(domain)s fits."),
+    ),
+    "dkim_own_missing": Words(
+        area=Area.DKIM,
+        verdict=_PROBLEM,
+        found=N_(
+            "Mails are signed here, but there is no DKIM record %(selector)s at %(domain)s, so no "
+            "signature can be checked."
+        ),
+        remedy=N_(
+            "Ask whoever keeps the domain for a TXT record for "
+            "%(selector)s._domainkey.%(domain)s: %(record)s"
+        ),
+    ),
+    "dkim_own_other": Words(
+        area=Area.DKIM,
+        verdict=_PROBLEM,
+        found=N_(
+            "Mails are signed here, but the DKIM record %(selector)s of %(domain)s is of another "
+            "key, so that every signature fails."
+        ),
+        remedy=N_(
+            "Take a selector of your own, or ask whoever keeps the domain to make the TXT record "
+            "for %(selector)s._domainkey.%(domain)s this: %(record)s"
+        ),
+    ),
     # --- DMARC (RFC 7489).
     "dmarc_ok": Words(
         area=Area.DMARC,
@@ -233,6 +272,37 @@ DOMAINS = {
         remedy=N_(
             "Send yourself a preview, save it as a file as it came, and give it: `repermit check "
             "--mail FILE`"
+        ),
+    ),
+    "dmarc_hangs_on_dkim_alone": Words(
+        area=Area.DMARC,
+        verdict=_UNKNOWN,
+        found=N_(
+            "Mails of %(domain)s do not pass SPF, so that DMARC (%(policy)s) hangs on a DKIM "
+            "signature that has not been seen."
+        ),
+        remedy=N_("Mend what is said of SPF; or send yourself a preview, and check with it."),
+    ),
+    "dmarc_fails": Words(
+        area=Area.DMARC,
+        verdict=_PROBLEM,
+        found=N_(
+            "By its own DMARC policy (%(policy)s) mailboxes will refuse or hide mail of "
+            "%(domain)s: it passes neither SPF nor DKIM as %(domain)s."
+        ),
+        remedy=N_(
+            "Mend what is said of SPF and DKIM; DMARC takes one of them, mailboxes want both."
+        ),
+    ),
+    "dmarc_fails_yet": Words(
+        area=Area.DMARC,
+        verdict=_WARNING,
+        found=N_(
+            "Mail of %(domain)s fails DMARC: it passes neither SPF nor DKIM as %(domain)s. Its "
+            "policy (none) lets it pass all the same."
+        ),
+        remedy=N_(
+            "Mend what is said of SPF and DKIM; DMARC takes one of them, mailboxes want both."
         ),
     ),
     # --- MX.

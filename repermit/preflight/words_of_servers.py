@@ -219,7 +219,82 @@ SERVERS = {
     ),
     # --- What comes back.
     "bounces_mailbox": Words(
-        area=Area.BOUNCES, verdict=_OK, found=N_("Bounces are read from the mailbox at %(server)s.")
+        area=Area.BOUNCES,
+        verdict=_OK,
+        found=N_("The mailbox at %(server)s takes the login; bounces are read from it."),
+    ),
+    "bounces_plain": Words(
+        area=Area.BOUNCES,
+        verdict=_WARNING,
+        found=N_("The login to the mailbox travels to %(server)s unprotected."),
+        remedy=N_(
+            'Set tls = "tls" or "starttls" under [bounces], or choose it on the page of mails that '
+            "come back; none is for a server on this machine or in the same room."
+        ),
+    ),
+    "bounces_settings": Words(
+        area=Area.BOUNCES,
+        verdict=_PROBLEM,
+        found=N_("The settings under [bounces] cannot be used: %(reason)s."),
+        remedy=N_("Mend this in config.toml."),
+    ),
+    "bounces_no_server": Words(
+        area=Area.BOUNCES,
+        verdict=_PROBLEM,
+        found=N_("There is no mailbox server of the name %(server)s."),
+        remedy=N_("Look the IMAP or POP3 server up with your mail provider, and mend its name."),
+    ),
+    "bounces_unreachable": Words(
+        area=Area.BOUNCES,
+        verdict=_PROBLEM,
+        found=N_("Nothing that comes back can be read: %(reason)s."),
+        remedy=N_(
+            "Ask your mail provider for the right server and port. If they are right, ask whoever "
+            "keeps this server whether it may reach that port (IMAP: 993, POP3: 995)."
+        ),
+    ),
+    "bounces_no_starttls": Words(
+        area=Area.BOUNCES,
+        verdict=_PROBLEM,
+        found=N_("Nothing that comes back can be read: %(reason)s."),
+        remedy=N_(
+            "Take TLS from the start instead, with port 993 (IMAP) or 995 (POP3); nearly every "
+            "provider has it."
+        ),
+    ),
+    "bounces_certificate": Words(
+        area=Area.BOUNCES,
+        verdict=_PROBLEM,
+        found=N_("Nothing that comes back can be read: %(reason)s."),
+        remedy=N_(
+            "Ask your mail provider under which name the mailbox server has a certificate, and "
+            "take that name. For an authority of your own, name its file in ca_file."
+        ),
+    ),
+    "bounces_login": Words(
+        area=Area.BOUNCES,
+        verdict=_PROBLEM,
+        found=N_("Nothing that comes back can be read: %(reason)s."),
+        remedy=N_(
+            "Check user name and password of the mailbox. With two-step verification many "
+            "providers want an app password, and some have IMAP or POP3 switched off until the "
+            "mailbox’s owner switches it on."
+        ),
+    ),
+    "bounces_sign_in": Words(
+        area=Area.BOUNCES,
+        verdict=_PROBLEM,
+        found=N_("Nothing that comes back can be read: %(reason)s."),
+        remedy=N_(
+            "Ask whoever registered the application with Microsoft or Google; the README has the "
+            "steps. It needs the permission for IMAP too."
+        ),
+    ),
+    "bounces_no_folder": Words(
+        area=Area.BOUNCES,
+        verdict=_PROBLEM,
+        found=N_("Nothing that comes back can be read: %(reason)s."),
+        remedy=N_("Take INBOX, or the folder’s name as the mail program shows it."),
     ),
     "bounces_came": Words(
         area=Area.BOUNCES,
@@ -233,7 +308,8 @@ SERVERS = {
             "Nothing reads what comes back, so who never got the question may be called silent."
         ),
         remedy=N_(
-            "Fill in [bounces] with the mailbox of the sender; or ask whoever keeps the mail "
+            "Fill in the mailbox of the sender, under [bounces] or on the settings page of mails "
+            "that come back; or ask whoever keeps the mail "
             "server to hand what comes back to `repermit bounce`. If it does so already, try it "
             "with a mail to an address that does not exist."
         ),

@@ -54,6 +54,16 @@ SETTINGS = {
             "secret_keys instead, and leave fingerprint_key as it is."
         ),
     ),
+    "keys_journal": Words(
+        area=Area.KEYS,
+        verdict=_PROBLEM,
+        found=N_("The journal of suppressions %(file)s cannot be written."),
+        remedy=N_(
+            "Without it nobody could be taken off. Ask whoever keeps the server to let the user "
+            "that repermit runs as write that file and its folder, or name another one as "
+            "`journal` in config.toml."
+        ),
+    ),
     # --- The database.
     "database_ok": Words(
         area=Area.DATABASE,
@@ -90,6 +100,15 @@ SETTINGS = {
             "may the user that repermit runs as read and write it and its folder?"
         ),
     ),
+    "database_other_key": Words(
+        area=Area.DATABASE,
+        verdict=_PROBLEM,
+        found=N_("The fingerprints in the database were made with another fingerprint_key."),
+        remedy=N_(
+            "Put the former key back into config.toml, from your copy: with this one nobody who "
+            "said No would be recognised, so that every command is refused."
+        ),
+    ),
     "database_readable": Words(
         area=Area.DATABASE,
         verdict=_PROBLEM,
@@ -98,6 +117,15 @@ SETTINGS = {
     ),
     "database_room": Words(
         area=Area.DATABASE, verdict=_OK, found=N_("There are %(free)s MB free beside the database.")
+    ),
+    "database_miscounted": Words(
+        area=Area.DATABASE,
+        verdict=_WARNING,
+        found=N_(
+            "Counts of contacts and mails that pages show are not what is there (%(counts)s of "
+            "them): somebody has written into the database past this program."
+        ),
+        remedy=N_("`repermit check --recount` counts them anew."),
     ),
     "database_little_room": Words(
         area=Area.DATABASE,

@@ -1,18 +1,18 @@
 """How a campaign stands: its people in parts that add up, and what came on which day.
 
-May import evidence, models, consent and what lies below. Nothing here writes.
+May import contacts, evidence, models, consent and what lies below. Nothing here writes.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from peewee import SQL, fn
-
+from repermit import contacts
 from repermit.consent import BounceKind, CampaignState, Dropped, MailKind, MailState
-from repermit.models import Mail, latest_campaign
+from repermit.models import latest_campaign
 from repermit.reports.tallying import read_tallies
 from repermit.reports.turns import Turn
 
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
+    from repermit.contacts import Mails
     from repermit.models import Campaign, MailingList
     from repermit.reports.turns import Key
 
 _OWED = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
+_MOST_SHOWN = timedelta(days=400)
+"""So many days ahead are drawn, and as many as anybody has answered on."""
+_GIVEN_UP = (Dropped.CANCELLED, Dropped.TOO_LATE)
 _NOS = (Turn.NO, Turn.WITHDRAWN, Turn.COMPLAINT, Turn.REQUEST)
 
 
@@ -42,9 +46,10 @@ class Figures:
     """The people of a list's latest campaign.
 
     `asked` is its audience, and the sum of `yes`, `no` (of every kind), `silent`, `waiting` (for
-    their mail) and `unasked` (could not be asked). `mails` counts asks and reminders by state.
-    `days` go from its beginning to the deadline, or to its end. `is_whole` is false while the
-    counting is behind.
+    their mail) and `unasked` (could not be asked). `held` are those of `silent` whose Yes may be a
+    program's, and waits for one press more. `mails` counts asks and reminders by state. `days` go
+    from its beginning to the deadline, or to its end. `is_whole` is false while the counting is
+    behind.
     """
 
     campaign: int
@@ -53,6 +58,7 @@ class Figures:
     yes: int
     no: int
     silent: int
+    held: int
     waiting: int
     unasked: int
     mails: Mapping[MailState, int]
@@ -65,28 +71,25 @@ def figures(
     mailing_list: MailingList,
     *,
     zone: ZoneInfo,
-    mails: Mapping[tuple[str, str], int] | None = None,
 ) -> Figures | None:
-    """Return how the list's latest campaign stands; None if there is none.
-
-    `mails` are its mails as `count_mails` has counted them a moment ago, if it has.
-    """
+    """Return how the list's latest campaign stands; None if there is none."""
     campaign = latest_campaign(mailing_list)
     if campaign is None:
         return None
     counts, is_whole = read_tallies(mailing_list.slug, campaign.id, zone=zone)
-    mails = count_mails(campaign) if mails is None else mails
-    asks = {state: number for (kind, state), number in mails.items() if kind == MailKind.ASK}
-    bounces = _bounces(campaign)
-    asked = sum(asks.values())
+    mails = contacts.count_mails(campaign=campaign)
+    own = Counter({one: count for one, count in mails.items() if one.kind is MailKind.ASK})
+    asks = _by_state(own)
+    bounces = dict.fromkeys(BounceKind, 0) | _bounces(own)
+    asked = own.total()
     now = {key.what: number for key, number in counts.items() if not key.day}
     yes, no = now.get(Turn.YES, 0), sum(now.get(what, 0) for what in _NOS)
-    waiting = sum(asks.get(state, 0) for state in _OWED)
+    waiting = sum(asks[state] for state in _OWED)
     unasked = (
-        asks.get(MailState.FAILED, 0)
-        + asks.get(MailState.IN_DOUBT, 0)
+        asks[MailState.FAILED]
+        + asks[MailState.IN_DOUBT]
         + bounces[BounceKind.HARD]
-        + (_given_up(campaign) if asks.get(MailState.DROPPED) else 0)
+        + contacts.total(own, _is_given_up)
     )
     return Figures(
         campaign=campaign.id,
@@ -96,6 +99,7 @@ def figures(
         no=no,
         # Who answered without having been asked, as by phone, stands in two of the others.
         silent=max(0, asked - yes - no - waiting - unasked),
+        held=contacts.count_yes_held(mailing_list),
         waiting=waiting,
         unasked=unasked,
         mails=_by_state(mails),
@@ -105,46 +109,25 @@ def figures(
     )
 
 
-def count_mails(campaign: Campaign) -> dict[tuple[str, str], int]:
-    """Count a campaign's mails by kind and state, read from one index."""
-    rows: Any = (
-        Mail.select(Mail.kind, Mail.state, fn.COUNT(Mail.id))
-        .where(Mail.campaign == campaign)
-        .group_by(Mail.kind, Mail.state)
-        .tuples()
-    )
-    return {(kind, state): number for kind, state, number in rows}
-
-
-def _by_state(mails: Mapping[tuple[str, str], int]) -> dict[MailState, int]:
+def _by_state(mails: Counter[Mails]) -> dict[MailState, int]:
     counts = dict.fromkeys(MailState, 0)
-    for (kind, state), number in mails.items():
-        if kind in (MailKind.ASK, MailKind.REMINDER):
-            counts[MailState(state)] += number
+    for one, number in mails.items():
+        if one.kind in (MailKind.ASK, MailKind.REMINDER):
+            counts[one.state] += number
     return counts
 
 
-def _bounces(campaign: Campaign) -> dict[BounceKind, int]:
-    rows: Any = (
-        Mail.select(Mail.kind, Mail.bounce, fn.COUNT(Mail.id))
-        # Written out, and without the kind, so that the index for just these mails is used.
-        .where(Mail.campaign == campaign, SQL("bounce <> ''"))
-        .group_by(Mail.kind, Mail.bounce)
-        .tuples()
-    )
-    asks = {BounceKind(bounce): count for kind, bounce, count in rows if kind == MailKind.ASK}
-    return {**dict.fromkeys(BounceKind, 0), **asks}
+def _bounces(asks: Counter[Mails]) -> Counter[BounceKind]:
+    counts: Counter[BounceKind] = Counter()
+    for one, number in asks.items():
+        if one.bounce:
+            counts[BounceKind(one.bounce)] += number
+    return counts
 
 
-def _given_up(campaign: Campaign) -> int:
-    """Count the asks that were dropped although nobody had answered."""
-    given_up = Mail.select().where(
-        Mail.campaign == campaign,
-        Mail.kind == MailKind.ASK,
-        Mail.state == MailState.DROPPED,
-        Mail.reason.in_((Dropped.CANCELLED, Dropped.TOO_LATE)),
-    )
-    return int(given_up.count())
+def _is_given_up(mails: Mails) -> bool:
+    """Say whether mails were dropped although nobody had answered."""
+    return mails.state is MailState.DROPPED and mails.reason in _GIVEN_UP
 
 
 def _days(campaign: Campaign, counts: Mapping[Key, int], zone: ZoneInfo) -> tuple[Day, ...]:
@@ -152,6 +135,8 @@ def _days(campaign: Campaign, counts: Mapping[Key, int], zone: ZoneInfo) -> tupl
     for key, number in counts.items():
         by_day.setdefault(key.day, {})[key.what] = number
     first, last = _local_day(campaign.starts_at, zone), _local_day(_end(campaign), zone)
+    counted = max((date.fromisoformat(day) for day in by_day if day), default=first)
+    last = min(last, max(first + _MOST_SHOWN, counted))
     days = (first + timedelta(days=n) for n in range((last - first).days + 1))
     return tuple(_on(day, by_day.get(day.isoformat(), {})) for day in days)
 

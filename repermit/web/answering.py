@@ -1,19 +1,23 @@
-"""The pages behind the links of a mail: Yes, No, and what is held.
+"""The pages behind the links of a mail: Yes and No.
 
 May import answers and what lies below. GET shows, POST acts; the link is the authority.
 """
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest
 
-from repermit import answers, contacts
-from repermit.consent import Answer, Outcome, Status
-from repermit.models import MailingList
-from repermit.web import words
+from repermit import answers, contacts, messages
+from repermit.consent import Answer, Basis, Outcome, Status
+from repermit.models import Contact, MailingList
+from repermit.receipts import REPRESENTATIVE
+from repermit.web import asking_again, mistakes, words
 from repermit.web.rendering import Reader, make_reader, page, public_url, render
 from repermit.web.site import arrival, current_site, request_trace
 from repermit.web.words import Voice
@@ -36,7 +40,9 @@ def show_question(word: str, token: str) -> Response:
     standing = answers.look_up(current_site().links.read(answer.value, token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
-    reader = _reader(standing)
+    seen = answers.Seen(answer.value, is_head=request.method == "HEAD", at=arrival())
+    current_site().openings.note(standing.uid, seen)
+    reader = reader_of(standing)
     outcome = answers.foresee(standing, answer, arrived=arrival()).outcome
     if outcome in {Outcome.NOTHING, Outcome.LATE}:
         return show_result(reader, standing, outcome)
@@ -59,46 +65,131 @@ def take_answer(word: str, token: str) -> Response:
     if is_one_click and answer is Answer.YES:
         # A program that asks for the opposite, at the wrong address: no act of a person.
         raise BadRequest
+    choice = request.form.get("choice", "") if answer is Answer.YES else ""
+    if choice == asking_again.NOT_ME:
+        return _disown(uid)
+    is_again = choice == asking_again.AGAIN
     standing = answers.look_up(uid)
-    recorded = answers.record_answer(
-        site.database,
-        uid=uid,
-        answer=answer,
-        arrived=arrival(),
-        settings=site.settings,
-        method="one_click" if is_one_click else "page",
-        trace=request_trace(),
-        page_wording="" if is_one_click or standing is None else _wording(standing),
-    )
+    with site.openings.taken(uid) as seen:
+        recorded = answers.record_answer(
+            site.database,
+            uid=uid,
+            answer=answer,
+            arrived=arrival(),
+            settings=site.settings,
+            method="one_click" if is_one_click else "page",
+            trace=request_trace(),
+            page_wording=_shown(standing, is_again=is_again) if not is_one_click else "",
+            language="" if standing is None else reader_of(standing).language,
+            seen=seen,
+            is_again=is_again,
+            given_by="" if is_one_click or standing is None else reader_of(standing).given_by,
+        )
     if is_one_click:
         return Response("Unsubscribed.\n", content_type="text/plain; charset=utf-8")
     if recorded is None:
         return show_gone(standing)
-    return show_result(_reader(recorded.standing), recorded.standing, recorded.outcome)
+    if recorded.outcome is Outcome.HOLD:
+        return _ask_again(recorded.standing)
+    return show_result(reader_of(recorded.standing), recorded.standing, recorded.outcome)
 
 
-@pages.get("/me/<token>")
-def show_held(token: str) -> Response:
-    """Show what is held about the holder of a link (GDPR art. 15)."""
-    uid = current_site().links.read("me", token)
-    standing = answers.look_up(uid)
-    if standing is None or standing.is_gone:
-        return show_gone(standing)
-    reader = _reader(standing)
-    voice = voice_of(reader)
+def _ask_again(standing: Standing) -> Response:
+    """Ask for a Yes once more that may be a program's, and say why."""
+    reader = reader_of(standing)
+    return page("again.html", reader, **_again_fields(standing, reader))
+
+
+def _again_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
+    voice, sensitive = voice_of(reader), standing.mailing_list.sensitive
+    return {
+        **contact_fields(standing, reader),
+        "labels": asking_again.labels(voice, sensitive=sensitive),
+        "why": asking_again.why_again(standing.signs, voice),
+    }
+
+
+def _disown(uid: str) -> Response:
+    """Take the word of whoever was asked again for it that a program pressed Yes."""
+    site = current_site()
+    with site.openings.taken(uid) as seen:
+        standing = answers.disown(site.database, uid=uid, arrived=arrival(), seen=seen)
+    if standing is None:
+        return show_gone(answers.look_up(uid))
+    reader = reader_of(standing)
+    outcome = answers.foresee(standing, Answer.YES, arrived=arrival()).outcome
+    if outcome is not Outcome.CONFIRM:
+        return show_result(reader, standing, outcome)
     return page(
-        "me.html",
+        "disowned.html",
         reader,
-        status_words=words.status_in_words(standing, voice),
-        status_at=voice.moment(standing.status_at),
-        basis_words=words.basis_in_words(standing, voice),
-        since=voice.day(standing.since),
-        history=[
-            (voice.moment(one.at), words.happening_in_words(one.what, voice))
-            for one in answers.history(uid)
-        ],
+        statement=asking_again.disowned(standing, voice_of(reader)),
         **contact_fields(standing, reader),
     )
+
+
+@pages.get("/receipt/<token>")
+def show_receipt(token: str) -> Response:
+    """Show the receipt of what somebody answered (ISO/IEC TS 27560:2023 §6.4)."""
+    site = current_site()
+    standing = answers.look_up(site.links.read("receipt", token))
+    if standing is None or standing.is_gone:
+        return show_gone(standing)
+    made = _receipt(standing)
+    if made is None:
+        return mistakes.not_found()
+    reader = reader_of(standing)
+    return page(
+        "receipt.html",
+        reader,
+        **_receipt_fields(made, standing, reader),
+        **contact_fields(standing, reader),
+    )
+
+
+@pages.get("/receipt/<token>/receipt.json")
+def download_receipt(token: str) -> Response:
+    """Hand out the same receipt, to keep."""
+    standing = answers.look_up(current_site().links.read("receipt", token))
+    made = None if standing is None or standing.is_gone else _receipt(standing)
+    if made is None:
+        return mistakes.not_found()
+    text = json.dumps(made, ensure_ascii=False, indent=1) + "\n"
+    response = Response(text, content_type="application/json; charset=utf-8")
+    response.headers.set("Content-Disposition", "attachment", filename="receipt.json")
+    return response
+
+
+def _receipt(standing: Standing) -> dict[str, Any] | None:
+    site = current_site()
+    contact = Contact.get(Contact.uid == standing.uid)
+    return contacts.receipt_of(contact, settings=site.settings, links=site.links)
+
+
+def _receipt_fields(made: dict[str, Any], standing: Standing, reader: Reader) -> dict[str, Any]:
+    voice, record = voice_of(reader), made["consent_record"]
+    notice = record["processing"]["privacy_notice"]
+    path = receipt_path(standing)
+    return {
+        "number": made["header"]["receipt_id"],
+        "events": [
+            (
+                voice.moment(datetime.fromisoformat(one["event_time"])),
+                words.consent_in_words(
+                    one["event_state"], voice, is_represented=one["entity_id"] == REPRESENTATIVE
+                ),
+            )
+            for one in record["event"]
+        ],
+        "wordings": [notice[name] for name in ("mail", "page", "form") if name in notice],
+        "checkpoint": made["checkpoint"],
+        "json_url": public_url(f"{path}/receipt.json"),
+    }
+
+
+def receipt_path(standing: Standing) -> str:
+    """Return where a contact's receipt is, below `public_url`."""
+    return f"/receipt/{current_site().links.token('receipt', standing.uid)}"
 
 
 def voice_of(reader: Reader) -> Voice:
@@ -108,12 +199,18 @@ def voice_of(reader: Reader) -> Voice:
 
 def list_fields(about: MailingListFacts, reader: Reader) -> dict[str, Any]:
     """Return what the templates say about a list and about what is kept."""
-    site = current_site()
+    site, about = current_site(), about.told_in(reader.language)
+    organisation = site.settings.organisation
+    other = replace(reader, is_representative=not reader.is_representative)
     return {
         "list_name": about.name,
         "purpose": about.purpose,
         "frequency": about.frequency,
         "sensitive": about.sensitive,
+        "sender": messages.sender_name(about, organisation) or organisation.name,
+        "is_representative": reader.is_representative,
+        # On a page that has no query else, "?" alone leads to it without one.
+        "other_giver_url": other.query() or "?",
         "retention": site.settings.retention,
         "join_url": public_url(f"/join/{answers.join_id(about, settings=site.settings)}", reader),
     }
@@ -132,8 +229,10 @@ def contact_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
         "earlier": words.recorded_earlier(standing, voice),
         "is_removed": standing.status is Status.REMOVED,
         "labels": {
-            Answer.YES: words.yes_label(voice, sensitive=sensitive),
-            Answer.NO: words.no_label(voice),
+            Answer.YES: words.yes_label(
+                voice, sensitive=sensitive, is_representative=reader.is_representative
+            ),
+            Answer.NO: words.no_label(voice, is_representative=reader.is_representative),
         },
         "urls": {
             answer: public_url(f"/{answer}/{links.token(answer.value, standing.uid)}", reader)
@@ -149,7 +248,13 @@ def _result_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     may_return = fields["is_removed"] and bool(fields["deadline"])
     may_leave = not fields["is_removed"]
     other = Answer.YES if may_return else Answer.NO if may_leave else None
-    return {**fields, "other": other}
+    has_receipt = standing.basis in _WITH_RECEIPT
+    receipt_url = public_url(receipt_path(standing), reader) if has_receipt else ""
+    return {**fields, "other": other, "receipt_url": receipt_url}
+
+
+_CHANGES = frozenset({Outcome.CONFIRM, Outcome.REMOVE})
+_WITH_RECEIPT = frozenset({Basis.ANSWER, Basis.SIGN_UP})
 
 
 def show_result(reader: Reader, standing: Standing, outcome: Outcome) -> Response:
@@ -159,6 +264,8 @@ def show_result(reader: Reader, standing: Standing, outcome: Outcome) -> Respons
         reader,
         statement=_statement(standing, outcome, voice_of(reader)),
         is_late=outcome is Outcome.LATE,
+        is_doubted=bool(standing.signs),
+        is_represented=reader.is_representative and outcome in _CHANGES,
         **_result_fields(standing, reader),
     )
 
@@ -171,25 +278,32 @@ def _statement(standing: Standing, outcome: Outcome, voice: Voice) -> Statement:
     return words.recorded_now(standing, voice)
 
 
-def _wording(standing: Standing) -> str:
+def _shown(standing: Standing | None, *, is_again: bool) -> str:
+    return "" if standing is None else _wording(standing, is_again=is_again)
+
+
+def _wording(standing: Standing, *, is_again: bool) -> str:
     """Return the text around the button as it was shown, with marks for what is personal.
 
     It is kept as proof of what was asked (GDPR art. 7(1)), and must hold nobody's data, since a
     wording is kept once for all and is not erased with a person.
     """
-    reader = _reader(standing)
-    fields = {**contact_fields(standing, reader), "address": "⟦address⟧", "reason": "⟦reason⟧"}
+    # The same text, whether or not its language had to be chosen.
+    reader = replace(reader_of(standing), is_switched=False)
+    around = _again_fields if is_again else contact_fields
+    fields = {"why": "", **around(standing, reader), "address": "⟦address⟧", "reason": "⟦reason⟧"}
     organisation = current_site().settings.organisation
     return render(
         "wording.html",
         language=reader.language,
         organisation=organisation,
-        privacy_url=standing.mailing_list.privacy_url,
+        privacy_url=standing.mailing_list.told_in(reader.language).privacy_url,
         **fields,
     )
 
 
-def _reader(standing: Standing) -> Reader:
+def reader_of(standing: Standing) -> Reader:
+    """Return the reader of a contact's page."""
     about = standing.mailing_list
     return make_reader(request.path, language=standing.language, mailing_list=about)
 
@@ -197,10 +311,16 @@ def _reader(standing: Standing) -> Reader:
 def show_gone(standing: Standing | None) -> Response:
     """Say that nothing is held of a person any more, and offer to sign up."""
     about = standing.mailing_list if standing else _only_list()
-    language = standing.language if standing else about.language if about else "en"
+    language = standing.language if standing else language_of_nobody()
     reader = make_reader(request.path, language=language, mailing_list=about)
     fields = list_fields(about, reader) if about else {"join_url": ""}
     return page("gone.html", reader, **fields)
+
+
+def language_of_nobody() -> str:
+    """Return the language of a page of whose reader nothing is known."""
+    about = _only_list()
+    return about.language if about else "en"
 
 
 def _only_list() -> MailingListFacts | None:

@@ -11,9 +11,22 @@ from urllib.parse import urlsplit
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from repermit.answers import Pending
+from repermit.choices import Present
 from repermit.links import Links
-from repermit.models import connect
-from repermit.web import answering, connection, headers, joining, mistakes, monitoring, site
+from repermit.models import connect, journal_of
+from repermit.web import (
+    answering,
+    connection,
+    headers,
+    holding,
+    joining,
+    mistakes,
+    monitoring,
+    opening,
+    packing,
+    site,
+)
 from repermit.web.admin import register as register_admin
 from repermit.web.api import Allowances, api
 from repermit.web.public_path import StripPublicPath
@@ -40,30 +53,49 @@ class Application(Flask):
         mistakes.log_failure(kind, trace)
 
 
-def create_app(settings: Settings, *, clock: Clock, database: Database | None = None) -> Flask:
+def create_app(
+    settings: Settings,
+    *,
+    clock: Clock,
+    database: Database | None = None,
+    openings: Pending | None = None,
+) -> Flask:
     """Return the application with all pages.
 
     `database` is the one in use if the process has one already; without it, the settings'
-    becomes the one in use.
+    becomes the one in use. `openings` is where it puts down which links were opened, to be written
+    by whoever has it too.
     """
     app = Application("repermit", static_folder=None, template_folder=None)
     app.extensions["repermit"] = site.Site(
         settings=settings,
         clock=clock,
-        database=database or connect(settings.database),
+        database=database or connect(settings.database, journal=journal_of(settings)),
         links=Links(settings.public_url, settings.secret_keys),
+        openings=openings or Pending(),
     )
+    app.extensions["repermit.present"] = Present(settings)
     app.extensions["repermit.counts"] = monitoring.Counts()
     app.extensions["repermit.allowances"] = Allowances()
+    app.extensions["repermit.sign_ups"] = joining.allowances()
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = _LARGEST_FORM
     app.config["MAX_FORM_PARTS"] = _MOST_FIELDS
     # Werkzeug would redirect //yes to /yes at the address that the Host header names.
     app.url_map.merge_slashes = False
     app.before_request(site.stamp_arrival)
     app.before_request(connection.open_connection)
+    app.before_request(site.settle)
+    app.after_request(packing.pack)
     app.after_request(headers.add_headers)
     app.teardown_request(connection.close_connection)
-    for pages in (answering.pages, joining.pages, monitoring.pages, api):
+    for pages in (
+        answering.pages,
+        holding.pages,
+        opening.pages,
+        joining.pages,
+        monitoring.pages,
+        api,
+    ):
         app.register_blueprint(pages)
     register_admin(app, settings)
     mistakes.register(app)

@@ -42,8 +42,12 @@ def _usual() -> Iterator[tuple[str, str]]:
 
 
 def _policy() -> str:
-    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
+    styles = " ".join(f"'sha256-{_digest(style(name))}'" for name in ("public", "public-more"))
     return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; form-action 'self'; "
+        f"default-src 'none'; style-src {styles}; img-src data:; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'"
     )
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

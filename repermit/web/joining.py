@@ -5,17 +5,26 @@ May import answers and what lies below.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, current_app, request
 
 from repermit import answers, contacts
 from repermit.consent import Outcome
 from repermit.errors import AddressError
 from repermit.web import mistakes, words
 from repermit.web.answering import list_fields, show_gone, show_result, voice_of
+from repermit.web.api import Allowances
 from repermit.web.rendering import Reader, make_reader, page, public_url, render
-from repermit.web.site import arrival, current_site, request_trace
+from repermit.web.site import (
+    arrival,
+    current_site,
+    is_of_the_internet,
+    network_in_part,
+    request_trace,
+)
 
 if TYPE_CHECKING:
     from repermit.answers import SignedUp, SignUpFacts
@@ -25,6 +34,9 @@ pages = Blueprint("joining", __name__)
 
 _LONGEST_NAME = 100
 _UNUSABLE = 422
+_TOO_MANY = 429
+_BURST = 20
+_EACH = timedelta(minutes=3)
 
 
 @pages.get("/join/<name>")
@@ -44,18 +56,44 @@ def take_form(name: str) -> Response:
     if mailing_list is None:
         return mistakes.not_found()
     reader = _reader_of_list(mailing_list)
+    if wait := _wait():
+        response = page("too_many.html", reader, status=_TOO_MANY)
+        # RFC 6585 §4, in seconds.
+        response.headers["Retry-After"] = str(wait)
+        return response
     try:
         answers.sign_up(
             site.database,
             mailing_list,
             address=request.form.get("address", ""),
-            name=_printable(request.form.get("name", "")),
+            name=printable_name(request.form.get("name", "")),
             language=reader.language,
             now=arrival(),
         )
     except AddressError:
         return _form(mailing_list, status=_UNUSABLE)
     return page("joined.html", reader, **list_fields(contacts.list_facts(mailing_list), reader))
+
+
+def allowances() -> Allowances:
+    """Return how many may sign up from one network: twenty at once, and twenty an hour.
+
+    Each of them sends a mail to an address that anybody can have typed.
+    """
+    return Allowances(burst=_BURST, each=_EACH)
+
+
+def _wait() -> int:
+    """Return for how many seconds nobody more may sign up from the network that asks.
+
+    Only a network of the Internet counts: any other is that of a proxy of one's own, behind which
+    everybody is, as long as `web.trusted_proxies` is not set.
+    """
+    address = request.remote_addr or ""
+    if not is_of_the_internet(address):
+        return 0
+    kept: Allowances = current_app.extensions["repermit.sign_ups"]
+    return kept.take(network_in_part(address), now=arrival())
 
 
 @pages.get("/confirm/<token>")
@@ -82,6 +120,8 @@ def take_confirmation(token: str) -> Response:
         settings=site.settings,
         trace=request_trace(),
         page_wording=_wording(before.sign_up, token),
+        language=_reader(before.sign_up).language,
+        given_by=_reader(before.sign_up).given_by,
     )
     return _done(signed_up)
 
@@ -115,20 +155,26 @@ def _confirm_fields(sign_up: SignUpFacts, reader: Reader, token: str) -> dict[st
     return {
         **list_fields(about, reader),
         "address": sign_up.address,
-        "yes_label": words.yes_label(voice_of(reader), sensitive=about.sensitive, is_new=True),
+        "yes_label": words.yes_label(
+            voice_of(reader),
+            sensitive=about.sensitive,
+            is_new=True,
+            is_representative=reader.is_representative,
+        ),
         "confirm_url": public_url(f"/confirm/{token}", reader),
     }
 
 
 def _wording(sign_up: SignUpFacts, token: str) -> str:
     """Return the text around the button as it was shown, with a mark for the address."""
-    reader = _reader(sign_up)
+    # The same text, whether or not its language had to be chosen.
+    reader = replace(_reader(sign_up), is_switched=False)
     fields = {**_confirm_fields(sign_up, reader, token), "address": "⟦address⟧"}
     return render(
         "confirm_wording.html",
         language=reader.language,
         organisation=current_site().settings.organisation,
-        privacy_url=sign_up.mailing_list.privacy_url,
+        privacy_url=sign_up.mailing_list.told_in(reader.language).privacy_url,
         **fields,
     )
 
@@ -145,7 +191,7 @@ def _reader_of_list(mailing_list: MailingList) -> Reader:
     )
 
 
-def _printable(name: str) -> str:
+def printable_name(name: str) -> str:
     """Return a name on one line, cut to what a name can be."""
     cleaned = "".join(sign if sign.isprintable() else " " for sign in name)
     return " ".join(cleaned.split())[:_LONGEST_NAME]

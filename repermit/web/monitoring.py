@@ -1,21 +1,22 @@
 """What whoever keeps the server asks: does it run, and how far is it.
 
-May import models. Counts alone, nothing of any person or list.
+May import contacts and models. Counts alone, nothing of any person or list.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import peewee
 from flask import Blueprint, Response, current_app, jsonify
-from peewee import fn
 
+from repermit import contacts
 from repermit.consent import MailKind, MailState, Status
-from repermit.models import Contact, Mail, Meta
+from repermit.models import Meta
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
@@ -78,22 +79,22 @@ class Counts:
 
 
 def _contacts() -> Iterator[str]:
-    query = Contact.select(Contact.status, fn.COUNT(Contact.id)).group_by(Contact.status)
-    rows: Any = query.tuples()
-    found = dict(rows)
+    found = dict.fromkeys(Status, 0)
+    for people, count in contacts.count_people().items():
+        found[people.status] += count
     yield "# HELP repermit_contacts Contacts of all lists by status."
     yield "# TYPE repermit_contacts gauge"
     for status in Status:
-        yield f'repermit_contacts{{status="{status}"}} {found.get(status, 0)}'
+        yield f'repermit_contacts{{status="{status}"}} {found[status]}'
 
 
 def _mails() -> Iterator[str]:
-    query = Mail.select(Mail.kind, Mail.state, fn.COUNT(Mail.id)).group_by(Mail.kind, Mail.state)
-    rows: Any = query.tuples()
-    found = {(kind, state): count for kind, state, count in rows}
+    found: Counter[tuple[MailKind, MailState]] = Counter()
+    for mails, count in contacts.count_mails().items():
+        found[mails.kind, mails.state] += count
     yield "# HELP repermit_mails Mails of all lists by kind and state."
     yield "# TYPE repermit_mails gauge"
     for kind in MailKind:
         for state in MailState:
-            count = found.get((kind, state), 0)
+            count = found[kind, state]
             yield f'repermit_mails{{kind="{kind}",state="{state}"}} {count}'

@@ -6,40 +6,63 @@ is one request.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from flask import Response, request
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from repermit import messages
 from repermit.config import asset
+from repermit.receipts import REPRESENTATIVE
 from repermit.web.site import current_site
 
 if TYPE_CHECKING:
-    from repermit.messages import MailingListFacts
+    from jinja2 import Environment
 
-_NAMES = {"nl": "Nederlands", "en": "English", "de": "Deutsch", "fr": "Français"}
+    from repermit.answers import Giver
+    from repermit.messages import MailingListFacts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
     """Whom a page is for: the language it is in, and the list it is about, if it is about one.
 
-    `path` is the page's own address below `public_url`, under which it has its other languages.
+    Whoever opens a page says in its address that they speak for somebody under 16 or under
+    guardianship, so that the page can ask them in these words.
+
+    `path` is the page's own address below `public_url`, "" for a page that nobody can get once
+    more, and which has no other languages therefore.
     """
 
     language: str
     path: str
     mailing_list: MailingListFacts | None = None
     is_switched: bool = False
+    is_representative: bool = False
+
+    @property
+    def given_by(self) -> Giver:
+        """Return who gives an answer that is sent from their page."""
+        return REPRESENTATIVE if self.is_representative else ""
+
+    def query(self, language: str = "") -> str:
+        """Return what is added to addresses for what they have chosen, "" for nothing.
+
+        `language` is another one that they may choose.
+        """
+        own = self.language if self.is_switched else ""
+        chosen = {"lang": language or own, "as": self.given_by}
+        found = urlencode({name: value for name, value in chosen.items() if value})
+        return f"?{found}" if found else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One language that a page can be read in."""
+    """One language that a page can be read in; `url` is relative, since it stands there often."""
 
     code: str
     name: str
@@ -50,21 +73,30 @@ class Choice:
 def make_reader(
     path: str, *, language: str, mailing_list: MailingListFacts | None = None
 ) -> Reader:
-    """Return the reader of a page; `?lang=` goes before the language that is known of them."""
+    """Return the reader of a page; `?lang=` goes before the language that is known of them.
+
+    A list is read in a language that it can be told in, and in no other.
+    """
     wanted = request.args.get("lang", "")
-    chosen = messages.pick_language(wanted, otherwise=language)
+    chosen = _choose(wanted, language, mailing_list)
     return Reader(
         language=chosen,
         path=path,
-        mailing_list=mailing_list,
+        mailing_list=mailing_list and mailing_list.told_in(chosen),
         is_switched=chosen != language,
+        is_representative=request.args.get("as") == REPRESENTATIVE,
     )
 
 
 def page(template: str, reader: Reader, *, status: int = 200, **fields: Any) -> Response:
     """Return the response with a page made of `template`."""
-    html = render(template, language=reader.language, **frame(reader), **fields)
-    return Response(html, status=status, content_type="text/html; charset=utf-8")
+    fields |= frame(reader)
+    if request.method != "POST" and _CHOOSE in request.args and fields["choices"]:
+        template, fields = "languages.html", _choosing(fields)
+    html = render(template, language=reader.language, **fields)
+    response = Response(html, status=status, content_type="text/html; charset=utf-8")
+    response.content_language.add(reader.language)
+    return response
 
 
 def render(template: str, *, language: str, **fields: Any) -> str:
@@ -75,51 +107,83 @@ def render(template: str, *, language: str, **fields: Any) -> str:
 def public_url(path: str, reader: Reader | None = None) -> str:
     """Return the whole address of a page, never from the Host header.
 
-    A reader who has chosen another language keeps it.
+    A reader who has chosen another language keeps it, and whom they speak for.
     """
     url = current_site().settings.public_url + path
-    return f"{url}?lang={reader.language}" if reader and reader.is_switched else url
+    return url + reader.query() if reader else url
+
+
+def language_names(about: MailingListFacts | None = None) -> dict[str, str]:
+    """Return what each language calls itself, by its code, in the order of these names.
+
+    Of a list that is given, those that it can be told in; there may be but one.
+    """
+    offered = about.languages if about else messages.languages()
+    return {code: messages.language_name(code) for code in messages.languages() if code in offered}
 
 
 @cache
-def style() -> str:
-    """Return the style sheet that stands in every page."""
-    return (asset("static") / "public.css").read_text("utf-8")
+def style(name: str = "public") -> str:
+    """Return a style sheet that stands in pages: `public` in all, `public-more` in larger ones."""
+    return smaller((asset("static") / f"{name}.css").read_text("utf-8"))
+
+
+def smaller(css: str) -> str:
+    """Return a style sheet of ours without what only those need who read it."""
+    text = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
+    text = re.sub(r"\s+", " ", text)
+    return re.sub(r" ?([{};,]) ?|(?<=:) ", r"\1", text).replace(";}", "}").strip()
 
 
 def frame(reader: Reader) -> dict[str, Any]:
     """Return what stands around every page."""
     about = reader.mailing_list
+    choices = _choices(reader)
     return {
         "organisation": current_site().settings.organisation,
         "privacy_url": about.privacy_url if about else "",
-        "choices": _choices(reader),
+        "choices": choices,
+        "choose_url": f"?{_CHOOSE}{reader.query().replace('?', '&')}" if _are_many(choices) else "",
+        "current_language": messages.language_name(reader.language),
         "style": Markup(style()),  # noqa: S704  our own file
+        "more_style": Markup(style("public-more")),  # noqa: S704
     }
 
 
+def _choose(wanted: str, usual: str, about: MailingListFacts | None) -> str:
+    chosen = messages.pick_language(wanted, otherwise=usual)
+    return chosen if about is None or chosen in about.languages else usual
+
+
+_CHOOSE = "languages"
+_MOST_CHOICES = 8
+"""How many languages stand above a page at most; else they have a page, which weighs less."""
+
+
+def _are_many(choices: list[Choice]) -> bool:
+    return len(choices) > _MOST_CHOICES
+
+
+def _choosing(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page says on which a language is chosen, for any other page."""
+    return {**fields, "every_choice": fields["choices"], "choices": [], "choose_url": ""}
+
+
 def _choices(reader: Reader) -> list[Choice]:
+    names = language_names(reader.mailing_list)
+    if not reader.path or len(names) == 1:
+        return []
     return [
         Choice(
             code=code,
-            name=_NAMES.get(code, code),
-            url=f"{public_url(reader.path)}?lang={code}",
+            name=name,
+            url=reader.query(code),
             is_current=code == reader.language,
         )
-        for code in sorted(messages.languages(), key=lambda code: _NAMES.get(code, code))
+        for code, name in names.items()
     ]
 
 
 @cache
 def _environment(language: str) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(asset("templates") / "public"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        extensions=["jinja2.ext.i18n"],
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    install = environment.install_gettext_translations  # type: ignore[attr-defined]
-    install(messages.translations(language), newstyle=True)
-    return environment
+    return messages.environment("public", language)

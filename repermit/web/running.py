@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from waitress import wasyncore
 
 from repermit import jobs
+from repermit.answers import Pending
 from repermit.delivery import Stopping
 from repermit.web.application import create_app
 from repermit.web.serving import make_server
@@ -48,12 +49,17 @@ class Server:
     ) -> None:
         self._stopping = Stopping()
         self._closing = threading.Event()
+        openings = Pending()
         self._work = jobs.Work(
-            settings, database, clock=clock, names=jobs.OF_THE_PAGES if worker else None
+            settings,
+            database,
+            clock=clock,
+            names=jobs.OF_THE_PAGES if worker else None,
+            openings=openings,
         )
         self._child = jobs.Child(worker) if worker else None
         self._sockets: dict[int, Any] = {}
-        public = create_app(settings, clock=clock, database=database)
+        public = create_app(settings, clock=clock, database=database, openings=openings)
         try:
             self._http = make_server(
                 around(public), settings=settings, host=host, port=port, sockets=self._sockets

@@ -6,16 +6,17 @@ May import answers' ground (links, models, clock, config) and Flask.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flask import current_app, g, request
 
-from repermit.answers import Trace
+from repermit.answers import Pending, Trace
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from repermit.choices import Present
     from repermit.clock import Clock
     from repermit.config import Settings
     from repermit.links import Links
@@ -27,17 +28,34 @@ _LONGEST_BROWSER = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Settings, clock, database and links of the application."""
+    """Settings, clock, database and links of the application, and openings to be written."""
 
     settings: Settings
     clock: Clock
     database: Database
     links: Links
+    openings: Pending
 
 
 def current_site() -> Site:
-    """Return the site of the request under way."""
-    found: Site = current_app.extensions["repermit"]
+    """Return the site of the request under way, with the settings that held when it began."""
+    found: Site = g.get("site") or current_app.extensions["repermit"]
+    return found
+
+
+def file_settings() -> Settings:
+    """Return what the file says by itself, without what was chosen on the pages."""
+    return _present().file
+
+
+def settle() -> None:
+    """Take the settings as they are now, for the whole of a request that has the database open."""
+    if "opened" in g:
+        g.site = replace(current_site(), settings=_present().settings())
+
+
+def _present() -> Present:
+    found: Present = current_app.extensions["repermit.present"]
     return found
 
 
@@ -58,6 +76,14 @@ def request_trace() -> Trace:
         network=network_in_part(request.remote_addr or ""),
         browser=request.headers.get("User-Agent", "")[:_LONGEST_BROWSER],
     )
+
+
+def is_of_the_internet(address: str) -> bool:
+    """Say whether an IP address is one that the Internet reaches, rather than of one's own net."""
+    try:
+        return ipaddress.ip_address(address).is_global
+    except ValueError:
+        return False
 
 
 def network_in_part(address: str) -> str:

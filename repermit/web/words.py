@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from babel import Locale
+
 from repermit import messages
 from repermit.consent import Answer, Basis, Reason, Status
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from repermit.answers import Standing
+    from repermit.rights import Held
+
+    Stands = Standing | Held
 
 _NOES = frozenset({Reason.NO, Reason.WITHDRAWN})
 
@@ -39,6 +44,10 @@ class Voice:
         """Return the translation."""
         return messages.translations(self.language).gettext(text)
 
+    def ngettext(self, one: str, many: str, count: int) -> str:
+        """Return the translation in the form that a number takes."""
+        return messages.translations(self.language).ngettext(one, many, count)
+
     def moment(self, at: datetime | None) -> str:
         """Return a day and time in words, "" for None."""
         return messages.moment_in_words(at, language=self.language, zone=self.zone) if at else ""
@@ -47,8 +56,12 @@ class Voice:
         """Return a day in words, "" for None."""
         return messages.day_in_words(at, language=self.language, zone=self.zone) if at else ""
 
+    def country(self, code: str) -> str:
+        """Return what a country is called, by its two letters (ISO 3166); "" for ""."""
+        return str(Locale(self.language).territories[code]) if code else ""
 
-def why_listed(standing: Standing, voice: Voice) -> str:
+
+def why_listed(standing: Stands, voice: Voice) -> str:
     """Return why an address is on the list, and since when (GDPR art. 14(2)(f)), in a sentence."""
     gettext = voice.gettext
     known = {"source": standing.source.strip().rstrip("."), "since": voice.day(standing.since)}
@@ -74,9 +87,15 @@ def why_listed(standing: Standing, voice: Voice) -> str:
     return sentence % known
 
 
-def yes_label(voice: Voice, *, sensitive: bool, is_new: bool = False) -> str:
+def yes_label(
+    voice: Voice, *, sensitive: bool, is_new: bool = False, is_representative: bool = False
+) -> str:
     """Return what stands on the button that says Yes; `is_new` for somebody who signs up."""
     gettext = voice.gettext
+    if is_representative and sensitive:
+        return gettext("Yes, as representative I explicitly consent")
+    if is_representative:
+        return gettext("Yes, as representative I consent")
     if sensitive:
         return gettext("Yes, I explicitly consent to these mails")
     if is_new:
@@ -84,8 +103,10 @@ def yes_label(voice: Voice, *, sensitive: bool, is_new: bool = False) -> str:
     return gettext("Yes, keep sending me these mails")
 
 
-def no_label(voice: Voice) -> str:
+def no_label(voice: Voice, *, is_representative: bool = False) -> str:
     """Return what stands on the button that says No."""
+    if is_representative:
+        return voice.gettext("No, stop sending these mails")
     return voice.gettext("No, stop sending me these mails")
 
 
@@ -162,11 +183,11 @@ def too_late(standing: Standing, voice: Voice) -> Statement:
     return Statement(heading=gettext("The time for this answer is over"), text=text)
 
 
-def status_in_words(standing: Standing, voice: Voice) -> str:
+def status_in_words(standing: Stands, voice: Voice) -> str:
     """Return where a contact stands, in a few words."""
     gettext = voice.gettext
     if standing.status is Status.REMOVED:
-        return _removal(voice)[Reason(standing.reason)]
+        return removal_in_words(standing.reason, voice)
     return {
         Status.UNCONFIRMED: gettext("On the list, not answered yet"),
         Status.CONFIRMED: gettext("On the list"),
@@ -174,7 +195,8 @@ def status_in_words(standing: Standing, voice: Voice) -> str:
     }[standing.status]
 
 
-def _removal(voice: Voice) -> dict[Reason, str]:
+def removal_in_words(reason: str, voice: Voice) -> str:
+    """Return why a contact was taken off, in a few words."""
     gettext = voice.gettext
     return {
         Reason.NO: gettext("Taken off the list: you answered No"),
@@ -182,11 +204,11 @@ def _removal(voice: Voice) -> dict[Reason, str]:
         Reason.BOUNCE: gettext("Taken off the list: mail to this address came back"),
         Reason.COMPLAINT: gettext("Taken off the list: our mail was reported as unwanted"),
         Reason.WITHDRAWN: gettext("Taken off the list: you did not want the mails any more"),
-        Reason.REQUEST: gettext("Taken off the list: you asked for it"),
-    }
+        Reason.REQUEST: gettext("Taken off the list, as was asked for"),
+    }[Reason(reason)]
 
 
-def basis_in_words(standing: Standing, voice: Voice) -> str:
+def basis_in_words(standing: Stands, voice: Voice) -> str:
     """Return on what ground a contact may be mailed, in a few words."""
     gettext = voice.gettext
     return {
@@ -201,12 +223,18 @@ def basis_in_words(standing: Standing, voice: Voice) -> str:
     }[standing.basis]
 
 
-def happening_in_words(what: str, voice: Voice) -> str:
-    """Return what happened to a contact, in a few words."""
+def consent_in_words(state: str, voice: Voice, *, is_represented: bool = False) -> str:
+    """Return a state of a consent (dpv:ConsentStatus) in a few words."""
     gettext = voice.gettext
-    return {
-        "asked": gettext("We asked you by mail"),
-        "reminded": gettext("We reminded you by mail"),
-        "confirmed": gettext("Your Yes was recorded"),
-        "removed": gettext("You were taken off the list"),
-    }[what]
+    words = {
+        "dpv:ConsentRequested": gettext("We asked you by mail"),
+        "dpv:ConsentGiven": gettext("You said Yes"),
+        "dpv:RenewedConsentGiven": gettext("You said Yes again"),
+        "dpv:ConsentWithdrawn": gettext("You withdrew your Yes"),
+        "dpv:ConsentRefused": gettext("You said No"),
+        "dpv:ConsentRevoked": gettext("We ended it"),
+        "dpv:ConsentUnknown": gettext("You were taken off the list"),
+    }[state]
+    if not is_represented:
+        return words
+    return gettext("%(what)s (by your legal representative)") % {"what": words}

@@ -17,6 +17,7 @@ from peewee import SQL
 from repermit import evidence
 from repermit.errors import NotFound
 from repermit.models import Delivery, Webhook, limit_idleness
+from repermit.saying import Said
 from repermit.webhooks.keeping import end, lock
 from repermit.webhooks.line import Line, Reply
 from repermit.webhooks.news import is_overtaken, news_of
@@ -117,32 +118,33 @@ class _Shift:
         now = self._clock.now()
         # Read to its end: see `owe`.
         some: list[Delivery] = list(_due(webhook_id, now).limit(_LINES))
-        for found in some:
-            with self._database.atomic():
-                claimed = (
-                    Delivery.update(attempts=found.attempts + 1, lease_until=now + LEASE)
-                    .where(
-                        Delivery.id == found.id, Delivery.attempts == found.attempts, *_free(now)
-                    )
-                    .execute()
-                )
-            if claimed:
-                found.attempts += 1
-                return found
-        return None
+        found = next((one for one in some if self._take(one, now)), None)
+        if found is not None:
+            found.attempts += 1
+        return found
+
+    def _take(self, found: Delivery, now: datetime) -> bool:
+        """Say whether it is ours now: nobody was quicker since it was read."""
+        with self._database.atomic():
+            taken = (
+                Delivery.update(attempts=found.attempts + 1, lease_until=now + LEASE)
+                .where(Delivery.id == found.id, Delivery.attempts == found.attempts, *_free(now))
+                .execute()
+            )
+        return bool(taken)
 
     def _attempt(self, line: Line, claimed: Delivery) -> bool:
         webhook = claimed.webhook
         news = news_of(claimed.seq)
         if news is None:
-            return self._give_up(claimed, "the record holds no more what there was to tell")
+            return self._give_up(claimed, Said("the record holds no more what there was to tell"))
         if claimed.attempts > 1 and is_overtaken(news):
             # Told late, a Yes would undo the No that the receiver knows already.
-            return self._give_up(claimed, "overtaken by what this person did later")
+            return self._give_up(claimed, Said("overtaken by what this person did later"))
         reply = line.post(webhook.url, **_message(webhook, news, self._clock.now()))
         return self._settle(claimed, reply)
 
-    def _give_up(self, claimed: Delivery, problem: str) -> bool:
+    def _give_up(self, claimed: Delivery, problem: Said) -> bool:
         """Settle what is not to be sent; the webhook itself is not at fault."""
         with self._database.atomic():
             _update(claimed, state="failed", problem=problem, at=self._clock.now())

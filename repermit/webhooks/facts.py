@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from repermit.models import stored
+from repermit.saying import Said
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -99,3 +100,12 @@ class DeliveryFacts:
     at: datetime | None
     reply_code: int
     problem: str
+
+
+def problem_of(code: int) -> Said:
+    """Return what is wrong with an HTTP status, "" for nothing."""
+    if 200 <= code < 300:  # noqa: PLR2004
+        return Said()
+    if 300 <= code < 400:  # noqa: PLR2004
+        return Said("a redirect, which is not followed")
+    return Said("it answered %(status)s", status=str(code))

@@ -13,7 +13,8 @@ from repermit import evidence
 from repermit.errors import NotFound, Refused
 from repermit.evidence import Entry
 from repermit.models import Delivery, EvidenceHead, MailingList, Webhook, lock_rows
-from repermit.webhooks.facts import Added, DeliveryFacts, WebhookFacts
+from repermit.saying import Said
+from repermit.webhooks.facts import Added, DeliveryFacts, WebhookFacts, problem_of
 from repermit.webhooks.owing import slug_of
 from repermit.webhooks.places import check_url, host_of
 from repermit.webhooks.signing import new_secret
@@ -128,7 +129,7 @@ def _found(query: Any) -> Webhook:
 def end(locked: Webhook, *, now: datetime, actor: str, why: str = "") -> Entry:
     """Remove a webhook within the caller's transaction, and return the entry to append last."""
     Webhook.update(removed_at=now).where(Webhook.id == locked.id).execute()
-    Delivery.update(state="failed", problem="the webhook was removed", lease_until=None).where(
+    Delivery.update(state="failed", problem=_REMOVED, lease_until=None).where(
         Delivery.webhook == locked, SQL("state = 'waiting'")
     ).execute()
     facts = {"why": why} if why else {}
@@ -169,6 +170,15 @@ def _facts(webhook: Webhook) -> WebhookFacts:
     )
 
 
+_REMOVED = Said("the webhook was removed")
+
+
+def _said(found: Delivery) -> str:
+    """Return what went wrong: what the receiver answered, or a sentence that has no values."""
+    answered = problem_of(found.reply_code)
+    return answered if answered == found.problem else found.problem
+
+
 def _delivery_facts(found: Delivery) -> DeliveryFacts:
     return DeliveryFacts(
         id=found.id,
@@ -178,5 +188,5 @@ def _delivery_facts(found: Delivery) -> DeliveryFacts:
         due_at=found.due_at,
         at=found.at,
         reply_code=found.reply_code,
-        problem=found.problem,
+        problem=_said(found),
     )

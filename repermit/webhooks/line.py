@@ -22,6 +22,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from repermit.errors import NotAllowed
+from repermit.saying import Said
+from repermit.webhooks.facts import problem_of
 from repermit.webhooks.places import check_address
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ class Line:
         try:
             return self._post(url, body, {**headers, "User-Agent": "repermit"})
         except NotAllowed as error:
-            return Reply(code=0, problem=str(error))
+            return Reply(code=0, problem=error.said)
         except requests.RequestException as error:
             return Reply(code=0, problem=self._said(error))
         finally:
@@ -155,17 +157,17 @@ class Line:
             response.raw.read(_MOST_READ)
         return Reply(
             code=response.status_code,
-            problem=_problem_of(response.status_code),
+            problem=problem_of(response.status_code),
             retry_after=_seconds_in(response.headers.get("Retry-After", "")),
         )
 
-    def _said(self, error: requests.RequestException) -> str:
+    def _said(self, error: requests.RequestException) -> Said:
         """Say what went wrong in words of ours: the library's hold the whole URL."""
         if self._is_late or isinstance(error, requests.Timeout):
-            return "no answer in time"
+            return Said("no answer in time")
         if isinstance(error, requests.exceptions.SSLError):
-            return "no safe connection: its certificate cannot be trusted"
-        return "it cannot be reached"
+            return Said("no safe connection: its certificate cannot be trusted")
+        return Said("it cannot be reached")
 
     def _break_off(self) -> None:
         self._is_late = True
@@ -178,14 +180,6 @@ class Line:
         twin, self._twin = self._twin, None
         if twin is not None:
             twin.close()
-
-
-def _problem_of(code: int) -> str:
-    if 200 <= code < 300:  # noqa: PLR2004
-        return ""
-    if 300 <= code < 400:  # noqa: PLR2004
-        return "a redirect, which is not followed"
-    return f"it answered {code}"
 
 
 def _seconds_in(text: str) -> int:

@@ -1,11 +1,12 @@
 """How long the admin's pages take with a great many contacts, sending and expiring meanwhile.
 
-    .venv/bin/python tests/bench/pages.py [--people 1000000] [--folder DIR] [--longest 300]
+    .venv/bin/python tests/bench/pages.py [--people 1000000] [--postgresql] [--longest 300]
 
-`repermit serve` runs in a process of its own, with its worker, on SQLite; Postfix's smtp-sink takes
-the mails. Each page is asked for over HTTP by an admin who has logged in, one after the other, over
-and over: before anything is sent, while the campaign is sent, and while whoever has not answered
-is removed. A phase ends when its work does, or after `--longest` seconds.
+`repermit serve` runs in a process of its own, with its worker, on SQLite or on a PostgreSQL cluster
+that is made for it; Postfix's smtp-sink takes the mails. Every page of the URL map is asked for
+over HTTP by an admin who has logged in, one after the other, again and again: before anything is
+sent, while the campaign is sent, while whoever has not answered is removed, after the end. A phase
+ends when its work does, or after `--longest` seconds; who has no mail by then counts as asked.
 """
 
 from __future__ import annotations
@@ -28,55 +29,64 @@ from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import answering
+from flask import url_for
 from flask.sessions import SecureCookieSessionInterface
 
-from repermit import campaigns, config, expiry, importing, schema, web
+from repermit import campaigns, config, contacts, expiry, schema, web
 from repermit.clock import SystemClock
-from repermit.consent import CampaignState
+from repermit.consent import CampaignState, MailKind, MailState, Status
 from repermit.models import (
     Campaign,
     Contact,
+    Import,
     Mail,
     MailingList,
     Session,
     User,
+    Webhook,
     find_list,
+    is_postgresql,
     open_database,
+    run_sql,
+    stored,
 )
+from tests.cluster import find_binaries, running_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from flask import Flask
+
     from repermit.config import Settings
 
-_LIST = "/admin/lists/news"
-_PAGES = {
-    "all lists": "/admin/",
-    "the campaign": f"{_LIST}/",
-    "its numbers alone": f"{_LIST}/figures",
-    "who has not answered": f"{_LIST}/silent",
-    "contacts": f"{_LIST}/contacts/",
-    "contacts, further on": f"{_LIST}/contacts/?after={{middle}}",
-    "those not confirmed": f"{_LIST}/contacts/?status=unconfirmed",
-    "those removed": f"{_LIST}/contacts/?status=removed",
-    "one contact": f"{_LIST}/contacts/{{middle}}",
-    "step 1, the list": f"{_LIST}/describe",
-    "step 2, the file": f"{_LIST}/file",
-    "step 3, the mail": f"{_LIST}/mail",
-    "step 4, the conditions": f"{_LIST}/conditions",
-    "step 5, launch": f"{_LIST}/launch",
-    "hand over": f"{_LIST}/handover/?tool=mailchimp",
-    "the log": "/admin/log/",
-    "the log of one list": "/admin/log/?list=news",
-    "who looked": "/admin/log/looks",
-    "settings": "/admin/settings/",
-    "connections": "/admin/connecting/",
-    "people": "/admin/people/",
+_MORE = (
+    "contacts.show?after={middle}",
+    "contacts.show?status=unconfirmed",
+    "contacts.show?status=removed",
+    "contacts.show?status=removed&reason=no_response",
+    "handing_over.show?tool=mailchimp",
+    "looking.show?list=news",
+    "looking.show?before={middle}",
+)
+"""Other sides of some pages."""
+
+_SEARCHES = ("person.77", "person.777@example777.org", "nobody")
+
+_SKIPPED = {
+    "entering.show_login": "for who is not logged in",
+    "entering.show_second_step": "for who is half logged in",
+    "entering.show_welcome": "for who has never logged in",
+    "locking.show_lock": "for who was away",
+    "styles.file": "a file",
 }
-_BEFORE = 10  # seconds
+_OF_A_CAMPAIGN = ("live.figures", "papering.show_report")
+_SECONDS = 10  # of the phases in which nothing happens
 _FEW = 2
 
 
@@ -85,8 +95,12 @@ def main() -> None:
     options = _options()
     if shutil.which("smtp-sink") is None:
         sys.exit("there is no smtp-sink; on Debian it comes with postfix")
-    with tempfile.TemporaryDirectory(dir=options.folder) as name, _sink() as port:
-        path = _prepare(Path(name) / "installation", options.people, port)
+    with (
+        tempfile.TemporaryDirectory(dir=options.folder) as name,
+        _sink() as port,
+        _database(Path(name), postgresql=options.postgresql) as url,
+    ):
+        path = _prepare(Path(name) / "installation", options.people, port, url)
         settings = config.load(path)
         with open_database(settings.database):
             _measure(path, settings, options)
@@ -95,49 +109,127 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--people", type=int, default=1_000_000)
+    parser.add_argument("--postgresql", action="store_true", help="instead of SQLite")
     parser.add_argument("--longest", type=int, default=300, help="seconds of each phase at most")
     parser.add_argument("--folder", help="where the files are made, on the disk to be measured")
     return parser.parse_args()
 
 
+@contextlib.contextmanager
+def _database(folder: Path, *, postgresql: bool) -> Iterator[str]:
+    """Yield the address of an empty database."""
+    if not postgresql:
+        yield f"sqlite:///{folder / 'repermit.db'}"
+        return
+    binaries = find_binaries() or sys.exit("there is no PostgreSQL")
+    # As PostgreSQL is when nobody has set anything.
+    with running_cluster(binaries, ("listen_addresses=",)) as cluster:
+        yield cluster.add_database("bench")
+
+
 def _measure(path: Path, settings: Settings, options: argparse.Namespace) -> None:
     print(f"{options.people:,} contacts\n")
+    phases = {}
     with answering.serving(path) as pages:
-        cookie, over = _log_in(settings), time.monotonic() + _BEFORE
-        _print("before", _ask(pages, cookie, until=lambda: time.monotonic() > over))
-        _launch(settings)
-        times = _ask(pages, cookie, until=_until(CampaignState.OPEN, options.longest))
-        _print(f"while sending, {_sent():,} sent", times)
+        asking = _Asking(pages, settings)
+        phases["before"] = asking.ask(until=_seconds(_SECONDS))
+        print(f"launched in {_timed(lambda: _launch(settings)):.1f} s", flush=True)
+        phases["sending"] = asking.ask(until=_until(CampaignState.OPEN, options.longest))
+        print(f"{_sent():,} sent meanwhile", flush=True)
     _let_the_deadline_pass()
     removed = _removed()
     with answering.serving(path) as pages:
-        cookie = _log_in(settings)
-        times = _ask(pages, cookie, until=_until(CampaignState.CLOSED, options.longest))
-        _print(f"while expiring, {_removed() - removed:,} removed", times)
+        asking = _Asking(pages, settings)
+        phases["expiring"] = asking.ask(until=_until(CampaignState.CLOSED, options.longest))
+        print(f"{_removed() - removed:,} removed meanwhile\n", flush=True)
+        phases["later"] = asking.ask(until=_seconds(_SECONDS))
+    _print(phases)
+
+
+def _timed(act: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began
 
 
 # --- Asking. ------------------------------------------------------------------------------------
 
 
-def _ask(port: int, cookie: str, *, until: Callable[[], bool]) -> dict[str, list[float]]:
-    """Return the seconds that each page took, one list a page."""
-    middle = Contact.select(Contact.id).order_by(Contact.id.desc()).get().id // 2
-    asked = dict(_PAGES)
-    if not Campaign.select().exists():
-        del asked["its numbers alone"]
-    times: defaultdict[str, list[float]] = defaultdict(list)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    while not until() or min(map(len, times.values()), default=0) < _FEW:
-        for name, path in asked.items():
-            began = time.perf_counter()
-            connection.request("GET", path.format(middle=middle), headers={"Cookie": cookie})
-            answer = connection.getresponse()
-            answer.read()
-            times[name].append(time.perf_counter() - began)
-            if answer.status != http.HTTPStatus.OK:
-                sys.exit(f"{path} answered {answer.status}")
-    connection.close()
-    return times
+class _Asking:
+    """An admin who has logged in and asks for pages."""
+
+    def __init__(self, port: int, settings: Settings) -> None:
+        app = web.create_app(settings, clock=SystemClock())
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self._headers = {"Cookie": _log_in(app)}
+        self._paths = dict(_paths(app))
+
+    def ask(self, *, until: Callable[[], bool]) -> dict[str, list[float]]:
+        """Return the seconds that each page took, one list a page."""
+        # The server has closed it if nothing was asked for long enough, and it opens by itself.
+        self._connection.close()
+        times: defaultdict[str, list[float]] = defaultdict(list)
+        had_campaign = Campaign.select().exists()
+        while not until() or min(map(len, times.values()), default=0) < _FEW:
+            for name, path in self._paths.items():
+                if had_campaign or name not in _OF_A_CAMPAIGN:
+                    times[name].append(self._get(path))
+            for text in _SEARCHES:
+                times[f"search for {text}"].append(self._search(text))
+        return times
+
+    def _get(self, path: str) -> float:
+        began = time.perf_counter()
+        self._connection.request("GET", path, headers=self._headers)
+        self._page = self._take(path)
+        return time.perf_counter() - began
+
+    def _search(self, text: str) -> float:
+        self._get("/admin/lists/news/contacts/")
+        found = re.search(rb'name="csrf_token"[^>]*value="([^"]+)"', self._page)
+        assert found
+        fields = urlencode({"csrf_token": found[1].decode(), "search": text})
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        path = "/admin/lists/news/contacts/search"
+        began = time.perf_counter()
+        self._connection.request("POST", path, fields, {**self._headers, **form})
+        self._take(path)
+        return time.perf_counter() - began
+
+    def _take(self, path: str) -> bytes:
+        answer = self._connection.getresponse()
+        page = answer.read()
+        if answer.status != http.HTTPStatus.OK:
+            sys.exit(f"{path} answered {answer.status}")
+        if cookie := answer.getheader("Set-Cookie"):
+            # What a form proves itself by belongs to it.
+            self._headers = {"Cookie": cookie.partition(";")[0]}
+        return page
+
+
+def _paths(app: Flask) -> Iterator[tuple[str, str]]:
+    """Yield the path of every page, and of other sides of some, by what it is called."""
+    newest = Contact.select(Contact.id).order_by(Contact.id.desc()).get().id
+    middle = newest // 2
+    values: dict[str, Any] = {
+        "slug": "news",
+        "number": middle,
+        "webhook_id": 1,
+        "user_id": 1,
+        "group": "mail",
+    }
+    with app.test_request_context():
+        pages = {
+            rule.endpoint: url_for(rule.endpoint, **{one: values[one] for one in rule.arguments})
+            for rule in app.url_map.iter_rules()
+            if rule.rule.startswith("/admin/")
+            and "GET" in (rule.methods or ())
+            and rule.endpoint not in _SKIPPED
+        }
+    yield from sorted(pages.items())
+    for more in _MORE:
+        endpoint, _, query = more.partition("?")
+        yield more, f"{pages[endpoint]}?{query.format(middle=middle)}"
 
 
 def _until(state: CampaignState, longest: int) -> Callable[[], bool]:
@@ -146,23 +238,37 @@ def _until(state: CampaignState, longest: int) -> Callable[[], bool]:
     return lambda: Campaign.get().state == state or time.monotonic() > over
 
 
-def _print(phase: str, times: dict[str, list[float]]) -> None:
-    print(f"{phase:40}{'median ms':>10}{'99% ms':>10}{'longest':>10}{'count':>8}")
-    for name, taken in times.items():
-        last = statistics.quantiles(taken, n=100, method="inclusive")[-1]
-        middle, longest = statistics.median(taken), max(taken)
-        print(
-            f"  {name:38}{middle * 1e3:10,.0f}{last * 1e3:10,.0f}{longest * 1e3:10,.0f}"
-            f"{len(taken):8,}"
-        )
-    print(flush=True)
+def _seconds(seconds: float) -> Callable[[], bool]:
+    over = time.monotonic() + seconds
+    return lambda: time.monotonic() > over
 
 
-def _log_in(settings: Settings) -> str:
+def _print(phases: dict[str, dict[str, list[float]]]) -> None:
+    """Print what each page took in each phase: in the middle, for 95 of 100, and at worst."""
+    print("ms: median, 95%, worst".ljust(48) + "".join(f"{phase:>22}" for phase in phases))
+    for name in phases["sending"]:
+        cells = (_cell(times.get(name, [])) for times in phases.values())
+        print(f"  {name:46}" + "".join(f"{cell:>22}" for cell in cells))
+    worst = (
+        max((statistics.median(taken), name) for name, taken in times.items())
+        for times in phases.values()
+    )
+    print("\nslowest median: " + "; ".join(f"{name} {took * 1e3:,.0f}" for took, name in worst))
+    counts = (sum(map(len, times.values())) for times in phases.values())
+    print("pages asked for: " + ", ".join(f"{count:,}" for count in counts))
+
+
+def _cell(taken: list[float]) -> str:
+    if not taken:
+        return "–"
+    most = statistics.quantiles(taken, n=20, method="inclusive")[-1]
+    return " ".join(f"{one * 1e3:6,.0f}" for one in (statistics.median(taken), most, max(taken)))
+
+
+def _log_in(app: Flask) -> str:
     """Let an admin in without the steps that lead in; return the header of their cookie."""
     token, now = secrets.token_urlsafe(32), SystemClock().now()
-    app = web.create_app(settings, clock=SystemClock())
-    with open_database(settings.database) as database, database.atomic():
+    with User._meta.database.atomic():
         number = User.select().count()
         user = User.create(email=f"admin{number}@example.org", role="admin", created_at=now)
         Session.create(
@@ -182,19 +288,16 @@ def _log_in(settings: Settings) -> str:
 # --- The campaign. ------------------------------------------------------------------------------
 
 
-def _prepare(folder: Path, people: int, port: int) -> Path:
+def _prepare(folder: Path, people: int, port: int, url: str) -> Path:
     """Make an installation with a list of so many people, and return its config.toml."""
     folder.mkdir()
-    path, file = folder / "config.toml", folder / "list.csv"
-    path.write_text(_configuration(port), "utf-8")
-    settings, now = config.load(path), SystemClock().now()
-    with file.open("w", encoding="utf-8") as out:
-        out.write("email,name\n")
-        out.writelines(f"person.{n}@example{n % 1000}.org,Jan {n}\n" for n in range(people))
-    with open_database(settings.database) as database:
+    path = folder / "config.toml"
+    path.write_text(_configuration(port, url), "utf-8")
+    now = SystemClock().now()
+    with open_database(url) as database:
         schema.upgrade(database)
         with database.atomic():
-            MailingList.create(
+            news = MailingList.create(
                 slug="news",
                 name="News",
                 purpose="News, four times a year",
@@ -204,17 +307,51 @@ def _prepare(folder: Path, people: int, port: int) -> Path:
                 language="en",
                 created_at=now,
             )
-        importing.import_file(
-            database, find_list("news"), file, settings=settings, now=now, actor="bench"
-        )
+            User.create(email="first@example.org", role="admin", created_at=now)
+            Webhook.create(
+                url="https://127.0.0.1:1/",
+                secret="whsec_",
+                created_by="bench",
+                created_at=now,
+            )
+            record = Import.create(
+                list=news, file="list.csv", digest="0" * 64, counts=_COUNTS, at=now
+            )
+            sql = _PEOPLE_POSTGRESQL if is_postgresql(database) else _PEOPLE
+            began = SystemClock().now()
+            run_sql(database, sql.format(people=people, list=news.id, file=record.id), stored(now))
+        if is_postgresql(database):
+            run_sql(database, "ANALYZE")
+    print(f"made in {(SystemClock().now() - began).total_seconds():.0f} s")
     return path
 
 
-def _configuration(port: int) -> str:
+_COUNTS = '{"fates": {"ask": 0, "invalid": 0}, "rows": 0}'
+_ROWS = """\
+INSERT INTO contact (list_id, uid, subject, address, address_key, name, language, source,
+    status, status_at, reason, basis, imported_by_id)
+SELECT {{list}}, {random}, {random}, 'person.' || n || '@example' || (n % 1000) || '.org',
+    'person.' || n || '@example' || (n % 1000) || '.org', 'Jan ' || n, '', '',
+    'unconfirmed', {moment}, '', '', {{file}}
+FROM {numbers}"""
+_PEOPLE = _ROWS.format(
+    random="lower(hex(randomblob(16)))",
+    moment="?",
+    numbers="(WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers "
+    "WHERE n < {people} - 1) SELECT n FROM numbers)",
+)
+_PEOPLE_POSTGRESQL = _ROWS.format(
+    random="md5(random()::text)",
+    moment="%s::timestamptz",
+    numbers="generate_series(0, {people} - 1) AS numbers (n)",
+).replace("n % 1000", "n %% 1000")
+
+
+def _configuration(port: int, url: str) -> str:
     text = config.fresh_config(config.asset("config.example.toml").read_text("utf-8"))
     for key, value in (("server", '"127.0.0.1"'), ("port", port), ("tls", '"none"')):
         text = re.sub(rf"^# {key} = .*$", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
-    return text
+    return re.sub(r"^(# )?database = .*$", f'database = "{url}"', text, count=1, flags=re.MULTILINE)
 
 
 def _launch(settings: Settings) -> None:
@@ -239,7 +376,9 @@ def _let_the_deadline_pass() -> None:
     now, database = SystemClock().now(), Mail._meta.database
     long_ago = now - timedelta(days=60)
     with database.atomic():
-        Mail.update(sent_at=long_ago, due_at=long_ago).where(Mail.sent_at.is_null(False)).execute()
+        Mail.update(
+            state=MailState.SENT, sent_at=long_ago, due_at=long_ago, worker="", lease_until=None
+        ).where(Mail.kind == MailKind.ASK).execute()
         Campaign.update(
             launched_at=long_ago, starts_at=long_ago, deadline=now, state=CampaignState.OPEN
         ).execute()
@@ -247,11 +386,12 @@ def _let_the_deadline_pass() -> None:
 
 
 def _sent() -> int:
-    return int(Mail.select().where(Mail.sent_at.is_null(False)).count())
+    return contacts.total(contacts.count_mails(), lambda one: one.state is MailState.SENT)
 
 
 def _removed() -> int:
-    return int(Contact.select().where(Contact.status == "removed").count())
+    counts = contacts.count_contacts(find_list("news"))
+    return sum(count for (status, _), count in counts.items() if status is Status.REMOVED)
 
 
 @contextlib.contextmanager

@@ -43,5 +43,5 @@ def announcements(
 
 
 def language_name(language: str) -> str:
-    """Return what the page calls a language."""
-    return str(Locale(language).get_display_name(page_language()))
+    """Return what the page calls a language; its code for one that has no name there."""
+    return str(Locale(page_language()).languages.get(language, language))

@@ -34,7 +34,7 @@ _WORDS = {
     "status": N_("Status in the tool it comes from"),
     "consent": N_("Wants mail: yes or no"),
     "active": N_("Active: yes or no"),
-    "remark": N_("Remarks, read for words against mail"),
+    "remark": N_("Remarks (read for a No)"),
     "opted_out_at": N_("Unsubscribed at"),
     "cleaned_at": N_("Bounced at"),
     "complained_at": N_("Complained at"),

@@ -1,6 +1,6 @@
 """Step 4 of a campaign: until when, how quickly, on whose decision, and whether it would work.
 
-May import campaigns, preflight, models and what the admin's pages share.
+May import campaigns, consent, preflight, models and what the admin's pages share.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, request
 
-from repermit import campaigns, preflight
+from repermit import bounces, campaigns, preflight
 from repermit.campaigns import Conditions
 from repermit.campaigns.frequency import says_how_often
-from repermit.models import find_list
+from repermit.consent import CampaignState
+from repermit.models import find_list, latest_campaign
 from repermit.web.admin.findings import findings_of
-from repermit.web.admin.obstacles import notes_in_words
 from repermit.web.admin.showing import gettext, go, say, show
 from repermit.web.admin.stepping import steps_reached
+from repermit.web.admin.telling import sentence
 from repermit.web.admin.terms import ConditionsForm, form_of, given
 from repermit.web.admin.timing import deadline_in_words, outlook, suggested
 from repermit.web.site import arrival, current_site
@@ -48,7 +49,9 @@ def save(slug: str) -> AnyResponse:
     conditions = given(form)
     campaigns.keep_conditions(current_site().database, mailing_list, conditions, now=arrival())
     say(gettext("Saved."))
-    return go("conditions.show" if "look" in request.form else "launching.show", slug=slug)
+    if "look" in request.form:
+        return go("conditions.show", slug=slug, _anchor="outlook")
+    return go("launching.show", slug=slug)
 
 
 @pages.post("/check")
@@ -61,6 +64,7 @@ def check(slug: str) -> AnyResponse:
         database=site.database,
         now=arrival(),
         says_how_often=says_how_often,
+        log_in=bounces.log_in,
         config_path=site.settings.path,
     )
     return _show(mailing_list, form, given(form) if is_good else None, report=report)
@@ -77,6 +81,7 @@ def _show(
     """Return the page; `conditions` is None where what was typed makes none."""
     settings = current_site().settings
     seen = outlook(mailing_list, conditions or Conditions())
+    campaign = latest_campaign(mailing_list)
     return show(
         "conditions/show.html",
         status=status,
@@ -86,11 +91,12 @@ def _show(
         zone=settings.zone.key.replace("_", " "),
         minimum_days=settings.campaign.minimum_days,
         is_limited=bool(settings.mail.interval or settings.mail.domain_interval),
+        is_live=campaign is not None and CampaignState(campaign.state).is_live,
         outlook=seen if conditions and seen.deadline else None,
         deadline_in_words=deadline_in_words,
         lacks=[one.text for one in seen.against if one.endpoint == "conditions.show"]
         if conditions
         else [],
-        told=notes_in_words(seen.plan),
+        told=[sentence(note) for note in seen.plan.notes],
         findings=report and findings_of(report, mailing_list.slug),
     )

@@ -19,6 +19,7 @@ from repermit.web.admin.log_words import actor_in_words, emails
 from repermit.web.admin.looking import number_typed
 from repermit.web.admin.showing import gettext, go, say
 from repermit.web.admin.showing import show as show_page
+from repermit.web.admin.telling import in_words, sentence
 from repermit.web.admin.visiting import actor
 from repermit.web.site import arrival, current_site
 
@@ -33,27 +34,6 @@ pages = Blueprint("connecting", __name__, url_prefix="/admin/connecting")
 _WRONG = 422
 _LONGEST_NAME = 60
 _PAGE = 50
-
-# What webhooks says of an address, and of what came of a message.
-SAID = (
-    N_("there is a webhook with this URL already"),
-    N_("a webhook's URL has no user name, no password and no #"),
-    N_("a webhook's URL begins with https://, since mail addresses travel there"),
-    N_("a webhook's URL looks like https://tool.example.org/hooks/news"),
-    N_(
-        "a webhook may not go to this machine or to a private network; "
-        "webhooks_to_private = true under [web] would allow it"
-    ),
-    N_("to the internet a webhook needs https"),
-    N_("this delivery is waiting already; it is tried again by itself"),
-    N_("the webhook was removed"),
-    N_("overtaken by what this person did later"),
-    N_("the record holds no more what there was to tell"),
-    N_("no answer in time"),
-    N_("no safe connection: its certificate cannot be trusted"),
-    N_("it cannot be reached"),
-    N_("a redirect, which is not followed"),
-)
 
 
 class TokenForm(Form):
@@ -117,7 +97,7 @@ def _show(
         tokening=tokening or TokenForm(),
         hooking=hooking or WebhookForm(),
         api_url=f"{current_site().settings.public_url}/api/v1",
-        problem_in_words=problem_in_words,
+        in_words=in_words,
     )
 
 
@@ -182,7 +162,7 @@ def add_webhook() -> Response:
             actor=actor(),
         )
     except Refused as error:
-        form.refuse("url", problem_in_words(str(error)))
+        form.refuse("url", sentence(error.said))
         return _show(hooking=form, status=_WRONG)
     return show_page("connecting/secret.html", kind="webhook", secret=added.secret)
 
@@ -213,7 +193,7 @@ def _say_reply(reply: Reply) -> None:
         )
         say(said)
         return
-    said = problem_in_words(reply.problem)
+    said = in_words(reply.problem)
     say(gettext("The test message has not arrived: %(problem)s.", problem=said), kind="problem")
 
 
@@ -228,7 +208,7 @@ def show_deliveries(webhook_id: int) -> Response:
         deliveries=found[:_PAGE],
         is_further_back=bool(before),
         before=found[_PAGE - 1].seq if len(found) > _PAGE else 0,
-        problem_in_words=problem_in_words,
+        in_words=in_words,
     )
 
 
@@ -240,18 +220,10 @@ def redeliver(webhook_id: int, delivery_id: int) -> AnyResponse:
     except NotFound:
         raise
     except Refused as error:
-        say(problem_in_words(str(error)), kind="warning")
+        say(sentence(error.said), kind="warning")
     else:
         say(gettext("It is told again in a moment."))
     return go("connecting.show_deliveries", webhook_id=webhook_id)
-
-
-def problem_in_words(problem: str) -> str:
-    """Return what webhooks says went wrong, in the page's language."""
-    code = problem.removeprefix("it answered ")
-    if code != problem:
-        return gettext("it answered %(code)s", code=code)
-    return gettext(problem)
 
 
 def _hook(webhook_id: int) -> WebhookFacts:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wtforms import RadioField, SelectField, StringField, TextAreaField
+from wtforms import BooleanField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired
 
@@ -42,6 +42,7 @@ class AnswerForm(_Form):
         ],
     )
     note = StringField(N_("How, when and to whom?"), [_given])
+    representative = BooleanField(N_("The legal representative answered, such as a parent"))
 
 
 class RequestForm(_Form):

@@ -5,27 +5,31 @@ May import the use cases and what the admin's pages share. That a person was loo
 
 from __future__ import annotations
 
+import io
+import zipfile
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, abort, request
+from flask import Blueprint, Response, abort, request
 
-from repermit import answers, contacts
+from repermit import answers, contacts, rights
 from repermit.clock import parse_when
 from repermit.consent import Answer, Basis, Outcome, Reason, Status
 from repermit.contacts import ByHand
-from repermit.errors import AddressError, Refused
+from repermit.errors import AddressError, NotFound, Refused
 from repermit.models import find_list
+from repermit.web.admin.announcing import language_name
 from repermit.web.admin.contact_forms import AddForm, AnswerForm, RequestForm
-from repermit.web.admin.live import memory
+from repermit.web.admin.log_words import who_acted
 from repermit.web.admin.showing import gettext, go, say
 from repermit.web.admin.showing import show as show_page
+from repermit.web.admin.telling import sentence
 from repermit.web.admin.visiting import actor, note_look
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
-    from flask import Response
     from werkzeug.wrappers import Response as AnyResponse
 
     from repermit.models import Contact, MailingList
@@ -70,8 +74,7 @@ def _show_found(mailing_list: MailingList, wanted: dict[str, str]) -> Response:
 
 def _filters(mailing_list: MailingList) -> list[tuple[str, str, int]]:
     """Return what can be filtered by: status, reason ("" for all of them), how many there are."""
-    about = ("contacts", mailing_list.id)
-    counts = memory().recall(about, lambda: contacts.count_contacts(mailing_list))
+    counts = contacts.count_contacts(mailing_list)
     filters = []
     for status in Status:
         own = {reason: count for (its, reason), count in counts.items() if its == status}
@@ -102,6 +105,9 @@ def _show_one(
         mailing_list=mailing_list,
         contact=contact,
         moments=contacts.timeline(contact),
+        beyond=rights.beyond(mailing_list, contact) if contact.address is None else None,
+        who=who_acted(),
+        language_name=language_name,
         answering=answering or AnswerForm(),
         requesting=requesting or RequestForm(),
     )
@@ -128,6 +134,7 @@ def answer(slug: str, number: int) -> AnyResponse:
             settings=site.settings,
             now=arrival(),
             actor=actor(),
+            given_by="representative" if form.representative.data else "",
         )
     except Refused:
         # The form has seen to all else that is refused.
@@ -162,10 +169,45 @@ def remove(slug: str, number: int) -> AnyResponse:
             actor=actor(),
         )
     except Refused as error:
-        say(str(error), kind="problem")
+        say(sentence(error.said), kind="problem")
     else:
         say(gettext("Taken off. Take them off too in every tool that sends this newsletter."))
     return go("contacts.show_one", slug=slug, number=number)
+
+
+@pages.post("/<int:number>/proof")
+def prove(slug: str, number: int) -> Response:
+    """Hand out the proof of what one person said: the file to check, and the page to print.
+
+    By POST, since that it was made is an entry of the record.
+    """
+    mailing_list, site = find_list(slug), current_site()
+    contact = contacts.find_contact(mailing_list, number)
+    try:
+        made = rights.prove_contact(
+            site.database,
+            mailing_list,
+            number,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+        )
+    except NotFound:
+        abort(409)
+    note_look("proved", mailing_list=mailing_list, subject=contact.subject)
+    page = rights.proof_page(made.document, language=mailing_list.language, zone=site.settings.zone)
+    name = f"proof-{slug}-{number}"
+    return _zipped(name, {f"{name}.json": made.text, f"{name}.html": page})
+
+
+def _zipped(name: str, files: Mapping[str, str]) -> Response:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+    response = Response(packed.getvalue(), content_type="application/zip")
+    response.headers.set("Content-Disposition", "attachment", filename=f"{name}.zip")
+    return response
 
 
 @pages.get("/add")
@@ -198,11 +240,11 @@ def _add(mailing_list: MailingList, form: AddForm) -> Contact | None:
             actor=actor(),
         )
     except AddressError as error:
-        form.refuse("address", gettext(error.reason))
+        form.refuse("address", sentence(error.reason))
     except _WrongDayError as error:
         form.refuse("basis_at", str(error))
     except Refused as error:
-        form.refuse("basis", gettext(str(error)))
+        form.refuse("basis", sentence(error.said))
     return None
 
 

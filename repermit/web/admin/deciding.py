@@ -14,6 +14,7 @@ from repermit.consent import Answer, CampaignState
 from repermit.errors import Refused
 from repermit.models import find_list, latest_campaign
 from repermit.web.admin.showing import gettext, go, moment_in_words, say, show
+from repermit.web.admin.telling import sentence
 from repermit.web.admin.visiting import actor, note_look
 from repermit.web.site import arrival, current_site
 
@@ -55,7 +56,7 @@ def decide(slug: str, number: int) -> AnyResponse:
     try:
         _carry_out(mailing_list, reply, decision)
     except Refused as error:
-        say(str(error), kind="problem")
+        say(sentence(error.said), kind="problem")
     return go("deciding.show_replies", slug=slug)
 
 
@@ -96,14 +97,16 @@ def show_silent(slug: str) -> Response:
     campaign = latest_campaign(mailing_list)
     after = request.args.get("after", default=0, type=int)
     is_live = campaign is not None and CampaignState(campaign.state).is_live
-    rows = expiry.silent(campaign, after=after, most=_PAGE + 1) if campaign and is_live else []
+    found = expiry.Silent((), 0)
+    if campaign is not None and is_live:
+        found = expiry.silent(campaign, after=after, most=_PAGE)
     note_look("silent", mailing_list=mailing_list)
     return show(
         "live/silent.html",
         mailing_list=mailing_list,
         campaign=campaign,
         is_live=is_live,
-        contacts=rows[:_PAGE],
+        contacts=found.contacts,
         after=after,
-        next_after=rows[_PAGE - 1].id if len(rows) > _PAGE else 0,
+        next_after=found.after,
     )

@@ -12,13 +12,15 @@ from wtforms import BooleanField, SelectField, StringField, TextAreaField
 from wtforms.fields import SelectChoice
 from wtforms.validators import DataRequired
 
-from repermit import campaigns
+from repermit import campaigns, messages
 from repermit.campaigns.frequency import says_how_often
 from repermit.errors import RepermitError
 from repermit.models import MailingList, find_list
 from repermit.web.admin.forms import N_, Form
 from repermit.web.admin.showing import gettext, go, say, show
 from repermit.web.admin.stepping import steps_reached
+from repermit.web.admin.telling import sentence
+from repermit.web.admin.translating import further_languages, no_web_address
 from repermit.web.admin.visiting import actor
 from repermit.web.site import arrival, current_site
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from repermit.messages import Mail
 
-pages = Blueprint("describing", __name__, url_prefix="/admin/lists")
+pages = Blueprint("describing", __name__, url_prefix="/admin")
 
 _TEXTS = ("name", "purpose", "frequency", "sender", "privacy_url", "language")
 
@@ -43,17 +45,13 @@ class ListForm(Form):
     privacy_url = StringField(N_("Address of your privacy statement"))
     language = SelectField(
         N_("Language of the list"),
-        choices=[
-            SelectChoice("nl", "Nederlands"),
-            SelectChoice("en", "English"),
-            SelectChoice("de", "Deutsch"),
-            SelectChoice("fr", "Français"),
-        ],
+        choices=[SelectChoice(one, messages.language_name(one)) for one in messages.languages()],
         default="nl",
     )
     sensitive = BooleanField(
         N_("Being on this list shows something about health, belief, politics or the like")
     )
+    receipts = BooleanField(N_("Send a receipt by mail to whoever says Yes"))
 
 
 class NewListForm(ListForm):
@@ -62,7 +60,8 @@ class NewListForm(ListForm):
     slug = StringField(N_("Short name"))
 
 
-@pages.get("/new")
+# Beside the lists, since one of them may be called "new".
+@pages.get("/new-list")
 def show_new() -> Response:
     """Show the form for a new list."""
     organisation = current_site().settings.organisation
@@ -70,7 +69,7 @@ def show_new() -> Response:
     return _show_new(NewListForm(sender=sender.strip()))
 
 
-@pages.post("/new")
+@pages.post("/new-list")
 def add() -> AnyResponse:
     """Add a list."""
     form = NewListForm(request.form)
@@ -90,14 +89,14 @@ def add() -> AnyResponse:
     return _go_on(slug)
 
 
-@pages.get("/<slug>/describe", endpoint="show")
+@pages.get("/lists/<slug>/describe", endpoint="show")
 def show_list(slug: str) -> Response:
     """Show how a list is described, and how its readers will read it."""
     mailing_list = find_list(slug)
     return _show(mailing_list, ListForm(obj=mailing_list))
 
 
-@pages.post("/<slug>/describe")
+@pages.post("/lists/<slug>/describe")
 def save(slug: str) -> AnyResponse:
     """Change how a list is described."""
     mailing_list, form, site = find_list(slug), ListForm(request.form), current_site()
@@ -113,7 +112,7 @@ def save(slug: str) -> AnyResponse:
             **_given(form),
         )
     except RepermitError as refusal:
-        return _show(mailing_list, form, status=422, refusal=str(refusal))
+        return _show(mailing_list, form, status=422, refusal=sentence(refusal.said))
     say(gettext("Saved."))
     if campaigns.frozen_note(changed):
         say(
@@ -124,13 +123,15 @@ def save(slug: str) -> AnyResponse:
 
 
 def _go_on(slug: str) -> AnyResponse:
-    is_looking = "look" in request.form
-    return go("describing.show" if is_looking else "handing_in.show", slug=slug)
+    if "look" in request.form:
+        return go("describing.show", slug=slug, _anchor="reads")
+    return go("handing_in.show", slug=slug)
 
 
 def _given(form: ListForm) -> Any:
     """Return what the form says of a list; a field that was not sent is empty."""
-    return {name: form[name].data or "" for name in _TEXTS} | {"sensitive": form.sensitive.data}
+    texts = {name: form[name].data or "" for name in _TEXTS}
+    return texts | {"sensitive": form.sensitive.data, "receipts": form.receipts.data}
 
 
 def _is_good(form: ListForm) -> bool:
@@ -143,9 +144,7 @@ def _is_good(form: ListForm) -> bool:
 
 def _wrong_words(name: str) -> str:
     return {
-        "privacy_url": gettext(
-            "This is no web address; one looks like https://www.example.org/privacy"
-        ),
+        "privacy_url": no_web_address(),
         "sender": gettext(
             "No mail can come from this; write it as: The Practice <news@example.org>"
         ),
@@ -193,6 +192,7 @@ def _show(
         refusal=refusal,
         lacks=_lacks(mailing_list),
         example=_example(mailing_list),
+        further=further_languages(mailing_list),
     )
 
 

@@ -1,4 +1,4 @@
-"""The chart of answers a day, as bars in numbers that a template draws.
+"""The chart of answers a day, as bars in percent of its width and height that a template draws.
 
 May import reports and Flask's neighbours in this room.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from repermit.reports import Day
 
-WIDTH, HEIGHT = 1000, 200
+_WHOLE = 100  # percent
 _GAP = 0.15
 _NOON = time(12)
 
@@ -37,12 +37,12 @@ class Column:
     @property
     def no_y(self) -> float:
         """Return where the lower bar begins, from above."""
-        return HEIGHT - self.no_height
+        return round(_WHOLE - self.no_height, 2)
 
     @property
     def yes_y(self) -> float:
         """Return where the upper bar begins, from above."""
-        return round(HEIGHT - self.no_height - self.yes_height, 1)
+        return round(_WHOLE - self.no_height - self.yes_height, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +52,12 @@ class Chart:
     columns: tuple[Column, ...]
     most: int
     today: float | None
-    width: int = WIDTH
-    height: int = HEIGHT
 
 
 def draw(days: Sequence[Day], *, now: datetime, zone: ZoneInfo) -> Chart:
     """Return the chart of these days, by the calendar of `zone`."""
     most = max((one.yes + one.no for one in days), default=0)
-    step = WIDTH / max(1, len(days))
+    step = _WHOLE / max(1, len(days))
     columns = tuple(_column(one, n, step, most, zone) for n, one in enumerate(days))
     date = now.astimezone(zone).date()
     today = next((one.x for one in columns if one.day.day == date), None)
@@ -67,12 +65,12 @@ def draw(days: Sequence[Day], *, now: datetime, zone: ZoneInfo) -> Chart:
 
 
 def _column(day: Day, n: int, step: float, most: int, zone: ZoneInfo) -> Column:
-    scale = HEIGHT / max(1, most)
+    scale = _WHOLE / max(1, most)
     return Column(
         day=day,
         at=datetime.combine(day.day, _NOON, zone),
-        x=round(n * step + step * _GAP / 2, 1),
-        width=round(step * (1 - _GAP), 1),
-        yes_height=round(day.yes * scale, 1),
-        no_height=round(day.no * scale, 1),
+        x=round(n * step + step * _GAP / 2, 2),
+        width=round(step * (1 - _GAP), 2),
+        yes_height=round(day.yes * scale, 2),
+        no_height=round(day.no * scale, 2),
     )

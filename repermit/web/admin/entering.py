@@ -271,7 +271,9 @@ def _show_used_link() -> Response:
 @for_everybody
 def leave() -> AnyResponse:
     """End the session, here and in the database."""
-    _end_session()
+    if current_user.is_authenticated:
+        login = current_user.login
+        accounts.log_out(current_site().database, login.id, user_id=login.person.id, now=arrival())
     session.clear()
     return go("entering.show_login")
 

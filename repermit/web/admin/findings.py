@@ -1,6 +1,6 @@
 """What a check found, in the page's language: what is wrong first, what is well last.
 
-May import preflight and this room's showing.
+May import preflight, saying and this room's showing and telling.
 """
 
 from __future__ import annotations
@@ -9,25 +9,38 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from repermit.preflight import Area, Verdict
-from repermit.web.admin.showing import gettext
+from repermit.saying import Said
+from repermit.web.admin.showing import address_of, gettext
+from repermit.web.admin.telling import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from repermit.preflight import Finding, Report
 
+# The settings in which something is mended, by what is wrong or by what it is about.
+_GROUPS = {
+    "config_organisation": "organisation",
+    Area.SMTP: "mail",
+    Area.PACE: "mail",
+    Area.BOUNCES: "bounces",
+}
 _ORDER = (Verdict.PROBLEM, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """One finding in words; `verdict` is what a campaign makes of it."""
+    """One finding in words; `verdict` is what a campaign makes of it.
+
+    `place` is the address of the page on which it is mended, "" if there is none.
+    """
 
     verdict: Verdict
     title: str
     area: str
     found: str
     remedy: str
+    place: str
 
 
 def findings_of(report: Report, slug: str) -> list[Found]:
@@ -49,14 +62,29 @@ def _worst_first(report: Report) -> list[Finding]:
 
 
 def _in_words(finding: Finding) -> Found:
-    found, remedy = finding.in_words(gettext)
+    found, remedy = finding.in_words(gettext, _value_in_words)
     return Found(
         verdict=finding.verdict,
         title=verdict_in_words(finding.verdict),
         area=area_in_words(finding.area),
         found=found,
         remedy=remedy,
+        place=_place(finding),
     )
+
+
+def _value_in_words(value: str) -> str:
+    # All but what was said is a name or a value of its own, such as the policy "none".
+    return in_words(value) if isinstance(value, Said) else value
+
+
+def _place(finding: Finding) -> str:
+    if finding.verdict == Verdict.OK:
+        return ""
+    if finding.area == Area.LISTS and "list" in finding.values:
+        return address_of("describing.show", slug=finding.values["list"])
+    group = _GROUPS.get(finding.code) or _GROUPS.get(finding.area)
+    return address_of("changing.show", group=group) if group else ""
 
 
 def verdict_in_words(verdict: Verdict) -> str:

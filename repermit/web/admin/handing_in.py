@@ -21,7 +21,6 @@ from repermit.web.admin.guarding import in_the_background, takes_up_to
 from repermit.web.admin.showing import gettext, go, ngettext, number_in_words, say, show
 from repermit.web.admin.stepping import steps_reached
 from repermit.web.admin.visiting import actor, note_look
-from repermit.web.connection import noting
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Response as AnyResponse
 
-    from repermit.importing import Choices, Kept, Sight
+    from repermit.importing import Choices, Kept, Sight, UndoResult
     from repermit.models import MailingList
 
 pages = Blueprint("handing_in", __name__, url_prefix="/admin/lists/<slug>/file")
@@ -38,6 +37,8 @@ pages = Blueprint("handing_in", __name__, url_prefix="/admin/lists/<slug>/file")
 _AROUND_A_FILE = 64 * 1024
 _REFUSED = (Fate.INVALID, Fate.OPTED_OUT, Fate.SUPPRESSED, Fate.DUPLICATE)
 _ROWS_AT_ONCE = 500
+# A file of so many rows is taken back while somebody waits for the page, a larger one beside it.
+_TAKEN_BACK_AT_ONCE = 2000
 
 
 @pages.get("", endpoint="show")
@@ -52,9 +53,11 @@ def show_step(slug: str) -> Response:
 @in_the_background
 def state(slug: str) -> Response:
     """Say whether a file is being worked with, for the page that waits for it."""
-    kept = importing.find_upload(find_list(slug), settings=current_site().settings)
+    mailing_list = find_list(slug)
+    kept = importing.find_upload(mailing_list, settings=current_site().settings)
     is_busy = kept is not None and kept.outcome is None and kept.is_busy
-    return jsonify(is_busy=is_busy)
+    is_undoing = importing.being_taken_back(mailing_list) is not None
+    return jsonify(is_busy=is_busy or is_undoing)
 
 
 @pages.post("/upload")
@@ -76,6 +79,7 @@ def upload(slug: str) -> AnyResponse:
         )
     except RepermitError as refusal:
         return _show(mailing_list, status=422, wrong=seeing.refusal_in_words(refusal))
+    importing.note_upload(site.database, mailing_list, "handed_in", now=arrival(), actor=actor())
     return _look(mailing_list, importing.Choices())
 
 
@@ -112,12 +116,14 @@ def take_in(slug: str) -> AnyResponse:
 @pages.post("/give-up")
 def give_up(slug: str) -> AnyResponse:
     """Delete the file that waits."""
-    _, kept = _shown(slug)
+    mailing_list, kept = _shown(slug)
+    database = current_site().database
     try:
-        importing.give_up(current_site().database, kept)
+        importing.give_up(database, kept)
     except RepermitError:
         say(gettext("The file is being worked with. Try again in a minute."), kind="problem")
     else:
+        importing.note_upload(database, mailing_list, "given_up", now=arrival(), actor=actor())
         say(gettext("The file is deleted; nothing of it was taken in."))
     return go("handing_in.show", slug=slug)
 
@@ -128,31 +134,31 @@ def undo(slug: str) -> AnyResponse:
     mailing_list, site = find_list(slug), current_site()
     try:
         done = importing.undo_import(
-            site.database, mailing_list, settings=site.settings, now=arrival(), actor=actor()
+            site.database,
+            mailing_list,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+            most=_TAKEN_BACK_AT_ONCE,
         )
     except RepermitError as refusal:
         return _show(mailing_list, status=422, wrong=seeing.refusal_in_words(refusal))
-    say(
-        gettext(
-            "Took back %(file)s. Contacts taken back: %(contacts)s; put back as they were: "
-            "%(restored)s; suppressions taken back: %(suppressions)s.",
-            file=done.file,
-            contacts=number_in_words(done.contacts_taken_back),
-            restored=number_in_words(done.restored),
-            suppressions=number_in_words(done.suppressions_taken_back),
-        )
-    )
+    if done.is_whole:
+        say(_taken_back_in_words(done))
     return go("handing_in.show", slug=slug)
 
 
-@pages.get("/refused.csv")
+@pages.post("/refused.csv")
 def refused(slug: str) -> Response:
-    """Return the rows that are not taken in, each with the reason, as CSV."""
+    """Return the rows that are not taken in, each with the reason, as CSV.
+
+    That is an entry of the evidence, and so no GET, which any website could have a browser do.
+    """
     mailing_list, kept = _waiting(slug)
     if not kept.rows.exists():
         abort(404)
     note_look("exported", mailing_list=mailing_list)
-    with noting():
+    with current_site().database.atomic():
         exports.note_refused(
             mailing_list,
             importing.count_sights(kept.rows, _REFUSED),
@@ -181,6 +187,17 @@ def _csv(rows: Iterable[Sight]) -> Iterator[str]:
             buffer.seek(0)
             buffer.truncate()
     yield buffer.getvalue()
+
+
+def _taken_back_in_words(done: UndoResult) -> str:
+    return gettext(
+        "Took back %(file)s. Contacts taken back: %(contacts)s; put back as they were: "
+        "%(restored)s; suppressions taken back: %(suppressions)s.",
+        file=done.file,
+        contacts=number_in_words(done.contacts_taken_back),
+        restored=number_in_words(done.restored),
+        suppressions=number_in_words(done.suppressions_taken_back),
+    )
 
 
 def _waiting(slug: str) -> tuple[MailingList, Kept]:
@@ -247,6 +264,7 @@ def _show(mailing_list: MailingList, *, status: int = 200, wrong: str = "") -> R
         reached=steps_reached(mailing_list),
         wrong=wrong,
         imports=importing.past_imports(mailing_list),
+        taking_back=importing.being_taken_back(mailing_list),
         bars=seeing.bar_of,
         largest=importing.LARGEST // 1_000_000,
     )

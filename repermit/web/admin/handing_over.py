@@ -16,11 +16,13 @@ from repermit import exports, importing
 from repermit.errors import ListFileError, Refused
 from repermit.exports import Format, Tool, What
 from repermit.models import find_list, latest_campaign
+from repermit.web.admin import seeing
+from repermit.web.admin.live import erasures_due
 from repermit.web.admin.marks import takes_up_to
-from repermit.web.admin.reasons import in_words
 from repermit.web.admin.showing import gettext, go
 from repermit.web.admin.showing import show as show_page
 from repermit.web.admin.streaming import stream
+from repermit.web.admin.telling import in_words, sentence
 from repermit.web.admin.visiting import actor, note_look
 from repermit.web.site import arrival, current_site
 
@@ -52,14 +54,18 @@ def show(slug: str) -> Response:
 def _show(mailing_list: MailingList, name: str, *, status: int = 200, wrong: str = "") -> Response:
     tool = Tool(name) if name in tuple(Tool) else None
     campaign = latest_campaign(mailing_list)
+    files = [_file(mailing_list, campaign, what, tool) for what in What]
+    if any(file["by_hand"] for file in files):
+        note_look("by_hand", mailing_list=mailing_list)
     return show_page(
         "handing_over/show.html",
         status=status,
         mailing_list=mailing_list,
         tool=tool,
         tools=list(Tool),
-        files=[_file(mailing_list, campaign, what, tool) for what in What],
+        files=files,
         campaign=campaign,
+        due=erasures_due(mailing_list),
         wrong=wrong,
     )
 
@@ -97,7 +103,7 @@ def export(slug: str) -> AnyResponse:
     try:
         exports.require_fitting(what, form, tool, with_links=with_links)
     except Refused as error:
-        return _show(mailing_list, given.get("tool", ""), status=422, wrong=str(error))
+        return _show(mailing_list, given.get("tool", ""), status=422, wrong=sentence(error.said))
     note_look(f"exported_{what}", mailing_list=mailing_list)
     write = partial(
         exports.export,
@@ -164,7 +170,7 @@ def compare(slug: str) -> Response:
             file.save(path)
             result = exports.reconcile(mailing_list, path, settings=current_site().settings)
     except ListFileError as error:
-        return _show(mailing_list, tool, status=422, wrong=in_words(error.reason))
+        return _show(mailing_list, tool, status=422, wrong=seeing.refusal_in_words(error))
     return _show_result(mailing_list, result, tool)
 
 
@@ -176,4 +182,5 @@ def _show_result(mailing_list: MailingList, result: Reconciled, tool: str) -> Re
         tool=tool,
         findings=[(kind, getattr(result, kind)) for kind in _FINDINGS if getattr(result, kind)],
         most=_MOST_SHOWN,
+        in_words=in_words,
     )

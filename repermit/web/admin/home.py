@@ -14,10 +14,11 @@ from peewee import fn
 from repermit import campaigns, contacts, delivery, expiry, reports
 from repermit.consent import CampaignState, PauseReason, Status, expiry_waits
 from repermit.models import Draft, MailingList, Upload, latest_campaign
-from repermit.web.admin.live import memory, wait_in_words
+from repermit.web.admin.live import wait_in_words
 from repermit.web.admin.marks import for_viewers
 from repermit.web.admin.showing import gettext, ngettext
 from repermit.web.admin.showing import show as show_page
+from repermit.web.admin.telling import in_words
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def show() -> Response:
         "home/show.html",
         standings=standings,
         waiting=[one for standing in standings for one in _waiting(standing)],
+        in_words=in_words,
         fault=delivery.last_fault() if any(one.is_live for one in standings) else None,
     )
 
@@ -86,7 +88,7 @@ def _standing(mailing_list: MailingList) -> Standing:
     return Standing(
         mailing_list=mailing_list,
         campaign=campaign,
-        found=_figures(mailing_list, campaign),
+        found=reports.figures(mailing_list, zone=current_site().settings.zone),
         # A campaign's own numbers say more while it lasts.
         counts={} if is_live else _counts(mailing_list),
         time_left=wait_in_words(left) if left and left.total_seconds() > 0 else "",
@@ -94,19 +96,10 @@ def _standing(mailing_list: MailingList) -> Standing:
     )
 
 
-def _figures(mailing_list: MailingList, campaign: Campaign | None) -> Figures | None:
-    if campaign is None:
-        return None
-    mails = memory().recall(("mails", campaign.id), lambda: reports.count_mails(campaign))
-    return reports.figures(mailing_list, zone=current_site().settings.zone, mails=mails)
-
-
 def _counts(mailing_list: MailingList) -> dict[Status, int]:
-    about = ("contacts", mailing_list.id)
-    found = memory().recall(about, lambda: contacts.count_contacts(mailing_list))
     counts = dict.fromkeys(Status, 0)
-    for (status, _), number in found.items():
-        counts[Status(status)] += number
+    for (status, _), number in contacts.count_contacts(mailing_list).items():
+        counts[status] += number
     return counts
 
 
@@ -141,6 +134,9 @@ def _paused_because(reason: PauseReason) -> str:
         PauseReason.PILOT: gettext("The pilot has been asked; the others wait for you."),
         PauseReason.BOUNCES: gettext("It paused by itself: too many mails came back."),
         PauseReason.COMPLAINT: gettext("It paused by itself: a mail was reported as unwanted."),
+        PauseReason.RESTORED: gettext(
+            "It was paused when the database was restored: answers since the backup are lost."
+        ),
     }[reason]
 
 

@@ -5,6 +5,7 @@ May import campaigns, models and what the admin's pages share.
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, request
@@ -15,9 +16,9 @@ from repermit.consent import CampaignState, Exclusion, Fate
 from repermit.errors import Refused
 from repermit.models import find_list, latest_campaign
 from repermit.web.admin.announcing import announcements
-from repermit.web.admin.obstacles import notes_in_words
 from repermit.web.admin.showing import gettext, go, go_home, has_page, ngettext, say, show
 from repermit.web.admin.stepping import steps_reached
+from repermit.web.admin.telling import sentence
 from repermit.web.admin.timing import deadline_in_words, outlook
 from repermit.web.admin.visiting import actor
 from repermit.web.site import arrival, current_site
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 pages = Blueprint("launching", __name__, url_prefix="/admin/lists/<slug>/launch")
 
+# Asks for so many contacts are made while somebody waits for the page, the others beside it.
+_AT_ONCE = 5_000
 _SEPARATORS = str.maketrans("", "", "., \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}'’")
 
 
@@ -43,7 +46,7 @@ def show_step(slug: str) -> Response:
 
 @pages.post("", endpoint="launch")
 def launch(slug: str) -> AnyResponse:
-    """Launch, if the number of people that was typed is the one there is."""
+    """Launch what was seen, if the number of people that was typed is the one there is."""
     mailing_list = find_list(slug)
     seen, typed = _outlook(mailing_list), request.form.get("confirm", "").strip()
     if seen.deadline is None:
@@ -51,6 +54,8 @@ def launch(slug: str) -> AnyResponse:
     if typed.translate(_SEPARATORS) != str(seen.plan.asked):
         wrong = gettext("Type how many people will be asked, as it stands above.")
         return _show(mailing_list, status=422, seen=seen, typed=typed, wrong=wrong)
+    if request.form.get("version") != _version(mailing_list, seen.conditions):
+        return _show(mailing_list, status=422, seen=seen, typed=typed, wrong=_changed())
     site, conditions = current_site(), seen.conditions
     try:
         launched = campaigns.launch(
@@ -66,14 +71,24 @@ def launch(slug: str) -> AnyResponse:
             reminder=conditions.reminder,
             actor=actor(),
             expected=seen.plan.asked,
+            most=_AT_ONCE,
         )
     except Refused:
         # The page says what stands against it; if nothing does by now, something has changed.
-        wrong = gettext("Something has changed meanwhile: please look again.")
-        return _show(mailing_list, status=422, typed=typed, wrong=wrong)
+        return _show(mailing_list, status=422, typed=typed, wrong=_changed())
     campaigns.drop_conditions(site.database, mailing_list)
     say(_launched_in_words(launched))
     return go("live.show", slug=slug) if has_page("live.show") else go_home()
+
+
+def _changed() -> str:
+    return gettext("Something has changed meanwhile: please look again.")
+
+
+def _version(mailing_list: MailingList, conditions: Conditions) -> str:
+    """Return what is another as soon as the conditions or what the list says are others."""
+    frozen = (conditions, sorted(mailing_list.__data__.items()))
+    return sha256(repr(frozen).encode()).hexdigest()
 
 
 def _outlook(mailing_list: MailingList) -> Outlook:
@@ -100,10 +115,11 @@ def _show(
         is_live=is_live,
         outlook=seen,
         deadline_in_words=deadline_in_words,
-        told=notes_in_words(seen.plan),
+        told=[sentence(note) for note in seen.plan.notes],
         not_asked=_not_asked(seen.plan),
         typed=typed,
         wrong=wrong,
+        version=_version(mailing_list, seen.conditions),
         announcements=announcements(mailing_list, seen.plan.languages, deadline=deadline),
     )
 
@@ -150,6 +166,12 @@ def _not_asked(plan: Plan) -> list[tuple[str, str, int]]:
 
 
 def _launched_in_words(launched: Launched) -> str:
+    if launched.is_in_doubt:
+        return gettext(
+            "Launched, but no mail leaves yet: all are in doubt until you have decided on them."
+        )
+    if not launched.is_whole:
+        return gettext("Launched. You may close this page: it goes on by itself.")
     said = ngettext(
         "Launched: one person will be asked.",
         "Launched: %(count)s people will be asked.",

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, abort, current_app
 
-from repermit import campaigns, contacts, delivery, expiry, reports
+from repermit import campaigns, contacts, delivery, evidence, expiry, reports, rights
 from repermit.consent import CampaignState, MailState, expiry_waits, latest_ask
 from repermit.models import Campaign, find_list, latest_campaign
 from repermit.web.admin.drawing import draw
 from repermit.web.admin.marks import for_viewers, in_the_background
 from repermit.web.admin.measuring import Speed, time_left
-from repermit.web.admin.remembering import Memory
 from repermit.web.admin.showing import ngettext
 from repermit.web.admin.showing import show as show_page
+from repermit.web.admin.telling import in_words
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 pages = Blueprint("live", __name__, url_prefix="/admin/lists/<slug>")
 
 _TWO_HOURS, _TWO_DAYS = 120, 48 * 60
+_NOT_EXTENDING = {"until": "", "at": "", "wrong": ""}
 _UNDER_WAY = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 
 
@@ -47,25 +48,32 @@ def show(slug: str) -> Response:
 @for_viewers
 @in_the_background
 def figures(slug: str) -> Response:
-    """Return the part of the page that changes by itself."""
-    numbers = _numbers(find_list(slug))
-    if numbers["campaign"] is None:
+    """Return what of the page changes by itself: numbers, notes, decisions and buttons."""
+    mailing_list = find_list(slug)
+    if latest_campaign(mailing_list) is None:
         abort(404)
-    return show_page("live/figures.html", notes=(), **numbers)
+    fields = _changing(mailing_list)
+    return show_page("live/show.html", notes=(), is_part=True, extending=_NOT_EXTENDING, **fields)
 
 
 def show_live(mailing_list: MailingList, *, status: int = 200, **typed: Any) -> Response:
     """Return the page; `typed` is what was given to extend the campaign, and what was wrong."""
     site = current_site()
-    extending = {"until": "", "at": "", "wrong": "", **typed}
     return show_page(
         "live/show.html",
         status=status,
-        extending=extending,
-        still_mailed=campaigns.count_still_mailed(mailing_list),
+        is_part=False,
+        extending={**_NOT_EXTENDING, **typed},
         retention=site.settings.retention,
-        **_numbers(mailing_list),
+        due=erasures_due(mailing_list),
+        checkpoint=evidence.checkpoint(),
+        **_changing(mailing_list),
     )
+
+
+def erasures_due(mailing_list: MailingList) -> rights.Due:
+    """Return who waits to be erased, and when."""
+    return rights.due(mailing_list, settings=current_site().settings, now=arrival())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,17 +86,27 @@ class Sending:
     is_limited: bool
 
 
+def _changing(mailing_list: MailingList) -> dict[str, Any]:
+    return {
+        **_numbers(mailing_list),
+        "still_mailed": campaigns.count_still_mailed(mailing_list),
+        "not_the_person": campaigns.count_not_the_person(mailing_list),
+    }
+
+
 def _numbers(mailing_list: MailingList) -> dict[str, Any]:
     site, now = current_site(), arrival()
     campaign = latest_campaign(mailing_list)
     fields: dict[str, Any] = {"mailing_list": mailing_list, "campaign": campaign}
     if campaign is None:
         return fields
-    found = _figures(mailing_list, campaign)
+    found = reports.figures(mailing_list, zone=site.settings.zone)
+    assert found is not None  # noqa: S101  the list has a campaign
     sending = _sending(campaign, found)
     return {
         **fields,
         "found": found,
+        "making": campaigns.making_of(campaign),
         "doubts": len(campaigns.doubts(mailing_list)),
         "is_live": CampaignState(campaign.state).is_live,
         "is_over": campaign.deadline <= now,
@@ -96,26 +114,13 @@ def _numbers(mailing_list: MailingList) -> dict[str, Any]:
         "chart": draw(found.days, now=now, zone=site.settings.zone),
         "sending": sending,
         "time_left": wait_in_words(sending.time_left),
+        "in_words": in_words,
         "fault": delivery.last_fault() if campaign.state == CampaignState.SENDING else None,
         "put_off": sum(delivery.put_off_by_policy(mailing_list).values()),
         "replies": len(contacts.waiting_replies(mailing_list)),
         "was_down": expiry_waits(expiry.downtime(campaign, now)),
         "reads_bounces": site.settings.bounces.protocol != "none",
     }
-
-
-def _figures(mailing_list: MailingList, campaign: Campaign) -> Figures:
-    mails = memory().recall(("mails", campaign.id), lambda: reports.count_mails(campaign))
-    zone = current_site().settings.zone
-    found = reports.figures(mailing_list, zone=zone, mails=mails)
-    assert found is not None  # noqa: S101  the list has a campaign
-    return found
-
-
-def memory() -> Memory:
-    """Return what this application's pages have counted a moment ago."""
-    found: Memory = current_app.extensions.setdefault("repermit_memory", Memory())
-    return found
 
 
 def wait_in_words(wait: timedelta | None) -> str:

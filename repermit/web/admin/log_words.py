@@ -1,22 +1,26 @@
 """What the acts and looks of the log are called, and who is behind an actor's name.
 
-May import accounts and this room's forms and showing.
+May import accounts, models and this room's forms and showing.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from repermit import accounts
+from repermit.models import login_name
 from repermit.web.admin.forms import N_
 from repermit.web.admin.showing import gettext
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 ACTS: Mapping[str, str] = {
     "list_added": N_("added the list"),
     "list_changed": N_("changed the list"),
+    "handed_in": N_("handed a file in, to be looked at"),
+    "given_up": N_("deleted a file that was handed in"),
     "imported": N_("took a file in"),
     "import_undone": N_("took a file back"),
     "launched": N_("launched the campaign"),
@@ -32,13 +36,22 @@ ACTS: Mapping[str, str] = {
     "customer": N_("put somebody down as a customer"),
     "added": N_("added somebody by hand"),
     "removed": N_("took somebody off"),
+    "suppressed": N_("kept the fingerprint of an address that is not to be asked"),
+    "not_the_person": N_("said not to be the person meant"),
+    "corrected": N_("corrected what is held about somebody"),
+    "suppressions_imported": N_("took in who is not to be asked"),
     "erased": N_("erased what was held about somebody"),
+    "proved": N_("made a proof about somebody"),
     "reply_set_aside": N_("set a reply aside"),
     "still_mailed": N_("unsubscribed, though nothing was held here any more"),
     "exported": N_("made a file"),
+    "archived": N_("made an archive"),
     "handed_over": N_("ticked a step of handing over"),
     "not_handed_over": N_("took the tick from a step of handing over"),
+    "paper_made": N_("made a paper"),
+    "register_changed": N_("filled in the record of processing"),
     "logged_in": N_("logged in"),
+    "logged_out": N_("logged out"),
     "password_chosen": N_("chose a password"),
     "password_changed": N_("changed the password"),
     "second_step_set_up": N_("set up the second step"),
@@ -49,6 +62,9 @@ ACTS: Mapping[str, str] = {
     "user_invited": N_("made a one-time link"),
     "user_role_changed": N_("changed what a user may do"),
     "user_removed": N_("removed a user"),
+    "backed_up": N_("backed the database up"),
+    "restored": N_("restored the database"),
+    "settings_changed": N_("changed the settings"),
     "token_made": N_("made a token"),
     "token_revoked": N_("revoked a token"),
     "webhook_added": N_("added a webhook"),
@@ -57,6 +73,14 @@ ACTS: Mapping[str, str] = {
     "webhook_redelivered": N_("had a webhook told again"),
 }
 """Every event of the record, as what its actor did."""
+
+ACTS_OF_THEIR_OWN: Mapping[str, str] = {
+    "confirmed": N_("answered Yes"),
+    "removed": N_("left the list"),
+    "corrected": N_("corrected what is held about them"),
+    "erased": N_("had erased what was held about them"),
+}
+"""Events that read otherwise when whom they are about did them: nobody confirms somebody else."""
 
 LOOKS: Mapping[str, str] = {
     "contacts": N_("looked at the contacts"),
@@ -71,13 +95,17 @@ LOOKS: Mapping[str, str] = {
     "exported_removed": N_("downloaded who was removed"),
     "exported_unasked": N_("downloaded who could not be asked"),
     "exported_evidence": N_("downloaded the evidence"),
+    "archived": N_("took an archive along, with a proof of everybody in it"),
     "compared": N_("compared with another tool"),
+    "by_hand": N_("looked at who is to be entered by hand in another tool"),
+    "proved": N_("had a proof about somebody made"),
     "answers": N_("fetched answers and removals"),
 }
 """Every look that is noted."""
 
 KINDS: Mapping[str, str] = {
     "person": N_("People themselves"),
+    "reader": N_("Readers who are not the person meant"),
     "job": N_("By itself"),
     "cli:": N_("On the command line"),
     "api:": N_("Programs"),
@@ -85,12 +113,13 @@ KINDS: Mapping[str, str] = {
 """Actors that are no users, as the filter has them; one that ends in ":" is all of that kind."""
 
 
-def act_in_words(what: str) -> str:
-    """Return what was done; one that is not known as it is kept."""
-    return gettext(ACTS[what]) if what in ACTS else what.replace("_", " ")
+def act_in_words(what: str, actor: str = "") -> str:
+    """Return what was done, by the actor if one is given; one that is not known as it is kept."""
+    words = {**ACTS, **ACTS_OF_THEIR_OWN} if actor == "person" else ACTS
+    return gettext(words[what]) if what in words else what.replace("_", " ")
 
 
-def look_in_words(what: str) -> str:
+def look_in_words(what: str, _actor: str = "") -> str:
     """Return what was looked at; one that is not known as it is kept."""
     return gettext(LOOKS[what]) if what in LOOKS else what.replace("_", " ")
 
@@ -100,6 +129,11 @@ def emails() -> dict[str, str]:
     return {one.actor: one.email for one in accounts.people() if one.email}
 
 
+def who_acted() -> Callable[[str], str]:
+    """Return what puts actors into words, for a page that has several."""
+    return partial(actor_in_words, known=emails())
+
+
 def actor_in_words(actor: str, known: Mapping[str, str]) -> str:
     """Return who acted: an address for a user who is still there."""
     kind, _, name = actor.partition(":")
@@ -107,8 +141,9 @@ def actor_in_words(actor: str, known: Mapping[str, str]) -> str:
         return known[actor]
     return {
         "person": gettext("The person"),
+        "reader": gettext("Who reads the mail to this address"),
         "job": gettext("By itself"),
         "user": gettext("User %(number)s, who was removed", number=name),
-        "cli": gettext("%(name)s, on the command line", name=name),
+        "cli": gettext("%(name)s, on the command line", name=login_name(actor)),
         "api": gettext("The program %(name)s", name=name),
     }.get(kind, actor)

@@ -53,7 +53,7 @@ def _show(
     page: str,
     find: Callable[..., Records],
     kinds: Mapping[str, str],
-    in_words: Callable[[str], str],
+    in_words: Callable[..., str],
 ) -> Response:
     wanted = {name: request.args.get(name, "") for name in _FILTERS}
     before = number_typed(request.args.get("before", ""))
@@ -73,11 +73,12 @@ def _show(
     )
 
 
-def _row(one: Any, known: Mapping[str, str], in_words: Callable[[str], str]) -> dict[str, Any]:
+def _row(one: Any, known: Mapping[str, str], in_words: Callable[..., str]) -> dict[str, Any]:
     # Of a contact the beginning of the random name, by which two rows can be seen to be of one.
     about = known.get(one.subject) or one.subject[:8]
     who = actor_in_words(one.actor, known)
-    return {"at": one.at, "who": who, "what": in_words(one.what), "list": one.list, "about": about}
+    what = in_words(one.what, one.actor)
+    return {"at": one.at, "who": who, "what": what, "list": one.list, "about": about}
 
 
 def number_typed(typed: str) -> int:

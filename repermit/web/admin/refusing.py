@@ -1,6 +1,6 @@
 """What the admin's pages say when something cannot be shown or done.
 
-May import errors and this room's showing.
+May import errors and this room's showing and telling.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flask import request
 
 from repermit.web.admin.showing import gettext, show
+from repermit.web.admin.telling import sentence
 
 if TYPE_CHECKING:
     from flask import Response
@@ -57,4 +58,4 @@ def show_reason(error: Refused) -> Response:
     if not is_for_admins():
         raise error
     heading = gettext("This cannot be done now")
-    return show("refusal.html", heading=heading, text=str(error), status=_CONFLICT)
+    return show("refusal.html", heading=heading, text=sentence(error.said), status=_CONFLICT)

@@ -14,15 +14,18 @@ from wtforms import BooleanField, StringField, TextAreaField
 from repermit import importing
 from repermit.consent import Fate
 from repermit.errors import ListFileError, RepermitError
+from repermit.saying import unpacked
 from repermit.web.admin import columns, reasons
 from repermit.web.admin.forms import N_, Form
 from repermit.web.admin.showing import address_of, gettext
+from repermit.web.admin.telling import in_words, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from repermit.importing import Choices, Kept
     from repermit.models import MailingList
+    from repermit.saying import Said
 
 _ROWS = 50
 # In the order of a bar: who comes onto the list, then who does not.
@@ -164,21 +167,19 @@ def _note_in_words(note: Mapping[str, Any]) -> str:
 def refusal_in_words(refusal: RepermitError) -> str:
     """Return why something was refused, in the page's language."""
     if not isinstance(refusal, ListFileError):
-        return reasons.in_words(str(refusal))
-    place = {"line": refusal.line, "column": refusal.column, "expected": refusal.expected}
-    return place_in_words({"refused": refusal.reason, **place})
+        return sentence(refusal.said)
+    return _placed(refusal.reason, refusal.line, refusal.expected)
 
 
 def place_in_words(outcome: Mapping[str, Any]) -> str:
     """Return why a file was refused, where in it, and what was expected instead."""
-    reason = reasons.in_words(outcome["refused"])
-    text = f"{reason[:1].upper()}{reason[1:]}".removesuffix(".") + "."
-    # What is said of the command line's options is no help here.
-    if "--map" in outcome["expected"]:
-        return text
-    if outcome["line"]:
-        text = gettext("Line %(line)s: %(reason)s", line=outcome["line"], reason=text)
-    if outcome["expected"]:
-        expected = reasons.in_words(outcome["expected"])
-        text += " " + gettext("Expected: %(expected)s.", expected=expected)
+    return _placed(unpacked(outcome["refused"]), outcome["line"], unpacked(outcome["expected"]))
+
+
+def _placed(reason: Said, line: int, expected: Said) -> str:
+    text = sentence(reason)
+    if line:
+        text = gettext("Line %(line)s: %(reason)s", line=line, reason=text)
+    if expected:
+        text += " " + gettext("Expected: %(expected)s.", expected=in_words(expected))
     return text

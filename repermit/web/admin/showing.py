@@ -13,16 +13,15 @@ from urllib.parse import urlsplit
 from flask import Response, current_app, flash, get_flashed_messages, redirect, request, url_for
 from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from repermit import messages
-from repermit.config import asset
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
+    from jinja2 import Environment
     from werkzeug.wrappers import Response as AnyResponse
 
 LANGUAGES = ("en", "nl")
@@ -147,15 +146,6 @@ def number_in_words(value: int | Decimal) -> str:
 
 @cache
 def _environment(language: str) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(asset("templates") / "admin"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        extensions=["jinja2.ext.i18n"],
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    install = environment.install_gettext_translations  # type: ignore[attr-defined]
-    install(messages.translations(language), newstyle=True)
+    environment = messages.environment("admin", language)
     environment.filters.update(moment=moment_in_words, day=day_in_words, number=number_in_words)
     return environment

@@ -9,27 +9,26 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, abort, request
 
-from repermit import campaigns, delivery
+from repermit import campaigns, delivery, expiry
 from repermit.clock import parse_when
 from repermit.errors import Refused
-from repermit.models import find_list, latest_campaign
-from repermit.web.admin.forms import N_
+from repermit.models import find_list
 from repermit.web.admin.live import show_live
 from repermit.web.admin.showing import gettext, go, moment_in_words, ngettext, say
+from repermit.web.admin.telling import sentence
 from repermit.web.admin.visiting import actor
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from werkzeug.wrappers import Response as AnyResponse
 
     from repermit.campaigns import Extended
     from repermit.models import MailingList
 
-# What delivery says, which is said here as it is.
-SAID = (N_("other mails are in doubt than were shown; look again"),)
+# So many mails are dropped or let go while somebody waits for the page; the others within seconds.
+_AT_ONCE = 5000
 
 pages = Blueprint("steering", __name__, url_prefix="/admin/lists/<slug>")
 
@@ -52,7 +51,12 @@ def resume(slug: str) -> AnyResponse:
     def act(mailing_list: MailingList) -> str:
         site = current_site()
         resumed = campaigns.resume(
-            site.database, mailing_list, settings=site.settings, now=arrival(), actor=actor()
+            site.database,
+            mailing_list,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+            most=_AT_ONCE,
         )
         if not resumed.let_go:
             return gettext("The campaign goes on.")
@@ -70,13 +74,26 @@ def cancel(slug: str) -> AnyResponse:
     """End the campaign, if that was ticked as well as pressed."""
 
     def act(mailing_list: MailingList) -> str:
-        if not request.form.get("sure"):
-            raise Refused(gettext("Nothing was changed: tick that you are sure, then press."))
-        campaigns.cancel(current_site().database, mailing_list, now=arrival(), actor=actor())
+        _require_sure()
+        campaigns.cancel(
+            current_site().database, mailing_list, now=arrival(), actor=actor(), most=_AT_ONCE
+        )
         return gettext(
             "Cancelled. Nobody is removed for silence, and links in mails that were sent still "
             "answer."
         )
+
+    return _do(slug, act)
+
+
+@pages.post("/count-silence")
+def count_silence(slug: str) -> AnyResponse:
+    """Decide that silence counts although the pages were down, if that was ticked as well."""
+
+    def act(mailing_list: MailingList) -> str:
+        _require_sure()
+        expiry.count_silence(current_site().database, mailing_list, now=arrival(), actor=actor())
+        return gettext("Decided. Whoever did not answer is taken off within seconds.")
 
     return _do(slug, act)
 
@@ -119,32 +136,15 @@ def extend(slug: str) -> AnyResponse:
         extended = campaigns.extend(
             site.database,
             mailing_list,
-            deadline=_deadline(mailing_list, until, at),
+            deadline=parse_when(f"{until}T{at}" if at else until, site.settings.zone),
             settings=site.settings,
             now=arrival(),
             actor=actor(),
         )
     except Refused as error:
-        return show_live(mailing_list, status=422, until=until, at=at, wrong=str(error))
+        return show_live(mailing_list, status=422, until=until, at=at, wrong=sentence(error.said))
     say(_extended_in_words(extended))
     return go("live.show", slug=slug)
-
-
-def _deadline(mailing_list: MailingList, until: str, at: str) -> datetime:
-    """Return the deadline that was typed; raises Refused, in the page's language."""
-    try:
-        typed = parse_when(f"{until}T{at}" if at else until, current_site().settings.zone)
-    except Refused:
-        raise Refused(gettext("Choose a day, and a time that there is on that day.")) from None
-    campaign = latest_campaign(mailing_list)
-    if campaign and typed <= max(campaign.deadline, arrival()):
-        raise Refused(
-            gettext(
-                "A deadline only moves later: it is %(deadline)s.",
-                deadline=moment_in_words(campaign.deadline),
-            )
-        )
-    return typed
 
 
 def _extended_in_words(extended: Extended) -> str:
@@ -161,10 +161,15 @@ def _extended_in_words(extended: Extended) -> str:
     return told
 
 
+def _require_sure() -> None:
+    if not request.form.get("sure"):
+        raise Refused("Nothing was changed: tick that you are sure, then press.")
+
+
 def _do(slug: str, act: Callable[[MailingList], str]) -> AnyResponse:
     """Do something to a list's campaign, and say on its page what was done, or why not."""
     try:
         say(act(find_list(slug)))
     except Refused as error:
-        say(gettext(str(error)), kind="problem")
+        say(sentence(error.said), kind="problem")
     return go("live.show", slug=slug)

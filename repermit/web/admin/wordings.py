@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wtforms import SelectField, StringField, TextAreaField
 from wtforms.fields import SelectChoice
 
-from repermit.config import LANGUAGES
+from repermit import contacts
 from repermit.web.admin.announcing import language_name
 from repermit.web.admin.forms import N_, Form
 from repermit.web.admin.showing import gettext
@@ -56,8 +56,9 @@ class WordingForm(Form):
 
     def __init__(self, *args: Any, mailing_list: MailingList, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.language.choices = [SelectChoice(one, language_name(one)) for one in LANGUAGES]
-        if self.language.data not in LANGUAGES:
+        spoken = contacts.list_facts(mailing_list).languages
+        self.language.choices = [SelectChoice(one, language_name(one)) for one in spoken]
+        if self.language.data not in spoken:
             self.language.data = mailing_list.language
         for field in (self.kind, self.shape, self.shade):
             field.choices = [SelectChoice(one.value, gettext(one.label)) for one in field.choices]

@@ -20,11 +20,11 @@ from repermit.errors import (
     WordingError,
 )
 from repermit.models import find_list
-from repermit.web.admin import flaws
+from repermit.saying import Said
 from repermit.web.admin.framing import framed, framed_flaws, preheader_of, signs_in_words
-from repermit.web.admin.reasons import in_words
 from repermit.web.admin.showing import address_of, gettext, go, say, show
 from repermit.web.admin.stepping import steps_reached
+from repermit.web.admin.telling import in_words, sentence
 from repermit.web.admin.timing import deadline_of, suggested
 from repermit.web.admin.visiting import actor
 from repermit.web.admin.wordings import (
@@ -74,7 +74,7 @@ def save(slug: str) -> AnyResponse:
         )
     except RepermitError as refusal:
         typed = put_into(find_list(slug), form)
-        for name, reason in _flaws(typed) or [("own_text", str(refusal))]:
+        for name, reason in _flaws(typed) or [("own_text", sentence(refusal.said))]:
             form.refuse(name, reason)
         return _show(find_list(slug), form, status=422)
     say(gettext("Saved."))
@@ -160,7 +160,14 @@ def _flaws(mailing_list: MailingList) -> list[tuple[str, str]]:
         reasons = campaigns.wording_flaws(mailing_list, current_site().settings)
     except AddressError as error:
         return [("own_text", _no_sender(error))]
-    return [(f"own_{flaws.part_of(reason)}", flaws.in_words(reason)) for reason in reasons]
+    return [_placed(reason) for reason in reasons]
+
+
+def _placed(reason: Said) -> tuple[str, str]:
+    """Return the field that a reason is about, that of the text if it names none, and the rest."""
+    field, rest = f"own_{reason.values.get('part', '')}".lower(), reason.values.get("reason")
+    told = rest if field in PARTS and isinstance(rest, Said) else None
+    return ("own_text", sentence(reason)) if told is None else (field, sentence(told))
 
 
 def _no_sender(error: AddressError) -> str:
@@ -184,7 +191,7 @@ def _framed(mailing_list: MailingList, form: WordingForm) -> Response:
     try:
         mail = _mail(mailing_list, form)
     except WordingError as error:
-        return framed_flaws(map(flaws.in_words, error.reasons), shade=shade)
+        return framed_flaws(map(sentence, error.reasons), shade=shade)
     except AddressError as error:
         return framed_flaws([_no_sender(error)], shade=shade)
     return framed(mail, shade=shade, as_text=form.shape.data == "text")
@@ -197,9 +204,9 @@ def _failure_in_words(error: RepermitError) -> str:
         return gettext(
             "Nothing was sent: the mail server did not take it (%(reason)s). The check in step 4 "
             "tells more.",
-            reason=str(error),
+            reason=in_words(error.said),
         )
-    return gettext("Nothing was sent: %(reason)s", reason=in_words(str(error)))
+    return gettext("Nothing was sent: %(reason)s", reason=in_words(error.said))
 
 
 def _show(

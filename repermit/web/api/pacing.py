@@ -1,7 +1,7 @@
-"""How often a program may ask: so many requests a minute, with a small burst.
+"""How often a program may ask, or a network sign people up: so many a minute, with a small burst.
 
-Imports nothing of repermit. It is kept in memory: what it saves is work, and a token has too many
-bits to be guessed at any rate.
+Imports nothing of repermit. It is kept in memory: what it saves is work and strangers' mailboxes,
+and a token has too many bits to be guessed at any rate.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _MOST_KEPT = 10_000
 class Allowances:
     """What each asker has left; one for the whole application, used by many threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, burst: int = BURST, each: timedelta = _EACH) -> None:
+        self._each = each
+        self._room = burst * each
         self._lock = threading.Lock()
         self._full_at: dict[str, datetime] = {}
 
@@ -33,8 +35,8 @@ class Allowances:
         with self._lock:
             if len(self._full_at) >= _MOST_KEPT:
                 self._full_at = {who: at for who, at in self._full_at.items() if at > now}
-            full_at = max(self._full_at.get(asker, now), now) + _EACH
-            wait = full_at - now - BURST * _EACH
+            full_at = max(self._full_at.get(asker, now), now) + self._each
+            wait = full_at - now - self._room
             if wait > timedelta(0):
                 return math.ceil(wait.total_seconds())
             self._full_at[asker] = full_at

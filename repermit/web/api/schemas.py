@@ -65,6 +65,7 @@ def _counts(words: Iterable[str]) -> Schema:
 
 
 _TEXT = {"type": "string"}
+_HASH = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _COUNT = {"type": "integer", "minimum": 0}
 _BOOL = {"type": "boolean"}
 _MOMENT = {"type": "string", "format": "date-time"}
@@ -89,8 +90,11 @@ SCHEMAS: Schema = {
             "removed": _counts(Reason),
             "mails": _object({str(kind): _counts(MailState) for kind in MailKind}),
             "unasked": _COUNT,
+            "held": _COUNT,
+            "checkpoint": ref("Checkpoint"),
         }
     ),
+    "Checkpoint": _object({"seq": _COUNT, "hash": _HASH, "root": _HASH}),
     "Campaign": _object(
         {
             "number": _COUNT,

@@ -1,0 +1,133 @@
+"""A consistent copy of the SQLite database while others write to it.
+
+May import contacts, evidence, models and what lies below.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from repermit import contacts, evidence
+from repermit.backups.facts import BackedUp
+from repermit.errors import Refused
+from repermit.evidence import Entry
+from repermit.models import Meta, new_id, privately, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from repermit.config import Settings
+    from repermit.evidence import Checkpoint
+    from repermit.models import Database
+
+MARK, MADE_AT = "backup_mark", "backup_made_at"
+"""What a backup says of itself, in its table of facts: where the journal began anew, and when."""
+
+# 4 MB at a time; so long a copy cannot be stopped by Ctrl-C.
+_PAGES = 1024
+
+
+def back_up(
+    database: Database, path: Path, *, settings: Settings, now: datetime, actor: str
+) -> BackedUp:
+    """Copy the database to `path`, which is new then, readable by its user alone, and checked.
+
+    1. An entry of the evidence, and a line in the journal, behind which stands what the copy will
+    not know. 2. The copy, of one moment, by https://sqlite.org/backup.html; nobody waits for it.
+    3. A look at the copy: it is sound, and that entry stands in it.
+
+    Raises Refused, and leaves nothing behind.
+    """
+    source = settings.sqlite_path
+    if source is None:
+        raise Refused(
+            "with PostgreSQL, its own tool makes the copy: `pg_dump --format=custom "
+            "--file=repermit.dump DATABASE`; see the README"
+        )
+    with _new_file(path) as part:
+        checkpoint = _begin(database, path, now, actor)
+        try:
+            copy(source, part)
+            check(part, checkpoint)
+        except sqlite3.Error as error:
+            raise Refused(f"{path} cannot be made: {error}") from None
+    return BackedUp(path=path, size=path.stat().st_size, checkpoint=checkpoint)
+
+
+def _begin(database: Database, path: Path, now: datetime, actor: str) -> Checkpoint:
+    mark = new_id()
+    with database.atomic():
+        rows = [{"key": MARK, "value": mark}, {"key": MADE_AT, "value": stored(now)}]
+        Meta.insert_many(rows).on_conflict(
+            conflict_target=[Meta.key], preserve=[Meta.value]
+        ).execute()
+        contacts.mark_backup(mark)
+        evidence.append(
+            Entry(event="backed_up", at=now, actor=actor, consent={"file": path.name, "mark": mark})
+        )
+        return evidence.checkpoint()
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a database, whoever writes to it meanwhile, into one file without others beside it."""
+    with closing(_connect(source)) as here, closing(_connect(target)) as there:
+        # What is read stays as it is from here on; without this every write would begin it anew.
+        here.execute("BEGIN")
+        here.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        here.backup(there, pages=_PAGES)
+        there.execute("PRAGMA journal_mode = DELETE")
+    sync(target)
+
+
+def check(path: Path, checkpoint: Checkpoint | None = None) -> None:
+    """Refuse a copy that is not sound, or that lacks the entry it was made at."""
+    with closing(_connect(path)) as opened:
+        (found,) = opened.execute("PRAGMA integrity_check(1)").fetchone()
+        if found != "ok":
+            raise Refused(f"{path} is damaged: {found}")
+        if checkpoint is not None:
+            entry = "SELECT 1 FROM evidence WHERE seq = ? AND hash = ?"
+            if not opened.execute(entry, (checkpoint.seq, checkpoint.hash)).fetchone():
+                raise Refused(f"{path} lacks the newest entry of the evidence")
+
+
+def sync(path: Path) -> None:
+    """Have a file, or a folder's entries, on the disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, timeout=30)
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[Path]:
+    """Yield where to write a file that gets its name once it is whole; raises Refused."""
+    part = path.with_name(f"{path.name}.part")
+    if path.exists():
+        raise Refused(f"{path} exists already; nothing was changed")
+    try:
+        with open(part, "xb", opener=privately):
+            pass
+    except FileExistsError:
+        raise Refused(
+            f"{part} is there: another backup is being made, or was broken off; delete it then"
+        ) from None
+    except OSError as error:
+        raise Refused(f"{path} cannot be made: {error.strerror}") from None
+    try:
+        yield part
+        part.rename(path)
+        sync(path.parent)
+    finally:
+        with suppress(FileNotFoundError):
+            part.unlink()

@@ -1,0 +1,264 @@
+"""Bringing to a restored database who has left since its backup was made.
+
+May import contacts, evidence, consent, models and this room.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress as without
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from repermit import addresses, contacts, evidence
+from repermit.backups.facts import Replayed
+from repermit.consent import LEFT_ELSEWHERE, Basis, Reason, Status, require_removal
+from repermit.contacts import Act, Suppressed
+from repermit.errors import TransitionRefused
+from repermit.evidence import Entry
+from repermit.models import Contact, MailingList, SignUp, Suppression, chunks, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from datetime import datetime
+
+    from repermit.backups.journals import Heard, Left
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class _List:
+    """Who has left one list, and who was erased there, by fingerprint and by subject.
+
+    By both, since an address may have been corrected after the backup was made.
+    """
+
+    mailing_list: MailingList
+    left: dict[str, Left]
+    left_subjects: dict[str, Left]
+    erased: set[str]
+    at: datetime
+    actor: str
+    key: bytes
+
+    def left_of(self, contact: Contact, fingerprint: str) -> Left | None:
+        """Return what the journal says of a contact, if it has left."""
+        return self.left.get(fingerprint) or self.left_subjects.get(contact.subject)
+
+
+def replay(heard: Heard, *, key: bytes, now: datetime, actor: str) -> Replayed:
+    """Take off who has left, suppress the others of whom the journals speak, erase anew.
+
+    In the caller's transaction. Nobody is put back on a list: a Yes that was given since is lost
+    with its evidence, and the person can give it again. A list that the database does not know is
+    made anew, without anything but who is not to be asked on it.
+    """
+    remade = _remake_lists(heard, now=now, actor=actor)
+    removed: Counter[Reason] = Counter()
+    suppressed = erased = 0
+    for mailing_list in list(MailingList.select()):
+        one = _of_list(mailing_list, heard, now=now, actor=actor, key=key)
+        for found in _matched(one):
+            _leave_alone(one, found)
+            removed.update(_remove(one, found))
+            erased += _erase(one, found)
+        suppressed += _suppress(one)
+        erased += _forget_sign_ups(one, heard.sign_ups)
+    return Replayed(
+        removed={reason: removed[reason] for reason in Reason},
+        suppressed=suppressed,
+        erased=erased,
+        remade=remade,
+        unreadable=heard.unreadable,
+    )
+
+
+def _remake_lists(heard: Heard, *, now: datetime, actor: str) -> tuple[str, ...]:
+    """Make the lists that the journals alone know; return their names.
+
+    Who has left one has to be kept somewhere: somebody will describe it again and bring in its
+    file. Until it has been described nobody can be asked on it.
+    """
+    known = {one.slug for one in MailingList.select(MailingList.slug)}
+    remade = tuple(sorted(heard.lists - known))
+    for slug in remade:
+        MailingList.create(slug=slug, name=slug, created_at=now)
+        about = {"name": slug, "by": "restored"}
+        evidence.append(Entry(event="list_added", at=now, actor=actor, list=slug, consent=about))
+    return remade
+
+
+def _of_list(
+    mailing_list: MailingList, heard: Heard, *, now: datetime, actor: str, key: bytes
+) -> _List:
+    slug = mailing_list.slug
+    left = {whose.fingerprint: one for whose, one in heard.left.items() if whose.list == slug}
+    erased = {whose: subject for whose, subject in heard.erased.items() if whose.list == slug}
+    return _List(
+        mailing_list=mailing_list,
+        left=left,
+        left_subjects={one.subject: one for one in left.values()},
+        erased={*(whose.fingerprint for whose in erased), *erased.values()},
+        at=now,
+        actor=actor,
+        key=key,
+    )
+
+
+def _matched(one: _List) -> Iterator[list[tuple[Contact, str]]]:
+    """Yield the contacts of whom the journals speak, with their fingerprints, some at a time."""
+    if not one.left and not one.erased:
+        return
+    spoken = {*one.left, *one.left_subjects, *one.erased}
+    for rows in _pages(one.mailing_list):
+        prints = addresses.fingerprints(one.key, [address_key for _, address_key, _ in rows])
+        found = {
+            number: fingerprint
+            for (number, _, subject), fingerprint in zip(rows, prints, strict=True)
+            if fingerprint in spoken or subject in spoken
+        }
+        these = Contact.select().where(Contact.id.in_(list(found))).order_by(Contact.id)
+        yield [(contact, found[contact.id]) for contact in these]
+
+
+def _pages(mailing_list: MailingList) -> Iterator[list[tuple[int, str, str]]]:
+    last = 0
+    while True:
+        query: Any = (
+            Contact.select(Contact.id, Contact.address_key, Contact.subject)
+            .where(Contact.list == mailing_list, Contact.erased_at.is_null(), Contact.id > last)
+            .order_by(Contact.id)
+            .limit(_CHUNK)
+            .tuples()
+        )
+        rows = list(query)
+        if not rows:
+            return
+        yield rows
+        last = rows[-1][0]
+
+
+def _leave_alone(one: _List, found: Sequence[tuple[Contact, str]]) -> None:
+    """Pass over who the backup knows to have said Yes later."""
+    for contact, fingerprint in found:
+        left = one.left_of(contact, fingerprint)
+        if left is not None and _said_yes_later(contact, left):
+            one.left.pop(fingerprint, None)
+            one.left_subjects.pop(contact.subject, None)
+
+
+def _said_yes_later(contact: Contact, one: Left) -> bool:
+    """Say whether the backup knows a Yes by the person that came after they left.
+
+    Only of a line that may be older than the backup: its transaction may have failed, or its
+    lifting may be lacking because the process was killed before it wrote it.
+    """
+    own = contact.status == Status.CONFIRMED and contact.basis in (Basis.ANSWER, Basis.SIGN_UP)
+    return bool(not one.is_later and own and contact.status_at > one.at)
+
+
+def _remove(one: _List, found: Sequence[tuple[Contact, str]]) -> Counter[Reason]:
+    """Take off who has left, as of the moment at which they did."""
+    facts: dict[int, dict[str, str]] = {}
+    moments: dict[int, datetime] = {}
+    whose: dict[Reason, list[Contact]] = {}
+    for contact, fingerprint in found:
+        left = one.left_of(contact, fingerprint)
+        if left is None or contact.status == Status.REMOVED:
+            continue
+        facts[contact.id] = {"left_at": stored(left.at), "left_for": left.reason}
+        moments[contact.id] = left.at
+        whose.setdefault(_reason(contact, left.reason), []).append(contact)
+    for reason, these in whose.items():
+        act = Act(at=one.at, actor=one.actor, consent={"by": "restored"})
+        contacts.remove(
+            these,
+            reason=reason,
+            act=act,
+            fingerprint_key=one.key,
+            facts=facts,
+            moments=moments,
+        )
+    return Counter({reason: len(these) for reason, these in whose.items()})
+
+
+def _reason(contact: Contact, noted: str) -> Reason:
+    """Return for what a contact, as the backup knows it, is taken off.
+
+    What was withdrawn since may be a Yes of which the backup does not know either; then it is a No.
+    An import notes why somebody had left elsewhere.
+    """
+    first = LEFT_ELSEWHERE.get(noted, noted)
+    for reason in (first, _OTHERWISE.get(first, first)):
+        with without(ValueError, TransitionRefused):
+            possible = Reason(reason)
+            require_removal(Status(contact.status), possible, basis=contact.basis)
+            return possible
+    return Reason.REQUEST
+
+
+_OTHERWISE: dict[str, str] = {Reason.NO: Reason.WITHDRAWN, Reason.WITHDRAWN: Reason.NO}
+
+
+def _erase(one: _List, found: Sequence[tuple[Contact, str]]) -> int:
+    """Erase anew who was erased since, unless they have come back."""
+    ids = [
+        contact.id
+        for contact, fingerprint in found
+        if fingerprint in one.erased or contact.subject in one.erased
+    ]
+    gone = Contact.select().where(Contact.id.in_(ids), Contact.status == Status.REMOVED)
+    these = list(gone.order_by(Contact.id))
+    if these:
+        act = Act(at=one.at, actor=one.actor, consent={"by": "restored"})
+        contacts.erase_all(these, act=act, fingerprint_key=one.key)
+    return len(these)
+
+
+def _forget_sign_ups(one: _List, uids: Collection[str]) -> int:
+    """Delete anew what was deleted of who had only signed up; return of how many addresses."""
+    own: Any = SignUp.select(SignUp.uid, SignUp.address_key).where(SignUp.list == one.mailing_list)
+    found = {uid: key for uid, key in own.tuples().iterator() if uid in uids}
+    if found:
+        for some in chunks(list(found), _CHUNK):
+            contacts.forget_sign_ups_again(list(some))
+        told = {"seqs": [], "parts": [], "sign_ups": len(found), "by": "restored"}
+        evidence.append(
+            Entry(
+                event="erased",
+                at=one.at,
+                actor=one.actor,
+                list=one.mailing_list.slug,
+                consent=told,
+            )
+        )
+    return len(set(found.values()))
+
+
+def _suppress(one: _List) -> int:
+    """Suppress who is in no contact of this list, or is suppressed no more; return how many."""
+    made = 0
+    for prints in chunks(list(one.left), _CHUNK):
+        query: Any = (
+            Suppression.select(Suppression.fingerprint)
+            .where(
+                Suppression.list == one.mailing_list,
+                Suppression.fingerprint.in_(list(prints)),
+            )
+            .tuples()
+        )
+        known = {fingerprint for (fingerprint,) in query}
+        lacking = [fingerprint for fingerprint in prints if fingerprint not in known]
+        these = [
+            Suppressed(
+                fingerprint=fingerprint,
+                subject=one.left[fingerprint].subject,
+                reason=one.left[fingerprint].reason,
+                at=one.left[fingerprint].at,
+            )
+            for fingerprint in lacking
+        ]
+        contacts.suppress(one.mailing_list, these)
+        made += len(these)
+    return made

@@ -1,0 +1,118 @@
+"""The settings as they are at this moment: the file's, and beneath them what was chosen.
+
+May import models and config.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from repermit import config
+from repermit.choices.sealing import Seal
+from repermit.errors import ConfigError
+from repermit.models import Chosen, Meta
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from repermit.config import Settings
+    from repermit.models import Database
+
+VERSION = "settings"
+"""The key under which the version of what was chosen stands in Meta."""
+
+_LOOK_SECONDS = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+def version() -> str:
+    """Return what names the state of what was chosen; "" if nothing ever was."""
+    row = Meta.get_or_none(Meta.key == VERSION)
+    return row.value if row else ""
+
+
+def chosen(settings: Settings) -> dict[str, Any]:
+    """Return what was chosen, by dotted keys; a secret that no key opens any more is not there."""
+    seal = Seal(settings.secret_keys)
+    secrets = config.secret_names()
+    found = {
+        row.key: seal.open(row.key, row.value) if row.key in secrets else json.loads(row.value)
+        for row in Chosen.select()
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def present(settings: Settings, database: Database) -> Settings:
+    """Return the file's settings with what was chosen, from the open database.
+
+    An older database, in which nothing can have been chosen, will do. Raises ConfigError where the
+    two do not go together.
+    """
+    if not database.table_exists(Chosen._meta.table_name):  # noqa: SLF001  peewee's own way
+        return settings
+    return _composed(settings, chosen(settings))
+
+
+def _composed(settings: Settings, choices: Mapping[str, Any]) -> Settings:
+    try:
+        return config.compose(settings, choices)
+    except ConfigError as error:
+        raise ConfigError(
+            "%(fault)s (chosen on the admin's pages beside what the file says; what the file says "
+            "wins)",
+            key=error.key,
+            fault=error.said,
+        ) from None
+
+
+class Present:
+    """The settings of a process as they are now, composed anew when something was chosen.
+
+    `settings` are the file's. Both methods need an open connection, and cost one look-up by a key.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._file = settings
+        # Put in its place as a whole, since threads share it.
+        self._found = ("", settings)
+
+    @property
+    def file(self) -> Settings:
+        """Return what the file says by itself."""
+        return self._file
+
+    def settings(self) -> Settings:
+        """Return the settings that hold at this moment.
+
+        What cannot be composed is noted, and what held before goes on to hold: answers come in.
+        """
+        now = version()
+        known, found = self._found
+        if now == known:
+            return found
+        try:
+            found = config.compose(self._file, chosen(self._file))
+        except ConfigError as error:
+            _log.error("what was chosen on the pages cannot be used: %s", error.key)
+        self._found = (now, found)
+        return found
+
+
+class Watch:
+    """Says whether something was chosen since it was made; looks every few seconds at most."""
+
+    def __init__(self, *, seconds: float = _LOOK_SECONDS) -> None:
+        self._began_with = version()
+        self._seconds = seconds
+        self._looked_at = time.monotonic()
+
+    def is_past(self) -> bool:
+        """Say whether a run that began with it should end, so that the next one knows better."""
+        if time.monotonic() - self._looked_at < self._seconds:
+            return False
+        self._looked_at = time.monotonic()
+        return version() != self._began_with

@@ -1,0 +1,93 @@
+"""Checkpoints that were kept elsewhere: read, shown, and seen to go on from one another.
+
+May import everything below the commands.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from repermit.cli.lines import say
+from repermit.errors import NotFound, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from repermit.evidence import Checkpoint
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint from a file of ours that holds one; raises Refused."""
+    from repermit.evidence import Checkpoint
+
+    try:
+        return Checkpoint.from_json(json.loads(path.read_text("utf-8-sig")))
+    except OSError as error:
+        raise NotFound(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):  # no UTF-8, no JSON, nested without end, or another one
+        raise Refused(f"{path} holds no checkpoint: seq, hash and root, as JSON") from None
+
+
+def say_checkpoint(checkpoint: Checkpoint) -> None:
+    """Print a checkpoint as `--checkpoint` reads it."""
+    say(json.dumps(checkpoint.to_json()))
+
+
+def shown_by_json(octets: bytes) -> Mapping[str, Any] | None:
+    """Return what `verify --checkpoint FILE --json` printed, None if this is something else."""
+    try:
+        found = json.loads(octets)
+    except (ValueError, RecursionError):
+        return None
+    is_it = isinstance(found, dict) and "format" not in found and "consistency" in found
+    return found if is_it else None
+
+
+def verify_consistency(path: Path, shown: Mapping[str, Any], known: Checkpoint | None) -> None:
+    """Say whether a checkpoint goes on from the one that is known; raises Refused if not.
+
+    Neither database nor network is asked.
+    """
+    from repermit import evidence
+
+    try:
+        faults = list(evidence.faults_of_consistency(shown))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise Refused(
+            f"{path} does not show that a record goes on from an earlier checkpoint: make it by "
+            "`repermit verify --checkpoint FILE --json`"
+        ) from None
+    if faults:
+        raise Refused("\n".join((f"{path} proves nothing:", *(f"  - {one}" for one in faults))))
+    if known is None:
+        raise Refused("say which checkpoint you know: --checkpoint FILE")
+    say(agreement(shown, known))
+
+
+def agreement(document: Mapping[str, Any], known: Checkpoint) -> str:
+    """Return in words how a document agrees with a checkpoint that was kept elsewhere.
+
+    The document's own checkpoint, and how that goes on from an earlier one, hold by themselves.
+    Raises Refused unless it is seen to agree.
+    """
+    found, earlier = document["checkpoint"], (document.get("consistency") or {}).get("earlier", {})
+    if known.seq not in {found["seq"], earlier.get("seq")}:
+        raise Refused(
+            "whether this agrees with your checkpoint cannot be told from the file: that was made "
+            f"at entry {known.seq:,}, this one at {found['seq']:,}; whoever holds the database can "
+            "tell, by `repermit verify --checkpoint FILE`, and can make a file that shows it: "
+            "`proof … --checkpoint FILE`, or `verify --checkpoint FILE --json`"
+        )
+    if known.to_json() == found:
+        return "It agrees with your checkpoint: its entries stood in the record when that was kept."
+    if {"seq": known.seq, "root": known.root} == earlier:
+        return (
+            f"It goes on from your checkpoint at entry {known.seq:,}: up to there nothing was "
+            "changed, left out or put in since; what has a higher number came later."
+        )
+    raise Refused(
+        f"this does not agree with your checkpoint: at the same entry {known.seq:,} that knows "
+        "another record"
+    )

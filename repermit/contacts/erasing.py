@@ -1,0 +1,123 @@
+"""Erasing contacts: what is held of them goes, a suppression and pseudonymous evidence stay.
+
+May import evidence, models and what lies below. Must be called inside the caller's transaction, as
+its last step: evidence is appended last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from repermit import evidence
+from repermit.consent import Dropped, Reason, Status
+from repermit.contacts.changing import drop_unsent, remove
+from repermit.contacts.looking import fingerprint_of
+from repermit.contacts.replying import forget_replies
+from repermit.contacts.suppressing import note_erasure, note_sign_ups_forgotten
+from repermit.evidence import Entry
+from repermit.models import Contact, FreshLink, Opening, SignUp, owe_wiping
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from repermit.contacts.changing import Act
+
+_PARTS = ("person", "trace")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erased:
+    """What was deleted: of how many contacts, and how much.
+
+    `removed` is how many of them were still on the list; `entries` how many entries of the evidence
+    name nobody any more.
+    """
+
+    contacts: int
+    removed: int
+    unsent: int
+    sign_ups: int
+    replies: int
+    entries: int
+
+
+def erase(contact: Contact, *, act: Act, fingerprint_key: bytes) -> Erased:
+    """Delete what is held about a contact (GDPR art. 17); see erase_all."""
+    return erase_all([contact], act=act, fingerprint_key=fingerprint_key)
+
+
+def erase_all(contacts: Sequence[Contact], *, act: Act, fingerprint_key: bytes) -> Erased:
+    """Delete what is held about contacts of one list, one at least, whose rows are locked.
+
+    Status, reason and dates stay, so that counts add up; a suppression and pseudonymous evidence
+    stay, so that the erasure itself is kept to. Who was still on the list is removed first, for
+    `request`. Each gets an entry `erased` of their own, which is a part of their proof.
+    """
+    staying = [one for one in contacts if one.status != Status.REMOVED]
+    unsent = drop_unsent(staying, Dropped.SUPPRESSED)
+    if staying:
+        remove(staying, reason=Reason.REQUEST, act=act, fingerprint_key=fingerprint_key)
+    prints = {one.subject: fingerprint_of(one, fingerprint_key) for one in contacts}
+    note_erasure(contacts[0].list, [(prints[one.subject], one.subject) for one in contacts], act.at)
+    ids = [one.id for one in contacts]
+    sign_ups = forget_sign_ups(contacts[0].list_id, [one.address_key for one in contacts])
+    replies = forget_replies(ids)
+    FreshLink.delete().where(FreshLink.contact.in_(ids)).execute()
+    Opening.delete().where(Opening.contact.in_(ids)).execute()
+    Contact.update(
+        address=None,
+        address_key=Contact.uid,
+        name="",
+        language="",
+        source="",
+        since=None,
+        erased_at=act.at,
+    ).where(Contact.id.in_(ids)).execute()
+    seqs = evidence.erase_parts_of([one.subject for one in contacts], _PARTS)
+    slug = contacts[0].list.slug
+    evidence.append(
+        *(_entry(one, slug, seqs[one.subject], prints[one.subject], act) for one in contacts)
+    )
+    return Erased(
+        contacts=len(contacts),
+        removed=len(staying),
+        unsent=unsent,
+        sign_ups=sign_ups,
+        replies=replies,
+        entries=sum(map(len, seqs.values())),
+    )
+
+
+def forget_sign_ups(list_id: int, address_keys: Sequence[str]) -> int:
+    """Delete the sign-ups of these addresses on a list, and the mails that were owed for them.
+
+    Returns how many there were. The journal learns which, so that no backup brings them back.
+    """
+    return _forget_sign_ups(SignUp.list == list_id, SignUp.address_key.in_(address_keys))
+
+
+def forget_sign_ups_again(uids: Sequence[str]) -> None:
+    """Delete the sign-ups of these names, which a backup brought back."""
+    _forget_sign_ups(SignUp.uid.in_(uids))
+
+
+def _forget_sign_ups(*conditions: Any) -> int:
+    owe_wiping()
+    gone = SignUp.delete().where(*conditions).returning(SignUp.uid).execute()
+    uids = [one.uid for one in gone]
+    note_sign_ups_forgotten(uids)
+    return len(uids)
+
+
+def _entry(contact: Contact, slug: str, seqs: Sequence[int], whose: str, act: Act) -> Entry:
+    """Return the entry of an erasure; `whose` is the fingerprint by which the proof is found."""
+    return Entry(
+        event="erased",
+        at=act.at,
+        actor=act.actor,
+        list=slug,
+        campaign=act.campaign,
+        subject=contact.subject,
+        consent={"seqs": seqs, "parts": _PARTS, "whose": whose, **act.consent},
+    )

@@ -1,0 +1,110 @@
+"""What is kept of how a contact's links were opened and pressed, to know a person by.
+
+May import models, suspicion and what lies below. It is used for nothing else (GDPR art. 5(1)(b)),
+goes `trace_days` later or with the person, and stands in no log.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from peewee import SQL
+
+from repermit.models import Opening
+from repermit.suspicion import LINKS, Opened, Openings, Past, Sign
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from repermit.models import Contact, MailingList
+
+_OF_A_LINK = ("gets", "heads", "first_at", "last_at")
+_OTHERS = ("yes_at", "no_at", "disowned_at", "doubted_at", "is_contradicted")
+
+
+def recall(contact: Contact) -> Past:
+    """Return what the links of a contact have been through, as far as it is kept."""
+    found: Opening | None = Opening.get_or_none(Opening.contact == contact)
+    return Past() if found is None else past_of(found)
+
+
+def remember(contact: Contact, past: Past, **more: Any) -> None:
+    """Write down what the links of a contact have been through; the contact is locked.
+
+    `more` are other columns of its row. Of links that nothing has happened to nothing is kept.
+    """
+    values = _columns(past)
+    moments = [value for value in values.values() if isinstance(value, datetime)]
+    if not moments:
+        return
+    found: Opening | None = Opening.get_or_none(Opening.contact == contact)
+    row = found or Opening(contact=contact, list=contact.list_id, began_at=min(moments))
+    for name, value in {**values, **more}.items():
+        setattr(row, name, value)
+    row.began_at = min(row.began_at, *moments)
+    row.save(force_insert=found is None)
+
+
+def release(ids: Sequence[int]) -> None:
+    """Hold no Yes of these contacts any more: it counts now, or something else does."""
+    # Written out, so that the index for just these is used.
+    held = SQL("held_at IS NOT NULL")
+    Opening.update(held_at=None).where(Opening.contact.in_(ids), held).execute()
+
+
+def signs_of(contact: Contact) -> tuple[Sign, ...]:
+    """Return why a contact's last press was suspect, nothing if it was not."""
+    # Each page looks at this; the other columns would take longer to name than to read.
+    found: Any = Opening.select(Opening.signs).where(Opening.contact == contact).tuples().first()
+    return tuple(map(Sign, filter(None, found[0].split(",")))) if found else ()
+
+
+def count_yes_held(mailing_list: MailingList) -> int:
+    """Count whose Yes waits for a further press; at the deadline they count as silent.
+
+    Consent must be shown to be a person's own act (GDPR art. 4(11), 7(1)), and that is not.
+    """
+    held = Opening.select().where(Opening.list == mailing_list, SQL("held_at IS NOT NULL"))
+    return int(held.count())
+
+
+def count_opened(mailing_list: MailingList) -> int:
+    """Count of how many contacts of a list it is kept how their links were opened."""
+    return int(Opening.select().where(Opening.list == mailing_list).count())
+
+
+def openings_told(openings: Openings) -> dict[str, dict[str, Any]]:
+    """Return how links were opened as JSON has it; a link that never was is left out."""
+    return {link: _told(openings.of(link)) for link in LINKS if openings.of(link).last_at}
+
+
+def past_of(row: Opening) -> Past:
+    """Return the past that a row tells."""
+    yes, no = (
+        Opened(**{name: getattr(row, f"{link}_{name}") for name in _OF_A_LINK}) for link in LINKS
+    )
+    others = {name: getattr(row, name) for name in _OTHERS}
+    return Past(openings=Openings(yes=yes, no=no, together_at=row.together_at), **others)
+
+
+def _told(opened: Opened) -> dict[str, Any]:
+    first, last = opened.first_at, opened.last_at
+    return {
+        "get": opened.gets,
+        "head": opened.heads,
+        "first_at": first.isoformat() if first else "",
+        "last_at": last.isoformat() if last else "",
+    }
+
+
+def _columns(past: Past) -> dict[str, Any]:
+    return {
+        **{
+            f"{link}_{name}": getattr(past.openings.of(link), name)
+            for link in LINKS
+            for name in _OF_A_LINK
+        },
+        "together_at": past.openings.together_at,
+        **{name: getattr(past, name) for name in _OTHERS},
+    }

@@ -1,0 +1,83 @@
+"""The receipt of a contact's newest answer, and the mail with it that may be owed.
+
+May import evidence, receipts, models and links. What is owed is owed in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from repermit import consent, evidence, receipts
+from repermit.consent import MailKind
+from repermit.models import Evidence, Mail
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from repermit.config import Settings
+    from repermit.links import Links
+    from repermit.models import Contact, MailingList
+    from repermit.receipts import Account
+
+_DAY = timedelta(days=1)
+
+
+def owe_receipt(contact: Contact, mailing_list: MailingList, *, at: datetime) -> None:
+    """Owe whoever says Yes the receipt by mail, if the list says so; three a day at most.
+
+    `at` is the moment of the entry that the Yes gets in the same transaction, by which the mail
+    finds it again (see `receipt_entry`).
+    """
+    if not mailing_list.receipts:
+        return
+    own = Mail.select().where(Mail.contact == contact, Mail.kind == MailKind.RECEIPT)
+    if consent.may_mail_on_request(own.where(Mail.due_at > at - _DAY).count()):
+        Mail.create(
+            list=mailing_list,
+            contact=contact,
+            kind=MailKind.RECEIPT,
+            due_at=at,
+            message_id="",
+            topic=at.isoformat(),
+        )
+
+
+def receipt_entry(subject: str, slug: str, at: datetime) -> int | None:
+    """Return the number of the entry of a Yes, None if there is none at that moment."""
+    found: Evidence | None = (
+        Evidence.select(Evidence.seq)
+        .where(
+            Evidence.subject == subject,
+            Evidence.list == slug,
+            Evidence.event == "confirmed",
+            Evidence.at == at,
+        )
+        .first()
+    )
+    return found.seq if found else None
+
+
+def account_of(contact: Contact, *, settings: Settings) -> Account:
+    """Return all that a contact's consent record is made from."""
+    slug = contact.list.slug
+    entries = evidence.entries_about(contact.subject, slug)
+    return receipts.Account(
+        list=slug,
+        subject=contact.subject,
+        entries=evidence.told_by(entries),
+        controller=receipts.controller_of(settings.organisation),
+        retention=receipts.retention_of(settings.retention),
+    )
+
+
+def receipt_of(contact: Contact, *, settings: Settings, links: Links) -> dict[str, Any] | None:
+    """Return the receipt to hand to a contact; None for one who was never asked or answered."""
+    account = account_of(contact, settings=settings)
+    if not receipts.consent_record(account)["event"]:
+        return None
+    return receipts.receipt(
+        account,
+        withdrawal_url=links.url("no", contact.uid),
+        checkpoint=evidence.checkpoint().to_json(),
+    )

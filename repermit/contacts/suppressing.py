@@ -1,0 +1,171 @@
+"""The one door to the journal: no suppression, lifting, erasure or launch misses it.
+
+May import models and what lies below. Each call belongs to the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from peewee import JOIN
+
+from repermit.models import (
+    MailingList,
+    Suppression,
+    chunks,
+    is_postgresql,
+    read_moment,
+    stored,
+)
+from repermit.models.database import proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from repermit.models import Import, Journal
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suppressed:
+    """A suppression to be made: whose, why, and since when.
+
+    `subject` is the contact's, or a fresh one where there is none.
+    """
+
+    fingerprint: str
+    subject: str
+    reason: str
+    at: datetime
+
+
+def suppress(mailing_list: MailingList, these: Sequence[Suppressed]) -> None:
+    """Suppress addresses for a list; who is suppressed already keeps the subject, not the reason.
+
+    Any number may be given, each address once.
+    """
+    for some in chunks(these, _CHUNK):
+        rows = [{"list": mailing_list, **vars(one)} for one in some]
+        Suppression.insert_many(rows).on_conflict(
+            conflict_target=[Suppression.fingerprint, Suppression.list],
+            preserve=[Suppression.reason, Suppression.at],
+        ).execute()
+        _note(_line(mailing_list.slug, one) for one in some)
+
+
+def suppress_selected(mailing_list: MailingList, query: Any, columns: Sequence[Any]) -> None:
+    """Suppress what a query finds, whose values are those of `columns` of Suppression, in order.
+
+    For as many as a large file holds: they go from table to table, and past here to the journal.
+    Who is suppressed already stays so.
+    """
+    names = [column.name for column in columns]
+    if _journal() is not None:
+        for values in query.tuples().iterator():
+            found = dict(zip(names, values, strict=True))
+            one = Suppressed(
+                fingerprint=found["fingerprint"],
+                subject=found["subject"],
+                reason=found["reason"],
+                at=read_moment(found["at"]),
+            )
+            _note([_line(mailing_list.slug, one)])
+    insert = Suppression.insert_from(query, list(columns))
+    # SQLite would ignore every other mistake as well, and lets nobody else write meanwhile.
+    (insert.on_conflict_ignore() if is_postgresql(proxy.obj) else insert).execute()
+
+
+def lift(*conditions: Any) -> int:
+    """Lift the suppressions for which these conditions hold; return how many there were.
+
+    By the person's own Yes, or because the import that made them is taken back. The journal learns
+    of it once the transaction has committed, and which suppression it was: of a later one of the
+    same address, whose transaction may have been quicker to write, this says nothing.
+    """
+    journal = _journal()
+    if journal is not None:
+        found: Any = (
+            Suppression.select(Suppression.fingerprint, Suppression.at, MailingList.slug)
+            .join(MailingList, JOIN.LEFT_OUTER)
+            .where(*conditions)
+            .tuples()
+        )
+        for fingerprint, at, slug in found.iterator():
+            about = {"list": slug, "fingerprint": fingerprint, "until": stored(at)}
+            journal.note_after({"do": "lift", **about})
+    return int(Suppression.delete().where(*conditions).execute())
+
+
+def came_with(record: Import, subjects: Sequence[str]) -> None:
+    """Note which import the suppressions of these contacts came with, so that it can be undone."""
+    Suppression.update(imported_by=record).where(
+        Suppression.list == record.list_id, Suppression.subject.in_(subjects)
+    ).execute()
+
+
+def stays_with_none(record: Import, subjects: Sequence[str]) -> None:
+    """Keep the suppressions of these, whatever becomes of the import that they came with."""
+    Suppression.update(imported_by=None).where(
+        Suppression.imported_by == record, Suppression.subject.in_(subjects)
+    ).execute()
+
+
+def note_erasure(mailing_list: MailingList, these: Sequence[tuple[str, str]], at: datetime) -> None:
+    """Have the journal know whose data were erased, each by fingerprint and subject."""
+    _note(
+        {
+            "do": "erase",
+            "at": stored(at),
+            "list": mailing_list.slug,
+            "fingerprint": fingerprint,
+            "subject": subject,
+        }
+        for fingerprint, subject in these
+    )
+
+
+def note_sign_ups_forgotten(uids: Sequence[str]) -> None:
+    """Have the journal know which sign-ups were deleted.
+
+    By their random name alone: whoever has only signed up and asks to be forgotten has not asked
+    for a fingerprint to be kept.
+    """
+    _note({"do": "forget", "sign_up": uid} for uid in uids)
+
+
+def note_launch(mailing_list: MailingList, at: datetime) -> None:
+    """Have the journal know that a campaign was launched: a database that is restored does not."""
+    _note([{"do": "launch", "list": mailing_list.slug, "at": stored(at)}])
+
+
+def mark_backup(mark: str) -> None:
+    """Note in the journal that a backup begins here: it knows all that stands before.
+
+    Everything before has been committed on SQLite, where one transaction follows the other.
+    """
+    _note([{"do": "backup", "mark": mark}])
+
+
+def _line(slug: str, one: Suppressed) -> dict[str, str]:
+    return {
+        "do": "suppress",
+        "at": stored(one.at),
+        "list": slug,
+        "fingerprint": one.fingerprint,
+        "subject": one.subject,
+        "reason": str(one.reason),
+    }
+
+
+def _note(lines: Any) -> None:
+    journal = _journal()
+    if journal is not None:
+        journal.note(*lines)
+
+
+def _journal() -> Journal | None:
+    journal: Journal | None = proxy.obj.journal
+    return journal

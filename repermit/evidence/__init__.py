@@ -1,0 +1,76 @@
+"""The append-only, hash-chained record of answers, removals and admins' acts.
+
+May import models and what lies below. An entry names a person by a random subject only; what is
+personal stands in up to three salted parts, whose digests the entry holds. Over the entries' leaves
+stands a Merkle tree (RFC 9162), whose root a checkpoint carries elsewhere.
+"""
+
+from repermit.evidence.appending import append, erase_parts, erase_parts_of, keep_wording
+from repermit.evidence.checking import Verified, verify, verify_chain
+from repermit.evidence.facts import Checkpoint, Entry
+from repermit.evidence.faults import Fault, How
+from repermit.evidence.gathering import (
+    entries_about,
+    entries_about_each,
+    entries_between,
+    entry_at,
+    hash_before,
+    wordings_of,
+)
+from repermit.evidence.leaves import PARTS, canonical, leaf, part_digest
+from repermit.evidence.proofs import LARGEST as LARGEST_PROOF
+from repermit.evidence.proofs import (
+    Checked,
+    check_proof,
+    faults_of_consistency,
+    is_about,
+    told_by,
+)
+from repermit.evidence.tree import (
+    Paths,
+    check_consistency,
+    check_inclusion,
+    checkpoint,
+    checkpoint_at,
+    consistency,
+    grow_tree,
+    inclusion,
+)
+
+__all__ = [
+    "LARGEST_PROOF",
+    "PARTS",
+    "Checked",
+    "Checkpoint",
+    "Entry",
+    "Fault",
+    "How",
+    "Paths",
+    "Verified",
+    "append",
+    "canonical",
+    "check_consistency",
+    "check_inclusion",
+    "check_proof",
+    "checkpoint",
+    "checkpoint_at",
+    "consistency",
+    "entries_about",
+    "entries_about_each",
+    "entries_between",
+    "entry_at",
+    "erase_parts",
+    "erase_parts_of",
+    "faults_of_consistency",
+    "grow_tree",
+    "hash_before",
+    "inclusion",
+    "is_about",
+    "keep_wording",
+    "leaf",
+    "part_digest",
+    "told_by",
+    "verify",
+    "verify_chain",
+    "wordings_of",
+]

@@ -1,0 +1,131 @@
+"""What is written: entries at the end of the chain, wordings, and parts that are erased.
+
+May import models and this room's facts, leaves and tree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from repermit.evidence.leaves import PARTS, canonical, leaf, link, part_digest
+from repermit.evidence.tree import Growth, frontier_of
+from repermit.models import (
+    Evidence,
+    EvidenceHead,
+    EvidencePart,
+    Wording,
+    chunks,
+    lock_rows,
+    owe_wiping,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from repermit.evidence.facts import Entry
+
+_SALT_BYTES = 16
+_CHUNK = 500
+
+
+def append(*entries: Entry) -> int:
+    """Append entries and return the sequence number of the last.
+
+    Must be the last step of the transaction that the caller has open, since it takes the lock of
+    the chain's head.
+    """
+    head = lock_rows(EvidenceHead.select()).get()
+    seq: int = head.seq
+    previous: str = head.hash
+    growth = Growth(frontier_of(head))
+    rows: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
+    for entry in entries:
+        seq += 1
+        row, its_parts = _rows(seq, entry)
+        its_leaf = leaf(row)
+        previous = row["hash"] = link(previous, its_leaf)
+        growth.add(its_leaf)
+        rows.append(row)
+        parts.extend(its_parts)
+    for some in chunks(rows, _CHUNK):
+        Evidence.insert_many(some).execute()
+    for some in chunks(parts, _CHUNK):
+        EvidencePart.insert_many(some).execute()
+    growth.keep(seq=seq, hash=previous)
+    return seq
+
+
+def keep_wording(content: str) -> str:
+    """Store a text once and return its digest, SHA-256 in hex."""
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    Wording.insert(digest=digest, content=content).on_conflict_ignore().execute()
+    return digest
+
+
+def erase_parts(subject: str, parts: Sequence[str]) -> list[int]:
+    """Delete these parts of all a person's entries; return the sequence numbers they had.
+
+    The caller appends the `erased` entry that names them, in the same transaction. What such an
+    entry itself says stays: it holds nothing personal, and without it the chain would miss what
+    it excuses.
+    """
+    own = Evidence.select(Evidence.seq).where(
+        Evidence.subject == subject, Evidence.event != "erased"
+    )
+    found = EvidencePart.select(EvidencePart.seq).where(
+        EvidencePart.seq.in_(own), EvidencePart.part.in_(parts)
+    )
+    seqs = sorted({row.seq for row in found})
+    EvidencePart.delete().where(EvidencePart.seq.in_(own), EvidencePart.part.in_(parts)).execute()
+    owe_wiping()
+    return seqs
+
+
+def erase_parts_of(subjects: Sequence[str], parts: Sequence[str]) -> dict[str, list[int]]:
+    """Delete these parts of all entries of several people; return the numbers they had, by subject.
+
+    As `erase_parts` does for one: the caller appends the `erased` entries.
+    """
+    rows: Any = (
+        EvidencePart.select(Evidence.subject, EvidencePart.id, EvidencePart.seq)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(
+            Evidence.subject.in_(subjects),
+            Evidence.event != "erased",
+            EvidencePart.part.in_(parts),
+        )
+        .tuples()
+    )
+    seqs: dict[str, set[int]] = {subject: set() for subject in subjects}
+    ids = []
+    for subject, number, seq in rows:
+        seqs[subject].add(seq)
+        ids.append(number)
+    for some in chunks(ids, _CHUNK):
+        EvidencePart.delete().where(EvidencePart.id.in_(some)).execute()
+    owe_wiping()
+    return {subject: sorted(found) for subject, found in seqs.items()}
+
+
+def _rows(seq: int, entry: Entry) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    row: dict[str, Any] = {
+        "seq": seq,
+        "at": entry.at,
+        "event": entry.event,
+        "list": entry.list,
+        "campaign": entry.campaign,
+        "subject": entry.subject,
+        "actor": entry.actor,
+    }
+    parts = []
+    for part in PARTS:
+        content = getattr(entry, part)
+        row[part] = ""
+        if content:
+            salt, text = secrets.token_hex(_SALT_BYTES), canonical(content)
+            row[part] = part_digest(salt, text)
+            parts.append({"seq": seq, "part": part, "salt": salt, "json": text})
+    return row, parts

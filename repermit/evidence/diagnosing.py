@@ -1,0 +1,123 @@
+"""What happened where the chain breaks: an entry that is edited, missing, inserted or elsewhere.
+
+May import models and this room. An entry fits a place if the hash that it carries is that of its
+leaf, under that place's number, behind the hash before it. Nobody can make another entry fit
+without rewriting all that follow, so what fits where tells what was moved.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from repermit.evidence.faults import Fault, How
+from repermit.evidence.leaves import is_hash, link
+from repermit.evidence.reading import all_rows, leaf_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from repermit.models import EvidenceHead
+
+    Row = Mapping[str, Any]
+
+_GONE_AT_MOST = 100
+"""So many entries may have been taken out, and the others renumbered, and it is still noticed."""
+
+
+def diagnose(row: Row, *, place: int, before: str, head: EvidenceHead) -> Fault:
+    """Say what is wrong at a place of the chain, whose row there, or the next one, does not fit.
+
+    `before` is the hash before that place, up to which the chain holds.
+    """
+    if row["seq"] < 1:
+        return Fault(row["seq"], How.INSERTED, "numbers count from 1")
+    if (head.seq, head.hash) == (place - 1, before):
+        return Fault(row["seq"], How.INSERTED, "the head knows nothing of it")
+    if row["seq"] > place:
+        return _gap(row, place, before)
+    return (
+        _edited(row, place, before, head)
+        or _moved(row, place, before, head)
+        or _renumbered(row, place, head)
+        or Fault(place, How.EDITED)
+    )
+
+
+def fits(row: Row, place: int, before: str) -> bool:
+    """Say whether a row is the entry that stood at a place, behind this hash."""
+    its_leaf = leaf_of({**row, "seq": place})
+    return its_leaf is not None and is_hash(before) and link(before, its_leaf) == row["hash"]
+
+
+def _gap(row: Row, place: int, before: str) -> Fault:
+    """Nothing stands at the place: it is gone, unless it stands somewhere later."""
+    for other in all_rows(after=row["seq"] - 1):
+        if fits(other, place, before):
+            return Fault(place, How.REORDERED, f"it stands as entry {other['seq']} now")
+    return Fault(place, How.MISSING)
+
+
+def _edited(row: Row, place: int, before: str, head: EvidenceHead) -> Fault | None:
+    """Say that an entry was edited if what follows it follows it still."""
+    following = next(all_rows(after=place), None)
+    its_leaf = leaf_of(row)
+    true_hash = link(before, its_leaf) if its_leaf else ""
+    for its_hash, what in ((row["hash"], ""), (true_hash, "its hash")):
+        if following is None:
+            follows = (head.seq, head.hash) == (place, its_hash)
+        else:
+            follows = following["seq"] == place + 1 and fits(following, place + 1, its_hash)
+        if follows:
+            return Fault(place, How.EDITED, what)
+    return None
+
+
+def _moved(row: Row, place: int, before: str, head: EvidenceHead) -> Fault | None:
+    """Find the entry of this place further on: others were put in front of it, or it was moved."""
+    found = _find(place, before)
+    if found is None:
+        return None
+    neighbour, entry = found
+    ahead = entry["seq"] - place
+    last = _last_pushed(entry, ahead)
+    # What stands here now may belong behind those, or where the entry of this place is.
+    if fits(row, last["seq"] - ahead + 1, last["hash"]) or fits(
+        row, entry["seq"], neighbour["hash"]
+    ):
+        return Fault(place, How.REORDERED, f"it stands as entry {entry['seq']} now")
+    if last is not entry or last["hash"] == head.hash:
+        return Fault(place, How.INSERTED)
+    return Fault(place, How.REORDERED, f"it stands as entry {entry['seq']} now")
+
+
+def _find(place: int, before: str) -> tuple[Row, Row] | None:
+    """Return the row that fits a place, and the one in front of it."""
+    for neighbour, entry in pairwise(all_rows(after=place - 1)):
+        if fits(entry, place, before):
+            return neighbour, entry
+    return None
+
+
+def _last_pushed(entry: Row, ahead: int) -> Row:
+    """Return the last of the entries behind one that stand as much too far on as it does."""
+    last = entry
+    for following in all_rows(after=entry["seq"]):
+        if not fits(following, following["seq"] - ahead, last["hash"]):
+            break
+        last = following
+    return last
+
+
+def _renumbered(row: Row, place: int, head: EvidenceHead) -> Fault | None:
+    """Say that an entry is missing if those behind it had higher numbers."""
+    following = next(all_rows(after=place), None)
+    for gone in range(1, _GONE_AT_MOST + 1):
+        if following is None:
+            follows = (head.seq, head.hash) == (place + gone, row["hash"])
+        else:
+            follows = fits(following, following["seq"] + gone, row["hash"])
+        if follows:
+            what = "those after it were given other numbers"
+            return Fault(place, How.MISSING, what)
+    return None

@@ -1,0 +1,73 @@
+"""How a chain may fail, and the sentence for each.
+
+May import nothing of repermit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class How(StrEnum):
+    """What was done to the first entry that does not hold, as far as it can be told."""
+
+    EDITED = "edited"
+    MISSING = "missing"
+    INSERTED = "inserted"
+    REORDERED = "reordered"
+    PART_ALTERED = "part_altered"
+    PART_MISSING = "part_missing"
+    PART_INSERTED = "part_inserted"
+    PARTS_SWAPPED = "parts_swapped"
+    WORDING_ALTERED = "wording_altered"
+    WORDING_MISSING = "wording_missing"
+    HEAD = "head"
+    TREE = "tree"
+    CONTRADICTED = "contradicted"
+    UNVOUCHED = "unvouched"
+    REWRITTEN = "rewritten"
+    CUT = "cut"
+
+
+_SENTENCES = {
+    How.EDITED: "entry {seq} was edited",
+    How.MISSING: "entry {seq} is missing",
+    How.INSERTED: "entry {seq} was inserted",
+    How.REORDERED: "entry {seq} is not the one that stood there: entries were reordered",
+    How.PART_ALTERED: "entry {seq}: a part was altered",
+    How.PART_MISSING: "entry {seq}: a part is missing, and no erasure accounts for it",
+    How.PART_INSERTED: "entry {seq}: a part was inserted",
+    How.PARTS_SWAPPED: "entry {seq}: a part was swapped with another entry's",
+    How.WORDING_ALTERED: "a wording was altered",
+    How.WORDING_MISSING: "a wording is missing",
+    How.HEAD: "the head of the chain does not match its last entry, {seq}",
+    How.TREE: "the Merkle tree was altered from entry {seq} on; the entries hold",
+    How.CONTRADICTED: "what the database holds beside entry {seq} is not what the entry says",
+    How.UNVOUCHED: "the database holds something that no entry of the record accounts for",
+    How.REWRITTEN: "entries were rewritten, with all hashes since",
+    How.CUT: "the chain was cut off: entry {seq} and those after it are gone",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The entry that does not hold, and how it fails; `what` says more, "" if there is no more.
+
+    `seq` is 0 where no entry is concerned, as with a wording that only a campaign names.
+    """
+
+    seq: int
+    how: How
+    what: str = ""
+
+    def __str__(self) -> str:
+        sentence = _SENTENCES[self.how].format(seq=self.seq)
+        if self.seq and self.how in (How.WORDING_ALTERED, How.WORDING_MISSING):
+            sentence = f"entry {self.seq}: {sentence}"
+        return f"{sentence} ({self.what})" if self.what else sentence
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {"seq": self.seq, "how": str(self.how), "what": self.what}

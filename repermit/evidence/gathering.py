@@ -1,0 +1,86 @@
+"""One person's entries as a proof and a receipt have them: the entry, and the parts still held.
+
+May import models, and this room's leaves and proofs.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from repermit.evidence.leaves import NOTHING_BEFORE, PARTS
+from repermit.evidence.proofs import digests_named
+from repermit.models import Evidence, EvidencePart, Wording, chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_FIELDS = ("event", "list", "campaign", "subject", "actor", *PARTS)
+_CHUNK = 500
+
+
+def entries_about(subject: str, slug: str) -> list[dict[str, Any]]:
+    """Return a person's entries on a list, the oldest first, as JSON has them.
+
+    Each is {"entry": its ten fields, "parts": {name: {"salt", "content"}}}; a part that was erased
+    is not there. Erasures stand among them too, whichever list they were asked for on, since they
+    say why a part is gone.
+    """
+    own = (Evidence.list == slug) | (Evidence.event == "erased")
+    query = Evidence.select().where(Evidence.subject == subject, own).order_by(Evidence.seq)
+    return _with_parts(list(query))
+
+
+def entries_about_each(subjects: Sequence[str], slug: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the same for each of some people at once, by subject; they are some hundreds at most.
+
+    Who has no entries has an empty list.
+    """
+    own = (Evidence.list == slug) | (Evidence.event == "erased")
+    query = Evidence.select().where(Evidence.subject.in_(subjects), own).order_by(Evidence.seq)
+    found: dict[str, list[dict[str, Any]]] = {subject: [] for subject in subjects}
+    for one in _with_parts(list(query)):
+        found[one["entry"]["subject"]].append(one)
+    return found
+
+
+def entries_between(first: int, last: int) -> list[dict[str, Any]]:
+    """Return the entries from one number to another, both included, likewise."""
+    query = Evidence.select().where(Evidence.seq >= first, Evidence.seq <= last)
+    return _with_parts(list(query.order_by(Evidence.seq)))
+
+
+def entry_at(seq: int) -> dict[str, Any]:
+    """Return one entry likewise."""
+    (found,) = _with_parts([Evidence.get_by_id(seq)])
+    return found
+
+
+def hash_before(seq: int) -> str:
+    """Return the chain's hash before an entry; zeros before the first."""
+    before: Evidence | None = Evidence.get_or_none(Evidence.seq == seq - 1)
+    return before.hash if before else NOTHING_BEFORE
+
+
+def wordings_of(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Return the wordings that entries name, by their digests."""
+    digests = sorted(digests_named(entries))
+    found: dict[str, str] = {}
+    for some in chunks(digests, _CHUNK):
+        found |= {one.digest: one.content for one in Wording.select().where(Wording.digest << some)}
+    return found
+
+
+def _with_parts(rows: Sequence[Evidence]) -> list[dict[str, Any]]:
+    parts: dict[int, dict[str, Any]] = {row.seq: {} for row in rows}
+    for some in chunks(list(parts), _CHUNK):
+        for part in EvidencePart.select().where(EvidencePart.seq.in_(some)):
+            content = json.loads(part.json)
+            parts[part.seq][part.part] = {"salt": part.salt, "content": content}
+    return [{"entry": _entry(row), "parts": parts[row.seq]} for row in rows]
+
+
+def _entry(row: Evidence) -> dict[str, Any]:
+    at = row.at.astimezone(UTC).isoformat(timespec="microseconds")
+    return {"seq": row.seq, "at": at, **{name: getattr(row, name) for name in _FIELDS}}

@@ -1,0 +1,226 @@
+"""Whether people stand on their lists as the newest entries about them say.
+
+May import models, addresses and this room's faults. The database compares, since there may be a
+million; whom it cannot clear is looked at one by one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from peewee import JOIN, Case, Value, fn
+
+from repermit import addresses
+from repermit.errors import AddressError
+from repermit.evidence.faults import Fault, How
+from repermit.models import Contact, Evidence, EvidencePart, position, proxy, read_moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+_STATUSES = ("confirmed", "customer", "removed")
+_PUTTING = (*_STATUSES, "added", "import_undone")
+"""Events after which somebody stands somewhere: by their own name, or as their part says."""
+
+_SAID, _WHOSE = EvidencePart.alias("said"), EvidencePart.alias("whose")
+
+
+class _Found(NamedTuple):
+    """A contact that may not stand as its newest entry says; `is_other` is one that does not."""
+
+    number: int
+    status: str
+    subject: str
+    address: str | None
+    address_key: str
+    status_at: Any
+    basis_at: Any
+    seq: int | None
+    event: str | None
+    at: Any
+    said: str | None
+    is_other: int
+    is_named: int
+
+
+def people_beside() -> Iterator[Fault]:
+    """Yield the contacts that are not what their newest entry says, or have another's record."""
+    yield from _sharing()
+    newest, other, named = _newest(), _is_other(), _is_plainly_named()
+    query: Any = (
+        Contact.select(
+            Contact.id,
+            Contact.status,
+            Contact.subject,
+            Contact.address,
+            Contact.address_key,
+            Contact.status_at,
+            Contact.basis_at,
+            Evidence.seq,
+            Evidence.event,
+            Evidence.at,
+            _SAID.json,
+            Case(None, ((other, 1),), 0),
+            Case(None, ((named, 1),), 0),
+        )
+        .join(newest, JOIN.LEFT_OUTER, on=(newest.c.subject == Contact.subject))
+        .join(Evidence, JOIN.LEFT_OUTER, on=(Evidence.seq == newest.c.newest))
+        .join(
+            _SAID,
+            JOIN.LEFT_OUTER,
+            on=(_SAID.seq == Evidence.seq) & (_SAID.part == "consent"),
+        )
+        .join(
+            _WHOSE,
+            JOIN.LEFT_OUTER,
+            on=(_WHOSE.seq == Evidence.seq) & (_WHOSE.part == "person"),
+        )
+        .where(other | _is_doubtful(named))
+        .order_by(Contact.id)
+    )
+    for one in map(_Found._make, proxy.obj.execute(query)):
+        what = one.status if one.is_other else _differing(one)
+        if what and not _has_come_back(one):
+            how = How.CONTRADICTED if one.seq else How.UNVOUCHED
+            yield Fault(one.seq or 0, how, f"contact {one.number}: {what}")
+
+
+def _newest() -> Any:
+    return (
+        Evidence.select(Evidence.subject, fn.MAX(Evidence.seq).alias("newest"))
+        .where(Evidence.event.in_(_PUTTING), Evidence.subject != "")
+        .group_by(Evidence.subject)
+        .alias("newest_of")
+    )
+
+
+def _sharing() -> Iterator[Fault]:
+    """Yield the records that more than one contact of a list has; who is erased may come back."""
+    query: Any = (
+        Contact.select(fn.MAX(Contact.id), Contact.subject)
+        .where(Contact.erased_at.is_null())
+        .group_by(Contact.list, Contact.subject)
+        .having(fn.COUNT(Contact.id) > 1)
+        .order_by(fn.MAX(Contact.id))
+    )
+    for number, subject in proxy.obj.execute(query).fetchall():
+        seq = Evidence.select(fn.MAX(Evidence.seq)).where(Evidence.subject == subject).scalar()
+        how = How.CONTRADICTED if seq else How.UNVOUCHED
+        yield Fault(seq or 0, how, f"contact {number}: it has the record of another")
+
+
+def _is_other() -> Any:
+    """Say whether a contact is not what its entry says; what has ended by time says nothing."""
+    undone = (Evidence.event == "import_undone") & _SAID.json.is_null(is_null=False)
+    expected = Case(
+        None,
+        (
+            (Evidence.event.in_(_STATUSES), Evidence.event),
+            (Evidence.event == "import_undone", Contact.status),
+        ),
+        "unconfirmed",
+    )
+    reason, basis, was = (
+        _says(name, column)
+        for name, column in (
+            ("reason", Contact.reason),
+            ("basis", Contact.basis),
+            ("status", Contact.status),
+        )
+    )
+    is_held = _SAID.json.is_null(is_null=False)
+    return (
+        (Contact.status != expected)
+        | (is_held & (Evidence.event == "removed") & ~reason)
+        | (is_held & Evidence.event.in_(("confirmed", "customer")) & ~basis)
+        | (undone & ~(was & basis))
+    )
+
+
+def _is_plainly_named() -> Any:
+    """Say whether the entry has a contact's address as it is written, or nothing is held of it."""
+    is_named = position(_WHOSE.json, _quoted("address", Contact.address)) > 0
+    is_folded = fn.LOWER(Contact.address) == Contact.address_key
+    return Contact.address.is_null() | (is_folded & _WHOSE.json.is_null(is_null=False) & is_named)
+
+
+def _is_doubtful(named: Any) -> Any:
+    """Say whether a contact's address or moments are not just so in its entry.
+
+    They may be right all the same: somebody has moved, or a file told when they had signed up.
+    """
+    is_told = _SAID.json.is_null(is_null=False) & _says("at", Contact.basis_at)
+    return Evidence.seq.is_null(is_null=False) & (
+        (Case(None, ((named, 1),), 0) == 0)
+        | (Contact.status_at != Evidence.at)
+        | (Contact.basis_at.is_null(is_null=False) & (Contact.basis_at != Evidence.at) & ~is_told)
+    )
+
+
+def _says(name: str, column: Any) -> Any:
+    """Say whether a part, whose JSON is canonical, says that a name has a column's value."""
+    return position(_SAID.json, _quoted(name, column)) > 0
+
+
+def _quoted(name: str, column: Any) -> Any:
+    # Within a string quotes are escaped, so that this stands in it as a name and a value alone.
+    return Value(f'"{name}":"').concat(column).concat('"')
+
+
+def _has_come_back(one: _Found) -> bool:
+    """Say whether this is what is left of somebody erased, whose record goes on with a later row.
+
+    Whoever was erased and signs up again keeps the subject; the newest entry is of the later row.
+    """
+    if one.address is not None or one.status != "removed":
+        return False
+    later = Contact.select().where(Contact.subject == one.subject, Contact.id > one.number)
+    return bool(later.exists())
+
+
+def _differing(one: _Found) -> str:
+    """Return what of a contact its entries do not say, "" if they say it all."""
+    if not one.is_named and not _is_named(one):
+        return "its address"
+    said: Mapping[str, Any] = json.loads(one.said) if one.said else {}
+    # When somebody was on a list before a file was taken back, no entry of that says.
+    if one.event == "import_undone" or not said:
+        return ""
+    if _moment(one.status_at) != _moment(said.get("left_at") or one.at):
+        return "since when"
+    told = [_moment(at) for at in (one.at, said.get("at"), said.get("basis_at")) if at]
+    return "" if not one.basis_at or _moment(one.basis_at) in told else "since when"
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        return read_moment(value)
+    except (AttributeError, TypeError, ValueError):
+        return None
+
+
+def _is_named(one: _Found) -> bool:
+    """Say whether the newest entry that names an address of this person names this one."""
+    query: Any = (
+        EvidencePart.select(EvidencePart.json)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(
+            Evidence.subject == one.subject,
+            EvidencePart.part == "person",
+            position(EvidencePart.json, Value('"address":"')) > 0,
+        )
+        .order_by(Evidence.seq.desc())
+        .limit(1)
+    )
+    texts = [text for (text,) in proxy.obj.execute(query).fetchall()]
+    said = [_key(json.loads(text)["address"]) for text in texts]
+    return len({*said, _key(one.address), one.address_key}) == 1
+
+
+def _key(address: Any) -> str:
+    try:
+        return addresses.parse(address).key
+    except (AddressError, AttributeError):
+        return ""

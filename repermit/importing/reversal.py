@@ -1,0 +1,230 @@
+"""The steps in which an import is taken back, each one transaction.
+
+May import contacts, evidence, models, consent and this room's deciding. A million contacts in one
+transaction would hold up everybody's answers for as long as it takes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from repermit import contacts, evidence
+from repermit.consent import Fate, Status
+from repermit.evidence import Entry
+from repermit.importing.deciding import NEW
+from repermit.models import (
+    Contact,
+    Import,
+    Suppression,
+    Undoing,
+    chunks,
+    literal,
+    lock_rows,
+    owe_wiping,
+    stored,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from repermit.models import Database
+
+FATES = (*NEW, Fate.OPTED_OUT)
+"""The fates of rows of which something is to be taken back; so are better bases."""
+
+STEP = 1000
+"""So many contacts or suppressions in one transaction, which takes about a tenth of a second."""
+
+_CHUNK = 500
+_ERASED_PARTS = ("person", "trace")
+
+
+class Reversal:
+    """Takes back one import, whose undoing has been decided; several processes may at once."""
+
+    def __init__(self, database: Database, number: int, *, step: int = STEP) -> None:
+        self._database = database
+        self._number = number
+        self._step = step
+
+    def go_on(self, should_stop: Callable[[], bool]) -> None:
+        """Take steps until nothing is left, or until it is to stop between two."""
+        # Read before any lock is taken: it may be many megabytes.
+        before = Import.select(Import.before).where(Import.id == self._number).get().before
+        images = json.loads(before)
+        while not should_stop() and self._take_step(images):
+            pass
+
+    def _take_step(self, images: Sequence[Sequence[Any]]) -> bool:
+        """Take the next step; return whether there was one."""
+        with self._database.atomic():
+            row = lock_rows(Undoing.select().where(Undoing.record == self._number)).first()
+            if row is None:
+                return False
+            step = Step(row, most=self._step)
+            entries = step.take_back() or step.put_back(images) or step.lift() or step.end()
+            if entries.are_last:
+                row.delete_instance()
+            else:
+                row.save()
+            if entries.all:
+                evidence.append(*entries.all)
+        return not entries.are_last
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """What a step has to say; the last one says it of all."""
+
+    all: tuple[Entry, ...] = ()
+    are_last: bool = False
+
+
+class _Restored(NamedTuple):
+    """A contact that is again what it was."""
+
+    subject: str
+    status: str
+    basis: str
+
+
+class Step:
+    """One step of an undoing, whose row (not saved) says how far it is, about `most` rows.
+
+    Each kind of step returns None where nothing of its kind is left.
+    """
+
+    def __init__(self, row: Undoing, *, most: int = STEP) -> None:
+        self._row = row
+        self._most = most
+        self._record = (
+            Import.select(Import.id, Import.file, Import.digest, Import.counts, Import.at)
+            .where(Import.id == row.record_id)
+            .get()
+        )
+
+    def take_back(self) -> _Entries | None:
+        """Delete contacts that the import brought, but for those to whom something has happened."""
+        found = list(lock_rows(self.brought()).tuples())
+        if not found:
+            return None
+        Contact.delete().where(Contact.id.in_(literal(number for number, _, _ in found))).execute()
+        owe_wiping()
+        self._row.reached = found[-1][0]
+        self._row.contacts += len(found)
+        return _Entries(tuple(self._erase([subject for _, subject, basis in found if basis])))
+
+    def brought(self) -> Any:
+        """Return the query for the next contacts."""
+        return (
+            Contact.select(Contact.id, Contact.subject, Contact.basis)
+            .where(
+                Contact.imported_by == self._record,
+                Contact.status_at == self._record.at,
+                Contact.id > self._row.reached,
+            )
+            .order_by(Contact.id)
+            .limit(self._most)
+        )
+
+    def put_back(self, images: Sequence[Sequence[Any]]) -> _Entries | None:
+        """Make contacts that the import changed what they were, if they are as it left them."""
+        looked_at = self._row.looked_at
+        some = images[looked_at : looked_at + self._most]
+        if not some:
+            return None
+        restored = tuple(_restore(self._record, some))
+        _keep_suppressed(self._record, [image[0] for image in some])
+        self._row.looked_at += len(some)
+        self._row.restored += len(restored)
+        return _Entries(tuple(map(self._restored, restored)))
+
+    def lift(self) -> _Entries | None:
+        """Delete suppressions that the import made."""
+        found = [number for (number,) in self.made().tuples()]
+        if not found:
+            return None
+        self._row.suppressions += contacts.lift(Suppression.id.in_(literal(found)))
+        return _Entries()
+
+    def made(self) -> Any:
+        """Return the query for the next suppressions."""
+        own = Suppression.select(Suppression.id).where(Suppression.imported_by == self._record)
+        return own.limit(self._most)
+
+    def end(self) -> _Entries:
+        """Note that the import is taken back."""
+        row = self._row
+        done = {
+            "contacts": row.contacts,
+            "restored": row.restored,
+            "suppressions": row.suppressions,
+        }
+        counts = json.loads(self._record.counts)
+        Import.update(undone_at=row.at, counts=json.dumps({**counts, "undone": done})).where(
+            Import.id == self._record.id
+        ).execute()
+        return _Entries((self._entry("import_undone", consent=done),), are_last=True)
+
+    def _erase(self, subjects: Sequence[str]) -> Iterator[Entry]:
+        """Delete the names and addresses from the entries of contacts that are gone, and say so."""
+        for some in chunks(subjects, _CHUNK):
+            for subject, seqs in evidence.erase_parts_of(some, _ERASED_PARTS).items():
+                said = {"seqs": seqs, "parts": _ERASED_PARTS}
+                yield self._entry("erased", consent=said, subject=subject)
+
+    def _restored(self, contact: _Restored) -> Entry:
+        """Return the entry that says what a contact is again."""
+        was = {"status": contact.status, "basis": contact.basis}
+        return self._entry("import_undone", consent=was, subject=contact.subject)
+
+    def _entry(self, event: str, *, consent: Mapping[str, Any], subject: str = "") -> Entry:
+        """Return an entry, which says what import is taken back."""
+        record = self._record
+        return Entry(
+            event=event,
+            at=self._row.at,
+            actor=self._row.actor,
+            list=self._row.list.slug,
+            subject=subject,
+            consent={
+                **consent,
+                "file": record.digest,
+                "name": record.file,
+                "imported_at": stored(record.at),
+            },
+        )
+
+
+def _restore(record: Import, images: Sequence[Sequence[Any]]) -> Iterator[_Restored]:
+    untouched = Contact.select().where(
+        Contact.id.in_(literal(image[0] for image in images)),
+        Contact.status_at == record.at,
+        Contact.erased_at.is_null(),
+    )
+    found = {contact.id: contact for contact in lock_rows(untouched.order_by(Contact.id))}
+    for number, status, status_at, basis, basis_at in images:
+        contact = found.get(number)
+        if contact is None:
+            continue
+        Contact.update(
+            status=status,
+            status_at=datetime.fromisoformat(status_at),
+            reason="",
+            basis=basis,
+            basis_at=datetime.fromisoformat(basis_at) if basis_at else None,
+        ).where(Contact.id == number).execute()
+        yield _Restored(contact.subject, status, basis)
+
+
+def _keep_suppressed(record: Import, numbers: Sequence[int]) -> None:
+    """Let the suppressions of who has been taken off for good no longer be the import's."""
+    removed: Any = Contact.select(Contact.subject).where(
+        Contact.id.in_(literal(numbers)), Contact.status == Status.REMOVED
+    )
+    subjects = [subject for (subject,) in removed.tuples()]
+    if subjects:
+        contacts.stays_with_none(record, subjects)

@@ -1,0 +1,191 @@
+"""The journal: who was suppressed since when, and which campaigns were launched.
+
+Kept beside the key and apart from the database. May import addresses, config and errors only. A
+database that is restored from an older copy learns from it who has left since, and which lists may
+have been asked. It holds fingerprints and random subjects, never an address.
+
+A suppression or launch is written here before its transaction commits, and is on the disk by then;
+the lifting of one is written after. So whatever is killed in between, the journal may know of one
+suppression or launch too many, and never of one too few.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from repermit import addresses
+from repermit.errors import JournalRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from repermit.config import Settings
+
+PATIENCE = 30.0
+"""Seconds that a writer waits for another one of the same machine."""
+
+_REST = 0.002
+# What a transaction writes at the most before it must go to the file, so that memory stays flat.
+_MOST_HELD = 1 << 20
+
+
+class Journal:
+    """The journal at `path`, made when the first line is written, readable by its user alone.
+
+    `key_check` tells which key the fingerprints are made with; it is the first line. Safe in any
+    number of threads and processes.
+    """
+
+    def __init__(self, path: Path, *, key_check: str, patience: float = PATIENCE) -> None:
+        self.path = path
+        self._key_check = key_check
+        self._patience = patience
+        self._mine = _Pending()
+
+    def note(self, *lines: Mapping[str, Any]) -> None:
+        """Keep lines for the end of this thread's transaction: they are written before it commits.
+
+        Many go to the file at once, and are on the disk by then.
+        """
+        self._mine.before += _written(lines)
+        if len(self._mine.before) > _MOST_HELD:
+            self._flush()
+
+    def note_after(self, *lines: Mapping[str, Any]) -> None:
+        """Keep lines that are written once this thread's transaction has committed."""
+        self._mine.after += _written(lines)
+
+    def before_commit(self) -> None:
+        """Write what is to be on the disk before the commit; raises JournalRefused."""
+        if self._mine.before:
+            self._flush()
+        if self._mine.has_flushed:
+            with self._opened() as file:
+                os.fsync(file)
+            self._mine.has_flushed = False
+
+    def after_commit(self) -> None:
+        """Write what holds by now.
+
+        Not to the disk, and a failure is no matter: what is missing is a lifting, and whoever is
+        suppressed for too long can say Yes again.
+        """
+        lines = bytes(self._mine.after)
+        self.forget()
+        if lines:
+            try:
+                self._append(lines)
+            except JournalRefused:
+                return
+
+    def forget(self) -> None:
+        """Forget what was kept for a transaction that is no more."""
+        self._mine.clear()
+
+    def forget_after(self) -> None:
+        """Forget what was to be written after the commit."""
+        self._mine.after.clear()
+
+    def try_out(self) -> None:
+        """Make the journal if it is not there yet; raises JournalRefused if it cannot be."""
+        self._append(b"")
+
+    def _flush(self) -> None:
+        self._append(bytes(self._mine.before))
+        self._mine.before.clear()
+        self._mine.has_flushed = True
+
+    def _append(self, lines: bytes) -> None:
+        with self._opened() as file:
+            if not os.fstat(file).st_size:
+                _write(file, _written([{"do": "key", "check": self._key_check}]))
+                _sync_folder(self.path)
+            _write(file, _end_of_last(file) + lines)
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        """Open the file, for this process alone until the end."""
+        try:
+            file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._refusal(error) from None
+        try:
+            self._lock(file)
+            yield file
+        except OSError as error:
+            raise self._refusal(error) from None
+        finally:
+            os.close(file)
+
+    def _lock(self, file: int) -> None:
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(_REST)
+            else:
+                return
+
+    def _refusal(self, error: OSError) -> JournalRefused:
+        return JournalRefused(
+            "the journal of suppressions %(path)s cannot be written (%(reason)s), so nothing was "
+            "changed",
+            path=str(self.path),
+            reason=str(error.strerror),
+        )
+
+
+def journal_of(settings: Settings) -> Journal | None:
+    """Return the journal that the settings name; settings that came from no file may have none."""
+    if settings.journal is None:
+        return None
+    return Journal(settings.journal, key_check=addresses.key_check(settings.fingerprint_key))
+
+
+class _Pending(threading.local):
+    """What a thread's transaction has to write."""
+
+    def __init__(self) -> None:
+        self.before = bytearray()
+        self.after = bytearray()
+        self.has_flushed = False
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.before.clear()
+        self.after.clear()
+        self.has_flushed = False
+
+
+def _written(lines: Iterable[Mapping[str, Any]]) -> bytes:
+    return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
+
+
+def _write(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _end_of_last(file: int) -> bytes:
+    """Return what ends the last line: a process that was killed while it wrote leaves it open."""
+    return b"" if os.pread(file, 1, os.fstat(file).st_size - 1) == b"\n" else b"\n"
+
+
+def _sync_folder(path: Path) -> None:
+    """Have the folder's entry of a new file on the disk too."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,49 @@
+"""How the links of a contact were opened and pressed: a trace, which is no part of the evidence.
+
+May import the tables of this room only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from peewee import SQL, BooleanField, CharField, ForeignKeyField, IntegerField
+
+from repermit.models.tables import Contact, MailingList, Table, moment, moment_or_none
+
+
+class Opening(Table):
+    """What the links of one contact have been through, in one row, however often they are opened.
+
+    A suspicion.Past. `signs` are those of the last press if it was suspect, with commas between
+    them; `held_at` is when a Yes was asked for again that nothing has become of yet. `began_at` is
+    the oldest moment in the row, which goes with it `trace_days` later.
+    """
+
+    if TYPE_CHECKING:
+        contact_id: int
+        list_id: int
+
+    contact = ForeignKeyField(Contact, primary_key=True, on_delete="CASCADE")
+    list = ForeignKeyField(MailingList)
+    yes_gets = IntegerField(default=0)
+    yes_heads = IntegerField(default=0)
+    yes_first_at = moment_or_none()
+    yes_last_at = moment_or_none()
+    no_gets = IntegerField(default=0)
+    no_heads = IntegerField(default=0)
+    no_first_at = moment_or_none()
+    no_last_at = moment_or_none()
+    together_at = moment_or_none()
+    yes_at = moment_or_none()
+    no_at = moment_or_none()
+    disowned_at = moment_or_none()
+    doubted_at = moment_or_none()
+    is_contradicted = BooleanField(default=False)
+    signs = CharField(default="")
+    held_at = moment_or_none()
+    began_at = moment(index=True)
+
+
+# Whose Yes is held is counted at once among a million that were opened.
+Opening.add_index(Opening.list, name="opening_held", where=SQL("held_at IS NOT NULL"))

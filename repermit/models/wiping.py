@@ -1,0 +1,66 @@
+"""Wiping what SQLite still holds of deleted rows: in its pages, and in its write-ahead log.
+
+May import the tables, the database and the scrubbing of this room. PostgreSQL has its own ways; see
+the README.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from repermit.models.database import TurnstileDatabase, proxy, run_sql
+from repermit.models.scrubbing import scrub
+from repermit.models.tables import Meta, new_id
+
+if TYPE_CHECKING:
+    from repermit.models.database import Database
+
+_KEY = "wipe_owed"
+_PATIENCE = 1000  # milliseconds that readers are waited for
+
+
+def owe_wiping() -> None:
+    """Note, in the caller's transaction, that file and log hold what this transaction deletes.
+
+    Deleting overwrites with zeros (`secure_delete`), but in the log: until that is written back to
+    the file and cut to nothing, the earlier bytes stand in both; and copies may stand elsewhere in
+    the pages, see `scrubbing`.
+    """
+    if isinstance(proxy.obj, TurnstileDatabase):
+        Meta.insert(key=_KEY, value=new_id()).on_conflict(
+            conflict_target=[Meta.key], preserve=[Meta.value]
+        ).execute()
+
+
+def wipe(database: Database) -> bool:
+    """Overwrite what is left of deleted rows, if that is owed; say whether nothing is owed now.
+
+    1. Scrub the pages; 2. write the log back and cut it to nothing. It takes seconds for a million
+    contacts, during which others go on.
+
+    False while somebody reads what the log still has to keep, such as an export under way; it is
+    tried again by the job. Must be called outside a transaction.
+    """
+    owed: Meta | None = Meta.get_or_none(Meta.key == _KEY)
+    if owed is None or not isinstance(database, TurnstileDatabase):
+        return True
+    scrub(database)
+    if not _cut_log(database):
+        return False
+    with database.atomic():
+        # Not one that was owed meanwhile.
+        Meta.delete().where(Meta.key == _KEY, Meta.value == owed.value).execute()
+    return True
+
+
+def _cut_log(database: TurnstileDatabase) -> bool:
+    """Return whether the log is empty: https://sqlite.org/pragma.html#pragma_wal_checkpoint."""
+    (usual,) = run_sql(database, "PRAGMA busy_timeout").fetchone()
+    database.turnstile.enter()
+    try:
+        run_sql(database, f"PRAGMA busy_timeout = {_PATIENCE}")
+        is_busy, _, _ = run_sql(database, "PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        run_sql(database, f"PRAGMA busy_timeout = {usual}")
+        database.turnstile.leave()
+    return not is_busy

@@ -1,0 +1,216 @@
+"""The consent record: header, processing, parties, events (ISO/IEC TS 27560:2023 §6.3).
+
+May import config. It holds no address and no name: the person is a random subject in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from repermit.receipts.states import REPRESENTATIVE, events_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from repermit.config import Organisation, Retention
+    from repermit.receipts.states import Said
+
+RECORD_SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#record-eu-gdpr"
+
+_CONTROLLER = "controller"
+_AUTHORITY = "authority"
+_OFFICER = "officer"
+_ELSEWHERE = "as the privacy notice says"
+_RIGHTS = "dpv:DataSubjectRight: GDPR art. 7(3), 15, 16, 17, 18, 20, 21, 77"
+_ALWAYS = (
+    "one press on the page behind the link for No, which stands in every mail and works for ever; "
+    "RFC 8058 one-click; or a reply"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """All that a record is made from: one person's entries on a list, and who keeps them.
+
+    `entries` are the oldest first. `controller` are the fields of the organisation, `retention`
+    how long what is kept (see `retention_of`).
+    """
+
+    list: str
+    subject: str
+    entries: tuple[Said, ...]
+    controller: Mapping[str, str]
+    retention: Mapping[str, str]
+
+    @property
+    def terms(self) -> Mapping[str, Any]:
+        """Return what the person was told when they last answered, or before that."""
+        told = [one.told for one in self.entries if "purpose" in one.told]
+        consents = [one.told for one in self.entries if one.event == "confirmed" and one.told]
+        return (consents or told or [{}])[-1]
+
+
+def consent_record(account: Account) -> dict[str, Any]:
+    """Return one person's consent record; the same account always gives the same record."""
+    return {
+        "header": {
+            "schema_version": RECORD_SCHEMA,
+            "record_id": stable_id("record", account.list, account.subject),
+            "pii_principal_id": account.subject,
+        },
+        "processing": _processing(account),
+        "party": [*_parties(account.controller), *_representatives(account)],
+        "event": events_of(account.entries, principal=account.subject, controller=_CONTROLLER),
+    }
+
+
+def retention_of(retention: Retention) -> dict[str, str]:
+    """Return how long what is kept, as durations of ISO 8601 where they are known."""
+    return {
+        "pii": "until consent is withdrawn",
+        "proof": f"P{retention.evidence_years}Y",
+        "trace": f"P{retention.trace_days}D",
+    }
+
+
+def controller_of(organisation: Organisation) -> dict[str, str]:
+    """Return what a record says of the organisation."""
+    return {name: value for name, value in vars(organisation).items() if value}
+
+
+def stable_id(*words: str) -> str:
+    """Return an identifier of the form that TS 27560 §6.3.3.3 recommends (UUID, version 4).
+
+    It is drawn from the words, so that the same record is called the same each time.
+    """
+    digest = hashlib.sha256("\0".join(words).encode()).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=4))
+
+
+def _processing(account: Account) -> dict[str, Any]:
+    terms = account.terms
+    is_sensitive = bool(terms.get("sensitive"))
+    return {
+        "privacy_notice": _notice(terms),
+        "language": terms.get("language", ""),
+        "purposes": [
+            {
+                "purpose": terms.get("purpose", ""),
+                "purpose_type": "dpv:DirectMarketing",
+                "service": " — ".join(
+                    filter(None, (terms.get("list_name", account.list), terms.get("frequency")))
+                ),
+                "lawful_basis": _lawful_basis(account, is_sensitive=is_sensitive),
+                "pii_information": _personal_data(is_sensitive=is_sensitive),
+                "pii_controllers": [_CONTROLLER],
+                "collection_method": _collected(terms),
+                "processing_method": "dpv:Use: mailing what the purpose says to the address",
+                "storage_locations": [_ELSEWHERE],
+                "retention_period": dict(account.retention),
+                "jurisdiction": "loc:EU",
+                "recipient_third_parties": [_ELSEWHERE],
+                "withdrawal_method": _ALWAYS,
+                "privacy_rights": _RIGHTS,
+                **({"authority_party": _AUTHORITY} if account.controller.get("authority") else {}),
+            }
+        ],
+    }
+
+
+def _notice(terms: Mapping[str, Any]) -> dict[str, str]:
+    """Return where the notice stands: its address, and the digests of mail and page as shown."""
+    shown = {
+        "mail": terms.get("mail_wording", ""),
+        "page": terms.get("page_wording", ""),
+        "form": terms.get("wording", ""),
+    }
+    return {
+        "uri": terms.get("privacy_url", ""),
+        **{name: digest for name, digest in shown.items() if digest},
+    }
+
+
+def _lawful_basis(account: Account, *, is_sensitive: bool) -> list[str]:
+    """Return the ground on which the mails are sent, in the vocabulary's terms for the GDPR."""
+    if account.terms.get("basis") == "customer":
+        return ["eu-gdpr:A6-1-f"]
+    if is_sensitive:
+        return ["eu-gdpr:A6-1-a-explicit-consent", "eu-gdpr:A9-2-a"]
+    return ["eu-gdpr:A6-1-a-non-explicit-consent"]
+
+
+def _personal_data(*, is_sensitive: bool) -> list[dict[str, Any]]:
+    return [
+        {
+            "pii_type": kind,
+            "pii_optional": optional,
+            # What tells is the list that somebody is on, and with it each of these.
+            "sensitive_pii_category": is_sensitive,
+            "special_pii_category": is_sensitive,
+        }
+        for kind, optional in (("pd:EmailAddress", False), ("pd:Name", True))
+    ]
+
+
+def _collected(terms: Mapping[str, Any]) -> str:
+    return {
+        "page": "the person pressed a button on a page",
+        "one_click": "the person pressed a button of their mail program (RFC 8058)",
+        "note": "the person told the controller, by phone, letter or reply",
+        "by_hand": "the controller entered it by hand, with what shows it",
+        "": "not known",
+    }.get(terms.get("method", ""), f"taken over from another tool: {terms.get('method')}")
+
+
+def _parties(controller: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the parties (TS 27560 §6.3.6): the controller, its officer, the authority."""
+    parties = [
+        {
+            "party_id": _CONTROLLER,
+            "party_name": controller.get("name", ""),
+            "party_role": "dpv:DataController",
+            "party_type": "dpv:Organisation",
+            "party_address": controller.get("address", ""),
+            "party_contact": controller.get("email") or controller.get("telephone", ""),
+            **_known(
+                party_email=controller.get("email"),
+                party_phone=controller.get("telephone"),
+                party_url=controller.get("website"),
+            ),
+        }
+    ]
+    if officer := controller.get("officer"):
+        parties.append(_other(_OFFICER, officer, "dpv:DataProtectionOfficer", officer))
+    if authority := controller.get("authority"):
+        url = controller.get("authority_url", "")
+        parties.append(
+            _other(_AUTHORITY, authority, "dpv:DataProtectionAuthority", url or authority)
+            | _known(party_url=url)
+        )
+    return parties
+
+
+def _representatives(account: Account) -> list[dict[str, str]]:
+    """Return the party that answered for the person; who it was nobody asked and nobody knows."""
+    if not any(one.is_by_representative for one in account.entries):
+        return []
+    name = "whoever said to be the legal representative of the person"
+    return [_other(REPRESENTATIVE, name, "dpv:GuardianOfDataSubject", "through the person")]
+
+
+def _other(number: str, name: str, role: str, contact: str) -> dict[str, str]:
+    return {
+        "party_id": number,
+        "party_name": name,
+        "party_role": role,
+        "party_type": role,
+        "party_address": contact,
+        "party_contact": contact,
+    }
+
+
+def _known(**values: str | None) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}

@@ -1,0 +1,136 @@
+"""What is really held about the people on a list: which data, of how many.
+
+May import contacts, models, consent. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from peewee import Value, fn
+
+from repermit import contacts
+from repermit.consent import Status
+from repermit.models import (
+    Contact,
+    Evidence,
+    PartCount,
+    Reply,
+    SignUp,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from repermit.contacts import People
+    from repermit.models import MailingList
+
+PARTS = ("consent", "person", "trace")
+"""The parts of an entry of the evidence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """Of how many people something is held; `since` is from when on, None if of nobody.
+
+    Who has only signed up is among those of `addresses`, `names` and `languages`, and has no status
+    yet. `statuses` counts everybody else, `erased` those of them of whom neither address nor name
+    is held, `openings` those of whom it is kept how the links of their mails were opened.
+    """
+
+    statuses: Mapping[Status, int]
+    addresses: int
+    names: int
+    languages: int
+    sources: int
+    erased: int
+    since: datetime | None
+    sign_ups: int
+    replies: int
+    fingerprints: int
+    openings: int
+
+
+def held(mailing_list: MailingList) -> Held:
+    """Return what is held about the people on a list, from counts that are kept."""
+    people = contacts.count_people(mailing_list)
+    statuses, languages = dict.fromkeys(Status, 0), 0
+    for one, count in people.items():
+        statuses[one.status] += count
+        languages += count if one.language else 0
+    found = contacts.count_held(mailing_list)
+    alone = _only_signed_up(mailing_list)
+    return Held(
+        statuses=statuses,
+        addresses=found.addresses + alone.addresses,
+        names=found.names + alone.names,
+        languages=languages + alone.languages,
+        sources=found.sources,
+        erased=people.total() - found.addresses,
+        since=_since(mailing_list, people),
+        sign_ups=SignUp.select().where(SignUp.list == mailing_list).count(),
+        replies=Reply.select().where(Reply.list == mailing_list).count(),
+        fingerprints=contacts.count_suppressions(mailing_list).total(),
+        openings=contacts.count_opened(mailing_list),
+    )
+
+
+class _Alone(NamedTuple):
+    addresses: int
+    names: int
+    languages: int
+
+
+def _only_signed_up(mailing_list: MailingList) -> _Alone:
+    """Return how many signed up who are in no contact, and of how many of them more is held."""
+    own = Contact.select(Value(1)).where(
+        Contact.list == SignUp.list, Contact.address_key == SignUp.address_key
+    )
+
+    def count(*held: Any) -> Any:
+        return SignUp.select(fn.COUNT(SignUp.address_key.distinct())).where(
+            SignUp.list == mailing_list, ~fn.EXISTS(own), *held
+        )
+
+    each = count(), count(SignUp.name != ""), count(SignUp.language != "")
+    return _Alone(*(int(one.scalar()) for one in each))
+
+
+def _since(mailing_list: MailingList, people: Iterable[People]) -> datetime | None:
+    """Return when the one who has been on the list longest came, None if there is nobody.
+
+    By their number, which an index finds among those of each status and reason.
+    """
+    first = (
+        Contact.select(fn.MIN(Contact.id)).where(
+            Contact.list == mailing_list, Contact.status == status, Contact.reason == reason
+        )
+        for status, reason in {(one.status, one.reason) for one in people}
+    )
+    number = min(filter(None, (query.scalar() for query in first)), default=None)
+    if number is None:
+        return None
+    contact = Contact.get_by_id(number)
+    came = [contact.status_at]
+    if contact.imported_by is not None:
+        came.append(contact.imported_by.at)
+    entries = Evidence.select().where(Evidence.subject == contact.subject)
+    oldest = entries.order_by(Evidence.seq).first()
+    if oldest is not None:
+        came.append(oldest.at)
+    return min(came)
+
+
+def held_parts(mailing_list: MailingList) -> dict[str, int]:
+    """Return how many parts of the evidence about people on a list are still held, by kind."""
+    counts = dict.fromkeys(PARTS, 0)
+    rows: Any = (
+        PartCount.select(PartCount.part, fn.SUM(PartCount.count).cast("BIGINT"))
+        .where(PartCount.list == mailing_list.slug, PartCount.personal == 1)
+        .group_by(PartCount.part)
+        .tuples()
+    )
+    counts.update(dict(rows))
+    return counts

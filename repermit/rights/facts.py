@@ -1,0 +1,238 @@
+"""Fresh links and what they open, as values.
+
+May import consent, messages and what lies below. All times are aware UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from repermit.consent import Status
+    from repermit.messages import MailingListFacts
+
+LinkState = Literal["good", "used", "late"]
+"""A link is good for one use and one hour."""
+
+MoveOutcome = Literal["moved", "taken", "used", "late"]
+"""What became of a new address: `taken` says that it is on the list, or off it, by itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """A link for one use, as its page shows it; `uid` is its contact's, `address` in part.
+
+    `is_own` says whether the address is that of the contact now. Whoever reads another one may be
+    a stranger, who is to be shown no way to the contact.
+    """
+
+    uid: str
+    state: LinkState
+    address: str
+    is_own: bool
+    language: str
+    ends_at: datetime
+    mailing_list: MailingListFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """What a link has opened, until its hour is over.
+
+    `authority` (32 hexadecimal digits) is what the forms of its pages hand on; a digest of it is
+    all that is kept. `uid` is the contact's.
+    """
+
+    authority: str
+    contact: int
+    uid: str
+    language: str
+    ends_at: datetime
+    mailing_list: MailingListFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moved:
+    """What became of a new address, and the link by which it was confirmed."""
+
+    outcome: MoveOutcome
+    link: Link
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """A mail to the person: its kind and state, and when it was in that state.
+
+    `purpose` tells mails apart that the person asked for, and `to` is where such a one went if not
+    to the address that is held. `reply` are the server's codes, and `bounce` is what came back,
+    with its status code; each "" for nothing.
+    """
+
+    kind: str
+    purpose: str
+    to: str
+    state: str
+    at: datetime
+    reply: str
+    bounce: str
+    bounce_status: str
+    bounced_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignUp:
+    """That the address was typed into the sign-up form, and confirmed or not."""
+
+    at: datetime
+    confirmed_at: datetime | None
+    name: str
+    language: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An entry of the evidence about the person, with the parts of it that are still kept.
+
+    `by` is `person`, `reader` (of the mail, and not the person meant), `system` or `organisation`:
+    who of its people it was is theirs, not the person's (CJEU C-579/21, §83).
+    """
+
+    seq: int
+    at: datetime
+    event: str
+    by: str
+    hash: str
+    consent: Mapping[str, Any]
+    person: Mapping[str, Any]
+    trace: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkOpened:
+    """How often one of the two links was opened, by HEAD and by GET, and when first and last."""
+
+    link: Literal["yes", "no"]
+    gets: int
+    heads: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Openings:
+    """How the links were opened, and what of it is kept to know a person by; see suspicion.Past.
+
+    `signs` are why the last press looked like a program's, `held_at` since when a Yes waits for one
+    press more, and `began_at` is the oldest moment of all.
+    """
+
+    links: tuple[LinkOpened, ...]
+    together_at: datetime | None
+    yes_at: datetime | None
+    no_at: datetime | None
+    disowned_at: datetime | None
+    asked_again_at: datetime | None
+    held_at: datetime | None
+    signs: tuple[str, ...]
+    began_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suppressed:
+    """That the address is not asked again, on this list or on all, with the reason."""
+
+    at: datetime
+    reason: str
+    is_for_all: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipient:
+    """Who gets the data besides the organisation, as its record of processing names them.
+
+    `role` is one word for what they do. `country` is two letters (ISO 3166), `safeguard` what
+    protects the data outside the European Economic Area (GDPR art. 15(2)); "" where nothing is
+    known, and where the organisation does it itself.
+    """
+
+    role: str
+    name: str
+    country: str
+    safeguard: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandedOn:
+    """A file with the address in it (`what` it was), or (`told`) a program that was told of it.
+
+    `to` is the tool that the file was made for, "" for none, or the program's host.
+    """
+
+    at: datetime
+    what: str
+    to: str
+
+
+Begins = Literal["removal", "answer", "opening", "look", "link", "sign_up"]
+"""What a duration counts from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """How long a part is kept: until a moment, or (None) until what ends it has happened.
+
+    `duration` is as ISO 8601 writes it, counted from the last of what it `begins` with; "" where
+    no such time is set.
+    """
+
+    what: Literal[
+        "address",
+        "answer",
+        "proof",
+        "trace",
+        "openings",
+        "sign_ups",
+        "mails",
+        "suppression",
+        "looks",
+        "links",
+    ]
+    until: datetime | None
+    duration: str = ""
+    begins: Begins | Literal[""] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """Everything that is held about one contact, on its list alone (GDPR art. 15(1)).
+
+    `imports` are (moment, name of the file), `replies` (moment, `yes`, `no` or ""), `looks`
+    (moment, one word for what was looked at); all are in the order of time. `openings` is None if
+    none is kept.
+    """
+
+    mailing_list: MailingListFacts
+    address: str
+    name: str
+    language: str
+    status: Status
+    status_at: datetime
+    reason: str
+    basis: str
+    basis_at: datetime | None
+    source: str
+    since: datetime | None
+    letters: tuple[Letter, ...]
+    sign_ups: tuple[SignUp, ...]
+    imports: tuple[tuple[datetime, str], ...]
+    replies: tuple[tuple[datetime, str], ...]
+    entries: tuple[Entry, ...]
+    openings: Openings | None
+    suppressions: tuple[Suppressed, ...]
+    looks: tuple[tuple[datetime, str], ...]
+    handed_on: tuple[HandedOn, ...]
+    terms: tuple[Term, ...]

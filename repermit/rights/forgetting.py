@@ -1,0 +1,245 @@
+"""Erasing at a person's request (GDPR art. 17): on one list or on all, whatever is held of them.
+
+May import contacts, evidence, models, addresses and what lies below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from repermit import addresses, contacts, evidence
+from repermit.consent import Reason, Status
+from repermit.contacts import Act, Erased
+from repermit.errors import NotFound, Refused
+from repermit.evidence import Entry
+from repermit.models import (
+    Contact,
+    MailingList,
+    Suppression,
+    User,
+    lock_rows,
+    new_id,
+    wipe,
+)
+from repermit.rights.beyond import Beyond, beyond
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from repermit.config import Settings
+    from repermit.models import Database
+
+
+class Found(StrEnum):
+    """What was held of an address on a list.
+
+    `contact`: a contact, which is erased now; `sign_up`: only sign-ups that nobody confirmed, which
+    are deleted; `fingerprint`: only that of an address that is not asked, as after an earlier
+    erasure; `nothing`.
+    """
+
+    CONTACT = "contact"
+    SIGN_UP = "sign_up"
+    FINGERPRINT = "fingerprint"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgotten:
+    """What was done on one list.
+
+    `status` and `reason` are what the contact was, None and "" without one. `suppressed` says
+    whether a fingerprint is kept by which the address is known again.
+    """
+
+    list: str
+    found: Found
+    status: Status | None
+    reason: str
+    erased: Erased
+    suppressed: bool
+    beyond: Beyond
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgetting:
+    """What was done on one list or on all, and where else the address still stands here.
+
+    `elsewhere` are other lists that hold it; `is_user` tells that somebody logs in with it.
+    `is_wiped` is false while a program still reads what SQLite's log has to keep for it, such as a
+    large export; the job wipes it afterwards.
+    """
+
+    lists: tuple[Forgotten, ...]
+    elsewhere: tuple[str, ...]
+    is_user: bool
+    is_wiped: bool
+
+
+def forget(
+    database: Database,
+    address: str,
+    *,
+    mailing_list: MailingList | None,
+    suppress: bool = False,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> Forgetting:
+    """Erase whatever is held of an address, on one list or (None) on all, in one transaction.
+
+    Who was held stays suppressed. For an address that was not held nothing is written down, since
+    whoever asks to be forgotten has not asked to be noted: only with `suppress` its fingerprint is
+    kept, so that no later file brings it back (art. 21(3)). Raises AddressError, and Refused for
+    the earlier address of somebody who is held under another; then nothing was erased on any list.
+    """
+    key = addresses.parse(address).key
+    every = MailingList.select().order_by(MailingList.slug)
+    lists = [mailing_list] if mailing_list else list(every)
+    act = Act(at=now, actor=actor)
+    with database.atomic():
+        _lock(lists, key)
+        done = [_forget(one, key, suppress=suppress, settings=settings, act=act) for one in lists]
+    others: tuple[str, ...] = tuple(
+        found.list.slug
+        for found in Contact.select().where(
+            Contact.address_key == key, Contact.list.not_in([one.id for one in lists])
+        )
+    )
+    return Forgetting(
+        lists=tuple(done),
+        elsewhere=tuple(sorted(others)),
+        is_user=User.select().where(User.email == address.strip()).exists(),
+        is_wiped=wipe(database),
+    )
+
+
+def _lock(lists: Sequence[MailingList], key: str) -> None:
+    """Lock whoever is held under an address on any list, before anything is appended for one."""
+    ids = [one.id for one in lists]
+    whose = Contact.select().where(Contact.address_key == key, Contact.list.in_(ids))
+    list(lock_rows(whose.order_by(Contact.id)))
+
+
+def forget_contact(
+    database: Database,
+    mailing_list: MailingList,
+    number: int,
+    *,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> Erased:
+    """Erase the contact of this number; the job wipes what the files still hold, within a minute.
+
+    Raises NotFound, also for one who was erased before.
+    """
+    with database.atomic():
+        found = contacts.lock(contacts.find_contact(mailing_list, number).id)
+        if found.erased_at is not None:
+            raise NotFound("nothing is held of this contact any more")
+        key = settings.fingerprint_key
+        return contacts.erase(found, act=Act(at=now, actor=actor), fingerprint_key=key)
+
+
+def _forget(
+    mailing_list: MailingList, key: str, *, suppress: bool, settings: Settings, act: Act
+) -> Forgotten:
+    found: Contact | None = Contact.get_or_none(
+        Contact.list == mailing_list, Contact.address_key == key
+    )
+    if found is None:
+        return _forget_stranger(mailing_list, key, suppress=suppress, settings=settings, act=act)
+    contact = contacts.lock(found.id)
+    erased = contacts.erase(contact, act=act, fingerprint_key=settings.fingerprint_key)
+    return Forgotten(
+        list=mailing_list.slug,
+        found=Found.CONTACT,
+        status=Status(found.status),
+        reason=found.reason,
+        erased=erased,
+        suppressed=True,
+        beyond=beyond(mailing_list, contact),
+    )
+
+
+def _forget_stranger(
+    mailing_list: MailingList, key: str, *, suppress: bool, settings: Settings, act: Act
+) -> Forgotten:
+    """Delete what an address has left that is no contact: sign-ups that nobody confirmed."""
+    fingerprint = addresses.fingerprint(settings.fingerprint_key, key)
+    known = _suppression(mailing_list, fingerprint)
+    before = _erased_before(mailing_list, known)
+    if before and before.erased_at is None:
+        raise Refused(
+            "this was the earlier address of somebody whom %(list)s holds under another one, and "
+            "the record still has it; nothing was erased on any list: forget the address that "
+            "they have now",
+            list=mailing_list.slug,
+        )
+    sign_ups = contacts.forget_sign_ups(mailing_list.id, [key])
+    entries = []
+    if sign_ups:
+        told = {"seqs": [], "parts": [], "sign_ups": sign_ups}
+        entries.append(_entry("erased", mailing_list, act, told))
+    if suppress and known is None:
+        known = _suppress(mailing_list, fingerprint, act)
+        entries.append(_entry("suppressed", mailing_list, act, {"reason": Reason.REQUEST}, known))
+    evidence.append(*entries)
+    found = Found.FINGERPRINT if known and not suppress else Found.NOTHING
+    return Forgotten(
+        list=mailing_list.slug,
+        found=Found.SIGN_UP if sign_ups else found,
+        status=None,
+        reason=known.reason if known else "",
+        erased=Erased(contacts=0, removed=0, unsent=0, sign_ups=sign_ups, replies=0, entries=0),
+        suppressed=known is not None,
+        beyond=beyond(mailing_list, before),
+    )
+
+
+def _suppression(mailing_list: MailingList, fingerprint: str) -> Suppression | None:
+    found: Suppression | None = Suppression.get_or_none(
+        Suppression.fingerprint == fingerprint,
+        (Suppression.list == mailing_list) | Suppression.list.is_null(),
+    )
+    return found
+
+
+def _suppress(mailing_list: MailingList, fingerprint: str, act: Act) -> Suppression | None:
+    """Suppress an address that was never held, under a fresh subject."""
+    made = contacts.Suppressed(
+        fingerprint=fingerprint, subject=new_id(), reason=Reason.REQUEST, at=act.at
+    )
+    contacts.suppress(mailing_list, [made])
+    return _suppression(mailing_list, fingerprint)
+
+
+def _entry(
+    event: str,
+    mailing_list: MailingList,
+    act: Act,
+    told: dict[str, object],
+    known: Suppression | None = None,
+) -> Entry:
+    return Entry(
+        event=event,
+        at=act.at,
+        actor=act.actor,
+        list=mailing_list.slug,
+        subject=known.subject if known else "",
+        consent=told,
+    )
+
+
+def _erased_before(mailing_list: MailingList, known: Suppression | None) -> Contact | None:
+    """Return the contact that an address once was, by the subject of its suppression."""
+    if known is None:
+        return None
+    found: Contact | None = Contact.get_or_none(
+        Contact.list == mailing_list, Contact.subject == known.subject
+    )
+    return found

@@ -1,0 +1,84 @@
+"""To which files and programs a person's address went, as far as the record knows.
+
+May import models and this room. Nothing here writes (GDPR art. 15(1)(c), 19).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from repermit.consent import MailKind, MailState, Status
+from repermit.models import Delivery, Webhook, chunks
+from repermit.rights.beyond import held_since, taken_files
+from repermit.rights.facts import HandedOn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from repermit.models import Contact
+    from repermit.rights.facts import Entry, Letter
+
+_CHUNK = 500
+_STANDINGS = frozenset((Status.CONFIRMED, Status.CUSTOMER, Status.REMOVED))
+_WHO_IS_IN = {
+    "keep": {Status.CONFIRMED, Status.CUSTOMER},
+    "removed": {Status.REMOVED},
+    "suppressions": {Status.REMOVED},
+    "unasked": {Status.UNCONFIRMED},
+    "evidence": {*Status},
+    "archive": {*Status},
+}
+"""How somebody has to stand to be in a file. What is not here has nobody of a list in it."""
+
+
+def handed_on(
+    contact: Contact, entries: Sequence[Entry], letters: Sequence[Letter]
+) -> tuple[HandedOn, ...]:
+    """Return the files that had a contact's address in them, and the programs that were told of it.
+
+    By how the contact stood at that moment, as its entries tell. A file of who could not be asked
+    is left out only of who surely was asked by then.
+    """
+    found = (*_files(contact, entries, letters), *_told(entries))
+    return tuple(sorted(found, key=lambda one: one.at))
+
+
+def _files(
+    contact: Contact, entries: Sequence[Entry], letters: Sequence[Letter]
+) -> Iterator[HandedOn]:
+    for taken in taken_files(contact.list, held_since(contact)):
+        before = [entry.event for entry in entries if entry.at <= taken.at]
+        if _standing(before) not in _WHO_IS_IN.get(taken.what, set()):
+            continue
+        if taken.what == "evidence" and not before:
+            continue
+        if taken.what == "unasked" and _was_asked(letters, taken.at):
+            continue
+        yield HandedOn(at=taken.at, what=taken.what, to=taken.tool)
+
+
+def _standing(events: Sequence[str]) -> Status:
+    turns = [event for event in events if event in _STANDINGS]
+    return Status(turns[-1]) if turns else Status.UNCONFIRMED
+
+
+def _was_asked(letters: Sequence[Letter], at: datetime) -> bool:
+    return any(
+        one.kind == MailKind.ASK and one.state == MailState.SENT and not one.bounce and one.at <= at
+        for one in letters
+    )
+
+
+def _told(entries: Sequence[Entry]) -> Iterator[HandedOn]:
+    """Yield which programs were told of answers and removals, also those that are told no more."""
+    for some in chunks([entry.seq for entry in entries], _CHUNK):
+        rows: Any = (
+            Delivery.select(Delivery.at, Webhook.url)
+            .join(Webhook)
+            .where(Delivery.seq.in_(some), Delivery.state == "delivered")
+            .tuples()
+        )
+        for at, url in rows:
+            yield HandedOn(at=at, what="told", to=urlsplit(url).hostname or "")

@@ -1,0 +1,219 @@
+"""Everything that is held about one contact, gathered for the person themselves.
+
+May import contacts, models, consent and what lies below. Nothing here writes, and nothing of
+another contact is read, be it of the same address on another list: who may see that gets a link
+from there.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from repermit import contacts
+from repermit.consent import CampaignState, MailState, Status
+from repermit.models import (
+    Access,
+    Campaign,
+    Contact,
+    Evidence,
+    EvidencePart,
+    FreshLink,
+    Import,
+    Mail,
+    Reply,
+    Suppression,
+    latest_campaign,
+)
+from repermit.models import SignUp as SignUpRow
+from repermit.rights.facts import Entry, Held, Letter, SignUp, Suppressed, Term
+from repermit.rights.handing_on import handed_on
+from repermit.rights.linking import find_opened
+from repermit.rights.opened_links import openings_of
+from repermit.rights.purging import due_at
+from repermit.rights.retaining import years_after
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from repermit.config import Settings
+    from repermit.rights.facts import Begins
+
+_BY = {"person": "person", "reader": "reader", "job": "system"}
+
+
+def everything_held(*, authority: str, settings: Settings, now: datetime) -> Held | None:
+    """Return everything held about whom an authority is about, None once its hour is over."""
+    opened = find_opened(authority, now=now)
+    if opened is None:
+        return None
+    contact: Contact = Contact.get_by_id(opened.contact)
+    entries, letters = tuple(_entries(contact)), _letters(contact)
+    sign_ups, looks = tuple(_sign_ups(contact)), tuple(_looks(contact))
+    openings = openings_of(contact)
+    return Held(
+        mailing_list=opened.mailing_list,
+        address=contact.address or "",
+        name=contact.name,
+        language=contact.language,
+        status=Status(contact.status),
+        status_at=contact.status_at,
+        reason=contact.reason,
+        basis=contact.basis,
+        basis_at=contact.basis_at,
+        source=contact.source,
+        since=contact.since,
+        letters=letters,
+        sign_ups=sign_ups,
+        imports=tuple(_imports(contact)),
+        replies=tuple(
+            (one.at, one.proposed)
+            for one in Reply.select().where(Reply.contact == contact).order_by(Reply.at)
+        ),
+        entries=entries,
+        openings=openings,
+        suppressions=tuple(_suppressions(contact, settings.fingerprint_key)),
+        looks=looks,
+        handed_on=handed_on(contact, entries, letters),
+        terms=tuple(
+            _terms(
+                contact,
+                settings,
+                now,
+                traced=[entry.at for entry in entries if entry.trace],
+                unconfirmed=[one.at for one in sign_ups if one.confirmed_at is None],
+                opened=[openings.began_at] if openings else [],
+                looks=[at for at, _ in looks],
+                links=_links(contact),
+            )
+        ),
+    )
+
+
+def _letters(contact: Contact) -> tuple[Letter, ...]:
+    links = {link.mail_id: link for link in FreshLink.select().where(FreshLink.contact == contact)}
+    mails = Mail.select().where((Mail.contact == contact) | Mail.id.in_(list(links)))
+    letters = (_letter(mail, links.get(mail.id), contact) for mail in mails)
+    return tuple(sorted(letters, key=lambda one: one.at))
+
+
+def _letter(mail: Mail, link: FreshLink | None, contact: Contact) -> Letter:
+    at = mail.sent_at if mail.state == MailState.SENT else mail.started_at
+    return Letter(
+        kind=mail.kind,
+        purpose=link.purpose if link else "",
+        to=link.address if link and link.address != contact.address else "",
+        state=mail.state,
+        at=at or mail.due_at,
+        reply=f"{mail.reply_code} {mail.reply_status}".strip() if mail.reply_code else "",
+        bounce=mail.bounce,
+        bounce_status=mail.bounce_status,
+        bounced_at=mail.bounced_at,
+    )
+
+
+def _sign_ups(contact: Contact) -> Iterator[SignUp]:
+    rows = SignUpRow.select().where(
+        SignUpRow.list == contact.list_id, SignUpRow.address_key == contact.address_key
+    )
+    for row in rows.order_by(SignUpRow.at):
+        yield SignUp(at=row.at, confirmed_at=row.confirmed_at, name=row.name, language=row.language)
+
+
+def _imports(contact: Contact) -> Iterator[tuple[datetime, str]]:
+    if contact.imported_by_id is not None:
+        row = Import.get_by_id(contact.imported_by_id)
+        yield row.at, row.file
+
+
+def _entries(contact: Contact) -> Iterator[Entry]:
+    rows = list(
+        Evidence.select()
+        .where(Evidence.subject == contact.subject, Evidence.list == contact.list.slug)
+        .order_by(Evidence.seq)
+    )
+    parts: dict[tuple[int, str], Any] = {
+        (part.seq, part.part): json.loads(part.json)
+        for part in EvidencePart.select().where(EvidencePart.seq.in_([row.seq for row in rows]))
+    }
+    for row in rows:
+        yield Entry(
+            seq=row.seq,
+            at=row.at,
+            event=row.event,
+            by=_BY.get(row.actor, "organisation"),
+            hash=row.hash,
+            consent=parts.get((row.seq, "consent"), {}),
+            person=parts.get((row.seq, "person"), {}),
+            trace=parts.get((row.seq, "trace"), {}),
+        )
+
+
+def _suppressions(contact: Contact, fingerprint_key: bytes) -> Iterator[Suppressed]:
+    rows = Suppression.select().where(
+        Suppression.fingerprint == contacts.fingerprint_of(contact, fingerprint_key),
+        (Suppression.list == contact.list_id) | Suppression.list.is_null(),
+    )
+    for row in rows.order_by(Suppression.at):
+        yield Suppressed(at=row.at, reason=row.reason, is_for_all=row.list_id is None)
+
+
+def _links(contact: Contact) -> list[datetime]:
+    return [link.at for link in FreshLink.select().where(FreshLink.contact == contact)]
+
+
+def _looks(contact: Contact) -> Iterator[tuple[datetime, str]]:
+    rows = Access.select().where(
+        Access.subject == contact.subject, Access.list == contact.list.slug
+    )
+    for row in rows.order_by(Access.at):
+        yield row.at, row.act
+
+
+def _terms(
+    contact: Contact,
+    settings: Settings,
+    now: datetime,
+    *,
+    traced: Sequence[datetime],
+    unconfirmed: Sequence[datetime],
+    opened: Sequence[datetime],
+    looks: Sequence[datetime],
+    links: Sequence[datetime],
+) -> Iterator[Term]:
+    """Yield how long each part is kept, with the day where it is known (GDPR art. 15(1)(d))."""
+    retention, has_left = settings.retention, contact.status == Status.REMOVED
+    left_at = contact.status_at if has_left else None
+    goes_at = due_at(contact.list, left_at, settings, now) if left_at else None
+    removed_for = f"P{retention.removed_days}D"
+    yield Term(what="address", until=goes_at, duration=removed_for, begins="removal")
+    campaign = latest_campaign(contact.list)
+    if contact.status == Status.UNCONFIRMED and campaign and _is_live(campaign):
+        yield Term(what="answer", until=campaign.deadline)
+    years = retention.evidence_years
+    proof_ends = years_after(left_at, years) if left_at else None
+    yield Term(what="proof", until=proof_ends, duration=f"P{years}Y", begins="removal")
+    if traced:
+        yield _days(what="trace", days=retention.trace_days, begins="answer", moments=traced)
+    if opened:
+        yield _days(what="openings", days=retention.trace_days, begins="opening", moments=opened)
+    if unconfirmed:
+        days = contacts.SIGN_UPS_KEPT.days
+        yield _days(what="sign_ups", days=days, begins="sign_up", moments=unconfirmed)
+    yield Term(what="mails", until=None)
+    if has_left:
+        yield Term(what="suppression", until=None)
+    yield _days(what="looks", days=retention.access_days, begins="look", moments=looks)
+    yield _days(what="links", days=contacts.LINKS_KEPT.days, begins="link", moments=links)
+
+
+def _days(*, what: Any, days: int, begins: Begins, moments: Sequence[datetime]) -> Term:
+    last = max(moments, default=None)
+    until = last + timedelta(days=days) if last else None
+    return Term(what=what, until=until, duration=f"P{days}D", begins=begins)
+
+
+def _is_live(campaign: Campaign) -> bool:
+    return CampaignState(campaign.state).is_live

@@ -1,0 +1,98 @@
+"""Not being the person meant, and having everything deleted.
+
+May import contacts, evidence, messages, receipts, models and what lies below.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from repermit import contacts, evidence, messages, receipts
+from repermit.consent import MailKind, Reason, Status
+from repermit.models import Contact, Evidence, Mail
+from repermit.rights.linking import lock_opened
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from repermit.config import Settings
+    from repermit.models import Database
+
+_EVENT = receipts.NOT_THE_PERSON
+
+_ACTOR = "reader"
+"""Who reads the mail to an address and says that they are not the person meant."""
+
+
+def say_not_the_person(
+    database: Database,
+    *,
+    uid: str,
+    settings: Settings,
+    now: datetime,
+    trace: Mapping[str, str],
+) -> bool:
+    """Take off whose mail somebody else reads, and tell the admin; False if nothing is held.
+
+    The reason is `request`: it is no No of the person's, and no answer at all. Saying it again
+    changes nothing.
+    """
+    with database.atomic():
+        found: Contact | None = Contact.get_or_none(Contact.uid == uid)
+        contact = found and contacts.lock(found.id)
+        if contact is None or contact.erased_at is not None:
+            return False
+        if _is_said(contact):
+            return True
+        contacts.settle_replies(contact, at=now)
+        Mail.create(
+            list=contact.list_id,
+            kind=MailKind.NOTICE,
+            topic=messages.not_the_person_topic(contact.id),
+            due_at=now,
+            message_id="",
+        )
+        _take_off(contact, settings.fingerprint_key, trace, now)
+        return True
+
+
+def delete(database: Database, *, authority: str, settings: Settings, now: datetime) -> bool:
+    """Erase everything at the person's own wish (GDPR art. 17(1)); False once time is over."""
+    with database.atomic():
+        contact = lock_opened(authority, now=now)
+        if contact is None:
+            return False
+        contacts.erase(
+            contact,
+            act=contacts.Act(at=now, actor="person", consent={"method": "page"}),
+            fingerprint_key=settings.fingerprint_key,
+        )
+        return True
+
+
+def _is_said(contact: Contact) -> bool:
+    said = Evidence.select().where(
+        Evidence.subject == contact.subject,
+        Evidence.list == contact.list.slug,
+        Evidence.event == _EVENT,
+    )
+    return bool(said.exists())
+
+
+def _take_off(
+    contact: Contact, fingerprint_key: bytes, trace: Mapping[str, str], now: datetime
+) -> None:
+    if contact.status != Status.REMOVED:
+        act = contacts.Act(at=now, actor=_ACTOR, consent={"method": _EVENT}, trace=trace)
+        contacts.remove([contact], reason=Reason.REQUEST, act=act, fingerprint_key=fingerprint_key)
+    evidence.append(
+        evidence.Entry(
+            event=_EVENT,
+            at=now,
+            actor=_ACTOR,
+            list=contact.list.slug,
+            subject=contact.subject,
+            consent={"method": "page"},
+        )
+    )

@@ -1,0 +1,163 @@
+"""Making the proofs of everybody who may be mailed on a list, under one checkpoint.
+
+May import contacts, evidence, receipts, models and what lies below.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import zlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from repermit import evidence
+from repermit.consent import Status
+from repermit.evidence import proofs
+from repermit.models import Contact
+from repermit.rights.proving import (
+    Proof,
+    document_of,
+    is_recorded,
+    name_contact,
+    require_own,
+    seal_of,
+    statement_for,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from repermit.config import Settings
+    from repermit.evidence import Checkpoint, Entry
+    from repermit.models import Database, MailingList
+
+# So few that whoever wants to answer meanwhile waits for some tens of milliseconds at most.
+_STEP = 50
+_LENGTH_BYTES = 8
+
+
+class Proofs:
+    """Proofs that are sealed and wait to be closed: `count` of them.
+
+    `unproved` is how many may be mailed of whom the record says nothing.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.count = 0
+        self.unproved = 0
+
+    def add(self, statement: Mapping[str, Any], seal: Mapping[str, Any], address: str) -> None:
+        """Put aside what one proof claims, and its seal."""
+        record = {"statement": statement, "seal": seal, "address": address}
+        # The wordings are the same in most, and long.
+        packed = zlib.compress(json.dumps(record).encode(), level=1)
+        self._file.write(len(packed).to_bytes(_LENGTH_BYTES))
+        self._file.write(packed)
+        self.count += 1
+
+    def closed_by(self, seq: int, checkpoint: Checkpoint) -> Iterator[tuple[str, Proof]]:
+        """Yield each as (address, proof), up to a checkpoint whose last entry is that of `seq`.
+
+        It must have been appended after all that is here.
+        """
+        # What that entry says is nothing of a person's, and not for them to show.
+        last = {"entry": evidence.entry_at(seq)["entry"], "parts": {}}
+        previous = evidence.hash_before(seq)
+        paths = evidence.Paths(checkpoint)
+        self._file.seek(0)
+        while length := self._file.read(_LENGTH_BYTES):
+            packed = self._file.read(int.from_bytes(length))
+            record = json.loads(zlib.decompress(packed))
+            document = document_of(
+                record["statement"],
+                record["seal"],
+                checkpoint=checkpoint,
+                paths=paths,
+                previous=previous,
+                last=last,
+            )
+            subject = record["statement"]["subject"]
+            yield record["address"], Proof(document=document, subject=subject)
+
+
+@contextmanager
+def proving_all(
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> Iterator[Proofs]:
+    """Seal the proofs of all who may be mailed, and give them back as long as this is entered.
+
+    1. In steps, each a transaction: what is claimed of some people, and a seal for each of them.
+    2. The caller appends an entry behind all, takes the checkpoint, and has them closed by it.
+
+    What is claimed waits in a temporary file that has no name, so that memory stays flat and
+    nothing that is recorded meanwhile can come between a statement and its seal.
+    """
+    with tempfile.TemporaryFile() as file:
+        sealed = Proofs(file)
+        for some in _those_who_may_be_mailed(mailing_list):
+            with database.atomic():
+                _seal(sealed, mailing_list, some, settings=settings, now=now, actor=actor)
+        yield sealed
+
+
+def _those_who_may_be_mailed(mailing_list: MailingList) -> Iterator[list[Contact]]:
+    query = Contact.select().where(
+        Contact.list == mailing_list, Contact.status.in_((Status.CONFIRMED, Status.CUSTOMER))
+    )
+    after = 0
+    while some := list(query.where(Contact.id > after).order_by(Contact.id).limit(_STEP)):
+        yield some
+        after = some[-1].id
+
+
+def _seal(
+    sealed: Proofs,
+    mailing_list: MailingList,
+    some: Sequence[Contact],
+    *,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> None:
+    """Seal the proofs of some contacts in the caller's transaction."""
+    slug = mailing_list.slug
+    told = evidence.entries_about_each([one.subject for one in some], slug)
+    proved = [one for one in some if is_recorded(told[one.subject], slug)]
+    sealed.unproved += len(some) - len(proved)
+    for one in proved:
+        require_own(told[one.subject], one.address_key, settings)
+    wordings = evidence.wordings_of(entry for one in proved for entry in told[one.subject])
+    statements = [
+        statement_for(
+            slug,
+            one.subject,
+            name_contact(one),
+            settings,
+            entries=told[one.subject],
+            wordings=_named(told[one.subject], wordings),
+        )
+        for one in proved
+    ]
+    seals = [seal_of(one, now=now, actor=actor) for one in statements]
+    for one, statement, seal in zip(proved, statements, _appended(seals), strict=True):
+        sealed.add(statement, seal, one.address or "")
+
+
+def _named(entries: Sequence[Mapping[str, Any]], wordings: Mapping[str, str]) -> dict[str, str]:
+    """Return those of some wordings that these entries name."""
+    named = proofs.digests_named(entries)
+    return {digest: text for digest, text in wordings.items() if digest in named}
+
+
+def _appended(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Append entries and return them as a proof has them."""
+    last = evidence.append(*entries)
+    return evidence.entries_between(last - len(entries) + 1, last)

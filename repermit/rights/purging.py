@@ -1,0 +1,177 @@
+"""Erasing who was taken off, once there was the time to take them off elsewhere too.
+
+May import contacts, models, consent and what lies below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+
+from peewee import SQL
+
+from repermit import contacts
+from repermit.consent import CampaignState, Status
+from repermit.contacts import Act
+from repermit.models import Campaign, Contact, MailingList, lock_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from repermit.config import Settings
+    from repermit.models import Database
+
+_CHUNK = 200
+_FEW = 10_000
+_LIVE = [state for state in CampaignState if state.is_live]
+
+HAND_OVER = timedelta(days=7)
+"""How long after its campaign has closed nobody of it is erased yet, so that the removals of all of
+it can be handed over in one go; less, if `removed_days` is less."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Due:
+    """Who of a list waits to be erased.
+
+    `waiting` are all of them. `first` are erased by the end of the day of `first_at`, unless a
+    campaign is extended or waits; both are 0 and None if nobody waits.
+    """
+
+    waiting: int
+    first: int
+    first_at: datetime | None
+
+
+def purge_due(
+    database: Database,
+    *,
+    settings: Settings,
+    now: datetime,
+    chunk: int = _CHUNK,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> int:
+    """Erase who was taken off `removed_days` ago or longer; return how many.
+
+    In steps of `chunk`, each locked in a transaction of its own. Safe to run twice at once. Whoever
+    was taken off since the launch of a campaign of their list waits for its end, and HAND_OVER
+    longer.
+    """
+    sweep = _Sweep(database=database, settings=settings, now=now, chunk=chunk)
+    erased = 0
+    for mailing_list in MailingList.select().order_by(MailingList.id):
+        latest = _latest_removal(mailing_list, settings, now)
+        more = True
+        while more and not should_stop():
+            more, count = _take_step(sweep, mailing_list, latest)
+            erased += count
+    return erased
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sweep:
+    """What a sweep takes along."""
+
+    database: Database
+    settings: Settings
+    now: datetime
+    chunk: int
+
+
+def due(mailing_list: MailingList, *, settings: Settings, now: datetime, few: int = _FEW) -> Due:
+    """Return who waits, and when the next of them are erased.
+
+    In time that does not grow with the list, unless more than `few` wait for a later day.
+    """
+    oldest = _waiting(mailing_list).order_by(Contact.status_at, Contact.id).first()
+    if oldest is None:
+        return Due(waiting=0, first=0, first_at=None)
+    first_at = max(due_at(mailing_list, oldest.status_at, settings, now), now)
+    midnight = datetime.combine(
+        first_at.astimezone(settings.zone).date() + timedelta(days=1), time(), settings.zone
+    )
+    latest = _latest_removal(mailing_list, settings, midnight, today=now)
+    later = _waiting(mailing_list).where(Contact.status_at > latest).limit(few + 1).count()
+    waiting = _count_waiting(mailing_list)
+    # A campaign that has just closed is all of it, or nearly.
+    first = (
+        waiting - later
+        if later <= few
+        else _waiting(mailing_list).where(Contact.status_at <= latest).count()
+    )
+    return Due(waiting=waiting, first=first, first_at=first_at)
+
+
+def _count_waiting(mailing_list: MailingList) -> int:
+    """Count who was taken off and is not erased, by the counts that the database keeps.
+
+    Whoever is erased has been taken off, and has no address any more.
+    """
+    counts = contacts.count_contacts(mailing_list)
+    erased = counts.total() - contacts.count_held(mailing_list).addresses
+    removed = sum(count for (status, _), count in counts.items() if status is Status.REMOVED)
+    return removed - erased
+
+
+def _take_step(sweep: _Sweep, mailing_list: MailingList, latest: datetime) -> tuple[bool, int]:
+    """Erase some; return whether there were any to look at, and how many were erased."""
+    with sweep.database.atomic():
+        query = _waiting(mailing_list).select(Contact.id).where(Contact.status_at <= latest)
+        oldest = query.order_by(Contact.status_at, Contact.id).limit(sweep.chunk)
+        ids = [number for (number,) in oldest.tuples()]
+        held = Contact.select().where(
+            Contact.id.in_(ids), Contact.status == Status.REMOVED, Contact.erased_at.is_null()
+        )
+        # Another sweep, or the person, may have been quicker.
+        found = list(lock_rows(held.order_by(Contact.id)))
+        if found:
+            key = sweep.settings.fingerprint_key
+            contacts.erase_all(found, act=Act(at=sweep.now, actor="job"), fingerprint_key=key)
+    return bool(ids), len(found)
+
+
+def _waiting(mailing_list: MailingList) -> Any:
+    # Written out, so that the index for just these is used.
+    return Contact.select().where(
+        Contact.list == mailing_list, SQL("status = 'removed'"), Contact.erased_at.is_null()
+    )
+
+
+def _latest_removal(
+    mailing_list: MailingList, settings: Settings, at: datetime, *, today: datetime | None = None
+) -> datetime:
+    """Return until when one must have been taken off to be erased at a moment.
+
+    `today` is from when the campaigns are looked at, if that is earlier.
+    """
+    latest: datetime = at - timedelta(days=settings.retention.removed_days)
+    held = [begin for begin, end in _campaigns(mailing_list, settings, today or at) if end > at]
+    just_before = [begin - timedelta(microseconds=1) for begin in held]
+    return min([latest, *just_before])
+
+
+def due_at(
+    mailing_list: MailingList, removed_at: datetime, settings: Settings, now: datetime
+) -> datetime:
+    """Return from when somebody who was taken off is erased, as far as this can be told now."""
+    ends = [end for begin, end in _campaigns(mailing_list, settings, now) if begin <= removed_at]
+    usual: datetime = removed_at + timedelta(days=settings.retention.removed_days)
+    return max([usual, *ends])
+
+
+def _campaigns(
+    mailing_list: MailingList, settings: Settings, now: datetime
+) -> Iterator[tuple[datetime, datetime]]:
+    """Yield since when and until when a list's campaigns keep those who were taken off meanwhile.
+
+    A live one has no end before its deadline, and none in sight once that has passed.
+    """
+    rest = min(HAND_OVER, timedelta(days=settings.retention.removed_days))
+    query = Campaign.select().where(Campaign.list == mailing_list)
+    for campaign in query:
+        if campaign.state in _LIVE:
+            still_to_come = now + timedelta(microseconds=1)
+            yield campaign.launched_at, max(campaign.deadline, still_to_come) + rest
+        elif campaign.closed_at is not None:
+            yield campaign.launched_at, campaign.closed_at + rest

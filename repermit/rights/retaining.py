@@ -1,0 +1,243 @@
+"""Ending parts of the evidence when their time is over; the chain holds without them.
+
+May import evidence, models and what lies below.
+
+What ends when: `trace` (network in part, browser, openings) `trace_days` after its entry, and
+what is kept of openings beside the evidence `trace_days` after its first moment. `consent`, the
+proof, is needed as long as the person is mailed, and `evidence_years` longer (EDPB 05/2020
+§§106-107; GDPR art. 17(3)(e): claims), so it counts from the removal; whoever is still on a list
+keeps theirs. An entry `erased` itself says nothing of a person, and without it what it excuses
+would be missing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from peewee import SQL
+
+from repermit import evidence
+from repermit.consent import Status
+from repermit.evidence import Entry
+from repermit.models import (
+    Contact,
+    Evidence,
+    EvidencePart,
+    Meta,
+    Opening,
+    lock_rows,
+    owe_wiping,
+    read_moment,
+    stored,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from repermit.config import Settings
+    from repermit.models import Database
+
+_CHUNK = 500
+_KEY = "proofs_ended"
+_STANDINGS = ("confirmed", "customer", "removed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How many parts were deleted, and of how many contacts what was kept of openings."""
+
+    traces: int = 0
+    proofs: int = 0
+    openings: int = 0
+
+
+def end_parts(
+    database: Database,
+    *,
+    settings: Settings,
+    now: datetime,
+    chunk: int = _CHUNK,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Ended:
+    """Delete the parts whose time is over, in steps of a transaction each.
+
+    Each step appends an entry `erased` for each person, which names what it deleted of theirs. Safe
+    to run twice at once.
+    """
+    traces = proofs = openings = 0
+    latest = now - timedelta(days=settings.retention.trace_days)
+    more = True
+    while more and not should_stop():
+        with database.atomic():
+            more, count = _end_traces(latest, now, chunk)
+        traces += count
+    more = True
+    while more and not should_stop():
+        with database.atomic():
+            more, count = _end_openings(latest, chunk)
+        openings += count
+    latest, more = years_before(now, settings.retention.evidence_years), True
+    while more and not should_stop():
+        with database.atomic():
+            more, count = _end_proofs(latest, now, chunk)
+        proofs += count
+    return Ended(traces=traces, proofs=proofs, openings=openings)
+
+
+def years_before(moment: datetime, years: int) -> datetime:
+    """Return the same moment so many years earlier; of 29 February, the day before."""
+    try:
+        return moment.replace(year=moment.year - years)
+    except ValueError:
+        return moment.replace(year=moment.year - years, day=28)
+
+
+def years_after(moment: datetime, years: int) -> datetime:
+    """Return the same moment so many years later; of 29 February, 1 March (see years_before)."""
+    try:
+        return moment.replace(year=moment.year + years)
+    except ValueError:
+        return moment.replace(year=moment.year + years, month=3, day=1)
+
+
+def _end_traces(latest: datetime, now: datetime, chunk: int) -> tuple[bool, int]:
+    """Delete the oldest traces that are due; return whether there may be more, and how many.
+
+    Entries are in the order of their moments but for seconds, so that the oldest ones tell.
+    """
+    oldest: Any = (
+        EvidencePart.select(EvidencePart.id, Evidence.at)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        # Written out, so that the index for just these is used.
+        .where(SQL("part = 'trace'"))
+        .order_by(EvidencePart.seq)
+        .limit(chunk)
+        .tuples()
+    )
+    found = list(oldest)
+    ids = [number for number, at in found if at <= latest]
+    return len(ids) == chunk, _end(ids, "trace", now) if ids else 0
+
+
+def _end_openings(latest: datetime, chunk: int) -> tuple[bool, int]:
+    """Delete the oldest rows of openings that are due; as _end_traces does.
+
+    Nothing excuses the gap, since they are no part of the evidence. A Yes that waited for a further
+    press is forgotten with it, and is asked for anew.
+    """
+    oldest: Any = (
+        Opening.select(Opening.contact)
+        .where(Opening.began_at <= latest)
+        .order_by(Opening.began_at)
+        .limit(chunk)
+        .tuples()
+    )
+    ids = [number for (number,) in oldest]
+    if not ids:
+        return False, 0
+    count = Opening.delete().where(Opening.contact.in_(ids), Opening.began_at <= latest).execute()
+    owe_wiping()
+    return len(ids) == chunk, int(count)
+
+
+def _end_proofs(latest: datetime, now: datetime, chunk: int) -> tuple[bool, int]:
+    """Delete the proofs of the next who were taken off long enough ago; as _end_traces does.
+
+    How far this has come is kept: who was taken off earlier has been seen to.
+    """
+    Meta.insert(key=_KEY, value="[]").on_conflict_ignore().execute()
+    upto = json.loads(lock_rows(Meta.select().where(Meta.key == _KEY)).get().value)
+    query: Any = Contact.select(Contact.status_at, Contact.id, Contact.subject).where(
+        SQL("status = 'removed'"), Contact.status_at <= latest
+    )
+    if upto:
+        moment, number = read_moment(upto[0]), upto[1]
+        is_later = (Contact.status_at > moment) | (Contact.id > number)
+        query = query.where(Contact.status_at >= moment, is_later)
+    found = list(query.order_by(Contact.status_at, Contact.id).limit(chunk).tuples())
+    if not found:
+        return False, 0
+    reached = json.dumps([stored(found[-1][0]), found[-1][1]])
+    Meta.update(value=reached).where(Meta.key == _KEY).execute()
+    ids = _proofs_of(_ended([subject for _, _, subject in found], latest))
+    return len(found) == chunk, _end(ids, "consent", now) if ids else 0
+
+
+def _ended(subjects: Sequence[str], latest: datetime) -> list[str]:
+    """Return who was taken off last, and not later than that: some have come back since."""
+    rows: Any = (
+        Evidence.select(Evidence.subject, Evidence.event, Evidence.at, Evidence.seq)
+        .where(Evidence.subject.in_(subjects), Evidence.event.in_(_STANDINGS))
+        .order_by(Evidence.seq)
+        .tuples()
+    )
+    last = {subject: (at, seq, event) for subject, event, at, seq in rows}
+    removed = {
+        subject: (at, seq) for subject, (at, seq, event) in last.items() if event == Status.REMOVED
+    }
+    in_truth = _left_at([seq for at, seq in removed.values() if at > latest])
+    return [subject for subject, (at, seq) in removed.items() if in_truth.get(seq, at) <= latest]
+
+
+def _left_at(seqs: Sequence[int]) -> dict[int, datetime]:
+    """Return when those left who were taken off anew as a backup was put back, by entry."""
+    parts = EvidencePart.select(EvidencePart.seq, EvidencePart.json).where(
+        EvidencePart.seq.in_(seqs), EvidencePart.part == "consent"
+    )
+    said = {part.seq: json.loads(part.json).get("left_at") for part in parts}
+    return {seq: read_moment(left_at) for seq, left_at in said.items() if left_at}
+
+
+def _proofs_of(subjects: Sequence[str]) -> list[int]:
+    rows: Any = (
+        EvidencePart.select(EvidencePart.id)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(
+            Evidence.subject.in_(subjects),
+            Evidence.event != "erased",
+            EvidencePart.part == "consent",
+        )
+        .tuples()
+    )
+    return [number for (number,) in rows]
+
+
+def _end(ids: Sequence[int], part: str, now: datetime) -> int:
+    """Delete these parts, all of one kind; append for each person the entry that names theirs.
+
+    Each has one of their own, which is what excuses the gap, and stands in their proof.
+    """
+    locked = lock_rows(
+        EvidencePart.select().where(EvidencePart.id.in_(ids)).order_by(EvidencePart.id)
+    )
+    # Another sweep, or an erasure, may have been quicker.
+    seqs = [one.seq for one in locked]
+    owners: Any = (
+        Evidence.select(Evidence.subject, Evidence.list, Evidence.seq)
+        .where(Evidence.seq.in_(seqs))
+        .order_by(Evidence.seq)
+        .tuples()
+    )
+    named: dict[tuple[str, str], list[int]] = {}
+    for subject, slug, seq in owners:
+        named.setdefault((subject, slug), []).append(seq)
+    EvidencePart.delete().where(EvidencePart.id.in_(ids)).execute()
+    owe_wiping()
+    evidence.append(
+        *(
+            Entry(
+                event="erased",
+                at=now,
+                actor="job",
+                list=slug,
+                subject=subject,
+                consent={"seqs": its, "parts": [part], "why": "retention"},
+            )
+            for (subject, slug), its in named.items()
+        )
+    )
+    return len(seqs)

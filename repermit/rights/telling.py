@@ -1,0 +1,181 @@
+"""What a proof shows, in plain words: who said what, when, and to which wording.
+
+May import messages, receipts and consent. English and Dutch, as whoever keeps the list reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from repermit import messages, receipts
+from repermit.consent import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from zoneinfo import ZoneInfo
+
+LANGUAGES = ("en", "nl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """One entry in words: its number, when it was, what it says, and more about it, a line each."""
+
+    seq: int
+    at: str
+    text: str
+    more: tuple[str, ...]
+
+
+def telling(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) -> tuple[Told, ...]:
+    """Return what a proof that holds shows, the oldest first, in one of `LANGUAGES`."""
+    gettext = messages.translations(language).gettext
+    return tuple(
+        Told(
+            seq=one["entry"]["seq"],
+            at=moment(_when(one), language=language, zone=zone),
+            text=_text(one, gettext),
+            more=tuple(_more(one, gettext, language, zone)),
+        )
+        for one in document["statement"]["entries"]
+    )
+
+
+def moment(text: str, *, language: str, zone: ZoneInfo) -> str:
+    """Return a moment of RFC 3339 in words, with the seconds and the zone that they hide.
+
+    Somebody else's proof may have anything there, which is told as it is.
+    """
+    try:
+        at = datetime.fromisoformat(text).astimezone(zone)
+    except (ValueError, OverflowError):
+        return text
+    words = messages.moment_in_words(at, language=language, zone=zone)
+    return f"{words} ({at.strftime('%H:%M:%S %Z')})"
+
+
+def content_of(one: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    """Return what a part of an entry says, nothing if it is held no longer."""
+    found: Mapping[str, Any] = one["parts"].get(part, {}).get("content", {})
+    return found
+
+
+def _when(one: Mapping[str, Any]) -> str:
+    told = content_of(one, "consent")
+    at: str = told.get("arrived_at") or told.get("left_at") or one["entry"]["at"]
+    return at
+
+
+def _text(one: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
+    event: str = one["entry"]["event"]
+    told = content_of(one, "consent")
+    if event == "confirmed":
+        return _confirmed(told, gettext)
+    if event == "removed":
+        return _removed(told, gettext)
+    known = {
+        "corrected": gettext("The person corrected what is held about them."),
+        "not_the_person": gettext(
+            "Somebody who reads the mail to this address said not to be the person meant."
+        ),
+        "reply_set_aside": gettext("A mail of the person was found to be no Yes and no No."),
+        "still_mailed": gettext("The person unsubscribed from a mail that came from elsewhere."),
+        "suppressed": gettext("The address was put down as one that is not to be asked."),
+        "customer": gettext("The person was put down as a customer."),
+        "added": gettext("The person was put on the list by hand, to be asked."),
+        "opted_out": gettext("The file that was taken over says that the person wants no mail."),
+        "erased": gettext("What was held about the person was erased."),
+        "proved": gettext("A proof like this one was made."),
+    }
+    return known.get(event, event)
+
+
+def _confirmed(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
+    if told.get("answer") == "yes":
+        if told.get("method") == "page":
+            return gettext("The person said Yes, by pressing a button on a page.")
+        return gettext("The person said Yes, as the list’s keeper noted.")
+    if told.get("method") == "by_hand":
+        return gettext("An opt-in of the person was entered by hand.")
+    if told:
+        return gettext("A sign-up of the person was taken over from another tool.")
+    return gettext("An opt-in of the person was recorded; how is held no longer.")
+
+
+def _removed(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
+    if told.get("method") == receipts.NOT_THE_PERSON:
+        return gettext(
+            "The person was taken off, since somebody who reads their mail said not to be the "
+            "person meant. That is neither a No nor a withdrawal of theirs."
+        )
+    if told.get("file"):
+        return gettext(
+            "The person was taken off, since a file that was taken in says that this address is "
+            "not to be mailed."
+        )
+    if told.get("reason") == Reason.REQUEST and told.get("by"):
+        return gettext("The person was taken off at a request; whose is not known.")
+    return {
+        Reason.NO: gettext("The person said No, and was taken off."),
+        Reason.WITHDRAWN: gettext("The person withdrew: a No after having been on the list."),
+        Reason.NO_RESPONSE: gettext("The person was taken off, since no answer had come in time."),
+        Reason.BOUNCE: gettext("The person was taken off, since mail to the address came back."),
+        Reason.COMPLAINT: gettext("The person was taken off, since they reported a mail."),
+        Reason.REQUEST: gettext("The person was taken off at their own request."),
+    }.get(told.get("reason", ""), gettext("The person was taken off; why is held no longer."))
+
+
+def _more(
+    one: Mapping[str, Any], gettext: Callable[[str], str], language: str, zone: ZoneInfo
+) -> Iterator[str]:
+    """Yield who it was, what was asked when, and with which words."""
+    told, person = content_of(one, "consent"), content_of(one, "person")
+    yield from _who(told, person, gettext)
+    if told.get("purpose"):
+        yield gettext("For what: %(purpose)s") % {"purpose": told["purpose"]}
+    event = one["entry"]["event"]
+    times = {**told, "asked_again_at": content_of(one, "trace").get("asked_again_at")}
+    asked = gettext("Asked by mail: %(moment)s") if event in receipts.ABOUT_AN_ASK else ""
+    for text, name in (
+        (gettext("Signed up: %(moment)s"), "at"),
+        (gettext("Signed up: %(moment)s"), "basis_at"),
+        (asked, "asked_at"),
+        (gettext("The new address was given: %(moment)s"), "requested_at"),
+        (gettext("The new address was confirmed from there: %(moment)s"), "confirmed_at"),
+        (gettext("Reminded: %(moment)s"), "reminded_at"),
+        (gettext("Could be answered until: %(moment)s"), "deadline"),
+        (
+            gettext("Asked for once more, since it looked like a program’s: %(moment)s"),
+            "asked_again_at",
+        ),
+    ):
+        if text and times.get(name):
+            yield text % {"moment": moment(times[name], language=language, zone=zone)}
+    if told.get("left_at"):
+        at = moment(one["entry"]["at"], language=language, zone=zone)
+        yield gettext("Recorded anew from a backup: %(moment)s") % {"moment": at}
+    for text, name in (
+        (gettext("How it was noted: %(said)s"), "note"),
+        (gettext("What shows it: %(said)s"), "proof"),
+    ):
+        if person.get(name):
+            yield text % {"said": person[name]}
+    for text, name in (
+        (gettext("Wording of the mail: %(said)s"), "mail_wording"),
+        (gettext("Wording of the page: %(said)s"), "page_wording"),
+        (gettext("Wording of the form: %(said)s"), "wording"),
+    ):
+        if told.get(name):
+            yield text % {"said": told[name]}
+
+
+def _who(
+    told: Mapping[str, Any], person: Mapping[str, Any], gettext: Callable[[str], str]
+) -> Iterator[str]:
+    if person.get("address"):
+        name = f"{person['name']} " if person.get("name") else ""
+        yield gettext("Who: %(who)s") % {"who": f"{name}<{person['address']}>"}
+    if told.get("given_by") == receipts.REPRESENTATIVE:
+        yield gettext("Given by the person’s legal representative, as whoever answered said.")

@@ -1,0 +1,109 @@
+"""Erasing one person at their request: what it means, and the confirmation that is typed.
+
+May import the use cases and what the admin's pages share. That a person was looked at is noted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, abort, request
+
+from repermit import addresses, contacts, importing, rights
+from repermit.errors import AddressError, Refused
+from repermit.models import MailingList, find_list
+from repermit.web.admin.log_words import who_acted
+from repermit.web.admin.showing import gettext, go, say, show
+from repermit.web.admin.telling import sentence
+from repermit.web.admin.visiting import actor, note_look
+from repermit.web.site import arrival, current_site
+
+if TYPE_CHECKING:
+    from flask import Response
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from repermit.models import Contact
+
+pages = Blueprint("erasing", __name__, url_prefix="/admin/lists/<slug>/contacts")
+
+
+@pages.get("/<int:number>/forget")
+def show_forget(slug: str, number: int) -> Response:
+    """Ask whether somebody is really to be erased, and say what that does and cannot do."""
+    mailing_list = find_list(slug)
+    return _show(mailing_list, _held(mailing_list, number))
+
+
+@pages.post("/<int:number>/forget")
+def forget(slug: str, number: int) -> AnyResponse:
+    """Erase somebody, if the address that was typed is theirs."""
+    mailing_list, site = find_list(slug), current_site()
+    contact = _held(mailing_list, number)
+    if not _is_of(contact, request.form.get("confirm", "")):
+        wrong = gettext("This is not the address above.")
+        return _show(mailing_list, contact, status=422, wrong=wrong)
+    if request.form.get("everywhere"):
+        return _forget_everywhere(mailing_list, contact)
+    rights.forget_contact(
+        site.database,
+        mailing_list,
+        number,
+        settings=site.settings,
+        now=arrival(),
+        actor=actor(),
+    )
+    importing.forget_in_upload(mailing_list, contact.address_key, settings=site.settings)
+    say(gettext("Erased. Within a minute the files of the database hold nothing of it either."))
+    return go("contacts.show_one", slug=slug, number=number)
+
+
+def _forget_everywhere(mailing_list: MailingList, contact: Contact) -> AnyResponse:
+    site, key = current_site(), contact.address_key
+    try:
+        done = rights.forget(
+            site.database,
+            request.form["confirm"],
+            mailing_list=None,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+        )
+    except Refused as error:
+        return _show(mailing_list, contact, status=422, wrong=sentence(error.said))
+    for one in done.lists:
+        importing.forget_in_upload(find_list(one.list), key, settings=site.settings)
+    names = ", ".join(one.list for one in done.lists if one.found is rights.Found.CONTACT)
+    say(gettext("Erased on every list. It was held on: %(lists)s.", lists=names))
+    return go("contacts.show_one", slug=mailing_list.slug, number=contact.id)
+
+
+def _held(mailing_list: MailingList, number: int) -> Contact:
+    contact = contacts.find_contact(mailing_list, number)
+    if contact.address is None:
+        # It is done already.
+        abort(409)
+    return contact
+
+
+def _is_of(contact: Contact, typed: str) -> bool:
+    try:
+        return addresses.parse(typed).key == contact.address_key
+    except AddressError:
+        return False
+
+
+def _show(
+    mailing_list: MailingList, contact: Contact, *, status: int = 200, wrong: str = ""
+) -> Response:
+    note_look("contact", mailing_list=mailing_list, subject=contact.subject)
+    return show(
+        "contacts/forget.html",
+        status=status,
+        mailing_list=mailing_list,
+        contact=contact,
+        beyond=rights.beyond(mailing_list, contact),
+        who=who_acted(),
+        wrong=wrong,
+        has_others=MailingList.select().where(MailingList.id != mailing_list.id).exists(),
+        everywhere=bool(request.form.get("everywhere")),
+    )

@@ -1,0 +1,174 @@
+"""Step 1 of a campaign, for readers of further languages: the list in the words of each.
+
+May import campaigns, contacts, messages, models and what the admin's pages share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, request
+from wtforms import StringField, TextAreaField
+
+from repermit import campaigns, contacts, messages
+from repermit.errors import RepermitError
+from repermit.models import find_list
+from repermit.web.admin.announcing import language_name
+from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.showing import gettext, go, ngettext, say, show
+from repermit.web.admin.stepping import steps_reached
+from repermit.web.admin.telling import sentence
+from repermit.web.admin.visiting import actor
+from repermit.web.site import arrival, current_site
+
+if TYPE_CHECKING:
+    from flask import Response
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from repermit.messages import Mail
+    from repermit.models import ListText, MailingList
+
+pages = Blueprint("translating", __name__, url_prefix="/admin/lists/<slug>/describe/in")
+
+
+class TextForm(Form):
+    """What readers of one language more are told of a list."""
+
+    name = StringField(N_("Name of the list"))
+    purpose = TextAreaField(N_("What will people get?"))
+    frequency = StringField(N_("How often?"))
+    privacy_url = StringField(N_("Address of your privacy statement"))
+    own_subject = StringField(N_("Subject"))
+    own_text = TextAreaField(N_("Text"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Further:
+    """A language that a list can be described in, and whether somebody waits for that.
+
+    `readers` is how many read it and get no mail in it for now.
+    """
+
+    code: str
+    name: str
+    text: ListText
+    lacks: list[str]
+    readers: int
+
+    @property
+    def read(self) -> str:
+        """Say how many read it, "" for nobody."""
+        found = ngettext("one person reads it", "%(count)s people read it", self.readers)
+        return found if self.readers else ""
+
+    @property
+    def is_begun(self) -> bool:
+        """Say whether something is said in it."""
+        return self.text.id is not None
+
+
+def further_languages(mailing_list: MailingList) -> list[Further]:
+    """Return every language but the list's own, in the order of what they call themselves."""
+    begun = {one.language: one for one in campaigns.texts_of(mailing_list)}
+    read = campaigns.read_otherwise(mailing_list)
+    return [
+        Further(
+            code=one,
+            name=language_name(one),
+            text=begun.get(one) or campaigns.text_in(mailing_list, one),
+            lacks=_lacks(begun[one], mailing_list) if one in begun else [],
+            readers=read.get(one, 0),
+        )
+        for one in messages.languages()
+        if one != mailing_list.language
+    ]
+
+
+def no_web_address() -> str:
+    """Return what is said of an address that none is."""
+    return gettext("This is no web address; one looks like https://www.example.org/privacy")
+
+
+@pages.get("", endpoint="show")
+def show_text(slug: str) -> Response:
+    """Show a list in the words of another language."""
+    mailing_list = find_list(slug)
+    return _show(mailing_list, TextForm(obj=campaigns.text_in(mailing_list, _wanted(mailing_list))))
+
+
+@pages.post("", endpoint="save")
+def save(slug: str) -> AnyResponse:
+    """Change what readers of another language are told; left empty, they get the list's own."""
+    mailing_list, form, site = find_list(slug), TextForm(request.form), current_site()
+    language, given = _wanted(mailing_list), _given(form)
+    if campaigns.wrong_fields(**given):
+        form.refuse("privacy_url", no_web_address())
+        return _show(mailing_list, form, status=422)
+    try:
+        text = campaigns.change_text(
+            site.database,
+            mailing_list,
+            language,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+            **given,
+        )
+    except RepermitError as refusal:
+        form.refuse("own_text", sentence(refusal.said))
+        return _show(mailing_list, form, status=422)
+    lacks = _lacks(text, mailing_list)
+    if any(given.values()) and lacks:
+        wanted = gettext("Until this is said too, nobody gets a mail in this language:")
+        say(f"{wanted} {', '.join(lacks)}", kind="warning")
+        return go("translating.show", slug=slug, language=language)
+    say(gettext("Saved."))
+    return go("describing.show", slug=slug, _anchor="languages")
+
+
+def _wanted(mailing_list: MailingList) -> str:
+    """Return the language that is asked for, or else the first that is not the list's own."""
+    others = [one for one in messages.languages() if one != mailing_list.language]
+    wanted = request.values.get("language", "")
+    return wanted if wanted in others else others[0]
+
+
+def _given(form: TextForm) -> Any:
+    given = {field.short_name: field.data or "" for field in form}
+    # As a form sends it; and blanks alone say nothing.
+    lines = given["own_text"].replace("\r\n", "\n")
+    return given | {"own_text": lines if lines.strip() else ""}
+
+
+def _lacks(text: ListText, mailing_list: MailingList) -> list[str]:
+    words = {
+        "purpose": gettext("what people will get"),
+        "privacy_url": gettext("where your privacy statement is"),
+        "frequency": gettext("how often mail will come"),
+    }
+    return [words[name] for name in contacts.text_lacks(text, mailing_list)]
+
+
+def _show(mailing_list: MailingList, form: TextForm, *, status: int = 200) -> Response:
+    language = _wanted(mailing_list)
+    return show(
+        "translating/show.html",
+        status=status,
+        form=form,
+        mailing_list=mailing_list,
+        reached=steps_reached(mailing_list),
+        language_code=language,
+        language_name=language_name(language),
+        own_language=language_name(mailing_list.language),
+        example=_example(mailing_list, language),
+    )
+
+
+def _example(mailing_list: MailingList, language: str) -> Mail | None:
+    """Return the mail as it would be now, or None if nobody would get one in this language."""
+    settings, now = current_site().settings, arrival()
+    try:
+        return campaigns.preview(mailing_list, settings=settings, now=now, language=language)
+    except RepermitError:
+        return None

@@ -1,0 +1,256 @@
+"""The catalogues as files: what there is to translate, an empty one, and what is wrong with one.
+
+`python -m tests.catalogues pl` makes the catalogue of a language, or brings the one that is there
+in order: what is new is added empty, what is not used any more is dropped. Then it says what is
+still wrong with it.
+"""
+
+from __future__ import annotations
+
+import gettext
+import io
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from babel import Locale
+from babel.messages.catalog import Catalog, Message
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po, write_po
+
+from tests.sayings import said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+ROOT = Path(__file__).parent.parent
+LOCALE = ROOT / "repermit" / "locale"
+
+# Where texts stand that only admins read; they do in English and Dutch (web/admin/showing).
+_ADMINS = (
+    "templates/admin/", "templates/proofs/", "repermit/web/admin/", "repermit/preflight/",
+    "repermit/exports/", "repermit/rights/telling.py", "repermit/reports/papers/",
+    "templates/papers/",
+)  # fmt: skip
+OF_ADMINS = ("en", "nl")
+
+FAMILIAR = {
+    "nl": r"\b(je|jij|jou|jouw)\b",
+    "de": r"\b(du|dich|dir|dein\w*)\b",
+    "fr": r"\b(tu|te|toi|ton|tes)\b",
+    "bg": r"\b(ти|теб|тебе|твой|твоя\w*|твое\w*|твои\w*)\b",
+    "cs": r"\b(tebe|tobě|tě|tvůj|tvoj\w*|tvá|tvé\w*|tvým)\b",
+    "el": r"\b(εσύ|εσένα|σου)\b",  # noqa: RUF001  Greek it is
+    "es": r"\b(tú|te|ti|tu|tus|tuy\w*|contigo)\b",
+    "et": r"\b(sina|sa|sinu|su|sulle|sind)\b",
+    "hr": r"\b(tebe|tebi|tvoj\w*|tvog\w*|tvom\w*)\b",
+    "hu": r"\b(te|téged|neked|tied|veled|tőled)\b",
+    "it": r"\b(tu|te|ti|tuo|tua|tuoi|tue)\b",
+    "lt": r"\b(tu|tave|tau|tavo)\b",
+    "lv": r"\b(tu|tev|tevi|tavs|tava\w*|tavu\w*)\b",
+    "pl": r"\b(ty|ciebie|tobie|cię|ci|tobą|twój|twoj\w*|twoi\w*)\b",
+    "pt": r"\b(tu|te|ti|teu|teus|tua|tuas|contigo)\b",
+    "ro": r"\b(tu|tine|ție|tău|tăi|ta|tale)\b",
+    "sk": r"\b(ty|teba|tebe|ťa|tvoj\w*)\b",
+    "sl": r"\b(tebe|tebi|teboj|tvoj\w*)\b",
+}
+"""How somebody would be addressed whom one knows well, by language, where it can be told so.
+
+Danish, Finnish and Swedish address everybody so, as authorities do there; Irish and Maltese have no
+other form for one person that is in use.
+"""
+
+_PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%|\{\w+\}")
+_NUMBERS = range(201)
+
+Texts = str | tuple[str, ...]
+
+
+def used(language: str = "nl") -> dict[tuple[str | None, str], Texts]:
+    """Return what templates and package translate into a language: by context and singular.
+
+    What rooms say to admins, by an error or otherwise, is among it in the admins' languages.
+    """
+    return _used(for_admins=language in OF_ADMINS)
+
+
+@cache
+def _used(*, for_admins: bool) -> dict[tuple[str | None, str], Texts]:
+    found: dict[tuple[str | None, str], Texts] = {}
+    methods = [("**.html", "jinja2"), ("**.txt", "jinja2"), ("**.py", "python")]
+    for folder in ("templates", "repermit"):
+        for file, _, message, _, context in extract_from_dir(
+            ROOT / folder, methods, {"**": {"trimmed": "true", "encoding": "utf-8"}}
+        ):
+            if f"{folder}/{file}".startswith(_ADMINS) and not for_admins:
+                continue
+            singular = message if isinstance(message, str) else message[0]
+            found[context, singular] = message
+    if for_admins:
+        found |= {(None, texts(message)[0]): message for message in said()}
+    return found
+
+
+def path_of(language: str, locale: Path = LOCALE) -> Path:
+    """Return where the catalogue of a language is."""
+    return locale / language / "LC_MESSAGES" / "messages.po"
+
+
+def messages(language: str, locale: Path = LOCALE) -> list[Message]:
+    """Return the messages of a catalogue, without its head."""
+    return [message for message in _catalogue(language, locale) if message.id]
+
+
+def texts(message: Texts | list[str] | None) -> list[str]:
+    """Return a message's forms: singular and plural, or the one there is, "" if there is none."""
+    return list(message) if isinstance(message, tuple | list) else [message or ""]
+
+
+def in_order(language: str, locale: Path = LOCALE) -> str:
+    """Return the file as it should be: what is used, sorted, with the translations there are."""
+    there = _catalogue(language, locale)
+    made = Catalog(locale=language)
+    made.mime_headers = [("Plural-Forms", there.plural_forms)]
+    for (context, singular), message in used(language).items():
+        known = there.get(singular, context)
+        given = known.string if known else _usual(language, context)
+        made.add(message, _of_kind(message, given), context=context)
+    written = io.BytesIO()
+    write_po(written, made, width=100, sort_output=True, no_location=True, omit_header=True)
+    return f"{_head(language, locale)}\n\n{written.getvalue().decode().strip()}\n"
+
+
+def flaws(language: str, locale: Path = LOCALE) -> list[str]:
+    """Return everything that is wrong with a catalogue, a line each."""
+    found = []
+    there, usual = _catalogue(language, locale), Catalog(locale=language)
+    forms = _forms(there.plural_expr)
+    for message in messages(language, locale):
+        reasons = _flaws_of(message, language, forms)
+        found += [f"{reason}: {texts(message.id)[0]!r}" for reason in reasons]
+    if not _are_alike(forms, _forms(usual.plural_expr)):
+        found.append(f"Plural-Forms has to be {usual.plural_forms}")
+    return found
+
+
+def _forms(expression: str) -> list[int]:
+    """Return the form of each number that is looked at."""
+    return list(map(gettext.c2py(expression), _NUMBERS))
+
+
+def _are_alike(some: list[int], others: list[int]) -> bool:
+    """Say whether two ways to choose a form part the numbers alike, whatever they call the parts.
+
+    Newer tables of the Unicode consortium have a form for millions of, in French and Spanish, which
+    no text of ours needs.
+    """
+    return len(set(zip(some, others, strict=True))) == len(set(some)) == len(set(others))
+
+
+def main(arguments: Iterable[str], locale: Path = LOCALE) -> None:
+    """Make or mend the catalogues of the languages that are named, and say what they lack."""
+    for language in arguments:
+        path = path_of(language, locale)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(in_order(language, locale), "utf-8")
+        wrong = flaws(language, locale)
+        count = len(messages(language, locale))
+        sys.stdout.write("\n".join([*wrong, f"{path}: {count} messages, {len(wrong)} flaws\n"]))
+
+
+def _catalogue(language: str, locale: Path) -> Catalog:
+    path = path_of(language, locale)
+    if not path.exists():
+        return Catalog(locale=language)
+    with path.open("rb") as file:
+        return read_po(file, locale=language, abort_invalid=True)
+
+
+def _head(language: str, locale: Path) -> str:
+    path = path_of(language, locale)
+    if path.exists():
+        return path.read_text("utf-8").partition("\n\n")[0]
+    name = Locale.parse(language).get_display_name("en")
+    return "\n".join(
+        [
+            f"# {name}, for mails and public pages.",
+            "# Sorted by message id; a message id is the English text.",
+            'msgid ""',
+            'msgstr ""',
+            f'"Language: {language}\\n"',
+            f'"Plural-Forms: {Catalog(locale=language).plural_forms}\\n"',
+            '"MIME-Version: 1.0\\n"',
+            '"Content-Type: text/plain; charset=utf-8\\n"',
+            '"Content-Transfer-Encoding: 8bit\\n"',
+        ]
+    )
+
+
+def _usual(language: str, context: str | None) -> str | None:
+    """Return how the Unicode consortium (CLDR) writes days and times, for a catalogue to begin."""
+    known = Locale.parse(language)
+    if context == "a day and a time":
+        return "{day}, {time}"
+    if context == "pattern of a time":
+        # Midnight is shown as 24:00, so there are 24 hours everywhere.
+        pattern = str(known.time_formats["short"].pattern)
+        return re.sub(r"[\s\u202f]*a", "", pattern).replace("h", "H")
+    return str(known.date_formats["full"].pattern) if context else None
+
+
+def _of_kind(message: Texts, given: Texts | list[str] | None) -> Texts | None:
+    """Return a translation as its message is: in forms, or in one."""
+    if isinstance(message, str):
+        return texts(given)[0]
+    return tuple(texts(given)) if given and not isinstance(given, str) else None
+
+
+def _flaws_of(message: Message, language: str, forms: list[int]) -> Iterator[str]:
+    given = texts(message.string)
+    if not all(given) or message.fuzzy:
+        yield "not translated"
+        return
+    yield from _lost_placeholders(message, forms)
+    english = texts(message.id)[-1]
+    for text in given:
+        if text != text.strip() and english == english.strip():
+            yield "blanks around it"
+        if language in FAMILIAR and re.search(FAMILIAR[language], text, re.IGNORECASE):
+            yield f"not formal ({text!r})"
+    if message.context in _NEEDED:
+        yield from _wrong_pattern(message.context, given[0])
+
+
+def _lost_placeholders(message: Message, forms: list[int]) -> Iterator[str]:
+    """Yield what a form lacks or has too much.
+
+    Only a form that stands for a single number, such as English "one day", may do without it.
+    """
+    expected = sorted(_PLACEHOLDER.findall(texts(message.id)[-1]))
+    singular = sorted(_PLACEHOLDER.findall(texts(message.id)[0]))
+    for form, text in enumerate(texts(message.string)):
+        found = sorted(_PLACEHOLDER.findall(text))
+        without = [singular] if forms.count(form) == 1 else []
+        if found not in [expected, *without]:
+            yield f"placeholders {found} instead of {expected}"
+
+
+_NEEDED = {
+    "pattern of a time": ("H", "mm"),
+    "pattern of a day": ("d", "MMMM|LLLL", "y"),
+    # French writes this day as "1er", which no field does.
+    "pattern of a first day of a month": ("MMMM|LLLL", "y"),
+}
+
+
+def _wrong_pattern(context: str, pattern: str) -> Iterator[str]:
+    fields = re.sub("'[^']*'", "", pattern)
+    for field in _NEEDED[context]:
+        if not re.search(field, fields):
+            yield f"the pattern {pattern!r} lacks {field}"
+
+
+if __name__ == "__main__":  # pragma: no cover  what it calls has tests of its own
+    main(sys.argv[1:])

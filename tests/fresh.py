@@ -1,0 +1,60 @@
+"""Links for one use, as tests ask for them and open them.
+
+Imports repermit and tests.building.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from repermit import rights
+from repermit.models import FreshLink
+from tests.building import NOW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from repermit.models import Contact, Database
+    from repermit.rights import Opened
+
+TRACE = {"network": "198.51.100.0/24", "browser": "Firefox"}
+
+
+def newest(purpose: str = "see") -> FreshLink:
+    """Return the newest link of a purpose."""
+    query = FreshLink.select().where(FreshLink.purpose == purpose)
+    return query.order_by(FreshLink.id.desc()).get()
+
+
+def asked_for(database: Database, contact: Contact, *, now: datetime = NOW) -> FreshLink:
+    """Ask for a link and return it."""
+    rights.ask_for_link(database, uid=contact.uid, language="nl", now=now)
+    return newest()
+
+
+def opened_for(database: Database, contact: Contact, *, now: datetime = NOW) -> Opened:
+    """Ask for a link, open it, and return what it opened."""
+    link = asked_for(database, contact, now=now)
+    opened = rights.open_link(database, uid=link.uid, now=now)
+    assert opened is not None
+    return opened
+
+
+def at_once(database: Database, *acts: Callable[[], object]) -> list[object]:
+    """Do these things at the same time, each on a connection of its own; return what they gave."""
+    start = threading.Barrier(len(acts))
+    done: list[object] = []
+
+    def run(act: Callable[[], object]) -> None:
+        with database.connection_context():
+            start.wait()
+            done.append(act())
+
+    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return done

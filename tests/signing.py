@@ -1,0 +1,35 @@
+"""A key to sign mails with, and a check of signatures that knows nothing of ours (dkimpy)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import dkim
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from repermit.preflight.names import Names
+
+if TYPE_CHECKING:
+    from tests.naming import NameServer
+
+
+@cache
+def make_key(bits: int = 1024) -> str:
+    """Return a private key as `openssl genrsa` writes it; short ones are made quickly."""
+    key = rsa.generate_private_key(65_537, bits)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    return pem.decode()
+
+
+def is_signed(raw: bytes, server: NameServer) -> bool:
+    """Say whether a mail bears a signature that holds, by the keys that the DNS server has."""
+    names = Names(server.address)
+
+    def look_up(name: bytes, timeout: int = 5) -> bytes | None:  # noqa: ARG001  dkimpy gives it
+        texts = names.texts(name.decode().rstrip("."))
+        return texts[0].encode() if texts else None
+
+    found: bool = dkim.verify(raw, dnsfunc=look_up)
+    return found

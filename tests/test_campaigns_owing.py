@@ -1,0 +1,164 @@
+"""Making the asks of a launch in steps: all of them or no launch, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import campaigns, contacts, delivery, evidence
+from repermit.campaigns.audience import LOOKED_UP
+from repermit.campaigns.owing import make_asks
+from repermit.clock import ManualClock
+from repermit.consent import CampaignState, Exclusion, MailState, Reason, Status
+from repermit.errors import Refused
+from repermit.models import Campaign, Contact, Evidence, EvidencePart, Launching, Mail
+from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings
+from tests.test_campaigns_launching import start
+
+if TYPE_CHECKING:
+    from repermit.models import Database, MailingList
+
+SETTINGS = make_settings()
+FAR = 6000
+"""Numbers of contacts that no step looks at together."""
+
+
+@pytest.fixture
+def news(database: Database) -> MailingList:
+    """Return a list of three, each of whom takes a step of its own."""
+    news = make_list(database)
+    for number in range(3):
+        make_contact(database, news, f"{number}@example.org", id=1 + number * FAR)
+    return news
+
+
+def asked() -> set[str]:
+    return {str(person.address) for person in Contact.select().join(Mail)}
+
+
+def go_on(database: Database, steps: int | None = None) -> int:
+    """Take so many steps of the launches that are under way, as the sweep does."""
+    left = iter(range(steps if steps is not None else 100))
+
+    def should_stop() -> bool:
+        return next(left, None) is None
+
+    return campaigns.finish_launches(database, settings=SETTINGS, now=NOW, should_stop=should_stop)
+
+
+def test_nothing_is_launched_until_all_asks_are_made(database: Database, news: MailingList) -> None:
+    launched = start(database, news, most=0)
+    assert (launched.is_whole, launched.state) == (False, CampaignState.SCHEDULED)
+    assert launched.plan.asked == 3
+    campaign = Campaign.get()
+    for steps, made in ((0, 0), (1, 1), (2, 2)):
+        # Wherever it is cut off, another process goes on.
+        assert go_on(database, min(steps, 1)) == 1
+        assert campaigns.making_of(campaign) == campaigns.Making(made=made, asked=3)
+        assert campaigns.start_scheduled(database, now=NOW) == 0
+        sent = delivery.send_due(database, settings=SETTINGS, clock=ManualClock(NOW))
+        assert (sent.sent, Evidence.select().count()) == (0, 0)
+        assert Campaign.get().state == CampaignState.SCHEDULED
+    assert go_on(database) == 1
+    assert campaigns.making_of(campaign) is None
+    assert Campaign.get().state == CampaignState.SENDING
+    assert asked() == {"0@example.org", "1@example.org", "2@example.org"}
+    assert (Evidence.get().event, Evidence.select().count()) == ("launched", 1)
+    assert json.loads(EvidencePart.get().json)["asked"] == 3
+    assert list(evidence.verify()) == []
+    assert go_on(database) == 0
+
+
+def test_who_leaves_meanwhile_is_not_asked_nor_is_who_comes(
+    database: Database, news: MailingList
+) -> None:
+    start(database, news, most=FAR, starts_at=NOW + timedelta(days=1))
+    assert asked() == {"0@example.org", "1@example.org"}
+    act = contacts.Act(at=NOW, actor="person")
+    with database.atomic():
+        leaving = list(Contact.select().where(Contact.id.in_([1, 1 + 2 * FAR])))
+        contacts.remove(
+            leaving, reason=Reason.NO, act=act, fingerprint_key=SETTINGS.fingerprint_key
+        )
+    make_contact(database, news, "later@example.org", id=4 * FAR)
+    go_on(database)
+    owed = Contact.select().join(Mail).where(Mail.state == MailState.QUEUED)
+    assert [person.address for person in owed] == ["1@example.org"]
+    assert Mail.select().count() == 2
+    # Its time has still to come.
+    assert Campaign.get().state == CampaignState.SCHEDULED
+    assert campaigns.start_scheduled(database, now=NOW + timedelta(days=1)) == 1
+
+
+def test_while_asks_are_made_a_campaign_can_be_cancelled_and_nothing_else(
+    database: Database, news: MailingList
+) -> None:
+    start(database, news, most=1)
+    said: dict[str, Any] = {"now": NOW, "actor": "anna@example.org"}
+    with pytest.raises(Refused, match="are still being made ready"):
+        campaigns.pause(database, news, **said)
+    with pytest.raises(Refused, match="are still being made ready"):
+        campaigns.extend(
+            database, news, deadline=DEADLINE + timedelta(days=1), settings=SETTINGS, **said
+        )
+    campaigns.cancel(database, news, **said)
+    assert go_on(database) == 0
+    assert [(mail.state, mail.reason) for mail in Mail.select()] == [("dropped", "cancelled")]
+    assert [entry.event for entry in Evidence.select()] == ["cancelled"]
+    # Nobody has been asked, so that they may be.
+    assert start(database, news).plan.asked == 3
+
+
+def test_two_who_go_on_at_once_make_each_ask_once(database: Database, news: MailingList) -> None:
+    start(database, news, most=1)
+    campaign = Campaign.get()
+    while Launching.select().exists():
+        for _ in range(2):
+            campaigns.finish_launches(
+                database, settings=SETTINGS, now=NOW, should_stop=iter([False, True]).__next__
+            )
+    assert campaigns.making_of(campaign) is None
+    # Whoever comes late finds nothing to do.
+    assert make_asks(database, campaign.id, settings=SETTINGS, now=NOW, most=None)
+    assert Mail.select().count() == 3
+
+
+def test_who_is_suppressed_on_a_large_list_is_found_when_the_asks_are_made(
+    database: Database,
+) -> None:
+    news = make_list(database)
+    rows = [
+        {
+            "list": news,
+            "uid": f"{number:032}",
+            "subject": f"{number:032}",
+            "address": f"{number}@example.org",
+            "address_key": f"{number}@example.org",
+            "status": Status.UNCONFIRMED,
+            "status_at": NOW,
+        }
+        for number in range(LOOKED_UP + 1)
+    ]
+    with database.atomic():
+        for first in range(0, len(rows), 1000):
+            Contact.insert_many(rows[first : first + 1000]).execute()
+        suppressed = Contact.get(Contact.address == "777@example.org")
+        contacts.suppress(
+            news,
+            [
+                contacts.Suppressed(
+                    fingerprint=contacts.fingerprint_of(suppressed, SETTINGS.fingerprint_key),
+                    subject="0" * 32,
+                    reason=Reason.REQUEST,
+                    at=NOW,
+                )
+            ],
+        )
+    launched = start(database, news, expected=LOOKED_UP + 1)
+    assert launched.plan.asked == Mail.select().count() == LOOKED_UP
+    assert not Mail.select().where(Mail.contact == suppressed).exists()
+    said = json.loads(EvidencePart.get().json)
+    assert (said["asked"], said["excluded"][Exclusion.SUPPRESSED]) == (LOOKED_UP, 1)

@@ -1,0 +1,75 @@
+"""Wiping SQLite's write-ahead log after an erasure."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import evidence
+from repermit.evidence import Entry
+from repermit.models import Meta, is_postgresql, open_database, owe_wiping, run_sql, wipe
+from tests.building import NOW, make_contact, make_list
+
+if TYPE_CHECKING:
+    from repermit.models import Database
+
+JAN = "a" * 32
+SECRET = b"a-name-that-nobody-else-has"
+
+
+def log_of(database: Database) -> Path:
+    return Path(f"{database.database}-wal")
+
+
+def erase(database: Database) -> None:
+    """Append an entry about somebody, and erase who that is."""
+    with database.atomic():
+        told: dict[str, Any] = {"event": "removed", "at": NOW, "actor": "person", "subject": JAN}
+        evidence.append(Entry(**told, person={"name": SECRET.decode()}))
+    with database.atomic():
+        seqs = evidence.erase_parts_of([JAN], ["person"])[JAN]
+        erased = {"seqs": seqs, "parts": ["person"]}
+        evidence.append(Entry(**{**told, "event": "erased"}, consent=erased))
+
+
+@pytest.mark.counted_on_both
+def test_what_was_erased_stands_in_no_file_once_the_log_is_wiped(database: Database) -> None:
+    assert wipe(database), "nothing is owed"
+    erase(database)
+    if is_postgresql(database):
+        assert not Meta.select().where(Meta.key == "wipe_owed").exists()
+        assert wipe(database)
+        return
+    files = (Path(database.database), log_of(database))
+    assert any(SECRET in path.read_bytes() for path in files)
+    assert wipe(database)
+    assert not any(SECRET in path.read_bytes() for path in files)
+    assert not Meta.select().where(Meta.key == "wipe_owed").exists()
+    assert list(evidence.verify()) == []
+
+
+def test_while_somebody_reads_what_was_wiping_stays_owed(sqlite_url: str) -> None:
+    with open_database(sqlite_url) as database:
+        make_contact(database, make_list(database))
+        reader = sqlite3.connect(database.database, isolation_level=None)
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT COUNT(*) FROM contact").fetchone() == (1,)
+        erase(database)
+        assert not wipe(database)
+        assert SECRET in log_of(database).read_bytes()
+        reader.execute("COMMIT")
+        assert wipe(database)
+        assert SECRET not in log_of(database).read_bytes()
+        reader.close()
+
+
+def test_the_wait_for_others_is_afterwards_what_it_was(sqlite_url: str) -> None:
+    with open_database(sqlite_url) as database:
+        before = run_sql(database, "PRAGMA busy_timeout").fetchone()
+        with database.atomic():
+            owe_wiping()
+        assert wipe(database)
+        assert run_sql(database, "PRAGMA busy_timeout").fetchone() == before

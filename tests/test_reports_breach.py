@@ -1,0 +1,253 @@
+"""What to do about a breach: the clock, what could have leaked of how many, where to look."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import accounts, contacts, evidence, messages
+from repermit.consent import Reason
+from repermit.models import ApiToken, Session, SignUp, Throttle, Webhook, new_id
+from repermit.reports import papers
+from repermit.reports.papers import Kind
+from repermit.reports.papers.model import Letter, Points
+from tests.admin_pages import make_admin, make_session
+from tests.building import (
+    NOW,
+    make_contact,
+    make_list,
+    make_organisation,
+    make_removed,
+    make_settings,
+)
+from tests.test_reports import say_yes
+
+if TYPE_CHECKING:
+    from repermit.models import Database, MailingList
+    from repermit.reports.papers import Paper
+
+SETTINGS = make_settings()
+HOURS = timedelta(hours=72)
+SECOND = timedelta(seconds=1)
+
+
+def breach(
+    news: MailingList, *, now: datetime = NOW, discovered: datetime | None = None, **more: Any
+) -> Paper:
+    given = {"settings": SETTINGS, "language": "en", **more}
+    return papers.make_paper(news, Kind.BREACH, now=now, discovered=discovered, **given)
+
+
+@pytest.fixture
+def news(database: Database) -> MailingList:
+    return make_list(database)
+
+
+def words(paper: Paper) -> str:
+    return " ".join(papers.as_text(paper).replace("|", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("late", "said"),
+    [
+        (-SECOND, "Time left: less than a minute"),
+        (timedelta(0), "72 hours are over"),
+        (SECOND, "72 hours are over"),
+    ],
+    ids=["before", "at", "after"],
+)
+def test_the_clock_ends_after_72_hours(news: MailingList, late: timedelta, said: str) -> None:
+    made = breach(news, now=NOW + HOURS + late, discovered=NOW)
+    assert said in words(made)
+    assert ("art. 33(4)" in words(made)) is (late < timedelta(0))
+
+
+def test_the_deadline_is_72_hours_later_also_when_the_clocks_change(news: MailingList) -> None:
+    # In Amsterdam clocks go forward on 29 March 2026 at 2:00.
+    noticed = datetime(2026, 3, 27, 11, 0, tzinfo=UTC)
+    made = breach(news, now=noticed + timedelta(hours=1), discovered=noticed)
+    assert "You became aware of it: Friday 27 March 2026, 12:00" in words(made)
+    assert "has to know by: Monday 30 March 2026, 13:00" in words(made)
+    assert "Time left: 2 days, 23 hours" in words(made)
+    assert made.document["notify_by"] == "2026-03-30T11:00:00.000000+00:00"
+
+
+def test_each_step_has_its_moment_once_it_is_known_when_it_was_discovered(
+    news: MailingList,
+) -> None:
+    for discovered, moments in ((None, 0), (NOW, 3)):
+        made = breach(news, discovered=discovered)
+        (steps,) = (
+            block
+            for section in made.sections
+            for block in section.blocks
+            if isinstance(block, Points) and block.ticks
+        )
+        assert sum(step.startswith("By ") for step in steps.items) == moments
+        assert (made.document["notify_by"] is None) is (discovered is None)
+        assert ("Say when that was" in words(made)) is (discovered is None)
+
+
+def test_it_counts_what_could_have_leaked_and_what_could_not(
+    database: Database, news: MailingList
+) -> None:
+    answered = make_contact(database, news, name="Anna")
+    say_yes(database, answered, 0)
+    make_contact(database, news, source="a book")
+    make_removed(database, news, Reason.NO)
+    erased = make_removed(database, news, Reason.NO)
+    with database.atomic():
+        act = contacts.Act(at=NOW, actor="user:1")
+        contacts.erase(erased, act=act, fingerprint_key=SETTINGS.fingerprint_key)
+    made = breach(news)
+    found = made.document
+    assert found["people"] == found["held"]["addresses"] == 3
+    assert found["parts"]["consent"] >= found["parts"]["person"] == 2
+    assert found["fields"] == ["address", "name", "source", "answer"]
+    assert "Of 3 people at most" in words(made)
+    assert "One person has been erased" in words(made)
+    assert "2 addresses that are not to be mailed" in words(made)
+    assert "[what, when it began and ended, how it was discovered]" in words(made)
+
+
+def test_who_has_only_signed_up_is_among_those_whose_data_may_have_leaked(
+    database: Database, news: MailingList
+) -> None:
+    signed_up = ("jan", "Jan", "nl"), ("jan", "", "nl"), ("piet", "", ""), ("anna", "Anna", "")
+    make_contact(database, news, "anna@example.org")
+    with database.atomic():
+        for name, called, language in signed_up:
+            address = f"{name}@example.org"
+            SignUp.create(
+                list=news,
+                uid=new_id(),
+                address=address,
+                address_key=address,
+                name=called,
+                language=language,
+                at=NOW,
+            )
+    made = breach(news)
+    found = made.document
+    assert found["people"] == found["held"]["addresses"] == 3
+    # Of whoever is on the list too, what their contact has is counted.
+    assert (found["held"]["names"], found["held"]["languages"]) == (1, 1)
+    assert found["fields"] == ["address", "name", "language", "answer"]
+    assert "Of 3 people at most" in words(made)
+
+
+def test_a_sensitive_list_is_a_high_risk(database: Database) -> None:
+    made = breach(make_list(database, sensitive=True))
+    assert "Take it as high" in words(made)
+    assert "Special categories" in words(made)
+    assert "Take it as high" not in words(breach(make_list(database, slug="other")))
+
+
+def test_the_dutch_authority_has_its_form_and_another_its_page(news: MailingList) -> None:
+    assert "by its form alone" in words(breach(news))
+    organisation = make_organisation(authority="CNIL", authority_url="https://www.cnil.fr")
+    other = breach(news, settings=make_settings(organisation=organisation))
+    assert "by its form alone" not in words(other)
+    assert other.document["authority_page"] == "https://www.cnil.fr"
+    nobody = make_organisation(
+        address="", telephone="", email="", officer="", authority="", authority_url=""
+    )
+    bare = breach(news, settings=make_settings(organisation=nobody))
+    assert "none named in the settings" in words(bare)
+
+
+def test_it_tells_where_to_look(database: Database, news: MailingList) -> None:
+    admin = make_admin(database, id=5, email="anna@example.org")
+    make_session(database, admin, network="198.51.100.0/24")
+    make_session(database, admin, ended_at=NOW)
+    old = NOW - timedelta(days=90) - SECOND
+    with database.atomic():
+        for at, slug in ((NOW, "news"), (NOW, "other"), (old, "news")):
+            evidence.append(evidence.Entry(event="exported", at=at, actor="user:5", list=slug))
+        accounts.note_access(now=NOW, actor="cli:root", act="searched", mailing_list=news)
+        accounts.note_access(now=NOW, actor="cli:root", act="a_new_look", mailing_list=news)
+        accounts.note_access(now=old, actor="cli:root", act="contact", mailing_list=news)
+        for name, used in (("Our tool", NOW), ("Unused", None)):
+            ApiToken.create(
+                name=name, digest=name, scopes="", created_by="x", created_at=NOW, used_at=used
+            )
+        Webhook.create(
+            url="https://tool.example.net/s3cret", secret="s", created_by="x", created_at=NOW
+        )
+        Throttle.create(scope="network:203.0.113.0/24", failures=9, last_at=NOW, next_at=NOW)
+    made = breach(news)
+    traces = made.document["traces"]
+    assert [(one["what"], one["times"]) for one in traces["acts"]] == [("exported", 1)]
+    assert {one["what"] for one in traces["looks"]} == {"searched", "a_new_look"}
+    assert (
+        len(traces["sessions"]) == 1 == Session.select().where(Session.ended_at.is_null()).count()
+    )
+    text = words(made)
+    for said in (
+        "anna@example.org",
+        "searched the contacts",
+        "a new look",
+        "198.51.100.0/24",
+        "Our tool, used on",
+        "Unused, never used",
+        "Webhook: tool.example.net",
+        "Wrong logins lately: 9, from 203.0.113.0/24",
+    ):
+        assert said in text, said
+    assert "s3cret" not in papers.document_of(made)
+
+
+@pytest.mark.parametrize(
+    ("language", "sentences"),
+    [
+        ("en", ("backed the database up", "restored the database", "changed the settings")),
+        ("nl", ("heeft een back-up van de database gemaakt", "heeft de database teruggezet")),
+    ],
+)
+def test_a_copy_of_the_whole_database_and_mail_led_elsewhere_are_among_the_acts(
+    database: Database, news: MailingList, language: str, sentences: tuple[str, ...]
+) -> None:
+    events = (
+        *("backed_up", "restored", "settings_changed"),
+        *("second_step_set_up", "recovery_codes_renewed"),
+    )
+    with database.atomic():
+        for event in events:
+            evidence.append(evidence.Entry(event=event, at=NOW, actor="cli:root"))
+    made = breach(news, language=language)
+    acts = {one["what"] for one in made.document["traces"]["acts"]}
+    assert acts == set(events)
+    for sentence in sentences:
+        assert sentence in papers.page_of(made)
+
+
+@pytest.mark.parametrize("sensitive", [False, True])
+def test_the_message_to_people_is_in_the_language_of_the_list(
+    database: Database, sensitive: bool
+) -> None:
+    news = make_list(database, sensitive=sensitive, name="Leven met hiv", languages=())
+    make_contact(database, news, name="Anna", source="a book", language="nl")
+    for language in messages.languages():
+        news.language = language
+        made = breach(news)
+        letter = made.sections[-1].blocks[-1]
+        assert isinstance(letter, Letter)
+        assert letter.language == language
+        assert letter.text == made.document["message"]
+        subject = letter.text.splitlines()[0]
+        assert "hiv" not in subject
+        assert letter.text.count("\n- ") == 5
+        assert SETTINGS.organisation.authority in letter.text
+        sorry = messages.translations(language).gettext("We are sorry that this happened.")
+        assert (sorry in letter.text) is not sensitive
+
+
+def test_an_organisation_that_names_nobody_has_a_gap_in_the_message() -> None:
+    nobody = make_organisation(officer="", email="", telephone="", authority="")
+    message = messages.breach_message(
+        organisation=nobody, list_name="x", data=("address",), language="en", sensitive=False
+    )
+    assert "Your questions go to: […]" in message
+    assert "complain" not in message

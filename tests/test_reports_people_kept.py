@@ -1,0 +1,91 @@
+"""What became of the people of a large campaign: counted by the job, and read by the page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from repermit import reports
+from repermit.models import Contact, Meta
+from repermit.reports.papers import as_text
+from repermit.reports.papers.closing import closing_report
+from repermit.reports.papers.closing_words import closing_paper
+from repermit.reports.papers.people import count_people
+from repermit.reports.papers.people_kept import people_of
+from repermit.reports.papers.words import Words
+from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
+from tests.papers import make_rich
+from tests.test_reports import say_yes
+
+if TYPE_CHECKING:
+    from repermit.models import Database
+
+SETTINGS = make_settings()
+INSTANT = timedelta(microseconds=1)
+REST = timedelta(minutes=5)
+HOUR = timedelta(hours=1)
+
+
+def keep(database: Database, *, after: timedelta = timedelta(), few: int = 0) -> int:
+    return reports.keep_people(database, now=NOW + after, few=few)
+
+
+def test_few_are_counted_while_somebody_waits(database: Database) -> None:
+    campaign = make_rich(database).campaign
+    assert reports.keep_people(database, now=NOW) == 0
+    found = people_of(campaign, now=NOW)
+    assert (found.people, found.at) == (count_people(campaign), NOW)
+    assert not Meta.select().where(Meta.key.startswith("people_")).exists()
+
+
+def test_many_are_read_as_they_were_counted(database: Database) -> None:
+    campaign = make_rich(database).campaign
+    # Before the first time they are counted at once.
+    assert people_of(campaign, now=NOW, few=0).people == count_people(campaign)
+    assert reports.keep_people(database, now=NOW, should_stop=lambda: True, few=0) == 0
+    assert keep(database) == 1
+    assert keep(database, after=HOUR) == 0
+    # As long as nothing changes, that is how it stands.
+    found = people_of(campaign, now=NOW + 2 * HOUR, few=0)
+    assert (found.people, found.at) == (count_people(campaign), NOW + 2 * HOUR)
+
+
+def test_what_has_changed_is_counted_every_few_minutes(database: Database) -> None:
+    news = make_list(database)
+    campaign = make_campaign(database, news)
+    one = make_asked(database, news, campaign)
+    assert keep(database) == 1
+    before = count_people(campaign)
+    say_yes(database, one, campaign.id)
+    assert count_people(campaign) != before
+    assert keep(database, after=REST - INSTANT) == 0
+    shown = people_of(campaign, now=NOW + HOUR - INSTANT, few=0)
+    assert (shown.people, shown.at) == (before, NOW)
+    # Where no job counts any more it is counted while somebody waits.
+    late = people_of(campaign, now=NOW + HOUR, few=0)
+    assert (late.people, late.at) == (count_people(campaign), NOW + HOUR)
+    assert keep(database, after=REST) == 1
+    assert people_of(campaign, now=NOW + REST, few=0).people == count_people(campaign)
+
+
+def test_only_a_lists_latest_campaign_is_counted(database: Database) -> None:
+    news = make_list(database)
+    earlier, latest = (make_campaign(database, news, state="closed") for _ in range(2))
+    for campaign in (earlier, latest):
+        make_asked(database, news, campaign)
+    assert Contact.select().count() == 2
+    assert keep(database) == 1
+    assert Meta.select().where(Meta.key == f"people_{latest.id}").exists()
+
+
+def test_the_paper_says_when_its_people_were_counted_if_that_was_before(
+    database: Database,
+) -> None:
+    found = closing_report(make_rich(database).mailing_list, now=NOW + HOUR, zone=SETTINGS.zone)
+    words = Words("en", SETTINGS.zone)
+    assert found.counted_at == found.made_at
+    assert "Counted at" not in as_text(closing_paper(found, words))
+    earlier = replace(found, counted_at=NOW)
+    said = " ".join(as_text(closing_paper(earlier, words)).split())
+    assert "; who came to stand elsewhere since is not told here." in said

@@ -1,0 +1,388 @@
+"""The record of processing activities: what is known stands there, what is not is asked for."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import accounts, contacts, evidence
+from repermit.config import Bounces, MailServer, Retention
+from repermit.consent import Reason, Status
+from repermit.errors import Refused
+from repermit.models import (
+    ApiToken,
+    Campaign,
+    Contact,
+    Evidence,
+    HandedOver,
+    Import,
+    RegisterNotes,
+    Reply,
+    SignUp,
+    Webhook,
+)
+from repermit.reports import papers
+from repermit.reports.papers import EEA, Kind, roles
+from repermit.reports.papers.held import held
+from repermit.reports.papers.words import Words
+from tests.admin_pages import make_user
+from tests.building import (
+    NOW,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_organisation,
+    make_removed,
+    make_settings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from repermit.config import Settings
+    from repermit.models import Database, MailingList
+    from repermit.reports.papers import Paper
+
+MAIL = MailServer(preset="office365", server="smtp.office365.com")
+SETTINGS = make_settings(mail=MAIL)
+
+
+def record(news: MailingList, settings: Settings = SETTINGS, language: str = "en") -> Paper:
+    return papers.make_paper(news, Kind.REGISTER, settings=settings, now=NOW, language=language)
+
+
+def fill_in(database: Database, news: MailingList, **given: str) -> None:
+    named = {name.replace("__", ".").replace("_", "-"): value for name, value in given.items()}
+    papers.set_notes(database, news, named, now=NOW, actor="user:1")
+
+
+def keys(paper: Paper) -> list[str]:
+    return [gap.key for gap in paper.gaps]
+
+
+@pytest.fixture
+def news(database: Database) -> MailingList:
+    return make_list(database)
+
+
+def test_it_asks_for_what_it_cannot_know_and_for_nothing_else(news: MailingList) -> None:
+    made = record(news)
+    assert keys(made) == [
+        "joint-controllers",
+        "hosting.name",
+        "hosting.agreement",
+        "hosting.country",
+        "mail.agreement",
+        "mail.country",
+        "measures",
+    ]
+    assert made.document["missing"] == keys(made)
+    assert "To be filled in" in papers.page_of(made)
+    assert "7 things are still to be filled in." in papers.page_of(made)
+
+
+def test_what_was_filled_in_is_missing_no_more(database: Database, news: MailingList) -> None:
+    fill_in(database, news, hosting__name=" A  Host ", hosting__country="nl", measures="none")
+    fill_in(database, news, hosting__agreement="2025-05-02", mail__country="US")
+    fill_in(database, news, mail__agreement="2024-11-01", joint_controllers="none")
+    made = record(news)
+    # Microsoft is in the United States, where no decision covers everybody.
+    assert keys(made) == ["mail.safeguard"]
+    text = papers.as_text(made)
+    for said in ("A Host", "2025-05-02", "Netherlands", "Microsoft 365", "United States"):
+        assert said in text
+    fill_in(database, news, mail__safeguard="Data Privacy Framework", representative="R")
+    assert keys(record(news)) == []
+    assert "Representative in the Union" in papers.as_text(record(news))
+    fill_in(database, news, mail__safeguard="")
+    assert keys(record(news)) == ["mail.safeguard"]
+
+
+def test_a_country_that_a_decision_covers_needs_no_safeguard(
+    database: Database, news: MailingList
+) -> None:
+    fill_in(database, news, mail__country="CH", hosting__agreement="own")
+    made = record(news)
+    assert "mail.safeguard" not in keys(made)
+    assert "an adequacy decision" in papers.as_text(made)
+    # What the organisation does itself has neither agreement nor another country.
+    assert not [key for key in keys(made) if key.startswith("hosting")]
+
+
+def test_within_the_economic_area_there_is_no_transfer(
+    database: Database, news: MailingList
+) -> None:
+    fill_in(database, news, mail__country="IE", hosting__agreement="own", hosting__country="NL")
+    assert "in the European Economic Area" in papers.as_text(record(news))
+
+
+def test_each_change_is_an_entry_with_its_actor(database: Database, news: MailingList) -> None:
+    fill_in(database, news, measures="locks")
+    fill_in(database, news, measures="locks")
+    entries = list(Evidence.select().where(Evidence.event == "register_changed"))
+    assert [(one.actor, one.list) for one in entries] == [("user:1", "news")]
+    assert RegisterNotes.select().count() == 1
+
+
+def test_a_recipient_that_is_added_can_be_dropped(database: Database, news: MailingList) -> None:
+    fill_in(database, news, printer__name="A Printer")
+    assert "printer.country" in keys(record(news))
+    fill_in(database, news, printer="")
+    assert "printer.country" not in keys(record(news))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hosting.country", "Holland"),
+        ("hosting.country", "EU"),
+        ("hosting.agreement", "yesterday"),
+        ("hosting.colour", "red"),
+        ("printer", "A Printer"),
+        (".name", "x"),
+        ("Hosting.name", "x"),
+        ("measures", "x" * 2001),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_nothing_kept(
+    database: Database, news: MailingList, name: str, value: str
+) -> None:
+    given = {"measures": "locks", name: value} if name != "measures" else {name: value}
+    with pytest.raises(Refused, match=r"measures|hosting|printer|known"):
+        papers.set_notes(database, news, given, now=NOW, actor="user:1")
+    assert not RegisterNotes.select().exists()
+
+
+def test_countries_are_countries() -> None:
+    known = papers.countries()
+    assert set(known) >= EEA
+    assert not {"EU", "ZZ", "XA", "001"} & set(known)
+    words = {language: Words(language, SETTINGS.zone) for language in papers.LANGUAGES}
+    assert [words[one].country("DE") for one in papers.LANGUAGES] == ["Germany", "Duitsland"]
+
+
+def test_everybody_who_gets_data_is_a_recipient(database: Database, news: MailingList) -> None:
+    campaign = make_campaign(database, news)
+    with database.atomic():
+        said = {"what": "keep", "format": "csv", "tool": "mailchimp", "rows": 1}
+        evidence.append(
+            evidence.Entry(event="exported", at=NOW, actor="x", list="news", consent=said)
+        )
+        row: dict[str, Any] = {"step": "keep-1", "by": "x", "at": NOW}
+        HandedOver.create(campaign=campaign, tool="laposta", **row)
+        for url, removed in (("https://tool.example.net/x", None), ("https://gone.example", NOW)):
+            Webhook.create(url=url, secret="s", created_by="x", created_at=NOW, removed_at=removed)
+        for name, scopes in (("Our tool", "read:status read:answers"), ("Monitor", "read:status")):
+            ApiToken.create(name=name, digest=name, scopes=scopes, created_by="x", created_at=NOW)
+    settings = make_settings(
+        mail=MailServer(server="mail.host.example"),
+        bounces=Bounces(protocol="imap", server="imap.elsewhere.example", username="u"),
+        database="postgresql://u:secret@db.cloud.example/x",
+    )
+    found: list[Mapping[str, Any]] = record(news, settings).document["recipients"]
+    assert [(one["role"], one["name"]) for one in found] == [
+        ("hosting", ""),
+        ("mail", "host.example"),
+        ("mailbox", "elsewhere.example"),
+        ("database", "cloud.example"),
+        ("tool", "Laposta"),
+        ("tool", "Mailchimp"),
+        ("webhook", "example.net"),
+        ("api", "Our tool"),
+    ]
+    assert "secret" not in papers.document_of(record(news, settings))
+    known = roles(Words("en", SETTINGS.zone))
+    assert {one["role"] for one in found} < set(known)
+
+
+def test_a_server_of_this_machine_is_no_recipient(news: MailingList) -> None:
+    settings = make_settings(mail=MailServer(server="localhost"))
+    assert [one["key"] for one in record(news, settings).document["recipients"]] == ["hosting"]
+
+
+def test_it_counts_whose_data_and_which_are_really_held(
+    database: Database, news: MailingList
+) -> None:
+    make_contact(database, news, name="Anna", source="a book", language="nl")
+    make_contact(database, news, status=Status.CONFIRMED, basis="answer")
+    make_contact(database, news, status=Status.CUSTOMER, basis="customer")
+    gone = make_removed(database, news, Reason.NO)
+    erased = make_removed(database, news, Reason.NO)
+    with database.atomic():
+        contacts.erase(
+            erased,
+            act=contacts.Act(at=NOW, actor="user:1"),
+            fingerprint_key=SETTINGS.fingerprint_key,
+        )
+        SignUp.create(list=news, uid="u", address="a@b.example", address_key="a@b.example", at=NOW)
+        Reply.create(list=news, contact=gone, message_digest="d" * 64, at=NOW)
+    made = record(news)
+    kept = made.document["held"]
+    assert kept["statuses"] == {"unconfirmed": 1, "confirmed": 1, "customer": 1, "removed": 2}
+    assert (kept["addresses"], kept["names"], kept["sources"]) == (5, 1, 1)
+    assert (kept["erased"], kept["sign_ups"], kept["replies"]) == (1, 1, 1)
+    assert "customers" in made.document["legal_bases"]
+    text = papers.as_text(made)
+    assert "that they wrote back" in text
+    assert "also the IP address of that sign-up" in " ".join(text.split())
+
+
+def test_a_sensitive_list_says_so(database: Database) -> None:
+    news = make_list(database, sensitive=True, frequency="monthly")
+    made = record(news)
+    assert made.document["legal_bases"][0] == "explicit_consent"
+    text = papers.as_text(made)
+    assert "special categories" in text
+    assert "How often" in text
+
+
+def test_every_term_of_the_settings_stands_there_with_its_number(news: MailingList) -> None:
+    retention = Retention(evidence_years=7, trace_days=1, access_days=30)
+    made = record(news, make_settings(retention=retention))
+    terms = {one["key"]: (one["number"], one["unit"]) for one in made.document["retention"]}
+    assert set(vars(retention)) < set(terms)
+    assert terms["evidence_years"] == (7, "years")
+    assert terms["trace_days"] == (1, "days")
+    text = papers.as_text(made)
+    assert "7 years" in text
+    assert "30 days" in text
+
+
+def test_the_attestation_of_the_last_launch_stands_there(
+    database: Database, news: MailingList
+) -> None:
+    assert record(news).document["attest"] == ""
+    campaign: Campaign = make_campaign(database, news)
+    with database.atomic():
+        evidence.append(
+            evidence.Entry(
+                event="launched",
+                at=NOW,
+                actor="x",
+                list="news",
+                campaign=campaign.id,
+                consent={"attest": "By the board."},
+            )
+        )
+    assert "By the board." in papers.as_text(record(news))
+
+
+def measures(news: MailingList, settings: Settings) -> dict[str, bool]:
+    return {one["key"]: one["in_force"] for one in record(news, settings).document["measures"]}
+
+
+def test_a_measure_stands_there_only_if_it_is_in_force(
+    database: Database, news: MailingList, tmp_path: Path
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("", "utf-8")
+    file.chmod(0o600)
+    good = make_settings(
+        path=file,
+        mail=MailServer(server="smtp.example.org"),
+        bounces=Bounces(protocol="imap", server="imap.example.org", username="u"),
+        database=f"sqlite:///{tmp_path}/absent.db",
+    )
+    # Where nobody has a password yet, nothing is said of passwords.
+    assert "passwords" not in measures(news, good)
+    make_user(database)
+    assert set(measures(news, good).values()) == {True}
+    file.chmod(0o644)
+    database_file = tmp_path / "present.db"
+    database_file.write_text("", "utf-8")
+    os.chmod(database_file, 0o644)  # noqa: PTH101  beside the one above
+    make_user(database, password="scrypt:x", totp_secret="")
+    bad = make_settings(
+        path=file,
+        public_url="http://ask.example.org",
+        mail=MailServer(server="smtp.example.org", tls="none"),
+        bounces=Bounces(protocol="imap", server="imap.example.org", tls="none", username="u"),
+        database=f"sqlite:///{database_file}",
+    )
+    lacking = {key for key, holds in measures(news, bad).items() if not holds}
+    assert lacking == {
+        "passwords",
+        "second_step",
+        "tls_pages",
+        "tls_mail",
+        "tls_mailbox",
+        "private_settings",
+        "private_database",
+    }
+    text = papers.as_text(record(news, bad))
+    assert "Not in force" in text
+    assert "Only 1 of 2 users" in text
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("en", "Mail is handed to a mail server on this machine."),
+        ("nl", "Mail wordt aan een mailserver op deze machine gegeven."),
+    ],
+)
+def test_a_mail_server_on_this_machine_is_not_said_to_be_reached_over_tls(
+    news: MailingList, language: str, sentence: str
+) -> None:
+    local = make_settings(mail=MailServer(server="127.0.0.1", tls="none"))
+    assert "tls_mail" not in measures(news, local)
+    assert measures(news, local)["local_mail"]
+    assert sentence in papers.as_text(record(news, local, language=language))
+    encrypted = make_settings(mail=MailServer(server="127.0.0.1", tls="starttls"))
+    assert measures(news, encrypted)["tls_mail"]
+    assert "local_mail" not in measures(news, encrypted)
+
+
+def test_what_the_settings_lack_is_missing_too(database: Database) -> None:
+    bare = make_list(database, slug="bare", purpose="", privacy_url="")
+    nobody = make_organisation(
+        name="", address="", telephone="", officer="", authority="", authority_url=""
+    )
+    missing = keys(record(bare, make_settings(organisation=nobody)))
+    assert missing[:3] == ["organisation.name", "organisation.address", "organisation.authority"]
+    assert {"list.purpose", "list.privacy_url"} < set(missing)
+
+
+def test_who_took_a_paper_along_is_an_entry(database: Database, news: MailingList) -> None:
+    papers.note_made(
+        database, news, record(news), form="html", now=NOW + timedelta(days=1), actor="user:7"
+    )
+    entry = Evidence.get(Evidence.event == "paper_made")
+    assert (entry.actor, entry.list) == ("user:7", "news")
+    assert accounts.acts(what="paper_made").records[0].actor == "user:7"
+
+
+@pytest.mark.parametrize("language", papers.LANGUAGES)
+def test_a_file_loads_nothing_and_holds_its_own_style(news: MailingList, language: str) -> None:
+    page = papers.page_of(record(news, language=language))
+    assert f'<html lang="{language}"' in page
+    for sign in ("<script", "<link", " src=", "@import", "url("):
+        assert sign not in page
+    assert "default-src 'none'; style-src 'sha256-" in page
+
+
+def test_held_since_is_when_the_one_who_has_been_there_longest_came(
+    database: Database, news: MailingList
+) -> None:
+    def since() -> Any:
+        return held(news).since
+
+    assert since() is None
+    day, actor = timedelta(days=1), "user:1"
+    with database.atomic():
+        file = Import.create(list=news, file="a", digest="0" * 64, counts="{}", at=NOW)
+    first = make_contact(database, news, imported_by=file, status_at=NOW + 2 * day)
+    make_contact(database, news, status=Status.CUSTOMER, status_at=NOW - day)
+    assert since() == NOW
+    with database.atomic():
+        evidence.append(
+            evidence.Entry(
+                event="customer", at=NOW - 3 * day, actor=actor, list="news", subject=first.subject
+            )
+        )
+        Contact.update(imported_by=None).execute()
+    assert since() == NOW - 3 * day

@@ -1,0 +1,151 @@
+"""Links that go to the address itself: for one use and one hour."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit import answers, contacts, rights
+from repermit.consent import MailKind, Reason, Status
+from repermit.models import Contact, FreshLink, Mail, Meta, SignUp, is_postgresql, new_id
+from tests.building import NOW, make_contact, make_list, make_removed, make_settings
+from tests.fresh import asked_for, at_once, opened_for
+from tests.pages import everything_in
+
+if TYPE_CHECKING:
+    from repermit.models import Database, MailingList
+
+HOUR = timedelta(hours=1)
+MOMENT = timedelta(microseconds=1)
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    return make_list(database)
+
+
+@pytest.fixture
+def anna(database: Database, mailing_list: MailingList) -> Contact:
+    return make_contact(database, mailing_list, "Anna@example.org", status=Status.CONFIRMED)
+
+
+def test_a_link_goes_to_the_address_itself(database: Database, anna: Contact) -> None:
+    link = asked_for(database, anna)
+    assert (link.address, link.address_key) == ("Anna@example.org", "anna@example.org")
+    assert (link.purpose, link.language, link.used_at, link.authority) == ("see", "nl", None, "")
+    assert (link.mail.kind, link.mail.contact_id, link.mail.due_at) == (
+        MailKind.CONFIRM,
+        anna.id,
+        NOW,
+    )
+
+
+def test_three_a_day_count_sign_ups_and_links_of_all_lists_together(
+    database: Database, mailing_list: MailingList, anna: Contact
+) -> None:
+    other = make_contact(database, make_list(database, slug="other"), "anna@example.org")
+    answers.sign_up(
+        database, mailing_list, address="anna@example.org", name="", language="", now=NOW
+    )
+    for contact in (anna, other, anna, other):
+        rights.ask_for_link(database, uid=contact.uid, language="", now=NOW)
+    answers.sign_up(
+        database, mailing_list, address="anna@example.org", name="", language="", now=NOW
+    )
+    assert (FreshLink.select().count(), SignUp.select().count()) == (2, 1)
+    nearly = NOW + timedelta(days=1) - MOMENT
+    rights.ask_for_link(database, uid=anna.uid, language="", now=nearly)
+    assert Mail.select().count() == 3
+    rights.ask_for_link(database, uid=anna.uid, language="", now=nearly + MOMENT)
+    assert Mail.select().count() == 4
+
+
+def test_three_a_day_hold_at_once(database: Database, anna: Contact) -> None:
+    at_once(database, *[lambda: asked_for(database, anna)] * 6)
+    assert Mail.select().count() == 3
+
+
+def test_who_is_off_the_list_gets_a_link_too_and_who_is_gone_does_not(
+    database: Database, mailing_list: MailingList
+) -> None:
+    left = make_removed(database, mailing_list, Reason.NO, "left@example.org")
+    gone = make_removed(database, mailing_list, Reason.NO, "gone@example.org")
+    with database.atomic():
+        contacts.erase(
+            gone,
+            act=contacts.Act(at=NOW, actor="person"),
+            fingerprint_key=make_settings().fingerprint_key,
+        )
+    for uid in (left.uid, gone.uid, new_id()):
+        rights.ask_for_link(database, uid=uid, language="", now=NOW)
+    assert [row.address for row in FreshLink.select()] == ["left@example.org"]
+
+
+@pytest.mark.parametrize(
+    ("after", "state"), [(HOUR - MOMENT, "good"), (HOUR, "late"), (HOUR + MOMENT, "late")]
+)
+def test_a_link_is_good_for_one_hour(
+    database: Database, anna: Contact, after: timedelta, state: str
+) -> None:
+    uid = asked_for(database, anna).uid
+    before = everything_in(database)
+    found = rights.find_link(uid, "see", now=NOW + after)
+    assert found is not None
+    assert (found.state, found.uid, found.address) == (state, anna.uid, "A…a@example.org")
+    assert rights.find_link(uid, "address", now=NOW) is None
+    assert everything_in(database) == before
+    opened = rights.open_link(database, uid=uid, now=NOW + after)
+    assert (opened is not None) is (state == "good")
+
+
+def test_a_link_works_once_also_for_two_presses_at_once(database: Database, anna: Contact) -> None:
+    uid = asked_for(database, anna).uid
+    pressed = at_once(
+        database, *[lambda: rights.open_link(database, uid=uid, now=NOW + MOMENT)] * 4
+    )
+    assert len([one for one in pressed if one]) == 1
+    found = rights.find_link(uid, "see", now=NOW + MOMENT)
+    assert found is not None
+    assert found.state == "used"
+    assert rights.open_link(database, uid=new_id(), now=NOW) is None
+
+
+@pytest.mark.parametrize(("after", "holds"), [(HOUR - MOMENT, True), (HOUR, False)])
+def test_what_a_link_opened_ends_with_its_hour(
+    database: Database, anna: Contact, after: timedelta, holds: bool
+) -> None:
+    opened = opened_for(database, anna)
+    assert (opened.contact, opened.uid, opened.ends_at) == (anna.id, anna.uid, NOW + HOUR)
+    # A digest of it is all that stands in the database.
+    assert opened.authority not in {row.authority for row in FreshLink.select()}
+    later = rights.find_opened(opened.authority, now=NOW + after)
+    assert (later == opened) is holds
+    assert rights.find_opened(new_id(), now=NOW) is None
+    assert rights.find_opened("", now=NOW) is None
+
+
+def test_links_are_forgotten_after_a_day(database: Database, anna: Contact) -> None:
+    asked_for(database, anna)
+    with database.atomic():
+        assert contacts.forget_links(now=NOW + timedelta(days=1) - MOMENT) == 0
+        owed = Meta.select().where(Meta.key == "wipe_owed")
+        assert not owed.exists()
+        assert contacts.forget_links(now=NOW + timedelta(days=1)) == 1
+        # On SQLite the addresses that they went to stand in the log until that is written back.
+        assert owed.exists() is not is_postgresql(database)
+    # That a mail was sent stays.
+    assert Mail.select().count() == 1
+
+
+def test_an_erasure_takes_the_links_along(database: Database, anna: Contact) -> None:
+    opened = opened_for(database, anna)
+    with database.atomic():
+        contacts.erase(
+            Contact.get_by_id(anna.id),
+            act=contacts.Act(at=NOW, actor="admin"),
+            fingerprint_key=make_settings().fingerprint_key,
+        )
+    assert FreshLink.select().count() == 0
+    assert rights.find_opened(opened.authority, now=NOW) is None

@@ -1,0 +1,380 @@
+"""The page that asks for a Yes once more which may be a program's, and what a No is told then."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import campaigns, contacts, evidence, expiry, messages, reports
+from repermit.consent import Reason, Status
+from repermit.models import Contact, Evidence, EvidencePart, FreshLink, Opening, Wording
+from repermit.reports.papers.held import held as of_whom
+from repermit.suspicion import Sign
+from repermit.web import asking_again
+from repermit.web.words import Voice
+from tests.admin_pages import admin_client
+from tests.building import DEADLINE, NOW, make_asked, make_campaign, make_contact, make_list
+from tests.pages import Pages, everything_in, heading_of, words_of
+
+if TYPE_CHECKING:
+    from werkzeug.test import TestResponse
+
+    from repermit.config import Settings
+    from repermit.models import Campaign, Database, MailingList
+
+ASKED_AGAIN = "Hebt u zelf op Ja gedrukt?"
+BOTH_OPENED = "De links voor Ja en voor Nee zijn binnen een minuut na elkaar geopend"
+RECORDED = "Uw Ja is vastgelegd"
+LATER = timedelta(hours=1)
+
+
+@pytest.fixture
+def asked(database: Database, mailing_list: MailingList, campaign: Campaign) -> Contact:
+    return make_asked(database, mailing_list, campaign)
+
+
+def look_at_both(pages: Pages, contact: Contact) -> None:
+    for link in ("yes", "no"):
+        assert pages.client.get(pages.path(link, contact.uid)).status_code == 200
+
+
+def press(pages: Pages, contact: Contact, choice: str = "") -> TestResponse:
+    return pages.post("yes", contact.uid, data={"choice": choice} if choice else {})
+
+
+def held(pages: Pages, contact: Contact) -> TestResponse:
+    """Do as a program that opens both links does, and press Yes."""
+    look_at_both(pages, contact)
+    response = press(pages, contact)
+    assert (response.status_code, heading_of(response)) == (200, ASKED_AGAIN)
+    return response
+
+
+def status_of(contact: Contact) -> str:
+    status: str = Contact.get_by_id(contact.id).status
+    return status
+
+
+def trace() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        EvidencePart.select()
+        .where(EvidencePart.part == "trace")
+        .order_by(EvidencePart.seq.desc())
+        .get()
+        .json
+    )
+    return found
+
+
+# --- A GET leaves a trace, and no more.
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_look_is_noted_behind_the_page_and_changes_nothing_else(
+    pages: Pages, database: Database, asked: Contact, method: str
+) -> None:
+    before = everything_in(database)
+    for _ in range(3):
+        pages.client.open(pages.path("yes", asked.uid), method=method)
+    assert everything_in(database) == before
+    rest = everything_in(database, but=[Opening])
+    pages.openings.write(database)
+    assert everything_in(database, but=[Opening]) == rest
+    row = Opening.get()
+    assert (row.yes_gets, row.yes_heads) == ((3, 0) if method == "GET" else (0, 3))
+    assert (row.yes_first_at, row.held_at, row.signs) == (NOW, None, "")
+
+
+def test_no_other_look_is_noted(pages: Pages, database: Database, asked: Contact) -> None:
+    pages.client.open(pages.path("yes", asked.uid), method="OPTIONS")
+    for path in (pages.path("me", asked.uid), pages.path("yes", asked.uid)[:-1]):
+        pages.client.get(path)
+    assert pages.openings.write(database) == 0
+
+
+# --- A suspect Yes is none yet.
+
+
+def test_a_yes_after_both_links_were_opened_is_asked_for_once_more_and_why(
+    pages: Pages, mailing_list: MailingList, asked: Contact
+) -> None:
+    response = held(pages, asked)
+    said = words_of(response)
+    assert BOTH_OPENED in said
+    assert "Mogen wij u ‘Nieuws van de praktijk’ blijven sturen?" in said
+    assert status_of(asked) == Status.UNCONFIRMED
+    assert Evidence.select().count() == 0
+    assert contacts.count_yes_held(mailing_list) == 1
+    assert Opening.get().signs == "both_opened,soon"
+
+
+def test_its_buttons_are_alike_and_the_yes_is_neither_first_nor_last(
+    pages: Pages, asked: Contact
+) -> None:
+    text = held(pages, asked).text
+    places = [
+        text.index(f">{label}</button>")
+        for label in (
+            "Ik heb niet op Ja gedrukt",
+            "Ja, ik was het: blijf mij deze mails sturen",
+            "Nee, stuur mij deze mails niet meer",
+        )
+    ]
+    assert places == sorted(places)
+    assert text.count("<form") == text.count("<button") == 3
+    assert 'class="chosen"' not in text
+    assert "<script" not in text
+    assert "Set-Cookie" not in held(pages, asked).headers
+
+
+def test_a_person_gets_through_with_one_further_press(
+    pages: Pages, mailing_list: MailingList, asked: Contact
+) -> None:
+    held(pages, asked)
+    pages.clock.advance(timedelta(seconds=5))
+    response = press(pages, asked, "again")
+    assert heading_of(response) == RECORDED
+    assert status_of(asked) == Status.CONFIRMED
+    assert contacts.count_yes_held(mailing_list) == 0
+    assert Opening.get().signs == ""
+    told = trace()
+    assert told["signs"] == [Sign.BOTH_OPENED, Sign.UNSETTLED, Sign.SOON]
+    assert told["asked_again_at"] == NOW.isoformat()
+    assert told["openings"]["no"] == {
+        "get": 1,
+        "head": 0,
+        "first_at": NOW.isoformat(),
+        "last_at": NOW.isoformat(),
+    }
+
+
+def test_the_wording_that_is_kept_is_that_of_the_page_that_asked_again(
+    pages: Pages, asked: Contact
+) -> None:
+    held(pages, asked)
+    press(pages, asked, "again")
+    told = json.loads(EvidencePart.get(EvidencePart.part == "consent").json)
+    wording = Wording.get_by_id(told["page_wording"]).content
+    assert BOTH_OPENED in wording
+    assert "<li>Ja, ik was het: blijf mij deze mails sturen</li>" in wording
+    assert "<li>Ja, blijf mij" not in wording
+
+
+def test_a_yes_on_a_sensitive_list_is_explicit_there_too(pages: Pages, database: Database) -> None:
+    health = make_list(database, slug="health", sensitive=True)
+    asked = make_asked(database, health, make_campaign(database, health))
+    label = "Ja, ik was het, en ik geef uitdrukkelijk toestemming voor deze mails"
+    assert f">{label}</button>" in held(pages, asked).text
+
+
+def test_the_first_button_once_more_is_asked_again(pages: Pages, asked: Contact) -> None:
+    held(pages, asked)
+    pages.clock.advance(LATER)
+    response = press(pages, asked)
+    assert heading_of(response) == ASKED_AGAIN
+    assert status_of(asked) == Status.UNCONFIRMED
+
+
+def test_whoever_opens_the_link_by_itself_later_needs_one_press(
+    pages: Pages, asked: Contact
+) -> None:
+    held(pages, asked)
+    pages.clock.advance(LATER)
+    pages.get("yes", asked.uid)
+    assert heading_of(press(pages, asked)) == RECORDED
+    assert "asked_again_at" not in trace()
+
+
+def test_yes_and_no_within_a_minute_are_asked_about_too(pages: Pages, asked: Contact) -> None:
+    pages.post("no", asked.uid)
+    response = press(pages, asked)
+    assert "binnen een minuut op Ja en op Nee gedrukt" in words_of(response)
+    assert status_of(asked) == Status.REMOVED
+    # A No that was recorded is no silence.
+    assert Opening.get().held_at is None
+    assert heading_of(press(pages, asked, "again")) == RECORDED
+
+
+def test_haste_after_a_look_by_head_is_asked_about(pages: Pages, asked: Contact) -> None:
+    pages.client.head(pages.path("yes", asked.uid))
+    response = press(pages, asked)
+    assert "Een programma bekeek de link" in words_of(response)
+    assert status_of(asked) == Status.UNCONFIRMED
+
+
+def test_who_did_not_press_yes_leaves_nothing_recorded(
+    pages: Pages, mailing_list: MailingList, asked: Contact
+) -> None:
+    held(pages, asked)
+    response = press(pages, asked, "not_me")
+    assert heading_of(response) == "Er is geen Ja vastgelegd"
+    assert "maandag 30 maart 2026, 11:00 uur" in words_of(response)
+    assert "<form" not in response.text
+    assert status_of(asked) == Status.UNCONFIRMED
+    assert contacts.count_yes_held(mailing_list) == 0
+    assert Evidence.select().count() == 0
+    again = press(pages, asked, "again")
+    assert heading_of(again) == ASKED_AGAIN
+    assert "niet bevestigd" not in words_of(again)
+    assert heading_of(press(pages, asked, "again")) == RECORDED
+
+
+def test_the_yes_before_is_named_where_nothing_else_speaks_against_a_person(
+    pages: Pages, asked: Contact
+) -> None:
+    pages.post("no", asked.uid)
+    press(pages, asked)
+    pages.clock.advance(LATER)
+    assert "Het vorige Ja is niet bevestigd." in words_of(press(pages, asked))
+
+
+def test_the_button_of_a_page_long_open_does_what_it_can(
+    pages: Pages, database: Database, campaign: Campaign, asked: Contact
+) -> None:
+    assert heading_of(press(pages, asked, "again")) == RECORDED
+    assert heading_of(press(pages, asked, "not_me")) == "Uw Ja was al vastgelegd"
+    pages.clock.move_to(DEADLINE)
+    other = make_asked(database, asked.list, campaign)
+    assert heading_of(press(pages, other, "not_me")) == "De tijd voor dit antwoord is voorbij"
+    with database.atomic():
+        contacts.erase(
+            asked,
+            act=contacts.Act(at=NOW, actor="person"),
+            fingerprint_key=pages.settings.fingerprint_key,
+        )
+    gone = heading_of(pages.get("yes", asked.uid))
+    assert heading_of(press(pages, asked, "not_me")) == gone
+    assert heading_of(press(pages, asked, "again")) == gone
+
+
+# --- Where it is seen.
+
+
+def test_a_held_yes_is_counted_among_the_silent_for_the_admin(
+    pages: Pages, mailing_list: MailingList, asked: Contact
+) -> None:
+    admin = admin_client(pages)
+    waits = "pressed Yes as a program does"
+    assert waits not in admin.get("/admin/lists/news/figures").text
+    held(pages, asked)
+    assert waits in admin.get("/admin/lists/news/figures").text
+    found = reports.figures(mailing_list, zone=pages.settings.zone)
+    assert found is not None
+    assert (found.held, found.silent, found.yes) == (1, 1, 0)
+    status = campaigns.status(mailing_list, settings=pages.settings, now=NOW)
+    assert status.to_json()["held"] == status.held == 1
+    assert of_whom(mailing_list).openings == 1
+
+
+def test_at_the_deadline_a_held_yes_is_silence(
+    pages: Pages, mailing_list: MailingList, asked: Contact
+) -> None:
+    held(pages, asked)
+    pages.clock.move_to(DEADLINE)
+    expiry.skip(pages.database, to=DEADLINE)
+    expiry.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
+    assert Contact.get_by_id(asked.id).reason == Reason.NO_RESPONSE
+    assert contacts.count_yes_held(mailing_list) == 0
+    assert list(evidence.verify()) == []
+
+
+def test_the_person_sees_what_is_kept_of_openings(pages: Pages, asked: Contact) -> None:
+    held(pages, asked)
+    pages.post("me", asked.uid, data={"do": "link"})
+    link = FreshLink.get()
+    opened = pages.post("fresh", link.uid)
+    said = words_of(opened)
+    assert "Hoe de links in onze mails zijn geopend" in said
+    assert "De link voor Nee – geopend: 1; bekeken zonder te openen: 0" in said
+    assert "wacht nog op één druk op de knop" in said
+
+
+# --- A suspect No counts, and can be undone.
+
+
+def test_a_suspect_no_is_recorded_and_offers_to_be_undone(pages: Pages, asked: Contact) -> None:
+    look_at_both(pages, asked)
+    response = pages.post("no", asked.uid)
+    assert heading_of(response) == "Uw Nee is vastgelegd"
+    assert Contact.get_by_id(asked.id).reason == Reason.NO
+    assert trace()["signs"] == [Sign.BOTH_OPENED, Sign.SOON]
+    pages.clock.advance(LATER)
+    for one in (response, pages.get("no", asked.uid)):
+        assert "Als u het niet was" in words_of(one)
+        assert "Tot maandag 30 maart 2026, 11:00 uur kunt u het ongedaan maken" in words_of(one)
+        assert f'action="{pages.links.url("yes", asked.uid)}"' in one.text
+    assert heading_of(press(pages, asked)) == RECORDED
+
+
+def test_a_no_that_nothing_speaks_against_offers_what_it_always_did(
+    pages: Pages, asked: Contact
+) -> None:
+    pages.get("no", asked.uid)
+    response = pages.post("no", asked.uid)
+    assert "Als u van gedachten verandert" in words_of(response)
+    assert "Als u het niet was" not in words_of(response)
+
+
+def test_after_the_deadline_a_suspect_no_is_undone_by_signing_up(
+    pages: Pages, asked: Contact
+) -> None:
+    look_at_both(pages, asked)
+    pages.post("no", asked.uid)
+    pages.clock.move_to(DEADLINE)
+    response = pages.get("no", asked.uid)
+    assert "Als u het niet was" not in words_of(response)
+    assert "/join/news" in response.text
+
+
+def test_a_one_click_no_is_immediate_whatever_speaks_against_it(
+    pages: Pages, asked: Contact
+) -> None:
+    look_at_both(pages, asked)
+    pages.post("no", asked.uid, data={"List-Unsubscribe": "One-Click"})
+    assert Contact.get_by_id(asked.id).reason == Reason.NO
+    assert "Als u het niet was" in words_of(pages.get("no", asked.uid))
+
+
+def test_a_no_ends_the_waiting_for_a_yes_and_so_does_being_removed(
+    pages: Pages, mailing_list: MailingList, campaign: Campaign, asked: Contact
+) -> None:
+    held(pages, asked)
+    pages.post("no", asked.uid)
+    assert contacts.count_yes_held(mailing_list) == 0
+    other = make_asked(pages.database, mailing_list, campaign)
+    held(pages, other)
+    assert contacts.count_yes_held(mailing_list) == 1
+    with pages.database.atomic():
+        contacts.remove(
+            [other],
+            reason=Reason.NO_RESPONSE,
+            act=contacts.Act(at=NOW, actor="job"),
+            fingerprint_key=pages.settings.fingerprint_key,
+        )
+    assert contacts.count_yes_held(mailing_list) == 0
+
+
+def test_a_press_that_changes_nothing_is_never_asked_about(
+    pages: Pages, mailing_list: MailingList
+) -> None:
+    confirmed = make_contact(
+        pages.database, mailing_list, status=Status.CONFIRMED, basis="answer", basis_at=NOW
+    )
+    look_at_both(pages, confirmed)
+    assert heading_of(press(pages, confirmed)) == "Uw Ja was al vastgelegd"
+    assert Opening.get().yes_gets == 1
+
+
+# --- Words.
+
+
+def test_each_sign_is_told_in_words_of_each_language(settings: Settings) -> None:
+    for language in messages.languages():
+        voice = Voice(language=language, zone=settings.zone)
+        told = {sign: asking_again.why_again([sign], voice) for sign in Sign}
+        assert len(set(told.values())) == 4, language
+        # What says most comes first, whatever else there is.
+        assert asking_again.why_again(list(Sign), voice) == told[Sign.BOTH_OPENED]

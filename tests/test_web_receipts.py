@@ -1,0 +1,301 @@
+"""The receipt of a Yes: on the page, as a file, by mail; and the ways to withdraw, for ever."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit import answers, contacts, delivery, evidence, exports
+from repermit.clock import ManualClock
+from repermit.consent import Answer, Basis, CampaignState, MailKind, MailState, Status
+from repermit.delivery import owed
+from repermit.delivery.claiming import Claim
+from repermit.delivery.letters import Letters
+from repermit.errors import NotFound
+from repermit.models import Campaign, Contact, Mail, MailingList, Suppression
+from tests.building import (
+    DEADLINE,
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+)
+from tests.pages import Pages, everything_in, freeze_wording, heading_of, words_of
+from tests.records import problems_of
+from tests.sending import mail_settings
+
+if TYPE_CHECKING:
+    from repermit.config import Settings
+    from repermit.models import Database
+    from tests.inbox import Inbox
+
+ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+RECEIPT = re.compile(r'href="https://ask\.example\.org(/receipt/[^"]+)"')
+YEARS_LATER = NOW + timedelta(days=3 * 365)
+
+
+@pytest.fixture
+def pages(database: Database, settings: Settings) -> Pages:
+    return Pages(database, settings)
+
+
+@pytest.fixture
+def asked(database: Database) -> Contact:
+    """Return a contact of a running campaign on a list that sends receipts."""
+    mailing_list = make_list(database, receipts=True)
+    campaign = make_campaign(database, mailing_list)
+    freeze_wording(database, campaign, mailing_list, "nl")
+    return make_asked(database, mailing_list, campaign, "anna@example.org")
+
+
+def receipts_owed() -> list[Mail]:
+    return list(Mail.select().where(Mail.kind == MailKind.RECEIPT).order_by(Mail.id))
+
+
+# --- On the page and as a file. -----------------------------------------------------------------
+
+
+def test_after_a_yes_the_receipt_is_offered_and_can_be_read_and_kept(
+    pages: Pages, asked: Contact
+) -> None:
+    answered = pages.post("yes", asked.uid)
+    (path,) = RECEIPT.findall(answered.text)
+    assert path == pages.path("receipt", asked.uid)
+    before = everything_in(pages.database)
+    read = pages.client.get(path)
+    assert (read.status_code, heading_of(read)) == (200, "Uw bewijs")
+    words = words_of(read)
+    for expected in (
+        "Wij vroegen het u per mail",
+        "U zei Ja",
+        "Nieuws over onze praktijk, vier keer per jaar",
+        "Nee, stuur mij deze mails niet meer",
+        "a…a@example.org",
+        evidence.checkpoint().root,
+    ):
+        assert expected in words, expected
+    assert "<script" not in read.text
+    assert "Set-Cookie" not in read.headers
+    kept = pages.client.get(f"{path}/receipt.json")
+    assert kept.headers["Content-Disposition"] == "attachment; filename=receipt.json"
+    receipt = json.loads(kept.text)
+    assert not problems_of(receipt, "consent-receipt")
+    assert receipt["checkpoint"] == evidence.checkpoint().to_json()
+    assert receipt["withdrawal"]["url"].endswith(pages.path("no", asked.uid))
+    assert "anna" not in kept.text
+    assert everything_in(pages.database) == before
+
+
+def test_a_receipt_says_later_that_the_consent_was_withdrawn_and_keeps_its_times(
+    pages: Pages, asked: Contact
+) -> None:
+    pages.post("yes", asked.uid)
+    pages.clock.move_to(YEARS_LATER)
+    answered = pages.post("no", asked.uid)
+    assert not RECEIPT.search(answered.text)
+    read = pages.get("receipt", asked.uid)
+    assert "U trok uw Ja in" in words_of(read)
+    assert "Nee, stuur mij deze mails niet meer" not in words_of(read)
+    receipt = json.loads(pages.client.get(f"{pages.path('receipt', asked.uid)}/receipt.json").text)
+    assert not problems_of(receipt, "consent-receipt")
+    assert [
+        (one["event_state"], one["event_time"]) for one in receipt["consent_record"]["event"]
+    ] == [
+        ("dpv:ConsentRequested", (NOW + timedelta(seconds=1)).isoformat()),
+        ("dpv:ConsentGiven", NOW.isoformat()),
+        ("dpv:ConsentWithdrawn", YEARS_LATER.isoformat()),
+    ]
+
+
+def test_a_receipt_is_of_whoever_answered_and_is_held(
+    pages: Pages, asked: Contact, database: Database
+) -> None:
+    path = pages.path("receipt", asked.uid)
+    assert pages.client.get(path).status_code == 404
+    assert pages.client.get(f"{path}/receipt.json").status_code == 404
+    # The link of another page opens none.
+    assert (
+        pages.client.get(pages.path("me", asked.uid).replace("/me/", "/receipt/")).status_code
+        == 404
+    )
+    pages.post("yes", asked.uid)
+    with database.atomic():
+        contacts.erase(
+            contacts.lock(asked.id),
+            act=contacts.Act(at=NOW, actor="person"),
+            fingerprint_key=pages.settings.fingerprint_key,
+        )
+    assert "Wij bewaren niets van u" in words_of(pages.client.get(path))
+    assert pages.client.get(f"{path}/receipt.json").status_code == 404
+
+
+def test_the_receipt_of_a_sign_up_shows_no_wording_of_a_mail(
+    pages: Pages, database: Database
+) -> None:
+    mailing_list = make_list(database, sensitive=True)
+    contact = make_contact(database, mailing_list, status=Status.CONFIRMED, basis="sign_up")
+    with database.atomic():
+        act = contacts.Act(
+            at=NOW, actor="person", consent={"purpose": "X", "sensitive": True, "language": "nl"}
+        )
+        contacts.confirm(
+            contact, basis=Basis.SIGN_UP, act=act, fingerprint_key=pages.settings.fingerprint_key
+        )
+    read = pages.get("receipt", contact.uid)
+    assert "SHA-256" not in words_of(read)
+    assert "uitdrukkelijk" in words_of(read)
+
+
+# --- By mail. -----------------------------------------------------------------------------------
+
+
+def test_the_receipt_goes_by_mail_if_the_list_says_so(
+    pages: Pages, asked: Contact, inbox: Inbox
+) -> None:
+    pages.post("yes", asked.uid)
+    (mail,) = receipts_owed()
+    assert (mail.state, mail.campaign_id) == (MailState.QUEUED, None)
+    with pages.database.atomic():
+        Campaign.update(state=CampaignState.PAUSED).execute()
+    settings = mail_settings(pages.settings.database, inbox.port)
+    delivery.send_due(pages.database, settings=settings, clock=ManualClock(NOW))
+    (received,) = inbox.mails
+    message = received.message
+    assert message["Subject"] == "Nieuws van de praktijk: uw Ja is vastgelegd"
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    body = message.get_body(("plain",))
+    assert body is not None
+    text = body.get_content()
+    assert pages.path("receipt", asked.uid) in text
+    assert pages.path("no", asked.uid) in text
+    yes = evidence.checkpoint_at(1)
+    assert yes.root in text
+    assert yes.hash in text
+
+
+def test_a_list_that_does_not_say_so_owes_none(pages: Pages, asked: Contact) -> None:
+    with pages.database.atomic():
+        MailingList.update(receipts=False).execute()
+    pages.post("yes", asked.uid)
+    assert receipts_owed() == []
+
+
+def test_who_wavers_gets_three_receipts_a_day_at_most(pages: Pages, asked: Contact) -> None:
+    for _ in range(5):
+        pages.post("yes", asked.uid)
+        pages.clock.advance(timedelta(minutes=2))
+        pages.post("no", asked.uid)
+        pages.clock.advance(timedelta(minutes=2))
+    assert len(receipts_owed()) == 3
+    pages.clock.advance(timedelta(days=1))
+    pages.post("yes", asked.uid)
+    assert len(receipts_owed()) == 4
+
+
+def test_every_attempt_at_a_receipt_is_the_same_mail_whatever_was_recorded_since(
+    pages: Pages, asked: Contact
+) -> None:
+    pages.post("yes", asked.uid)
+    settings = mail_settings(pages.settings.database, 1)
+
+    def make() -> bytes:
+        (one,) = owed.read(pages.database, [receipts_owed()[0].id])
+        one = one._replace(started_at=NOW, message_id="<one@example.org>")
+        claim = Claim(one, None, fingerprint="", last_moment=NOW, lease_until=NOW)
+        return Letters(settings).make(claim, now=NOW).wire
+
+    first = make()
+    contact = make_contact(pages.database, asked.list, status=Status.CONFIRMED)
+    pages.post("no", contact.uid)
+    assert make() == first
+    with pages.database.atomic():
+        Mail.update(topic=YEARS_LATER.isoformat()).where(Mail.kind == MailKind.RECEIPT).execute()
+    with pytest.raises(NotFound, match="no entry of this Yes"):
+        make()
+
+
+@pytest.mark.parametrize("when", ["said No", "too late"])
+def test_a_receipt_that_is_true_no_more_is_not_sent(
+    pages: Pages, asked: Contact, inbox: Inbox, when: str
+) -> None:
+    pages.post("yes", asked.uid)
+    if when == "said No":
+        pages.post("no", asked.uid)
+    late = NOW + (timedelta(days=8) if when == "too late" else timedelta(0))
+    settings = mail_settings(pages.settings.database, inbox.port)
+    delivery.send_due(pages.database, settings=settings, clock=ManualClock(late))
+    (mail,) = receipts_owed()
+    reason = "answered" if when == "said No" else "too_late"
+    assert (mail.state, mail.reason) == (MailState.DROPPED, reason)
+    assert inbox.mails == ()
+
+
+def test_a_yes_by_phone_owes_a_receipt_too(
+    pages: Pages, asked: Contact, database: Database
+) -> None:
+    answers.answer_for(
+        database,
+        asked.list,
+        "anna@example.org",
+        Answer.YES,
+        note="by phone",
+        settings=pages.settings,
+        now=NOW,
+        actor="cli:els",
+    )
+    assert [mail.contact_id for mail in receipts_owed()] == [asked.id]
+
+
+# --- Withdrawing. -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["page", "one_click", "exported link"])
+def test_a_consent_is_withdrawn_years_later_in_one_press_in_each_of_three_ways(
+    pages: Pages, asked: Contact, way: str
+) -> None:
+    pages.post("yes", asked.uid)
+    with pages.database.atomic():
+        Campaign.update(state=CampaignState.CLOSED, closed_at=DEADLINE).execute()
+    path = pages.path("no", asked.uid)
+    if way == "exported link":
+        path = _exported_link(pages, asked)
+    pages.clock.move_to(YEARS_LATER)
+    data = ONE_CLICK if way == "one_click" else {}
+    assert pages.client.get(path).status_code == 200
+    assert Contact.get_by_id(asked.id).status == Status.CONFIRMED
+    assert pages.client.post(path, data=data).status_code == 200
+    after = Contact.get_by_id(asked.id)
+    assert (after.status, after.reason, after.status_at) == (
+        Status.REMOVED,
+        "withdrawn",
+        YEARS_LATER,
+    )
+    assert Suppression.get().reason == "withdrawn"
+    account = contacts.receipt_of(after, settings=pages.settings, links=pages.links)
+    assert account is not None
+    assert account["consent_record"]["event"][-1]["event_state"] == "dpv:ConsentWithdrawn"
+
+
+def _exported_link(pages: Pages, contact: Contact) -> str:
+    """Return the path of the link that the newsletter tool was handed."""
+    out = io.BytesIO()
+    exports.export(
+        contact.list,
+        "keep",
+        database=pages.database,
+        settings=pages.settings,
+        now=NOW,
+        actor="cli:els",
+        out=out,
+        format="json",
+        with_links=True,
+    )
+    (row,) = json.loads(out.getvalue())
+    url: str = row["unsubscribe_url"]
+    return url.removeprefix("https://ask.example.org")

@@ -1,0 +1,180 @@
+"""A campaign whose mails a zoo of programs reads before people do: each Yes is a person's."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from datetime import timedelta
+from itertools import cycle, islice
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from repermit import contacts, evidence
+from repermit.consent import Reason, Status
+from repermit.models import Contact, Evidence, Opening
+from tests import zoo
+from tests.building import (
+    make_asked,
+    make_settings,
+)
+from tests.pages import Pages, ask_to, served
+from tests.zoo import Letter, Visit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from playwright.sync_api import Page
+
+    from repermit.models import Campaign, Database, MailingList
+
+    Program = Callable[[Visit, Letter], None]
+
+PEOPLE = 200
+WHOLE = 1
+OF_EACH = 4
+"""So many people are visited by the whole zoo, and by each program that presses."""
+
+PROGRAMS: tuple[Program, ...] = (*zoo.LOOKING, *zoo.PRESSING, zoo.HASTY)
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
+def letter_to(contact: Contact, pages: Pages) -> Letter:
+    """Return the links of the mail as it leaves, in their order."""
+    mail = ask_to(pages, contact)
+    own = re.escape(pages.settings.public_url) + r"/[\w./-]*\w"
+    links = tuple(dict.fromkeys(re.findall(f'href="({own})', mail.html)))
+    head = mail.raw.decode().partition("\r\n\r\n")[0]
+    (unsubscribe,) = re.findall(f"<({own})>", head)
+    return Letter(links=links, unsubscribe=unsubscribe)
+
+
+def let_loose(programs: Sequence[Program], pages: Pages, contact: Contact) -> None:
+    letter = letter_to(contact, pages)
+    for program in programs:
+        program(Visit(pages.app.test_client(use_cookies=False), pages.clock), letter)
+
+
+def visits() -> Iterator[tuple[Program, ...]]:
+    """Yield which programs come to each person: those that press to a few, the others to many."""
+    pressing = [(one,) for one in (*zoo.PRESSING, zoo.HASTY)] * OF_EACH
+    looking = cycle((one,) for one in zoo.LOOKING)
+    rest = PEOPLE - WHOLE - len(pressing)
+    yield from [PROGRAMS] * WHOLE
+    yield from pressing
+    yield from islice(looking, rest)
+
+
+def answer_yes(pages: Pages, contact: Contact) -> int:
+    """Open the link and press Yes, as often as it takes; return how often."""
+    visit = Visit(pages.app.test_client(), pages.clock)
+    buttons = visit.get(pages.links.url("yes", contact.uid))
+    while Contact.get_by_id(contact.id).status != Status.CONFIRMED:
+        again = [one for one in buttons if one.sends == {"choice": "again"}]
+        buttons = visit.press((again or buttons)[0])
+    return visit.pressed
+
+
+def test_the_zoo_alone_gives_no_yes_and_people_need_one_press_more_at_most(
+    pages: Pages, database: Database, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    with database.atomic():
+        people = [make_asked(database, mailing_list, campaign) for _ in range(PEOPLE)]
+    visited = dict(zip((one.id for one in people), visits(), strict=True))
+    presses: Counter[int] = Counter()
+    # Everybody behaves alike; so many of them tell.
+    at_once, later = people[::4], people[1::4]
+    for one in people:
+        let_loose(visited[one.id], pages, one)
+        assert Contact.get_by_id(one.id).status != Status.CONFIRMED, visited[one.id]
+        said_yes = Evidence.select().where(
+            Evidence.subject == one.subject, Evidence.event == "confirmed"
+        )
+        # As a quick person would; the No that it presses too is the last word.
+        assert said_yes.count() == 0 or zoo.HASTY in visited[one.id], visited[one.id]
+        if visited[one.id][0] in zoo.LOOKING and len(visited[one.id]) == 1:
+            assert Contact.get_by_id(one.id).status == Status.UNCONFIRMED
+        if one in at_once:
+            presses[answer_yes(pages, one)] += 1
+    assert set(presses) == {1, 2}
+
+    pages.clock.advance(timedelta(hours=1))
+    pages.openings.write(database)
+    held = contacts.count_yes_held(mailing_list)
+    assert held == Opening.select().where(Opening.held_at.is_null(False)).count()
+    assert {answer_yes(pages, one) for one in later} == {1}
+    confirmed = Contact.select().where(Contact.status == Status.CONFIRMED).count()
+    assert confirmed == len(at_once) + len(later)
+    assert list(evidence.verify()) == []
+
+
+def test_who_presses_yes_alone_in_haste_and_then_no_has_said_no(
+    pages: Pages, database: Database, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    asked = make_asked(database, mailing_list, campaign)
+    let_loose([zoo.HASTY], pages, asked)
+    assert Contact.get_by_id(asked.id).status == Status.REMOVED
+    assert Contact.get_by_id(asked.id).reason in {Reason.WITHDRAWN, Reason.REQUEST}
+
+
+def test_the_zoo_is_as_large_as_it_is_said_to_be() -> None:
+    assert len(set(PROGRAMS)) == len(PROGRAMS) >= 12
+
+
+# --- In a browser: what Defender opens in a sandbox is a headless Chrome with scripts, and clicks
+# buttons (check.live-direct-marketing.online/blog/safelinks-inflates-click-rate-outlook).
+
+
+@pytest.fixture
+def over_http(database: Database, campaign: Campaign) -> Iterator[Pages]:
+    """Serve the pages over HTTP, from the database that the test looks into."""
+    assert campaign.id
+    with served(lambda url: Pages(database, make_settings(public_url=url))) as running:
+        yield running
+
+
+def look_around(page: Page, url: str) -> None:
+    """Load, wait, scroll, hover, and follow every link of the page that stays on its site."""
+    page.goto(url)
+    page.evaluate(zoo.LOOKING_AROUND)
+    own = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}/"
+    found = page.eval_on_selector_all("a[href]", "all => all.map(one => one.href)")
+    for link in sorted({one.partition("#")[0] for one in found if one.startswith(own)})[:3]:
+        page.goto(link)
+
+
+def click_everything(page: Page, url: str) -> None:
+    """Click every button of a page, and some of each page that comes of it."""
+    page.goto(url)
+    for number in range(page.locator("button").count()):
+        page.goto(url)
+        page.locator("button").nth(number).click()
+        # The first and the last of the page that comes of it.
+        for further in (page.locator("button").first, page.locator("button").last):
+            if further.count():
+                further.click()
+
+
+def test_a_browser_with_scripts_gives_no_yes_either(
+    over_http: Pages,
+    database: Database,
+    mailing_list: MailingList,
+    campaign: Campaign,
+    page: Page,
+) -> None:
+    looked, clicked = (make_asked(database, mailing_list, campaign) for _ in range(2))
+    for one in (looked, clicked):
+        for url in letter_to(one, over_http).links:
+            look_around(page, url)
+    assert Contact.get_by_id(looked.id).status == Status.UNCONFIRMED
+    for url in letter_to(clicked, over_http).links:
+        click_everything(page, url)
+    assert Contact.get_by_id(clicked.id).status == Status.REMOVED
+    assert Evidence.select().where(Evidence.event == "confirmed").count() == 0
+    over_http.clock.advance(timedelta(hours=1))
+    assert [answer_yes(over_http, one) for one in (looked, clicked)] == [1, 1]

@@ -1,0 +1,89 @@
+"""Whoever answers, signs up, looks at what is held and has it deleted, in any language.
+
+Imports repermit, tests.building, tests.fresh and tests.pages.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from repermit.models import SignUp
+from tests.building import make_asked, make_contact
+from tests.fresh import newest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from werkzeug.test import TestResponse
+
+    from repermit.models import Campaign
+    from tests.pages import Pages
+
+
+def walk(pages: Pages, campaign: Campaign, language: str) -> Iterator[tuple[str, TestResponse]]:
+    """Yield every page that the person of a mail comes by, with its name, in a language."""
+    for name, response in _pages(pages, campaign, language):
+        assert response.status_code in {200, 422}, (name, response.status_code)
+        yield name, response
+
+
+def _pages(pages: Pages, campaign: Campaign, language: str) -> Iterator[tuple[str, TestResponse]]:
+    database, news = pages.database, campaign.list
+    query: dict[str, Any] = {"query_string": {"lang": language}}
+    anna, carla = (make_asked(database, news, campaign) for _ in range(2))
+    yield "question", pages.get("yes", anna.uid, **query)
+    yield "yes", pages.post("yes", anna.uid, **query)
+    # A program that opens both links at once.
+    for path in (pages.path("yes", carla.uid), pages.path("no", carla.uid)):
+        pages.client.get(path)
+    yield "again", pages.post("yes", carla.uid, **query)
+    yield "disowned", pages.post("yes", carla.uid, data={"choice": "not_me"}, **query)
+    yield "receipt", pages.get("receipt", anna.uid, **query)
+    yield "yes before", pages.get("yes", anna.uid, **query)
+    yield "me", pages.get("me", anna.uid, **query)
+    yield "link sent", pages.post("me", anna.uid, data={"do": "link"}, **query)
+    fresh = newest().uid
+    yield "fresh", pages.get("fresh", fresh, **query)
+    held = pages.post("fresh", fresh, **query)
+    yield "held", held
+    yield from _acts(pages, held, query)
+    yield "over", pages.get("fresh", fresh, **query)
+    yield "gone", pages.get("yes", anna.uid, **query)
+    bram = make_asked(database, news, campaign)
+    yield "no", pages.post("no", bram.uid, **query)
+    stranger = make_contact(database, news)
+    yield "not me", pages.post("me", stranger.uid, data={"do": "not_me"}, **query)
+    yield from _signing_up(pages, news.slug, query)
+
+
+def _acts(
+    pages: Pages, held: TestResponse, query: dict[str, Any]
+) -> Iterator[tuple[str, TestResponse]]:
+    (authority,) = set(re.findall(r'name="authority" value="([^"]+)"', held.text))
+
+    def act(what: str, **fields: str) -> TestResponse:
+        data = {"authority": authority, **fields}
+        return pages.client.post(f"/held/{what}", data=data, **query)
+
+    yield "no address", act("address", address="nobody")
+    yield "address sent", act("address", address=f"new-{authority[:8].lower()}@example.org")
+    moving = newest("address").uid
+    yield "address", pages.get("address", moving, **query)
+    yield "moved", pages.post("address", moving, **query)
+    yield "leave", act("leave")
+    yield "deleted", act("delete")
+
+
+def _signing_up(
+    pages: Pages, slug: str, query: dict[str, Any]
+) -> Iterator[tuple[str, TestResponse]]:
+    join = f"/join/{slug}"
+    yield "join", pages.client.get(join, **query)
+    yield "no address to join", pages.client.post(join, data={"address": "x"}, **query)
+    number = SignUp.select().count()
+    given = {"address": f"doris{number}@example.org"}
+    yield "joined", pages.client.post(join, data=given, **query)
+    made = SignUp.select().order_by(SignUp.id.desc()).get().uid
+    yield "confirm", pages.get("confirm", made, **query)
+    yield "confirmed", pages.post("confirm", made, **query)
