@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Every form of the admin's pages, and the event of the entry that it leaves.
 ENTRIES = {
     "changing.save": "settings_changed",
+    "conditions.save": "conditions_changed",
     "connecting.add_webhook": "webhook_added",
     "connecting.redeliver": "webhook_redelivered",
     "connecting.make_token": "token_made",
@@ -71,11 +72,9 @@ ENTRIES = {
 }
 _LOOK = "a look, which the log of looks has"
 _SEEN = "shows what was typed; nothing is saved or sent"
-_DRAFT = "prepares a campaign; what it becomes is in the entry of its launch"
 _CHECK = "changes and discloses nothing; it only tries"
 NO_ENTRY = {
     "conditions.check": _CHECK,
-    "conditions.save": _DRAFT,
     "contacts.search": _LOOK,
     "entering.log_in": "half a login; the second step makes it one, and is the entry",
     "handing_in.save": _LOOK,
@@ -103,6 +102,7 @@ def test_every_act_has_words_in_the_log() -> None:
 
 # What is typed into forms that need nothing else but a campaign that is under way.
 TYPED: dict[str, dict[str, Any]] = {
+    "conditions.save": {"until": "2026-04-20", "attest": "Decided by the board."},
     "connecting.make_token": {"name": "Tool", "scopes": ["read:status"]},
     "contacts.answer": {"answer": "yes", "note": "by phone, to Anna"},
     "people.add": {"email": "new@example.org", "role": "viewer"},

@@ -223,7 +223,7 @@ def test_the_deadline_is_that_of_the_conditions(
 ) -> None:
     assert "maandag 30 maart 2026, 23:59" in words_of(admin.get(f"{URL}/look"))
     kept = Conditions(deadline="2026-04-24")
-    campaigns.keep_conditions(database, mailing_list, kept, now=NOW)
+    campaigns.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     assert "vrijdag 24 april 2026, 23:59" in words_of(admin.get(f"{URL}/look"))
 
 

@@ -144,7 +144,7 @@ def _add_prepared(pages: Pages) -> None:
     _hand_in(pages, club, "email\n" + "".join(f"lid{one}@example.org\n" for one in range(30)))
     _deal_with(pages, importing.take_in, club)
     conditions = Conditions(deadline="2026-03-30", reminder=7, pilot=10, attest="By the board.")
-    campaigns.keep_conditions(pages.database, club, conditions, now=NOW)
+    campaigns.keep_conditions(pages.database, club, conditions, now=NOW, actor="user:1")
     _hand_in(pages, club, FILE)
     _deal_with(pages, importing.look_at, club)
 

@@ -149,7 +149,9 @@ def add_prepared(pages: Pages) -> None:
         own_subject="May we keep writing to you?",
         own_text=TEXT,
     )
-    campaigns.keep_conditions(pages.database, courses, Conditions(deadline="2026-03-30"), now=NOW)
+    campaigns.keep_conditions(
+        pages.database, courses, Conditions(deadline="2026-03-30"), now=NOW, actor="user:1"
+    )
     given: dict[str, Any] = {"settings": pages.settings, "now": NOW}
     file = io.BytesIO(sample.as_csv().encode())
     importing.keep_upload(

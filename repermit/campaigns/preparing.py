@@ -1,6 +1,6 @@
 """The conditions of a list's next campaign, as far as they have been given, until it is launched.
 
-May import models and what lies below.
+May import evidence, models and what lies below.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from repermit.models import Draft
+from repermit import evidence
+from repermit.evidence import Entry
+from repermit.models import Draft, MailingList, lock_rows
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from repermit.models import Database, MailingList
+    from repermit.models import Database
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +47,40 @@ def conditions_of(mailing_list: MailingList) -> Conditions | None:
 
 
 def keep_conditions(
-    database: Database, mailing_list: MailingList, conditions: Conditions, *, now: datetime
+    database: Database,
+    mailing_list: MailingList,
+    conditions: Conditions,
+    *,
+    now: datetime,
+    actor: str,
 ) -> None:
-    """Keep the conditions in place of those that were kept before; nothing begins by that."""
+    """Keep the conditions in place of those that were kept before; nothing begins by that.
+
+    What is another than it was is kept as evidence, with who wrote it: whoever launches may be
+    somebody else, and the attestation is the word of whoever gave it.
+    """
     answers = json.dumps(vars(conditions), ensure_ascii=False)
     with database.atomic():
-        Draft.insert(list=mailing_list, answers=answers, updated_at=now).on_conflict(
+        # Two who save at once do so one after the other, each with what the other left.
+        found: MailingList = lock_rows(
+            MailingList.select().where(MailingList.id == mailing_list.id)
+        ).get()
+        before = vars(conditions_of(found) or Conditions())
+        Draft.insert(list=found, answers=answers, updated_at=now).on_conflict(
             conflict_target=[Draft.list],
             update={Draft.answers: answers, Draft.updated_at: now},
         ).execute()
+        changed = {name: one for name, one in vars(conditions).items() if one != before[name]}
+        if changed:
+            evidence.append(
+                Entry(
+                    event="conditions_changed",
+                    at=now,
+                    actor=actor,
+                    list=found.slug,
+                    consent={"fields": changed},
+                )
+            )
 
 
 def drop_conditions(database: Database, mailing_list: MailingList) -> None:

@@ -20,6 +20,7 @@ from repermit.web.admin.stepping import steps_reached
 from repermit.web.admin.telling import sentence
 from repermit.web.admin.terms import ConditionsForm, form_of, given
 from repermit.web.admin.timing import deadline_in_words, outlook, suggested
+from repermit.web.admin.visiting import actor
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ def save(slug: str) -> AnyResponse:
     if not form.validate():
         return _show(mailing_list, form, None, status=422)
     conditions = given(form)
-    campaigns.keep_conditions(current_site().database, mailing_list, conditions, now=arrival())
+    campaigns.keep_conditions(
+        current_site().database, mailing_list, conditions, now=arrival(), actor=actor()
+    )
     say(gettext("Saved."))
     if "look" in request.form:
         return go("conditions.show", slug=slug, _anchor="outlook")

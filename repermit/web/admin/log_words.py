@@ -23,6 +23,7 @@ ACTS: Mapping[str, str] = {
     "given_up": N_("deleted a file that was handed in"),
     "imported": N_("took a file in"),
     "import_undone": N_("took a file back"),
+    "conditions_changed": N_("changed the conditions of the next campaign"),
     "launched": N_("launched the campaign"),
     "paused": N_("paused the campaign"),
     "resumed": N_("let the campaign go on"),
