@@ -7,51 +7,84 @@
   const form = dialog.querySelector("form");
   const wrong = dialog.querySelector(".wrong");
   const password = form.elements.lock_password;
-  const MINUTE = 60 * 1000;
+  const over = dialog.querySelector(".over");
+  const unreachable = dialog.querySelector(".unreachable");
+  const SECOND = 1000;
+  const MINUTE = 60 * SECOND;
+  const IDLE = dialog.dataset.idle * SECOND;
+  // When the page has to hide, as far as it knows by itself: then it does, also without a network.
+  let until = Date.now() + IDLE;
   let used = false;
+  let waiting = 0;
+  let title = "";
 
-  const ask = (url, more) =>
-    fetch(url, { credentials: "same-origin", redirect: "manual", headers: { Accept: "application/json" }, ...more });
+  // Some networks answer nothing and say nothing of it.
+  const ask = async (url, more) => {
+    const patience = new AbortController();
+    const end = setTimeout(() => patience.abort(), 20 * SECOND);
+    try {
+      const headers = { Accept: "application/json" };
+      return await fetch(url, { credentials: "same-origin", redirect: "manual", headers, signal: patience.signal, ...more });
+    } finally {
+      clearTimeout(end);
+    }
+  };
+  const later = (pause) => { clearTimeout(waiting); waiting = setTimeout(look, pause); };
   const look = async () => {
-    let next = MINUTE;
+    let next = dialog.open ? 5 * SECOND : MINUTE;
     try {
       const answer = await ask(dialog.dataset.state);
-      if (answer.status === 200) {
-        const state = await answer.json();
-        if (state.locked) show();
-        else renew(state);
-        if (!state.locked) next = Math.min(Math.max(state.seconds, 1) * 1000 + 500, MINUTE);
-      } else if (answer.type === "opaqueredirect") {
+      const state = answer.status === 200 ? await answer.json() : null;
+      unreachable.hidden = Boolean(state) || hasEnded(answer);
+      if (state && state.locked) show();
+      else if (state) {
+        renew(state);
+        next = Math.min(Math.max(state.seconds, 1) * SECOND + 500, MINUTE);
+      } else if (hasEnded(answer)) {
         show();
-        dialog.querySelector(".over").hidden = false;
+        over.hidden = false;
       }
-    } catch { /* Without a network nothing can be done anyway. */ }
-    setTimeout(look, next);
+    } catch { unreachable.hidden = false; }
+    later(next);
   };
+  const hasEnded = (answer) => answer.type === "opaqueredirect";
   // Whoever logged in again in another tab goes on here, with forms that are theirs again.
   const renew = (state) => {
     if (String(state.user) !== dialog.dataset.user) return;
+    until = Math.max(until, Date.now() + state.seconds * SECOND);
     for (const input of document.querySelectorAll("input[name=csrf_token]")) input.value = state.csrf_token;
     if (dialog.open) hide();
   };
+  const hideWhenDue = () => { if (Date.now() >= until) show(); };
   const show = () => {
     if (dialog.open) return;
     dialog.showModal();
     document.documentElement.classList.add("is-locked");
+    title = document.title;
+    document.title = dialog.querySelector("h2").textContent;
     password.focus();
+    later(0);
   };
   const hide = () => {
     dialog.close();
     document.documentElement.classList.remove("is-locked");
+    document.title = title;
     password.value = wrong.textContent = "";
-    dialog.querySelector(".over").hidden = true;
+    over.hidden = unreachable.hidden = true;
   };
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const answer = await ask(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
-    if (answer.status === 204) return hide();
-    const said = await answer.json().catch(() => ({ problem: "" }));
-    wrong.textContent = said.problem;
+    wrong.textContent = "";
+    try {
+      const answer = await ask(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+      unreachable.hidden = true;
+      if (answer.status === 204) {
+        until = Date.now() + IDLE;
+        return hide();
+      }
+      if (hasEnded(answer)) over.hidden = false;
+      else wrong.textContent = (await answer.json()).problem;
+    } catch { unreachable.hidden = false; }
     password.select();
   });
   // Escape must not put it away.
@@ -59,14 +92,25 @@
   dialog.addEventListener("keydown", (event) => { if (event.key === "Escape") event.preventDefault(); });
 
   // Typing and reading keep it open, though they ask for no page.
+  const use = () => {
+    hideWhenDue();
+    if (dialog.open) return;
+    used = true;
+    until = Math.max(until, Date.now() + IDLE);
+  };
   for (const kind of ["keydown", "pointerdown", "wheel", "touchmove"])
-    document.addEventListener(kind, () => { used = used || !dialog.open; }, { passive: true });
+    document.addEventListener(kind, use, { passive: true });
   setInterval(() => {
     if (!used || dialog.open) return;
     used = false;
     ask(dialog.dataset.awake, { method: "POST", headers: { "X-CSRFToken": form.elements.csrf_token.value } })
       .catch(() => {});
   }, MINUTE);
+  // A machine that has slept, or a browser's way back, shows nothing first.
+  setInterval(hideWhenDue, SECOND);
+  for (const kind of ["pageshow", "focus"]) window.addEventListener(kind, hideWhenDue);
+  document.addEventListener("visibilitychange", hideWhenDue);
+  window.addEventListener("online", () => later(0));
   look();
 })();
 

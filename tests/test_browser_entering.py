@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FRESH = "five rather slow herons"
 IDLE = timedelta(minutes=15)
+ALMOST = (15 * 60 - 30) * 1000  # milliseconds
 
 
 @pytest.fixture
@@ -93,6 +94,69 @@ def test_the_lock_leaves_what_was_typed(page: Page, pages: Pages) -> None:
     page.get_by_role("button", name="Add", exact=True).click()
     page.get_by_role("heading", name="A link to pass on").wait_for()
     assert User.select().where(User.email == "new@example.org").exists()
+
+
+def test_without_a_network_the_page_hides_by_itself_and_comes_back_with_it(
+    page: Page, pages: Pages
+) -> None:
+    user = make_admin(pages.database)
+    page.clock.install()
+    enter(page, pages, user.email)
+    page.goto(f"{pages.settings.public_url}/admin/people/")
+    page.get_by_label("E-mail address").fill("new@example.org")
+    people = page.title()
+    page.context.set_offline(True)
+    page.clock.fast_forward(ALMOST)
+    assert page.get_by_label("E-mail address").is_visible()
+    page.get_by_label("E-mail address").press("End")
+    page.clock.fast_forward(ALMOST)
+    assert page.get_by_label("E-mail address").is_visible(), "it was used"
+    page.clock.fast_forward(60_000)
+    question = page.get_by_role("dialog", name="The screen was locked")
+    question.get_by_text("The server cannot be reached just now").wait_for()
+    assert_hidden(page, user.email)
+    question.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    assert_hidden(page, user.email)
+
+    pages.clock.advance(2 * IDLE)
+    page.context.set_offline(False)
+    page.clock.fast_forward(10_000)
+    question.get_by_text("The server cannot be reached just now").wait_for(state="hidden")
+    assert_hidden(page, user.email)
+    question.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    question.wait_for(state="hidden")
+    assert page.title() == people
+    assert page.get_by_label("E-mail address").input_value() == "new@example.org"
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_role("heading", name="A link to pass on").wait_for()
+
+
+def assert_hidden(page: Page, email: str) -> None:
+    """See that nothing of a page can be read but the question for the password."""
+    read = page.locator("body").inner_text()
+    told = page.locator("body").aria_snapshot()
+    assert read.count(email) == told.count(email) == 1, "who is logged in, in the question"
+    assert "Log out" not in read + told
+    assert page.get_by_label("E-mail address").is_hidden()
+    assert page.title() == "The screen was locked"
+
+
+def test_a_page_that_nobody_used_for_long_hides_before_anything_else_is_done_in_it(
+    page: Page, pages: Pages
+) -> None:
+    user = make_admin(pages.database)
+    page.clock.install()
+    enter(page, pages, user.email)
+    page.goto(f"{pages.settings.public_url}/admin/people/")
+    page.context.set_offline(True)
+    # A machine that slept: its clock has gone on, its timers have not.
+    page.clock.set_system_time(page.evaluate("Date.now()") + 20 * 60 * 1000)
+    page.get_by_label("E-mail address").press("a")
+    page.get_by_role("dialog", name="The screen was locked").wait_for()
+    assert_hidden(page, user.email)
 
 
 def test_typing_keeps_the_screen_from_locking(page: Page, pages: Pages) -> None:
