@@ -114,7 +114,7 @@ def test_nothing_personal_of_a_contact_stands_there(
 ) -> None:
     contact = make_removed(database, make_list(database), Reason.NO, "some.body@example.net")
     said = look(client)
-    assert f"The person left the list news {contact.subject[:8]}" in said
+    assert f"The person left the list said No news {contact.subject[:8]}" in said
     html = client.get(URL).text
     assert "some.body" not in html
     assert contact.subject not in html
@@ -199,6 +199,154 @@ def test_a_viewer_sees_no_log(pages: Pages) -> None:
     viewer = viewer_client(pages)
     assert viewer.get(URL).status_code == 403
     assert viewer.get(f"{URL}looks").status_code == 403
+
+
+# --- What an entry is about. ----------------------------------------------------------------------
+
+# What an entry keeps of each act, and what the log makes of it.
+DETAILS: list[tuple[str, dict[str, Any], str]] = [
+    ("list_added", {"fields": {"name": "Garden news", "purpose": "Gardens"}}, "Garden news"),
+    ("list_added", {"name": "news", "by": "restored"}, "found in the journal when a backup"),
+    ("list_changed", {"fields": {"purpose": "Gardens"}, "in": "de"}, "purpose (German)"),
+    ("list_changed", {"fields": {"own_text": "0" * 64}}, "text of the mail"),
+    ("imported", {"name": "members.csv", "rows": 1234}, "members.csv, 1,234 rows"),
+    ("import_undone", {"name": "members.csv", "contacts": 3}, "members.csv"),
+    (
+        "conditions_changed",
+        {"fields": {"attest": "by the board", "pilot": 5}},
+        "pilot, whose decision it is",
+    ),
+    (
+        "launched",
+        {"asked": 2, "deadline": "2026-04-20T21:59:59.000000+00:00"},
+        "2 people to be asked, until Monday 20 April 2026, 23:59",
+    ),
+    ("paused", {"reason": "bounces"}, "too many mails came back"),
+    ("paused", {"reason": "some_new"}, "some_new"),
+    ("resumed", {"let_go": 1}, "one person who had waited for the pilot is asked too"),
+    (
+        "extended",
+        {"from": "2026-04-01T10:00:00+00:00", "to": "2026-04-20T10:00:00+00:00"},
+        "from Wednesday 1 April 2026, 12:00 to Monday 20 April 2026, 12:00",
+    ),
+    ("cancelled", {"dropped": 7}, "7 mails were not sent any more"),
+    ("expired_despite_downtime", {"downtime": 90_000}, "down for 25 hours"),
+    ("closed", {"counts": {"confirmed": 3, "no_response": 4}}, "3 confirmed, 4 taken off for"),
+    ("resolved", {"resend": True, "mails": 2}, "2 mails to be sent again"),
+    ("resolved", {"resend": False, "mails": 1}, "one mail counted as failed"),
+    ("confirmed", {"basis": "answer", "method": "one_click"}, "Yes in a campaign, with one click"),
+    ("customer", {"basis": "customer", "method": "by_hand"}, "customer, entered by hand"),
+    ("added", {"basis": "", "method": "by_hand"}, "entered by hand"),
+    ("removed", {"reason": "no", "method": "note"}, "said No, told to an admin"),
+    ("suppressed", {"reason": "request"}, "at a request"),
+    ("corrected", {"method": "page", "fields": ["language", "name"]}, "name, language"),
+    ("suppressions_imported", {"name": "left.csv", "rows": 1}, "left.csv, one row"),
+    ("erased", {"parts": ["consent"], "why": "retention"}, "the proof: its time was over"),
+    ("erased", {"parts": ["trace"], "why": "retention"}, "network and browser: their time"),
+    ("erased", {"parts": [], "sign_ups": 1}, "a sign-up that was not confirmed"),
+    ("erased", {"parts": ["person"], "name": "members.csv"}, "members.csv"),
+    (
+        "exported",
+        {"what": "keep", "format": "csv", "tool": "laposta", "rows": 3, "with_links": True},
+        "Who may be mailed, Laposta, CSV, with links to unsubscribe, 3 rows",
+    ),
+    ("exported", {"what": "refused", "format": "csv", "rows": 1}, "Rows that were not taken in"),
+    ("archived", {"what": "archive", "format": "zip", "rows": 9}, "Archive, ZIP, 9 rows"),
+    ("handed_over", {"tool": "brevo", "step": "removed-3"}, "Brevo, Who must be taken off, step 3"),
+    ("not_handed_over", {"tool": "brevo", "step": "keep-1"}, "Brevo, Who may be mailed, step 1"),
+    ("paper_made", {"paper": "breach", "format": "html"}, "If data have leaked, HTML"),
+    (
+        "register_changed",
+        {"fields": {"measures": "Locks", "hosting.name": "A", "hosting.country": "NL"}},
+        "security measures, hosting",
+    ),
+    ("logged_in", {"second_step": "recovery_code"}, "with a recovery code"),
+    ("user_added", {"role": "viewer"}, "Viewer"),
+    ("user_invited", {"renews_second_step": True}, "with a new second step"),
+    ("user_role_changed", {"role": "admin"}, "Admin"),
+    ("backed_up", {"file": "monday.db", "mark": "0"}, "monday.db"),
+    ("restored", {"made_at": "2026-03-01T10:00:00+00:00"}, "the backup of Sunday 1 March 2026"),
+    (
+        "settings_changed",
+        {"keys": ["timezone", "mail.port", "mail.gone"], "values": {"mail.port": [1, 2]}},
+        "Organisation: Time zone, Mail server: Port, mail.gone",
+    ),
+    (
+        "token_made",
+        {"token": 1, "name": "Laposta", "scopes": ["read:status", "read:all"]},
+        "Laposta: how lists and campaigns stand, in counts; read:all",
+    ),
+    ("token_revoked", {"token": 1, "name": "Laposta"}, "Laposta"),
+    ("webhook_added", {"webhook": 1, "host": "tool.example.org"}, "tool.example.org"),
+    (
+        "webhook_removed",
+        {"webhook": 1, "host": "tool.example.org", "why": "410 Gone"},
+        "tool.example.org: it wants to be told no more",
+    ),
+    ("webhook_tested", {"host": "tool.example.org"}, "tool.example.org"),
+    ("webhook_redelivered", {"host": "a.example", "seq": 7}, "a.example: entry 7 of the record"),
+]
+# Of these who did it, on which list and about whom says all that is known.
+ALL_SAID = {
+    "given_up",
+    "handed_in",
+    "logged_out",
+    "not_the_person",
+    "password_changed",
+    "password_chosen",
+    "proved",
+    "recovery_codes_renewed",
+    "reply_set_aside",
+    "second_step_set_up",
+    "session_ended",
+    "sessions_ended",
+    "still_mailed",
+    "test_mail_sent",
+    "user_removed",
+}
+
+
+def test_of_every_event_it_is_known_what_the_log_says_more() -> None:
+    assert {event for event, _, _ in DETAILS} | ALL_SAID == set(ACTS)
+    assert not {event for event, _, _ in DETAILS} & ALL_SAID
+
+
+@pytest.mark.parametrize(("event", "kept", "said"), DETAILS)
+def test_the_log_says_what_an_entry_is_about(
+    database: Database, client: FlaskClient, event: str, kept: dict[str, Any], said: str
+) -> None:
+    act(database, event, "job", consent=kept)
+    assert f"{ACTS[event]} {said}" in look(client)
+
+
+def test_an_entry_that_keeps_nothing_any_more_is_told_all_the_same(
+    database: Database, client: FlaskClient
+) -> None:
+    for event in ACTS:
+        act(database, event, "job")
+    said = look(client, f"{URL}?actor=job")
+    assert "launched the campaign" in said
+    assert "made a token" in said
+
+
+def test_nobody_is_shown_by_what_an_entry_keeps_of_their_person(
+    database: Database, client: FlaskClient
+) -> None:
+    person = {"address": "some.body@example.net", "name": "Some Body", "note": "told by Some Body"}
+    told = {"reason": "request", "method": "note"}
+    act(database, "removed", "user:7", consent=told, person=person, trace={"browser": "A browser"})
+    html = client.get(URL).text
+    assert "some.body" not in html
+    assert "Some Body" not in html
+    assert "A browser" not in html
+
+
+def test_details_are_dutch_for_whoever_reads_dutch(database: Database, client: FlaskClient) -> None:
+    act(database, "user_role_changed", "job", consent={"role": "viewer"})
+    act(database, "list_changed", "job", list="news", consent={"fields": {"purpose": "x"}})
+    said = words_of(client.get(URL, headers={"Accept-Language": "nl"}))
+    assert "Kijker" in said
+    assert "veranderde de lijst doel" in said
 
 
 _EVENT = re.compile(r'(?:event=|(?:_append|_entry|append|\.entry)\(\s*)f?"([a-z_]+)"')

@@ -1,19 +1,20 @@
-"""What was done and who looked, a page at a time, the newest first; nothing personal is read.
+"""What was done and who looked, a page at a time, the newest first; of nobody's person is read.
 
 May import models and what lies below.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from peewee import fn
 
-from repermit.models import Access, Evidence, EvidenceHead
+from repermit.models import Access, Evidence, EvidenceHead, EvidencePart
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 _PAGE = 50
@@ -25,7 +26,8 @@ _REACH = 50_000
 class Record:
     """An act or a look: `what` is the event or the act, `subject` whom it was about.
 
-    `number` counts from the first on, an entry's own sequence number for an act.
+    `number` counts from the first on, an entry's own sequence number for an act. `said` is what the
+    entry of an act keeps of it: not who it was about, nor where they were; nothing once it is gone.
     """
 
     number: int
@@ -34,6 +36,7 @@ class Record:
     actor: str
     list: str
     subject: str
+    said: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,7 @@ def acts(
     end = before or EvidenceHead.get().seq + 1
     wanted = _wanted(Evidence, Evidence.event, what=what, actor=actor, slug=slug)
     rows = _rows(Evidence, Evidence.seq, wanted, end=end, page=page, reach=reach)
+    said = _said([row.seq for row in rows])
     found = [
         Record(
             number=row.seq,
@@ -71,6 +75,7 @@ def acts(
             actor=row.actor,
             list=row.list,
             subject=row.subject,
+            said=said.get(row.seq, {}),
         )
         for row in rows
     ]
@@ -123,6 +128,12 @@ def _rows(
     """Return one row more than a page has, of the `reach` numbers before `end`."""
     near = table.select().where(number < end, number >= end - reach, *wanted)
     return list(near.order_by(number.desc()).limit(page + 1))
+
+
+def _said(seqs: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Return what entries keep of acts, by their numbers."""
+    parts = EvidencePart.select().where(EvidencePart.seq.in_(seqs), EvidencePart.part == "consent")
+    return {part.seq: json.loads(part.json) for part in parts}
 
 
 def _page(found: list[Record], *, page: int, floor: int) -> Records:

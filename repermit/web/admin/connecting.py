@@ -15,6 +15,7 @@ from repermit import accounts, webhooks
 from repermit.errors import NotFound, Refused
 from repermit.models import MailingList, find_list
 from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.log_details import scope_in_words
 from repermit.web.admin.log_words import actor_in_words, emails
 from repermit.web.admin.looking import number_typed
 from repermit.web.admin.showing import gettext, go, say
@@ -102,12 +103,7 @@ def _show(
 
 
 def _scopes() -> list[tuple[str, str]]:
-    words = {
-        "read:status": gettext("how lists and campaigns stand, in counts"),
-        "read:contacts": gettext("how one person stands, by their address"),
-        "read:answers": gettext("answers and removals, with addresses"),
-    }
-    return [(scope, words[scope]) for scope in accounts.SCOPES]
+    return [(scope, scope_in_words(scope)) for scope in accounts.SCOPES]
 
 
 # --- Tokens.

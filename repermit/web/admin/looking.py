@@ -12,6 +12,8 @@ from flask import Blueprint, request
 
 from repermit import accounts
 from repermit.models import MailingList
+from repermit.web.admin.announcing import language_name
+from repermit.web.admin.log_details import IN_DETAIL
 from repermit.web.admin.log_words import (
     ACTS,
     KINDS,
@@ -70,6 +72,8 @@ def _show(
         whats=sorted(((kind, in_words(kind)) for kind in kinds), key=lambda pair: pair[1].lower()),
         actors=[*known.items(), *((kind, gettext(text)) for kind, text in KINDS.items())],
         slugs=[(one.slug, one.name) for one in MailingList.select().order_by(MailingList.name)],
+        language_name=language_name,
+        **IN_DETAIL,
     )
 
 
@@ -78,7 +82,8 @@ def _row(one: Any, known: Mapping[str, str], in_words: Callable[..., str]) -> di
     about = known.get(one.subject) or one.subject[:8]
     who = actor_in_words(one.actor, known)
     what = in_words(one.what, one.actor)
-    return {"at": one.at, "who": who, "what": what, "list": one.list, "about": about}
+    shown = {"at": one.at, "who": who, "what": what, "list": one.list, "about": about}
+    return {**shown, "event": one.what, "said": one.said}
 
 
 def number_typed(typed: str) -> int:
