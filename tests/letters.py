@@ -6,9 +6,10 @@ May import messages and its ground only.
 from __future__ import annotations
 
 import os
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from repermit.config import Organisation
@@ -37,7 +38,33 @@ SENT = datetime(2026, 12, 1, 8, 30, tzinfo=UTC)
 DEADLINE = datetime(2026, 12, 22, 22, 59, 59, 999999, tzinfo=UTC)
 LINK = "https://ask.example.org/vraag/{}/ASNFZ4mrze8BI0VniavN7w.{:A<43}"
 
+_Values = TypeVar("_Values", AskValues, ConfirmValues, NoticeValues, ReceiptValues)
+
 _SNAPSHOTS = Path(__file__).parent / "snapshots"
+
+
+# Of an organisation in Bulgaria, and who is on its list: people write their own names in Cyrillic.
+BULGARIAN_DOMAIN = "kabinet-lipa.bg"
+BULGARIAN_PRACTICE = {
+    "name": "Кабинет „Липа“",
+    "address": "ул. „Липова“ 1\n1000 София",
+    "email": f"post@{BULGARIAN_DOMAIN}",
+    "telephone": "02 123 45 67",
+}
+BULGARIAN_LIST = {
+    "slug": "novini",
+    "name": "Вести от „Липа“",
+    "purpose": "Новини от нашия кабинет",
+    "frequency": "четири пъти в годината",
+    "privacy_url": f"https://www.{BULGARIAN_DOMAIN}/privacy",
+    "sender": f"Липа <novini@{BULGARIAN_DOMAIN}>",
+    "language": "bg",
+}
+BULGARIAN_READER = {
+    "address": "ivan.ivanov@example.com",
+    "name": "Иван Иванов",
+    "source": "формулярът на рецепцията",
+}
 
 
 def make_practice(**overrides: Any) -> Organisation:
@@ -244,6 +271,18 @@ def make_notice_values(**overrides: Any) -> NoticeValues:
         "date": SENT,
     }
     return NoticeValues(**(values | overrides))
+
+
+def made_bulgarian(values: _Values) -> _Values:
+    """Return the values of a mail that this organisation sends to this reader."""
+    given: dict[str, Any] = asdict(values)
+    links: dict[str, Any] = {
+        name: value.replace("example.org", BULGARIAN_DOMAIN)
+        for name, value in given.items()
+        if name.endswith("_url")
+    }
+    own: dict[str, Any] = {name: value for name, value in BULGARIAN_READER.items() if name in given}
+    return replace(values, **links, **own)
 
 
 def kept(path: Path, now: str) -> str:

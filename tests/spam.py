@@ -7,6 +7,7 @@ the scores are those of anybody's fresh installation. Imports no repermit.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -41,11 +42,12 @@ _AT_ONCE = 2
 
 # What the reader's server puts above a mail: without it there is no telling where it came from.
 _ARRIVED = b"""\
-Return-Path: <post@example.org>
-Received: from mail.example.org (mail.example.org [93.184.215.14])
+Return-Path: <post@%(domain)b>
+Received: from mail.%(domain)b (mail.%(domain)b [93.184.215.14])
  by mx.example.com with ESMTPS id 4XyZ for <jan.jansen@example.com>;
  Tue, 01 Dec 2026 08:30:02 +0000
 """.replace(b"\n", b"\r\n")
+_SENDER = re.compile(rb"^From: (?:.*\r\n )?.*@([\w.-]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def scores_of(mails: Mapping[str, bytes], folder: Path) -> dict[str, Verdict]:
     """Return the verdict on each mail; `folder` is for files."""
     paths = [folder / f"{number}.eml" for number, _ in enumerate(mails)]
     for path, raw in zip(paths, mails.values(), strict=True):
-        path.write_bytes(_ARRIVED + raw)
+        sender = _SENDER.search(raw)
+        path.write_bytes(_ARRIVED % {b"domain": sender[1] if sender else b"example.org"} + raw)
     with ThreadPoolExecutor() as pool:
         said = pool.map(_judged, [paths[start::_AT_ONCE] for start in range(_AT_ONCE)])
         found = dict(line for lines in said for line in lines)

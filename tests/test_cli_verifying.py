@@ -62,6 +62,14 @@ def test_a_checkpoint_is_read_from_what_these_commands_print(
     assert "from your checkpoint at entry 2" in desk.do("verify", "--checkpoint", kept)
 
 
+def test_a_checkpoint_may_be_typed_as_the_receipt_by_mail_has_it(desk: Desk) -> None:
+    append(desk, 2)
+    known = json.loads(desk.do("verify", "--json"))["checkpoint"]
+    typed = known | {name: known[name].upper() for name in ("hash", "root")}
+    kept = desk.file(json.dumps(typed), name="kept.json")
+    assert "from your checkpoint at entry 2" in desk.do("verify", "--checkpoint", kept)
+
+
 def test_the_first_fault_is_the_reason_of_a_refusal(desk: Desk) -> None:
     append(desk, 3)
     tamper(desk)

@@ -9,12 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from repermit.messages import Mail, compose, list_label
+from repermit.messages import Draft, Mail, compose, list_label
 from tests.letters import (
+    BULGARIAN_LIST,
+    BULGARIAN_PRACTICE,
     LINK,
+    made_bulgarian,
     make_ask,
     make_ask_values,
     make_closing,
@@ -25,6 +29,7 @@ from tests.letters import (
     make_not_the_person,
     make_notice,
     make_notice_values,
+    make_practice,
     make_receipt,
     make_receipt_values,
     make_reminder,
@@ -52,24 +57,43 @@ CASES = [
 
 @cache
 def make_mail(case: str) -> Mail:
+    """Return a mail; one in Bulgarian is that of an organisation there."""
     kind, language, *sensitive = case.split("-")
-    facts = make_facts(sensitive=bool(sensitive))
+    is_there = language == "bg"
+    facts = make_facts(sensitive=bool(sensitive), **(BULGARIAN_LIST if is_there else {}))
     label = list_label(facts, key=b"a key for tests only")
+    given: dict[str, Any] = {"mailing_list": facts}
+    if is_there:
+        given["organisation"] = make_practice(**BULGARIAN_PRACTICE)
+    draft = _draft(kind, language, given)
+    values = make_values(kind, list_label=label)
+    return compose(draft, made_bulgarian(values) if is_there else values)
+
+
+def _draft(kind: str, language: str, given: dict[str, Any]) -> Draft:
     if kind in TO_THE_ADMIN:
-        draft = TO_THE_ADMIN[kind](mailing_list=replace(facts, language=language))
-        return compose(draft, make_notice_values(list_label=label))
+        facts = replace(given["mailing_list"], language=language)
+        return TO_THE_ADMIN[kind](**{**given, "mailing_list": facts})
     if kind in REQUESTED:
-        draft = make_requested(kind, mailing_list=facts, language=language)
+        return make_requested(kind, **given, language=language)
+    makers = {
+        "ask": make_ask,
+        "reminder": make_reminder,
+        "confirm": make_confirm,
+        "receipt": make_receipt,
+    }
+    return makers[kind](**given, language=language)
+
+
+def make_values(kind: str, **given: Any) -> Any:
+    """Return what is filled into a mail of this kind."""
+    if kind in TO_THE_ADMIN:
+        return make_notice_values(**given)
+    if kind in REQUESTED:
         url = LINK.format("address" if kind == "address" else "fresh", "Once")
-        return compose(draft, make_confirm_values(list_label=label, confirm_url=url))
-    if kind == "confirm":
-        draft = make_confirm(mailing_list=facts, language=language)
-        return compose(draft, make_confirm_values(list_label=label))
-    if kind == "receipt":
-        draft = make_receipt(mailing_list=facts, language=language)
-        return compose(draft, make_receipt_values(list_label=label))
-    make = {"ask": make_ask, "reminder": make_reminder}[kind]
-    return compose(make(mailing_list=facts, language=language), make_ask_values(list_label=label))
+        return make_confirm_values(**given, confirm_url=url)
+    makers = {"confirm": make_confirm_values, "receipt": make_receipt_values}
+    return makers.get(kind, make_ask_values)(**given)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -23,7 +23,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     from repermit.evidence import Checkpoint
 
     try:
-        return Checkpoint.from_json(json.loads(path.read_text("utf-8-sig")))
+        # Whoever types what stands in a receipt by mail types capitals.
+        return Checkpoint.from_json(json.loads(path.read_text("utf-8-sig").lower()))
     except OSError as error:
         raise NotFound(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):  # no UTF-8, no JSON, nested without end, or another one
