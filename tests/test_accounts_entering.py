@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import argon2
 import pytest
 
-from repermit import accounts
+from repermit import accounts, webhooks
 from repermit.accounts import Tried, Visit
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.models import Evidence, EvidencePart, Session, User
@@ -314,5 +314,11 @@ def test_the_first_admin_says_who_they_are(database: Database) -> None:
     assert find(tried.token).person.email == "anna@example.org"
     assert "anna@example.org" in " ".join(part.json for part in EvidencePart.select())
     make_admin(database)
-    accounts.remove_user(database, find(tried.token).person.id, now=NOW, actor="cli:keeper")
+    accounts.remove_user(
+        database,
+        find(tried.token).person.id,
+        end_webhooks=webhooks.end_all,
+        now=NOW,
+        actor="cli:keeper",
+    )
     assert "anna" not in " ".join(part.json for part in EvidencePart.select())

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import accounts, evidence
+from repermit import accounts, evidence, webhooks
 from repermit.accounts import Role
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.models import Evidence, EvidencePart, Session, User
 from tests.admin_pages import make_admin, make_session, make_user
-from tests.building import NOW
+from tests.building import NOW, make_settings
 
 if TYPE_CHECKING:
     from typing import Any
@@ -116,7 +116,9 @@ def test_a_role_is_changed_and_noted_once(database: Database) -> None:
     make_admin(database)
     user = make_user(database)
     for _ in range(2):
-        changed = accounts.change_role(database, user.id, role=Role.ADMIN, now=NOW, actor=ACTOR)
+        changed = accounts.change_role(
+            database, user.id, role=Role.ADMIN, end_webhooks=webhooks.end_all, now=NOW, actor=ACTOR
+        )
         assert changed.role is Role.ADMIN
     assert events() == [("user_role_changed", ACTOR, f"user:{user.id}")]
 
@@ -125,9 +127,18 @@ def test_the_last_admin_can_be_neither_removed_nor_demoted(database: Database) -
     admin = make_admin(database)
     make_user(database)
     with pytest.raises(Refused, match="last admin"):
-        accounts.remove_user(database, admin.id, now=NOW, actor=ACTOR)
+        accounts.remove_user(
+            database, admin.id, end_webhooks=webhooks.end_all, now=NOW, actor=ACTOR
+        )
     with pytest.raises(Refused, match="last admin"):
-        accounts.change_role(database, admin.id, role=Role.VIEWER, now=NOW, actor=ACTOR)
+        accounts.change_role(
+            database,
+            admin.id,
+            role=Role.VIEWER,
+            end_webhooks=webhooks.end_all,
+            now=NOW,
+            actor=ACTOR,
+        )
     assert User.get_by_id(admin.id).role == "admin"
 
 
@@ -135,15 +146,19 @@ def test_an_admin_who_cannot_log_in_yet_does_not_count(database: Database) -> No
     admin = make_admin(database)
     invited = make_admin(database, password="")
     with pytest.raises(Refused, match="last admin"):
-        accounts.remove_user(database, admin.id, now=NOW, actor=ACTOR)
-    accounts.remove_user(database, invited.id, now=NOW, actor=ACTOR)
+        accounts.remove_user(
+            database, admin.id, end_webhooks=webhooks.end_all, now=NOW, actor=ACTOR
+        )
+    accounts.remove_user(database, invited.id, end_webhooks=webhooks.end_all, now=NOW, actor=ACTOR)
 
 
 def test_a_viewer_can_be_removed_and_stay_a_viewer(database: Database) -> None:
     make_admin(database)
     user = make_user(database)
-    accounts.change_role(database, user.id, role=Role.VIEWER, now=NOW, actor=ACTOR)
-    accounts.remove_user(database, user.id, now=NOW, actor=ACTOR)
+    accounts.change_role(
+        database, user.id, role=Role.VIEWER, end_webhooks=webhooks.end_all, now=NOW, actor=ACTOR
+    )
+    accounts.remove_user(database, user.id, end_webhooks=webhooks.end_all, now=NOW, actor=ACTOR)
     assert len(accounts.people()) == 1
 
 
@@ -153,7 +168,9 @@ def test_of_two_admins_who_remove_each_other_at_once_one_stays(database: Databas
     def remove(user: User) -> bool:
         with database.connection_context():
             try:
-                accounts.remove_user(database, user.id, now=NOW, actor=ACTOR)
+                accounts.remove_user(
+                    database, user.id, end_webhooks=webhooks.end_all, now=NOW, actor=ACTOR
+                )
             except Refused:
                 return False
             return True
@@ -168,7 +185,7 @@ def test_evidence_holds_no_address_once_somebody_is_removed(database: Database) 
     entry = Evidence.get(Evidence.event == "user_added")
     assert (entry.actor, entry.subject) == (ACTOR, person.actor)
     assert "anna" in all_parts()
-    accounts.remove_user(database, person.id, now=NOW, actor=ACTOR)
+    accounts.remove_user(database, person.id, end_webhooks=webhooks.end_all, now=NOW, actor=ACTOR)
     assert "anna" not in all_parts()
     assert not User.select().where(User.email.contains("anna")).exists()
     assert list(evidence.verify()) == []
@@ -178,7 +195,7 @@ def test_evidence_holds_no_address_once_somebody_is_removed(database: Database) 
 def test_a_number_is_never_given_twice(database: Database) -> None:
     make_admin(database)
     first = add(database).person
-    accounts.remove_user(database, first.id, now=NOW, actor=ACTOR)
+    accounts.remove_user(database, first.id, end_webhooks=webhooks.end_all, now=NOW, actor=ACTOR)
     assert add(database).person.id > first.id
 
 
@@ -186,7 +203,7 @@ def test_removing_somebody_ends_their_sessions(database: Database) -> None:
     make_admin(database)
     user = make_user(database)
     make_session(database, user)
-    accounts.remove_user(database, user.id, now=NOW, actor=ACTOR)
+    accounts.remove_user(database, user.id, end_webhooks=webhooks.end_all, now=NOW, actor=ACTOR)
     assert not Session.select().exists()
 
 
@@ -197,9 +214,13 @@ def test_who_becomes_a_viewer_keeps_no_token_that_tells_addresses(database: Data
         accounts.make_token(database, name, scopes=["read:contacts"], now=NOW, actor=maker)
         for name, maker in (("theirs", f"user:{user.id}"), ("other", "user:1"))
     ]
-    accounts.change_role(database, user.id, role=Role.VIEWER, now=NOW, actor=ACTOR)
+    accounts.change_role(
+        database, user.id, role=Role.VIEWER, end_webhooks=webhooks.end_all, now=NOW, actor=ACTOR
+    )
     assert [accounts.find_token(one.bearer) is None for one in made] == [True, False]
-    accounts.change_role(database, user.id, role=Role.ADMIN, now=NOW, actor=ACTOR)
+    accounts.change_role(
+        database, user.id, role=Role.ADMIN, end_webhooks=webhooks.end_all, now=NOW, actor=ACTOR
+    )
     assert accounts.find_token(made[0].bearer) is None
     told = [one[0] for one in events()]
     assert told[-3:] == ["token_revoked", "user_role_changed", "user_role_changed"]
@@ -216,7 +237,7 @@ def test_removing_somebody_revokes_the_tokens_that_they_made_and_no_others(
         for name, maker in makers.items()
     }
     accounts.revoke_token(database, made["Gone"].id, now=NOW - HOUR, actor=ACTOR)
-    accounts.remove_user(database, user.id, now=NOW, actor=ACTOR)
+    accounts.remove_user(database, user.id, end_webhooks=webhooks.end_all, now=NOW, actor=ACTOR)
     revoked = {one.name: one.revoked_at for one in accounts.tokens()}
     assert revoked == {"Theirs": NOW, "Gone": NOW - HOUR, "Other": None}
     assert accounts.find_token(made["Theirs"].bearer) is None
@@ -225,6 +246,29 @@ def test_removing_somebody_revokes_the_tokens_that_they_made_and_no_others(
         ("user_removed", ACTOR),
         ("erased", ACTOR),
     ]
+    assert list(evidence.verify()) == []
+
+
+@pytest.mark.parametrize("how", ["removed", "made a viewer"])
+def test_no_webhook_goes_on_telling_addresses_where_a_former_admin_chose(
+    database: Database, how: str
+) -> None:
+    make_admin(database)
+    user, settings = make_admin(database), make_settings()
+    theirs, others = (
+        webhooks.add(database, f"https://{host}/", settings=settings, now=NOW, actor=maker)
+        for host, maker in (("a.example.org", f"user:{user.id}"), ("b.example.org", "user:1"))
+    )
+    end: dict[str, Any] = {"end_webhooks": webhooks.end_all, "now": NOW, "actor": ACTOR}
+    if how == "removed":
+        accounts.remove_user(database, user.id, **end)
+    else:
+        accounts.change_role(database, user.id, role=Role.ADMIN, **end)
+        assert len(webhooks.listed()) == 2
+        accounts.change_role(database, user.id, role=Role.VIEWER, **end)
+    assert theirs.id != others.id
+    assert [one.id for one in webhooks.listed()] == [others.id]
+    assert ("webhook_removed", ACTOR) in [one[:2] for one in events()]
     assert list(evidence.verify()) == []
 
 

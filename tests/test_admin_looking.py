@@ -283,6 +283,11 @@ DETAILS: list[tuple[str, dict[str, Any], str]] = [
         {"webhook": 1, "host": "tool.example.org", "why": "410 Gone"},
         "tool.example.org: it wants to be told no more",
     ),
+    (
+        "webhook_removed",
+        {"webhook": 1, "host": "tool.example.org", "why": "with whoever added it"},
+        "tool.example.org: with whoever added it",
+    ),
     ("webhook_tested", {"host": "tool.example.org"}, "tool.example.org"),
     ("webhook_redelivered", {"host": "a.example", "seq": 7}, "a.example: entry 7 of the record"),
 ]

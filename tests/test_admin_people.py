@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import accounts
+from repermit import accounts, webhooks
 from repermit.models import Evidence, Invitation, User
 from tests.admin_pages import (
     client_of,
@@ -16,7 +16,7 @@ from tests.admin_pages import (
     post,
     viewer_client,
 )
-from tests.building import NOW
+from tests.building import NOW, make_settings
 from tests.pages import Pages, heading_of, words_of
 
 if TYPE_CHECKING:
@@ -142,6 +142,34 @@ def test_somebody_is_removed_after_a_question(
     subject = f"user:{user.id}"
     actor = f"user:{admin.id}"
     assert actors() == [("user_removed", actor, subject), ("erased", actor, subject)]
+
+
+@pytest.mark.parametrize("how", ["role", "remove"])
+def test_what_ends_with_an_admin_is_said_before_and_ends(
+    pages: Pages, client: FlaskClient, how: str
+) -> None:
+    user, database = make_admin(pages.database), pages.database
+    theirs: dict[str, Any] = {"now": NOW, "actor": f"user:{user.id}"}
+    made = accounts.make_token(database, "Laposta", scopes=["read:answers"], **theirs)
+    gone = accounts.make_token(database, "Old tool", scopes=["read:answers"], **theirs)
+    accounts.revoke_token(database, gone.id, **theirs)
+    webhooks.add(database, "https://tool.example.org/a", settings=make_settings(), **theirs)
+    for url in ("/admin/people/", f"/admin/people/{user.id}/remove"):
+        said = words_of(client.get(url))
+        assert "The token Laposta: the program that uses it is refused." in said
+        assert "The webhook https://tool.example.org/a: it is told nothing more." in said
+        assert "Another admin can make them anew" in said
+        assert "Old tool" not in said
+    said = words_of(client.get("/admin/connecting/"))
+    assert "It ends when who added it is an admin no more" in said
+    post(client, f"/admin/people/{user.id}/{how}", role="viewer")
+    assert accounts.find_token(made.bearer) is None
+    assert webhooks.listed() == ()
+
+
+def test_of_who_made_nothing_nothing_is_said_to_end(pages: Pages, client: FlaskClient) -> None:
+    user = make_admin(pages.database)
+    assert "Another admin" not in words_of(client.get(f"/admin/people/{user.id}/remove"))
 
 
 def test_an_admin_may_remove_themselves_if_another_stays(

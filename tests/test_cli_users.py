@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
-from repermit import accounts, config
+from repermit import accounts, config, webhooks
 from repermit.models import Evidence, User, open_database
 from tests.admin_pages import make_admin, make_session, make_user
-from tests.building import NOW
+from tests.building import NOW, make_settings
 from tests.serving import Serving
 
 if TYPE_CHECKING:
@@ -89,6 +89,23 @@ def test_a_user_is_removed_with_their_sessions(desk: Desk) -> None:
     assert "Removed." in desk.do("user", "remove", "anna@example.org")
     with desk.database():
         assert User.select().count() == 1
+
+
+def test_the_webhooks_of_who_is_removed_end_and_are_named(desk: Desk) -> None:
+    with desk.database() as database:
+        make_admin(database)
+        user = make_admin(database, email="anna@example.org")
+        theirs: dict[str, Any] = {
+            "settings": make_settings(),
+            "now": NOW,
+            "actor": f"user:{user.id}",
+        }
+        webhooks.add(database, "https://tool.example.org/a", **theirs)
+    said = desk.do("user", "remove", "anna@example.org")
+    assert "told nothing more" in said
+    assert "https://tool.example.org/a" in said
+    with desk.database():
+        assert webhooks.listed() == ()
 
 
 def test_the_last_admin_is_not_removed_nor_who_is_not_there(desk: Desk) -> None:

@@ -217,3 +217,23 @@ def test_a_trial_does_not_go_inside_either(database: Database) -> None:
     assert "private network" in reply.problem
     assert receiver.told == []
     assert Webhook.get().list_id is None
+
+
+def test_all_of_somebody_end_at_once_with_what_they_were_still_to_be_told(
+    database: Database, mailing_list: MailingList
+) -> None:
+    theirs = [add(database, f"{URL}{n}", actor="user:2").id for n in range(2)]
+    kept = add(database)
+    webhooks.remove(database, theirs.pop(), **BY_ME)
+    make_removed(database, mailing_list, Reason.NO)
+    webhooks.owe(database, now=NOW)
+    with database.atomic():
+        entries = webhooks.end_all("user:2", now=NOW, actor="user:1")
+    assert [(one.event, one.actor, one.consent["why"]) for one in entries] == [
+        ("webhook_removed", "user:1", "with whoever added it")
+    ]
+    assert [one.id for one in webhooks.listed()] == [kept.id]
+    states = {one.webhook_id: one.state for one in Delivery.select()}
+    assert states == {theirs[0]: "failed", kept.id: "waiting"}
+    with database.atomic():
+        assert webhooks.end_all("user:2", now=NOW, actor="user:1") == []

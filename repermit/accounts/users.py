@@ -20,9 +20,11 @@ from repermit.evidence import Entry
 from repermit.models import Invitation, Meta, RecoveryCode, Session, User, lock_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from repermit.models import Database
+
+    End = Callable[..., Sequence[Entry]]
 
 INVITED_FOR = timedelta(hours=72)
 """How long a one-time link works."""
@@ -131,11 +133,13 @@ def end_links(user_id: int) -> None:
 
 
 def change_role(
-    database: Database, user_id: int, *, role: Role, now: datetime, actor: str
+    database: Database, user_id: int, *, role: Role, end_webhooks: End, now: datetime, actor: str
 ) -> Person:
     """Make somebody an admin or a viewer; raises NotFound, and Refused for the last admin.
 
-    The tokens of who becomes a viewer end: they tell what a viewer may not see.
+    The tokens of who becomes a viewer end, and so do their webhooks: they tell what a viewer may
+    not see. `end_webhooks` ends those that an actor added, as webhooks know them, within the
+    transaction, and returns what to append.
     """
     with database.atomic():
         user = _locked(user_id)
@@ -146,7 +150,7 @@ def change_role(
             user.save()
             subject, consent = actor_of(user_id), {"role": role}
             is_admin = role is Role.ADMIN
-            ended = () if is_admin else tokens.revoke_all(subject, now=now, actor=actor)
+            ended = () if is_admin else _end_grants(subject, end_webhooks, now=now, actor=actor)
             changed = Entry(
                 event="user_role_changed", at=now, actor=actor, subject=subject, consent=consent
             )
@@ -154,10 +158,13 @@ def change_role(
     return facts(user)
 
 
-def remove_user(database: Database, user_id: int, *, now: datetime, actor: str) -> Person:
+def remove_user(
+    database: Database, user_id: int, *, end_webhooks: End, now: datetime, actor: str
+) -> Person:
     """Remove somebody and erase their address, also from evidence; what they did stays.
 
-    The tokens that they made end too: they know them.
+    The tokens that they made end too, since they know them, and the webhooks that they added, since
+    they chose who is told; `end_webhooks` is as for `change_role`.
     Raises NotFound, and Refused for the last admin.
     """
     with database.atomic():
@@ -166,7 +173,7 @@ def remove_user(database: Database, user_id: int, *, now: datetime, actor: str) 
         removed = facts(user)
         user.delete_instance()
         subject, parts = actor_of(user_id), ("person", "trace")
-        ended = tokens.revoke_all(subject, now=now, actor=actor)
+        ended = _end_grants(subject, end_webhooks, now=now, actor=actor)
         seqs = evidence.erase_parts(subject, parts)
         erased = {"seqs": seqs, "parts": list(parts)}
         evidence.append(
@@ -226,6 +233,12 @@ def _link(user: User, *, now: datetime) -> Invited:
     token, ends_at = secrets.token_urlsafe(_BYTES), now + INVITED_FOR
     Invitation.create(user=user.id, digest=digest_of(token), expires_at=ends_at)
     return Invited(person=facts(user), token=token, ends_at=ends_at)
+
+
+def _end_grants(maker: str, end_webhooks: End, *, now: datetime, actor: str) -> list[Entry]:
+    """End what somebody let programs know, in the caller's transaction; return what to append."""
+    ended = tokens.revoke_all(maker, now=now, actor=actor)
+    return [*ended, *end_webhooks(maker, now=now, actor=actor)]
 
 
 def _usable(token: str, now: datetime) -> tuple[Any, ...]:

@@ -88,13 +88,26 @@ def _state(person: Person) -> str:
 @click.argument("email")
 @pass_house
 def remove(house: House, email: str) -> None:
-    """Remove somebody, and erase their address; what they did stays in the evidence."""
-    from repermit import accounts
+    """Remove somebody, and erase their address; what they did stays in the evidence.
+
+    Their tokens and webhooks end too.
+    """
+    from repermit import accounts, webhooks
 
     with house.database() as database:
         found = accounts.find_person(email)
-        accounts.remove_user(database, found.id, now=house.now, actor=house.actor)
+        hooks = [one.url for one in webhooks.listed() if one.created_by == found.actor]
+        accounts.remove_user(
+            database,
+            found.id,
+            end_webhooks=webhooks.end_all,
+            now=house.now,
+            actor=house.actor,
+        )
     say("Removed. They are logged out, and cannot log in any more.")
+    if hooks:
+        say("The webhooks that they added are told nothing more; another admin can add them:")
+        say(*(f"  {url}" for url in hooks))
 
 
 for subcommand in (add, list_, remove):

@@ -6,7 +6,7 @@ scheme (https://www.standardwebhooks.com) and made from the evidence when they l
 
 from repermit.webhooks.delivering import Sent, deliver_due
 from repermit.webhooks.facts import Added, DeliveryFacts, News, NewsPage, WebhookFacts
-from repermit.webhooks.keeping import add, listed, log, redeliver, remove
+from repermit.webhooks.keeping import add, end_all, listed, log, redeliver, remove
 from repermit.webhooks.line import Reply
 from repermit.webhooks.news import EVENTS, news_since
 from repermit.webhooks.owing import owe
@@ -23,6 +23,7 @@ __all__ = [
     "WebhookFacts",
     "add",
     "deliver_due",
+    "end_all",
     "listed",
     "log",
     "news_since",

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from repermit.config import Settings
     from repermit.models import Database
 
+WITH_ITS_MAKER = "with whoever added it"
+"""Why a webhook was removed whose maker is an admin no more, as evidence has it."""
+
 _MOST_COUNTED = 1_000
 _MOST_SHOWN = 100
 
@@ -63,6 +66,16 @@ def remove(database: Database, webhook_id: int, *, now: datetime, actor: str) ->
     """Tell a webhook nothing more, not even what was waiting; raises NotFound."""
     with database.atomic():
         evidence.append(end(lock(webhook_id), now=now, actor=actor))
+
+
+def end_all(maker: str, *, now: datetime, actor: str) -> list[Entry]:
+    """Remove all webhooks that somebody added, in the caller's transaction; return what to append.
+
+    They would go on telling addresses to where somebody chose who may see none any more.
+    """
+    own = Webhook.select().where(Webhook.created_by == maker, Webhook.removed_at.is_null())
+    there = list(lock_rows(own.order_by(Webhook.id)))
+    return [end(one, now=now, actor=actor, why=WITH_ITS_MAKER) for one in there]
 
 
 def listed() -> tuple[WebhookFacts, ...]:

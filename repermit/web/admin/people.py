@@ -1,6 +1,6 @@
 """Who may log in, and as what: adding, inviting, changing, removing.
 
-May import accounts and Flask.
+May import accounts, webhooks and Flask.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from flask_login import current_user
 from wtforms import EmailField, RadioField
 from wtforms.validators import AnyOf, InputRequired
 
-from repermit import accounts
+from repermit import accounts, webhooks
 from repermit.accounts import Role
 from repermit.errors import AddressError, Refused
 from repermit.web.admin.forms import N_, Form
@@ -102,7 +102,14 @@ def change_role(user_id: int) -> AnyResponse:
     role = Role(wanted)
     database = current_site().database
     try:
-        accounts.change_role(database, user_id, role=role, now=arrival(), actor=actor())
+        accounts.change_role(
+            database,
+            user_id,
+            role=role,
+            end_webhooks=webhooks.end_all,
+            now=arrival(),
+            actor=actor(),
+        )
     except Refused:
         _say_last_admin()
     else:
@@ -114,7 +121,8 @@ def change_role(user_id: int) -> AnyResponse:
 @pages.get("/<int:user_id>/remove")
 def show_remove(user_id: int) -> Response:
     """Ask whether somebody is really to be removed."""
-    return show("people/remove.html", person=_person(user_id))
+    person = _person(user_id)
+    return show("people/remove.html", person=person, granted=_granted().get(person.actor))
 
 
 @pages.post("/<int:user_id>/remove")
@@ -122,7 +130,13 @@ def remove(user_id: int) -> AnyResponse:
     """Remove somebody, and erase their address."""
     person = _person(user_id)
     try:
-        accounts.remove_user(current_site().database, user_id, now=arrival(), actor=actor())
+        accounts.remove_user(
+            current_site().database,
+            user_id,
+            end_webhooks=webhooks.end_all,
+            now=arrival(),
+            actor=actor(),
+        )
     except Refused:
         _say_last_admin()
     else:
@@ -149,12 +163,27 @@ def _show(form: PersonForm, *, status: int = 200) -> Response:
         (Role.VIEWER, role_in_words(Role.VIEWER), gettext("sees counts, never an address")),
         (Role.ADMIN, role_in_words(Role.ADMIN), gettext("may do everything")),
     ]
-    fields: dict[str, Any] = {"people": accounts.people(), "roles": roles}
+    fields: dict[str, Any] = {"people": accounts.people(), "roles": roles, "granted": _granted()}
     return show("people/show.html", form=form, status=status, **fields)
 
 
 def _show_link(invited: Invited) -> Response:
     return show("people/link.html", invited=invited, link=link_of(invited))
+
+
+def _granted() -> dict[str, dict[str, list[str]]]:
+    """Return the tokens and webhooks that end with who made them, by the name evidence has."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for token in accounts.tokens():
+        if token.revoked_at is None:
+            _of(found, token.created_by)["tokens"].append(token.name)
+    for hook in webhooks.listed():
+        _of(found, hook.created_by)["hooks"].append(hook.url)
+    return found
+
+
+def _of(found: dict[str, dict[str, list[str]]], maker: str) -> dict[str, list[str]]:
+    return found.setdefault(maker, {"tokens": [], "hooks": []})
 
 
 def _person(user_id: int) -> Person:
