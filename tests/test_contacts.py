@@ -20,8 +20,20 @@ from repermit.consent import (
 )
 from repermit.contacts import Act
 from repermit.errors import TransitionRefused
-from repermit.models import Contact, Evidence, EvidencePart, Mail, SignUp, Suppression
+from repermit.models import (
+    CampaignWording,
+    Contact,
+    Evidence,
+    EvidencePart,
+    Mail,
+    MailingList,
+    SignUp,
+    Suppression,
+    Wording,
+    stored,
+)
 from tests.building import (
+    DEADLINE,
     NOW,
     make_asked,
     make_campaign,
@@ -31,6 +43,7 @@ from tests.building import (
     make_removed,
     make_settings,
 )
+from tests.pages import freeze_wording
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -155,7 +168,7 @@ def test_invariant_5_a_removal_is_status_evidence_and_suppression_together(
     assert suppression.at == LATER
     entry = Evidence.get()
     assert (entry.event, entry.subject, entry.list) == ("removed", contact.subject, "news")
-    assert kept("consent") == [{"reason": reason}]
+    assert [one["reason"] for one in kept("consent")] == [reason]
     assert list(evidence.verify()) == []
 
 
@@ -199,12 +212,92 @@ def test_many_are_removed_at_once_each_with_its_own_facts(database: Database) ->
     some = [make_contact(database, mailing_list) for _ in range(3)]
     facts = {some[1].id: {"asked_at": "then"}}
     assert remove(database, *some, reason=Reason.NO_RESPONSE, facts=facts) == 3
-    assert kept("consent") == [
-        {"reason": "no_response"},
+    assert [
+        {name: one.get(name) for name in ("reason", "asked_at")} for one in kept("consent")
+    ] == [
+        {"reason": "no_response", "asked_at": None},
         {"reason": "no_response", "asked_at": "then"},
-        {"reason": "no_response"},
+        {"reason": "no_response", "asked_at": None},
     ]
     assert Suppression.select().count() == 3
+
+
+@pytest.mark.parametrize("reason", REMOVING)
+def test_a_removal_tells_what_the_list_told_when_it_asked(
+    database: Database, reason: Reason
+) -> None:
+    mailing_list = make_list(database)
+    campaign = make_campaign(database, mailing_list)
+    digest = freeze_wording(database, campaign, mailing_list, "de")
+    contact = make_contact(database, mailing_list)
+    make_mail(database, campaign, contact, wording=CampaignWording.get())
+    reminded = {"kind": MailKind.REMINDER, "sent_at": LATER}
+    make_mail(database, campaign, contact, **reminded)
+    with database.atomic():
+        MailingList.update(purpose="Something else", privacy_url="https://new.example").execute()
+    remove(database, contact, reason=reason)
+    assert kept("consent") == [
+        {
+            "reason": str(reason),
+            "mail_wording": digest,
+            "asked_at": stored(NOW + timedelta(seconds=1)),
+            "reminded_at": stored(LATER),
+            "deadline": stored(DEADLINE),
+            "language": "de",
+            "list_name": mailing_list.name,
+            "purpose": mailing_list.purpose,
+            "frequency": "",
+            "privacy_url": mailing_list.privacy_url,
+            "sensitive": False,
+        }
+    ]
+
+
+def test_a_removal_says_of_whom_nobody_asked_that_the_purpose_was_not_seen(
+    database: Database,
+) -> None:
+    mailing_list = make_list(database, sensitive=True)
+    contact = make_contact(database, mailing_list)
+    campaign = make_campaign(database, mailing_list)
+    # It is owed still, so nothing was told.
+    make_mail(database, campaign, contact, state=MailState.QUEUED, sent_at=None)
+    remove(database, contact, reason=Reason.REQUEST)
+    assert kept("consent") == [
+        {
+            "reason": "request",
+            "list_name": mailing_list.name,
+            "sensitive": True,
+            "unseen": {
+                "language": "nl",
+                "purpose": mailing_list.purpose,
+                "frequency": "",
+                "privacy_url": mailing_list.privacy_url,
+            },
+        }
+    ]
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_a_removal_claims_nothing_of_what_the_person_saw_elsewhere(
+    database: Database, is_asked: bool
+) -> None:
+    """Their own sign-up says what they saw; and so does an ask of a form not known here."""
+    mailing_list = make_list(database)
+    basis = "" if is_asked else Basis.SIGN_UP
+    status = Status.UNCONFIRMED if is_asked else Status.CONFIRMED
+    contact = make_contact(database, mailing_list, status=status, basis=basis)
+    if is_asked:
+        campaign = make_campaign(database, mailing_list)
+        with database.atomic():
+            Wording.create(digest="a" * 64, content="1")
+            frozen = CampaignWording.create(
+                campaign=campaign, kind=MailKind.ASK, language="nl", wording="a" * 64
+            )
+        make_mail(database, campaign, contact, wording=frozen)
+    remove(database, contact, reason=Reason.COMPLAINT)
+    (told,) = kept("consent")
+    assert not {"purpose", "unseen"} & set(told)
+    assert told.get("mail_wording") == ("a" * 64 if is_asked else None)
 
 
 def test_nobody_to_remove_leaves_no_trace(database: Database) -> None:

@@ -241,8 +241,8 @@ def test_a_removal_for_silence_is_kept_with_what_shows_that_there_was_time(
         "minimum_days": 14,
     }
     assert kept("removed") == [
-        {**facts, "wording": digests["de"]},
-        {**facts, "wording": digests["nl"]},
+        {**facts, "mail_wording": digests["de"]},
+        {**facts, "mail_wording": digests["nl"]},
     ]
     entry = Evidence.get(Evidence.event == "removed")
     assert (entry.at, entry.actor, entry.campaign) == (DEADLINE, "job", campaign.id)
@@ -266,7 +266,7 @@ def test_the_wording_that_is_kept_is_the_one_that_the_ask_was_made_from(
     make_mail(database, campaign, make_contact(database, mailing_list), wording=first)
     make_asked(database, mailing_list, campaign)
     assert sweep(database).removed == 2
-    assert [facts["wording"] for facts in kept("removed")] == [
+    assert [facts["mail_wording"] for facts in kept("removed")] == [
         keep_wording("1"),
         keep_wording("2"),
     ]
@@ -284,7 +284,7 @@ def test_the_wording_that_is_kept_is_that_of_this_campaigns_ask(
             )
     make_asked(database, mailing_list, campaign)
     sweep(database)
-    assert [facts["wording"] for facts in kept("removed")] == [""]
+    assert [facts["mail_wording"] for facts in kept("removed")] == [""]
 
 
 def test_an_ask_of_another_campaign_says_nothing_about_this_one(

@@ -305,6 +305,46 @@ def test_a_customer_is_mailed_on_another_ground() -> None:
     assert record["processing"]["purposes"][0]["lawful_basis"] == ["eu-gdpr:A6-1-f"]
 
 
+UNSEEN = {
+    "language": "nl",
+    "purpose": "News",
+    "frequency": "",
+    "privacy_url": "https://www.example.org/privacy",
+}
+
+
+@pytest.mark.parametrize(
+    ("told", "purpose"),
+    [
+        ({"basis": "thin", "wording": ""}, "not known: nothing shows what the person was told"),
+        ({"basis": "imported", "wording": "c" * 64}, "as the text of the form says, whose digest"),
+    ],
+)
+def test_an_opt_in_that_was_taken_over_is_not_told_with_todays_purpose(
+    told: dict[str, Any], purpose: str
+) -> None:
+    record = receipts.consent_record(
+        account(said("confirmed", list_name="Nieuws", unseen=UNSEEN, **told))
+    )
+    assert not problems_of(record, "consent-record")
+    assert record["processing"]["purposes"][0]["purpose"].startswith(purpose)
+    assert record["processing"]["privacy_notice"]["shown"] is False
+
+
+def test_a_customers_purpose_is_the_controllers_own() -> None:
+    record = receipts.consent_record(account(said("customer", basis="customer", unseen=UNSEEN)))
+    assert record["processing"]["purposes"][0]["purpose"] == "News"
+
+
+def test_what_was_told_counts_before_what_was_not_seen() -> None:
+    told = {**TOLD, "reason": "bounce"}
+    record = receipts.consent_record(
+        account(said("removed", **told), said("removed", reason="request", unseen=UNSEEN))
+    )
+    assert record["processing"]["purposes"][0]["purpose"] == TOLD["purpose"]
+    assert "shown" not in record["processing"]["privacy_notice"]
+
+
 def test_a_record_of_which_the_terms_are_held_no_longer_says_so_by_silence() -> None:
     record = receipts.consent_record(account(said("confirmed")))
     assert record["processing"]["purposes"][0]["purpose"] == ""

@@ -9,19 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from peewee import fn
-
 from repermit import evidence
 from repermit.consent import Basis, Dropped, MailKind, MailState, Reason, Status, require_removal
 from repermit.contacts.looking import fingerprint_of
 from repermit.contacts.openings import release
 from repermit.contacts.suppressing import Suppressed, lift, suppress
+from repermit.contacts.telling import asked_last, told_last
 from repermit.evidence import Entry
 from repermit.models import Campaign, Contact, Mail, Suppression, chunks, literal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
+
+    from repermit.contacts.telling import Asked
 
 _CHUNK = 500
 _UNSENT = (MailState.QUEUED, MailState.CLAIMED)
@@ -84,7 +85,8 @@ def remove(
     Each gets its status, its evidence and its suppression, and none of its asks or reminders
     leaves any more. `facts` is what the evidence says of each beside the act, by id, and `moments`
     when each left, where that was not at the act. An act of no campaign of its own belongs to the
-    one that asked each of them last, whose report tells what became of everybody it asked. Raises
+    one that asked each of them last, whose report tells what became of everybody it asked, and
+    each is told of with what the list told them when it asked them, as an answer is. Raises
     TransitionRefused, before anything is changed, where a status does not allow the reason.
     """
     left_at = moments or {}
@@ -110,15 +112,17 @@ def remove(
         release([contact.id for contact in some])
         drop_unsent(some, Dropped.ANSWERED if reason in _BY_ANSWER else Dropped.SUPPRESSED)
     slug = contacts[0].list.slug if contacts else ""
-    each, asked = facts or {}, {} if act.campaign else _asked_last(contacts)
+    each, asked = facts or {}, asked_last(contacts)
+    # An answer says itself what it was an answer to.
+    told = {} if "purpose" in act.consent else told_last(contacts, asked)
     evidence.append(
         *(
             _entry(
                 "removed",
                 contact,
                 slug,
-                replace(act, campaign=asked.get(contact.id, act.campaign)),
-                {"reason": str(reason), **each.get(contact.id, {})},
+                replace(act, campaign=act.campaign or _campaign_of(asked.get(contact.id))),
+                {"reason": str(reason), **told.get(contact.id, {}), **each.get(contact.id, {})},
             )
             for contact in contacts
         )
@@ -126,18 +130,8 @@ def remove(
     return len(contacts)
 
 
-def _asked_last(contacts: Iterable[Contact]) -> dict[int, int]:
-    """Return the campaign that mailed each of these contacts last, by id, if one did."""
-    found: dict[int, int] = {}
-    for some in chunks([contact.id for contact in contacts], _CHUNK):
-        newest: Any = (
-            Mail.select(Mail.contact, fn.MAX(Mail.campaign))
-            .where(Mail.contact.in_(some), Mail.campaign.is_null(is_null=False))
-            .group_by(Mail.contact)
-            .tuples()
-        )
-        found.update(newest)
-    return found
+def _campaign_of(asked: Asked | None) -> int:
+    return asked.campaign if asked else 0
 
 
 _BY_ANSWER = (Reason.NO, Reason.WITHDRAWN)

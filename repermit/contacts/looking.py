@@ -102,13 +102,28 @@ def _words(text: ListText | MailingList, *, name: str) -> ListWords:
 
 
 def list_told(about: MailingListFacts) -> dict[str, str | bool]:
-    """Return what of a list goes into the proof of an answer, or of an earlier opt-in."""
+    """Return what of a list goes into the proof of an answer: what the person was told of it."""
     return {
         "list_name": about.name,
         "purpose": about.purpose,
         "frequency": about.frequency,
         "privacy_url": about.privacy_url,
         "sensitive": about.sensitive,
+    }
+
+
+def list_unseen(about: MailingListFacts) -> dict[str, Any]:
+    """Return what of a list goes into the evidence about somebody whom nobody has told of it.
+
+    Such as an opt-in that was taken over: what it was given for, the file or its form says, if
+    anything does, and not what the list says today.
+    """
+    told = list_told(about)
+    known = ("list_name", "sensitive")
+    unseen = {name: value for name, value in told.items() if name not in known}
+    return {
+        **{name: told[name] for name in known},
+        "unseen": {"language": about.language, **unseen},
     }
 
 

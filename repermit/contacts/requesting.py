@@ -15,7 +15,7 @@ from repermit.contacts.looking import (
     fingerprint_of,
     is_suppressed,
     list_facts,
-    list_told,
+    list_unseen,
     lock,
     new_contact,
 )
@@ -157,8 +157,7 @@ def _settle(
     """Give a new contact its status, with its evidence."""
     told = {
         "method": "by_hand",
-        "language": contact.list.language,
-        **list_told(list_facts(contact.list)),
+        **list_unseen(list_facts(contact.list)),
         "wording": evidence.keep_wording(person.wording) if person.wording.strip() else "",
         "basis_at": person.basis_at.isoformat() if person.basis_at else "",
     }

@@ -87,7 +87,8 @@ def proofs(
             "asked_at": stored(cast("datetime", asks[contact.id].sent_at)),
             "deadline": stored(campaign.deadline),
             "minimum_days": campaign.minimum_days,
-            "wording": used.get(asks[contact.id].wording_id) or newest.get(contact.language, usual),
+            "mail_wording": used.get(asks[contact.id].wording_id)
+            or newest.get(contact.language, usual),
         }
         for contact in silent
     }

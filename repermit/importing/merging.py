@@ -57,7 +57,7 @@ class Taking:
     bases: Mapping[Fate, Basis]
     fates: Mapping[Fate, int]
     improved: int
-    shared: Mapping[str, str | bool]
+    shared: Mapping[str, Any]
     fingerprint_key: bytes
 
     @property
@@ -186,7 +186,7 @@ def _improve(taking: Taking) -> Iterator[list[Any]]:
 
 def _remove(taking: Taking) -> Iterator[list[Any]]:
     """Take off who opted out elsewhere; yield how each of them was."""
-    act = contacts.Act(at=taking.now, actor=taking.actor, consent=taking.shared)
+    act = contacts.Act(at=taking.now, actor=taking.actor, consent={"file": taking.shared["file"]})
     for some in in_batches(marked()):
         yield from map(_image, some)
         for mark, reason in LEFT_ELSEWHERE.items():

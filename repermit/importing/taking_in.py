@@ -215,12 +215,16 @@ def _write(
     return tally
 
 
-def _shared(mailing_list: MailingList, file: ListFile, options: _Options) -> dict[str, str | bool]:
-    """Return what the evidence of each contact says of the import; "" where there is nothing."""
+def _shared(mailing_list: MailingList, file: ListFile, options: _Options) -> dict[str, Any]:
+    """Return what the evidence of each contact says of the import; "" where there is nothing.
+
+    Nobody of them has seen what the list says today, so it stands apart from what they agreed to,
+    which the form's text shows where it is there.
+    """
     texts = {"wording": options.consent_text, "attest": options.attest}
     digests = {name: evidence.keep_wording(text) if text else "" for name, text in texts.items()}
-    told = contacts.list_told(contacts.list_facts(mailing_list))
-    return {"file": file.digest, "language": mailing_list.language, **told, **digests}
+    unseen = contacts.list_unseen(contacts.list_facts(mailing_list))
+    return {"file": file.digest, **unseen, **digests}
 
 
 def _entry(

@@ -25,6 +25,8 @@ _AUTHORITY = "authority"
 _OFFICER = "officer"
 _ELSEWHERE = "as the privacy notice says"
 _RIGHTS = "dpv:DataSubjectRight: GDPR art. 7(3), 15, 16, 17, 18, 20, 21, 77"
+_AS_THE_FORM_SAYS = "as the text of the form says, whose digest is privacy_notice.form"
+_NOT_KNOWN = "not known: nothing shows what the person was told"
 _ALWAYS = (
     "one press on the page behind the link for No, which stands in every mail and works for ever; "
     "RFC 8058 one-click; or a reply"
@@ -47,10 +49,15 @@ class Account:
 
     @property
     def terms(self) -> Mapping[str, Any]:
-        """Return what the person was told when they last answered, or before that."""
+        """Return what the person was told when they last answered, or before that.
+
+        Of whom nothing shows that anybody told them of the list, that is what the list was then,
+        under `unseen`.
+        """
         told = [one.told for one in self.entries if "purpose" in one.told]
+        unseen = [one.told for one in self.entries if "unseen" in one.told]
         consents = [one.told for one in self.entries if one.event == "confirmed" and one.told]
-        return (consents or told or [{}])[-1]
+        return (consents or told or unseen or [{}])[-1]
 
 
 def consent_record(account: Account) -> dict[str, Any]:
@@ -95,10 +102,10 @@ def _processing(account: Account) -> dict[str, Any]:
     is_sensitive = bool(terms.get("sensitive"))
     return {
         "privacy_notice": _notice(terms),
-        "language": terms.get("language", ""),
+        "language": terms.get("unseen", terms).get("language", ""),
         "purposes": [
             {
-                "purpose": terms.get("purpose", ""),
+                "purpose": _purpose(terms),
                 "purpose_type": "dpv:DirectMarketing",
                 "service": " — ".join(
                     filter(None, (terms.get("list_name", account.list), terms.get("frequency")))
@@ -120,15 +127,35 @@ def _processing(account: Account) -> dict[str, Any]:
     }
 
 
-def _notice(terms: Mapping[str, Any]) -> dict[str, str]:
-    """Return where the notice stands: its address, and the digests of mail and page as shown."""
+def _purpose(terms: Mapping[str, Any]) -> str:
+    """Return what the person was told that it is for, or that nothing shows what that was.
+
+    What the list says at the time of an import is no purpose that anybody has agreed to elsewhere
+    before (GDPR art. 6(1)(a): "for one or more specific purposes"). Who is on the list as a
+    customer has not agreed to any: the purpose is the controller's own.
+    """
+    unseen = terms.get("unseen")
+    if not unseen:
+        return str(terms.get("purpose", ""))
+    if terms.get("basis") == "customer":
+        return str(unseen["purpose"])
+    known = _AS_THE_FORM_SAYS if terms.get("wording") else _NOT_KNOWN
+    return f"{known}; the list was for this when it was recorded: {unseen['purpose']}"
+
+
+def _notice(terms: Mapping[str, Any]) -> dict[str, str | bool]:
+    """Return where the notice stands: its address, and the digests of mail and page as shown.
+
+    `shown` is false where nothing says that the person was shown it.
+    """
     shown = {
         "mail": terms.get("mail_wording", ""),
         "page": terms.get("page_wording", ""),
         "form": terms.get("wording", ""),
     }
     return {
-        "uri": terms.get("privacy_url", ""),
+        "uri": terms.get("unseen", terms).get("privacy_url", ""),
+        **({"shown": False} if "unseen" in terms else {}),
         **{name: digest for name, digest in shown.items() if digest},
     }
 

@@ -118,11 +118,8 @@ def import_suppressions(
             removed=len(leaving),
         )
         if not dry_run:
-            # Of who never answered here nothing else says from what they were taken off.
-            list_told = contacts.list_told(contacts.list_facts(mailing_list))
-            about = {"language": mailing_list.language, **list_told}
             source = {"file": reading.digest, "by": "suppressions"}
-            act = Act(at=now, actor=actor, consent={**source, **about})
+            act = Act(at=now, actor=actor, consent=source)
             _write(mailing_list, added, leaving, act, settings)
             told = {**vars(result), "file": reading.digest, "name": path.name}
             evidence.append(

@@ -135,6 +135,10 @@ def _more(
     yield from _who(told, person, gettext)
     if told.get("purpose"):
         yield gettext("For what: %(purpose)s") % {"purpose": told["purpose"]}
+    if told.get("unseen"):
+        yield gettext(
+            "What the list was for then, which nothing shows that the person was told: %(purpose)s"
+        ) % {"purpose": told["unseen"]["purpose"]}
     event = one["entry"]["event"]
     times = {**told, "asked_again_at": content_of(one, "trace").get("asked_again_at")}
     asked = gettext("Asked by mail: %(moment)s") if event in receipts.ABOUT_AN_ASK else ""
