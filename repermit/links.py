@@ -26,6 +26,10 @@ NOBODY = "0" * 32
 """The uid that is never given to anybody, for a trial of whether links work; a contact's own is
 128 random bits. What comes back by it is noted nowhere."""
 
+PROXIES = "Repermit-Proxies"
+"""The header by which the answer to such a trial says how many addresses web servers on the way had
+added to X-Forwarded-For, and how many of them are believed: two numbers, with a blank between."""
+
 _UID = re.compile(r"[0-9a-f]{32}").fullmatch
 # 16 bytes and 32 bytes in base64url without padding.
 _TOKEN = re.compile(r"([A-Za-z0-9_-]{22})\.[A-Za-z0-9_-]{43}")

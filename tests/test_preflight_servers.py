@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from tests.inbox import HANG_UP, Inbox
 from tests.mailboxes import ImapMailbox, Pop3Mailbox
 from tests.naming import FAILURE, NameServer
 from tests.pages import Pages, everything_in, served
+from tests.relaying import relaying
 from tests.scripted import ScriptedServer
 from tests.tokens import TokenEndpoint, refused
 from tests.website import WebSite
@@ -262,6 +264,51 @@ def test_the_pages_of_this_installation_are_known(
     assert found[1].remedy == ""
     # Invariant 12 has one exception: of the link of nobody nothing is noted.
     assert after == before
+
+
+@pytest.mark.parametrize(
+    ("in_front", "trusted", "told"),
+    [
+        (0, 0, None),
+        (1, 0, {"seen": "1", "trusted": "0"}),
+        (1, 1, None),
+        (2, 1, {"seen": "2", "trusted": "1"}),
+        (2, 2, None),
+        # The world may come by one more than this machine, which is next to the pages.
+        (1, 2, None),
+    ],
+)
+def test_web_servers_in_front_that_nobody_believes_are_told(
+    server: NameServer,
+    settings: Settings,
+    database: Database,
+    *,
+    in_front: int,
+    trusted: int,
+    told: dict[str, str] | None,
+) -> None:
+    web = replace(settings.web, trusted_proxies=trusted)
+    with ExitStack() as stack:
+        running = stack.enter_context(
+            served(lambda url: Pages(database, replace(settings, public_url=url, web=web)))
+        )
+        port = int(running.settings.public_url.rpartition(":")[2])
+        for _ in range(in_front):
+            port = stack.enter_context(relaying(port))
+        found = pages(server, f"http://127.0.0.1:{port}")
+    assert found[1].code == "pages_ok"
+    warned = [one.values for one in found if one.code == "pages_proxies"]
+    assert warned == ([told] if told else [])
+
+
+def test_of_web_servers_that_say_nothing_nothing_is_guessed(
+    server: NameServer, settings: Settings, database: Database
+) -> None:
+    with served(lambda url: Pages(database, replace(settings, public_url=url))) as running:
+        behind = int(running.settings.public_url.rpartition(":")[2])
+        with relaying(behind, says_for_whom=False) as port:
+            found = pages(server, f"http://127.0.0.1:{port}")
+    assert codes(found) == ["pages_here_alone", "pages_ok"]
 
 
 def test_other_keys_are_another_installation(

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import re
 import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from repermit.links import NOBODY, Links
+from repermit.links import NOBODY, PROXIES, Links
 from repermit.preflight.names import is_this_machine
 from repermit.preflight.visiting import port_of, visit
 from repermit.preflight.words import finding
@@ -30,6 +31,7 @@ _FEW_DAYS = 14
 _ONE_CLICK = b"List-Unsubscribe=One-Click"  # RFC 8058 §3.2
 _ANSWER = b"Unsubscribed."
 
+_TOLD = re.compile(r"([0-9]{1,4}) ([0-9]{1,4})")
 _GONE = frozenset({404, 410})
 
 
@@ -87,6 +89,7 @@ def _visited(
         yield finding("pages_unreachable", url=url, port=str(port_of(url)))
     else:
         yield _judged(seen, url)
+        yield from _about_the_way(seen)
         yield from _about_the_end(seen, host, now)
 
 
@@ -101,6 +104,17 @@ def _judged(seen: Visit, url: str) -> Finding:
     if seen.status < http.HTTPStatus.INTERNAL_SERVER_ERROR:
         return finding("pages_refused", url=url, status=status)
     return finding("pages_out_of_order", url=url, status=status)
+
+
+def _about_the_way(seen: Visit) -> Iterator[Finding]:
+    """Yield a warning if more web servers stand in front than the pages believe.
+
+    This request named no address, so that each that arrived was added on the way. Of fewer nothing
+    is said: this machine's way may be shorter than everybody else's, or none of them may add one.
+    """
+    told = _TOLD.fullmatch(seen.headers.get(PROXIES.lower(), ""))
+    if told and int(told[1]) > int(told[2]):
+        yield finding("pages_proxies", seen=told[1], trusted=told[2])
 
 
 def _about_the_end(seen: Visit, host: str, now: datetime) -> Iterator[Finding]:

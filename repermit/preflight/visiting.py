@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _SECONDS = 5
 _READ = 1000
@@ -23,9 +23,13 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, kw_only=True)
 class Visit:
-    """What a web server answered; `certificate_ends` is aware UTC, None without TLS."""
+    """What a web server answered; `certificate_ends` is aware UTC, None without TLS.
+
+    `headers` are by their names in lower case.
+    """
 
     status: int
+    headers: Mapping[str, str]
     beginning: bytes
     certificate_ends: datetime | None
 
@@ -56,7 +60,10 @@ def visit(url: str, addresses: Sequence[str], *, form: bytes | None = None) -> V
             _ask(asking, _path_of(url), form)
             with asking.getresponse() as response:
                 beginning = response.read(_READ)
-            return Visit(status=response.status, beginning=beginning, certificate_ends=ends)
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return Visit(
+                status=response.status, headers=headers, beginning=beginning, certificate_ends=ends
+            )
 
 
 def _dial(addresses: Sequence[str], port: int) -> socket.socket:

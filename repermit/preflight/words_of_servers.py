@@ -217,6 +217,19 @@ SERVERS = {
         ),
         remedy=N_("Is `repermit serve` running? If so, its log says what fails."),
     ),
+    "pages_proxies": Words(
+        area=Area.PAGES,
+        verdict=_WARNING,
+        found=N_(
+            "A request comes through more web servers (%(seen)s) than are believed (%(trusted)s): "
+            "everybody seems to come from the network of one of them, which is kept as evidence, "
+            "and shares its limits."
+        ),
+        remedy=N_(
+            "Ask whoever keeps the server to set trusted_proxies = %(seen)s under [web] in "
+            "config.toml, and to start repermit again."
+        ),
+    ),
     # --- What comes back.
     "bounces_mailbox": Words(
         area=Area.BOUNCES,

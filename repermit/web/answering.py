@@ -15,11 +15,12 @@ from werkzeug.exceptions import BadRequest
 
 from repermit import answers, contacts, messages
 from repermit.consent import Answer, Basis, Outcome, Status
+from repermit.links import NOBODY, PROXIES
 from repermit.models import Contact, MailingList
 from repermit.receipts import REPRESENTATIVE
 from repermit.web import asking_again, mistakes, words
 from repermit.web.rendering import Reader, make_reader, page, public_url, render
-from repermit.web.site import arrival, current_site, request_trace
+from repermit.web.site import arrival, current_site, forwarded, request_trace
 from repermit.web.words import Voice
 
 if TYPE_CHECKING:
@@ -86,12 +87,24 @@ def take_answer(word: str, token: str) -> Response:
             given_by="" if is_one_click or standing is None else reader_of(standing).given_by,
         )
     if is_one_click:
-        return Response("Unsubscribed.\n", content_type="text/plain; charset=utf-8")
+        return _unsubscribed(uid)
     if recorded is None:
         return show_gone(standing)
     if recorded.outcome is Outcome.HOLD:
         return _ask_again(recorded.standing)
     return show_result(reader_of(recorded.standing), recorded.standing, recorded.outcome)
+
+
+def _unsubscribed(uid: str) -> Response:
+    """Answer a mail program; `check`, which has the link of nobody, is told how it came here too.
+
+    It named no address of another, so that each that is named was put there on the way.
+    """
+    response = Response("Unsubscribed.\n", content_type="text/plain; charset=utf-8")
+    if uid == NOBODY:
+        trusted = current_site().settings.web.trusted_proxies
+        response.headers[PROXIES] = f"{forwarded()} {trusted}"
+    return response
 
 
 def _ask_again(standing: Standing) -> Response:

@@ -78,6 +78,12 @@ def request_trace() -> Trace:
     )
 
 
+def forwarded() -> int:
+    """Return how many addresses X-Forwarded-For names: each web server on the way adds one."""
+    named = request.headers.get("X-Forwarded-For", "").split(",")
+    return sum(1 for one in named if one.strip())
+
+
 def is_of_the_internet(address: str) -> bool:
     """Say whether an IP address is one that the Internet reaches, rather than of one's own net."""
     try:
