@@ -66,6 +66,8 @@ ENTRIES = {
     "steering.pause": "paused",
     "steering.resolve": "resolved",
     "steering.resume": "resumed",
+    "suppressing.export": "exported",
+    "suppressing.take_in": "suppressions_imported",
     "translating.save": "list_changed",
     "writing.save": "list_changed",
     "writing.send_test": "test_mail_sent",
@@ -85,6 +87,7 @@ NO_ENTRY = {
     "own.choose_language": "only how their own pages read",
     "settings.check": _CHECK,
     "settings.try_mail_server": _CHECK,
+    "suppressing.look": _CHECK,
     "writing.begin": _SEEN,
     "writing.look": _SEEN,
 }

@@ -320,6 +320,8 @@ ANSWERED: tuple[tuple[str, dict[str, str], str], ...] = (
     ("/admin/lists/club/conditions", {}, "Save and see what comes of it"),
     ("/admin/lists/club/file", {}, "Take the file in"),
     ("/admin/lists/old/handover/", {}, "Compare"),
+    ("/admin/lists/news/suppressions", {}, "Only look what would come of it"),
+    ("/admin/lists/news/suppressions", {}, "Take the file in"),
     ("/admin/lists/news/contacts/", {"Address or name": "person"}, "Search"),
     ("/admin/lists/news/contacts/add", {"E-mail address": "nobody"}, "Add"),
     ("/admin/lists/news/", {"New last day": "2026-03-01"}, "Move the deadline"),

@@ -86,6 +86,8 @@ PROOFLESS = 400
     [
         (UPLOAD, 3_000_000),
         ("/admin/lists/news/handover/compare", 3_000_000),
+        ("/admin/lists/news/suppressions/look", 3_000_000),
+        ("/admin/lists/news/suppressions/import", 3_000_000),
         ("/admin/settings/check", 2_000_000),
         ("/admin/people/", 250_000),
     ],
@@ -99,6 +101,8 @@ def test_who_has_logged_in_may_send_what_a_page_takes(site: Pages, path: str, si
     [
         (UPLOAD, LARGEST + 200_000),
         ("/admin/lists/news/handover/compare", 100 * 1024 * 1024 + 70_000),
+        ("/admin/lists/news/suppressions/import", 5_200_000),
+        ("/admin/lists/news/suppressions", 330_000),
         ("/admin/settings/check", 2_500_000),
         ("/admin/people/", 330_000),
         ("/admin/people/file/upload", 330_000),

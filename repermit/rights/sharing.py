@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from repermit import addresses, evidence
 from repermit.consent import LEFT_ELSEWHERE, Reason
@@ -20,13 +20,14 @@ from repermit.evidence import Entry
 from repermit.models import Suppression, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from repermit.config import Settings
     from repermit.models import Database, MailingList
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _REASONS = {*Reason, *LEFT_ELSEWHERE}
+_PAGE = 2000
 _DELIMITERS = (",", ";", "\t")
 """Ours, and what Excel makes of it in many countries when it saves the file."""
 
@@ -63,39 +64,96 @@ def export_suppressions(
 
     No address stands in it. That it was made is recorded.
     """
-    check = key_check(settings.fingerprint_key)
-    query = Suppression.select().where(
+    out = io.StringIO()
+    rows = write_suppressions(
+        database, mailing_list, out=out, form=form, settings=settings, now=now, actor=actor
+    )
+    return out.getvalue(), rows
+
+
+def write_suppressions(
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    out: TextIO,
+    form: str,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> int:
+    """Write them to `out` as they are read, and return how many; nothing is locked meanwhile.
+
+    That it was made is recorded, also if the writing ends early after the first row, then with
+    `whole` false and the rows that were written.
+    """
+    written = _Written()
+    facts = {"what": "suppressions", "format": form, "tool": "", "with_links": False}
+    made = Entry(event="exported", at=now, actor=actor, list=mailing_list.slug)
+    rows = written.counting(_shared(mailing_list, key_check(settings.fingerprint_key)))
+    try:
+        (_write_json if form == "json" else _write_csv)(rows, out)
+    except BaseException:
+        if written.rows:
+            _record(database, made, {**facts, "rows": written.rows, "whole": False})
+        raise
+    _record(database, made, {**facts, "rows": written.rows})
+    return written.rows
+
+
+@dataclass
+class _Written:
+    """How many rows have been handed on so far."""
+
+    rows: int = 0
+
+    def counting(self, found: Iterable[SharedSuppression]) -> Iterator[SharedSuppression]:
+        for row in found:
+            self.rows += 1
+            yield row
+
+
+def _record(database: Database, made: Entry, told: dict[str, Any]) -> None:
+    with database.atomic():
+        evidence.append(replace(made, consent=told))
+
+
+def _shared(mailing_list: MailingList, check: str) -> Iterator[SharedSuppression]:
+    """Yield the rows of a file, some thousands read at a time."""
+    columns = (
+        Suppression.id,
+        Suppression.fingerprint,
+        Suppression.reason,
+        Suppression.at,
+        Suppression.subject,
+    )
+    query: Any = Suppression.select(*columns).where(
         (Suppression.list == mailing_list) | Suppression.list.is_null()
     )
-    rows = [
-        SharedSuppression(
-            key=check,
-            fingerprint=one.fingerprint,
-            reason=one.reason,
-            at=stored(one.at),
-            subject=one.subject,
-        )
-        for one in query.order_by(Suppression.id)
-    ]
-    facts = {"what": "suppressions", "format": form, "tool": "", "rows": len(rows)}
-    told = {**facts, "with_links": False}
-    with database.atomic():
-        evidence.append(
-            Entry(event="exported", at=now, actor=actor, list=mailing_list.slug, consent=told)
-        )
-    return (_json(rows) if form == "json" else _csv(rows)), len(rows)
+    after = 0
+    while page := list(query.where(Suppression.id > after).order_by(Suppression.id).limit(_PAGE)):
+        for one in page:
+            yield SharedSuppression(
+                key=check,
+                fingerprint=one.fingerprint,
+                reason=one.reason,
+                at=stored(one.at),
+                subject=one.subject,
+            )
+        after = page[-1].id
 
 
-def _json(rows: Sequence[SharedSuppression]) -> str:
-    return json.dumps([asdict(row) for row in rows], indent=1) + "\n"
+def _write_json(rows: Iterable[SharedSuppression], out: TextIO) -> None:
+    before = "[\n"
+    for row in rows:
+        out.write(before + json.dumps(asdict(row)))
+        before = ",\n"
+    out.write("[]\n" if before == "[\n" else "\n]\n")
 
 
-def _csv(rows: Sequence[SharedSuppression]) -> str:
-    out = io.StringIO()
+def _write_csv(rows: Iterable[SharedSuppression], out: TextIO) -> None:
     writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return out.getvalue()
+    writer.writerows(vars(row) for row in rows)
 
 
 def read_shared(text: str, *, settings: Settings) -> list[SharedSuppression] | None:

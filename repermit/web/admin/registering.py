@@ -39,6 +39,7 @@ from repermit.web.admin import (
     settings,
     steering,
     styles,
+    suppressing,
     translating,
     writing,
 )
@@ -69,6 +70,7 @@ PAGES: tuple[Blueprint, ...] = (
     handing_over.pages,
     papering.pages,
     filling_in.pages,
+    suppressing.pages,
     home.pages,
     settings.pages,
     changing.pages,
