@@ -214,6 +214,15 @@ def _list_texts(database: Database) -> None:
     database.create_tables([ListText])
 
 
+def _weighed_sign_ups(database: Database) -> None:
+    """Version 21: a sign-up knows what was pressed on its page."""
+    there = {column.name for column in database.get_columns("sign_up")}
+    moment = "TIMESTAMPTZ" if is_postgresql(database) else "TEXT"
+    for name in ("declined_at", "doubted_at"):
+        if name not in there:
+            run_sql(database, f"ALTER TABLE sign_up ADD COLUMN {name} {moment}")
+
+
 def _find_by_beginning(database: Database) -> None:
     """Let PostgreSQL find addresses by their first letters, whose index follows a language.
 
@@ -248,6 +257,7 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _steps_back,
     _openings,
     _list_texts,
+    _weighed_sign_ups,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

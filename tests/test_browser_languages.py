@@ -34,6 +34,8 @@ _GIVEN = (
     "Yes, as representative I explicitly consent",
     "No, stop sending me these mails",  # words.no_label
     "No, stop sending these mails",
+    "I did not sign up for this",  # asking_again.sign_up_labels
+    "No, I do not want these mails",
 )
 
 # A word that is wider than its button would be broken anywhere; here it shows by sticking out.

@@ -403,7 +403,10 @@ def test_who_was_erased_comes_back_by_a_late_link_as_the_same_person(
         sent = pages.client.post(action, data={"address": address})
         assert heading_of(sent) == "Kijk in uw mail"
         made = SignUp.select().order_by(SignUp.id.desc()).get()
-        assert heading_of(pages.post("confirm", made.uid)) == "Uw Ja is vastgelegd"
+        assert (
+            heading_of(pages.post("confirm", made.uid, data={"choice": "yes"}))
+            == "Uw Ja is vastgelegd"
+        )
     other, again = Contact.select().where(Contact.id != asked.id).order_by(Contact.id)
     # By the fingerprint: the address itself had been held nowhere.
     assert (again.address, again.subject) == ("Anna@example.org", asked.subject)

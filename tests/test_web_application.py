@@ -318,7 +318,7 @@ def test_no_token_and_no_address_stands_in_the_log(
     pages.post("yes", asked.uid)
     pages.post("no", asked.uid, data={"List-Unsubscribe": "One-Click"})
     pages.client.post("/join/news", data={"address": "new@example.org"})
-    pages.post("confirm", SignUp.get().uid)
+    pages.post("confirm", SignUp.get().uid, data={"choice": "yes"})
     pages.client.get(pages.path("yes", asked.uid)[:-1])
     assert Contact.select().count() == 2
     assert "example.org" not in caplog.text

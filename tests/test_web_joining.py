@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 FORM = {"address": "anna@example.org", "name": "Anna"}
 NOT_YET = "Nog niet vastgelegd: druk nog één keer"
+WAS_IT_YOU = "Hebt u zelf op Ja gedrukt?"
+YES, NO, NOT_ME = ({"choice": choice} for choice in ("yes", "no", "not_me"))
 
 
 @pytest.fixture
@@ -148,11 +151,72 @@ def test_looking_at_the_link_confirms_nothing(pages: Pages) -> None:
 
 def test_one_press_on_the_link_confirms(pages: Pages) -> None:
     made = signed_up(pages)
-    response = pages.post("confirm", made.uid)
+    response = pages.post("confirm", made.uid, data=YES)
     assert (response.status_code, heading_of(response)) == (200, "Uw Ja is vastgelegd")
     contact = Contact.get()
     assert (contact.status, contact.basis) == (Status.CONFIRMED, "sign_up")
     assert pages.links.url("no", contact.uid) in response.text
+
+
+@pytest.mark.parametrize("choice", [NO, NOT_ME])
+def test_who_does_not_want_it_is_not_put_on_the_list_and_may_think_again(
+    pages: Pages, choice: dict[str, str]
+) -> None:
+    made = signed_up(pages)
+    response = pages.post("confirm", made.uid, data=choice)
+    assert (response.status_code, heading_of(response)) == (200, "Er is geen Ja vastgelegd")
+    assert "U komt niet op de lijst." in words_of(response)
+    assert Contact.select().count() == 0
+    pages.clock.advance(timedelta(hours=1))
+    pages.post("confirm", made.uid, data=YES)
+    assert Contact.get().status == Status.CONFIRMED
+
+
+def test_both_answers_within_a_minute_are_asked_again_and_one_press_more_is_enough(
+    pages: Pages,
+) -> None:
+    made = signed_up(pages)
+    pages.post("confirm", made.uid, data=NO)
+    held = pages.post("confirm", made.uid, data=YES)
+    assert (held.status_code, heading_of(held)) == (200, WAS_IT_YOU)
+    assert "binnen een minuut op Ja en op Nee gedrukt" in words_of(held)
+    assert Contact.select().count() == 0
+    assert heading_of(pages.get("confirm", made.uid)) == WAS_IT_YOU
+    assert heading_of(pages.post("confirm", made.uid, data=YES)) == "Uw Ja is vastgelegd"
+    trace = json.loads(EvidencePart.get(EvidencePart.part == "trace").json)
+    assert trace["signs"] == ["unsettled"]
+    assert trace["asked_again_at"]
+
+
+def test_a_no_after_the_yes_takes_off_whom_the_link_has_put_there(pages: Pages) -> None:
+    made = signed_up(pages)
+    pages.post("confirm", made.uid, data=YES)
+    assert heading_of(pages.post("confirm", made.uid, data=NO)) == "Uw Nee is vastgelegd"
+    assert (Contact.get().status, Contact.get().reason) == (Status.REMOVED, Reason.WITHDRAWN)
+
+
+def test_a_no_takes_off_nobody_whom_something_else_put_there(pages: Pages) -> None:
+    made = signed_up(pages)
+    make_contact(
+        pages.database,
+        made.list,
+        address=FORM["address"],
+        status=Status.CONFIRMED,
+        status_at=NOW - timedelta(days=1),
+        basis="sign_up",
+    )
+    pages.post("confirm", made.uid, data=YES)
+    pages.post("confirm", made.uid, data=NO)
+    assert Contact.get().status == Status.CONFIRMED
+    assert heading_of(pages.post("confirm", new_id(), data=NO)) == "Wij bewaren niets van u"
+
+
+def test_a_press_without_the_words_of_a_button_confirms_nothing(pages: Pages) -> None:
+    """As a script sends it, or a mail program that unsubscribes (RFC 8058)."""
+    made = signed_up(pages)
+    for data in ({}, {"List-Unsubscribe": "One-Click"}):
+        assert heading_of(pages.post("confirm", made.uid, data=data)) == NOT_YET
+    assert Contact.select().count() == 0
 
 
 def test_a_representative_confirms_as_such(pages: Pages) -> None:
@@ -161,7 +225,7 @@ def test_a_representative_confirms_as_such(pages: Pages) -> None:
     query = {"as": "representative"}
     shown = pages.get("confirm", made.uid, query_string=query)
     assert "Ja, ik stem namens deze persoon toe" in words_of(shown)
-    pages.post("confirm", made.uid, query_string=query)
+    pages.post("confirm", made.uid, query_string=query, data=YES)
     told = json.loads(EvidencePart.get(EvidencePart.part == "consent").json)
     assert told["given_by"] == "representative"
 
@@ -169,20 +233,20 @@ def test_a_representative_confirms_as_such(pages: Pages) -> None:
 def test_the_wording_that_is_kept_is_what_the_page_showed(pages: Pages) -> None:
     made = signed_up(pages)
     page = without_spans(pages.get("confirm", made.uid).text)
-    pages.post("confirm", made.uid)
+    pages.post("confirm", made.uid, data=YES)
     wording = without_spans(Wording.get().content)
     assert wording.count("⟦address⟧") == 1
     filled = wording.replace("⟦address⟧", "a…a@example.org")
-    question, _, rest = filled.partition("<p>Ja, stuur mij deze mails</p>")
+    question, rest = re.split(r"<ul>\n<li>Ik heb mij hier niet.*?</ul>", filled, flags=re.DOTALL)
     assert question.strip() in page
     assert rest.strip() in page
 
 
 def test_a_second_press_is_friendly(pages: Pages) -> None:
     made = signed_up(pages)
-    pages.post("confirm", made.uid)
+    pages.post("confirm", made.uid, data=YES)
     before = everything_in(pages.database)
-    for response in (pages.post("confirm", made.uid), pages.get("confirm", made.uid)):
+    for response in (pages.post("confirm", made.uid, data=YES), pages.get("confirm", made.uid)):
         assert (response.status_code, heading_of(response)) == (200, "Uw Ja was al vastgelegd")
     assert everything_in(pages.database) == before
 
@@ -190,20 +254,20 @@ def test_a_second_press_is_friendly(pages: Pages) -> None:
 def test_a_link_that_has_expired_offers_a_new_sign_up(pages: Pages) -> None:
     made = signed_up(pages)
     pages.clock.advance(timedelta(days=7))
-    for response in (pages.get("confirm", made.uid), pages.post("confirm", made.uid)):
+    for response in (pages.get("confirm", made.uid), pages.post("confirm", made.uid, data=YES)):
         assert (response.status_code, heading_of(response)) == (200, "Deze link is verlopen")
         assert "/join/news" in response.text
     assert Contact.select().count() == 0
 
 
 def test_a_sign_up_that_is_forgotten_says_that_nothing_is_held(pages: Pages) -> None:
-    for response in (pages.get("confirm", new_id()), pages.post("confirm", new_id())):
+    for response in (pages.get("confirm", new_id()), pages.post("confirm", new_id(), data=YES)):
         assert (response.status_code, heading_of(response)) == (200, "Wij bewaren niets van u")
 
 
 def test_a_used_link_of_somebody_who_is_no_longer_held_says_so(pages: Pages) -> None:
     made = signed_up(pages)
-    pages.post("confirm", made.uid)
+    pages.post("confirm", made.uid, data=YES)
     contact = Contact.get()
     with pages.database.atomic():
         contacts.erase(

@@ -11,14 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from repermit import contacts, evidence
+from repermit import answers, contacts, evidence
 from repermit.consent import Reason, Status
-from repermit.models import Contact, Evidence, Opening
+from repermit.models import Contact, Evidence, Opening, SignUp
 from tests import zoo
-from tests.building import (
-    make_asked,
-    make_settings,
-)
+from tests.building import NOW, make_asked, make_settings
 from tests.pages import Pages, ask_to, served
 from tests.zoo import Letter, Visit
 
@@ -120,6 +117,26 @@ def test_who_presses_yes_alone_in_haste_and_then_no_has_said_no(
     let_loose([zoo.HASTY], pages, asked)
     assert Contact.get_by_id(asked.id).status == Status.REMOVED
     assert Contact.get_by_id(asked.id).reason in {Reason.WITHDRAWN, Reason.REQUEST}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_no_program_confirms_a_sign_up_and_its_person_needs_one_press_more_at_most(
+    pages: Pages, database: Database, mailing_list: MailingList, program: Program
+) -> None:
+    answers.sign_up(
+        database, mailing_list, address="a@example.org", name="", language="nl", now=NOW
+    )
+    url = pages.links.url("confirm", SignUp.get().uid)
+    for later in ({}, {"hours": 1}):
+        pages.clock.advance(timedelta(**later))
+        program(Visit(pages.app.test_client(), pages.clock), Letter((url,), unsubscribe=url))
+        assert Contact.select().where(Contact.status == Status.CONFIRMED).count() == 0
+    visit = Visit(pages.app.test_client(), pages.clock)
+    buttons = visit.get(url)
+    while Contact.select().where(Contact.status == Status.CONFIRMED).count() == 0:
+        (yes,) = [one for one in buttons if one.sends == {"choice": "yes"}]
+        buttons = visit.press(yes)
+    assert visit.pressed <= 2
 
 
 def test_the_zoo_is_as_large_as_it_is_said_to_be() -> None:

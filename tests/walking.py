@@ -86,4 +86,6 @@ def _signing_up(
     yield "joined", pages.client.post(join, data=given, **query)
     made = SignUp.select().order_by(SignUp.id.desc()).get().uid
     yield "confirm", pages.get("confirm", made, **query)
-    yield "confirmed", pages.post("confirm", made, **query)
+    yield "declined", pages.post("confirm", made, data={"choice": "no"}, **query)
+    yield "sign-up again", pages.post("confirm", made, data={"choice": "yes"}, **query)
+    yield "confirmed", pages.post("confirm", made, data={"choice": "yes"}, **query)

@@ -9,6 +9,7 @@ from repermit.answers.pending import Pending, Seen
 from repermit.answers.recording import answer_for, disown, record_answer
 from repermit.answers.signing_up import (
     confirm_sign_up,
+    decline_sign_up,
     forget_old_sign_ups,
     look_up_sign_up,
     sign_up,
@@ -25,6 +26,7 @@ __all__ = [
     "Trace",
     "answer_for",
     "confirm_sign_up",
+    "decline_sign_up",
     "disown",
     "find_joinable",
     "foresee",

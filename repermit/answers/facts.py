@@ -100,10 +100,14 @@ class SignUpFacts:
 class SignedUp:
     """What a press on a sign-up's link did or would do.
 
-    `outcome` is `confirm`, `nothing` (it was used before) or `late`. `standing` is its contact's,
-    if there is one.
+    `outcome` is `confirm`, `hold` (the Yes may be a program's), `nothing` (it was used before) or
+    `late`. `standing` is its contact's, if there is one. Until `ends_at` the link can be used.
+    `is_doubted` says that a Yes was asked for again since, and `signs` why.
     """
 
     outcome: Outcome
     sign_up: SignUpFacts
     standing: Standing | None
+    ends_at: datetime
+    is_doubted: bool
+    signs: tuple[Sign, ...] = ()

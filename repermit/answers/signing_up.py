@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from repermit import addresses, consent, contacts, evidence, messages
+from repermit import addresses, consent, contacts, evidence, messages, suspicion
 from repermit.answers.facts import Giver, SignedUp, SignUpFacts, Trace
 from repermit.answers.looking import standing_of
-from repermit.answers.recording import giver_told
-from repermit.consent import Basis, MailKind, Outcome, Status
+from repermit.answers.recording import giver_told, record_answer
+from repermit.consent import Answer, Basis, MailKind, Outcome, Status
 from repermit.models import (
     Contact,
     Mail,
@@ -25,10 +25,13 @@ from repermit.models import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from repermit.config import Settings
     from repermit.models import Database, MailingList
+    from repermit.suspicion import Sign
+from repermit.suspicion import Past
 
 _VALID = timedelta(days=7)
 
@@ -92,9 +95,9 @@ def confirm_sign_up(
 ) -> SignedUp | None:
     """Put the person whom a sign-up's link names on its list, with the evidence.
 
-    `arrived` is when the press reached us; `language` is that of the page. The outcome is `nothing`
-    if the link was used before or nothing had to change, `late` if it has expired. Returns None if
-    there is no such sign-up.
+    `arrived` is when the press reached us; `language` is that of the page. The outcome is `hold` if
+    it may be a program's and has to be pressed again, `nothing` if the link was used before or
+    nothing had to change, `late` if it has expired. Returns None if there is no such sign-up.
     """
     with database.atomic():
         found = _locked(database, uid)
@@ -103,7 +106,13 @@ def confirm_sign_up(
         foreseen = _foreseen(found, arrived)
         if foreseen is not Outcome.CONFIRM:
             return _done(found, foreseen)
-        found.confirmed_at = arrived
+        past = _past(found)
+        signs = suspicion.signs("yes", past, arrived=arrived, mailed_at=None)
+        if suspicion.is_suspect(signs) and not suspicion.settles(past):
+            found.doubted_at, found.declined_at = arrived, None
+            found.save()
+            return _done(found, Outcome.HOLD, signs)
+        found.confirmed_at, found.declined_at, found.doubted_at = arrived, None, None
         found.save()
         contact = _contact_of(found, arrived, settings)
         if contact.status == Status.CONFIRMED and not consent.improves(
@@ -117,13 +126,72 @@ def confirm_sign_up(
             at=arrived,
             actor="person",
             consent=told,
-            trace={"network": trace.network, "browser": trace.browser},
+            trace={
+                "network": trace.network,
+                "browser": trace.browser,
+                **_doubts_told(past, signs),
+            },
         )
         contacts.owe_receipt(contact, found.list, at=arrived)
         contacts.confirm(
             contact, basis=Basis.SIGN_UP, act=act, fingerprint_key=settings.fingerprint_key
         )
         return _done(found, Outcome.CONFIRM)
+
+
+def decline_sign_up(
+    database: Database, *, uid: str, arrived: datetime, settings: Settings, trace: Trace
+) -> SignedUp | None:
+    """Note that whoever has the mail does not want what was signed up for.
+
+    Whom this link has put on the list it takes off again; nothing else changes, and the link can
+    still be used. The outcome is `remove` if somebody was taken off. Returns None if there is no
+    such sign-up.
+    """
+    with database.atomic():
+        found = _locked(database, uid)
+        if found is None:
+            return None
+        foreseen = _foreseen(found, arrived)
+        if foreseen is Outcome.CONFIRM:
+            found.declined_at = arrived
+            found.save()
+            return _done(found, foreseen)
+        own = (Contact.list == found.list_id, Contact.address_key == found.address_key)
+        contact: Contact | None = Contact.get_or_none(
+            *own, Contact.status == Status.CONFIRMED, Contact.status_at == found.confirmed_at
+        )
+        if contact is None:
+            return _done(found, foreseen)
+        record_answer(
+            database,
+            uid=contact.uid,
+            answer=Answer.NO,
+            arrived=arrived,
+            settings=settings,
+            method="page",
+            trace=trace,
+        )
+        return _done(found, Outcome.REMOVE)
+
+
+def _past(found: SignUp) -> Past:
+    """Return what a sign-up's page has been through, as the rules read it."""
+    return Past(
+        no_at=found.declined_at,
+        doubted_at=found.doubted_at,
+        is_contradicted=found.declined_at is not None,
+    )
+
+
+def _doubts_told(past: Past, signs: Iterable[Sign]) -> dict[str, Any]:
+    """Return what spoke against a Yes that was settled by a further press."""
+    if past.doubted_at is None:
+        return {}
+    return {
+        "signs": [str(sign) for sign in signs],
+        "asked_again_at": past.doubted_at.isoformat(),
+    }
 
 
 def _forget_old(now: datetime) -> int:
@@ -232,9 +300,16 @@ def _told(found: SignUp, arrived: datetime, language: str) -> dict[str, Any]:
     }
 
 
-def _done(found: SignUp, outcome: Outcome) -> SignedUp:
+def _done(found: SignUp, outcome: Outcome, signs: tuple[Sign, ...] = ()) -> SignedUp:
     contact: Contact | None = Contact.get_or_none(
         Contact.list == found.list_id, Contact.address_key == found.address_key
     )
     standing = None if contact is None else standing_of(contact)
-    return SignedUp(outcome=outcome, sign_up=_facts(found), standing=standing)
+    return SignedUp(
+        outcome=outcome,
+        sign_up=_facts(found),
+        standing=standing,
+        ends_at=found.at + _VALID,
+        is_doubted=found.doubted_at is not None,
+        signs=signs,
+    )

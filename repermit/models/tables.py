@@ -193,7 +193,11 @@ Contact.add_index(
 
 
 class SignUp(Table):
-    """A sign-up, or a late Yes, that its address has not confirmed yet."""
+    """A sign-up, or a late Yes, that its address has not confirmed yet.
+
+    `doubted_at` is when a Yes was last asked for again, `declined_at` when somebody said since not
+    to want it.
+    """
 
     if TYPE_CHECKING:
         list_id: int
@@ -207,6 +211,8 @@ class SignUp(Table):
     language = CharField(default="")
     at = moment()
     confirmed_at = moment_or_none()
+    declined_at = moment_or_none()
+    doubted_at = moment_or_none()
 
 
 class Campaign(Table):

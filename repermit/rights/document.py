@@ -35,6 +35,8 @@ def document(
             {
                 "at": _time(one.at),
                 "confirmed_at": _time(one.confirmed_at),
+                "declined_at": _time(one.declined_at),
+                "asked_again_at": _time(one.asked_again_at),
                 "name": one.name,
                 "language": one.language,
             }

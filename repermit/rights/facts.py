@@ -85,10 +85,15 @@ class Letter:
 
 @dataclass(frozen=True, kw_only=True)
 class SignUp:
-    """That the address was typed into the sign-up form, and confirmed or not."""
+    """That the address was typed into the sign-up form, and confirmed, declined or neither.
+
+    `asked_again_at` is when a Yes was asked for once more.
+    """
 
     at: datetime
     confirmed_at: datetime | None
+    declined_at: datetime | None
+    asked_again_at: datetime | None
     name: str
     language: str
 

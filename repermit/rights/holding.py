@@ -119,7 +119,14 @@ def _sign_ups(contact: Contact) -> Iterator[SignUp]:
         SignUpRow.list == contact.list_id, SignUpRow.address_key == contact.address_key
     )
     for row in rows.order_by(SignUpRow.at):
-        yield SignUp(at=row.at, confirmed_at=row.confirmed_at, name=row.name, language=row.language)
+        yield SignUp(
+            at=row.at,
+            confirmed_at=row.confirmed_at,
+            declined_at=row.declined_at,
+            asked_again_at=row.doubted_at,
+            name=row.name,
+            language=row.language,
+        )
 
 
 def _imports(contact: Contact) -> Iterator[tuple[datetime, str]]:

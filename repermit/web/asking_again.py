@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from repermit.suspicion import Sign
-from repermit.web.words import Statement, no_label
+from repermit.web.words import Statement, no_label, yes_label
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from repermit.answers import Standing
+    from repermit.answers import SignedUp, Standing
     from repermit.web.words import Voice
 
-NOT_ME, AGAIN = "not_me", "again"
-"""What the two buttons say that stand beside the one for No, in the field `choice`."""
+NOT_ME, AGAIN, YES, NO = "not_me", "again", "yes", "no"
+"""What buttons say in the field `choice`: of whoever is asked again, and of who has signed up."""
 
 
 def why_again(signs: Collection[Sign], voice: Voice) -> str:
@@ -53,6 +53,32 @@ def labels(voice: Voice, *, sensitive: bool) -> dict[str, str]:
         else gettext("Yes, it was me: keep sending me these mails")
     )
     return {NOT_ME: gettext("I did not press Yes"), AGAIN: again, "no": no_label(voice)}
+
+
+def sign_up_labels(voice: Voice, *, sensitive: bool, is_representative: bool) -> dict[str, str]:
+    """Return what stands on the three buttons of a sign-up, in their order.
+
+    The mail that leads to it has no other link of ours, so that nothing but what is pressed can
+    tell a program: here too the Yes is neither the first nor the last, and does not stand out.
+    """
+    yes = yes_label(voice, sensitive=sensitive, is_new=True, is_representative=is_representative)
+    return {
+        NOT_ME: voice.gettext("I did not sign up for this"),
+        YES: yes,
+        NO: voice.gettext("No, I do not want these mails"),
+    }
+
+
+def declined(signed_up: SignedUp, voice: Voice) -> Statement:
+    """Return what a page says to whoever does not want what was signed up for."""
+    return Statement(
+        heading=voice.gettext("No Yes is recorded"),
+        text=voice.gettext(
+            "You are not put on the list. If you do want these mails after all, the link in our "
+            "mail works until %(moment)s."
+        )
+        % {"moment": voice.moment(signed_up.ends_at)},
+    )
 
 
 def disowned(standing: Standing, voice: Voice) -> Statement:

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, current_app, request
 from repermit import answers, contacts
 from repermit.consent import Outcome
 from repermit.errors import AddressError
-from repermit.web import mistakes, words
+from repermit.web import asking_again, mistakes
 from repermit.web.answering import list_fields, show_gone, show_result, voice_of
 from repermit.web.api import Allowances
 from repermit.web.rendering import Reader, make_reader, page, public_url, render
@@ -103,15 +103,24 @@ def show_confirmation(token: str) -> Response:
     signed_up = answers.look_up_sign_up(uid, now=arrival())
     if signed_up is None or signed_up.outcome is not Outcome.CONFIRM:
         return _done(signed_up)
-    reader = _reader(signed_up.sign_up)
-    return page("confirm.html", reader, **_confirm_fields(signed_up.sign_up, reader, token))
+    return _ask(signed_up, token)
 
 
 @pages.post("/confirm/<token>")
 def take_confirmation(token: str) -> Response:
+    """Do what the button says; what sends none of their words asks for the page again."""
+    uid = current_site().links.read("confirm", token)
+    choice = request.form.get("choice", "")
+    if choice in {asking_again.NOT_ME, asking_again.NO}:
+        return _decline(uid)
+    if choice == asking_again.YES:
+        return _confirm(uid, token)
+    return show_confirmation(token)
+
+
+def _confirm(uid: str, token: str) -> Response:
     """Put the holder of the address on the list."""
     site = current_site()
-    uid = site.links.read("confirm", token)
     before = answers.look_up_sign_up(uid, now=arrival())
     signed_up = before and answers.confirm_sign_up(
         site.database,
@@ -119,11 +128,37 @@ def take_confirmation(token: str) -> Response:
         arrived=arrival(),
         settings=site.settings,
         trace=request_trace(),
-        page_wording=_wording(before.sign_up, token),
+        page_wording=_wording(before, token),
         language=_reader(before.sign_up).language,
         given_by=_reader(before.sign_up).given_by,
     )
+    if signed_up is not None and signed_up.outcome is Outcome.HOLD:
+        return _ask(signed_up, token)
     return _done(signed_up)
+
+
+def _decline(uid: str) -> Response:
+    """Leave the holder of the address off the list, or take off whom this link has put there."""
+    site = current_site()
+    signed_up = answers.decline_sign_up(
+        site.database, uid=uid, arrived=arrival(), settings=site.settings, trace=request_trace()
+    )
+    if signed_up is None or signed_up.outcome is not Outcome.CONFIRM:
+        return _done(signed_up)
+    about, reader = signed_up.sign_up, _reader(signed_up.sign_up)
+    return page(
+        "declined.html",
+        reader,
+        statement=asking_again.declined(signed_up, voice_of(reader)),
+        address=about.address,
+        **list_fields(about.mailing_list, reader),
+    )
+
+
+def _ask(signed_up: SignedUp, token: str) -> Response:
+    """Ask whether to put them on the list; once more, and why, where a program may have pressed."""
+    reader = _reader(signed_up.sign_up)
+    return page("confirm.html", reader, **_confirm_fields(signed_up, reader, token))
 
 
 def _done(signed_up: SignedUp | None) -> Response:
@@ -150,26 +185,28 @@ def _form(mailing_list: MailingList, *, status: int = 200) -> Response:
     )
 
 
-def _confirm_fields(sign_up: SignUpFacts, reader: Reader, token: str) -> dict[str, Any]:
-    about = sign_up.mailing_list
+def _confirm_fields(signed_up: SignedUp, reader: Reader, token: str) -> dict[str, Any]:
+    about, voice = signed_up.sign_up.mailing_list, voice_of(reader)
+    is_again = signed_up.is_doubted
     return {
         **list_fields(about, reader),
-        "address": sign_up.address,
-        "yes_label": words.yes_label(
-            voice_of(reader),
+        "address": signed_up.sign_up.address,
+        "why": asking_again.why_again(signed_up.signs, voice) if is_again else "",
+        "labels": asking_again.sign_up_labels(
+            voice,
             sensitive=about.sensitive,
-            is_new=True,
             is_representative=reader.is_representative,
         ),
         "confirm_url": public_url(f"/confirm/{token}", reader),
     }
 
 
-def _wording(sign_up: SignUpFacts, token: str) -> str:
+def _wording(signed_up: SignedUp, token: str) -> str:
     """Return the text around the button as it was shown, with a mark for the address."""
     # The same text, whether or not its language had to be chosen.
+    sign_up = signed_up.sign_up
     reader = replace(_reader(sign_up), is_switched=False)
-    fields = {**_confirm_fields(sign_up, reader, token), "address": "⟦address⟧"}
+    fields = {**_confirm_fields(signed_up, reader, token), "address": "⟦address⟧"}
     return render(
         "confirm_wording.html",
         language=reader.language,
