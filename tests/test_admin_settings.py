@@ -327,7 +327,9 @@ def test_a_mail_as_it_was_received_is_looked_at_too(database: Database, at_home:
         ("config_organisation", {"keys": "name"}, "/admin/settings/organisation"),
         ("pace_none", {"server": "a"}, "/admin/settings/mail"),
         ("bounces_none", {}, "/admin/settings/bounces"),
-        ("lists_none", {}, ""),
+        ("lists_none", {}, "/admin/new-list"),
+        ("smtp_other_sender", {"list": "news"}, "/admin/lists/news/describe"),
+        ("bounces_nowhere", {"domain": "a.example"}, "/admin/settings/mail"),
         ("list_ok", {"list": "news"}, ""),
     ],
 )
@@ -343,6 +345,18 @@ def test_a_finding_leads_to_where_it_is_mended(
         html = show_report(report, is_whole=True).get_data(as_text=True)
     assert (f'<a href="{place}">Mend this' in html) == bool(place)
     assert "`" not in html
+
+
+def test_what_the_organisation_lacks_is_named_as_its_page_names_it(
+    database: Database, at_home: Settings
+) -> None:
+    pages = Pages(database, at_home)
+    values = {"keys": "name, address"}
+    one = Finding(code="config_organisation", words=WORDS["config_organisation"], values=values)
+    with pages.app.test_request_context(URL):
+        pages.app.preprocess_request()
+        ((_, (found,)),) = findings_by_area(Report(findings=(one,)))
+    assert found.found == "Of the organisation something is missing: Name, Postal address."
 
 
 def test_where_nothing_is_wrong_it_says_so(database: Database, at_home: Settings) -> None:

@@ -18,6 +18,7 @@ from repermit.preflight.checking import _answered
 from repermit.preflight.names import Unanswered
 from repermit.preflight.together import together
 from repermit.preflight.words import finding
+from repermit.preflight.words_on_pages import ON_PAGES
 from tests.building import NOW, make_list, make_settings
 from tests.inbox import HANG_UP
 from tests.naming import FAILURE, SILENCE, NameServer
@@ -336,10 +337,36 @@ def test_a_code_belongs_to_its_area_and_says_what_to_do(code: str) -> None:
     assert "%(" not in one.found + one.remedy
 
 
+# What whoever uses the pages cannot give, write or look up.
+_NOT_ON_PAGES = re.compile(
+    r"`|\[(mail|bounces|organisation|web)\]|config\.toml|public_url|secret_keys|--[a-z]"
+    r"|(rate_per|return_path|return_domain|dkim_selector|username|tls =)"
+)
+
+
+@pytest.mark.parametrize("code", sorted(WORDS))
+def test_a_page_names_what_is_the_servers_only_to_be_passed_on(code: str) -> None:
+    words = WORDS[code]
+    values = dict.fromkeys(re.findall(r"%\((\w+)\)s", words.found + words.remedy), "x")
+    found, remedy = finding(code, **values).on_page(str, str)
+    assert "%(" not in found + remedy
+    assert not _NOT_ON_PAGES.search(found)
+    asks = "whoever keeps the server" in remedy or "hoever keeps the mail server" in remedy
+    assert asks or not _NOT_ON_PAGES.search(remedy)
+
+
+def test_what_a_page_says_otherwise_is_said_of_a_code_that_there_is() -> None:
+    assert ON_PAGES.keys() <= WORDS.keys()
+    for code, said in ON_PAGES.items():
+        assert said.found or said.remedy
+        assert said.found != WORDS[code].found
+        assert said.remedy != WORDS[code].remedy
+
+
 def test_every_code_is_given_somewhere() -> None:
     room = Path(preflight.__file__).parent
     sources = "".join(
-        path.read_text("utf-8") for path in room.glob("*.py") if "words_of" not in path.name
+        path.read_text("utf-8") for path in room.glob("*.py") if not path.name.startswith("words_o")
     )
     ending = ("_unanswered", "_too_slow")
     missing = [code for code in WORDS if f'"{code}"' not in sources and not code.endswith(ending)]

@@ -45,6 +45,14 @@ def N_(text: str) -> str:  # noqa: N802  the name by which catalogues find a tex
 
 
 @dataclass(frozen=True, kw_only=True)
+class OnPage:
+    """What the admin's pages say instead, as message ids; "" for what is the same there."""
+
+    found: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Words:
     """What a code means: `found` and `remedy` are English message ids with `%(name)s` in them."""
 
@@ -52,6 +60,7 @@ class Words:
     verdict: Verdict
     found: str
     remedy: str = ""
+    on_page: OnPage = OnPage()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +98,20 @@ class Finding:
 
         `say` puts each value into that language: a reason may be something said itself.
         """
+        return self._filled(self.words.found, self.words.remedy, gettext, say)
+
+    def on_page(self, gettext: Callable[[str], str], say: Callable[[str], str]) -> tuple[str, str]:
+        """Return the same as the admin's pages say it, where nobody gives commands."""
+        words = self.words.on_page
+        found, remedy = words.found or self.words.found, words.remedy or self.words.remedy
+        return self._filled(found, remedy, gettext, say)
+
+    def _filled(
+        self, found: str, remedy: str, gettext: Callable[[str], str], say: Callable[[str], str]
+    ) -> tuple[str, str]:
         values = {name: say(value) for name, value in self.values.items()}
         # An empty message id is the head of a catalogue.
-        remedy = self.words.remedy and gettext(self.words.remedy)
-        return gettext(self.words.found) % values, remedy % values
+        return gettext(found) % values, (remedy and gettext(remedy)) % values
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as a document's part."""

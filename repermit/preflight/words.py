@@ -5,12 +5,14 @@ May import this room alone. A code keeps its meaning; its words may get better.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from repermit.preflight.facts import N_, Area, Finding, Verdict, Words
+from repermit.preflight.facts import N_, Area, Finding, OnPage, Verdict, Words
 from repermit.preflight.words_of_domains import DOMAINS
 from repermit.preflight.words_of_servers import SERVERS
 from repermit.preflight.words_of_settings import SETTINGS
+from repermit.preflight.words_on_pages import ON_PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +43,11 @@ _TOO_SLOW = {
     for area in (*_ASKING, Area.BOUNCES, Area.DATABASE)
 }
 
-WORDS: Mapping[str, Words] = {**SETTINGS, **SERVERS, **DOMAINS, **_UNANSWERED, **_TOO_SLOW}
+_ALL = {**SETTINGS, **SERVERS, **DOMAINS, **_UNANSWERED, **_TOO_SLOW}
+
+WORDS: Mapping[str, Words] = {
+    code: replace(words, on_page=ON_PAGES.get(code, OnPage())) for code, words in _ALL.items()
+}
 
 
 def finding(code: str, **values: str) -> Finding:

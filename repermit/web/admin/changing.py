@@ -15,7 +15,7 @@ from repermit import bounces, choices, preflight
 from repermit.config import PRESETS
 from repermit.errors import ChoiceRefused, Overtaken
 from repermit.models import MailingList
-from repermit.web.admin.findings import findings_by_area
+from repermit.web.admin.findings import findings_by_area, said_of
 from repermit.web.admin.setting_fields import (
     as_it_is,
     as_typed,
@@ -96,8 +96,9 @@ def _say_what_is(changed: tuple[str, ...], report: Report | None) -> None:
     elif report is None:
         say(gettext("Nothing was to be changed."))
     for one in report.findings if report else ():
-        found, remedy = one.in_words(gettext)
-        say(f"{found} {remedy}".strip(), kind="done" if one.verdict == "ok" else "warning")
+        found, remedy = said_of(one)
+        said = f"{found} {remedy}".strip().replace("`", "")
+        say(said, kind="done" if one.verdict == "ok" else "warning")
 
 
 def _tried(group: str, settings: Settings) -> Report:

@@ -5,11 +5,12 @@ May import preflight, saying and this room's showing and telling.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from repermit.preflight import Area, Verdict
 from repermit.saying import Said
+from repermit.web.admin.setting_words import title_of
 from repermit.web.admin.showing import address_of, gettext
 from repermit.web.admin.telling import in_words
 
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 # The settings in which something is mended, by what is wrong or by what it is about.
 _GROUPS = {
+    "bounces_nowhere": "mail",
     "config_organisation": "organisation",
+    "dkim_unknown": "mail",
+    "dmarc_unaligned": "mail",
+    "dmarc_unaligned_yet": "mail",
     Area.SMTP: "mail",
     Area.PACE: "mail",
     Area.BOUNCES: "bounces",
@@ -62,7 +67,7 @@ def _worst_first(report: Report) -> list[Finding]:
 
 
 def _in_words(finding: Finding) -> Found:
-    found, remedy = finding.in_words(gettext, _value_in_words)
+    found, remedy = said_of(finding)
     return Found(
         verdict=finding.verdict,
         title=verdict_in_words(finding.verdict),
@@ -73,6 +78,15 @@ def _in_words(finding: Finding) -> Found:
     )
 
 
+def said_of(finding: Finding) -> tuple[str, str]:
+    """Return what was seen and what to do, as the pages say it."""
+    if finding.code == "config_organisation":
+        keys = (f"organisation.{key}" for key in finding.values["keys"].split(", "))
+        titles = ", ".join(map(title_of, keys))
+        finding = replace(finding, values={"keys": titles})
+    return finding.on_page(gettext, _value_in_words)
+
+
 def _value_in_words(value: str) -> str:
     # All but what was said is a name or a value of its own, such as the policy "none".
     return in_words(value) if isinstance(value, Said) else value
@@ -81,7 +95,10 @@ def _value_in_words(value: str) -> str:
 def _place(finding: Finding) -> str:
     if finding.verdict == Verdict.OK:
         return ""
-    if finding.area == Area.LISTS and "list" in finding.values:
+    if finding.code == "lists_none":
+        return address_of("describing.show_new")
+    # The sender is the list's, also where the mail server takes no other than its own.
+    if finding.area in {Area.LISTS, Area.SMTP} and "list" in finding.values:
         return address_of("describing.show", slug=finding.values["list"])
     group = _GROUPS.get(finding.code) or _GROUPS.get(finding.area)
     return address_of("changing.show", group=group) if group else ""
