@@ -176,6 +176,7 @@ def test_answers_and_removals_come_by_cursor(tool: Tool, mailing_list: MailingLi
             "address": "anna@example.org",
             "status": "confirmed",
             "reason": None,
+            "given_by": "self",
             "seq": 2,
         },
     }

@@ -100,6 +100,7 @@ def test_an_answer_arrives_signed(
             "address": "anna@example.org",
             "status": "confirmed",
             "reason": None,
+            "given_by": "self",
             "seq": 2,
         },
     }

@@ -52,10 +52,27 @@ def test_a_yes_is_news(database: Database, mailing_list: MailingList, basis: Bas
             "address": "anna@example.org",
             "status": "confirmed",
             "reason": None,
+            "given_by": "self",
             "seq": 1,
         },
     }
     assert news.subject == contact.subject
+
+
+@pytest.mark.parametrize("answer", ["yes", "no"])
+def test_an_answer_tells_if_a_representative_gave_it(
+    database: Database, mailing_list: MailingList, answer: str
+) -> None:
+    contact = make_contact(database, mailing_list)
+    given = contacts.Act(at=NOW, actor="person", consent={"given_by": "representative"})
+    with database.atomic():
+        if answer == "yes":
+            contacts.confirm(contact, basis=Basis.ANSWER, act=given, fingerprint_key=KEY)
+        else:
+            contacts.remove([contact], reason=Reason.NO, act=given, fingerprint_key=KEY)
+    (news,) = all_news()
+    assert (news.event, news.given_by) == (f"answer.{answer}", "representative")
+    assert news.to_json()["data"]["given_by"] == "representative"
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -67,6 +84,7 @@ def test_a_removal_is_news_and_a_no_is_an_answer(
     is_answer = reason in {Reason.NO, Reason.WITHDRAWN}
     assert news.event == ("answer.no" if is_answer else "removed")
     assert (news.status, news.reason, news.address) == ("removed", reason, "anna@example.org")
+    assert news.to_json()["data"]["given_by"] == ("self" if is_answer else None)
 
 
 @pytest.mark.parametrize("basis", [Basis.IMPORTED, Basis.THIN, None])

@@ -8,12 +8,13 @@ from repermit.webhooks.delivering import Sent, deliver_due
 from repermit.webhooks.facts import Added, DeliveryFacts, News, NewsPage, WebhookFacts
 from repermit.webhooks.keeping import add, end_all, listed, log, redeliver, remove
 from repermit.webhooks.line import Reply
-from repermit.webhooks.news import EVENTS, news_since
+from repermit.webhooks.news import EVENTS, SELF, news_since
 from repermit.webhooks.owing import owe
 from repermit.webhooks.trying import test
 
 __all__ = [
     "EVENTS",
+    "SELF",
     "Added",
     "DeliveryFacts",
     "News",

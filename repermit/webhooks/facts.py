@@ -20,7 +20,9 @@ class News:
     """An answer or a removal, as other programs are told of it.
 
     `address` is None after erasure; `status` is what the contact became; `reason` is "" for a Yes,
-    and for a removal whose reason is no longer kept. `subject` is not told.
+    and for a removal whose reason is no longer kept. `given_by` is "self" or "representative" (of
+    somebody under 16 or under guardianship, GDPR art. 8(1)), "" for what nobody answered. `subject`
+    is not told.
     """
 
     seq: int
@@ -30,6 +32,7 @@ class News:
     address: str | None
     status: str
     reason: str
+    given_by: str
     subject: str
 
     def to_json(self) -> dict[str, Any]:
@@ -42,6 +45,7 @@ class News:
                 "address": self.address,
                 "status": self.status,
                 "reason": self.reason or None,
+                "given_by": self.given_by or None,
                 "seq": self.seq,
             },
         }

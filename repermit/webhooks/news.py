@@ -17,6 +17,9 @@ from repermit.webhooks.facts import News, NewsPage
 EVENTS = ("answer.yes", "answer.no", "removed")
 """What is told: a person's Yes or sign-up, a person's No, and every other removal."""
 
+SELF = "self"
+"""Who gave an answer, unless the entry names a representative."""
+
 _YES = frozenset({Basis.ANSWER, Basis.SIGN_UP})
 _NO = frozenset({Reason.NO, Reason.WITHDRAWN})
 # An import of a million is gone through in steps, each of which is short.
@@ -88,5 +91,6 @@ def _news(row: dict[str, Any]) -> News | None:
         address=who.get("address"),
         status=status,
         reason=reason,
+        given_by="" if event == "removed" else told.get("given_by", SELF),
         subject=row["subject"],
     )

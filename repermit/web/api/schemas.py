@@ -1,6 +1,6 @@
 """The values that the API tells, as JSON schemas made from the words of the code.
 
-May import consent and what lies below.
+May import webhooks, receipts, consent and what lies below.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from repermit.consent import Basis, CampaignState, MailKind, MailState, Reason, Status
+from repermit.receipts import REPRESENTATIVE
+from repermit.webhooks import SELF
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -154,6 +156,11 @@ SCHEMAS: Schema = {
                     },
                     "status": _one_of((Status.CONFIRMED, Status.REMOVED)),
                     "reason": _one_of(Reason, or_null=True),
+                    "given_by": {
+                        **_one_of((SELF, REPRESENTATIVE), or_null=True),
+                        "description": "Who answered: the person, or the representative of "
+                        "somebody under 16 or under guardianship; null: nobody did",
+                    },
                     "seq": {**_COUNT, "description": "Rises with time"},
                 }
             ),
