@@ -19,6 +19,7 @@ from repermit.models import (
     Evidence,
     HandedOver,
     Import,
+    ListText,
     RegisterNotes,
     Reply,
     SignUp,
@@ -27,6 +28,7 @@ from repermit.models import (
 from repermit.reports import papers
 from repermit.reports.papers import EEA, Kind, roles
 from repermit.reports.papers.held import held
+from repermit.reports.papers.model import Grid
 from repermit.reports.papers.words import Words
 from tests.admin_pages import make_user
 from tests.building import (
@@ -238,6 +240,35 @@ def test_a_sensitive_list_says_so(database: Database) -> None:
     text = papers.as_text(made)
     assert "special categories" in text
     assert "How often" in text
+
+
+def test_a_list_in_several_languages_names_each_with_its_privacy_statement(
+    database: Database,
+) -> None:
+    mailing_list = make_list(database, slug="news", languages=(), frequency="vier keer per jaar")
+    assert record(mailing_list).document["texts"] == []
+    german = {
+        "purpose": "Neues aus unserer Praxis",
+        "frequency": "viermal im Jahr",
+        "privacy_url": "https://www.example.org/datenschutz",
+    }
+    with database.atomic():
+        ListText.create(list=mailing_list, language="de", **german)
+        # Nobody is mailed in a language in which something is still to be said.
+        ListText.create(list=mailing_list, language="fr", purpose="Des nouvelles du cabinet")
+    paper = record(mailing_list)
+    (section,) = [one for one in paper.sections if one.title == "What for"]
+    (table,) = [one for one in section.blocks if isinstance(one, Grid)]
+    assert table.titles == (
+        "Language",
+        "Purpose, as people read it",
+        "How often",
+        "Privacy statement",
+    )
+    own = (mailing_list.purpose, "vier keer per jaar", mailing_list.privacy_url)
+    assert table.rows == (("Dutch", *own), ("German", *german.values()))
+    first, second = paper.document["texts"]
+    assert (first["language"], second["privacy_url"]) == ("nl", german["privacy_url"])
 
 
 def test_every_term_of_the_settings_stands_there_with_its_number(news: MailingList) -> None:

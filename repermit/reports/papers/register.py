@@ -1,6 +1,6 @@
 """The record of processing activities of a list (GDPR art. 30(1)): the facts.
 
-May import config, models and this package. Nothing here writes.
+May import contacts, config, models and this package. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from repermit import contacts
 from repermit.consent import Status
 from repermit.models import latest_campaign
 from repermit.reports.papers.acts import done
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from repermit.config import Settings
+    from repermit.messages import ListWords
     from repermit.models import MailingList
 
 
@@ -35,7 +37,7 @@ class Term:
 
 @dataclass(frozen=True, kw_only=True)
 class Register:
-    """The record. `missing` are the keys of what only the organisation knows and has not said."""
+    """The record; `texts` is what a reader of each language is told, none if there is but one."""
 
     list: str
     name: str
@@ -43,6 +45,7 @@ class Register:
     frequency: str
     privacy_url: str
     language: str
+    texts: tuple[ListWords, ...]
     sensitive: bool
     made_at: datetime
     controller: Mapping[str, str]
@@ -69,6 +72,7 @@ def register_of(mailing_list: MailingList, *, settings: Settings, now: datetime)
         frequency=mailing_list.frequency,
         privacy_url=mailing_list.privacy_url,
         language=mailing_list.language,
+        texts=contacts.list_facts(mailing_list).texts,
         sensitive=mailing_list.sensitive,
         made_at=now,
         controller=dict(vars(settings.organisation)),

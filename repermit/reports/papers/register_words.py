@@ -54,7 +54,7 @@ def _sections(register: Register, words: Words) -> Iterator[Section]:
     yield Section(
         _("Who is responsible"), (Fields(tuple(_controller(register, words))),), "art. 30(1)(a)"
     )
-    yield Section(_("What for"), (Fields(tuple(_purpose(register, words))),), "art. 30(1)(b)")
+    yield Section(_("What for"), tuple(_what_for(register, words)), "art. 30(1)(b)")
     yield Section(_("On what ground"), tuple(_grounds(register, words)), "art. 5(2), 6, 9")
     yield Section(
         _("Whose data, and which"),
@@ -132,6 +132,31 @@ def _controller(register: Register, words: Words) -> Iterator[tuple[str, Value]]
     )
     if register.representative:
         yield _("Representative in the Union"), register.representative
+
+
+def _what_for(register: Register, words: Words) -> Iterator[Block]:
+    """Yield the purpose, and then as it is said in each language where there are several."""
+    _ = words.gettext
+    yield Fields(tuple(_purpose(register, words)))
+    often = (_("How often"),) if register.frequency else ()
+    if register.texts:
+        yield Grid(
+            titles=(
+                _("Language"),
+                _("Purpose, as people read it"),
+                *often,
+                _("Privacy statement"),
+            ),
+            rows=tuple(
+                (
+                    words.tongue(one.language),
+                    one.purpose,
+                    *((one.frequency,) if often else ()),
+                    one.privacy_url,
+                )
+                for one in register.texts
+            ),
+        )
 
 
 def _purpose(register: Register, words: Words) -> Iterator[tuple[str, Value]]:

@@ -69,6 +69,11 @@ class Words:
         name: str = Locale(self.language).territories[code]
         return name
 
+    def tongue(self, code: str) -> str:
+        """Return what one of our languages is called, by its two letters; raises KeyError."""
+        name: str = Locale(self.language).languages[code]
+        return name
+
     def span(self, seconds: int) -> str:
         """Return a length of time in its two largest units; none for 0."""
         if not seconds:
