@@ -50,6 +50,13 @@ def test_much_is_translated() -> None:
     assert len(used()) > 30
 
 
+def test_dutch_has_one_word_for_a_deadline() -> None:
+    """It is the "uiterste dag" in mails, on pages and on paper."""
+    others = re.compile("uiterste datum|laatste dag|deadline|sluitingsd|einddatum", re.IGNORECASE)
+    given = [text for message in messages("nl") for text in texts(message.string)]
+    assert [text for text in given if others.search(re.sub(r"%\(\w+\)s|{{ \w+ }}", "", text))] == []
+
+
 def test_whatever_a_room_says_can_be_translated() -> None:
     """What is written out there is in the Dutch catalogue; what is made up could not be."""
     assert unsayable() == []
