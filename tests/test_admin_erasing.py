@@ -9,7 +9,7 @@ import pytest
 from repermit import addresses
 from repermit.consent import Reason, Status
 from repermit.models import Contact, Evidence, MailingList, Suppression, Upload, User
-from tests.admin_pages import admin_client, post, words_at
+from tests.admin_pages import admin_client, make_user, post, words_at
 from tests.building import (
     NOW,
     make_asked,
@@ -107,6 +107,22 @@ def test_somebody_is_erased_on_every_list_at_once(
         ("club", "user"),
         ("news", "user"),
     }
+
+
+@pytest.mark.parametrize("everywhere", ["", "yes"])
+def test_an_address_that_somebody_logs_in_with_is_said_to_stay_there(
+    database: Database, news: MailingList, client: FlaskClient, everywhere: str
+) -> None:
+    stays = "Somebody also logs in here with this address."
+    contact, other = make_contact(database, news, JAN), make_contact(database, news)
+    page = f"{URL}{contact.id}"
+    assert stays not in words_at(client, f"{page}/forget")
+    make_user(database, email=JAN)
+    assert stays in words_at(client, f"{page}/forget")
+    assert stays not in words_at(client, f"{URL}{other.id}/forget")
+    post(client, f"{page}/forget", confirm=JAN, everywhere=everywhere)
+    assert f"{stays} Under People you can remove them" in words_at(client, page)
+    assert User.select().where(User.email == JAN).exists()
 
 
 def test_who_once_had_the_address_of_somebody_elsewhere_is_not_erased_with_them(

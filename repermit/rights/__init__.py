@@ -21,7 +21,7 @@ from repermit.rights.facts import (
     Suppressed,
     Term,
 )
-from repermit.rights.forgetting import Forgetting, Forgotten, Found, forget, forget_contact
+from repermit.rights.forgetting import Forgetting, Forgotten, Found, forget, forget_contact, is_user
 from repermit.rights.holding import everything_held
 from repermit.rights.leaving import delete, say_not_the_person
 from repermit.rights.linking import ask_for_link, find_link, find_opened, open_link
@@ -76,6 +76,7 @@ __all__ = [
     "forget",
     "forget_contact",
     "import_suppressions",
+    "is_user",
     "open_link",
     "proof_page",
     "prove",

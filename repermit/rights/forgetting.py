@@ -112,9 +112,14 @@ def forget(
     return Forgetting(
         lists=tuple(done),
         elsewhere=tuple(sorted(others)),
-        is_user=User.select().where(User.email == address.strip()).exists(),
+        is_user=is_user(key),
         is_wiped=wipe(database),
     )
+
+
+def is_user(address_key: str) -> bool:
+    """Say whether somebody logs in with an address, as it is folded for comparing."""
+    return bool(User.select().where(User.email == address_key).exists())
 
 
 def _lock(lists: Sequence[MailingList], key: str) -> None:

@@ -54,6 +54,7 @@ def forget(slug: str, number: int) -> AnyResponse:
     )
     importing.forget_in_upload(mailing_list, contact.address_key, settings=site.settings)
     say(gettext("Erased. Within a minute the files of the database hold nothing of it either."))
+    _say_of_user(contact.address_key)
     return go("contacts.show_one", slug=slug, number=number)
 
 
@@ -74,7 +75,18 @@ def _forget_everywhere(mailing_list: MailingList, contact: Contact) -> AnyRespon
         importing.forget_in_upload(find_list(one.list), key, settings=site.settings)
     names = ", ".join(one.list for one in done.lists if one.found is rights.Found.CONTACT)
     say(gettext("Erased on every list. It was held on: %(lists)s.", lists=names))
+    _say_of_user(key)
     return go("contacts.show_one", slug=mailing_list.slug, number=contact.id)
+
+
+def _say_of_user(key: str) -> None:
+    """Say where else here the address stands, if somebody logs in with it."""
+    if rights.is_user(key):
+        said = gettext(
+            "Somebody also logs in here with this address. Under People you can remove them, which "
+            "erases it there."
+        )
+        say(said, kind="warning")
 
 
 def _held(mailing_list: MailingList, number: int) -> Contact:
@@ -103,6 +115,7 @@ def _show(
         contact=contact,
         beyond=rights.beyond(mailing_list, contact),
         who=who_acted(),
+        is_user=rights.is_user(contact.address_key),
         wrong=wrong,
         has_others=MailingList.select().where(MailingList.id != mailing_list.id).exists(),
         everywhere=bool(request.form.get("everywhere")),
