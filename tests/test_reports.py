@@ -121,6 +121,22 @@ def test_the_parts_of_a_campaign_add_up(
     assert found.is_whole
 
 
+def test_whom_a_closed_campaign_did_not_take_off_for_silence_was_not_asked_in_time(
+    database: Database, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    asked = [make_asked(database, mailing_list, campaign) for _ in range(5)]
+    say_yes(database, asked[0], campaign.id)
+    for contact in asked[1:3]:
+        take_off(database, contact, campaign.id, Reason.NO_RESPONSE)
+    assert parts(look(mailing_list))["silent"] == 4
+    with database.atomic():
+        campaign.state = CampaignState.CLOSED
+        campaign.save()
+    assert parts(look(mailing_list)) == {
+        "yes": 1, "no": 0, "silent": 2, "waiting": 0, "unasked": 2,
+    }  # fmt: skip
+
+
 def test_who_answers_twice_stands_where_they_stand_now(
     database: Database, mailing_list: MailingList, campaign: Campaign
 ) -> None:

@@ -91,14 +91,19 @@ def figures(
         + bounces[BounceKind.HARD]
         + contacts.total(own, _is_given_up)
     )
+    # Who answered without having been asked, as by phone, stands in two of the others.
+    silent = max(0, asked - yes - no - waiting - unasked)
+    if campaign.state == CampaignState.CLOSED:
+        # Whoever was asked in time is taken off by now; the others were asked too late to be.
+        taken_off = min(silent, now.get(Turn.NO_RESPONSE, 0))
+        silent, unasked = taken_off, unasked + silent - taken_off
     return Figures(
         campaign=campaign.id,
         state=CampaignState(campaign.state),
         asked=asked,
         yes=yes,
         no=no,
-        # Who answered without having been asked, as by phone, stands in two of the others.
-        silent=max(0, asked - yes - no - waiting - unasked),
+        silent=silent,
         held=contacts.count_yes_held(mailing_list),
         waiting=waiting,
         unasked=unasked,

@@ -21,13 +21,12 @@ _CONTAINED_BY, _ASSESSED_BY = timedelta(hours=4), timedelta(hours=24)
 
 def checklist(breach: Breach, words: Words) -> Iterator[str]:
     """Yield the steps in their order, each with the moment by which it should be done."""
-    _, slug = words.gettext, breach.list
+    _ = words.gettext
     yield _("Write down when you became aware of it, who told you, and what is known.")
     yield _by(breach, words, _CONTAINED_BY) + _(
         "Stop it: log users out and remove those who should not be there (People), revoke tokens "
         "and webhooks (Connections), change passwords of the mail account and of the server, pause "
-        "the campaign (repermit pause %(list)s).",
-        list=slug,
+        "the campaign."
     )
     yield _("Keep what shows what happened: copies of logs, and of the database; delete nothing.")
     yield _("Tell the data protection officer, and whoever decides.")

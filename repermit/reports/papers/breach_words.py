@@ -70,7 +70,7 @@ def _clock(breach: Breach, words: Words) -> Iterator[Block]:
         yield Text(
             _(
                 "The authority has to know within 72 hours after you became aware of it. Say when "
-                "that was, and the moment stands here: --discovered."
+                "that was, and it stands here until when."
             ),
             "warning",
         )
