@@ -64,12 +64,12 @@ def _texts(call: ast.Call) -> str:
 @cache
 def _calls() -> list[tuple[str, ast.Call]]:
     """Return every call by which something is said, with the file that it stands in."""
-    return [
-        (path, node)
-        for path, tree in _sources().items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and _name(node.func) in _names() & _imported(tree)
-    ]
+    found: list[tuple[str, ast.Call]] = []
+    for path, tree in _sources().items():
+        names = _names() & _imported(tree)
+        calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+        found += [(path, call) for call in calls if _name(call.func) in names]
+    return found
 
 
 @cache
