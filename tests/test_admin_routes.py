@@ -267,22 +267,6 @@ def test_a_viewer_sees_no_address_and_no_name(world: World) -> None:
     assert exceptions(is_silent) == []
 
 
-def test_no_get_has_an_effect(database: Database, settings: Settings) -> None:
-    """The database itself would refuse it, and the page would fail (DESIGN invariant 1)."""
-    world = World(database, settings)
-    client = admin_client(world.pages)
-    before = world.digest()
-    # So that each is noted as seen: the one thing that a GET writes, at most once a minute.
-    world.pages.clock.advance(timedelta(minutes=1))
-    failed = [
-        route
-        for route in ROUTES
-        if route.method == "GET" and world.ask(client, route).status_code >= 500
-    ]
-    assert failed == []
-    assert world.digest() == before
-
-
 SHOW_ADDRESSES = {
     "contacts.show",
     "contacts.show_one",

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -223,6 +223,55 @@ def test_a_name_that_leads_nowhere_cannot_be_reached(
 ) -> None:
     assert post(line, "https://tool.example.org/") == Reply(code=0, problem="it cannot be reached")
     assert loopback_only.tried == ["tool.example.org"]
+    loopback_only.tried.clear()
+
+
+class Resolver:
+    """Looks names up in the place of the system's: each time the next of some answers."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> None:
+        self.asked: list[str] = []
+        self._answers = list(answers)
+        self._system = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", self)
+
+    def __call__(self, host: str, port: int, *more: Any, **options: Any) -> Any:
+        if host != "tool.example.org":
+            # An address that is connected to passes here too.
+            return self._system(host, port, *more, **options)
+        self.asked.append(host)
+        found = [self._system(one, port, *more, **options) for one in self._answers.pop(0)]
+        return [one for some in found for one in some]
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [["93.184.215.14", "127.0.0.1"], ["127.0.0.1", "93.184.215.14"], ["93.184.215.14", "::1"]],
+)
+def test_a_name_with_one_private_address_among_others_is_not_connected_to(
+    monkeypatch: pytest.MonkeyPatch, loopback_only: LoopbackOnly, addresses: list[str]
+) -> None:
+    Resolver(monkeypatch, addresses)
+    with Receiver() as receiver, Line(to_private=False) as line:
+        reply = post(line, f"https://tool.example.org:{receiver.port}/")
+    assert reply.code == 0
+    assert "private network" in reply.problem
+    assert receiver.told == []
+    # Not even the public one was tried.
+    assert loopback_only.tried == []
+
+
+def test_a_name_is_looked_up_once_so_that_what_was_checked_is_connected_to(
+    monkeypatch: pytest.MonkeyPatch, loopback_only: LoopbackOnly
+) -> None:
+    # As whoever keeps the name would have it, in order to get at this machine (DNS rebinding).
+    resolver = Resolver(monkeypatch, ["93.184.215.14"], ["127.0.0.1"])
+    with Receiver() as receiver, Line(to_private=False) as line:
+        reply = post(line, f"https://tool.example.org:{receiver.port}/")
+    assert reply == Reply(code=0, problem="it cannot be reached")
+    assert resolver.asked == ["tool.example.org"]
+    assert loopback_only.tried == ["93.184.215.14"]
+    assert receiver.told == []
     loopback_only.tried.clear()
 
 
