@@ -99,6 +99,21 @@ def test_a_record_has_the_published_form_and_says_what_was_agreed() -> None:
     ]
 
 
+OF_THE_GDPR = {
+    "lawful_basis", "collection_method", "processing_method", "processing_locations",
+    "geographic_restrictions", "privacy_rights", "authority_party",
+}  # fmt: skip
+"""What the guide's table (§7.2) calls mandatory for the GDPR of a purpose, and optional for ISO."""
+
+
+def test_a_record_claims_only_the_profile_whose_fields_it_has() -> None:
+    record = receipts.consent_record(account())
+    (purpose,) = record["processing"]["purposes"]
+    is_whole = set(purpose) >= OF_THE_GDPR
+    claim = record["header"]["schema_version"].rpartition("#")[2]
+    assert claim == ("record-eu-gdpr" if is_whole else "record")
+
+
 def test_a_yes_on_a_sensitive_list_is_explicit_consent() -> None:
     record = receipts.consent_record(account(said("confirmed", **{**TOLD, "sensitive": True})))
     assert not problems_of(record, "consent-record")

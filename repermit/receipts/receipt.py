@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from repermit.receipts.record import Account
 
-RECEIPT_SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#receipt-eu-gdpr"
+RECEIPT_SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#receipt"
 
 
 def receipt(

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from repermit.config import Organisation, Retention
     from repermit.receipts.states import Said
 
-RECORD_SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#record-eu-gdpr"
+RECORD_SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#record"
+"""The profile whose fields it has all of.
+
+That for the GDPR (record-eu-gdpr) also wants the processing locations and geographic restrictions
+of each purpose (guide §7.2): these the record of processing activities has (art. 30(1)(e)), as the
+organisation fills it in and changes it, and no evidence of what a person was told.
+"""
 
 _CONTROLLER = "controller"
 _AUTHORITY = "authority"
