@@ -68,7 +68,7 @@ def test_a_list_is_archived_by_a_press_once_its_campaign_is_over(
     ]
     assert keep == ["anna@example.org", "bram@example.org"]
     proofs = [text for name, text in found.items() if name.endswith("proof.json")]
-    assert [evidence.check_proof(text.encode()).faults for text in proofs] == [(), ()]
+    assert [evidence.check_proof(text.encode()).faults for text in proofs] == [(), (), ()]
     checkpoint = json.loads(found["checkpoint.json"])
     assert all(json.loads(text)["checkpoint"] == checkpoint for text in proofs)
     entry = Evidence.get(Evidence.event == "archived")

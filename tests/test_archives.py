@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import evidence
+from repermit import addresses, evidence
 from repermit.consent import Reason, Status
 from repermit.links import KINDS, Links
-from repermit.models import Access, Campaign, Evidence, EvidencePart
+from repermit.models import Access, Campaign, Contact, Evidence, EvidencePart
 from tests import independent_verifier
 from tests.building import (
     NOW,
@@ -81,7 +81,7 @@ def test_an_archive_holds_all_that_is_to_outlast_the_server(closed: Desk) -> Non
     for line in (
         "71 who may be mailed, 1 who were removed, 1 who could not be asked",
         "2 suppressions, as fingerprints",
-        "70 proofs, up to entry",
+        "72 proofs, up to entry",
         "No proof, since the record says nothing of them: 1",
         "so that the address is held no longer: 1 more",
         "Once the server is switched off, these no longer work:",
@@ -108,12 +108,12 @@ def test_an_archive_holds_all_that_is_to_outlast_the_server(closed: Desk) -> Non
         entry = Evidence.get(Evidence.event == "archived")
         assert entry.actor.startswith("cli:")
         told = EvidencePart.get(EvidencePart.seq == entry.seq)
-        assert json.loads(told.json)["rows"] == 70
+        assert json.loads(told.json)["rows"] == 72
         assert [(one.act, one.list) for one in Access.select()] == [("archived", "news")]
         assert list(evidence.verify()) == []
     # Somebody who is forgotten later is told of it.
     forgotten = closed.do("forget", "news", NAMES[0])
-    assert "the export `archive` of Monday 2 March 2026, 11:00, zip, 70 rows" in forgotten
+    assert "the export `archive` of Monday 2 March 2026, 11:00, zip, 72 rows" in forgotten
 
 
 def test_each_proof_holds_offline_under_the_one_checkpoint(closed: Desk) -> None:
@@ -121,7 +121,7 @@ def test_each_proof_holds_offline_under_the_one_checkpoint(closed: Desk) -> None
     closed.do("archive", "news", "-o", str(path))
     found = unpacked(path)
     whose = rows(found["proofs/index.csv"])
-    assert [one["address"] for one in whose] == NAMES
+    assert [one["address"] for one in whose] == [*NAMES, "left@example.org"]
     checkpoint = json.loads(found["checkpoint.json"])
     for one in whose:
         text = found[f"proofs/{one['folder']}/proof.json"]
@@ -129,7 +129,9 @@ def test_each_proof_holds_offline_under_the_one_checkpoint(closed: Desk) -> None
         independent_verifier.check(text.encode())
         assert not evidence.check_proof(text.encode()).faults
         assert document["checkpoint"] == checkpoint
-        assert [name for name in NAMES if f'"{name.partition("@")[0]}@' in text] == [one["address"]]
+        people = [*NAMES, "left@example.org"]
+        named = [name for name in people if f'"{name.partition("@")[0]}@' in text]
+        assert named == [one["address"]]
         assert one["folder"] == document["statement"]["subject"]
         assert one["folder"] in found[f"proofs/{one['folder']}/proof.html"]
     # As a third party has it: neither settings nor database.
@@ -154,6 +156,44 @@ def test_each_proof_holds_offline_under_the_one_checkpoint(closed: Desk) -> None
         assert evidence.check_proof(octets).faults
         with pytest.raises((ValueError, KeyError)):
             independent_verifier.check(octets)
+
+
+def test_who_was_erased_has_a_proof_that_only_their_fingerprint_finds(closed: Desk) -> None:
+    path = closed.folder / "news.zip"
+    closed.do("archive", "news", "-o", str(path))
+    found = unpacked(path)
+    print_ = addresses.fingerprint(make_settings().fingerprint_key, "gone@example.org")
+    (folder,) = (
+        one["subject"] for one in rows(found["suppressions.csv"]) if one["fingerprint"] == print_
+    )
+    text = found[f"proofs/{folder}/proof.json"]
+    independent_verifier.check(text.encode())
+    events = [one["entry"]["event"] for one in json.loads(text)["statement"]["entries"]]
+    assert events == ["removed", "erased"]
+    assert folder not in {one["folder"] for one in rows(found["proofs/index.csv"])}
+
+
+def test_who_was_erased_and_came_back_has_one_proof(closed: Desk) -> None:
+    with closed.news() as (database, mailing_list):
+        gone = Contact.get(Contact.erased_at.is_null(is_null=False))
+        back = make_contact(database, mailing_list, "gone@example.org", status=Status.CONFIRMED)
+        with database.atomic():
+            Contact.update(subject=gone.subject).where(Contact.id == back.id).execute()
+    path = closed.folder / "news.zip"
+    closed.do("archive", "news", "-o", str(path))
+    with zipfile.ZipFile(path) as opened:
+        names = [one for one in opened.namelist() if gone.subject in one]
+    assert sorted(names) == [f"proofs/{gone.subject}/proof.{end}" for end in ("html", "json")]
+
+
+def test_after_a_cancel_the_duty_is_true_of_who_had_not_answered(closed: Desk) -> None:
+    with closed.news() as (database, _), database.atomic():
+        Campaign.update(state="cancelled").execute()
+    path = closed.folder / "news.zip"
+    closed.do("archive", "news", "-o", str(path))
+    found = unpacked(path)
+    assert not rows(found["unasked.csv"])
+    assert "iedereen die niet in keep.csv staat" in " ".join(found["README.txt"].split())
 
 
 def test_nothing_is_written_over_and_nothing_while_people_may_answer(closed: Desk) -> None:

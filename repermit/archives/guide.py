@@ -91,9 +91,11 @@ def _files(_: Callable[[str], str], *, has_report: bool) -> Iterator[tuple[str, 
     yield (
         "proofs/",
         _(
-            "A folder for each person who may be mailed, with the proof of what they said, to be "
-            "checked (proof.json) and to be read (proof.html). Whose each is stands in index.csv. "
-            "For the person, an authority or a court, one folder at a time."
+            "A folder for each person who may be mailed or was taken off, with the proof of what "
+            "they said, to be checked (proof.json) and to be read (proof.html). Whose each is "
+            "stands in index.csv; of who was erased, the folder’s name stands beside the "
+            "fingerprint in suppressions.csv. For the person, an authority or a court, one folder "
+            "at a time."
         ),
     )
     if has_report:
@@ -165,8 +167,8 @@ def duties(mailing_list: MailingList, *, settings: Settings, language: str) -> t
             "answers itself."
         ),
         _(
-            "Take off, wherever else they stand, those in removed.csv and unasked.csv; then delete "
-            "both."
+            "Take off, wherever else they stand, all who are not in keep.csv; then delete "
+            "removed.csv and unasked.csv."
         ),
         _(
             "Answer from this archive whoever asks what is held about them, and erase in it whom "

@@ -42,7 +42,7 @@ class Archived:
     """What an archive holds.
 
     `rows` are those of its lists of people, `erased` how many more were removed whose address is
-    held no longer, `unproved` how many may be mailed of whom the record says nothing. `digest` is
+    held no longer, `unproved` of how many in all the record says nothing. `digest` is
     the SHA-256 of the whole file. `checkpoint` is the one in it, under which all proofs stand.
     """
 
@@ -136,7 +136,11 @@ def _add_export(
 def _add_proofs(
     bundle: Bundle, mailing_list: MailingList, sealed: Proofs, asked: _Asked
 ) -> Checkpoint:
-    """Put the proofs in, and a list of whose each is; return the checkpoint that all share."""
+    """Put the proofs in, and a list of whose each is; return the checkpoint that all share.
+
+    Whose the folders are that the list lacks, since those were erased, stands by fingerprint among
+    the suppressions.
+    """
     seq, checkpoint = _note(mailing_list, sealed.count, asked)
     language, zone = mailing_list.language, asked.settings.zone
 
@@ -145,7 +149,8 @@ def _add_proofs(
             bundle.add(f"proofs/{proof.subject}/proof.json", proof.text)
             page = rights.proof_page(proof.document, language=language, zone=zone)
             bundle.add(f"proofs/{proof.subject}/proof.html", page)
-            yield {"address": as_people_write(address), "folder": proof.subject}
+            if address:
+                yield {"address": as_people_write(address), "folder": proof.subject}
 
     # A ZIP takes one file after the other.
     with tempfile.TemporaryFile() as whose:

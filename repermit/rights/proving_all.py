@@ -1,4 +1,4 @@
-"""Making the proofs of everybody who may be mailed on a list, under one checkpoint.
+"""Making the proofs of everybody on a list who has decided or was decided on, under one checkpoint.
 
 May import contacts, evidence, receipts, models and what lies below.
 """
@@ -10,6 +10,8 @@ import tempfile
 import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
+
+from peewee import fn
 
 from repermit import evidence
 from repermit.consent import Status
@@ -36,12 +38,13 @@ if TYPE_CHECKING:
 # So few that whoever wants to answer meanwhile waits for some tens of milliseconds at most.
 _STEP = 50
 _LENGTH_BYTES = 8
+_DECIDED = (Status.CONFIRMED, Status.CUSTOMER, Status.REMOVED)
 
 
 class Proofs:
     """Proofs that are sealed and wait to be closed: `count` of them.
 
-    `unproved` is how many may be mailed of whom the record says nothing.
+    `unproved` is of how many the record says nothing.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -61,6 +64,7 @@ class Proofs:
     def closed_by(self, seq: int, checkpoint: Checkpoint) -> Iterator[tuple[str, Proof]]:
         """Yield each as (address, proof), up to a checkpoint whose last entry is that of `seq`.
 
+        The address of whom it is held no longer is "".
         It must have been appended after all that is here.
         """
         # What that entry says is nothing of a person's, and not for them to show.
@@ -92,7 +96,7 @@ def proving_all(
     now: datetime,
     actor: str,
 ) -> Iterator[Proofs]:
-    """Seal the proofs of all who may be mailed, and give them back as long as this is entered.
+    """Seal the proofs of all who may be mailed or were removed; they are there while entered.
 
     1. In steps, each a transaction: what is claimed of some people, and a seal for each of them.
     2. The caller appends an entry behind all, takes the checkpoint, and has them closed by it.
@@ -102,15 +106,30 @@ def proving_all(
     """
     with tempfile.TemporaryFile() as file:
         sealed = Proofs(file)
-        for some in _those_who_may_be_mailed(mailing_list):
+        for some in _all_decided(mailing_list):
             with database.atomic():
                 _seal(sealed, mailing_list, some, settings=settings, now=now, actor=actor)
         yield sealed
 
 
-def _those_who_may_be_mailed(mailing_list: MailingList) -> Iterator[list[Contact]]:
+def _all_decided(mailing_list: MailingList) -> Iterator[list[Contact]]:
+    """Yield who may be mailed or was removed, some at a time, each person once.
+
+    Whoever was erased and has come back goes on with the record from before, in a later row.
+    """
+    later = Contact.alias("later")
+    has_come_back = fn.EXISTS(
+        later.select(later.id).where(
+            later.list == Contact.list,
+            later.subject == Contact.subject,
+            later.id > Contact.id,
+            later.status.in_(_DECIDED),
+        )
+    )
     query = Contact.select().where(
-        Contact.list == mailing_list, Contact.status.in_((Status.CONFIRMED, Status.CUSTOMER))
+        Contact.list == mailing_list,
+        Contact.status.in_(_DECIDED),
+        Contact.erased_at.is_null() | ~has_come_back,
     )
     after = 0
     while some := list(query.where(Contact.id > after).order_by(Contact.id).limit(_STEP)):
@@ -133,7 +152,8 @@ def _seal(
     proved = [one for one in some if is_recorded(told[one.subject], slug)]
     sealed.unproved += len(some) - len(proved)
     for one in proved:
-        require_own(told[one.subject], one.address_key, settings)
+        if one.address is not None:
+            require_own(told[one.subject], one.address_key, settings)
     wordings = evidence.wordings_of(entry for one in proved for entry in told[one.subject])
     statements = [
         statement_for(
