@@ -94,6 +94,40 @@ def test_titles_are_known_in_four_languages(header: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "header",
+    [
+        "Имейл;Име;Фамилия;Език;Статус",
+        "E-mailová adresa;Jméno;Příjmení;Jazyk;Stav",
+        "E-mailadresse;Fornavn;Efternavn;Sprog;Status",
+        "Διεύθυνση e-mail;Όνομα;Επώνυμο;Γλώσσα;Κατάσταση",
+        "Correo electrónico;Nombre;Apellidos;Idioma;Estado",
+        "E-posti aadress;Eesnimi;Perekonnanimi;Keel;Staatus",
+        "Sähköpostiosoite;Etunimi;Sukunimi;Kieli;Tila",
+        "Seoladh ríomhphoist;Céadainm;Sloinne;Teanga;Stádas",
+        "Adresa e-pošte;Ime;Prezime;Jezik;Stanje",
+        "E-mail cím;Keresztnév;Vezetéknév;Nyelv;Állapot",
+        "Indirizzo di posta elettronica;Nome;Cognome;Lingua;Stato",
+        "El. pašto adresas;Vardas;Pavardė;Kalba;Būsena",
+        "E-pasta adrese;Vārds;Uzvārds;Valoda;Statuss",
+        "Indirizz tal-email;Isem;Kunjom;Lingwa;Stejtus",
+        "Adres e-mail;Imię;Nazwisko;Język;Status",
+        "Endereço de e-mail;Nome;Apelido;Idioma;Estado",
+        "Adresă de e-mail;Prenume;Nume;Limbă;Stare",
+        "E-mailová adresa;Meno;Priezvisko;Jazyk;Stav",
+        "E-poštni naslov;Ime;Priimek;Jezik;Stanje",
+        "E-postadress;Förnamn;Efternamn;Språk;Status",
+    ],
+)
+def test_a_persons_titles_are_known_in_every_further_language(header: str) -> None:
+    assert fields(header) == ["address", "first_name", "last_name", "language", "status"]
+
+
+@pytest.mark.parametrize("title", ["Име", "Jméno", "Navn", "Όνομα", "Nombre", "Név", "Nome"])
+def test_a_name_that_stands_alone_is_a_whole_one(title: str) -> None:
+    assert fields(f"email;{title}") == ["address", "name"]
+
+
+@pytest.mark.parametrize(
     "title",
     [
         *("Toestemming foto's", "SMS marketing", "Double opt-in", "Laatste nieuwsbrief"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from repermit.listfile import further_words
 from repermit.listfile.words import (
     is_doubtful_status,
     is_known_status,
@@ -218,3 +219,48 @@ def test_every_octet_is_read_by_both_paths_alike() -> None:
         assert is_somebodys_ip(f"{first}.255.199.0") is (first not in {10, 127})
     assert not is_somebodys_ip("10.256.1.1")
     assert not is_somebodys_ip("10.01.1.1")
+
+
+# --- Every further language of the Union. --------------------------------------------------------
+
+
+def test_no_word_is_a_yes_in_one_language_and_a_no_in_another() -> None:
+    assert not further_words.YES & further_words.NO
+    assert {text for text in further_words.YES if says_no(text)} == set()
+    assert {text for text in further_words.NO if says_yes(text)} == set()
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"),
+    [
+        *(("Да", "Не"), ("Ναι", "Όχι")),  # noqa: RUF001  Bulgarian and Greek
+        *(("Ano", "Ne"), ("Ja", "Nej"), ("Sí", "No"), ("Jah", "Ei")),
+        *(("Kyllä", "Ei"), ("Da", "Ne"), ("Igen", "Nem"), ("Sì", "No"), ("Taip", "Ne")),
+        *(("Jā", "Nē"), ("Iva", "Le"), ("Tak", "Nie"), ("Sim", "Não"), ("Da", "Nu")),
+        *(("Áno", "Nie"), ("Da", "Ne"), ("Ja", "Nej")),
+    ],
+)
+def test_yes_and_no_are_known_in_every_further_language(yes: str, no: str) -> None:
+    assert says_yes(yes)
+    assert says_no(no)
+    assert not says_no(yes)
+    assert not says_yes(no)
+    assert opt_out_in(no) == "unsubscribed"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        *("Отписан", "Odhlášen", "Odhlásený", "Frameldt", "Διαγραφή", "Dado de baja", "Loobunud"),
+        *("Peruutettu", "Díliostáilte", "Odjavljen", "Leiratkozott", "Disiscritto", "Atsisakė"),
+        *("Atteicies", "Wypisany", "Subscrição cancelada", "Dezabonat", "Avregistrerad"),
+    ],
+)
+def test_an_opting_out_is_known_in_every_further_language(status: str) -> None:
+    assert opt_out_in(status) == "unsubscribed"
+
+
+@pytest.mark.parametrize("status", sorted(further_words.STILL_ON))
+def test_who_is_still_on_has_not_opted_out(status: str) -> None:
+    assert opt_out_in(status) == ""
+    assert not is_mark(status)

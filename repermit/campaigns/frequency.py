@@ -1,11 +1,13 @@
-"""Knowing a purpose that says how often mail comes, in Dutch, English, German and French.
+"""Knowing a purpose that says how often mail comes, in any official language of the Union.
 
-May import nothing of repermit. Who consents must know to what (EDPB 05/2020 §64).
+May import the further languages' patterns only. Who consents must know to what (EDPB 05/2020 §64).
 """
 
 from __future__ import annotations
 
 import re
+
+from repermit.campaigns.intervals import INTERVALS
 
 _UNITS = (
     r"dag|dagen|week|weken|maand|maanden|kwartaal|kwartalen|halfjaar|jaar|jaren|seizoen"
@@ -40,6 +42,9 @@ _FREQUENCY = re.compile(
 )
 
 
+_FURTHER = re.compile("|".join(rf"\b(?:{one})(?!\w)" for one in INTERVALS), re.IGNORECASE)
+
+
 def says_how_often(text: str) -> bool:
     """Say whether a text tells how often mail comes; a help to the admin, not a proof."""
-    return _FREQUENCY.search(text) is not None
+    return bool(_FREQUENCY.search(text) or _FURTHER.search(text))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from repermit.errors import ListFileError
 from repermit.listfile.cells import clean, fold, is_like_address
+from repermit.listfile.further_titles import PART_OF_A_NAME
 from repermit.listfile.marks import may_refuse
 from repermit.listfile.model import FIELDS, REPEATED_FIELDS, Column, Record
 from repermit.listfile.titles import is_address_title
@@ -213,7 +214,7 @@ def _settle_names(fields: list[str | None], folded: Sequence[str]) -> None:
     if "name" not in fields:
         return
     at = fields.index("name")
-    if folded[at] in {"name", "naam", "nom"}:
+    if folded[at] in {"name", "naam", "nom"} | PART_OF_A_NAME:
         if "first_name" in fields and "last_name" not in fields:
             fields[at] = "last_name"
         elif "last_name" in fields and "first_name" not in fields:

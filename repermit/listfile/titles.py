@@ -1,11 +1,14 @@
 """Titles of columns in Dutch, English, German and French, and what each is taken for.
 
-May import the model and cells of this room only.
+May import the model, cells and further titles of this room only: those of an address, a name, a
+language and a status are known in every official language of the Union.
 """
 
 from __future__ import annotations
 
 import re
+
+from repermit.listfile.further_titles import FURTHER_ADDRESS, FURTHER_TITLES
 
 # Folded (see `cells.fold`); the earlier of two titles for one field is the better one. Outlook's
 # own, as its English, Dutch, German and French versions write them, come from the column tables
@@ -117,7 +120,7 @@ _TITLES = {
 _RANKED = {
     title: (field, rank)
     for field, titles in _TITLES.items()
-    for rank, title in enumerate(titles.split())
+    for rank, title in enumerate(f"{titles} {FURTHER_TITLES.get(field, '')}".split())
 }
 # Email, E-mailadres 2, E-Mail 2: Adresse, E-mail 1 - Value, Adresse de messagerie, E-mail (werk).
 _ADDRESS = re.compile(
@@ -125,7 +128,8 @@ _ADDRESS = re.compile(
     r"(?:email|mail)(?:\d)?(?:address|addresses|adres|adressen|adresse|adressen|value)?(?:\d)?"
     r"(?:work|home|other|primary|werk|zakelijk|prive|privat|geschaftlich|contact)?"
     r"|adresse(?:s)?(?:de|d)?(?:email|mail|emails|mails|messagerie|courriel|courrielle)(?:\d)?"
-    r"|adresse(?:e|mail)?electronique|courriel|subscriber|relatieemail|mailadresse|emailprofessionnel"
+    r"|adresse(?:e|mail)?electronique|courriel|subscriber|relatieemail|mailadresse|emailprofessionnel|"
+    + FURTHER_ADDRESS
 ).fullmatch
 # "Wil nieuwsbrief ontvangen?", "Recevoir la newsletter", "AVG akkoord", and their opposites.
 _MAY_WE = re.compile(

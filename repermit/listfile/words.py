@@ -1,6 +1,7 @@
-"""What words in a cell mean, in Dutch, English, German and French: yes, no, opted out, a language.
+"""What words in a cell mean: yes, no, opted out, a language.
 
-May import the cells of this room only.
+May import the cells and further words of this room only. Dutch, English, German and French stand
+here; the plainest are known in every official language of the Union.
 """
 
 from __future__ import annotations
@@ -9,23 +10,36 @@ import re
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
+from repermit.listfile import further_words
 from repermit.listfile.cells import fold
 
-_YES = frozenset(
-    "1 j ja jawel juist waar klant y yes true on customer wahr kunde kundin o oui vrai client "
-    "cliente x v ok akkoord ✓ ✔ ☑".split()
+_YES = (
+    frozenset(
+        "1 j ja jawel juist waar klant y yes true on customer wahr kunde kundin o oui vrai client "
+        "cliente x v ok akkoord ✓ ✔ ☑".split()
+    )
+    | further_words.YES
 )
-_NO = frozenset(
-    "0 n nee neen niet geen onwaar uit no not none false off null nein nicht keine falsch non "
-    "faux geweigerd ingetrokken denied refused withdrawn revoked abgelehnt widerrufen refuse "
-    "retire never nooit nie jamais na nvt".split()
+_NO = (
+    frozenset(
+        "0 n nee neen niet geen onwaar uit no not none false off null nein nicht keine falsch non "
+        "faux geweigerd ingetrokken denied refused withdrawn revoked abgelehnt widerrufen refuse "
+        "retire never nooit nie jamais na nvt".split()
+    )
+    | further_words.NO
 )
 # In a column of statuses a "0" or an "n" may be a code of something else.
-_PLAIN_NO = frozenset("nee neen niet no not nein nicht non false falsch faux off uit aus".split())
+_PLAIN_NO = (
+    frozenset("nee neen niet no not nein nicht non false falsch faux off uit aus".split())
+    | further_words.NO
+)
 # A mark such as "unsubscribed" may also hold the name of the opposite.
-_STILL_ON = frozenset(
-    "active actief aktiv actif subscribed aangemeld ingeschreven angemeldet abonne inscrit "
-    "enabled".split()
+_STILL_ON = (
+    frozenset(
+        "active actief aktiv actif subscribed aangemeld ingeschreven angemeldet abonne inscrit "
+        "enabled".split()
+    )
+    | further_words.STILL_ON
 )
 
 _ON = ("active", "actief", "aktiv", "actif", "enabled")
@@ -89,6 +103,7 @@ _UNSUBSCRIBED = (
     "radie",
     "resilie",
     "bloque",
+    *further_words.UNSUBSCRIBED,
 )
 _PENDING = (
     "pending",
