@@ -564,6 +564,25 @@ def test_a_mail_that_was_forwarded_brings_nobody_elses_answer(
     assert [proposed for proposed, _, _ in replies()] == [""]
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "proposed"),
+    [
+        ("pl", "Tak", "yes"),
+        ("pl-PL", "Nie, dziękuję", "no"),
+        ("pl", "No", ""),
+        ("en", "No", "no"),
+        ("da", "Tak", ""),
+        ("", "ja", "yes"),
+    ],
+)
+def test_a_reply_is_read_in_the_language_of_who_writes_it(
+    database: Database, ask: Mail, language: str, text: str, proposed: str
+) -> None:
+    change(database, ask.contact, language=language)
+    take(database, reply_to(ask, text))
+    assert [one for one, _, _ in replies()] == [proposed]
+
+
 def test_a_reply_cannot_arrive_after_it_is_read(database: Database, ask: Mail) -> None:
     came_back(database, "reply_ja", ask, now=NOW)
     assert replies()[0][1] == NOW

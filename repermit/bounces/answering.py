@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 from repermit.bounces.parsing import header, texts
@@ -23,6 +24,7 @@ _MOST_WORDS_IN_A_NAME = 6
 def proposed_answer(message: Message) -> str:
     """Return "yes" or "no" if a person plainly says so in Dutch, English, German or French.
 
+    Whoever knows which language they speak asks `tongues.meant` as well.
     The first own line decides, and below it nothing but a name, a greeting or a signature may
     stand: "Ja, maar…" is no plain answer, and "" is returned.
     """
@@ -38,6 +40,38 @@ def proposed_answer(message: Message) -> str:
     if _YES.fullmatch(first):
         return "yes"
     return "no" if _NO.fullmatch(first) else ""
+
+
+def only_line(message: Message) -> str:
+    """Return what a message says if that is one line, in small letters and without signs; else "".
+
+    Its writer's name may stand below, and a quotation, whatever language introduces it.
+    """
+    names = set(_folded(header(message, "From")).split())
+    lines = _above_quotation(unicodedata.normalize("NFC", _text(message)))
+    own = lines[0] if lines else ""
+    is_alone = all(_is_the_writer(line, names) for line in lines[1:])
+    return _folded(own) if is_alone and len(own) <= _LONGEST_ANSWER else ""
+
+
+def _above_quotation(text: str) -> list[str]:
+    """Return the own lines without what introduces a quotation, with a day or an address in it."""
+    head = re.split(r"^\s*>", text, maxsplit=1, flags=re.MULTILINE)[0]
+    lines = own_lines(head)
+    if head == text or not lines or not lines[-1].endswith(":"):
+        return lines
+    for first in (len(lines) - 1, len(lines) - 2):
+        if first > 0 and _INTRODUCES.search(lines[first]):
+            return lines[:first]
+    return lines
+
+
+def _is_the_writer(line: str, names: Collection[str]) -> bool:
+    """Say whether a line holds nothing but words of the writer's own name and address, numbers."""
+    return all(
+        set(_folded(word).split()) <= set(names) or _NUMBER.fullmatch(word.strip(".,:;"))
+        for word in line.split()
+    )
 
 
 def own_lines(text: str) -> list[str]:
@@ -129,6 +163,8 @@ def _is_of_a_name(word: str, names: Collection[str]) -> bool:
 
 
 _LONGEST_INITIALS = 4
+_LONGEST_ANSWER = 40
+_INTRODUCES = re.compile(r"\d|@")
 _NUMBER = re.compile(r"[\d()+./-]*\d[\d()+./-]*[a-zA-Z]{0,2}")
 _ON_THE_NET = re.compile(r"https?://|www\.|[^@\s]+@[^@\s]+$", re.IGNORECASE)
 _OF_NAMES = frozenset(

@@ -6,7 +6,7 @@ by which it is matched.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -46,7 +46,8 @@ class Reading:
 
     `status` is like "5.1.1", or "" if none was given. `failed` are the addresses that a bounce says
     it could not reach, as they stand there; none if it does not say. Of a reply: `proposed` is the
-    answer that it plainly gives, "yes", "no" or "" for neither, `sender` the address in From, and
+    answer that it plainly gives to whoever knows nothing of its writer, "yes", "no" or "" for
+    neither, `line` all that it says if that is one short line, `sender` the address in From, and
     `arrived` when the server that keeps the mailbox took it (aware UTC; None if it does not say).
     `digest` names the message, so that it counts once.
     """
@@ -56,6 +57,7 @@ class Reading:
     traces: Traces = Traces()
     failed: tuple[str, ...] = ()
     proposed: str = ""
+    line: str = field(default="", repr=False)
     sender: str = ""
     arrived: datetime | None = None
     digest: str = ""

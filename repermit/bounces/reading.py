@@ -12,7 +12,7 @@ import re
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from repermit.bounces.answering import proposed_answer
+from repermit.bounces.answering import only_line, proposed_answer
 from repermit.bounces.facts import NONE, Kind, Reading
 from repermit.bounces.odd import UNDELIVERED, read_odd
 from repermit.bounces.parsing import LONGEST, addresses_in, header, headers, parse
@@ -66,6 +66,7 @@ def _reply(message: Message, raw: bytes) -> Reading:
         kind=Kind.REPLY,
         traces=traces,
         proposed=proposed_answer(message),
+        line=only_line(message),
         sender=senders[0] if len(senders) == 1 else "",
         arrived=_arrived(message),
         digest=_digest(message, raw),

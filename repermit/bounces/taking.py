@@ -12,6 +12,7 @@ from repermit import addresses, consent, contacts
 from repermit.bounces.facts import Effect, Kind, Taken
 from repermit.bounces.finding import find_mail
 from repermit.bounces.reading import read
+from repermit.bounces.tongues import meant
 from repermit.consent import Answer, BounceKind, Outcome, Reason, Status
 from repermit.errors import AddressError
 from repermit.models import Contact, Mail, stored
@@ -142,7 +143,7 @@ def _keep_reply(contact: Contact, mail: Mail, reading: Reading, now: datetime) -
     must not bring one person's answer for another.
     """
     arrived = min(reading.arrived or now, now)
-    proposed = reading.proposed if _is_from(reading.sender, contact) else ""
+    proposed = _proposed(contact, reading) if _is_from(reading.sender, contact) else ""
     says_nothing_new = bool(proposed) and _changes_nothing(contact, mail, Answer(proposed), arrived)
     is_new = contacts.keep_reply(
         contact,
@@ -152,6 +153,13 @@ def _keep_reply(contact: Contact, mail: Mail, reading: Reading, now: datetime) -
         decided_at=now if says_nothing_new else None,
     )
     return Effect.WAITING if is_new and not says_nothing_new else Effect.KNOWN
+
+
+def _proposed(contact: Contact, reading: Reading) -> str:
+    """Return what a reply plainly says in the language they were asked in, or that they speak."""
+    asked_in = contacts.list_facts(contact.list).pick(contact.language)
+    spoken = contact.language.partition("-")[0].lower()
+    return meant(reading.line, {asked_in, spoken}, otherwise=reading.proposed)
 
 
 def _is_from(sender: str, contact: Contact) -> bool:

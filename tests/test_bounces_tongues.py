@@ -1,0 +1,96 @@
+"""A plain Yes or No by mail, in every language: for whom it counts, and for whom it does not."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from repermit.bounces import read
+from repermit.bounces.tongues import PLAIN, meant
+from repermit.messages import languages
+
+HEAD = (
+    "From: Ana <ana@example.net>\n"
+    "In-Reply-To: <mail@example.org>\n"
+    "Content-Type: text/plain; charset=utf-8\n\n"
+)
+
+
+def line_of(text: str) -> str:
+    return read((HEAD + text).encode()).line
+
+
+def test_there_is_a_plain_yes_and_no_for_every_language() -> None:
+    assert PLAIN.keys() == set(languages())
+    assert {frozenset(words.values()) for words in PLAIN.values()} == {frozenset({"yes", "no"})}
+
+
+@pytest.mark.parametrize(
+    ("language", "word", "answer"),
+    [(one, word, said) for one, words in PLAIN.items() for word, said in words.items()],
+)
+def test_a_word_counts_in_its_language_and_never_as_its_opposite(
+    language: str, word: str, answer: str
+) -> None:
+    assert meant(word, {language}, otherwise="") == answer
+    # Nobody else is taken at its word, unless it is one of theirs.
+    for other in languages():
+        assert meant(word, {other}, otherwise="") == PLAIN[other].get(word, "")
+        assert PLAIN[other].get(word, answer) == answer
+
+
+@pytest.mark.parametrize(
+    ("word", "language", "otherwise"),
+    [
+        # Agreement in Polish, Czech and Slovak; in others "but".
+        *product(["no"], ["pl", "cs", "sk", "hr", "sl", "bg"], ["no"]),
+        # "I", "and".
+        *product(["ja"], ["pl", "sk", "hr", "et"], ["yes"]),
+    ],
+)
+def test_a_word_that_means_something_else_to_its_writer_is_for_the_admin(
+    word: str, language: str, otherwise: str
+) -> None:
+    assert meant(word, {language}, otherwise=otherwise) == ""
+    assert meant(word, {language, "en"}, otherwise=otherwise) in {"", "no"}
+
+
+@pytest.mark.parametrize(
+    ("word", "language"), [("ne", "el"), ("nai", "el"), ("le", "it"), ("tak", "da"), ("nu", "nl")]
+)
+def test_what_is_an_answer_elsewhere_is_none_here(word: str, language: str) -> None:
+    assert meant(word, {language}, otherwise="") == ""
+
+
+def test_what_two_languages_of_one_person_would_read_otherwise_is_for_the_admin() -> None:
+    assert meant("ja", {"pl", "nl"}, otherwise="yes") == "yes"
+    assert meant("no", {"pl", "nl"}, otherwise="no") == ""
+    assert meant("no thanks", {"pl"}, otherwise="no") == "no"
+    assert meant("oui", {"pl", "nl"}, otherwise="yes") == "yes"
+    assert meant("", {"pl"}, otherwise="") == ""
+    assert meant("ano", {"xx", ""}, otherwise="") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Tak, proszę!", "tak proszę"),
+        ("  ДА  \n", "да"),
+        ("Sí, gracias\nAna", "sí gracias"),
+        ("Si\u0301", "s\u00ed"),
+        ("Igen\nana@example.net\n06-123", "igen"),
+        ("Ano\n\n> Otázka\n> dál", "ano"),
+        ("Tak\n\nDnia 2.03.2026 o 10:00 praktyka napisał(a):\n> Pytanie", "tak"),
+        ("Sí\nEl lun, 2 mar 2026 a las 10:00, <a@example.org>\nescribió:\n> ¿Pregunta?", "sí"),
+        ("Tak\nale tylko raz w roku", ""),
+        ("Ναι\nΌμως όχι", ""),  # noqa: RUF001  Greek
+        ("Ano\nale nie teraz:\n> Otázka", ""),
+        ("Da\nNe mai gândim:\nGata\n> Întrebare", ""),
+        ("> Otázka\nAno", ""),
+        ("", ""),
+        ("Da " * 30, ""),
+    ],
+)
+def test_one_line_is_all_that_is_said_or_it_is_no_plain_answer(text: str, line: str) -> None:
+    assert line_of(text) == line
