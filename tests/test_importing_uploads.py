@@ -8,6 +8,7 @@ import stat
 import tempfile
 import threading
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -235,6 +236,27 @@ def test_a_folder_that_belongs_to_no_row_is_swept(
         Upload.delete().execute()
     sweep_uploads(database, settings=settings, now=NOW)
     assert not kept.folder.exists()
+
+
+def test_each_machine_deletes_its_own_whoever_finds_first_that_a_day_is_over(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    """Several machines share the database on PostgreSQL, and none sees the files of another."""
+    kept = keep(database, news, settings)
+    elsewhere = replace(settings, database="postgresql://a:secret@elsewhere/one")
+    later = NOW + timedelta(days=1)
+    try:
+        assert find_upload(news, settings=elsewhere) is None
+        assert sweep_uploads(database, settings=elsewhere, now=NOW) == 0
+        assert Upload.select().count() == 1
+        # The machine that has the file is gone: another one forgets what it was called.
+        assert sweep_uploads(database, settings=elsewhere, now=later) == 1
+        assert kept.path.exists()
+        # It comes back, and finds a file of nobody.
+        assert sweep_uploads(database, settings=settings, now=later) == 0
+        assert not kept.folder.exists()
+    finally:
+        shutil.rmtree(folder_of(elsewhere))
 
 
 def test_two_installations_do_not_share_a_folder() -> None:
