@@ -24,8 +24,11 @@ from tests.building import (
     make_mail,
     make_settings,
 )
+from tests.taking import take_back, take_in, write
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from repermit.config import Settings
     from repermit.models import Campaign, Database, MailingList
     from repermit.reports import Figures
@@ -277,3 +280,50 @@ def test_a_change_of_a_change_leaves_no_trace_in_how_it_stands(
     assert standing[Turn.YES] == 1
     assert not standing.get(Turn.WITHDRAWN)
     assert Contact.get_by_id(contact.id).status == Status.CONFIRMED
+
+
+@pytest.mark.parametrize("counted", ["before", "between", "after"])
+def test_who_was_taken_off_by_a_file_that_is_taken_back_counts_as_before(
+    database: Database, mailing_list: MailingList, tmp_path: Path, counted: str
+) -> None:
+    campaign = make_campaign(database, mailing_list, state=CampaignState.CLOSED, closed_at=NOW)
+    yes, silent = (
+        make_asked(database, mailing_list, campaign, f"{name}@example.org") for name in ("ja", "x")
+    )
+    say_yes(database, yes, campaign.id)
+    lines = "email,unsubscribed\nja@example.org,2026-03-04\nx@example.org,2026-03-04\n"
+    later = {"now": NOW + timedelta(days=3)}
+    if counted == "before":
+        tally(database)
+    take_in(database, mailing_list, write(tmp_path, lines), **later)
+    if counted == "between":
+        tally(database)
+    assert parts(look(mailing_list)) == {
+        "yes": 0, "no": 2, "silent": 0, "waiting": 0, "unasked": 0,
+    }  # fmt: skip
+    take_back(database, mailing_list, now=NOW + timedelta(days=4))
+    if counted == "after":
+        tally(database)
+    assert parts(look(mailing_list))["yes"] == 1
+    assert parts(look(mailing_list))["no"] == 0
+    tally(database)
+    counts = {(row.day, row.what): row.count for row in Tally.select() if row.count}
+    assert counts == {("", Turn.YES): 1, ("2026-03-02", Turn.YES): 1}
+    # What comes after it counts from where they stand again.
+    take_off(database, silent, campaign.id, at=NOW + timedelta(days=5))
+    take_off(database, yes, campaign.id, Reason.WITHDRAWN, at=NOW + timedelta(days=5))
+    tally(database)
+    now = {row.what: row.count for row in Tally.select().where(Tally.day == "") if row.count}
+    assert now == {Turn.NO: 1, Turn.WITHDRAWN: 1}
+
+
+def test_a_removal_by_a_file_of_nobody_asked_is_taken_back_too(
+    database: Database, mailing_list: MailingList, tmp_path: Path
+) -> None:
+    make_contact(database, mailing_list, "x@example.org")
+    take_in(database, mailing_list, write(tmp_path, "email,unsubscribed\nx@example.org,yes\n"))
+    tally(database)
+    assert {row.count for row in Tally.select()} == {1}
+    take_back(database, mailing_list, now=NOW + timedelta(days=1))
+    tally(database)
+    assert {row.count for row in Tally.select()} == {0}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from repermit.models import Evidence, EvidenceHead, EvidencePart, chunks
+from repermit.models import Evidence, EvidenceHead, EvidencePart, chunks, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 500
 _EVENTS = ("confirmed", "removed")
+_UNDONE = "import_undone"
 
 
 class Turn(StrEnum):
@@ -45,7 +46,10 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Taken:
-    """A turn of one person, as an entry of the record has it."""
+    """A turn of one person, as an entry of the record has it.
+
+    `is_by_file` says that a file that was taken in said so, which may be taken back.
+    """
 
     seq: int
     at: datetime
@@ -53,6 +57,7 @@ class Taken:
     campaign: int
     subject: str
     what: Turn
+    is_by_file: bool
 
 
 def head() -> int:
@@ -65,23 +70,36 @@ def turns(*, after: int, upto: int, slug: str = "") -> Iterator[Taken]:
     """Yield the turns among these entries, in their order; of one list, or of all.
 
     What no longer says what it was, since its part has been erased, is left out; so is a sign-up
-    that an import brought, which answered nothing here.
+    that an import brought, which answered nothing here, and what a file took off that was taken
+    back among these.
     """
     own = (Evidence.list == slug,) if slug else ()
     rows = Evidence.select().where(
         Evidence.seq > after, Evidence.seq <= upto, Evidence.event.in_(_EVENTS), *own
     )
-    yield from _read(list(rows.order_by(Evidence.seq)))
+    yield from _standing(_read(list(rows.order_by(Evidence.seq))), upto=upto)
 
 
 def count(after: int, upto: int, zone: ZoneInfo) -> Counter[Key]:
     """Return by how much each count changes through these entries.
 
-    Who turns for the second time in a campaign stands where they did before no more.
+    Who turns for the second time in a campaign stands where they did before no more. Whom a file
+    took off that was then taken back stands where they did before it, as if it had never been.
     """
     changes: Counter[Key] = Counter()
-    found = list(turns(after=after, upto=upto))
-    stood = _stood({one.subject for one in found if one.campaign}, upto=after)
+    found, undone = list(turns(after=after, upto=upto)), _taken_back(after, upto)
+    stood = _stood({one.subject for one in (*found, *undone) if one.campaign}, upto=after)
+    for one in undone:
+        changes[Key(one.list, one.campaign, _day(one.at, zone), one.what)] -= 1
+        if not one.campaign:
+            continue
+        person = (one.campaign, one.subject)
+        changes[Key(one.list, one.campaign, "", one.what)] -= 1
+        before = _stood({one.subject}, upto=one.seq - 1).get(person)
+        stood.pop(person, None)
+        if before is not None:
+            changes[Key(one.list, one.campaign, "", before)] += 1
+            stood[person] = before
     for one in found:
         changes[Key(one.list, one.campaign, _day(one.at, zone), one.what)] += 1
         if not one.campaign:
@@ -100,17 +118,67 @@ def _stood(subjects: Iterable[str], *, upto: int) -> dict[tuple[int, str], Turn]
     for some in chunks(sorted(subjects), _CHUNK):
         rows = Evidence.select().where(Evidence.subject.in_(some), Evidence.event.in_(_EVENTS))
         before = sorted((row for row in rows if row.seq <= upto), key=lambda row: int(row.seq))
-        stood.update({(one.campaign, one.subject): one.what for one in _read(before)})
+        found = _standing(_read(before), upto=upto)
+        stood.update({(one.campaign, one.subject): one.what for one in found})
     return stood
+
+
+def _standing(found: Iterable[Taken], *, upto: int) -> Iterator[Taken]:
+    """Yield turns but for those that a file brought which was taken back by the entry `upto`."""
+    known = list(found)
+    gone = _undone(Evidence.subject.in_(some) for some in chunks(_by_file(known), _CHUNK))
+    for one in known:
+        seq = gone.get(_whose(one.list, one.subject, stored(one.at)), upto + 1)
+        if not one.is_by_file or seq > upto:
+            yield one
+
+
+def _by_file(found: Iterable[Taken]) -> list[str]:
+    return sorted({one.subject for one in found if one.is_by_file})
+
+
+def _taken_back(after: int, upto: int) -> list[Taken]:
+    """Return the turns up to the entry `after` that were taken back with their file since then."""
+    gone = _undone([(Evidence.seq > after) & (Evidence.seq <= upto) & (Evidence.subject != "")])
+    rows: list[Evidence] = []
+    for some in chunks(sorted({subject for _, subject, _ in gone}), _CHUNK):
+        own = Evidence.select().where(Evidence.subject.in_(some), Evidence.event.in_(_EVENTS))
+        rows += [row for row in own if row.seq <= after]
+    return [
+        one
+        for one in _read(sorted(rows, key=lambda row: int(row.seq)))
+        if one.is_by_file and _whose(one.list, one.subject, stored(one.at)) in gone
+    ]
+
+
+def _undone(wanted: Iterable[Any]) -> dict[tuple[str, str, str], int]:
+    """Return which entries took back what a file had done to somebody; see `_whose`."""
+    rows: list[Evidence] = []
+    for some in wanted:
+        rows.extend(Evidence.select().where(some, Evidence.event == _UNDONE))
+    found: dict[tuple[str, str, str], int] = {}
+    for part in chunks(rows, _CHUNK):
+        said = _said([row.seq for row in part])
+        for row in part:
+            imported_at = said.get(row.seq, {}).get("imported_at", "")
+            found[_whose(row.list, row.subject, imported_at)] = row.seq
+    return found
+
+
+def _whose(slug: str, subject: str, imported_at: str) -> tuple[str, str, str]:
+    """Return what is the same of a removal by a file and of its being taken back."""
+    return slug, subject, imported_at
 
 
 def _read(rows: Sequence[Evidence]) -> Iterator[Taken]:
     for some in chunks(rows, _CHUNK):
         said = _said([row.seq for row in some])
         for row in some:
-            what = _turn(said.get(row.seq, {}))
+            its = said.get(row.seq, {})
+            what, is_by_file = _turn(its), "file" in its
             if what is not None:
-                yield Taken(row.seq, row.at, row.list, row.campaign, row.subject, what)
+                known = (row.seq, row.at, row.list, row.campaign, row.subject)
+                yield Taken(*known, what, is_by_file)
 
 
 def _said(seqs: Sequence[int]) -> dict[int, dict[str, Any]]:
