@@ -277,6 +277,24 @@ TAMPERED: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "an earlier Yes": ((contact(f"basis_at = {MOMENT}", "ja"),), "confirmed"),
     "an earlier sign-up": ((contact(f"basis_at = {MOMENT}", "zelf"),), "confirmed"),
+    "nobody suppressed": (("DELETE FROM suppression",), "removed"),
+    "a No that may be asked again": (
+        (
+            (
+                "DELETE FROM suppression WHERE subject = (SELECT nee.subject FROM contact nee"
+                " WHERE nee.address_key = 'nee@example.org')"
+            ),
+        ),
+        "removed",
+    ),
+    "an erased one that may be asked again": (
+        ("DELETE FROM suppression WHERE reason = 'request'",),
+        "removed",
+    ),
+    "a suppression of somebody else": (
+        (f"UPDATE suppression SET subject = '{'f' * 32}' WHERE reason = 'no'",),
+        "removed",
+    ),
     "an earlier No": ((contact(f"status_at = {MOMENT}", "nee"),), "removed"),
 }
 

@@ -14,7 +14,15 @@ from peewee import JOIN, Case, Value, fn
 from repermit import addresses
 from repermit.errors import AddressError
 from repermit.evidence.faults import Fault, How
-from repermit.models import Contact, Evidence, EvidencePart, position, proxy, read_moment
+from repermit.models import (
+    Contact,
+    Evidence,
+    EvidencePart,
+    Suppression,
+    position,
+    proxy,
+    read_moment,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,6 +51,14 @@ class _Found(NamedTuple):
     said: str | None
     is_other: int
     is_named: int
+
+
+class _Left(NamedTuple):
+    """A contact that was removed, and is not suppressed."""
+
+    number: int
+    subject: str
+    address: str | None
 
 
 def people_beside() -> Iterator[Fault]:
@@ -82,9 +98,10 @@ def people_beside() -> Iterator[Fault]:
     )
     for one in map(_Found._make, proxy.obj.execute(query)):
         what = one.status if one.is_other else _differing(one)
-        if what and not _has_come_back(one):
+        if what and not (one.status == "removed" and _has_come_back(one)):
             how = How.CONTRADICTED if one.seq else How.UNVOUCHED
             yield Fault(one.seq or 0, how, f"contact {one.number}: {what}")
+    yield from _not_suppressed()
 
 
 def _newest() -> Any:
@@ -109,6 +126,31 @@ def _sharing() -> Iterator[Fault]:
         seq = Evidence.select(fn.MAX(Evidence.seq)).where(Evidence.subject == subject).scalar()
         how = How.CONTRADICTED if seq else How.UNVOUCHED
         yield Fault(seq or 0, how, f"contact {number}: it has the record of another")
+
+
+def _not_suppressed() -> Iterator[Fault]:
+    """Yield who was taken off and is not suppressed on that list, as each removal makes it.
+
+    Whose fingerprint a suppression holds cannot be told without the key, but whose subject can.
+    Only their own Yes lifts it, and taking back the file that it came with: then they are removed
+    no more. It stays at an erasure, and with whoever corrects their address.
+    """
+    query: Any = (
+        Contact.select(Contact.id, Contact.subject, Contact.address)
+        .join(
+            Suppression,
+            JOIN.LEFT_OUTER,
+            on=(Suppression.subject == Contact.subject) & (Suppression.list == Contact.list),
+        )
+        .where(Contact.status == "removed", Suppression.id.is_null())
+        .order_by(Contact.id)
+    )
+    for one in map(_Left._make, proxy.obj.execute(query)):
+        if not _has_come_back(one):
+            own = (Evidence.subject == one.subject, Evidence.event == "removed")
+            seq = Evidence.select(fn.MAX(Evidence.seq)).where(*own).scalar()
+            what = f"contact {one.number}: that it is not to be asked again"
+            yield Fault(seq or 0, How.CONTRADICTED if seq else How.UNVOUCHED, what)
 
 
 def _is_other() -> Any:
@@ -169,12 +211,12 @@ def _quoted(name: str, column: Any) -> Any:
     return Value(f'"{name}":"').concat(column).concat('"')
 
 
-def _has_come_back(one: _Found) -> bool:
-    """Say whether this is what is left of somebody erased, whose record goes on with a later row.
+def _has_come_back(one: _Found | _Left) -> bool:
+    """Say whether who was removed was erased, too, and their record goes on with a later row.
 
     Whoever was erased and signs up again keeps the subject; the newest entry is of the later row.
     """
-    if one.address is not None or one.status != "removed":
+    if one.address is not None:
         return False
     later = Contact.select().where(Contact.subject == one.subject, Contact.id > one.number)
     return bool(later.exists())

@@ -2,16 +2,18 @@
 
     .venv/bin/python tests/bench/verify.py [--entries 1000000] [--postgresql] [--erased 10]
 
-Each entry has its three parts, names a wording, and is of somebody on a list; one of so many was
-erased since. Timed are the appends, a thousand at a time; `verify_chain` as `repermit verify` calls
-it; the path of a hundred entries, one at a time; and where a single entry in the middle was edited,
-moved to the end, or deleted, how long it takes until that is named.
+Each entry has its three parts, names a wording, and is of somebody who said Yes or, every second,
+was taken off and is suppressed; one of so many was erased since. Timed are the appends, a thousand
+at a time; `verify_chain` as `repermit verify` calls it; the path of a hundred entries, one at a
+time; and where a single entry in the middle was edited, moved to the end, or deleted, how long it
+takes until that is named.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import random
 import resource
 import statistics
@@ -31,6 +33,7 @@ from repermit.models import (
     Evidence,
     EvidencePart,
     MailingList,
+    Suppression,
     chunks,
     open_database,
     run_sql,
@@ -105,6 +108,7 @@ def _fill(database: Database, entries: int, erased: int) -> None:
                 Contact.insert_many(
                     [_contact(n, news, is_erased=n % erased == 0) for n in some]
                 ).execute()
+                Suppression.insert_many([_left(n, news) for n in some if n % 2]).execute()
             evidence.append(*(_entry(n, wording) for n in numbers))
             evidence.append(*(_erase(n) for n in numbers if n % erased == 0))
 
@@ -117,24 +121,31 @@ def _contact(number: int, news: MailingList, *, is_erased: bool) -> dict[str, An
         "subject": f"{number:032x}",
         "address": None if is_erased else address,
         "address_key": f"{number:032x}" if is_erased else address,
-        "status": "confirmed",
+        "status": "removed" if number % 2 else "confirmed",
         "status_at": _AT,
-        "basis": "answer",
+        "reason": "no" if number % 2 else "",
+        "basis": "" if number % 2 else "answer",
     }
 
 
+def _left(number: int, news: MailingList) -> dict[str, Any]:
+    print_ = hashlib.sha256(str(number).encode()).hexdigest()
+    who = {"fingerprint": print_, "subject": f"{number:032x}"}
+    return {"list": news, **who, "reason": "no", "at": _AT}
+
+
 def _entry(number: int, wording: str) -> Entry:
+    said = {"answer": "no", "reason": "no"} if number % 2 else {"answer": "yes", "basis": "answer"}
     return Entry(
-        event="confirmed",
+        event="removed" if number % 2 else "confirmed",
         at=_AT,
         actor="person",
         list="news",
         campaign=1,
         subject=f"{number:032x}",
         consent={
-            "answer": "yes",
+            **said,
             "asked_at": "x",
-            "basis": "answer",
             "page_wording": wording,
             "purpose": "Nieuws",
         },
