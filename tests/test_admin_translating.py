@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ import pytest
 from repermit import campaigns, contacts, messages
 from repermit.models import ListText
 from tests.admin_pages import admin_client, post, viewer_client, words_at
-from tests.building import make_contact, make_list
+from tests.building import NOW, make_contact, make_list, make_settings
 from tests.pages import Pages, words_of
+from tests.test_messages_wording import GOOD_HTML, GOOD_TEXT
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -119,6 +121,22 @@ def test_the_mail_may_have_own_words_in_it(admin: FlaskClient, news: MailingList
     assert "Dürfen wir?" in words_at(admin, f"{IN}?language=de")
     post(admin, IN, **GERMAN, own_text=" \r\n")
     assert ListText.get().own_text == ""
+
+
+def test_the_mail_may_be_laid_out_in_it_too(admin: FlaskClient, news: MailingList) -> None:
+    page = post(admin, IN, **GERMAN, own_html="<p>Hallo")
+    assert page.status_code == 422
+    assert "Your own wording cannot be used" in words_of(page)
+    assert 'id="own_html-wrong"' in page.text
+    assert "<details open>" in page.text
+    post(admin, IN, **GERMAN, own_text=GOOD_TEXT, own_html=GOOD_HTML.replace("\n", "\r\n"))
+    assert ListText.get().own_html == GOOD_HTML
+    assert html.escape(GOOD_HTML.splitlines()[0]) in admin.get(f"{IN}?language=de").text
+    for language, is_there in (("de", True), ("nl", False)):
+        mail = campaigns.preview(news, settings=make_settings(), now=NOW, language=language)
+        assert (">Privacy</a></p>" in mail.html) is is_there
+    post(admin, IN, **GERMAN, own_text=GOOD_TEXT, own_html=" \r\n")
+    assert ListText.get().own_html == ""
 
 
 @pytest.mark.parametrize("language", ["nl", "xx", ""])

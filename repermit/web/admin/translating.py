@@ -20,6 +20,7 @@ from repermit.web.admin.showing import gettext, go, ngettext, say, show
 from repermit.web.admin.stepping import steps_reached
 from repermit.web.admin.telling import sentence
 from repermit.web.admin.visiting import actor
+from repermit.web.admin.wordings import typed_in
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class TextForm(Form):
     privacy_url = StringField(N_("Address of your privacy statement"))
     own_subject = StringField(N_("Subject"))
     own_text = TextAreaField(N_("Text"))
+    own_html = TextAreaField(N_("HTML"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +118,7 @@ def save(slug: str) -> AnyResponse:
             **given,
         )
     except RepermitError as refusal:
-        form.refuse("own_text", sentence(refusal.said))
+        form.refuse(_refused(given), sentence(refusal.said))
         return _show(mailing_list, form, status=422)
     lacks = _lacks(text, mailing_list)
     if any(given.values()) and lacks:
@@ -136,9 +138,12 @@ def _wanted(mailing_list: MailingList) -> str:
 
 def _given(form: TextForm) -> Any:
     given = {field.short_name: field.data or "" for field in form}
-    # As a form sends it; and blanks alone say nothing.
-    lines = given["own_text"].replace("\r\n", "\n")
-    return given | {"own_text": lines if lines.strip() else ""}
+    return given | {name: typed_in(form, name) for name in ("own_text", "own_html")}
+
+
+def _refused(given: Any) -> str:
+    """Return the field to tell a refusal at; the HTML only where it is all that there is."""
+    return "own_html" if given["own_html"] and not given["own_text"] else "own_text"
 
 
 def _lacks(text: ListText, mailing_list: MailingList) -> list[str]:

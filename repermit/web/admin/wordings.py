@@ -66,7 +66,7 @@ class WordingForm(Form):
             field.data = field.data if field.data in known else known[0]
 
 
-def typed_in(form: WordingForm, name: str) -> str:
+def typed_in(form: Form, name: str) -> str:
     """Return a text with plain line ends, "" for one of blanks alone."""
     typed = (form[name].data or "").replace("\r\n", "\n")
     return typed if typed.strip() else ""
