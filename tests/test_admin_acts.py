@@ -88,6 +88,8 @@ NO_ENTRY = {
     "settings.check": _CHECK,
     "settings.try_mail_server": _CHECK,
     "suppressing.look": _CHECK,
+    "verifying.check_proof": _CHECK,
+    "verifying.walk_chain": _CHECK,
     "writing.begin": _SEEN,
     "writing.look": _SEEN,
 }

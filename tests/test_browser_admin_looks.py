@@ -328,6 +328,8 @@ ANSWERED: tuple[tuple[str, dict[str, str], str], ...] = (
     ("/admin/connecting/", {}, "Make a token"),
     ("/admin/connecting/", {"Which program is it for?": "Another"}, "Make a token"),
     ("/admin/lists/news/papers/breach", {"Day": "2030-01-01", "Time": "10:00"}, "Start the clock"),
+    ("/admin/log/verify", {}, "Check the record"),
+    ("/admin/log/verify", {}, "Check the proof"),
     ("/admin/people/", {"E-mail address": "nobody"}, "Add"),
     ("/admin/settings/bounces", {"Port": "many"}, "Test and save"),
     ("/admin/settings/mail?preset=transip", {"Server": "127.0.0.1", "Port": "9"}, "Test and save"),

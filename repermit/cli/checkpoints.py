@@ -36,16 +36,6 @@ def say_checkpoint(checkpoint: Checkpoint) -> None:
     say(json.dumps(checkpoint.to_json()))
 
 
-def shown_by_json(octets: bytes) -> Mapping[str, Any] | None:
-    """Return what `verify --checkpoint FILE --json` printed, None if this is something else."""
-    try:
-        found = json.loads(octets)
-    except (ValueError, RecursionError):
-        return None
-    is_it = isinstance(found, dict) and "format" not in found and "consistency" in found
-    return found if is_it else None
-
-
 def verify_consistency(path: Path, shown: Mapping[str, Any], known: Checkpoint | None) -> None:
     """Say whether a checkpoint goes on from the one that is known; raises Refused if not.
 
@@ -73,17 +63,20 @@ def agreement(document: Mapping[str, Any], known: Checkpoint) -> str:
     The document's own checkpoint, and how that goes on from an earlier one, hold by themselves.
     Raises Refused unless it is seen to agree.
     """
-    found, earlier = document["checkpoint"], (document.get("consistency") or {}).get("earlier", {})
-    if known.seq not in {found["seq"], earlier.get("seq")}:
+    from repermit import evidence
+    from repermit.evidence import Agreement
+
+    how = evidence.agreement(document, known)
+    if how is Agreement.UNTOLD:
         raise Refused(
             "whether this agrees with your checkpoint cannot be told from the file: that was made "
-            f"at entry {known.seq:,}, this one at {found['seq']:,}; whoever holds the database can "
-            "tell, by `repermit verify --checkpoint FILE`, and can make a file that shows it: "
-            "`proof … --checkpoint FILE`, or `verify --checkpoint FILE --json`"
+            f"at entry {known.seq:,}, this one at {document['checkpoint']['seq']:,}; whoever holds "
+            "the database can tell, by `repermit verify --checkpoint FILE`, and can make a file "
+            "that shows it: `proof … --checkpoint FILE`, or `verify --checkpoint FILE --json`"
         )
-    if known.to_json() == found:
+    if how is Agreement.SAME:
         return "It agrees with your checkpoint: its entries stood in the record when that was kept."
-    if {"seq": known.seq, "root": known.root} == earlier:
+    if how is Agreement.GOES_ON:
         return (
             f"It goes on from your checkpoint at entry {known.seq:,}: up to there nothing was "
             "changed, left out or put in since; what has a higher number came later."

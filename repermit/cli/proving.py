@@ -14,7 +14,6 @@ import click
 from repermit.cli.checkpoints import (
     agreement,
     read_checkpoint,
-    shown_by_json,
     verify_consistency,
 )
 from repermit.cli.commands import command, slug_argument
@@ -113,7 +112,7 @@ def verify_file(file: Path, *, known: Checkpoint | None) -> None:
     from repermit import evidence, rights
 
     octets = _read(file)
-    if shown := shown_by_json(octets):
+    if shown := evidence.shown_to_go_on(octets):
         verify_consistency(file, shown, known)
         return
     checked = evidence.check_proof(octets)

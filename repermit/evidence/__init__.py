@@ -5,6 +5,8 @@ personal stands in up to three salted parts, whose digests the entry holds. Over
 stands a Merkle tree (RFC 9162), whose root a checkpoint carries elsewhere.
 """
 
+from repermit.evidence.agreeing import Agreement, agreement, shown_to_go_on
+from repermit.evidence.apart import Walk, last_walk, walk_apart
 from repermit.evidence.appending import append, erase_parts, erase_parts_of, keep_wording
 from repermit.evidence.checking import Verified, verify, verify_chain
 from repermit.evidence.facts import Checkpoint, Entry
@@ -40,6 +42,7 @@ from repermit.evidence.tree import (
 __all__ = [
     "LARGEST_PROOF",
     "PARTS",
+    "Agreement",
     "Checked",
     "Checkpoint",
     "Entry",
@@ -47,6 +50,8 @@ __all__ = [
     "How",
     "Paths",
     "Verified",
+    "Walk",
+    "agreement",
     "append",
     "canonical",
     "check_consistency",
@@ -67,10 +72,13 @@ __all__ = [
     "inclusion",
     "is_about",
     "keep_wording",
+    "last_walk",
     "leaf",
     "part_digest",
+    "shown_to_go_on",
     "told_by",
     "verify",
     "verify_chain",
+    "walk_apart",
     "wordings_of",
 ]

@@ -6,12 +6,8 @@ May import evidence, models, config and errors.
 from __future__ import annotations
 
 import fcntl
-import hmac
 import json
-import os
 import shutil
-import stat
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -22,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from repermit import evidence
 from repermit.errors import ListFileError, Refused
 from repermit.evidence import Entry
-from repermit.models import MailingList, Upload, new_id, privately
+from repermit.models import MailingList, Upload, new_id, private_folder, privately
 from repermit.saying import Said
 
 if TYPE_CHECKING:
@@ -238,23 +234,7 @@ def delete(database: Database, kept: Kept) -> None:
 
 def folder_of(settings: Settings) -> Path:
     """Return the folder of all files: ours alone to open. Raises Refused if it is not."""
-    sqlite = settings.sqlite_path
-    if sqlite is not None:
-        folder = sqlite.with_name(f"{sqlite.name}.uploads")
-    else:
-        # Two installations on one machine have two; the database's address holds a password, so
-        # that it stands here under a key.
-        name = hmac.digest(settings.fingerprint_key, settings.database.encode(), "sha256").hex()
-        folder = Path(tempfile.gettempdir()) / f"repermit-{name[:16]}.uploads"
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-    if not is_ours or found.st_mode & 0o077:
-        raise Refused(
-            "%(folder)s must be a folder that only this server's user may open", folder=str(folder)
-        )
-    return folder
+    return private_folder(settings, "uploads")
 
 
 def _cut(text: str) -> str:

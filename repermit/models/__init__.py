@@ -33,6 +33,7 @@ from repermit.models.database import (
     waiting_without_limit,
 )
 from repermit.models.desk import Draft, HandedOver, Upload
+from repermit.models.folders import place_of, private_folder
 from repermit.models.fresh import FreshLink
 from repermit.models.hooks import Delivery, Webhook
 from repermit.models.journal import Journal, journal_of
@@ -184,8 +185,10 @@ __all__ = [
     "new_id",
     "open_database",
     "owe_wiping",
+    "place_of",
     "position",
     "present",
+    "private_folder",
     "privately",
     "proxy",
     "read_moment",

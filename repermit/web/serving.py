@@ -16,7 +16,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 
 from repermit import importing
-from repermit.web.admin import suppressing
+from repermit.web.admin import suppressing, verifying
 from repermit.web.admin.registering import cookie_reader
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _LARGEST_BY_PATH = {
     r"/admin/lists/[^/]+/file/upload": importing.LARGEST + 2 * _LARGEST_BODY,
     r"/admin/lists/[^/]+/handover/compare": 100 * 1024 * 1024 + _LARGEST_BODY,
     r"/admin/lists/[^/]+/suppressions/(?:look|import)": suppressing.LARGEST + 2 * _LARGEST_BODY,
+    r"/admin/log/verify/proof": verifying.LARGEST + 6 * _LARGEST_BODY,
     r"/admin/settings/check": 2 * 1024 * 1024 + _LARGEST_BODY,
     r"/admin/.*": 256 * 1024 + _LARGEST_BODY,
 }

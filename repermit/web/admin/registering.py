@@ -41,6 +41,7 @@ from repermit.web.admin import (
     styles,
     suppressing,
     translating,
+    verifying,
     writing,
 )
 from repermit.web.admin.visiting import TOKEN
@@ -75,6 +76,7 @@ PAGES: tuple[Blueprint, ...] = (
     settings.pages,
     changing.pages,
     looking.pages,
+    verifying.pages,
     connecting.pages,
     conditions.pages,
     launching.pages,
