@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from repermit.clock import ManualClock, SystemClock
 from repermit.consent import CampaignState, MailKind, Status
-from repermit.models import Contact, Mail, chunks, new_id
-from tests.building import NOW
+from repermit.models import Contact, Mail, new_id
+from tests.building import NOW, put_in
 from tests.command_tree import REPERMIT
 from tests.desk import Desk
 from tests.sending import make_story
@@ -46,23 +46,20 @@ def owe_all(desk: Desk, addresses: Sequence[str]) -> None:
         moments = {"launched_at": now, "starts_at": now, "deadline": now + timedelta(days=60)}
         story = make_story(database, desk.settings, state=CampaignState.SENDING, **moments)
         news = story.mailing_list
-        with database.atomic():
-            for some in chunks(addresses, 500):
-                Contact.insert_many([_contact(news.id, address) for address in some]).execute()
-            query: Any = Contact.select(Contact.id).order_by(Contact.id).tuples()
-            asks = [
-                {
-                    "list": news,
-                    "campaign": story.campaign,
-                    "contact": contact,
-                    "kind": MailKind.ASK,
-                    "due_at": now,
-                    "message_id": "",
-                }
-                for (contact,) in query
-            ]
-            for rows in chunks(asks, 500):
-                Mail.insert_many(rows).execute()
+        put_in(database, Contact, [_contact(news.id, address) for address in addresses])
+        query: Any = Contact.select(Contact.id).order_by(Contact.id).tuples()
+        asks = [
+            {
+                "list": news,
+                "campaign": story.campaign,
+                "contact": contact,
+                "kind": MailKind.ASK,
+                "due_at": now,
+                "message_id": "",
+            }
+            for (contact,) in query
+        ]
+        put_in(database, Mail, asks)
 
 
 def _contact(news: int, address: str) -> dict[str, Any]:

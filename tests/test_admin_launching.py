@@ -33,6 +33,7 @@ from tests.building import (
     make_contact,
     make_list,
     make_removed,
+    put_in,
 )
 from tests.pages import Pages, everything_in, words_of
 from tests.test_admin_conditions import ATTEST
@@ -323,9 +324,7 @@ def test_a_number_may_be_typed_as_it_is_shown(
         ).__data__
         for number in range(999)
     ]
-    with database.atomic():
-        for start in range(0, len(rows), 50):
-            Contact.insert_many(rows[start : start + 50]).execute()
+    put_in(database, Contact, rows)
     assert launch(admin, typed).status_code == 303
 
 

@@ -15,7 +15,7 @@ from repermit.clock import ManualClock
 from repermit.consent import CampaignState, Exclusion, MailState, Reason, Status
 from repermit.errors import Refused
 from repermit.models import Campaign, Contact, Evidence, EvidencePart, Launching, Mail
-from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings
+from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings, put_in
 from tests.test_campaigns_launching import start
 
 if TYPE_CHECKING:
@@ -142,9 +142,8 @@ def test_who_is_suppressed_on_a_large_list_is_found_when_the_asks_are_made(
         }
         for number in range(LOOKED_UP + 1)
     ]
+    put_in(database, Contact, rows)
     with database.atomic():
-        for first in range(0, len(rows), 1000):
-            Contact.insert_many(rows[first : first + 1000]).execute()
         suppressed = Contact.get(Contact.address == "777@example.org")
         contacts.suppress(
             news,

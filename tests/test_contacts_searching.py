@@ -11,7 +11,7 @@ from repermit import contacts
 from repermit.consent import Reason, Status
 from repermit.contacts import searching
 from repermit.models import Contact, is_postgresql, new_id
-from tests.building import NOW, make_contact, make_list, make_removed
+from tests.building import NOW, make_contact, make_list, make_removed, put_in
 from tests.plans import plans_of
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ def fill(database: Database, mailing_list: MailingList, count: int) -> None:
         }
         for n in range(count)
     ]
-    with database.atomic():
-        for start in range(0, count, 2000):
-            Contact.insert_many(rows[start : start + 2000]).execute()
+    put_in(database, Contact, rows)
 
 
 def test_all_are_found_by_address_page_by_page(

@@ -25,12 +25,11 @@ from repermit.models import (
     Contact,
     Evidence,
     EvidencePart,
-    chunks,
     new_id,
     open_database,
 )
 from repermit.schema import upgrade
-from tests.building import NOW, make_contact, make_list, make_removed, make_settings
+from tests.building import NOW, make_contact, make_list, make_removed, make_settings, put_in
 
 if TYPE_CHECKING:
     from repermit.models import Database, MailingList
@@ -365,9 +364,7 @@ def fill(database: Database, mailing_list: MailingList, n: int) -> None:
         }
         for number in range(n)
     ]
-    with database.atomic():
-        for some in chunks(people, 1000):
-            Contact.insert_many(some).execute()
+    put_in(database, Contact, people)
 
 
 class BreakingOff(io.RawIOBase):

@@ -21,6 +21,7 @@ from tests.building import (
     make_mail,
     make_removed,
     make_settings,
+    put_in,
 )
 
 if TYPE_CHECKING:
@@ -122,9 +123,7 @@ def test_every_row_comes_once_and_in_order_over_several_pages(database: Database
         }
         for n, address in enumerate(reversed(wanted))
     ]
-    with database.atomic():
-        for start in range(0, len(people), 500):
-            Contact.insert_many(people[start : start + 500]).execute()
+    put_in(database, Contact, people)
 
     assert addresses_of(rows.keep(mailing_list)) == wanted
 
