@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import accounts, delivery, expiry
+from repermit import accounts, contacts, delivery, expiry
 from repermit.config import MailServer
 from repermit.consent import CampaignState, Reason, Status
 from repermit.models import Campaign, Contact, Evidence, find_list
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PEOPLE = 500
 ANSWERS = 30
+REPLIES = 2  # of those who answer by mail, and whose answers are recorded by hand
 EMAIL = "anna@example.org"
 FRESH = "five rather slow herons"
 IDLE = timedelta(minutes=15)
@@ -257,6 +258,27 @@ def test_a_campaign_from_the_first_login_to_handing_over(
     prepare(page, hand, file)
     launch(page, hand)
 
+    go_on_to_the_hand_over(page, pages, secret, hand, inbox=inbox, folder=tmp_path)
+
+
+def test_a_campaign_from_the_first_login_to_handing_over_without_script(
+    browser: Browser, pages: Pages, *, file: Path, inbox: Inbox, tmp_path: Path
+) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page, hand = context.new_page(), MOUSE
+        secret = enter_first(page, pages, hand)
+        prepare(page, hand, file)
+        launch(page, hand)
+        go_on_to_the_hand_over(page, pages, secret, hand, inbox=inbox, folder=tmp_path)
+
+
+# --- What goes on meanwhile, and afterwards. -----------------------------------------------------
+
+
+def go_on_to_the_hand_over(
+    page: Page, pages: Pages, secret: str, hand: Hand, *, inbox: Inbox, folder: Path
+) -> None:
+    """Follow a campaign that was launched, decide what it asks, and hand over what came of it."""
     send(pages)
     pages.clock.advance(timedelta(days=3))
     answer(pages, inbox.mails)
@@ -269,6 +291,8 @@ def test_a_campaign_from_the_first_login_to_handing_over(
     answered = {mail.rcpt_tos[0] for mail in inbox.mails[:ANSWERS]}
     assert len(silent) > 20
     assert answered.isdisjoint(silent)
+    decide(page, pages, hand, inbox.mails[ANSWERS:])
+    pause_and_go_on(page, hand)
 
     expire(pages)
     enter(page, pages, secret, hand=hand)
@@ -276,22 +300,52 @@ def test_a_campaign_from_the_first_login_to_handing_over(
     assert page.get_by_text("is closed").is_visible()
     hand.follow(page, "Hand over")
     hand.follow(page, "Mailchimp")
-    assert len(hand.fetch(page, "Who may be mailed", tmp_path)) == 20
-    assert len(hand.fetch(page, "Who must be taken off", tmp_path)) == PEOPLE - 20
+    assert len(hand.fetch(page, "Who may be mailed", folder)) == 21
+    assert len(hand.fetch(page, "Who must be taken off", folder)) == PEOPLE - 21
     tick_everything(page, hand)
+    compare(page, hand, folder / "news-keep-mailchimp.csv")
 
 
-def test_a_campaign_up_to_its_launch_without_script(
-    browser: Browser, pages: Pages, file: Path
-) -> None:
-    with browser.new_context(java_script_enabled=False) as context:
-        page, hand = context.new_page(), MOUSE
-        enter_first(page, pages, hand)
-        prepare(page, hand, file)
-        launch(page, hand)
+def decide(page: Page, pages: Pages, hand: Hand, mails: Sequence[Received]) -> None:
+    """Say what two people meant who wrote back, and one who was out of office."""
+    for number, mail in enumerate(mails[:3]):
+        contact = Contact.get(Contact.address == mail.rcpt_tos[0])
+        at = pages.clock.now() - timedelta(hours=number)
+        with pages.database.atomic():
+            contacts.keep_reply(
+                contact, digest=str(number) * 64, proposed="", at=at, decided_at=None
+            )
+    hand.follow(page, "Campaign")
+    hand.follow(page, "Decide what they say")
+    for decision, said in (
+        ("It is a Yes", "Recorded as a Yes."),
+        ("It is a No", "Recorded as a No."),
+        ("It is no answer", "Set aside: it is no answer."),
+    ):
+        arrive(page, "Replies to decide")
+        hand.press(page, decision)
+        page.get_by_text(said).wait_for()
+    page.get_by_text("No reply waits.").wait_for()
+    hand.follow(page, "Back to the campaign")
+    assert numbers_on(page) >= {"21 said Yes", "11 said No, or are gone"}
 
 
-# --- What goes on meanwhile, and afterwards. -----------------------------------------------------
+def pause_and_go_on(page: Page, hand: Hand) -> None:
+    hand.press(page, "Pause")
+    page.get_by_text("While it is paused nobody is asked").wait_for()
+    assert Campaign.get().state == CampaignState.PAUSED
+    hand.press(page, "Go on")
+    button(page, "Pause").wait_for()
+    assert Campaign.get().state == CampaignState.OPEN
+
+
+def compare(page: Page, hand: Hand, file: Path) -> None:
+    """See that there stands in the tool who was handed over."""
+    hand.choose(page, "The file from your tool", file)
+    hand.press(page, "Compare")
+    arrive(page, re.compile("Compared with"))
+    assert "21 may be mailed, and are there" in numbers_on(page)
+    page.get_by_text("Nothing is left to do").wait_for()
 
 
 def send(pages: Pages) -> None:
@@ -317,10 +371,10 @@ def expire(pages: Pages) -> None:
     pages.clock.move_to(OVER)
     expiry.skip(pages.database, to=OVER)
     gone = expiry.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
-    assert gone.removed == PEOPLE - ANSWERS
+    assert gone.removed == PEOPLE - ANSWERS - REPLIES
     assert Campaign.get().state == CampaignState.CLOSED
     reasons = [one.reason for one in Contact.select().where(Contact.status == Status.REMOVED)]
-    assert reasons.count(Reason.NO_RESPONSE) == PEOPLE - ANSWERS
+    assert reasons.count(Reason.NO_RESPONSE) == PEOPLE - ANSWERS - REPLIES
 
 
 def enter(
