@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -404,6 +405,24 @@ def test_the_proof_is_downloaded_as_the_file_to_check_and_the_page_to_print(
     assert last.actor.startswith("user:")
     looked = Access.get(Access.act == "proved")
     assert looked.subject == contact.subject
+
+
+def test_a_proof_shows_that_the_record_goes_on_from_a_checkpoint(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    contact = make_removed(database, mailing_list, Reason.NO, "anna@example.org")
+    url, known = f"{page_of(contact)}/proof", evidence.checkpoint().to_json()
+    answer = send(client, url, checkpoint=json.dumps(known))
+    with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+        document = json.loads(archive.read(f"proof-news-{contact.id}.json"))
+    assert document["consistency"]["earlier"] == {"seq": known["seq"], "root": known["root"]}
+    wrong = send(client, url, checkpoint=json.dumps({**known, "root": "0" * 64}))
+    assert "The record does not go on from that checkpoint" in words_of(wrong)
+    before = Evidence.select().count()
+    for pasted in ("none", "[" * 50_000):
+        assert send(client, url, checkpoint=pasted).status_code == 303
+        assert "There is no checkpoint in this." in look(client, page_of(contact))
+    assert Evidence.select().count() == before
 
 
 def test_of_whom_nothing_is_recorded_there_is_no_proof(

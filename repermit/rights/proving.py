@@ -73,13 +73,16 @@ def prove_contact(
     settings: Settings,
     now: datetime,
     actor: str,
+    known: Checkpoint | None = None,
 ) -> Proof:
     """Return the proof of the contact of this number, as `prove` does; raises NotFound."""
     with database.atomic():
         contact = contacts.find_contact(mailing_list, number)
         named = name_contact(contact)
         key = contact.address_key if contact.address else None
-        return _prove(mailing_list, contact.subject, key, named, settings, now=now, actor=actor)
+        return _prove(
+            mailing_list, contact.subject, key, named, settings, now=now, actor=actor, known=known
+        )
 
 
 def _subject_of(mailing_list: MailingList, address_key: str, settings: Settings) -> str:

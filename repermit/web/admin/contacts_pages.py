@@ -18,6 +18,7 @@ from repermit.contacts import ByHand
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.models import find_list
 from repermit.web.admin.announcing import language_name
+from repermit.web.admin.checkpoints import checkpoint_in
 from repermit.web.admin.contact_forms import AddForm, AnswerForm, RequestForm
 from repermit.web.admin.log_words import who_acted
 from repermit.web.admin.showing import gettext, go, say
@@ -176,13 +177,19 @@ def remove(slug: str, number: int) -> AnyResponse:
 
 
 @pages.post("/<int:number>/proof")
-def prove(slug: str, number: int) -> Response:
+def prove(slug: str, number: int) -> AnyResponse:
     """Hand out the proof of what one person said: the file to check, and the page to print.
 
-    By POST, since that it was made is an entry of the record.
+    It shows whoever holds the checkpoint that is given that the record goes on from there. By POST,
+    since that it was made is an entry of the record.
     """
     mailing_list, site = find_list(slug), current_site()
     contact = contacts.find_contact(mailing_list, number)
+    try:
+        known = checkpoint_in(request.form.get("checkpoint", ""))
+    except ValueError:
+        say(gettext("There is no checkpoint in this."), kind="problem")
+        return go("contacts.show_one", slug=slug, number=number)
     try:
         made = rights.prove_contact(
             site.database,
@@ -191,6 +198,7 @@ def prove(slug: str, number: int) -> Response:
             settings=site.settings,
             now=arrival(),
             actor=actor(),
+            known=known,
         )
     except NotFound:
         abort(409)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, abort, jsonify, request
 
 from repermit import evidence, rights
-from repermit.evidence import Agreement, Checkpoint
+from repermit.evidence import Agreement
+from repermit.web.admin.checkpoints import checkpoint_in
 from repermit.web.admin.fault_words import fault_in_words
 from repermit.web.admin.forms import N_
 from repermit.web.admin.log_words import actor_in_words, emails
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Response as AnyResponse
 
-    from repermit.evidence import Walk
+    from repermit.evidence import Checkpoint, Walk
 
 pages = Blueprint("verifying", __name__, url_prefix="/admin/log/verify")
 
@@ -135,12 +136,7 @@ def check_proof() -> Response:
 
 
 def _checkpoint_given() -> Checkpoint | None:
-    """Return the checkpoint that was pasted, None for none; raises ValueError for what is none."""
-    text = request.form.get("checkpoint", "").strip()
-    try:
-        return Checkpoint.from_json(json.loads(text)) if text else None
-    except RecursionError:
-        raise ValueError from None
+    return checkpoint_in(request.form.get("checkpoint", ""))
 
 
 def _checked(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
