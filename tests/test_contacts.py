@@ -227,9 +227,11 @@ def test_a_removal_tells_what_the_list_told_when_it_asked(
     database: Database, reason: Reason
 ) -> None:
     mailing_list = make_list(database)
+    contact = make_contact(database, mailing_list)
+    earlier = make_campaign(database, mailing_list, state=CampaignState.CLOSED)
+    make_mail(database, earlier, contact)
     campaign = make_campaign(database, mailing_list)
     digest = freeze_wording(database, campaign, mailing_list, "de")
-    contact = make_contact(database, mailing_list)
     make_mail(database, campaign, contact, wording=CampaignWording.get())
     reminded = {"kind": MailKind.REMINDER, "sent_at": LATER}
     make_mail(database, campaign, contact, **reminded)

@@ -115,6 +115,23 @@ def test_what_was_asked_and_who_it_was_stands_below() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "nothing shows that the person was told"), ("nl", "niets laat zien dat dat aan de")],
+)
+def test_what_nobody_had_seen_is_not_told_as_what_they_agreed_to(language: str, words: str) -> None:
+    one = entry("confirmed", basis="thin", unseen={"purpose": "Nieuws over onze praktijk"})
+    (found,) = rights.telling(document(one), language=language, zone=UTC)
+    (line,) = found.more
+    assert words in line
+    assert line.endswith(": Nieuws over onze praktijk")
+    shown = document(one)
+    notice = shown["statement"]["record"]["processing"]["privacy_notice"]
+    assert "<br>Nieuws</dd>" in rights.proof_page(shown, language=language, zone=UTC)
+    notice["shown"] = False
+    assert "<br>Nieuws</dd>" not in rights.proof_page(shown, language=language, zone=UTC)
+
+
 @pytest.mark.parametrize("name", ["at", "basis_at"])
 def test_when_somebody_had_signed_up_elsewhere_is_told(name: str) -> None:
     said: dict[str, Any] = {"method": "web form", name: AT}
