@@ -78,6 +78,26 @@ def test_labels_are_found_in_the_templates() -> None:
     assert len(labels()) > 10
 
 
+def test_no_label_has_a_hyphen_at_which_a_narrow_button_breaks_its_word() -> None:
+    found = {
+        (language, label)
+        for language in messages.languages()
+        for label in labels()
+        if re.search(r"\w-\w", messages.translations(language).gettext(label))
+    }
+    assert found == set()
+
+
+def test_buttons_that_are_alike_are_of_one_width(page: Page) -> None:
+    """So that what presses the largest of them gets no Yes through either."""
+    forms = "<form><button>I did not press Yes</button></form>" * 3
+    wide = page_of([]).replace('class="answers"></div>', f'class="answers alike">{forms}</div>')
+    page.set_content(wide)
+    widths = page.evaluate("[...document.querySelectorAll('button')].map(one => one.offsetWidth)")
+    assert len(widths) == 3
+    assert len(set(widths)) == 1
+
+
 @pytest.fixture
 def narrow(page: Page) -> Page:
     page.set_viewport_size({"width": 320, "height": 640})

@@ -15,8 +15,8 @@ from tests.letters import AMSTERDAM, DEADLINE
     [
         ("nl", "dinsdag 22 december 2026, 23:59 uur"),
         ("en", "Tuesday 22 December 2026, 23:59"),
-        ("de", "Dienstag, 22. Dezember 2026, 23:59 Uhr"),
-        ("fr", "mardi 22 décembre 2026 à 23 h 59"),
+        ("de", "Dienstag, 22. Dezember 2026, 23:59\u00a0Uhr"),
+        ("fr", "mardi 22 décembre 2026 à 23\u00a0h\u00a059"),
     ],
 )
 def test_a_deadline_in_words(language: str, expected: str) -> None:
@@ -53,7 +53,8 @@ def test_midnight_is_the_end_of_the_day_before(moment: datetime, expected: str) 
 def test_midnight_in_french_and_at_the_end_of_a_month() -> None:
     moment = datetime(2026, 5, 1, 22, 0, tzinfo=UTC)
     assert (
-        moment_in_words(moment, language="fr", zone=AMSTERDAM) == "vendredi 1er mai 2026 à 24 h 00"
+        moment_in_words(moment, language="fr", zone=AMSTERDAM)
+        == "vendredi 1er mai 2026 à 24\u00a0h\u00a000"
     )
 
 
