@@ -46,6 +46,8 @@ ENTRIES = {
     "handing_over.export": "exported",
     "handing_over.tick": "handed_over",
     "launching.launch": "launched",
+    "naming.forget": "erased",
+    "naming.prove": "proved",
     "own.change_password": "password_changed",
     "own.end_session": "session_ended",
     "own.renew_codes": "recovery_codes_renewed",

@@ -324,6 +324,8 @@ ANSWERED: tuple[tuple[str, dict[str, str], str], ...] = (
     ("/admin/lists/news/suppressions", {}, "Take the file in"),
     ("/admin/lists/news/contacts/", {"Address or name": "person"}, "Search"),
     ("/admin/lists/news/contacts/add", {"E-mail address": "nobody"}, "Add"),
+    ("/admin/lists/news/address", {"E-mail address": "nobody@example.org"}, "Erase"),
+    ("/admin/lists/news/address", {"E-mail address": "nobody"}, "Download the proof"),
     ("/admin/lists/news/", {"New last day": "2026-03-01"}, "Move the deadline"),
     ("/admin/connecting/", {}, "Make a token"),
     ("/admin/connecting/", {"Which program is it for?": "Another"}, "Make a token"),

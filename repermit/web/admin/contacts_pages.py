@@ -205,10 +205,11 @@ def prove(slug: str, number: int) -> AnyResponse:
     note_look("proved", mailing_list=mailing_list, subject=contact.subject)
     page = rights.proof_page(made.document, language=mailing_list.language, zone=site.settings.zone)
     name = f"proof-{slug}-{number}"
-    return _zipped(name, {f"{name}.json": made.text, f"{name}.html": page})
+    return zipped(name, {f"{name}.json": made.text, f"{name}.html": page})
 
 
-def _zipped(name: str, files: Mapping[str, str]) -> Response:
+def zipped(name: str, files: Mapping[str, str]) -> Response:
+    """Return several files as one, to be downloaded."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, text in files.items():
