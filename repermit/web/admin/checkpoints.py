@@ -13,6 +13,7 @@ from repermit.evidence import Checkpoint
 def checkpoint_in(text: str) -> Checkpoint | None:
     """Return the checkpoint in what was pasted, None for nothing; raises ValueError for others."""
     try:
-        return Checkpoint.from_json(json.loads(text)) if text.strip() else None
+        # Whoever types what stands in a receipt by mail types capitals.
+        return Checkpoint.from_json(json.loads(text.lower())) if text.strip() else None
     except RecursionError:
         raise ValueError from None
