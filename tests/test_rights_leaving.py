@@ -98,6 +98,56 @@ def test_saying_it_again_changes_nothing_also_at_once(
     assert (Mail.select().count(), Evidence.select().count()) == (1, 2)
 
 
+def yes(database: Database, contact: Contact) -> None:
+    act = contacts.Act(at=NOW, actor="person", consent={"answer": "yes", "method": "page"})
+    with database.atomic():
+        contacts.confirm(
+            contacts.lock(contact.id),
+            basis=Basis.ANSWER,
+            act=act,
+            fingerprint_key=SETTINGS.fingerprint_key,
+        )
+
+
+def test_it_counts_anew_once_somebody_has_come_back(
+    database: Database, mailing_list: MailingList
+) -> None:
+    contact = make_contact(database, mailing_list)
+    assert say(database, contact)
+    yes(database, contact)
+    assert say(database, contact)
+    row = Contact.get_by_id(contact.id)
+    assert (row.status, row.reason) == (Status.REMOVED, Reason.REQUEST)
+    assert [one.event for one in Evidence.select().order_by(Evidence.seq)] == [
+        "removed",
+        "not_the_person",
+        "confirmed",
+        "removed",
+        "not_the_person",
+    ]
+    assert Mail.select().where(Mail.kind == MailKind.NOTICE).count() == 2
+    assert Suppression.get().subject == contact.subject
+    assert not list(evidence.verify())
+
+
+def test_it_counts_anew_for_who_came_back_and_left_again(
+    database: Database, mailing_list: MailingList
+) -> None:
+    contact = make_contact(database, mailing_list)
+    assert say(database, contact)
+    yes(database, contact)
+    with database.atomic():
+        contacts.remove(
+            [contacts.lock(contact.id)],
+            reason=Reason.WITHDRAWN,
+            act=contacts.Act(at=NOW, actor="person"),
+            fingerprint_key=SETTINGS.fingerprint_key,
+        )
+    assert say(database, contact)
+    assert Contact.get_by_id(contact.id).reason == Reason.WITHDRAWN
+    assert Evidence.select().where(Evidence.event == "not_the_person").count() == 2
+
+
 def test_an_address_that_has_left_keeps_its_reason_and_the_admin_is_told(
     database: Database, mailing_list: MailingList
 ) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _EVENT = receipts.NOT_THE_PERSON
 
+_BACK = ("confirmed", "customer", "added")
+"""Events by which somebody who was taken off is on the list again."""
+
 _ACTOR = "reader"
 """Who reads the mail to an address and says that they are not the person meant."""
 
@@ -36,7 +39,7 @@ def say_not_the_person(
     """Take off whose mail somebody else reads, and tell the admin; False if nothing is held.
 
     The reason is `request`: it is no No of the person's, and no answer at all. Saying it again
-    changes nothing.
+    changes nothing, unless somebody has come back since.
     """
     with database.atomic():
         found: Contact | None = Contact.get_or_none(Contact.uid == uid)
@@ -72,12 +75,15 @@ def delete(database: Database, *, authority: str, settings: Settings, now: datet
 
 
 def _is_said(contact: Contact) -> bool:
-    said = Evidence.select().where(
+    """Say whether it was said of who is off the list already, and nobody came back since."""
+    if contact.status != Status.REMOVED:
+        return False
+    newest = Evidence.select(Evidence.event).where(
         Evidence.subject == contact.subject,
         Evidence.list == contact.list.slug,
-        Evidence.event == _EVENT,
+        Evidence.event.in_((_EVENT, *_BACK)),
     )
-    return bool(said.exists())
+    return bool(newest.order_by(Evidence.seq.desc()).limit(1).scalar() == _EVENT)
 
 
 def _take_off(
