@@ -376,22 +376,47 @@ def test_the_links_of_earlier_mails_keep_working(database: Database, anna: Conta
     assert suppressed("new@example.org") == (Reason.WITHDRAWN, anna.subject)
 
 
-def test_whoever_signs_up_with_an_address_that_was_left_is_another_person(
-    database: Database, mailing_list: MailingList, anna: Contact
-) -> None:
-    move(database, anna, "new@example.org")
-    answers.sign_up(
-        database, mailing_list, address="anna@example.org", name="", language="", now=LATER
-    )
+def sign_up(database: Database, mailing_list: MailingList, address: str) -> Contact:
+    """Sign an address up and confirm it; return the contact that it is now."""
+    answers.sign_up(database, mailing_list, address=address, name="", language="", now=LATER)
     answers.confirm_sign_up(
         database,
-        uid=SignUp.get().uid,
+        uid=SignUp.select().order_by(SignUp.id.desc()).get().uid,
         arrived=LATER,
         settings=SETTINGS,
         trace=Trace(),
         page_wording="As on the page.",
     )
-    other = Contact.get(Contact.address_key == "anna@example.org")
+    found: Contact = Contact.get(Contact.address_key == address)
+    return found
+
+
+def test_whoever_signs_up_with_an_address_that_was_left_is_another_person(
+    database: Database, mailing_list: MailingList, anna: Contact
+) -> None:
+    move(database, anna, "new@example.org")
+    other = sign_up(database, mailing_list, "anna@example.org")
     assert other.subject != anna.subject
     assert suppressed("anna@example.org") is None
     assert Mail.select().count() == 4
+
+
+def test_whoever_signs_up_with_it_after_an_erasure_is_another_person_too(
+    database: Database, mailing_list: MailingList, anna: Contact
+) -> None:
+    act: dict[str, Any] = {"settings": SETTINGS, "now": LATER, "actor": "cli:x"}
+    move(database, anna, "new@example.org")
+    rights.forget(database, "new@example.org", mailing_list=mailing_list, **act)
+    other = sign_up(database, mailing_list, "anna@example.org")
+    assert other.subject != anna.subject
+    # Each of them is proved by the address that was theirs last, and by no other.
+    for address, subject in (
+        ("anna@example.org", other.subject),
+        ("new@example.org", anna.subject),
+    ):
+        proof = rights.prove(database, mailing_list, address, **act)
+        assert proof.document["statement"]["subject"] == subject
+    assert list(evidence.verify()) == []
+    # And who was erased comes back as themselves with their own address.
+    assert sign_up(database, mailing_list, "new@example.org").subject == anna.subject
+    assert list(evidence.verify()) == []

@@ -262,8 +262,8 @@ def _new_contact(found: SignUp, arrived: datetime, settings: Settings) -> Contac
 def _known_subject(found: SignUp, settings: Settings) -> str:
     """Return the subject of somebody erased, so that their evidence stays one person's.
 
-    An address from which somebody has moved is not theirs any more: whoever signs up with it is
-    taken for another person.
+    An address from which somebody has moved is not theirs any more, also once they are erased:
+    whoever signs up with it is taken for another person.
     """
     fingerprint = addresses.fingerprint(settings.fingerprint_key, found.address_key)
     known: Suppression | None = (
@@ -277,7 +277,9 @@ def _known_subject(found: SignUp, settings: Settings) -> str:
     )
     if known is None or _is_there(found, known.subject):
         return ""
-    return known.subject
+    # Who was never erased here was never held, and had no other address to move to.
+    is_theirs = evidence.erased_as(known.subject) in {"", fingerprint}
+    return known.subject if is_theirs else ""
 
 
 def _is_there(found: SignUp, subject: str) -> bool:

@@ -9,6 +9,7 @@ from repermit.evidence.agreeing import Agreement, agreement, shown_to_go_on
 from repermit.evidence.apart import Walk, last_walk, walk_apart
 from repermit.evidence.appending import append, erase_parts, erase_parts_of, keep_wording
 from repermit.evidence.checking import Verified, verify, verify_chain
+from repermit.evidence.erasures import erased_as
 from repermit.evidence.facts import Checkpoint, Entry
 from repermit.evidence.faults import Fault, How
 from repermit.evidence.gathering import (
@@ -66,6 +67,7 @@ __all__ = [
     "entry_at",
     "erase_parts",
     "erase_parts_of",
+    "erased_as",
     "faults_of_consistency",
     "grow_tree",
     "hash_before",

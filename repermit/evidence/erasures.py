@@ -42,6 +42,23 @@ class Erasures:
         return found
 
 
+def erased_as(subject: str) -> str:
+    """Return the fingerprint of the address that somebody had when last erased, "" if never."""
+    query: Any = (
+        EvidencePart.select(EvidencePart.json)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(
+            Evidence.subject == subject,
+            Evidence.event == "erased",
+            EvidencePart.part == "consent",
+        )
+        .order_by(Evidence.seq.desc())
+        .tuples()
+    )
+    told = (json.loads(text).get("whose", "") for (text,) in query)
+    return next(filter(None, told), "")
+
+
 def _of_people(subjects: Iterable[str]) -> Mapping[tuple[str, str], set[int]]:
     found: dict[tuple[str, str], set[int]] = defaultdict(set)
     for some in chunks(sorted(subjects), _CHUNK):
