@@ -32,7 +32,9 @@ from tests.building import (
     make_campaign,
     make_contact,
     make_list,
+    make_organisation,
     make_removed,
+    make_settings,
     put_in,
 )
 from tests.pages import Pages, everything_in, words_of
@@ -71,6 +73,19 @@ def launch(client: FlaskClient, typed: str) -> TestResponse:
     """Type a number on the page as it stands, and press the button."""
     found = re.search(r'name="version" value="(\w+)"', client.get(URL).text)
     return post(client, URL, confirm=typed, version=found[1] if found else "")
+
+
+def describe(database: Database, mailing_list: MailingList, **fields: str) -> None:
+    """Say in German what a list is, beside its own language."""
+    campaigns.change_text(
+        database,
+        mailing_list,
+        "de",
+        settings=make_settings(),
+        now=NOW,
+        actor="user:1",
+        **fields,
+    )
 
 
 # --- What is shown before. ------------------------------------------------------------------------
@@ -354,22 +369,34 @@ def test_without_a_deadline_nothing_is_launched(
     assert not Campaign.select().exists()
 
 
-@pytest.mark.parametrize("what", ["deadline", "pilot", "attest", "wording"])
+@pytest.mark.parametrize(
+    "what",
+    ["deadline", "pilot", "attest", "wording", "further language", "own words", "organisation"],
+)
 def test_what_was_not_seen_is_not_launched(
-    database: Database, admin: FlaskClient, mailing_list: MailingList, what: str
+    pages: Pages, admin: FlaskClient, mailing_list: MailingList, what: str
 ) -> None:
     """Somebody else, or another tab, has changed it since the page was shown."""
+    database = pages.database
+    describe(database, mailing_list, purpose="Neuigkeiten")
     found = re.search(r'name="version" value="(\w+)"', admin.get(URL).text)
     assert found
     changed = {
         "deadline": replace(READY, deadline="2026-04-30"),
         "pilot": replace(READY, pilot=2),
         "attest": replace(READY, attest=f"{ATTEST} And more."),
-        "wording": READY,
     }
-    campaigns.keep_conditions(database, mailing_list, changed[what], now=NOW, actor="user:1")
+    conditions = changed.get(what, READY)
+    campaigns.keep_conditions(database, mailing_list, conditions, now=NOW, actor="user:1")
     with database.atomic():
         MailingList.update(own_subject="May we?" if what == "wording" else "").execute()
+    if what == "further language":
+        describe(database, mailing_list, purpose="Ganz anderes")
+    if what == "own words":
+        describe(database, mailing_list, own_subject="Dürfen wir?")
+    if what == "organisation":
+        told = make_organisation(telephone="020 123 45 67")
+        admin = admin_client(Pages(database, replace(pages.settings, organisation=told)))
     answer = post(admin, URL, confirm="3", version=found[1])
     assert answer.status_code == 422
     assert "Something has changed meanwhile: please look again." in words_of(answer)

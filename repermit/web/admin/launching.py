@@ -86,8 +86,13 @@ def _changed() -> str:
 
 
 def _version(mailing_list: MailingList, conditions: Conditions) -> str:
-    """Return what is another as soon as the conditions or what the list says are others."""
-    frozen = (conditions, sorted(mailing_list.__data__.items()))
+    """Return what is another as soon as the conditions, or anything that people read, are others.
+
+    What they read is what the list says in each language, who asks, and where the answers go.
+    """
+    settings = current_site().settings
+    asks = (settings.organisation, settings.public_url, settings.timezone)
+    frozen = (mailing_list.id, conditions, campaigns.list_facts(mailing_list), *asks)
     return sha256(repr(frozen).encode()).hexdigest()
 
 
