@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import evidence
+from repermit import evidence, messages
 from repermit.consent import Basis, MailState, Reason, Status
 from repermit.evidence import Entry
 from repermit.models import Access, Contact, Evidence
@@ -374,6 +374,22 @@ def test_who_cannot_be_added_is_not_and_the_form_says_why(
     assert said in words_of(response)
     assert "the visitors&#39; book" in response.text
     assert not Contact.select().exists()
+
+
+def test_somebody_is_added_with_any_language_that_mails_come_in(client: FlaskClient) -> None:
+    page = client.get(URL + "add").text
+    for language in messages.languages():
+        assert f'<option value="{language}">{messages.language_name(language)}<' in page
+    assert send(client, URL + "add", **PERSON, language="pl").status_code == 303
+    assert Contact.get().language == "pl"
+
+
+def test_a_choice_that_there_is_not_is_refused_in_dutch_too(client: FlaskClient) -> None:
+    data = {**PERSON, "language": "tlh", "csrf_token": csrf_token(client)}
+    answer = client.post(URL + "add", data=data, headers={"Accept-Language": "nl"})
+    assert answer.status_code == 422
+    assert "Die keuze is er niet." in words_of(answer)
+    assert "valid choice" not in answer.text
 
 
 def test_the_choices_are_in_dutch_for_who_reads_it(client: FlaskClient) -> None:

@@ -1,6 +1,6 @@
 """The forms for one person on a list: an answer, a request, somebody to be added.
 
-May import consent and what the admin's pages share.
+May import consent, messages and what the admin's pages share.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from wtforms import BooleanField, RadioField, SelectField, StringField, TextArea
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired
 
+from repermit import messages
 from repermit.consent import Basis
 from repermit.web.admin.forms import N_, Form
 from repermit.web.admin.showing import gettext
@@ -60,10 +61,7 @@ class AddForm(_Form):
         N_("Language"),
         choices=[
             SelectChoice("", N_("that of the list")),
-            SelectChoice("nl", "Nederlands"),
-            SelectChoice("en", "English"),
-            SelectChoice("de", "Deutsch"),
-            SelectChoice("fr", "Français"),
+            *(SelectChoice(one, messages.language_name(one)) for one in messages.languages()),
         ],
         default="",
     )

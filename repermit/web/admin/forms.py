@@ -22,6 +22,10 @@ def N_(text: str) -> str:  # noqa: N802  the name by which catalogues find a tex
     return text
 
 
+# What wtforms itself says of a choice that it did not offer, so that catalogues know it.
+N_("Not a valid choice.")
+
+
 class _Texts:
     """The catalogue of the page, as wtforms asks for it."""
 
