@@ -149,6 +149,7 @@ class World:
         file = io.BytesIO(f"email\n{SECRET_ADDRESS}\n".encode())
         fields = {"file": (file, "a.csv"), "csrf_token": csrf_token(client)}
         client.post("/admin/lists/news/file/upload", data=fields)
+        client.post("/admin/log/verify/chain", data={"csrf_token": csrf_token(client)})
         Access.delete().execute()
 
     def path(self, route: Route) -> str:
