@@ -72,6 +72,25 @@ def imported_by(source: str) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
+def lazy_loops(source: str) -> list[str]:
+    """Return over which queries a module loops whose rows it has not read before."""
+    loops = [node.iter for node in nodes_of(source) if isinstance(node, ast.For)]
+    return [ast.unparse(rows) for rows in loops if is_query(rows)]
+
+
+def is_query(node: ast.expr) -> bool:
+    """Say whether an expression is a query, but for one that is read on purpose as it goes."""
+    calls = set()
+    while isinstance(node, ast.Call | ast.Attribute):
+        if isinstance(node, ast.Attribute):
+            calls.add(node.attr)
+            node = node.value
+        else:
+            node = node.func
+    of_a_table = isinstance(node, ast.Name) and node.id != "self"
+    return of_a_table and "select" in calls and "iterator" not in calls
+
+
 def docstring_of(source: str) -> str:
     return ast.get_docstring(ast.parse(source)) or ""
 
@@ -139,6 +158,27 @@ def test_a_room_below_the_tables_knows_no_database() -> None:
 def test_an_import_is_noticed_wherever_it_stands() -> None:
     source = "import a.b\ndef f():\n    from c.d import e\n    import g as h\n"
     assert imported_by(source) == {"a", "c", "g"}
+
+
+def test_whoever_loops_over_a_query_has_read_its_rows_before() -> None:
+    """SQLite refuses a write at once that begins while an older view of the database is open."""
+    loops = {name_of(path): lazy_loops(path.read_text("utf-8")) for path in MODULES}
+    assert {name: found for name, found in loops.items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_found"),
+    [
+        ("Mail.select()", True),
+        ("Mail.select(Mail.id).where(Mail.id > 1).order_by(Mail.id)", True),
+        ("list(Mail.select())", False),
+        ("Mail.select().tuples().iterator()", False),
+        ("self._selector.select(1)", False),
+        ("rows", False),
+    ],
+)
+def test_a_loop_over_a_query_is_noticed(rows: str, is_found: bool) -> None:
+    assert bool(lazy_loops(f"for row in {rows}:\n    pass")) is is_found
 
 
 def test_every_module_says_what_lives_there() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime, timedelta
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -132,3 +134,23 @@ def test_a_campaign_that_was_cancelled_keeps_nobody(database: Database, news: Ma
     make_campaign(database, news, state=CampaignState.CANCELLED)
     take_off(database, news, NOW + DAY)
     assert purge(database, NOW + 31 * DAY) == 1
+
+
+def test_who_writes_during_a_round_does_not_end_it(database: Database, news: MailingList) -> None:
+    for mailing_list in (news, make_list(database, slug="other")):
+        take_off(database, mailing_list, NOW)
+    rounds = itertools.count()
+
+    def write_elsewhere() -> bool:
+        # A thread has a connection of its own, as another process has.
+        writing = Thread(target=_write, args=(database, f"list-{next(rounds)}"))
+        writing.start()
+        writing.join()
+        return False
+
+    assert purge(database, NOW + 31 * DAY, should_stop=write_elsewhere) == 2
+
+
+def _write(database: Database, slug: str) -> None:
+    with database.connection_context():
+        make_list(database, slug=slug)

@@ -103,7 +103,7 @@ def _reminded_at(ask: Mail | None) -> datetime | None:
     if ask is None:
         return None
     # By the contact alone: SQLite would read all mails of the campaign rather than these few.
-    for mail in Mail.select().where(Mail.contact == ask.contact_id):
+    for mail in list(Mail.select().where(Mail.contact == ask.contact_id)):
         if mail.kind == MailKind.REMINDER and mail.campaign_id == ask.campaign_id:
             return mail.sent_at if mail.state == MailState.SENT else None
     return None

@@ -57,7 +57,7 @@ def reseal(database: Database, secret_keys: Sequence[bytes]) -> int:
     seal = Seal(secret_keys)
     resealed = 0
     with database.atomic():
-        for row in Chosen.select().where(Chosen.key.in_(secret_names())):
+        for row in list(Chosen.select().where(Chosen.key.in_(secret_names()))):
             text = None if seal.is_newest(row.value) else seal.open(row.key, row.value)
             if text is not None:
                 row.value = seal.close(row.key, text)

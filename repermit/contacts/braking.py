@@ -90,8 +90,8 @@ def pause_by_itself(campaign_id: int, reason: PauseReason, *, now: datetime) -> 
 def finish_pilots(database: Database, *, now: datetime) -> int:
     """Pause the campaigns whose pilot is through; return how many there were."""
     finished = 0
-    for campaign in Campaign.select().where(
-        Campaign.pilot > 0, Campaign.state == CampaignState.SENDING
+    for campaign in list(
+        Campaign.select().where(Campaign.pilot > 0, Campaign.state == CampaignState.SENDING)
     ):
         if _is_pilot_under_way(campaign):
             continue
@@ -155,7 +155,7 @@ def let_go(campaign: Campaign, *, now: datetime, most: int = AT_ONCE) -> int:
 
 def let_pilots_go(database: Database, *, now: datetime) -> None:
     """Make all asks due that still wait for a pilot which is over, as after a kill."""
-    for campaign in Campaign.select().where(Campaign.pilot == 0, Campaign.state.in_(_BEGUN)):
+    for campaign in list(Campaign.select().where(Campaign.pilot == 0, Campaign.state.in_(_BEGUN))):
         # Nothing is locked where nobody waits, as almost always.
         while _queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).exists():
             with database.atomic():

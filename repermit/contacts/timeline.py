@@ -58,7 +58,7 @@ def _coming(contact: Contact) -> Iterator[Moment]:
 
 
 def _mails(contact: Contact) -> Iterator[Moment]:
-    for mail in Mail.select().where(Mail.contact == contact):
+    for mail in list(Mail.select().where(Mail.contact == contact)):
         facts = {"kind": mail.kind, "reason": mail.reason, "code": _code(mail)}
         at = mail.sent_at if mail.state == MailState.SENT else mail.started_at
         yield Moment(at=at or _owed_at(mail), what=f"mail_{mail.state}", facts=facts)
@@ -79,7 +79,7 @@ def _code(mail: Mail) -> str:
 
 
 def _replies(contact: Contact) -> Iterator[Moment]:
-    for reply in Reply.select().where(Reply.contact == contact):
+    for reply in list(Reply.select().where(Reply.contact == contact)):
         yield Moment(at=reply.at, what="replied", facts={"proposed": reply.proposed})
 
 

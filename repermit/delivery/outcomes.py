@@ -162,7 +162,7 @@ def drop_leftovers(database: Database) -> None:
     more of it than is dropped while somebody waits.
     """
     for state, why in _OVER.items():
-        for campaign in Campaign.select().where(Campaign.state == state):
+        for campaign in list(Campaign.select().where(Campaign.state == state)):
             left = (QUEUED, Mail.kind.in_(ASKING), Mail.campaign == campaign)
             while Mail.select().where(*left).exists():
                 with database.atomic():

@@ -75,7 +75,7 @@ def wordings_of(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
 def _with_parts(rows: Sequence[Evidence]) -> list[dict[str, Any]]:
     parts: dict[int, dict[str, Any]] = {row.seq: {} for row in rows}
     for some in chunks(list(parts), _CHUNK):
-        for part in EvidencePart.select().where(EvidencePart.seq.in_(some)):
+        for part in list(EvidencePart.select().where(EvidencePart.seq.in_(some))):
             content = json.loads(part.json)
             parts[part.seq][part.part] = {"salt": part.salt, "content": content}
     return [{"entry": _entry(row), "parts": parts[row.seq]} for row in rows]

@@ -27,7 +27,7 @@ def foreseen(campaign: Campaign, chunk: int, now: datetime) -> Iterator[Verdict]
     """Yield what the deadline does to each contact that is undecided, and lock none."""
     for ids in chunks(undecided(campaign), chunk):
         asks = asks_of(campaign, ids)
-        for contact in Contact.select().where(Contact.id.in_(ids)):
+        for contact in list(Contact.select().where(Contact.id.in_(ids))):
             yield verdict(contact, asks[contact.id], campaign, now)
 
 

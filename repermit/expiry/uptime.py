@@ -32,7 +32,7 @@ def beat(database: Database, *, now: datetime) -> None:
         last = datetime.fromisoformat(noted.value) if noted.value else None
         if last is not None and now <= last:
             return
-        for campaign in Campaign.select().where(Campaign.state.in_(_LIVE)):
+        for campaign in list(Campaign.select().where(Campaign.state.in_(_LIVE))):
             gap = int(_gap(campaign, last, now).total_seconds())
             Campaign.update(downtime=Campaign.downtime + gap).where(
                 Campaign.id == campaign.id

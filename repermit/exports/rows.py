@@ -175,7 +175,7 @@ def _entry(row: Mapping[str, Any]) -> Record:
 
 def _parts_of(seqs: Iterable[int]) -> dict[int, Record]:
     found: dict[int, Record] = {}
-    for part in EvidencePart.select().where(EvidencePart.seq.in_(list(seqs))):
+    for part in list(EvidencePart.select().where(EvidencePart.seq.in_(list(seqs)))):
         kept = found.setdefault(part.seq, {})
         kept[f"{part.part}_salt"] = part.salt
         kept[part.part] = StoredJson(part.json)

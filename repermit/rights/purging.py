@@ -60,7 +60,7 @@ def purge_due(
     """
     sweep = _Sweep(database=database, settings=settings, now=now, chunk=chunk)
     erased = 0
-    for mailing_list in MailingList.select().order_by(MailingList.id):
+    for mailing_list in list(MailingList.select().order_by(MailingList.id)):
         latest = _latest_removal(mailing_list, settings, now)
         more = True
         while more and not should_stop():

@@ -80,7 +80,7 @@ def keep_people(
 
 def _large(few: int) -> Iterator[Campaign]:
     newest = Campaign.select(fn.MAX(Campaign.id)).group_by(Campaign.list)
-    for campaign in Campaign.select().where(Campaign.id.in_(newest)).order_by(Campaign.id):
+    for campaign in list(Campaign.select().where(Campaign.id.in_(newest)).order_by(Campaign.id)):
         if _count(campaign) > few:
             yield campaign
 

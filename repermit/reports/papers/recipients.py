@@ -130,7 +130,7 @@ def _known(mailing_list: MailingList, settings: Settings) -> Iterator[tuple[str,
         yield tool, "tool", "", _TOOLS.get(tool, tool)
     for host in sorted(_hosts(mailing_list)):
         yield host, "webhook", host, _domain(host)
-    for token in ApiToken.select().where(ApiToken.revoked_at.is_null()).order_by(ApiToken.id):
+    for token in list(ApiToken.select().where(ApiToken.revoked_at.is_null()).order_by(ApiToken.id)):
         if _PERSONAL & set(token.scopes.split()):
             yield f"token-{token.id}", "api", "", token.name
 

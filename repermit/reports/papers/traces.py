@@ -156,13 +156,13 @@ def _sessions() -> tuple[OpenSession, ...]:
 
 
 def _tokens() -> Iterable[Door]:
-    for row in ApiToken.select().where(ApiToken.revoked_at.is_null()).order_by(ApiToken.id):
+    for row in list(ApiToken.select().where(ApiToken.revoked_at.is_null()).order_by(ApiToken.id)):
         yield Door(kind="token", name=row.name, used_at=row.used_at)
 
 
 def _webhooks(mailing_list: MailingList) -> Iterable[Door]:
     own = (Webhook.list == mailing_list) | Webhook.list.is_null()
-    for row in Webhook.select().where(own, Webhook.removed_at.is_null()).order_by(Webhook.id):
+    for row in list(Webhook.select().where(own, Webhook.removed_at.is_null()).order_by(Webhook.id)):
         yield Door(kind="webhook", name=urlsplit(row.url).hostname or "", used_at=None)
 
 
