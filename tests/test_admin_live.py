@@ -220,6 +220,7 @@ def test_the_part_that_changes_is_had_by_itself_and_takes_no_sentence_away(
     part = client.get(URL + "figures", headers=ENGLISH).text
     assert not re.search("<html|<h1|How long things are kept", part)
     assert "Answers by day" in part
+    assert "whoever changes their mind is here more than once" in part
     # Buttons and decisions go with the numbers, each in a part of its own.
     assert "Go on" in part.partition('id="acts"')[2].partition('id="more-acts"')[0]
     whole = client.get(URL, headers=ENGLISH).text

@@ -221,6 +221,15 @@ def test_every_setting_is_on_one_page(database: Database) -> None:
     assert not [key for key in keys if key not in chosen and f">{key}</code>" not in shown]
 
 
+def test_what_is_done_on_the_server_alone_is_named(database: Database, settings: Settings) -> None:
+    shown = page(client_with(database, settings), "installation")
+    named = ("init", "serve", "worker", "send", "expire", "demo", "bounce", "backup", "restore")
+    for command in (*named, "check --recount", "check --nameserver"):
+        assert f"{command} " in shown.partition("What is done on the server")[2].replace(
+            ",", " "
+        ).replace(":", " ")
+
+
 def test_a_viewer_sees_no_settings_and_changes_none(database: Database, settings: Settings) -> None:
     client = viewer_client(Pages(database, settings))
     assert {client.get(URL + one).status_code for one in ("", *PAGES)} == {403}
