@@ -122,8 +122,10 @@
     field.addEventListener("input", () => { own = field.value !== ""; });
     source.addEventListener("input", () => {
       if (own) return;
-      const plain = source.value.toLowerCase().normalize("NFKD").replace(/[^\x00-\x7f]/g, "");
-      field.value = (plain.match(/[a-z0-9]+/g) || []).join("-").slice(0, 63).replace(/-+$/, "");
+      const plain = source.value.toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "");
+      // Letters of another script the server writes in Latin ones.
+      if (/[^\x00-\x7f]/.test(plain.replace(/\P{L}/gu, ""))) field.value = "";
+      else field.value = (plain.match(/[a-z0-9]+/g) || []).join("-").slice(0, 63).replace(/-+$/, "");
     });
   }
 

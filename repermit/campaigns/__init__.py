@@ -21,9 +21,7 @@ from repermit.campaigns.lists import (
     add_list,
     change_list,
     frozen_note,
-    is_slug,
     list_facts,
-    suggest_slug,
     wrong_fields,
 )
 from repermit.campaigns.owing import Making, finish_launches, making_of
@@ -43,6 +41,7 @@ from repermit.campaigns.reporting import (
     progress,
     status,
 )
+from repermit.campaigns.slugs import free_slug, is_slug, suggest_slug
 from repermit.campaigns.texts import (
     TEXT_FIELDS,
     TextFields,
@@ -81,6 +80,7 @@ __all__ = [
     "drop_conditions",
     "extend",
     "finish_launches",
+    "free_slug",
     "frozen_note",
     "is_slug",
     "keep_conditions",

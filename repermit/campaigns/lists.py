@@ -5,14 +5,13 @@ May import messages, evidence, models and what lies below.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
 
 from repermit import addresses, evidence, messages
 from repermit.campaigns.facts import ListFacts
+from repermit.campaigns.slugs import is_slug
 from repermit.campaigns.wording import check_own_wording, check_sizes
 from repermit.config import LANGUAGES
 from repermit.consent import CampaignState
@@ -121,17 +120,6 @@ def wrong_fields(**fields: Unpack[ListFields]) -> dict[str, Said]:
     return wrong
 
 
-def is_slug(text: str) -> bool:
-    """Say whether a text can name a list where programs read it."""
-    return _SLUG.fullmatch(text) is not None
-
-
-def suggest_slug(name: str) -> str:
-    """Return a slug for a list of that name, "" if nothing of it can stand in one."""
-    plain = unicodedata.normalize("NFKD", name.lower()).encode("ascii", "ignore").decode()
-    return "-".join(re.findall("[a-z0-9]+", plain))[:_LONGEST_SLUG].strip("-")
-
-
 def list_facts(mailing_list: MailingList) -> ListFacts:
     """Return what is known of a list."""
     texts = {
@@ -144,8 +132,6 @@ def list_facts(mailing_list: MailingList) -> ListFacts:
     return ListFacts(texts=texts, **{name: getattr(mailing_list, name) for name in own})
 
 
-_LONGEST_SLUG = 63
-_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LONG = ("own_subject", "own_text", "own_html")
 _TEXTS = ("name", "purpose", "frequency", "privacy_url", *_LONG)
 

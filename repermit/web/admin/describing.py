@@ -152,8 +152,10 @@ def _wrong_words(name: str) -> str:
 
 
 def _slug_of(form: NewListForm) -> str:
+    """Return what was typed, or what is made from the name, on the page or here."""
     typed: str = (form.slug.data or "").strip()
-    return typed or campaigns.suggest_slug(form.name.data or "")
+    name: str = form.name.data or ""
+    return campaigns.free_slug(name) if typed in {"", campaigns.suggest_slug(name)} else typed
 
 
 def _is_free(form: NewListForm, slug: str) -> bool:
