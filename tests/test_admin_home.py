@@ -22,7 +22,7 @@ from tests.building import (
     make_removed,
 )
 from tests.pages import Pages, heading_of, words_of
-from tests.test_reports import say_yes
+from tests.test_reports import say_yes, take_off
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -92,7 +92,9 @@ def test_each_state_is_said(
 ) -> None:
     closed_at = None if state.is_live else DEADLINE
     campaign = make_campaign(database, mailing_list, state=state, closed_at=closed_at)
-    make_asked(database, mailing_list, campaign)
+    asked = make_asked(database, mailing_list, campaign)
+    if state is CampaignState.CLOSED:
+        take_off(database, asked, campaign.id, Reason.NO_RESPONSE)
     assert said in look(client)
 
 

@@ -253,8 +253,10 @@ def test_what_has_been_claimed_leaves_at_the_pace_of_its_domain_too(
         story.owe(f"anna@example{number}.org")
     for name in ("anna", "bram", "cor"):
         story.owe(f"{name}@spared.org")
+    began = time.monotonic()
     assert story.send() == SendResult(sent=33)
-    assert all(later - at > 0.9 for at, later in pairwise(came))
+    # None before its moment; on a busy machine one may leave late, and the next in time.
+    assert [int(at - began + 0.1) >= number for number, at in enumerate(came)] == [True] * 3
 
 
 def test_many_of_one_domain_do_not_hold_up_another(

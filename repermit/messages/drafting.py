@@ -129,10 +129,18 @@ def redated(draft: Draft, deadline: datetime) -> Draft:
         moment_in_words(moment, language=draft.language, zone=draft.zone_info)
         for moment in (draft.deadline or deadline, deadline)
     )
-    texts = {
-        name: getattr(draft, name).replace(before, after) for name in ("subject", "text", "html")
-    }
-    return replace(draft, deadline=deadline, **texts)
+    subject, text, html = (
+        _reworded(words, before, after) for words in (draft.subject, draft.text, draft.html)
+    )
+    return replace(draft, deadline=deadline, subject=subject, text=text, html=html)
+
+
+def _reworded(text: str, before: str, after: str) -> str:
+    """Return it with other words; a subject has plain spaces, and HTML names those that hold."""
+    for space in ("\N{NO-BREAK SPACE}", "&nbsp;", " "):
+        was, is_now = (words.replace("\N{NO-BREAK SPACE}", space) for words in (before, after))
+        text = text.replace(was, is_now)
+    return text
 
 
 def _draft_asking(
