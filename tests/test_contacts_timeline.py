@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from repermit import contacts, evidence
 from repermit.consent import MailKind, MailState, Reason
 from repermit.contacts import Moment
@@ -108,3 +110,20 @@ def test_a_mail_that_did_not_leave_stands_where_it_was_tried_with_the_servers_co
         what="mail_failed",
         facts={"kind": "ask", "reason": "recipient", "code": "550 5.1.1"},
     )
+
+
+@pytest.mark.parametrize("part", ["trace", "consent"])
+def test_a_part_whose_time_is_over_is_told_as_that_part(database: Database, part: str) -> None:
+    contact = make_contact(database, make_list(database))
+    ended = Entry(
+        event="erased",
+        at=at(6),
+        actor="job",
+        list="news",
+        subject=contact.subject,
+        consent={"seqs": [1], "parts": [part], "why": "retention"},
+    )
+    with database.atomic():
+        evidence.append(ended)
+    (moment,) = contacts.timeline(contact)
+    assert moment == Moment(at=at(6), what="erased", seq=1, actor="job", facts={"ended": part})

@@ -75,7 +75,15 @@ def told(*entries: dict[str, Any], language: str = "en") -> list[str]:
         (entry("customer"), "as a customer"),
         (entry("added"), "by hand, to be asked"),
         (entry("opted_out"), "wants no mail"),
-        (entry("erased"), "was erased"),
+        (entry("erased"), "What was held about the person was erased."),
+        (
+            entry("erased", parts=["trace"], why="retention"),
+            "Network and browser were erased: their time was over.",
+        ),
+        (
+            entry("erased", parts=["consent"], why="retention"),
+            "The proof was erased: its time was over.",
+        ),
         (entry("proved"), "like this one was made"),
         (
             entry("removed", reason="request", method="not_the_person"),

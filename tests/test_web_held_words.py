@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from repermit.reports import papers
-from repermit.rights import HandedOn, Held, LinkOpened, Openings, Recipient
+from repermit.rights import Entry, HandedOn, Held, LinkOpened, Openings, Recipient
 from repermit.web.held_words import (
     handed_on_in_words,
+    happenings,
     openings_in_words,
     recipient_in_words,
     source_in_words,
@@ -127,3 +128,39 @@ def test_where_nothing_is_kept_of_a_press_there_is_no_line() -> None:
         began_at=NOW,
     )
     assert openings_in_words(none, VOICE) == []
+
+
+@pytest.mark.parametrize(
+    ("consent", "said"),
+    [
+        (
+            {"parts": ["trace"], "why": "retention"},
+            (
+                "The part of your network address and the name of your browser were deleted: their "
+                "time was over"
+            ),
+        ),
+        (
+            {"parts": ["consent"], "why": "retention"},
+            "The proof of what you answered was deleted: its time was over",
+        ),
+        ({"parts": ["person", "trace"]}, "What was held about you was deleted"),
+    ],
+)
+def test_what_ended_by_time_is_not_told_as_everything_deleted(
+    consent: Mapping[str, Any], said: str
+) -> None:
+    entry = Entry(
+        seq=4,
+        at=NOW,
+        event="erased",
+        by="system",
+        hash="",
+        consent=consent,
+        person={},
+        trace={},
+    )
+    nothing: dict[str, Any] = {**dict.fromkeys(Held.__annotations__), "imports": ()}
+    nothing.update(sign_ups=(), letters=(), replies=(), entries=(entry,))
+    (found,) = happenings(Held(**nothing), VOICE)
+    assert found.what == said

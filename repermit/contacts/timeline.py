@@ -25,7 +25,8 @@ class Moment:
     """Something that happened to a contact.
 
     `what` is `imported`, `signed_up`, `mail_<state>`, `bounced`, `replied`, or an event of the
-    evidence, whose number and actor are given then. `facts` are words and codes of its own.
+    evidence, whose number and actor are given then. `facts` are words and codes of its own; of an
+    erasure that was only a part whose time was over, which part has `ended`.
     """
 
     at: datetime
@@ -99,4 +100,6 @@ def _evidence(contact: Contact) -> Iterator[Moment]:
     for one in entries:
         its = said.get(one.seq, {})
         facts = {name: str(its[name]) for name in _TOLD if its.get(name)}
+        if its.get("why") == "retention":
+            facts["ended"] = "consent" if its.get("parts") == ["consent"] else "trace"
         yield Moment(at=one.at, what=one.event, seq=one.seq, actor=one.actor, facts=facts)

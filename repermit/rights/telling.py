@@ -75,6 +75,8 @@ def _text(one: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
         return _confirmed(told, gettext)
     if event == "removed":
         return _removed(told, gettext)
+    if event == "erased" and told.get("why") == "retention":
+        return _ended(told, gettext)
     known = {
         "corrected": gettext("The person corrected what is held about them."),
         "not_the_person": gettext(
@@ -102,6 +104,13 @@ def _confirmed(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
     if told:
         return gettext("A sign-up of the person was taken over from another tool.")
     return gettext("An opt-in of the person was recorded; how is held no longer.")
+
+
+def _ended(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
+    """Return what ended by itself, which is no erasure of all that was held."""
+    if told.get("parts") == ["consent"]:
+        return gettext("The proof was erased: its time was over.")
+    return gettext("Network and browser were erased: their time was over.")
 
 
 def _removed(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:

@@ -98,6 +98,8 @@ def _entry_in_words(entry: Entry, voice: Voice) -> str:
         return removal_in_words(entry.consent["reason"], voice)
     if entry.event == "confirmed" and entry.consent.get("basis") in {Basis.IMPORTED, Basis.THIN}:
         return gettext("Your earlier sign-up was taken over")
+    if entry.event == "erased" and entry.consent.get("why") == "retention":
+        return _ended_in_words(entry, voice)
     return {
         "confirmed": gettext("Your Yes was recorded"),
         "removed": gettext("You were taken off the list"),
@@ -110,6 +112,16 @@ def _entry_in_words(entry: Entry, voice: Voice) -> str:
         "erased": gettext("What was held about you was deleted"),
         "still_mailed": gettext("You unsubscribed from a mail that came from elsewhere"),
     }.get(entry.event, entry.event.replace("_", " "))
+
+
+def _ended_in_words(entry: Entry, voice: Voice) -> str:
+    """Return what ended by itself, which is no deletion of all that is held."""
+    if entry.consent.get("parts") == ["consent"]:
+        return voice.gettext("The proof of what you answered was deleted: its time was over")
+    return voice.gettext(
+        "The part of your network address and the name of your browser were deleted: their time "
+        "was over"
+    )
 
 
 def _details(entry: Entry, voice: Voice) -> tuple[str, ...]:
