@@ -125,6 +125,10 @@ def test_keys_addresses_and_paths_are_not_to_be_chosen() -> None:
         ("mail.port", 0, "range"),
         ("mail.port", 65_536, "range"),
         ("campaign.minimum_days", -1, "negative"),
+        ("campaign.minimum_days", 366, "range"),
+        ("retention.removed_days", 3661, "range"),
+        ("retention.trace_days", 3661, "range"),
+        ("retention.evidence_years", 101, "range"),
         ("mail.tls", "ssl", "choice"),
         ("mail.username", "a\r\nb", "one_line"),
         ("organisation.address", "Lindelaan 1\n1234 AB\x00", "one_line"),
@@ -142,8 +146,15 @@ def test_a_single_value_that_makes_no_sense_is_refused_as_in_the_file(
 
 
 def test_values_at_the_ends_are_taken() -> None:
-    for key, value in (("mail.port", 1), ("mail.port", 65_535), ("campaign.minimum_days", 0)):
-        config.check_value(key, value)
+    for key, *values in (
+        ("mail.port", 1, 65_535),
+        ("campaign.minimum_days", 0, 365),
+        ("retention.removed_days", 0, 3660),
+        ("retention.trace_days", 0, 3660),
+        ("retention.evidence_years", 0, 100),
+    ):
+        for value in values:
+            config.check_value(str(key), value)
     config.check_value("organisation.address", "Lindelaan 1\r\n1234 AB Utrecht")
 
 

@@ -52,7 +52,8 @@ _KINDS: Mapping[type, str] = {
     bool: "true or false",
 }
 
-# Without an end to its waiting, sending could hang for ever.
+# Without an end to its waiting, sending could hang for ever; a deadline is a year away at most; and
+# from any moment one must be able to count on, or back, so long.
 _RANGES: Mapping[str, range] = {
     "mail.port": range(1, 65_536),
     "bounces.port": range(1, 65_536),
@@ -61,6 +62,10 @@ _RANGES: Mapping[str, range] = {
     "mail.reply_timeout": range(1, 86_401),
     "bounces.every_minutes": range(1, 1441),
     "campaign.pause_at_bounce_percent": range(101),
+    "campaign.minimum_days": range(366),
+    "retention.removed_days": range(3661),
+    "retention.evidence_years": range(101),
+    "retention.trace_days": range(3661),
     "retention.access_days": range(1, 36_501),
     "web.idle_minutes": range(1, 1441),
 }
