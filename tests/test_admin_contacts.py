@@ -30,6 +30,8 @@ from tests.pages import Pages, words_of
 from tests.test_reports import take_off
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
@@ -353,6 +355,20 @@ def test_somebody_is_added_by_hand(
 
 
 @pytest.mark.parametrize(
+    ("day", "since"),
+    [
+        ("2026-03-01", NOW.replace(day=1, hour=11)),
+        # It is ten in the morning.
+        ("2026-03-02", NOW),
+    ],
+)
+def test_a_day_of_agreeing_may_be_today(client: FlaskClient, day: str, since: datetime) -> None:
+    basis = {"basis": "thin", "proof": "folder 7", "basis_at": day}
+    assert send(client, URL + "add", **PERSON, **basis).status_code == 303
+    assert Contact.get().since == since
+
+
+@pytest.mark.parametrize(
     ("fields", "said"),
     [
         ({**PERSON, "address": ""}, "E-mail address: Please fill this in."),
@@ -361,9 +377,10 @@ def test_somebody_is_added_by_hand(
         ({**PERSON, "basis": "answer"}, "Not a valid choice"),
         ({**PERSON, "basis": "thin", "proof": "x", "basis_at": "soon"}, "Choose a day."),
         (
-            {**PERSON, "basis": "thin", "proof": "x", "basis_at": "2027-01-01"},
+            {**PERSON, "basis": "thin", "proof": "x", "basis_at": "2026-03-03"},
             "That day is still to come.",
         ),
+        ({**PERSON, "basis": "thin", "proof": "x", "basis_at": "9999-12-31"}, "Choose a day."),
     ],
 )
 def test_who_cannot_be_added_is_not_and_the_form_says_why(

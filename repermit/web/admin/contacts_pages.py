@@ -274,14 +274,15 @@ def _person(form: AddForm) -> ByHand:
 def _day(typed: str) -> datetime | None:
     if not typed.strip():
         return None
+    now, zone = arrival(), current_site().settings.zone
     try:
         # At noon, which is on that day in every zone that people live in.
-        day = parse_when(f"{typed.strip()}T12:00", current_site().settings.zone)
+        noon = parse_when(f"{typed.strip()}T12:00", zone)
     except Refused:
         raise _WrongDayError(gettext("Choose a day.")) from None
-    if day > arrival():
+    if noon.astimezone(zone).date() > now.astimezone(zone).date():
         raise _WrongDayError(gettext("That day is still to come."))
-    return day
+    return min(noon, now)
 
 
 def _show_add(mailing_list: MailingList, form: AddForm, *, status: int = 200) -> Response:
