@@ -65,17 +65,25 @@ def parse_when(text: str, zone: ZoneInfo) -> datetime:
     """Read WHEN as the command line takes it; return it aware UTC.
 
     `YYYY-MM-DD` means to the end of that day in `zone`; `YYYY-MM-DDTHH:MM[:SS]` is local unless
-    it has an offset. Raises Refused for what is no date, and for a local time that happens
-    twice or never when the clocks change.
+    it has an offset. Raises Refused for what is no date, for a year that nobody can mean, and for
+    a local time that happens twice or never when the clocks change.
     """
     try:
-        return _read_when(text, zone).astimezone(UTC)
-    except (ValueError, OverflowError):
+        moment = _read_when(text, zone)
+    except ValueError:
         raise Refused(
             "%(text)s is no date; write 2026-12-22 or 2026-12-22T17:00",
             code="when",
             text=repr(text),
         ) from None
+    if moment.year not in _YEARS:
+        raise Refused("%(text)s is too far away: is its year right?", code="year", text=repr(text))
+    return moment.astimezone(UTC)
+
+
+# From any of these one can count on, or back, without coming to the end of all days (the years 1 to
+# 9999); and who agreed on paper long ago is still within them.
+_YEARS = range(1900, 3000)
 
 
 # Python reads more of ISO 8601 than is meant here, such as 20261222 for the day's beginning.

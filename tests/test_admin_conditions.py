@@ -14,7 +14,7 @@ from repermit.models import Draft
 from repermit.preflight import Area, Verdict
 from repermit.web.admin import findings
 from tests.admin_pages import admin_client, post, viewer_client
-from tests.building import make_contact, make_list
+from tests.building import NOW, make_contact, make_list
 from tests.pages import Pages, everything_in, words_of
 
 if TYPE_CHECKING:
@@ -62,6 +62,19 @@ def test_four_weeks_are_more_where_people_need_long_to_answer(
     assert "Everybody gets at least 30 days" in words_of(page)
 
 
+def test_the_longest_time_to_answer_is_offered_so_that_a_launch_takes_it(
+    database: Database, settings: Settings
+) -> None:
+    make_contact(database, make_list(database))
+    slow = replace(settings, campaign=replace(settings.campaign, minimum_days=365))
+    admin = admin_client(Pages(database, slow))
+    assert 'value="2027-03-02"' in admin.get(URL).text
+    save(admin, until="2027-03-02")
+    said = words_of(admin.get(URL))
+    assert "Time to answer 365 days at least" in said
+    assert "Before a campaign can start" not in said
+
+
 def test_conditions_are_kept_and_the_launch_comes_next(
     admin: FlaskClient, mailing_list: MailingList
 ) -> None:
@@ -105,6 +118,40 @@ def test_whoever_wants_to_see_what_comes_of_it_stays_and_finds_it_as_typed(
     assert "Last mail Tuesday 3 March 2026, 08:30" in said
     assert "27 days at least" in said
     assert "Reminder Monday 23 March 2026, 09:00" in said
+
+
+@pytest.mark.parametrize(
+    ("starts", "words"),
+    [
+        # It is ten in the morning of the second.
+        ("2026-03-01", "As soon as you launch: the first day of asking has begun already."),
+        ("2026-03-02", "As soon as you launch: the first day of asking has begun already."),
+        ("2026-03-03", "Tuesday 3 March 2026, 09:00"),
+    ],
+)
+def test_the_first_day_of_asking_begins_in_the_morning(
+    database: Database, admin: FlaskClient, mailing_list: MailingList, starts: str, words: str
+) -> None:
+    make_contact(database, mailing_list)
+    save(admin, starts=starts)
+    assert f"First mail {words}" in words_of(admin.get(URL))
+    launch = words_of(admin.get("/admin/lists/news/launch"))
+    assert (f"The first mail leaves on {words}" in launch) is ("09:00" in words)
+    assert ("The first mails leave as soon as you launch." in launch) is ("09:00" not in words)
+
+
+@pytest.mark.parametrize("far", ["0001-01-01", "9999-12-31"])
+def test_conditions_that_were_kept_with_a_day_far_away_can_be_mended(
+    database: Database, admin: FlaskClient, mailing_list: MailingList, far: str
+) -> None:
+    make_contact(database, mailing_list)
+    kept = Conditions(deadline=far, starts=far, reminder=7, attest=ATTEST)
+    campaigns.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    page = admin.get(URL)
+    assert f'value="{far}"' in page.text
+    launch = admin.get("/admin/lists/news/launch")
+    for said in (words_of(page), words_of(launch)):
+        assert "Say until when answers count. Say anew when the asking begins." in said
 
 
 def test_a_pilot_of_everybody_is_none(
@@ -154,6 +201,9 @@ def test_an_attestation_of_two_words_says_too_little(admin: FlaskClient) -> None
         # The clocks go forward in that night.
         ({"until": "2026-03-29", "until_time": "02:30"}, "Choose a day, and a time"),
         ({"starts": "2026-02-30"}, "First day of asking: Choose a day"),
+        ({"until": "0001-01-01"}, "Last day to answer: That day is too far away."),
+        ({"until": "9999-12-31", "reminder": "7"}, "Last day to answer: That day is too far away."),
+        ({"starts": "9999-12-31"}, "First day of asking: That day is too far away."),
         ({"reminder": "a week"}, "A number from 0 to 365."),
         ({"reminder": "366"}, "A number from 0 to 365."),
         ({"pilot": "-1"}, "A whole number."),

@@ -98,7 +98,7 @@ def test_the_page_says_who_will_be_asked_and_what_will_happen(
     campaigns.keep_conditions(database, mailing_list, more, now=NOW, actor="user:1")
     said = words_of(admin.get(URL))
     assert "3 will be asked 0 will not be asked" in said
-    assert "The first mail leaves on Tuesday 3 March 2026, 23:59" in said
+    assert "The first mail leaves on Tuesday 3 March 2026, 09:00" in said
     assert "2 people, taken at random, are asked first." in said
     assert "is reminded on Monday 23 March 2026, 09:00" in said
     assert "the deadline: in 28 days, on Monday 30 March 2026, 23:59" in said

@@ -283,3 +283,9 @@ def test_a_deadline_that_is_no_moment_is_refused(desk: Desk) -> None:
     add_people(desk)
     reason = desk.refused("launch", "news", "--deadline", "soon", *ATTESTED)
     assert reason == "repermit: 'soon' is no date; write 2026-12-22 or 2026-12-22T17:00\n"
+    for far in ("0001-01-01", "9999-12-31"):
+        asked = f"repermit: '{far}' is too far away: is its year right?\n"
+        options = ("--reminder", "7", *ATTESTED)
+        assert desk.refused("launch", "news", "--deadline", far, *options) == asked
+        at = ("--deadline", "2026-12-22", "--at", far)
+        assert desk.refused("launch", "news", *at, *options) == asked

@@ -120,9 +120,30 @@ def test_a_time_that_the_change_of_clocks_takes_or_doubles_is_refused(text: str,
         "2026-12-22T17:00+25:00",
         "2026-12-22\n",
         "٢٠٢٦-12-22",
-        "0001-01-01T00:00",
     ],
 )
 def test_what_is_no_date_is_refused_with_how_to_write_one(text: str) -> None:
     with pytest.raises(Refused, match="is no date; write 2026-12-22 or 2026-12-22T17:00"):
         parse_when(text, AMSTERDAM)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01",
+        "0001-01-01T00:00",
+        "1899-12-31",
+        "3000-01-01",
+        "9999-12-31",
+        "9999-12-31T23:59",
+        "9999-12-31T23:59-05:00",
+    ],
+)
+def test_a_year_that_nobody_can_mean_is_asked_about(text: str) -> None:
+    with pytest.raises(Refused, match=f"'{text}' is too far away: is its year right"):
+        parse_when(text, AMSTERDAM)
+
+
+@pytest.mark.parametrize("text", ["1900-01-01", "2999-12-31", "2999-12-31T23:59"])
+def test_a_far_year_may_be_meant(text: str) -> None:
+    assert parse_when(text, AMSTERDAM).year == int(text[:4])

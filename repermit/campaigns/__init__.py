@@ -25,6 +25,7 @@ from repermit.campaigns.lists import (
     wrong_fields,
 )
 from repermit.campaigns.owing import Making, finish_launches, making_of
+from repermit.campaigns.pacing import LONGEST, MORNING
 from repermit.campaigns.planning import description_lacks, list_lacks, plan
 from repermit.campaigns.preparing import (
     Conditions,
@@ -53,6 +54,8 @@ from repermit.campaigns.texts import (
 from repermit.campaigns.wording import own_wording, wording_flaws
 
 __all__ = [
+    "LONGEST",
+    "MORNING",
     "TEXT_FIELDS",
     "CampaignFacts",
     "CampaignProgress",

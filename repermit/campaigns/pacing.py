@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from repermit.config import Settings
     from repermit.models import Campaign, MailingList
 
-_MORNING = time(9)
+MORNING = time(9)
+"""When mails leave on a day for which no hour was chosen: nobody wants them in the night."""
+
 _LAST_MINUTE = timedelta(minutes=1)
 
 
@@ -109,7 +111,7 @@ def reminder_moment(deadline: datetime, days: int, zone: ZoneInfo) -> datetime:
     shortly_before = local - _LAST_MINUTE
     day = shortly_before.date() - timedelta(days=days)
     is_end_of_day = (local + _LAST_MINUTE).date() > shortly_before.date()
-    clock = _MORNING if is_end_of_day else local.time()
+    clock = MORNING if is_end_of_day else local.time()
     return datetime.combine(day, clock, zone).astimezone(UTC)
 
 

@@ -24,8 +24,8 @@ class Conditions:
     """On what terms a list is to be asked; what has not been given yet is "" or 0.
 
     `deadline` and `starts` are WHEN as the command line takes it, since a day says more than a
-    moment does: another zone in the settings gives it another end. `reminder` is in days before
-    the deadline, `pilot` in people.
+    moment does: another zone in the settings gives it another end. A day of `starts` begins in the
+    morning. `reminder` is in days before the deadline, `pilot` in people.
     """
 
     deadline: str = ""

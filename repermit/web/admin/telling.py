@@ -111,6 +111,7 @@ OWN: Mapping[str, str] = {
     "unattested": N_("There are customers in this file: say on what ground they may be mailed."),
     "removal": N_("This cannot be done any more: look at how this person stands now."),
     "when": N_("Choose a day, and a time that there is on that day."),
+    "year": N_("That day is too far away. Is its year right?"),
     # What stands against what a page asks for.
     "answer_note": N_("Say how the answer was given: by phone, by letter, as a reply."),
     "basis": N_("Nobody can be added by hand in this way."),

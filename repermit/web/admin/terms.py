@@ -1,6 +1,6 @@
 """The form of a campaign's conditions: days and times as browsers send them, checked at once.
 
-May import campaigns, clock and this room's forms and showing.
+May import campaigns, clock and this room's forms, showing and telling.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from wtforms import BooleanField, StringField, TextAreaField
 
-from repermit.campaigns import Conditions
+from repermit.campaigns import MORNING, Conditions
 from repermit.clock import parse_when
 from repermit.errors import Refused
 from repermit.web.admin.forms import N_, Form
 from repermit.web.admin.showing import gettext
+from repermit.web.admin.telling import sentence
 from repermit.web.site import current_site
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
 _MOST_DAYS = 365
@@ -32,7 +33,7 @@ class ConditionsForm(Form):
     until = StringField(N_("Last day to answer"))
     until_time = StringField(N_("Time; empty for the end of that day"))
     starts = StringField(N_("First day of asking"))
-    starts_time = StringField(N_("At what time?"))
+    starts_time = StringField(N_("Time; empty for nine in the morning"))
     reminder = StringField(N_("Remind so many days before the deadline"))
     pilot = StringField(N_("Ask so many people first"))
     include_thin = BooleanField(
@@ -43,17 +44,17 @@ class ConditionsForm(Form):
     def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
         """Say whether conditions can be made of it; what is still missing is no mistake."""
         super().validate(extra_validators)
-        for day, time in (("until", "until_time"), ("starts", "starts_time")):
-            self._check_moment(day, time)
+        self._check_moment("until", "until_time", moment)
+        self._check_moment("starts", "starts_time", start)
         self._check_number("reminder", most=_MOST_DAYS, lacks=N_("A number from 0 to 365."))
         self._check_number("pilot", most=_MOST_PEOPLE, lacks=N_("A whole number."))
         return not self.errors
 
-    def _check_moment(self, day: str, time: str) -> None:
+    def _check_moment(self, day: str, time: str, read: Callable[[str], object]) -> None:
         try:
-            moment(when(self, day, time))
-        except Refused:
-            self.refuse(day, gettext("Choose a day, and a time that there is on that day."))
+            read(when(self, day, time))
+        except Refused as error:
+            self.refuse(day, sentence(error.said))
 
     def _check_number(self, name: str, *, most: int, lacks: str) -> None:
         typed = _typed(self, name)
@@ -70,6 +71,11 @@ def when(form: Form, day: str, time: str) -> str:
 def moment(text: str) -> datetime | None:
     """Return WHEN as aware UTC, None for ""; raises Refused."""
     return parse_when(text, current_site().settings.zone) if text else None
+
+
+def start(text: str) -> datetime | None:
+    """Return WHEN as aware UTC, of a day its morning, None for ""; raises Refused."""
+    return moment(text if "T" in text or not text else f"{text}T{MORNING:%H:%M}")
 
 
 def given(form: ConditionsForm) -> Conditions:

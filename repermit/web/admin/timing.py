@@ -14,10 +14,11 @@ from repermit.campaigns import Conditions
 from repermit.errors import Refused
 from repermit.web.admin.obstacles import Obstacle, obstacles
 from repermit.web.admin.showing import gettext, moment_in_words, ngettext
-from repermit.web.admin.terms import moment
+from repermit.web.admin.terms import moment, start
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from repermit.campaigns import Plan
@@ -41,6 +42,11 @@ class Outlook:
     against: list[Obstacle]
 
     @property
+    def begins_at(self) -> datetime | None:
+        """Return when the asking begins, None if as soon as it is launched."""
+        return self.starts_at if self.starts_at and self.starts_at > arrival() else None
+
+    @property
     def pilot(self) -> int:
         """Return how many are asked first, 0 if all are asked at once."""
         return self.conditions.pilot if self.conditions.pilot < self.plan.asked else 0
@@ -58,7 +64,7 @@ def suggested() -> Conditions:
 
 def outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
     """Return what a launch now would do, and what stands against it; writes nothing."""
-    deadline, starts_at = deadline_of(conditions), _read(conditions.starts)
+    deadline, starts_at = deadline_of(conditions), _read(start, conditions.starts)
     plan = campaigns.plan(
         mailing_list,
         settings=current_site().settings,
@@ -69,6 +75,9 @@ def outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
         reminder=conditions.reminder,
     )
     against = obstacles(plan, conditions.attest)
+    if conditions.starts and starts_at is None:
+        wanted = gettext("Say anew when the asking begins.")
+        against.insert(0, Obstacle(text=wanted, endpoint="conditions.show"))
     if deadline is None:
         wanted = gettext("Say until when answers count.")
         against.insert(0, Obstacle(text=wanted, endpoint="conditions.show"))
@@ -79,7 +88,7 @@ def outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
 
 def deadline_of(conditions: Conditions) -> datetime | None:
     """Return the deadline that was chosen, None if none was or it cannot be read any more."""
-    return _read(conditions.deadline)
+    return _read(moment, conditions.deadline)
 
 
 def deadline_in_words(deadline: datetime) -> str:
@@ -96,9 +105,9 @@ def deadline_in_words(deadline: datetime) -> str:
     )
 
 
-def _read(when: str) -> datetime | None:
+def _read(read: Callable[[str], datetime | None], when: str) -> datetime | None:
     try:
-        return moment(when)
+        return read(when)
     except Refused:  # The clocks change, in the zone that the settings have now.
         return None
 
@@ -106,4 +115,6 @@ def _read(when: str) -> datetime | None:
 def _usual_deadline() -> datetime:
     server = current_site().settings
     days = max(timedelta(days=_USUAL_DAYS), timedelta(server.campaign.minimum_days) + _A_FORTNIGHT)
+    # To the end of its day, and no later than a launch takes it.
+    days = min(days, campaigns.LONGEST - timedelta(days=1))
     return (arrival() + days).astimezone(server.zone)
