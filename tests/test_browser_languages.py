@@ -36,6 +36,11 @@ _GIVEN = (
     "No, stop sending these mails",
     "I did not sign up for this",  # asking_again.sign_up_labels
     "No, I do not want these mails",
+    "I did not press Yes",  # asking_again.labels
+    "Yes, it was me, and I explicitly consent to these mails",
+    "Yes, it was me: keep sending me these mails",
+    "Yes, it was me: as representative I consent",
+    "Yes, it was me: as representative I explicitly consent",
 )
 
 # A word that is wider than its button would be broken anywhere; here it shows by sticking out.

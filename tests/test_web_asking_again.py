@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -166,8 +167,31 @@ def test_the_wording_that_is_kept_is_that_of_the_page_that_asked_again(
 def test_a_yes_on_a_sensitive_list_is_explicit_there_too(pages: Pages, database: Database) -> None:
     health = make_list(database, slug="health", sensitive=True)
     asked = make_asked(database, health, make_campaign(database, health))
-    label = "Ja, ik was het, en ik geef uitdrukkelijk toestemming voor deze mails"
+    label = "Ja, ik was het, en ik geef uitdrukkelijk toestemming"
     assert f">{label}</button>" in held(pages, asked).text
+
+
+@pytest.mark.parametrize(
+    ("sensitive", "consents"),
+    [
+        (False, "Ja, ik was het: ik stem namens deze persoon toe"),
+        (True, "Ja, ik was het: ik stem namens deze persoon uitdrukkelijk toe"),
+    ],
+)
+def test_a_representative_is_asked_again_in_their_own_words(
+    pages: Pages, database: Database, *, sensitive: bool, consents: str
+) -> None:
+    about = make_list(database, slug="beside", sensitive=sensitive)
+    contact = make_asked(database, about, make_campaign(database, about))
+    look_at_both(pages, contact)
+    path = f"{pages.path('yes', contact.uid)}?as=representative"
+    page = pages.client.post(path)
+    buttons = re.findall(r"<button[^>]*>([^<]+)</button>", page.text)
+    assert buttons == ["Ik heb niet op Ja gedrukt", consents, "Nee, stuur deze mails niet meer"]
+    pages.client.post(path, data={"choice": "again"})
+    assert status_of(contact) == Status.CONFIRMED
+    kept = [str(wording.content) for wording in Wording.select()]
+    assert sum(consents in text for text in kept) == 1
 
 
 def test_the_first_button_once_more_is_asked_again(pages: Pages, asked: Contact) -> None:

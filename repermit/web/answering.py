@@ -117,7 +117,9 @@ def _again_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     voice, sensitive = voice_of(reader), standing.mailing_list.sensitive
     return {
         **contact_fields(standing, reader),
-        "labels": asking_again.labels(voice, sensitive=sensitive),
+        "labels": asking_again.labels(
+            voice, sensitive=sensitive, is_representative=reader.is_representative
+        ),
         "why": asking_again.why_again(standing.signs, voice),
     }
 

@@ -40,19 +40,29 @@ def why_again(signs: Collection[Sign], voice: Voice) -> str:
     return next((text for sign, text in reasons.items() if sign in signs), otherwise)
 
 
-def labels(voice: Voice, *, sensitive: bool) -> dict[str, str]:
+def labels(voice: Voice, *, sensitive: bool, is_representative: bool) -> dict[str, str]:
     """Return what stands on the three buttons, in their order.
 
     None of them stands out, and the Yes is neither the first nor the last, so that no program
     which presses the first, the last, the one in colour or all of them gets through.
     """
+    return {
+        NOT_ME: voice.gettext("I did not press Yes"),
+        AGAIN: _again(voice, sensitive=sensitive, is_representative=is_representative),
+        "no": no_label(voice, is_representative=is_representative),
+    }
+
+
+def _again(voice: Voice, *, sensitive: bool, is_representative: bool) -> str:
+    """Return the Yes of whoever is asked again, in the words of whoever answers."""
     gettext = voice.gettext
-    again = (
-        gettext("Yes, it was me, and I explicitly consent to these mails")
-        if sensitive
-        else gettext("Yes, it was me: keep sending me these mails")
-    )
-    return {NOT_ME: gettext("I did not press Yes"), AGAIN: again, "no": no_label(voice)}
+    if is_representative and sensitive:
+        return gettext("Yes, it was me: as representative I explicitly consent")
+    if is_representative:
+        return gettext("Yes, it was me: as representative I consent")
+    if sensitive:
+        return gettext("Yes, it was me, and I explicitly consent to these mails")
+    return gettext("Yes, it was me: keep sending me these mails")
 
 
 def sign_up_labels(voice: Voice, *, sensitive: bool, is_representative: bool) -> dict[str, str]:
