@@ -136,7 +136,18 @@
     place.addEventListener("dragleave", (event) => over(event, false));
     place.addEventListener("drop", (event) => {
       over(event, false);
-      if (event.dataTransfer.files.length) input.files = event.dataTransfer.files;
+      if (!event.dataTransfer.files.length) return;
+      input.files = event.dataTransfer.files;
+      input.dispatchEvent(new Event("change"));
+    });
+  }
+
+  // A file that the page would not take is told of before it is sent: the server hangs up in the middle.
+  for (const input of document.querySelectorAll("input[data-largest]")) {
+    input.addEventListener("change", () => {
+      const isTooLarge = [...input.files].some((file) => file.size > Number(input.dataset.largest));
+      input.setCustomValidity(isTooLarge ? input.dataset.tooLarge : "");
+      if (isTooLarge) input.reportValidity();
     });
   }
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import pytest
 
 from repermit.errors import Refused
+from repermit.models import open_database
 from tests.admin_pages import admin_client, csrf_token, post, viewer_client
+from tests.building import make_settings
 from tests.pages import Pages, heading_of, words_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_page_that_there_is_not_leads_back_to_the_lists(pages: Pages) -> None:
@@ -38,6 +44,25 @@ def test_a_form_that_is_too_large_is_refused(pages: Pages) -> None:
     assert post(client, "/admin/own/language", more="x" * 200_000).status_code == 303
     answer = post(client, "/admin/own/language", more="x" * 300_000)
     assert (answer.status_code, heading_of(answer)) == (413, "That was too much")
+
+
+@pytest.mark.parametrize(
+    ("language", "heading", "back"),
+    [("en", "Something went wrong", "To the lists"), ("nl", "Er ging iets mis", "Naar de lijsten")],
+)
+def test_a_failure_is_told_to_admins_without_the_database(
+    tmp_path: Path, language: str, heading: str, back: str
+) -> None:
+    # A database without a single table.
+    with open_database(f"sqlite:///{tmp_path / 'empty.db'}") as empty:
+        pages = Pages(empty, make_settings(public_url="https://example.org/ask"))
+        for path in ("/admin/lists/news/", "/admin/nothing"):
+            answer = pages.client.get(f"/ask{path}", headers={"Accept-Language": language})
+            assert (answer.status_code, heading_of(answer)) == (500, heading)
+            assert f'href="/ask/admin/">{back}</a>' in answer.text
+            assert f'<html lang="{language}">' in answer.text
+            assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+            assert "reply to the mail" not in words_of(answer)
 
 
 def test_what_no_database_keeps_is_refused(pages: Pages) -> None:

@@ -513,3 +513,17 @@ def test_a_viewer_who_tries_every_page_sees_counts_and_no_address(page: Page, pa
 
 
 LEAVING = {"entering.leave", "locking.lock_now", "own.end_session"}
+
+
+def test_a_file_that_is_too_large_is_told_of_before_it_is_sent(
+    page: Page, pages: Pages, tmp_path: Path
+) -> None:
+    user = make_admin(pages.database)
+    enter(page, pages, SECRET, email=user.email, password=PASSWORD)
+    page.goto(f"{pages.settings.public_url}/admin/log/verify")
+    chosen = field(page, "The file with the proof")
+    sizes = {5_000_001: "This file is too large: at most 5 MB.", 5_000_000: ""}
+    for size, said in sizes.items():
+        (path := tmp_path / f"{size}.json").write_bytes(bytes(size))
+        chosen.set_input_files(path)
+        assert chosen.evaluate("one => one.validationMessage") == said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import closing, suppress
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING
@@ -53,6 +54,11 @@ def _header(client: FlaskClient) -> str:
 
 
 def answer_to(site: Pages, path: str, size: int, *, cookie: str = "") -> int:
+    """Return the status by which a body of so many bytes is answered."""
+    return words_to(site, path, size, cookie=cookie)[0]
+
+
+def words_to(site: Pages, path: str, size: int, *, cookie: str = "") -> tuple[int, str]:
     """Announce a body of so many bytes, of which only a few are sent if it is large."""
     host = site.settings.public_url.removeprefix("http://")
     connection = HTTPConnection(host, timeout=30)
@@ -67,7 +73,8 @@ def answer_to(site: Pages, path: str, size: int, *, cookie: str = "") -> int:
             # It may be refused, and the connection closed, before all of it was sent.
             with suppress(ConnectionError):
                 connection.send(bytes(size))
-        return connection.getresponse().status
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
 
 
 def test_a_form_may_have_some_thousand_bytes_and_no_more(site: Pages) -> None:
@@ -111,6 +118,26 @@ def test_who_has_logged_in_may_send_what_a_page_takes(site: Pages, path: str, si
 )
 def test_nobody_may_send_more(site: Pages, path: str, size: int) -> None:
     assert answer_to(site, path, size, cookie=login_cookie(site)) == 413
+
+
+def test_who_sends_too_much_is_told_so_in_our_words(site: Pages) -> None:
+    status, said = words_to(site, UPLOAD, LARGEST + 200_000, cookie=login_cookie(site))
+    assert status == 413
+    assert "<h1>That was too much</h1>" in said
+    assert "A file with a list may have 100 MB" in said
+    assert 'href="/admin/">To the lists</a>' in said
+    for path, told in (("/join/none", "Dat was te veel"), ("/api/v1/lists", '"status": 413')):
+        status, said = words_to(site, path, 70_000)
+        assert status == 413
+        assert told in said
+        assert "max_body" not in said
+
+
+def test_what_is_no_request_is_refused_by_the_server_itself(site: Pages) -> None:
+    host, _, port = site.settings.public_url.split("/")[2].partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as plain:
+        plain.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n")
+        assert plain.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
 def test_who_has_not_logged_in_may_send_no_file(site: Pages) -> None:

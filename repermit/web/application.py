@@ -85,6 +85,7 @@ def create_app(
     app.before_request(site.stamp_arrival)
     app.before_request(connection.open_connection)
     app.before_request(site.settle)
+    app.before_request(mistakes.refuse_too_much)
     app.after_request(packing.pack)
     app.after_request(headers.add_headers)
     app.teardown_request(connection.close_connection)

@@ -10,7 +10,7 @@ import logging
 import traceback
 from typing import TYPE_CHECKING, TypedDict
 
-from flask import Flask, Response, request
+from flask import Flask, Response, abort, request
 from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
 
 from repermit import errors, messages
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+TOO_MUCH = "repermit.too_much"
+"""By which name the environment of a request says that its body was too large to be read."""
+
 _NOT_FOUND = 404
 _NOT_ALLOWED = 405
 _TOO_LARGE = 413
@@ -42,6 +45,12 @@ def register(app: Flask) -> None:
     app.register_error_handler(errors.NotFound, lambda _error: not_found())
     app.register_error_handler(errors.DatabaseBusy, show_busy)
     app.register_error_handler(_FAILED, show_failure)
+
+
+def refuse_too_much() -> None:
+    """Refuse a request of which the server in front has not read the body."""
+    if request.environ.get(TOO_MUCH):
+        abort(_TOO_LARGE)
 
 
 def not_found() -> Response:
@@ -70,6 +79,8 @@ def show_failure(_error: Exception) -> Response:
     """Return the page for a failure of ours; the database may be what failed."""
     if is_asked_by_program():
         return problem_for()
+    if refusing.is_for_admins():
+        return refusing.show_failure()
     return _all_languages(_FAILED, privacy_url="", language="")
 
 

@@ -1,11 +1,12 @@
 """The server in front of the application: waitress, without an access log.
 
-May import importing, config and the admin's registering.
+May import importing, config, mistakes and the admin's registering.
 """
 
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import re
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,11 @@ from urllib.parse import urlsplit
 import waitress
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
+from waitress.task import ErrorTask, WSGITask
+from waitress.utilities import RequestEntityTooLarge
 
 from repermit import importing
+from repermit.web import mistakes
 from repermit.web.admin import suppressing, verifying
 from repermit.web.admin.registering import cookie_reader
 
@@ -102,5 +106,26 @@ def _channel(rooms: Rooms) -> type[HTTPChannel]:
 
     class Channel(HTTPChannel):  # type: ignore[misc]
         parser_class = Parser
+        error_task_class = staticmethod(_refusal)
 
     return Channel
+
+
+class _TooMuch(WSGITask):  # type: ignore[misc]
+    """Lets the application say that a body is too large, in its words; none of it is read."""
+
+    def execute(self) -> None:
+        self.set_close_on_finish()
+        super().execute()
+
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
+        nothing = {"CONTENT_LENGTH": "0", "wsgi.input": io.BytesIO(), mistakes.TOO_MUCH: True}
+        environ.update(nothing)
+        return environ
+
+
+def _refusal(channel: HTTPChannel, request: HTTPRequestParser) -> ErrorTask | _TooMuch:
+    """Return what answers a request that the server itself refuses."""
+    is_too_much = isinstance(request.error, RequestEntityTooLarge)
+    return (_TooMuch if is_too_much else ErrorTask)(channel, request)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flask import request
 
-from repermit.web.admin.showing import gettext, show
+from repermit.web.admin.showing import gettext, show, show_bare
 from repermit.web.admin.telling import sentence
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from repermit.errors import Refused
 
 _CONFLICT = 409
+_FAILED = 500
 
 
 def is_for_admins() -> bool:
@@ -45,12 +46,20 @@ def show_refusal(code: int) -> Response:
         ),
         413: (
             gettext("That was too much"),
-            gettext("Nothing was changed. A file may have 100 MB, a form much less."),
+            gettext(
+                "Nothing was changed. A file with a list may have 100 MB, one with a proof or with "
+                "who is not to be asked 5 MB, and a form much less."
+            ),
         ),
     }
     otherwise = gettext("This cannot be done here"), gettext("Nothing was changed.")
     heading, text = words.get(code, otherwise)
     return show("refusal.html", heading=heading, text=text, status=code)
+
+
+def show_failure() -> Response:
+    """Return the page for a failure of ours; the database may be what failed."""
+    return show_bare("failure.html", status=_FAILED)
 
 
 def show_reason(error: Refused) -> Response:

@@ -66,6 +66,17 @@ def show(template: str, *, status: int = 200, **fields: Any) -> Response:
             **fields,
         )
     )
+    return _page(html, status)
+
+
+def show_bare(template: str, *, status: int) -> Response:
+    """Return a page for which nothing is asked of the database, nor who has logged in."""
+    language = browser_language()
+    found = _environment(language).get_template(template)
+    return _page(found.render(language=language, url_for=address_of), status)
+
+
+def _page(html: str, status: int) -> Response:
     response = Response(html, status=status, content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = _POLICY
     return response
@@ -107,8 +118,11 @@ def has_page(endpoint: str) -> bool:
 def page_language() -> str:
     """Return the language of the page: the user's choice, or else what the browser would read."""
     chosen: str = getattr(current_user, "language", "")
-    if chosen in LANGUAGES:
-        return chosen
+    return chosen if chosen in LANGUAGES else browser_language()
+
+
+def browser_language() -> str:
+    """Return the language that the browser would read, of those of the admin's pages."""
     # Not `best_match`, for which "nl-NL, en;q=0.5" would rather have English than Dutch.
     wanted = (messages.pick_language(one, otherwise="") for one, _ in request.accept_languages)
     return next((one for one in wanted if one in LANGUAGES), LANGUAGES[0])
