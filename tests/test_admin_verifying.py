@@ -14,6 +14,7 @@ from repermit import evidence
 from repermit.consent import Reason
 from repermit.evidence import How
 from repermit.models import Access, Evidence, User, private_folder
+from repermit.web.admin import verifying
 from repermit.web.admin.fault_words import WORDS
 from tests.admin_pages import ENGLISH, client_of, csrf_token, make_admin
 from tests.building import make_contact, make_removed
@@ -195,6 +196,46 @@ def test_what_proves_nothing_says_why(
     assert "is not about this person and list" in said
     assert "This file proves nothing: it is not of the form" in check(client, b"no JSON")
     assert "Choose a file first." in words_of(send(client, "proof"))
+
+
+def test_the_zip_that_a_contacts_page_hands_out_is_taken(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    contact = make_removed(database, mailing_list, Reason.NO, "jan@example.org")
+    data = {"csrf_token": csrf_token(client)}
+    answer = client.post(f"/admin/lists/news/contacts/{contact.id}/proof", data=data)
+    said = check(client, answer.data)
+    assert "This file holds." in said
+    assert "The person said No" in said
+
+
+def bomb() -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.json", bytes(verifying.LARGEST + 1))
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("octets", "said"),
+    [
+        (b"%PDF", "het heeft niet de vorm repermit-proof/1: het is geen JSON"),
+        (b"\xff\xfe", "het is geen JSON"),
+        (b"[]", "iets erin is van een andere soort"),
+        (b'{"format": 1}', "er staat format waar checkpoint, format"),
+        (bomb(), "uitgepakt heeft het meer dan 5.000.000 bytes"),
+        (b"PK\x03\x04", "de ZIP is kapot"),
+        (b'{"consistency": null}', "er blijkt niet uit dat een vastlegging verdergaat"),
+    ],
+)
+def test_what_is_no_proof_is_told_in_our_words_in_dutch_too(
+    client: FlaskClient, octets: bytes, said: str
+) -> None:
+    data = {"file": (io.BytesIO(octets), "a.json"), "csrf_token": csrf_token(client)}
+    answer = client.post(f"{URL}/proof", data=data, headers={"Accept-Language": "nl"})
+    assert said in words_of(answer)
+    for of_python in ("codec", "object has", "Expecting", "attribute"):
+        assert of_python not in words_of(answer)
 
 
 def test_two_checkpoints_are_seen_to_go_on_from_one_another(

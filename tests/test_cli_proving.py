@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import zipfile
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +124,20 @@ def test_verify_names_what_does_not_hold(asked: Desk) -> None:
     assert f"{path} proves nothing:" in reason
     assert "entry 2: the part person does not have the digest that it holds" in reason
     assert "entry 3 was made for another statement than this one" in reason
+
+
+def test_verify_takes_the_zip_of_a_page_and_says_of_others_why_not(asked: Desk) -> None:
+    path, packed = proved(asked), asked.folder / "proof.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("proof-news-1.json", path.read_text("utf-8"))
+        archive.writestr("proof-news-1.html", "<p>")
+    assert f"{packed} holds. It shows of one person" in asked.do("verify", str(packed))
+    packed.write_bytes(packed.read_bytes()[:-30])
+    assert "the ZIP is broken" in asked.refused("verify", str(packed))
+    packed.write_bytes(b"\xff")
+    reason = asked.refused("verify", str(packed))
+    assert "it is not of the form repermit-proof/1: it is no JSON" in reason
+    assert "codec" not in reason
 
 
 def test_a_checkpoint_kept_elsewhere_agrees_contradicts_or_cannot_tell(asked: Desk) -> None:

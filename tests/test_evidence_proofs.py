@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import io
 import json
 import sys
+import zipfile
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -316,9 +318,10 @@ def test_an_own_entry_that_says_something_else_is_found(made: list[bytes]) -> No
 @pytest.mark.parametrize(
     ("octets", "fault"),
     [
-        (b"", "not of the form"),
-        (b"\xff", "not of the form"),
-        (b"[]", "not of the form"),
+        (b"", "not of the form repermit-proof/1: it is no JSON"),
+        (b"\xff", "it is no JSON"),
+        (b"[]", "something in it is of another kind"),
+        (b'{"a": 1}', "it has a where checkpoint, format,"),
         (b"NaN", "NaN is no JSON"),
         (b'{"a": 1, "a": 2}', "a name stands twice"),
         (b"[" * 100_000, "nested too deeply"),
@@ -326,6 +329,53 @@ def test_an_own_entry_that_says_something_else_is_found(made: list[bytes]) -> No
     ],
 )
 def test_what_is_no_proof_is_told_as_such(octets: bytes, fault: str) -> None:
+    (found,) = evidence.check_proof(octets).faults
+    assert fault in found
+
+
+def zipped(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", compression) as archive:
+        for name, octets in files.items():
+            archive.writestr(name, octets)
+    return made.getvalue()
+
+
+def test_the_one_proof_in_a_zip_is_checked(made: list[bytes]) -> None:
+    files = {"proof.html": b"<p>", "__MACOSX/._proof.json": b"x", "proof.json": made[0]}
+    checked = evidence.check_proof(zipped(files))
+    assert checked.faults == ()
+    assert checked.document == json.loads(made[0])
+    assert not evidence.check_proof(zipped(files), most=len(made[0])).faults
+    (fault,) = evidence.check_proof(zipped(files), most=len(made[0]) - 1).faults
+    assert fault == f"unpacked, it has more than {len(made[0]) - 1:,} octets"
+
+
+def altered(octets: bytes, before: bytes, after: bytes) -> bytes:
+    assert before in octets
+    return octets.replace(before, after)
+
+
+@pytest.mark.parametrize(
+    ("octets", "fault"),
+    [
+        (zipped({"a.html": b"<p>"}), "there is no proof in the ZIP"),
+        (zipped({}), "there is no proof in the ZIP"),
+        (zipped({"a.json": b"{}", "b.json": b"{}"}), "more than one proof in the ZIP"),
+        (zipped({"a.json": b"{}"}, zipfile.ZIP_BZIP2), "packed in an unusual way"),
+        (zipped({"a.json": b" " * (proofs.LARGEST + 1)}), "unpacked, it has more than 50,000,000"),
+        (zipped({"a.json": b"no"}), "it is no JSON"),
+        (b"PK\x03\x04 and no more", "the ZIP is broken"),
+        # Its directory begins far beyond its end.
+        (zipped({"a.json": b"{}"})[:-6] + b"\xff\xff\xff\x7f\0\0", "the ZIP is broken"),
+        (altered(zipped({"a.json": b"{}"}), b"\0\0\x08\0", b"\x01\0\x08\0"), "a password"),
+        (
+            altered(zipped({"a.json": b'{"a": 1}'}, zipfile.ZIP_STORED), b'{"a": 1}', b'{"a": 2}'),
+            "the ZIP is broken",
+        ),
+    ],
+)
+def test_a_zip_without_just_one_proof_is_told_as_such(octets: bytes, fault: str) -> None:
     (found,) = evidence.check_proof(octets).faults
     assert fault in found
 

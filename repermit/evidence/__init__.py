@@ -9,6 +9,7 @@ from repermit.evidence.agreeing import Agreement, agreement, shown_to_go_on
 from repermit.evidence.apart import Walk, last_walk, walk_apart
 from repermit.evidence.appending import append, erase_parts, erase_parts_of, keep_wording
 from repermit.evidence.checking import Verified, verify, verify_chain
+from repermit.evidence.checking_proofs import Checked, check_proof, faults_of_consistency
 from repermit.evidence.erasures import erased_as
 from repermit.evidence.facts import Checkpoint, Entry
 from repermit.evidence.faults import Fault, How
@@ -22,13 +23,7 @@ from repermit.evidence.gathering import (
 )
 from repermit.evidence.leaves import PARTS, canonical, leaf, part_digest
 from repermit.evidence.proofs import LARGEST as LARGEST_PROOF
-from repermit.evidence.proofs import (
-    Checked,
-    check_proof,
-    faults_of_consistency,
-    is_about,
-    told_by,
-)
+from repermit.evidence.proofs import is_about, told_by
 from repermit.evidence.tree import (
     Paths,
     check_consistency,

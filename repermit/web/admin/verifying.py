@@ -20,6 +20,7 @@ from repermit.web.admin.log_words import actor_in_words, emails
 from repermit.web.admin.marks import in_the_background, takes_up_to
 from repermit.web.admin.showing import gettext, go, page_language, say
 from repermit.web.admin.showing import show as show_page
+from repermit.web.admin.telling import in_words
 from repermit.web.admin.visiting import actor
 from repermit.web.site import arrival, current_site
 
@@ -143,9 +144,9 @@ def _checked(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
     """Return what the page shows of a file: what is wrong with it, or what it proves."""
     if shown := evidence.shown_to_go_on(octets):
         return _consistency(shown, known)
-    checked = evidence.check_proof(octets)
+    checked = evidence.check_proof(octets, most=LARGEST)
     if checked.faults:
-        return {"faults": checked.faults}
+        return {"faults": list(map(in_words, checked.faults))}
     document = checked.document
     zone = current_site().settings.zone
     return {
@@ -159,9 +160,9 @@ def _checked(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
 
 def _consistency(shown: Mapping[str, Any], known: Checkpoint | None) -> dict[str, Any]:
     try:
-        faults = tuple(evidence.faults_of_consistency(shown))
+        faults = tuple(map(in_words, evidence.faults_of_consistency(shown)))
     except (ValueError, LookupError, TypeError, AttributeError):
-        faults = ("it does not show that a record goes on from an earlier checkpoint",)
+        faults = (gettext("it does not show that a record goes on from an earlier checkpoint"),)
     return {"faults": faults} if faults else {"agreement": _agreement(shown, known)}
 
 
