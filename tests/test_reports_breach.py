@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from repermit import accounts, contacts, evidence, messages
-from repermit.consent import Reason
-from repermit.models import ApiToken, Session, SignUp, Throttle, Webhook, new_id
+from repermit.consent import Basis, Reason
+from repermit.models import (
+    ApiToken,
+    Import,
+    Session,
+    SignUp,
+    Throttle,
+    Upload,
+    Webhook,
+    new_id,
+)
 from repermit.reports import papers
 from repermit.reports.papers import Kind
 from repermit.reports.papers.model import Letter, Points
@@ -136,6 +146,65 @@ def test_who_has_only_signed_up_is_among_those_whose_data_may_have_leaked(
     assert (found["held"]["names"], found["held"]["languages"]) == (1, 1)
     assert found["fields"] == ["address", "name", "language", "answer"]
     assert "Of 3 people at most" in words(made)
+
+
+def draft_of(made: Paper) -> str:
+    """Return the draft for the authority."""
+    letters = [block for one in made.sections for block in one.blocks if isinstance(block, Letter)]
+    return letters[0].text
+
+
+def test_who_only_signed_up_stands_in_the_draft_too(database: Database, news: MailingList) -> None:
+    with database.atomic():
+        SignUp.create(
+            list=news,
+            uid=new_id(),
+            address="jan@example.org",
+            address_key="jan@example.org",
+            at=NOW,
+        )
+    made = breach(news)
+    assert "at most: who signed up and has not confirmed it: 1." in draft_of(made)
+    assert "Held since: Monday 2 March 2026" in words(made)
+    make_contact(database, news)
+    people = "at most: on the list, not confirmed: 1, who signed up and has not confirmed it: 1."
+    assert people in draft_of(breach(news))
+
+
+def test_a_file_that_waits_is_told_of(database: Database, news: MailingList) -> None:
+    user = make_admin(database)
+    with database.atomic():
+        Upload.create(list=news, user=user, token=new_id(), name="a.csv", at=NOW)
+    made = breach(news)
+    assert made.document["held"]["files"] == 1
+    assert made.document["fields"] == ["address"]
+    assert "files that were handed in, whose people are not counted: 1" in draft_of(made)
+    assert "whatever stands in a file that was handed in and waits (files): 1" in draft_of(made)
+    assert "One file that was handed in waits beside the database" in words(made)
+    assert "Held since: Monday 2 March 2026" in words(made)
+
+
+def test_networks_browsers_and_ip_addresses_are_among_the_data(
+    database: Database, news: MailingList
+) -> None:
+    contact = make_contact(database, news)
+    act = contacts.Act(at=NOW, actor="person", trace={"network": "192.0.2.0/24", "browser": "x"})
+    counts = json.dumps({"rows": 2, "fates": {"confirmed": 2}})
+    with database.atomic():
+        contacts.confirm(
+            contact, basis=Basis.ANSWER, act=act, fingerprint_key=SETTINGS.fingerprint_key
+        )
+        Import.create(list=news, file="a.csv", digest="0" * 64, counts=counts, at=NOW)
+    made = breach(news)
+    # No more people can have one than there are.
+    assert made.document["held"]["ip_addresses"] == 1
+    for said in (
+        "network in part, browser, openings of links: 1",
+        "IP address of a sign-up elsewhere, where a file had it: 1",
+    ):
+        assert said in draft_of(made)
+    assert made.document["fields"] == ["address", "answer", "network"]
+    assert "een deel van uw netwerkadres of het IP-adres" in made.document["message"]
 
 
 def test_a_sensitive_list_is_a_high_risk(database: Database) -> None:

@@ -26,8 +26,8 @@ def breach_message(
 ) -> str:
     """Return the draft, in plain words (art. 34(2)), a paragraph apart from the next.
 
-    `data` are names of fields: "address", "name", "language", "source", "answer". On a sensitive
-    list the subject says nothing.
+    `data` are names of fields: "address", "name", "language", "source", "answer",
+    "network". On a sensitive list the subject says nothing.
     """
     return "\n\n".join(_paragraphs(organisation, list_name, data, language, sensitive=sensitive))
 
@@ -78,6 +78,10 @@ def _data(data: Sequence[str], language: str) -> str:
         "language": gettext("the language you read"),
         "source": gettext("where we have your address from"),
         "answer": gettext("whether you are on the list, what you answered and when"),
+        "network": gettext(
+            "part of your network address, or the IP address of your sign-up, and the name of your "
+            "browser"
+        ),
     }
     return "\n".join(f"- {names[one]}" for one in data)
 

@@ -102,10 +102,11 @@ def breach_of(
 def _fields(kept: Held) -> tuple[str, ...]:
     """Return the data that are held of anybody, by the names that the message knows them by."""
     counts = {
-        "address": kept.addresses,
+        "address": kept.addresses + kept.files,
         "name": kept.names,
         "language": kept.languages,
         "source": kept.sources,
         "answer": sum(kept.statuses.values()),
+        "network": kept.traces + kept.ip_addresses,
     }
     return tuple(name for name, count in counts.items() if count)

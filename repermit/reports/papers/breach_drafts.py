@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from repermit.reports.papers.breach import Breach
+    from repermit.reports.papers.held import Held
     from repermit.reports.papers.words import Words
 
 _CONTAINED_BY, _ASSESSED_BY = timedelta(hours=4), timedelta(hours=24)
@@ -65,11 +66,7 @@ def notification(breach: Breach, words: Words) -> str:
 
 def _nature(breach: Breach, words: Words) -> str:
     _, kept = words.gettext, breach.held
-    people = ", ".join(
-        f"{title}: {words.number(kept.statuses[status])}"
-        for status, title in statuses(words).items()
-        if kept.statuses[status]
-    )
+    people = ", ".join(f"{title}: {count}" for title, count in _people(kept, words))
     data = ", ".join(f"{title}: {count}" for title, count in categories_of_data(kept, words))
     lines = [
         _("(a) What happened: [what, when it began and ended, how it was discovered]."),
@@ -83,6 +80,17 @@ def _nature(breach: Breach, words: Words) -> str:
     if breach.discovered_at:
         lines.append(_("Became aware on: %(moment)s.", moment=words.moment(breach.discovered_at)))
     return "\n".join(lines)
+
+
+def _people(kept: Held, words: Words) -> Iterator[tuple[str, str]]:
+    """Yield whom it is about and how many they are, each of them once."""
+    _ = words.gettext
+    counts = {title: kept.statuses[status] for status, title in statuses(words).items()}
+    counts[_("who signed up and has not confirmed it")] = kept.only_signed_up
+    counts[_("files that were handed in, whose people are not counted")] = kept.files
+    for title, count in counts.items():
+        if count:
+            yield title, words.number(count)
 
 
 def _contact(breach: Breach, words: Words) -> str:

@@ -148,6 +148,17 @@ def _leaked(breach: Breach, words: Words) -> Iterator[Block]:
         ),
         "lede",
     )
+    if breach.held.files:
+        yield Text(
+            words.ngettext(
+                "One file that was handed in waits beside the database, and whoever is in it is "
+                "not counted here: look at it in step 2 of the list.",
+                "%(count)s files that were handed in wait beside the database, and whoever is in "
+                "them is not counted here: look at them in step 2 of the list.",
+                breach.held.files,
+            ),
+            "warning",
+        )
     yield Grid(
         titles=(_("People"), _("Number")),
         rows=tuple(categories_of_people(breach.held, words)),

@@ -5,6 +5,7 @@ May import contacts, models, consent. Nothing here writes.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,9 +16,11 @@ from repermit.consent import Status
 from repermit.models import (
     Contact,
     Evidence,
+    Import,
     PartCount,
     Reply,
     SignUp,
+    Upload,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +41,9 @@ class Held:
     Who has only signed up is among those of `addresses`, `names` and `languages`, and has no status
     yet. `statuses` counts everybody else, `erased` those of them of whom neither address nor name
     is held, `openings` those of whom it is kept how the links of their mails were opened.
+    `only_signed_up` are those without a contact. `traces` counts entries rather than people, and
+    `ip_addresses` everybody of whom a file may have had one. `files` were handed in and wait to be
+    taken in: what is in them is counted nowhere.
     """
 
     statuses: Mapping[Status, int]
@@ -51,6 +57,10 @@ class Held:
     replies: int
     fingerprints: int
     openings: int
+    only_signed_up: int
+    traces: int
+    ip_addresses: int
+    files: int
 
 
 def held(mailing_list: MailingList) -> Held:
@@ -62,6 +72,7 @@ def held(mailing_list: MailingList) -> Held:
         languages += count if one.language else 0
     found = contacts.count_held(mailing_list)
     alone = _only_signed_up(mailing_list)
+    waiting = Upload.select().where(Upload.list == mailing_list)
     return Held(
         statuses=statuses,
         addresses=found.addresses + alone.addresses,
@@ -69,11 +80,15 @@ def held(mailing_list: MailingList) -> Held:
         languages=languages + alone.languages,
         sources=found.sources,
         erased=people.total() - found.addresses,
-        since=_since(mailing_list, people),
+        since=min(filter(None, _since(mailing_list, people)), default=None),
         sign_ups=SignUp.select().where(SignUp.list == mailing_list).count(),
         replies=Reply.select().where(Reply.list == mailing_list).count(),
         fingerprints=contacts.count_suppressions(mailing_list).total(),
         openings=contacts.count_opened(mailing_list),
+        only_signed_up=alone.addresses,
+        traces=held_parts(mailing_list)["trace"],
+        ip_addresses=min(_taken_over(mailing_list), found.addresses),
+        files=waiting.count(),
     )
 
 
@@ -98,7 +113,26 @@ def _only_signed_up(mailing_list: MailingList) -> _Alone:
     return _Alone(*(int(one.scalar()) for one in each))
 
 
-def _since(mailing_list: MailingList, people: Iterable[People]) -> datetime | None:
+def _taken_over(mailing_list: MailingList) -> int:
+    """Return how many sign-ups elsewhere files brought, which may have had their IP addresses."""
+    rows: Any = Import.select(Import.counts).where(
+        Import.list == mailing_list, Import.undone_at.is_null()
+    )
+    return sum(json.loads(text).get("fates", {}).get("confirmed", 0) for (text,) in rows.tuples())
+
+
+def _since(
+    mailing_list: MailingList, people: Iterable[People]
+) -> tuple[datetime | None, datetime | None, datetime | None]:
+    """Return since when there is a contact, a sign-up, and a file that waits; None for none."""
+    waiting, signed_up = (
+        table.select(fn.MIN(table.at)).where(table.list == mailing_list).scalar()
+        for table in (Upload, SignUp)
+    )
+    return _first_contact(mailing_list, people), signed_up, waiting
+
+
+def _first_contact(mailing_list: MailingList, people: Iterable[People]) -> datetime | None:
     """Return when the one who has been on the list longest came, None if there is nobody.
 
     By their number, which an index finds among those of each status and reason.

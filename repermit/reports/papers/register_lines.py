@@ -51,6 +51,9 @@ def categories_of_data(held: Held, words: Words) -> Iterator[tuple[str, str]]:
         (_("when and how they answered, or were taken off"), everybody - undecided),
         (_("that they wrote back, not what"), held.replies),
         (_("how often the links of their mail were opened"), held.openings),
+        (_("network in part, browser, openings of links"), held.traces),
+        (_("IP address of a sign-up elsewhere, where a file had it"), held.ip_addresses),
+        (_("whatever stands in a file that was handed in and waits (files)"), held.files),
         (_("keyed fingerprint of the address of who was taken off"), held.fingerprints),
     ):
         if count:
