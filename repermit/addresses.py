@@ -189,6 +189,22 @@ def readable_domain(domain: str) -> str:
         return domain
 
 
+def as_people_write(address: str) -> str:
+    """Return an address with its domain as a U-label: bücher.example, not xn--bcher-kva.example.
+
+    The A-label alone is kept. What would not be read as the same address stays as it is.
+    """
+    local, _, domain = address.rpartition("@")
+    if "xn--" not in domain:
+        return address
+    written = f"{local}@{readable_domain(domain)}"
+    try:
+        is_same = parse(written).sending == address
+    except AddressError:
+        is_same = False
+    return written if is_same else address
+
+
 _ROLES = frozenset(
     # RFC 2142, and the usual shared mailboxes in Dutch, English, German and French.
     "abuse accueil accounting accounts admin administratie administration administrator afspraken "

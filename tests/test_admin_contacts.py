@@ -416,6 +416,20 @@ def test_the_choices_are_in_dutch_for_who_reads_it(client: FlaskClient) -> None:
     assert post(client, URL + "add").status_code == 422
 
 
+def test_a_domain_is_shown_and_found_as_people_write_it(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    contact = make_contact(database, mailing_list, "anna@bücher.example")
+    for typed in ("bücher", "xn--bcher", "anna@bücher.example", "anna@xn--bcher-kva.example"):
+        answer = send(client, URL + "search", search=typed)
+        assert ">anna@bücher.example</a>" in answer.text
+    for url in (URL, page_of(contact), f"{page_of(contact)}/forget"):
+        page = client.get(url, headers=ENGLISH)
+        assert page.status_code == 200
+        assert "anna@bücher.example<" in page.text
+        assert "xn--" not in page.text
+
+
 # --- The proof.
 
 

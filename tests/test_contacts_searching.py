@@ -82,6 +82,32 @@ def test_a_status_is_found_by_reason_page_by_page(
     assert all_pages(mailing_list, status="confirmed") == []
 
 
+READ, KEPT = "anna@shop.bücher.example", "anna@shop.xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [READ, KEPT, "Bücher", "xn--bcher", "na@shop.bücher.", "bu\u0308cher.example", "cher.ex"],
+)
+def test_a_domain_is_found_as_people_write_it_and_as_it_is_kept(
+    database: Database, mailing_list: MailingList, typed: str
+) -> None:
+    make_contact(database, mailing_list, READ)
+    make_contact(database, mailing_list, "bea@münchen.example")
+    assert addresses_of(contacts.find_contacts(mailing_list, search=typed)) == [KEPT]
+
+
+@pytest.mark.parametrize("typed", [READ, KEPT, "anna@shop.bücher.", "anna@shop.xn--", "anna@"])
+def test_in_a_large_list_too_it_is_found_by_its_beginning(
+    database: Database, mailing_list: MailingList, typed: str
+) -> None:
+    make_contact(database, mailing_list, READ)
+    make_contact(database, mailing_list, "bea@münchen.example")
+    counts = searching._Counts(all=1_000_000, alike=1_000_000)
+    query = Contact.select().where(Contact.list == mailing_list)
+    assert addresses_of(searching._search(query, typed, "", 50, counts=counts)) == [KEPT]
+
+
 @pytest.mark.parametrize("typed", ["Ömer", "ömer", "Özil", "özil", "ÖMER", "ömer özil", "Ömer Ö"])
 def test_a_search_finds_a_name_whose_capitals_have_accents(
     database: Database, mailing_list: MailingList, typed: str

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import contacts, evidence
+from repermit import addresses, contacts, evidence
 from repermit.consent import Basis, CampaignState, MailState, Reason, Status
 from repermit.exports import rows
 from repermit.models import Contact, Mail
@@ -245,7 +245,7 @@ def test_an_erased_part_is_gone_and_its_digest_stays(database: Database) -> None
     ],
 )
 def test_a_domain_is_written_so_that_it_is_read_as_the_same(kept: str, written: str) -> None:
-    assert rows.as_people_write(kept) == written
+    assert addresses.as_people_write(kept) == written
 
 
 def test_who_could_not_be_asked_has_a_readable_domain_too(database: Database) -> None:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, BinaryIO
 
 from repermit import accounts, evidence, exports, rights
+from repermit.addresses import as_people_write
 from repermit.archives import guide, site
 from repermit.archives.bundle import Bundle
 from repermit.consent import CampaignState
 from repermit.errors import Refused
 from repermit.evidence import Checkpoint, Entry
 from repermit.exports import Format, What
-from repermit.exports.rows import as_people_write
 from repermit.exports.writing import write_csv
 from repermit.models import latest_campaign
 from repermit.reports import papers

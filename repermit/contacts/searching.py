@@ -5,6 +5,7 @@ May import models and what lies below. Nothing here writes.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
@@ -30,6 +31,7 @@ _FEW = 50_000
 # Up to so many of a status and reason, these are looked through for a beginning.
 _FEW_ALIKE = 20_000
 _DIGITS = 18
+_A_LABEL = "xn--"
 # No letter comes after it.
 _LAST = "\U0010ffff"
 
@@ -93,7 +95,7 @@ def _counts(mailing_list: MailingList, status: str, reason: str) -> _Counts:
 
 
 def _search(query: Any, typed: str, after: str, page: int, *, counts: _Counts) -> Found:
-    key, text = Contact.address_key, typed.lower()
+    key, text = Contact.address_key, addresses.folded(typed)
     try:
         whole = addresses.parse(text).key
     except AddressError:
@@ -102,11 +104,39 @@ def _search(query: Any, typed: str, after: str, page: int, *, counts: _Counts) -
         return _by_address(query.where(key == whole), key, after, page)
     if counts.all <= _FEW:
         part = reduce(or_, map(Contact.name.contains, _spellings(typed)), key.contains(text))
+        if read := _read_as(query, text):
+            part |= key.in_(read)
         return _by_address(query.where(part), key, after, page)
     # By address a few of a kind would be looked for among all others.
     letters = by_letter(by_index=counts.alike > _FEW_ALIKE)
-    below = query.where(letters < text + _LAST)
-    return replace(_by_address(below, letters, after, page, first=text), by_part=False)
+    first = _kept_as(text)
+    below = query.where(letters < first + _LAST)
+    return replace(_by_address(below, letters, after, page, first=first), by_part=False)
+
+
+def _read_as(query: Any, text: str) -> list[str]:
+    """Return the addresses in which people read a text though their domain is kept otherwise.
+
+    That is bücher.example, of which xn--bcher-kva.example is kept.
+    """
+    key: Any = Contact.address_key
+    kept = query.select(key).where(key.contains(_A_LABEL)).tuples()
+    parts = (one.rpartition("@") for (one,) in kept.iterator())
+    read = ((f"{local}@{domain}", local, domain) for local, _, domain in parts)
+    return [
+        address
+        for address, local, domain in read
+        if text in f"{local}@{addresses.readable_domain(domain)}"
+    ]
+
+
+def _kept_as(text: str) -> str:
+    """Return with what an address begins, as it is kept, that people would begin to write so."""
+    local, at, domain = text.partition("@")
+    if domain.isascii():
+        return text
+    labels = itertools.takewhile(str.isascii, domain.split("."))
+    return local + at + ".".join([*labels, _A_LABEL])
 
 
 def _spellings(typed: str) -> set[str]:

@@ -9,9 +9,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from repermit import contacts
+from repermit.addresses import as_people_write
 from repermit.consent import Status
 from repermit.exports.kinds import What
-from repermit.exports.rows import as_people_write
 from repermit.models import Contact
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from repermit import addresses, contacts
 from repermit.consent import Status
-from repermit.errors import AddressError
 from repermit.models import Contact, Evidence, EvidencePart
 
 if TYPE_CHECKING:
@@ -54,22 +53,6 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def as_people_write(address: str) -> str:
-    """Return an address with its domain as a U-label: bücher.example, not xn--bcher-kva.example.
-
-    The A-label alone is kept. What would not be read as the same address stays as it is.
-    """
-    local, _, domain = address.rpartition("@")
-    if "xn--" not in domain:
-        return address
-    written = f"{local}@{addresses.readable_domain(domain)}"
-    try:
-        is_same = addresses.parse(written).sending == address
-    except AddressError:
-        is_same = False
-    return written if is_same else address
-
-
 def keep(mailing_list: MailingList) -> Iterator[Record]:
     """Yield who may be mailed, with the columns KEEP, `uid`, the folded `key` and `agreed_at`.
 
@@ -81,7 +64,7 @@ def keep(mailing_list: MailingList) -> Iterator[Record]:
         yield {
             "uid": row["uid"],
             "key": row["address_key"],
-            "address": as_people_write(row["address"]),
+            "address": addresses.as_people_write(row["address"]),
             "name": row["name"],
             "language": row["language"] or mailing_list.language,
             "basis": row["basis"],
@@ -100,7 +83,7 @@ def removed(mailing_list: MailingList) -> Iterator[Record]:
     )
     for row in _paged(found, Contact.address_key):
         yield {
-            "address": as_people_write(row["address"]),
+            "address": addresses.as_people_write(row["address"]),
             "a_label": row["address"],
             "name": row["name"],
             "reason": row["reason"],
@@ -128,7 +111,7 @@ def unasked(mailing_list: MailingList) -> Iterator[Record]:
     found = contacts.unasked(mailing_list).order_by(Contact.address_key)
     for row in found.dicts().iterator():
         yield {
-            "address": as_people_write(row["address"]),
+            "address": addresses.as_people_write(row["address"]),
             "name": row["name"],
             "reason": contacts.why_unasked(
                 row["mail_state"], row["mail_reason"], row["mail_bounce"]

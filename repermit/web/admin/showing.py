@@ -1,6 +1,6 @@
 """Making an admin page of a template, in the language of whoever has logged in.
 
-May import messages, config and Flask.
+May import addresses, messages, config and Flask.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from flask import Response, current_app, flash, get_flashed_messages, redirect, 
 from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 
-from repermit import messages
+from repermit import addresses, messages
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
@@ -161,5 +161,10 @@ def number_in_words(value: int | Decimal) -> str:
 @cache
 def _environment(language: str) -> Environment:
     environment = messages.environment("admin", language)
-    environment.filters.update(moment=moment_in_words, day=day_in_words, number=number_in_words)
+    environment.filters.update(
+        moment=moment_in_words,
+        day=day_in_words,
+        number=number_in_words,
+        readable=addresses.as_people_write,
+    )
     return environment
