@@ -291,6 +291,10 @@ TAMPERED: dict[str, tuple[tuple[str, ...], str]] = {
         ("DELETE FROM suppression WHERE reason = 'request'",),
         "removed",
     ),
+    "an erased one whose fingerprint fits no address": (
+        (f"UPDATE suppression SET fingerprint = '{'f' * 64}' WHERE reason = 'request'",),
+        "removed",
+    ),
     "a suppression of somebody else": (
         (f"UPDATE suppression SET subject = '{'f' * 32}' WHERE reason = 'no'",),
         "removed",

@@ -131,18 +131,19 @@ def _sharing() -> Iterator[Fault]:
 def _not_suppressed() -> Iterator[Fault]:
     """Yield who was taken off and is not suppressed on that list, as each removal makes it.
 
-    Whose fingerprint a suppression holds cannot be told without the key, but whose subject can.
-    Only their own Yes lifts it, and taking back the file that it came with: then they are removed
-    no more. It stays at an erasure, and with whoever corrects their address.
+    Whose fingerprint a suppression holds cannot be told without the key, but whose subject can, and
+    of whoever is erased the record names the fingerprint. Only their own Yes lifts it, and taking
+    back the file that it came with: then they are removed no more. It stays at an erasure, and with
+    whoever corrects their address.
     """
+    own = (Suppression.subject == Contact.subject, Suppression.list == Contact.list)
+    is_suppressed = fn.EXISTS(Suppression.select(Value(1)).where(*own))
+    fits = _naming(_quoted("whose", Suppression.fingerprint))
+    is_known = fn.EXISTS(Suppression.select(Value(1)).where(*own, fits))
+    is_lost = Contact.erased_at.is_null(is_null=False) & _naming(Value('"whose":"')) & ~is_known
     query: Any = (
         Contact.select(Contact.id, Contact.subject, Contact.address)
-        .join(
-            Suppression,
-            JOIN.LEFT_OUTER,
-            on=(Suppression.subject == Contact.subject) & (Suppression.list == Contact.list),
-        )
-        .where(Contact.status == "removed", Suppression.id.is_null())
+        .where(Contact.status == "removed", ~is_suppressed | is_lost)
         .order_by(Contact.id)
     )
     for one in map(_Left._make, proxy.obj.execute(query)):
@@ -151,6 +152,21 @@ def _not_suppressed() -> Iterator[Fault]:
             seq = Evidence.select(fn.MAX(Evidence.seq)).where(*own).scalar()
             what = f"contact {one.number}: that it is not to be asked again"
             yield Fault(seq or 0, How.CONTRADICTED if seq else How.UNVOUCHED, what)
+
+
+def _naming(text: Any) -> Any:
+    """Say whether an erasure of a contact says this."""
+    told = (
+        Evidence.select(Value(1))
+        .join(EvidencePart, on=(EvidencePart.seq == Evidence.seq))
+        .where(
+            Evidence.subject == Contact.subject,
+            Evidence.event == "erased",
+            EvidencePart.part == "consent",
+            position(EvidencePart.json, text) > 0,
+        )
+    )
+    return fn.EXISTS(told)
 
 
 def _is_other() -> Any:
