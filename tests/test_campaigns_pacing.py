@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from repermit.campaigns import plan
-from repermit.campaigns.pacing import reminder_moment
+from repermit.campaigns.audience import Audience
+from repermit.campaigns.pacing import reminder_moment, time_needed
 from repermit.clock import parse_when
 from repermit.config import CampaignRules, MailServer
 from repermit.consent import Basis, CampaignState, MailKind, MailState, Status
@@ -65,6 +66,13 @@ def test_the_rates_say_when_the_last_ask_leaves(
     places = ("example.org", "example.com", "example.org")
     planned = make_plan(database, *places, rates=rates, starts_at=NOW + starts_in)
     assert planned.last_ask_at == NOW + starts_in + after
+
+
+def test_rates_that_would_take_ages_are_counted_with_all_the_same(database: Database) -> None:
+    news, many = make_list(database), Audience(languages={"nl": 10**7}, otherwise={}, excluded={})
+    settings = make_settings(mail=MailServer(rate_per_day=1))
+    needed = time_needed(news, many, settings=settings, include_thin=False)
+    assert NOW + needed > NOW + timedelta(days=300_000)
 
 
 @pytest.mark.parametrize("rates", [{"rate_per_day": 1}, {"domain_rate_per_minute": 1}])

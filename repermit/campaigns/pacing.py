@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MORNING = time(9)
 """When mails leave on a day for which no hour was chosen: nobody wants them in the night."""
 
+# Longer than any deadline, and short enough to be counted on from any moment.
+_AGES = timedelta(days=365_000)
 _LAST_MINUTE = timedelta(minutes=1)
 
 
@@ -93,7 +95,7 @@ def _span(
     if server.domain_interval:
         most = with_others_at_one_domain(mailing_list, asks_by_domain())
         takes = max(takes, server.domain_interval * max(0, most - 1))
-    return takes
+    return min(takes, _AGES)
 
 
 LONGEST = timedelta(days=366)
