@@ -284,6 +284,13 @@ def test_the_subject_of_a_sensitive_list_shows_no_field_that_tells(field: str) -
     assert reasons_against(own) == ()
 
 
+@pytest.mark.parametrize("shown", ["Multiple-sklerose", "MULTIPLE sklerose", "Multiplesklerose"])
+def test_nor_is_it_named_with_other_hyphens(shown: str) -> None:
+    reason = "subject: the list is sensitive, so the subject may not show its name"
+    own = OwnWording(subject=f"{shown}: blijft u?")
+    assert reasons_against(own, sensitive=True, name="Multiple Sklerose") == (reason,)
+
+
 def test_the_subject_of_a_sensitive_list_does_not_name_it() -> None:
     own = OwnWording(subject="Blijft u DE LINDEPOST lezen? Voor {{ deadline }}")
     reason = "subject: the list is sensitive, so the subject may not show its name"

@@ -24,6 +24,7 @@ from repermit.messages.identity import (
     sender_name,
     written_address,
 )
+from repermit.messages.naming import plain_words, shows
 from repermit.messages.news import DayNews, read_news
 from repermit.messages.noticing import (
     draft_closing,
@@ -99,6 +100,7 @@ __all__ = [
     "moment_in_words",
     "not_the_person_topic",
     "pick_language",
+    "plain_words",
     "read_closing",
     "read_draft",
     "read_message_id",
@@ -112,6 +114,7 @@ __all__ = [
     "return_path",
     "sender_address",
     "sender_name",
+    "shows",
     "translations",
     "unnumbered_message_id",
     "usual_wording",

@@ -15,6 +15,7 @@ from repermit.errors import WordingError
 from repermit.messages.autolinks import endless_word, glued_fields, other_links
 from repermit.messages.identity import reply_address
 from repermit.messages.markup import read_markup
+from repermit.messages.naming import shows
 from repermit.messages.offers import offers_in
 from repermit.messages.reading import FIELD, as_read, decoded, fields_in, marked
 from repermit.messages.sizing import LARGEST
@@ -134,7 +135,7 @@ def _told(subject: str, used: set[str], mailing_list: MailingListFacts) -> Itera
         yield Said(
             "the list is sensitive, so the subject may not show %(field)s", field=_written(field)
         )
-    if mailing_list.name.casefold() in subject.casefold():
+    if shows(marked(subject), mailing_list.name):
         yield Said("the list is sensitive, so the subject may not show its name")
 
 
