@@ -1,21 +1,45 @@
-"""Every page that somebody answers on: under 12 kB, one file, there in one round trip."""
+"""Every page that somebody answers on: light, one file, there in one round trip."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from repermit import messages
-from tests.weighing import FIRST_PACKETS, PACKET, Scales, round_trips
+from tests.building import make_asked, make_campaign, make_list, make_organisation
+from tests.pages import Pages
+from tests.weighing import FIRST_PACKETS, PACKET, Scales, round_trips, weight_asked_again
 
 if TYPE_CHECKING:
     from repermit.config import Settings
-    from repermit.models import Database
+    from repermit.models import Database, MailingList
 
 MOST = 12_000
 """Octets of HTML, with its style; a heavier page is a longer one to read, too."""
+
+MOST_OF_A_LONG_LIST = 13_500
+"""Where all that a page can say is said, at length, in letters of two octets each."""
+
+# Of an organisation, of its list, and what the authority is called.
+_WORDS = {
+    "el": (
+        "Ιατρείο Η Φλαμουριά",  # noqa: RUF001  Greek it is
+        "Νέα για την καθημερινή ζωή με μια χρόνια νόσο, ",  # noqa: RUF001
+        "Αρχή Προστασίας Δεδομένων Προσωπικού Χαρακτήρα",
+    ),
+    "bg": (
+        "Практика Липата",
+        "Новини за всекидневния живот с хронично заболяване, ",  # noqa: RUF001  Bulgarian
+        "Комисия за защита на личните данни",
+    ),
+}
+_LATIN = ("Practice The Linden", "News about living with it, ", "Data Protection Authority")
+_LONG_PURPOSE = 280
+# With its own language no more than stand above a page.
+_BESIDE = ("de", "en", "fr", "it", "lt", "nl", "pl")
 
 
 @pytest.fixture
@@ -35,6 +59,47 @@ def test_a_page_is_small_and_there_at_once_in_every_language(scales: Scales) -> 
         heavy = {one.page: one.html for one in weights if one.html >= MOST}
         assert not heavy, language
         assert {round_trips(one.sent) for one in weights} == {1}
+
+
+def long_list(database: Database, language: str, *, sensitive: bool) -> MailingList:
+    _, topic, _ = _WORDS.get(language, _LATIN)
+    return make_list(
+        database,
+        slug=f"{language}-{sensitive}".casefold(),
+        name=topic.rstrip(", "),
+        frequency="6",
+        language=language,
+        languages=_BESIDE,
+        sensitive=sensitive,
+        purpose=(topic * 12)[:_LONG_PURPOSE],
+    )
+
+
+@pytest.mark.parametrize("is_representative", [False, True])
+@pytest.mark.parametrize("sensitive", [False, True])
+def test_the_page_that_asks_again_is_there_at_once_too_of_a_long_list_in_every_language(
+    database: Database, settings: Settings, *, sensitive: bool, is_representative: bool
+) -> None:
+    heavy = {}
+    for language in messages.languages():
+        name, _, authority = _WORDS.get(language, _LATIN)
+        organisation = make_organisation(
+            name=name,
+            address=f"{name}\n{authority}\n1234",
+            authority=authority,
+            website="https://www.practice-the-linden.example.org/en",
+            authority_url="https://www.authority.example.org/individuals/complain-to-us",
+        )
+        pages = Pages(database, replace(settings, organisation=organisation))
+        about = long_list(database, language, sensitive=sensitive)
+        contact = make_asked(database, about, make_campaign(database, about))
+        found = weight_asked_again(pages, contact, is_representative=is_representative)
+        assert found.response.text.count('name="choice"') == 2
+        assert found.response.headers["Content-Language"] == language
+        most = MOST_OF_A_LONG_LIST if language in _WORDS else MOST
+        if found.html >= most or round_trips(found.sent) > 1:
+            heavy[language] = (found.html, found.sent)
+    assert not heavy
 
 
 def test_a_page_is_packed_to_half(scales: Scales) -> None:

@@ -48,6 +48,16 @@ class Weight:
     response: TestResponse
 
 
+def weight_asked_again(pages: Pages, contact: Contact, *, is_representative: bool) -> Weight:
+    """Return what the page weighs that asks once more, after a Yes that may be a program's."""
+    for kind in ("yes", "no"):
+        pages.get(kind, contact.uid)
+    query = {"as": "representative"} if is_representative else {}
+    response = pages.post("yes", contact.uid, query_string=query)
+    sent = _on_the_wire(response)
+    return Weight(page="asked again", html=len(response.data), sent=sent, response=response)
+
+
 def round_trips(octets: int) -> int:
     """Return how many round trips something takes once there is a connection, without losses.
 
