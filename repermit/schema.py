@@ -223,6 +223,14 @@ def _weighed_sign_ups(database: Database) -> None:
             run_sql(database, f"ALTER TABLE sign_up ADD COLUMN {name} {moment}")
 
 
+def _rounds(database: Database) -> None:
+    """Version 22: of a Yes that was asked for again it is known by which page it became one."""
+    there = {column.name for column in database.get_columns("opening")}
+    moment = "TIMESTAMPTZ" if is_postgresql(database) else "TEXT"
+    if "settled_at" not in there:
+        run_sql(database, f"ALTER TABLE opening ADD COLUMN settled_at {moment}")
+
+
 def _find_by_beginning(database: Database) -> None:
     """Let PostgreSQL find addresses by their first letters, whose index follows a language.
 
@@ -258,6 +266,7 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _openings,
     _list_texts,
     _weighed_sign_ups,
+    _rounds,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

@@ -10,6 +10,11 @@ stackoverflow.com/questions/59281750). Consent is a clear act of the person, and
 to be one (GDPR art. 4(11), 7(1); EDPB 05/2020 §75). So a Yes that looks like a program's is asked
 for once more; a No counts either way, since leaving must be easy (art. 7(3)), and can be undone.
 
+Each time that a Yes is asked for again is a round, and what its page sends bears the mark of it. A
+person presses one button of that page; a program presses all, in some order. So the Yes of a round
+is one only if nothing else was pressed before it, and none any more once something else of the same
+round is pressed after it. Of an earlier round no Yes counts: it is asked for in a new one.
+
 Only what the links of one mail went through counts: no name of a browser, which says what its
 program wants it to say, no network, no script, no cookie.
 """
@@ -17,7 +22,7 @@ program wants it to say, no network, no script, no cookie.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
@@ -30,6 +35,9 @@ TOGETHER = timedelta(minutes=1)
 People take longer to read a page and go to another; a program that waits ten seconds on each page,
 or lets a browser load and scroll it, is through with two of them in less.
 """
+
+_TICK = timedelta(microseconds=1)
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Sign(StrEnum):
@@ -89,8 +97,9 @@ class Past:
     """What the links of a contact have been through.
 
     `yes_at` and `no_at` are when each was pressed last, `disowned_at` when somebody said not to
-    have pressed. `doubted_at` is when a Yes was last asked for again, and `is_contradicted` says
-    whether something else was pressed since.
+    have pressed. `doubted_at` is when a Yes was last asked for again that is none yet, and
+    `is_contradicted` says whether something else was pressed since. `settled_at` is when the last
+    Yes had been asked for again that a further press then made one. No two rounds have one moment.
     """
 
     openings: Openings = field(default_factory=Openings)
@@ -99,6 +108,7 @@ class Past:
     disowned_at: datetime | None = None
     doubted_at: datetime | None = None
     is_contradicted: bool = False
+    settled_at: datetime | None = None
 
 
 def opened(before: Openings, link: Link, *, is_head: bool, at: datetime) -> Openings:
@@ -147,24 +157,61 @@ def is_suspect(found: tuple[Sign, ...]) -> bool:
     return any(sign not in _WEAK for sign in found) or set(found) >= _WEAK
 
 
-def settles(past: Past) -> bool:
-    """Say whether the button that a page shows to whoever is asked again makes the Yes one.
+def counts(past: Past, found: tuple[Sign, ...], *, is_again: bool, mark: str) -> bool:
+    """Say whether a press for Yes is one: by its round where a page asks again, else by its signs.
 
-    It does once, whatever spoke against it before, so that a person needs one more press. A program
-    that presses everything presses the others of that page too: one stands before it and one
-    behind, so that in either order another comes first, and is asked again for ever.
+    `is_again` says that it was pressed there, and `mark` is what that button sent along.
     """
+    return settles(past, mark) if is_again else not is_suspect(found)
+
+
+def mark_of(round_at: datetime | None) -> str:
+    """Return what the buttons of a round send along, by the moment at which it began; "" of none.
+
+    In whole microseconds, written in hexadecimal: it says when a page was made, and nothing of
+    whom it was made for.
+    """
+    return f"{(round_at - _BEGINNING) // _TICK:x}" if round_at else ""
+
+
+def is_awaited(past: Past) -> bool:
+    """Say whether a Yes was asked for again, and nothing else was pressed since."""
     return past.doubted_at is not None and not past.is_contradicted
 
 
+def settles(past: Past, mark: str) -> bool:
+    """Say whether the button that a page shows to whoever is asked again makes the Yes one.
+
+    It does as the first that is pressed in the newest round, whatever spoke against it before, so
+    that a person needs one more press.
+    """
+    return is_awaited(past) and mark == mark_of(past.doubted_at)
+
+
+def takes_back(past: Past, mark: str) -> bool:
+    """Say whether another button of a round means that the Yes which the round made was none.
+
+    A person who has pressed one button of a page has left that page; what presses a second one of
+    it is a program, or somebody who has gone back in order to say so.
+    """
+    return past.settled_at is not None and mark == mark_of(past.settled_at)
+
+
 def doubted(past: Past, *, at: datetime) -> Past:
-    """Return the past with a Yes that has to be asked for again."""
-    return replace(past, yes_at=at, doubted_at=at, is_contradicted=False)
+    """Return the past with a Yes that has to be asked for again, in a round of its own."""
+    before = max(filter(None, (past.doubted_at, past.settled_at)), default=None)
+    round_at = at if before is None else max(at, before + _TICK)
+    return replace(past, yes_at=at, doubted_at=round_at, is_contradicted=False, settled_at=None)
 
 
 def said_yes(past: Past, *, at: datetime) -> Past:
-    """Return the past with a Yes that counts; nothing is in doubt any more."""
-    return replace(past, yes_at=at, doubted_at=None, is_contradicted=False)
+    """Return the past with a Yes that counts at once; nothing is in doubt any more."""
+    return replace(past, yes_at=at, doubted_at=None, is_contradicted=False, settled_at=None)
+
+
+def settled(past: Past, *, at: datetime) -> Past:
+    """Return the past with a Yes that counts since it was asked for again."""
+    return replace(said_yes(past, at=at), settled_at=past.doubted_at)
 
 
 def said_no(past: Past, *, at: datetime) -> Past:

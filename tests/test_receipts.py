@@ -193,6 +193,19 @@ def test_who_is_not_the_person_meant_neither_refuses_nor_withdraws() -> None:
     assert events(said("confirmed"), said("not_the_person")) == [("ConsentGiven", "person")]
 
 
+@pytest.mark.parametrize("method", ["not_pressed", "both_pressed"])
+def test_a_yes_that_was_no_persons_is_told_as_no_consent(method: str) -> None:
+    """GDPR art. 4(11): consent is the person's own clear act."""
+    yes, back = said("confirmed"), said("removed", reason="request", method=method)
+    assert events(yes, said("not_the_person"), back) == [("ConsentUnknown", "us")]
+    # What had been said before, and is said later, is the person's.
+    assert [state for state, _ in events(yes, yes, back, yes)] == [
+        "ConsentGiven",
+        "ConsentRevoked",
+        "ConsentGiven",
+    ]
+
+
 @pytest.mark.parametrize("by", ["restored", "suppressions"])
 def test_a_request_of_which_a_journal_tells_may_have_been_somebody_elses(by: str) -> None:
     """A journal notes `request` also of who is not the person meant."""

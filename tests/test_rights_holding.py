@@ -376,7 +376,8 @@ APART = {
     Reply: "id list contact message_digest decided_at",
     FreshLink: "id contact mail uid address_key language at used_at authority",
     # Counts, and what is worked out of the others.
-    Opening: "contact list yes_gets yes_heads no_gets no_heads is_contradicted began_at doubted_at",
+    Opening: "contact list yes_gets yes_heads no_gets no_heads is_contradicted began_at doubted_at"
+    " settled_at",
     Access: "id list subject actor",
     Suppression: "id list fingerprint subject imported_by",
     Evidence: "seq list campaign subject actor consent person trace",

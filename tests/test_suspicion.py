@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -193,13 +193,22 @@ def test_more_signs_never_make_a_press_less_suspect(found: set[Sign]) -> None:
 
 
 def yes(past: Past, at: datetime, *, is_again: bool = False) -> tuple[Past, bool]:
-    """Press Yes, on the page that asks again or on the first; return whether it counts."""
-    if is_again and suspicion.settles(past):
-        return suspicion.said_yes(past, at=at), True
+    """Press Yes, on the newest page that asks again or on the first; return whether it counts."""
+    return pressed_yes(past, at, mark=mark_in(past) if is_again else None)
+
+
+def pressed_yes(past: Past, at: datetime, *, mark: str | None = None) -> tuple[Past, bool]:
+    """Press Yes, on the page that asks again whose mark is given, or on the first."""
     found = suspicion.signs("yes", past, arrived=at, mailed_at=LONG_AGO)
-    if suspicion.is_suspect(found):
+    is_again = mark is not None
+    if not suspicion.counts(past, found, is_again=is_again, mark=mark or ""):
         return suspicion.doubted(past, at=at), False
-    return suspicion.said_yes(past, at=at), True
+    says = suspicion.settled if is_again else suspicion.said_yes
+    return says(past, at=at), True
+
+
+def mark_in(past: Past) -> str:
+    return suspicion.mark_of(past.doubted_at)
 
 
 pasts = st.builds(
@@ -210,6 +219,7 @@ pasts = st.builds(
     disowned_at=st.none() | moments,
     doubted_at=st.none() | moments,
     is_contradicted=st.booleans(),
+    settled_at=st.none() | moments,
 )
 
 
@@ -225,29 +235,123 @@ def test_a_person_needs_one_further_press_at_most(past: Past, at: datetime, seco
 def test_the_button_that_asks_again_does_nothing_before_that() -> None:
     both = after(("yes", NOW), ("no", NOW))
     assert yes(both, NOW, is_again=True)[1] is False
-    assert not suspicion.settles(both)
+    assert not suspicion.settles(both, mark_in(both))
+    assert not suspicion.is_awaited(both)
 
 
 def test_what_counts_is_in_doubt_no_more() -> None:
     held, _ = yes(after(("yes", NOW), ("no", NOW)), NOW)
-    assert suspicion.settles(held)
+    assert suspicion.settles(held, mark_in(held))
     done, is_enough = yes(held, NOW, is_again=True)
     assert is_enough
     assert done.doubted_at is None
     assert done.yes_at == NOW
-    assert not suspicion.settles(done)
+    assert not suspicion.settles(done, mark_in(held))
+    assert suspicion.takes_back(done, mark_in(held))
+
+
+@dataclass
+class Crawled:
+    """What a program meets that submits each form that it finds, as the pages would let it.
+
+    Those of the first page it meets in three languages, at addresses of their own.
+    """
+
+    past: Past = field(default_factory=lambda: after(("yes", NOW), ("no", NOW)))
+    at: datetime = NOW
+    is_confirmed: bool = False
+    found: list[tuple[str, str]] = field(default_factory=lambda: [("yes", ""), ("no", "")] * 3)
+    rounds: set[str] = field(default_factory=set)
+
+    def press(self, what: str, mark: str) -> None:
+        """Submit a form; a page that asks again has three more, as often as it is met."""
+        if what in {"yes", "again"}:
+            self._say_yes(mark if what == "again" else None)
+            return
+        is_taken_back = self.is_confirmed and suspicion.takes_back(self.past, mark)
+        says = suspicion.said_no if what == "no" else suspicion.disowned
+        self.past = says(self.past, at=self.at)
+        if what == "no" or is_taken_back:
+            self.is_confirmed = False
+
+    def _say_yes(self, mark: str | None) -> None:
+        if self.is_confirmed:
+            return
+        self.past, self.is_confirmed = pressed_yes(self.past, self.at, mark=mark)
+        if not self.is_confirmed:
+            new = mark_in(self.past)
+            assert new not in self.rounds
+            self.rounds.add(new)
+            self.found += [(what, new) for what in ("disown", "again", "no")]
+
+
+@given(st.integers(0, 12), st.data())
+def test_a_program_that_submits_each_form_once_never_gives_a_yes(
+    depth: int, data: st.DataObject
+) -> None:
+    """In any order, to any depth, however long it waits: what it opened it does not open again.
+
+    A page beyond the depth is not pressed at all; every other one wholly.
+    """
+    program = Crawled()
+    waits = st.sampled_from([0, 0, 0, 5, 50, 61, 4000])
+    while program.found:
+        number = data.draw(st.integers(0, len(program.found) - 1))
+        what, mark = program.found.pop(number)
+        program.at += timedelta(seconds=data.draw(waits))
+        before = list(program.found)
+        program.press(what, mark)
+        if len(program.rounds) > depth:
+            program.found = before
+    assert not program.is_confirmed
+
+
+@given(pasts, moments, st.permutations(("disown", "again", "no")))
+def test_whatever_is_pressed_beside_the_yes_of_a_page_it_is_none_in_the_end(
+    past: Past, at: datetime, order: list[str]
+) -> None:
+    program = Crawled(past=suspicion.doubted(past, at=at), at=at)
+    mark = mark_in(program.past)
+    for what in order:
+        program.press(what, mark)
+    assert not program.is_confirmed
+
+
+@given(pasts, moments, st.text(max_size=20))
+def test_no_mark_but_that_of_the_newest_page_settles_or_takes_back(
+    past: Past, at: datetime, other: str
+) -> None:
+    held = suspicion.doubted(past, at=at)
+    earlier = {suspicion.mark_of(one) for one in (past.doubted_at, past.settled_at)}
+    for mark in earlier | {""} | {other} - {mark_in(held)}:
+        assert not suspicion.settles(held, mark)
+        assert not suspicion.takes_back(suspicion.settled(held, at=at), mark)
+    assert suspicion.settles(held, mark_in(held))
+    assert not suspicion.takes_back(held, mark_in(held))
+    at_once = suspicion.said_yes(held, at=at)
+    assert not suspicion.takes_back(at_once, mark_in(held))
+
+
+def test_a_mark_says_when_its_page_was_made_and_nothing_else() -> None:
+    assert suspicion.mark_of(None) == ""
+    assert suspicion.mark_of(datetime(1970, 1, 1, 0, 0, 1, 5, tzinfo=UTC)) == f"{1_000_005:x}"
 
 
 @given(
     st.sampled_from(
-        [("disown", "again", "no"), ("no", "again", "disown"), ("disown", "no", "again")]
+        [
+            ("disown", "again", "no"),
+            ("no", "again", "disown"),
+            ("disown", "no", "again"),
+            ("no", "disown", "again"),
+        ]
     ),
     st.lists(st.integers(0, 90), min_size=12, max_size=12),
 )
 def test_a_program_that_presses_all_that_the_page_shows_is_asked_again_for_ever(
     order: tuple[str, ...], waits: list[int]
 ) -> None:
-    """In the order of the page or the reverse, four rounds, however long it waits in between."""
+    """In whatever order, if not from the Yes on: four rounds, however long it waits in between."""
     at = NOW
     past, is_enough = yes(after(("yes", NOW), ("no", NOW)), at)
     assert not is_enough

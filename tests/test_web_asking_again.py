@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import campaigns, contacts, evidence, expiry, messages, reports
-from repermit.consent import Reason, Status
-from repermit.models import Contact, Evidence, EvidencePart, FreshLink, Opening, Wording
+from repermit import answers, campaigns, contacts, evidence, expiry, messages, reports, suspicion
+from repermit.consent import Answer, Dropped, MailKind, MailState, Reason, Status
+from repermit.models import Contact, Evidence, EvidencePart, FreshLink, Mail, Opening, Wording
 from repermit.reports.papers.held import held as of_whom
 from repermit.suspicion import Sign
 from repermit.web import asking_again
@@ -42,8 +42,18 @@ def look_at_both(pages: Pages, contact: Contact) -> None:
         assert pages.client.get(pages.path(link, contact.uid)).status_code == 200
 
 
-def press(pages: Pages, contact: Contact, choice: str = "") -> TestResponse:
-    return pages.post("yes", contact.uid, data={"choice": choice} if choice else {})
+def press(
+    pages: Pages, contact: Contact, choice: str = "", *, on: TestResponse | None = None
+) -> TestResponse:
+    """Press Yes, or a button of the page that asked again: of the newest one, or that given."""
+    mark = mark_on(on.text) if on else suspicion.mark_of(contacts.recall(contact).doubted_at)
+    return pages.post("yes", contact.uid, data={"choice": choice, "round": mark} if choice else {})
+
+
+def mark_on(text: str) -> str:
+    marks = re.findall(r'<input type="hidden" name="round" value="(\w+)">', text)
+    assert marks == marks[:1] * 3
+    return str(marks[0])
 
 
 def held(pages: Pages, contact: Contact) -> TestResponse:
@@ -188,7 +198,7 @@ def test_a_representative_is_asked_again_in_their_own_words(
     page = pages.client.post(path)
     buttons = re.findall(r"<button[^>]*>([^<]+)</button>", page.text)
     assert buttons == ["Ik heb niet op Ja gedrukt", consents, "Nee, stuur deze mails niet meer"]
-    pages.client.post(path, data={"choice": "again"})
+    pages.client.post(path, data={"choice": "again", "round": mark_on(page.text)})
     assert status_of(contact) == Status.CONFIRMED
     kept = [str(wording.content) for wording in Wording.select()]
     assert sum(consents in text for text in kept) == 1
@@ -258,8 +268,13 @@ def test_the_yes_before_is_named_where_nothing_else_speaks_against_a_person(
 def test_the_button_of_a_page_long_open_does_what_it_can(
     pages: Pages, database: Database, campaign: Campaign, asked: Contact
 ) -> None:
-    assert heading_of(press(pages, asked, "again")) == RECORDED
-    assert heading_of(press(pages, asked, "not_me")) == "Uw Ja was al vastgelegd"
+    old = held(pages, asked)
+    pages.clock.advance(LATER)
+    pages.get("yes", asked.uid)
+    assert heading_of(press(pages, asked)) == RECORDED
+    for choice in ("again", "not_me"):
+        assert heading_of(press(pages, asked, choice, on=old)) == "Uw Ja was al vastgelegd"
+    assert status_of(asked) == Status.CONFIRMED
     pages.clock.move_to(DEADLINE)
     other = make_asked(database, asked.list, campaign)
     assert heading_of(press(pages, other, "not_me")) == "De tijd voor dit antwoord is voorbij"
@@ -272,6 +287,112 @@ def test_the_button_of_a_page_long_open_does_what_it_can(
     gone = heading_of(pages.get("yes", asked.uid))
     assert heading_of(press(pages, asked, "not_me")) == gone
     assert heading_of(press(pages, asked, "again")) == gone
+
+
+def test_a_button_that_names_no_page_or_an_earlier_one_is_asked_about(
+    pages: Pages, asked: Contact
+) -> None:
+    for mark in ("", "0", "ja"):
+        response = pages.post("yes", asked.uid, data={"choice": "again", "round": mark})
+        assert heading_of(response) == ASKED_AGAIN
+    old = held(pages, asked)
+    new = held(pages, asked)
+    response = press(pages, asked, "again", on=old)
+    assert heading_of(response) == ASKED_AGAIN
+    assert len({mark_on(one.text) for one in (old, new, response)}) == 3
+    assert heading_of(press(pages, asked, "again", on=new)) == ASKED_AGAIN
+    assert status_of(asked) == Status.UNCONFIRMED
+
+
+def test_who_did_not_press_yes_after_all_takes_it_back_and_is_on_no_list(
+    pages: Pages, mailing_list: MailingList, asked: Contact
+) -> None:
+    mailing_list.receipts = True
+    mailing_list.save()
+    page = held(pages, asked)
+    assert heading_of(press(pages, asked, "again", on=page)) == RECORDED
+    response = press(pages, asked, "not_me", on=page)
+    assert heading_of(response) == "Er is geen Ja vastgelegd"
+    found = Contact.get_by_id(asked.id)
+    assert (found.status, found.reason, found.basis) == (Status.REMOVED, Reason.REQUEST, "")
+    entry = Evidence.select().order_by(Evidence.seq.desc()).get()
+    assert (entry.event, entry.actor) == ("removed", "reader")
+    # What would tell the person of a Yes does not leave, and no record says that they consented.
+    receipt = Mail.get(Mail.kind == MailKind.RECEIPT)
+    assert (receipt.state, receipt.reason) == (MailState.DROPPED, Dropped.ANSWERED)
+    made = contacts.receipt_of(found, settings=pages.settings, links=pages.links)
+    assert made is not None
+    states = [one["event_state"] for one in made["consent_record"]["event"]]
+    assert states == ["dpv:ConsentRequested", "dpv:ConsentUnknown"]
+    assert list(evidence.verify()) == []
+    # Its person can still answer, with one press more at most.
+    assert heading_of(press(pages, asked, "not_me", on=page)) == "Er is geen Ja vastgelegd"
+    again = press(pages, asked)
+    assert heading_of(press(pages, asked, "again", on=again)) == RECORDED
+
+
+def test_a_no_of_the_same_page_takes_the_yes_back_too_and_is_no_withdrawal(
+    pages: Pages, asked: Contact
+) -> None:
+    page = held(pages, asked)
+    press(pages, asked, "again", on=page)
+    response = pages.post("no", asked.uid, data={"round": mark_on(page.text)})
+    assert heading_of(response) == "Uw Nee is vastgelegd"
+    found = Contact.get_by_id(asked.id)
+    assert (found.status, found.reason) == (Status.REMOVED, Reason.REQUEST)
+    told = json.loads(
+        EvidencePart.select()
+        .where(EvidencePart.part == "consent")
+        .order_by(EvidencePart.seq.desc())
+        .get()
+        .json
+    )
+    assert (told["method"], told.get("answer")) == ("both_pressed", None)
+    assert list(evidence.verify()) == []
+
+
+def test_a_no_by_any_other_button_is_a_withdrawal_whatever_was_asked_before(
+    pages: Pages, asked: Contact
+) -> None:
+    page = held(pages, asked)
+    press(pages, asked, "again", on=page)
+    pages.post("no", asked.uid)
+    assert Contact.get_by_id(asked.id).reason == Reason.WITHDRAWN
+    # Nor does what comes of it belong to that page any more.
+    response = press(pages, asked, "not_me", on=page)
+    assert heading_of(response) == "Er is geen Ja vastgelegd"
+    assert Contact.get_by_id(asked.id).reason == Reason.WITHDRAWN
+
+
+def test_a_yes_of_a_later_page_or_by_other_means_is_not_taken_back_by_an_old_one(
+    pages: Pages, asked: Contact
+) -> None:
+    page = held(pages, asked)
+    press(pages, asked, "again", on=page)
+    pages.post("no", asked.uid)
+    answers.answer_for(
+        pages.database,
+        asked.list,
+        str(asked.address),
+        Answer.YES,
+        note="by phone",
+        settings=pages.settings,
+        now=NOW + LATER,
+        actor="admin@example.org",
+    )
+    assert heading_of(press(pages, asked, "not_me", on=page)) == "Uw Ja was al vastgelegd"
+    assert status_of(asked) == Status.CONFIRMED
+
+
+def test_a_yes_that_is_taken_back_after_the_deadline_is_off_the_list_too(
+    pages: Pages, asked: Contact
+) -> None:
+    page = held(pages, asked)
+    press(pages, asked, "again", on=page)
+    pages.clock.move_to(DEADLINE)
+    response = press(pages, asked, "not_me", on=page)
+    assert "Wij hebben u van deze lijst gehaald" in words_of(response)
+    assert Contact.get_by_id(asked.id).reason == Reason.REQUEST
 
 
 # --- Where it is seen.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from repermit.clock import ManualClock
 
     Order = Callable[[Sequence["Button"]], Sequence["Button"]]
+    Pick = Callable[[list["Button"]], "Button"]
 
 _DEPTH = 3
 _MOST_PRESSES = 9
@@ -27,7 +28,7 @@ _MOST_PRESSES = 9
 
 @dataclass(frozen=True)
 class Button:
-    """A button of a form: where it posts to, and the field that it sends along."""
+    """A button of a form: where it posts to, and the fields that it sends along."""
 
     action: str
     sends: dict[str, str]
@@ -78,14 +79,17 @@ class _Forms(HTMLParser):
         super().__init__()
         self.found: list[Button] = []
         self._action = ""
+        self._hidden: dict[str, str] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         known = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self._action = known["action"]
+            self._action, self._hidden = known["action"], {}
+        elif known.get("type") == "hidden":
+            self._hidden[known["name"]] = known["value"]
         elif tag == "button":
-            sends = {known["name"]: known["value"]} if "name" in known else {}
-            self.found.append(Button(self._action, sends))
+            own = {known["name"]: known["value"]} if "name" in known else {}
+            self.found.append(Button(self._action, {**self._hidden, **own}))
 
 
 def buttons_in(html: str) -> list[Button]:
@@ -250,6 +254,52 @@ def begins_with_the_no(visit: Visit, letter: Letter) -> None:
         _press_on(visit, visit.get(url))
 
 
+def follows_the_newest(visit: Visit, letter: Letter) -> None:
+    """Submit each form once, those of the newest page first, as a crawler that posts forms does.
+
+    The spider of zaproxy.org/docs/desktop/addons/spider can; this one goes in depth first.
+    """
+    crawl(visit, letter, lambda found: found.pop())
+
+
+def follows_the_oldest(visit: Visit, letter: Letter) -> None:
+    """Do so in breadth first."""
+    crawl(visit, letter, lambda found: found.pop(0))
+
+
+def follows_by_name(visit: Visit, letter: Letter) -> None:
+    """Do so in the order of the alphabet, as a queue that is kept sorted is worked off."""
+    crawl(visit, letter, lambda found: found.pop(found.index(min(found, key=str))))
+
+
+def follows_against_the_name(visit: Visit, letter: Letter) -> None:
+    """Do so in the reverse order of it."""
+    crawl(visit, letter, lambda found: found.pop(found.index(max(found, key=str))))
+
+
+def crawl(visit: Visit, letter: Letter, pick: Pick, *, rounds: int = 3) -> None:
+    """Open every link but that to what is held, and submit each form once, as `pick` has them.
+
+    Of so many pages that ask again; what would go on for ever ends there, as a crawler ends that
+    has a limit, with everything pressed that it has found.
+    """
+    seen: set[str] = set()
+    found = _new([button for url in letter.links for button in visit.get(url)], seen)
+    while found:
+        after = visit.press(pick(found))
+        is_asked_again = any(one.sends.get("choice") == "again" for one in after)
+        if not is_asked_again or rounds > 0:
+            found.extend(_new(after, seen))
+            rounds -= is_asked_again
+
+
+def _new(found: Sequence[Button], seen: set[str]) -> list[Button]:
+    """Return the buttons that were not seen before, and note them."""
+    new = {str(one): one for one in found if str(one) not in seen}
+    seen.update(new)
+    return list(new.values())
+
+
 LOOKING: tuple[Callable[[Visit, Letter], None], ...] = (
     looks_up_then_opens,
     opens_all_at_once,
@@ -263,6 +313,14 @@ LOOKING: tuple[Callable[[Visit, Letter], None], ...] = (
 )
 """Those that leave everybody as they were."""
 
+CRAWLING: tuple[Callable[[Visit, Letter], None], ...] = (
+    follows_the_newest,
+    follows_the_oldest,
+    follows_by_name,
+    follows_against_the_name,
+)
+"""Those that submit each form once, and so may press what says Yes before what takes it back."""
+
 PRESSING: tuple[Callable[[Visit, Letter], None], ...] = (
     unsubscribes,
     unsubscribes_everywhere,
@@ -275,6 +333,7 @@ PRESSING: tuple[Callable[[Visit, Letter], None], ...] = (
     presses_the_last,
     submits_by_script,
     begins_with_the_no,
+    *CRAWLING,
 )
 """Those that press, and give no Yes."""
 

@@ -71,10 +71,14 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """What an answer did, and where the contact stands after it."""
+    """What an answer did, and where the contact stands after it.
+
+    `mark` is what the buttons of the page send along that asks for a Yes again which is held.
+    """
 
     outcome: Outcome
     standing: Standing
+    mark: str = ""
 
     @property
     def status(self) -> Status:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from repermit import addresses, contacts, evidence, suspicion
+from repermit import addresses, contacts, evidence, receipts, suspicion
 from repermit.answers.facts import Giver, Method, Recorded, Standing, Trace
 from repermit.answers.looking import foresee, standing_of
 from repermit.answers.pending import Seen, with_seen
-from repermit.answers.weighing import weigh
-from repermit.consent import Answer, Basis, Outcome
+from repermit.answers.weighing import is_taken_back, weigh
+from repermit.consent import Answer, Basis, Outcome, Reason
 from repermit.errors import NotFound, Refused
 from repermit.links import NOBODY
 from repermit.models import Contact, Evidence
@@ -43,14 +43,16 @@ def record_answer(
     language: str = "",
     seen: Iterable[Seen] = (),
     is_again: bool = False,
+    mark: str = "",
     given_by: Giver = "",
 ) -> Recorded | None:
     """Record the answer of the person whom a link names.
 
     `arrived` is when the answer reached us, stamped before any lock; `page_wording` is the text
     that stood around the button, in `language`; `seen` are openings that are not written yet, and
-    `is_again` says that the page was the one that asks once more. A Yes that may be a program's
-    is not recorded: its outcome is `hold`.
+    `is_again` says that the page was the one that asks once more, whose buttons send `mark` along.
+    A Yes that may be a program's is not recorded: its outcome is `hold`. A No beside a Yes of one
+    page takes that Yes back.
 
     Returns None if nothing is held of that person any more; a one-click No to such a link is noted,
     so that the admin learns that some tool still mails. Of the link of nobody, with which `check`
@@ -65,9 +67,12 @@ def record_answer(
                 _note_still_mailed(contact, arrived)
             return None
         standing = standing_of(contact)
-        press = weigh(contact, standing, answer, arrived, seen=seen, is_again=is_again)
-        if press.is_held:
-            return Recorded(outcome=Outcome.HOLD, standing=standing_of(contact))
+        press = weigh(contact, standing, answer, arrived, seen=seen, is_again=is_again, mark=mark)
+        if press.mark:
+            return Recorded(outcome=Outcome.HOLD, standing=standing_of(contact), mark=press.mark)
+        left = {"network": trace.network, "browser": trace.browser, **press.trace}
+        if press.takes_back:
+            return _take_back(contact, receipts.BOTH_PRESSED, left, settings, at=arrived)
         told = {**_told(standing, answer, arrived, method), **giver_told(given_by)}
         # Wordings stay for good, so none is kept of a press that changes nothing.
         if page_wording and foresee(standing, answer, arrived=arrived).outcome in _CHANGES:
@@ -78,17 +83,26 @@ def record_answer(
             actor="person",
             campaign=standing.campaign,
             consent=told,
-            trace={"network": trace.network, "browser": trace.browser, **press.trace},
+            trace=left,
         )
         return _carry_out(contact, standing, answer, act, settings, arrived=arrived)
 
 
 def disown(
-    database: Database, *, uid: str, arrived: datetime, seen: Iterable[Seen] = ()
-) -> Standing | None:
-    """Note that whoever was asked again says not to have pressed Yes; nothing else changes.
+    database: Database,
+    *,
+    uid: str,
+    arrived: datetime,
+    settings: Settings,
+    trace: Trace,
+    seen: Iterable[Seen] = (),
+    mark: str = "",
+) -> Recorded | None:
+    """Note that whoever was asked again says not to have pressed Yes.
 
-    Returns where the contact stands, None if nothing is held of that person any more.
+    The Yes of the same page, whose buttons send `mark` along, is taken back: the outcome is
+    `remove`. Otherwise nothing else changes, and it is what a Yes would do now. Returns None if
+    nothing is held of that person any more.
     """
     with database.atomic():
         contact = _locked(uid)
@@ -96,7 +110,12 @@ def disown(
             return None
         past = with_seen(contacts.recall(contact), seen)
         contacts.remember(contact, suspicion.disowned(past, at=arrived), held_at=None)
-        return standing_of(contact)
+        if is_taken_back(contact, past, mark):
+            left = {"network": trace.network, "browser": trace.browser}
+            return _take_back(contact, receipts.NOT_PRESSED, left, settings, at=arrived)
+        standing = standing_of(contact)
+        outcome = foresee(standing, Answer.YES, arrived=arrived).outcome
+        return Recorded(outcome=outcome, standing=standing)
 
 
 def answer_for(
@@ -179,6 +198,23 @@ def _carry_out(
         contacts.remove([contact], reason=decision.reason, act=act, fingerprint_key=key)
     after = standing_of(contacts.lock(contact.id))
     return Recorded(outcome=decision.outcome, standing=after)
+
+
+def _take_back(
+    contact: Contact, method: str, left: dict[str, Any], settings: Settings, *, at: datetime
+) -> Recorded:
+    """Take off whom a Yes has put on the list that was no person's, as `method` says.
+
+    The reason is `request`: it is no No of the person's, nor a withdrawal, who may never have
+    consented (GDPR art. 4(11)). What would tell them of a Yes is not sent any more.
+    """
+    contacts.settle_replies(contact, at=at)
+    contacts.drop_receipts(contact)
+    act = contacts.Act(at=at, actor="reader", consent={"method": method}, trace=left)
+    key = settings.fingerprint_key
+    contacts.remove([contact], reason=Reason.REQUEST, act=act, fingerprint_key=key)
+    after = standing_of(contacts.lock(contact.id))
+    return Recorded(outcome=Outcome.REMOVE, standing=after)
 
 
 def _told(standing: Standing, answer: Answer, arrived: datetime, method: Method) -> dict[str, Any]:

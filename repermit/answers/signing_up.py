@@ -108,7 +108,7 @@ def confirm_sign_up(
             return _done(found, foreseen)
         past = _past(found)
         signs = suspicion.signs("yes", past, arrived=arrived, mailed_at=None)
-        if suspicion.is_suspect(signs) and not suspicion.settles(past):
+        if suspicion.is_suspect(signs) and not suspicion.is_awaited(past):
             found.doubted_at, found.declined_at = arrived, None
             found.save()
             return _done(found, Outcome.HOLD, signs)

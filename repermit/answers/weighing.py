@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from repermit import contacts, suspicion
 from repermit.answers.looking import foresee
 from repermit.answers.pending import with_seen
-from repermit.consent import Answer, Outcome, Status, is_undecided
+from repermit.consent import Answer, Basis, Outcome, Status, is_undecided
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,10 +26,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Press:
-    """What a press is worth: whether it is held, and what its trace tells."""
+    """What a press is worth, and what its trace tells.
 
-    is_held: bool
+    `mark` is that of the round in which a Yes is held, "" if it is not. `takes_back` says that a No
+    undoes the Yes of its own round, which was no person's.
+    """
+
     trace: Mapping[str, Any]
+    mark: str = ""
+    takes_back: bool = False
 
 
 def weigh(
@@ -40,23 +45,35 @@ def weigh(
     *,
     seen: Iterable[Seen],
     is_again: bool,
+    mark: str,
 ) -> Press:
-    """Say what a press is worth, and keep what the next one is weighed by."""
+    """Say what a press is worth, and keep what the next one is weighed by.
+
+    `mark` is what the button of a page that asked again sent along, "" from any other.
+    """
     past = with_seen(contacts.recall(contact), seen)
     found = suspicion.signs(answer.value, past, arrived=arrived, mailed_at=standing.mailed_at)
-    is_suspect = suspicion.is_suspect(found)
-    is_settled = is_again and suspicion.settles(past)
     if answer is Answer.NO:
+        is_suspect = suspicion.is_suspect(found)
         _keep(contact, suspicion.said_no(past, at=arrived), found if is_suspect else ())
-    elif foresee(standing, answer, arrived=arrived).outcome is not Outcome.CONFIRM:
+        return Press(trace=_trace(past, found), takes_back=is_taken_back(contact, past, mark))
+    if foresee(standing, answer, arrived=arrived).outcome is not Outcome.CONFIRM:
         contacts.remember(contact, past)
-    elif is_suspect and not is_settled:
+        return Press(trace=_trace(past, found))
+    if not suspicion.counts(past, found, is_again=is_again, mark=mark):
         held_at = arrived if _is_open(contact) else None
-        _keep(contact, suspicion.doubted(past, at=arrived), found, held_at=held_at)
-        return Press(is_held=True, trace={})
-    else:
-        _keep(contact, suspicion.said_yes(past, at=arrived), ())
-    return Press(is_held=False, trace=_trace(past, found, is_settled=is_settled))
+        after = suspicion.doubted(past, at=arrived)
+        _keep(contact, after, found, held_at=held_at)
+        return Press(trace={}, mark=suspicion.mark_of(after.doubted_at))
+    says = suspicion.settled if is_again else suspicion.said_yes
+    _keep(contact, says(past, at=arrived), ())
+    return Press(trace=_trace(past, found, asked_again_at=past.doubted_at if is_again else None))
+
+
+def is_taken_back(contact: Contact, past: Past, mark: str) -> bool:
+    """Say whether another press of a round undoes the Yes by which a contact is confirmed."""
+    stands_by = contact.basis == Basis.ANSWER and contact.basis_at == past.yes_at
+    return stands_by and suspicion.takes_back(past, mark)
 
 
 def _keep(
@@ -70,12 +87,13 @@ def _is_open(contact: Contact) -> bool:
     return is_undecided(Status(contact.status), contact.basis, include_thin=True)
 
 
-def _trace(past: Past, signs: Iterable[Sign], *, is_settled: bool) -> dict[str, Any]:
+def _trace(
+    past: Past, signs: Iterable[Sign], *, asked_again_at: datetime | None = None
+) -> dict[str, Any]:
     """Return what speaks for and against a person, for the trace of the answer."""
-    again_at = past.doubted_at if is_settled else None
     told = {
         "openings": contacts.openings_told(past.openings),
         "signs": [str(sign) for sign in signs],
-        "asked_again_at": again_at.isoformat() if again_at else "",
+        "asked_again_at": asked_again_at.isoformat() if asked_again_at else "",
     }
     return {name: value for name, value in told.items() if value}

@@ -65,7 +65,12 @@ from repermit.contacts.openings import (
     remember,
     signs_of,
 )
-from repermit.contacts.receipts import owe_receipt, receipt_entry, receipt_of
+from repermit.contacts.receipts import (
+    drop_receipts,
+    owe_receipt,
+    receipt_entry,
+    receipt_of,
+)
 from repermit.contacts.replying import (
     WaitingReply,
     forget_replies,
@@ -119,6 +124,7 @@ __all__ = [
     "count_suppressions",
     "count_yes_held",
     "drop_owed",
+    "drop_receipts",
     "drop_unsent",
     "end_pilot",
     "erase",

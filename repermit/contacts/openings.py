@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from repermit.models import Contact, MailingList
 
 _OF_A_LINK = ("gets", "heads", "first_at", "last_at")
-_OTHERS = ("yes_at", "no_at", "disowned_at", "doubted_at", "is_contradicted")
+_OTHERS = ("yes_at", "no_at", "disowned_at", "doubted_at", "is_contradicted", "settled_at")
 
 
 def recall(contact: Contact) -> Past:

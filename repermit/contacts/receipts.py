@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from repermit import consent, evidence, receipts
-from repermit.consent import MailKind
+from repermit.consent import Dropped, MailKind, MailState
 from repermit.models import Evidence, Mail
 
 if TYPE_CHECKING:
@@ -41,6 +41,15 @@ def owe_receipt(contact: Contact, mailing_list: MailingList, *, at: datetime) ->
             message_id="",
             topic=at.isoformat(),
         )
+
+
+def drop_receipts(contact: Contact) -> None:
+    """Drop the receipts of a contact that have not left: the Yes that they tell of was none."""
+    Mail.update(state=MailState.DROPPED, reason=Dropped.ANSWERED).where(
+        Mail.contact == contact,
+        Mail.kind == MailKind.RECEIPT,
+        Mail.state.in_((MailState.QUEUED, MailState.CLAIMED)),
+    ).execute()
 
 
 def receipt_entry(subject: str, slug: str, at: datetime) -> int | None:

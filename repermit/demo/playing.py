@@ -45,18 +45,25 @@ def _act(act: str, links: dict[str, str]) -> None:
         _answer(links["no"])
     elif act == "changes_mind":
         _answer(links["no"])
-        _answer(links["yes"])
         # A Yes so soon after a No is asked for once more, since programs press both.
-        post(links["yes"], {"choice": "again"})
+        _say_again(_answer(links["yes"]), links["yes"])
     else:
         _answer(links["yes"])
 
 
-def _answer(link: str) -> None:
+def _answer(link: str) -> str:
     """Open the page and press the button of the answer that was chosen in the mail.
 
-    Who comes too late finds a form to sign up by in its place, and leaves it at that.
+    Who comes too late finds a form to sign up by in its place, and leaves it at that. Returns the
+    page that one then sees.
     """
-    buttons = look_through(get(link), link).buttons
-    if link in {button.action for button in buttons}:
-        post(link, {})
+    page = get(link)
+    buttons = look_through(page, link).buttons
+    return post(link, {}) if link in {button.action for button in buttons} else page
+
+
+def _say_again(page: str, link: str) -> None:
+    """Press Yes on the page that asks once more, if it is that."""
+    for button in look_through(page, link).buttons:
+        if button.sends.get("choice") == "again":
+            post(button.action, button.sends)

@@ -40,6 +40,7 @@ class Opening(Table):
     disowned_at = moment_or_none()
     doubted_at = moment_or_none()
     is_contradicted = BooleanField(default=False)
+    settled_at = moment_or_none()
     signs = CharField(default="")
     held_at = moment_or_none()
     began_at = moment(index=True)

@@ -9,8 +9,11 @@ from repermit.receipts.receipt import receipt
 from repermit.receipts.record import Account, consent_record, controller_of, retention_of
 from repermit.receipts.states import (
     ABOUT_AN_ASK,
+    BOTH_PRESSED,
+    NOT_PRESSED,
     NOT_THE_PERSON,
     REPRESENTATIVE,
+    TAKEN_BACK,
     Said,
     events_of,
     state_of,
@@ -18,8 +21,11 @@ from repermit.receipts.states import (
 
 __all__ = [
     "ABOUT_AN_ASK",
+    "BOTH_PRESSED",
+    "NOT_PRESSED",
     "NOT_THE_PERSON",
     "REPRESENTATIVE",
+    "TAKEN_BACK",
     "Account",
     "Said",
     "consent_record",

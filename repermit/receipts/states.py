@@ -27,6 +27,12 @@ _BY_THE_PERSON = frozenset({"no", "withdrawn", "request", "complaint"})
 NOT_THE_PERSON = "not_the_person"
 """The method of a removal since a reader of the mail said not to be the person meant."""
 
+NOT_PRESSED, BOTH_PRESSED = "not_pressed", "both_pressed"
+"""The methods of a removal since a Yes was no person's: whoever was asked again said not to have
+pressed it, or pressed Yes and No of the page that asked."""
+
+TAKEN_BACK = frozenset({NOT_PRESSED, BOTH_PRESSED})
+
 REPRESENTATIVE: Final = "representative"
 """Who gave an answer for somebody under 16 or under guardianship (GDPR art. 8(1); the Dutch UAVG,
 art. 5): what an entry says of it under `given_by`, and what a record calls that party."""
@@ -71,10 +77,12 @@ def events_of(entries: Iterable[Said], *, principal: str, controller: str) -> li
     it was: the person's, their representative's, or the controller's.
     """
     events: list[dict[str, str]] = []
-    for said in entries:
+    all_said = tuple(entries)
+    for number, said in enumerate(all_said):
         events.extend(_asked(said, events, controller))
         state = _state_after(said, _decided(events))
-        if state:
+        # A Yes that was no person's is no consent, and was none before that was known.
+        if state and not _is_taken_back(said, all_said[number + 1 :]):
             own = REPRESENTATIVE if said.is_by_representative else principal
             entity = own if _is_by_the_person(said) else controller
             validity = "until withdrawn" if state in _HOLDS else "none"
@@ -82,6 +90,16 @@ def events_of(entries: Iterable[Said], *, principal: str, controller: str) -> li
                 _event(said, at=said.happened_at, state=state, entity=entity, validity=validity)
             )
     return events
+
+
+def _is_taken_back(said: Said, later: Iterable[Said]) -> bool:
+    """Say whether an entry is of a Yes of which the next removal says that it was none."""
+    removal = next((one for one in later if one.event in {"removed", "confirmed"}), None)
+    return (
+        said.event == "confirmed"
+        and removal is not None
+        and removal.told.get("method") in TAKEN_BACK
+    )
 
 
 def state_of(events: Sequence[Mapping[str, str]]) -> str:
@@ -123,13 +141,13 @@ def _state_after(said: Said, before: str) -> str:
 def _is_by_the_person(said: Said) -> bool:
     """Say whether an entry is of the person's own act.
 
-    Who is not the person meant can neither refuse nor withdraw for whoever is: it is the
-    controller who no longer relies on what was said before.
+    Who is not the person meant can neither refuse nor withdraw for whoever is, and what pressed a
+    button neither: it is the controller who no longer relies on what was said before.
     """
     if said.event != "removed":
         return True
     reason = said.told.get("reason")
-    if said.told.get("method") == NOT_THE_PERSON:
+    if said.told.get("method") in {NOT_THE_PERSON, *TAKEN_BACK}:
         return False
     # A journal, or another system's suppressions, say that it was asked for, and not by whom.
     return reason in _BY_THE_PERSON and not (reason == "request" and "by" in said.told)

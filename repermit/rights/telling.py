@@ -124,7 +124,8 @@ def _removed(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
             "The person was taken off, since a file that was taken in says that this address is "
             "not to be mailed."
         )
-    if told.get("reason") == Reason.REQUEST and told.get("by"):
+    is_unknown = told.get("by") or told.get("method") in receipts.TAKEN_BACK
+    if told.get("reason") == Reason.REQUEST and is_unknown:
         return gettext("The person was taken off at a request; whose is not known.")
     return {
         Reason.NO: gettext("The person said No, and was taken off."),

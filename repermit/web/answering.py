@@ -67,8 +67,9 @@ def take_answer(word: str, token: str) -> Response:
         # A program that asks for the opposite, at the wrong address: no act of a person.
         raise BadRequest
     choice = request.form.get("choice", "") if answer is Answer.YES else ""
+    mark = request.form.get(asking_again.ROUND, "")
     if choice == asking_again.NOT_ME:
-        return _disown(uid)
+        return _disown(uid, mark)
     is_again = choice == asking_again.AGAIN
     standing = answers.look_up(uid)
     with site.openings.taken(uid) as seen:
@@ -84,6 +85,7 @@ def take_answer(word: str, token: str) -> Response:
             language="" if standing is None else reader_of(standing).language,
             seen=seen,
             is_again=is_again,
+            mark=mark,
             given_by="" if is_one_click or standing is None else reader_of(standing).given_by,
         )
     if is_one_click:
@@ -91,7 +93,7 @@ def take_answer(word: str, token: str) -> Response:
     if recorded is None:
         return show_gone(standing)
     if recorded.outcome is Outcome.HOLD:
-        return _ask_again(recorded.standing)
+        return _ask_again(recorded.standing, recorded.mark)
     return show_result(reader_of(recorded.standing), recorded.standing, recorded.outcome)
 
 
@@ -107,10 +109,10 @@ def _unsubscribed(uid: str) -> Response:
     return response
 
 
-def _ask_again(standing: Standing) -> Response:
+def _ask_again(standing: Standing, mark: str) -> Response:
     """Ask for a Yes once more that may be a program's, and say why."""
     reader = reader_of(standing)
-    return page("again.html", reader, **_again_fields(standing, reader))
+    return page("again.html", reader, mark=mark, **_again_fields(standing, reader))
 
 
 def _again_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
@@ -124,17 +126,25 @@ def _again_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     }
 
 
-def _disown(uid: str) -> Response:
+def _disown(uid: str, mark: str) -> Response:
     """Take the word of whoever was asked again for it that a program pressed Yes."""
     site = current_site()
     with site.openings.taken(uid) as seen:
-        standing = answers.disown(site.database, uid=uid, arrived=arrival(), seen=seen)
-    if standing is None:
+        noted = answers.disown(
+            site.database,
+            uid=uid,
+            arrived=arrival(),
+            settings=site.settings,
+            trace=request_trace(),
+            seen=seen,
+            mark=mark,
+        )
+    if noted is None:
         return show_gone(answers.look_up(uid))
-    reader = reader_of(standing)
-    outcome = answers.foresee(standing, Answer.YES, arrived=arrival()).outcome
-    if outcome is not Outcome.CONFIRM:
-        return show_result(reader, standing, outcome)
+    standing, reader = noted.standing, reader_of(noted.standing)
+    may_answer = noted.outcome in _CHANGES and standing.is_in_time(arrival())
+    if not may_answer:
+        return show_result(reader, standing, noted.outcome)
     return page(
         "disowned.html",
         reader,
