@@ -220,10 +220,13 @@ def path(place: int, leaves: list[bytes]) -> list[str]:
     return [*path(place - half, leaves[half:]), tree(leaves[:half]).hex()]
 
 
-def forged(octets: bytes, change: Callable[[dict[str, Any]], None]) -> list[str]:
+def forged(
+    octets: bytes, change: Callable[[dict[str, Any]], None], *, by_the_rules: bool = True
+) -> list[str]:
     """Change a proof as whoever writes a chain of their own could: nothing but the words is wrong.
 
-    Returns what our check finds.
+    Returns what our check finds, and the independent verifier has to find, too, if it is
+    `by_the_rules` that README tells.
     """
     document = json.loads(octets)
     statement, seal = document["statement"], document["seal"]
@@ -245,7 +248,10 @@ def forged(octets: bytes, change: Callable[[dict[str, Any]], None]) -> list[str]
         "hash": link(document["previous"], leaves[-1].hex()),
         "root": tree(leaves).hex(),
     }
-    return list(evidence.check_proof(json.dumps(document).encode()).faults)
+    made = json.dumps(document).encode()
+    faults: list[str] = list(evidence.check_proof(made).faults)
+    assert independent_check(made) is not (by_the_rules and faults != [])
+    return faults
 
 
 def test_a_chain_of_ones_own_is_not_told_from_another_without_a_checkpoint(
@@ -258,7 +264,10 @@ def test_a_proof_that_claims_what_its_entries_do_not_say_is_found(made: list[byt
     def claim(document: dict[str, Any]) -> None:
         document["statement"]["record"]["event"][-1]["event_state"] = "dpv:ConsentWithdrawn"
 
-    assert forged(made[0], claim) == ["the consent record does not say what the entries say"]
+    # The record says the same as the entries, from which anybody can make it anew.
+    assert forged(made[0], claim, by_the_rules=False) == [
+        "the consent record does not say what the entries say"
+    ]
 
 
 def test_entries_of_somebody_else_and_in_another_order_are_found(made: list[bytes]) -> None:
@@ -286,9 +295,19 @@ def test_wordings_that_are_not_there_or_not_named_are_found(made: list[bytes]) -
         text = "Yes to everything"
         document["statement"]["wordings"][hashlib.sha256(text.encode()).hexdigest()] = text
 
-    for change in (forget, invent):
-        (fault,) = forged(made[0], change)
-        assert "is named and not there, or there and not named" in fault
+    def forget_all(document: dict[str, Any]) -> None:
+        document["statement"]["wordings"].clear()
+
+    for change in (forget, invent, forget_all):
+        for fault in forged(made[0], change) or [""]:
+            assert "is named and not there, or there and not named" in fault
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_name_that_stands_twice_is_found(
+    made: list[bytes], check: Callable[[bytes], bool]
+) -> None:
+    assert not check(made[0].replace(b"{", b'{"format": "repermit-proof/1", ', 1))
 
 
 def test_an_own_entry_that_says_something_else_is_found(made: list[bytes]) -> None:
@@ -297,6 +316,9 @@ def test_an_own_entry_that_says_something_else_is_found(made: list[bytes]) -> No
 
     def another_statement(document: dict[str, Any]) -> None:
         document["seal"]["parts"]["consent"]["content"] = {"digest": "0" * 64}
+
+    def another_list(document: dict[str, Any]) -> None:
+        document["seal"]["entry"]["list"] = "other"
 
     def no_hash(document: dict[str, Any]) -> None:
         document["previous"] = document["previous"].upper()
@@ -308,11 +330,33 @@ def test_an_own_entry_that_says_something_else_is_found(made: list[bytes]) -> No
 
     early = "the proof's own entry does not stand behind those that it proves"
     assert early in forged(made[0], too_early)
-    assert forged(made[0], another_act) == ["entry 2 does not say that this proof was made"]
+    for change in (another_act, another_list):
+        assert forged(made[0], change) == ["entry 2 does not say that this proof was made"]
     assert forged(made[0], another_statement) == [
         "entry 2 was made for another statement than this one"
     ]
     assert forged(made[0], no_hash) == ["the checkpoint's hash does not follow from entry 2"]
+
+
+@pytest.mark.parametrize(
+    ("part", "content"),
+    [
+        ("person", "anna@example.org"),
+        ("consent", {"arrived_at": 5}),
+        ("consent", {"unseen": "Nieuws"}),
+        ("person", {"address": ["anna@example.org"]}),
+    ],
+)
+def test_a_part_that_could_not_be_told_is_no_proof(
+    made: list[bytes], part: str, content: Any
+) -> None:
+    document = json.loads(made[0])
+    one = document["statement"]["entries"][0]
+    one["parts"][part]["content"] = content
+    salt = one["parts"][part]["salt"]
+    one["entry"][part] = part_digest(salt, canonical(content))
+    (fault,) = evidence.check_proof(json.dumps(document).encode()).faults
+    assert "it is not of the form repermit-proof/1" in fault
 
 
 @pytest.mark.parametrize(

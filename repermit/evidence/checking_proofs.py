@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 from repermit.errors import Refused
 from repermit.evidence.facts import Checkpoint
 from repermit.evidence.leaves import PARTS, canonical, link, part_digest
-from repermit.evidence.proofs import FORMAT, LARGEST, digest_of, digests_named, statement_of
+from repermit.evidence.proofs import (
+    FORMAT,
+    LARGEST,
+    WORDINGS,
+    digest_of,
+    digests_named,
+    statement_of,
+)
 from repermit.evidence.tree import check_consistency, check_inclusion
 from repermit.evidence.unpacking import proof_in
 from repermit.saying import Joined, Said
@@ -28,6 +35,13 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _DOCUMENT = {"format", "statement", "seal", "paths", "previous", "checkpoint"}
 _WHERE_ASKED = {"last", "consistency"}
 _ENTRY = {"seq", "at", "event", "list", "campaign", "subject", "actor", *PARTS}
+_TEXTS = {
+    *("answer", "method", "reason", "basis", "by", "file", "purpose", "note", "proof", "given_by"),
+    *("arrived_at", "left_at", "at", "basis_at", "asked_at", "asked_again_at", "reminded_at"),
+    *("deadline", "requested_at", "confirmed_at", "address", "name", "source", "since"),
+    *WORDINGS,
+}
+"""What is told of a part in words, and so has to be a text."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +167,7 @@ def _faults_of_entry(one: dict[str, Any]) -> Iterator[Said]:
                 seq=_number(entry),
                 name=name,
             )
+        _require_texts(part["content"])
 
 
 def _faults_of_wordings(statement: dict[str, Any]) -> Iterator[Said]:
@@ -231,6 +246,15 @@ def _gone(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[int, str]]:
 def _leaf(entry: Mapping[str, Any]) -> str:
     """Return the leaf of an entry whose time is text, as it stands in a proof."""
     return hashlib.sha256(canonical(entry).encode()).hexdigest()
+
+
+def _require_texts(content: Any) -> None:
+    """Raise TypeError unless a part is an object in which what is told in words is text."""
+    told = [content[name] for name in _TEXTS & content.keys()]
+    if not all(isinstance(one, str | None) for one in told) or not isinstance(
+        content.get("unseen", {}), dict
+    ):
+        raise TypeError
 
 
 def _require_names(value: dict[str, Any], names: set[str]) -> None:
