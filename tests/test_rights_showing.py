@@ -69,6 +69,8 @@ def told(*entries: dict[str, Any], language: str = "en") -> list[str]:
         (entry("removed", reason="complaint"), "reported a mail"),
         (entry("removed", reason="request"), "at their own request"),
         (entry("removed", reason="request", by="restored"), "whose is not known"),
+        (entry("removed", reason="request", method="not_pressed"), "whose is not known"),
+        (entry("removed", reason="request", method="both_pressed"), "whose is not known"),
         (entry("removed", reason="no", by="restored"), "said No"),
         (entry("removed", reason="request", file="d" * 64), "a file that was taken in says"),
         (entry("removed"), "why is held no longer"),
