@@ -280,6 +280,14 @@ def test_in_which_files_the_address_was_and_who_was_told_of_it_is_told(
         removal = Evidence.get(Evidence.event == "removed", Evidence.subject == anna.subject)
         for seq, state in ((removal.seq, "delivered"), (1, "failed")):
             Delivery.create(webhook=hook, seq=seq, state=state, due_at=hours[9], at=hours[9])
+    # Whoever erases is told of the same files.
+    assert [(one.at, one.what) for one in rights.beyond(mailing_list, anna).exports] == [
+        (hours[3], "keep"),
+        (hours[3], "evidence"),
+        (hours[4], "keep"),
+        (hours[7], "removed"),
+        (hours[8], "suppressions"),
+    ]
     held = held_of(database, anna)
     assert [(one.at, one.what, one.to) for one in held.handed_on] == [
         (hours[3], "keep", ""),

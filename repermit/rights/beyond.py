@@ -11,16 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import fn
 
-from repermit.consent import MailState
+from repermit.consent import MailKind, MailState, Status
 from repermit.models import Evidence, EvidencePart, Import, Mail, Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from repermit.models import Contact, MailingList
 
 _GONE = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
+_STANDINGS = frozenset((Status.CONFIRMED, Status.CUSTOMER, Status.REMOVED))
+_WHO_IS_IN = {
+    "keep": {Status.CONFIRMED, Status.CUSTOMER},
+    "removed": {Status.REMOVED},
+    "suppressions": {Status.REMOVED},
+    "unasked": {Status.UNCONFIRMED},
+    "evidence": {*Status},
+    "archive": {*Status},
+}
+"""How somebody has to stand to be in a file. What is not here has nobody of a list in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +72,7 @@ def beyond(mailing_list: MailingList, contact: Contact | None) -> Beyond:
         since=since,
         **_mails(contact),
         source=source.file if source else "",
-        exports=tuple(taken_files(mailing_list, since)) if since else (),
+        exports=tuple(files_with(contact, _turns(contact), _asked(contact))) if contact else (),
         is_file_waiting=Upload.select().where(Upload.list == mailing_list).exists(),
     )
 
@@ -87,10 +97,51 @@ def _mails(contact: Contact | None) -> dict[str, Any]:
     }
 
 
-def taken_files(mailing_list: MailingList, since: datetime) -> Iterator[TakenFile]:
-    """Yield the exports of a list since then; entries about nobody in particular are few."""
+def files_with(
+    contact: Contact, turns: Sequence[tuple[datetime, int, str]], asked: Sequence[datetime]
+) -> Iterator[TakenFile]:
+    """Yield the exports that had a contact in them, by how they stood at that moment.
+
+    `turns` are moment, number and event of their entries, the oldest first; `asked` is when a mail
+    with the question was accepted: of who could not be asked, only who surely was is left out.
+    """
+    for number, taken in _taken_files(contact.list, held_since(contact)):
+        before = [event for at, seq, event in turns if (at, seq) < (taken.at, number)]
+        if _standing(before) not in _WHO_IS_IN.get(taken.what, set()):
+            continue
+        if taken.what == "evidence" and not before:
+            continue
+        if taken.what == "unasked" and any(at <= taken.at for at in asked):
+            continue
+        yield taken
+
+
+def _standing(events: Sequence[str]) -> Status:
+    turns = [event for event in events if event in _STANDINGS]
+    return Status(turns[-1]) if turns else Status.UNCONFIRMED
+
+
+def _turns(contact: Contact) -> list[tuple[datetime, int, str]]:
+    own: Any = Evidence.select(Evidence.at, Evidence.seq, Evidence.event).where(
+        Evidence.subject == contact.subject, Evidence.list == contact.list.slug
+    )
+    return list(own.order_by(Evidence.seq).tuples())
+
+
+def _asked(contact: Contact) -> list[datetime]:
+    sent = Mail.select().where(
+        Mail.contact == contact,
+        Mail.kind == MailKind.ASK,
+        Mail.state == MailState.SENT,
+        Mail.bounce == "",
+    )
+    return [one.sent_at for one in sent if one.sent_at]
+
+
+def _taken_files(mailing_list: MailingList, since: datetime) -> Iterator[tuple[int, TakenFile]]:
+    """Yield the exports of a list since then, by their entries' numbers; these are few."""
     rows: Any = (
-        EvidencePart.select(Evidence.at, Evidence.actor, EvidencePart.json)
+        EvidencePart.select(Evidence.seq, Evidence.at, Evidence.actor, EvidencePart.json)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
             Evidence.subject == "",
@@ -102,9 +153,9 @@ def taken_files(mailing_list: MailingList, since: datetime) -> Iterator[TakenFil
         .order_by(Evidence.seq)
         .tuples()
     )
-    for at, actor, text in rows:
+    for number, at, actor, text in rows:
         facts = json.loads(text)
-        yield TakenFile(
+        file = TakenFile(
             at=at,
             actor=actor,
             what=facts["what"],
@@ -112,3 +163,4 @@ def taken_files(mailing_list: MailingList, since: datetime) -> Iterator[TakenFil
             tool=facts["tool"],
             rows=facts["rows"],
         )
+        yield number, file

@@ -8,29 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from repermit.consent import MailKind, MailState, Status
+from repermit.consent import MailKind, MailState
 from repermit.models import Delivery, Webhook, chunks
-from repermit.rights.beyond import held_since, taken_files
+from repermit.rights.beyond import files_with
 from repermit.rights.facts import HandedOn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
     from repermit.models import Contact
     from repermit.rights.facts import Entry, Letter
 
 _CHUNK = 500
-_STANDINGS = frozenset((Status.CONFIRMED, Status.CUSTOMER, Status.REMOVED))
-_WHO_IS_IN = {
-    "keep": {Status.CONFIRMED, Status.CUSTOMER},
-    "removed": {Status.REMOVED},
-    "suppressions": {Status.REMOVED},
-    "unasked": {Status.UNCONFIRMED},
-    "evidence": {*Status},
-    "archive": {*Status},
-}
-"""How somebody has to stand to be in a file. What is not here has nobody of a list in it."""
 
 
 def handed_on(
@@ -48,27 +37,14 @@ def handed_on(
 def _files(
     contact: Contact, entries: Sequence[Entry], letters: Sequence[Letter]
 ) -> Iterator[HandedOn]:
-    for taken in taken_files(contact.list, held_since(contact)):
-        before = [entry.event for entry in entries if entry.at <= taken.at]
-        if _standing(before) not in _WHO_IS_IN.get(taken.what, set()):
-            continue
-        if taken.what == "evidence" and not before:
-            continue
-        if taken.what == "unasked" and _was_asked(letters, taken.at):
-            continue
+    turns = [(entry.at, entry.seq, entry.event) for entry in entries]
+    asked = [one.at for one in letters if _was_asked(one)]
+    for taken in files_with(contact, turns, asked):
         yield HandedOn(at=taken.at, what=taken.what, to=taken.tool)
 
 
-def _standing(events: Sequence[str]) -> Status:
-    turns = [event for event in events if event in _STANDINGS]
-    return Status(turns[-1]) if turns else Status.UNCONFIRMED
-
-
-def _was_asked(letters: Sequence[Letter], at: datetime) -> bool:
-    return any(
-        one.kind == MailKind.ASK and one.state == MailState.SENT and not one.bounce and one.at <= at
-        for one in letters
-    )
+def _was_asked(one: Letter) -> bool:
+    return one.kind == MailKind.ASK and one.state == MailState.SENT and not one.bounce
 
 
 def _told(entries: Sequence[Entry]) -> Iterator[HandedOn]:
