@@ -179,6 +179,14 @@ def in_part(address: str) -> str:
     return f"{shown}@{readable_domain(domain)}"
 
 
+_WRITTEN = re.compile(r"[^\s@/\\]+@(?=[^\s@]+\.)")
+
+
+def masked(name: str) -> str:
+    """Return the name of a file without the addresses in it: of each its domain is left."""
+    return _WRITTEN.sub("…@", name)
+
+
 # Every mail shows its address, and decoding takes longer than all the rest of it.
 @lru_cache(maxsize=_DOMAINS_REMEMBERED)
 def readable_domain(domain: str) -> str:

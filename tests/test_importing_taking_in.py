@@ -15,6 +15,7 @@ from repermit.errors import ListFileError
 from repermit.importing import staging
 from repermit.models import (
     Contact,
+    EvidencePart,
     Import,
 )
 from tests.building import (
@@ -85,6 +86,17 @@ def test_a_plain_row_becomes_a_contact_to_be_asked(
     assert contact.imported_by == Import.get(Import.file == "list.csv")
     assert len(contact.uid) == len(contact.subject) == 32
     assert contact.uid != contact.subject
+
+
+def test_an_address_in_a_files_name_is_not_kept(
+    database: Database, news: MailingList, tmp_path: Path
+) -> None:
+    path = tmp_path / "carla@example.org.csv"
+    path.write_text("email\ncarla@example.org\n")
+    take_in(database, news, path)
+    assert Import.get().file == "…@example.org.csv"
+    told = [one.json for one in EvidencePart.select().where(EvidencePart.part == "consent")]
+    assert not [text for text in told if "carla@example.org" in text]
 
 
 def test_the_admins_source_stands_where_the_row_has_none(

@@ -10,7 +10,7 @@ import secrets
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from repermit import contacts, evidence
+from repermit import addresses, contacts, evidence
 from repermit.consent import Basis, Fate, require_customer_basis
 from repermit.errors import Refused
 from repermit.evidence import Entry
@@ -191,7 +191,7 @@ def _write(
     counts = asdict(tally)
     record = Import.create(
         list=mailing_list,
-        file=file.path.name,
+        file=addresses.masked(file.path.name),
         digest=file.digest,
         counts=json.dumps(counts),
         at=options.now,
@@ -231,7 +231,11 @@ def _entry(
     mailing_list: MailingList, file: ListFile, options: _Options, facts: Mapping[str, Any]
 ) -> Entry:
     columns = [
-        {"part": part.name, "column": column.title or str(column.index + 1), "field": column.field}
+        {
+            "part": addresses.masked(part.name),
+            "column": column.title or str(column.index + 1),
+            "field": column.field,
+        }
         for part in file.parts
         for column in part.columns
         if column.field
@@ -243,7 +247,7 @@ def _entry(
         list=mailing_list.slug,
         consent={
             **facts,
-            "name": file.path.name,
+            "name": addresses.masked(file.path.name),
             "source": options.source,
             "customers": options.customers,
             "columns": columns,
