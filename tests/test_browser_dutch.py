@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Labels and buttons as in English; the page has them in Dutch. A text is typed, None ticks, and
 # octets are those of a file.
 ACTS: tuple[tuple[str, dict[str, str | bytes | None], str], ...] = (
-    ("new-list", {"Name of the list": "News", "Short name": "news"}, "Save and go on"),
+    ("new-list", {"Name of the list": "More news", "Short name": "news"}, "Save and go on"),
     ("new-list", {"Name of the list": "News", "Short name": "Ö!"}, "Save and go on"),
     (
         "new-list",

@@ -16,6 +16,7 @@ from repermit.models import (
     EvidenceHead,
     Mail,
     Meta,
+    Opening,
     find_drift,
     is_postgresql,
     open_database,
@@ -122,6 +123,19 @@ def test_a_database_of_version_3_gets_the_indexes_of_a_new_one(empty_database_ur
             Meta.update(value="3").where(Meta.key == "schema_version").execute()
         assert schema.upgrade(database) == 3
         assert _shape(database, Mail) == expected
+
+
+def test_a_database_of_version_21_learns_when_a_page_that_asked_again_was_answered(
+    empty_database_url: str,
+) -> None:
+    with open_database(empty_database_url) as database:
+        schema.upgrade(database)
+        expected = _shape(database, Opening)
+        with database.atomic():
+            run_sql(database, "ALTER TABLE opening DROP COLUMN settled_at")
+            Meta.update(value="21").where(Meta.key == "schema_version").execute()
+        assert schema.upgrade(database) == 21
+        assert _shape(database, Opening) == expected
 
 
 def _shape(database: Database, table: type[Model]) -> tuple[set[str], set[str]]:
