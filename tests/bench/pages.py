@@ -84,6 +84,7 @@ _SKIPPED = {
     "entering.show_welcome": "for who has never logged in",
     "locking.show_lock": "for who was away",
     "styles.file": "a file",
+    "verifying.result": "what a walk found, for who has asked for one",
 }
 _OF_A_CAMPAIGN = ("live.figures", "papering.show_report")
 _SECONDS = 10  # of the phases in which nothing happens
