@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
     from repermit.config import Settings
     from repermit.models import Database, MailingList
-    from repermit.suspicion import Sign
-from repermit.suspicion import Past
+    from repermit.suspicion import Past, Sign
 
 _VALID = timedelta(days=7)
 
@@ -177,7 +176,7 @@ def decline_sign_up(
 
 def _past(found: SignUp) -> Past:
     """Return what a sign-up's page has been through, as the rules read it."""
-    return Past(
+    return suspicion.Past(
         no_at=found.declined_at,
         doubted_at=found.doubted_at,
         is_contradicted=found.declined_at is not None,

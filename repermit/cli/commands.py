@@ -5,6 +5,7 @@ May import click only.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -51,4 +52,11 @@ def _no_file(context: click.Context, _: click.Parameter, slug: str | None) -> st
 
 slug_argument = click.argument("slug", metavar="LIST", callback=_no_file)
 any_slug_argument = click.argument("slug", metavar="[LIST]", required=False, callback=_no_file)
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A file that you alone can read.  [default: stdout]",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

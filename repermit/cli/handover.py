@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from repermit.cli.commands import command, json_option, slug_argument
+from repermit.cli.commands import command, json_option, output_option, slug_argument
 from repermit.cli.files import private_file
 from repermit.cli.house import House, pass_house
 from repermit.cli.lines import say, say_json, several, tell_counts, warn
@@ -50,13 +50,7 @@ _TOOLS = ("mailchimp", "laposta", "brevo", "mailerlite", "outlook")
 )
 @click.option("--for", "tool", type=click.Choice(_TOOLS), help="In the form that this tool takes.")
 @click.option("--with-links", is_flag=True, help="With a permanent unsubscribe_url for each.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="A file that you alone can read.  [default: stdout]",
-)
+@output_option
 @pass_house
 def export(
     house: House,

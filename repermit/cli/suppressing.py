@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from repermit.cli.commands import Group, command, slug_argument
+from repermit.cli.commands import Group, command, output_option, slug_argument
+from repermit.cli.files import private_file
 from repermit.cli.house import House, pass_house
 from repermit.cli.lines import say, several, tell_counts
 from repermit.cli.taking import mapping_option
@@ -44,13 +45,7 @@ def suppression() -> None:
     default="csv",
     help="[default: csv]",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="A file that you alone can read.  [default: stdout]",
-)
+@output_option
 @pass_house
 def export(house: House, slug: str, *, form: str, output: Path | None) -> None:
     """Export the fingerprints of who is not to be asked, for a system with the same key.
@@ -58,7 +53,6 @@ def export(house: House, slug: str, *, form: str, output: Path | None) -> None:
     No address stands in it.
     """
     from repermit import rights
-    from repermit.models import privately
 
     with house.mailing_list(slug) as (database, mailing_list):
         text, rows = rights.export_suppressions(
@@ -72,8 +66,8 @@ def export(house: House, slug: str, *, form: str, output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    with open(output, "w", encoding="utf-8", newline="", opener=privately) as file:
-        file.write(text)
+    with private_file(output) as file:
+        file.write(text.encode())
     say(f"{several(rows, 'suppression')} in {output}.")
 
 

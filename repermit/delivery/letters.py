@@ -6,7 +6,7 @@ May import models, messages and links.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repermit import contacts, evidence, messages
 from repermit.consent import MailKind
@@ -165,40 +165,23 @@ class Letters:
         return messages.letter_of(messages.compose(draft, values))
 
     def _notice_draft(self, owed: Owed) -> Draft:
+        settings = self._settings
         about = contacts.list_facts(self._list(owed.list_id))
-        news = messages.read_news(owed.topic)
-        if news is not None:
-            return messages.draft_daily(
-                news,
-                organisation=self._settings.organisation,
-                mailing_list=about,
-                zone=self._settings.zone,
-                public_url=self._settings.public_url,
-            )
-        closing = messages.read_closing(owed.topic)
-        if closing is not None:
-            return messages.draft_closing(
-                closing,
-                organisation=self._settings.organisation,
-                mailing_list=about,
-                zone=self._settings.zone,
-                public_url=self._settings.public_url,
-            )
+        known: dict[str, Any] = {
+            "organisation": settings.organisation,
+            "mailing_list": about,
+            "zone": settings.zone,
+        }
+        if news := messages.read_news(owed.topic):
+            return messages.draft_daily(news, public_url=settings.public_url, **known)
+        if closing := messages.read_closing(owed.topic):
+            return messages.draft_closing(closing, public_url=settings.public_url, **known)
         number = messages.read_not_the_person(owed.topic)
         if number is not None:
-            return messages.draft_not_the_person(
-                organisation=self._settings.organisation,
-                mailing_list=about,
-                zone=self._settings.zone,
-                contact_url=f"{self._settings.public_url}/admin/lists/{about.slug}/contacts/{number}",
-            )
-        return messages.draft_notice(
-            topic=owed.topic,
-            organisation=self._settings.organisation,
-            mailing_list=about,
-            deadline=Campaign.get_by_id(owed.campaign_id).deadline,
-            zone=self._settings.zone,
-        )
+            contact_url = f"{settings.public_url}/admin/lists/{about.slug}/contacts/{number}"
+            return messages.draft_not_the_person(contact_url=contact_url, **known)
+        deadline = Campaign.get_by_id(owed.campaign_id).deadline
+        return messages.draft_notice(topic=owed.topic, deadline=deadline, **known)
 
     def _list_label(self, draft: Draft) -> str:
         # Under the key that never changes, since mail programs file by List-Id.
