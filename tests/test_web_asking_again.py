@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -202,6 +203,65 @@ def test_a_representative_is_asked_again_in_their_own_words(
     assert status_of(contact) == Status.CONFIRMED
     kept = [str(wording.content) for wording in Wording.select()]
     assert sum(consents in text for text in kept) == 1
+
+
+def links_of(text: str) -> list[str]:
+    """Return the links of a page to itself, in another language or for another who answers."""
+    return [unescape(link) for link in re.findall(r'<a href="(\?[^"]*)"', text)]
+
+
+def test_the_page_that_asks_again_is_the_same_in_another_language_and_for_a_representative(
+    pages: Pages, database: Database
+) -> None:
+    about = make_list(database, slug="beside", languages=("en",))
+    asked = make_asked(database, about, make_campaign(database, about))
+    text = held(pages, asked).text
+    mark = mark_on(text)
+    before = everything_in(database, but=[Opening])
+    path = pages.path("yes", asked.uid)
+    others = [pages.client.get(path + link) for link in links_of(text)]
+    assert {mark_on(other.text) for other in others} == {mark}
+    assert [heading_of(other) for other in others] == ["Was it you who pressed Yes?", ASKED_AGAIN]
+    assert everything_in(database, but=[Opening]) == before
+    action = re.search(r'action="([^"]+)"', others[1].text)
+    assert action
+    url = unescape(action[1]).removeprefix(pages.settings.public_url)
+    pressed = pages.client.post(url, data={"choice": "again", "round": mark})
+    assert heading_of(pressed) == RECORDED
+    assert trace()["asked_again_at"]
+
+
+def test_the_page_that_asks_again_is_the_same_where_many_languages_have_a_page_of_their_own(
+    pages: Pages, asked: Contact
+) -> None:
+    choose = links_of(held(pages, asked).text)[0]
+    path = pages.path("yes", asked.uid)
+    english = next(link for link in links_of(pages.client.get(path + choose).text) if "=en" in link)
+    assert heading_of(pages.client.get(path + english)) == "Was it you who pressed Yes?"
+
+
+@pytest.mark.parametrize("mark", ["", "0", "zz", "é"])
+def test_a_link_to_the_page_that_asks_again_needs_its_mark(
+    pages: Pages, asked: Contact, mark: str
+) -> None:
+    held(pages, asked)
+    found = pages.get("yes", asked.uid, query_string={"round": mark})
+    assert heading_of(found) != ASKED_AGAIN
+
+
+def test_a_link_to_a_page_that_asked_again_is_the_plain_question_once_its_time_has_passed(
+    pages: Pages, asked: Contact
+) -> None:
+    mark = mark_on(held(pages, asked).text)
+    pages.clock.advance(LATER)
+    held(pages, asked)
+    found = pages.get("yes", asked.uid, query_string={"round": mark})
+    assert heading_of(found) != ASKED_AGAIN
+    newest = suspicion.mark_of(contacts.recall(asked).doubted_at)
+    assert heading_of(pages.get("no", asked.uid, query_string={"round": newest})) != ASKED_AGAIN
+    press(pages, asked, "not_me")
+    found = pages.get("yes", asked.uid, query_string={"round": newest})
+    assert heading_of(found) != ASKED_AGAIN
 
 
 def test_the_first_button_once_more_is_asked_again(pages: Pages, asked: Contact) -> None:

@@ -4,7 +4,7 @@ May import contacts, evidence, models, messages, links, consent, suspicion and w
 """
 
 from repermit.answers.facts import Giver, Recorded, SignedUp, SignUpFacts, Standing, Trace
-from repermit.answers.looking import find_joinable, foresee, join_id, look_up
+from repermit.answers.looking import find_joinable, foresee, is_awaited, join_id, look_up
 from repermit.answers.pending import Pending, Seen
 from repermit.answers.recording import answer_for, disown, record_answer
 from repermit.answers.signing_up import (
@@ -31,6 +31,7 @@ __all__ = [
     "find_joinable",
     "foresee",
     "forget_old_sign_ups",
+    "is_awaited",
     "join_id",
     "look_up",
     "look_up_sign_up",

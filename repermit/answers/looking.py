@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
-from repermit import addresses, consent, contacts, messages
+from repermit import addresses, consent, contacts, messages, suspicion
 from repermit.answers.facts import Standing
 from repermit.consent import MailKind, MailState, Status
 from repermit.models import Campaign, CampaignWording, Contact, Mail, MailingList, Wording
@@ -67,6 +67,12 @@ def foresee(standing: Standing, answer: Answer, *, arrived: datetime) -> Decisio
         arrived=arrived,
         deadline=standing.deadline,
     )
+
+
+def is_awaited(standing: Standing, mark: str) -> bool:
+    """Say whether the Yes of the round that a page names by its mark is still waited for."""
+    contact: Contact = Contact.get(Contact.uid == standing.uid)
+    return suspicion.settles(contacts.recall(contact), mark)
 
 
 def join_id(mailing_list: MailingListFacts | MailingList, *, settings: Settings) -> str:

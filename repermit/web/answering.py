@@ -19,7 +19,7 @@ from repermit.links import NOBODY, PROXIES
 from repermit.models import Contact, MailingList
 from repermit.receipts import REPRESENTATIVE
 from repermit.web import asking_again, mistakes, words
-from repermit.web.rendering import Reader, make_reader, page, public_url, render
+from repermit.web.rendering import ROUND, Reader, make_reader, page, public_url, render
 from repermit.web.site import arrival, current_site, forwarded, request_trace
 from repermit.web.words import Voice
 
@@ -47,6 +47,9 @@ def show_question(word: str, token: str) -> Response:
     outcome = answers.foresee(standing, answer, arrived=arrival()).outcome
     if outcome in {Outcome.NOTHING, Outcome.LATE}:
         return show_result(reader, standing, outcome)
+    mark = request.args.get(ROUND, "")
+    if answer is Answer.YES and answers.is_awaited(standing, mark):
+        return _ask_again(standing, mark)
     order = (answer, _ANSWERED[answer])
     return page(
         "question.html",
@@ -67,7 +70,7 @@ def take_answer(word: str, token: str) -> Response:
         # A program that asks for the opposite, at the wrong address: no act of a person.
         raise BadRequest
     choice = request.form.get("choice", "") if answer is Answer.YES else ""
-    mark = request.form.get(asking_again.ROUND, "")
+    mark = request.form.get(ROUND, "")
     if choice == asking_again.NOT_ME:
         return _disown(uid, mark)
     is_again = choice == asking_again.AGAIN
@@ -111,7 +114,7 @@ def _unsubscribed(uid: str) -> Response:
 
 def _ask_again(standing: Standing, mark: str) -> Response:
     """Ask for a Yes once more that may be a program's, and say why."""
-    reader = reader_of(standing)
+    reader = replace(reader_of(standing), mark=mark)
     return page("again.html", reader, mark=mark, **_again_fields(standing, reader))
 
 
@@ -235,7 +238,7 @@ def list_fields(about: MailingListFacts, reader: Reader) -> dict[str, Any]:
         "sender": messages.sender_name(about, organisation) or organisation.name,
         "is_representative": reader.is_representative,
         # On a page that has no query else, "?" alone leads to it without one.
-        "other_giver_url": other.query() or "?",
+        "other_giver_url": other.here() or "?",
         "retention": site.settings.retention,
         "join_url": public_url(f"/join/{answers.join_id(about, settings=site.settings)}", reader),
     }

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 NOT_ME, AGAIN, YES, NO = "not_me", "again", "yes", "no"
 """What buttons say in the field `choice`: of whoever is asked again, and of who has signed up."""
 
-ROUND = "round"
-"""The field in which the buttons of whoever is asked again send along which page they stand on."""
-
 
 def why_again(signs: Collection[Sign], voice: Voice) -> str:
     """Return why somebody is asked once more, by the sign that says most."""

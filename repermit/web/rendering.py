@@ -21,10 +21,16 @@ from repermit.receipts import REPRESENTATIVE
 from repermit.web.site import current_site
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jinja2 import Environment
 
     from repermit.answers import Giver
     from repermit.messages import MailingListFacts
+
+
+ROUND = "round"
+"""What buttons and links of a page that asks again send along: its mark."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +41,8 @@ class Reader:
     guardianship, so that the page can ask them in these words.
 
     `path` is the page's own address below `public_url`, "" for a page that nobody can get once
-    more, and which has no other languages therefore.
+    more, and which has no other languages therefore. `mark` is that of the round in which they are
+    asked again, which the same page needs in another language.
     """
 
     language: str
@@ -43,6 +50,7 @@ class Reader:
     mailing_list: MailingListFacts | None = None
     is_switched: bool = False
     is_representative: bool = False
+    mark: str = ""
 
     @property
     def given_by(self) -> Giver:
@@ -54,10 +62,15 @@ class Reader:
 
         `language` is another one that they may choose.
         """
+        return _query(self._chosen(language))
+
+    def here(self, language: str = "") -> str:
+        """Return the relative address of the same page in another language, "" for it as it is."""
+        return _query({**self._chosen(language), ROUND: self.mark})
+
+    def _chosen(self, language: str) -> dict[str, str]:
         own = self.language if self.is_switched else ""
-        chosen = {"lang": language or own, "as": self.given_by}
-        found = urlencode({name: value for name, value in chosen.items() if value})
-        return f"?{found}" if found else ""
+        return {"lang": language or own, "as": self.given_by}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,11 +156,16 @@ def frame(reader: Reader) -> dict[str, Any]:
         "organisation": current_site().settings.organisation,
         "privacy_url": about.privacy_url if about else "",
         "choices": choices,
-        "choose_url": f"?{_CHOOSE}{reader.query().replace('?', '&')}" if _are_many(choices) else "",
+        "choose_url": f"?{_CHOOSE}{reader.here().replace('?', '&')}" if _are_many(choices) else "",
         "current_language": messages.language_name(reader.language),
         "style": Markup(style()),  # noqa: S704  our own file
         "more_style": Markup(style("public-more")),  # noqa: S704
     }
+
+
+def _query(fields: Mapping[str, str]) -> str:
+    found = urlencode({name: value for name, value in fields.items() if value})
+    return f"?{found}" if found else ""
 
 
 def _choose(wanted: str, usual: str, about: MailingListFacts | None) -> str:
@@ -177,7 +195,7 @@ def _choices(reader: Reader) -> list[Choice]:
         Choice(
             code=code,
             name=name,
-            url=reader.query(code),
+            url=reader.here(code),
             is_current=code == reader.language,
         )
         for code, name in names.items()
