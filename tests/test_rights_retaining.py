@@ -77,7 +77,7 @@ def test_many_traces_end_in_steps_and_an_entry_of_each_person_names_theirs(
         say_yes(database, make_contact(database, news), NOW + day * DAY)
     stops = iter([False, True, True, True])
     at = NOW + 93 * DAY
-    assert end(database, at, chunk=2, should_stop=lambda: next(stops)) == (2, 0)
+    assert end(database, at, chunk=2, should_stop=lambda: next(stops, True)) == (2, 0)
     assert end(database, at, chunk=2) == (2, 0)
     assert end(database, at, chunk=2) == (0, 0)
     assert Evidence.select().where(Evidence.event == "erased").count() == 4
@@ -102,7 +102,7 @@ def test_openings_of_many_end_in_steps(database: Database, news: MailingList) ->
         open_yes(database, make_contact(database, news), NOW + day * DAY)
     stops = iter([True, False, True, True])
     some: dict[str, Any] = {"settings": make_settings(), "now": NOW + 93 * DAY, "chunk": 2}
-    first = rights.end_parts(database, **some, should_stop=lambda: next(stops))
+    first = rights.end_parts(database, **some, should_stop=lambda: next(stops, True))
     assert (first.openings, Opening.select().count()) == (2, 3)
     assert rights.end_parts(database, **some).openings == 2
     assert Opening.select().count() == 1

@@ -6,8 +6,8 @@ What ends when: `trace` (network in part, browser, openings) `trace_days` after 
 what is kept of openings beside the evidence `trace_days` after its first moment. `consent`, the
 proof, is needed as long as the person is mailed, and `evidence_years` longer (EDPB 05/2020
 §§106-107; GDPR art. 17(3)(e): claims), so it counts from the removal; whoever is still on a list
-keeps theirs. An entry `erased` itself says nothing of a person, and without it what it excuses
-would be missing.
+keeps theirs. What a file claimed counts from when that file was taken back. An entry `erased`
+itself says nothing of a person, and without it what it excuses would be missing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from peewee import SQL
@@ -33,6 +34,7 @@ from repermit.models import (
     read_moment,
     stored,
 )
+from repermit.rights.taken_back import keep_place, next_claims
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 500
 _KEY = "proofs_ended"
-_STANDINGS = ("confirmed", "customer", "removed")
+_STANDINGS = ("confirmed", "customer", "removed", "import_undone")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,24 +70,30 @@ def end_parts(
     Each step appends an entry `erased` for each person, which names what it deleted of theirs. Safe
     to run twice at once.
     """
-    traces = proofs = openings = 0
-    latest = now - timedelta(days=settings.retention.trace_days)
-    more = True
+
+    def take(step: Callable[..., tuple[bool, int]], *known: Any) -> int:
+        return _in_steps(database, partial(step, *known, chunk), should_stop)
+
+    traced = now - timedelta(days=settings.retention.trace_days)
+    proven = years_before(now, settings.retention.evidence_years)
+    return Ended(
+        traces=take(_end_traces, traced, now),
+        openings=take(_end_openings, traced),
+        proofs=take(_end_proofs, proven, now)
+        + _end_claims(database, proven, now, chunk, should_stop),
+    )
+
+
+def _in_steps(
+    database: Database, step: Callable[[], tuple[bool, int]], should_stop: Callable[[], bool]
+) -> int:
+    """Take steps until there is no more to do; return how many parts that were in all."""
+    total, more = 0, True
     while more and not should_stop():
         with database.atomic():
-            more, count = _end_traces(latest, now, chunk)
-        traces += count
-    more = True
-    while more and not should_stop():
-        with database.atomic():
-            more, count = _end_openings(latest, chunk)
-        openings += count
-    latest, more = years_before(now, settings.retention.evidence_years), True
-    while more and not should_stop():
-        with database.atomic():
-            more, count = _end_proofs(latest, now, chunk)
-        proofs += count
-    return Ended(traces=traces, proofs=proofs, openings=openings)
+            more, count = step()
+        total += count
+    return total
 
 
 def years_before(moment: datetime, years: int) -> datetime:
@@ -167,8 +175,30 @@ def _end_proofs(latest: datetime, now: datetime, chunk: int) -> tuple[bool, int]
     return len(found) == chunk, _end(ids, "consent", now) if ids else 0
 
 
+def _end_claims(
+    database: Database,
+    latest: datetime,
+    now: datetime,
+    chunk: int,
+    should_stop: Callable[[], bool],
+) -> int:
+    """Delete the proofs of what files claimed that were taken back long enough ago.
+
+    What is due is looked up before anything is locked, since the record may be long.
+    """
+    total = 0
+    while not should_stop() and (claims := next_claims(latest, chunk)) is not None:
+        with database.atomic():
+            total += _end(claims.parts, "consent", now) if claims.parts else 0
+            keep_place(claims)
+    return total
+
+
 def _ended(subjects: Sequence[str], latest: datetime) -> list[str]:
-    """Return who was taken off last, and not later than that: some have come back since."""
+    """Return who was taken off last, and not later than that: some have come back since.
+
+    So has whoever stands on the list again since the file was taken back that had taken them off.
+    """
     rows: Any = (
         Evidence.select(Evidence.subject, Evidence.event, Evidence.at, Evidence.seq)
         .where(Evidence.subject.in_(subjects), Evidence.event.in_(_STANDINGS))
