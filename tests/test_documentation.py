@@ -12,11 +12,12 @@ import pytest
 
 from repermit import config, exports, messages
 from repermit.consent import Fate, Reason, Status
-from repermit.models import Evidence, latest_campaign
+from repermit.models import Contact, Evidence, latest_campaign
 from tests.building import NOW, make_contact, make_removed
 from tests.command_tree import COMMANDS, parse
 from tests.desk import ATTEST
 from tests.naming import NameServer
+from tests.test_rights_correcting import move
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,10 +151,21 @@ def printed(desk: Desk) -> Iterator[tuple[str, set[str]]]:
     with NameServer() as names:
         ran = desk.run("check", "--nameserver", names.address, "--json")
     yield "check", keys_of(ran.document)
+    yield "restore", restored(desk)
     holds = keys_of(desk.run("verify", "--json").document)
     with desk.database() as database, database.atomic():
         Evidence.delete().execute()
     yield "verify", holds | keys_of(desk.run("verify", "--json").document)
+
+
+def restored(desk: Desk) -> set[str]:
+    """Return the keys of what is printed of a backup since which somebody has moved."""
+    backup = str(desk.folder / "backup.db")
+    desk.do("backup", backup)
+    with desk.database() as database:
+        person = Contact.get(Contact.address_key == "info@example.org")
+        assert move(database, person, "new@example.org")
+    return keys_of(desk.run("restore", backup, "--replace", "--json").document)
 
 
 def tick(database: Database, news: MailingList) -> None:

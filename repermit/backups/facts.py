@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,16 +24,26 @@ class BackedUp:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MovedAway:
+    """Who has a new address since the backup, which nothing here tells: the one it has, by list."""
+
+    list: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Replayed:
     """What the journals brought to a restored database.
 
     `removed` are those that were on a list and have left since, by the reason that was noted;
-    `suppressed` those of whom nothing but their suppression was lacking; `erased` whose data were
-    deleted again. `remade` are the lists that the backup does not know, and `unreadable` counts
-    lines that were cut off.
+    `moved` those that are off it under an address that they have corrected since; `suppressed`
+    those of whom nothing but their suppression was lacking; `erased` whose data were deleted again.
+    `remade` are the lists that the backup does not know, and `unreadable` counts lines that were
+    cut off.
     """
 
     removed: Mapping[Reason, int]
+    moved: tuple[MovedAway, ...]
     suppressed: int
     erased: int
     remade: tuple[str, ...]
@@ -68,3 +78,22 @@ class Restored:
     replayed: Replayed
     held: Held
     aside: Path | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        replayed, held = self.replayed, self.held
+        return {
+            "made_at": self.made_at.isoformat() if self.made_at else None,
+            "checkpoint": self.checkpoint.to_json(),
+            "removed": {str(reason): count for reason, count in replayed.removed.items()},
+            "moved": [vars(one) for one in replayed.moved],
+            "suppressed": replayed.suppressed,
+            "erased": replayed.erased,
+            "remade": list(replayed.remade),
+            "unreadable": replayed.unreadable,
+            "paused": list(held.paused),
+            "in_doubt": held.in_doubt,
+            "reminders": list(held.reminders),
+            "launched": list(held.launched),
+            "aside": str(self.aside) if self.aside else None,
+        }

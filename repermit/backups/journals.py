@@ -30,13 +30,15 @@ class Left:
     """Somebody who was suppressed, when and why; `subject` is as in the evidence of then.
 
     `is_later` says that this came after the backup for certain, by the line that it left in the
-    journal.
+    journal. `has_moved` says that they have left this address alone, for one of which the journal
+    says nothing.
     """
 
     at: datetime
     subject: str
     reason: str
     is_later: bool
+    has_moved: bool = False
 
 
 @dataclass
@@ -143,6 +145,7 @@ def _note(heard: Heard, line: dict[str, Any], *, is_later: bool) -> None:
             subject=line["subject"],
             reason=line["reason"],
             is_later=is_later,
+            has_moved=line.get("by") == "move",
         )
         heard.note_left(whose, left)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from repermit import addresses, contacts, evidence
-from repermit.backups.facts import Replayed
+from repermit.backups.facts import MovedAway, Replayed
 from repermit.consent import LEFT_ELSEWHERE, Basis, Reason, Status, require_removal
 from repermit.contacts import Act, Suppressed
 from repermit.errors import TransitionRefused
@@ -31,7 +31,9 @@ _CHUNK = 500
 class _List:
     """Who has left one list, and who was erased there, by fingerprint and by subject.
 
-    By both, since an address may have been corrected after the backup was made.
+    By both, since an address may have been corrected after the backup was made. That it was, is
+    said of the former address alone: whoever has the new one, or the former one again, is rightly
+    there.
     """
 
     mailing_list: MailingList
@@ -43,30 +45,37 @@ class _List:
     key: bytes
 
     def left_of(self, contact: Contact, fingerprint: str) -> Left | None:
-        """Return what the journal says of a contact, if it has left."""
-        return self.left.get(fingerprint) or self.left_subjects.get(contact.subject)
+        """Return what the journal says of a contact, if it has left the list, or its address."""
+        here = self.left.get(fingerprint)
+        if here is None or here.has_moved:
+            return self.left_subjects.get(contact.subject, here)
+        return here
 
 
 def replay(heard: Heard, *, key: bytes, now: datetime, actor: str) -> Replayed:
     """Take off who has left, suppress the others of whom the journals speak, erase anew.
 
     In the caller's transaction. Nobody is put back on a list: a Yes that was given since is lost
-    with its evidence, and the person can give it again. A list that the database does not know is
-    made anew, without anything but who is not to be asked on it.
+    with its evidence, and the person can give it again. Who has corrected their address since is
+    off the list with the former one, to which nothing may go, and is told of. A list that the
+    database does not know is made anew, without anything but who is not to be asked on it.
     """
     remade = _remake_lists(heard, now=now, actor=actor)
     removed: Counter[Reason] = Counter()
+    moved: list[MovedAway] = []
     suppressed = erased = 0
     for mailing_list in list(MailingList.select()):
         one = _of_list(mailing_list, heard, now=now, actor=actor, key=key)
         for found in _matched(one):
             _leave_alone(one, found)
+            moved += _moved(one, found)
             removed.update(_remove(one, found))
             erased += _erase(one, found)
         suppressed += _suppress(one)
         erased += _forget_sign_ups(one, heard.sign_ups)
     return Replayed(
         removed={reason: removed[reason] for reason in Reason},
+        moved=tuple(moved),
         suppressed=suppressed,
         erased=erased,
         remade=remade,
@@ -98,7 +107,7 @@ def _of_list(
     return _List(
         mailing_list=mailing_list,
         left=left,
-        left_subjects={one.subject: one for one in left.values()},
+        left_subjects={one.subject: one for one in left.values() if not one.has_moved},
         erased={*(whose.fingerprint for whose in erased), *erased.values()},
         at=now,
         actor=actor,
@@ -158,9 +167,21 @@ def _said_yes_later(contact: Contact, one: Left) -> bool:
     return bool(not one.is_later and own and contact.status_at > one.at)
 
 
+def _moved(one: _List, found: Sequence[tuple[Contact, str]]) -> list[MovedAway]:
+    """Return who is still on the list under an address that they have corrected since."""
+    return [
+        MovedAway(list=one.mailing_list.slug, address=contact.address or "")
+        for contact, fingerprint in found
+        if (left := one.left_of(contact, fingerprint))
+        and left.has_moved
+        and contact.status != Status.REMOVED
+    ]
+
+
 def _remove(one: _List, found: Sequence[tuple[Contact, str]]) -> Counter[Reason]:
-    """Take off who has left, as of the moment at which they did."""
-    facts: dict[int, dict[str, str]] = {}
+    """Take off who has left, as of the moment at which they did; count whom `_moved` does not."""
+    facts: dict[int, dict[str, Any]] = {}
+    moved: set[int] = set()
     moments: dict[int, datetime] = {}
     whose: dict[Reason, list[Contact]] = {}
     for contact, fingerprint in found:
@@ -168,6 +189,9 @@ def _remove(one: _List, found: Sequence[tuple[Contact, str]]) -> Counter[Reason]
         if left is None or contact.status == Status.REMOVED:
             continue
         facts[contact.id] = {"left_at": stored(left.at), "left_for": left.reason}
+        if left.has_moved:
+            facts[contact.id]["moved"] = True
+            moved.add(contact.id)
         moments[contact.id] = left.at
         whose.setdefault(_reason(contact, left.reason), []).append(contact)
     for reason, these in whose.items():
@@ -179,8 +203,11 @@ def _remove(one: _List, found: Sequence[tuple[Contact, str]]) -> Counter[Reason]
             fingerprint_key=one.key,
             facts=facts,
             moments=moments,
+            moved=moved,
         )
-    return Counter({reason: len(these) for reason, these in whose.items()})
+    return Counter(
+        reason for reason, these in whose.items() for contact in these if contact.id not in moved
+    )
 
 
 def _reason(contact: Contact, noted: str) -> Reason:
@@ -256,6 +283,7 @@ def _suppress(one: _List) -> int:
                 subject=one.left[fingerprint].subject,
                 reason=one.left[fingerprint].reason,
                 at=one.left[fingerprint].at,
+                has_moved=one.left[fingerprint].has_moved,
             )
             for fingerprint in lacking
         ]

@@ -132,6 +132,7 @@ def take_up(
             "mark": facts.get(MARK, ""),
             "continues": before.to_json(),
             "removed": {str(reason): count for reason, count in replayed.removed.items()},
+            "moved": len(replayed.moved),
             "suppressed": replayed.suppressed,
             "erased": replayed.erased,
             "remade": list(replayed.remade),

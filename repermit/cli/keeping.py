@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from repermit.cli.commands import command
+from repermit.cli.commands import command, json_option
 from repermit.cli.house import House, pass_house
-from repermit.cli.lines import say, several, tell_counts
+from repermit.cli.lines import say, say_json, several, tell_counts
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def backup(house: House, file: Path) -> None:
     examples=(
         "repermit restore /var/backups/repermit.db --replace",
         "repermit restore copy.db --replace --journal other-machine.journal",
-        "repermit restore --already-there",
+        "repermit restore --already-there --json",
     )
 )
 @click.argument("file", type=click.Path(path_type=Path), required=False)
@@ -66,6 +66,7 @@ def backup(house: House, file: Path) -> None:
 @click.option("--without-journal", is_flag=True, help="The one of then is lost for good.")
 @click.option("--replace", is_flag=True, help="Put the database that is there aside.")
 @click.option("--already-there", is_flag=True, help="PostgreSQL: pg_restore has put it back.")
+@json_option
 @pass_house
 def restore(
     house: House,
@@ -75,12 +76,14 @@ def restore(
     without_journal: bool,
     replace: bool,
     already_there: bool,
+    as_json: bool,
 ) -> None:
     """Put the backup FILE in the place of the database; nobody is mailed twice.
 
-    Who has left since the backup is taken off again, by the journal of suppressions. Live campaigns
-    pause, and mails that may have been sent since are in doubt until you decide. Stop `serve` and
-    workers first.
+    Who has left since the backup is taken off again, by the journal of suppressions, and who has
+    only corrected their address is named, since the journal does not tell the new one. Live
+    campaigns pause, and mails that may have been sent since are in doubt until you decide. Stop
+    `serve` and workers first.
     """
     from repermit import backups
 
@@ -99,7 +102,10 @@ def restore(
             now=house.now,
             actor=house.actor,
         )
-    _say_restored(house, done)
+    if as_json:
+        say_json(done.to_json())
+    else:
+        _say_restored(house, done)
 
 
 def _take_up(house: House, journals: Sequence[Path], *, is_journal_lost: bool) -> Restored:
@@ -138,6 +144,12 @@ def _say_restored(house: House, done: Restored) -> None:
         f"Taken off again, as the journal says: {sum(done.replayed.removed.values()):,}.",
     )
     tell_counts(done.replayed.removed)
+    if done.replayed.moved:
+        say(
+            "Corrected their address since, and are off the list under the former one: "
+            f"{len(done.replayed.moved):,}."
+        )
+        say(*(f"  {one.list}: {one.address}" for one in done.replayed.moved))
     say(
         f"Suppressed besides: {done.replayed.suppressed:,}. Erased again: {done.replayed.erased:,}."
     )
@@ -166,6 +178,13 @@ def _lost(done: Restored, since: str) -> Iterator[str]:
         f"What came after {since} is lost but for who has left: each Yes, files, campaigns, logins "
         "that were changed, tokens that were revoked."
     )
+    if done.replayed.moved:
+        yield (
+            "Who has corrected their address has not left, but the new one is lost: no journal "
+            "holds an address. The former one gets no mail. Look for the new one where it has gone "
+            "since: in the newsletter tool, in the mailbox for replies. Then enter it (Contacts, "
+            "Add one by hand), or bring it in with `repermit import`; else let them sign up anew."
+        )
     if done.held.launched:
         yield (
             "A campaign was launched since, or may have been, on: "

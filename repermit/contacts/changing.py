@@ -79,15 +79,17 @@ def remove(
     fingerprint_key: bytes,
     facts: Mapping[int, Mapping[str, Any]] | None = None,
     moments: Mapping[int, datetime] | None = None,
+    moved: Collection[int] = (),
 ) -> int:
     """Take contacts of one list off; return how many there were.
 
     Each gets its status, its evidence and its suppression, and none of its asks or reminders
     leaves any more. `facts` is what the evidence says of each beside the act, by id, and `moments`
-    when each left, where that was not at the act. An act of no campaign of its own belongs to the
-    one that asked each of them last, whose report tells what became of everybody it asked, and
-    each is told of with what the list told them when it asked them, as an answer is. Raises
-    TransitionRefused, before anything is changed, where a status does not allow the reason.
+    when each left, where that was not at the act; `moved` are those that left an address alone. An
+    act of no campaign of its own belongs to the one that asked each of them last, whose report
+    tells what became of everybody it asked, and each is told of with what the list told them when
+    it asked them, as an answer is. Raises TransitionRefused, before anything is changed, where a
+    status does not allow the reason.
     """
     left_at = moments or {}
     for contact in contacts:
@@ -105,6 +107,7 @@ def remove(
                     subject=contact.subject,
                     reason=reason,
                     at=left_at.get(contact.id, act.at),
+                    has_moved=contact.id in moved,
                 )
                 for contact in some
             ],

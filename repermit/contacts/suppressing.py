@@ -33,13 +33,15 @@ _CHUNK = 500
 class Suppressed:
     """A suppression to be made: whose, why, and since when.
 
-    `subject` is the contact's, or a fresh one where there is none.
+    `subject` is the contact's, or a fresh one where there is none. `has_moved` says that they have
+    left this address alone, not the list: the journal notes it so.
     """
 
     fingerprint: str
     subject: str
     reason: str
     at: datetime
+    has_moved: bool = False
 
 
 def suppress(mailing_list: MailingList, these: Sequence[Suppressed]) -> None:
@@ -48,7 +50,16 @@ def suppress(mailing_list: MailingList, these: Sequence[Suppressed]) -> None:
     Any number may be given, each address once.
     """
     for some in chunks(these, _CHUNK):
-        rows = [{"list": mailing_list, **vars(one)} for one in some]
+        rows = [
+            {
+                "list": mailing_list,
+                "fingerprint": one.fingerprint,
+                "subject": one.subject,
+                "reason": one.reason,
+                "at": one.at,
+            }
+            for one in some
+        ]
         Suppression.insert_many(rows).on_conflict(
             conflict_target=[Suppression.fingerprint, Suppression.list],
             preserve=[Suppression.reason, Suppression.at],
@@ -157,6 +168,7 @@ def _line(slug: str, one: Suppressed) -> dict[str, str]:
         "fingerprint": one.fingerprint,
         "subject": one.subject,
         "reason": str(one.reason),
+        **({"by": "move"} if one.has_moved else {}),
     }
 
 

@@ -7,6 +7,7 @@ now is right at once (art. 5(1)(d)).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -165,7 +166,7 @@ def _suppress_rightly(
         left = _suppressed(contact, new, contact.reason, contact.status_at)
     else:
         contacts.lift(Suppression.list == contact.list_id, Suppression.fingerprint == new)
-        left = _suppressed(contact, old, Reason.REQUEST, now)
+        left = replace(_suppressed(contact, old, Reason.REQUEST, now), has_moved=True)
     contacts.suppress(contact.list, [left])
 
 
