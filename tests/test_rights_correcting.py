@@ -420,3 +420,16 @@ def test_whoever_signs_up_with_it_after_an_erasure_is_another_person_too(
     # And who was erased comes back as themselves with their own address.
     assert sign_up(database, mailing_list, "new@example.org").subject == anna.subject
     assert list(evidence.verify()) == []
+
+
+def test_the_earlier_address_of_who_came_back_before_they_moved_is_refused_too(
+    database: Database, mailing_list: MailingList, anna: Contact
+) -> None:
+    act: dict[str, Any] = {"settings": SETTINGS, "now": LATER, "actor": "cli:x"}
+    rights.forget(database, "anna@example.org", mailing_list=mailing_list, **act)
+    again = sign_up(database, mailing_list, "anna@example.org")
+    assert again.subject == anna.subject
+    assert move(database, again, "new@example.org") == "moved"
+    with pytest.raises(Refused, match="the earlier address of somebody"):
+        rights.forget(database, "anna@example.org", mailing_list=mailing_list, **act)
+    assert Contact.get_by_id(again.id).address == "new@example.org"

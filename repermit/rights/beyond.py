@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from peewee import fn
 
 from repermit.consent import MailKind, MailState, Status
-from repermit.models import Evidence, EvidencePart, Import, Mail, Upload
+from repermit.models import Contact, Evidence, EvidencePart, Import, Mail, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from repermit.models import Contact, MailingList
+    from repermit.models import MailingList
 
 _GONE = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 _STANDINGS = frozenset((Status.CONFIRMED, Status.CUSTOMER, Status.REMOVED))
@@ -65,30 +65,58 @@ class Beyond:
 
 
 def beyond(mailing_list: MailingList, contact: Contact | None) -> Beyond:
-    """Return where a contact's address may stand; without one, that of somebody not held."""
-    since = held_since(contact) if contact else None
-    source = Import.get_or_none(Import.id == contact.imported_by_id) if contact else None
+    """Return where a contact's address may stand; without one, that of somebody not held.
+
+    Of who was erased and came back, what went out each time is out of reach.
+    """
+    rows = rows_of(contact) if contact else []
     return Beyond(
-        since=since,
-        **_mails(contact),
-        source=source.file if source else "",
-        exports=tuple(files_with(contact, _turns(contact), _asked(contact))) if contact else (),
+        since=held_since(rows) if rows else None,
+        **_mails(rows),
+        source=_source(rows),
+        exports=tuple(files_with(rows, _turns(contact), _asked(rows))) if contact else (),
         is_file_waiting=Upload.select().where(Upload.list == mailing_list).exists(),
     )
 
 
-def held_since(contact: Contact) -> datetime:
-    """Return since when a contact is known to have been held."""
-    first = Evidence.select(fn.MIN(Evidence.at)).where(Evidence.subject == contact.subject)
-    owed = Mail.select(fn.MIN(Mail.due_at)).where(Mail.contact == contact)
-    came = Import.select(Import.at).where(Import.id == contact.imported_by_id)
-    known = (contact.status_at, first.scalar(), owed.scalar(), came.scalar())
-    return min(moment for moment in known if moment is not None)
+def rows_of(contact: Contact) -> list[Contact]:
+    """Return a contact, and what they were each time they were erased before, the newest first.
+
+    That there was such a time the record tells at once; only then a list is looked through.
+    """
+    erasures = Evidence.select().where(
+        Evidence.subject == contact.subject, Evidence.event == "erased"
+    )
+    if not erasures.exists():
+        return [contact]
+    earlier = Contact.select().where(
+        Contact.list == contact.list_id,
+        Contact.subject == contact.subject,
+        Contact.erased_at.is_null(is_null=False),
+        Contact.id < contact.id,
+    )
+    return [contact, *earlier.order_by(Contact.id.desc())]
 
 
-def _mails(contact: Contact | None) -> dict[str, Any]:
-    own = Mail.select().where(Mail.contact == contact, Mail.state.in_(_GONE))
-    found = list(own) if contact else []
+def held_since(rows: Sequence[Contact]) -> datetime:
+    """Return since when somebody is known to have been held, by what they were and are."""
+    first = Evidence.select(fn.MIN(Evidence.at)).where(Evidence.subject == rows[0].subject)
+    owed = Mail.select(fn.MIN(Mail.due_at)).where(Mail.contact.in_(rows))
+    files = [one.imported_by_id for one in rows]
+    came = Import.select(fn.MIN(Import.at)).where(Import.id.in_(files))
+    known = [one.status_at for one in rows]
+    for query in (first, owed, came):
+        known += filter(None, [query.scalar()])
+    return min(known)
+
+
+def _source(rows: Sequence[Contact]) -> str:
+    files = (Import.get_or_none(Import.id == one.imported_by_id) for one in rows)
+    return next((file.file for file in files if file), "")
+
+
+def _mails(rows: Sequence[Contact]) -> dict[str, Any]:
+    found = list(Mail.select().where(Mail.contact.in_(rows), Mail.state.in_(_GONE)))
     moments = [one.sent_at or one.started_at or one.due_at for one in found]
     return {
         "mails": len(found),
@@ -98,14 +126,17 @@ def _mails(contact: Contact | None) -> dict[str, Any]:
 
 
 def files_with(
-    contact: Contact, turns: Sequence[tuple[datetime, int, str]], asked: Sequence[datetime]
+    rows: Sequence[Contact],
+    turns: Sequence[tuple[datetime, int, str]],
+    asked: Sequence[datetime],
 ) -> Iterator[TakenFile]:
     """Yield the exports that had a contact in them, by how they stood at that moment.
 
-    `turns` are moment, number and event of their entries, the oldest first; `asked` is when a mail
-    with the question was accepted: of who could not be asked, only who surely was is left out.
+    `rows` are what they were and are; `turns` are moment, number and event of their entries, the
+    oldest first; `asked` is when a mail with the question was accepted: of who could not be asked,
+    only who surely was is left out.
     """
-    for number, taken in _taken_files(contact.list, held_since(contact)):
+    for number, taken in _taken_files(rows[0].list, held_since(rows)):
         before = [event for at, seq, event in turns if (at, seq) < (taken.at, number)]
         if _standing(before) not in _WHO_IS_IN.get(taken.what, set()):
             continue
@@ -128,9 +159,9 @@ def _turns(contact: Contact) -> list[tuple[datetime, int, str]]:
     return list(own.order_by(Evidence.seq).tuples())
 
 
-def _asked(contact: Contact) -> list[datetime]:
+def _asked(rows: Sequence[Contact]) -> list[datetime]:
     sent = Mail.select().where(
-        Mail.contact == contact,
+        Mail.contact.in_(rows),
         Mail.kind == MailKind.ASK,
         Mail.state == MailState.SENT,
         Mail.bounce == "",

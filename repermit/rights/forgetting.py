@@ -177,8 +177,8 @@ def _forget_stranger(
     """Delete what an address has left that is no contact: sign-ups that nobody confirmed."""
     fingerprint = addresses.fingerprint(settings.fingerprint_key, key)
     known = _suppression(mailing_list, fingerprint)
-    before = _erased_before(mailing_list, known)
-    if before and before.erased_at is None:
+    once = _once(mailing_list, known)
+    if once and once.erased_at is None:
         raise Refused(
             "this was the earlier address of somebody whom %(list)s holds under another one, and "
             "the record still has it; nothing was erased on any list: forget the address that "
@@ -202,16 +202,18 @@ def _forget_stranger(
         reason=known.reason if known else "",
         erased=Erased(contacts=0, removed=0, unsent=0, sign_ups=sign_ups, replies=0, entries=0),
         suppressed=known is not None,
-        beyond=beyond(mailing_list, before),
+        beyond=beyond(mailing_list, once),
     )
 
 
 def _suppression(mailing_list: MailingList, fingerprint: str) -> Suppression | None:
-    found: Suppression | None = Suppression.get_or_none(
+    """Return what suppresses an address for a list: its own before the one for all lists."""
+    found = Suppression.select().where(
         Suppression.fingerprint == fingerprint,
         (Suppression.list == mailing_list) | Suppression.list.is_null(),
     )
-    return found
+    first: Suppression | None = found.order_by(Suppression.list.is_null()).first()
+    return first
 
 
 def _suppress(mailing_list: MailingList, fingerprint: str, act: Act) -> Suppression | None:
@@ -240,11 +242,16 @@ def _entry(
     )
 
 
-def _erased_before(mailing_list: MailingList, known: Suppression | None) -> Contact | None:
-    """Return the contact that an address once was, by the subject of its suppression."""
+def _once(mailing_list: MailingList, known: Suppression | None) -> Contact | None:
+    """Return the contact that an address once was, by the subject of its suppression.
+
+    Who came back after an erasure has a row of each time: the one that is still held, under another
+    address, counts before those that are erased, and of these the newest.
+    """
     if known is None:
         return None
-    found: Contact | None = Contact.get_or_none(
-        Contact.list == mailing_list, Contact.subject == known.subject
-    )
-    return found
+    rows = Contact.select().where(Contact.list == mailing_list, Contact.subject == known.subject)
+    newest: Contact | None = rows.order_by(
+        Contact.erased_at.is_null().desc(), Contact.id.desc()
+    ).first()
+    return newest

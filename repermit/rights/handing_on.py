@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from repermit.consent import MailKind, MailState
 from repermit.models import Delivery, Webhook, chunks
-from repermit.rights.beyond import files_with
+from repermit.rights.beyond import files_with, rows_of
 from repermit.rights.facts import HandedOn
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _files(
 ) -> Iterator[HandedOn]:
     turns = [(entry.at, entry.seq, entry.event) for entry in entries]
     asked = [one.at for one in letters if _was_asked(one)]
-    for taken in files_with(contact, turns, asked):
+    for taken in files_with(rows_of(contact), turns, asked):
         yield HandedOn(at=taken.at, what=taken.what, to=taken.tool)
 
 

@@ -1,0 +1,106 @@
+"""Erasing whatever is held of an address, also of who was erased before and came back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import addresses, answers, rights
+from repermit.answers import Trace
+from repermit.consent import MailState
+from repermit.models import Contact, Import, Mail, SignUp, Suppression, new_id
+from tests.building import NOW, make_campaign, make_contact, make_list, make_mail, make_settings
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from repermit.models import Campaign, Database, MailingList
+
+SETTINGS = make_settings()
+DAY = timedelta(days=1)
+JAN = "jan@example.org"
+
+
+@pytest.fixture
+def news(database: Database) -> MailingList:
+    return make_list(database)
+
+
+@pytest.fixture
+def campaign(database: Database, news: MailingList) -> Campaign:
+    return make_campaign(database, news)
+
+
+def forget(database: Database, news: MailingList, at: datetime) -> rights.Forgotten:
+    act: dict[str, Any] = {"settings": SETTINGS, "now": at, "actor": "cli:els"}
+    (one,) = rights.forget(database, JAN, mailing_list=news, **act).lists
+    return one
+
+
+def come_back(database: Database, news: MailingList, at: datetime) -> Contact:
+    """Sign up and confirm it; whoever was erased goes on under the same subject."""
+    answers.sign_up(database, news, address=JAN, name="", language="", now=at)
+    answers.confirm_sign_up(
+        database,
+        uid=SignUp.select().order_by(SignUp.id.desc()).get().uid,
+        arrived=at,
+        settings=SETTINGS,
+        trace=Trace(),
+        page_wording="As on the page.",
+    )
+    with database.atomic():
+        # What was mailed about it is no matter here.
+        Mail.delete().where(Mail.kind != "ask").execute()
+    found: Contact = Contact.get(Contact.address_key == JAN)
+    return found
+
+
+def mailed(database: Database, campaign: Campaign, contact: Contact, at: datetime) -> None:
+    make_mail(database, campaign, contact, state=MailState.SENT, started_at=at, sent_at=at)
+
+
+def test_whoever_was_erased_twice_is_told_of_what_went_out_each_time(
+    database: Database, news: MailingList, campaign: Campaign
+) -> None:
+    record = Import.create(list=news, file="old.csv", digest="0" * 64, counts="{}", at=NOW - DAY)
+    first = make_contact(database, news, JAN, imported_by=record)
+    mailed(database, campaign, first, NOW)
+    forget(database, news, NOW + DAY)
+    again = come_back(database, news, NOW + 2 * DAY)
+    assert again.subject == first.subject
+    mailed(database, campaign, again, NOW + 3 * DAY)
+    found = forget(database, news, NOW + 4 * DAY).beyond
+    told = (NOW - DAY, 2, NOW + 3 * DAY, "old.csv")
+    assert (found.since, found.mails, found.last_mail_at, found.source) == told
+    # Whoever names the address once more is told the same.
+    assert forget(database, news, NOW + 5 * DAY).found is rights.Found.FINGERPRINT
+    assert forget(database, news, NOW + 5 * DAY).beyond == found
+
+
+def test_of_who_came_back_twice_the_last_file_counts(database: Database, news: MailingList) -> None:
+    contact = make_contact(database, news, JAN)
+    forget(database, news, NOW)
+    for number, day in enumerate((1, 2)):
+        record = Import.create(
+            list=news, file=f"{number}.csv", digest="0" * 64, counts="{}", at=NOW + day * DAY
+        )
+        again = come_back(database, news, NOW + day * DAY)
+        assert again.subject == contact.subject
+        with database.atomic():
+            Contact.update(imported_by=record).where(Contact.id == again.id).execute()
+        forget(database, news, NOW + day * DAY)
+    assert forget(database, news, NOW + 3 * DAY).beyond.source == "1.csv"
+
+
+def test_what_is_told_first_of_an_address_is_why_it_is_not_mailed_on_this_list(
+    database: Database, news: MailingList
+) -> None:
+    fingerprint = addresses.fingerprint(SETTINGS.fingerprint_key, JAN)
+    with database.atomic():
+        for one, reason in ((None, "complaint"), (news, "no")):
+            Suppression.create(
+                list=one, fingerprint=fingerprint, subject=new_id(), reason=reason, at=NOW
+            )
+    assert forget(database, news, NOW).reason == "no"
