@@ -31,7 +31,8 @@
   };
   const later = (pause) => { clearTimeout(waiting); waiting = setTimeout(look, pause); };
   const look = async () => {
-    let next = dialog.open ? 5 * SECOND : MINUTE;
+    // Soon, while somebody waits for the server or the server for somebody.
+    let next = 5 * SECOND;
     try {
       const answer = await ask(dialog.dataset.state);
       const state = answer.status === 200 ? await answer.json() : null;

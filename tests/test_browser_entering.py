@@ -50,6 +50,17 @@ def enter(page: Page, pages: Pages, email: str) -> None:
     page.get_by_role("button", name="Log out").wait_for()
 
 
+def enter_and_look_at_people(page: Page, pages: Pages, email: str) -> None:
+    """Log in with a clock that can be moved, and open the page of who has access.
+
+    Moved before the page has the first answer that it asks for, the clock would take it away.
+    """
+    page.clock.install()
+    enter(page, pages, email)
+    page.goto(f"{pages.settings.public_url}/admin/people/")
+    page.wait_for_load_state("networkidle")
+
+
 def test_a_link_leads_to_a_password_an_app_and_the_pages(page: Page, pages: Pages) -> None:
     invited = accounts.invite_first_admin(pages.database, now=NOW, actor="cli:keeper")
     assert invited
@@ -59,22 +70,22 @@ def test_a_link_leads_to_a_password_an_app_and_the_pages(page: Page, pages: Page
     page.get_by_label("The same again").fill(FRESH)
     page.get_by_role("button", name="Go on").click()
     picture = page.get_by_role("img", name=re.compile("QR code"))
+    page.wait_for_load_state()
     assert picture.evaluate("it => it.complete && it.naturalWidth > 100")
     page.get_by_text("It cannot be scanned?").click()
     secret = page.locator(".key").inner_text()
     page.get_by_label("Code").fill(pyotp.TOTP(secret).at(NOW))
     page.get_by_role("button", name="Set up").click()
+    page.locator(".codes li").nth(9).wait_for()
     assert page.locator(".codes li").count() == 10
     page.get_by_role("link", name="I have kept them").click()
     page.get_by_role("link", name="My account").click()
-    assert page.get_by_text("You are logged in as anna@example.org.").is_visible()
+    page.get_by_text("You are logged in as anna@example.org.").wait_for()
 
 
 def test_the_lock_leaves_what_was_typed(page: Page, pages: Pages) -> None:
     user = make_admin(pages.database)
-    page.clock.install()
-    enter(page, pages, user.email)
-    page.goto(f"{pages.settings.public_url}/admin/people/")
+    enter_and_look_at_people(page, pages, user.email)
     page.get_by_label("E-mail address").fill("new@example.org")
     pages.clock.advance(IDLE)
     page.clock.fast_forward(90_000)
@@ -96,13 +107,24 @@ def test_the_lock_leaves_what_was_typed(page: Page, pages: Pages) -> None:
     assert User.select().where(User.email == "new@example.org").exists()
 
 
+def test_a_page_that_was_not_answered_asks_again_within_seconds(page: Page, pages: Pages) -> None:
+    user = make_admin(pages.database)
+    state = re.compile(r"/admin/lock/state\.json$")
+    page.clock.install()
+    enter(page, pages, user.email)
+    page.route(state, lambda route: route.abort(), times=1)
+    with page.expect_event("requestfailed"):
+        page.goto(f"{pages.settings.public_url}/admin/people/")
+    with page.expect_response(state, timeout=20_000) as answer:
+        page.clock.fast_forward(5_000)
+    assert answer.value.status == 200
+
+
 def test_without_a_network_the_page_hides_by_itself_and_comes_back_with_it(
     page: Page, pages: Pages
 ) -> None:
     user = make_admin(pages.database)
-    page.clock.install()
-    enter(page, pages, user.email)
-    page.goto(f"{pages.settings.public_url}/admin/people/")
+    enter_and_look_at_people(page, pages, user.email)
     page.get_by_label("E-mail address").fill("new@example.org")
     people = page.title()
     page.context.set_offline(True)
@@ -148,9 +170,7 @@ def test_a_page_that_nobody_used_for_long_hides_before_anything_else_is_done_in_
     page: Page, pages: Pages
 ) -> None:
     user = make_admin(pages.database)
-    page.clock.install()
-    enter(page, pages, user.email)
-    page.goto(f"{pages.settings.public_url}/admin/people/")
+    enter_and_look_at_people(page, pages, user.email)
     page.context.set_offline(True)
     # A machine that slept: its clock has gone on, its timers have not.
     page.clock.set_system_time(page.evaluate("Date.now()") + 20 * 60 * 1000)
@@ -161,9 +181,7 @@ def test_a_page_that_nobody_used_for_long_hides_before_anything_else_is_done_in_
 
 def test_typing_keeps_the_screen_from_locking(page: Page, pages: Pages) -> None:
     user = make_admin(pages.database)
-    page.clock.install()
-    enter(page, pages, user.email)
-    page.goto(f"{pages.settings.public_url}/admin/people/")
+    enter_and_look_at_people(page, pages, user.email)
     pages.clock.advance(IDLE - timedelta(seconds=1))
     page.get_by_label("E-mail address").press_sequentially("new@example.org")
     with page.expect_response(lambda answer: answer.url.endswith("/admin/lock/awake")) as awake:
@@ -176,9 +194,7 @@ def test_typing_keeps_the_screen_from_locking(page: Page, pages: Pages) -> None:
 
 def test_a_session_that_has_ended_leaves_what_was_typed(page: Page, pages: Pages) -> None:
     user = make_admin(pages.database)
-    page.clock.install()
-    enter(page, pages, user.email)
-    page.goto(f"{pages.settings.public_url}/admin/people/")
+    enter_and_look_at_people(page, pages, user.email)
     page.get_by_label("E-mail address").fill("new@example.org")
     accounts.end_sessions(pages.database, user.id, now=NOW, actor="cli:keeper")
     page.clock.fast_forward(90_000)
@@ -195,10 +211,10 @@ def test_without_script_the_lock_sends_on_what_was_typed(browser: Browser, pages
         page.get_by_label("E-mail address").fill("new@example.org")
         pages.clock.advance(IDLE)
         page.get_by_role("button", name="Add", exact=True).click()
-        assert page.get_by_text("What you typed is kept, and is sent on").is_visible()
+        page.get_by_text("What you typed is kept, and is sent on").wait_for()
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Unlock").click()
-        assert page.get_by_role("heading", name="A link to pass on").is_visible()
+        page.get_by_role("heading", name="A link to pass on").wait_for()
 
 
 # --- For everybody's eyes. -----------------------------------------------------------------------
@@ -229,6 +245,7 @@ def visited(page: Page, pages: Pages, *, look: Callable[[str], None]) -> None:
     look("second-step")
     page.locator("#code").fill(code_at(pages.clock.now(), SECRET))
     page.locator("main form button").first.click()
+    page.wait_for_load_state()
     for path in ("own/", "own/second-step", "people/", f"people/{other.id}/remove", "nothing"):
         page.goto(f"{url}/admin/{path}")
         for details in page.locator("details").all():
@@ -257,6 +274,8 @@ def test_no_page_keeps_anybody_out(
 
         def look(name: str) -> None:
             shown.append(name)
+            # After a press the next page may have begun, and have no element yet.
+            page.wait_for_load_state()
             found = Axe().run(page)
             assert found.violations_count == 0, f"{name}: {found.generate_report()}"
             assert page.evaluate("document.documentElement.scrollWidth") <= 320, name
