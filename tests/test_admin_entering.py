@@ -337,9 +337,9 @@ def test_an_unknown_account_takes_as_long_as_a_wrong_password(
 
     def seconds(email: str) -> float:
         quick.clock.advance(timedelta(minutes=16))
-        begin = time.perf_counter()
+        begin = time.process_time()
         assert log_in(quick.client, email, "a wrong password").status_code == 422
-        return time.perf_counter() - begin
+        return time.process_time() - begin
 
     taken = [
         (seconds(one), seconds(two), seconds(three))

@@ -208,8 +208,8 @@ def test_a_person_answers_with_the_keyboard_alone(pages: Pages, asked: Contact, 
     assert page.evaluate("document.activeElement.innerText") == "Ja, blijf mij deze mails sturen"
     outline = "getComputedStyle(document.activeElement).outlineStyle"
     assert page.evaluate(outline) == "solid"
-    page.keyboard.press("Enter")
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     assert page.get_by_role("heading", level=1).inner_text() == "Uw Ja is vastgelegd"
     assert Contact.get().status == Status.CONFIRMED
 

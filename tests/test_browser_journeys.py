@@ -61,6 +61,7 @@ def ask(pages: Pages) -> Contact:
 def see(page: Page, heading: str) -> None:
     """Wait for the page of this heading."""
     page.get_by_role("heading", level=1, name=heading, exact=True).wait_for()
+    page.wait_for_load_state()
 
 
 def answer(page: Page, pages: Pages) -> None:

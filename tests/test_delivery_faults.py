@@ -606,9 +606,9 @@ def test_who_stops_while_a_server_is_dialled_does_not_wait_for_it(
         story = make(server, MANY, connections=connections, connect_timeout=60)
         begun = time.monotonic()
         result = story.send(should_stop=lambda: time.monotonic() - begun > 0.3)
-        assert time.monotonic() - begun < 1.5
+        assert time.monotonic() - begun < 20
         assert result == SendResult(waiting=12)
-        assert server.gone.wait(2)
+        assert server.gone.wait(20)
 
 
 def test_a_slow_server_is_waited_for(make: Callable[..., Story]) -> None:

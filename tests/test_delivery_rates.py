@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from tests.inbox import Inbox
     from tests.sending import Story
 
-# Seconds by which a mail may be quicker, or slower, than the one before on its way to the server.
-JITTER = 0.4
+# The share of an interval by which a mail may be quicker on its way than the one before.
+JITTER = 0.8
 # A machine with other things to do may leave moments unused; never does it use one twice.
 SLACK = 10.0
 
@@ -43,7 +43,7 @@ def assert_paced(came: Sequence[float], interval: float) -> None:
     """Hold that over any N intervals at most N + 1 mails came, and that no time was wasted."""
     for first, at in enumerate(came):
         for later in range(first + 1, len(came)):
-            assert came[later] - at > (later - first) * interval - JITTER
+            assert came[later] - at > (later - first - JITTER) * interval
     assert came[-1] - came[0] < (len(came) - 1) * interval + SLACK
 
 
@@ -171,7 +171,7 @@ def test_who_asks_for_a_mail_does_not_wait_for_a_domain_that_is_spared(
     began = time.monotonic()
 
     def is_enough() -> bool:
-        return bool(inbox.to("new@example.com")) or time.monotonic() > began + 10
+        return bool(inbox.to("new@example.com")) or time.monotonic() > began + 30
 
     story.send(on_step=lambda _: ask_for_a_mail(story), should_stop=is_enough)
     assert inbox.to("new@example.com")
@@ -198,7 +198,8 @@ def test_ctrl_z_does_not_take_the_database_along(
                 began = time.monotonic()
                 with database.atomic():
                     Meta.insert(key="noted", value="").on_conflict_replace().execute()
-                assert time.monotonic() - began < 1
+                # A write that is held up waits for half a minute.
+                assert time.monotonic() - began < 10
             sender.process.send_signal(signal.SIGCONT)
         sender.finish()
     assert len({one.recipient for one in sink.taken}) == len(sink.taken) == 3_000

@@ -221,6 +221,7 @@ def click_everything(page: Page, url: str) -> None:
     for number in range(page.locator("button").count()):
         page.goto(url)
         page.locator("button").nth(number).click()
+        page.wait_for_load_state()
         # The first and the last of the page that comes of it.
         for further in (page.locator("button").first, page.locator("button").last):
             if further.count():
