@@ -231,6 +231,14 @@ def _rounds(database: Database) -> None:
         run_sql(database, f"ALTER TABLE opening ADD COLUMN settled_at {moment}")
 
 
+def _counted_files(database: Database) -> None:
+    """Version 23: of how many people something stands in a file that waits to be taken in."""
+    there = {column.name for column in database.get_columns("upload")}
+    for name in ("rows", "people"):
+        if name not in there:
+            run_sql(database, f'ALTER TABLE upload ADD COLUMN "{name}" INTEGER')
+
+
 def _find_by_beginning(database: Database) -> None:
     """Let PostgreSQL find addresses by their first letters, whose index follows a language.
 
@@ -267,6 +275,7 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _list_texts,
     _weighed_sign_ups,
     _rounds,
+    _counted_files,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

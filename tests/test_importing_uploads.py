@@ -298,6 +298,7 @@ def test_a_file_goes_with_an_address_in_it_that_is_erased(
     assert kept.rows.exists() is is_there
     assert kept.outcome
     assert ("refused" in kept.outcome) is not is_there
+    assert Upload.get_by_id(kept.upload.id).rows == (3 if is_there else 0)
 
 
 def test_a_file_that_nobody_has_looked_at_may_hold_whoever_is_erased(

@@ -27,7 +27,7 @@ from repermit.importing import (
     working,
 )
 from repermit.importing.uploads import folder_of
-from repermit.models import Contact, Import
+from repermit.models import Contact, Import, SignUp, Upload, new_id
 from repermit.saying import unpacked
 from tests.admin_pages import make_admin
 from tests.building import NOW, make_contact, make_list, make_removed
@@ -128,6 +128,28 @@ def test_a_look_says_of_every_row_what_would_become_of_it_and_changes_nothing(
     assert outcome["fates"]["ask"] == 1
     assert choices_of(outcome) == Choices(source="beurs")
     assert everything() == before
+
+
+def test_a_look_counts_once_whoever_stands_in_the_file_alone(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    make_removed(database, news, Reason.NO, "gone@example.org")
+    make_contact(database, news, "here@example.org")
+    address = "c@example.org"
+    with database.atomic():
+        SignUp.create(list=news, uid=new_id(), address=address, address_key=address, at=NOW)
+    kept = keep(database, news, settings, MIXED)
+    assert counted(kept) == (None, None)
+    work(database, news, settings)
+    # a, info, and the row whose address is none.
+    assert counted(kept) == (7, 3)
+    work(database, news, settings, mapping={"address": "nowhere"})
+    assert counted(kept) == (None, None)
+
+
+def counted(kept: Kept) -> tuple[int | None, int | None]:
+    row = Upload.get_by_id(kept.upload.id)
+    return row.rows, row.people
 
 
 def test_a_row_says_why(database: Database, news: MailingList, settings: Settings) -> None:

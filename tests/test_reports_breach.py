@@ -22,7 +22,7 @@ from repermit.models import (
 )
 from repermit.reports import papers
 from repermit.reports.papers import Kind
-from repermit.reports.papers.model import Letter, Points
+from repermit.reports.papers.model import Grid, Letter, Points
 from tests.admin_pages import make_admin, make_session
 from tests.building import (
     NOW,
@@ -182,6 +182,54 @@ def test_a_file_that_waits_is_told_of(database: Database, news: MailingList) -> 
     assert "whatever stands in a file that was handed in and waits (files): 1" in draft_of(made)
     assert "One file that was handed in waits beside the database" in words(made)
     assert "Held since: Monday 2 March 2026" in words(made)
+
+
+def test_whoever_stands_in_a_file_that_waits_alone_is_counted_once(
+    database: Database, news: MailingList
+) -> None:
+    user = make_admin(database)
+    make_contact(database, news)
+    with database.atomic():
+        for name, rows, people in (("jan@a.nl.csv", 7, 4), ("b.csv", 2, 0), ("gone.csv", 0, 0)):
+            counts = {"rows": rows, "people": people}
+            Upload.create(list=news, user=user, token=new_id(), name=name, at=NOW, **counts)
+    made = breach(news)
+    assert made.document["people"] == 5
+    assert made.document["held"]["files"] == 2
+    assert made.document["held"]["waiting"] == [
+        {"name": "…@a.nl.csv", "rows": 7, "people": 4},
+        {"name": "b.csv", "rows": 2, "people": 0},
+    ]
+    concerned = "not confirmed: 1, who stands only in a file that was handed in and waits: 4."
+    assert concerned in draft_of(made)
+    assert "Of 5 people at most" in words(made)
+    assert "b.csv 2 0" in words(made)
+    assert "is not counted here" not in words(made)
+
+
+def test_a_file_that_was_not_looked_at_has_no_number(database: Database, news: MailingList) -> None:
+    user = make_admin(database)
+    with database.atomic():
+        Upload.create(list=news, user=user, token=new_id(), name="a.csv", at=NOW)
+    assert "a.csv not counted not counted" in words(breach(news))
+
+
+def test_who_has_confirmed_a_sign_up_is_counted_once(database: Database, news: MailingList) -> None:
+    make_contact(database, news, "jan@example.org", status="confirmed", basis="sign_up")
+    with database.atomic():
+        for name in ("jan", "els"):
+            address = f"{name}@example.org"
+            SignUp.create(list=news, uid=new_id(), address=address, address_key=address, at=NOW)
+    for kind in (Kind.BREACH, Kind.REGISTER):
+        made = papers.make_paper(news, kind, settings=SETTINGS, now=NOW, language="en")
+        (rows,) = [
+            [tuple(map(str, row)) for row in block.rows]
+            for section in made.sections
+            for block in section.blocks
+            if isinstance(block, Grid) and block.titles[0] == "People"
+        ]
+        assert sum(int(str(row[1])) for row in rows) == 2
+        assert ("who signed up and has not confirmed it", "1") in rows
 
 
 def test_networks_browsers_and_ip_addresses_are_among_the_data(

@@ -17,6 +17,7 @@ from repermit.models import (
     Mail,
     Meta,
     Opening,
+    Upload,
     find_drift,
     is_postgresql,
     open_database,
@@ -136,6 +137,19 @@ def test_a_database_of_version_21_learns_when_a_page_that_asked_again_was_answer
             Meta.update(value="21").where(Meta.key == "schema_version").execute()
         assert schema.upgrade(database) == 21
         assert _shape(database, Opening) == expected
+
+
+def test_a_database_of_version_22_learns_how_much_stands_in_a_file_that_waits(
+    empty_database_url: str,
+) -> None:
+    with open_database(empty_database_url) as database:
+        schema.upgrade(database)
+        expected = _shape(database, Upload)
+        with database.atomic():
+            run_sql(database, "ALTER TABLE upload DROP COLUMN people")
+            Meta.update(value="22").where(Meta.key == "schema_version").execute()
+        assert schema.upgrade(database) == 22
+        assert _shape(database, Upload) == expected
 
 
 def _shape(database: Database, table: type[Model]) -> tuple[set[str], set[str]]:

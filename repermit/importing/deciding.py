@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from peewee import Case, fn
+from peewee import Case, Value, fn
 
 from repermit import addresses
 from repermit.consent import Basis, Fate, Status, improves
 from repermit.importing.staging import Picked
-from repermit.models import Contact, Suppression
+from repermit.models import Contact, SignUp, Suppression
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +36,14 @@ def decide(list_id: int) -> int:
     Returns how many of them it decided about; run again, it looks only at the others.
     """
     return _match(list_id) + _find_suppressed(list_id)
+
+
+def count_strangers(list_id: int) -> int:
+    """Count the addresses that are not on the list, and have not signed up for it either."""
+    signed_up = SignUp.select(Value(1)).where(
+        SignUp.list == list_id, SignUp.address_key == Picked.key
+    )
+    return int(Picked.select().where(Picked.contact.is_null(), ~fn.EXISTS(signed_up)).count())
 
 
 def _find_suppressed(list_id: int) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from repermit.importing import sights
 from repermit.importing.uploads import find_upload
 from repermit.models import Upload
+from repermit.models.database import proxy
 from repermit.saying import Said, packed
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def _empty(kept: Kept) -> None:
     kept.forget_outcome()
     kept.rows.unlink(missing_ok=True)
     kept.path.write_bytes(b"")
+    with proxy.obj.atomic():
+        kept.count(rows=0, people=0)
     kept.note({**_REFUSAL, "glimpses": []})
 
 

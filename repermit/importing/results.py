@@ -36,7 +36,8 @@ class ImportResult:
     `merged` counts addresses that stood under different names, `thin` those confirmed without
     the wording of a form, `improved` those on the list already that got a better basis.
     `additional` counts rows that share their line with another, since it has several addresses.
-    `unattested` says of a dry run that without an attestation the import would be refused.
+    `strangers` counts of a dry run the addresses of which nothing is held on the list, and
+    `unattested` says of one that without an attestation the import would be refused.
     """
 
     list: str
@@ -49,6 +50,7 @@ class ImportResult:
     thin: int
     improved: int
     additional: int
+    strangers: int
     dry_run: bool
     unattested: bool
 

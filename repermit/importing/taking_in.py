@@ -105,6 +105,7 @@ def import_file(
             thin=0 if options.consent_text else tally.fates[Fate.CONFIRMED],
             improved=tally.improved,
             additional=rows - lines,
+            strangers=deciding.count_strangers(mailing_list.id) if dry_run else 0,
             dry_run=dry_run,
             unattested=_is_unattested(options),
         )

@@ -103,6 +103,10 @@ class Kept:
         self.upload.choices = json.dumps(asdict(choices))
         self.upload.save(only=[Upload.choices])
 
+    def count(self, *, rows: int | None, people: int | None) -> None:
+        """Keep how much stands in the file, inside the caller's transaction; None: not known."""
+        Upload.update(rows=rows, people=people).where(Upload.id == self.upload.id).execute()
+
     def lock(self) -> IO[bytes] | None:
         """Return the file by which only one works with it at a time, until closed; None if held.
 

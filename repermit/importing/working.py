@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from repermit import listfile
+from repermit.consent import Fate
 from repermit.errors import ListFileError, RepermitError
 from repermit.importing.taking_in import import_file
 from repermit.importing.uploads import Choices, Kept, delete, find_upload
@@ -109,11 +110,17 @@ def _do(database: Database, mailing_list: MailingList, job: Job, kept: Kept) -> 
             **vars(kept.choices),
         )
     except RepermitError as error:
+        with database.atomic():
+            kept.count(rows=None, people=None)
         kept.note({**_refusal(error), "glimpses": _glimpses(kept)})
     else:
         if job.takes_in:
             delete(database, kept)
         else:
+            # A row whose address is none may name somebody all the same.
+            people = result.strangers + result.fates[Fate.INVALID]
+            with database.atomic():
+                kept.count(rows=result.rows, people=people)
             kept.note({**_summary(result, kept.choices), "glimpses": _glimpses(kept)})
 
 

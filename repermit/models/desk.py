@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peewee import AutoField, CharField, ForeignKeyField, TextField
+from peewee import AutoField, CharField, ForeignKeyField, IntegerField, TextField
 
 from repermit.models.logins import User
 from repermit.models.tables import Campaign, MailingList, Table, moment
@@ -28,8 +28,9 @@ class Draft(Table):
 class Upload(Table):
     """A file that was handed in and has not been taken in yet; it stands beside the database.
 
-    `token` is its name there, `choices` how it is to be read and taken in, as JSON. It goes once it
-    is taken in, given up, or a day old.
+    `token` is its name there, `choices` how it is to be read and taken in, as JSON. `rows` is how
+    many it has, and `people` of how many something stands in it who are not on the list; both null
+    until it has been looked at. It goes once it is taken in, given up, or a day old.
     """
 
     if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Upload(Table):
     name = TextField()
     choices = TextField(default="{}")
     at = moment()
+    rows = IntegerField(null=True)
+    people = IntegerField(null=True)
 
 
 class HandedOver(Table):

@@ -79,7 +79,7 @@ def breach_of(
         made_at=now,
         discovered_at=discovered,
         notify_by=discovered + HOURS if discovered else None,
-        people=kept.addresses,
+        people=kept.addresses + kept.only_in_files,
         held=kept,
         parts=held_parts(mailing_list),
         fields=fields,

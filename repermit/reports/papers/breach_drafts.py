@@ -87,7 +87,8 @@ def _people(kept: Held, words: Words) -> Iterator[tuple[str, str]]:
     _ = words.gettext
     counts = {title: kept.statuses[status] for status, title in statuses(words).items()}
     counts[_("who signed up and has not confirmed it")] = kept.only_signed_up
-    counts[_("files that were handed in, whose people are not counted")] = kept.files
+    counts[_("who stands only in a file that was handed in and waits")] = kept.only_in_files
+    counts[_("files that were handed in, whose people are not counted")] = kept.uncounted
     for title, count in counts.items():
         if count:
             yield title, words.number(count)

@@ -149,13 +149,23 @@ def _leaked(breach: Breach, words: Words) -> Iterator[Block]:
         "lede",
     )
     if breach.held.files:
+        yield Grid(
+            titles=(
+                _("File that was handed in and waits"),
+                _("Rows"),
+                _("People who stand nowhere else on the list"),
+            ),
+            rows=tuple(_files(breach, words)),
+            numbers=frozenset({1, 2}),
+        )
+    if breach.held.uncounted:
         yield Text(
             words.ngettext(
                 "One file that was handed in waits beside the database, and whoever is in it is "
                 "not counted here: look at it in step 2 of the list.",
                 "%(count)s files that were handed in wait beside the database, and whoever is in "
                 "them is not counted here: look at them in step 2 of the list.",
-                breach.held.files,
+                breach.held.uncounted,
             ),
             "warning",
         )
@@ -187,6 +197,15 @@ def _leaked(breach: Breach, words: Words) -> Iterator[Block]:
             (_("Users of these pages, with their addresses"), words.number(breach.users)),
         )
     )
+
+
+def _files(breach: Breach, words: Words) -> Iterator[tuple[str, str, str]]:
+    """Yield the files that wait; what nobody has looked at is not counted."""
+    unknown = words.gettext("not counted")
+    for one in breach.held.waiting:
+        counts = (one.rows, one.people)
+        rows, people = (unknown if count is None else words.number(count) for count in counts)
+        yield one.name, rows, people
 
 
 def _safe(breach: Breach, words: Words) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What is really held about the people on a list: which data, of how many.
 
-May import contacts, models, consent. Nothing here writes.
+May import contacts, models, consent, addresses. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peewee import Value, fn
 
-from repermit import contacts
+from repermit import addresses, contacts
 from repermit.consent import Status
 from repermit.models import (
     Contact,
@@ -35,6 +35,19 @@ PARTS = ("consent", "person", "trace")
 
 
 @dataclass(frozen=True, kw_only=True)
+class WaitingFile:
+    """A file that was handed in and waits to be taken in.
+
+    `rows` is how many it has, and `people` of how many something stands in it of whom nothing else
+    is held on the list; None if nobody has looked at it yet, or it cannot be read.
+    """
+
+    name: str
+    rows: int | None
+    people: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Held:
     """Of how many people something is held; `since` is from when on, None if of nobody.
 
@@ -42,8 +55,8 @@ class Held:
     yet. `statuses` counts everybody else, `erased` those of them of whom neither address nor name
     is held, `openings` those of whom it is kept how the links of their mails were opened.
     `only_signed_up` are those without a contact. `traces` counts entries rather than people, and
-    `ip_addresses` everybody of whom a file may have had one. `files` were handed in and wait to be
-    taken in: what is in them is counted nowhere.
+    `ip_addresses` everybody of whom a file may have had one. `files` wait to be taken in, and are
+    told of in `waiting`: the other numbers are without them.
     """
 
     statuses: Mapping[Status, int]
@@ -61,6 +74,17 @@ class Held:
     traces: int
     ip_addresses: int
     files: int
+    waiting: tuple[WaitingFile, ...]
+
+    @property
+    def only_in_files(self) -> int:
+        """Return of how many people something stands in a file alone, as far as that is known."""
+        return sum(one.people or 0 for one in self.waiting)
+
+    @property
+    def uncounted(self) -> int:
+        """Return how many files there are of which it is not known who stands in them."""
+        return sum(one.people is None for one in self.waiting)
 
 
 def held(mailing_list: MailingList) -> Held:
@@ -72,7 +96,7 @@ def held(mailing_list: MailingList) -> Held:
         languages += count if one.language else 0
     found = contacts.count_held(mailing_list)
     alone = _only_signed_up(mailing_list)
-    waiting = Upload.select().where(Upload.list == mailing_list)
+    waiting = _waiting(mailing_list)
     return Held(
         statuses=statuses,
         addresses=found.addresses + alone.addresses,
@@ -88,7 +112,19 @@ def held(mailing_list: MailingList) -> Held:
         only_signed_up=alone.addresses,
         traces=held_parts(mailing_list)["trace"],
         ip_addresses=min(_taken_over(mailing_list), found.addresses),
-        files=waiting.count(),
+        files=len(waiting),
+        waiting=waiting,
+    )
+
+
+def _waiting(mailing_list: MailingList) -> tuple[WaitingFile, ...]:
+    """Return the files that wait, but for those of which nothing is left."""
+    rows = Upload.select().where(
+        Upload.list == mailing_list, Upload.rows.is_null() | (Upload.rows > 0)
+    )
+    return tuple(
+        WaitingFile(name=addresses.masked(one.name), rows=one.rows, people=one.people)
+        for one in rows.order_by(Upload.id)
     )
 
 

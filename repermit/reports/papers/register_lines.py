@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 
 def categories_of_people(held: Held, words: Words) -> Iterator[tuple[str, str]]:
-    """Yield the categories of people, with how many there are."""
+    """Yield the categories of people, each person in one of them, with how many there are."""
+    _ = words.gettext
     for status, title in statuses(words).items():
         yield title, words.number(held.statuses[status])
-    if held.sign_ups:
-        yield words.gettext("who signed up on the list’s page"), words.number(held.sign_ups)
+    if held.only_signed_up:
+        yield _("who signed up and has not confirmed it"), words.number(held.only_signed_up)
+    if held.only_in_files:
+        in_files = words.number(held.only_in_files)
+        yield _("who stands only in a file that was handed in and waits"), in_files
 
 
 def statuses(words: Words) -> dict[Status, str]:
