@@ -94,11 +94,11 @@ def test_fingerprints_go_from_one_list_to_another(
     assert list(evidence.verify()) == []
 
 
-class Full(io.StringIO):
+class Full(io.BytesIO):
     """A disk that is full after the second line."""
 
-    def write(self, text: str, /) -> int:
-        if self.getvalue().count("\n") > 1:
+    def write(self, text: Any, /) -> int:
+        if self.getvalue().count(b"\n") > 1:
             raise OSError("full")
         return super().write(text)
 
@@ -108,7 +108,7 @@ def test_a_file_that_was_not_finished_is_recorded_as_what_it_is(
 ) -> None:
     asked: dict[str, Any] = {"settings": settings, "now": NOW, "actor": "cli:keeper"}
     with pytest.raises(OSError, match="full"):
-        rights.write_suppressions(database, mailing_list, out=Full("\n\n"), form="csv", **asked)
+        rights.write_suppressions(database, mailing_list, out=Full(b"\n\n"), form="csv", **asked)
     assert not Evidence.select().exists(), "nothing of anybody left"
     for address in (JAN, PIET, ANNA):
         make_removed(database, mailing_list, Reason.NO, address)

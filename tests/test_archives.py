@@ -8,16 +8,26 @@ import io
 import json
 import re
 import stat
+import tracemalloc
 import zipfile
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import addresses, evidence
+from repermit import addresses, archives, evidence
 from repermit.consent import Reason, Status
 from repermit.links import KINDS, Links
-from repermit.models import Access, Campaign, Contact, Evidence, EvidencePart
+from repermit.models import (
+    Access,
+    Campaign,
+    Contact,
+    Evidence,
+    EvidencePart,
+    Suppression,
+    chunks,
+    open_database,
+)
 from tests import independent_verifier
 from tests.building import (
     NOW,
@@ -35,6 +45,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
+    from repermit.models import Database, MailingList
     from tests.desk import Desk
 
 NAMES = [f"person{number}@bücher.example" for number in range(70)]
@@ -286,3 +297,45 @@ def test_the_page_of_old_links_is_read_on_a_phone_and_loads_nothing(desk: Desk, 
     text = page.locator("section#nl").inner_text()
     for words in ("+31 30 123 45 67", "Lindelaan 1", "privacy@example.org"):
         assert words in text
+
+
+class Nowhere(io.RawIOBase):
+    """A file that keeps nothing."""
+
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
+def peak_of_archiving(database: Database, mailing_list: MailingList) -> int:
+    """Return how many bytes of memory making an archive took at most."""
+    asked: dict[str, Any] = {"settings": make_settings(), "now": NOW, "actor": "cli:els"}
+    tracemalloc.start()
+    try:
+        archives.archive(mailing_list, database=database, out=Nowhere(), **asked)  # type: ignore[arg-type]
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_stays_flat_however_many_are_suppressed(sqlite_url: str) -> None:
+    with open_database(sqlite_url) as database:
+        mailing_list = make_list(database)
+        # What is kept for the next one, such as templates, comes with the first.
+        peak_of_archiving(database, mailing_list)
+        before = peak_of_archiving(database, mailing_list)
+        many = [
+            {
+                "list": mailing_list.id,
+                "fingerprint": f"{number:064x}",
+                "subject": f"{number:032x}",
+                "reason": "no",
+                "at": NOW,
+            }
+            for number in range(20_000)
+        ]
+        with database.atomic():
+            for some in chunks(many, 1_000):
+                Suppression.insert_many(some).execute()
+        del many
+        # A page of rows takes two megabytes; held all at once, these would take fourteen.
+        assert peak_of_archiving(database, mailing_list) < before + 4_000_000

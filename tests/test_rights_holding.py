@@ -257,7 +257,7 @@ def test_in_which_files_the_address_was_and_who_was_told_of_it_is_told(
     with database.atomic():
         exports.note_refused(mailing_list, 3, now=hours[4], actor="user:1")
     said: dict[str, Any] = {"settings": SETTINGS, "now": hours[5], "actor": "user:1"}
-    rights.export_suppressions(database, mailing_list, form="csv", **said)
+    rights.write_suppressions(database, mailing_list, out=io.BytesIO(), form="csv", **said)
     answers.record_answer(
         database,
         uid=anna.uid,
@@ -268,7 +268,9 @@ def test_in_which_files_the_address_was_and_who_was_told_of_it_is_told(
         trace=Trace(**TRACE),
     )
     take(database, mailing_list, "removed", hours[7], tool="mailchimp")
-    rights.export_suppressions(database, mailing_list, form="csv", **{**said, "now": hours[8]})
+    rights.write_suppressions(
+        database, mailing_list, out=io.BytesIO(), form="csv", **{**said, "now": hours[8]}
+    )
     with database.atomic():
         hook = Webhook.create(
             url="https://tool.example.org/hooks?key=secret",

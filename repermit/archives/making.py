@@ -102,10 +102,10 @@ def archive(
     asked = _Asked(database=database, settings=settings, now=now, actor=actor)
     bundle = Bundle(out, now=now)
     lists = {what: _add_export(bundle, mailing_list, what, Format.CSV, asked) for what in _PEOPLE}
-    text, suppressions = rights.export_suppressions(
-        database, mailing_list, form="csv", settings=settings, now=now, actor=actor
-    )
-    bundle.add("suppressions.csv", text)
+    with bundle.open("suppressions.csv") as file:
+        suppressions = rights.write_suppressions(
+            mailing_list=mailing_list, out=file, form="csv", **asked.options()
+        )
     with rights.proving_all(mailing_list=mailing_list, **asked.options()) as sealed:
         checkpoint = _add_proofs(bundle, mailing_list, sealed, asked)
     has_report = _add_papers(bundle, mailing_list, asked)

@@ -6,6 +6,8 @@ May import errors.
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,20 @@ from repermit.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@contextmanager
+def file_or_stdout(output: Path | None) -> Iterator[BinaryIO]:
+    """Open a file, or stdout without one; nothing is in it unless all of it is."""
+    if output is not None:
+        with private_file(output) as file:
+            yield file
+        return
+    with tempfile.TemporaryFile() as spool:
+        yield spool
+        spool.seek(0)
+        shutil.copyfileobj(spool, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
 
 
 @contextmanager

@@ -5,25 +5,20 @@ May import everything.
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import click
 
 from repermit.cli.commands import command, json_option, output_option, slug_argument
-from repermit.cli.files import private_file
+from repermit.cli.files import file_or_stdout
 from repermit.cli.house import House, pass_house
 from repermit.cli.lines import say, say_json, several, tell_counts, warn
 from repermit.cli.taking import mapping_option
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from repermit.cli.lines import Tell
 
 _WHAT = ("keep", "removed", "unasked", "evidence")
@@ -66,7 +61,9 @@ def export(
     from repermit import exports
 
     form = _settled(form, output)
-    with house.mailing_list(slug) as (database, mailing_list), _opened(output, form) as out:
+    if form == "xlsx" and output is None and sys.stdout.isatty():
+        raise Refused("a spreadsheet is not for the screen: add -o FILE.xlsx")
+    with house.mailing_list(slug) as (database, mailing_list), file_or_stdout(output) as out:
         result = exports.export(
             mailing_list,
             what,
@@ -104,23 +101,6 @@ def _settled(form: str | None, output: Path | None) -> str:
 
 
 _OTHER_SPREADSHEETS = ("xls", "xlsm", "xlsb", "ods")
-
-
-@contextmanager
-def _opened(output: Path | None, form: str) -> Iterator[BinaryIO]:
-    """Open stdout or a file; nothing is in it unless all of it is."""
-    if output is not None:
-        with private_file(output) as file:
-            yield file
-        return
-    stdout = sys.stdout.buffer
-    if form == "xlsx" and stdout.isatty():
-        raise Refused("a spreadsheet is not for the screen: add -o FILE.xlsx")
-    with tempfile.TemporaryFile() as spool:
-        yield spool
-        spool.seek(0)
-        shutil.copyfileobj(spool, stdout)
-    stdout.flush()
 
 
 @command(examples=("repermit reconcile news mailchimp-today.zip",))

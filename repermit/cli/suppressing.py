@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from repermit.cli.commands import Group, command, output_option, slug_argument
-from repermit.cli.files import private_file
+from repermit.cli.files import file_or_stdout
 from repermit.cli.house import House, pass_house
 from repermit.cli.lines import say, several, tell_counts
 from repermit.cli.taking import mapping_option
@@ -54,21 +54,18 @@ def export(house: House, slug: str, *, form: str, output: Path | None) -> None:
     """
     from repermit import rights
 
-    with house.mailing_list(slug) as (database, mailing_list):
-        text, rows = rights.export_suppressions(
+    with house.mailing_list(slug) as (database, mailing_list), file_or_stdout(output) as file:
+        rows = rights.write_suppressions(
             database,
             mailing_list,
+            out=file,
             form=form,
             settings=house.settings,
             now=house.now,
             actor=house.actor,
         )
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    with private_file(output) as file:
-        file.write(text.encode())
-    say(f"{several(rows, 'suppression')} in {output}.")
+    if output is not None:
+        say(f"{several(rows, 'suppression')} in {output}.")
 
 
 @command(

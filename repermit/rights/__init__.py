@@ -29,7 +29,7 @@ from repermit.rights.proving import Proof, prove, prove_contact
 from repermit.rights.proving_all import Proofs, proving_all
 from repermit.rights.purging import Due, due, purge_due
 from repermit.rights.retaining import Ended, end_parts
-from repermit.rights.sharing import export_suppressions, write_suppressions
+from repermit.rights.sharing import write_suppressions
 from repermit.rights.showing import proof_page
 from repermit.rights.taking_over import TakenOver, import_suppressions
 from repermit.rights.telling import Told, telling
@@ -70,7 +70,6 @@ __all__ = [
     "due",
     "end_parts",
     "everything_held",
-    "export_suppressions",
     "find_link",
     "find_opened",
     "forget",

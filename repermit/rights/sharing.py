@@ -5,13 +5,14 @@ May import models, addresses, consent and what lies below.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from repermit import addresses, evidence
 from repermit.consent import LEFT_ELSEWHERE, Reason
@@ -20,6 +21,7 @@ from repermit.evidence import Entry
 from repermit.models import Suppression, stored
 
 if TYPE_CHECKING:
+    from codecs import StreamWriter
     from collections.abc import Iterable, Iterator, Sequence
 
     from repermit.config import Settings
@@ -51,47 +53,29 @@ def key_check(key: bytes) -> str:
     return addresses.fingerprint(key, "which key is this")[:16]
 
 
-def export_suppressions(
-    database: Database,
-    mailing_list: MailingList,
-    *,
-    form: str,
-    settings: Settings,
-    now: datetime,
-    actor: str,
-) -> tuple[str, int]:
-    """Return the suppressions of a list and of all lists as "csv" or "json", and how many.
-
-    No address stands in it. That it was made is recorded.
-    """
-    out = io.StringIO()
-    rows = write_suppressions(
-        database, mailing_list, out=out, form=form, settings=settings, now=now, actor=actor
-    )
-    return out.getvalue(), rows
-
-
 def write_suppressions(
     database: Database,
     mailing_list: MailingList,
     *,
-    out: TextIO,
+    out: BinaryIO,
     form: str,
     settings: Settings,
     now: datetime,
     actor: str,
 ) -> int:
-    """Write them to `out` as they are read, and return how many; nothing is locked meanwhile.
+    """Write the suppressions of a list and of all lists as "csv" or "json"; return how many.
 
+    As they are read: memory stays flat, and nothing is locked meanwhile. No address stands in it.
     That it was made is recorded, also if the writing ends early after the first row, then with
     `whole` false and the rows that were written.
     """
     written = _Written()
     facts = {"what": "suppressions", "format": form, "tool": "", "with_links": False}
     made = Entry(event="exported", at=now, actor=actor, list=mailing_list.slug)
+    text = codecs.getwriter("utf-8")(out)
     rows = written.counting(_shared(mailing_list, key_check(settings.fingerprint_key)))
     try:
-        (_write_json if form == "json" else _write_csv)(rows, out)
+        (_write_json if form == "json" else _write_csv)(rows, text)
     except BaseException:
         if written.rows:
             _record(database, made, {**facts, "rows": written.rows, "whole": False})
@@ -142,7 +126,7 @@ def _shared(mailing_list: MailingList, check: str) -> Iterator[SharedSuppression
         after = page[-1].id
 
 
-def _write_json(rows: Iterable[SharedSuppression], out: TextIO) -> None:
+def _write_json(rows: Iterable[SharedSuppression], out: StreamWriter) -> None:
     before = "[\n"
     for row in rows:
         out.write(before + json.dumps(asdict(row)))
@@ -150,7 +134,7 @@ def _write_json(rows: Iterable[SharedSuppression], out: TextIO) -> None:
     out.write("[]\n" if before == "[\n" else "\n]\n")
 
 
-def _write_csv(rows: Iterable[SharedSuppression], out: TextIO) -> None:
+def _write_csv(rows: Iterable[SharedSuppression], out: StreamWriter) -> None:
     writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(vars(row) for row in rows)

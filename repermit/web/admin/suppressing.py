@@ -5,7 +5,6 @@ May import rights, importing and what the admin's pages share. No address is sho
 
 from __future__ import annotations
 
-import io
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -65,20 +64,15 @@ def export(slug: str) -> Response:
     now, who = arrival(), actor()
 
     def write(out: BinaryIO) -> None:
-        text = io.TextIOWrapper(out, "utf-8", newline="", write_through=True)
-        try:
-            rights.write_suppressions(
-                site.database,
-                mailing_list,
-                out=text,
-                form=form,
-                settings=site.settings,
-                now=now,
-                actor=who,
-            )
-        finally:
-            # It is not ours to close.
-            text.detach()
+        rights.write_suppressions(
+            site.database,
+            mailing_list,
+            out=out,
+            form=form,
+            settings=site.settings,
+            now=now,
+            actor=who,
+        )
 
     name = f"{slug}-suppressions.{form}"
     return Response(
