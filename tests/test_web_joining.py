@@ -191,8 +191,26 @@ def test_both_answers_within_a_minute_are_asked_again_and_one_press_more_is_enou
 def test_a_no_after_the_yes_takes_off_whom_the_link_has_put_there(pages: Pages) -> None:
     made = signed_up(pages)
     pages.post("confirm", made.uid, data=YES)
+    pages.clock.advance(timedelta(hours=1))
     assert heading_of(pages.post("confirm", made.uid, data=NO)) == "Uw Nee is vastgelegd"
     assert (Contact.get().status, Contact.get().reason) == (Status.REMOVED, Reason.WITHDRAWN)
+
+
+@pytest.mark.parametrize("choice", [NO, NOT_ME])
+def test_a_program_that_presses_yes_and_then_no_uses_up_no_link_and_is_no_withdrawal(
+    pages: Pages, choice: dict[str, str]
+) -> None:
+    made = signed_up(pages)
+    pages.post("confirm", made.uid, data=YES)
+    pages.post("confirm", made.uid, data=choice)
+    assert (Contact.get().status, Contact.get().reason) == (Status.REMOVED, Reason.REQUEST)
+    consent = EvidencePart.select().where(EvidencePart.part == "consent")
+    told = json.loads(consent.order_by(EvidencePart.seq.desc()).get().json)
+    assert told["method"] == "both_pressed"
+    pages.clock.advance(timedelta(hours=1))
+    assert heading_of(pages.get("confirm", made.uid)) == NOT_YET
+    assert heading_of(pages.post("confirm", made.uid, data=YES)) == "Uw Ja is vastgelegd"
+    assert (Contact.get().status, Contact.get().reason) == (Status.CONFIRMED, "")
 
 
 def test_a_no_takes_off_nobody_whom_something_else_put_there(pages: Pages) -> None:

@@ -72,7 +72,7 @@ def record_answer(
             return Recorded(outcome=Outcome.HOLD, standing=standing_of(contact), mark=press.mark)
         left = {"network": trace.network, "browser": trace.browser, **press.trace}
         if press.takes_back:
-            return _take_back(contact, receipts.BOTH_PRESSED, left, settings, at=arrived)
+            return take_back(contact, receipts.BOTH_PRESSED, left, settings, at=arrived)
         told = {**_told(standing, answer, arrived, method), **giver_told(given_by)}
         # Wordings stay for good, so none is kept of a press that changes nothing.
         if page_wording and foresee(standing, answer, arrived=arrived).outcome in _CHANGES:
@@ -112,10 +112,28 @@ def disown(
         contacts.remember(contact, suspicion.disowned(past, at=arrived), held_at=None)
         if is_taken_back(contact, past, mark):
             left = {"network": trace.network, "browser": trace.browser}
-            return _take_back(contact, receipts.NOT_PRESSED, left, settings, at=arrived)
+            return take_back(contact, receipts.NOT_PRESSED, left, settings, at=arrived)
         standing = standing_of(contact)
         outcome = foresee(standing, Answer.YES, arrived=arrived).outcome
         return Recorded(outcome=outcome, standing=standing)
+
+
+def take_back(
+    contact: Contact, method: str, left: dict[str, Any], settings: Settings, *, at: datetime
+) -> Recorded:
+    """Take off whom a Yes has put on the list that was no person's, as `method` says.
+
+    The contact is locked, and the reason is `request`: it is no No of the person's, nor a
+    withdrawal, who may never have consented (GDPR art. 4(11)). What would tell them of a Yes is not
+    sent any more.
+    """
+    contacts.settle_replies(contact, at=at)
+    contacts.drop_receipts(contact)
+    act = contacts.Act(at=at, actor="reader", consent={"method": method}, trace=left)
+    key = settings.fingerprint_key
+    contacts.remove([contact], reason=Reason.REQUEST, act=act, fingerprint_key=key)
+    after = standing_of(contacts.lock(contact.id))
+    return Recorded(outcome=Outcome.REMOVE, standing=after)
 
 
 def answer_for(
@@ -198,23 +216,6 @@ def _carry_out(
         contacts.remove([contact], reason=decision.reason, act=act, fingerprint_key=key)
     after = standing_of(contacts.lock(contact.id))
     return Recorded(outcome=decision.outcome, standing=after)
-
-
-def _take_back(
-    contact: Contact, method: str, left: dict[str, Any], settings: Settings, *, at: datetime
-) -> Recorded:
-    """Take off whom a Yes has put on the list that was no person's, as `method` says.
-
-    The reason is `request`: it is no No of the person's, nor a withdrawal, who may never have
-    consented (GDPR art. 4(11)). What would tell them of a Yes is not sent any more.
-    """
-    contacts.settle_replies(contact, at=at)
-    contacts.drop_receipts(contact)
-    act = contacts.Act(at=at, actor="reader", consent={"method": method}, trace=left)
-    key = settings.fingerprint_key
-    contacts.remove([contact], reason=Reason.REQUEST, act=act, fingerprint_key=key)
-    after = standing_of(contacts.lock(contact.id))
-    return Recorded(outcome=Outcome.REMOVE, standing=after)
 
 
 def _told(standing: Standing, answer: Answer, arrived: datetime, method: Method) -> dict[str, Any]:

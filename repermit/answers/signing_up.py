@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from repermit import addresses, consent, contacts, evidence, messages, suspicion
+from repermit import addresses, consent, contacts, evidence, messages, receipts, suspicion
 from repermit.answers.facts import Giver, SignedUp, SignUpFacts, Trace
 from repermit.answers.looking import standing_of
-from repermit.answers.recording import giver_told, record_answer
+from repermit.answers.recording import giver_told, record_answer, take_back
 from repermit.consent import Answer, Basis, MailKind, Outcome, Status
 from repermit.models import (
     Contact,
@@ -23,6 +23,7 @@ from repermit.models import (
     new_id,
     owe_wiping,
 )
+from repermit.suspicion import Past, Sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from repermit.config import Settings
     from repermit.models import Database, MailingList
-    from repermit.suspicion import Past, Sign
 
 _VALID = timedelta(days=7)
 
@@ -144,8 +144,9 @@ def decline_sign_up(
     """Note that whoever has the mail does not want what was signed up for.
 
     Whom this link has put on the list it takes off again; nothing else changes, and the link can
-    still be used. The outcome is `remove` if somebody was taken off. Returns None if there is no
-    such sign-up.
+    still be used. Within a minute of the Yes that is no withdrawal: whatever presses both was no
+    person, or slipped, and a person may use the link after it. The outcome is `remove` if somebody
+    was taken off. Returns None if there is no such sign-up.
     """
     with database.atomic():
         found = _locked(database, uid)
@@ -162,6 +163,14 @@ def decline_sign_up(
         )
         if contact is None:
             return _done(found, foreseen)
+        past = Past(yes_at=found.confirmed_at)
+        if Sign.BOTH_ANSWERED in suspicion.signs("no", past, arrived=arrived, mailed_at=None):
+            found.confirmed_at, found.declined_at = None, arrived
+            found.save()
+            left = {"network": trace.network, "browser": trace.browser}
+            pressed = contacts.lock(contact.id)
+            take_back(pressed, receipts.BOTH_PRESSED, left, settings, at=arrived)
+            return _done(found, Outcome.REMOVE)
         record_answer(
             database,
             uid=contact.uid,
@@ -176,7 +185,7 @@ def decline_sign_up(
 
 def _past(found: SignUp) -> Past:
     """Return what a sign-up's page has been through, as the rules read it."""
-    return suspicion.Past(
+    return Past(
         no_at=found.declined_at,
         doubted_at=found.doubted_at,
         is_contradicted=found.declined_at is not None,
