@@ -17,6 +17,7 @@ from repermit.models import (
     CampaignWording,
     Chosen,
     Contact,
+    Correction,
     Database,
     Delivery,
     Draft,
@@ -239,6 +240,11 @@ def _counted_files(database: Database) -> None:
             run_sql(database, f'ALTER TABLE upload ADD COLUMN "{name}" INTEGER')
 
 
+def _corrections(database: Database) -> None:
+    """Version 24: texts of mails and pages that an admin corrected."""
+    database.create_tables([Correction])
+
+
 def _find_by_beginning(database: Database) -> None:
     """Let PostgreSQL find addresses by their first letters, whose index follows a language.
 
@@ -276,6 +282,7 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _weighed_sign_ups,
     _rounds,
     _counted_files,
+    _corrections,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

@@ -272,6 +272,11 @@ DETAILS: list[tuple[str, dict[str, Any], str]] = [
         "Organisation: Time zone, Mail server: Port, mail.gone",
     ),
     (
+        "text_corrected",
+        {"language": "nl", "text": "Language", "before": ["Taal"], "after": ["Talen"]},
+        "Dutch, Language, Talen",
+    ),
+    (
         "token_made",
         {"token": 1, "name": "Laposta", "scopes": ["read:status", "read:all"]},
         "Laposta: how lists and campaigns stand, in counts; read:all",

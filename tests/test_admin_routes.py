@@ -14,6 +14,7 @@ import pytest
 from repermit import accounts, contacts, web
 from repermit.clock import ManualClock
 from repermit.consent import MailState, Status
+from repermit.messages import key_of
 from repermit.models import ALL_TABLES, Access, Campaign, Contact, Session, User, open_database
 from repermit.models.database import TurnstileDatabase
 from repermit.web.admin.marks import marks_of
@@ -133,6 +134,8 @@ class World:
             "word": "yes",
             "group": "mail",
             "act": "delete",
+            "language": "nl",
+            "key": key_of("Yes, keep sending me these mails"),
         }
 
     def show_everywhere(self) -> None:

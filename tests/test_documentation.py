@@ -132,6 +132,7 @@ def printed(desk: Desk) -> Iterator[tuple[str, set[str]]]:
     """Give each command that has --json; yield the keys of what it prints."""
     path = desk.file("E-mail", "info@example.org", "no at sign", "left@example.org")
     yield "list show", keys_of(desk.run("list", "show", "news", "--json").document)
+    yield "text list", keys_of(desk.run("text", "list", "pl", "--json").document)
     yield "import", keys_of(desk.run("import", "news", path, "--json").document)
     launch = ("launch", "news", "--deadline", "2026-03-30", "--attest", ATTEST, "--json")
     launched = keys_of(desk.run(*launch).document)

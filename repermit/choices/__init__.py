@@ -1,9 +1,11 @@
 """The settings that admins choose on the pages: kept in the database, beneath what the file says.
 
-May import evidence, models, config and what lies below. Every process sees a change without being
-started again: `Present` looks at one small row, and composes the settings anew once it differs.
+And the texts of mails and pages that they correct. May import evidence, messages, models, config
+and what lies below. Every process sees a change without being
+started again: `Present` looks at two small rows, and composes the settings anew once it differs.
 """
 
+from repermit.choices.correcting import correct, correction_of, corrections_in
 from repermit.choices.keeping import (
     Kept,
     Proposal,
@@ -22,6 +24,9 @@ __all__ = [
     "Seal",
     "Typed",
     "Watch",
+    "correct",
+    "correction_of",
+    "corrections_in",
     "keep",
     "kept_secrets",
     "present",

@@ -1,6 +1,6 @@
 """The settings as they are at this moment: the file's, and beneath them what was chosen.
 
-May import models and config.
+May import messages, models and config.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from repermit import config
+from repermit import config, messages
 from repermit.choices.sealing import Seal
 from repermit.errors import ConfigError
-from repermit.models import Chosen, Meta
+from repermit.models import Chosen, Correction, Meta
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 VERSION = "settings"
 """The key under which the version of what was chosen stands in Meta."""
 
+TEXTS = "texts"
+"""The key under which the version of the corrected texts stands there."""
+
 _LOOK_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
@@ -33,6 +36,20 @@ def version() -> str:
     """Return what names the state of what was chosen; "" if nothing ever was."""
     row = Meta.get_or_none(Meta.key == VERSION)
     return row.value if row else ""
+
+
+def _versions() -> dict[str, str]:
+    """Return what names the state of the settings and of the texts; "" for what never changed."""
+    rows = Meta.select().where(Meta.key.in_([VERSION, TEXTS]))
+    return {VERSION: "", TEXTS: ""} | {row.key: row.value for row in rows}
+
+
+def correct_texts() -> None:
+    """Have mails and pages of this process say what was corrected in the open database."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for row in list(Correction.select()):
+        found.setdefault(row.language, {})[row.source] = tuple(json.loads(row.forms))
+    messages.correct(found)
 
 
 def chosen(settings: Settings) -> dict[str, Any]:
@@ -49,9 +66,11 @@ def chosen(settings: Settings) -> dict[str, Any]:
 def present(settings: Settings, database: Database) -> Settings:
     """Return the file's settings with what was chosen, from the open database.
 
-    An older database, in which nothing can have been chosen, will do. Raises ConfigError where the
-    two do not go together.
+    Corrected texts hold from then on too. An older database, in which nothing can have been chosen,
+    will do. Raises ConfigError where the two do not go together.
     """
+    if database.table_exists(Correction._meta.table_name):  # noqa: SLF001  peewee's own way
+        correct_texts()
     if not database.table_exists(Chosen._meta.table_name):  # noqa: SLF001  peewee's own way
         return settings
     return _composed(settings, chosen(settings))
@@ -79,6 +98,7 @@ class Present:
         self._file = settings
         # Put in its place as a whole, since threads share it.
         self._found = ("", settings)
+        self._texts = ""
 
     @property
     def file(self) -> Settings:
@@ -89,8 +109,13 @@ class Present:
         """Return the settings that hold at this moment.
 
         What cannot be composed is noted, and what held before goes on to hold: answers come in.
+        Texts that were corrected meanwhile are in use then too.
         """
-        now = version()
+        versions = _versions()
+        if versions[TEXTS] != self._texts:
+            correct_texts()
+            self._texts = versions[TEXTS]
+        now = versions[VERSION]
         known, found = self._found
         if now == known:
             return found
@@ -103,10 +128,10 @@ class Present:
 
 
 class Watch:
-    """Says whether something was chosen since it was made; looks every few seconds at most."""
+    """Says whether something was chosen or corrected since; looks every few seconds at most."""
 
     def __init__(self, *, seconds: float = _LOOK_SECONDS) -> None:
-        self._began_with = version()
+        self._began_with = _versions()
         self._seconds = seconds
         self._looked_at = time.monotonic()
 
@@ -115,4 +140,4 @@ class Watch:
         if time.monotonic() - self._looked_at < self._seconds:
             return False
         self._looked_at = time.monotonic()
-        return version() != self._began_with
+        return _versions() != self._began_with

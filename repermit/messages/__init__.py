@@ -5,9 +5,16 @@ May import addresses, config, clock and errors. Pure: no network, no database, n
 
 from repermit.messages.announcing import website_notice
 from repermit.messages.breaching import breach_message
-from repermit.messages.catalogue import language_name, languages, pick_language, translations
+from repermit.messages.catalogue import (
+    correct,
+    language_name,
+    languages,
+    pick_language,
+    translations,
+)
 from repermit.messages.closings import ClosingNews, read_closing
 from repermit.messages.composing import compose, greeting, reason
+from repermit.messages.correcting import Text, checked_correction, key_of, texts_in
 from repermit.messages.dates import day_in_words, moment_in_words
 from repermit.messages.draft import Draft, read_draft
 from repermit.messages.drafting import (
@@ -77,9 +84,12 @@ __all__ = [
     "OwnWording",
     "ReceiptValues",
     "ReturnPath",
+    "Text",
     "breach_message",
     "check_wording",
+    "checked_correction",
     "compose",
+    "correct",
     "day_in_words",
     "draft_ask",
     "draft_closing",
@@ -92,6 +102,7 @@ __all__ = [
     "draft_requested",
     "environment",
     "greeting",
+    "key_of",
     "language_name",
     "languages",
     "letter_of",
@@ -115,6 +126,7 @@ __all__ = [
     "sender_address",
     "sender_name",
     "shows",
+    "texts_in",
     "translations",
     "unnumbered_message_id",
     "usual_wording",

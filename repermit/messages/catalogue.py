@@ -1,4 +1,4 @@
-"""The translations: gettext catalogues, read as they are edited (.po).
+"""The translations: gettext catalogues, read as they are edited (.po), and the admin's corrections.
 
 May import config. Message ids are the English text.
 """
@@ -10,12 +10,18 @@ import io
 import unicodedata
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from babel import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from repermit.config import LANGUAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from babel.messages import Catalog
 
 SOURCE_LANGUAGE = "en"
 
@@ -45,8 +51,40 @@ def place(language: str) -> tuple[bool, str]:
     return not letters.isascii(), letters
 
 
+class Translations(gettext.NullTranslations):
+    """The catalogue of a language, with what the admin has corrected before it.
+
+    `corrections` are the forms of a text by its English singular; they are put in their place as
+    a whole, since threads share them.
+    """
+
+    def __init__(self, usual: gettext.NullTranslations) -> None:
+        super().__init__()
+        self.add_fallback(usual)
+        self._form = getattr(usual, "plural", _english_form)
+        self.corrections: Mapping[str, tuple[str, ...]] = {}
+
+    def gettext(self, message: str) -> str:
+        """Return a text."""
+        corrected = self.corrections.get(message)
+        return corrected[0] if corrected else super().gettext(message)
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        """Return a text in the form that a number takes."""
+        corrected = self.corrections.get(msgid1)
+        return corrected[self.form(n)] if corrected else super().ngettext(msgid1, msgid2, n)
+
+    def form(self, number: int) -> int:
+        """Return which form a number takes, from 0."""
+        return int(self._form(number))
+
+
+def _english_form(number: int) -> bool:
+    return number != 1
+
+
 @cache
-def translations(language: str) -> gettext.NullTranslations:
+def translations(language: str) -> Translations:
     """Return the catalogue of one of `languages`.
 
     Raises KeyError for another language: a mail half in English is worse than an error.
@@ -54,13 +92,23 @@ def translations(language: str) -> gettext.NullTranslations:
     if language not in languages():
         raise KeyError(language)
     if language == SOURCE_LANGUAGE:
-        return gettext.NullTranslations()
-    with (_LOCALE / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
-        catalogue = read_po(file, locale=language)
+        return Translations(gettext.NullTranslations())
     compiled = io.BytesIO()
-    write_mo(compiled, catalogue)
+    write_mo(compiled, read_catalogue(language))
     compiled.seek(0)
-    return gettext.GNUTranslations(compiled)
+    return Translations(gettext.GNUTranslations(compiled))
+
+
+def correct(corrections: Mapping[str, Mapping[str, tuple[str, ...]]]) -> None:
+    """Say in this process what is corrected, and nothing else: by language, then by English."""
+    for language in languages():
+        translations(language).corrections = corrections.get(language, {})
+
+
+def read_catalogue(language: str) -> Catalog:
+    """Return what comes with the package in a language other than the source's."""
+    with (_LOCALE / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
+        return read_po(file, locale=language)
 
 
 def pick_language(wanted: str, *, otherwise: str) -> str:

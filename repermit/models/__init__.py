@@ -5,6 +5,7 @@ May import addresses, config, clock and errors only.
 
 from repermit.models.actors import actor_of_login, login_name
 from repermit.models.choices import Chosen
+from repermit.models.corrections import Correction
 from repermit.models.counts import (
     COUNTS,
     ContactCount,
@@ -83,6 +84,7 @@ ALL_TABLES: tuple[type[Table], ...] = (
     Meta,
     MailingList,
     ListText,
+    Correction,
     Import,
     Contact,
     SignUp,
@@ -130,6 +132,7 @@ __all__ = [
     "Chosen",
     "Contact",
     "ContactCount",
+    "Correction",
     "Database",
     "Delivery",
     "Draft",

@@ -66,6 +66,7 @@ ACTS: Mapping[str, str] = {
     "backed_up": N_("backed the database up"),
     "restored": N_("restored the database"),
     "settings_changed": N_("changed the settings"),
+    "text_corrected": N_("corrected what mails and pages say"),
     "token_made": N_("made a token"),
     "token_revoked": N_("revoked a token"),
     "webhook_added": N_("added a webhook"),

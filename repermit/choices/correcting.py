@@ -1,0 +1,85 @@
+"""Texts of mails and pages in the admin's words: kept in the database, seen by every process.
+
+May import evidence, messages, models and what lies below.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from repermit import evidence, messages
+from repermit.choices.presenting import TEXTS
+from repermit.evidence import Entry
+from repermit.models import Correction, Meta, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from repermit.messages import Text
+    from repermit.models import Database
+
+
+def correction_of(text: Text) -> Correction | None:
+    """Return what a text was corrected to, None if it is as it comes."""
+    found: Correction | None = Correction.get_or_none(
+        Correction.language == text.language, Correction.key == text.key
+    )
+    return found
+
+
+def corrections_in(language: str) -> dict[str, tuple[str, ...]]:
+    """Return the forms of all that is corrected in a language, by the texts' keys."""
+    rows = Correction.select().where(Correction.language == language)
+    return {row.key: tuple(json.loads(row.forms)) for row in rows}
+
+
+def correct(
+    database: Database, text: Text, forms: Sequence[str], *, now: datetime, actor: str
+) -> bool:
+    """Keep a correction, with its evidence; say whether anything has changed.
+
+    Empty forms, or the usual ones, take it back. Asks and reminders of a campaign that was
+    launched keep the wording that was frozen. Raises Refused.
+    """
+    after = messages.checked_correction(text, forms)
+    with database.atomic():
+        # One at a time: the other would not know of it.
+        Meta.insert(key=TEXTS, value=new_id()).on_conflict(
+            conflict_target=[Meta.key], preserve=[Meta.value]
+        ).execute()
+        row = correction_of(text)
+        before = tuple(json.loads(row.forms)) if row else ()
+        if after == before:
+            return False
+        _write(text, after, now=now, actor=actor)
+        evidence.append(_entry(text, before, after, now=now, actor=actor))
+    return True
+
+
+def _write(text: Text, forms: tuple[str, ...], *, now: datetime, actor: str) -> None:
+    named: dict[str, Any] = {"language": text.language, "key": text.key}
+    Correction.delete().where(
+        Correction.language == text.language, Correction.key == text.key
+    ).execute()
+    if forms:
+        Correction.create(
+            **named,
+            source=text.source[0],
+            forms=json.dumps(forms, ensure_ascii=False),
+            at=now,
+            by=actor,
+        )
+
+
+def _entry(
+    text: Text, before: tuple[str, ...], after: tuple[str, ...], *, now: datetime, actor: str
+) -> Entry:
+    facts = {
+        "language": text.language,
+        "text": text.source[0],
+        "before": list(before or text.usual),
+        "after": list(after or text.usual),
+    }
+    return Entry(event="text_corrected", at=now, actor=actor, consent=facts)

@@ -1,0 +1,134 @@
+"""What mails and pages say, one text after another, for whoever knows the language better.
+
+May import choices, messages and what the admin's pages share.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, abort, request
+from wtforms import TextAreaField
+
+from repermit import choices, messages
+from repermit.errors import Refused
+from repermit.web.admin.announcing import language_name
+from repermit.web.admin.forms import Form
+from repermit.web.admin.showing import gettext, go, page_language, say, show
+from repermit.web.admin.telling import sentence
+from repermit.web.admin.visiting import actor
+from repermit.web.site import arrival, current_site
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flask import Response
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from repermit.messages import Text
+
+pages = Blueprint("correcting", __name__, url_prefix="/admin/texts")
+
+AT_ONCE = 40
+"""How many texts stand on a page."""
+
+_WRONG = 422
+
+
+@pages.get("/", endpoint="show")
+def show_texts() -> Response:
+    """Show what mails and pages say in a language: what was looked for, or all."""
+    language = messages.pick_language(request.args.get("language", ""), otherwise=page_language())
+    wanted = request.args.get("wanted", "").strip()
+    only_corrected = bool(request.args.get("corrected"))
+    changed = choices.corrections_in(language)
+    found = [
+        text
+        for text in messages.texts_in(language).values()
+        if _has(text, changed, wanted) and (not only_corrected or text.key in changed)
+    ]
+    begins = _place(found, request.args.get("after", ""))
+    return show(
+        "correcting/show.html",
+        language_code=language,
+        languages=[(code, language_name(code)) for code in messages.languages()],
+        wanted=wanted,
+        only_corrected=only_corrected,
+        count=len(found),
+        texts=found[begins : begins + AT_ONCE],
+        changed=changed,
+        begins=begins,
+        last_key=found[begins + AT_ONCE - 1].key if len(found) > begins + AT_ONCE else "",
+    )
+
+
+@pages.get("/<language>/<key>")
+def show_text(language: str, key: str) -> Response:
+    """Show one text, to be said better."""
+    text = _text(language, key)
+    corrected = choices.corrections_in(language).get(key)
+    return _show(text, _form(text, corrected or text.usual), is_corrected=bool(corrected))
+
+
+@pages.post("/<language>/<key>")
+def save(language: str, key: str) -> AnyResponse:
+    """Say a text otherwise from now on, or as it came."""
+    text = _text(language, key)
+    names = _names(text)
+    given = [request.form.get(name, "") for name in names]
+    if request.form.get("usual"):
+        given = [""] * len(names)
+    try:
+        choices.correct(current_site().database, text, given, now=arrival(), actor=actor())
+    except Refused as refusal:
+        form = _form(text, given)
+        form.refuse(names[0], sentence(refusal.said))
+        is_corrected = key in choices.corrections_in(language)
+        return _show(text, form, status=_WRONG, is_corrected=is_corrected)
+    say(gettext("Saved. Mails and pages say so from now on."))
+    return go("correcting.show", language=language, corrected="yes")
+
+
+def _text(language: str, key: str) -> Text:
+    if language not in messages.languages():
+        abort(404)
+    return messages.texts_in(language).get(key) or abort(404)
+
+
+def _has(text: Text, changed: Mapping[str, Sequence[str]], wanted: str) -> bool:
+    """Say whether a text has what was looked for, in its language or in English."""
+    said = (*text.source, *text.usual, *changed.get(text.key, ()))
+    return any(wanted.casefold() in one.casefold() for one in said)
+
+
+def _place(found: Sequence[Text], after: str) -> int:
+    """Return where the texts begin that come after one; 0 if there is no such one."""
+    keys = [text.key for text in found]
+    return keys.index(after) + 1 if after in keys else 0
+
+
+def _names(text: Text) -> list[str]:
+    return [f"form_{number}" for number in range(len(text.usual))]
+
+
+def _form(text: Text, forms: Sequence[str]) -> Form:
+    """Return the form with a field for each form of a text."""
+    labels = [gettext("What it says for %(number)s", number=number) for number in text.numbers] or [
+        gettext("What it says")
+    ]
+    fields: dict[str, Any] = {
+        name: TextAreaField(label) for name, label in zip(_names(text), labels, strict=True)
+    }
+    made: type[Form] = type("TextForm", (Form,), fields)
+    return made(data=dict(zip(fields, forms, strict=True)))
+
+
+def _show(text: Text, form: Form, *, is_corrected: bool, status: int = 200) -> Response:
+    return show(
+        "correcting/text.html",
+        status=status,
+        form=form,
+        text=text,
+        is_corrected=is_corrected,
+        language_name=language_name(text.language),
+    )

@@ -1,0 +1,96 @@
+"""Texts in the admin's words: kept with their evidence, and in use wherever something is said."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit import campaigns, choices, messages
+from repermit.choices import Present, Watch
+from repermit.errors import Refused
+from repermit.models import Correction, Evidence, EvidencePart
+from tests.building import NOW, make_asked, make_settings
+from tests.pages import Pages, everything_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from repermit.models import Campaign, Database, MailingList
+
+YES = "Yes, keep sending me these mails"
+USUAL = "Ja, blijf mij deze mails sturen"
+
+
+@pytest.fixture(autouse=True)
+def as_it_comes() -> Iterator[None]:
+    yield
+    messages.correct({})
+
+
+def correct(database: Database, form: str, *, source: str = YES, language: str = "nl") -> bool:
+    text = messages.texts_in(language)[messages.key_of(source)]
+    return choices.correct(database, text, (form,), now=NOW, actor="user:1")
+
+
+def test_a_correction_is_kept_with_what_was_and_what_is(database: Database) -> None:
+    assert correct(database, "Ja, graag")
+    assert correct(database, "Ja, heel graag")
+    assert choices.corrections_in("nl") == {messages.key_of(YES): ("Ja, heel graag",)}
+    assert choices.corrections_in("de") == {}
+    entry = Evidence.select().order_by(Evidence.seq.desc()).get()
+    assert (entry.event, entry.actor) == ("text_corrected", "user:1")
+    assert json.loads(EvidencePart.get(EvidencePart.seq == entry.seq).json) == {
+        "language": "nl",
+        "text": YES,
+        "before": ["Ja, graag"],
+        "after": ["Ja, heel graag"],
+    }
+
+
+def test_what_is_said_already_leaves_no_entry(database: Database) -> None:
+    assert not correct(database, "")
+    assert not correct(database, USUAL)
+    correct(database, "Ja, graag")
+    before = Evidence.select().count()
+    assert not correct(database, " Ja, graag ")
+    assert Evidence.select().count() == before
+    assert correct(database, "")
+    assert not Correction.select().exists()
+
+
+def test_what_is_refused_leaves_nothing(database: Database) -> None:
+    before = everything_in(database)
+    with pytest.raises(Refused):
+        correct(database, "Ja %(list)s")
+    assert everything_in(database) == before
+
+
+def test_every_process_says_so_at_its_next_look(database: Database) -> None:
+    present, watch = Present(make_settings()), Watch(seconds=0)
+    correct(database, "Ja, graag")
+    assert messages.translations("nl").gettext(YES) == USUAL
+    assert watch.is_past()
+    present.settings()
+    assert messages.translations("nl").gettext(YES) == "Ja, graag"
+    assert not Watch(seconds=0).is_past()
+    messages.correct({})
+    choices.present(make_settings(), database)
+    assert messages.translations("nl").gettext(YES) == "Ja, graag"
+    correct(database, "")
+    present.settings()
+    assert messages.translations("nl").gettext(YES) == USUAL
+
+
+def test_pages_and_new_mails_say_so_at_once(
+    database: Database, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    pages = Pages(database, make_settings())
+    contact = make_asked(database, mailing_list, campaign)
+    assert f">{USUAL}</button>" in pages.get("yes", contact.uid).text
+    correct(database, "Ja, graag")
+    assert ">Ja, graag</button>" in pages.get("yes", contact.uid).text
+    shown = campaigns.preview(mailing_list, settings=pages.settings, now=NOW, language="nl")
+    assert "Ja, graag" in shown.text
+    assert USUAL not in shown.html + shown.text
