@@ -31,7 +31,8 @@ LOCALE = ROOT / "repermit" / "locale"
 # Where texts stand that only admins read; they do in English and Dutch (web/admin/showing).
 _ADMINS = (
     "templates/admin/", "templates/proofs/", "repermit/web/admin/", "repermit/preflight/",
-    "repermit/exports/", "repermit/rights/telling.py", "repermit/reports/papers/",
+    "repermit/exports/", "repermit/rights/telling.py", "repermit/rights/standing.py",
+    "repermit/reports/papers/",
     "templates/papers/",
 )  # fmt: skip
 OF_ADMINS = ("en", "nl")

@@ -109,6 +109,8 @@ def test_verify_says_who_said_what_when_and_to_which_wording(asked: Desk) -> Non
         "How it was noted: by phone, to Els",
         "Asked by mail: Monday 2 March 2026, 09:00 (09:00:01 UTC)",
         f"Wording of the mail: {digest}",
+        "What held when this proof was made: This person may be mailed: an opt-in stands on",
+        "record since Tuesday 3 March 2026, 09:00 (09:00:00 UTC).",
         "Who keeps the list: Praktijk De Linde",
         "--checkpoint FILE",
     ):

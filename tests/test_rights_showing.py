@@ -104,6 +104,118 @@ def test_each_entry_is_told_in_words(one: dict[str, Any], words: str) -> None:
     assert told(one) != told(one, language="nl") or one["entry"]["event"] == "of_a_later_version"
 
 
+def at(day: int, event: str, *, on: int | None = None, **said: Any) -> dict[str, Any]:
+    """Return an entry of so many days after NOW, that was put on record `on` a later day."""
+    one = entry(event, **said)
+    recorded = NOW + timedelta(days=day if on is None else on)
+    one["entry"]["at"] = recorded.isoformat(timespec="microseconds")
+    return one
+
+
+def moment_of(day: int) -> str:
+    return (NOW + timedelta(days=day)).isoformat(timespec="microseconds")
+
+
+def standing(*entries: dict[str, Any], language: str = "en") -> str:
+    return rights.standing(document(*entries), language=language, zone=UTC)
+
+
+YES: dict[str, Any] = {"answer": "yes", "method": "page"}
+
+
+def test_what_happened_is_told_in_the_order_of_time() -> None:
+    left = at(2, "removed", on=9, reason="no", by="restored", left_at=moment_of(2))
+    found = told(at(0, "confirmed", **YES), at(5, "still_mailed"), left)
+    assert [one.partition(",")[0] for one in found] == [
+        "The person said Yes",
+        "The person said No",
+        "The person unsubscribed from a mail that came from elsewhere.",
+    ]
+    # Of entries of one moment the earlier one comes first.
+    assert told(at(0, "added"), at(0, "customer")) != told(at(0, "customer"), at(0, "added"))
+
+
+def test_a_yes_that_was_put_on_record_after_a_removal_says_so() -> None:
+    swept = at(28, "removed", reason="no_response")
+    late = at(28, "confirmed", on=29, arrived_at=moment_of(27), **YES)
+    yes, no = rights.telling(document(swept, late), language="en", zone=UTC)
+    assert "said Yes" in yes.text
+    assert "no answer had come in time" in no.text
+    on_record = "Tuesday 31 March 2026, 09:00 (09:00:00 UTC)"
+    assert yes.more == (f"Put on record after what follows: {on_record}",)
+    assert no.more == ()
+    assert "may be mailed" in standing(swept, late)
+
+
+def test_a_time_that_is_none_stays_where_its_entry_stands() -> None:
+    odd = at(0, "confirmed", arrived_at="long ago", **YES)
+    without_zone = at(0, "corrected", arrived_at="2020-01-01T00:00:00")
+    found = told(at(3, "added"), odd, without_zone, at(1, "customer"))
+    assert found[0] == "The person was put down as a customer."
+    assert found[1] == "The person was put on the list by hand, to be asked."
+    assert "said Yes" in found[2]
+    assert "corrected" in found[3]
+
+
+@pytest.mark.parametrize("method", ["not_pressed", "both_pressed"])
+def test_a_yes_that_was_taken_back_is_not_told_as_what_the_person_said(method: str) -> None:
+    yes, back = (
+        at(0, "confirmed", **YES),
+        at(1, "removed", reason="request", method=method),
+    )
+    first, second = told(yes, back)
+    assert first == "Yes was pressed on a page. It was taken back since, as stands below."
+    assert "whose is not known" in second
+    assert told(yes, back, language="nl")[0].startswith("Op een pagina werd op Ja gedrukt.")
+    assert "not asked" in standing(yes, back)
+    # Whoever says Yes again after that has said so.
+    assert "The person said Yes" in told(yes, back, at(2, "confirmed", **YES))[2]
+
+
+@pytest.mark.parametrize(
+    ("entries", "words", "day"),
+    [
+        ([at(1, "added")], "is on the list since", 1),
+        ([at(1, "customer")], "may be mailed as a customer", 1),
+        ([at(1, "customer"), at(2, "confirmed", **YES)], "may be mailed: an opt-in", 2),
+        ([at(1, "confirmed", **YES), at(2, "removed", reason="no")], "is not asked and gets", 2),
+        ([at(1, "removed", reason="no"), at(2, "confirmed", **YES)], "may be mailed: an opt-in", 2),
+        ([at(1, "removed"), at(2, "erased"), at(3, "proved")], "is not asked and gets", 1),
+        ([at(1, "removed", on=3, left_at=moment_of(1))], "is not asked and gets", 1),
+        ([at(1, "suppressed", reason="request")], "is not asked and gets", 1),
+        (
+            [
+                at(1, "customer"),
+                at(2, "confirmed", file="d" * 64),
+                at(3, "import_undone", imported_at=moment_of(2), status="customer"),
+            ],
+            "may be mailed as a customer",
+            1,
+        ),
+    ],
+)
+def test_at_the_end_stands_what_holds_now_and_since_when(
+    entries: list[dict[str, Any]], words: str, day: int
+) -> None:
+    found = standing(*entries)
+    assert words in found
+    weekday = ("", "Tuesday 3 March 2026", "Wednesday 4 March 2026")[day]
+    assert weekday in found
+    assert standing(*entries, language="nl") != found
+    page = rights.proof_page(document(*entries), language="en", zone=UTC)
+    assert page.index("What happened") < page.index(found) < page.index("How it can be checked")
+
+
+@pytest.mark.parametrize("last", ["erased", "import_undone"])
+def test_what_only_a_file_said_that_was_taken_back_holds_no_more(last: str) -> None:
+    claim = at(1, "confirmed", file="d" * 64)
+    found = standing(claim, at(3, last, imported_at=moment_of(1)))
+    assert found == "By these entries nothing holds of this person: neither a Yes nor a No."
+    assert told(claim, at(3, "import_undone", imported_at=moment_of(1)))[1] == (
+        "The file that had said so was taken back."
+    )
+
+
 def test_what_was_asked_and_who_it_was_stands_below() -> None:
     person = {"address": "jan@example.org", "name": "Jan", "note": "by phone", "proof": "a card"}
     said = {**TOLD, "reminded_at": AT, "wording": "c" * 64, "given_by": "representative"}

@@ -124,6 +124,8 @@ def verify_file(file: Path, *, known: Checkpoint | None) -> None:
     say(f"{file} holds. It shows of one person on the list {statement['list']}:", "")
     for one in rights.telling(checked.document, language="en", zone=ZoneInfo("UTC")):
         say(f"  {one.at}: {one.text}", *(f"      {line}" for line in one.more))
+    holds = rights.standing(checked.document, language="en", zone=ZoneInfo("UTC"))
+    say("", f"What held when this proof was made: {holds}")
     say(*_gone(checked), "", f"For: {purpose['service']}. Who keeps the list: {_keeper(statement)}")
     say(f"Made {seal['at']} by {seal['actor']}, as entry {seal['seq']} of the record.", "", told)
 

@@ -16,6 +16,7 @@ from repermit.receipts.states import (
     TAKEN_BACK,
     Said,
     events_of,
+    is_taken_back,
     state_of,
 )
 
@@ -31,6 +32,7 @@ __all__ = [
     "consent_record",
     "controller_of",
     "events_of",
+    "is_taken_back",
     "receipt",
     "retention_of",
     "state_of",

@@ -82,7 +82,7 @@ def events_of(entries: Iterable[Said], *, principal: str, controller: str) -> li
         events.extend(_asked(said, events, controller))
         state = _state_after(said, _decided(events))
         # A Yes that was no person's is no consent, and was none before that was known.
-        if state and not _is_taken_back(said, all_said[number + 1 :]):
+        if state and not is_taken_back(said, all_said[number + 1 :]):
             own = REPRESENTATIVE if said.is_by_representative else principal
             entity = own if _is_by_the_person(said) else controller
             validity = "until withdrawn" if state in _HOLDS else "none"
@@ -92,7 +92,7 @@ def events_of(entries: Iterable[Said], *, principal: str, controller: str) -> li
     return events
 
 
-def _is_taken_back(said: Said, later: Iterable[Said]) -> bool:
+def is_taken_back(said: Said, later: Iterable[Said]) -> bool:
     """Say whether an entry is of a Yes of which the next removal says that it was none."""
     removal = next((one for one in later if one.event in {"removed", "confirmed"}), None)
     return (

@@ -31,6 +31,7 @@ from repermit.rights.purging import Due, due, purge_due
 from repermit.rights.retaining import Ended, end_parts
 from repermit.rights.sharing import write_suppressions
 from repermit.rights.showing import proof_page
+from repermit.rights.standing import standing
 from repermit.rights.taking_over import TakenOver, import_suppressions
 from repermit.rights.telling import Told, telling
 
@@ -83,6 +84,7 @@ __all__ = [
     "proving_all",
     "purge_due",
     "say_not_the_person",
+    "standing",
     "telling",
     "write_suppressions",
 ]

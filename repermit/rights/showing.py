@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from repermit import addresses, messages
 from repermit.evidence import PARTS
 from repermit.receipts import state_of
+from repermit.rights.standing import standing
 from repermit.rights.telling import LANGUAGES, content_of, moment, telling
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) ->
             record=statement["record"],
             state=state_of(statement["record"]["event"]),
             told=telling(document, language=language, zone=zone),
+            standing=standing(document, language=language, zone=zone),
             shown=[one for entry in statement["entries"] for one in _shown(entry, statement)],
             entries=[*statement["entries"], document["seal"]],
             gone=[

@@ -1,19 +1,21 @@
 """What a proof shows, in plain words: who said what, when, and to which wording.
 
-May import messages, receipts and consent. English and Dutch, as whoever keeps the list reads.
+May import messages, evidence, receipts and consent. English and Dutch, as whoever keeps the list
+reads.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from repermit import messages, receipts
 from repermit.consent import Reason
+from repermit.evidence import told_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
 LANGUAGES = ("en", "nl")
@@ -30,17 +32,36 @@ class Told:
 
 
 def telling(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) -> tuple[Told, ...]:
-    """Return what a proof that holds shows, the oldest first, in one of `LANGUAGES`."""
+    """Return what a proof that holds shows, in the order of time, in one of `LANGUAGES`."""
     gettext = messages.translations(language).gettext
+    entries = document["statement"]["entries"]
+    said, moments = told_by(entries), _moments(entries)
+    order = sorted(range(len(entries)), key=moments.__getitem__)
     return tuple(
         Told(
             seq=one["entry"]["seq"],
-            at=moment(_when(one), language=language, zone=zone),
-            text=_text(one, gettext),
-            more=tuple(_more(one, gettext, language, zone)),
+            at=moment(when(one), language=language, zone=zone),
+            text=_text(one, gettext, is_taken_back=receipts.is_taken_back(said[n], said[n + 1 :])),
+            more=(
+                *_more(one, gettext, language, zone),
+                *_late(one, gettext, language, zone, is_late=max(moments[: n + 1]) > moments[n]),
+            ),
         )
-        for one in document["statement"]["entries"]
+        for n, one in ((n, entries[n]) for n in order)
     )
+
+
+def _moments(entries: Sequence[Mapping[str, Any]]) -> list[datetime]:
+    """Return by which moment each entry has its place; without one, it stays behind the last."""
+    found: list[datetime] = []
+    for one in entries:
+        before = found[-1] if found else datetime.min.replace(tzinfo=UTC)
+        try:
+            at = datetime.fromisoformat(when(one))
+        except (TypeError, ValueError):
+            at = before
+        found.append(at if at.tzinfo else before)
+    return found
 
 
 def moment(text: str, *, language: str, zone: ZoneInfo) -> str:
@@ -62,15 +83,18 @@ def content_of(one: Mapping[str, Any], part: str) -> Mapping[str, Any]:
     return found
 
 
-def _when(one: Mapping[str, Any]) -> str:
+def when(one: Mapping[str, Any]) -> str:
+    """Return when it happened that an entry is about: an answer as it came, say."""
     told = content_of(one, "consent")
     at: str = told.get("arrived_at") or told.get("left_at") or one["entry"]["at"]
     return at
 
 
-def _text(one: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
+def _text(one: Mapping[str, Any], gettext: Callable[[str], str], *, is_taken_back: bool) -> str:
     event: str = one["entry"]["event"]
     told = content_of(one, "consent")
+    if is_taken_back:
+        return gettext("Yes was pressed on a page. It was taken back since, as stands below.")
     if event == "confirmed":
         return _confirmed(told, gettext)
     if event == "removed":
@@ -88,6 +112,7 @@ def _text(one: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
         "customer": gettext("The person was put down as a customer."),
         "added": gettext("The person was put on the list by hand, to be asked."),
         "opted_out": gettext("The file that was taken over says that the person wants no mail."),
+        "import_undone": gettext("The file that had said so was taken back."),
         "erased": gettext("What was held about the person was erased."),
         "proved": gettext("A proof like this one was made."),
     }
@@ -183,6 +208,20 @@ def _more(
     ):
         if told.get(name):
             yield text % {"said": told[name]}
+
+
+def _late(
+    one: Mapping[str, Any],
+    gettext: Callable[[str], str],
+    language: str,
+    zone: ZoneInfo,
+    *,
+    is_late: bool,
+) -> Iterator[str]:
+    """Yield when an entry was made, if something that happened later was put on record before."""
+    if is_late and not content_of(one, "consent").get("left_at"):
+        at = moment(one["entry"]["at"], language=language, zone=zone)
+        yield gettext("Put on record after what follows: %(moment)s") % {"moment": at}
 
 
 def _who(
