@@ -103,7 +103,8 @@ def test_the_evidence_of_a_yes_shows_what_was_asked_and_answered(
 ) -> None:
     campaign = make_campaign(database, mailing_list)
     digest = freeze_wording(database, campaign, mailing_list, "nl")
-    given(database, make_asked(database, mailing_list, campaign, "anna@example.org"), Answer.YES)
+    asked = make_asked(database, mailing_list, campaign, "anna@example.org")
+    given(database, asked, Answer.YES)
     consent, person, trace = parts()
     page_wording = consent.pop("page_wording")
     assert Wording.get_by_id(page_wording).content == "As on the page."
@@ -123,7 +124,7 @@ def test_the_evidence_of_a_yes_shows_what_was_asked_and_answered(
         "sensitive": False,
         "language": "nl",
     }
-    assert person == {"address": "anna@example.org", "name": ""}
+    assert person == {"address": "anna@example.org", "name": "", "link": asked.uid}
     assert trace == {"network": "198.51.100.0/24", "browser": "Firefox"}
 
 

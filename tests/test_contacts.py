@@ -117,7 +117,8 @@ def test_a_confirmation_is_status_and_evidence_together(database: Database) -> N
     assert (entry.event, entry.at, entry.list, entry.campaign) == ("confirmed", LATER, "news", 7)
     assert (entry.subject, entry.actor) == (contact.subject, "person")
     assert kept("consent") == [{"answer": "yes", "basis": "answer"}]
-    assert kept("person") == [{"address": "jan@example.org", "name": "Jan"}]
+    named = {"address": "jan@example.org", "name": "Jan", "link": contact.uid}
+    assert kept("person") == [named]
     assert kept("trace") == [{"browser": "x"}]
     assert list(evidence.verify()) == []
 

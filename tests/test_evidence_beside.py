@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import answers, contacts, evidence
+from repermit import addresses, answers, contacts, evidence, rights
 from repermit.campaigns import cancel, extend, launch, pause, resume
 from repermit.consent import Answer, Basis, Reason
 from repermit.contacts import ByHand
-from repermit.evidence import How
+from repermit.evidence import Entry, How
 from repermit.exports import set_tick
 from repermit.models import (
     Campaign,
@@ -110,11 +110,29 @@ def story(database: Database, tmp_path: Path) -> Database:
         )
     with database.atomic():
         contacts.erase(at("weg"), act=contacts.Act(at=LATER, actor="job"), fingerprint_key=KEY)
+    rights.forget(database, "nooit@example.org", mailing_list=news, suppress=True, now=LATER, **WHO)
     return database
 
 
 def contact(values: str, name: str) -> str:
     return f"UPDATE contact SET {values} WHERE address_key = '{name}@example.org'"
+
+
+def of_contact(name: str) -> str:
+    return (
+        "subject = (SELECT one.subject FROM contact one"
+        f" WHERE one.address_key = '{name}@example.org')"
+    )
+
+
+def suppression(values: str, name: str) -> str:
+    return f"UPDATE suppression SET {values} WHERE {of_contact(name)}"
+
+
+OF_A_CONTACT = "subject IN (SELECT one.subject FROM contact one)"
+PRINT_OF_NEE, PRINT_OF_TERUG = (
+    addresses.fingerprint(KEY, f"{name}@example.org") for name in ("nee", "terug")
+)
 
 
 def campaign(values: str) -> str:
@@ -292,7 +310,12 @@ TAMPERED: dict[str, tuple[tuple[str, ...], str]] = {
         "removed",
     ),
     "an erased one whose fingerprint fits no address": (
-        (f"UPDATE suppression SET fingerprint = '{'f' * 64}' WHERE reason = 'request'",),
+        (
+            (
+                f"UPDATE suppression SET fingerprint = '{'f' * 64}'"
+                f" WHERE reason = 'request' AND {OF_A_CONTACT}"
+            ),
+        ),
         "removed",
     ),
     "a suppression of somebody else": (
@@ -300,6 +323,64 @@ TAMPERED: dict[str, tuple[tuple[str, ...], str]] = {
         "removed",
     ),
     "an earlier No": ((contact(f"status_at = {MOMENT}", "nee"),), "removed"),
+    "a fingerprint that fits no address": (
+        (suppression(f"fingerprint = '{'f' * 64}'", "nee"),),
+        "removed",
+    ),
+    "the fingerprints of two swapped": (
+        (
+            suppression(f"fingerprint = '{'f' * 64}'", "nee"),
+            f"UPDATE suppression SET fingerprint = '{PRINT_OF_NEE}' WHERE {of_contact('terug')}",
+            (
+                f"UPDATE suppression SET fingerprint = '{PRINT_OF_TERUG}'"
+                f" WHERE fingerprint = '{'f' * 64}'"
+            ),
+        ),
+        "removed",
+    ),
+    "kept for another reason": ((suppression("reason = 'bounce'", "nee"),), "removed"),
+    "an erased one kept for another reason": (
+        (f"UPDATE suppression SET reason = 'no' WHERE {OF_A_CONTACT} AND reason = 'request'",),
+        "removed",
+    ),
+    "one that was never here kept for another reason": (
+        (f"UPDATE suppression SET reason = 'no' WHERE NOT {OF_A_CONTACT}",),
+        "suppressed",
+    ),
+    "one who is there said to be erased": ((contact(f"erased_at = {MOMENT}", "ja"),), "confirmed"),
+    "one of whom nothing is told said to be erased": (
+        (contact(f"erased_at = {MOMENT}, address = NULL, address_key = uid", "klant"),),
+        "",
+    ),
+    "an erased one said to be there": (
+        ("UPDATE contact SET erased_at = NULL WHERE erased_at IS NOT NULL",),
+        "erased",
+    ),
+    "erased at another moment": (
+        (f"UPDATE contact SET erased_at = {MOMENT} WHERE erased_at IS NOT NULL",),
+        "erased",
+    ),
+    "the numbers in the links of two swapped": (
+        (
+            *(
+                f"INSERT INTO meta (key, value) SELECT '{name}', uid FROM contact"
+                f" WHERE address_key = '{name}@example.org'"
+                for name in ("terug", "nee")
+            ),
+            contact(f"uid = '{'f' * 32}'", "terug"),
+            contact("uid = (SELECT value FROM meta WHERE key = 'terug')", "nee"),
+            contact("uid = (SELECT value FROM meta WHERE key = 'nee')", "terug"),
+        ),
+        "removed",
+    ),
+    "the number in the links of one who came with a file": (
+        (contact(f"uid = '{'f' * 32}'", "zelf"),),
+        "confirmed",
+    ),
+    "the number of an erased one in its links": (
+        (f"UPDATE contact SET uid = '{'f' * 32}' WHERE erased_at IS NOT NULL",),
+        "erased",
+    ),
 }
 
 
@@ -310,11 +391,69 @@ def test_invariant_7_what_stands_beside_the_chain_is_held_against_it(story: Data
         with story.atomic() as transaction:
             for statement in statements:
                 run_sql(story, statement)
-            fault = evidence.verify_chain(story).fault
+            fault = evidence.verify_chain(story, fingerprint_key=KEY).fault
             told[way] = "all well" if fault is None else named(fault)
             transaction.rollback()
     assert told == {way: event for way, (_, event) in TAMPERED.items()}
     assert evidence.verify_chain(story).fault is None
+
+
+def test_a_fingerprint_that_was_changed_is_found_by_who_has_the_key(story: Database) -> None:
+    run_sql(story, suppression(f"fingerprint = '{'f' * 64}'", "nee"))
+    assert evidence.verify_chain(story).fault is None
+    fault = evidence.verify_chain(story, fingerprint_key=KEY).fault
+    assert fault
+    number = at("nee").id
+    assert fault.what == f"contact {number}: the fingerprint by which it is not asked again"
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "what"),
+    [
+        ("reason = 'bounce'", "nee", "why it is not to be asked again"),
+        ("subject = 'x'", "nee", "that it is not to be asked again"),
+    ],
+)
+def test_what_is_wrong_with_a_suppression_is_named(
+    story: Database, values: str, name: str, what: str
+) -> None:
+    run_sql(story, suppression(values, name))
+    fault = evidence.verify_chain(story, fingerprint_key=KEY).fault
+    assert fault
+    assert fault.what == f"contact {at(name).id}: {what}"
+
+
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        (f"erased_at = {MOMENT}", "that it is erased"),
+        (f"uid = '{'f' * 32}'", "the number in its links"),
+    ],
+)
+def test_what_is_wrong_with_a_contact_is_named(story: Database, values: str, what: str) -> None:
+    run_sql(story, contact(values, "ja"))
+    fault = evidence.verify_chain(story).fault
+    assert fault
+    assert fault.what == f"contact {at('ja').id}: {what}"
+
+
+def test_of_whom_entries_name_no_number_in_the_links_nothing_is_said(database: Database) -> None:
+    """As those that were made before entries named it."""
+    person = make_contact(database, make_list(database), status="confirmed", basis="answer")
+    named = {"address": person.address, "name": ""}
+    with database.atomic():
+        evidence.append(
+            Entry(
+                event="confirmed",
+                at=person.status_at,
+                actor="person",
+                list="news",
+                subject=person.subject,
+                consent={"basis": "answer"},
+                person=named,
+            )
+        )
+    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 def test_who_moved_came_back_or_was_put_in_by_hand_stands_as_the_record_says(
@@ -327,11 +466,11 @@ def test_who_moved_came_back_or_was_put_in_by_hand_stands_as_the_record_says(
         contacts.add_by_hand(database, news, person, now=NOW, **WHO)
     moved = Contact.select().order_by(Contact.id).first()
     assert move(database, moved, "Ans@example.org")
-    assert evidence.verify_chain(database).fault is None
+    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
     act = contacts.Act(at=LATER, actor="job")
     for _ in range(2):
         confirmed(database, signed_up(database, news))
-        assert evidence.verify_chain(database).fault is None
+        assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
         with database.atomic():
             left = {at("anna").id: LATER - timedelta(days=3)}
             facts = {number: {"left_at": stored(moment)} for number, moment in left.items()}
@@ -343,10 +482,10 @@ def test_who_moved_came_back_or_was_put_in_by_hand_stands_as_the_record_says(
                 moments=left,
                 facts=facts,
             )
-        assert evidence.verify_chain(database).fault is None
+        assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
         with database.atomic():
             contacts.erase(at("anna"), act=act, fingerprint_key=KEY)
-    assert evidence.verify_chain(database).fault is None
+    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 @pytest.mark.parametrize("ways_out", [False, True])

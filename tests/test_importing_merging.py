@@ -68,7 +68,8 @@ def test_proof_confirms_and_is_kept_as_evidence(
     assert (contact.status, contact.basis) == (Status.CONFIRMED, Basis.IMPORTED)
     assert (contact.status_at, contact.basis_at) == (NOW, SIGNED_UP)
     (parts,) = parts_of("confirmed")
-    named = {"address": "jan@example.org", "name": "Jan", "ip": "81.2.69.142"}
+    about = {"ip": "81.2.69.142", "link": contact.uid}
+    named = {"address": "jan@example.org", "name": "Jan", **about}
     assert parts["person"] == named
     consent = parts["consent"]
     assert consent["basis"] == Basis.IMPORTED

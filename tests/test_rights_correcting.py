@@ -109,7 +109,7 @@ def test_a_correction_counts_at_once_and_is_an_entry(database: Database, anna: C
     assert (row.name, row.language, row.uid) == ("Anna", "fr", anna.uid)
     assert parts_of("corrected") == {
         "consent": {"method": "page", "fields": ["language", "name"]},
-        "person": {"address": "anna@example.org", "name": "Anna"},
+        "person": {"address": "anna@example.org", "name": "Anna", "link": anna.uid},
         "trace": TRACE,
     }
     assert not list(evidence.verify())
@@ -122,7 +122,7 @@ def test_what_an_ask_said_of_a_person_stays_known_when_they_correct_it(
 ) -> None:
     make_mail(database, make_campaign(database, mailing_list), anna)
     assert correct(database, opened_for(database, anna).authority) is True
-    person = {"address": "anna@example.org", "name": "Anna"}
+    person = {"address": "anna@example.org", "name": "Anna", "link": anna.uid}
     assert parts_of("corrected")["person"] == {**person, "before": {"name": "Ana"}}
     assert move(database, anna, "anna@new.example.org") == "moved"
     seq = Evidence.select(fn.MAX(Evidence.seq)).scalar()
@@ -175,7 +175,7 @@ def test_a_new_address_counts_only_once_it_is_confirmed(database: Database, anna
             "requested_at": LATER.isoformat(),
             "confirmed_at": LATER.isoformat(),
         },
-        "person": {"address": "Anna@new.example.org", "name": "Ana"},
+        "person": {"address": "Anna@new.example.org", "name": "Ana", "link": anna.uid},
         "trace": TRACE,
     }
     assert not list(evidence.verify())

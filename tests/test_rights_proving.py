@@ -95,6 +95,7 @@ def test_a_proof_holds_and_has_the_record_the_wordings_and_the_entries(
     assert entry["parts"]["person"]["content"] == {
         "address": ANNA,
         "name": "Anna de Vries",
+        "link": anna.uid,
         "source": "the desk",
         "since": NOW.isoformat(),
     }

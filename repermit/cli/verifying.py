@@ -60,7 +60,9 @@ def verify(house: House, file: Path | None, kept: Path | None, *, as_json: bool)
         verify_file(file, known=known)
         return 0
     with house.database() as database:
-        found = evidence.verify_chain(database, known=known)
+        found = evidence.verify_chain(
+            database, known=known, fingerprint_key=house.file.fingerprint_key
+        )
     if as_json:
         say_json(found.to_json())
         return 0 if found.fault is None else 1

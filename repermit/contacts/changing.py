@@ -38,7 +38,7 @@ class Act:
 
     `actor` is "person", "reader", "job", or the admin's address or name; `consent`, `person` and
     `trace` go into the parts of the evidence, to the second of which the contact's address and name
-    are added.
+    are added, and the number in its links.
     What an admin typed about one person, such as a note, belongs into `person`: it may name them.
     """
 
@@ -212,4 +212,4 @@ def _person(contact: Contact) -> dict[str, str | None]:
         "since": contact.since.isoformat() if contact.since else "",
     }
     shown = {name: value for name, value in known.items() if value}
-    return {"address": contact.address, "name": contact.name, **shown}
+    return {"address": contact.address, "name": contact.name, "link": contact.uid, **shown}

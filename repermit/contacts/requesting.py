@@ -179,6 +179,11 @@ def _settle(
             list=contact.list.slug,
             subject=contact.subject,
             consent={"basis": str(person.basis or ""), **told},
-            person={"address": contact.address, "name": contact.name, **typed},
+            person={
+                "address": contact.address,
+                "name": contact.name,
+                "link": contact.uid,
+                **typed,
+            },
         )
     )

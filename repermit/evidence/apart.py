@@ -141,7 +141,7 @@ def _is_large() -> bool:
 
 
 def _walk(database: Database, job: _Job) -> None:
-    found = verify_chain(database, known=job.known)
+    found = verify_chain(database, known=job.known, fingerprint_key=job.settings.fingerprint_key)
     _keep(private_folder(job.settings, _KIND), {**job.begun, "found": found.to_json()})
 
 

@@ -20,6 +20,7 @@ from repermit.evidence.leaves import NOTHING_BEFORE, link
 from repermit.evidence.parts import RunOfParts, parts_of_nobody
 from repermit.evidence.people import people_beside
 from repermit.evidence.reading import leaf_of, runs_of_rows
+from repermit.evidence.suppressed import suppressions_beside
 from repermit.evidence.tree import consistency
 from repermit.evidence.wordings import Wordings
 from repermit.models import EvidenceHead, steady_view
@@ -61,16 +62,19 @@ class Verified:
         }
 
 
-def verify_chain(database: Database, *, known: Checkpoint | None = None) -> Verified:
+def verify_chain(
+    database: Database, *, known: Checkpoint | None = None, fingerprint_key: bytes | None = None
+) -> Verified:
     """Walk the chain as it is now, up to the first entry that does not hold.
 
     A checkpoint that was kept elsewhere shows a tail that was cut off or rewritten since. Whoever
     writes meanwhile is not kept waiting, and what they write is not looked at. Where the chain
-    holds, so must what stands beside it: campaigns, files, people.
+    holds, so must what stands beside it: campaigns, files, people, and with the key also the
+    fingerprints of addresses that are held.
     """
     with steady_view(database):
         walk = _Walk(known)
-        fault = next(chain(walk.faults(), walk.beside()), None)
+        fault = next(chain(walk.faults(), walk.beside(fingerprint_key)), None)
         holds_from = known if known and known.seq and fault is None else None
         shown = consistency(holds_from, walk.checkpoint()) if holds_from else None
     return Verified(
@@ -121,10 +125,11 @@ class _Walk:
         yield from self.wordings.of_campaigns()
         yield from self.wordings.of_nobody()
 
-    def beside(self) -> Iterator[Fault]:
+    def beside(self, fingerprint_key: bytes | None) -> Iterator[Fault]:
         """Yield what is not so beside the chain, once that has been walked and holds."""
         yield from self._beside.faults()
         yield from people_beside()
+        yield from suppressions_beside(fingerprint_key)
 
     def _walk(self) -> Generator[Fault, None, Fault | None]:
         """Yield what is wrong with parts and wordings; return where the chain breaks."""

@@ -18,7 +18,6 @@ from repermit.models import (
     Contact,
     Evidence,
     EvidencePart,
-    Suppression,
     position,
     proxy,
     read_moment,
@@ -51,20 +50,14 @@ class _Found(NamedTuple):
     said: str | None
     is_other: int
     is_named: int
-
-
-class _Left(NamedTuple):
-    """A contact that was removed, and is not suppressed."""
-
-    number: int
-    subject: str
-    address: str | None
+    has_other_link: int
 
 
 def people_beside() -> Iterator[Fault]:
     """Yield the contacts that are not what their newest entry says, or have another's record."""
     yield from _sharing()
     newest, other, named = _newest(), _is_other(), _is_plainly_named()
+    other_link = _has_other_link()
     query: Any = (
         Contact.select(
             Contact.id,
@@ -80,6 +73,7 @@ def people_beside() -> Iterator[Fault]:
             _SAID.json,
             Case(None, ((other, 1),), 0),
             Case(None, ((named, 1),), 0),
+            Case(None, ((other_link, 1),), 0),
         )
         .join(newest, JOIN.LEFT_OUTER, on=(newest.c.subject == Contact.subject))
         .join(Evidence, JOIN.LEFT_OUTER, on=(Evidence.seq == newest.c.newest))
@@ -93,15 +87,15 @@ def people_beside() -> Iterator[Fault]:
             JOIN.LEFT_OUTER,
             on=(_WHOSE.seq == Evidence.seq) & (_WHOSE.part == "person"),
         )
-        .where(other | _is_doubtful(named))
+        .where(other | other_link | _is_doubtful(named))
         .order_by(Contact.id)
     )
     for one in map(_Found._make, proxy.obj.execute(query)):
         what = one.status if one.is_other else _differing(one)
-        if what and not (one.status == "removed" and _has_come_back(one)):
+        if what and not _is_over(one):
             how = How.CONTRADICTED if one.seq else How.UNVOUCHED
             yield Fault(one.seq or 0, how, f"contact {one.number}: {what}")
-    yield from _not_suppressed()
+    yield from _wrongly_erased()
 
 
 def _newest() -> Any:
@@ -123,50 +117,34 @@ def _sharing() -> Iterator[Fault]:
         .order_by(fn.MAX(Contact.id))
     )
     for number, subject in proxy.obj.execute(query).fetchall():
-        seq = Evidence.select(fn.MAX(Evidence.seq)).where(Evidence.subject == subject).scalar()
-        how = How.CONTRADICTED if seq else How.UNVOUCHED
-        yield Fault(seq or 0, how, f"contact {number}: it has the record of another")
+        yield _of_record(number, subject, "it has the record of another")
 
 
-def _not_suppressed() -> Iterator[Fault]:
-    """Yield who was taken off and is not suppressed on that list, as each removal makes it.
-
-    Whose fingerprint a suppression holds cannot be told without the key, but whose subject can, and
-    of whoever is erased the record names the fingerprint. Only their own Yes lifts it, and taking
-    back the file that it came with: then they are removed no more. It stays at an erasure, and with
-    whoever corrects their address.
-    """
-    own = (Suppression.subject == Contact.subject, Suppression.list == Contact.list)
-    is_suppressed = fn.EXISTS(Suppression.select(Value(1)).where(*own))
-    fits = _naming(_quoted("whose", Suppression.fingerprint))
-    is_known = fn.EXISTS(Suppression.select(Value(1)).where(*own, fits))
-    is_lost = Contact.erased_at.is_null(is_null=False) & _naming(Value('"whose":"')) & ~is_known
+def _wrongly_erased() -> Iterator[Fault]:
+    """Yield who is said to be erased, and is not as an erasure leaves them, or the other way."""
+    by_entry = (Evidence.subject == Contact.subject, Evidence.event == "erased")
+    told = Evidence.select(Value(1)).where(*by_entry, Evidence.at == Contact.erased_at)
+    is_there = Contact.address.is_null(is_null=False)
     query: Any = (
-        Contact.select(Contact.id, Contact.subject, Contact.address)
-        .where(Contact.status == "removed", ~is_suppressed | is_lost)
+        Contact.select(Contact.id, Contact.subject)
+        .where(
+            Case(
+                None,
+                ((Contact.erased_at.is_null(), Contact.address.is_null()),),
+                is_there | (Contact.address_key != Contact.uid) | ~fn.EXISTS(told),
+            )
+        )
         .order_by(Contact.id)
     )
-    for one in map(_Left._make, proxy.obj.execute(query)):
-        if not _has_come_back(one):
-            own = (Evidence.subject == one.subject, Evidence.event == "removed")
-            seq = Evidence.select(fn.MAX(Evidence.seq)).where(*own).scalar()
-            what = f"contact {one.number}: that it is not to be asked again"
-            yield Fault(seq or 0, How.CONTRADICTED if seq else How.UNVOUCHED, what)
+    for number, subject in proxy.obj.execute(query).fetchall():
+        yield _of_record(number, subject, "that it is erased")
 
 
-def _naming(text: Any) -> Any:
-    """Say whether an erasure of a contact says this."""
-    told = (
-        Evidence.select(Value(1))
-        .join(EvidencePart, on=(EvidencePart.seq == Evidence.seq))
-        .where(
-            Evidence.subject == Contact.subject,
-            Evidence.event == "erased",
-            EvidencePart.part == "consent",
-            position(EvidencePart.json, text) > 0,
-        )
-    )
-    return fn.EXISTS(told)
+def _of_record(number: int, subject: str, what: str) -> Fault:
+    """Return a fault of a contact, with the newest entry of its record."""
+    seq = Evidence.select(fn.MAX(Evidence.seq)).where(Evidence.subject == subject).scalar()
+    how = How.CONTRADICTED if seq else How.UNVOUCHED
+    return Fault(seq or 0, how, f"contact {number}: {what}")
 
 
 def _is_other() -> Any:
@@ -199,9 +177,19 @@ def _is_other() -> Any:
 
 def _is_plainly_named() -> Any:
     """Say whether the entry has a contact's address as it is written, or nothing is held of it."""
-    is_named = position(_WHOSE.json, _quoted("address", Contact.address)) > 0
+    is_named = position(_WHOSE.json, quoted("address", Contact.address)) > 0
     is_folded = fn.LOWER(Contact.address) == Contact.address_key
     return Contact.address.is_null() | (is_folded & _WHOSE.json.is_null(is_null=False) & is_named)
+
+
+def _has_other_link() -> Any:
+    """Say whether the entry names another number in the links of a contact that is held.
+
+    What was noted before entries named it says nothing.
+    """
+    is_told = position(_WHOSE.json, Value('"link":"')) > 0
+    is_so = position(_WHOSE.json, quoted("link", Contact.uid)) > 0
+    return Contact.address.is_null(is_null=False) & is_told & ~is_so
 
 
 def _is_doubtful(named: Any) -> Any:
@@ -219,27 +207,33 @@ def _is_doubtful(named: Any) -> Any:
 
 def _says(name: str, column: Any) -> Any:
     """Say whether a part, whose JSON is canonical, says that a name has a column's value."""
-    return position(_SAID.json, _quoted(name, column)) > 0
+    return position(_SAID.json, quoted(name, column)) > 0
 
 
-def _quoted(name: str, column: Any) -> Any:
+def quoted(name: str, column: Any) -> Any:
+    """Return what stands in canonical JSON where a name has a column's value, as SQL."""
     # Within a string quotes are escaped, so that this stands in it as a name and a value alone.
     return Value(f'"{name}":"').concat(column).concat('"')
 
 
-def _has_come_back(one: _Found | _Left) -> bool:
+def _is_over(one: _Found) -> bool:
+    return one.status == "removed" and has_come_back(one.number, one.subject, one.address)
+
+
+def has_come_back(number: int, subject: str, address: str | None) -> bool:
     """Say whether who was removed was erased, too, and their record goes on with a later row.
 
     Whoever was erased and signs up again keeps the subject; the newest entry is of the later row.
     """
-    if one.address is not None:
+    if address is not None:
         return False
-    later = Contact.select().where(Contact.subject == one.subject, Contact.id > one.number)
-    return bool(later.exists())
+    return bool(Contact.select().where(Contact.subject == subject, Contact.id > number).exists())
 
 
 def _differing(one: _Found) -> str:
     """Return what of a contact its entries do not say, "" if they say it all."""
+    if one.has_other_link:
+        return "the number in its links"
     if not one.is_named and not _is_named(one):
         return "its address"
     said: Mapping[str, Any] = json.loads(one.said) if one.said else {}

@@ -228,5 +228,10 @@ def _entry(taking: Taking, contact: Any) -> Entry:
         list=taking.mailing_list.slug,
         subject=contact.subject,
         consent={"basis": taking.bases[said], **taking.shared, **proof},
-        person={"address": contact.address, "name": contact.name, **typed},
+        person={
+            "address": contact.address,
+            "name": contact.name,
+            "link": contact.uid,
+            **typed,
+        },
     )

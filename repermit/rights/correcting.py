@@ -204,6 +204,7 @@ def _note(
             person={
                 "address": contact.address,
                 "name": contact.name,
+                "link": contact.uid,
                 **({"before": before} if before and is_asked else {}),
             },
             trace=trace,

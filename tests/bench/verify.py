@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import random
 import resource
 import statistics
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from repermit import evidence, schema
+from repermit import addresses, evidence, schema
 from repermit.evidence import Entry
 from repermit.models import (
     Contact,
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from repermit.models import Database
 
 _AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
+_KEY = b"a-fingerprint-key-for-the-bench"
 _STEP = 1_000
 _CHUNK = 500
 
@@ -121,6 +121,7 @@ def _contact(number: int, news: MailingList, *, is_erased: bool) -> dict[str, An
         "subject": f"{number:032x}",
         "address": None if is_erased else address,
         "address_key": f"{number:032x}" if is_erased else address,
+        "erased_at": _AT if is_erased else None,
         "status": "removed" if number % 2 else "confirmed",
         "status_at": _AT,
         "reason": "no" if number % 2 else "",
@@ -129,9 +130,12 @@ def _contact(number: int, news: MailingList, *, is_erased: bool) -> dict[str, An
 
 
 def _left(number: int, news: MailingList) -> dict[str, Any]:
-    print_ = hashlib.sha256(str(number).encode()).hexdigest()
-    who = {"fingerprint": print_, "subject": f"{number:032x}"}
+    who = {"fingerprint": _fingerprint(number), "subject": f"{number:032x}"}
     return {"list": news, **who, "reason": "no", "at": _AT}
+
+
+def _fingerprint(number: int) -> str:
+    return addresses.fingerprint(_KEY, f"person{number}@example.org")
 
 
 def _entry(number: int, wording: str) -> Entry:
@@ -149,7 +153,11 @@ def _entry(number: int, wording: str) -> Entry:
             "page_wording": wording,
             "purpose": "Nieuws",
         },
-        person={"address": f"person{number}@example.org", "name": f"Person {number}"},
+        person={
+            "address": f"person{number}@example.org",
+            "name": f"Person {number}",
+            "link": f"{number:032x}",
+        },
         trace={"network": "192.0.2.0/24", "browser": "Firefox"},
     )
 
@@ -157,12 +165,12 @@ def _entry(number: int, wording: str) -> Entry:
 def _erase(number: int) -> Entry:
     subject, parts = f"{number:032x}", ("person", "trace")
     seqs = evidence.erase_parts(subject, parts)
-    said = {"seqs": seqs, "parts": parts}
+    said = {"seqs": seqs, "parts": parts, "whose": _fingerprint(number)}
     return Entry(event="erased", at=_AT, actor="job", list="news", subject=subject, consent=said)
 
 
 def _verify(database: Database) -> None:
-    found = evidence.verify_chain(database)
+    found = evidence.verify_chain(database, fingerprint_key=_KEY)
     assert found.fault is None, found.fault
 
 
