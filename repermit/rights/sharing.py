@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
 import json
 import re
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from repermit import addresses, evidence
 from repermit.consent import LEFT_ELSEWHERE, Reason
@@ -22,7 +22,8 @@ from repermit.models import Suppression, stored
 
 if TYPE_CHECKING:
     from codecs import StreamWriter
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from repermit.config import Settings
     from repermit.models import Database, MailingList
@@ -32,6 +33,10 @@ _REASONS = {*Reason, *LEFT_ELSEWHERE}
 _PAGE = 2000
 _DELIMITERS = (",", ";", "\t")
 """Ours, and what Excel makes of it in many countries when it saves the file."""
+
+_PIECE = 1 << 16
+_LARGEST_ROW = 1 << 18
+_BETWEEN = re.compile(r"[\s,]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,38 +145,81 @@ def _write_csv(rows: Iterable[SharedSuppression], out: StreamWriter) -> None:
     writer.writerows(vars(row) for row in rows)
 
 
-def read_shared(text: str, *, settings: Settings) -> list[SharedSuppression] | None:
-    """Read such a file; None if it is something else.
+def read_shared(path: Path, *, settings: Settings) -> Iterator[SharedSuppression] | None:
+    """Return the rows of such a file, read as they are asked for; None if it is something else.
 
-    Raises Refused for one that was made under another key, or that is broken.
+    They raise Refused for a file that was made under another key, or that is broken.
     """
-    rows = _rows(text)
-    if rows is None:
-        return None
-    check = key_check(settings.fingerprint_key)
-    found = [_row(number, row) for number, row in enumerate(rows, start=1)]
-    if any(row.key != check for row in found):
-        raise Refused(
-            "these fingerprints were made under another fingerprint_key: they say nothing of any "
-            "address here. Only systems that share the key can exchange them; between others, hand "
-            "over the addresses themselves"
-        )
-    return found
+    rows = _rows(path)
+    return None if rows is None else _checked(rows, key_check(settings.fingerprint_key))
 
 
-def _rows(text: str) -> list[Any] | None:
+@contextmanager
+def opened(path: Path) -> Iterator[TextIO]:
+    """Open a file of text; what is no UTF-8 is left out."""
+    with path.open(encoding="utf-8-sig", errors="ignore") as file:
+        yield file
+
+
+def _checked(rows: Iterator[Any], check: str) -> Iterator[SharedSuppression]:
+    for number, row in enumerate(rows, start=1):
+        found = _row(number, row)
+        if found.key != check:
+            raise Refused(
+                "these fingerprints were made under another fingerprint_key: they say nothing of "
+                "any address here. Only systems that share the key can exchange them; between "
+                "others, hand over the addresses themselves"
+            )
+        yield found
+
+
+def _rows(path: Path) -> Iterator[Any] | None:
     """Return the rows of a text that looks like such a file."""
-    if text.startswith("[") and '"fingerprint"' in text:
-        try:
-            rows: list[Any] = json.loads(text)
-        except (ValueError, RecursionError):
-            raise Refused("this file is cut off or broken: it is no JSON") from None
-        return rows
-    title = text.partition("\n")[0].strip().replace('"', "")
+    with opened(path) as file:
+        beginning = file.read(_PIECE)
+    if beginning.startswith("[") and '"fingerprint"' in beginning:
+        return _json_rows(path)
+    title = beginning.partition("\n")[0].strip().replace('"', "")
     for delimiter in _DELIMITERS:
         if {"key", "fingerprint"} <= set(title.split(delimiter)):
-            return list(csv.DictReader(io.StringIO(text), delimiter=delimiter))
+            return _csv_rows(path, delimiter)
     return None
+
+
+def _csv_rows(path: Path, delimiter: str) -> Iterator[Any]:
+    with opened(path) as file:
+        reader = csv.DictReader(file, delimiter=delimiter)
+        try:
+            yield from reader
+        except csv.Error:
+            raise _broken(reader.line_num) from None
+
+
+def _json_rows(path: Path) -> Iterator[Any]:
+    """Yield what stands in an array, a piece of the file at a time."""
+    decode = json.JSONDecoder().raw_decode
+    with opened(path) as file:
+        text, place = file.read(_PIECE), 1
+        while True:
+            between = _BETWEEN.match(text, place)
+            place = between.end() if between else place
+            try:
+                row, place = decode(text, place)
+            except (ValueError, RecursionError):
+                if text.startswith("]", place) and not text[place + 1 :].strip():
+                    return
+                more = file.read(_PIECE)
+                text, place = text[place:] + more, 0
+                if not more or len(text) > _LARGEST_ROW:
+                    raise _no_json() from None
+            else:
+                if not isinstance(row, dict):
+                    raise _no_json()
+                yield row
+
+
+def _no_json() -> Refused:
+    return Refused("this file is cut off or broken: it is no JSON")
 
 
 def _row(number: int, row: Any) -> SharedSuppression:
@@ -184,12 +232,10 @@ def _row(number: int, row: Any) -> SharedSuppression:
             return found
     except (AttributeError, KeyError, TypeError, ValueError):
         pass
-    raise Refused(
+    raise _broken(number)
+
+
+def _broken(number: int) -> Refused:
+    return Refused(
         "suppression %(number)s of this file is broken; nothing was taken in", number=str(number)
     )
-
-
-def of_shared(rows: Sequence[SharedSuppression]) -> Iterator[tuple[str, str, datetime, str]]:
-    """Yield fingerprint, reason, moment and subject of each."""
-    for row in rows:
-        yield row.fingerprint, row.reason, datetime.fromisoformat(row.at), row.subject

@@ -11,18 +11,16 @@ either, and is counted as not placed.
 
 from __future__ import annotations
 
-import hashlib
-import re
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from repermit import addresses, contacts, evidence, listfile
+from repermit import addresses, contacts, evidence
 from repermit.consent import Basis, Reason, Status
-from repermit.contacts import Act, Suppressed
-from repermit.errors import AddressError, Refused
+from repermit.contacts import Act
 from repermit.evidence import Entry
-from repermit.models import Contact, Suppression, chunks, lock_rows, new_id
-from repermit.rights.sharing import of_shared, read_shared
+from repermit.models import Contact, Suppression, lock_rows
+from repermit.rights.meaning import Meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,11 +28,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from repermit.config import Settings
+    from repermit.contacts import Suppressed
     from repermit.models import Database, MailingList
+    from repermit.rights.meaning import One
 
-_CHUNK = 500
-_HASH = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}")
-_SCHEMES = {32: "md5", 40: "sha1", 64: "sha256"}
+BATCH = 200
+"""How many of a file are taken in by one transaction: whoever answers meanwhile waits for one."""
+
 _OWN_YES = (Basis.ANSWER, Basis.SIGN_UP)
 
 
@@ -58,23 +58,6 @@ class TakenOver:
     removed: int
 
 
-@dataclass
-class _Reading:
-    """What a file says: who is meant, by fingerprint, and what cannot be used."""
-
-    kind: str
-    digest: str
-    rows: int = 0
-    invalid: int = 0
-    duplicates: int = 0
-    not_placed: int = 0
-    meant: dict[str, Suppressed] = field(default_factory=dict)
-
-    def add(self, one: Suppressed) -> None:
-        self.duplicates += one.fingerprint in self.meant
-        self.meant.setdefault(one.fingerprint, one)
-
-
 def import_suppressions(
     database: Database,
     mailing_list: MailingList,
@@ -86,194 +69,178 @@ def import_suppressions(
     now: datetime,
     actor: str,
 ) -> TakenOver:
-    """Suppress for a list whom a file names, in one transaction, or only say who that would be.
+    """Suppress for a list whom a file names, or only say who that would be; see TakingOver."""
+    with taking_over(
+        database,
+        mailing_list,
+        path,
+        mapping=mapping,
+        dry_run=dry_run,
+        settings=settings,
+        now=now,
+        actor=actor,
+    ) as taking:
+        while taking.step():
+            pass
+        return taking.result
+
+
+@contextmanager
+def taking_over(
+    database: Database,
+    mailing_list: MailingList,
+    path: Path,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    dry_run: bool = False,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> Iterator[TakingOver]:
+    """Read a file whole, and yield what takes it in; nothing is written before all is read.
+
+    Raises ListFileError for a file that cannot be read, and Refused for fingerprints of another
+    key, or where one is broken.
+    """
+    meant = Meant(mailing_list, path, mapping=mapping or {}, settings=settings, now=now)
+    try:
+        about = {"file": meant.digest, "by": "suppressions"}
+        act = Act(at=now, actor=actor, consent=about)
+        yield TakingOver(
+            database,
+            mailing_list,
+            meant,
+            name=path.name,
+            act=act,
+            key=settings.fingerprint_key,
+            dry_run=dry_run,
+        )
+    finally:
+        meant.close()
+
+
+@dataclass
+class _Counts:
+    added: int = 0
+    known: int = 0
+    kept: int = 0
+    removed: int = 0
+
+
+class TakingOver:
+    """A file that is being taken in, a batch at a time, each in a transaction of its own.
 
     Whoever is on the list is taken off for `request`, unless they said Yes here themselves: after
-    an opt-out whose moment the file tells, or at any time where it tells none. Raises ListFileError
-    for a file that cannot be read, and Refused for fingerprints of another key.
+    an opt-out whose moment the file tells, or at any time where it tells none. Broken off, it can
+    be given again: what had been taken in is known then.
     """
-    reading = _read(mailing_list, path, mapping=mapping, settings=settings, now=now)
-    on_list = _on_list(mailing_list, settings.fingerprint_key, reading.meant)
-    with database.atomic():
-        held = _held(mailing_list, on_list)
-        kept = {one for one in held if _holds(held[one], reading, reading.meant[one])}
-        known = _known(mailing_list, [one for one in reading.meant if one not in kept])
+
+    def __init__(
+        self,
+        database: Database,
+        mailing_list: MailingList,
+        meant: Meant,
+        *,
+        name: str,
+        act: Act,
+        key: bytes,
+        dry_run: bool,
+    ) -> None:
+        self._database = database
+        self._list = mailing_list
+        self._meant = meant
+        self._name = name
+        self._act = act
+        self._key = key
+        self._dry_run = dry_run
+        self._reached = 0
+        self._counts = _Counts()
+
+    @property
+    def result(self) -> TakenOver:
+        """Return what has come of the file so far."""
+        meant = self._meant
+        return TakenOver(
+            kind=meant.kind,
+            rows=meant.rows,
+            invalid=meant.invalid,
+            duplicates=meant.duplicates,
+            not_placed=meant.not_placed,
+            **vars(self._counts),
+        )
+
+    def step(self) -> bool:
+        """Take in the next ones; False once there are none, and the record tells of the file."""
+        with self._database.atomic():
+            # Who has signed up in the meantime is on the list too.
+            self._meant.look_up()
+            some = self._meant.behind(self._reached, BATCH)
+            if some:
+                self._take(some)
+            elif not self._dry_run:
+                self._tell()
+        if some:
+            self._reached = some[-1].number
+        return bool(some)
+
+    def _take(self, some: Sequence[One]) -> None:
+        held = self._held(some)
+        meant = {one.suppressed.fingerprint: one.suppressed for one in some}
+        kept = {one for one in held if self._holds(held[one], meant[one])}
+        known = self._known([one for one in meant if one not in kept])
         added = [
             # Who is held keeps the subject under which their evidence stands.
             replace(one, subject=held[print_].subject) if print_ in held else one
-            for print_, one in reading.meant.items()
+            for print_, one in meant.items()
             if print_ not in kept | known
         ]
         there = [held[one.fingerprint] for one in added if one.fingerprint in held]
         leaving = [contact for contact in there if contact.status != Status.REMOVED]
-        result = TakenOver(
-            kind=reading.kind,
-            rows=reading.rows,
-            added=len(added),
-            known=len(known),
-            kept=len(kept),
-            invalid=reading.invalid,
-            duplicates=reading.duplicates,
-            not_placed=reading.not_placed,
-            removed=len(leaving),
-        )
-        if not dry_run:
-            source = {"file": reading.digest, "by": "suppressions"}
-            act = Act(at=now, actor=actor, consent=source)
-            _write(mailing_list, added, leaving, act, settings)
-            told = {**vars(result), "file": reading.digest, "name": path.name}
-            evidence.append(
-                Entry(
-                    event="suppressions_imported",
-                    at=now,
-                    actor=actor,
-                    list=mailing_list.slug,
-                    consent=told,
-                )
+        if not self._dry_run:
+            contacts.suppress(self._list, added)
+            contacts.remove(
+                leaving, reason=Reason.REQUEST, act=self._act, fingerprint_key=self._key
             )
-    return result
+        counts = self._counts
+        counts.added += len(added)
+        counts.known += len(known)
+        counts.kept += len(kept)
+        counts.removed += len(leaving)
 
+    def _held(self, some: Sequence[One]) -> dict[str, Contact]:
+        """Return who of them is on the list, by fingerprint, locked; nobody who has moved away."""
+        wanted = {one.contact: one.suppressed.fingerprint for one in some if one.contact}
+        query = Contact.select().where(Contact.id.in_(list(wanted))).order_by(Contact.id)
+        found = list(lock_rows(query))
+        prints = addresses.fingerprints(self._key, [contact.address_key for contact in found])
+        return {
+            print_: contact
+            for contact, print_ in zip(found, prints, strict=True)
+            if print_ == wanted[contact.id]
+        }
 
-def _write(
-    mailing_list: MailingList,
-    added: Sequence[Suppressed],
-    leaving: Sequence[Contact],
-    act: Act,
-    settings: Settings,
-) -> None:
-    contacts.suppress(mailing_list, added)
-    contacts.remove(
-        leaving, reason=Reason.REQUEST, act=act, fingerprint_key=settings.fingerprint_key
-    )
+    def _holds(self, contact: Contact, one: Suppressed) -> bool:
+        """Say whether the contact's own Yes holds; an opt-out without a date counts as earlier."""
+        if contact.status != Status.CONFIRMED or contact.basis not in _OWN_YES:
+            return False
+        is_later: bool = contact.status_at > one.at
+        return self._meant.kind != "fingerprints" or is_later
 
-
-# --- Reading.
-
-
-def _read(
-    mailing_list: MailingList,
-    path: Path,
-    *,
-    mapping: Mapping[str, str] | None,
-    settings: Settings,
-    now: datetime,
-) -> _Reading:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise Refused(
-            "%(path)s cannot be read: %(reason)s", path=str(path), reason=str(error.strerror)
-        ) from None
-    digest = hashlib.sha256(data).hexdigest()
-    text = data.decode("utf-8-sig", errors="ignore")
-    shared = read_shared(text, settings=settings)
-    if shared is not None:
-        reading = _Reading("fingerprints", digest, rows=len(shared))
-        for print_, reason, at, subject in of_shared(shared):
-            reading.add(Suppressed(fingerprint=print_, subject=subject, reason=reason, at=at))
-        return reading
-    hashes = _hashes_in(text)
-    if hashes:
-        return _place(mailing_list, hashes, digest, settings, now)
-    return _read_addresses(path, digest, mapping, settings, now)
-
-
-def _hashes_in(text: str) -> list[str]:
-    """Return the hashes that a text consists of, one a line below a title; [] for other texts."""
-    lines = [line.strip(' \t\r",;').lower() for line in text.splitlines() if line.strip()]
-    found = [line for line in lines if _HASH.fullmatch(line)]
-    return found if found and found in (lines, lines[1:]) else []
-
-
-def _place(
-    mailing_list: MailingList, hashes: Sequence[str], digest: str, settings: Settings, now: datetime
-) -> _Reading:
-    """Find whom the hashes mean among the addresses that are on the list."""
-    reading = _Reading("hashes", digest, rows=len(hashes))
-    wanted = set(hashes)
-    schemes = sorted({_SCHEMES[len(one)] for one in wanted})
-    placed: set[str] = set()
-    for key in _keys(mailing_list):
-        local, _, domain = key.rpartition("@")
-        # Tools hold one form of the domain or the other.
-        for text in {key, f"{local}@{addresses.readable_domain(domain)}"}:
-            mine = {hashlib.new(scheme, text.encode()).hexdigest() for scheme in schemes}
-            if mine & wanted:
-                placed |= mine & wanted
-                print_ = addresses.fingerprint(settings.fingerprint_key, key)
-                reading.meant.setdefault(print_, _plain(print_, now))
-    reading.not_placed = len(wanted - placed)
-    reading.duplicates = len(hashes) - len(wanted)
-    return reading
-
-
-def _keys(mailing_list: MailingList) -> Iterator[str]:
-    query: Any = Contact.select(Contact.address_key).where(
-        Contact.list == mailing_list, Contact.address.is_null(is_null=False)
-    )
-    for (key,) in query.tuples().iterator():
-        yield key
-
-
-def _read_addresses(
-    path: Path, digest: str, mapping: Mapping[str, str] | None, settings: Settings, now: datetime
-) -> _Reading:
-    file = listfile.open_list(path, mapping=mapping, zone=settings.zone)
-    reading = _Reading("addresses", digest)
-    for part in file.parts:
-        for row in file.rows_of(part):
-            reading.rows += 1
-            try:
-                key = addresses.parse(row.address).key
-            except AddressError:
-                reading.invalid += 1
-                continue
-            reading.add(_plain(addresses.fingerprint(settings.fingerprint_key, key), now))
-    return reading
-
-
-def _plain(fingerprint: str, now: datetime) -> Suppressed:
-    """Return the suppression of an address of which no more is known than that it opted out."""
-    return Suppressed(fingerprint=fingerprint, subject=new_id(), reason=Reason.REQUEST, at=now)
-
-
-# --- Deciding.
-
-
-def _on_list(
-    mailing_list: MailingList, key: bytes, meant: Mapping[str, Suppressed]
-) -> dict[str, str]:
-    """Return the addresses of the list that are meant, by fingerprint."""
-    keys = list(_keys(mailing_list))
-    prints = zip(addresses.fingerprints(key, keys), keys, strict=True)
-    return {print_: its for print_, its in prints if print_ in meant}
-
-
-def _held(mailing_list: MailingList, on_list: Mapping[str, str]) -> dict[str, Contact]:
-    """Return the contacts with these addresses, by fingerprint, locked."""
-    prints = {its: print_ for print_, its in on_list.items()}
-    found: dict[str, Contact] = {}
-    for some in chunks(list(prints), _CHUNK):
-        query = Contact.select().where(Contact.list == mailing_list, Contact.address_key.in_(some))
-        for contact in lock_rows(query.order_by(Contact.id)):
-            found[prints[contact.address_key]] = contact
-    return found
-
-
-def _holds(contact: Contact, reading: _Reading, one: Suppressed) -> bool:
-    """Say whether the contact's own Yes holds; an opt-out without a date counts as earlier."""
-    if contact.status != Status.CONFIRMED or contact.basis not in _OWN_YES:
-        return False
-    is_later: bool = contact.status_at > one.at
-    return reading.kind != "fingerprints" or is_later
-
-
-def _known(mailing_list: MailingList, fingerprints: Sequence[str]) -> set[str]:
-    found: set[str] = set()
-    for some in chunks(fingerprints, _CHUNK):
+    def _known(self, fingerprints: Sequence[str]) -> set[str]:
         query = Suppression.select(Suppression.fingerprint).where(
-            Suppression.fingerprint.in_(some),
-            (Suppression.list == mailing_list) | Suppression.list.is_null(),
+            Suppression.fingerprint.in_(fingerprints),
+            (Suppression.list == self._list) | Suppression.list.is_null(),
         )
-        found |= {one.fingerprint for one in query}
-    return found
+        return {one.fingerprint for one in query}
+
+    def _tell(self) -> None:
+        told = {**vars(self.result), "file": self._meant.digest, "name": self._name}
+        evidence.append(
+            Entry(
+                event="suppressions_imported",
+                at=self._act.at,
+                actor=self._act.actor,
+                list=self._list.slug,
+                consent=told,
+            )
+        )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 pages = Blueprint("suppressing", __name__, url_prefix="/admin/lists/<slug>/suppressions")
 
 LARGEST = 5_000_000
-"""Bytes of a file: all of it is one transaction, for which nobody's answer shall wait for long."""
+"""Bytes of a file: whoever hands it in waits for the page until all of it is taken in."""
 
 _AROUND_A_FILE = 64 * 1024
 _TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
