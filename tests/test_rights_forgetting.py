@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import addresses, answers, rights
+from repermit import addresses, answers, exports, rights
 from repermit.answers import Trace
 from repermit.consent import MailState
+from repermit.exports import Format
 from repermit.models import Contact, Import, Mail, SignUp, Suppression, new_id
 from tests.building import NOW, make_campaign, make_contact, make_list, make_mail, make_settings
+from tests.taking import ATTEST, mailchimp, plain, take_back, take_in
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from repermit.models import Campaign, Database, MailingList
 
@@ -104,3 +108,24 @@ def test_what_is_told_first_of_an_address_is_why_it_is_not_mailed_on_this_list(
                 list=one, fingerprint=fingerprint, subject=new_id(), reason=reason, at=NOW
             )
     assert forget(database, news, NOW).reason == "no"
+
+
+def test_an_export_had_whoever_a_file_had_taken_off_that_was_taken_back_before(
+    database: Database, news: MailingList, tmp_path: Path
+) -> None:
+    file = mailchimp(
+        tmp_path, {"email": JAN, "UNSUB_TIME": "2026-03-02 08:00:00"}, more=("UNSUB_TIME",)
+    )
+    make_contact(database, news, JAN)
+    take_in(database, news, file, customers=True, attest=ATTEST)
+    take_back(database, news, now=NOW + DAY)
+    bought = plain(tmp_path, (JAN, ""), name="bought.csv")
+    take_in(database, news, bought, customers=True, attest=ATTEST, now=NOW + 2 * DAY)
+    take_in(database, news, file, now=NOW + 3 * DAY)
+    take_back(database, news, now=NOW + 4 * DAY)
+    asked: dict[str, Any] = {"settings": SETTINGS, "actor": "cli:els", "database": database}
+    for what in ("keep", "removed"):
+        out = io.BytesIO()
+        exports.export(news, what, now=NOW + 5 * DAY, out=out, format=Format.CSV, **asked)
+    taken = forget(database, news, NOW + 6 * DAY).beyond.exports
+    assert [one.what for one in taken] == ["keep"]

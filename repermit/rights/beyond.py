@@ -148,7 +148,17 @@ def files_with(
 
 
 def _standing(events: Sequence[str]) -> Status:
-    turns = [event for event in events if event in _STANDINGS]
+    """Return how somebody stands after some events.
+
+    A file that is taken back puts back only whom nothing has happened to since it came, so that the
+    last turn was its own.
+    """
+    turns: list[str] = []
+    for event in events:
+        if event in _STANDINGS:
+            turns.append(event)
+        elif event == "import_undone":
+            del turns[-1:]
     return Status(turns[-1]) if turns else Status.UNCONFIRMED
 
 
