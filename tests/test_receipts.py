@@ -281,6 +281,43 @@ def test_whatever_was_asked_and_said_the_states_follow_from_the_last_decision(
     assert {one["entity_id"] for one in found if one["event_state"] == asked} <= {"us"}
 
 
+GIVEN = ("ConsentGiven", "person")
+CLAIM = said("confirmed", basis="file", imported_at="2026-03-01")
+UNDONE = {"imported_at": "2026-03-01", "file": "f" * 64}
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        # Whom the file brought, and of whom nothing stands but that it was taken back.
+        ((CLAIM, said("erased", **UNDONE)), [GIVEN, ("ConsentRevoked", "us")]),
+        # Who is a customer again, or has not been asked.
+        (
+            (CLAIM, said("import_undone", status="unconfirmed", **UNDONE)),
+            [GIVEN, ("ConsentRevoked", "us")],
+        ),
+        # Who had said Yes before the file claimed it.
+        (
+            (said("confirmed", **TOLD), CLAIM, said("import_undone", status="confirmed", **UNDONE)),
+            [("ConsentRequested", "us"), GIVEN, ("RenewedConsentGiven", "person")],
+        ),
+        # The same, years later, when what the file had said is held no longer.
+        (
+            (said("confirmed", **TOLD), said("import_undone")),
+            [("ConsentRequested", "us"), GIVEN],
+        ),
+        ((said("confirmed"), said("import_undone")), [GIVEN, ("ConsentRevoked", "us")]),
+        # An erasure that takes no file back says nothing of a consent; nor does a file without one.
+        ((CLAIM, said("erased", seqs=[1])), [GIVEN]),
+        ((said("import_undone", status="unconfirmed", **UNDONE),), []),
+    ],
+)
+def test_a_claim_whose_file_was_taken_back_is_no_consent_that_holds(
+    entries: tuple[Said, ...], expected: list[tuple[str, str]]
+) -> None:
+    assert events(*entries) == expected
+
+
 def test_a_withdrawn_record_keeps_the_times_of_the_consent() -> None:
     later = "2029-03-03T09:00:00+00:00"
     gone = said("removed", **{**TOLD, "reason": "withdrawn", "arrived_at": later})

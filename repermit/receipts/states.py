@@ -22,6 +22,7 @@ REVOKED = "dpv:ConsentRevoked"
 UNKNOWN = "dpv:ConsentUnknown"
 
 _HOLDS = frozenset({GIVEN, RENEWED})
+_TAKING_BACK = frozenset({"import_undone", "erased"})
 _BY_THE_PERSON = frozenset({"no", "withdrawn", "request", "complaint"})
 
 NOT_THE_PERSON = "not_the_person"
@@ -80,7 +81,9 @@ def events_of(entries: Iterable[Said], *, principal: str, controller: str) -> li
     all_said = tuple(entries)
     for number, said in enumerate(all_said):
         events.extend(_asked(said, events, controller))
-        state = _state_after(said, _decided(events))
+        state = _state_after(said, _decided(events)) or _undone(
+            said, all_said[:number], _decided(events)
+        )
         # A Yes that was no person's is no consent, and was none before that was known.
         if state and not is_taken_back(said, all_said[number + 1 :]):
             own = REPRESENTATIVE if said.is_by_representative else principal
@@ -138,6 +141,22 @@ def _state_after(said: Said, before: str) -> str:
     return WITHDRAWN if holds or reason == "withdrawn" else REFUSED
 
 
+def _undone(said: Said, earlier: Sequence[Said], before: str) -> str:
+    """Return the state after a file was taken back, "" unless a consent stood on what it said.
+
+    Who still stands as confirmed does so on what was said before the file. Where the entry's part
+    is held no longer, neither is that of what the file claimed.
+    """
+    if before not in _HOLDS or said.event not in _TAKING_BACK:
+        return ""
+    if said.event == "erased" and "imported_at" not in said.told:
+        return ""
+    if said.told.get("status") == "confirmed":
+        return ""
+    claims = [one for one in earlier if one.event == "confirmed"]
+    return "" if not said.told and claims[-1].told else REVOKED
+
+
 def _is_by_the_person(said: Said) -> bool:
     """Say whether an entry is of the person's own act.
 
@@ -145,7 +164,7 @@ def _is_by_the_person(said: Said) -> bool:
     button neither: it is the controller who no longer relies on what was said before.
     """
     if said.event != "removed":
-        return True
+        return said.event not in _TAKING_BACK
     reason = said.told.get("reason")
     if said.told.get("method") in {NOT_THE_PERSON, *TAKEN_BACK}:
         return False
