@@ -10,16 +10,16 @@ from __future__ import annotations
 import logging
 import selectors
 import time
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from repermit.consent import MailState
 from repermit.delivery import booking, outcomes
+from repermit.delivery.ahead import NOT_MADE, Ahead
 from repermit.delivery.braking import KNOWS_NOBODY, Brake
 from repermit.delivery.dialling import Dialling
 from repermit.delivery.policies import Policies
-from repermit.errors import OutcomeUnknown, RepermitError, TransportError
+from repermit.errors import OutcomeUnknown, TransportError
 from repermit.mailer import (
     ENDED,
     GARBLED,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from repermit.clock import Clock
     from repermit.config import Settings
-    from repermit.delivery.claiming import Claim
+    from repermit.delivery.ahead import Prepared
     from repermit.delivery.letters import Letters
     from repermit.delivery.supply import Supply
     from repermit.mailer import Event, Line, Mailer, Reply
@@ -55,13 +55,6 @@ _LOOK = 0.2
 _PATIENCE = timedelta(minutes=1)
 
 
-@dataclass(slots=True)
-class _Prepared:
-    claim: Claim
-    letter: Letter
-    made_at: datetime
-
-
 class _Talk:
     """A line with the mail whose body is under way and the one that was offered behind it."""
 
@@ -69,8 +62,8 @@ class _Talk:
 
     def __init__(self, line: Line) -> None:
         self.line = line
-        self.started: _Prepared | None = None
-        self.offered: _Prepared | None = None
+        self.started: Prepared | None = None
+        self.offered: Prepared | None = None
         self.is_ready = False
         self.wants_to_write = False
         self.deadline = 0.0
@@ -110,7 +103,7 @@ class Engine:
         self._clock = clock
         self._worker = worker
         self._supply = supply
-        self._letters = letters
+        self._ahead = Ahead(letters)
         self._tell = tell
         self._should_stop = should_stop
         self._look_after = look_after
@@ -198,19 +191,19 @@ class Engine:
         is_free = talk.offered is None and talk.started is None and talk.line in self._talks
         return is_free and not self._is_ending
 
-    def _prepare(self, now: datetime) -> _Prepared | None:
+    def _prepare(self, now: datetime) -> Prepared | None:
         """Return the next mail with its letter; what cannot be written fails by itself."""
         while (claim := self._supply.take(now)) is not None:
             try:
-                return _Prepared(claim, self._letters.make(claim, now=now), now)
-            except (RepermitError, LookupError, ValueError):
+                return self._ahead.prepare(claim, self._supply.coming(), now=now)
+            except NOT_MADE:
                 _logger.warning("mail %d cannot be written", claim.owed.id)
                 number = claim.owed.id
                 state = outcomes.not_made(self._database, number, worker=self._worker)
                 self._tell_of(number, state)
         return None
 
-    def _offer(self, talk: _Talk, prepared: _Prepared) -> None:
+    def _offer(self, talk: _Talk, prepared: Prepared) -> None:
         talk.offered = prepared
         self._say(talk, talk.line.offer, _envelope(prepared.letter))
 
@@ -319,7 +312,7 @@ class Engine:
             return
         self._refuse(offered, error, was_started=False)
 
-    def _refuse(self, prepared: _Prepared, error: TransportError, *, was_started: bool) -> None:
+    def _refuse(self, prepared: Prepared, error: TransportError, *, was_started: bool) -> None:
         """Write down that a mail was surely not accepted, and what follows from it."""
         if self._is_unbelievable(prepared, error):
             error = TransportError(error.code, error.status, reason=KNOWS_NOBODY)
@@ -348,7 +341,7 @@ class Engine:
         if error.permanent and prepared.claim.owed.campaign_id:
             self._brake.press(prepared.claim.owed.campaign_id)
 
-    def _is_unbelievable(self, prepared: _Prepared, error: TransportError) -> bool:
+    def _is_unbelievable(self, prepared: Prepared, error: TransportError) -> bool:
         """Say whether a server that says that somebody does not exist says so of everybody."""
         campaign_id = prepared.claim.owed.campaign_id
         is_unknown = error.permanent and error.scope == "recipient"
@@ -432,7 +425,7 @@ class Engine:
         if state is not None:
             self._tell(number, state)
 
-    def _try_elsewhere(self, offered: _Prepared) -> None:
+    def _try_elsewhere(self, offered: Prepared) -> None:
         """Offer a mail that has not started once more; twice it goes behind all others."""
         if not offered.claim.has_been_tried:
             offered.claim.has_been_tried = True
@@ -440,7 +433,7 @@ class Engine:
             return
         self._hold_up(offered, was_started=False)
 
-    def _hold_up(self, prepared: _Prepared, *, was_started: bool) -> None:
+    def _hold_up(self, prepared: Prepared, *, was_started: bool) -> None:
         """Put a mail behind all others, for what is not its own fault."""
         number = prepared.claim.owed.id
         state = outcomes.held_up(

@@ -13,7 +13,7 @@ from repermit.delivery import booking, claiming, pacing
 from repermit.delivery.claiming import LEASE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from repermit.clock import Clock
@@ -94,6 +94,10 @@ class Supply:
             is_renewed = pacing.renew(self._rates, claim.owed, reserved_at=reserved_at, now=now)
         # One that has been on a line goes on to the next: it would come first again anyhow.
         return is_renewed or claim.has_been_tried
+
+    def coming(self) -> Iterator[Claim]:
+        """Yield the mails in stock, the next one first; they stay there."""
+        return iter(self._stock)
 
     def put_back(self, claim: Claim) -> None:
         """Put a mail that has not started in front of the others."""
