@@ -35,6 +35,7 @@ _PLAIN_DOMAIN = re.compile(
 _DOMAINS_REMEMBERED = 10_000
 _LONGEST_LOCAL = 64
 _LONGEST_DOMAIN = 253
+_NOT_ENCODED = re.compile("(?!.*xn--)[a-z0-9.-]*").fullmatch
 _SPECIAL = frozenset(name.rpartition(".")[2] for name in email_validator.SPECIAL_USE_DOMAIN_NAMES)
 _SPECIAL_DOMAINS = tuple(name for name in email_validator.SPECIAL_USE_DOMAIN_NAMES if "." in name)
 
@@ -191,6 +192,8 @@ def masked(name: str) -> str:
 @lru_cache(maxsize=_DOMAINS_REMEMBERED)
 def readable_domain(domain: str) -> str:
     """Return an A-label domain as people read it (U-label), or as it is if it is not one."""
+    if _NOT_ENCODED(domain):
+        return domain
     try:
         return idna.decode(domain)
     except idna.IDNAError:

@@ -7,6 +7,7 @@ import hmac
 import string
 
 import email_validator
+import idna
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
@@ -212,6 +213,20 @@ def test_an_address_is_shown_in_part(address: str, shown: str) -> None:
 )
 def test_a_domain_is_shown_as_people_read_it(domain: str, readable: str) -> None:
     assert readable_domain(domain) == readable
+
+
+@given(st.text("xn-abc09.Aü_", max_size=20) | st.just(labels(5, 63)))
+@example("xn--bcher-kva.nl")
+@example("www.xn--bcher-kva.nl")
+@example("exa--mple.org")
+@example("example..org")
+@example("example.org.")
+def test_a_domain_is_shown_as_idna_decodes_it(domain: str) -> None:
+    try:
+        decoded = idna.decode(domain)
+    except idna.IDNAError:
+        decoded = domain
+    assert readable_domain(domain) == decoded
 
 
 @pytest.mark.parametrize(
