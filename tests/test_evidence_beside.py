@@ -398,6 +398,7 @@ def test_invariant_7_what_stands_beside_the_chain_is_held_against_it(story: Data
     assert evidence.verify_chain(story).fault is None
 
 
+@pytest.mark.counted_on_both
 def test_a_fingerprint_that_was_changed_is_found_by_who_has_the_key(story: Database) -> None:
     run_sql(story, suppression(f"fingerprint = '{'f' * 64}'", "nee"))
     assert evidence.verify_chain(story).fault is None

@@ -25,6 +25,7 @@ from repermit.models import (
     limit_idleness,
     lock_rows,
     open_database,
+    streamed,
 )
 from repermit.models.database import TurnstileDatabase
 from repermit.models.turnstile import Turnstile
@@ -249,3 +250,18 @@ def test_a_sequence_is_cut_into_pieces(length: int, sizes: list[int]) -> None:
     pieces = list(chunks(range(length), 2))
     assert [len(piece) for piece in pieces] == sizes
     assert [item for piece in pieces for item in piece] == list(range(length))
+
+
+# --- Reading very many rows. ----------------------------------------------------------------------
+
+
+@pytest.mark.counted_on_both
+def test_very_many_rows_are_streamed_in_order(database: Database) -> None:
+    keys = [f"row {number:04}" for number in range(4500)]
+    with database.atomic():
+        for some in chunks([{"key": key, "value": "x"} for key in keys], 500):
+            Meta.insert_many(some).execute()
+        query = Meta.select(Meta.key).where(Meta.value == "x").order_by(Meta.key)
+        # Two of them at once, one of which is left off half-way.
+        assert next(streamed(query)) == ("row 0000",)
+        assert [key for (key,) in streamed(query)] == keys

@@ -15,7 +15,7 @@ from peewee import JOIN, Case, Value, fn
 from repermit.evidence.faults import Fault, How
 from repermit.evidence.people import has_come_back, quoted
 from repermit.macs import Mac
-from repermit.models import Contact, Evidence, EvidencePart, Suppression, position, proxy
+from repermit.models import Contact, Evidence, EvidencePart, Suppression, position, proxy, streamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +46,7 @@ def suppressions_beside(key: bytes | None) -> Iterator[Fault]:
     and with whoever corrects their address.
     """
     mac = Mac(key) if key else None
-    found = map(_Left._make, proxy.obj.execute(_removed()))
+    found = map(_Left._make, streamed(_removed()))
     for _, rows in groupby(found, attrgetter("number")):
         suppressions = list(rows)
         one, what = suppressions[0], _differing(suppressions, mac)

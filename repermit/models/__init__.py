@@ -31,6 +31,7 @@ from repermit.models.database import (
     proxy,
     run_sql,
     steady_view,
+    streamed,
     waiting_without_limit,
 )
 from repermit.models.desk import Draft, HandedOver, Upload
@@ -200,6 +201,7 @@ __all__ = [
     "steady_view",
     "stop_between_turns",
     "stored",
+    "streamed",
     "waiting_without_limit",
     "wipe",
 ]

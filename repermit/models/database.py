@@ -6,6 +6,7 @@ May import config and errors only.
 from __future__ import annotations
 
 import logging
+import secrets
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -213,6 +214,25 @@ def steady_view(database: Database) -> Iterator[None]:
         yield
     finally:
         run_sql(database, "ROLLBACK")
+
+
+def streamed(query: Any) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a query, in a transaction; memory stays flat however many there are.
+
+    PostgreSQL would hand over all of them at once.
+    """
+    database = proxy.obj
+    if not is_postgresql(database):
+        yield from database.execute(query)
+        return
+    statement, values = query.sql()
+    name = f"rows_{secrets.token_hex(8)}"
+    run_sql(database, f"DECLARE {name} NO SCROLL CURSOR FOR {statement}", *values)
+    while rows := run_sql(database, f"FETCH {_FETCHED} FROM {name}").fetchall():
+        yield from rows
+
+
+_FETCHED = 2000
 
 
 def position(text: Any, sign: Any) -> Any:
