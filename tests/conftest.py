@@ -26,7 +26,13 @@ from tests.desk import Desk
 from tests.inbox import Inbox
 from tests.loopback import LoopbackOnly
 from tests.pages import Pages
-from tests.quicker import keep_analyses, keep_builders, keep_comparisons, rewrite_asserts
+from tests.quicker import (
+    keep_analyses,
+    keep_builders,
+    keep_comparisons,
+    leave_out_sql,
+    rewrite_asserts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -56,6 +62,7 @@ hypothesis.settings.load_profile("house")
 keep_analyses()
 keep_builders()
 keep_comparisons()
+leave_out_sql()
 
 
 # --- Certificates, see tests.certificates. ------------------------------------------------------

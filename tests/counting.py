@@ -90,11 +90,22 @@ class Counting:
 
     @contextmanager
     def _counting_if_due(self, item: pytest.Item) -> Iterator[None]:
-        if kind_of(item) not in self._counted and not item.get_closest_marker("uncounted"):
+        if kind_of(item) in self._counted or item.get_closest_marker("uncounted"):
+            with self.resting():
+                yield
+        elif item.get_closest_marker("processes_uncounted"):
+            with self._telling_nobody():
+                yield
+        else:
             yield
-            return
-        with self.resting():
+
+    @contextmanager
+    def _telling_nobody(self) -> Iterator[None]:
+        told = {_TOLD: self._environment.pop(_TOLD)} if _TOLD in self._environment else {}
+        try:
             yield
+        finally:
+            self._environment.update(told)
 
     def _rest(self) -> None:
         # A worker has two: one from its beginning as a process, and one of its own as a worker.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib
 import shlex
 import signal
 import subprocess
@@ -72,6 +73,10 @@ def test_help_loads_nothing_that_takes_long() -> None:
 def test_it_starts_as_a_script_and_as_a_module(start: list[str]) -> None:
     done = subprocess.run([*start, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"repermit, version {__version__}\n"
+
+
+def test_what_is_started_as_a_module_does_nothing_when_it_is_imported() -> None:
+    assert importlib.import_module("repermit.__main__").main is main
 
 
 # --- What is refused.

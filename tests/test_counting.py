@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +16,7 @@ from tests.counting import Counting
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ROOT = Path(__file__).parent.parent
 TOLD = "COVERAGE_PROCESS_CONFIG"
 
 
@@ -97,6 +102,54 @@ def test_of_what_goes_the_same_way_with_each_example_the_first_is_counted(
 
 def test_what_goes_where_others_go_is_not_counted(counting: Counting, coverages: Coverages) -> None:
     assert not run(counting, coverages, "test_it", "uncounted")
+
+
+def test_the_processes_of_a_test_go_uncounted_while_it_is_counted_itself(
+    counting: Counting, coverages: Coverages
+) -> None:
+    marked: Any = SimpleNamespace(
+        nodeid="tests/test_x.py::test_it",
+        get_closest_marker=lambda name: name == "processes_uncounted",
+    )
+    for hook_of in (counting.pytest_runtest_setup, counting.pytest_runtest_call):
+        hook = hook_of(marked)
+        next(hook)
+        assert coverages.counted() == ("of the process", "of the worker")
+        go(hook)
+        assert coverages.counted() == EVERYBODY
+
+
+_WORK = """\
+import coverage
+
+counted = coverage.Coverage(data_file=None, config_file="settings.toml")
+counted.start()
+import work
+
+work.go()
+counted.stop()
+data = counted.get_data()
+print(sorted(line for file in data.measured_files() for line in data.lines(file)))
+"""
+_FILES = {
+    "settings.toml": '[tool.coverage.run]\nplugins = ["tests.uncounted"]\nsource = ["."]\n',
+    "work.py": "import sys\n\n\ndef go():\n    import further\n\n    return further\n",
+    "further.py": "HERE = 1\n",
+}
+
+
+def test_what_a_process_does_is_counted_but_not_what_it_imports(tmp_path: Path) -> None:
+    for name, text in _FILES.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", _WORK],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[5, 7]\n"
 
 
 def test_what_is_made_ready_for_several_tests_is_counted_whoever_comes_first(

@@ -59,6 +59,7 @@ def test_a_moment_without_a_zone_is_refused() -> None:
         stored(datetime(2026, 3, 2))  # noqa: DTZ001  that is the point
     with pytest.raises(ValueError, match="without a time zone"):
         UTCDateTimeField().db_value(datetime(2026, 3, 2))  # noqa: DTZ001
+    assert UTCDateTimeField().db_value(None) is None
 
 
 @given(moments, moments)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import argon2
 import coverage
+import peewee
 import pytest
 
+from repermit.models import Meta
 from tests.pages import Pages
 from tests.quicker import analysed_anew, compiled_anew, rewrite_asserts
 
@@ -42,6 +44,20 @@ def test_a_kept_comparison_says_what_the_first_one_said() -> None:
             hasher.verify(kept, "four quiet otters waiT")
         with pytest.raises(argon2.exceptions.VerificationError):
             hasher.verify("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$", "four quiet otters wait")
+
+
+def test_nothing_is_counted_while_a_query_is_put_into_words(database: Database) -> None:
+    counted_before = sys.gettrace()
+    seen: dict[str, object] = {}
+
+    # A function of several lines could not be seen to be gone through.
+    look = lambda value: value if seen.setdefault(value, sys.gettrace()) is None else ""  # noqa: E731
+    query = Meta.select().where(Meta.key == peewee.Value("here", converter=look))
+    with database.atomic():
+        Meta.create(key="here", value="found")
+    assert [row.value for row in query] == ["found"]
+    assert seen == {"here": None}
+    assert sys.gettrace() is counted_before
 
 
 def test_a_kept_analysis_of_a_file_is_the_one_of_its_own_coverage(tmp_path: Path) -> None:
