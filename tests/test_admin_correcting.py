@@ -90,9 +90,18 @@ def test_each_form_has_a_field_that_says_for_which_number(admin: FlaskClient) ->
     said = words_of(admin.get(path))
     for number in (1, 2, 5):
         assert f"What it says for {number}" in said
-    forms = {f"form_{place}": f"{place}: %(days)s" for place in range(3)}
+    forms = {f"form_{place}": f"Dni {place}: %(days)s" for place in range(3)}
     post(admin, path, **forms)
     assert choices.corrections_in("pl")[DAYS] == tuple(forms.values())
+
+
+@pytest.mark.parametrize("language", messages.languages())
+def test_a_text_with_numbers_has_its_page_in_every_language(
+    admin: FlaskClient, language: str
+) -> None:
+    page = admin.get(f"{URL}{language}/{DAYS}")
+    assert page.status_code == 200
+    assert page.text.count("<textarea") == len(messages.texts_in(language)[DAYS].usual)
 
 
 def test_what_is_refused_stays_as_it_was_typed(admin: FlaskClient) -> None:

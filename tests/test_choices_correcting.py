@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit import campaigns, choices, messages
+from repermit.campaigns.discretion import tell_tales
 from repermit.choices import Present, Watch
 from repermit.errors import Refused
 from repermit.models import Correction, Evidence, EvidencePart
-from tests.building import NOW, make_asked, make_settings
+from tests.building import NOW, make_asked, make_list, make_settings
 from tests.pages import Pages, everything_in
 
 if TYPE_CHECKING:
@@ -94,3 +95,37 @@ def test_pages_and_new_mails_say_so_at_once(
     shown = campaigns.preview(mailing_list, settings=pages.settings, now=NOW, language="nl")
     assert "Ja, graag" in shown.text
     assert USUAL not in shown.html + shown.text
+
+
+def test_the_name_of_a_sensitive_list_stands_in_no_text(database: Database) -> None:
+    make_list(database, slug="beside", name="Leven met hiv", sensitive=True)
+    subject = "%(list)s: may we keep mailing you?"
+    with pytest.raises(Refused, match="name of a sensitive list"):
+        correct(database, "Leven met HIV, %(list)s: mag het?", source=subject)
+    assert correct(database, "%(list)s: mogen wij mailen?", source=subject)
+
+
+def test_a_list_that_became_sensitive_after_a_text_showed_it_is_not_launched(
+    database: Database,
+) -> None:
+    about = make_list(database, slug="beside", name="Leven met hiv", languages=())
+    correct(database, "Ja, leven met hiv")
+    choices.present(make_settings(), database)
+    assert not campaigns.list_lacks(about)
+    about.sensitive = True
+    (lack,) = campaigns.list_lacks(about)
+    assert "a text that was corrected shows its name" in lack
+    about.name = "Anders"
+    assert not campaigns.list_lacks(about)
+
+
+def test_a_text_that_tells_what_a_sensitive_list_is_about_is_told(
+    database: Database,
+) -> None:
+    about = make_list(
+        database, slug="beside", name="Groep", purpose="Nieuws over diabetes", sensitive=True
+    )
+    correct(database, "Ja, over mijn diabetes")
+    choices.present(make_settings(), database)
+    told = " ".join(tell_tales(about, make_settings()))
+    assert "a text that was corrected (Ja, over mijn diabetes)" in told

@@ -71,6 +71,15 @@ def test_what_makes_no_sense_is_refused(
     assert reason in ran.err
 
 
+def test_an_empty_text_is_no_correction(desk: Desk) -> None:
+    assert "`repermit text reset` takes it back" in desk.misused("text", "set", "nl", YES, " ")
+
+
+def test_a_text_is_named_with_plain_blanks(desk: Desk) -> None:
+    text = next(one for one in messages.texts_in("fr").values() if "\u00a0" in one.usual[0])
+    desk.do("text", "set", "fr", text.usual[0].replace("\u00a0", " "), text.usual[0] + " x")
+
+
 def test_a_text_that_several_say_is_named_by_its_key(desk: Desk) -> None:
     texts = messages.texts_in("nl").values()
     said = [text.usual[0] for text in texts if not text.numbers]

@@ -24,6 +24,10 @@ def as_it_comes() -> Iterator[None]:
     messages.correct({})
 
 
+def checked(text: messages.Text, forms: tuple[str, ...]) -> tuple[str, ...]:
+    return messages.checked_correction(text, forms, corrected={})
+
+
 def text_of(language: str, source: str = YES) -> messages.Text:
     return messages.texts_in(language)[messages.key_of(source)]
 
@@ -58,11 +62,12 @@ def test_a_text_with_numbers_has_the_forms_of_its_language(
         assert messages.translations(language).ngettext(one, many, number) == usual
 
 
-def test_no_text_is_refused_as_it_comes() -> None:
-    for language in messages.languages():
-        for text in messages.texts_in(language).values():
-            changed = tuple(f"{form} x" for form in text.usual)
-            assert messages.checked_correction(text, changed) == changed
+@pytest.mark.parametrize("language", messages.languages())
+def test_every_text_may_be_said_a_little_longer(language: str) -> None:
+    for text in messages.texts_in(language).values():
+        assert len(text.usual) == (len(text.numbers) or 1)
+        changed = tuple(f"{form} x" for form in text.usual)
+        assert checked(text, changed) == changed
 
 
 def test_a_correction_holds_in_its_language_until_it_is_taken_back() -> None:
@@ -86,12 +91,12 @@ def test_a_correction_holds_in_its_language_until_it_is_taken_back() -> None:
 
 def test_blanks_are_single_and_letters_are_whole() -> None:
     typed = "  Ja,\r\n stuur  maar é\u00a0! "
-    assert messages.checked_correction(text_of("nl"), (typed,)) == ("Ja, stuur maar é\u00a0!",)
+    assert checked(text_of("nl"), (typed,)) == ("Ja, stuur maar é\u00a0!",)
 
 
 @pytest.mark.parametrize("forms", [("",), (" \n",), ("Ja, blijf mij deze mails sturen",)])
 def test_nothing_and_the_usual_text_are_no_correction(forms: tuple[str, ...]) -> None:
-    assert messages.checked_correction(text_of("nl"), forms) == ()
+    assert checked(text_of("nl"), forms) == ()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +111,25 @@ def test_nothing_and_the_usual_text_are_no_correction(forms: tuple[str, ...]) ->
         (YES, ("Ja ⟦address⟧",), "the sign ⟦ cannot stand in a text"),
         (YES, ("Ja\u202e",), "there is a sign in it that cannot be seen"),
         (YES, ("Ja\x00",), "there is a sign in it that cannot be seen"),
-        (YES, ("Ja, " + "heel " * 40 + "graag",), "too long: at most 82 characters"),
+        (YES, ("Ja, " + "heel " * 10 + "graag",), "too long: at most 41 characters"),
+        (MAY_WE, ("x" * 40 + "%(list)s",), "one of its words is too long for a phone"),
+        (MAY_WE, ("Van %(list)s, %(list)s",), "%(list)s stands in it too often"),
+        (YES, ("Ja, ｇｒａｔｉｓ",), "gratis sounds like an offer"),  # noqa: RUF001
+        (YES, ("Ja: ｗｗｗ．a．nl/x",), "a link that is not one of the fields"),  # noqa: RUF001
+        (YES, ("Ja: bank。nl",), "a link that is not one of the fields"),
+        (YES, ("\u00a0",), "say it in every form"),
+        (YES, ("\u3164",), "say it in every form"),
+        (YES, ("\u2800 !",), "say it in every form"),
+        (
+            YES,
+            ("nee,  stuur mij deze mails niet meer",),
+            "a button for the opposite says so: No, stop sending me these mails",
+        ),
+        (
+            "I did not press Yes",
+            ("Ja, blijf mij deze mails sturen",),
+            "a button for the opposite says so: Yes, keep sending me these mails",
+        ),
         (YES, ("Ja, zie www.example.org",), "a link that is not one of the fields"),
         (YES, ("Ja, a@example.org",), "another mail address than the one for replies"),
         (YES, ("Ja, met korting",), "korting sounds like an offer"),
@@ -120,7 +143,7 @@ def test_what_would_break_a_mail_or_a_page_is_refused(
     source: str, forms: tuple[str, ...], reason: str
 ) -> None:
     with pytest.raises(Refused) as refused:
-        messages.checked_correction(text_of("nl", source), forms)
+        checked(text_of("nl", source), forms)
     assert str(refused.value).startswith(reason)
 
 
@@ -128,9 +151,40 @@ def test_an_endless_word_is_refused() -> None:
     long = max(messages.texts_in("nl").values(), key=lambda text: len(text.usual[0]))
     assert not long.numbers
     with pytest.raises(Refused):
-        messages.checked_correction(long, ("x" * 201 + long.usual[0],))
+        checked(long, ("x" * 201 + long.usual[0],))
 
 
 def test_a_form_for_one_may_have_its_number() -> None:
     given = ("%(days)s dag.", "%(days)s dagen.")
-    assert messages.checked_correction(text_of("nl", DAYS), given) == given
+    assert checked(text_of("nl", DAYS), given) == given
+
+
+def test_a_text_that_is_no_button_may_say_what_a_button_says() -> None:
+    said = ("Ja, blijf mij deze mails sturen",)
+    assert checked(text_of("nl", "Your Yes is recorded"), said) == said
+
+
+def test_an_opposite_is_what_it_was_corrected_to() -> None:
+    no = messages.key_of("No, stop sending me these mails")
+    with pytest.raises(Refused):
+        messages.checked_correction(text_of("nl"), ("Klaar",), corrected={no: ("klaar",)})
+
+
+@pytest.mark.parametrize("wanted", ["VEUILLEZ  confirmer", "re\u0301pondu", "%(list)s : veuillez"])
+def test_a_text_is_found_as_it_is_typed(wanted: str) -> None:
+    assert any(text.has(wanted) for text in messages.texts_in("fr").values())
+
+
+def test_a_text_is_found_by_its_key_and_by_what_it_was_corrected_to() -> None:
+    text = text_of("nl")
+    assert text.has(text.key)
+    assert text.has("graag", ("Ja, graag",))
+    assert not text.has("graag")
+
+
+def test_to_say_what_is_corrected_reads_no_catalogue() -> None:
+    before = messages.translations.cache_info().misses
+    messages.correct({"sk": {YES: ("Áno",)}})
+    assert messages.translations.cache_info().misses == before
+    assert messages.corrected_texts("sk") == ("Áno",)
+    assert messages.corrected_texts("cs") == ()

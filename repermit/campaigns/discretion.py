@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from repermit.campaigns.texts import texts_of
-from repermit.messages import plain_words
+from repermit.messages import corrected_texts, plain_words, shows
 from repermit.saying import Joined, Said
 
 if TYPE_CHECKING:
@@ -66,6 +66,17 @@ def tell_tales(mailing_list: MailingList, settings: Settings) -> Iterator[Said]:
         )
 
 
+def shows_its_name(mailing_list: MailingList) -> bool:
+    """Say whether mails and pages of a sensitive list show its name where others see it.
+
+    Since a text was corrected before there was such a list, or before it was sensitive.
+    """
+    told: list[MailingList | ListText] = [mailing_list, *texts_of(mailing_list)]
+    names = {one.name for one in told if one.name}
+    said = [text for one in told for text in corrected_texts(one.language)]
+    return mailing_list.sensitive and any(shows(text, name) for text in said for name in names)
+
+
 def _telling(mailing_list: MailingList, settings: Settings) -> Iterator[tuple[Said, str]]:
     """Yield what tells, once each: of the list in any of its languages, and of the settings."""
     told: list[MailingList | ListText] = [mailing_list, *texts_of(mailing_list)]
@@ -75,7 +86,7 @@ def _telling(mailing_list: MailingList, settings: Settings) -> Iterator[tuple[Sa
     topics = {word for word in purposes - own - _HARMLESS - _USUAL if len(word) >= _IN_PURPOSE}
     places = [*_around(mailing_list, settings), *(place for one in told for place in _of_text(one))]
     for where, text in dict.fromkeys(places):
-        looked_for = words | topics if where == _SUBJECT else words
+        looked_for = words | topics if where in {_SUBJECT, _CORRECTED} else words
         if any(_is_in(text, word) for word in looked_for):
             yield where, text
 
@@ -99,6 +110,7 @@ def _is_in(text: str, word: str) -> bool:
 
 
 _SUBJECT = Said("your own subject")
+_CORRECTED = Said("a text that was corrected")
 
 
 def _around(mailing_list: MailingList, settings: Settings) -> Iterator[tuple[Said, str]]:
@@ -112,4 +124,6 @@ def _around(mailing_list: MailingList, settings: Settings) -> Iterator[tuple[Sai
 def _of_text(told: MailingList | ListText) -> Iterator[tuple[Said, str]]:
     """Yield what others see of a list in one of its languages."""
     yield _SUBJECT, told.own_subject
+    for text in corrected_texts(told.language):
+        yield _CORRECTED, text
     yield Said("the address of the privacy statement"), told.privacy_url

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from repermit import addresses, messages
 from repermit.campaigns.audience import Audience, count_audience, of_live_campaign
-from repermit.campaigns.discretion import tell_tales
+from repermit.campaigns.discretion import shows_its_name, tell_tales
 from repermit.campaigns.facts import Plan
 from repermit.campaigns.frequency import says_how_often
 from repermit.campaigns.languages import about_languages
@@ -212,6 +212,13 @@ def _about_the_list(mailing_list: MailingList) -> Iterator[Said]:
             "`repermit list set %(list)s --frequency …`, such as “four times a year”",
             code="frequency",
             list=slug,
+        )
+    if shows_its_name(mailing_list):
+        yield Said(
+            "the list is sensitive, and a text that was corrected shows its name: take that back "
+            "(`repermit text list %(language)s --corrected`)",
+            code="corrected_text",
+            language=mailing_list.language,
         )
     if not mailing_list.sender:
         yield Said(

@@ -5,7 +5,7 @@ and what lies below. Every process sees a change without being
 started again: `Present` looks at two small rows, and composes the settings anew once it differs.
 """
 
-from repermit.choices.correcting import correct, correction_of, corrections_in
+from repermit.choices.correcting import correct, corrections_in
 from repermit.choices.keeping import (
     Kept,
     Proposal,
@@ -25,7 +25,6 @@ __all__ = [
     "Typed",
     "Watch",
     "correct",
-    "correction_of",
     "corrections_in",
     "keep",
     "kept_secrets",

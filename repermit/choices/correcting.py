@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from repermit import evidence, messages
 from repermit.choices.presenting import TEXTS
+from repermit.errors import Refused
 from repermit.evidence import Entry
-from repermit.models import Correction, Meta, new_id
+from repermit.models import Correction, ListText, MailingList, Meta, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,14 +20,6 @@ if TYPE_CHECKING:
 
     from repermit.messages import Text
     from repermit.models import Database
-
-
-def correction_of(text: Text) -> Correction | None:
-    """Return what a text was corrected to, None if it is as it comes."""
-    found: Correction | None = Correction.get_or_none(
-        Correction.language == text.language, Correction.key == text.key
-    )
-    return found
 
 
 def corrections_in(language: str) -> dict[str, tuple[str, ...]]:
@@ -41,21 +34,30 @@ def correct(
     """Keep a correction, with its evidence; say whether anything has changed.
 
     Empty forms, or the usual ones, take it back. Asks and reminders of a campaign that was
-    launched keep the wording that was frozen. Raises Refused.
+    launched keep the wording that was frozen. Raises Refused, also for the name of a sensitive
+    list, which subjects do not show.
     """
-    after = messages.checked_correction(text, forms)
     with database.atomic():
         # One at a time: the other would not know of it.
         Meta.insert(key=TEXTS, value=new_id()).on_conflict(
             conflict_target=[Meta.key], preserve=[Meta.value]
         ).execute()
-        row = correction_of(text)
-        before = tuple(json.loads(row.forms)) if row else ()
+        there = corrections_in(text.language)
+        after = messages.checked_correction(text, forms, corrected=there)
+        _refuse_sensitive(after)
+        before = there.get(text.key, ())
         if after == before:
             return False
         _write(text, after, now=now, actor=actor)
         evidence.append(_entry(text, before, after, now=now, actor=actor))
     return True
+
+
+def _refuse_sensitive(forms: tuple[str, ...]) -> None:
+    lists = list(MailingList.select().where(MailingList.sensitive))
+    names = [one.name for one in (*lists, *ListText.select().where(ListText.list.in_(lists)))]
+    if any(messages.shows(form, name) for form in forms for name in names if name):
+        raise Refused("it shows the name of a sensitive list, and others may see it")
 
 
 def _write(text: Text, forms: tuple[str, ...], *, now: datetime, actor: str) -> None:

@@ -75,6 +75,8 @@ def set_(house: House, language: str, which: str, forms: tuple[str, ...]) -> Non
     form, in the order of `text list`. Asks and reminders of a campaign that was launched stay as
     they are.
     """
+    if not any(map(str.strip, forms)):
+        raise click.UsageError("say what the text is to be; `repermit text reset` takes it back")
     _correct(house, language, which, forms)
     say("Corrected: preview a mail, and open a page, before many people read it.")
 
@@ -111,10 +113,14 @@ def _texts_in(language: str) -> Mapping[str, Text]:
 
 def _find(texts: Mapping[str, Text], which: str, changed: Mapping[str, Sequence[str]]) -> Text:
     """Return the text that is meant; raises NotFound, and Refused for several."""
+    from repermit import messages
+
+    wanted = messages.as_typed(which)
     found = {
         key: one
         for key, one in texts.items()
-        if which in {key, *one.source, *one.usual, *changed.get(key, ())}
+        if which == key
+        or wanted in map(messages.as_typed, (*one.source, *one.usual, *changed.get(key, ())))
     }
     if not found:
         raise NotFound("no text says that; `repermit text list` shows each, with its key")

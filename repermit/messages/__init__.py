@@ -7,14 +7,16 @@ from repermit.messages.announcing import website_notice
 from repermit.messages.breaching import breach_message
 from repermit.messages.catalogue import (
     correct,
+    corrected_texts,
     language_name,
     languages,
     pick_language,
     translations,
 )
+from repermit.messages.checking import checked_correction
 from repermit.messages.closings import ClosingNews, read_closing
 from repermit.messages.composing import compose, greeting, reason
-from repermit.messages.correcting import Text, checked_correction, key_of, texts_in
+from repermit.messages.correcting import Text, as_typed, key_of, texts_in
 from repermit.messages.dates import day_in_words, moment_in_words
 from repermit.messages.draft import Draft, read_draft
 from repermit.messages.drafting import (
@@ -85,11 +87,13 @@ __all__ = [
     "ReceiptValues",
     "ReturnPath",
     "Text",
+    "as_typed",
     "breach_message",
     "check_wording",
     "checked_correction",
     "compose",
     "correct",
+    "corrected_texts",
     "day_in_words",
     "draft_ask",
     "draft_closing",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gettext
 import io
 import unicodedata
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,31 +53,40 @@ def place(language: str) -> tuple[bool, str]:
 
 
 class Translations(gettext.NullTranslations):
-    """The catalogue of a language, with what the admin has corrected before it.
+    """The catalogue of a language, behind what the admin has corrected in it."""
 
-    `corrections` are the forms of a text by its English singular; they are put in their place as
-    a whole, since threads share them.
-    """
-
-    def __init__(self, usual: gettext.NullTranslations) -> None:
+    def __init__(self, language: str, usual: gettext.NullTranslations) -> None:
         super().__init__()
         self.add_fallback(usual)
+        self._language = language
         self._form = getattr(usual, "plural", _english_form)
-        self.corrections: Mapping[str, tuple[str, ...]] = {}
 
     def gettext(self, message: str) -> str:
         """Return a text."""
-        corrected = self.corrections.get(message)
+        corrected = self._corrected(message)
         return corrected[0] if corrected else super().gettext(message)
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
         """Return a text in the form that a number takes."""
-        corrected = self.corrections.get(msgid1)
+        corrected = self._corrected(msgid1)
         return corrected[self.form(n)] if corrected else super().ngettext(msgid1, msgid2, n)
 
     def form(self, number: int) -> int:
         """Return which form a number takes, from 0."""
         return int(self._form(number))
+
+    def _corrected(self, message: str) -> tuple[str, ...] | None:
+        return _present.corrections.get(self._language, {}).get(message)
+
+
+@dataclass
+class _Present:
+    """What is corrected in this process, by language and English; put in place as a whole."""
+
+    corrections: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+
+
+_present = _Present()
 
 
 def _english_form(number: int) -> bool:
@@ -92,17 +102,23 @@ def translations(language: str) -> Translations:
     if language not in languages():
         raise KeyError(language)
     if language == SOURCE_LANGUAGE:
-        return Translations(gettext.NullTranslations())
+        return Translations(language, gettext.NullTranslations())
     compiled = io.BytesIO()
     write_mo(compiled, read_catalogue(language))
     compiled.seek(0)
-    return Translations(gettext.GNUTranslations(compiled))
+    return Translations(language, gettext.GNUTranslations(compiled))
 
 
 def correct(corrections: Mapping[str, Mapping[str, tuple[str, ...]]]) -> None:
     """Say in this process what is corrected, and nothing else: by language, then by English."""
-    for language in languages():
-        translations(language).corrections = corrections.get(language, {})
+    _present.corrections = corrections
+
+
+def corrected_texts(language: str) -> tuple[str, ...]:
+    """Return all that this process says otherwise in a language than it comes."""
+    return tuple(
+        form for forms in _present.corrections.get(language, {}).values() for form in forms
+    )
 
 
 def read_catalogue(language: str) -> Catalog:

@@ -1,23 +1,17 @@
 """The texts that recipients read, one by one, for an admin who knows the language better.
 
-May import saying, errors and this room's catalogue and rules of wording. A text is known by its
-English, which is its id in the catalogues.
+May import this room's catalogue. A text is known by its English, which is its id in the catalogues.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from repermit.errors import Refused
-from repermit.messages.autolinks import endless_word, other_links
 from repermit.messages.catalogue import SOURCE_LANGUAGE, read_catalogue, translations
-from repermit.messages.offers import offers_in
-from repermit.saying import Said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,11 +19,8 @@ if TYPE_CHECKING:
     from babel.messages.catalog import Message
 
 _KEY_LENGTH = 16
-_NUMBERS = range(201)
-_PLACEHOLDER = re.compile(r"%\(\w+\)s")
-# Texts stand in the HTML of pages as they are, in attributes too, and marks fill in what is a
-# person's.
-_MARKUP = re.compile(r"[<>&\"%⟦⟧]")
+# Spanish, Italian and Portuguese have a form for millions.
+_NUMBERS = (*range(1, 201), 0, 1_000_000)
 # Its catalogue holds what recipients read, and no more: what only admins read is in English and
 # Dutch alone.
 _OF_RECIPIENTS = "de"
@@ -53,6 +44,16 @@ class Text:
     def key(self) -> str:
         """Return what names the text in addresses, the same in all languages: 16 hex digits."""
         return key_of(self.source[0])
+
+    def has(self, wanted: str, corrected: Sequence[str] = ()) -> bool:
+        """Say whether the text is named so, or has this in it, as somebody types it."""
+        said = (*self.source, *self.usual, *corrected)
+        return wanted == self.key or any(as_typed(wanted) in as_typed(one) for one in said)
+
+
+def as_typed(text: str) -> str:
+    """Return a text with plain single blanks and small letters, to be compared with another."""
+    return " ".join(unicodedata.normalize("NFC", text).split()).casefold()
 
 
 def key_of(source: str) -> str:
@@ -80,71 +81,6 @@ def texts_in(language: str) -> Mapping[str, Text]:
     return {text.key: text for text in sorted(made, key=lambda text: text.source[0].casefold())}
 
 
-def checked_correction(text: Text, forms: Sequence[str]) -> tuple[str, ...]:
-    """Return a correction with single blanks; () for the usual text, which empty forms stand for.
-
-    Raises Refused for what would break a mail or a page, lose what is filled in, or put a link or
-    an offer into what people are asked.
-    """
-    made = tuple(" ".join(re.split(r"[ \t\r\n]+", form)).strip(" ") for form in forms)
-    if not any(made) or made == text.usual:
-        return ()
-    if len(made) != len(text.usual):
-        raise Refused("give as many texts as it has forms: %(forms)s", forms=len(text.usual))
-    for form, usual in zip(made, text.usual, strict=True):
-        _refuse_wrong(text, unicodedata.normalize("NFC", form), usual)
-    return tuple(unicodedata.normalize("NFC", form) for form in made)
-
-
-def _refuse_wrong(text: Text, form: str, usual: str) -> None:
-    if not form:
-        raise Refused("say it in every form, or in none to have the usual text")
-    given = set(_PLACEHOLDER.findall(form))
-    # A form for one thing may leave the number out, or have it.
-    wanted, allowed = _filled_in((usual,)), _filled_in((*text.usual, *text.source))
-    if missing := sorted(wanted - given):
-        raise Refused("%(field)s must stand in it: there it is filled in", field=missing[0])
-    if unknown := sorted(given - allowed):
-        raise Refused("%(field)s is not filled in here", field=unknown[0])
-    plain = _PLACEHOLDER.sub("x", form)
-    if wrong := _MARKUP.search(plain):
-        raise Refused("the sign %(sign)s cannot stand in a text", sign=wrong[0])
-    if any(unicodedata.category(sign).startswith("C") for sign in plain):
-        raise Refused("there is a sign in it that cannot be seen")
-    longest = 2 * len(usual) + _MORE_SIGNS
-    if len(form) > longest:
-        raise Refused(
-            "too long: at most %(longest)s characters, so that it stands where it has to",
-            longest=longest,
-        )
-    _refuse_promotion(plain, _PLACEHOLDER.sub("x", usual))
-
-
-_MORE_SIGNS = 20
-
-
-def _refuse_promotion(form: str, usual: str) -> None:
-    """Refuse what may not stand in a mail that asks, unless it always stood there."""
-    reason = _link_in(form, usual)
-    if reason:
-        raise Refused(reason)
-    if offers := sorted({*offers_in(form)} - {*offers_in(usual)}):
-        raise Refused("%(offer)s sounds like an offer, and asking is none", offer=offers[0])
-
-
-def _link_in(form: str, usual: str) -> Said:
-    """Return the reason against a link that was not there before, or a word too long to tell."""
-    if endless := endless_word(form):
-        return endless
-    known = set(other_links(usual, reply_to=""))
-    more = [reason for reason in other_links(form, reply_to="") if reason not in known]
-    return more[0] if more else Said()
-
-
-def _filled_in(forms: Sequence[str]) -> set[str]:
-    return {name for form in forms for name in _PLACEHOLDER.findall(form)}
-
-
 @cache
 def _sources() -> tuple[tuple[str, ...], ...]:
     return tuple(_several(message.id) for message in _messages(_OF_RECIPIENTS))
@@ -167,6 +103,6 @@ def _numbers(language: str) -> tuple[int, ...]:
     """Return the smallest number that takes each form, from 1 if any takes it."""
     form_of = translations(language).form
     smallest: dict[int, int] = {}
-    for number in (*_NUMBERS[1:], 0):
+    for number in _NUMBERS:
         smallest.setdefault(form_of(number), number)
     return tuple(smallest[form] for form in sorted(smallest))

@@ -14,13 +14,13 @@ from repermit import choices, messages
 from repermit.errors import Refused
 from repermit.web.admin.announcing import language_name
 from repermit.web.admin.forms import Form
-from repermit.web.admin.showing import gettext, go, page_language, say, show
+from repermit.web.admin.showing import gettext, go, number_in_words, page_language, say, show
 from repermit.web.admin.telling import sentence
 from repermit.web.admin.visiting import actor
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from flask import Response
     from werkzeug.wrappers import Response as AnyResponse
@@ -45,7 +45,8 @@ def show_texts() -> Response:
     found = [
         text
         for text in messages.texts_in(language).values()
-        if _has(text, changed, wanted) and (not only_corrected or text.key in changed)
+        if text.has(wanted, changed.get(text.key, ()))
+        and (not only_corrected or text.key in changed)
     ]
     begins = _place(found, request.args.get("after", ""))
     return show(
@@ -95,12 +96,6 @@ def _text(language: str, key: str) -> Text:
     return messages.texts_in(language).get(key) or abort(404)
 
 
-def _has(text: Text, changed: Mapping[str, Sequence[str]], wanted: str) -> bool:
-    """Say whether a text has what was looked for, in its language or in English."""
-    said = (*text.source, *text.usual, *changed.get(text.key, ()))
-    return any(wanted.casefold() in one.casefold() for one in said)
-
-
 def _place(found: Sequence[Text], after: str) -> int:
     """Return where the texts begin that come after one; 0 if there is no such one."""
     keys = [text.key for text in found]
@@ -113,9 +108,10 @@ def _names(text: Text) -> list[str]:
 
 def _form(text: Text, forms: Sequence[str]) -> Form:
     """Return the form with a field for each form of a text."""
-    labels = [gettext("What it says for %(number)s", number=number) for number in text.numbers] or [
-        gettext("What it says")
-    ]
+    labels = [
+        gettext("What it says for %(number)s", number=number_in_words(number))
+        for number in text.numbers
+    ] or [gettext("What it says")]
     fields: dict[str, Any] = {
         name: TextAreaField(label) for name, label in zip(_names(text), labels, strict=True)
     }

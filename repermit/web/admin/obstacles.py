@@ -22,6 +22,7 @@ _MENDED = {
         "unprotected",
     ),
     "describing.show": ("sender", "privacy_url", "purpose", "frequency", "no_sender"),
+    "correcting.show": ("corrected_text",),
     _CONDITIONS: (
         "deadline_passed", "too_near", "too_slow", "too_far", "reminder_too_soon",
         "reminders_too_slow", "attest", "attest_more",

@@ -43,6 +43,9 @@ OWN: Mapping[str, str] = {
     ),
     "frequency": N_("The list does not say how often mail will come."),
     "no_sender": N_("The list does not say who sends it."),
+    "corrected_text": N_(
+        "The list is sensitive, and a text that was corrected shows its name, which others may see."
+    ),
     "deadline_passed": N_("The deadline, %(deadline)s, has passed."),
     "too_near": N_(
         "The deadline is too near: people need %(days)s days to answer, so it must be later than "
