@@ -310,6 +310,7 @@ ALL_SAID = {
     "second_step_set_up",
     "session_ended",
     "sessions_ended",
+    "sign_up_undone",
     "still_mailed",
     "test_mail_sent",
     "user_removed",

@@ -192,6 +192,15 @@ def test_a_yes_that_was_taken_back_is_not_told_as_what_the_person_said(method: s
             "may be mailed as a customer",
             1,
         ),
+        (
+            [
+                at(1, "removed", reason="no"),
+                at(2, "confirmed", **YES),
+                at(3, "sign_up_undone", confirmed_at=moment_of(2), status="removed"),
+            ],
+            "is not asked and gets",
+            1,
+        ),
     ],
 )
 def test_at_the_end_stands_what_holds_now_and_since_when(

@@ -202,7 +202,8 @@ def test_a_program_that_presses_yes_and_then_no_uses_up_no_link_and_is_no_withdr
 ) -> None:
     made = signed_up(pages)
     pages.post("confirm", made.uid, data=YES)
-    pages.post("confirm", made.uid, data=choice)
+    taken_back = pages.post("confirm", made.uid, data=choice)
+    assert heading_of(taken_back) == "Er is geen Ja vastgelegd"
     assert (Contact.get().status, Contact.get().reason) == (Status.REMOVED, Reason.REQUEST)
     consent = EvidencePart.select().where(EvidencePart.part == "consent")
     told = json.loads(consent.order_by(EvidencePart.seq.desc()).get().json)

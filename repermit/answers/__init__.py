@@ -3,17 +3,12 @@
 May import contacts, evidence, models, messages, links, consent, suspicion and what lies below.
 """
 
+from repermit.answers.confirming import confirm_sign_up, decline_sign_up, look_up_sign_up
 from repermit.answers.facts import Giver, Recorded, SignedUp, SignUpFacts, Standing, Trace
 from repermit.answers.looking import find_joinable, foresee, is_awaited, join_id, look_up
 from repermit.answers.pending import Pending, Seen
 from repermit.answers.recording import answer_for, disown, record_answer
-from repermit.answers.signing_up import (
-    confirm_sign_up,
-    decline_sign_up,
-    forget_old_sign_ups,
-    look_up_sign_up,
-    sign_up,
-)
+from repermit.answers.signing_up import forget_old_sign_ups, sign_up
 
 __all__ = [
     "Giver",

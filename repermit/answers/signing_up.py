@@ -1,4 +1,4 @@
-"""Signing up: an address typed into a form, and its holder's press on the link in the mail.
+"""Signing up: an address typed into a form, and the contact that its holder's press makes of it.
 
 May import contacts, evidence, models and consent. Double opt-in: the form alone does nothing but
 owe a mail.
@@ -6,33 +6,17 @@ owe a mail.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from repermit import addresses, consent, contacts, evidence, messages, receipts, suspicion
-from repermit.answers.facts import Giver, SignedUp, SignUpFacts, Trace
-from repermit.answers.looking import standing_of
-from repermit.answers.recording import giver_told, record_answer, take_back
-from repermit.consent import Answer, Basis, MailKind, Outcome, Status
-from repermit.models import (
-    Contact,
-    Mail,
-    SignUp,
-    Suppression,
-    lock_rows,
-    new_id,
-    owe_wiping,
-)
-from repermit.suspicion import Past, Sign
+from repermit import addresses, contacts, evidence, messages
+from repermit.consent import MailKind, Status
+from repermit.models import Contact, Mail, SignUp, Suppression, lock_rows, new_id, owe_wiping
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
     from repermit.config import Settings
     from repermit.models import Database, MailingList
-
-_VALID = timedelta(days=7)
 
 
 def sign_up(
@@ -75,179 +59,21 @@ def forget_old_sign_ups(database: Database, *, now: datetime) -> int:
         return _forget_old(now)
 
 
-def look_up_sign_up(uid: str, *, now: datetime) -> SignedUp | None:
-    """Return the sign-up that a link names and what a press on it would do, or None."""
-    found: SignUp | None = SignUp.get_or_none(SignUp.uid == uid)
-    return None if found is None else _done(found, _foreseen(found, now))
-
-
-def confirm_sign_up(
-    database: Database,
-    *,
-    uid: str,
-    arrived: datetime,
-    settings: Settings,
-    trace: Trace,
-    page_wording: str,
-    language: str = "",
-    given_by: Giver = "",
-) -> SignedUp | None:
-    """Put the person whom a sign-up's link names on its list, with the evidence.
-
-    `arrived` is when the press reached us; `language` is that of the page. The outcome is `hold` if
-    it may be a program's and has to be pressed again, `nothing` if the link was used before or
-    nothing had to change, `late` if it has expired. Returns None if there is no such sign-up.
-    """
-    with database.atomic():
-        found = _locked(database, uid)
-        if found is None:
-            return None
-        foreseen = _foreseen(found, arrived)
-        if foreseen is not Outcome.CONFIRM:
-            return _done(found, foreseen)
-        past = _past(found)
-        signs = suspicion.signs("yes", past, arrived=arrived, mailed_at=None)
-        if suspicion.is_suspect(signs) and not suspicion.is_awaited(past):
-            found.doubted_at, found.declined_at = arrived, None
-            found.save()
-            return _done(found, Outcome.HOLD, signs)
-        found.confirmed_at, found.declined_at, found.doubted_at = arrived, None, None
-        found.save()
-        contact = _contact_of(found, arrived, settings)
-        if contact.status == Status.CONFIRMED and not consent.improves(
-            contact.basis, Basis.SIGN_UP
-        ):
-            return _done(found, Outcome.NOTHING)
-        told = _told(found, arrived, language or _facts(found).language)
-        told.update(giver_told(given_by))
-        told["page_wording"] = evidence.keep_wording(page_wording)
-        act = contacts.Act(
-            at=arrived,
-            actor="person",
-            consent=told,
-            trace={
-                "network": trace.network,
-                "browser": trace.browser,
-                **_doubts_told(past, signs),
-            },
-        )
-        contacts.owe_receipt(contact, found.list, at=arrived)
-        contacts.confirm(
-            contact, basis=Basis.SIGN_UP, act=act, fingerprint_key=settings.fingerprint_key
-        )
-        return _done(found, Outcome.CONFIRM)
-
-
-def decline_sign_up(
-    database: Database, *, uid: str, arrived: datetime, settings: Settings, trace: Trace
-) -> SignedUp | None:
-    """Note that whoever has the mail does not want what was signed up for.
-
-    Whom this link has put on the list it takes off again; nothing else changes, and the link can
-    still be used. Within a minute of the Yes that is no withdrawal: whatever presses both was no
-    person, or slipped, and a person may use the link after it. The outcome is `remove` if somebody
-    was taken off. Returns None if there is no such sign-up.
-    """
-    with database.atomic():
-        found = _locked(database, uid)
-        if found is None:
-            return None
-        foreseen = _foreseen(found, arrived)
-        if foreseen is Outcome.CONFIRM:
-            found.declined_at = arrived
-            found.save()
-            return _done(found, foreseen)
-        own = (Contact.list == found.list_id, Contact.address_key == found.address_key)
-        contact: Contact | None = Contact.get_or_none(
-            *own, Contact.status == Status.CONFIRMED, Contact.status_at == found.confirmed_at
-        )
-        if contact is None:
-            return _done(found, foreseen)
-        past = Past(yes_at=found.confirmed_at)
-        if Sign.BOTH_ANSWERED in suspicion.signs("no", past, arrived=arrived, mailed_at=None):
-            found.confirmed_at, found.declined_at = None, arrived
-            found.save()
-            left = {"network": trace.network, "browser": trace.browser}
-            pressed = contacts.lock(contact.id)
-            take_back(pressed, receipts.BOTH_PRESSED, left, settings, at=arrived)
-            return _done(found, Outcome.REMOVE)
-        record_answer(
-            database,
-            uid=contact.uid,
-            answer=Answer.NO,
-            arrived=arrived,
-            settings=settings,
-            method="page",
-            trace=trace,
-        )
-        return _done(found, Outcome.REMOVE)
-
-
-def _past(found: SignUp) -> Past:
-    """Return what a sign-up's page has been through, as the rules read it."""
-    return Past(
-        no_at=found.declined_at,
-        doubted_at=found.doubted_at,
-        is_contradicted=found.declined_at is not None,
-    )
-
-
-def _doubts_told(past: Past, signs: Iterable[Sign]) -> dict[str, Any]:
-    """Return what spoke against a Yes that was settled by a further press."""
-    if past.doubted_at is None:
-        return {}
-    return {
-        "signs": [str(sign) for sign in signs],
-        "asked_again_at": past.doubted_at.isoformat(),
-    }
-
-
-def _forget_old(now: datetime) -> int:
-    """Delete what nobody confirmed in a month: addresses that anybody may have typed in."""
-    old = SignUp.delete().where(
-        SignUp.confirmed_at.is_null(), SignUp.at < now - contacts.SIGN_UPS_KEPT
-    )
-    count = int(old.execute())
-    if count:
-        owe_wiping()
-    return count
-
-
-def _foreseen(found: SignUp, moment: datetime) -> Outcome:
-    if found.confirmed_at is not None:
-        return Outcome.NOTHING
-    return Outcome.CONFIRM if moment < found.at + _VALID else Outcome.LATE
-
-
-def _facts(found: SignUp) -> SignUpFacts:
-    mailing_list = contacts.list_facts(found.list)
-    return SignUpFacts(
-        address=addresses.in_part(found.address),
-        language=mailing_list.pick(found.language),
-        mailing_list=mailing_list,
-    )
-
-
-def _locked(database: Database, uid: str) -> SignUp | None:
-    found: SignUp | None = SignUp.get_or_none(SignUp.uid == uid)
-    if found is None:
-        return None
-    contacts.one_at_a_time(database, found.address_key)
-    again: SignUp | None = lock_rows(SignUp.select().where(SignUp.uid == uid)).first()
-    return again
-
-
-def _contact_of(found: SignUp, arrived: datetime, settings: Settings) -> Contact:
-    """Return the contact of a sign-up, locked; a new one if the list has none of this address."""
+def contact_of(found: SignUp, arrived: datetime, settings: Settings) -> Contact:
+    """Return the contact of a sign-up, locked; a new one, unsaved, if the list has none of it."""
     own = (Contact.list == found.list_id, Contact.address_key == found.address_key)
     contact: Contact | None = lock_rows(Contact.select().where(*own)).first()
     if contact is None:
-        contact = _new_contact(found, arrived, settings)
+        return _new_contact(found, arrived, settings)
+    return contact
+
+
+def adopt(found: SignUp, contact: Contact) -> None:
+    """Save a contact as it has called itself in the form."""
     contact.address = found.address
     contact.name = found.name or contact.name
     contact.language = found.language or contact.language
     contact.save()
-    return contact
 
 
 def _new_contact(found: SignUp, arrived: datetime, settings: Settings) -> Contact:
@@ -299,27 +125,12 @@ def _is_there(found: SignUp, subject: str) -> bool:
     return bool(own.exists())
 
 
-def _told(found: SignUp, arrived: datetime, language: str) -> dict[str, Any]:
-    return {
-        "answer": "yes",
-        "method": "page",
-        "signed_up_at": found.at.isoformat(),
-        "arrived_at": arrived.isoformat(),
-        "language": language,
-        **contacts.list_told(contacts.list_facts(found.list).told_in(language)),
-    }
-
-
-def _done(found: SignUp, outcome: Outcome, signs: tuple[Sign, ...] = ()) -> SignedUp:
-    contact: Contact | None = Contact.get_or_none(
-        Contact.list == found.list_id, Contact.address_key == found.address_key
+def _forget_old(now: datetime) -> int:
+    """Delete what nobody confirmed in a month: addresses that anybody may have typed in."""
+    old = SignUp.delete().where(
+        SignUp.confirmed_at.is_null(), SignUp.at < now - contacts.SIGN_UPS_KEPT
     )
-    standing = None if contact is None else standing_of(contact)
-    return SignedUp(
-        outcome=outcome,
-        sign_up=_facts(found),
-        standing=standing,
-        ends_at=found.at + _VALID,
-        is_doubted=found.doubted_at is not None,
-        signs=signs,
-    )
+    count = int(old.execute())
+    if count:
+        owe_wiping()
+    return count

@@ -65,6 +65,7 @@ from repermit.contacts.openings import (
     remember,
     signs_of,
 )
+from repermit.contacts.putting_back import called_before, put_back, standing_before
 from repermit.contacts.receipts import (
     drop_receipts,
     owe_receipt,
@@ -114,6 +115,7 @@ __all__ = [
     "address_standing",
     "apply_brake",
     "by_letter",
+    "called_before",
     "came_with",
     "confirm",
     "count_contacts",
@@ -157,6 +159,7 @@ __all__ = [
     "owe_receipt",
     "past_of",
     "pause_by_itself",
+    "put_back",
     "recall",
     "receipt_entry",
     "receipt_of",
@@ -169,6 +172,7 @@ __all__ = [
     "set_aside",
     "settle_replies",
     "signs_of",
+    "standing_before",
     "stays_with_none",
     "suppress",
     "suppress_selected",

@@ -68,7 +68,7 @@ def confirm(contact: Contact, *, basis: Basis, act: Act, fingerprint_key: bytes)
     )
     drop_unsent([contact], Dropped.ANSWERED)
     release([contact.id])
-    evidence.append(_entry("confirmed", contact, contact.list.slug, act, {"basis": str(basis)}))
+    evidence.append(entry_of("confirmed", contact, contact.list.slug, act, {"basis": str(basis)}))
 
 
 def remove(
@@ -120,7 +120,7 @@ def remove(
     told = {} if "purpose" in act.consent else told_last(contacts, asked)
     evidence.append(
         *(
-            _entry(
+            entry_of(
                 "removed",
                 contact,
                 slug,
@@ -191,7 +191,8 @@ def drop_owed(
     return int(dropped)
 
 
-def _entry(event: str, contact: Contact, slug: str, act: Act, more: Mapping[str, Any]) -> Entry:
+def entry_of(event: str, contact: Contact, slug: str, act: Act, more: Mapping[str, Any]) -> Entry:
+    """Return the entry of an act on a contact, which says in `consent` what became of it."""
     return Entry(
         event=event,
         at=act.at,

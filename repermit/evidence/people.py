@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _STATUSES = ("confirmed", "customer", "removed")
-_PUTTING = (*_STATUSES, "added", "import_undone")
+_UNDONE = ("import_undone", "sign_up_undone")
+_PUTTING = (*_STATUSES, "added", *_UNDONE)
 """Events after which somebody stands somewhere: by their own name, or as their part says."""
 
 _SAID, _WHOSE = EvidencePart.alias("said"), EvidencePart.alias("whose")
@@ -149,12 +150,11 @@ def _of_record(number: int, subject: str, what: str) -> Fault:
 
 def _is_other() -> Any:
     """Say whether a contact is not what its entry says; what has ended by time says nothing."""
-    undone = (Evidence.event == "import_undone") & _SAID.json.is_null(is_null=False)
     expected = Case(
         None,
         (
             (Evidence.event.in_(_STATUSES), Evidence.event),
-            (Evidence.event == "import_undone", Contact.status),
+            (Evidence.event.in_(_UNDONE), Contact.status),
         ),
         "unconfirmed",
     )
@@ -169,9 +169,9 @@ def _is_other() -> Any:
     is_held = _SAID.json.is_null(is_null=False)
     return (
         (Contact.status != expected)
-        | (is_held & (Evidence.event == "removed") & ~reason)
+        | (is_held & Evidence.event.in_(("removed", "sign_up_undone")) & ~reason)
         | (is_held & Evidence.event.in_(("confirmed", "customer")) & ~basis)
-        | (undone & ~(was & basis))
+        | (is_held & Evidence.event.in_(_UNDONE) & ~(was & basis))
     )
 
 
@@ -240,7 +240,8 @@ def _differing(one: _Found) -> str:
     # When somebody was on a list before a file was taken back, no entry of that says.
     if one.event == "import_undone" or not said:
         return ""
-    if _moment(one.status_at) != _moment(said.get("left_at") or one.at):
+    since = said.get("left_at") or said.get("status_at") or one.at
+    if _moment(one.status_at) != _moment(since):
         return "since when"
     told = [_moment(at) for at in (one.at, said.get("at"), said.get("basis_at")) if at]
     return "" if not one.basis_at or _moment(one.basis_at) in told else "since when"

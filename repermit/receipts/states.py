@@ -34,6 +34,9 @@ pressed it, or pressed Yes and No of the page that asked."""
 
 TAKEN_BACK = frozenset({NOT_PRESSED, BOTH_PRESSED})
 
+SIGN_UP_UNDONE: Final = "sign_up_undone"
+"""The event by which somebody stands again as before the Yes of a sign-up that was no person's."""
+
 REPRESENTATIVE: Final = "representative"
 """Who gave an answer for somebody under 16 or under guardianship (GDPR art. 8(1); the Dutch UAVG,
 art. 5): what an entry says of it under `given_by`, and what a record calls that party."""
@@ -96,13 +99,12 @@ def events_of(entries: Iterable[Said], *, principal: str, controller: str) -> li
 
 
 def is_taken_back(said: Said, later: Iterable[Said]) -> bool:
-    """Say whether an entry is of a Yes of which the next removal says that it was none."""
-    removal = next((one for one in later if one.event in {"removed", "confirmed"}), None)
-    return (
-        said.event == "confirmed"
-        and removal is not None
-        and removal.told.get("method") in TAKEN_BACK
-    )
+    """Say whether an entry is of a Yes of which the next decision says that it was none."""
+    decisions = {"removed", "confirmed", SIGN_UP_UNDONE}
+    after = next((one for one in later if one.event in decisions), None)
+    if said.event != "confirmed" or after is None:
+        return False
+    return after.event == SIGN_UP_UNDONE or after.told.get("method") in TAKEN_BACK
 
 
 def state_of(events: Sequence[Mapping[str, str]]) -> str:

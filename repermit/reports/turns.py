@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 500
 _EVENTS = ("confirmed", "removed")
-_UNDONE = "import_undone"
+_UNDOING = ("import_undone", "sign_up_undone")
 
 
 class Turn(StrEnum):
@@ -48,7 +48,8 @@ class Key(NamedTuple):
 class Taken:
     """A turn of one person, as an entry of the record has it.
 
-    `is_by_file` says that a file that was taken in said so, which may be taken back.
+    `may_be_undone` says that a file that was taken in said so, or the page of a sign-up: what they
+    did may be taken back.
     """
 
     seq: int
@@ -57,7 +58,7 @@ class Taken:
     campaign: int
     subject: str
     what: Turn
-    is_by_file: bool
+    may_be_undone: bool
 
 
 def head() -> int:
@@ -70,8 +71,8 @@ def turns(*, after: int, upto: int, slug: str = "") -> Iterator[Taken]:
     """Yield the turns among these entries, in their order; of one list, or of all.
 
     What no longer says what it was, since its part has been erased, is left out; so is a sign-up
-    that an import brought, which answered nothing here, and what a file took off that was taken
-    back among these.
+    that an import brought, which answered nothing here, and what a file or the Yes of a sign-up did
+    that was taken back among these.
     """
     own = (Evidence.list == slug,) if slug else ()
     rows = Evidence.select().where(
@@ -83,8 +84,8 @@ def turns(*, after: int, upto: int, slug: str = "") -> Iterator[Taken]:
 def count(after: int, upto: int, zone: ZoneInfo) -> Counter[Key]:
     """Return by how much each count changes through these entries.
 
-    Who turns for the second time in a campaign stands where they did before no more. Whom a file
-    took off that was then taken back stands where they did before it, as if it had never been.
+    Who turns for the second time in a campaign stands where they did before no more. What a file or
+    a sign-up did that was then taken back is as if it had never been.
     """
     changes: Counter[Key] = Counter()
     found, undone = list(turns(after=after, upto=upto)), _taken_back(after, upto)
@@ -124,21 +125,21 @@ def _stood(subjects: Iterable[str], *, upto: int) -> dict[tuple[int, str], Turn]
 
 
 def _standing(found: Iterable[Taken], *, upto: int) -> Iterator[Taken]:
-    """Yield turns but for those that a file brought which was taken back by the entry `upto`."""
+    """Yield turns but for those that were taken back, with what brought them, by `upto`."""
     known = list(found)
-    gone = _undone(Evidence.subject.in_(some) for some in chunks(_by_file(known), _CHUNK))
+    gone = _undone(Evidence.subject.in_(some) for some in chunks(_undoable(known), _CHUNK))
     for one in known:
         seq = gone.get(_whose(one.list, one.subject, stored(one.at)), upto + 1)
-        if not one.is_by_file or seq > upto:
+        if not one.may_be_undone or seq > upto:
             yield one
 
 
-def _by_file(found: Iterable[Taken]) -> list[str]:
-    return sorted({one.subject for one in found if one.is_by_file})
+def _undoable(found: Iterable[Taken]) -> list[str]:
+    return sorted({one.subject for one in found if one.may_be_undone})
 
 
 def _taken_back(after: int, upto: int) -> list[Taken]:
-    """Return the turns up to the entry `after` that were taken back with their file since then."""
+    """Return the turns up to the entry `after` that were taken back since then."""
     gone = _undone([(Evidence.seq > after) & (Evidence.seq <= upto) & (Evidence.subject != "")])
     rows: list[Evidence] = []
     for some in chunks(sorted({subject for _, subject, _ in gone}), _CHUNK):
@@ -147,27 +148,28 @@ def _taken_back(after: int, upto: int) -> list[Taken]:
     return [
         one
         for one in _read(sorted(rows, key=lambda row: int(row.seq)))
-        if one.is_by_file and _whose(one.list, one.subject, stored(one.at)) in gone
+        if one.may_be_undone and _whose(one.list, one.subject, stored(one.at)) in gone
     ]
 
 
 def _undone(wanted: Iterable[Any]) -> dict[tuple[str, str, str], int]:
-    """Return which entries took back what a file had done to somebody; see `_whose`."""
+    """Return which entries took back what had been done to somebody; see `_whose`."""
     rows: list[Evidence] = []
     for some in wanted:
-        rows.extend(Evidence.select().where(some, Evidence.event == _UNDONE))
+        rows.extend(Evidence.select().where(some, Evidence.event.in_(_UNDOING)))
     found: dict[tuple[str, str, str], int] = {}
     for part in chunks(rows, _CHUNK):
         said = _said([row.seq for row in part])
         for row in part:
-            imported_at = said.get(row.seq, {}).get("imported_at", "")
-            found[_whose(row.list, row.subject, imported_at)] = row.seq
+            told = said.get(row.seq, {})
+            at = told.get("imported_at") or told.get("confirmed_at", "")
+            found[_whose(row.list, row.subject, at)] = row.seq
     return found
 
 
-def _whose(slug: str, subject: str, imported_at: str) -> tuple[str, str, str]:
-    """Return what is the same of a removal by a file and of its being taken back."""
-    return slug, subject, imported_at
+def _whose(slug: str, subject: str, at: str) -> tuple[str, str, str]:
+    """Return what is the same of a turn that may be taken back and of its being so."""
+    return slug, subject, at
 
 
 def _read(rows: Sequence[Evidence]) -> Iterator[Taken]:
@@ -175,10 +177,10 @@ def _read(rows: Sequence[Evidence]) -> Iterator[Taken]:
         said = _said([row.seq for row in some])
         for row in some:
             its = said.get(row.seq, {})
-            what, is_by_file = _turn(its), "file" in its
+            what, may_be_undone = _turn(its), "file" in its or "signed_up_at" in its
             if what is not None:
                 known = (row.seq, row.at, row.list, row.campaign, row.subject)
-                yield Taken(*known, what, is_by_file)
+                yield Taken(*known, what, may_be_undone)
 
 
 def _said(seqs: Sequence[int]) -> dict[int, dict[str, Any]]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _GONE = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 _STANDINGS = frozenset((Status.CONFIRMED, Status.CUSTOMER, Status.REMOVED))
+_TAKING_BACK = ("import_undone", "sign_up_undone")
 _WHO_IS_IN = {
     "keep": {Status.CONFIRMED, Status.CUSTOMER},
     "removed": {Status.REMOVED},
@@ -150,14 +151,14 @@ def files_with(
 def _standing(events: Sequence[str]) -> Status:
     """Return how somebody stands after some events.
 
-    A file that is taken back puts back only whom nothing has happened to since it came, so that the
-    last turn was its own.
+    A file, or a sign-up, that is taken back puts back only whom nothing has happened to since, so
+    that the last turn was its own.
     """
     turns: list[str] = []
     for event in events:
         if event in _STANDINGS:
             turns.append(event)
-        elif event == "import_undone":
+        elif event in _TAKING_BACK:
             del turns[-1:]
     return Status(turns[-1]) if turns else Status.UNCONFIRMED
 

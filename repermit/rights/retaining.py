@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 500
 _KEY = "proofs_ended"
-_STANDINGS = ("confirmed", "customer", "removed", "import_undone")
+_STANDINGS = ("confirmed", "customer", "removed", "import_undone", "sign_up_undone")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 _PUTTING = ("added", "customer", "confirmed", "removed", "suppressed")
-_TAKING_BACK = ("import_undone", "erased")
+_TAKING_BACK = ("import_undone", "sign_up_undone", "erased")
 
 
 def standing(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) -> str:
@@ -41,11 +41,15 @@ def standing(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) -> s
 
 
 def _last(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the last entry that put the person somewhere and was not taken back with its file."""
+    """Return the last entry that put the person somewhere and was not taken back since.
+
+    With its file, or as the Yes of a sign-up that was no person's.
+    """
     found: list[Mapping[str, Any]] = []
     for one in entries:
         event = one["entry"]["event"]
-        if event in _TAKING_BACK and (at := content_of(one, "consent").get("imported_at")):
+        told = content_of(one, "consent") if event in _TAKING_BACK else {}
+        if at := told.get("imported_at") or told.get("confirmed_at"):
             found = [other for other in found if other["entry"]["at"] != at]
         elif event in _PUTTING:
             found.append(one)

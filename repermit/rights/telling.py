@@ -113,6 +113,9 @@ def _text(one: Mapping[str, Any], gettext: Callable[[str], str], *, is_taken_bac
         "added": gettext("The person was put on the list by hand, to be asked."),
         "opted_out": gettext("The file that was taken over says that the person wants no mail."),
         "import_undone": gettext("The file that had said so was taken back."),
+        "sign_up_undone": gettext(
+            "Yes and No were pressed within a minute of each other, as programs do."
+        ),
         "erased": gettext("What was held about the person was erased."),
         "proved": gettext("A proof like this one was made."),
     }

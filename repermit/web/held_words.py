@@ -103,6 +103,9 @@ def _entry_in_words(entry: Entry, voice: Voice) -> str:
     return {
         "confirmed": gettext("Your Yes was recorded"),
         "removed": gettext("You were taken off the list"),
+        "sign_up_undone": gettext(
+            "Yes and No were pressed within a minute of each other, as programs do."
+        ),
         "customer": gettext("You were put down as a customer"),
         "added": gettext("Your address was added by hand"),
         "reply_set_aside": gettext("Your mail to us was found to be no Yes and no No"),

@@ -47,7 +47,8 @@ def is_overtaken(news: News) -> bool:
     return bool(Evidence.select().where(Evidence.subject == news.subject, *later).exists())
 
 
-_TELLING = ("confirmed", "removed")
+_UNDONE = "sign_up_undone"
+_TELLING = ("confirmed", "removed", _UNDONE)
 
 
 def _of_list(slug: str) -> tuple[Any, ...]:
@@ -77,7 +78,10 @@ def _news(row: dict[str, Any]) -> News | None:
     told = json.loads(row["told"] or "{}")
     who = json.loads(row["who"] or "{}")
     reason = told.get("reason", "")
-    if row["event"] == "removed":
+    if row["event"] == _UNDONE and told.get("status") == Status.REMOVED:
+        # As they were before, by nothing that they did now.
+        event, status = "removed", Status.REMOVED
+    elif row["event"] == "removed":
         event, status = "answer.no" if reason in _NO else "removed", Status.REMOVED
     elif told.get("basis") in _YES:
         event, status = "answer.yes", Status.CONFIRMED

@@ -38,6 +38,7 @@ ACTS: Mapping[str, str] = {
     "added": N_("added somebody by hand"),
     "removed": N_("took somebody off"),
     "suppressed": N_("kept the fingerprint of an address that is not to be asked"),
+    "sign_up_undone": N_("pressed Yes and No of a sign-up: who it is stands as before"),
     "not_the_person": N_("said not to be the person meant"),
     "corrected": N_("corrected what is held about somebody"),
     "suppressions_imported": N_("took in who is not to be asked"),

@@ -1,0 +1,200 @@
+"""The presses on the page of a sign-up, of a program and of a person."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import answers, contacts, evidence, receipts, reports, webhooks
+from repermit.answers import Trace
+from repermit.consent import Basis, CampaignState, MailState, Outcome, Reason, Status
+from repermit.models import Contact, Evidence, Mail, SignUp, Suppression
+from tests.building import (
+    NOW,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_mail,
+    make_removed,
+    make_settings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from repermit.models import Database, MailingList
+
+    Standing = Callable[[Database, MailingList], Contact]
+
+ADDRESS = "Anna@example.org"
+SETTINGS = make_settings()
+KEY = SETTINGS.fingerprint_key
+LATER = NOW + timedelta(hours=1)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    return make_list(database)
+
+
+def sign_up(database: Database, mailing_list: MailingList) -> str:
+    """Type the address into the form, in other letters and with another name; return the link."""
+    answers.sign_up(
+        database,
+        mailing_list,
+        address=ADDRESS.upper(),
+        name="Somebody",
+        language="fr",
+        now=NOW,
+    )
+    uid: str = SignUp.select().order_by(SignUp.id.desc()).get().uid
+    return uid
+
+
+def say_yes(database: Database, uid: str, *, at: datetime, **more: Any) -> Outcome:
+    done = answers.confirm_sign_up(
+        database,
+        uid=uid,
+        arrived=at,
+        settings=SETTINGS,
+        trace=Trace(),
+        page_wording="As on the page.",
+        **more,
+    )
+    assert done is not None
+    return done.outcome
+
+
+def say_no(database: Database, uid: str, *, at: datetime) -> Outcome:
+    done = answers.decline_sign_up(database, uid=uid, arrived=at, settings=SETTINGS, trace=Trace())
+    assert done is not None
+    return done.outcome
+
+
+def as_they_stand() -> tuple[list[Any], list[Any]]:
+    """Return all that is held of contacts and of those who are not to be asked."""
+    columns = [field for name, field in Suppression._meta.fields.items() if name != "id"]
+    return list(Contact.select().tuples()), list(Suppression.select(*columns).tuples())
+
+
+def make_customer(database: Database, mailing_list: MailingList) -> Contact:
+    return make_contact(
+        database, mailing_list, ADDRESS, status="customer", basis="customer", basis_at=NOW
+    )
+
+
+def make_thin(database: Database, mailing_list: MailingList) -> Contact:
+    return make_contact(
+        database, mailing_list, ADDRESS, status="confirmed", basis="thin", basis_at=NOW, name="Anna"
+    )
+
+
+def make_unconfirmed(database: Database, mailing_list: MailingList) -> Contact:
+    return make_contact(database, mailing_list, ADDRESS, name="Anna", language="de")
+
+
+def make_gone(reason: Reason) -> Standing:
+    return lambda database, mailing_list: make_removed(database, mailing_list, reason, ADDRESS)
+
+
+STANDINGS: dict[str, Standing] = {
+    "customer": make_customer,
+    "thin": make_thin,
+    "unconfirmed": make_unconfirmed,
+    **{reason: make_gone(reason) for reason in Reason},
+}
+
+
+@pytest.mark.parametrize("make", STANDINGS.values(), ids=STANDINGS)
+def test_a_program_that_presses_yes_and_no_leaves_everybody_as_they_stood(
+    database: Database, mailing_list: MailingList, make: Standing
+) -> None:
+    make(database, mailing_list)
+    before = as_they_stand()
+    uid = sign_up(database, mailing_list)
+    assert say_yes(database, uid, at=LATER) is Outcome.CONFIRM
+    assert as_they_stand() != before
+    assert say_no(database, uid, at=LATER + SECOND) is Outcome.CONFIRM
+    assert as_they_stand() == before
+    last = Evidence.select().order_by(Evidence.seq.desc()).get()
+    assert (last.event, last.actor) == ("sign_up_undone", "reader")
+    verified = evidence.verify_chain(database, fingerprint_key=KEY)
+    assert verified.fault is None
+    # A person may use the link after it.
+    assert say_yes(database, uid, at=LATER + timedelta(hours=1)) is Outcome.CONFIRM
+    assert Contact.get().basis == Basis.SIGN_UP
+
+
+def test_who_was_nobody_before_is_taken_off(database: Database, mailing_list: MailingList) -> None:
+    uid = sign_up(database, mailing_list)
+    say_yes(database, uid, at=LATER)
+    assert say_no(database, uid, at=LATER + SECOND) is Outcome.CONFIRM
+    assert (Contact.get().status, Contact.get().reason) == (Status.REMOVED, Reason.REQUEST)
+    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("status", "customer"),
+        ("reason", "complaint"),
+        ("basis", "thin"),
+        ("status_at", NOW + SECOND),
+    ],
+)
+def test_who_stands_otherwise_than_they_were_put_back_is_found(
+    database: Database, mailing_list: MailingList, column: str, value: Any
+) -> None:
+    make_removed(database, mailing_list, Reason.NO, ADDRESS)
+    uid = sign_up(database, mailing_list)
+    say_yes(database, uid, at=LATER)
+    say_no(database, uid, at=LATER + SECOND)
+    with database.atomic():
+        Contact.update({column: value}).execute()
+    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is not None
+
+
+def test_the_record_tells_that_the_yes_was_none(
+    database: Database, mailing_list: MailingList
+) -> None:
+    contact = make_removed(database, mailing_list, Reason.NO, ADDRESS)
+    before = receipts_of(contact)
+    uid = sign_up(database, mailing_list)
+    say_yes(database, uid, at=LATER)
+    assert receipts_of(contact) != before
+    say_no(database, uid, at=LATER + SECOND)
+    assert receipts_of(contact) == before
+    counted = reports.turns.count(0, reports.turns.head(), SETTINGS.zone)
+    assert {key.what: number for key, number in counted.items() if number} == {"no": 1}
+    page = webhooks.news_since(0, limit=9)
+    assert [(one.event, one.reason) for one in page.news] == [
+        ("answer.no", "no"),
+        ("answer.yes", ""),
+        ("removed", "no"),
+    ]
+
+
+def receipts_of(contact: Contact) -> list[dict[str, str]]:
+    """Return the events of a contact's consent record."""
+    account = contacts.receipts.account_of(Contact.get_by_id(contact.id), settings=SETTINGS)
+    events: list[dict[str, str]] = receipts.consent_record(account)["event"]
+    return events
+
+
+def test_an_ask_that_the_yes_dropped_is_owed_again(
+    database: Database, mailing_list: MailingList
+) -> None:
+    contact = make_unconfirmed(database, mailing_list)
+    campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
+    make_mail(database, campaign, contact, state=MailState.QUEUED, sent_at=None)
+    uid = sign_up(database, mailing_list)
+    say_yes(database, uid, at=LATER)
+    ask = Mail.get(Mail.contact == contact)
+    assert (ask.state, ask.reason) == (MailState.DROPPED, "answered")
+    say_no(database, uid, at=LATER + SECOND)
+    ask = Mail.get(Mail.contact == contact)
+    assert (ask.state, ask.reason) == (MailState.QUEUED, "")
