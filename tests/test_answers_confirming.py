@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import permutations, product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +23,7 @@ from tests.building import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from repermit.models import Database, MailingList
@@ -41,12 +42,12 @@ def mailing_list(database: Database) -> MailingList:
     return make_list(database)
 
 
-def sign_up(database: Database, mailing_list: MailingList) -> str:
+def sign_up(database: Database, mailing_list: MailingList, address: str = ADDRESS) -> str:
     """Type the address into the form, in other letters and with another name; return the link."""
     answers.sign_up(
         database,
         mailing_list,
-        address=ADDRESS.upper(),
+        address=address.upper(),
         name="Somebody",
         language="fr",
         now=NOW,
@@ -198,3 +199,64 @@ def test_an_ask_that_the_yes_dropped_is_owed_again(
     say_no(database, uid, at=LATER + SECOND)
     ask = Mail.get(Mail.contact == contact)
     assert (ask.state, ask.reason) == (MailState.QUEUED, "")
+
+
+def interleavings() -> Iterator[tuple[tuple[int, str], ...]]:
+    """Yield who presses what, of two programs that each press all three buttons, in all orders.
+
+    The two buttons that say no do the same; and it does not matter which program is which.
+    """
+    orders = sorted(set(permutations(("yes", "no", "no"))))
+    for turns in sorted(turns for turns in set(permutations((0, 0, 0, 1, 1, 1))) if not turns[0]):
+        for both in product(orders, orders):
+            own = [iter(order) for order in both]
+            yield tuple((who, next(own[who])) for who in turns)
+
+
+@pytest.mark.parametrize("is_loaded_at_once", [True, False])
+def test_two_programs_that_each_press_all_buttons_give_no_yes_in_any_order(
+    database: Database, mailing_list: MailingList, *, is_loaded_at_once: bool
+) -> None:
+    # With one page for both it does not matter either who presses.
+    alike = {tuple(what for _, what in one): one for one in interleavings()}
+    for number, presses in enumerate(alike.values() if is_loaded_at_once else interleavings()):
+        uid = sign_up(database, mailing_list, address=f"a{number}@example.org")
+        pages = {0: "", 1: ""} if is_loaded_at_once else {}
+        at = LATER
+        for who, what in presses:
+            at += SECOND
+            mark = pages.setdefault(who, mark_on_page(uid, at))
+            if what == "yes":
+                say_yes(database, uid, at=at, mark=mark)
+            else:
+                say_no(database, uid, at=at)
+        assert Contact.select().where(Contact.status == Status.CONFIRMED).count() == 0, presses
+        # What they have done costs their person one press more at most.
+        at += timedelta(hours=1)
+        first = say_yes(database, uid, at=at, mark=mark_on_page(uid, at))
+        if first is Outcome.HOLD:
+            again = say_yes(database, uid, at=at + SECOND, mark=mark_on_page(uid, at))
+            assert again is Outcome.CONFIRM
+        with database.atomic():
+            Contact.update(status="unconfirmed").execute()
+
+
+def test_a_second_yes_of_the_page_before_is_asked_again(
+    database: Database, mailing_list: MailingList
+) -> None:
+    uid = sign_up(database, mailing_list)
+    say_no(database, uid, at=LATER)
+    assert say_yes(database, uid, at=LATER + SECOND) is Outcome.HOLD
+    first = mark_on_page(uid, LATER + SECOND)
+    assert say_yes(database, uid, at=LATER + 2 * SECOND) is Outcome.HOLD
+    newest = mark_on_page(uid, LATER + 2 * SECOND)
+    assert say_yes(database, uid, at=LATER + 2 * SECOND, mark=first) is Outcome.HOLD
+    assert len({"", first, newest, mark_on_page(uid, LATER)}) == 4
+    assert Contact.select().count() == 0
+
+
+def mark_on_page(uid: str, at: datetime) -> str:
+    """Return what the buttons of a sign-up's page send along."""
+    found = answers.look_up_sign_up(uid, now=at)
+    assert found is not None
+    return found.mark

@@ -147,7 +147,7 @@ def test_no_program_confirms_a_sign_up_and_its_person_needs_one_press_more_at_mo
     # A crawler may have used the link up, with a Yes that it took back: one signs up anew then.
     assert buttons or program in zoo.CRAWLING
     while buttons and Contact.select().where(Contact.status == Status.CONFIRMED).count() == 0:
-        (yes,) = [one for one in buttons if one.sends == {"choice": "yes"}]
+        (yes,) = [one for one in buttons if one.sends["choice"] == "yes"]
         buttons = visit.press(yes)
     assert visit.pressed <= 2
 

@@ -287,7 +287,7 @@ def crawl(visit: Visit, letter: Letter, pick: Pick, *, rounds: int = 3) -> None:
     found = _new([button for url in letter.links for button in visit.get(url)], seen)
     while found:
         after = visit.press(pick(found))
-        is_asked_again = any(one.sends.get("choice") == "again" for one in after)
+        is_asked_again = any("round" in one.sends for one in after)
         if not is_asked_again or rounds > 0:
             found.extend(_new(after, seen))
             rounds -= is_asked_again

@@ -43,12 +43,14 @@ def confirm_sign_up(
     page_wording: str,
     language: str = "",
     given_by: Giver = "",
+    mark: str = "",
 ) -> SignedUp | None:
     """Put the person whom a sign-up's link names on its list, with the evidence.
 
-    `arrived` is when the press reached us; `language` is that of the page. The outcome is `hold` if
-    it may be a program's and has to be pressed again, `nothing` if the link was used before or
-    nothing had to change, `late` if it has expired. Returns None if there is no such sign-up.
+    `arrived` is when the press reached us; `language` is that of the page, and `mark` what its
+    button sent along, "" unless it asked again. The outcome is `hold` if it may be a program's and
+    has to be pressed again, `nothing` if the link was used before or nothing had to change, `late`
+    if it has expired. Returns None if there is no such sign-up.
     """
     with database.atomic():
         found = _locked(database, uid)
@@ -59,8 +61,10 @@ def confirm_sign_up(
             return _done(found, foreseen)
         past = _past(found)
         signs = suspicion.signs("yes", past, arrived=arrived, mailed_at=None)
-        if suspicion.is_suspect(signs) and not suspicion.is_awaited(past):
-            found.doubted_at, found.declined_at = arrived, None
+        # In doubt, the newest round's Yes alone counts: of two programs one has an older page.
+        if not suspicion.counts(past, signs, is_again=past.doubted_at is not None, mark=mark):
+            doubted = suspicion.doubted(past, at=arrived)
+            found.doubted_at, found.declined_at = doubted.doubted_at, None
             found.save()
             return _done(found, Outcome.HOLD, signs)
         found.confirmed_at, found.declined_at, found.doubted_at = arrived, None, None
@@ -211,6 +215,6 @@ def _done(found: SignUp, outcome: Outcome, signs: tuple[Sign, ...] = ()) -> Sign
         sign_up=_facts(found),
         standing=standing,
         ends_at=found.at + _VALID,
-        is_doubted=found.doubted_at is not None,
+        mark=suspicion.mark_of(found.doubted_at) if suspicion.is_awaited(_past(found)) else "",
         signs=signs,
     )

@@ -106,12 +106,12 @@ class SignedUp:
 
     `outcome` is `confirm`, `hold` (the Yes may be a program's), `nothing` (it was used before) or
     `late`. `standing` is its contact's, if there is one. Until `ends_at` the link can be used.
-    `is_doubted` says that a Yes was asked for again since, and `signs` why.
+    `mark` is that of the round in which a Yes is asked for again, "" if none is; `signs` say why.
     """
 
     outcome: Outcome
     sign_up: SignUpFacts
     standing: Standing | None
     ends_at: datetime
-    is_doubted: bool
+    mark: str
     signs: tuple[Sign, ...] = ()

@@ -17,7 +17,7 @@ from repermit.errors import AddressError
 from repermit.web import asking_again, mistakes
 from repermit.web.answering import list_fields, show_gone, show_result, voice_of
 from repermit.web.api import Allowances
-from repermit.web.rendering import Reader, make_reader, page, public_url, render
+from repermit.web.rendering import ROUND, Reader, make_reader, page, public_url, render
 from repermit.web.site import (
     arrival,
     current_site,
@@ -131,6 +131,7 @@ def _confirm(uid: str, token: str) -> Response:
         page_wording=_wording(before, token),
         language=_reader(before.sign_up).language,
         given_by=_reader(before.sign_up).given_by,
+        mark=request.form.get(ROUND, ""),
     )
     if signed_up is not None and signed_up.outcome is Outcome.HOLD:
         return _ask(signed_up, token)
@@ -187,11 +188,11 @@ def _form(mailing_list: MailingList, *, status: int = 200) -> Response:
 
 def _confirm_fields(signed_up: SignedUp, reader: Reader, token: str) -> dict[str, Any]:
     about, voice = signed_up.sign_up.mailing_list, voice_of(reader)
-    is_again = signed_up.is_doubted
     return {
         **list_fields(about, reader),
         "address": signed_up.sign_up.address,
-        "why": asking_again.why_again(signed_up.signs, voice) if is_again else "",
+        "why": asking_again.why_again(signed_up.signs, voice) if signed_up.mark else "",
+        "mark": signed_up.mark,
         "labels": asking_again.sign_up_labels(
             voice,
             sensitive=about.sensitive,
