@@ -538,3 +538,15 @@ def named(fault: evidence.Fault) -> str:
     entry: Evidence | None = Evidence.get_or_none(Evidence.seq == fault.seq)
     assert fault.how is (How.CONTRADICTED if entry else How.UNVOUCHED)
     return entry.event if entry else ""
+
+
+def test_whoever_signs_up_with_an_address_that_was_suppressed_before_contradicts_nothing(
+    database: Database,
+) -> None:
+    news = make_list(database)
+    address = "nooit@example.org"
+    rights.forget(database, address, mailing_list=news, suppress=True, now=NOW, **WHO)
+    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
+    confirmed(database, signed_up(database, news, address))
+    say(database, "nooit", Answer.NO)
+    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None

@@ -126,10 +126,17 @@ def _fault(one: _Left, what: str) -> Fault:
 
 
 def _of_nobody() -> Iterator[Fault]:
-    """Yield what is kept of an address that was never on the list, for another reason than said."""
+    """Yield what is kept of an address that was never on the list, for another reason than said.
+
+    As long as it is kept since then: of whoever comes later with that address, and leaves, it says
+    why they left.
+    """
     query: Any = (
         Suppression.select(Suppression.id, Evidence.seq)
-        .join(Evidence, on=(Evidence.subject == Suppression.subject))
+        .join(
+            Evidence,
+            on=(Evidence.subject == Suppression.subject) & (Evidence.at == Suppression.at),
+        )
         .join(EvidencePart, on=(EvidencePart.seq == Evidence.seq))
         .where(
             Evidence.event == "suppressed",
