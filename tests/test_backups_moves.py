@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from repermit import addresses, backups, evidence
+from repermit import addresses, backups, evidence, rights
 from repermit.backups import MovedAway
 from repermit.consent import Answer, Reason, Status
 from repermit.models import Contact, EvidencePart, Journal, Suppression, stored
@@ -130,6 +130,33 @@ def test_who_left_after_a_move_and_said_yes_again_has_only_moved(
     lines = (moved(anna, "anna"), left(anna, "new", 1), lifted(anna, "new", 1))
     done = take_up(database, tmp_path, *lines)
     assert [one.address for one in done.replayed.moved] == [address("anna")]
+
+
+@pytest.mark.parametrize("said_no", [False, True])
+def test_who_moved_is_named_though_somebody_else_has_come_with_their_former_address(
+    database: Database, anna: Contact, tmp_path: Path, *, said_no: bool
+) -> None:
+    lines = [moved(anna, "anna"), lifted(anna, "anna", 0)]
+    if said_no:
+        lines.append({**left(anna, "anna", 5), "subject": "f" * 32})
+    done = take_up(database, tmp_path, *lines)
+    assert [one.address for one in done.replayed.moved] == [address("anna")]
+    assert sum(done.replayed.removed.values()) == 0
+    assert told_of("left_at")["moved"] is True
+    assert told_of("left_at")["left_for"] == "request"
+    assert Contact.get_by_id(anna.id).status == Status.REMOVED
+    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
+
+
+def test_a_proof_tells_of_who_moved_since_a_backup(
+    database: Database, anna: Contact, tmp_path: Path
+) -> None:
+    take_up(database, tmp_path, moved(anna, "anna"))
+    made = rights.prove(
+        database, anna.list, address("anna"), settings=make_settings(), now=LATER, actor="cli:els"
+    )
+    page = rights.proof_page(made.document, language="en", zone=make_settings().zone)
+    assert "The person had moved to another address, which the backup" in page
 
 
 def test_who_moved_back_stays(database: Database, anna: Contact, tmp_path: Path) -> None:

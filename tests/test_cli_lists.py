@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from repermit.models import proxy
 from tests.building import make_campaign, make_contact
 
 if TYPE_CHECKING:
@@ -138,3 +139,17 @@ def test_what_is_the_same_in_all_languages_is_not_said_in_one(desk: Desk) -> Non
     assert "nl is the list's own language" in desk.refused(
         "list", "set", "news", "--in", "nl", "--name", "N"
     )
+
+
+def test_a_sensitive_list_is_added_and_nothing_stays_open(desk: Desk) -> None:
+    desk.do(
+        "list",
+        "add",
+        "groep",
+        "--name",
+        "Groep",
+        "--sensitive",
+        "--purpose",
+        "Nieuws, vier keer per jaar",
+    )
+    assert proxy.obj.is_closed()

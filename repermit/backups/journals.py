@@ -25,6 +25,13 @@ class Whose(NamedTuple):
     fingerprint: str
 
 
+class Mover(NamedTuple):
+    """A person on a list, as a journal names them."""
+
+    list: str
+    subject: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Left:
     """Somebody who was suppressed, when and why; `subject` is as in the evidence of then.
@@ -45,13 +52,15 @@ class Left:
 class Heard:
     """What journals say: who has left and not come back, and whose data were erased, by subject.
 
-    And which sign-ups were deleted at somebody's request, and when campaigns were launched, by
-    their list. `is_of_backup` says that one of them was there
+    `moves` are by which address somebody moved last, whatever became of it: it may be another's
+    since. And which sign-ups were deleted at somebody's request, and when campaigns were launched,
+    by their list. `is_of_backup` says that one of them was there
     when the backup was made, as far as can be told: it has the backup's mark or, of a backup
     without one, anything to say at all.
     """
 
     left: dict[Whose, Left] = field(default_factory=dict)
+    moves: dict[Mover, tuple[str, Left]] = field(default_factory=dict)
     erased: dict[Whose, str] = field(default_factory=dict)
     lifted: dict[Whose, datetime] = field(default_factory=dict)
     sign_ups: set[str] = field(default_factory=set)
@@ -63,6 +72,8 @@ class Heard:
         """Take in what another machine's journal says."""
         for whose, one in other.left.items():
             self.note_left(whose, one)
+        for mover, (fingerprint, one) in other.moves.items():
+            self.note_move(Whose(mover.list, fingerprint), one)
         for whose, until in other.lifted.items():
             self.note_lifted(whose, until)
         for slug, moments in other.launched.items():
@@ -77,6 +88,12 @@ class Heard:
         before = self.left.get(whose)
         if before is None or before.at <= one.at:
             self.left[whose] = one
+
+    def note_move(self, whose: Whose, one: Left) -> None:
+        """Note that somebody moved away from an address; their latest move counts."""
+        mover = Mover(whose.list, one.subject)
+        if mover not in self.moves or self.moves[mover][1].at <= one.at:
+            self.moves[mover] = (whose.fingerprint, one)
 
     def note_lifted(self, whose: Whose, until: datetime) -> None:
         """Note that the suppression of that moment was lifted, and what was before it."""
@@ -148,6 +165,8 @@ def _note(heard: Heard, line: dict[str, Any], *, is_later: bool) -> None:
             has_moved=line.get("by") == "move",
         )
         heard.note_left(whose, left)
+        if left.has_moved:
+            heard.note_move(whose, left)
 
 
 def _lines(path: Path, key_check: str) -> Iterator[dict[str, Any] | None]:

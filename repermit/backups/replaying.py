@@ -33,12 +33,13 @@ class _List:
 
     By both, since an address may have been corrected after the backup was made. That it was, is
     said of the former address alone: whoever has the new one, or the former one again, is rightly
-    there.
+    there. `moves` are the last ones, by subject, each with the address that was left.
     """
 
     mailing_list: MailingList
     left: dict[str, Left]
     left_subjects: dict[str, Left]
+    moves: dict[str, tuple[str, Left]]
     erased: set[str]
     at: datetime
     actor: str
@@ -47,6 +48,10 @@ class _List:
     def left_of(self, contact: Contact, fingerprint: str) -> Left | None:
         """Return what the journal says of a contact, if it has left the list, or its address."""
         here = self.left.get(fingerprint)
+        away_from, move = self.moves.get(contact.subject, ("", None))
+        if away_from == fingerprint:
+            # Whatever the journal says of the address since, it says of somebody else.
+            here = move
         if here is None or here.has_moved:
             return self.left_subjects.get(contact.subject, here)
         return here
@@ -107,6 +112,7 @@ def _of_list(
     return _List(
         mailing_list=mailing_list,
         left=left,
+        moves={mover.subject: one for mover, one in heard.moves.items() if mover.list == slug},
         left_subjects={one.subject: one for one in left.values() if not one.has_moved},
         erased={*(whose.fingerprint for whose in erased), *erased.values()},
         at=now,
@@ -117,9 +123,9 @@ def _of_list(
 
 def _matched(one: _List) -> Iterator[list[tuple[Contact, str]]]:
     """Yield the contacts of whom the journals speak, with their fingerprints, some at a time."""
-    if not one.left and not one.erased:
+    spoken = {*one.left, *one.left_subjects, *one.moves, *one.erased}
+    if not spoken:
         return
-    spoken = {*one.left, *one.left_subjects, *one.erased}
     for rows in _pages(one.mailing_list):
         prints = addresses.fingerprints(one.key, [address_key for _, address_key, _ in rows])
         found = {
@@ -155,6 +161,7 @@ def _leave_alone(one: _List, found: Sequence[tuple[Contact, str]]) -> None:
         if left is not None and _said_yes_later(contact, left):
             one.left.pop(fingerprint, None)
             one.left_subjects.pop(contact.subject, None)
+            one.moves.pop(contact.subject, None)
 
 
 def _said_yes_later(contact: Contact, one: Left) -> bool:

@@ -71,10 +71,12 @@ def shows_its_name(mailing_list: MailingList) -> bool:
 
     Since a text was corrected before there was such a list, or before it was sensitive.
     """
+    if not mailing_list.sensitive:
+        return False
     told: list[MailingList | ListText] = [mailing_list, *texts_of(mailing_list)]
     names = {one.name for one in told if one.name}
     said = [text for one in told for text in corrected_texts(one.language)]
-    return mailing_list.sensitive and any(shows(text, name) for text in said for name in names)
+    return any(shows(text, name) for text in said for name in names)
 
 
 def _telling(mailing_list: MailingList, settings: Settings) -> Iterator[tuple[Said, str]]:

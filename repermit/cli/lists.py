@@ -97,8 +97,9 @@ def add(house: House, /, slug: str, **fields: Any) -> None:
             actor=house.actor,
             **_given(fields),
         )
+        lacks = campaigns.list_lacks(added)
     say(f"Added {slug}.")
-    if lacks := campaigns.list_lacks(added):
+    if lacks:
         say("Before a launch:", *(f"  - {lack}" for lack in lacks))
 
 

@@ -152,6 +152,11 @@ def _removed(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
             "The person was taken off, since a file that was taken in says that this address is "
             "not to be mailed."
         )
+    if told.get("moved"):
+        return gettext(
+            "The person had moved to another address, which the backup that was put back does not "
+            "know; their former one was taken off."
+        )
     is_unknown = told.get("by") or told.get("method") in receipts.TAKEN_BACK
     if told.get("reason") == Reason.REQUEST and is_unknown:
         return gettext("The person was taken off at a request; whose is not known.")
