@@ -14,7 +14,7 @@ from repermit.choices.keeping import (
     kept_secrets,
     propose,
 )
-from repermit.choices.presenting import Present, Watch, present, version
+from repermit.choices.presenting import Present, Watch, present, version, version_of_texts
 from repermit.choices.sealing import Seal, reseal
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "propose",
     "reseal",
     "version",
+    "version_of_texts",
 ]

@@ -38,6 +38,11 @@ def version() -> str:
     return row.value if row else ""
 
 
+def version_of_texts() -> str:
+    """Return what names the state of the corrected texts; "" if none ever was."""
+    return _versions()[TEXTS]
+
+
 def _versions() -> dict[str, str]:
     """Return what names the state of the settings and of the texts; "" for what never changed."""
     rows = Meta.select().where(Meta.key.in_([VERSION, TEXTS]))
@@ -104,6 +109,11 @@ class Present:
     def file(self) -> Settings:
         """Return what the file says by itself."""
         return self._file
+
+    @property
+    def texts(self) -> str:
+        """Return the version of the texts that are in use, or of a moment before."""
+        return self._texts
 
     def settings(self) -> Settings:
         """Return the settings that hold at this moment.

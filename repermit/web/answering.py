@@ -18,7 +18,7 @@ from repermit.consent import Answer, Basis, Outcome, Status
 from repermit.links import NOBODY, PROXIES
 from repermit.models import Contact, MailingList
 from repermit.receipts import REPRESENTATIVE
-from repermit.web import asking_again, mistakes, words
+from repermit.web import asking_again, mistakes, shown, words
 from repermit.web.rendering import ROUND, Reader, make_reader, page, public_url, render
 from repermit.web.site import arrival, current_site, forwarded, request_trace
 from repermit.web.words import Voice
@@ -43,11 +43,15 @@ def show_question(word: str, token: str) -> Response:
         return show_gone(standing)
     seen = answers.Seen(answer.value, is_head=request.method == "HEAD", at=arrival())
     current_site().openings.note(standing.uid, seen)
+    return _question(standing, answer, mark=request.args.get(ROUND, ""))
+
+
+def _question(standing: Standing, answer: Answer, *, mark: str) -> Response:
+    """Ask, or ask again where a round is under way; tell whoever has answered that they have."""
     reader = reader_of(standing)
     outcome = answers.foresee(standing, answer, arrived=arrival()).outcome
     if outcome in {Outcome.NOTHING, Outcome.LATE}:
         return show_result(reader, standing, outcome)
-    mark = request.args.get(ROUND, "")
     if answer is Answer.YES and answers.is_awaited(standing, mark):
         return _ask_again(standing, mark)
     order = (answer, _ANSWERED[answer])
@@ -75,6 +79,9 @@ def take_answer(word: str, token: str) -> Response:
         return _disown(uid, mark)
     is_again = choice == asking_again.AGAIN
     standing = answers.look_up(uid)
+    wording = "" if is_one_click else _shown(standing, is_again=is_again)
+    if answer is Answer.YES and standing and not standing.is_gone and not shown.is_as_now():
+        return _question(standing, answer, mark=mark)
     with site.openings.taken(uid) as seen:
         recorded = answers.record_answer(
             site.database,
@@ -84,7 +91,7 @@ def take_answer(word: str, token: str) -> Response:
             settings=site.settings,
             method="one_click" if is_one_click else "page",
             trace=request_trace(),
-            page_wording=_shown(standing, is_again=is_again) if not is_one_click else "",
+            page_wording=wording,
             language="" if standing is None else reader_of(standing).language,
             seen=seen,
             is_again=is_again,

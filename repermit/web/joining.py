@@ -14,7 +14,7 @@ from flask import Blueprint, Response, current_app, request
 from repermit import answers, contacts
 from repermit.consent import Outcome
 from repermit.errors import AddressError
-from repermit.web import asking_again, mistakes
+from repermit.web import asking_again, mistakes, shown
 from repermit.web.answering import list_fields, show_gone, show_result, voice_of
 from repermit.web.api import Allowances
 from repermit.web.rendering import ROUND, Reader, make_reader, page, public_url, render
@@ -122,13 +122,16 @@ def _confirm(uid: str, token: str) -> Response:
     """Put the holder of the address on the list."""
     site = current_site()
     before = answers.look_up_sign_up(uid, now=arrival())
+    wording = _wording(before, token) if before else ""
+    if not shown.is_as_now():
+        return show_confirmation(token)
     signed_up = before and answers.confirm_sign_up(
         site.database,
         uid=uid,
         arrived=arrival(),
         settings=site.settings,
         trace=request_trace(),
-        page_wording=_wording(before, token),
+        page_wording=wording,
         language=_reader(before.sign_up).language,
         given_by=_reader(before.sign_up).given_by,
         mark=request.form.get(ROUND, ""),

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from repermit import messages
 from repermit.config import asset
 from repermit.receipts import REPRESENTATIVE
+from repermit.web import shown
 from repermit.web.site import current_site
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ def frame(reader: Reader) -> dict[str, Any]:
         "privacy_url": about.privacy_url if about else "",
         "choices": choices,
         "choose_url": f"?{_CHOOSE}{reader.here().replace('?', '&')}" if _are_many(choices) else "",
+        "texts": shown.version(),
         "current_language": messages.language_name(reader.language),
         "style": Markup(style()),  # noqa: S704  our own file
         "more_style": Markup(style("public-more")),  # noqa: S704

@@ -52,6 +52,7 @@ def settle() -> None:
     """Take the settings as they are now, for the whole of a request that has the database open."""
     if "opened" in g:
         g.site = replace(current_site(), settings=_present().settings())
+        g.texts = _present().texts
 
 
 def _present() -> Present:
