@@ -145,6 +145,13 @@ OTHER = (
     " WHERE other.wording_id <> campaign_wording.wording_id)"
 )
 COPIED = "campaign_id, kind, language, wording_id"
+OTHER_LIST = (
+    "INSERT INTO mailing_list (slug, name, purpose, frequency, privacy_url, language,"
+    " sender, sensitive, receipts, own_subject, own_text, own_html, created_at)"
+    " SELECT 'other', name, purpose, frequency, privacy_url, language, sender,"
+    " sensitive, receipts, own_subject, own_text, own_html, created_at"
+    " FROM mailing_list"
+)
 
 # What was done, and the event of the entry that is contradicted, or "" if none accounts for it.
 TAMPERED: dict[str, tuple[tuple[str, ...], str]] = {
@@ -177,13 +184,7 @@ TAMPERED: dict[str, tuple[tuple[str, ...], str]] = {
     "others asked": ((campaign("include_thin = (1 = 0)"),), "launched"),
     "another list": (
         (
-            (
-                "INSERT INTO mailing_list (slug, name, purpose, frequency, privacy_url, language,"
-                " sender, sensitive, receipts, own_subject, own_text, own_html, created_at)"
-                " SELECT 'other', name, purpose, frequency, privacy_url, language, sender,"
-                " sensitive, receipts, own_subject, own_text, own_html, created_at"
-                " FROM mailing_list"
-            ),
+            OTHER_LIST,
             campaign("list_id = (SELECT id FROM mailing_list WHERE slug = 'other')"),
         ),
         "launched",
@@ -284,6 +285,13 @@ TAMPERED: dict[str, tuple[tuple[str, ...], str]] = {
                 "UPDATE contact SET address = 'zelf@example.org', address_key = 'zelf@example.org'"
                 " WHERE address_key = 'x'"
             ),
+        ),
+        "confirmed",
+    ),
+    "one pointed to another list": (
+        (
+            OTHER_LIST,
+            contact("list_id = (SELECT id FROM mailing_list WHERE slug = 'other')", "ja"),
         ),
         "confirmed",
     ),
@@ -429,9 +437,11 @@ def test_what_is_wrong_with_a_suppression_is_named(
     [
         (f"erased_at = {MOMENT}", "that it is erased"),
         (f"uid = '{'f' * 32}'", "the number in its links"),
+        ("list_id = (SELECT id FROM mailing_list WHERE slug = 'other')", "its list"),
     ],
 )
 def test_what_is_wrong_with_a_contact_is_named(story: Database, values: str, what: str) -> None:
+    run_sql(story, OTHER_LIST)
     run_sql(story, contact(values, "ja"))
     fault = evidence.verify_chain(story).fault
     assert fault

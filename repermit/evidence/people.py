@@ -1,7 +1,7 @@
 """Whether people stand on their lists as the newest entries about them say.
 
-May import models, addresses and this room's faults. The database compares, since there may be a
-million; whom it cannot clear is looked at one by one.
+May import models, addresses and this room's faults and records. The database compares, since there
+may be a million; whom it cannot clear is looked at one by one.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from peewee import JOIN, Case, Value, fn
 from repermit import addresses
 from repermit.errors import AddressError
 from repermit.evidence.faults import Fault, How
+from repermit.evidence.records import records_shared, wrongly_erased
 from repermit.models import (
     Contact,
     Evidence,
     EvidencePart,
+    MailingList,
     position,
     proxy,
     read_moment,
@@ -36,9 +38,13 @@ _SAID, _WHOSE = EvidencePart.alias("said"), EvidencePart.alias("whose")
 
 
 class _Found(NamedTuple):
-    """A contact that may not stand as its newest entry says; `is_other` is one that does not."""
+    """A contact that may not stand as its newest entry says; `is_other` is one that does not.
+
+    `is_elsewhere` says that this entry is about another list than `slug`, the contact's.
+    """
 
     number: int
+    slug: str
     status: str
     subject: str
     address: str | None
@@ -52,16 +58,25 @@ class _Found(NamedTuple):
     is_other: int
     is_named: int
     has_other_link: int
+    is_elsewhere: int
 
 
 def people_beside() -> Iterator[Fault]:
     """Yield the contacts that are not what their newest entry says, or have another's record."""
-    yield from _sharing()
-    newest, other, named = _newest(), _is_other(), _is_plainly_named()
-    other_link = _has_other_link()
+    yield from records_shared()
+    for one in _compared(_newest()):
+        yield from _faults_on_their_list(one) if one.is_elsewhere else _faults_of(one)
+    yield from wrongly_erased()
+
+
+def _compared(newest: Any, *whose: Any) -> Iterator[_Found]:
+    """Yield the contacts that do not plainly stand as their newest entries say."""
+    other, named, other_link = _is_other(), _is_plainly_named(), _has_other_link()
+    elsewhere = Evidence.list != fn.COALESCE(MailingList.slug, "")
     query: Any = (
         Contact.select(
             Contact.id,
+            MailingList.slug,
             Contact.status,
             Contact.subject,
             Contact.address,
@@ -75,7 +90,10 @@ def people_beside() -> Iterator[Fault]:
             Case(None, ((other, 1),), 0),
             Case(None, ((named, 1),), 0),
             Case(None, ((other_link, 1),), 0),
+            Case(None, ((elsewhere, 1),), 0),
         )
+        .join(MailingList, JOIN.LEFT_OUTER)
+        .switch(Contact)
         .join(newest, JOIN.LEFT_OUTER, on=(newest.c.subject == Contact.subject))
         .join(Evidence, JOIN.LEFT_OUTER, on=(Evidence.seq == newest.c.newest))
         .join(
@@ -88,64 +106,40 @@ def people_beside() -> Iterator[Fault]:
             JOIN.LEFT_OUTER,
             on=(_WHOSE.seq == Evidence.seq) & (_WHOSE.part == "person"),
         )
-        .where(other | other_link | _is_doubtful(named))
+        .where(other | other_link | elsewhere | _is_doubtful(named), *whose)
         .order_by(Contact.id)
     )
-    for one in map(_Found._make, proxy.obj.execute(query)):
-        what = one.status if one.is_other else _differing(one)
-        if what and not _is_over(one):
-            how = How.CONTRADICTED if one.seq else How.UNVOUCHED
-            yield Fault(one.seq or 0, how, f"contact {one.number}: {what}")
-    yield from _wrongly_erased()
+    return map(_Found._make, proxy.obj.execute(query))
 
 
-def _newest() -> Any:
+def _newest(*whose: Any) -> Any:
     return (
         Evidence.select(Evidence.subject, fn.MAX(Evidence.seq).alias("newest"))
-        .where(Evidence.event.in_(_PUTTING), Evidence.subject != "")
+        .where(Evidence.event.in_(_PUTTING), Evidence.subject != "", *whose)
         .group_by(Evidence.subject)
         .alias("newest_of")
     )
 
 
-def _sharing() -> Iterator[Fault]:
-    """Yield the records that more than one contact of a list has; who is erased may come back."""
-    query: Any = (
-        Contact.select(fn.MAX(Contact.id), Contact.subject)
-        .where(Contact.erased_at.is_null())
-        .group_by(Contact.list, Contact.subject)
-        .having(fn.COUNT(Contact.id) > 1)
-        .order_by(fn.MAX(Contact.id))
-    )
-    for number, subject in proxy.obj.execute(query).fetchall():
-        yield _of_record(number, subject, "it has the record of another")
+def _faults_of(one: _Found) -> Iterator[Fault]:
+    what = one.status if one.is_other else _differing(one)
+    if what and not _is_over(one):
+        how = How.CONTRADICTED if one.seq else How.UNVOUCHED
+        yield Fault(one.seq or 0, how, f"contact {one.number}: {what}")
 
 
-def _wrongly_erased() -> Iterator[Fault]:
-    """Yield who is said to be erased, and is not as an erasure leaves them, or the other way."""
-    by_entry = (Evidence.subject == Contact.subject, Evidence.event == "erased")
-    told = Evidence.select(Value(1)).where(*by_entry, Evidence.at == Contact.erased_at)
-    is_there = Contact.address.is_null(is_null=False)
-    query: Any = (
-        Contact.select(Contact.id, Contact.subject)
-        .where(
-            Case(
-                None,
-                ((Contact.erased_at.is_null(), Contact.address.is_null()),),
-                is_there | (Contact.address_key != Contact.uid) | ~fn.EXISTS(told),
-            )
-        )
-        .order_by(Contact.id)
-    )
-    for number, subject in proxy.obj.execute(query).fetchall():
-        yield _of_record(number, subject, "that it is erased")
+def _faults_on_their_list(one: _Found) -> Iterator[Fault]:
+    """Yield what is wrong with a contact of whose record the newest entry is of another list.
 
-
-def _of_record(number: int, subject: str, what: str) -> Fault:
-    """Return a fault of a contact, with the newest entry of its record."""
-    seq = Evidence.select(fn.MAX(Evidence.seq)).where(Evidence.subject == subject).scalar()
-    how = How.CONTRADICTED if seq else How.UNVOUCHED
-    return Fault(seq or 0, how, f"contact {number}: {what}")
+    One record may tell of one person on two lists, each by entries of its own: earlier versions
+    took a subject over with a file of suppressions.
+    """
+    own = (Evidence.subject == one.subject, Evidence.list == one.slug)
+    if not Evidence.select().where(Evidence.event.in_(_PUTTING), *own).exists():
+        yield Fault(one.seq or 0, How.CONTRADICTED, f"contact {one.number}: its list")
+        return
+    for again in _compared(_newest(*own), Contact.id == one.number):
+        yield from _faults_of(again)
 
 
 def _is_other() -> Any:
@@ -227,7 +221,13 @@ def has_come_back(number: int, subject: str, address: str | None) -> bool:
     """
     if address is not None:
         return False
-    return bool(Contact.select().where(Contact.subject == subject, Contact.id > number).exists())
+    its_list = Contact.alias("one")
+    later = Contact.select().where(
+        Contact.list == its_list.select(its_list.list).where(its_list.id == number),
+        Contact.subject == subject,
+        Contact.id > number,
+    )
+    return bool(later.exists())
 
 
 def _differing(one: _Found) -> str:
@@ -261,6 +261,7 @@ def _is_named(one: _Found) -> bool:
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
             Evidence.subject == one.subject,
+            Evidence.list == one.slug,
             EvidencePart.part == "person",
             position(EvidencePart.json, Value('"address":"')) > 0,
         )
