@@ -30,7 +30,7 @@ def erase(database: Database) -> None:
         told: dict[str, Any] = {"event": "removed", "at": NOW, "actor": "person", "subject": JAN}
         evidence.append(Entry(**told, person={"name": SECRET.decode()}))
     with database.atomic():
-        seqs = evidence.erase_parts_of([JAN], ["person"])[JAN]
+        seqs = evidence.erase_parts_of([JAN], ["person"], slug="")[JAN]
         erased = {"seqs": seqs, "parts": ["person"]}
         evidence.append(Entry(**{**told, "event": "erased"}, consent=erased))
 

@@ -7,29 +7,38 @@ may tell of both lists, by entries of each.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import answers, contacts, evidence
+from repermit import answers, contacts, evidence, rights
 from repermit.consent import Answer, Reason, Status
 from repermit.models import (
     Contact,
+    Evidence,
+    EvidencePart,
     MailingList,
+    SignUp,
     Suppression,
     run_sql,
 )
-from tests.building import make_contact, make_list, make_settings
+from repermit.reports.papers.held import held
+from tests.building import NOW, make_contact, make_list, make_settings
+from tests.taking import OPTED_IN, mailchimp, take_back, take_in
 from tests.test_answers_signing_up import confirmed, signed_up
-from tests.test_evidence_beside import KEY, LATER
+from tests.test_evidence_beside import KEY, LATER, WHO
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from repermit.models import Database
+    from repermit.rights import Proof
 
 ANNA = "anna@example.org"
 DAY = timedelta(days=1)
+PARTS = ("consent", "person", "trace")
 
 
 @pytest.fixture
@@ -79,9 +88,39 @@ def on(mailing_list: MailingList) -> Contact:
     return found
 
 
+def parts_on(mailing_list: MailingList, event: str) -> Sequence[str]:
+    """Return which parts of the entries of one event on a list are still held."""
+    query = (
+        EvidencePart.select(EvidencePart.part)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(Evidence.list == mailing_list.slug, Evidence.event == event)
+        .order_by(EvidencePart.part)
+    )
+    return tuple(one.part for one in query)
+
+
 def fault(database: Database) -> str:
     found = evidence.verify_chain(database, fingerprint_key=KEY).fault
     return found.what if found else ""
+
+
+def forget(database: Database, mailing_list: MailingList | None) -> None:
+    rights.forget(database, ANNA, mailing_list=mailing_list, now=LATER + 2 * DAY, **WHO)
+
+
+def prove(database: Database, mailing_list: MailingList) -> Proof:
+    made = rights.prove(database, mailing_list, ANNA, now=LATER + 3 * DAY, **WHO)
+    assert evidence.check_proof(made.text.encode()).faults == ()
+    return made
+
+
+def events_of(proof: Proof) -> Sequence[str]:
+    return [one["entry"]["event"] for one in proof.document["statement"]["entries"]]
+
+
+def named_in(proof: Proof) -> Sequence[str]:
+    parts = (one["parts"] for one in proof.document["statement"]["entries"])
+    return [part["person"]["content"]["address"] for part in parts if "person" in part]
 
 
 # --- Where one record tells of two lists.
@@ -105,6 +144,92 @@ def test_one_record_of_two_lists_is_no_fault_and_each_is_held_against_its_own_en
     # Newer entries of the other list do not hide it either.
     say_no(shared, on(agenda), LATER + 2 * DAY)
     assert not fault(shared)
+    forget(shared, news)
+    assert not fault(shared)
+    run_sql(shared, f"UPDATE contact SET status = 'confirmed' WHERE id = {number}")  # noqa: S608
+    assert fault(shared) == f"contact {number}: confirmed"
+
+
+def test_what_is_erased_on_one_list_stays_on_the_other_with_one_record_too(
+    shared: Database, news: MailingList, agenda: MailingList
+) -> None:
+    forget(shared, news)
+    assert parts_on(news, "removed") == ("consent",)
+    assert parts_on(agenda, "confirmed") == PARTS
+    assert events_of(prove(shared, agenda)) == ["confirmed"]
+    assert named_in(prove(shared, agenda)) == [ANNA]
+    assert events_of(prove(shared, news)) == ["removed", "erased"]
+    assert not fault(shared)
+    forget(shared, agenda)
+    assert parts_on(agenda, "confirmed") == ("consent",)
+    assert events_of(prove(shared, agenda))[-3:] == ["proved", "removed", "erased"]
+    assert not fault(shared)
+
+
+def test_of_what_an_earlier_version_erased_on_both_lists_the_proof_says_why_it_is_gone(
+    shared: Database, news: MailingList, agenda: MailingList
+) -> None:
+    seqs = [one.seq for one in Evidence.select().order_by(Evidence.seq)]
+    erased = {"seqs": seqs, "parts": ["person", "trace"]}
+    with shared.atomic():
+        EvidencePart.delete().where(EvidencePart.part.in_(erased["parts"])).execute()
+        told: dict[str, Any] = {"event": "erased", "at": LATER + 2 * DAY, "actor": "job"}
+        evidence.append(
+            evidence.Entry(**told, list="news", subject=on(news).subject, consent=erased)
+        )
+    assert events_of(prove(shared, agenda)) == ["confirmed", "erased"]
+    assert list(evidence.verify()) == []
+
+
+def test_since_when_somebody_is_held_on_a_list_its_own_entries_tell(
+    shared: Database, news: MailingList, agenda: MailingList
+) -> None:
+    with shared.atomic():
+        SignUp.delete().execute()
+    assert (held(news).since, held(agenda).since) == (LATER, LATER + DAY)
+    found = rights.forget(shared, ANNA, mailing_list=agenda, now=LATER + 2 * DAY, **WHO)
+    assert found.lists[0].beyond.since == LATER + DAY
+
+
+def test_the_proof_of_a_yes_that_is_in_use_outlives_a_withdrawal_on_the_other_list(
+    shared: Database, news: MailingList, agenda: MailingList
+) -> None:
+    confirmed(shared, signed_up(shared, news, ANNA), arrived=LATER + 2 * DAY)
+    left = LATER + 3 * DAY
+    say_no(shared, on(news), left)
+    ended = rights.end_parts(shared, settings=make_settings(), now=left.replace(year=left.year + 5))
+    assert ended.proofs == 3
+    assert parts_on(news, "removed") == ("person", "person")
+    assert parts_on(agenda, "confirmed") == ("consent", "person")
+    assert not fault(shared)
+
+
+def test_a_removal_counts_for_the_term_of_its_own_list(
+    shared: Database, news: MailingList, agenda: MailingList
+) -> None:
+    """The newer Yes on the other list keeps nothing of it."""
+    ended = rights.end_parts(
+        shared, settings=make_settings(), now=LATER.replace(year=LATER.year + 5)
+    )
+    assert ended.proofs == 1
+    assert parts_on(news, "removed") == ("person",)
+    assert parts_on(agenda, "confirmed") == ("consent", "person")
+
+
+def test_a_file_that_is_taken_back_ends_nothing_on_the_other_list(
+    database: Database, news: MailingList, agenda: MailingList, tmp_path: Path
+) -> None:
+    take_in(database, news, mailchimp(tmp_path, {"email": ANNA, **OPTED_IN}))
+    share(database, agenda, on(news).subject)
+    confirmed(database, signed_up(database, agenda, ANNA), arrived=NOW + timedelta(minutes=1))
+    take_back(database, news, now=LATER)
+    assert not Contact.select().where(Contact.list == news).exists()
+    assert parts_on(news, "confirmed") == ("consent",)
+    assert parts_on(agenda, "confirmed") == PARTS
+    rights.end_parts(database, settings=make_settings(), now=LATER.replace(year=LATER.year + 5))
+    assert parts_on(news, "confirmed") == ()
+    assert parts_on(agenda, "confirmed") == ("consent", "person")
+    assert not fault(database)
 
 
 def test_who_was_erased_on_one_list_has_not_come_back_by_the_other(

@@ -112,7 +112,7 @@ def _known_subject(found: SignUp, settings: Settings) -> str:
     if known is None or _is_there(found, known.subject):
         return ""
     # Who was never erased here was never held, and had no other address to move to.
-    is_theirs = evidence.erased_as(known.subject) in {"", fingerprint}
+    is_theirs = evidence.erased_as(known.subject, found.list.slug) in {"", fingerprint}
     return known.subject if is_theirs else ""
 
 

@@ -74,8 +74,8 @@ def erase_all(contacts: Sequence[Contact], *, act: Act, fingerprint_key: bytes) 
         since=None,
         erased_at=act.at,
     ).where(Contact.id.in_(ids)).execute()
-    seqs = evidence.erase_parts_of([one.subject for one in contacts], _PARTS)
     slug = contacts[0].list.slug
+    seqs = evidence.erase_parts_of([one.subject for one in contacts], _PARTS, slug=slug)
     evidence.append(
         *(_entry(one, slug, seqs[one.subject], prints[one.subject], act) for one in contacts)
     )

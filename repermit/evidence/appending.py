@@ -84,8 +84,10 @@ def erase_parts(subject: str, parts: Sequence[str]) -> list[int]:
     return seqs
 
 
-def erase_parts_of(subjects: Sequence[str], parts: Sequence[str]) -> dict[str, list[int]]:
-    """Delete these parts of all entries of several people; return the numbers they had, by subject.
+def erase_parts_of(
+    subjects: Sequence[str], parts: Sequence[str], *, slug: str
+) -> dict[str, list[int]]:
+    """Delete these parts of several people's entries on a list; return their numbers, by subject.
 
     As `erase_parts` does for one: the caller appends the `erased` entries.
     """
@@ -94,6 +96,7 @@ def erase_parts_of(subjects: Sequence[str], parts: Sequence[str]) -> dict[str, l
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
             Evidence.subject.in_(subjects),
+            Evidence.list == slug,
             Evidence.event != "erased",
             EvidencePart.part.in_(parts),
         )

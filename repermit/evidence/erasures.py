@@ -42,13 +42,14 @@ class Erasures:
         return found
 
 
-def erased_as(subject: str) -> str:
-    """Return the fingerprint of the address that somebody had when last erased, "" if never."""
+def erased_as(subject: str, slug: str) -> str:
+    """Return the fingerprint of what somebody's address was when last erased on a list, else ""."""
     query: Any = (
         EvidencePart.select(EvidencePart.json)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
             Evidence.subject == subject,
+            Evidence.list == slug,
             Evidence.event == "erased",
             EvidencePart.part == "consent",
         )

@@ -24,12 +24,9 @@ def entries_about(subject: str, slug: str) -> list[dict[str, Any]]:
     """Return a person's entries on a list, the oldest first, as JSON has them.
 
     Each is {"entry": its ten fields, "parts": {name: {"salt", "content"}}}; a part that was erased
-    is not there. Erasures stand among them too, whichever list they were asked for on, since they
-    say why a part is gone.
+    is not there. Erasures on another list stand among them too if they say why a part is gone.
     """
-    own = (Evidence.list == slug) | (Evidence.event == "erased")
-    query = Evidence.select().where(Evidence.subject == subject, own).order_by(Evidence.seq)
-    return _with_parts(list(query))
+    return entries_about_each([subject], slug)[subject]
 
 
 def entries_about_each(subjects: Sequence[str], slug: str) -> dict[str, list[dict[str, Any]]]:
@@ -42,7 +39,19 @@ def entries_about_each(subjects: Sequence[str], slug: str) -> dict[str, list[dic
     found: dict[str, list[dict[str, Any]]] = {subject: [] for subject in subjects}
     for one in _with_parts(list(query)):
         found[one["entry"]["subject"]].append(one)
-    return found
+    return {subject: _without_others(entries, slug) for subject, entries in found.items()}
+
+
+def _without_others(entries: list[dict[str, Any]], slug: str) -> list[dict[str, Any]]:
+    """Leave out what was erased of somebody on another list alone."""
+    own = {one["entry"]["seq"] for one in entries if one["entry"]["list"] == slug}
+    return [one for one in entries if one["entry"]["seq"] in own or not own.isdisjoint(_gone(one))]
+
+
+def _gone(erased: dict[str, Any]) -> Sequence[int]:
+    """Return the entries of which an erasure says that a part is gone."""
+    told: Sequence[int] = erased["parts"].get("consent", {}).get("content", {}).get("seqs", ())
+    return told
 
 
 def entries_between(first: int, last: int) -> list[dict[str, Any]]:

@@ -171,8 +171,10 @@ class Step:
 
     def _erase(self, subjects: Sequence[str]) -> Iterator[Entry]:
         """Delete the names and addresses from the entries of contacts that are gone, and say so."""
+        slug = self._row.list.slug
         for some in chunks(subjects, _CHUNK):
-            for subject, seqs in evidence.erase_parts_of(some, _ERASED_PARTS).items():
+            found = evidence.erase_parts_of(some, _ERASED_PARTS, slug=slug)
+            for subject, seqs in found.items():
                 said = {"seqs": seqs, "parts": _ERASED_PARTS}
                 yield self._entry("erased", consent=said, subject=subject)
 

@@ -101,7 +101,9 @@ def rows_of(contact: Contact) -> list[Contact]:
 
 def held_since(rows: Sequence[Contact]) -> datetime:
     """Return since when somebody is known to have been held, by what they were and are."""
-    first = Evidence.select(fn.MIN(Evidence.at)).where(Evidence.subject == rows[0].subject)
+    first = Evidence.select(fn.MIN(Evidence.at)).where(
+        Evidence.subject == rows[0].subject, Evidence.list == rows[0].list.slug
+    )
     owed = Mail.select(fn.MIN(Mail.due_at)).where(Mail.contact.in_(rows))
     files = [one.imported_by_id for one in rows]
     came = Import.select(fn.MIN(Import.at)).where(Import.id.in_(files))

@@ -18,7 +18,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from peewee import SQL
+from peewee import JOIN, SQL
 
 from repermit import evidence
 from repermit.consent import Status
@@ -27,6 +27,7 @@ from repermit.models import (
     Contact,
     Evidence,
     EvidencePart,
+    MailingList,
     Meta,
     Opening,
     lock_rows,
@@ -37,7 +38,7 @@ from repermit.models import (
 from repermit.rights.taken_back import keep_place, next_claims
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
     from repermit.config import Settings
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 _CHUNK = 500
 _KEY = "proofs_ended"
 _STANDINGS = ("confirmed", "customer", "removed", "import_undone", "sign_up_undone")
+
+_OnList = tuple[str, str]
+"""Somebody on one list: the subject of their record, and the list's slug."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +163,11 @@ def _end_proofs(latest: datetime, now: datetime, chunk: int) -> tuple[bool, int]
     """
     Meta.insert(key=_KEY, value="[]").on_conflict_ignore().execute()
     upto = json.loads(lock_rows(Meta.select().where(Meta.key == _KEY)).get().value)
-    query: Any = Contact.select(Contact.status_at, Contact.id, Contact.subject).where(
-        SQL("status = 'removed'"), Contact.status_at <= latest
+    query: Any = (
+        Contact.select(Contact.status_at, Contact.id, Contact.subject, MailingList.slug)
+        # An outer join, so that the index of moments leads.
+        .join(MailingList, JOIN.LEFT_OUTER)
+        .where(SQL("status = 'removed'"), Contact.status_at <= latest)
     )
     if upto:
         moment, number = read_moment(upto[0]), upto[1]
@@ -171,7 +178,7 @@ def _end_proofs(latest: datetime, now: datetime, chunk: int) -> tuple[bool, int]
         return False, 0
     reached = json.dumps([stored(found[-1][0]), found[-1][1]])
     Meta.update(value=reached).where(Meta.key == _KEY).execute()
-    ids = _proofs_of(_ended([subject for _, _, subject in found], latest))
+    ids = _proofs_of(_ended({(subject, slug) for _, _, subject, slug in found}, latest))
     return len(found) == chunk, _end(ids, "consent", now) if ids else 0
 
 
@@ -194,23 +201,29 @@ def _end_claims(
     return total
 
 
-def _ended(subjects: Sequence[str], latest: datetime) -> list[str]:
-    """Return who was taken off last, and not later than that: some have come back since.
+def _ended(people: Collection[_OnList], latest: datetime) -> set[_OnList]:
+    """Return who was taken off a list last, and not later than that: some have come back since.
 
     So has whoever stands on the list again since the file was taken back that had taken them off.
     """
     rows: Any = (
-        Evidence.select(Evidence.subject, Evidence.event, Evidence.at, Evidence.seq)
-        .where(Evidence.subject.in_(subjects), Evidence.event.in_(_STANDINGS))
+        Evidence.select(Evidence.subject, Evidence.list, Evidence.event, Evidence.at, Evidence.seq)
+        .where(Evidence.subject.in_(_subjects(people)), Evidence.event.in_(_STANDINGS))
         .order_by(Evidence.seq)
         .tuples()
     )
-    last = {subject: (at, seq, event) for subject, event, at, seq in rows}
+    last = {(subject, slug): (at, seq, event) for subject, slug, event, at, seq in rows}
     removed = {
-        subject: (at, seq) for subject, (at, seq, event) in last.items() if event == Status.REMOVED
+        one: (at, seq)
+        for one, (at, seq, event) in last.items()
+        if one in people and event == Status.REMOVED
     }
     in_truth = _left_at([seq for at, seq in removed.values() if at > latest])
-    return [subject for subject, (at, seq) in removed.items() if in_truth.get(seq, at) <= latest]
+    return {one for one, (at, seq) in removed.items() if in_truth.get(seq, at) <= latest}
+
+
+def _subjects(people: Iterable[_OnList]) -> set[str]:
+    return {subject for subject, _ in people}
 
 
 def _left_at(seqs: Sequence[int]) -> dict[int, datetime]:
@@ -222,18 +235,18 @@ def _left_at(seqs: Sequence[int]) -> dict[int, datetime]:
     return {seq: read_moment(left_at) for seq, left_at in said.items() if left_at}
 
 
-def _proofs_of(subjects: Sequence[str]) -> list[int]:
+def _proofs_of(people: Collection[_OnList]) -> list[int]:
     rows: Any = (
-        EvidencePart.select(EvidencePart.id)
+        EvidencePart.select(EvidencePart.id, Evidence.subject, Evidence.list)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
-            Evidence.subject.in_(subjects),
+            Evidence.subject.in_(_subjects(people)),
             Evidence.event != "erased",
             EvidencePart.part == "consent",
         )
         .tuples()
     )
-    return [number for (number,) in rows]
+    return [number for number, subject, slug in rows if (subject, slug) in people]
 
 
 def _end(ids: Sequence[int], part: str, now: datetime) -> int:

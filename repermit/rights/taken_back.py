@@ -103,6 +103,7 @@ def _claimed(record: Any, said: Sequence[tuple[int, str, str]]) -> list[int]:
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
             Evidence.subject.in_([subject for _, subject, _ in said]),
+            Evidence.list == record.slug,
             Evidence.event != _GONE,
             EvidencePart.part == "consent",
         )

@@ -186,7 +186,9 @@ def _first_contact(mailing_list: MailingList, people: Iterable[People]) -> datet
     came = [contact.status_at]
     if contact.imported_by is not None:
         came.append(contact.imported_by.at)
-    entries = Evidence.select().where(Evidence.subject == contact.subject)
+    entries = Evidence.select().where(
+        Evidence.subject == contact.subject, Evidence.list == mailing_list.slug
+    )
     oldest = entries.order_by(Evidence.seq).first()
     if oldest is not None:
         came.append(oldest.at)
