@@ -88,6 +88,16 @@ def on(mailing_list: MailingList) -> Contact:
     return found
 
 
+def hand_over(database: Database, folder: Path, *lists: MailingList) -> None:
+    """Take the suppressions of the first list over to the others."""
+    first, *others = lists
+    path = folder / "off.csv"
+    with path.open("wb") as out:
+        rights.write_suppressions(database, first, out=out, form="csv", now=LATER, **WHO)
+    for other in others:
+        rights.import_suppressions(database, other, path, now=LATER, **WHO)
+
+
 def parts_on(mailing_list: MailingList, event: str) -> Sequence[str]:
     """Return which parts of the entries of one event on a list are still held."""
     query = (
@@ -121,6 +131,88 @@ def events_of(proof: Proof) -> Sequence[str]:
 def named_in(proof: Proof) -> Sequence[str]:
     parts = (one["parts"] for one in proof.document["statement"]["entries"])
     return [part["person"]["content"]["address"] for part in parts if "person" in part]
+
+
+# --- A record for each person and list.
+
+
+def test_who_is_taken_over_to_another_list_has_a_record_of_their_own_there(
+    database: Database, news: MailingList, agenda: MailingList, tmp_path: Path
+) -> None:
+    anna = make_contact(database, news, ANNA, name="Anna")
+    say_no(database, anna)
+    hand_over(database, tmp_path, news, agenda)
+    confirmed(database, signed_up(database, agenda, ANNA))
+    assert on(agenda).subject != anna.subject
+    assert not Suppression.select().where(Suppression.list == agenda).exists()
+    assert not fault(database)
+    rights.purge_due(database, settings=make_settings(), now=NOW + 40 * DAY)
+    assert on(news).erased_at
+    assert parts_on(agenda, "confirmed") == PARTS
+    assert (events_of(prove(database, agenda)), named_in(prove(database, agenda))) == (
+        ["confirmed"],
+        [ANNA],
+    )
+    assert events_of(prove(database, news)) == ["removed", "erased"]
+    assert not fault(database)
+
+
+def test_after_an_erasure_on_each_list_the_address_leads_to_the_record_of_that_list(
+    database: Database, news: MailingList, agenda: MailingList, tmp_path: Path
+) -> None:
+    say_no(database, make_contact(database, news, ANNA))
+    hand_over(database, tmp_path, news, agenda)
+    confirmed(database, signed_up(database, agenda, ANNA))
+    own = on(agenda).subject
+    forget(database, None)
+    assert events_of(prove(database, news)) == ["removed", "erased"]
+    assert events_of(prove(database, agenda)) == ["confirmed", "removed", "erased"]
+    confirmed(database, signed_up(database, agenda, ANNA), arrived=LATER + 3 * DAY)
+    assert on(agenda).subject == own
+    assert not fault(database)
+
+
+def test_a_suppression_that_is_put_back_on_its_list_leads_to_the_record_there(
+    database: Database, news: MailingList, tmp_path: Path
+) -> None:
+    anna = make_contact(database, news, ANNA)
+    say_no(database, anna)
+    with database.atomic():
+        contacts.erase(on(news), act=contacts.Act(at=LATER, actor="job"), fingerprint_key=KEY)
+    path = tmp_path / "off.csv"
+    with path.open("wb") as out:
+        rights.write_suppressions(database, news, out=out, form="csv", now=LATER, **WHO)
+    with database.atomic():
+        contacts.lift(Suppression.list == news)
+    rights.import_suppressions(database, news, path, now=LATER, **WHO)
+    assert Suppression.get().subject == anna.subject
+    confirmed(database, signed_up(database, news, ANNA))
+    assert on(news).subject == anna.subject
+
+
+@pytest.mark.parametrize("for_all", [False, True])
+def test_who_signs_up_on_two_lists_that_know_one_suppression_has_two_records(
+    database: Database, news: MailingList, agenda: MailingList, tmp_path: Path, *, for_all: bool
+) -> None:
+    elsewhere = make_list(database, slug="elsewhere")
+    rights.forget(database, ANNA, mailing_list=elsewhere, suppress=True, now=NOW, **WHO)
+    with database.atomic():
+        # As the file of another system has it, of which this record knows nothing.
+        Suppression.update(subject="e" * 32).execute()
+    hand_over(database, tmp_path, elsewhere, news, agenda)
+    with database.atomic():
+        Suppression.delete().where(Suppression.list == elsewhere).execute()
+        if for_all:
+            Suppression.delete().where(Suppression.list == agenda).execute()
+            Suppression.update(list=None).execute()
+    for one in (news, agenda):
+        confirmed(database, signed_up(database, one, ANNA))
+    assert on(news).subject == "e" * 32
+    assert on(agenda).subject not in {"", "e" * 32}
+    forget(database, news)
+    assert parts_on(agenda, "confirmed") == PARTS
+    assert events_of(prove(database, news)) == ["confirmed", "removed", "erased"]
+    assert events_of(prove(database, agenda)) == ["confirmed"]
 
 
 # --- Where one record tells of two lists.
@@ -164,6 +256,17 @@ def test_what_is_erased_on_one_list_stays_on_the_other_with_one_record_too(
     assert parts_on(agenda, "confirmed") == ("consent",)
     assert events_of(prove(shared, agenda))[-3:] == ["proved", "removed", "erased"]
     assert not fault(shared)
+
+
+def test_who_comes_back_to_either_list_goes_on_with_its_record(
+    shared: Database, news: MailingList, agenda: MailingList
+) -> None:
+    subject = on(news).subject
+    forget(shared, None)
+    for one in (agenda, news):
+        confirmed(shared, signed_up(shared, one, ANNA), arrived=LATER + 3 * DAY)
+        assert on(one).subject == subject
+        assert not fault(shared)
 
 
 def test_of_what_an_earlier_version_erased_on_both_lists_the_proof_says_why_it_is_gone(

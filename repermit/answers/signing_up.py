@@ -97,7 +97,8 @@ def _known_subject(found: SignUp, settings: Settings) -> str:
     """Return the subject of somebody erased, so that their evidence stays one person's.
 
     An address from which somebody has moved is not theirs any more, also once they are erased:
-    whoever signs up with it is taken for another person.
+    whoever signs up with it is taken for another person. Nor is theirs what another list has under
+    that subject, with which a file of suppressions may have brought it here.
     """
     fingerprint = addresses.fingerprint(settings.fingerprint_key, found.address_key)
     known: Suppression | None = (
@@ -111,8 +112,11 @@ def _known_subject(found: SignUp, settings: Settings) -> str:
     )
     if known is None or _is_there(found, known.subject):
         return ""
+    slug = found.list.slug
+    if evidence.told_elsewhere([known.subject], slug):
+        return ""
     # Who was never erased here was never held, and had no other address to move to.
-    is_theirs = evidence.erased_as(known.subject, found.list.slug) in {"", fingerprint}
+    is_theirs = evidence.erased_as(known.subject, slug) in {"", fingerprint}
     return known.subject if is_theirs else ""
 
 

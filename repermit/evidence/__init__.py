@@ -19,6 +19,7 @@ from repermit.evidence.gathering import (
     entries_between,
     entry_at,
     hash_before,
+    told_elsewhere,
     wordings_of,
 )
 from repermit.evidence.leaves import PARTS, canonical, leaf, part_digest
@@ -74,6 +75,7 @@ __all__ = [
     "part_digest",
     "shown_to_go_on",
     "told_by",
+    "told_elsewhere",
     "verify",
     "verify_chain",
     "walk_apart",

@@ -54,6 +54,16 @@ def _gone(erased: dict[str, Any]) -> Sequence[int]:
     return told
 
 
+def told_elsewhere(subjects: Sequence[str], slug: str) -> set[str]:
+    """Return those of whom the record tells on other lists and not on this one.
+
+    What happens to them here belongs under another subject: each list has its own record of them.
+    """
+    query: Any = Evidence.select(Evidence.subject, Evidence.list).distinct()
+    found = set(query.where(Evidence.subject.in_(subjects)).tuples())
+    return {subject for subject, _ in found if (subject, slug) not in found}
+
+
 def entries_between(first: int, last: int) -> list[dict[str, Any]]:
     """Return the entries from one number to another, both included, likewise."""
     query = Evidence.select().where(Evidence.seq >= first, Evidence.seq <= last)

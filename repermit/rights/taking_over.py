@@ -19,7 +19,7 @@ from repermit import addresses, contacts, evidence
 from repermit.consent import Basis, Reason, Status
 from repermit.contacts import Act
 from repermit.evidence import Entry
-from repermit.models import Contact, Suppression, lock_rows
+from repermit.models import Contact, Suppression, lock_rows, new_id
 from repermit.rights.meaning import Meant
 
 if TYPE_CHECKING:
@@ -188,12 +188,9 @@ class TakingOver:
         meant = {one.suppressed.fingerprint: one.suppressed for one in some}
         kept = {one for one in held if self._holds(held[one], meant[one])}
         known = self._known([one for one in meant if one not in kept])
-        added = [
-            # Who is held keeps the subject under which their evidence stands.
-            replace(one, subject=held[print_].subject) if print_ in held else one
-            for print_, one in meant.items()
-            if print_ not in kept | known
-        ]
+        added = self._with_subjects(
+            [one for print_, one in meant.items() if print_ not in kept | known], held
+        )
         there = [held[one.fingerprint] for one in added if one.fingerprint in held]
         leaving = [contact for contact in there if contact.status != Status.REMOVED]
         if not self._dry_run:
@@ -206,6 +203,20 @@ class TakingOver:
         counts.known += len(known)
         counts.kept += len(kept)
         counts.removed += len(leaving)
+
+    def _with_subjects(
+        self, these: Sequence[Suppressed], held: Mapping[str, Contact]
+    ) -> list[Suppressed]:
+        """Return these under their own subjects, also where another list's file has brought them.
+
+        Who is held keeps the subject under which their evidence stands. One under which another
+        list has a record is that record's alone.
+        """
+        others = evidence.told_elsewhere([one.subject for one in these], self._list.slug)
+        own = {print_: contact.subject for print_, contact in held.items()}
+        fresh = {one.fingerprint: new_id() for one in these if one.subject in others}
+        subjects = {**fresh, **own}
+        return [replace(one, subject=subjects.get(one.fingerprint, one.subject)) for one in these]
 
     def _held(self, some: Sequence[One]) -> dict[str, Contact]:
         """Return who of them is on the list, by fingerprint, locked; nobody who has moved away."""
