@@ -47,8 +47,8 @@ class Reader:
             ApiToken.update(used_at=NOW).execute()
         self._bearer = {"Authorization": f"Bearer {made.bearer}"}
         self._tokens = {
-            "answering.download_receipt": pages.links.token("receipt", answered.uid),
-            "answering.show_receipt": pages.links.token("receipt", answered.uid),
+            "receiving.download_receipt": pages.links.token("receipt", answered.uid),
+            "receiving.show_receipt": pages.links.token("receipt", answered.uid),
             "holding.show_address": pages.links.token("address", _new_address(database, contact)),
             "holding.show_fresh": pages.links.token("fresh", asked_for(database, contact).uid),
             "holding.show_in_part": pages.links.token("me", contact.uid),

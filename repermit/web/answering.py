@@ -5,9 +5,7 @@ May import answers and what lies below. GET shows, POST acts; the link is the au
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
@@ -16,9 +14,8 @@ from werkzeug.exceptions import BadRequest
 from repermit import answers, contacts, messages
 from repermit.consent import Answer, Basis, Outcome, Status
 from repermit.links import NOBODY, PROXIES
-from repermit.models import Contact, MailingList
-from repermit.receipts import REPRESENTATIVE
-from repermit.web import asking_again, mistakes, shown, words
+from repermit.models import MailingList
+from repermit.web import asking_again, shown, words
 from repermit.web.rendering import ROUND, Reader, make_reader, page, public_url, render
 from repermit.web.site import arrival, current_site, forwarded, request_trace
 from repermit.web.words import Voice
@@ -161,65 +158,6 @@ def _disown(uid: str, mark: str) -> Response:
         statement=asking_again.disowned(standing, voice_of(reader)),
         **contact_fields(standing, reader),
     )
-
-
-@pages.get("/receipt/<token>")
-def show_receipt(token: str) -> Response:
-    """Show the receipt of what somebody answered (ISO/IEC TS 27560:2023 §6.4)."""
-    site = current_site()
-    standing = answers.look_up(site.links.read("receipt", token))
-    if standing is None or standing.is_gone:
-        return show_gone(standing)
-    made = _receipt(standing)
-    if made is None:
-        return mistakes.not_found()
-    reader = reader_of(standing)
-    return page(
-        "receipt.html",
-        reader,
-        **_receipt_fields(made, standing, reader),
-        **contact_fields(standing, reader),
-    )
-
-
-@pages.get("/receipt/<token>/receipt.json")
-def download_receipt(token: str) -> Response:
-    """Hand out the same receipt, to keep."""
-    standing = answers.look_up(current_site().links.read("receipt", token))
-    made = None if standing is None or standing.is_gone else _receipt(standing)
-    if made is None:
-        return mistakes.not_found()
-    text = json.dumps(made, ensure_ascii=False, indent=1) + "\n"
-    response = Response(text, content_type="application/json; charset=utf-8")
-    response.headers.set("Content-Disposition", "attachment", filename="receipt.json")
-    return response
-
-
-def _receipt(standing: Standing) -> dict[str, Any] | None:
-    site = current_site()
-    contact = Contact.get(Contact.uid == standing.uid)
-    return contacts.receipt_of(contact, settings=site.settings, links=site.links)
-
-
-def _receipt_fields(made: dict[str, Any], standing: Standing, reader: Reader) -> dict[str, Any]:
-    voice, record = voice_of(reader), made["consent_record"]
-    notice = record["processing"]["privacy_notice"]
-    path = receipt_path(standing)
-    return {
-        "number": made["header"]["receipt_id"],
-        "events": [
-            (
-                voice.moment(datetime.fromisoformat(one["event_time"])),
-                words.consent_in_words(
-                    one["event_state"], voice, is_represented=one["entity_id"] == REPRESENTATIVE
-                ),
-            )
-            for one in record["event"]
-        ],
-        "wordings": [notice[name] for name in ("mail", "page", "form") if name in notice],
-        "checkpoint": made["checkpoint"],
-        "json_url": public_url(f"{path}/receipt.json"),
-    }
 
 
 def receipt_path(standing: Standing) -> str:

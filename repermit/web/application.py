@@ -25,6 +25,7 @@ from repermit.web import (
     monitoring,
     opening,
     packing,
+    receiving,
     site,
 )
 from repermit.web.admin import register as register_admin
@@ -91,6 +92,7 @@ def create_app(
     app.teardown_request(connection.close_connection)
     for pages in (
         answering.pages,
+        receiving.pages,
         holding.pages,
         opening.pages,
         joining.pages,
