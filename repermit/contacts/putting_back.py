@@ -87,6 +87,7 @@ def _said(contact: Contact, part: str) -> Mapping[str, Any]:
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
             Evidence.subject == contact.subject,
+            Evidence.list == contact.list.slug,
             Evidence.event == "confirmed",
             Evidence.at == contact.status_at,
             EvidencePart.part == part,
