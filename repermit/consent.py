@@ -208,31 +208,43 @@ def decide(
     basis: str,
     arrived: datetime,
     deadline: datetime | None,
+    by_file: bool = False,
 ) -> Decision:
     """Decide what an answer does to a contact.
 
     `arrived` and `deadline` are aware; the deadline is None if the contact was never in a
-    campaign. A No counts for ever, since withdrawing must be as easy as consenting (GDPR
-    art. 7(3)). A Yes counts if it arrived before the deadline, whatever was answered earlier;
-    after it, a Yes needs a fresh sign-up, since the question that it answers is no longer open.
+    campaign. `by_file` says that a file alone has taken the contact off. A No counts for ever,
+    since withdrawing must be as easy as consenting (GDPR art. 7(3)). A Yes counts if it arrived
+    before the deadline, whatever was answered earlier; after it, a Yes needs a fresh sign-up, since
+    the question that it answers is no longer open.
     """
     in_time = deadline is not None and arrived < deadline
     if answer is Answer.NO:
-        return _decide_no(status, reason, in_time=in_time)
+        return _decide_no(status, reason, in_time=in_time, by_file=by_file)
     if status is Status.CONFIRMED and basis != Basis.THIN:
         return _NOTHING
     return _CONFIRM if in_time else _LATE
 
 
-def _decide_no(status: Status, reason: str, *, in_time: bool) -> Decision:
+def _decide_no(status: Status, reason: str, *, in_time: bool, by_file: bool) -> Decision:
     if status is Status.UNCONFIRMED:
         return Decision(Outcome.REMOVE, Reason.NO)
     if status is not Status.REMOVED:
         return Decision(Outcome.REMOVE, Reason.WITHDRAWN)
-    # The sweep was first, but the answer had arrived in time: the person did answer.
-    if reason == Reason.NO_RESPONSE and in_time:
+    # The sweep was first, but the answer had arrived in time: the person did answer. And what a
+    # file has said may be taken back, the person's own objection may not (GDPR art. 21(3)).
+    if by_file or (reason == Reason.NO_RESPONSE and in_time):
         return Decision(Outcome.REMOVE, Reason.NO)
     return _NOTHING
+
+
+def may_leave(status: Status, *, by_file: bool) -> bool:
+    """Say whether a complaint, or that somebody asked for it, takes a contact off.
+
+    It does whoever is on the list, and also whom a file alone has taken off (`by_file`): the file
+    may be taken back, and must not put back who has objected since (GDPR art. 21(3)).
+    """
+    return by_file or status is not Status.REMOVED
 
 
 def is_undecided(status: Status, basis: str, *, include_thin: bool) -> bool:
@@ -245,13 +257,22 @@ def is_undecided(status: Status, basis: str, *, include_thin: bool) -> bool:
     return status is Status.UNCONFIRMED or (include_thin and is_thin)
 
 
-def require_removal(status: Status, reason: Reason, *, basis: str = "") -> None:
+_OWN = frozenset({Reason.COMPLAINT, Reason.REQUEST})
+"""What takes off also whom a file alone has taken off; a No does too, from whatever is removed."""
+
+
+def require_removal(
+    status: Status, reason: Reason, *, basis: str = "", by_file: bool = False
+) -> None:
     """Refuse a removal that the words do not allow; `basis` is the contact's.
 
     Raises TransitionRefused: silence ends only what was never confirmed, or not so that it could
     be shown; a No before a Yes is `no` and after it `withdrawn`. What was taken for silence may
-    prove to be an answer or a bounce.
+    prove to be an answer or a bounce, and whom a file alone has taken off (`by_file`) may leave by
+    themselves; see may_leave.
     """
+    if reason in _OWN and may_leave(status, by_file=by_file):
+        return
     if reason is Reason.NO_RESPONSE and is_undecided(status, basis, include_thin=True):
         return
     allowed = {
@@ -259,7 +280,7 @@ def require_removal(status: Status, reason: Reason, *, basis: str = "") -> None:
         Reason.NO_RESPONSE: (),
         Reason.WITHDRAWN: (Status.CONFIRMED, Status.CUSTOMER),
         Reason.BOUNCE: tuple(Status),
-    }.get(reason, (Status.UNCONFIRMED, Status.CONFIRMED, Status.CUSTOMER))
+    }.get(reason, ())
     if status not in allowed:
         raise TransitionRefused(
             "a contact that is %(status)s cannot be removed for %(reason)s",

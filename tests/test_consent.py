@@ -104,9 +104,16 @@ def decide(
     basis: str = "",
     arrived: datetime = DEADLINE - INSTANT,
     deadline: datetime | None = DEADLINE,
+    by_file: bool = False,
 ) -> Decision:
     return consent.decide(
-        answer, status, reason=reason, basis=basis, arrived=arrived, deadline=deadline
+        answer,
+        status,
+        reason=reason,
+        basis=basis,
+        arrived=arrived,
+        deadline=deadline,
+        by_file=by_file,
     )
 
 
@@ -167,6 +174,27 @@ def test_a_no_from_somebody_removed_changes_nothing(reason: Reason) -> None:
     assert decide(Answer.NO, Status.REMOVED, reason=reason).outcome is Outcome.NOTHING
 
 
+@pytest.mark.parametrize("arrived", AROUND)
+@pytest.mark.parametrize("reason", Reason)
+def test_a_no_counts_also_from_who_was_taken_off_by_a_file_alone(
+    reason: Reason, arrived: datetime
+) -> None:
+    found = decide(Answer.NO, Status.REMOVED, reason=reason, arrived=arrived, by_file=True)
+    assert found == Decision(Outcome.REMOVE, Reason.NO)
+
+
+def test_a_yes_is_the_same_to_who_was_taken_off_by_a_file() -> None:
+    found = decide(Answer.YES, Status.REMOVED, reason=Reason.REQUEST, by_file=True)
+    assert found == Decision(Outcome.CONFIRM)
+
+
+def test_without_a_word_of_it_no_file_took_anybody_off() -> None:
+    found = consent.decide(
+        Answer.NO, Status.REMOVED, reason="request", basis="", arrived=DEADLINE, deadline=None
+    )
+    assert found.outcome is Outcome.NOTHING
+
+
 @given(
     answer=st.sampled_from(Answer),
     status=statuses,
@@ -174,6 +202,7 @@ def test_a_no_from_somebody_removed_changes_nothing(reason: Reason) -> None:
     basis=bases,
     arrived=moments,
     deadline=st.none() | moments,
+    is_by_file=st.booleans(),
 )
 def test_every_answer_has_an_outcome_that_its_words_allow(
     *,
@@ -183,19 +212,27 @@ def test_every_answer_has_an_outcome_that_its_words_allow(
     basis: str,
     arrived: datetime,
     deadline: datetime | None,
+    is_by_file: bool,
 ) -> None:
+    by_file = is_by_file and status is Status.REMOVED
     found = consent.decide(
-        answer, status, reason=reason, basis=basis, arrived=arrived, deadline=deadline
+        answer,
+        status,
+        reason=reason,
+        basis=basis,
+        arrived=arrived,
+        deadline=deadline,
+        by_file=by_file,
     )
     removes = found.outcome is Outcome.REMOVE
     assert removes == (found.reason is not None)
     if found.reason is not None:
         assert answer is Answer.NO
-        consent.require_removal(status, found.reason)
+        consent.require_removal(status, found.reason, by_file=by_file)
     if found.outcome is Outcome.CONFIRM:
         assert (answer, deadline and arrived < deadline) == (Answer.YES, True)
     if answer is Answer.NO:
-        assert removes or status is Status.REMOVED
+        assert removes or (status is Status.REMOVED and not by_file)
 
 
 # --- Removals. ----------------------------------------------------------------------------------
@@ -224,6 +261,25 @@ def test_any_other_removal_is_refused(status: Status, reason: Reason) -> None:
     with pytest.raises(TransitionRefused) as refused:
         consent.require_removal(status, reason)
     assert str(refused.value) == f"a contact that is {status} cannot be removed for {reason}"
+
+
+_OWN = {Reason.NO, Reason.COMPLAINT, Reason.REQUEST, Reason.BOUNCE}
+
+
+@pytest.mark.parametrize("reason", sorted(_OWN))
+def test_who_was_taken_off_by_a_file_alone_may_still_leave_by_themselves(reason: Reason) -> None:
+    consent.require_removal(Status.REMOVED, reason, by_file=True)
+
+
+@pytest.mark.parametrize("reason", sorted({*Reason} - _OWN))
+def test_who_was_taken_off_by_a_file_neither_withdraws_nor_is_silent(reason: Reason) -> None:
+    with pytest.raises(TransitionRefused):
+        consent.require_removal(Status.REMOVED, reason, by_file=True)
+
+
+@pytest.mark.parametrize(("status", "by_file"), list(product(Status, (False, True))))
+def test_all_but_who_has_left_may_leave(status: Status, *, by_file: bool) -> None:
+    assert consent.may_leave(status, by_file=by_file) is (by_file or status is not Status.REMOVED)
 
 
 @pytest.mark.parametrize("include_thin", [False, True])

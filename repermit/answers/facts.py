@@ -38,6 +38,7 @@ class Standing:
     `mailing_list` is as the mail of the latest campaign told it, if there was one. `deadline` is
     that campaign's, `asked_at` when a server took its ask and `reminded_at` the reminder,
     `mail_wording` the ask's digest. `signs` are why the last press was suspect, if it was.
+    `is_off_by_file` says that a file alone has taken them off, which may be taken back.
     """
 
     uid: str
@@ -58,6 +59,7 @@ class Standing:
     reminded_at: datetime | None
     mail_wording: str
     signs: tuple[Sign, ...]
+    is_off_by_file: bool = False
 
     @property
     def mailed_at(self) -> datetime | None:

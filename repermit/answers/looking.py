@@ -54,6 +54,7 @@ def standing_of(contact: Contact) -> Standing:
         reminded_at=_reminded_at(ask),
         mail_wording=wording.digest if wording else "",
         signs=contacts.signs_of(contact),
+        is_off_by_file=contacts.is_off_by_file(contact),
     )
 
 
@@ -66,6 +67,7 @@ def foresee(standing: Standing, answer: Answer, *, arrived: datetime) -> Decisio
         basis=standing.basis,
         arrived=arrived,
         deadline=standing.deadline,
+        by_file=standing.is_off_by_file,
     )
 
 

@@ -108,7 +108,7 @@ def _must_go(contact: Contact, mail: Mail, bounce: BounceKind) -> bool:
         return False
     status = Status(contact.status)
     if bounce is BounceKind.COMPLAINT:
-        return status is not Status.REMOVED
+        return consent.may_leave(status, by_file=contacts.is_off_by_file(contact))
     was_thin_asked = mail.campaign is not None and mail.campaign.include_thin
     return consent.is_unreached(
         status, reason=contact.reason, basis=contact.basis, include_thin=was_thin_asked
@@ -125,7 +125,7 @@ def _remove(
         "sent_at": stored(mail.sent_at) if mail.sent_at else "",
     }
     if contact.reason:
-        # It was no silence: the question never reached them.
+        # It was no silence, since the question never reached them, or more than a file's word.
         told["was_removed_for"] = contact.reason
     is_complaint = reading.kind is Kind.COMPLAINT
     contacts.remove(
@@ -183,6 +183,7 @@ def _changes_nothing(contact: Contact, mail: Mail, answer: Answer, arrived: date
         basis=contact.basis,
         arrived=arrived,
         deadline=mail.campaign.deadline if mail.campaign else None,
+        by_file=contacts.is_off_by_file(contact),
     )
     return decision.outcome is Outcome.NOTHING
 

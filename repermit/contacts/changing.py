@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from repermit import evidence
 from repermit.consent import Basis, Dropped, MailKind, MailState, Reason, Status, require_removal
-from repermit.contacts.looking import fingerprint_of
+from repermit.contacts.looking import fingerprint_of, is_off_by_file
 from repermit.contacts.openings import release
-from repermit.contacts.suppressing import Suppressed, lift, suppress
+from repermit.contacts.suppressing import Suppressed, lift, stay, suppress
 from repermit.contacts.telling import asked_last, told_last
 from repermit.evidence import Entry
 from repermit.models import Campaign, Contact, Mail, Suppression, chunks, literal
@@ -88,12 +88,19 @@ def remove(
     when each left, where that was not at the act; `moved` are those that left an address alone. An
     act of no campaign of its own belongs to the one that asked each of them last, whose report
     tells what became of everybody it asked, and each is told of with what the list told them when
-    it asked them, as an answer is. Raises TransitionRefused, before anything is changed, where a
-    status does not allow the reason.
+    it asked them, as an answer is. Whom a file alone had taken off leaves by themselves now: taking
+    that file back does not put them back. Raises TransitionRefused, before anything is changed,
+    where a status does not allow the reason.
     """
     left_at = moments or {}
+    by_file = {contact.id for contact in contacts if is_off_by_file(contact)}
     for contact in contacts:
-        require_removal(Status(contact.status), reason, basis=contact.basis)
+        is_by_file = contact.id in by_file
+        require_removal(Status(contact.status), reason, basis=contact.basis, by_file=is_by_file)
+    if by_file:
+        # Also at an address that they have corrected since.
+        own = [contact.subject for contact in contacts if contact.id in by_file]
+        stay(contacts[0].list, Suppression.subject.in_(own))
     for some in chunks(contacts, _CHUNK):
         for at, these in _by_moment(some, left_at, act.at).items():
             Contact.update(

@@ -14,6 +14,7 @@ from repermit.messages import ListWords, MailingListFacts
 from repermit.models import (
     Campaign,
     Contact,
+    Import,
     ListText,
     Mail,
     MailingList,
@@ -36,6 +37,18 @@ def lock(contact_id: int) -> Contact:
     """Return the contact as it is now, locked until the transaction ends."""
     found: Contact = lock_rows(Contact.select().where(Contact.id == contact_id)).get()
     return found
+
+
+def is_off_by_file(contact: Contact) -> bool:
+    """Say whether a file alone has taken a contact off, which may be taken back."""
+    if contact.status != Status.REMOVED:
+        return False
+    # Named, so that the index is used that has what each file brought.
+    files = Import.select(Import.id).where(Import.list == contact.list_id)
+    own = Suppression.select().where(
+        Suppression.imported_by.in_(files), Suppression.subject == contact.subject
+    )
+    return bool(own.exists())
 
 
 def fingerprint_of(contact: Contact, key: bytes) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from peewee import JOIN
 
 from repermit.models import (
+    Import,
     MailingList,
     Suppression,
     chunks,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from repermit.models import Import, Journal
+    from repermit.models import Journal
 
 _CHUNK = 500
 
@@ -47,7 +48,8 @@ class Suppressed:
 def suppress(mailing_list: MailingList, these: Sequence[Suppressed]) -> None:
     """Suppress addresses for a list; who is suppressed already keeps the subject, not the reason.
 
-    Any number may be given, each address once.
+    Any number may be given, each address once. What came with an import stays from now on, whatever
+    becomes of that.
     """
     for some in chunks(these, _CHUNK):
         rows = [
@@ -57,12 +59,13 @@ def suppress(mailing_list: MailingList, these: Sequence[Suppressed]) -> None:
                 "subject": one.subject,
                 "reason": one.reason,
                 "at": one.at,
+                "imported_by": None,
             }
             for one in some
         ]
         Suppression.insert_many(rows).on_conflict(
             conflict_target=[Suppression.fingerprint, Suppression.list],
-            preserve=[Suppression.reason, Suppression.at],
+            preserve=[Suppression.reason, Suppression.at, Suppression.imported_by],
         ).execute()
         _note(_line(mailing_list.slug, one) for one in some)
 
@@ -121,6 +124,14 @@ def stays_with_none(record: Import, subjects: Sequence[str]) -> None:
     """Keep the suppressions of these, whatever becomes of the import that they came with."""
     Suppression.update(imported_by=None).where(
         Suppression.imported_by == record, Suppression.subject.in_(subjects)
+    ).execute()
+
+
+def stay(mailing_list: MailingList, *conditions: Any) -> None:
+    """Keep a list's suppressions for which these conditions hold, whatever file they came with."""
+    files = Import.select(Import.id).where(Import.list == mailing_list)
+    Suppression.update(imported_by=None).where(
+        Suppression.imported_by.in_(files), *conditions
     ).execute()
 
 

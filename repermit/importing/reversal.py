@@ -147,7 +147,9 @@ class Step:
         found = [number for (number,) in self.made().tuples()]
         if not found:
             return None
-        self._row.suppressions += contacts.lift(Suppression.id.in_(literal(found)))
+        # Who has left by themselves in this very moment stays so.
+        own = Suppression.imported_by == self._record
+        self._row.suppressions += contacts.lift(Suppression.id.in_(literal(found)), own)
         return _Entries()
 
     def made(self) -> Any:
@@ -202,12 +204,22 @@ class Step:
 
 
 def _restore(record: Import, images: Sequence[Sequence[Any]]) -> Iterator[_Restored]:
+    """Make contacts what they were, but for whom more than the file has happened to since.
+
+    Who has left by themselves after it had taken them off is suppressed by it no more.
+    """
     untouched = Contact.select().where(
         Contact.id.in_(literal(image[0] for image in images)),
         Contact.status_at == record.at,
         Contact.erased_at.is_null(),
     )
-    found = {contact.id: contact for contact in lock_rows(untouched.order_by(Contact.id))}
+    locked = list(lock_rows(untouched.order_by(Contact.id)))
+    off = _off_by(record, [one.subject for one in locked if one.status == Status.REMOVED])
+    found = {
+        contact.id: contact
+        for contact in locked
+        if contact.status != Status.REMOVED or contact.subject in off
+    }
     for number, status, status_at, basis, basis_at in images:
         contact = found.get(number)
         if contact is None:
@@ -220,6 +232,17 @@ def _restore(record: Import, images: Sequence[Sequence[Any]]) -> Iterator[_Resto
             basis_at=datetime.fromisoformat(basis_at) if basis_at else None,
         ).where(Contact.id == number).execute()
         yield _Restored(contact.subject, status, basis)
+
+
+def _off_by(record: Import, subjects: Sequence[str]) -> set[str]:
+    """Return which of these an import suppresses."""
+    found: set[str] = set()
+    for some in chunks(subjects, _CHUNK):
+        own: Any = Suppression.select(Suppression.subject).where(
+            Suppression.imported_by == record, Suppression.subject.in_(some)
+        )
+        found.update(subject for (subject,) in own.tuples())
+    return found
 
 
 def _keep_suppressed(record: Import, numbers: Sequence[int]) -> None:

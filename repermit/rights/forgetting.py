@@ -190,7 +190,9 @@ def _forget_stranger(
     if sign_ups:
         told = {"seqs": [], "parts": [], "sign_ups": sign_ups}
         entries.append(_entry("erased", mailing_list, act, told))
-    if suppress and known is None:
+    # What a file alone has suppressed may be taken back with it, and this may not.
+    may_end = once is None and known is not None and known.imported_by_id is not None
+    if suppress and (known is None or may_end):
         known = _suppress(mailing_list, fingerprint, act)
         entries.append(_entry("suppressed", mailing_list, act, {"reason": Reason.REQUEST}, known))
     evidence.append(*entries)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from repermit import contacts, evidence, messages, receipts
-from repermit.consent import MailKind, Reason, Status
+from repermit.consent import MailKind, Reason, Status, may_leave
 from repermit.models import Contact, Evidence, Mail
 from repermit.rights.linking import lock_opened
 
@@ -39,7 +39,8 @@ def say_not_the_person(
     """Take off whose mail somebody else reads, and tell the admin; False if nothing is held.
 
     The reason is `request`: it is no No of the person's, and no answer at all. Saying it again
-    changes nothing, unless somebody has come back since.
+    changes nothing, unless somebody has come back since. Whom a file alone had taken off leaves by
+    it: taking that file back does not put them back.
     """
     with database.atomic():
         found: Contact | None = Contact.get_or_none(Contact.uid == uid)
@@ -76,7 +77,7 @@ def delete(database: Database, *, authority: str, settings: Settings, now: datet
 
 def _is_said(contact: Contact) -> bool:
     """Say whether it was said of who is off the list already, and nobody came back since."""
-    if contact.status != Status.REMOVED:
+    if _may_leave(contact):
         return False
     newest = Evidence.select(Evidence.event).where(
         Evidence.subject == contact.subject,
@@ -86,10 +87,14 @@ def _is_said(contact: Contact) -> bool:
     return bool(newest.order_by(Evidence.seq.desc()).limit(1).scalar() == _EVENT)
 
 
+def _may_leave(contact: Contact) -> bool:
+    return may_leave(Status(contact.status), by_file=contacts.is_off_by_file(contact))
+
+
 def _take_off(
     contact: Contact, fingerprint_key: bytes, trace: Mapping[str, str], now: datetime
 ) -> None:
-    if contact.status != Status.REMOVED:
+    if _may_leave(contact):
         act = contacts.Act(at=now, actor=_ACTOR, consent={"method": _EVENT}, trace=trace)
         contacts.remove([contact], reason=Reason.REQUEST, act=act, fingerprint_key=fingerprint_key)
     evidence.append(

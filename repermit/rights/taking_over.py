@@ -132,7 +132,8 @@ class TakingOver:
 
     Whoever is on the list is taken off for `request`, unless they said Yes here themselves: after
     an opt-out whose moment the file tells, or at any time where it tells none. Broken off, it can
-    be given again: what had been taken in is known then.
+    be given again: what had been taken in is known then. So is what an import had suppressed, and
+    it stays from now on, also if that import is taken back.
     """
 
     def __init__(
@@ -194,10 +195,16 @@ class TakingOver:
         there = [held[one.fingerprint] for one in added if one.fingerprint in held]
         leaving = [contact for contact in there if contact.status != Status.REMOVED]
         if not self._dry_run:
+            claimed = [one for print_, one in held.items() if print_ not in kept]
+            again = [contact for contact in claimed if contacts.is_off_by_file(contact)]
             contacts.suppress(self._list, added)
             contacts.remove(
-                leaving, reason=Reason.REQUEST, act=self._act, fingerprint_key=self._key
+                [*leaving, *again],
+                reason=Reason.REQUEST,
+                act=self._act,
+                fingerprint_key=self._key,
             )
+            contacts.stay(self._list, Suppression.fingerprint.in_(list(known)))
         counts = self._counts
         counts.added += len(added)
         counts.known += len(known)
