@@ -135,11 +135,11 @@ def _faults_on_their_list(one: _Found) -> Iterator[Fault]:
     took a subject over with a file of suppressions.
     """
     own = (Evidence.subject == one.subject, Evidence.list == one.slug)
-    if not Evidence.select().where(Evidence.event.in_(_PUTTING), *own).exists():
+    if Evidence.select().where(Evidence.event.in_(_PUTTING), *own).exists():
+        for again in _compared(_newest(*own), Contact.id == one.number):
+            yield from _faults_of(again)
+    else:
         yield Fault(one.seq or 0, How.CONTRADICTED, f"contact {one.number}: its list")
-        return
-    for again in _compared(_newest(*own), Contact.id == one.number):
-        yield from _faults_of(again)
 
 
 def _is_other() -> Any:
