@@ -54,9 +54,10 @@ def test_what_is_said_already_leaves_no_entry(database: Database) -> None:
     assert not correct(database, "")
     assert not correct(database, USUAL)
     correct(database, "Ja, graag")
-    before = Evidence.select().count()
+    before, version = Evidence.select().count(), choices.version_of_texts()
     assert not correct(database, " Ja, graag ")
     assert Evidence.select().count() == before
+    assert choices.version_of_texts() == version != ""
     assert correct(database, "")
     assert not Correction.select().exists()
 

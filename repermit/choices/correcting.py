@@ -9,10 +9,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from repermit import evidence, messages
-from repermit.choices.presenting import TEXTS
+from repermit.choices.presenting import TEXTS, renew, take_turn
 from repermit.errors import Refused
 from repermit.evidence import Entry
-from repermit.models import Correction, ListText, MailingList, Meta, new_id
+from repermit.models import Correction, ListText, MailingList
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,10 +38,7 @@ def correct(
     list, which subjects do not show.
     """
     with database.atomic():
-        # One at a time: the other would not know of it.
-        Meta.insert(key=TEXTS, value=new_id()).on_conflict(
-            conflict_target=[Meta.key], preserve=[Meta.value]
-        ).execute()
+        take_turn(TEXTS)
         there = corrections_in(text.language)
         after = messages.checked_correction(text, forms, corrected=there)
         _refuse_sensitive(after)
@@ -49,6 +46,7 @@ def correct(
         if after == before:
             return False
         _write(text, after, now=now, actor=actor)
+        renew(TEXTS)
         evidence.append(_entry(text, before, after, now=now, actor=actor))
     return True
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from repermit import config, evidence
-from repermit.choices.presenting import VERSION, chosen, version
+from repermit.choices.presenting import VERSION, chosen, renew, take_turn, version
 from repermit.choices.sealing import Seal
 from repermit.errors import ChoiceRefused, ConfigError, Overtaken
 from repermit.evidence import Entry
-from repermit.models import Chosen, Meta, lock_rows, new_id
+from repermit.models import Chosen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -100,13 +100,13 @@ def keep(
     ChoiceRefused, and Overtaken.
     """
     with database.atomic():
-        _take_turn()
+        take_turn(VERSION)
         if version() != since:
             raise Overtaken("somebody else has changed the settings meanwhile")
         proposal = propose(settings, typed)
         changed = _write(settings, proposal.chosen, typed.removed, now=now, actor=actor)
         if changed:
-            Meta.update(value=new_id()).where(Meta.key == VERSION).execute()
+            renew(VERSION)
             evidence.append(_entry(proposal, changed, now=now, actor=actor))
     return Kept(settings=proposal.settings, changed=changed)
 
@@ -118,12 +118,6 @@ def kept_secrets(settings: Settings) -> dict[str, tuple[datetime, str, bool]]:
         row.key: (row.at, row.by, seal.open(row.key, row.value) is not None)
         for row in Chosen.select().where(Chosen.key.in_(config.secret_names()))
     }
-
-
-def _take_turn() -> None:
-    """Let one change the settings at a time; two that each hold may not hold together."""
-    Meta.insert(key=VERSION, value="").on_conflict_ignore().execute()
-    lock_rows(Meta.select().where(Meta.key == VERSION)).get()
 
 
 def _refuse_single(typed: Typed) -> None:

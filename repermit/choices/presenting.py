@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from repermit import config, messages
 from repermit.choices.sealing import Seal
 from repermit.errors import ConfigError
-from repermit.models import Chosen, Correction, Meta
+from repermit.models import Chosen, Correction, Meta, lock_rows, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +47,17 @@ def _versions() -> dict[str, str]:
     """Return what names the state of the settings and of the texts; "" for what never changed."""
     rows = Meta.select().where(Meta.key.in_([VERSION, TEXTS]))
     return {VERSION: "", TEXTS: ""} | {row.key: row.value for row in rows}
+
+
+def take_turn(key: str) -> None:
+    """Let one change what `key` names the state of; two that each hold may not hold together."""
+    Meta.insert(key=key, value="").on_conflict_ignore().execute()
+    lock_rows(Meta.select().where(Meta.key == key)).get()
+
+
+def renew(key: str) -> None:
+    """Have every process know that what `key` names the state of is another; after `take_turn`."""
+    Meta.update(value=new_id()).where(Meta.key == key).execute()
 
 
 def correct_texts() -> None:
