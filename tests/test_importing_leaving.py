@@ -26,6 +26,7 @@ from tests.plans import plans_of
 from tests.returning import reply_to, returned_for
 from tests.taking import fates_of, mailchimp, on_list, take_back, take_in
 from tests.test_answers_signing_up import confirmed, signed_up
+from tests.test_campaigns_launching import start
 from tests.test_evidence_beside import WHO
 from tests.test_rights_correcting import move
 
@@ -285,6 +286,34 @@ def test_a_no_holds_at_both_addresses_of_who_has_moved(
     assert on_list(news)["new@example.org"] == (Status.REMOVED, Reason.NO, "")
     assert [bool(suppressed(one)) for one in (ANNA, "new@example.org")] == [True, True]
     assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
+
+
+def test_who_has_moved_stands_again_under_the_new_address_and_can_be_asked(
+    database: Database, news: MailingList, tmp_path: Path
+) -> None:
+    anna = taken_off(database, news, tmp_path, Status.UNCONFIRMED, "")
+    for address in ("between@example.org", "new@example.org"):
+        assert move(database, Contact.get_by_id(anna.id), address) == "moved"
+    assert contacts.is_off_by_file(Contact.get_by_id(anna.id))
+    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
+    take_back(database, news, now=LATER)
+    assert on_list(news)["new@example.org"] == (Status.UNCONFIRMED, "", "")
+    # To the addresses that they have left by their own word nothing goes.
+    left = [suppressed(one) for one in (ANNA, "between@example.org")]
+    assert [(one.reason, one.imported_by_id) for one in left if one] == [("request", None)] * 2
+    assert suppressed("new@example.org") is None
+    assert start(database, news).plan.asked == 2
+    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
+
+
+def test_who_has_moved_back_stands_again_under_the_old_address(
+    database: Database, news: MailingList, anna: Contact
+) -> None:
+    for address in ("new@example.org", ANNA):
+        assert move(database, Contact.get_by_id(anna.id), address) == "moved"
+    take_back(database, news, now=LATER)
+    assert on_list(news)[ANNA][0] == Status.CUSTOMER
+    assert [bool(suppressed(one)) for one in (ANNA, "new@example.org")] == [False, True]
 
 
 @pytest.mark.counted_on_both

@@ -35,7 +35,8 @@ class Suppressed:
     """A suppression to be made: whose, why, and since when.
 
     `subject` is the contact's, or a fresh one where there is none. `has_moved` says that they have
-    left this address alone, not the list: the journal notes it so.
+    left this address alone, not the list: the journal notes it so. `imported_by` is the number of
+    the import with which it is taken back, if it came with one.
     """
 
     fingerprint: str
@@ -43,13 +44,14 @@ class Suppressed:
     reason: str
     at: datetime
     has_moved: bool = False
+    imported_by: int | None = None
 
 
 def suppress(mailing_list: MailingList, these: Sequence[Suppressed]) -> None:
     """Suppress addresses for a list; who is suppressed already keeps the subject, not the reason.
 
     Any number may be given, each address once. What came with an import stays from now on, whatever
-    becomes of that.
+    becomes of that, unless it is given with one again.
     """
     for some in chunks(these, _CHUNK):
         rows = [
@@ -59,7 +61,7 @@ def suppress(mailing_list: MailingList, these: Sequence[Suppressed]) -> None:
                 "subject": one.subject,
                 "reason": one.reason,
                 "at": one.at,
-                "imported_by": None,
+                "imported_by": one.imported_by,
             }
             for one in some
         ]

@@ -159,15 +159,28 @@ def _suppress_rightly(
 
     What somebody has left stays left under the new address too. Who has not left moves: to the old
     address, which by their own word is theirs no more, nothing is sent, whatever old file brings it
-    back.
+    back. Whom a file alone has taken off does both: if that is taken back, they have moved.
     """
     old, new = (addresses.fingerprint(fingerprint_key, key) for key in (before, after))
+    moved = replace(_suppressed(contact, old, Reason.REQUEST, now), has_moved=True)
     if contact.status == Status.REMOVED:
         left = _suppressed(contact, new, contact.reason, contact.status_at)
+        file = _file_of(contact, old)
+        both = [replace(left, imported_by=file), moved]
+        contacts.suppress(contact.list, both if file is not None else [left])
     else:
         contacts.lift(Suppression.list == contact.list_id, Suppression.fingerprint == new)
-        left = replace(_suppressed(contact, old, Reason.REQUEST, now), has_moved=True)
-    contacts.suppress(contact.list, [left])
+        contacts.suppress(contact.list, [moved])
+
+
+def _file_of(contact: Contact, fingerprint: str) -> int | None:
+    """Return the number of the import by which alone a contact's address is suppressed."""
+    number: int | None = (
+        Suppression.select(Suppression.imported_by)
+        .where(Suppression.list == contact.list_id, Suppression.fingerprint == fingerprint)
+        .scalar()
+    )
+    return number
 
 
 def _suppressed(
