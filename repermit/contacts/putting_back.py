@@ -101,11 +101,14 @@ def _said(contact: Contact, part: str) -> Mapping[str, Any]:
 def _suppress_again(contact: Contact, was: Mapping[str, Any], fingerprint_key: bytes) -> None:
     fingerprint = fingerprint_of(contact, fingerprint_key)
     at = datetime.fromisoformat(was["since"])
-    again = Suppressed(fingerprint=fingerprint, subject=was["whose"], reason=was["for"], at=at)
+    again = Suppressed(
+        fingerprint=fingerprint,
+        subject=was["whose"],
+        reason=was["for"],
+        at=at,
+        imported_by=was["file"] or None,
+    )
     suppress(contact.list, [again])
-    Suppression.update(imported_by=was["file"] or None).where(
-        Suppression.list == contact.list_id, Suppression.fingerprint == fingerprint
-    ).execute()
 
 
 def _owe_again(contact: Contact) -> None:
