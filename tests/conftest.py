@@ -17,7 +17,7 @@ import hypothesis
 import pytest
 import trustme
 
-from repermit import schema
+from repermit import messages, schema
 from repermit.models import open_database
 from tests.building import make_campaign, make_list, make_settings
 from tests.cluster import find_binaries, running_cluster
@@ -236,6 +236,16 @@ def inbox() -> Iterator[Inbox]:
 def desk(tmp_path: Path, sqlite_url: str, inbox: Inbox) -> Desk:
     """Return a desk with an empty SQLite database that sends to `inbox`."""
     return Desk(tmp_path, database_url=sqlite_url, inbox=inbox)
+
+
+# --- Texts. --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def usual_texts() -> Iterator[None]:
+    """Have mails and pages say again what they usually do, once a test has corrected it."""
+    yield
+    messages.correct({})
 
 
 # --- The browser. -------------------------------------------------------------------------------

@@ -131,6 +131,7 @@ def database_url(sqlite_url: str) -> str:
     return sqlite_url
 
 
+@pytest.mark.usefixtures("usual_texts")
 @pytest.mark.parametrize("endpoint", TYPED)
 def test_what_an_admin_does_is_an_entry_under_their_number(
     database: Database, database_url: str, endpoint: str

@@ -14,23 +14,17 @@ from tests.admin_pages import admin_client, post, viewer_client, words_at
 from tests.pages import Pages, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from flask.testing import FlaskClient
 
     from repermit.config import Settings
     from repermit.models import Database
 
+pytestmark = pytest.mark.usefixtures("usual_texts")
+
 URL = "/admin/texts/"
 YES = messages.key_of("Yes, keep sending me these mails")
 DAYS = messages.key_of("When one of us looked at your data: for one day.")
 USUAL = "Ja, blijf mij deze mails sturen"
-
-
-@pytest.fixture(autouse=True)
-def as_it_comes() -> Iterator[None]:
-    yield
-    messages.correct({})
 
 
 @pytest.fixture

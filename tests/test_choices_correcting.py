@@ -16,18 +16,12 @@ from tests.building import NOW, make_asked, make_list, make_settings
 from tests.pages import Pages, everything_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from repermit.models import Campaign, Database, MailingList
+
+pytestmark = pytest.mark.usefixtures("usual_texts")
 
 YES = "Yes, keep sending me these mails"
 USUAL = "Ja, blijf mij deze mails sturen"
-
-
-@pytest.fixture(autouse=True)
-def as_it_comes() -> Iterator[None]:
-    yield
-    messages.correct({})
 
 
 def correct(database: Database, form: str, *, source: str = YES, language: str = "nl") -> bool:

@@ -11,20 +11,14 @@ from repermit.models import Evidence
 from tests.desk import ATTEST, links_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.desk import Desk
     from tests.inbox import Inbox
+
+pytestmark = pytest.mark.usefixtures("usual_texts")
 
 YES = "Yes, keep sending me these mails"
 USUAL = "Ja, blijf mij deze mails sturen"
 KEY = messages.key_of(YES)
-
-
-@pytest.fixture(autouse=True)
-def as_it_comes() -> Iterator[None]:
-    yield
-    messages.correct({})
 
 
 def test_texts_are_listed_with_their_keys(desk: Desk) -> None:

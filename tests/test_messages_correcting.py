@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from repermit import messages
 from repermit.errors import Refused
 from tests.catalogues import used
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+pytestmark = pytest.mark.usefixtures("usual_texts")
 
 YES = "Yes, keep sending me these mails"
 MAY_WE = "May we keep sending you “%(list)s”?"
 DAYS = "When one of us looked at your data: for one day."
-
-
-@pytest.fixture(autouse=True)
-def as_it_comes() -> Iterator[None]:
-    yield
-    messages.correct({})
 
 
 def checked(text: messages.Text, forms: tuple[str, ...]) -> tuple[str, ...]:

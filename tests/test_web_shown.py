@@ -15,13 +15,13 @@ from tests.pages import Pages, everything_in, heading_of
 from tests.zoo import Button, buttons_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from werkzeug.test import TestResponse
 
     from repermit.config import Settings
     from repermit.links import Kind
     from repermit.models import Database
+
+pytestmark = pytest.mark.usefixtures("usual_texts")
 
 CORRECTED = "Ja, graag nog meer mails van u"
 SOURCE = {
@@ -29,12 +29,6 @@ SOURCE = {
     "confirm": "Yes, send me these mails",
     "again": "Yes, it was me: keep sending me these mails",
 }
-
-
-@pytest.fixture(autouse=True)
-def as_it_comes() -> Iterator[None]:
-    yield
-    messages.correct({})
 
 
 @pytest.fixture
