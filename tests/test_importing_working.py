@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from repermit import contacts
 from repermit.consent import Fate, Reason
 from repermit.importing import (
     Choices,
@@ -28,10 +29,15 @@ from repermit.importing import (
 )
 from repermit.importing.uploads import folder_of
 from repermit.models import Contact, Import, SignUp, Upload, new_id
+from repermit.reports import papers
 from repermit.saying import unpacked
 from tests.admin_pages import make_admin
 from tests.building import NOW, make_contact, make_list, make_removed
-from tests.taking import everything, take_back
+from tests.taking import everything, plain, take_back
+from tests.taking import take_in as import_by_command
+from tests.test_answers_signing_up import signed_up
+from tests.test_evidence_beside import WHO
+from tests.test_rights_correcting import move
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,6 +151,88 @@ def test_a_look_counts_once_whoever_stands_in_the_file_alone(
     assert counted(kept) == (7, 3)
     work(database, news, settings, mapping={"address": "nowhere"})
     assert counted(kept) == (None, None)
+
+
+def by_command(database: Database, news: MailingList, folder: Path) -> None:
+    import_by_command(database, news, plain(folder, ("a@example.org", "Anna")))
+
+
+def by_a_sign_up(database: Database, news: MailingList, _folder: Path) -> None:
+    signed_up(database, news, "a@example.org")
+
+
+def by_hand(database: Database, news: MailingList, _folder: Path) -> None:
+    person = contacts.ByHand(address="a@example.org", source="beurs")
+    contacts.add_by_hand(database, news, person, now=NOW, **WHO)
+
+
+def by_moving(database: Database, _news: MailingList, _folder: Path) -> None:
+    assert move(database, Contact.get(Contact.address == "here@example.org"), "a@example.org")
+
+
+COMING = [by_command, by_a_sign_up, by_hand, by_moving]
+
+
+@pytest.mark.parametrize("come", COMING)
+def test_whoever_comes_onto_the_list_after_a_look_is_counted_once(
+    database: Database, news: MailingList, settings: Settings, tmp_path: Path, come: Any
+) -> None:
+    make_contact(database, news, "here@example.org")
+    kept = keep(database, news, settings, "email\na@example.org\nb@example.org\n")
+    work(database, news, settings)
+    assert counted(kept) == (2, 2)
+    come(database, news, tmp_path)
+    assert counted(kept) == (2, None)
+    assert people_of(news, settings) == (2 if come is not by_moving else 1, 1)
+    work(database, news, settings)
+    assert counted(kept) == (2, 1)
+    assert people_of(news, settings) == (3 if come is not by_moving else 2, 0)
+
+
+def test_who_is_gone_with_a_file_that_is_taken_back_is_counted_again(
+    database: Database, news: MailingList, settings: Settings, tmp_path: Path
+) -> None:
+    by_command(database, news, tmp_path)
+    kept = keep(database, news, settings, "email\na@example.org\n")
+    work(database, news, settings)
+    assert counted(kept) == (1, 0)
+    take_back(database, news)
+    assert counted(kept) == (1, None)
+
+
+def test_who_comes_onto_another_list_changes_no_count(
+    database: Database, news: MailingList, settings: Settings, tmp_path: Path
+) -> None:
+    kept = keep(database, news, settings, "email\na@example.org\n")
+    work(database, news, settings)
+    other = make_list(database, slug="other")
+    for come in (by_command, by_a_sign_up):
+        come(database, other, tmp_path)
+    assert counted(kept) == (1, 1)
+
+
+def test_who_comes_onto_the_list_during_a_look_is_not_counted(
+    database: Database, news: MailingList, settings: Settings, tmp_path: Path
+) -> None:
+    kept = keep(database, news, settings, "email\na@example.org\n")
+    with database.atomic():
+        kept.begin_count()
+    assert people_of(news, settings) == (0, 1)
+    by_command(database, news, tmp_path)
+    with database.atomic():
+        kept.end_count(rows=1, people=1)
+    assert counted(kept) == (1, None)
+
+
+def people_of(news: MailingList, settings: Settings) -> tuple[int, int]:
+    """Return of how many people the paper about a breach says that something is held.
+
+    And of how many files it says that whoever is in them is not counted.
+    """
+    made = papers.make_paper(
+        news, papers.Kind.BREACH, settings=settings, now=NOW, language="en"
+    ).document
+    return made["people"], sum(one["people"] is None for one in made["held"]["waiting"])
 
 
 def counted(kept: Kept) -> tuple[int | None, int | None]:

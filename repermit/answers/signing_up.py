@@ -51,6 +51,7 @@ def sign_up(
         Mail.create(
             list=mailing_list, sign_up=made, kind=MailKind.CONFIRM, due_at=now, message_id=""
         )
+        contacts.forget_file_counts(mailing_list.id)
 
 
 def forget_old_sign_ups(database: Database, *, now: datetime) -> int:

@@ -96,6 +96,7 @@ from repermit.contacts.suppressing import (
     suppress_selected,
 )
 from repermit.contacts.timeline import Moment, timeline
+from repermit.contacts.waiting_files import forget_file_counts
 
 __all__ = [
     "LINKS_KEPT",
@@ -137,6 +138,7 @@ __all__ = [
     "find_contacts",
     "fingerprint_of",
     "finish_pilots",
+    "forget_file_counts",
     "forget_links",
     "forget_replies",
     "forget_sign_ups",

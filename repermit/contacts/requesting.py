@@ -19,6 +19,7 @@ from repermit.contacts.looking import (
     lock,
     new_contact,
 )
+from repermit.contacts.waiting_files import forget_file_counts
 from repermit.errors import NotFound, Refused
 from repermit.evidence import Entry
 from repermit.models import Contact
@@ -116,6 +117,7 @@ def add_by_hand(
             status_at=now,
         )
         _refuse_known(contact, settings)
+        forget_file_counts(mailing_list.id)
         contact.save(force_insert=True)
         _settle(contact, person, settings, now, actor)
     return contact

@@ -80,6 +80,7 @@ def merge(taking: Taking) -> None:
     marked_rows = taking.fates[Fate.OPTED_OUT]
     if marked_rows or taking.improved:
         _lock()
+    contacts.forget_file_counts(taking.mailing_list.id)
     _add_contacts(taking)
     if marked_rows:
         _suppress(taking)

@@ -160,6 +160,7 @@ class Step:
     def end(self) -> _Entries:
         """Note that the import is taken back."""
         row = self._row
+        contacts.forget_file_counts(row.list_id)
         done = {
             "contacts": row.contacts,
             "restored": row.restored,

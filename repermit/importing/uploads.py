@@ -15,6 +15,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from peewee import Case
+
 from repermit import evidence
 from repermit.errors import ListFileError, Refused
 from repermit.evidence import Entry
@@ -106,6 +108,20 @@ class Kept:
     def count(self, *, rows: int | None, people: int | None) -> None:
         """Keep how much stands in the file, inside the caller's transaction; None: not known."""
         Upload.update(rows=rows, people=people).where(Upload.id == self.upload.id).execute()
+
+    def begin_count(self) -> None:
+        """Note that it is being counted, inside the caller's transaction."""
+        # Whoever comes onto the list meanwhile has this forgotten, by which it is noticed.
+        self.count(rows=None, people=0)
+
+    def end_count(self, *, rows: int, people: int) -> None:
+        """Keep what was counted since `begin_count`, inside the caller's transaction.
+
+        Of how many people it is, only if nobody has come onto the list since.
+        """
+        Upload.update(
+            rows=rows, people=Case(None, ((Upload.people.is_null(), None),), people)
+        ).where(Upload.id == self.upload.id).execute()
 
     def lock(self) -> IO[bytes] | None:
         """Return the file by which only one works with it at a time, until closed; None if held.

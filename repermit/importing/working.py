@@ -97,6 +97,8 @@ def _begin(database: Database, mailing_list: MailingList, job: Job, choices: Cho
 
 
 def _do(database: Database, mailing_list: MailingList, job: Job, kept: Kept) -> None:
+    with database.atomic():
+        kept.begin_count()
     try:
         result = import_file(
             database,
@@ -120,7 +122,7 @@ def _do(database: Database, mailing_list: MailingList, job: Job, kept: Kept) -> 
             # A row whose address is none may name somebody all the same.
             people = result.strangers + result.fates[Fate.INVALID]
             with database.atomic():
-                kept.count(rows=result.rows, people=people)
+                kept.end_count(rows=result.rows, people=people)
             kept.note({**_summary(result, kept.choices), "glimpses": _glimpses(kept)})
 
 

@@ -30,7 +30,8 @@ class Upload(Table):
 
     `token` is its name there, `choices` how it is to be read and taken in, as JSON. `rows` is how
     many it has, and `people` of how many something stands in it who are not on the list; both null
-    until it has been looked at. It goes once it is taken in, given up, or a day old.
+    until it has been looked at, `people` also once others are on the list. It goes once it is taken
+    in, given up, or a day old.
     """
 
     if TYPE_CHECKING:

@@ -134,6 +134,7 @@ def _move(
     now: datetime,
 ) -> None:
     before = addresses.Address(contact.address or "", contact.address_key)
+    contacts.forget_file_counts(contact.list_id)
     Contact.update(address=found.address, address_key=found.address_key).where(
         Contact.id == contact.id
     ).execute()

@@ -39,7 +39,8 @@ class WaitingFile:
     """A file that was handed in and waits to be taken in.
 
     `rows` is how many it has, and `people` of how many something stands in it of whom nothing else
-    is held on the list; None if nobody has looked at it yet, or it cannot be read.
+    is held on the list; None if nobody has looked at it yet, or it cannot be read. Of people it is
+    None also once somebody has come onto the list since, or gone.
     """
 
     name: str
@@ -123,7 +124,12 @@ def _waiting(mailing_list: MailingList) -> tuple[WaitingFile, ...]:
         Upload.list == mailing_list, Upload.rows.is_null() | (Upload.rows > 0)
     )
     return tuple(
-        WaitingFile(name=addresses.masked(one.name), rows=one.rows, people=one.people)
+        WaitingFile(
+            name=addresses.masked(one.name),
+            rows=one.rows,
+            # While it is being looked at, neither is known.
+            people=None if one.rows is None else one.people,
+        )
         for one in rows.order_by(Upload.id)
     )
 
