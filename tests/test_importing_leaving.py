@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import addresses, answers, bounces, contacts, evidence, importing, rights
+from repermit import addresses, answers, backups, bounces, contacts, evidence, importing, rights
 from repermit.bounces import Effect
 from repermit.consent import Answer, Basis, CampaignState, Fate, Outcome, Reason, Status
 from repermit.errors import TransitionRefused
-from repermit.models import Contact, Evidence, EvidencePart, Import, Mail, Reply, Suppression
+from repermit.models import (
+    Contact,
+    Evidence,
+    EvidencePart,
+    Import,
+    Journal,
+    Mail,
+    Reply,
+    Suppression,
+    stored,
+)
 from tests.building import (
     NOW,
     make_campaign,
@@ -28,10 +38,12 @@ from tests.taking import fates_of, mailchimp, on_list, take_back, take_in
 from tests.test_answers_signing_up import confirmed, signed_up
 from tests.test_campaigns_launching import start
 from tests.test_evidence_beside import WHO
+from tests.test_models_journal import CHECK
 from tests.test_rights_correcting import move
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
 
     from repermit.models import Database, MailingList
@@ -320,6 +332,43 @@ def test_who_has_moved_back_stands_again_under_the_old_address(
 def test_whom_a_file_took_off_is_found_by_an_index(database: Database, anna: Contact) -> None:
     (plan,) = plans_of(database, lambda: contacts.is_off_by_file(anna), having='FROM "suppression"')
     assert "suppression_imported" in plan or "Seq Scan" in plan
+
+
+def restored(
+    database: Database, folder: Path, contact: Contact, reason: str, at: datetime
+) -> backups.Restored:
+    """Take up what a journal notes of a contact that has left."""
+    journal = Journal(folder / "suppressions.journal", key_check=CHECK)
+    line = {
+        "do": "suppress",
+        "at": stored(at),
+        "list": contact.list.slug,
+        "fingerprint": addresses.fingerprint(KEY, contact.address_key),
+        "subject": contact.subject,
+        "reason": reason,
+    }
+    journal.note({"do": "backup", "mark": "another"}, line)
+    journal.before_commit()
+    return backups.take_up(database, journals=[journal.path], now=LATER, **WHO)
+
+
+@pytest.mark.parametrize("noted", ["no", "withdrawn", "request"])
+def test_a_no_that_the_backup_does_not_know_holds(
+    database: Database, news: MailingList, anna: Contact, tmp_path: Path, noted: str
+) -> None:
+    reason = Reason.REQUEST if noted == "request" else Reason.NO
+    assert restored(database, tmp_path, anna, noted, SOON).replayed.removed[reason] == 1
+    assert told()["by"] == "restored"
+    stays_off(database, news, tmp_path, anna, reason)
+
+
+def test_what_the_file_itself_has_noted_is_no_no(
+    database: Database, news: MailingList, anna: Contact, tmp_path: Path
+) -> None:
+    replayed = restored(database, tmp_path, anna, "request", NOW).replayed
+    assert sum(replayed.removed.values()) == 0
+    take_back(database, news, now=LATER)
+    assert on_list(news)[ANNA][0] == Status.CUSTOMER
 
 
 def test_one_click_by_a_link_that_was_handed_on_outlives_the_undoing(

@@ -193,7 +193,7 @@ def _remove(one: _List, found: Sequence[tuple[Contact, str]]) -> Counter[Reason]
     whose: dict[Reason, list[Contact]] = {}
     for contact, fingerprint in found:
         left = one.left_of(contact, fingerprint)
-        if left is None or contact.status == Status.REMOVED:
+        if left is None or not _is_to_leave(contact, left):
             continue
         facts[contact.id] = {"left_at": stored(left.at), "left_for": left.reason}
         if left.has_moved:
@@ -217,17 +217,29 @@ def _remove(one: _List, found: Sequence[tuple[Contact, str]]) -> Counter[Reason]
     )
 
 
+def _is_to_leave(contact: Contact, left: Left) -> bool:
+    """Say whether a contact is on the list, or off it by a file alone before they left themselves.
+
+    That file may be taken back, and must not put them back.
+    """
+    if contact.status != Status.REMOVED:
+        return True
+    is_later: bool = left.at > contact.status_at
+    return is_later and not left.has_moved and contacts.is_off_by_file(contact)
+
+
 def _reason(contact: Contact, noted: str) -> Reason:
     """Return for what a contact, as the backup knows it, is taken off.
 
     What was withdrawn since may be a Yes of which the backup does not know either; then it is a No.
     An import notes why somebody had left elsewhere.
     """
-    first = LEFT_ELSEWHERE.get(noted, noted)
+    first, by_file = LEFT_ELSEWHERE.get(noted, noted), contacts.is_off_by_file(contact)
     for reason in (first, _OTHERWISE.get(first, first)):
         with without(ValueError, TransitionRefused):
             possible = Reason(reason)
-            require_removal(Status(contact.status), possible, basis=contact.basis)
+            status = Status(contact.status)
+            require_removal(status, possible, basis=contact.basis, by_file=by_file)
             return possible
     return Reason.REQUEST
 
