@@ -90,7 +90,7 @@ class Counting:
 
     @contextmanager
     def _counting_if_due(self, item: pytest.Item) -> Iterator[None]:
-        if kind_of(item) in self._counted or is_uncounted(item):
+        if kind_of(item) in self._counted or item.get_closest_marker("uncounted"):
             with self.resting():
                 yield
         elif item.get_closest_marker("processes_uncounted"):
@@ -117,16 +117,6 @@ class Counting:
     def _go_on(self) -> None:
         while self._resting:
             self._resting.pop().start()
-
-
-def is_uncounted(item: pytest.Item) -> bool:
-    """Say whether what a test goes over is counted elsewhere: it says so, or drives a browser.
-
-    What a browser asks for, tests without one ask for too; and lines between which playwright
-    switches greenlets are lost anyhow.
-    """
-    fixtures: tuple[str, ...] = getattr(item, "fixturenames", ())
-    return bool(item.get_closest_marker("uncounted")) or "playwright" in fixtures
 
 
 def kind_of(item: pytest.Item) -> str:

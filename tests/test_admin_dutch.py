@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,7 +31,9 @@ def said_in_english(client: FlaskClient, path: str, *, status: int = 200) -> lis
     answer = client.get(path, headers=DUTCH)
     assert answer.status_code == status, path
     assert '<html lang="nl">' in answer.text
-    return [f"{path}: {one}" for one in english_on(answer.text, "nl")]
+    # What says of itself that it is English is meant to be.
+    meant = re.sub(r'<(\w+)[^>]* lang="en"[^>]*>[^<]*</\1>', "", answer.text)
+    return [f"{path}: {one}" for one in english_on(meant, "nl")]
 
 
 @pytest.mark.parametrize(

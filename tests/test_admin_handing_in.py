@@ -539,7 +539,6 @@ def test_whoever_comes_while_a_file_is_read_is_told_so(
     assert "What would become of every row" in words_of(admin.get(FILE))
 
 
-@pytest.mark.uncounted
 def test_a_large_file_is_read_meanwhile_and_then_shown(admin: FlaskClient) -> None:
     portrait = "x" * 300
     rows = "".join(f"person{number}@example.org,{portrait}\n" for number in range(7_000))
@@ -576,7 +575,6 @@ def test_the_last_file_can_be_taken_back(admin: FlaskClient) -> None:
     assert statuses() == {}
 
 
-@pytest.mark.uncounted
 def test_a_large_file_is_taken_back_beside_the_page(database: Database, admin: FlaskClient) -> None:
     hand_in(admin, MIXED)
     send(admin, "take-in")

@@ -464,7 +464,6 @@ def test_the_page_is_dutch_for_whoever_reads_dutch(admin: FlaskClient) -> None:
     assert "Mag het beginnen?" in said
 
 
-@pytest.mark.uncounted
 def test_a_large_launch_goes_on_beside_the_page(
     database: Database, admin: FlaskClient, mailing_list: MailingList, settings: Settings
 ) -> None:

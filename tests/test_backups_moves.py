@@ -159,6 +159,14 @@ def test_a_proof_tells_of_who_moved_since_a_backup(
     assert "The person had moved to another address, which the backup" in page
 
 
+def test_the_latest_move_counts_in_whatever_order_it_was_written(
+    database: Database, anna: Contact, tmp_path: Path
+) -> None:
+    lines = (moved(anna, "new", 1), lifted(anna, "anna", 0), moved(anna, "anna"))
+    assert take_up(database, tmp_path, *lines).replayed.moved == ()
+    assert Contact.get_by_id(anna.id).status == Status.CONFIRMED
+
+
 def test_who_moved_back_stays(database: Database, anna: Contact, tmp_path: Path) -> None:
     lines = (moved(anna, "anna"), lifted(anna, "anna", 0), moved(anna, "new", 1))
     done = take_up(database, tmp_path, *lines)

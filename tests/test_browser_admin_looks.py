@@ -14,6 +14,7 @@ from repermit import accounts, campaigns, contacts, importing, webhooks
 from repermit.campaigns import Conditions
 from repermit.config import MailServer, Web
 from repermit.consent import CampaignState, MailState, Reason, Status
+from repermit.messages import key_of
 from repermit.models import Delivery, Reply, User
 from tests.admin_pages import client_of, make_admin, make_user
 from tests.building import (
@@ -222,7 +223,12 @@ MORE = {
 def places(pages: Pages) -> Iterator[tuple[str, str]]:
     """Yield each page, by a name and its path."""
     one = Reply.get().contact_id
-    values = {"number": one, "user_id": User.get(User.role == "viewer").id, "webhook_id": 1}
+    values: dict[str, Any] = {
+        "number": one,
+        "user_id": User.get(User.role == "viewer").id,
+        "webhook_id": 1,
+    }
+    values |= {"language": "nl", "key": key_of("Yes, keep sending me these mails")}
     for route in ADMINS:
         is_data = route.method != "GET" or route.rule.endswith(".json")
         if is_data or route.endpoint in NO_PAGES | ON_THE_WAY_IN:

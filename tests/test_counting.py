@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from tests.counting import Counting, is_uncounted
+from tests.counting import Counting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,14 +102,6 @@ def test_of_what_goes_the_same_way_with_each_example_the_first_is_counted(
 
 def test_what_goes_where_others_go_is_not_counted(counting: Counting, coverages: Coverages) -> None:
     assert not run(counting, coverages, "test_it", "uncounted")
-
-
-def test_what_drives_a_browser_is_not_counted() -> None:
-    def item(*fixtures: str) -> Any:
-        return SimpleNamespace(fixturenames=fixtures, get_closest_marker=lambda _: None)
-
-    assert is_uncounted(item("pages", "page", "playwright"))
-    assert not is_uncounted(item("pages"))
 
 
 def test_the_processes_of_a_test_go_uncounted_while_it_is_counted_itself(

@@ -8,8 +8,6 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from repermit import answers, contacts, evidence
 from repermit.answers import Trace
 from repermit.campaigns import launch
@@ -66,7 +64,6 @@ def erase(number: int) -> None:
         )
 
 
-@pytest.mark.processes_uncounted
 def test_four_processes_at_once_make_one_chain(database: Database, database_url: str) -> None:
     news = make_list(database)
     for _ in range(8):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from repermit.consent import Fate
 from repermit.importing.reporting import MOST_PROBLEMS
 from tests.building import make_list
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from repermit.models import Database
 
 
-@pytest.mark.uncounted
 def test_as_many_problems_as_are_listed_need_no_further_word(
     database: Database, tmp_path: Path
 ) -> None:
@@ -28,7 +25,6 @@ def test_as_many_problems_as_are_listed_need_no_further_word(
     assert [problem.line for problem in result.problems] == list(range(2, MOST_PROBLEMS + 2))
 
 
-@pytest.mark.uncounted
 def test_of_more_problems_the_last_says_how_many_there_are(
     database: Database, tmp_path: Path
 ) -> None:

@@ -38,7 +38,6 @@ def filter_there() -> None:
         pytest.skip("there is no SpamAssassin here (Debian: apt-get install spamassassin)")
 
 
-@pytest.mark.uncounted
 @pytest.mark.usefixtures("filter_there")
 def test_no_mail_looks_like_spam_in_any_language(tmp_path: Path) -> None:
     """Of each kind the longer mail; tests/bench/spam.py has all of them."""

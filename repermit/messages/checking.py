@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from repermit.errors import Refused
-from repermit.messages.autolinks import endless_word, other_links
+from repermit.messages.autolinks import other_links
 from repermit.messages.correcting import as_typed, texts_in
 from repermit.messages.offers import offers_in
 from repermit.messages.reading import as_read
@@ -112,9 +112,7 @@ def _refuse_promotion(form: str, usual: str) -> None:
 
 
 def _link_in(form: str, usual: str) -> Said:
-    """Return the reason against a link that was not there before, or a word too long to tell."""
-    if endless := endless_word(form):
-        return endless
+    """Return the reason against a link that was not there before; no word of them is endless."""
     known = set(other_links(usual, reply_to=""))
     more = [reason for reason in other_links(form, reply_to="") if reason not in known]
     return more[0] if more else Said()
