@@ -54,9 +54,8 @@ class Heard:
 
     `moves` are by which address somebody moved last, whatever became of it: it may be another's
     since. And which sign-ups were deleted at somebody's request, and when campaigns were launched,
-    by their list. `is_of_backup` says that one of them was there
-    when the backup was made, as far as can be told: it has the backup's mark or, of a backup
-    without one, anything to say at all.
+    by their list. `is_of_backup` says that one of them was there when the backup was made, as far
+    as can be told: it has the backup's mark or, of a backup without one, anything to say at all.
     """
 
     left: dict[Whose, Left] = field(default_factory=dict)

@@ -1,8 +1,8 @@
 """The settings that admins choose on the pages: kept in the database, beneath what the file says.
 
 And the texts of mails and pages that they correct. May import evidence, messages, models, config
-and what lies below. Every process sees a change without being
-started again: `Present` looks at two small rows, and composes the settings anew once it differs.
+and what lies below. Every process sees a change without being started again: `Present` looks at two
+small rows, and composes the settings, or puts the texts in use, anew once one of them differs.
 """
 
 from repermit.choices.correcting import correct, corrections_in

@@ -6,7 +6,7 @@ May import evidence, messages, models and what lies below.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from repermit import evidence, messages
 from repermit.choices.presenting import TEXTS, renew, take_turn
@@ -59,13 +59,13 @@ def _refuse_sensitive(forms: tuple[str, ...]) -> None:
 
 
 def _write(text: Text, forms: tuple[str, ...], *, now: datetime, actor: str) -> None:
-    named: dict[str, Any] = {"language": text.language, "key": text.key}
     Correction.delete().where(
         Correction.language == text.language, Correction.key == text.key
     ).execute()
     if forms:
         Correction.create(
-            **named,
+            language=text.language,
+            key=text.key,
             source=text.source[0],
             forms=json.dumps(forms, ensure_ascii=False),
             at=now,

@@ -32,7 +32,7 @@ _OF_A_LABEL = 120
 """How many characters the texts have that may stand on a button, in a title or in a subject."""
 
 _SHORT, _LONGEST_WORD = 40, 40
-_YES, _NO = "Yes, ", ("No, ", "I did not ")
+_YES, _NO = ("Yes, ",), ("No, ", "I did not ")
 """How the English begins of what stands on buttons."""
 
 
@@ -120,9 +120,16 @@ def _link_in(form: str, usual: str) -> Said:
 
 def _refuse_opposite(text: Text, form: str, corrected: Mapping[str, Sequence[str]]) -> None:
     """Refuse a button for Yes that says what one for No says, and the other way round."""
-    source = text.source[0]
-    other = _NO if source.startswith(_YES) else (_YES,) if source.startswith(_NO) else ()
+    for own, other in ((_YES, _NO), (_NO, _YES)):
+        if text.source[0].startswith(own):
+            _refuse_said_by(other, text, form, corrected)
+
+
+def _refuse_said_by(
+    other: tuple[str, ...], text: Text, form: str, corrected: Mapping[str, Sequence[str]]
+) -> None:
+    typed = as_typed(form)
     for one in texts_in(text.language).values():
         said = corrected.get(one.key, one.usual)[0]
-        if one.source[0].startswith(tuple(other)) and as_typed(said) == as_typed(form):
+        if one.source[0].startswith(other) and as_typed(said) == typed:
             raise Refused("a button for the opposite says so: %(other)s", other=one.source[0])
