@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from statistics import median
+from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
 
 from repermit import accounts
-from repermit.accounts import Role, second_steps
+from repermit.accounts import Role, passwords, second_steps
 from repermit.models import Evidence, Session, Throttle, User, open_database
 from tests.admin_pages import (
     PASSWORD,
@@ -262,6 +264,28 @@ def test_a_password_that_may_not_be_chosen_is_refused_with_the_reason(
     assert answer.status_code == 422
     assert said in words_of(answer)
     assert pages.client.get(url).status_code == 200
+
+
+@pytest.mark.parametrize("email", ["anna@example.org", ""])
+def test_of_four_uses_of_a_link_at_once_one_gets_in_and_the_others_are_told(
+    pages: Pages, email: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"/admin/welcome/{invite(pages, email=email)}"
+    all_here, hashed = Barrier(4, timeout=30), passwords.hashed
+
+    def hash_together(password: str) -> str:
+        all_here.wait()
+        return hashed(password)
+
+    def use(client: FlaskClient) -> int:
+        # Each is a browser of its own, which gives the same address if it is asked for one.
+        fields = {"email": "first@example.org", "password": FRESH, "again": FRESH}
+        return post(client, url, **fields).status_code
+
+    monkeypatch.setattr(passwords, "hashed", hash_together)
+    with ThreadPoolExecutor(4) as pool:
+        codes = list(pool.map(use, [pages.app.test_client() for _ in range(4)]))
+    assert sorted(codes) == [303, 410, 410, 410]
 
 
 def test_the_first_admin_gives_an_address_too(pages: Pages) -> None:

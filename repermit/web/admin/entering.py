@@ -241,6 +241,8 @@ def _choose_password(token: str) -> AnyResponse:
         tried = accounts.accept_invitation(
             current_site().database, token, form.password.data, email=email, visit=visit()
         )
+    except NotFound:  # a Refused too, but one of the link
+        raise
     except AddressError:
         form.refuse("email", gettext("This is no e-mail address that mail can reach."))
     except Refused:
