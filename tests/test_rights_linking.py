@@ -42,29 +42,55 @@ def test_a_link_goes_to_the_address_itself(database: Database, anna: Contact) ->
     )
 
 
-def test_three_a_day_count_sign_ups_and_links_of_all_lists_together(
-    database: Database, mailing_list: MailingList, anna: Contact
+def test_three_links_a_day_go_to_an_address_and_of_each_contact_one_more_waits(
+    database: Database, anna: Contact
 ) -> None:
     other = make_contact(database, make_list(database, slug="other"), "anna@example.org")
+    for number, contact in enumerate((anna, other, anna, other, anna, anna, other)):
+        later = NOW + timedelta(minutes=number)
+        rights.ask_for_link(database, uid=contact.uid, language="", now=later)
+    day = timedelta(days=1)
+    dues = [(row.contact_id, row.mail.due_at) for row in FreshLink.select().order_by(FreshLink.id)]
+    assert dues == [
+        (anna.id, NOW),
+        (other.id, NOW + timedelta(minutes=1)),
+        (anna.id, NOW + timedelta(minutes=2)),
+        (other.id, NOW + day),
+        (anna.id, NOW + day + timedelta(minutes=1)),
+    ]
+    waiting = FreshLink.select().order_by(FreshLink.id.desc()).get()
+    assert rights.open_link(database, uid=waiting.uid, now=waiting.at + HOUR - MOMENT)
+
+
+def test_sign_ups_of_somebody_s_address_keep_no_link_from_them(
+    database: Database, mailing_list: MailingList, anna: Contact
+) -> None:
+    def sign_up() -> None:
+        answers.sign_up(
+            database, mailing_list, address="anna@example.org", name="", language="", now=NOW
+        )
+
+    for _ in range(4):
+        sign_up()
+    assert asked_for(database, anna).mail.due_at == NOW
+    assert (SignUp.select().count(), FreshLink.select().count()) == (3, 1)
+
+
+def test_links_of_somebody_keep_nobody_from_signing_up(
+    database: Database, mailing_list: MailingList, anna: Contact
+) -> None:
+    for _ in range(4):
+        asked_for(database, anna)
     answers.sign_up(
         database, mailing_list, address="anna@example.org", name="", language="", now=NOW
     )
-    for contact in (anna, other, anna, other):
-        rights.ask_for_link(database, uid=contact.uid, language="", now=NOW)
-    answers.sign_up(
-        database, mailing_list, address="anna@example.org", name="", language="", now=NOW
-    )
-    assert (FreshLink.select().count(), SignUp.select().count()) == (2, 1)
-    nearly = NOW + timedelta(days=1) - MOMENT
-    rights.ask_for_link(database, uid=anna.uid, language="", now=nearly)
-    assert Mail.select().count() == 3
-    rights.ask_for_link(database, uid=anna.uid, language="", now=nearly + MOMENT)
-    assert Mail.select().count() == 4
+    assert SignUp.select().count() == 1
 
 
 def test_three_a_day_hold_at_once(database: Database, anna: Contact) -> None:
     at_once(database, *[lambda: asked_for(database, anna)] * 6)
-    assert Mail.select().count() == 3
+    assert Mail.select().where(Mail.due_at == NOW).count() == 3
+    assert Mail.select().count() == 4
 
 
 def test_who_is_off_the_list_gets_a_link_too_and_who_is_gone_does_not(

@@ -159,11 +159,23 @@ def test_of_who_is_gone_nothing_is_held(pages: Pages, anna: Contact, do: str) ->
     assert everything_in(pages.database) == before
 
 
-def test_the_page_is_the_same_whether_or_not_a_mail_leaves(pages: Pages, anna: Contact) -> None:
+def test_the_page_is_the_same_whether_or_not_a_mail_leaves_at_once(
+    pages: Pages, anna: Contact
+) -> None:
     answered = [pages.post("me", anna.uid, data={"do": "link"}).text for _ in range(5)]
     assert len(set(answered)) == 1
     assert "<span>a…a</span>@example.org" in answered[0]
-    assert FreshLink.select().count() == 3
+    assert FreshLink.select().where(FreshLink.at == NOW).count() == 3
+    assert FreshLink.select().count() == 4
+
+
+def test_whoever_fills_in_an_address_keeps_its_holder_from_no_link(
+    pages: Pages, anna: Contact
+) -> None:
+    for _ in range(25):
+        pages.client.post("/join/news", data={"address": "anna@example.org"})
+    assert pages.post("me", anna.uid, data={"do": "link"}).status_code == 200
+    assert [row.mail.due_at for row in FreshLink.select()] == [NOW]
 
 
 # --- The fresh link. -----------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def sign_up(
     with database.atomic():
         contacts.one_at_a_time(database, found.key)
         _forget_old(now)
-        if not contacts.may_be_mailed(found.key, now=now):
+        if not contacts.may_sign_up(found.key, now=now):
             return
         made = SignUp.create(
             list=mailing_list,

@@ -54,7 +54,8 @@ from repermit.contacts.on_request import (
     LINKS_KEPT,
     SIGN_UPS_KEPT,
     forget_links,
-    may_be_mailed,
+    may_sign_up,
+    next_link_at,
     one_at_a_time,
 )
 from repermit.contacts.openings import (
@@ -156,7 +157,7 @@ __all__ = [
     "list_unseen",
     "lock",
     "mark_backup",
-    "may_be_mailed",
+    "may_sign_up",
     "new_contact",
     "note_launch",
     "one_at_a_time",

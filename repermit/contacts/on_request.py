@@ -1,4 +1,4 @@
-"""Mail that somebody has just asked for: three a day at most to an address, whatever it is for.
+"""Mail that somebody has just asked for: three a day at most to an address, of each kind.
 
 May import models and what lies below. Everything here must be called inside the caller's
 transaction.
@@ -37,15 +37,33 @@ def one_at_a_time(database: Database, address_key: str) -> None:
         run_sql(database, "SELECT pg_advisory_xact_lock(%s)", int.from_bytes(number, signed=True))
 
 
-def may_be_mailed(address_key: str, *, now: datetime) -> bool:
-    """Say whether one more mail may go to an address at somebody's wish (DESIGN invariant 3).
+def may_sign_up(address_key: str, *, now: datetime) -> bool:
+    """Say whether one more sign-up may be mailed to an address (DESIGN invariant 3).
 
-    Sign-ups on all lists count, and links that are good for one use; `one_at_a_time` comes first.
+    Sign-ups on all lists count, since anybody can type any address; `one_at_a_time` comes first.
     """
-    last_day = now - _DAY
-    sign_ups = SignUp.select().where(SignUp.address_key == address_key, SignUp.at > last_day)
-    links = FreshLink.select().where(FreshLink.address_key == address_key, FreshLink.at > last_day)
-    return consent.may_mail_on_request(sign_ups.count() + links.count())
+    sign_ups = SignUp.select().where(SignUp.address_key == address_key, SignUp.at > now - _DAY)
+    return consent.may_mail_on_request(sign_ups.count())
+
+
+def next_link_at(address_key: str, purpose: str, *, now: datetime) -> datetime:
+    """Return when one more link of a purpose may be mailed to an address: now, or within a day.
+
+    Links for one use are counted apart from sign-ups, and one too many waits instead of being
+    refused: no stranger may take somebody's right of access away (GDPR art. 12(2), art. 15).
+    """
+    latest = (
+        FreshLink.select(FreshLink.at)
+        .where(
+            FreshLink.address_key == address_key,
+            FreshLink.purpose == purpose,
+            FreshLink.at > now - _DAY,
+        )
+        .order_by(FreshLink.at.desc())
+        .limit(consent.MOST_ON_REQUEST)
+    )
+    moments: list[datetime] = [row.at for row in latest]
+    return now if consent.may_mail_on_request(len(moments)) else moments[-1] + _DAY
 
 
 def forget_links(*, now: datetime) -> int:

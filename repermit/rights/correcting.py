@@ -15,7 +15,7 @@ from repermit import addresses, contacts, evidence
 from repermit.consent import MOST_ON_REQUEST, MailKind, Reason, Status
 from repermit.models import Contact, FreshLink, Mail, Suppression, lock_rows
 from repermit.rights.facts import Moved, MoveOutcome
-from repermit.rights.linking import link_of, lock_opened, owe, use_up
+from repermit.rights.linking import link_of, lock_opened, owe, owe_in_turn, use_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +58,8 @@ def ask_new_address(
 ) -> bool | None:
     """Owe a new address a mail with a link by which it is confirmed, three a day at most.
 
+    A person may ask for three a day; what others asked for at that address makes it wait.
+
     Does the same whatever the list has of that address. Returns None once time is over, and False
     for the address that is held already. Raises AddressError for what is no address.
     """
@@ -70,8 +72,8 @@ def ask_new_address(
             return False
         contacts.one_at_a_time(database, wanted.key)
         contacts.forget_links(now=now)
-        if _may_ask(contact, now) and contacts.may_be_mailed(wanted.key, now=now):
-            owe(contact, "address", wanted, language=language, now=now)
+        if _may_ask(contact, now):
+            owe_in_turn(contact, "address", wanted, language=language, now=now)
         return True
 
 

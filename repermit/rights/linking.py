@@ -23,10 +23,10 @@ HOUR = timedelta(hours=1)
 
 
 def ask_for_link(database: Database, *, uid: str, language: str, now: datetime) -> None:
-    """Owe a contact a mail with a link that shows everything held; three mails a day at most.
+    """Owe a contact a mail with a link that shows everything held.
 
-    `language` is the reader's. Says nothing: neither whether there is such a contact nor whether a
-    mail leaves.
+    Three a day at most go to an address; a further one waits. `language` is the reader's. Says
+    nothing: neither whether there is such a contact nor when a mail leaves.
     """
     with database.atomic():
         found: Contact | None = Contact.get_or_none(Contact.uid == uid)
@@ -35,9 +35,26 @@ def ask_for_link(database: Database, *, uid: str, language: str, now: datetime) 
             return
         contacts.one_at_a_time(database, contact.address_key)
         contacts.forget_links(now=now)
-        if contacts.may_be_mailed(contact.address_key, now=now):
-            address = addresses.Address(contact.address, contact.address_key)
-            owe(contact, "see", address, language=language, now=now)
+        address = addresses.Address(contact.address, contact.address_key)
+        owe_in_turn(contact, "see", address, language=language, now=now)
+
+
+def owe_in_turn(
+    contact: Contact, purpose: str, address: addresses.Address, *, language: str, now: datetime
+) -> None:
+    """Owe a mail with a fresh link as soon as the address may get one, in the caller's transaction.
+
+    One that is waiting for its turn stands for all that are asked for meanwhile.
+    """
+    waiting = FreshLink.select().where(
+        FreshLink.contact == contact,
+        FreshLink.purpose == purpose,
+        FreshLink.address_key == address.key,
+        FreshLink.at > now,
+    )
+    if not waiting.exists():
+        at = contacts.next_link_at(address.key, purpose, now=now)
+        owe(contact, purpose, address, language=language, now=at)
 
 
 def owe(
