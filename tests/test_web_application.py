@@ -17,8 +17,8 @@ from repermit.clock import ManualClock
 from repermit.config import Organisation, Web
 from repermit.consent import MailKind, MailState, Status
 from repermit.models import Contact, EvidencePart, SignUp, open_database
+from repermit.web.client_address import network_in_part
 from repermit.web.monitoring import FRESH
-from repermit.web.site import network_in_part
 from tests.building import (
     NOW,
     make_asked,

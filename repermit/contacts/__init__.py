@@ -159,6 +159,7 @@ __all__ = [
     "mark_backup",
     "may_sign_up",
     "new_contact",
+    "next_link_at",
     "note_launch",
     "one_at_a_time",
     "openings_told",

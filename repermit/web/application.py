@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from repermit.answers import Pending
 from repermit.choices import Present
@@ -30,6 +29,7 @@ from repermit.web import (
 )
 from repermit.web.admin import register as register_admin
 from repermit.web.api import Allowances, api
+from repermit.web.client_address import ReadClientAddress
 from repermit.web.public_path import StripPublicPath
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def create_app(
     app.extensions["repermit.present"] = Present(settings)
     app.extensions["repermit.counts"] = monitoring.Counts()
     app.extensions["repermit.allowances"] = Allowances()
-    app.extensions["repermit.sign_ups"] = joining.allowances()
+    app.extensions["repermit.sign_ups"] = joining.SignUpLimits()
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = _LARGEST_FORM
     app.config["MAX_FORM_PARTS"] = _MOST_FIELDS
     # Werkzeug would redirect //yes to /yes at the address that the Host header names.
@@ -113,9 +113,7 @@ def _stand_behind_proxies(app: Flask, settings: Settings) -> None:
         app.wsgi_app = StripPublicPath(  # type: ignore[method-assign]
             inner, app=app, public_path=public_path
         )
-    trusted = settings.web.trusted_proxies
-    if trusted:
-        inner = app.wsgi_app
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            inner, x_for=trusted, x_proto=0, x_host=0
-        )
+    inner = app.wsgi_app
+    app.wsgi_app = ReadClientAddress(  # type: ignore[method-assign]
+        inner, trusted=settings.web.trusted_proxies
+    )

@@ -17,18 +17,16 @@ from repermit.errors import AddressError
 from repermit.web import asking_again, mistakes, shown
 from repermit.web.answering import list_fields, show_gone, show_result, voice_of
 from repermit.web.api import Allowances
+from repermit.web.client_address import network_in_part, route_of
 from repermit.web.rendering import ROUND, Reader, make_reader, page, public_url, render
-from repermit.web.site import (
-    arrival,
-    current_site,
-    is_of_the_internet,
-    network_in_part,
-    request_trace,
-)
+from repermit.web.site import arrival, current_site, request_trace
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from repermit.answers import SignedUp, SignUpFacts
     from repermit.models import MailingList
+    from repermit.web.client_address import Route
 
 pages = Blueprint("joining", __name__)
 
@@ -37,6 +35,7 @@ _UNUSABLE = 422
 _TOO_MANY = 429
 _BURST = 20
 _EACH = timedelta(minutes=3)
+_CLIENTS = 3
 
 
 @pages.get("/join/<name>")
@@ -75,25 +74,35 @@ def take_form(name: str) -> Response:
     return page("joined.html", reader, **list_fields(contacts.list_facts(mailing_list), reader))
 
 
-def allowances() -> Allowances:
-    """Return how many may sign up from one network: twenty at once, and twenty an hour.
+class SignUpLimits:
+    """How many may sign up from one network: twenty at once, and twenty an hour.
 
-    Each of them sends a mail to an address that anybody can have typed.
+    Each of them sends a mail to an address that anybody can have typed. A relay that may be the
+    client itself, with an address of its own invention, brings three times as many.
     """
-    return Allowances(burst=_BURST, each=_EACH)
+
+    def __init__(self) -> None:
+        self._clients = Allowances(burst=_BURST, each=_EACH)
+        self._relays = Allowances(burst=_BURST * _CLIENTS, each=_EACH / _CLIENTS)
+
+    def take(self, route: Route, *, now: datetime) -> int:
+        """Take one sign-up; return 0, or how many seconds to wait if there is none left."""
+        waits = (
+            self._clients.take(_network_of(route.client), now=now),
+            *(self._relays.take(_network_of(one), now=now) for one in route.doubtful_relays),
+        )
+        return max(waits)
+
+
+def _network_of(address: str) -> str:
+    # What has no network is a socket of this machine.
+    return network_in_part(address) or "this machine"
 
 
 def _wait() -> int:
-    """Return for how many seconds nobody more may sign up from the network that asks.
-
-    Only a network of the Internet counts: any other is that of a proxy of one's own, behind which
-    everybody is, as long as `web.trusted_proxies` is not set.
-    """
-    address = request.remote_addr or ""
-    if not is_of_the_internet(address):
-        return 0
-    kept: Allowances = current_app.extensions["repermit.sign_ups"]
-    return kept.take(network_in_part(address), now=arrival())
+    """Return for how many seconds nobody more may sign up from the network that asks."""
+    kept: SignUpLimits = current_app.extensions["repermit.sign_ups"]
+    return kept.take(route_of(request.environ), now=arrival())
 
 
 @pages.get("/confirm/<token>")

@@ -1,17 +1,17 @@
 """What one installation's pages work with, and the request's moment and trace.
 
-May import answers' ground (links, models, clock, config) and Flask.
+May import answers' ground (links, models, clock, config), client_address and Flask.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flask import current_app, g, request
 
 from repermit.answers import Pending, Trace
+from repermit.web.client_address import network_in_part
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from repermit.links import Links
     from repermit.models import Database
 
-_NETWORK_BITS = {4: 24, 6: 48}
 _LONGEST_BROWSER = 300
 
 
@@ -83,22 +82,3 @@ def forwarded() -> int:
     """Return how many addresses X-Forwarded-For names: each web server on the way adds one."""
     named = request.headers.get("X-Forwarded-For", "").split(",")
     return sum(1 for one in named if one.strip())
-
-
-def is_of_the_internet(address: str) -> bool:
-    """Say whether an IP address is one that the Internet reaches, rather than of one's own net."""
-    try:
-        return ipaddress.ip_address(address).is_global
-    except ValueError:
-        return False
-
-
-def network_in_part(address: str) -> str:
-    """Return the network of an IP address, /24 or /48, so that no household stands in it."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return ""
-    if isinstance(found, ipaddress.IPv6Address):
-        found = found.ipv4_mapped or found
-    return str(ipaddress.ip_network((found.packed, _NETWORK_BITS[found.version]), strict=False))

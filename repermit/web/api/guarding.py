@@ -12,8 +12,9 @@ from flask import current_app, g, request
 
 from repermit import accounts
 from repermit.web.api.problems import Declined
+from repermit.web.client_address import network_in_part
 from repermit.web.connection import noting
-from repermit.web.site import arrival, network_in_part
+from repermit.web.site import arrival
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,148 @@
+"""Whose request it is: the client's address, and the relays whose word that rests on.
+
+X-Forwarded-For is written by whoever likes to; each web server in front adds one entry at its end.
+May import nothing of repermit.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_HEADER = "HTTP_X_FORWARDED_FOR"
+_ROUTE = "repermit.route"
+_MOST_ENTRIES = 16
+_LONGEST_ENTRY = 100
+_NETWORK_BITS = {4: 24, 6: 48}
+_OWN_NETWORKS = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "127.0.0.0/8",
+        "::1/128",
+        # RFC 1918, RFC 6598, RFC 3927; RFC 4193, RFC 4291 §2.5.6.
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"),
+        *("fc00::/7", "fe80::/10"),
+    )
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """From whom a request came: `client`, and the `relays` between, the nearest first.
+
+    `trusted` is how many of the relays the settings vouch for.
+    """
+
+    client: str
+    relays: tuple[str, ...]
+    trusted: int
+
+    @property
+    def doubtful_relays(self) -> tuple[str, ...]:
+        """Return the relays that may be the client itself, who invented what stands behind them.
+
+        Those are relays that nobody vouches for, and those of the internet: with `trusted_proxies`
+        set too high, one of them is the client.
+        """
+        return tuple(
+            relay
+            for place, relay in enumerate(self.relays)
+            if place >= self.trusted or not is_of_own_network(relay)
+        )
+
+
+class ReadClientAddress:
+    """Put the client's address into REMOTE_ADDR, as so many trusted web servers in front tell it.
+
+    What is no IP address is not believed: the nearest address that is known stands for it.
+    """
+
+    def __init__(self, inner: WSGIApplication, *, trusted: int) -> None:
+        self._inner = inner
+        self._trusted = trusted
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Pass the request on with the address of its client."""
+        peer, forwarded = environ.get("REMOTE_ADDR", ""), environ.get(_HEADER, "")
+        chain = _chain(peer, forwarded)
+        environ[_ROUTE] = _route(chain, trusted=self._trusted)
+        environ["REMOTE_ADDR"] = chain[: self._trusted + 1][-1]
+        return self._inner(environ, start_response)
+
+
+def route_of(environ: WSGIEnvironment) -> Route:
+    """Return from whom a request came, to limit how often they may ask."""
+    route: Route = environ[_ROUTE]
+    return route
+
+
+def is_of_own_network(address: str) -> bool:
+    """Say whether an IP address is this machine's or one of a local network.
+
+    So may be a web server of one's own in front, as a client may that sits in the same building.
+    """
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return True  # a socket in the file system
+    return any(found in network for network in _OWN_NETWORKS)
+
+
+def network_in_part(address: str) -> str:
+    """Return the network of an IP address, /24 or /48, so that no household stands in it."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(found, ipaddress.IPv6Address):
+        found = found.ipv4_mapped or found
+    return str(ipaddress.ip_network((found.packed, _NETWORK_BITS[found.version]), strict=False))
+
+
+def _route(chain: list[str], *, trusted: int) -> Route:
+    """Return the route to the first address that is trusted and of the internet, or to the last.
+
+    Behind a private address stands somebody else, also where the settings know of no web server:
+    everybody would be one client otherwise.
+    """
+    end = next(
+        (place for place in range(trusted, len(chain)) if not is_of_own_network(chain[place])),
+        len(chain) - 1,
+    )
+    return Route(client=chain[end], relays=tuple(chain[:end]), trusted=trusted)
+
+
+def _chain(peer: str, forwarded: str) -> list[str]:
+    """Return who connected to us, who connected to that one and so on, as far as it can be read."""
+    return [_address(peer) or peer, *islice(_read(forwarded), _MOST_ENTRIES)]
+
+
+def _read(forwarded: str) -> Iterator[str]:
+    for entry in reversed(forwarded.rsplit(",", _MOST_ENTRIES)):
+        address = _address(entry)
+        if not address:
+            return
+        yield address
+
+
+def _address(entry: str) -> str:
+    """Return the IP address of an entry, without port, brackets, quotes and zone; "" for none."""
+    text = entry.strip(' \t"')
+    if len(text) > _LONGEST_ENTRY:
+        return ""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        found = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return ""
+    return str(getattr(found, "ipv4_mapped", None) or found)
