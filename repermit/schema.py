@@ -37,6 +37,7 @@ from repermit.models import (
     RecoveryCode,
     RegisterNotes,
     Reply,
+    SecurityEvent,
     Session,
     Suppression,
     Tally,
@@ -245,6 +246,17 @@ def _corrections(database: Database) -> None:
     database.create_tables([Correction])
 
 
+def _logins_hardened(database: Database) -> None:
+    """Version 25: recovery codes are hashed slowly; what was refused is counted."""
+    there = {column.name for column in database.get_columns("recovery_code")}
+    for column in ("selector", "hash"):
+        if column not in there:
+            size = 8 if column == "selector" else 255
+            kind = f"VARCHAR({size}) NOT NULL DEFAULT ''"
+            run_sql(database, f"ALTER TABLE recovery_code ADD COLUMN {column} {kind}")
+    database.create_tables([SecurityEvent])
+
+
 def _find_by_beginning(database: Database) -> None:
     """Let PostgreSQL find addresses by their first letters, whose index follows a language.
 
@@ -283,6 +295,7 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _rounds,
     _counted_files,
     _corrections,
+    _logins_hardened,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

@@ -14,6 +14,7 @@ from repermit import accounts, webhooks
 from repermit.accounts import Tried, Visit
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.models import Evidence, EvidencePart, Session, User
+from repermit.sealed_secrets import Seal, totp_name
 from tests.admin_pages import PASSWORD, SECRET, code_at, make_admin, make_session, make_user
 from tests.building import NOW, make_settings
 
@@ -139,7 +140,9 @@ def test_a_code_alone_does_not_open_a_locked_session(database: Database) -> None
 
 
 def set_up(database: Database, login: Login, code: str, secret: str = SECRET) -> Tried:
-    return accounts.set_up_second_step(database, login, secret=secret, code=code, visit=visit())
+    return accounts.set_up_second_step(
+        database, login, secret=secret, code=code, settings=SETTINGS, visit=visit()
+    )
 
 
 def test_an_app_is_taken_into_use_once_it_shows_the_right_code(database: Database) -> None:
@@ -174,7 +177,10 @@ def test_of_two_half_sessions_one_sets_an_app_up(database: Database) -> None:
     first, second = (login_of(database, user, is_full=False) for _ in range(2))
     assert set_up(database, first, code_at(NOW)).is_right
     assert set_up(database, second, code_at(NOW, other), other) == Tried()
-    assert User.get_by_id(user.id).totp_secret == SECRET
+    kept = User.get_by_id(user.id).totp_secret
+    # A copy of the database tells no secret: it is sealed, and for this user alone.
+    assert SECRET not in kept
+    assert Seal(SETTINGS.secret_keys).open(totp_name(user.id), kept) == SECRET
     assert accounts.codes_left(user.id) == 10
     assert events() == ["second_step_set_up"]
 
@@ -193,9 +199,13 @@ def unlock(database: Database, login: Login, password: str) -> Tried:
 
 def test_the_password_opens_a_locked_screen(database: Database) -> None:
     token, row = make_session(database, make_user(database), is_locked=True)
-    assert unlock(database, find(token), PASSWORD).is_right
-    assert not find(token).is_locked
-    assert row.id == find(token).id
+    tried = unlock(database, find(token), PASSWORD)
+    assert tried.is_right
+    assert not find(tried.token).is_locked
+    assert row.id == find(tried.token).id
+    # Whoever copied the cookie before the screen was locked is not in again.
+    assert tried.token != token
+    assert accounts.find_login(token, now=NOW, settings=SETTINGS) is None
 
 
 def test_a_wrong_password_leaves_it_locked_and_waits(database: Database) -> None:

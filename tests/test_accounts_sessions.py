@@ -141,8 +141,9 @@ def test_a_lock_holds_until_it_is_released(database: Database) -> None:
     assert login
     assert login.is_locked
     with database.atomic():
-        sessions.release(row.id, now=NOW)
-    login = find(token)
+        fresh = sessions.release(row.id, now=NOW)
+    assert find(token) is None
+    login = find(fresh)
     assert login
     assert not login.is_locked
 

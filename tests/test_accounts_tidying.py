@@ -10,7 +10,7 @@ import pytest
 from repermit import accounts
 from repermit.accounts import throttling
 from repermit.config import Retention
-from repermit.models import Access, Invitation, Session, Throttle
+from repermit.models import Access, Invitation, RecoveryCode, SecurityEvent, Session, Throttle
 from tests.admin_pages import make_session, make_user
 from tests.building import NOW, make_list, make_settings
 
@@ -45,6 +45,23 @@ def test_a_look_is_kept_access_days(database: Database, age: timedelta, is_kept:
     forgotten = accounts.tidy(database, settings=settings, now=NOW + age)
     assert forgotten == (0 if is_kept else 1)
     assert Access.select().exists() is is_kept
+
+
+@pytest.mark.parametrize(("age", "is_kept"), [(10 * DAY, True), (10 * DAY + MOMENT, False)])
+def test_what_was_refused_is_kept_access_days(
+    database: Database, age: timedelta, is_kept: bool
+) -> None:
+    with database.atomic():
+        accounts.note_security_event(accounts.SecurityEventKind.LOGIN_FAILED, now=NOW)
+    settings = make_settings(retention=Retention(access_days=10))
+    accounts.tidy(database, settings=settings, now=NOW + age)
+    assert SecurityEvent.select().exists() is is_kept
+
+
+def test_codes_of_which_a_digest_was_kept_are_hashed(database: Database) -> None:
+    RecoveryCode.create(user=make_user(database), digest="ab" * 32)
+    accounts.tidy(database, settings=make_settings(), now=NOW)
+    assert RecoveryCode.get().digest == ""
 
 
 def test_what_is_over_is_forgotten_and_what_lasts_is_kept(database: Database) -> None:

@@ -13,6 +13,7 @@ from repermit.config import Web
 from repermit.consent import Reason
 from repermit.models import Delivery, Evidence, User, Webhook
 from repermit.saying import Said
+from repermit.sealed_secrets import Seal
 from repermit.web.admin.telling import in_words
 from repermit.webhooks.facts import problem_of
 from tests.admin_pages import ENGLISH, client_of, csrf_token, make_admin, viewer_client, words_at
@@ -144,11 +145,15 @@ def test_a_webhook_is_added_and_its_secret_shown_once(
     make_list(pages.database)
     answer = send(client, "webhooks", url=TOOL, list="news")
     assert heading_of(answer) == "The webhook is added"
-    assert Webhook.get().secret in answer.text
+    hook = Webhook.get()
+    secret = Seal(pages.settings.secret_keys).open(f"webhook:{hook.id}", hook.secret)
+    assert secret
+    assert secret.startswith("whsec_")
+    assert secret in answer.text
     assert events() == [("webhook_added", f"user:{admin.id}")]
     said = look(client)
     assert f"{TOOL} Told about the list news. Added on" in said
-    assert Webhook.get().secret not in client.get(URL).text
+    assert secret not in client.get(URL).text
 
 
 def test_a_webhook_may_be_told_about_all_lists(client: FlaskClient) -> None:

@@ -15,6 +15,7 @@ from tests.admin_pages import (
     PASSWORD,
     admin_client,
     client_of,
+    cookie_of,
     csrf_token,
     log_in,
     make_admin,
@@ -219,8 +220,29 @@ def test_the_script_unlocks_and_is_told_what_is_wrong(pages: Pages, locked: Flas
     assert unlock(PASSWORD)[0] == 429
     assert unlock("") == (422, {"problem": "Please fill this in."})
     pages.clock.advance(SECOND)
+    with cookie_of(locked) as cookie:
+        before = dict(cookie)
     assert unlock(PASSWORD) == (204, None)
     assert locked.get("/admin/own/").status_code == 200
+    with cookie_of(locked) as cookie:
+        # The session is renewed, and the forms of the page that was locked stay good.
+        assert cookie["token"] != before["token"]
+        assert cookie["csrf_token"] == before["csrf_token"]
+    with cookie_of(locked) as cookie:
+        cookie["token"] = before["token"]
+    assert locked.get("/admin/own/").location == "/admin/login"
+
+
+def test_a_password_in_a_form_is_not_kept_in_the_page_that_asks_for_it(
+    locked: FlaskClient,
+) -> None:
+    typed = {"email": "new@example.org", "role": "admin", "confirmation": "typed before the lock"}
+    asked = post(locked, "/admin/people/", **typed)
+    assert 'name="role" value="admin"' in asked.text
+    assert "typed before the lock" not in asked.text
+    del typed["confirmation"]
+    done = post(locked, "/admin/people/", **typed, lock_password=PASSWORD)
+    assert "new@example.org chooses a password" in words_of(done)
 
 
 def test_the_question_stands_in_every_page_of_an_open_session(pages: Pages) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -10,13 +11,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from repermit import accounts, evidence
+from repermit.accounts import SecurityEventKind
 from repermit.consent import Reason
 from repermit.evidence import Entry
-from repermit.models import EvidenceHead, User
+from repermit.models import EvidenceHead, SecurityEvent, User
 from repermit.reports.papers.breach_traces import looks_in_words
 from repermit.reports.papers.words import Words
-from repermit.web.admin.log_words import ACTS, LOOKS
-from tests.admin_pages import client_of, make_admin, make_user, viewer_client
+from repermit.web.admin.log_words import ACTS, LOOKS, SECURITY_EVENTS
+from tests.admin_pages import client_of, log_in, make_admin, make_user, viewer_client
 from tests.building import NOW, make_list, make_removed
 from tests.pages import Pages, words_of
 
@@ -358,6 +360,89 @@ def test_details_are_dutch_for_whoever_reads_dutch(database: Database, client: F
     said = words_of(client.get(URL, headers={"Accept-Language": "nl"}))
     assert "Kijker" in said
     assert "veranderde de lijst doel" in said
+
+
+# --- Who was refused.
+
+SECURITY = "/admin/log/security"
+
+
+def test_what_was_refused_is_told_with_whose_account_whence_and_how_often(
+    pages: Pages, client: FlaskClient, admin: User
+) -> None:
+    viewer = make_user(pages.database, email="viewer@example.org")
+    guest = pages.app.test_client()
+    for _ in range(2):
+        log_in(guest, "viewer@example.org", "a wrong password")
+        pages.clock.advance(timedelta(minutes=2))
+    log_in(guest, "nobody@example.org", "a wrong password")
+    said = look(client, SECURITY)
+    assert "viewer@example.org gave a wrong password" in said
+    assert "until" in said
+    assert "nobody’s gave a wrong password" in said
+    assert "127.0.0.0/24 2" in said
+    assert "nobody@" not in said
+    assert "a wrong password, or" in said
+    assert "nobody’s gave" not in look(client, f"{SECURITY}?actor=user:{viewer.id}")
+    assert "There is nothing here." in look(client, f"{SECURITY}?what=code_failed")
+    assert "There is nothing here." in look(client, f"{SECURITY}?actor=user:{admin.id}")
+    assert pages.client.get(SECURITY).location == "/admin/login"
+
+
+def test_pages_forms_links_and_tokens_that_are_refused_are_noted(
+    pages: Pages, client: FlaskClient
+) -> None:
+    viewer = make_user(pages.database, email="viewer@example.org")
+    looker = client_of(pages, viewer)
+    for _ in range(3):
+        assert looker.get("/admin/people/").status_code == 403
+    assert looker.post("/admin/own/language", data={"language": "nl"}).status_code == 400
+    assert pages.client.post("/admin/login", data={"email": "a@example.org"}).status_code == 400
+    assert pages.client.get("/admin/welcome/no-such-link").status_code == 410
+    made = accounts.make_token(
+        pages.database, "tool", scopes=["read:status"], now=NOW, actor="user:1"
+    )
+    for bearer, status in (("rp_unknown", 401), (made.bearer, 403)):
+        headers = {"Authorization": f"Bearer {bearer}"}
+        url = "/api/v1/answers"
+        assert pages.client.get(url, headers=headers).status_code == status
+    assert refused() == [
+        ("page_refused", f"user:{viewer.id}", 1),
+        ("form_refused", f"user:{viewer.id}", 1),
+        ("form_refused", "", 1),
+        ("invitation_refused", "", 1),
+        ("token_refused", "", 1),
+        ("token_refused", "api:tool", 1),
+    ]
+    said = look(client, SECURITY)
+    assert "viewer@example.org asked for a page that is for admins" in said
+    assert "The program tool showed a token" in said
+    # It is no act, and the record of acts says nothing of it.
+    assert not [one for one in accounts.acts().records if one.what not in ACTS]
+
+
+def refused() -> list[tuple[str, str, int]]:
+    found = SecurityEvent.select().order_by(SecurityEvent.id)
+    return [(one.what, one.actor, one.times) for one in found]
+
+
+def test_a_long_log_of_refusals_goes_on_on_the_next_page(pages: Pages, client: FlaskClient) -> None:
+    with pages.database.atomic():
+        for number in range(60):
+            accounts.note_security_event(
+                SecurityEventKind.LOGIN_FAILED, network=f"10.0.{number}.0/24", now=NOW
+            )
+    first = client.get(SECURITY).text
+    assert "10.0.59.0/24" in first
+    assert "10.0.9.0/24" not in first
+    (before,) = re.findall(r"before=(\d+)", first)
+    rest = client.get(f"{SECURITY}?before={before}").text
+    assert "10.0.9.0/24" in rest
+    assert "Nothing of this kind" in look(client, f"{SECURITY}?before=99999999&what=unlocked")
+
+
+def test_every_refusal_has_words() -> None:
+    assert set(SECURITY_EVENTS) == set(SecurityEventKind)
 
 
 _EVENT = re.compile(r'(?:event=|(?:_append|_entry|append|\.entry)\(\s*)f?"([a-z_]+)"')

@@ -9,6 +9,7 @@ import pytest
 
 from repermit import accounts
 from repermit.models import User
+from repermit.sealed_secrets import Seal
 from repermit.web.admin.words import browser_in_words
 from tests.admin_pages import (
     PASSWORD,
@@ -129,7 +130,8 @@ def test_another_app_is_taken_into_use_with_the_password(pages: Pages) -> None:
     code = code_at(pages.clock.now(), secret)
     answer = post(client, "/admin/own/second-step", code=code, confirmation=PASSWORD)
     assert heading_of(answer) == "Your recovery codes"
-    assert User.get_by_id(user.id).totp_secret == secret
+    kept = User.get_by_id(user.id).totp_secret
+    assert Seal(pages.settings.secret_keys).open(f"totp:{user.id}", kept) == secret
     with cookie_of(client) as cookie:
         assert cookie["token"] != before
     assert client.get("/admin/own/").status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from repermit import accounts, webhooks
 from repermit.models import Evidence, Invitation, User
 from tests.admin_pages import (
+    PASSWORD,
     client_of,
     make_admin,
     make_user,
@@ -17,7 +19,7 @@ from tests.admin_pages import (
     viewer_client,
 )
 from tests.building import NOW, make_settings
-from tests.pages import Pages, heading_of, words_of
+from tests.pages import Pages, everything_in, heading_of, words_of
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -82,7 +84,7 @@ def test_what_is_amiss_is_said_at_its_field(
 
 def test_whoever_forgot_their_password_gets_a_new_link(pages: Pages, client: FlaskClient) -> None:
     user = make_user(pages.database)
-    answer = post(client, f"/admin/people/{user.id}/link")
+    answer = post(client, f"/admin/people/{user.id}/link", confirmation=PASSWORD)
     assert heading_of(answer) == "A link to pass on"
     assert user.email in words_of(answer)
     assert User.get_by_id(user.id).totp_secret
@@ -90,8 +92,63 @@ def test_whoever_forgot_their_password_gets_a_new_link(pages: Pages, client: Fla
 
 def test_whoever_lost_their_phone_gets_a_new_second_step(pages: Pages, client: FlaskClient) -> None:
     user = make_user(pages.database)
-    post(client, f"/admin/people/{user.id}/link", renews_second_step="yes")
+    url, fields = f"/admin/people/{user.id}/link", {"renews_second_step": "yes"}
+    post(client, url, **fields, confirmation=PASSWORD)
     assert User.get_by_id(user.id).totp_secret == ""
+
+
+@pytest.mark.parametrize(
+    ("act", "fields", "heading"),
+    [
+        ("link", {}, "New link for the password"),
+        ("link", {"renews_second_step": "yes"}, "New link, and a new second step"),
+        ("role", {"role": "admin"}, "Make an admin"),
+    ],
+)
+def test_nobody_else_gets_a_way_in_from_a_screen_left_open(
+    pages: Pages, client: FlaskClient, act: str, fields: dict[str, str], heading: str
+) -> None:
+    user = make_user(pages.database)
+    url = f"/admin/people/{user.id}/{act}"
+    before = everything_in(pages.database)
+    asked = post(client, url, **fields)
+    assert (asked.status_code, heading_of(asked)) == (200, heading)
+    assert f'action="{url}"' in asked.text
+    for name, value in fields.items():
+        assert f'name="{name}" value="{value}"' in asked.text
+    wrong = post(client, url, **fields, confirmation="")
+    assert (wrong.status_code, heading_of(wrong)) == (422, heading)
+    assert "Please fill this in." in words_of(wrong)
+    assert everything_in(pages.database) == before
+    wrong = post(client, url, **fields, confirmation="wrong")
+    assert (wrong.status_code, heading_of(wrong)) == (422, heading)
+    assert "This password is not right." in words_of(wrong)
+    too_soon = post(client, url, **fields, confirmation=PASSWORD)
+    assert (too_soon.status_code, too_soon.headers["Retry-After"]) == (429, "1")
+    assert not Evidence.select().exists()
+    pages.clock.advance(timedelta(seconds=1))
+    post(client, url, **fields, confirmation=PASSWORD)
+    assert Evidence.get().subject == f"user:{user.id}"
+
+
+def test_an_admin_is_added_with_the_password_alone(
+    pages: Pages, client: FlaskClient, admin: User
+) -> None:
+    fields = {"email": "new@example.org", "role": "admin"}
+    for given, status, said in (
+        ({}, 422, "Please fill this in."),
+        ({"confirmation": "wrong"}, 422, "This password is not right."),
+        ({"confirmation": PASSWORD}, 429, "second"),
+    ):
+        answer = post(client, "/admin/people/", **fields, **given)
+        assert answer.status_code == status
+        assert said in words_of(answer)
+        assert 'value="new@example.org"' in answer.text
+    assert User.select().count() == 1
+    pages.clock.advance(timedelta(seconds=1))
+    post(client, "/admin/people/", **fields, confirmation=PASSWORD)
+    (added,) = User.select().where(User.id != admin.id)
+    assert (added.email, added.role) == ("new@example.org", "admin")
 
 
 def test_nobody_makes_a_link_for_themselves(client: FlaskClient, admin: User) -> None:
@@ -106,7 +163,8 @@ def test_nobody_makes_a_link_for_themselves(client: FlaskClient, admin: User) ->
 
 def test_a_role_is_changed(pages: Pages, client: FlaskClient, admin: User) -> None:
     user = make_user(pages.database)
-    answer = post(client, f"/admin/people/{user.id}/role", role="admin")
+    url = f"/admin/people/{user.id}/role"
+    answer = post(client, url, role="admin", confirmation=PASSWORD)
     assert answer.location == "/admin/people/"
     assert f"{user.email} is now: Admin." in words_of(client.get("/admin/people/"))
     answer = post(client, f"/admin/people/{admin.id}/role", role="viewer")

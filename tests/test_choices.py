@@ -14,7 +14,8 @@ import pytest
 from repermit import choices, config
 from repermit.choices import Present, Seal, Typed, Watch
 from repermit.errors import ChoiceRefused, ConfigError, Overtaken
-from repermit.models import Chosen, Evidence, EvidencePart, Meta, open_database
+from repermit.models import Chosen, Evidence, EvidencePart, Meta, User, Webhook, open_database
+from tests.admin_pages import SECRET, make_user
 from tests.building import NOW
 from tests.choosing import choose
 from tests.configuring import KEY, parse
@@ -179,6 +180,29 @@ def test_old_keys_open_and_the_newest_seals(database: Database) -> None:
     newest = parse(secret_keys=[OTHER_KEY])
     assert choices.present(newest, database).mail.password == PASSWORD
     assert choices.present(parse(), database).mail.password == ""
+
+
+def test_secrets_that_stood_there_unsealed_are_sealed_and_those_of_old_keys_anew(
+    database: Database,
+) -> None:
+    user = make_user(database)
+    with database.atomic():
+        hook = Webhook.create(url="x", secret="whsec_x", created_by="user:1", created_at=NOW)
+
+    def opened(*keys: bytes) -> tuple[str | None, str | None]:
+        seal = Seal(keys)
+        return (
+            seal.open(f"totp:{user.id}", User.get_by_id(user.id).totp_secret),
+            seal.open(f"webhook:{hook.id}", Webhook.get_by_id(hook.id).secret),
+        )
+
+    make_user(database, totp_secret="")
+    assert choices.reseal(database, [KEY.encode()]) == 2
+    assert opened(KEY.encode()) == (SECRET, "whsec_x")
+    assert choices.reseal(database, [KEY.encode(), OTHER_KEY.encode()]) == 2
+    assert opened(OTHER_KEY.encode()) == (SECRET, "whsec_x")
+    assert choices.reseal(database, [KEY.encode(), OTHER_KEY.encode()]) == 0
+    assert User.select().where(User.totp_secret == "").count() == 1
 
 
 def test_a_password_whose_key_is_gone_stays_until_it_is_replaced_or_removed(

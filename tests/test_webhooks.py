@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -208,6 +209,33 @@ def test_a_webhook_can_be_tried(database: Database, mailing_list: MailingList) -
     assert told.headers["webhook-id"] != receiver.told[1].headers["webhook-id"]
     assert [act[0] for act in acts()] == ["webhook_added", "webhook_tested", "webhook_tested"]
     assert Delivery.select().count() == 0
+
+
+def test_a_secret_is_sealed_and_without_its_key_nothing_is_sent(database: Database) -> None:
+    with Receiver(Answer(status=200)) as receiver:
+        added = add(database, receiver.url(), settings=INSIDE)
+        assert added.secret not in Webhook.get().secret
+        trial: dict[str, Any] = {"now": SystemClock().now(), "actor": "me@example.org"}
+        other = replace(INSIDE, secret_keys=(b"another key, of many bits",))
+        lost = webhooks.test(database, added.id, settings=other, **trial)
+        rotated = replace(INSIDE, secret_keys=(*INSIDE.secret_keys, *other.secret_keys))
+        assert webhooks.test(database, added.id, settings=rotated, **trial).is_taken
+    assert (lost.is_taken, lost.code) == (False, 0)
+    assert "sealed under a key that is no longer among secret_keys" in lost.problem
+    (told,) = receiver.told
+    assert standardwebhooks.Webhook(added.secret).verify(told.body, told.headers)
+
+
+def test_a_secret_from_before_there_was_a_seal_still_signs(database: Database) -> None:
+    with Receiver(Answer(status=200)) as receiver:
+        added = add(database, receiver.url(), settings=INSIDE)
+        with database.atomic():
+            Webhook.update(secret=added.secret).execute()
+        webhooks.test(
+            database, added.id, settings=INSIDE, now=SystemClock().now(), actor="me@example.org"
+        )
+    (told,) = receiver.told
+    assert standardwebhooks.Webhook(added.secret).verify(told.body, told.headers)
 
 
 def test_a_trial_does_not_go_inside_either(database: Database) -> None:

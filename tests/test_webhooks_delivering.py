@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,19 @@ def standing() -> list[tuple[str, int, int]]:
 
 
 # --- What arrives.
+
+
+def test_without_the_key_of_its_secret_a_delivery_waits(
+    database: Database, clock: ManualClock, mailing_list: MailingList, receiver: Receiver
+) -> None:
+    add(database, receiver)
+    say_yes(database, make_contact(database, mailing_list, "anna@example.org"))
+    webhooks.owe(database, now=clock.now())
+    other = replace(SETTINGS, secret_keys=(b"another key, of many bits",))
+    sent = webhooks.deliver_due(database, settings=other, clock=clock)
+    assert sent == webhooks.Sent(done=0, failed=1)
+    assert "sealed under a key" in Delivery.get().problem
+    assert (Delivery.get().state, receiver.told) == ("waiting", [])
 
 
 def test_an_answer_arrives_signed(

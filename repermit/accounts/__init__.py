@@ -11,6 +11,7 @@ from repermit.accounts.entering import (
     change_password,
     confirm_password,
     log_in,
+    note_refusal,
     renew_recovery_codes,
     set_up_second_step,
     take_second_step,
@@ -19,8 +20,13 @@ from repermit.accounts.entering import (
 from repermit.accounts.passwords import SHORTEST as SHORTEST_PASSWORD
 from repermit.accounts.passwords import Weakness, weaknesses
 from repermit.accounts.people import Person, Role, actor_of
-from repermit.accounts.records import Record, Records, acts, looks
+from repermit.accounts.records import Record, Records, acts, list_security_events, looks
 from repermit.accounts.second_steps import codes_left, new_secret, setup_uri
+from repermit.accounts.security_events import (
+    SecurityEventKind,
+    is_security_event_to_note,
+    note_security_event,
+)
 from repermit.accounts.sessions import (
     Login,
     OpenSession,
@@ -70,6 +76,7 @@ __all__ = [
     "Record",
     "Records",
     "Role",
+    "SecurityEventKind",
     "TokenFacts",
     "Tried",
     "Visit",
@@ -92,8 +99,10 @@ __all__ = [
     "find_token",
     "invite",
     "invite_first_admin",
+    "is_security_event_to_note",
     "is_seen_to_note",
     "is_use_to_note",
+    "list_security_events",
     "lock",
     "log_in",
     "log_out",
@@ -101,6 +110,8 @@ __all__ = [
     "make_token",
     "new_secret",
     "note_access",
+    "note_refusal",
+    "note_security_event",
     "note_seen",
     "note_token_use",
     "open_sessions",

@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING, Any
 from repermit import addresses, evidence
 from repermit.accounts import passwords, second_steps, sessions, throttling, users
 from repermit.accounts.people import actor_of
+from repermit.accounts.security_events import (
+    SecurityEventKind,
+    is_security_event_to_note,
+    note_security_event,
+)
 from repermit.errors import AddressError, Refused
 from repermit.evidence import Entry
 from repermit.models import User
+from repermit.sealed_secrets import Seal, totp_name
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -62,11 +68,12 @@ def log_in(
     """
     key = _key_of(email)
     scopes = throttling.scopes_of_login(key, visit.network, key=settings.fingerprint_key)
-    if wait := throttling.book(database, scopes, now=visit.now):
-        return Tried(wait=wait)
     user: User | None = User.get_or_none(User.email == key)
+    whose = actor_of(user.id) if user else ""
+    if wait := _book(database, scopes, whose, visit):
+        return Tried(wait=wait)
     if not passwords.is_right(password, user.password if user else "") or user is None:
-        return Tried()
+        return _fail(database, SecurityEventKind.LOGIN_FAILED, whose, visit)
     fresh = passwords.hashed(password) if passwords.wants_new_hash(user.password) else ""
     with database.atomic():
         throttling.forgive(database, scopes, now=visit.now)
@@ -87,21 +94,27 @@ def take_second_step(
         return Tried()
     person = login.person
     scopes = throttling.scopes_of_code(person.email, visit.network, key=settings.fingerprint_key)
-    if wait := throttling.book(database, scopes, now=visit.now):
+    if wait := _book(database, scopes, person.actor, visit):
         return Tried(wait=wait)
+    is_of_app = second_steps.is_of_app(code)
+    found = None if is_of_app else second_steps.find_recovery_code(person.id, code)
     with database.atomic():
-        is_of_app = second_steps.use_code(person.id, code, now=visit.now)
-        if not is_of_app and not second_steps.use_recovery_code(person.id, code, now=visit.now):
-            return Tried()
-        throttling.forgive(database, scopes, now=visit.now)
-        token = sessions.complete(login.id, now=visit.now)
-        facts = {"second_step": "app" if is_of_app else "recovery_code"}
-        _append("logged_in", person, visit=visit, consent=facts)
-    return Tried(is_right=True, token=token)
+        if is_of_app:
+            seal = Seal(settings.secret_keys)
+            is_used = second_steps.use_code(person.id, code, seal=seal, now=visit.now)
+        else:
+            is_used = found is not None and second_steps.use_recovery_code(found, now=visit.now)
+        if is_used:
+            throttling.forgive(database, scopes, now=visit.now)
+            token = sessions.complete(login.id, now=visit.now)
+            facts = {"second_step": "app" if is_of_app else "recovery_code"}
+            _append("logged_in", person, visit=visit, consent=facts)
+            return Tried(is_right=True, token=token)
+    return _fail(database, SecurityEventKind.CODE_FAILED, person.actor, visit)
 
 
 def set_up_second_step(
-    database: Database, login: Login, *, secret: str, code: str, visit: Visit
+    database: Database, login: Login, *, secret: str, code: str, settings: Settings, visit: Visit
 ) -> Tried:
     """Take an app into use if it shows the right code; what was in use before ends.
 
@@ -113,10 +126,12 @@ def set_up_second_step(
     # Whoever has the password alone may not put an app of their own in place of the user's.
     if step is None or (person.has_second_step and not login.is_full):
         return Tried()
+    made = second_steps.new_recovery_codes()
+    sealed = Seal(settings.secret_keys).close(totp_name(person.id), secret)
     with database.atomic():
-        if not _keep_secret(login, secret, step):
+        if not _keep_secret(login, sealed, step):
             return Tried()
-        codes = second_steps.renew_recovery_codes(person.id)
+        codes = second_steps.keep_recovery_codes(person.id, made)
         token = sessions.complete(login.id, now=visit.now)
         sessions.end_all(person.id, now=visit.now, but=login.id)
         _append("second_step_set_up", person, visit=visit)
@@ -124,26 +139,41 @@ def set_up_second_step(
 
 
 def unlock(database: Database, login: Login, password: str, *, visit: Visit) -> Tried:
-    """Try the password that a locked screen asks for."""
-    tried = confirm_password(database, login, password, visit=visit)
-    if tried.is_right:
-        with database.atomic():
-            sessions.release(login.id, now=visit.now)
-    return tried
+    """Try the password that a locked screen asks for; if right, the session gets a new token."""
+    failure = SecurityEventKind.UNLOCK_FAILED
+    tried = confirm_password(database, login, password, visit=visit, failure=failure)
+    if not tried.is_right:
+        return tried
+    with database.atomic():
+        token = sessions.release(login.id, now=visit.now)
+        note_security_event(
+            SecurityEventKind.UNLOCKED,
+            actor=login.person.actor,
+            network=visit.network,
+            now=visit.now,
+        )
+    return Tried(is_right=True, token=token)
 
 
-def confirm_password(database: Database, login: Login, password: str, *, visit: Visit) -> Tried:
+def confirm_password(
+    database: Database,
+    login: Login,
+    password: str,
+    *,
+    visit: Visit,
+    failure: SecurityEventKind = SecurityEventKind.PASSWORD_FAILED,
+) -> Tried:
     """Try the password of somebody who has logged in, before an act that wants it again.
 
     Failures count for this session alone: whoever fails at the login page, of the same account or
-    from the same network, keeps nobody out who is in already.
+    from the same network, keeps nobody out who is in already. `failure` is what one is noted as.
     """
     scopes = throttling.scopes_of_session(login.id)
-    if wait := throttling.book(database, scopes, now=visit.now):
+    if wait := _book(database, scopes, login.person.actor, visit):
         return Tried(wait=wait)
     user: User = User.get_by_id(login.person.id)
     if not passwords.is_right(password, user.password):
-        return Tried()
+        return _fail(database, failure, login.person.actor, visit)
     throttling.forgive(database, scopes, now=visit.now)
     return Tried(is_right=True)
 
@@ -188,8 +218,9 @@ def accept_invitation(
 
 def renew_recovery_codes(database: Database, person: Person, *, visit: Visit) -> tuple[str, ...]:
     """Make somebody's recovery codes anew; those from before work no longer."""
+    made = second_steps.new_recovery_codes()
     with database.atomic():
-        codes = second_steps.renew_recovery_codes(person.id)
+        codes = second_steps.keep_recovery_codes(person.id, made)
         _append("recovery_codes_renewed", person, visit=visit)
     return codes
 
@@ -210,16 +241,38 @@ def _free_key(email: str) -> str:
     return key
 
 
+def _book(database: Database, scopes: tuple[str, ...], whose: str, visit: Visit) -> timedelta:
+    """Count a try as a failure before it is made; note who has to wait instead, and how long."""
+    wait = throttling.book(database, scopes, now=visit.now)
+    if wait:
+        note_refusal(database, SecurityEventKind.TOO_MANY_TRIES, actor=whose, visit=visit)
+    return wait
+
+
+def _fail(database: Database, kind: SecurityEventKind, whose: str, visit: Visit) -> Tried:
+    note_refusal(database, kind, actor=whose, visit=visit)
+    return Tried()
+
+
+def note_refusal(
+    database: Database, kind: SecurityEventKind, *, actor: str = "", visit: Visit
+) -> None:
+    """Note that somebody was refused, unless the same was noted just now."""
+    if is_security_event_to_note(kind, actor=actor, network=visit.network, now=visit.now):
+        with database.atomic():
+            note_security_event(kind, actor=actor, network=visit.network, now=visit.now)
+
+
 def _begin(user_id: int, visit: Visit) -> str:
     return sessions.begin(user_id, now=visit.now, network=visit.network, browser=visit.browser)
 
 
-def _keep_secret(login: Login, secret: str, step: int) -> bool:
-    """Keep the secret of an app, in the caller's transaction; say whether it was kept.
+def _keep_secret(login: Login, sealed: str, step: int) -> bool:
+    """Keep the sealed secret of an app, in the caller's transaction; say whether it was kept.
 
     Of two half sessions that set one up at once, one alone does: its UPDATE finds none there.
     """
-    kept = User.update(totp_secret=secret, totp_step=step).where(User.id == login.person.id)
+    kept = User.update(totp_secret=sealed, totp_step=step).where(User.id == login.person.id)
     return bool((kept if login.is_full else kept.where(User.totp_secret == "")).execute())
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import fn
 
-from repermit.models import Access, Evidence, EvidenceHead, EvidencePart
+from repermit.models import Access, Evidence, EvidenceHead, EvidencePart, SecurityEvent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,6 +103,33 @@ def looks(
             actor=row.actor,
             list=row.list,
             subject=row.subject,
+        )
+        for row in rows
+    ]
+    return _page(found, page=page, floor=end - reach)
+
+
+def list_security_events(
+    *,
+    before: int = 0,
+    what: str = "",
+    actor: str = "",
+    page: int = _PAGE,
+    reach: int = _REACH,
+) -> Records:
+    """Return what was refused, in the same way; `said` has how often, until when and whence."""
+    end = before or (SecurityEvent.select(fn.MAX(SecurityEvent.id)).scalar() or 0) + 1
+    wanted = _wanted(SecurityEvent, SecurityEvent.what, what=what, actor=actor, slug="")
+    rows = _rows(SecurityEvent, SecurityEvent.id, wanted, end=end, page=page, reach=reach)
+    found = [
+        Record(
+            number=row.id,
+            at=row.at,
+            what=row.what,
+            actor=row.actor,
+            list="",
+            subject="",
+            said={"times": row.times, "until": row.last_at, "network": row.network},
         )
         for row in rows
     ]

@@ -123,9 +123,16 @@ def lock(database: Database, session_id: int) -> None:
         Session.update(is_locked=True).where(Session.id == session_id).execute()
 
 
-def release(session_id: int, *, now: datetime) -> None:
-    """Open a locked session again, in the caller's transaction."""
-    Session.update(is_locked=False, seen_at=now).where(Session.id == session_id).execute()
+def release(session_id: int, *, now: datetime) -> str:
+    """Open a locked session again, in the caller's transaction; return what its cookie holds now.
+
+    Whoever copied the token before the screen was locked has nothing of it (ASVS 5.0 V7.2.4).
+    """
+    token = secrets.token_urlsafe(_BYTES)
+    Session.update(digest=digest_of(token), is_locked=False, seen_at=now).where(
+        Session.id == session_id
+    ).execute()
+    return token
 
 
 def open_sessions(user_id: int, *, now: datetime) -> tuple[OpenSession, ...]:

@@ -1,71 +1,48 @@
-"""The seal under which secrets stand in the database, so that a copy of it alone tells none.
+"""Sealing anew what stands in the database under a seal, or should.
 
-May import models and config. The key is made from secret_keys, which stand elsewhere: the newest
-seals, and every one that is still there opens.
+May import models, config and sealed_secrets.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import json
-from typing import TYPE_CHECKING
-
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from typing import TYPE_CHECKING, Any
 
 from repermit.config import secret_names
-from repermit.models import Chosen
+from repermit.models import Chosen, User, Webhook
+from repermit.sealed_secrets import Seal, totp_name, webhook_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from repermit.models import Database
+    from repermit.models import Database, Table
 
-
-class Seal:
-    """Seals and opens with keys made from `secret_keys`, of which the newest is last."""
-
-    def __init__(self, secret_keys: Sequence[bytes]) -> None:
-        fernets = [Fernet(_own_key(key)) for key in reversed(secret_keys)]
-        self._newest = fernets[0]
-        self._all = MultiFernet(fernets)
-
-    def close(self, name: str, text: str) -> str:
-        """Return a secret under the seal; it opens under the same name alone."""
-        return self._newest.encrypt(json.dumps([name, text]).encode()).decode()
-
-    def open(self, name: str, sealed: str) -> str | None:
-        """Return a secret, None if no key that is left opens it, or it is another's."""
-        try:
-            its_name, text = json.loads(self._all.decrypt(sealed.encode()))
-        except InvalidToken:
-            return None
-        return str(text) if its_name == name else None
-
-    def is_newest(self, sealed: str) -> bool:
-        """Say whether the newest key opens it, so that the others may be taken away."""
-        try:
-            self._newest.decrypt(sealed.encode())
-        except InvalidToken:
-            return False
-        return True
+__all__ = ["Seal", "reseal"]
 
 
 def reseal(database: Database, secret_keys: Sequence[bytes]) -> int:
-    """Seal anew, under the newest key, what older ones have sealed; return how many those were."""
+    """Seal under the newest key what older ones have sealed, and what nothing has sealed yet.
+
+    Returns how many secrets those were.
+    """
     seal = Seal(secret_keys)
     resealed = 0
     with database.atomic():
-        for row in list(Chosen.select().where(Chosen.key.in_(secret_names()))):
-            text = None if seal.is_newest(row.value) else seal.open(row.key, row.value)
+        for row, key, column, name in _kept_secrets():
+            kept: str = getattr(row, column.name)
+            text = None if seal.is_newest(kept) else seal.open_kept(name, kept)
             if text is not None:
-                row.value = seal.close(row.key, text)
-                resealed += row.save()
+                # Unless somebody has put another in its place meanwhile.
+                same = (key == getattr(row, key.name), column == kept)
+                sealed = {column: seal.close(name, text)}
+                resealed += type(row).update(sealed).where(*same).execute()
     return resealed
 
 
-def _own_key(key: bytes) -> bytes:
-    """Return Fernet's key: made from a link key, but another one, so that neither does for both."""
-    made = hmac.digest(key, b"repermit settings in the database", hashlib.sha256)
-    return base64.urlsafe_b64encode(made)
+def _kept_secrets() -> Iterator[tuple[Table, Any, Any, str]]:
+    """Yield each row with a secret, its key's and its secret's column, and the seal's name."""
+    for chosen in list(Chosen.select().where(Chosen.key.in_(secret_names()))):
+        yield chosen, Chosen.key, Chosen.value, chosen.key
+    for user in list(User.select().where(User.totp_secret != "")):
+        yield user, User.id, User.totp_secret, totp_name(user.id)
+    for webhook in list(Webhook.select()):
+        yield webhook, Webhook.id, Webhook.secret, webhook_name(webhook.id)

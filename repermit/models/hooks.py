@@ -27,7 +27,7 @@ class Webhook(Table):
     """An address of somebody else's program that hears of answers and removals.
 
     `list` is null for all lists. `cursor` is the last entry of the evidence that deliveries were
-    made for. `secret` signs (Standard Webhooks, "whsec_…").
+    made for. `secret` signs (Standard Webhooks, "whsec_…"); it is sealed.
     """
 
     if TYPE_CHECKING:

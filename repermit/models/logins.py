@@ -25,8 +25,8 @@ from repermit.models.tables import Table, moment, moment_or_none
 class User(Table):
     """Somebody who may log in; `password` is "" until they have chosen one.
 
-    `totp_secret` is "" until the second step has been set up; `totp_step` is the last time step
-    (30 seconds each) whose code was used, so that no code works twice (RFC 6238 §5.2).
+    `totp_secret` is sealed, and "" until the second step has been set up; `totp_step` is the last
+    time step (30 seconds each) whose code was used, so that no code works twice (RFC 6238 §5.2).
     """
 
     id = AutoField()
@@ -41,14 +41,20 @@ class User(Table):
 
 
 class RecoveryCode(Table):
-    """A code that stands for the second step once."""
+    """A code that stands for the second step once.
+
+    `hash` is the argon2 hash of the code's SHA-256, of which `selector` is the beginning, by which
+    the row is found. A code from before has its whole SHA-256 as `digest`, until it is hashed.
+    """
 
     if TYPE_CHECKING:
         user_id: int
 
     id = AutoField()
     user = ForeignKeyField(User, backref="recovery_codes", on_delete="CASCADE")
-    digest = CharField(max_length=64)
+    digest = CharField(max_length=64, default="")
+    selector = CharField(max_length=8, default="")
+    hash = CharField(default="")
     used_at = moment_or_none()
 
 
@@ -94,6 +100,28 @@ class Throttle(Table):
     failures = IntegerField(default=0)
     last_at = moment()
     next_at = moment()
+
+
+class SecurityEvent(Table):
+    """That a login, a code, a press or a program was refused, as often as it was in an hour.
+
+    `actor` is whose account it was about, "" for whoever has none here, and `network` whence it
+    came, in part; no address that was typed stands here. Kept `access_days`.
+    """
+
+    id = BigAutoField()
+    hour = moment()
+    at = moment(index=True)
+    last_at = moment()
+    what = CharField()
+    actor = CharField(default="")
+    network = CharField(default="")
+    times = IntegerField(default=1)
+
+    class Meta:
+        """One row for each hour, kind, account and network."""
+
+        indexes = ((("hour", "what", "actor", "network"), True),)
 
 
 class ApiToken(Table):

@@ -18,7 +18,7 @@ from repermit import evidence
 from repermit.errors import NotFound
 from repermit.models import Delivery, Webhook, limit_idleness
 from repermit.saying import Said
-from repermit.webhooks.keeping import end, lock
+from repermit.webhooks.keeping import SEALED, end, lock, open_secret
 from repermit.webhooks.line import Line, Reply
 from repermit.webhooks.news import is_overtaken, news_of
 from repermit.webhooks.signing import signed_headers
@@ -92,6 +92,7 @@ class _Shift:
     ) -> None:
         self._database = database
         self._clock = clock
+        self._settings = settings
         self._to_private = settings.web.webhooks_to_private
         self._should_stop = should_stop
         self._ends_at = time.monotonic() + _LONGEST_RUN
@@ -141,8 +142,11 @@ class _Shift:
         if claimed.attempts > 1 and is_overtaken(news):
             # Told late, a Yes would undo the No that the receiver knows already.
             return self._give_up(claimed, Said("overtaken by what this person did later"))
-        reply = line.post(webhook.url, **_message(webhook, news, self._clock.now()))
-        return self._settle(claimed, reply)
+        secret = open_secret(webhook, self._settings)
+        if secret is None:
+            return self._settle(claimed, Reply(code=0, problem=SEALED))
+        message = _message(webhook, news, secret=secret, now=self._clock.now())
+        return self._settle(claimed, line.post(webhook.url, **message))
 
     def _give_up(self, claimed: Delivery, problem: Said) -> bool:
         """Settle what is not to be sent; the webhook itself is not at fault."""
@@ -184,10 +188,10 @@ def _wait(attempts: int, reply: Reply) -> timedelta | None:
     return max(WAITS[attempts - 1], asked)
 
 
-def _message(webhook: Webhook, news: News, now: datetime) -> dict[str, Any]:
+def _message(webhook: Webhook, news: News, *, secret: str, now: datetime) -> dict[str, Any]:
     body = evidence.canonical(news.to_json()).encode()
     message_id = f"msg_{webhook.id}_{news.seq}"
-    headers = signed_headers(webhook.secret, message_id=message_id, at=now, body=body)
+    headers = signed_headers(secret, message_id=message_id, at=now, body=body)
     return {"body": body, "headers": {"Content-Type": "application/json", **headers}}
 
 

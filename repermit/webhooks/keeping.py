@@ -14,6 +14,7 @@ from repermit.errors import NotFound, Refused
 from repermit.evidence import Entry
 from repermit.models import Delivery, EvidenceHead, MailingList, Webhook, lock_rows
 from repermit.saying import Said
+from repermit.sealed_secrets import Seal, webhook_name
 from repermit.webhooks.facts import Added, DeliveryFacts, WebhookFacts, problem_of
 from repermit.webhooks.owing import slug_of
 from repermit.webhooks.places import check_url, host_of
@@ -46,20 +47,28 @@ def add(
     Raises Refused for a URL that cannot be used, and for one that is there already.
     """
     tidy = check_url(url, to_private=settings.web.webhooks_to_private)
+    secret = new_secret()
     with database.atomic():
         same = (Webhook.url == tidy, _is_of(mailing_list), Webhook.removed_at.is_null())
         if Webhook.select().where(*same).exists():
             raise Refused("there is a webhook with this URL already")
         added = Webhook.create(
             url=tidy,
-            secret=new_secret(),
+            secret="",
             list=mailing_list,
             cursor=EvidenceHead.get().seq,
             created_by=actor,
             created_at=now,
         )
+        sealed = Seal(settings.secret_keys).close(webhook_name(added.id), secret)
+        Webhook.update(secret=sealed).where(Webhook.id == added.id).execute()
         evidence.append(_entry("webhook_added", added, now=now, actor=actor))
-    return Added(id=added.id, secret=added.secret)
+    return Added(id=added.id, secret=secret)
+
+
+def open_secret(webhook: Webhook, settings: Settings) -> str | None:
+    """Return what signs a webhook's messages, None if no key is left that opens its seal."""
+    return Seal(settings.secret_keys).open_kept(webhook_name(webhook.id), webhook.secret)
 
 
 def remove(database: Database, webhook_id: int, *, now: datetime, actor: str) -> None:
@@ -184,6 +193,9 @@ def _facts(webhook: Webhook) -> WebhookFacts:
 
 
 _REMOVED = Said("the webhook was removed")
+
+SEALED = Said("its secret is sealed under a key that is no longer among secret_keys")
+"""Why nothing can be sent to a webhook; one that is added anew has a secret of its own."""
 
 
 def _said(found: Delivery) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from repermit import evidence
 from repermit.models import new_id, stored
-from repermit.webhooks.keeping import find, note_test
-from repermit.webhooks.line import Line
+from repermit.webhooks.keeping import SEALED, find, note_test, open_secret
+from repermit.webhooks.line import Line, Reply
 from repermit.webhooks.owing import slug_of
 from repermit.webhooks.signing import signed_headers
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from repermit.config import Settings
     from repermit.models import Database
-    from repermit.webhooks.line import Reply
 
 
 def test(
@@ -31,9 +30,12 @@ def test(
     """
     webhook = find(webhook_id)
     note_test(database, webhook, now=now, actor=actor)
+    secret = open_secret(webhook, settings)
+    if secret is None:
+        return Reply(code=0, problem=SEALED)
     told = {"type": "test", "timestamp": stored(now), "data": {"list": slug_of(webhook) or None}}
     body = evidence.canonical(told).encode()
-    headers = signed_headers(webhook.secret, message_id=f"msg_{new_id()}", at=now, body=body)
+    headers = signed_headers(secret, message_id=f"msg_{new_id()}", at=now, body=body)
     with Line(to_private=settings.web.webhooks_to_private) as line:
         return line.post(
             webhook.url, body=body, headers={"Content-Type": "application/json", **headers}

@@ -15,12 +15,14 @@ from wtforms import EmailField, PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
 from repermit import accounts
+from repermit.accounts import SecurityEventKind
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.web.admin.forms import N_, Form
 from repermit.web.admin.marks import for_everybody, for_the_half_logged_in
 from repermit.web.admin.showing import gettext, go, go_home, show
 from repermit.web.admin.visiting import TOKEN, actor, find_user, note_look, visit
 from repermit.web.admin.words import seconds_of, wait_in_words, weakness_in_words
+from repermit.web.security_log import note_refusal
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
@@ -176,6 +178,7 @@ def set_up() -> AnyResponse:
         current_user.login,
         secret=session[_SECRET],
         code=form.code.data,
+        settings=current_site().settings,
         visit=visit(),
     )
     if not tried.is_right:
@@ -263,6 +266,7 @@ def _show_welcome(person: Person, form: NewPasswordForm, *, status: int = 200) -
 
 
 def _show_used_link() -> Response:
+    note_refusal(SecurityEventKind.INVITATION_REFUSED)
     return show("entering/used_link.html", status=_GONE)
 
 

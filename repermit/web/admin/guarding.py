@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from flask import abort, current_app, request
 from flask_login import LoginManager, current_user
-from flask_wtf.csrf import CSRFProtect
+from flask_wtf.csrf import CSRFError, CSRFProtect
 
+from repermit.accounts import SecurityEventKind
 from repermit.web.admin import locking, visiting
 from repermit.web.admin.marks import (
     LARGEST_FORM,
@@ -23,6 +24,7 @@ from repermit.web.admin.marks import (
     takes_up_to,
 )
 from repermit.web.admin.showing import go
+from repermit.web.security_log import note_refusal
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -71,9 +73,19 @@ def _refuse() -> Response | None:
     if turned_away is not None:
         return turned_away
     if request.method not in _READING:
-        _csrf.protect()
+        _protect()
     _refuse_what_cannot_be_kept()
     return None if marks.for_everybody or marks.for_the_half_logged_in else _refuse_visitor(marks)
+
+
+def _protect() -> None:
+    """Refuse a form that is not ours; raises CSRFError."""
+    try:
+        _csrf.protect()
+    except CSRFError:
+        who = current_user.person.actor if current_user.is_authenticated else ""
+        note_refusal(SecurityEventKind.FORM_REFUSED, actor=who)
+        raise
 
 
 def _make_room(marks: Marks) -> None:
@@ -106,6 +118,7 @@ def _refuse_visitor(marks: Marks) -> Response | None:
     if held_up is not None:
         return held_up
     if current_user.role != "admin" and not marks.for_viewers:
+        note_refusal(SecurityEventKind.PAGE_REFUSED, actor=current_user.person.actor)
         abort(403)
     if not marks.in_the_background:
         visiting.keep_awake()

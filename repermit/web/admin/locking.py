@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, jsonify, redirect, request, url_for
+from flask import Blueprint, Response, jsonify, redirect, request, session, url_for
 from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 from wtforms import PasswordField
@@ -17,6 +17,7 @@ from wtforms.validators import InputRequired
 from repermit import accounts
 from repermit.web.admin.forms import N_, Form
 from repermit.web.admin.marks import for_the_half_logged_in, for_viewers, in_the_background
+from repermit.web.admin.password_confirmation import CONFIRMATION, note_password_given
 from repermit.web.admin.showing import (
     address_of,
     gettext,
@@ -25,7 +26,7 @@ from repermit.web.admin.showing import (
     public_path,
     show,
 )
-from repermit.web.admin.visiting import visit
+from repermit.web.admin.visiting import TOKEN, visit
 from repermit.web.admin.words import seconds_of, wait_in_words
 from repermit.web.site import arrival, current_site
 
@@ -75,7 +76,7 @@ def _ask(form: UnlockForm, *, status: int = _WRONG, tried: Tried | None = None) 
     kept = [
         (name, value)
         for name, value in request.form.items(multi=True)
-        if name not in {PASSWORD, "csrf_token"}
+        if name not in {PASSWORD, CONFIRMATION, "csrf_token"}
     ]
     action = public_path() + request.full_path.rstrip("?")
     fields = {"action": action, "kept": kept, "has_files": bool(request.files)}
@@ -144,6 +145,9 @@ def _try(form: UnlockForm) -> Tried | None:
         current_site().database, current_user.login, form.lock_password.data, visit=visit()
     )
     if tried.is_right:
+        # The forms of the page that was locked stay good: all but the token is as it was.
+        session[TOKEN] = tried.token
+        note_password_given()
         current_user.is_locked = False
     elif tried.wait:
         form.refuse(PASSWORD, wait_in_words(tried.wait))

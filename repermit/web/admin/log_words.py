@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from repermit import accounts
+from repermit.accounts import SecurityEventKind
 from repermit.models import login_name
 from repermit.web.admin.forms import N_
 from repermit.web.admin.showing import gettext
@@ -106,6 +107,20 @@ LOOKS: Mapping[str, str] = {
 }
 """Every look that is noted."""
 
+SECURITY_EVENTS: Mapping[str, str] = {
+    SecurityEventKind.LOGIN_FAILED: N_("gave a wrong password, or an address that nobody has here"),
+    SecurityEventKind.CODE_FAILED: N_("gave a wrong code after the right password"),
+    SecurityEventKind.UNLOCK_FAILED: N_("gave a wrong password at a locked screen"),
+    SecurityEventKind.UNLOCKED: N_("unlocked the screen"),
+    SecurityEventKind.PASSWORD_FAILED: N_("gave a wrong password where it is asked for again"),
+    SecurityEventKind.INVITATION_REFUSED: N_("opened a one-time link that does not work any more"),
+    SecurityEventKind.TOO_MANY_TRIES: N_("had to wait after too many tries"),
+    SecurityEventKind.PAGE_REFUSED: N_("asked for a page that is for admins"),
+    SecurityEventKind.FORM_REFUSED: N_("sent a form that was too old, or not ours"),
+    SecurityEventKind.TOKEN_REFUSED: N_("showed a token that does not hold, or not for this"),
+}
+"""Everything that is refused and noted."""
+
 KINDS: Mapping[str, str] = {
     "person": N_("People themselves"),
     "reader": N_("Readers who are not the person meant"),
@@ -125,6 +140,11 @@ def act_in_words(what: str, actor: str = "") -> str:
 def look_in_words(what: str, _actor: str = "") -> str:
     """Return what was looked at; one that is not known as it is kept."""
     return gettext(LOOKS[what]) if what in LOOKS else what.replace("_", " ")
+
+
+def security_event_in_words(what: str, _actor: str = "") -> str:
+    """Return what was refused."""
+    return gettext(SECURITY_EVENTS[what])
 
 
 def emails() -> dict[str, str]:

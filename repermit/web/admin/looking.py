@@ -1,4 +1,4 @@
-"""The log: who did what, from the evidence, and who looked at personal data.
+"""The log: who did what, from the evidence, who looked at personal data, and who was refused.
 
 May import accounts, models and what the admin's pages share. Nothing personal of a contact stands
 here: only the random name that the evidence has for them.
@@ -18,10 +18,12 @@ from repermit.web.admin.log_words import (
     ACTS,
     KINDS,
     LOOKS,
+    SECURITY_EVENTS,
     act_in_words,
     actor_in_words,
     emails,
     look_in_words,
+    security_event_in_words,
 )
 from repermit.web.admin.showing import gettext
 from repermit.web.admin.showing import show as show_page
@@ -49,6 +51,34 @@ def show() -> Response:
 def show_looks() -> Response:
     """Show who looked at personal data, the newest first."""
     return _show("show_looks", accounts.looks, LOOKS, look_in_words)
+
+
+@pages.get("/security")
+def show_security() -> Response:
+    """Show what was refused to whoever tried to get in, the newest first."""
+    wanted = {name: request.args.get(name, "") for name in ("what", "actor")}
+    before = number_typed(request.args.get("before", ""))
+    found = accounts.list_security_events(before=before, what=wanted["what"], actor=wanted["actor"])
+    known = emails()
+    whats = ((kind, security_event_in_words(kind)) for kind in SECURITY_EVENTS)
+    return show_page(
+        "looking/security.html",
+        rows=[
+            {
+                **one.said,
+                "at": one.at,
+                "who": actor_in_words(one.actor, known) if one.actor else "",
+                "what": security_event_in_words(one.what),
+            }
+            for one in found.records
+        ],
+        wanted=wanted,
+        filters={name: value for name, value in wanted.items() if value},
+        is_further_back=before > 0,
+        before=found.before,
+        whats=sorted(whats, key=lambda pair: pair[1].lower()),
+        actors=[*known.items(), ("api:", gettext(KINDS["api:"]))],
+    )
 
 
 def _show(

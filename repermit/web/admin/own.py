@@ -16,9 +16,10 @@ from repermit import accounts
 from repermit.web.admin.entering import NewPasswordForm, hand_over, setup_fields
 from repermit.web.admin.forms import N_, Form
 from repermit.web.admin.marks import for_viewers
+from repermit.web.admin.password_confirmation import confirm_password, say_wait
 from repermit.web.admin.showing import LANGUAGES, gettext, go, say, show
 from repermit.web.admin.visiting import visit
-from repermit.web.admin.words import browser_in_words, seconds_of, wait_in_words
+from repermit.web.admin.words import browser_in_words
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
@@ -27,11 +28,10 @@ if TYPE_CHECKING:
     from flask import Response
     from werkzeug.wrappers import Response as AnyResponse
 
-    from repermit.accounts import Tried
 
 pages = Blueprint("own", __name__, url_prefix="/admin/own")
 
-_WRONG, _TOO_SOON = 422, 429
+_WRONG = 422
 _NEEDED = InputRequired(N_("Please fill this in."))
 _CURRENT = {"autocomplete": "current-password"}
 
@@ -82,9 +82,9 @@ def change_password() -> AnyResponse:
     form = PasswordForm(request.form)
     if not form.is_fit(current_user.email):
         return _show(password_form=form, status=_WRONG)
-    tried = _confirm(form, "current")
+    tried = confirm_password(form, "current")
     if not tried.is_right:
-        return _refuse(tried, _show(password_form=form, status=_WRONG))
+        return say_wait(tried, _show(password_form=form, status=_WRONG))
     tried = accounts.change_password(
         current_site().database, current_user.login, form.password.data, visit=visit()
     )
@@ -111,14 +111,15 @@ def set_up() -> AnyResponse:
 
     if not form.validate():
         return again()
-    tried = _confirm(form, "confirmation")
+    tried = confirm_password(form)
     if not tried.is_right:
-        return _refuse(tried, again())
+        return say_wait(tried, again())
     tried = accounts.set_up_second_step(
         current_site().database,
         current_user.login,
         secret=fields["secret"],
         code=form.code.data,
+        settings=current_site().settings,
         visit=visit(),
     )
     if not tried.is_right:
@@ -135,9 +136,9 @@ def renew_codes() -> AnyResponse:
     form = CodesForm(request.form)
     if not form.validate():
         return _show(codes_form=form, status=_WRONG)
-    tried = _confirm(form, "confirmation")
+    tried = confirm_password(form)
     if not tried.is_right:
-        return _refuse(tried, _show(codes_form=form, status=_WRONG))
+        return say_wait(tried, _show(codes_form=form, status=_WRONG))
     codes = accounts.renew_recovery_codes(
         current_site().database, current_user.person, visit=visit()
     )
@@ -181,23 +182,3 @@ def _show(
         sessions=accounts.open_sessions(current_user.id, now=arrival()),
         browser_in_words=browser_in_words,
     )
-
-
-def _confirm(form: Form, field: str) -> Tried:
-    """Try the password of a form; what speaks against it stands at its field."""
-    tried = accounts.confirm_password(
-        current_site().database, current_user.login, form[field].data, visit=visit()
-    )
-    if tried.wait:
-        form.refuse(field, wait_in_words(tried.wait))
-    elif not tried.is_right:
-        form.refuse(field, gettext("This password is not right."))
-    return tried
-
-
-def _refuse(tried: Tried, response: Response) -> Response:
-    """Say how long to wait, if a try came too soon (RFC 6585 §4)."""
-    if tried.wait:
-        response.status_code = _TOO_SOON
-        response.headers["Retry-After"] = str(seconds_of(tried.wait))
-    return response

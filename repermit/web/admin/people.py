@@ -15,8 +15,15 @@ from wtforms.validators import AnyOf, InputRequired
 from repermit import accounts, webhooks
 from repermit.accounts import Role
 from repermit.errors import AddressError, Refused
-from repermit.web.admin.forms import N_, Form
-from repermit.web.admin.showing import gettext, go, say, show
+from repermit.web.admin.forms import N_
+from repermit.web.admin.password_confirmation import (
+    CONFIRMATION,
+    ConfirmationForm,
+    confirm_password,
+    has_given_password,
+    say_wait,
+)
+from repermit.web.admin.showing import gettext, go, public_path, say, show
 from repermit.web.admin.visiting import actor
 from repermit.web.admin.words import role_in_words
 from repermit.web.site import arrival, current_site
@@ -32,10 +39,11 @@ if TYPE_CHECKING:
 pages = Blueprint("people", __name__, url_prefix="/admin/people")
 
 _WRONG = 422
+_KEPT = ("role", "renews_second_step")
 
 
-class PersonForm(Form):
-    """Whom to add, and as what."""
+class PersonForm(ConfirmationForm):
+    """Whom to add, and as what; for an admin the password is asked for."""
 
     email = EmailField(
         N_("E-mail address"),
@@ -59,6 +67,10 @@ def add() -> AnyResponse:
     form = PersonForm(request.form)
     if not form.validate():
         return _show(form, status=_WRONG)
+    if form.role.data == Role.ADMIN:
+        tried = confirm_password(form)
+        if not tried.is_right:
+            return say_wait(tried, _show(form, status=_WRONG))
     try:
         invited = accounts.add_user(
             current_site().database,
@@ -83,9 +95,13 @@ def invite(user_id: int) -> AnyResponse:
         # It would change the password without asking for it, from a screen left open.
         say(gettext("You change your own password and second step here."), kind="problem")
         return go("own.show")
+    person = _person(user_id)
+    asked = _ask_password(person)
+    if asked is not None:
+        return asked
     invited = accounts.invite(
         current_site().database,
-        _person(user_id).id,
+        person.id,
         now=arrival(),
         actor=actor(),
         renews_second_step=bool(request.form.get("renews_second_step")),
@@ -100,6 +116,9 @@ def change_role(user_id: int) -> AnyResponse:
     if wanted not in list(Role):
         abort(400)
     role = Role(wanted)
+    asked = _ask_password(person) if role is Role.ADMIN else None
+    if asked is not None:
+        return asked
     database = current_site().database
     try:
         accounts.change_role(
@@ -151,6 +170,26 @@ def end_sessions(user_id: int) -> AnyResponse:
     accounts.end_sessions(current_site().database, user_id, now=arrival(), actor=actor())
     say(gettext("%(email)s is logged out everywhere.", email=person.email))
     return go("people.show")
+
+
+def _ask_password(person: Person) -> Response | None:
+    """Ask for the password before somebody gets a way in; None if the request brings it along.
+
+    A screen that was left open is not enough to let somebody else in (ASVS 5.0 V7.5.1).
+    """
+    form = ConfirmationForm(request.form)
+    kept = [(name, request.form[name]) for name in _KEPT if name in request.form]
+    fields: dict[str, Any] = {
+        "person": person,
+        "action": public_path() + request.path,
+        "kept": kept,
+    }
+    if CONFIRMATION not in request.form and not has_given_password():
+        return show("people/confirm.html", form=form, **fields)
+    tried = confirm_password(form)
+    if tried.is_right:
+        return None
+    return say_wait(tried, show("people/confirm.html", form=form, status=_WRONG, **fields))
 
 
 def link_of(invited: Invited) -> str:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from flask import current_app, g, request
 
 from repermit import accounts
+from repermit.accounts import SecurityEventKind
 from repermit.web.api.problems import Declined
 from repermit.web.client_address import network_in_part
 from repermit.web.connection import noting
+from repermit.web.security_log import note_refusal
 from repermit.web.site import arrival
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ def _admit(scope: str) -> TokenFacts:
     token = _shown()
     _take(f"token {token.id}")
     if scope not in token.scopes:
+        note_refusal(SecurityEventKind.TOKEN_REFUSED, actor=f"api:{token.name}")
         raise Declined(
             403,
             f"This token is not for {scope}.",
@@ -92,6 +95,7 @@ def _shown() -> TokenFacts:
     token = accounts.find_token(bearer.strip())
     if token is None:
         _take(_network())
+        note_refusal(SecurityEventKind.TOKEN_REFUSED)
         raise Declined(
             401, "This token is unknown or was revoked.", headers=_challenge("invalid_token")
         )
