@@ -141,6 +141,9 @@ def test_a_list_needs_a_name(database: Database) -> None:
         "https://[",
         "https://example.org/a b",
         "https://example.org/\x07",
+        "javascript:alert(1)",
+        "https://me:secret@example.org/privacy",
+        "https://www.example.org\\@evil.example",
     ],
 )
 def test_a_privacy_statement_is_a_web_address(database: Database, url: str) -> None:

@@ -32,7 +32,8 @@ def ready(desk: Desk) -> Iterator[Desk]:
         desk.add_news(privacy_url=f"http://127.0.0.1:{site.port}/privacy")
         text = desk.config.read_text("utf-8")
         here = f"http://localhost:{site.port}"
-        desk.config.write_text(text.replace("https://ask.example.org", here), "utf-8")
+        text = text.replace("https://ask.example.org", here)
+        desk.config.write_text(f"{text}\n[web]\nchecks_to_private = true\n", "utf-8")
         desk.config.chmod(0o600)
         path = desk.settings.sqlite_path
         assert path is not None

@@ -148,6 +148,8 @@ def test_secrets_may_stand_in_files_of_their_own(tmp_path: Path) -> None:
         ({"public_url": "https://["}, "public_url", "must look like https://"),
         ({"public_url": "https://example.org:99999"}, "public_url", "must look like https://"),
         ({"public_url": "https://exam ple.org"}, "public_url", "must look like https://"),
+        ({"public_url": "javascript:alert(1)"}, "public_url", "must look like https://"),
+        ({"public_url": "https://a.example\\@b.example"}, "public_url", "must look like https://"),
         ({"public_url": "https://me:you@example.org"}, "public_url", "must look like https://"),
         ({"public_url": "https://café.example.org"}, "public_url", "plain ASCII: xn--"),
         ({"database": "mysql://host/db"}, "database", "must look like sqlite:///"),
@@ -182,6 +184,11 @@ def test_secrets_may_stand_in_files_of_their_own(tmp_path: Path) -> None:
             {"campaign": {"pause_at_bounce_percent": 101}},
             "campaign.pause_at_bounce_percent",
             "must be from 0 to 100",
+        ),
+        *(
+            ({"organisation": {name: url}}, f"organisation.{name}", "must be a web address")
+            for name in ("website", "authority_url")
+            for url in ("javascript:alert(1)", "www.example.org", "https://me@example.org")
         ),
         ({"mail": {"tls": "ssl"}}, "mail.tls", "must be one of starttls, tls, none"),
         (

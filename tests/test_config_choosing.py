@@ -131,6 +131,8 @@ def test_keys_addresses_and_paths_are_not_to_be_chosen() -> None:
         ("retention.evidence_years", 101, "range"),
         ("mail.tls", "ssl", "choice"),
         ("mail.username", "a\r\nb", "one_line"),
+        ("organisation.website", "javascript:alert(1)", "web_address"),
+        ("organisation.authority_url", "https://a:b@example.org", "web_address"),
         ("organisation.address", "Lindelaan 1\n1234 AB\x00", "one_line"),
         ("timezone", "Europe/Nowhere", "timezone"),
     ],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit import bounces, preflight
-from repermit.config import MailServer
+from repermit.config import MailServer, Web
 from repermit.errors import ConfigError, Refused
 from repermit.models import connect
 from repermit.preflight import WORDS, Area, Verdict
@@ -65,7 +65,11 @@ class Checking:
     ) -> None:
         self.server = server
         self.mail: dict[str, Any] = {"server": "127.0.0.1", "port": mail_server.port, "tls": "none"}
-        self.settings = {"database": url, "public_url": f"http://localhost:{site.port}"}
+        self.settings: dict[str, Any] = {
+            "database": url,
+            "public_url": f"http://localhost:{site.port}",
+            "web": Web(checks_to_private=True),
+        }
 
     def run(self, *, mail: bytes | None = None, seconds: float = 15, **overrides: Any) -> Report:
         settings = make_settings(**self.settings, mail=MailServer(**{**self.mail, **overrides}))

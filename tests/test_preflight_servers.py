@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
-from contextlib import ExitStack
+import threading
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +15,10 @@ from aiosmtpd.smtp import AuthResult
 
 from repermit import bounces, preflight
 from repermit.clock import SystemClock
-from repermit.config import Bounces, MailServer
+from repermit.config import Bounces, MailServer, Web
 from repermit.errors import TransportError
 from repermit.links import NOBODY, Links
+from repermit.preflight import pages as pages_module
 from repermit.preflight.names import Names, Unanswered
 from repermit.preflight.pages import look_at_pages, look_at_statement
 from repermit.preflight.returning import (
@@ -25,6 +28,7 @@ from repermit.preflight.returning import (
     look_at_return_domain,
 )
 from repermit.preflight.smtp import look_at_smtp
+from repermit.preflight.visiting import TooSlow, visit
 from tests.building import NOW, make_settings
 from tests.certificates import server_context
 from tests.inbox import HANG_UP, Inbox
@@ -233,8 +237,11 @@ def test_mail_that_travels_unprotected_is_told(names: Names) -> None:
 # --- The pages.
 
 
+LOOKING_INSIDE = Web(checks_to_private=True)
+
+
 def pages(server: NameServer, url: str, *, now: datetime = NOW, **overrides: Any) -> list[Finding]:
-    settings = make_settings(public_url=url, **overrides)
+    settings = make_settings(**{"public_url": url, "web": LOOKING_INSIDE, **overrides})
     return list(look_at_pages(Names(server.address), settings, now=now))
 
 
@@ -449,17 +456,107 @@ def test_an_address_that_everybody_can_reach_is_no_warning(
     server: NameServer, loopback_only: LoopbackOnly
 ) -> None:
     server.records |= {"ask.example.org A": ["10.0.0.1"], "ask.example.org AAAA": ["2606:4700::1"]}
-    assert codes(pages(server, "https://ask.example.org")) == ["pages_unreachable"]
-    # The guard stands for a network from which there is no way out.
-    assert loopback_only.tried == ["10.0.0.1", "2606:4700::1"]
-    loopback_only.tried.clear()
+    for web, tried in ((LOOKING_INSIDE, ["10.0.0.1", "2606:4700::1"]), (Web(), ["2606:4700::1"])):
+        assert codes(pages(server, "https://ask.example.org", web=web)) == ["pages_unreachable"]
+        # The guard stands for a network from which there is no way out.
+        assert loopback_only.tried == tried
+        loopback_only.tried.clear()
+
+
+INSIDE = ["127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"]  # noqa: S104
+INSIDE_TOO = ["::1", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"]
+
+
+@pytest.mark.parametrize("address", [*INSIDE, *INSIDE_TOO])
+def test_pages_on_this_machine_or_a_private_network_are_not_fetched(
+    server: NameServer, loopback_only: LoopbackOnly, address: str
+) -> None:
+    kind = "AAAA" if ":" in address else "A"
+    server.records[f"ask.example.org {kind}"] = [address]
+    with WebSite(200, b"Unsubscribed.\n") as site:
+        host = f"[{address}]" if kind == "AAAA" else address
+        for name in ("ask.example.org", host):
+            found = pages(server, f"http://{name}:{site.port}", web=Web())
+            assert verdicts(found)["pages_not_visited"] == "unknown"
+            assert "pages_ok" not in codes(found)
+    assert not site.asked
+    assert not loopback_only.tried
+
+
+def test_pages_at_localhost_are_not_fetched(server: NameServer) -> None:
+    with WebSite(200, b"Unsubscribed.\n") as site:
+        found = pages(server, f"http://localhost:{site.port}", web=Web())
+    assert codes(found) == ["pages_here_alone", "pages_not_visited"]
+    assert "localhost is this machine or a private network" in found[1].found
+    assert site.asked == []
+
+
+def test_a_redirect_into_the_private_network_is_not_followed(server: NameServer) -> None:
+    with WebSite() as inside, WebSite(302, b"") as site:
+        site.headers = {"Location": f"http://127.0.0.1:{inside.port}/"}
+        found = pages(server, f"http://127.0.0.1:{site.port}")
+    assert found[-1].code == "pages_redirect"
+    assert inside.asked == []
+
+
+@contextmanager
+def dripping(beginning: bytes) -> Iterator[int]:
+    """Answer on a port, which is given, a byte at a time, until whoever asks goes away."""
+
+    def drip(listening: socket.socket) -> None:
+        with suppress(OSError), listening.accept()[0] as asking:
+            asking.sendall(beginning)
+            while not stop.wait(0.02):
+                asking.sendall(b"x")
+
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, args=(listening,))
+        thread.start()
+        try:
+            yield int(listening.getsockname()[1])
+        finally:
+            stop.set()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"HTTP/1.1 200 OK\r\nX-Long: ",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+    ],
+)
+def test_a_server_that_drips_is_left_after_seconds_in_all(beginning: bytes) -> None:
+    # It would go on for ever: that the visit ends at all is what is tried.
+    with dripping(beginning) as port, pytest.raises(TooSlow):
+        visit(f"http://localhost:{port}/", ["127.0.0.1"], to_private=True, seconds=0.3)
+
+
+def test_a_server_that_says_nothing_is_left_in_the_middle_of_tls_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        with pytest.raises(TooSlow):
+            visit(f"https://localhost:{port}/", ["127.0.0.1"], to_private=True, seconds=0.3)
+
+
+def test_pages_and_statements_that_drip_could_not_be_checked(
+    server: NameServer, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages_module, "visit", partial(visit, seconds=0.3))
+    beginning = b"HTTP/1.1 200 OK\r\nX-Long: "
+    with dripping(beginning) as port:
+        assert codes(pages(server, f"http://localhost:{port}"))[-1] == "pages_too_slow"
+    with dripping(beginning) as port:
+        assert statement(names, f"http://localhost:{port}/privacy") == ["lists_too_slow"]
 
 
 # --- A list's privacy statement.
 
 
-def statement(names: Names, url: str) -> list[str]:
-    return codes(list(look_at_statement(names, "news", url)))
+def statement(names: Names, url: str, *, to_private: bool = True) -> list[str]:
+    return codes(list(look_at_statement(names, "news", url, to_private=to_private)))
 
 
 @pytest.mark.parametrize(
@@ -478,6 +575,17 @@ def test_a_page_without_a_path_is_its_first(names: Names) -> None:
     with WebSite() as site:
         assert statement(names, f"http://localhost:{site.port}") == []
     assert site.asked == [("GET", "/", b"")]
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "www.example.org"])
+def test_a_privacy_statement_on_a_private_network_is_not_fetched(
+    server: NameServer, names: Names, host: str
+) -> None:
+    server.records["www.example.org A"] = ["127.0.0.1"]
+    with WebSite() as site:
+        url = f"http://{host}:{site.port}/privacy"
+        assert statement(names, url, to_private=False) == ["list_privacy_gone"]
+    assert site.asked == []
 
 
 @pytest.mark.parametrize(

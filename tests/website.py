@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class WebSite:
     """From `with` to its end on 127.0.0.1 and an ephemeral `port`; with a `context` over TLS.
 
-    It answers `status` and `body` to everything; what came stands in `asked`: method, path, body.
+    It answers `status`, `headers` and `body` to everything; what came stands in `asked`: method,
+    path, body.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class WebSite:
     ) -> None:
         self.status = status
         self.body = body
+        self.headers: dict[str, str] = {}
         self.asked: list[tuple[str, str, bytes]] = []
         self._server = _Server(("127.0.0.1", 0), _Asking)
         self._server.site = self
@@ -78,6 +80,8 @@ class _Asking(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         site.asked.append((self.command, self.path, body))
         self.send_response(site.status)
+        for name, value in site.headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(site.body)))
         self.end_headers()
         self.wfile.write(site.body)

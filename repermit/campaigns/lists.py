@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any, TypedDict
-from urllib.parse import urlsplit
 
 from repermit import addresses, evidence, messages
 from repermit.campaigns.facts import ListFacts
@@ -19,6 +18,7 @@ from repermit.errors import AddressError, Refused, WordingError
 from repermit.evidence import Entry
 from repermit.models import ListText, MailingList, latest_campaign, lock_rows
 from repermit.saying import Joined
+from repermit.web_address import is_web_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -171,12 +171,7 @@ def _one_line(text: str) -> str:
 
 def _privacy_url(text: str) -> str:
     url = text.strip()
-    try:
-        parts = urlsplit(url)
-        is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname)
-    except ValueError:
-        is_whole = False
-    if url and not (is_whole and url.isprintable() and " " not in url):
+    if url and not is_web_address(url):
         raise Refused(
             "%(url)s is no address of a privacy statement; one looks like "
             "https://www.example.org/privacy",

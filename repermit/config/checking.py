@@ -1,4 +1,4 @@
-"""Whether single settings make sense, and what they become. May import errors only.
+"""Whether single settings make sense, and what they become. May import errors and web_address only.
 
 Each refusal is a ConfigError, whose `.key` names the setting.
 """
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from repermit.errors import ConfigError
+from repermit.web_address import is_web_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,14 +63,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return False
-    extra = parts.query or parts.fragment or parts.username is not None
-    is_whole = parts.scheme in {"http", "https"} and parts.hostname
-    return bool(is_whole and not extra and url.isprintable() and " " not in url)
+    return is_web_address(url) and not (urlsplit(url).query or urlsplit(url).fragment)
 
 
 def database(values: Mapping[str, Any], folder: Path) -> str:

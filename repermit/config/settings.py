@@ -149,6 +149,7 @@ class Web:
     trusted_proxies: int = 0
     idle_minutes: int = 15
     webhooks_to_private: bool = False
+    checks_to_private: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

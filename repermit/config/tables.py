@@ -20,6 +20,7 @@ from repermit.config.settings import (
 )
 from repermit.errors import ConfigError
 from repermit.saying import Joined
+from repermit.web_address import is_web_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,6 +46,9 @@ _CHOICES = {
 
 # What may have several lines.
 _LINES = ("organisation.address", "mail.dkim_key")
+
+# What pages link to.
+_URLS = ("organisation.website", "organisation.authority_url")
 
 _KINDS: Mapping[type, str] = {
     str: "text in quotes",
@@ -136,4 +140,10 @@ def _check_words(key: str, value: Any) -> None:
     if isinstance(text, str) and any(unicodedata.category(sign) == "Cc" for sign in text):
         raise ConfigError(
             "%(key)s must be one line, without control signs", key=key, code="one_line"
+        )
+    if key in _URLS and value and not is_web_address(value):
+        raise ConfigError(
+            "%(key)s must be a web address such as https://www.example.org",
+            key=key,
+            code="web_address",
         )

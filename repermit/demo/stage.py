@@ -129,7 +129,7 @@ def _settings(folder: Path, *, smtp_port: int, http_port: int) -> Settings:
             authority_url="https://www.autoriteitpersoonsgegevens.nl",
         ),
         mail=MailServer(server="127.0.0.1", port=smtp_port, tls="none"),
-        web=Web(port=http_port),
+        web=Web(port=http_port, checks_to_private=True),
     )
 
 

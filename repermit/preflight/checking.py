@@ -84,7 +84,7 @@ def check(
     looks = [
         *_at_servers(names, settings, now),
         *_at_the_mailbox(names, settings, log_in, now),
-        *_at_statements(names, stored.lists or ()),
+        *_at_statements(names, settings, stored.lists or ()),
         *_at_domains(names, settings, domains_of(stored.lists or (), settings), test_mail),
     ]
     found += _done(looks, seconds=seconds)
@@ -138,10 +138,13 @@ def _at_the_mailbox(
         yield Area.BOUNCES, partial(look_at_mailbox, names, settings.bounces, attempt)
 
 
-def _at_statements(names: Names, lists: Sequence[MailingList]) -> Iterator[Look]:
+def _at_statements(
+    names: Names, settings: Settings, lists: Sequence[MailingList]
+) -> Iterator[Look]:
+    look = partial(look_at_statement, names, to_private=settings.web.checks_to_private)
     for one in lists:
         if one.privacy_url:
-            yield Area.LISTS, partial(look_at_statement, names, one.slug, one.privacy_url)
+            yield Area.LISTS, partial(look, one.slug, one.privacy_url)
 
 
 def _at_domains(

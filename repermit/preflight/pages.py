@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from repermit.links import NOBODY, PROXIES, Links
 from repermit.preflight.names import is_this_machine
-from repermit.preflight.visiting import port_of, visit
+from repermit.preflight.visiting import ClosedNetwork, TooSlow, port_of, visit
 from repermit.preflight.words import finding
 
 if TYPE_CHECKING:
@@ -58,8 +58,11 @@ def addresses_of(names: Names, host: str) -> tuple[str, ...]:
     return ("127.0.0.1", "::1") if host == "localhost" else names.addresses(host)
 
 
-def look_at_statement(names: Names, slug: str, url: str) -> Iterator[Finding]:
-    """Yield a warning if a list's privacy statement is not there."""
+def look_at_statement(names: Names, slug: str, url: str, *, to_private: bool) -> Iterator[Finding]:
+    """Yield a warning if a list's privacy statement is not there for people out on the internet.
+
+    On this machine or a private network it is not looked for, unless `to_private`.
+    """
     gone = finding("list_privacy_gone", list=slug, url=url)
     addresses = addresses_of(names, str(urlsplit(url).hostname))
     if not addresses:
@@ -67,7 +70,10 @@ def look_at_statement(names: Names, slug: str, url: str) -> Iterator[Finding]:
         return
     try:
         # Who asks for no more than people do may be refused all the same; that says nothing.
-        is_gone = visit(url, addresses).status in _GONE
+        is_gone = visit(url, addresses, to_private=to_private).status in _GONE
+    except TooSlow:
+        yield finding("lists_too_slow")
+        return
     except (OSError, ValueError, http.client.HTTPException):
         is_gone = True
     if is_gone:
@@ -80,7 +86,12 @@ def _visited(
     url = settings.public_url
     one_click = Links(url, settings.secret_keys).url("no", NOBODY)
     try:
-        seen = visit(one_click, addresses, form=_ONE_CLICK)
+        to_private = settings.web.checks_to_private
+        seen = visit(one_click, addresses, form=_ONE_CLICK, to_private=to_private)
+    except ClosedNetwork:
+        yield finding("pages_not_visited", host=host)
+    except TooSlow:
+        yield finding("pages_too_slow")
     except ssl.SSLCertVerificationError as error:
         yield finding("pages_certificate", host=host, reason=error.verify_message)
     except (ssl.SSLError, http.client.HTTPException):

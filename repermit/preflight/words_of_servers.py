@@ -139,6 +139,15 @@ SERVERS = {
             "without your Wi-Fi can open; ask whoever keeps the domain."
         ),
     ),
+    "pages_not_visited": Words(
+        area=Area.PAGES,
+        verdict=_UNKNOWN,
+        found=N_("The pages were not looked at: %(host)s is this machine or a private network."),
+        remedy=N_(
+            "Look for yourself, with a phone without your Wi-Fi; or ask whoever keeps the server "
+            "to set checks_to_private = true under [web] in config.toml."
+        ),
+    ),
     "pages_no_name": Words(
         area=Area.PAGES,
         verdict=_PROBLEM,

@@ -90,6 +90,7 @@ _NAMES = {
         "trusted_proxies": N_("Web servers that stand in front"),
         "idle_minutes": N_("Idle minutes until the screen locks"),
         "webhooks_to_private": N_("Webhooks may go to private networks"),
+        "checks_to_private": N_("Checks may look into private networks"),
     },
 }
 _TLS = {

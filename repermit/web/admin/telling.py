@@ -145,6 +145,7 @@ OWN: Mapping[str, str] = {
     "range": N_("This must be from %(first)s to %(last)s."),
     "choice": N_("Please choose one of these."),
     "one_line": N_("This must be plain text on one line."),
+    "web_address": N_("This is no web address; one looks like https://www.example.org"),
     "timezone": N_("There is no such time zone."),
     "host_server": N_("Your host tells you this name; often it is mail. and your domain."),
     "verp_refused": N_(

@@ -1,0 +1,45 @@
+"""Which IP addresses stand on the internet, and which on this machine or a private network.
+
+Imports nothing of repermit. Whoever names a URL could reach with it what this server alone can
+(OWASP, Server-Side Request Forgery Prevention).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# RFC 6052 §2.1: behind it stands an IPv4 address, to which a gateway of the network passes on.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_CLOSED = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "64:ff9b:1::/48",  # RFC 8215: NAT64 within a network
+            "fec0::/10",  # RFC 3879: once for one site
+            "::/96",  # RFC 4291 §2.5.5.1: an IPv4 address behind noughts, no longer used
+            "::ffff:0:0:0/96",  # RFC 2765 §2.1: an IPv4 address, translated
+            # Azure's own, within each of its networks (Microsoft Learn: "What is IP address
+            # 168.63.129.16?").
+            "168.63.129.16/32",
+        ),
+    )
+)
+
+
+def is_public(text: str) -> bool:
+    """Say whether an IP address stands on the internet, also one that wraps another."""
+    return _is_public(ipaddress.ip_address(text))
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:
+            return _is_public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is not None:
+            return _is_public(inner)
+    if any(address in one for one in _CLOSED):
+        return False
+    return address.is_global and not address.is_multicast
