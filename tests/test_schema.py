@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit import contacts, schema
+from repermit.accounts import second_steps
 from repermit.errors import SchemaTooNew
 from repermit.models import (
     ALL_TABLES,
@@ -17,12 +19,15 @@ from repermit.models import (
     Mail,
     Meta,
     Opening,
+    RecoveryCode,
+    SecurityEvent,
     Upload,
     find_drift,
     is_postgresql,
     open_database,
     run_sql,
 )
+from tests.admin_pages import make_user
 from tests.building import make_asked, make_campaign, make_contact, make_list
 
 if TYPE_CHECKING:
@@ -150,6 +155,30 @@ def test_a_database_of_version_22_learns_how_much_stands_in_a_file_that_waits(
             Meta.update(value="22").where(Meta.key == "schema_version").execute()
         assert schema.upgrade(database) == 22
         assert _shape(database, Upload) == expected
+
+
+def test_recovery_codes_of_version_24_go_on_working(empty_database_url: str) -> None:
+    with open_database(empty_database_url) as database:
+        schema.upgrade(database)
+        expected = _shape(database, RecoveryCode)
+        user = make_user(database)
+        with database.atomic():
+            digest = hashlib.sha256(b"ABCDEFGHJKMN").hexdigest()
+            code = RecoveryCode.create(user=user, digest=digest)
+            for column in ("selector", "hash"):
+                run_sql(database, f"ALTER TABLE recovery_code DROP COLUMN {column}")
+            run_sql(database, "DROP TABLE security_event")
+            Meta.update(value="24").where(Meta.key == "schema_version").execute()
+        assert schema.upgrade(database) == 24
+        assert _shape(database, RecoveryCode) == expected
+        assert SecurityEvent.select().count() == 0
+        assert second_steps.find_recovery_code(user.id, "abcd-efgh-jkmn") == code.id
+        second_steps.hash_old_codes(database)
+        assert second_steps.find_recovery_code(user.id, "abcd-efgh-jkmn") == code.id
+        made = second_steps.new_recovery_codes()
+        with database.atomic():
+            second_steps.keep_recovery_codes(user.id, made)
+        assert second_steps.codes_left(user.id) == 10
 
 
 def _shape(database: Database, table: type[Model]) -> tuple[set[str], set[str]]:
