@@ -4,6 +4,8 @@ A trigger, a view or a default runs whatever it says at the next write, with the
 gave the command: https://sqlite.org/security.html. So a backup is compared with a database that is
 made for the purpose: by name and wording before anything is written into it, and once more, whole,
 when it has been brought to this version.
+
+May import schema, models and errors.
 """
 
 from __future__ import annotations

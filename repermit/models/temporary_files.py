@@ -3,6 +3,8 @@
 What is half written may hold everybody on a list. So each such file is first noted in a folder
 beside the database, by a note whose lock its process holds for as long as it writes. The system
 gives the lock back however the process ends, and whoever comes next deletes what nobody holds.
+
+May import config and this room's folders and turnstile.
 """
 
 from __future__ import annotations
