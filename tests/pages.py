@@ -160,7 +160,9 @@ def served(make_pages: Callable[[str], Pages]) -> Iterator[Pages]:
 
     thread = threading.Thread(target=serve)
     thread.start()
-    yield pages
-    server.task_dispatcher.shutdown()
-    closing.set()
-    thread.join()
+    try:
+        yield pages
+    finally:
+        server.task_dispatcher.shutdown()
+        closing.set()
+        thread.join()
