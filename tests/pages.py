@@ -147,7 +147,8 @@ def served(make_pages: Callable[[str], Pages]) -> Iterator[Pages]:
         return answered
 
     sockets: dict[int, Any] = {}
-    server = web.make_server(app, settings=make_settings(), port=0, sockets=sockets)
+    plain = make_settings(public_url="http://127.0.0.1")
+    server = web.make_server(app, settings=plain, port=0, sockets=sockets)
     pages = make_pages(f"http://127.0.0.1:{server.effective_port}")
     inner.append(pages.app)
     closing = threading.Event()
@@ -159,7 +160,9 @@ def served(make_pages: Callable[[str], Pages]) -> Iterator[Pages]:
 
     thread = threading.Thread(target=serve)
     thread.start()
-    yield pages
-    server.task_dispatcher.shutdown()
-    closing.set()
-    thread.join()
+    try:
+        yield pages
+    finally:
+        server.task_dispatcher.shutdown()
+        closing.set()
+        thread.join()

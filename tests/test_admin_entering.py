@@ -408,23 +408,36 @@ def test_a_form_from_before_the_login_proves_nothing_after_it(pages: Pages) -> N
 # --- Cookies.
 
 
-def flags_of(pages: Pages, url: str = "/admin/login") -> set[str]:
+def cookie_of_page(pages: Pages, url: str = "/admin/login") -> tuple[str, set[str]]:
+    """Return the name of the cookie that a page sets, and its attributes."""
     (cookie,) = pages.client.get(url).headers.getlist("Set-Cookie")
-    return {part.strip() for part in cookie.split(";")[1:]}
+    first, *attributes = cookie.split(";")
+    return first.partition("=")[0], {part.strip() for part in attributes}
 
 
-def test_the_cookie_is_secure_and_stays_with_the_admins_pages(pages: Pages) -> None:
+def test_the_cookie_is_secure_and_no_other_host_can_set_it(pages: Pages) -> None:
     # Lax and not Strict: with Strict, whoever follows a link of a mail to these pages would look
     # logged out. A foreign page can send no POST along with it either way.
-    assert flags_of(pages) == {"Secure", "HttpOnly", "Path=/admin/", "SameSite=Lax"}
+    assert cookie_of_page(pages) == (
+        "__Host-repermit",
+        {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"},
+    )
 
 
 def test_the_cookie_follows_public_url(database: Database, settings: Settings) -> None:
     local = make_settings(database=settings.database, public_url="http://127.0.0.1:8000")
-    assert "Secure" not in flags_of(Pages(database, local))
-    below = make_settings(database=settings.database, public_url="https://example.org/ask")
-    for url in ("/admin/login", "/ask/admin/login"):
-        assert "Path=/ask/admin/" in flags_of(Pages(database, below), url)
+    expected = ("repermit", {"HttpOnly", "Path=/admin/", "SameSite=Lax"})
+    assert cookie_of_page(Pages(database, local)) == expected
+    local_below = make_settings(database=settings.database, public_url="http://localhost:8000/ask")
+    expected = ("repermit", {"HttpOnly", "Path=/ask/admin/", "SameSite=Lax"})
+    assert cookie_of_page(Pages(database, local_below), "/ask/admin/login") == expected
+    below = make_settings(database=settings.database, public_url="https://example.org/ask/me")
+    for url in ("/admin/login", "/ask/me/admin/login"):
+        name, attributes = cookie_of_page(Pages(database, below), url)
+        # Another installation on this host has a cookie of its own.
+        assert name == "__Host-repermit-ask-me"
+        assert {"Secure", "Path=/"} < attributes
+        assert not any(one.startswith("Domain") for one in attributes)
 
 
 def test_the_public_pages_set_no_cookie(pages: Pages) -> None:
@@ -433,11 +446,37 @@ def test_the_public_pages_set_no_cookie(pages: Pages) -> None:
     assert "Cookie" not in answer.headers.get("Vary", "")
 
 
+def test_a_session_of_an_earlier_cookie_is_nobodys(pages: Pages) -> None:
+    client = admin_client(pages)
+    cookie = client.get_cookie("__Host-repermit")
+    assert cookie
+    client.delete_cookie("__Host-repermit")
+    client.set_cookie("repermit", cookie.value, path="/admin/")
+    assert client.get("/admin/own/").location == "/admin/login"
+
+
+@pytest.mark.parametrize(
+    ("public_url", "expected"),
+    [("https://ask.example.org", '"cache", "storage"'), ("https://example.org/ask", '"cache"')],
+)
+def test_logging_out_clears_what_the_browser_kept(
+    database: Database, settings: Settings, public_url: str, expected: str
+) -> None:
+    here = make_settings(database=settings.database, public_url=public_url)
+    pages = Pages(database, here)
+    client = admin_client(pages)
+    answer = post(client, "/admin/leave")
+    assert answer.headers["Clear-Site-Data"] == expected
+    # What is in its place is nobody's.
+    assert client.get("/admin/own/").location.endswith("/admin/login")
+    assert "Clear-Site-Data" not in client.get("/admin/login").headers
+
+
 def test_a_cookie_that_was_tampered_with_is_nobodys(pages: Pages) -> None:
     client = admin_client(pages)
-    cookie = client.get_cookie("repermit", path="/admin/")
+    cookie = client.get_cookie("__Host-repermit")
     assert cookie
-    client.set_cookie("repermit", cookie.value[:-2] + "xx", path="/admin/")
+    client.set_cookie("__Host-repermit", cookie.value[:-2] + "xx")
     assert client.get("/admin/own/").location == "/admin/login"
 
 

@@ -8,7 +8,15 @@ import pytest
 
 from repermit import addresses
 from repermit.consent import Reason, Status
-from repermit.models import Contact, Evidence, MailingList, Suppression, Upload, User
+from repermit.models import (
+    Contact,
+    Evidence,
+    MailingList,
+    Suppression,
+    Upload,
+    User,
+    temporary_files,
+)
 from tests.admin_pages import admin_client, make_user, post, words_at
 from tests.building import (
     NOW,
@@ -84,6 +92,20 @@ def test_somebody_is_erased_once_their_address_is_typed(
     # Twice is once.
     assert client.get(f"{page}/forget").status_code == 409
     assert post(client, f"{page}/forget", confirm=JAN).status_code == 409
+
+
+@pytest.mark.parametrize("everywhere", ["", "yes"])
+def test_a_file_that_is_being_written_meanwhile_is_named(
+    database: Database, settings: Settings, news: MailingList, client: FlaskClient, everywhere: str
+) -> None:
+    contact = make_contact(database, news, JAN)
+    page = f"{URL}{contact.id}"
+    target = settings.sqlite_path
+    assert target is not None
+    with temporary_files(settings).file_for(target.with_name("news.zip")) as part:
+        post(client, f"{page}/forget", confirm=JAN, everywhere=everywhere)
+        assert f"and the address may be in it: {part}" in words_at(client, page)
+        assert part.exists()
 
 
 def test_somebody_is_erased_on_every_list_at_once(

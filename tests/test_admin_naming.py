@@ -11,13 +11,15 @@ import pytest
 from repermit import contacts
 from repermit.consent import Reason
 from repermit.contacts import Act
-from repermit.models import Access, Contact, Evidence, Suppression
+from repermit.models import Access, Contact, Evidence, Suppression, temporary_files
 from tests import independent_verifier
 from tests.admin_pages import ENGLISH, admin_client, csrf_token, make_user
 from tests.building import NOW, make_contact, make_list, make_removed
 from tests.pages import Pages, words_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
@@ -120,3 +122,11 @@ def test_nothing_is_erased_unless_somebody_is_sure(
     assert response.status_code == 422
     assert "Say that you are sure." in words_of(response)
     assert Contact.get().address == JAN
+
+
+def test_a_file_that_is_being_written_meanwhile_is_named(
+    settings: Settings, client: FlaskClient, tmp_path: Path
+) -> None:
+    with temporary_files(settings).file_for(tmp_path / "news.zip") as part:
+        assert f"and the address may be in it: {part}" in erase(client)
+    assert "may be in it" not in erase(client)

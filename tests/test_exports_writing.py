@@ -6,6 +6,8 @@ import csv
 import io
 import json
 from datetime import timedelta, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import openpyxl
 import pytest
@@ -35,7 +37,9 @@ def as_csv(*records: dict[str, object], columns: dict[str, str] = COLUMNS) -> li
 
 def as_xlsx(*records: dict[str, object]) -> openpyxl.Workbook:
     out = io.BytesIO()
-    assert write_xlsx(records, COLUMNS, out, created=NOW) == len(records)
+    with TemporaryDirectory() as folder:
+        written = write_xlsx(records, COLUMNS, out, created=NOW, folder=Path(folder))
+    assert written == len(records)
     return openpyxl.load_workbook(out)
 
 

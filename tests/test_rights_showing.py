@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import re
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -369,3 +372,14 @@ def test_nothing_of_a_wording_becomes_markup() -> None:
 def test_the_text_of_a_page_has_a_line_for_each_block() -> None:
     html = "<h2>Why</h2>\n<p>One\n two<br>three</p><h3>How</h3><ul><li>four</li></ul>"
     assert text_of(html) == "Why\nOne two\nthree\n\nHow\n- four"
+
+
+def test_a_proof_loads_nothing_and_its_style_is_the_one_that_it_allows() -> None:
+    page = rights.proof_page(document(entry("confirmed")), language="en", zone=UTC)
+    (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
+    assert policy == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
+    )

@@ -86,7 +86,7 @@ def test_every_response_says_that_nothing_may_load_frame_or_keep_it(
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["X-Robots-Tag"] == "noindex, nofollow"
         assert headers["Cache-Control"] == "no-store"
-        assert headers["Strict-Transport-Security"] == "max-age=15552000"
+        assert headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
         assert "Set-Cookie" not in headers
         policy = headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'; ")
@@ -130,6 +130,11 @@ def test_an_answer_page_is_packed_for_who_takes_that(
     # Beside what is typed stands a secret there, whose length must not tell it.
     for other in (pages.get("me", asked.uid, headers=headers), pages.client.get("/healthz")):
         assert "Content-Encoding" not in other.headers
+
+
+def test_what_is_below_the_host_of_a_website_is_left_to_the_website(database: Database) -> None:
+    response = pages_at(database, "https://www.example.org/ask").client.get("/healthz")
+    assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
 def test_plain_http_is_not_told_to_be_https_for_ever(database: Database) -> None:

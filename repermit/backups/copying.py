@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from repermit import contacts, evidence
 from repermit.backups.facts import BackedUp
 from repermit.errors import Refused
 from repermit.evidence import Entry
-from repermit.models import Meta, new_id, privately, stored
+from repermit.models import Meta, new_id, stored, temporary_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def back_up(
             "with PostgreSQL, its own tool makes the copy: `pg_dump --format=custom "
             "--file=repermit.dump DATABASE`; see the README"
         )
-    with _new_file(path) as part:
+    with _new_file(path, settings) as part:
         checkpoint = _begin(database, path, now, actor)
         try:
             copy(source, part)
@@ -110,24 +110,18 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[Path]:
+def _new_file(path: Path, settings: Settings) -> Iterator[Path]:
     """Yield where to write a file that gets its name once it is whole; raises Refused."""
-    part = path.with_name(f"{path.name}.part")
-    if path.exists():
-        raise Refused(f"{path} exists already; nothing was changed")
+    _refuse_to_overwrite(path)
     try:
-        with open(part, "xb", opener=privately):
-            pass
-    except FileExistsError:
-        raise Refused(
-            f"{part} is there: another backup is being made, or was broken off; delete it then"
-        ) from None
+        with temporary_files(settings).file_for(path) as part:
+            yield part
+            _refuse_to_overwrite(path)
     except OSError as error:
         raise Refused(f"{path} cannot be made: {error.strerror}") from None
-    try:
-        yield part
-        part.rename(path)
-        sync(path.parent)
-    finally:
-        with suppress(FileNotFoundError):
-            part.unlink()
+    sync(path.parent)
+
+
+def _refuse_to_overwrite(path: Path) -> None:
+    if path.exists():
+        raise Refused(f"{path} exists already; nothing was changed")

@@ -17,6 +17,12 @@ from repermit.backups.facts import Restored
 from repermit.backups.holding import hold
 from repermit.backups.journals import hear
 from repermit.backups.replaying import replay
+from repermit.backups.schema_check import (
+    fresh_schema,
+    require_known,
+    require_known_on_postgresql,
+    require_whole,
+)
 from repermit.errors import Refused
 from repermit.evidence import Entry
 from repermit.models import (
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from repermit.backups.schema_check import Schema
     from repermit.config import Settings
     from repermit.models import Database
 
@@ -61,7 +68,8 @@ def restore(
     Killed at any instant it can be given again, and until then no other command works.
 
     Raises Refused, and then nothing was changed: while anybody works with the database, if there is
-    one and not `replaces`, and for a file that is no sound backup of this repermit.
+    one and not `replaces`, and for a file that is no sound backup of this repermit, or has more in
+    it than repermit makes.
     """
     place = settings.sqlite_path
     if place is None:
@@ -72,11 +80,13 @@ def restore(
     _look_at(path, place, replaces=replaces)
     with alone(place):
         ready = Path(f"{place}{RESTORING}")
+        fresh = fresh_schema(settings)
         try:
-            _copy_to(ready, path)
+            _copy_to(ready, path, fresh)
             with open_database(f"sqlite:///{ready}", journal=journal_of(settings)) as database:
                 taken_up = take_up(
                     database,
+                    fresh=fresh,
                     settings=settings,
                     journals=journals,
                     is_journal_lost=is_journal_lost,
@@ -99,16 +109,21 @@ def take_up(
     is_journal_lost: bool = False,
     now: datetime,
     actor: str,
+    fresh: Schema | None = None,
 ) -> Restored:
     """Bring a database that is older than what has happened up to it, as far as that is known.
 
     In one transaction: who has left since is taken off again (see `replay`), nothing that may have
     been sent or decided since is sent or decided by itself (see `hold`), and the evidence tells it.
-    Raises Refused while others work with a PostgreSQL database, for a journal that cannot be used,
+    `fresh` is what an SQLite database has to be made of. Raises Refused while others work with a
+    PostgreSQL database, for one that is not made as ours are, for a journal that cannot be used,
     and unless `is_journal_lost` where none is the one of the backup; nothing was changed then.
     """
     _refuse_others(database)
+    require_known_on_postgresql(database)
     schema.upgrade(database)
+    if fresh is not None:
+        require_whole(database, fresh)
     contacts.recognise_key(database, settings)
     key = settings.fingerprint_key
     facts = {row.key: row.value for row in Meta.select().where(Meta.key.in_((MARK, MADE_AT)))}
@@ -180,7 +195,7 @@ def _look_at(path: Path, place: Path, *, replaces: bool) -> None:
             )
 
 
-def _copy_to(ready: Path, path: Path) -> None:
+def _copy_to(ready: Path, path: Path, fresh: Schema) -> None:
     """Copy the backup to where it is made ready; what a killed process left there goes first."""
     _delete(ready)
     with open(ready, "xb", opener=privately):
@@ -188,12 +203,13 @@ def _copy_to(ready: Path, path: Path) -> None:
     try:
         copy(path, ready)
         check(ready)
+        with closing(sqlite3.connect(ready)) as opened:
+            names = "SELECT COUNT(*) FROM sqlite_master WHERE name IN ('meta', 'evidence_head')"
+            if opened.execute(names).fetchone() != (2,):
+                raise Refused(f"{path} is no backup of repermit")
+            require_known(opened, fresh)
     except sqlite3.Error as error:
         raise Refused(f"{path} cannot be used: {error}") from None
-    with closing(sqlite3.connect(ready)) as opened:
-        names = "SELECT COUNT(*) FROM sqlite_master WHERE name IN ('meta', 'evidence_head')"
-        if opened.execute(names).fetchone() != (2,):
-            raise Refused(f"{path} is no backup of repermit")
 
 
 def _make_one_file(database: Path) -> None:

@@ -47,7 +47,7 @@ def archive(house: House, slug: str, *, output: Path) -> None:
     if output.exists():
         raise Refused(f"{output} exists already, and nothing is written over: give another name")
     with house.mailing_list(slug) as (database, mailing_list):
-        with private_file(output) as file:
+        with private_file(house, output) as file:
             made = archives.archive(
                 mailing_list,
                 database=database,

@@ -1,31 +1,33 @@
 """Files that a command writes: whole or not at all, and for you alone.
 
-May import errors.
+May import errors and models.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from repermit.cli.house import House
 
 
 @contextmanager
-def file_or_stdout(output: Path | None) -> Iterator[BinaryIO]:
+def file_or_stdout(house: House, output: Path | None) -> Iterator[BinaryIO]:
     """Open a file, or stdout without one; nothing is in it unless all of it is."""
     if output is not None:
-        with private_file(output) as file:
+        with private_file(house, output) as file:
             yield file
         return
+    # It never has a name, so that nothing of it is left if this is killed.
     with tempfile.TemporaryFile() as spool:
         yield spool
         spool.seek(0)
@@ -34,16 +36,12 @@ def file_or_stdout(output: Path | None) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def private_file(output: Path) -> Iterator[BinaryIO]:
+def private_file(house: House, output: Path) -> Iterator[BinaryIO]:
     """Open a file that appears whole or not at all and is readable by you alone."""
+    from repermit.models import temporary_files
+
     try:
-        handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                yield file
-            part.replace(output)
-        finally:
-            part.unlink(missing_ok=True)
+        with temporary_files(house.file).file_for(output) as part, part.open("wb") as file:
+            yield file
     except OSError as error:
         raise Refused(f"{output} cannot be written: {error.strerror}") from None

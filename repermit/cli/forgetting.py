@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from repermit.importing import Waiting
-    from repermit.models import MailingList
+    from repermit.models import MailingList, UnfinishedFile
     from repermit.rights import Beyond, Forgetting, Forgotten, TakenFile
 
 
@@ -148,6 +148,7 @@ def _out_of_reach(house: House, done: Forgetting) -> Iterator[str]:
     """Yield where the address may stand that repermit cannot erase, as a list to act on."""
     for one in done.lists:
         yield from _of_list(house, one.list, one.beyond)
+    yield from map(_unfinished, done.unfinished)
     yield (
         "The tool that sends the newsletter: unsubscribe the address there, and have its data "
         "erased by that tool's own function for it."
@@ -156,6 +157,18 @@ def _out_of_reach(house: House, done: Forgetting) -> Iterator[str]:
         "Backups of this database, and of the machine: let them expire. `repermit restore` erases "
         "the address again by the journal; what is put back without it, or without the journal, "
         "does not: then forget the address again."
+    )
+
+
+def _unfinished(file: UnfinishedFile) -> str:
+    if file.is_in_use:
+        return (
+            f"{file.path}: a program is writing this file now, and the address may be in it. Once "
+            "it is done, delete the address in what it becomes."
+        )
+    return (
+        f"{file.path}: half a file that a program left when it was killed, and that cannot be "
+        "deleted; the address may be in it. Delete it yourself."
     )
 
 

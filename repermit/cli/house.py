@@ -75,11 +75,18 @@ class House:
     def database(self) -> Iterator[Database]:
         """Open the database, brought to this version; raises Refused if it cannot be used."""
         from repermit import contacts, schema
-        from repermit.models import journal_of, open_database, stop_between_turns
+        from repermit.models import (
+            journal_of,
+            open_database,
+            stop_between_turns,
+            temporary_files,
+        )
 
         stop_between_turns()
         path = self.file.sqlite_path
         with self.presence():
+            # What a killed command or server had half written may hold everybody on a list.
+            temporary_files(self.file).sweep()
             _make_private(path)
             journal = journal_of(self.file)
             with in_our_words(path), open_database(self.file.database, journal=journal) as opened:

@@ -212,7 +212,7 @@ def _hand_out(
     if output is None:
         click.echo(content, nl=False)
         return
-    with private_file(output) as file:
+    with private_file(house, output) as file:
         file.write(content.encode())
     say(f"{paper.title}: {output}")
 

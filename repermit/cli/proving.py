@@ -87,7 +87,7 @@ def proof(house: House, slug: str, address: str, *, output: Path | None, kept: P
         (output, made.text),
         (page, rights.proof_page(made.document, language=language, zone=zone)),
     ):
-        with private_file(path) as file:
+        with private_file(house, path) as file:
             file.write(text.encode())
     say(f"The proof is in {output}; {page} is for reading and printing.")
     say(f"Anybody can check it: repermit verify {output}")

@@ -54,7 +54,10 @@ def export(house: House, slug: str, *, form: str, output: Path | None) -> None:
     """
     from repermit import rights
 
-    with house.mailing_list(slug) as (database, mailing_list), file_or_stdout(output) as file:
+    with (
+        house.mailing_list(slug) as (database, mailing_list),
+        file_or_stdout(house, output) as file,
+    ):
         rows = rights.write_suppressions(
             database,
             mailing_list,

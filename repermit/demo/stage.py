@@ -5,6 +5,7 @@ May import everything below the demo.
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 import tempfile
@@ -19,7 +20,7 @@ from repermit.clock import ManualClock, SystemClock
 from repermit.config import MailServer, Organisation, Settings, Web
 from repermit.demo import sample
 from repermit.demo.inbox import Inbox
-from repermit.models import Database, MailingList, journal_of, open_database
+from repermit.models import Database, MailingList, TemporaryFiles, journal_of, open_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +78,10 @@ class Stage:
 def set_stage() -> Iterator[Stage]:
     """Build the stage in a temporary folder, launch a campaign on it, take it down at the end."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="repermit-demo-")))
+        files = _temporary_files()
+        # What an earlier demo left that was killed.
+        files.sweep()
+        folder = stack.enter_context(files.folder_for("demo"))
         clock = ManualClock(SystemClock().now(), ticking=True)
         inbox = Inbox()
         inbox.start()
@@ -93,6 +97,11 @@ def set_stage() -> Iterator[Stage]:
         imported = _import(database, mailing_list, settings, clock, folder)
         _launch(database, mailing_list, settings, clock)
         yield Stage(settings, clock, inbox, database, mailing_list, imported)
+
+
+def _temporary_files() -> TemporaryFiles:
+    """Return where the folders of this user's demos are."""
+    return TemporaryFiles(Path(tempfile.gettempdir()) / f"repermit-demo-{os.geteuid()}")
 
 
 def _describe(

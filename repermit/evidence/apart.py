@@ -31,6 +31,7 @@ from repermit.models import (
     present,
     private_folder,
     privately,
+    temporary_files,
 )
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def walk_apart(
     begun = {"at": now.isoformat(), "actor": actor, "known": known.seq if known else None}
     job = _Job(settings=settings, known=known, begun=begun)
     with closing(lock):
-        _keep(folder, {**begun, "found": None})
+        _keep(job, {**begun, "found": None})
         if _is_large():
             _start_apart(job, lock)
         else:
@@ -126,12 +127,11 @@ def _lock(folder: Path) -> IO[bytes] | None:
     return lock
 
 
-def _keep(folder: Path, told: Mapping[str, Any]) -> None:
+def _keep(job: _Job, told: Mapping[str, Any]) -> None:
     """Keep what is told of a walk, whole or not at all."""
-    written = folder / "walk.new"
-    with open(written, "w", encoding="utf-8", opener=privately) as file:
-        json.dump(told, file)
-    written.replace(folder / "walk.json")
+    kept = private_folder(job.settings, _KIND) / "walk.json"
+    with temporary_files(job.settings).file_for(kept) as part:
+        part.write_text(json.dumps(told), "utf-8")
 
 
 def _is_large() -> bool:
@@ -142,7 +142,7 @@ def _is_large() -> bool:
 
 def _walk(database: Database, job: _Job) -> None:
     found = verify_chain(database, known=job.known, fingerprint_key=job.settings.fingerprint_key)
-    _keep(private_folder(job.settings, _KIND), {**job.begun, "found": found.to_json()})
+    _keep(job, {**job.begun, "found": found.to_json()})
 
 
 _SERVE = f"import sys; from {__name__} import serve; serve(sys.stdin.buffer)"

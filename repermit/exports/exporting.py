@@ -5,6 +5,7 @@ May import evidence, models, links, config and what lies below.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,6 +19,7 @@ from repermit.exports.guarding import guard
 from repermit.exports.kinds import Format, Tool, What
 from repermit.exports.writing import write_csv, write_json, write_xlsx
 from repermit.links import Links
+from repermit.models import temporary_files
 from repermit.saying import Joined
 
 if TYPE_CHECKING:
@@ -122,7 +124,8 @@ def export(
     columns = _columns(what, its_tool, with_links=with_links)
     written = _Written()
     try:
-        _writer(form, its_tool, created=now)(written.counting(found), columns, out)
+        with _writer(form, its_tool, created=now, settings=settings) as write:
+            write(written.counting(found), columns, out)
     except BaseException:
         if written.rows:
             begun = _facts(what, form, its_tool, written.rows, with_links=with_links)
@@ -180,14 +183,19 @@ def _columns(what: What, tool: Tool | None, *, with_links: bool) -> Mapping[str,
     }
 
 
-def _writer(form: Format, tool: Tool | None, *, created: datetime) -> Write:
+@contextmanager
+def _writer(
+    form: Format, tool: Tool | None, *, created: datetime, settings: Settings
+) -> Iterator[Write]:
     if form is Format.JSON:
-        return write_json
-    if form is Format.XLSX:
-        return partial(write_xlsx, created=created)
-    if tool is None:
-        return write_csv
-    return partial(write_csv, delimiter=FORMS[tool].delimiter, bom=FORMS[tool].bom)
+        yield write_json
+    elif form is Format.XLSX:
+        with temporary_files(settings).folder_for("export") as folder:
+            yield partial(write_xlsx, created=created, folder=folder)
+    elif tool is None:
+        yield write_csv
+    else:
+        yield partial(write_csv, delimiter=FORMS[tool].delimiter, bom=FORMS[tool].bom)
 
 
 def _with_links(found: Iterable[Record], settings: Settings) -> Iterator[Record]:

@@ -19,6 +19,7 @@ from repermit.exports.rows import Record, StoredJson, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
     from typing import BinaryIO
 
 
@@ -66,14 +67,20 @@ def write_json(rows: Iterable[Record], columns: Mapping[str, str], out: BinaryIO
 
 
 def write_xlsx(
-    rows: Iterable[Record], columns: Mapping[str, str], out: BinaryIO, /, *, created: datetime
+    rows: Iterable[Record],
+    columns: Mapping[str, str],
+    out: BinaryIO,
+    /,
+    *,
+    created: datetime,
+    folder: Path,
 ) -> int:
     """Write a workbook of one sheet whose every cell is text: no formulas, no links made of it.
 
-    Rows go to a temporary file as they come. Raises Refused for what a sheet cannot hold.
+    Rows go to a file in `folder` as they come. Raises Refused for what a sheet cannot hold.
     """
     # The file holds addresses; leaving the block deletes it, also after a refusal.
-    with xlsxwriter.Workbook(out, {"constant_memory": True}) as book:
+    with xlsxwriter.Workbook(out, {"constant_memory": True, "tmpdir": str(folder)}) as book:
         # Otherwise the library reads the clock.
         book.set_properties({"created": created.replace(tzinfo=None)})
         sheet = book.add_worksheet()

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from repermit.importing import sights
-from repermit.importing.uploads import find_upload
+from repermit.importing.uploads import drop_broken_uploads, find_upload
 from repermit.models import Upload
 from repermit.models.database import proxy
 from repermit.saying import Said, packed
@@ -39,6 +39,7 @@ def forget_in_upload(mailing_list: MailingList, address_key: str, *, settings: S
 
     Of a file whose rows nobody has looked at yet this cannot be known, so that it goes too.
     """
+    drop_broken_uploads(proxy.obj, mailing_list, settings=settings)
     kept = find_upload(mailing_list, settings=settings)
     if kept is None:
         is_elsewhere = Upload.select().where(Upload.list == mailing_list).exists()

@@ -7,7 +7,6 @@ hold.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from repermit.listfile import Part
+    from repermit.models import TemporaryFiles
 
 _CHUNK = 5_000
 _TABLE = """\
@@ -56,10 +56,17 @@ class Sight(NamedTuple):
     merged: bool
 
 
-def write(path: Path, parts: Sequence[Part]) -> None:
-    """Write the rows that are staged, whose fates are decided, to a file that only we can read."""
+def write(path: Path, parts: Sequence[Part], *, files: TemporaryFiles) -> None:
+    """Write the rows that are staged, whose fates are decided, to a file that only we can read.
+
+    It is there whole or not at all: whoever is erased is looked up in it.
+    """
     path.unlink(missing_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with files.file_for(path) as part:
+        _write(part, parts)
+
+
+def _write(path: Path, parts: Sequence[Part]) -> None:
     names = [part.name if len(parts) > 1 else "" for part in parts]
     with closing(sqlite3.connect(path)) as file:
         # If it is cut off, it is made anew.

@@ -20,7 +20,7 @@ from repermit.importing.merging import Taking, merge
 from repermit.importing.reader import Request, read
 from repermit.importing.results import ImportResult
 from repermit.listfile import open_list
-from repermit.models import Import, Undoing
+from repermit.models import Import, Undoing, temporary_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,7 +90,7 @@ def import_file(
         deciding.decide(mailing_list.id)
         tally = _tally(rows, addresses, merged, options)
         if rows_to is not None:
-            sights.write(rows_to, file.parts)
+            sights.write(rows_to, file.parts, files=temporary_files(settings))
         if not dry_run:
             with staging.wide_cache(database), database.atomic():
                 tally = _write(database, mailing_list, file, options, tally)

@@ -9,10 +9,9 @@ import fcntl
 import json
 import shutil
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from peewee import Case
@@ -20,15 +19,23 @@ from peewee import Case
 from repermit import evidence
 from repermit.errors import ListFileError, Refused
 from repermit.evidence import Entry
-from repermit.models import MailingList, Upload, new_id, private_folder, privately
+from repermit.models import (
+    MailingList,
+    Upload,
+    new_id,
+    private_folder,
+    privately,
+    temporary_files,
+)
 from repermit.saying import Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from repermit.config import Settings
-    from repermit.models import Database
+    from repermit.models import Database, TemporaryFiles
 
 LARGEST = 100_000_000
 """How many bytes a file may have."""
@@ -62,6 +69,7 @@ class Kept:
 
     upload: Upload
     folder: Path
+    files: TemporaryFiles
 
     @property
     def path(self) -> Path:
@@ -128,7 +136,7 @@ class Kept:
 
         Whoever has noted an outcome is about to end, which is waited for.
         """
-        lock = open(self.folder / "lock", "ab", opener=privately)  # noqa: SIM115  the caller's
+        lock = self.open_lock()
         while not _is_ours(lock):
             if self.outcome is None:
                 lock.close()
@@ -136,12 +144,14 @@ class Kept:
             time.sleep(_A_MOMENT)
         return lock
 
+    def open_lock(self) -> IO[bytes]:
+        """Open the file whose lock that is, which the caller closes."""
+        return open(self.folder / "lock", "ab", opener=privately)
+
     def note(self, outcome: Mapping[str, Any]) -> None:
         """Keep what came of a look, whole or not at all."""
-        written = self.folder / "outcome.new"
-        with open(written, "w", encoding="utf-8", opener=privately) as file:
-            json.dump(outcome, file)
-        written.replace(self._outcome)
+        with self.files.file_for(self._outcome) as part:
+            part.write_text(json.dumps(outcome), "utf-8")
 
     def forget_outcome(self) -> None:
         """Delete what came of the last look."""
@@ -173,11 +183,14 @@ def keep_upload(
         upload = Upload.create(
             list=mailing_list, user=user_id, token=new_id(), name=plain_name(name), at=now
         )
-    kept = Kept(upload=upload, folder=folder_of(settings) / upload.token)
+    kept = _kept(upload, settings)
     try:
         for folder in (kept.folder, kept.path.parent):
             folder.mkdir(mode=0o700)
-        _copy(stream, kept.path)
+        # Whoever erases somebody meanwhile learns that it is being worked with.
+        with closing(kept.open_lock()) as lock, kept.files.file_for(kept.path) as part:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _copy(stream, part)
     except BaseException:
         delete(database, kept)
         raise
@@ -199,6 +212,15 @@ def find_upload(mailing_list: MailingList, *, settings: Settings) -> Kept | None
     return found[-1] if found else None
 
 
+def drop_broken_uploads(
+    database: Database, mailing_list: MailingList, *, settings: Settings
+) -> None:
+    """Forget the files of a list that never came whole: the process that took them was killed."""
+    for kept in _kept_of(mailing_list, settings):
+        if kept.folder.exists() and not kept.path.exists() and not kept.is_busy:
+            delete(database, kept)
+
+
 def give_up(database: Database, kept: Kept) -> None:
     """Delete a file and all that belongs to it; raises Refused while it is being worked with."""
     if kept.folder.exists():
@@ -216,7 +238,7 @@ def sweep_uploads(database: Database, *, settings: Settings, now: datetime) -> i
     for upload in _older(now - LIFETIME):
         # FileNotFoundError: another sweep has just deleted it.
         with suppress(Refused, FileNotFoundError):
-            give_up(database, Kept(upload=upload, folder=folder / upload.token))
+            give_up(database, _kept(upload, settings))
             gone += 1
     tokens = {path.name for path in folder.iterdir()}
     for token in tokens - {upload.token for upload in Upload.select()}:
@@ -240,9 +262,13 @@ def _older(than: datetime) -> list[Upload]:
 
 def _kept_of(mailing_list: MailingList, settings: Settings) -> Iterator[Kept]:
     uploads = list(Upload.select().where(Upload.list == mailing_list).order_by(Upload.id))
-    folder = folder_of(settings) if uploads else Path()
     for upload in uploads:
-        yield Kept(upload=upload, folder=folder / upload.token)
+        yield _kept(upload, settings)
+
+
+def _kept(upload: Upload, settings: Settings) -> Kept:
+    folder = folder_of(settings) / upload.token
+    return Kept(upload=upload, folder=folder, files=temporary_files(settings))
 
 
 def delete(database: Database, kept: Kept) -> None:
@@ -263,7 +289,7 @@ def _cut(text: str) -> str:
 
 def _copy(stream: IO[bytes], path: Path) -> None:
     size = 0
-    with open(path, "xb", opener=privately) as file:
+    with path.open("wb") as file:
         while piece := stream.read(_PIECE):
             size += len(piece)
             if size > LARGEST:

@@ -31,7 +31,7 @@ from repermit import (
 )
 from repermit.choices import Present, Watch
 from repermit.errors import TransportError
-from repermit.models import fold_counts, limit_idleness, wipe
+from repermit.models import fold_counts, limit_idleness, temporary_files, wipe
 
 if TYPE_CHECKING:
     import threading
@@ -239,9 +239,11 @@ class Jobs:
         """Erase who was taken off long enough ago, and end the parts of the evidence that are due.
 
         What has been deleted, by this job or at somebody's request, then leaves SQLite's log too.
+        First what killed processes have left half written goes: it may hold the same people.
         """
         now, should_stop = self._clock.now(), self._stopping.is_set
         with self._connected() as settings:
+            temporary_files(settings).sweep()
             erased = rights.purge_due(
                 self._database, settings=settings, now=now, should_stop=should_stop
             )

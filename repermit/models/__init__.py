@@ -78,6 +78,7 @@ from repermit.models.tables import (
     stored,
 )
 from repermit.models.tallies import Tally
+from repermit.models.temporary_files import TemporaryFiles, UnfinishedFile, temporary_files
 from repermit.models.texts import ListText
 from repermit.models.turnstile import privately, stop_between_turns
 from repermit.models.wiping import owe_wiping, wipe
@@ -168,8 +169,10 @@ __all__ = [
     "SuppressionCount",
     "Table",
     "Tally",
+    "TemporaryFiles",
     "Throttle",
     "Undoing",
+    "UnfinishedFile",
     "Upload",
     "User",
     "Webhook",
@@ -205,6 +208,7 @@ __all__ = [
     "stop_between_turns",
     "stored",
     "streamed",
+    "temporary_files",
     "waiting_without_limit",
     "wipe",
 ]

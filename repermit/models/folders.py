@@ -33,12 +33,25 @@ def place_of(settings: Settings, kind: str) -> Path:
 def private_folder(settings: Settings, kind: str) -> Path:
     """Return the folder of a kind, made if need be; raises Refused if others may open it."""
     folder = place_of(settings, kind)
+    make_private(folder)
+    return folder
+
+
+def make_private(folder: Path, *, for_root_too: bool = False) -> None:
+    """Make a folder if need be; raises Refused if others may open it.
+
+    `for_root_too`: a command given by root may use the one of the server's user, and makes one that
+    this user can use later. Only where nobody else could have made it before.
+    """
+    is_root = for_root_too and os.geteuid() == 0
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
+        if is_root:
+            above = folder.parent.stat()
+            os.chown(folder, above.st_uid, above.st_gid)
     found = folder.lstat()
-    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    is_ours = stat.S_ISDIR(found.st_mode) and (is_root or found.st_uid == os.geteuid())
     if not is_ours or found.st_mode & 0o077:
         raise Refused(
             "%(folder)s must be a folder that only this server's user may open", folder=str(folder)
         )
-    return folder

@@ -21,6 +21,7 @@ from repermit.models import (
     User,
     lock_rows,
     new_id,
+    temporary_files,
     wipe,
 )
 from repermit.rights.beyond import Beyond, beyond
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from repermit.config import Settings
-    from repermit.models import Database
+    from repermit.models import Database, UnfinishedFile
 
 
 class Found(StrEnum):
@@ -69,6 +70,8 @@ class Forgetting:
     """What was done on one list or on all, and where else the address still stands here.
 
     `elsewhere` are other lists that hold it; `is_user` tells that somebody logs in with it.
+    `unfinished` are files that were half written and are still there, since a program writes them
+    now or they could not be deleted: somebody's address may be in them.
     `is_wiped` is false while a program still reads what SQLite's log has to keep for it, such as a
     large export; the job wipes it afterwards.
     """
@@ -76,6 +79,7 @@ class Forgetting:
     lists: tuple[Forgotten, ...]
     elsewhere: tuple[str, ...]
     is_user: bool
+    unfinished: tuple[UnfinishedFile, ...]
     is_wiped: bool
 
 
@@ -113,6 +117,7 @@ def forget(
         lists=tuple(done),
         elsewhere=tuple(sorted(others)),
         is_user=is_user(key),
+        unfinished=temporary_files(settings).sweep(),
         is_wiped=wipe(database),
     )
 

@@ -5,6 +5,8 @@ May import messages and config. Nothing of a wording goes into the page but its 
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +14,10 @@ from functools import cache, lru_cache
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from repermit import addresses, messages
+from repermit.config import asset
 from repermit.evidence import PARTS
 from repermit.receipts import state_of
 from repermit.rights.standing import standing
@@ -41,6 +46,7 @@ def proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) ->
     language = language if language in LANGUAGES else "en"
     statement = document["statement"]
     seal = document["seal"]["entry"]
+    style = _style()
     return (
         _environment(language)
         .get_template("proof.html")
@@ -62,6 +68,8 @@ def proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) ->
             made_at=moment(seal["at"], language=language, zone=zone),
             made_by=seal["actor"],
             checkpoint=document["checkpoint"],
+            style=Markup(style),  # noqa: S704  a file of ours
+            digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         )
     )
 
@@ -165,6 +173,11 @@ def text_of(html: str) -> str:
     reader.close()
     lines = (" ".join(line.split()) for line in reader.lines)
     return "\n".join(line for line in lines if line).replace(_BLANK, "").strip()
+
+
+@cache
+def _style() -> str:
+    return (asset("static") / "proof.css").read_text("utf-8").strip()
 
 
 @cache

@@ -22,8 +22,11 @@ from repermit import importing
 from repermit.web import mistakes
 from repermit.web.admin import suppressing, verifying
 from repermit.web.admin.registering import cookie_reader
+from repermit.web.headers import headers_of_plain_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from _typeshed.wsgi import WSGIApplication
 
     from repermit.config import Settings
@@ -39,6 +42,20 @@ _LARGEST_BY_PATH = {
     r"/admin/.*": 256 * 1024 + _LARGEST_BODY,
 }
 
+
+def _hide_path(record: logging.LogRecord) -> bool:
+    """Take from a line of waitress which path it was about, and any words of an error.
+
+    A path holds a token, and an error may quote an address (DESIGN invariant 13).
+    """
+    about, found, _ = record.getMessage().partition(" while serving ")
+    if found:
+        kind = f" ({record.exc_info[0].__name__})" if record.exc_info and record.exc_info[0] else ""
+        record.msg, record.args, record.exc_info = f"{about} while serving a page{kind}", (), None
+    return True
+
+
+logging.getLogger("waitress").addFilter(_hide_path)
 # It would warn once for each request of a burst that has to wait for a thread.
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
@@ -69,7 +86,7 @@ def make_server(
         # Which X-Forwarded-For entries are believed is decided by `web.trusted_proxies`.
         clear_untrusted_proxy_headers=False,
     )
-    channel = _channel(Rooms(settings))
+    channel = _channel(settings)
     for one in listening.values():
         one.channel_class = channel
     return server
@@ -93,8 +110,13 @@ class Rooms:
         return size if size > _LARGEST_BODY and self._is_of_a_login(cookie) else _LARGEST_BODY
 
 
-def _channel(rooms: Rooms) -> type[HTTPChannel]:
-    """Return what reads from a connection, with as much room as a request may have."""
+def _channel(settings: Settings) -> type[HTTPChannel]:
+    """Return what reads from a connection, with as much room as a request may have.
+
+    What it refuses by itself has the headers of all pages.
+    """
+    rooms = Rooms(settings)
+    security_headers = tuple(headers_of_plain_text(settings))
 
     class Parser(HTTPRequestParser):  # type: ignore[misc]
         adj: Any
@@ -106,7 +128,11 @@ def _channel(rooms: Rooms) -> type[HTTPChannel]:
 
     class Channel(HTTPChannel):  # type: ignore[misc]
         parser_class = Parser
-        error_task_class = staticmethod(_refusal)
+
+        def error_task_class(
+            self, channel: HTTPChannel, request: HTTPRequestParser
+        ) -> ErrorTask | _TooMuch:
+            return _refusal(channel, request, security_headers)
 
     return Channel
 
@@ -125,7 +151,12 @@ class _TooMuch(WSGITask):  # type: ignore[misc]
         return environ
 
 
-def _refusal(channel: HTTPChannel, request: HTTPRequestParser) -> ErrorTask | _TooMuch:
-    """Return what answers a request that the server itself refuses."""
-    is_too_much = isinstance(request.error, RequestEntityTooLarge)
-    return (_TooMuch if is_too_much else ErrorTask)(channel, request)
+def _refusal(
+    channel: HTTPChannel, request: HTTPRequestParser, headers: Sequence[tuple[str, str]]
+) -> ErrorTask | _TooMuch:
+    """Return what answers a request that the server itself refuses, or fails at."""
+    if isinstance(request.error, RequestEntityTooLarge):
+        return _TooMuch(channel, request)
+    task = ErrorTask(channel, request)
+    task.response_headers.extend(headers)
+    return task

@@ -19,7 +19,7 @@ from repermit.accounts import SecurityEventKind
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.web.admin.forms import N_, Form
 from repermit.web.admin.marks import for_everybody, for_the_half_logged_in
-from repermit.web.admin.showing import gettext, go, go_home, show
+from repermit.web.admin.showing import gettext, go, go_home, public_path, show
 from repermit.web.admin.visiting import TOKEN, actor, find_user, note_look, visit
 from repermit.web.admin.words import seconds_of, wait_in_words, weakness_in_words
 from repermit.web.security_log import note_refusal
@@ -281,7 +281,13 @@ def leave() -> AnyResponse:
         login = current_user.login
         accounts.log_out(current_site().database, login.id, user_id=login.person.id, now=arrival())
     session.clear()
-    return go("entering.show_login")
+    response = go("entering.show_login")
+    # Not "cookies", which would end the logins of the organisation's other websites too: it holds
+    # for all of a domain (W3C Clear Site Data §3.1). Ours goes with the session. Nor the storage of
+    # a website whose host the pages share.
+    is_shared = bool(public_path())
+    response.headers["Clear-Site-Data"] = '"cache"' if is_shared else '"cache", "storage"'
+    return response
 
 
 def _end_session() -> None:

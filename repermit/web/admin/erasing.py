@@ -11,7 +11,7 @@ from flask import Blueprint, abort, request
 
 from repermit import addresses, contacts, importing, rights
 from repermit.errors import AddressError, Refused
-from repermit.models import MailingList, find_list
+from repermit.models import MailingList, find_list, temporary_files
 from repermit.web.admin.log_words import who_acted
 from repermit.web.admin.showing import gettext, go, say, show
 from repermit.web.admin.telling import sentence
@@ -54,6 +54,7 @@ def forget(slug: str, number: int) -> AnyResponse:
     )
     importing.forget_in_upload(mailing_list, contact.address_key, settings=site.settings)
     say(gettext("Erased. Within a minute the files of the database hold nothing of it either."))
+    say_of_unfinished()
     _say_of_user(contact.address_key)
     return go("contacts.show_one", slug=slug, number=number)
 
@@ -75,8 +76,20 @@ def _forget_everywhere(mailing_list: MailingList, contact: Contact) -> AnyRespon
         importing.forget_in_upload(find_list(one.list), key, settings=site.settings)
     names = ", ".join(one.list for one in done.lists if one.found is rights.Found.CONTACT)
     say(gettext("Erased on every list. It was held on: %(lists)s.", lists=names))
+    say_of_unfinished()
     _say_of_user(key)
     return go("contacts.show_one", slug=mailing_list.slug, number=contact.id)
+
+
+def say_of_unfinished() -> None:
+    """Name the files that are half written and still there, since the address may be in them."""
+    for one in temporary_files(current_site().settings).sweep():
+        said = gettext(
+            "This file is being written now, or was left half written and cannot be deleted, and "
+            "the address may be in it: %(file)s",
+            file=str(one.path),
+        )
+        say(said, kind="warning")
 
 
 def _say_of_user(key: str) -> None:

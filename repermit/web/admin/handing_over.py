@@ -5,9 +5,7 @@ May import the use cases and what the admin's pages share.
 
 from __future__ import annotations
 
-import tempfile
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, request
@@ -15,7 +13,7 @@ from flask import Blueprint, Response, abort, request
 from repermit import exports, importing
 from repermit.errors import ListFileError, Refused
 from repermit.exports import Format, Tool, What
-from repermit.models import find_list, latest_campaign
+from repermit.models import find_list, latest_campaign, temporary_files
 from repermit.web.admin import seeing
 from repermit.web.admin.live import erasures_due
 from repermit.web.admin.marks import takes_up_to
@@ -164,9 +162,9 @@ def compare(slug: str) -> Response:
         return _show(mailing_list, tool, status=422, wrong=gettext("Choose a file first."))
     note_look("compared", mailing_list=mailing_list)
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_files(current_site().settings).folder_for("upload") as folder:
             # Under its own name, whose ending says what it is, and in no other folder.
-            path = Path(folder) / importing.plain_name(file.filename)
+            path = folder / importing.plain_name(file.filename)
             file.save(path)
             result = exports.reconcile(mailing_list, path, settings=current_site().settings)
     except ListFileError as error:

@@ -14,6 +14,7 @@ from repermit.errors import AddressError, Refused
 from repermit.models import MailingList, find_list
 from repermit.rights import Found
 from repermit.web.admin.contacts_pages import zipped
+from repermit.web.admin.erasing import say_of_unfinished
 from repermit.web.admin.forms import N_
 from repermit.web.admin.log_words import who_acted
 from repermit.web.admin.showing import gettext
@@ -87,6 +88,7 @@ def forget(slug: str) -> Response:
         return _show(mailing_list, wrong=sentence(error.said))
     for one in done.lists:
         importing.forget_in_upload(find_list(one.list), key, settings=site.settings)
+    say_of_unfinished()
     return _show(mailing_list, done=done)
 
 

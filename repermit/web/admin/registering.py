@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -131,15 +132,28 @@ def cookie_reader(settings: Settings) -> Callable[[str], bool]:
 
 def _set_up_cookie(app: Flask, settings: Settings) -> None:
     path = urlsplit(settings.public_url).path
+    is_secure = settings.public_url.startswith("https:")
     app.config.update(
         SECRET_KEY=_own_key(settings.secret_keys[-1]),
         SECRET_KEY_FALLBACKS=[_own_key(key) for key in settings.secret_keys[:-1]],
-        SESSION_COOKIE_NAME="repermit",
-        SESSION_COOKIE_PATH=f"{path}/admin/",
+        SESSION_COOKIE_NAME=cookie_name(settings),
+        # The prefix wants "/", by which everything on the host is sent it.
+        SESSION_COOKIE_PATH="/" if is_secure else f"{path}/admin/",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=settings.public_url.startswith("https:"),
+        SESSION_COOKIE_SECURE=is_secure,
     )
+
+
+def cookie_name(settings: Settings) -> str:
+    """Return the name of the cookie, with the prefix that lets no other host set it (RFC 6265bis).
+
+    Browsers take that prefix by https alone. Two installations on one host have two names.
+    """
+    if not settings.public_url.startswith("https:"):
+        return "repermit"
+    path = re.sub(r"[^A-Za-z0-9]+", "-", urlsplit(settings.public_url).path).rstrip("-")
+    return f"__Host-repermit{path}"
 
 
 def _own_key(key: bytes) -> bytes:

@@ -5,15 +5,13 @@ May import rights, importing and what the admin's pages share. No address is sho
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from flask import Blueprint, Response, abort, request
 
 from repermit import importing, rights
 from repermit.errors import RepermitError
-from repermit.models import find_list
+from repermit.models import find_list, temporary_files
 from repermit.web.admin import seeing
 from repermit.web.admin.forms import N_
 from repermit.web.admin.marks import takes_up_to
@@ -107,9 +105,9 @@ def _take_in(mailing_list: MailingList, *, is_only_looked_at: bool) -> Response:
     name = importing.plain_name(file.filename)
     site = current_site()
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_files(current_site().settings).folder_for("upload") as folder:
             # Under its own name, whose ending says what it is, and in no other folder.
-            path = Path(folder) / name
+            path = folder / name
             file.save(path)
             result = rights.import_suppressions(
                 site.database,

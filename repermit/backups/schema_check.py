@@ -1,0 +1,268 @@
+"""Refusing a backup whose database holds anything that repermit does not make.
+
+A trigger, a view or a default runs whatever it says at the next write, with the rights of whoever
+gave the command: https://sqlite.org/security.html. So a backup is compared with a database that is
+made for the purpose: by name and wording before anything is written into it, and once more, whole,
+when it has been brought to this version.
+
+May import schema, models and errors.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from repermit import schema
+from repermit.errors import Refused
+from repermit.models import (
+    ALL_TABLES,
+    COUNTS,
+    is_postgresql,
+    keep_counts,
+    open_database,
+    run_sql,
+    temporary_files,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterable, Iterator
+
+    from repermit.config import Settings
+    from repermit.models import Database
+
+    Query = Callable[[str], Iterable[tuple[object, ...]]]
+
+_MOST_NAMED = 10
+
+# What earlier versions made, and an upgrade takes away.
+_FORMER_INDEXES = frozenset(
+    (
+        "campaign_wording_campaign_id_kind_language",
+        "mail_state_due_at",
+        "mail_held",
+        "contact_list_id_status_reason",
+    )
+)
+_FORMER_COLUMNS = frozenset(("tail_at",))
+# SQLite's own: counters, and what ANALYZE finds.
+_TABLES_OF_SQLITE = frozenset(("sqlite_sequence", "sqlite_stat1", "sqlite_stat4"))
+_WORDS_OF_TABLES = frozenset(
+    """\
+    create table if not exists primary key foreign references on delete cascade null default
+    integer smallint bigint boolean varchar text""".split()
+)
+_TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|\w+|\S""")
+_HARMLESS = re.compile(r"[(),]|\d{1,9}|''")
+
+
+class _Object(NamedTuple):
+    kind: str
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """What a database is made of.
+
+    `objects` are tables, indexes, triggers and views, each with its wording. `columns` say of each
+    table's columns whether they may be null and are of its key; `references` where they lead, and
+    what a deletion there does.
+    """
+
+    objects: frozenset[_Object]
+    columns: dict[str, frozenset[tuple[object, ...]]]
+    references: dict[str, frozenset[tuple[object, ...]]]
+
+    def named(self, *kinds: str) -> dict[str, str]:
+        """Return the wording of what is of these kinds, by name."""
+        return {one.name: one.sql for one in self.objects if one.kind in kinds}
+
+
+def fresh_schema(settings: Settings) -> Schema:
+    """Return what this version makes, from a database that is made for it and thrown away.
+
+    Another database is then no longer the one in use.
+    """
+    with (
+        temporary_files(settings).folder_for("schema") as folder,
+        open_database(f"sqlite:///{folder / 'fresh.db'}") as database,
+    ):
+        schema.upgrade(database)
+        return _read(lambda statement: run_sql(database, statement).fetchall())
+
+
+def require_known(opened: sqlite3.Connection, fresh: Schema) -> None:
+    """Refuse a backup, of whatever version, in which something is that no version makes.
+
+    Nothing of it has been run by then.
+    """
+    _refuse(_strangers(_read(lambda statement: opened.execute(statement).fetchall()), fresh))
+
+
+def require_whole(database: Database, fresh: Schema) -> None:
+    """Refuse a database of this version that is not made as a new one is."""
+    found = _read(lambda statement: run_sql(database, statement).fetchall())
+    _refuse((*_strangers(found, fresh), *_differences(found, fresh)))
+
+
+def require_known_on_postgresql(database: Database) -> None:
+    """Refuse a PostgreSQL database with tables, views, triggers or rules that are not ours.
+
+    The functions of our triggers are made anew, whatever they said. Nothing is done on SQLite.
+    """
+    if not is_postgresql(database):
+        return
+    tables = {table._meta.table_name for table in ALL_TABLES}  # noqa: SLF001  peewee's own way
+    found = run_sql(database, _POSTGRESQL).fetchall()
+    strangers = (
+        f"the {kind} {name}"
+        for kind, name, table in found
+        if not (kind == "table" and name in tables)
+        and not (kind == "trigger" and (name, table) in _OUR_TRIGGERS)
+    )
+    _refuse(strangers)
+    # An older database gets these tables, and with them the functions, by its upgrade.
+    if all(database.table_exists(table) for table in COUNTS):
+        with database.atomic():
+            keep_counts(database)
+
+
+_OUR_TRIGGERS = frozenset(
+    (f"{name}_{verb}", table)
+    for name, table in (
+        ("contact", "contact"),
+        ("mail", "mail"),
+        ("held", "contact"),
+        ("suppression", "suppression"),
+        ("part", "evidence_part"),
+    )
+    for verb in ("comes", "goes", "turns")
+)
+_POSTGRESQL = """\
+SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'view' WHEN 'f' THEN 'foreign table'
+    ELSE 'table' END, c.relname, c.relname
+FROM pg_class c
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+UNION ALL
+SELECT 'trigger', t.tgname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+WHERE NOT t.tgisinternal AND c.relnamespace = current_schema()::regnamespace
+UNION ALL
+SELECT 'rule', r.rulename, c.relname FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+WHERE r.rulename <> '_RETURN' AND c.relnamespace = current_schema()::regnamespace
+UNION ALL
+SELECT 'event trigger', e.evtname, '' FROM pg_event_trigger e
+ORDER BY 1, 2"""
+
+
+def _read(query: Query) -> Schema:
+    found = frozenset(
+        _Object(str(kind), str(name), _normal(str(sql or "")))
+        for kind, name, sql in query("SELECT type, name, sql FROM sqlite_master")
+    )
+    tables = [one.name for one in found if one.kind == "table"]
+    return Schema(
+        objects=found,
+        columns={
+            table: frozenset(
+                (name, bool(notnull or key), key, hidden)
+                for _, name, _, notnull, _, key, hidden in query(
+                    f"PRAGMA table_xinfo({_quoted(table)})"
+                )
+            )
+            for table in tables
+        },
+        references={
+            table: frozenset(
+                tuple(row[2:]) for row in query(f"PRAGMA foreign_key_list({_quoted(table)})")
+            )
+            for table in tables
+        },
+    )
+
+
+def _strangers(found: Schema, fresh: Schema) -> Iterator[str]:
+    """Yield what no version makes, in words."""
+    tables = fresh.named("table")
+    indexes = {*fresh.named("index"), *_FORMER_INDEXES}
+    triggers = fresh.named("trigger")
+    names = {
+        *tables,
+        *_FORMER_COLUMNS,
+        *(str(one[0]) for row in fresh.columns.values() for one in row),
+    }
+    for one in sorted(found.objects):
+        of_sqlite = one.kind == "index" and one.name.startswith("sqlite_autoindex_") and not one.sql
+        is_known = {
+            "table": one.name in tables or one.name in _TABLES_OF_SQLITE,
+            "index": one.name in indexes or of_sqlite,
+            "trigger": one.name in triggers,
+        }
+        if not is_known.get(one.kind, False):
+            yield f"the {one.kind} {one.name}"
+        elif one.kind == "trigger" and one.sql != triggers[one.name]:
+            yield f"the trigger {one.name}, which is not as repermit makes it"
+        elif one.kind == "table" and one.name in tables:
+            yield from _strange_in_table(one, found, fresh, names)
+
+
+def _strange_in_table(
+    table: _Object, found: Schema, fresh: Schema, names: set[str]
+) -> Iterator[str]:
+    known = {*_FORMER_COLUMNS, *(str(one[0]) for one in fresh.columns[table.name])}
+    for name, _, _, hidden in sorted(found.columns[table.name], key=str):
+        if name not in known or hidden:
+            yield f"the column {name} of {table.name}"
+    # No check, no default that is reckoned, no rule for conflicts.
+    strange = {
+        token
+        for token in _TOKEN.findall(table.sql)
+        if token not in _WORDS_OF_TABLES and token not in names and not _HARMLESS.fullmatch(token)
+    }
+    if strange:
+        yield f"the table {table.name}, which is not as repermit makes it ({min(strange)})"
+
+
+def _differences(found: Schema, fresh: Schema) -> Iterator[str]:
+    """Yield in what a database of this version differs from a new one, in words."""
+    for kind in ("table", "index", "trigger"):
+        there, made = found.named(kind), fresh.named(kind)
+        for name in sorted(made):
+            if name not in there:
+                yield f"no {kind} {name}"
+            elif kind == "index" and there[name] != made[name]:
+                yield f"the index {name}, which is not as repermit makes it"
+    for name in sorted(set(found.named("index")) & _FORMER_INDEXES):
+        yield f"the index {name}"
+    for table in sorted(fresh.columns):
+        same = (
+            found.columns.get(table) == fresh.columns[table]
+            and found.references.get(table) == fresh.references[table]
+        )
+        if table in found.columns and not same:
+            yield f"the table {table}, which is not as repermit makes it"
+
+
+def _refuse(strangers: Iterable[str]) -> None:
+    found = list(dict.fromkeys(strangers))
+    if found:
+        more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        raise Refused(
+            "this is no backup as repermit makes it, and nothing was changed. In it there is "
+            f"{'; '.join(found[:_MOST_NAMED])}{more}"
+        )
+
+
+def _normal(sql: str) -> str:
+    """Return a wording without what does not matter: blanks, quotes of names, capitals."""
+    return " ".join(
+        token if token.startswith("'") else token.strip('"`[]').lower()
+        for token in _TOKEN.findall(sql)
+    )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,256 @@
+"""A backup with anything in it that repermit does not make is refused, by name."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from repermit import schema
+from repermit.models import open_database, presence, run_sql
+from tests.desk import Desk
+
+if TYPE_CHECKING:
+    from tests.cluster import Cluster
+    from tests.inbox import Inbox
+
+_VERSION_1 = Path(__file__).parent / "schemas" / "1-sqlite.sql"
+
+# What somebody who got hold of a backup may have put into it, and what is then said.
+STRANGE = {
+    "trigger on evidence": (
+        "CREATE TRIGGER harmless AFTER INSERT ON evidence BEGIN DELETE FROM suppression; END",
+        "the trigger harmless",
+    ),
+    "trigger under one of our names": (
+        (
+            "DROP TRIGGER suppression_comes; CREATE TRIGGER suppression_comes AFTER INSERT ON "
+            "suppression BEGIN DELETE FROM suppression WHERE id = NEW.id; END"
+        ),
+        "the trigger suppression_comes, which is not as repermit makes it",
+    ),
+    "our trigger on another table": (
+        (
+            "DROP TRIGGER mail_goes; CREATE TRIGGER mail_goes AFTER DELETE ON contact BEGIN "
+            "DELETE FROM mail; END"
+        ),
+        "the trigger mail_goes, which is not as repermit makes it",
+    ),
+    "one more letter": (
+        "DROP TRIGGER mail_goes; CREATE TRIGGER mail_goes AFTER DELETE ON mail BEGIN SELECT 1; END",
+        "the trigger mail_goes, which is not as repermit makes it",
+    ),
+    "view": ("CREATE VIEW news AS SELECT * FROM contact", "the view news"),
+    "view in place of a table": (
+        "DROP TABLE draft; CREATE VIEW draft AS SELECT 1 AS id, 1 AS list_id, '' AS answers",
+        "the view draft",
+    ),
+    "table": ("CREATE TABLE more (x TEXT)", "the table more"),
+    "virtual table": ("CREATE VIRTUAL TABLE docs USING fts5(x)", "the table docs"),
+    "virtual table under one of our names": (
+        "DROP TABLE draft; CREATE VIRTUAL TABLE draft USING fts5(list_id)",
+        "the table draft, which is not as repermit makes it",
+    ),
+    "index": ("CREATE INDEX slow ON contact (hex(address))", "the index slow"),
+    "index under one of our names": (
+        (
+            "DROP INDEX suppression_fingerprint_list_id; CREATE UNIQUE INDEX "
+            "suppression_fingerprint_list_id ON suppression (fingerprint)"
+        ),
+        "the index suppression_fingerprint_list_id, which is not as repermit makes it",
+    ),
+    "index that an earlier version had": (
+        "CREATE INDEX mail_held ON mail (state, worker)",
+        "the index mail_held",
+    ),
+    "generated column": (
+        "ALTER TABLE contact ADD COLUMN uid2 TEXT GENERATED ALWAYS AS (uid || 'x') VIRTUAL",
+        "the column uid2 of contact",
+    ),
+    "column": ("ALTER TABLE contact ADD COLUMN more TEXT", "the column more of contact"),
+    "index gone": ("DROP INDEX campaign_one_live", "no index campaign_one_live"),
+    "trigger gone": ("DROP TRIGGER contact_turns", "no trigger contact_turns"),
+}
+
+# The same for a table that is made anew: its wording from, to.
+REWORDED = {
+    "check": ('"value" TEXT NOT NULL', '"value" TEXT NOT NULL CHECK (length(hex(value)) > 0)'),
+    "default that is reckoned": (
+        '"value" TEXT NOT NULL',
+        '"value" TEXT NOT NULL DEFAULT (hex(randomblob(4)))',
+    ),
+    "generated column of our name": (
+        '"value" TEXT NOT NULL',
+        "\"value\" TEXT GENERATED ALWAYS AS ('24') STORED",
+    ),
+    "collation": ('"value" TEXT NOT NULL', '"value" TEXT COLLATE NOCASE NOT NULL'),
+    "rule for conflicts": ("PRIMARY KEY", "PRIMARY KEY ON CONFLICT IGNORE"),
+    "comment": ('"value" TEXT NOT NULL', '"value" TEXT NOT NULL /* nothing */'),
+    "may be null": ('"value" TEXT NOT NULL', '"value" TEXT'),
+    "no key": ("PRIMARY KEY", ""),
+}
+
+
+@pytest.fixture
+def backup(desk: Desk) -> Path:
+    desk.add_news()
+    path = desk.folder / "backup.db"
+    desk.do("backup", str(path))
+    return path
+
+
+def refusal_of(desk: Desk, backup: Path) -> str:
+    """Return why a backup is refused; nothing is changed by it."""
+    place = desk.folder / "repermit.db"
+    before = place.read_bytes()
+    said = desk.refused("restore", str(backup), "--replace")
+    assert place.read_bytes() == before
+    assert not Path(f"{place}{presence.RESTORING}").exists()
+    assert not list(desk.folder.glob("*.replaced-*"))
+    desk.do("status", "news")
+    return said
+
+
+@pytest.mark.parametrize(("statements", "expected"), STRANGE.values(), ids=STRANGE)
+def test_what_repermit_does_not_make_is_named(
+    desk: Desk, backup: Path, statements: str, expected: str
+) -> None:
+    with closing(sqlite3.connect(backup)) as opened:
+        opened.executescript(statements)
+    said = refusal_of(desk, backup)
+    assert "this is no backup as repermit makes it, and nothing was changed" in said
+    assert expected in said
+
+
+@pytest.mark.parametrize(("wording", "other"), REWORDED.values(), ids=REWORDED)
+def test_a_table_that_is_worded_otherwise_is_named(
+    desk: Desk, backup: Path, wording: str, other: str
+) -> None:
+    with closing(sqlite3.connect(backup)) as opened:
+        (made,) = opened.execute("SELECT sql FROM sqlite_master WHERE name = 'meta'").fetchone()
+        assert wording in made
+        rows = opened.execute("SELECT key, value FROM meta").fetchall()
+        opened.execute("DROP TABLE meta")
+        opened.execute(made.replace(wording, other))
+        for row in rows:
+            put = "(key) VALUES (?)" if "GENERATED" in other else "VALUES (?, ?)"
+            opened.execute(f"INSERT INTO meta {put}", row[: put.count("?")])
+        opened.commit()
+    assert "the " in (said := refusal_of(desk, backup))
+    assert "meta" in said
+
+
+def test_where_a_deletion_would_take_others_along_is_named(desk: Desk, backup: Path) -> None:
+    with closing(sqlite3.connect(backup)) as opened:
+        opened.execute("PRAGMA writable_schema = ON")
+        opened.execute(
+            'UPDATE sqlite_master SET sql = replace(sql, \'"mailing_list" ("id")\', '
+            "'\"mailing_list\" (\"id\") ON DELETE CASCADE') WHERE name = 'suppression'"
+        )
+        opened.commit()
+    assert "the table suppression, which is not as repermit makes it" in refusal_of(desk, backup)
+
+
+def test_nothing_of_a_strange_backup_is_run_however_old_it_says_it_is(
+    desk: Desk, backup: Path
+) -> None:
+    with closing(sqlite3.connect(backup)) as opened:
+        opened.executescript(
+            "UPDATE meta SET value = '2' WHERE key = 'schema_version';"
+            "CREATE TRIGGER late AFTER UPDATE ON meta BEGIN DELETE FROM suppression; END"
+        )
+    assert "the trigger late" in refusal_of(desk, backup)
+
+
+def test_many_strangers_are_counted(desk: Desk, backup: Path) -> None:
+    with closing(sqlite3.connect(backup)) as opened:
+        for number in range(12):
+            opened.execute(f"CREATE TABLE more_{number} (x)")
+    assert "and 2 more" in refusal_of(desk, backup)
+
+
+def test_what_sqlite_itself_keeps_is_taken(desk: Desk, backup: Path) -> None:
+    with closing(sqlite3.connect(backup)) as opened:
+        opened.execute("ANALYZE")
+        opened.commit()
+    desk.do("restore", str(backup), "--replace")
+
+
+def test_a_backup_of_the_first_version_is_taken(desk: Desk, tmp_path: Path) -> None:
+    old = tmp_path / "old.db"
+    with open_database(f"sqlite:///{old}") as database:
+        for statement in _VERSION_1.read_text("utf-8").split(";\n"):
+            if statement.strip():
+                run_sql(database, statement)
+        run_sql(database, "INSERT INTO evidence_head VALUES (1, 0, ?)", "0" * 64)
+        run_sql(database, "INSERT INTO meta VALUES ('schema_version', '1')")
+        run_sql(database, "PRAGMA wal_checkpoint(TRUNCATE)")
+    desk.do("restore", str(old), "--replace", "--without-journal")
+    with desk.database() as database:
+        assert schema.version(database) == len(schema.UPGRADES)
+
+
+# --- PostgreSQL.
+
+STRANGE_ON_POSTGRESQL = {
+    "table": ("CREATE TABLE more (x TEXT)", "the table more"),
+    "view": ("CREATE VIEW news AS SELECT 1", "the view news"),
+    "trigger": (
+        (
+            "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN DELETE FROM suppression; RETURN NULL; END $$; "
+            "CREATE TRIGGER harmless AFTER INSERT ON evidence EXECUTE FUNCTION nothing()"
+        ),
+        "the trigger harmless",
+    ),
+    "our trigger on another table": (
+        "CREATE TRIGGER contact_comes AFTER INSERT ON evidence EXECUTE FUNCTION count_contact()",
+        "the trigger contact_comes",
+    ),
+    "rule": (
+        "CREATE RULE nothing AS ON INSERT TO suppression DO INSTEAD NOTHING",
+        "the rule nothing",
+    ),
+}
+
+
+def test_on_postgresql_too_and_the_functions_of_our_triggers_are_made_anew(
+    tmp_path: Path, cluster: Cluster, ready_postgresql: str, inbox: Inbox
+) -> None:
+    with cluster.fresh_database(like=ready_postgresql) as url:
+        desk = Desk(tmp_path, database_url=url, inbox=inbox)
+        desk.add_news()
+        there = ("restore", "--already-there", "--without-journal")
+        for statements, expected in STRANGE_ON_POSTGRESQL.values():
+            with psycopg.connect(url, autocommit=True) as session:
+                before = "SELECT proname FROM pg_proc WHERE proname = 'nothing'"
+                assert session.execute(before).fetchone() is None
+                with session.transaction(force_rollback=False):
+                    session.execute(statements.encode())
+            assert expected in desk.refused(*there)
+            with psycopg.connect(url, autocommit=True) as session:
+                session.execute(_UNDO)
+        with psycopg.connect(url, autocommit=True) as session:
+            session.execute(
+                "CREATE OR REPLACE FUNCTION count_suppression() RETURNS trigger LANGUAGE plpgsql "
+                "AS $$ BEGIN DELETE FROM suppression; RETURN NULL; END $$"
+            )
+            # Also where an upgrade would leave it as it is.
+            session.execute("UPDATE meta SET value = '22' WHERE key = 'schema_version'")
+        desk.do(*there)
+        with psycopg.connect(url, autocommit=True) as session:
+            (source,) = session.execute(
+                "SELECT prosrc FROM pg_proc WHERE proname = 'count_suppression'"
+            ).fetchone() or ("",)
+            assert "DELETE FROM suppression" not in source
+            assert "suppression_count" in source
+
+
+_UNDO = """\
+DROP TABLE IF EXISTS more; DROP VIEW IF EXISTS news;
+DROP TRIGGER IF EXISTS harmless ON evidence; DROP TRIGGER IF EXISTS contact_comes ON evidence;
+DROP FUNCTION IF EXISTS nothing; DROP RULE IF EXISTS nothing ON suppression"""
