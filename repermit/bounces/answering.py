@@ -1,16 +1,16 @@
 """What a person wrote above the quotation, and whether it is a plain Yes or No.
 
-May import nothing of repermit but the rest of this room. Nothing of the text is kept.
+May import normalization and the rest of this room. Nothing of the text is kept.
 """
 
 from __future__ import annotations
 
 import html
 import re
-import unicodedata
 from typing import TYPE_CHECKING
 
 from repermit.bounces.parsing import header, texts
+from repermit.normalization import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -48,7 +48,7 @@ def only_line(message: Message) -> str:
     Its writer's name may stand below, and a quotation, whatever language introduces it.
     """
     names = set(_folded(header(message, "From")).split())
-    lines = _above_quotation(unicodedata.normalize("NFC", _text(message)))
+    lines = _above_quotation(normalize("NFC", _text(message)))
     own = lines[0] if lines else ""
     is_alone = all(_is_the_writer(line, names) for line in lines[1:])
     return _folded(own) if is_alone and len(own) <= _LONGEST_ANSWER else ""
