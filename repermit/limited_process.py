@@ -63,6 +63,7 @@ class LimitedProcess:
         ]
         self._longest_wait = _PATIENCE * seconds
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_busy = False
 
     def __enter__(self) -> Self:
         return self
@@ -72,10 +73,11 @@ class LimitedProcess:
 
     def close(self) -> None:
         """End the process, which has no further request."""
-        if self._process is not None:
+        if self._process is not None and not self._is_busy:
             cast("IO[bytes]", self._process.stdin).close()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_FAREWELL)
+        if self._process is not None:
             self._kill(self._process)
 
     def ask(self, request: object) -> Iterator[Any]:
@@ -84,13 +86,14 @@ class LimitedProcess:
         Raises ProcessDied, and the RepermitError that the function raises.
         """
         process = self._process = self._process or self._start()
-        kind = _VALUE
+        self._is_busy = True
         try:
             # If it could not even start, there is nothing to receive from it either.
             with suppress(BrokenPipeError):
                 _write(cast("IO[bytes]", process.stdin), _REQUEST, pickle.dumps(request))
-            while kind == _VALUE:
+            while self._is_busy:
                 kind, body = self._receive(process)
+                self._is_busy = kind in {_VALUE, _FAULT}
                 if kind == _VALUE:
                     yield pickle.loads(body)  # noqa: S301  written by the process that we started
                 elif kind == _ERROR:
@@ -98,7 +101,7 @@ class LimitedProcess:
                 elif kind == _FAULT:
                     raise ProcessDied(body.decode())
         finally:
-            if kind not in {_END, _ERROR}:
+            if self._is_busy:
                 self._kill(process)
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -113,6 +116,7 @@ class LimitedProcess:
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
         self._process = None
+        self._is_busy = False
         process.kill()
         # Leaving the block closes its pipes and waits for it.
         with process:
