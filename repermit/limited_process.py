@@ -85,12 +85,13 @@ class LimitedProcess:
 
         Raises ProcessDied, and the RepermitError that the function raises.
         """
+        body = pickle.dumps(request)
         process = self._process = self._process or self._start()
         self._is_busy = True
         try:
             # If it could not even start, there is nothing to receive from it either.
             with suppress(BrokenPipeError):
-                _write(cast("IO[bytes]", process.stdin), _REQUEST, pickle.dumps(request))
+                _write(cast("IO[bytes]", process.stdin), _REQUEST, body)
             while self._is_busy:
                 kind, body = self._receive(process)
                 self._is_busy = kind in {_VALUE, _FAULT}
