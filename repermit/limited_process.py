@@ -6,6 +6,7 @@ is started afresh and never forked, since the processes that need it have thread
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import pickle
@@ -34,7 +35,7 @@ _FAREWELL = 10.0
 
 # What follows, and how many bytes it has.
 _HEADER = struct.Struct(">cQ")
-_REQUEST, _VALUE, _END, _ERROR, _FAULT = b"Q", b"V", b"E", b"X", b"F"
+_READY, _REQUEST, _VALUE, _END, _ERROR, _FAULT = b"R", b"Q", b"V", b"E", b"X", b"F"
 _PIECE = 1 << 20
 
 
@@ -83,13 +84,14 @@ class LimitedProcess:
     def ask(self, request: object) -> Iterator[Any]:
         """Yield the values for a request; whoever stops before the last one ends the process.
 
-        Raises ProcessDied, and the RepermitError that the function raises.
+        Raises ProcessDied, the RepermitError that the function raises, and OSError if the process
+        cannot start, which has nothing to do with the request.
         """
         body = pickle.dumps(request)
-        process = self._process = self._process or self._start()
+        process = self._process or self._start()
         self._is_busy = True
         try:
-            # If it could not even start, there is nothing to receive from it either.
+            # If it has just died, there is nothing to receive from it either.
             with suppress(BrokenPipeError):
                 _write(cast("IO[bytes]", process.stdin), _REQUEST, body)
             while self._is_busy:
@@ -106,7 +108,7 @@ class LimitedProcess:
                 self._kill(process)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603  our own
+        process = self._process = subprocess.Popen(  # noqa: S603  our own
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -114,6 +116,13 @@ class LimitedProcess:
             stderr=subprocess.DEVNULL,
             bufsize=0,
         )
+        try:
+            self._receive(process)
+        except ProcessDied as death:
+            self._kill(process)
+            what = f"the process that reads it cannot start ({death})"
+            raise OSError(errno.EAGAIN, what) from None
+        return process
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
         self._process = None
@@ -165,6 +174,7 @@ def main() -> None:
     with os.fdopen(os.dup(1), "wb", buffering=0) as sink:
         os.dup2(2, 1)
         _limit(int(memory))
+        _write(sink, _READY, b"")
         serve(function, sys.stdin.buffer, sink, seconds=int(seconds))
 
 

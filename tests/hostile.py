@@ -99,3 +99,57 @@ def zip_bomb(path: Path) -> Path:
 
 def many_members(path: Path, count: int = 60_000) -> Path:
     return write_zip(path, {f"{number}.csv": "" for number in range(count)})
+
+
+# --- Mails, each of a megabyte at most, since no more of one is read.
+
+_HEAD = (
+    b"From: Jan <jan@example.net>\r\nTo: news@example.org\r\nSubject: Re: news\r\n"
+    b"In-Reply-To: <1.2@example.org>\r\nMIME-Version: 1.0\r\n"
+)
+_MARKS = "\u0300\u0316".encode()
+
+
+def mail(body: bytes, *, kind: bytes = b"text/plain; charset=utf-8", head: bytes = b"") -> bytes:
+    return head + _HEAD + b"Content-Type: " + kind + b"\r\n\r\n" + body
+
+
+def nested_parts(depth: int, body: bytes) -> bytes:
+    parts = b"".join(
+        b"--b%d\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (number, number + 1)
+        for number in range(depth)
+    )
+    return mail(parts + body, kind=b"multipart/mixed; boundary=b0")
+
+
+ENDLESS = mail(b"Ja", kind=b"text/plain; " + b"a=b; " * 190_000)
+"""The email package takes the square of the number of parameters: half a minute."""
+
+MAILS: Mapping[str, bytes] = {
+    "marks": mail(_MARKS * 40_000),
+    "marks in HTML": mail(_MARKS * 240_000, kind=b"text/html; charset=utf-8"),
+    "a mail of lines": mail(b"\n" * 900_000),
+    "tags": mail(b"<b>" * 300_000, kind=b"text/html"),
+    "brackets": mail(b"<" * 990_000, kind=b"text/html"),
+    "ten thousand parts": mail(
+        b"--x\r\nContent-Type: text/plain\r\n\r\na\r\n" * 20_000,
+        kind=b"multipart/mixed; boundary=x",
+    ),
+    "parts in parts without end": nested_parts(14_000, b""),
+    "words of RFC 2047": mail(b"Ja", head=b"Subject: " + b"=?utf-8?q?a?= " * 70_000 + b"\r\n"),
+    "a header of a megabyte": mail(b"Ja", head=b"X-Long: " + b"a" * 990_000 + b"\r\n"),
+    "headers by the ten thousand": mail(b"Ja", head=b"To: a@example.net\r\n" * 50_000),
+    "quoted-printable": mail(
+        b"=3D" * 300_000, head=b"Content-Transfer-Encoding: quoted-printable\r\n"
+    ),
+    "an unknown charset": mail(b"\xff" * 900_000, kind=b"text/plain; charset=x-nonsense"),
+    "numbers": mail(b"ja\n" + b"(1" * 24_000 + b"xyz"),
+    "nothing but NULs": bytes(1_000_000),
+}
+"""Mails that were slow, or might be: reading each of them ends at once."""
+
+SLOW_MAILS: Mapping[str, bytes] = {
+    "parameters": ENDLESS,
+    "parts in parts": nested_parts(300, b"a\r\n" * 200_000),
+}
+"""Mails at which a process is ended."""

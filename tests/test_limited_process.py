@@ -89,9 +89,16 @@ def test_whoever_stops_before_the_last_value_ends_the_process() -> None:
         assert list(itertools.islice(limited.ask("other"), 2)) == ["other", "other"]
 
 
-def test_a_process_that_cannot_start_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.executable", "/bin/false")
-    assert death(iter, "x" * 1_000_000) == "exit code 1"
+def test_a_process_that_cannot_start_has_nothing_to_do_with_the_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with process(iter) as limited:
+        with monkeypatch.context() as patch:
+            patch.setattr(limited, "_command", ["/bin/false"])
+            with pytest.raises(OSError, match=r"cannot start \(exit code 1\)") as caught:
+                list(limited.ask("x" * 1_000_000))
+        assert caught.value.strerror
+        assert list(limited.ask([1])) == [1]
 
 
 def test_many_threads_have_a_process_each() -> None:

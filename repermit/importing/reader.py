@@ -72,7 +72,7 @@ def _read_apart(request: Request) -> Iterator[Batch]:
         try:
             for batch in process.ask(request):
                 yield marshal.loads(batch)  # noqa: S302  packed by `packed_batches`
-        except ProcessDied:
+        except (ProcessDied, OSError):
             raise Refused(
                 "reading the file was cut off; nothing has changed, so try again"
             ) from None
