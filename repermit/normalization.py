@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import unicodedata
 from typing import Literal
+from urllib.parse import SplitResult, urlsplit
 
 Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
 _MOST_MARKS = 30
 """Combining marks that a text may have in a row (UAX #15 §13, Stream-Safe Text Process)."""
+
+LONGEST_URL = 2_048
+"""Bytes of a URL; browsers and mail programs cut longer ones off."""
 
 # Letters by their category, but compatibility decomposition makes combining marks of them.
 _HALFWIDTH_MARKS = "\uff9e\uff9f"
@@ -40,6 +44,16 @@ def _stream_safe(text: str) -> str:
 
 def _is_mark(sign: str) -> bool:
     return unicodedata.category(sign)[0] == "M" or sign in _HALFWIDTH_MARKS
+
+
+def split_url(url: str) -> SplitResult:
+    """Return the parts of a URL that somebody typed, whose host Python normalizes by itself.
+
+    Raises ValueError for one that is not valid or has more than LONGEST_URL bytes.
+    """
+    if not is_within(url, LONGEST_URL):
+        raise ValueError("the URL is too long")
+    return urlsplit(url)
 
 
 def is_within(text: str, most: int) -> bool:

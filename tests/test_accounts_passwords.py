@@ -153,7 +153,9 @@ def test_a_hash_of_other_parameters_is_to_be_renewed() -> None:
 
 
 @pytest.mark.parametrize(
-    "password", ["a" + "\u0300\u0316" * 100_000, "x" * 300_000, "가" * 100_000]
+    "password",
+    ["a" + "\u0300\u0316" * 100_000, "x" * 300_000, "가" * 100_000],
+    ids=["marks", "letters", "syllables"],
 )
 def test_what_is_far_too_long_is_refused_before_anything_is_done_with_it(password: str) -> None:
     assert weaknesses(password) == (Weakness.LONG,)

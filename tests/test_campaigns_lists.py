@@ -141,6 +141,7 @@ def test_a_list_needs_a_name(database: Database) -> None:
         "https://[",
         "https://example.org/a b",
         "https://example.org/\x07",
+        pytest.param("https://a" + "\u0300\u0316" * 200_000 + ".org/", id="long"),
     ],
 )
 def test_a_privacy_statement_is_a_web_address(database: Database, url: str) -> None:

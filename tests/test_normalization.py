@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.normalization import Form, is_within, normalize
+from repermit.normalization import Form, is_within, normalize, split_url
 
 FORMS: tuple[Form, ...] = ("NFC", "NFD", "NFKC", "NFKD")
 MANY = 400_000
@@ -53,3 +53,10 @@ def test_the_thirtieth_mark_in_a_row_is_the_last_that_is_kept(marks: int, kept: 
 )
 def test_a_text_is_measured_in_bytes(text: str, most: int, fits: bool) -> None:
     assert is_within(text, most) is fits
+
+
+def test_a_url_is_measured_before_its_host_is_normalized() -> None:
+    assert split_url(f"https://example.org/{'a' * 2028}").hostname == "example.org"
+    for url in (f"https://example.org/{'a' * 2029}", f"https://a{(ABOVE + BELOW) * MANY}.org/"):
+        with pytest.raises(ValueError, match="too long"):
+            split_url(url)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any, TypedDict
-from urllib.parse import urlsplit
 
 from repermit import addresses, evidence, messages
 from repermit.campaigns.facts import ListFacts
@@ -18,6 +17,7 @@ from repermit.consent import CampaignState
 from repermit.errors import AddressError, Refused, WordingError
 from repermit.evidence import Entry
 from repermit.models import ListText, MailingList, latest_campaign, lock_rows
+from repermit.normalization import split_url
 from repermit.saying import Joined
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _one_line(text: str) -> str:
 def _privacy_url(text: str) -> str:
     url = text.strip()
     try:
-        parts = urlsplit(url)
+        parts = split_url(url)
         is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname)
     except ValueError:
         is_whole = False

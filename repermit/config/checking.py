@@ -1,6 +1,7 @@
-"""Whether single settings make sense, and what they become. May import errors only.
+"""Whether single settings make sense, and what they become.
 
-Each refusal is a ConfigError, whose `.key` names the setting.
+May import errors and normalization only. Each refusal is a ConfigError, whose `.key` names the
+setting.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from repermit.errors import ConfigError
+from repermit.normalization import split_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +65,7 @@ def _is_loopback(host: str) -> bool:
 
 def _is_web_address(url: str) -> bool:
     try:
-        parts = urlsplit(url)
+        parts = split_url(url)
         _ = parts.port
     except ValueError:
         return False
