@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,7 @@ TOO_MUCH = "its cells are too far apart to be read"
     [
         (hostile.names_in_other_case, TOO_MUCH),
         (hostile.another_root, TOO_MUCH),
+        (partial(hostile.full_sheets, count=6), TOO_MUCH),
         (hostile.repeated_cells, "cannot be read"),
         (hostile.entities, "workbook is broken"),
         (hostile.nested_zip, "there is no CSV in this ZIP"),

@@ -39,6 +39,8 @@ _DAMAGE = (
     *(CalamineError, BadZipFile, zlib.error, EOFError, RuntimeError),
     *(ExpatError, ValueError, KeyError),
 )
+# Of all sheets together, those that are empty too: each takes its time.
+_MOST_ROWS = 5_000_000
 # Few enough for rows as wide as a sheet can be.
 _BATCH = 200
 # Bytes of a workbook's records, compressed: three million rows of an ordinary list.
@@ -63,10 +65,15 @@ def read_workbook(path: Path, kind: str) -> Iterator[str | bytes]:
             refuse_far_cells(data, kind)
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
         del data
-        for sheet in workbook.sheets_metadata:
-            if sheet.visible == SheetVisibleEnum.Visible and sheet.typ == SheetTypeEnum.WorkSheet:
-                yield sheet.name
-                yield from _packed(_records_of(workbook.get_sheet_by_name(sheet.name)))
+        rows = 0
+        for known in workbook.sheets_metadata:
+            if known.visible == SheetVisibleEnum.Visible and known.typ == SheetTypeEnum.WorkSheet:
+                sheet = workbook.get_sheet_by_name(known.name)
+                rows += sheet.total_height
+                if rows > _MOST_ROWS:
+                    raise unreadable_file()
+                yield known.name
+                yield from _packed(_records_of(sheet))
     except _DAMAGE as error:
         raise _protected() if isinstance(error, PasswordError) else _broken() from None
 
