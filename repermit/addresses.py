@@ -1,6 +1,7 @@
 """Mail addresses: which can be used, how they are written, how they are compared.
 
-May import errors, macs and saying. Rules: RFC 5321, RFC 6531, IDNA 2008 (through email-validator).
+May import errors, macs, normalization and saying. Rules: RFC 5321, RFC 6531, IDNA 2008 (through
+email-validator).
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import idna
 
 from repermit.errors import AddressError
 from repermit.macs import Mac
+from repermit.normalization import normalize
 from repermit.saying import Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _LONGEST = 254
+_TOO_LONG = Said("the address is too long")
 
 # What email-validator accepts and leaves as it is, apart from folding the domain's case: the
 # great majority of addresses. A property test holds this path to the same verdicts.
@@ -93,6 +96,9 @@ def _plain_domain(given: str) -> str | None:
 def _parse_any(text: str) -> Address:
     if not text:
         raise AddressError("no address")
+    if len(text) > _LONGEST:
+        # Before anything is folded, which takes long for what is long.
+        raise AddressError(_TOO_LONG)
     if any(unicodedata.category(sign) in {"Cc", "Cs"} for sign in text):
         raise AddressError("a control character in the address")
     try:
@@ -115,14 +121,13 @@ def _parse_any(text: str) -> Address:
 def folded(text: str) -> str:
     """Return a local part, or an address whose domain is an A-label, as it is compared."""
     # Not casefold(), which would take straße@ and strasse@, two people, for one.
-    return unicodedata.normalize("NFC", text.lower())
+    return normalize("NFC", text.lower())
 
 
 def _reason(text: str, *, said: str) -> Said:
     """Say why in short, without quoting the address, as the library's own text may."""
     local, _, domain = text.rpartition("@")
     found = (
-        (len(text) > _LONGEST, Said("the address is too long")),
         ("@" not in text, Said("no @ in the address")),
         ("@" in local, Said("more than one @ in the address")),
         (
@@ -131,7 +136,7 @@ def _reason(text: str, *, said: str) -> Said:
         ),
         (any(map(str.isspace, text)), Said("a space in the address")),
         ("long before" in said, Said("too long before the @")),
-        ("long after" in said, Said("the address is too long")),
+        ("long after" in said, _TOO_LONG),
         (not local, Said("nothing before the @")),
         ("," in domain, Said("a comma where a dot should be")),
         ("." not in domain, Said("the domain is not complete")),
@@ -180,7 +185,8 @@ def in_part(address: str) -> str:
     return f"{shown}@{readable_domain(domain)}"
 
 
-_WRITTEN = re.compile(r"[^\s@/\\]+@(?=[^\s@]+\.)")
+# From the beginning of a word on only: from each letter, it would take their number squared.
+_WRITTEN = re.compile(r"(?<![^\s@/\\])[^\s@/\\]+@(?=[^\s@]+\.)")
 
 
 def masked(name: str) -> str:

@@ -1,8 +1,8 @@
-"""Which URLs pages and mails may link to. Imports nothing of repermit."""
+"""Which URLs pages and mails may link to. May import normalization."""
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from repermit.normalization import split_url
 
 # RFC 3986 §2 has none of these in a URL; browsers take a backslash for a slash.
 _NOT_IN_URLS = frozenset(' "<>\\^`{|}')
@@ -15,7 +15,7 @@ def is_web_address(url: str) -> bool:
     (`https://bank.example@evil.example`).
     """
     try:
-        parts = urlsplit(url)
+        parts = split_url(url)
         _ = parts.port
         (parts.hostname or "").encode("idna")
     except ValueError:

@@ -13,11 +13,14 @@ from zoneinfo import ZoneInfo
 import openpyxl
 
 from repermit.listfile import ListFile, open_list
+from repermit.listfile.sheets import read_workbook, sheet_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any
+
+    from repermit.listfile.model import Table
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 _SPREADSHEET = "application/vnd.oasis.opendocument.spreadsheet"
@@ -25,6 +28,12 @@ _NAMES = " ".join(
     f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
     for name in ("office", "table", "text")
 )
+
+
+def tables_in(path: Path, kind: str) -> list[Table]:
+    """Return the sheets of a workbook, read in this process."""
+    return sheet_tables(read_workbook(path, kind), kind=kind)
+
 
 MAILCHIMP_TITLES = (
     "Email Address",

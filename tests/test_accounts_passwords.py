@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import unicodedata
 
 import argon2
 import pytest
 
 from repermit.accounts import passwords
 from repermit.accounts.passwords import Weakness
+from repermit.normalization import normalize
 
 EMAIL = "anna.jansen@delinde.example"
 ORGANISATION = "Praktijk De Linde"
@@ -27,7 +27,7 @@ def weaknesses(password: str) -> tuple[Weakness, ...]:
         ("kwzvbtrqmxfp", ()),
         ("kwzvbtrqmxfpl", ()),
         # Four signs of two code points each are eight, but of one each after NFC four.
-        (unicodedata.normalize("NFD", "éèêëéèêëéèê"), (Weakness.SHORT,)),
+        (normalize("NFD", "éèêëéèêëéèê"), (Weakness.SHORT,)),
         ("four quiet otters wait", ()),
     ],
 )
@@ -118,8 +118,8 @@ def test_a_password_is_kept_as_argon2id_and_found_again() -> None:
 
 
 def test_a_password_typed_in_other_code_points_is_the_same() -> None:
-    kept = passwords.hashed(unicodedata.normalize("NFD", "éénmaal per wolk"))
-    assert passwords.is_right(unicodedata.normalize("NFC", "éénmaal per wolk"), kept)
+    kept = passwords.hashed(normalize("NFD", "éénmaal per wolk"))
+    assert passwords.is_right(normalize("NFC", "éénmaal per wolk"), kept)
 
 
 @pytest.mark.parametrize("password", ["", "nobody has this password"])
@@ -150,3 +150,22 @@ def test_a_hash_of_other_parameters_is_to_be_renewed() -> None:
     old = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash("x")
     assert passwords.wants_new_hash(old)
     assert not passwords.wants_new_hash(passwords.hashed("x"))
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["a" + "\u0300\u0316" * 100_000, "x" * 300_000, "가" * 100_000],
+    ids=["marks", "letters", "syllables"],
+)
+def test_what_is_far_too_long_is_refused_before_anything_is_done_with_it(password: str) -> None:
+    assert weaknesses(password) == (Weakness.LONG,)
+    assert not passwords.is_right(password, passwords.hashed("four quiet otters wait"))
+    assert not passwords.is_right(password, "")
+
+
+def test_a_password_of_1024_bytes_may_be_typed_in_three_times_as_many() -> None:
+    password = "".join(map(chr, range(0xAC01, 0xAC01 + 341)))
+    typed = normalize("NFD", password)
+    assert len(typed.encode()) > 3000
+    assert Weakness.LONG not in weaknesses(typed)
+    assert passwords.is_right(typed, passwords.hashed(password))

@@ -247,3 +247,26 @@ def test_a_mailbox_of_a_function_is_told_from_a_persons(key: str, role: bool) ->
 def test_many_fingerprints_are_those_of_each(address_keys: list[str]) -> None:
     each = [addresses.fingerprint(b"key", address_key) for address_key in address_keys]
     assert addresses.fingerprints(b"key", address_keys) == each
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" + "\u0300\u0316" * 200_000 + "@example.org",
+        f"{'a' * 400_000}@example.org",
+        f"jan@{'é' * 400_000}.org",
+        f"jan@{'a.' * 200_000}org",
+        "jan" * 200_000,
+        "@" * 400_000,
+        f"{'jan, ' * 100_000}@example.org",
+    ],
+    ids=["marks", "letters", "domain", "labels", "none", "signs", "commas"],
+)
+def test_what_is_far_too_long_is_refused_before_it_is_read(text: str) -> None:
+    with pytest.raises(AddressError, match="the address is too long"):
+        parse(text)
+
+
+def test_a_name_is_masked_however_long_its_words_are() -> None:
+    assert addresses.masked("a" * 400_000) == "a" * 400_000
+    assert addresses.masked("a" * 400_000 + "@example.org.csv") == "…@example.org.csv"

@@ -16,6 +16,7 @@ from repermit.config import Bounces, Settings
 from repermit.consent import Reason
 from repermit.errors import ConfigError, TransportError
 from repermit.models import Contact, Evidence, Mail, Meta, Reply
+from tests import hostile
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.certificates import server_context
 from tests.mailboxes import HANG_UP, ImapMailbox, Mailbox, Pop3Mailbox
@@ -425,3 +426,25 @@ def test_no_address_and_no_secret_is_logged(
     assert "@" not in caplog.text
     assert "secret" not in caplog.text
     assert "me" not in {row.key for row in Meta.select()}
+
+
+def test_a_message_that_its_reader_dies_of_is_left_there_and_the_others_are_taken(
+    database: Database,
+    asks: list[Mail],
+    protocol: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # A second of the processor, however busy the machine is.
+    monkeypatch.setattr("repermit.bounces.message_reader._SECONDS", 1)
+    monkeypatch.setattr("repermit.limited_process._PATIENCE", 600)
+    bounces_of = [returned_for("postfix_unknown_user", ask) for ask in asks[:2]]
+    with SERVERS[protocol](bounces_of[0], hostile.ENDLESS, bounces_of[1]) as mailbox:
+        with caplog.at_level(logging.WARNING):
+            assert poll(database, mailbox) == {Kind.HARD: 2}
+        assert 2 in mailbox.numbers
+        assert 2 not in mailbox.seen
+        mailbox.said.clear()
+        assert poll(database, mailbox) == {}
+        assert not [word for word in mailbox.said if word.startswith(("FETCH", "RETR"))]
+    assert caplog.messages == ["a message cannot be read (SIGXCPU); it is left where it is"]

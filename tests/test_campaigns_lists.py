@@ -144,6 +144,7 @@ def test_a_list_needs_a_name(database: Database) -> None:
         "javascript:alert(1)",
         "https://me:secret@example.org/privacy",
         "https://www.example.org\\@evil.example",
+        pytest.param("https://a" + "\u0300\u0316" * 200_000 + ".org/", id="long"),
     ],
 )
 def test_a_privacy_statement_is_a_web_address(database: Database, url: str) -> None:

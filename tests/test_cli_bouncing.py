@@ -9,6 +9,7 @@ import pytest
 
 from repermit.consent import CampaignState, Reason, Status
 from repermit.models import Campaign, Contact, Mail, Reply
+from tests import hostile
 from tests.building import NOW, make_asked, make_campaign
 from tests.command_tree import REPERMIT
 from tests.returning import reply_to, returned, returned_for
@@ -222,3 +223,23 @@ def test_replies_to_an_earlier_campaign_are_not_shown(asked: Desk) -> None:
 def test_a_list_without_a_campaign_has_no_replies(desk: Desk) -> None:
     desk.add_news()
     assert "Replies" not in desk.do("status", "news")
+
+
+def test_a_message_is_kept_by_the_server_while_no_process_can_read_it(
+    asked: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(asked, returned_for("postfix_unknown_user", ask_of(asked)))
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.executable", "/bin/false")
+        assert "the process that reads it cannot start" in again(asked.run("bounce", path))
+    assert "The contact was taken off" in asked.do("bounce", path)
+
+
+def test_a_message_that_its_reader_dies_of_is_left_alone_and_told(
+    asked: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("repermit.bounces.message_reader._SECONDS", 1)
+    monkeypatch.setattr("repermit.limited_process._PATIENCE", 600)
+    ran = asked.run("bounce", saved(asked, hostile.ENDLESS))
+    assert (ran.code, ran.out) == (0, "Neither a bounce nor a reply, about no mail of ours.\n")
+    assert caplog.messages == ["a message cannot be read (SIGXCPU); it is left where it is"]

@@ -146,6 +146,12 @@ def test_secrets_may_stand_in_files_of_their_own(tmp_path: Path) -> None:
         ({"public_url": "https://example.org?a"}, "public_url", "must look like https://"),
         ({"public_url": "https://example.org#a"}, "public_url", "must look like https://"),
         ({"public_url": "https://["}, "public_url", "must look like https://"),
+        pytest.param(
+            {"public_url": "https://a" + "\u0300\u0316" * 200_000 + ".org/"},
+            "public_url",
+            "must look like https://",
+            id="long",
+        ),
         ({"public_url": "https://example.org:99999"}, "public_url", "must look like https://"),
         ({"public_url": "https://exam ple.org"}, "public_url", "must look like https://"),
         ({"public_url": "javascript:alert(1)"}, "public_url", "must look like https://"),

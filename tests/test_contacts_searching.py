@@ -240,3 +240,11 @@ def test_contacts_are_counted_by_status_and_reason(
     make_contact(database, mailing_list)
     make_removed(database, mailing_list, Reason.NO)
     assert contacts.count_contacts(mailing_list) == {("unconfirmed", ""): 1, ("removed", "no"): 1}
+
+
+@pytest.mark.parametrize("sign", ["é", "\u0300\u0316", "%", "a"])
+def test_a_search_for_what_is_far_too_long_finds_nobody(
+    database: Database, mailing_list: MailingList, sign: str
+) -> None:
+    make_contact(database, mailing_list, "a@example.org")
+    assert addresses_of(contacts.find_contacts(mailing_list, search=sign * 100_000)) == []

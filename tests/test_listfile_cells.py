@@ -152,3 +152,27 @@ def test_the_half_of_an_address_never_goes_without_the_other(cell: str, found: l
 )
 def test_a_cell_of_addresses_is_told(cell: str, *, is_one: bool) -> None:
     assert is_like_address(cell) is is_one
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        f"{'a' * 400_000}@example.org",
+        "a" + "\u0300\u0316" * 200_000 + "@example.org",
+        "<" * 400_000 + "@example.org",
+        "<a@" * 130_000,
+        "a@a." * 100_000,
+        f"Jan {'<' * 200_000} <{'@' * 200_000}",
+    ],
+    ids=["letters", "marks", "brackets", "open", "dots", "signs"],
+)
+def test_a_cell_of_any_length_is_looked_at_once(cell: str) -> None:
+    assert isinstance(is_like_address(cell), bool)
+    assert isinstance(addresses_in(cell), list)
+    assert isinstance(fold(cell), str)
+
+
+def test_the_first_address_in_brackets_counts_and_what_stands_right_before_it() -> None:
+    assert addresses_in("x < y <z <jan@example.org> <piet@example.org>") == [
+        ("jan@example.org", "z")
+    ]

@@ -94,7 +94,7 @@ def test_an_endless_value_is_refused_where_it_starts() -> None:
     with pytest.raises(ListFileError) as caught:
         records_of('a,b\nc,"d\n' + "jan@example.org,Jan\n" * 10_000)
     assert caught.value.line == 2
-    assert "131,072 characters" in caught.value.reason
+    assert "32,767 characters" in caught.value.reason
 
 
 def test_records_over_several_lines_are_shown_to_whom_it_concerns() -> None:
@@ -102,3 +102,30 @@ def test_records_over_several_lines_are_shown_to_whom_it_concerns() -> None:
     text = io.StringIO('a,b\n"c\nd",e\n\n', newline="")
     list(read_records(text, ",", lambda line, record: seen.append((line, record))))
     assert seen == [(2, ["c\nd", "e"])]
+
+
+def test_an_endless_value_at_the_top_is_refused_where_it_starts() -> None:
+    table = table_of('a,b\nc,"d\n' + "jan@example.org,Jan\n" * 10_000)
+    with pytest.raises(ListFileError, match="32,767 characters") as caught:
+        list(table.records(None))
+    assert caught.value.line == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a@example.org" + "," * 16_384 + "\n",
+        '"a\nb",' * 200_001 + "\n",
+        "a@example.org," * 80_000 + "\n",
+    ],
+    ids=["columns", "lines", "characters"],
+)
+def test_a_record_larger_than_any_list_has_is_refused_where_it_starts(text: str) -> None:
+    with pytest.raises(ListFileError, match="a line of several hundred thousand") as caught:
+        records_of(f"an@example.org\n{text}bo@example.org\n")
+    assert caught.value.line == 2
+
+
+def test_a_record_as_large_as_excel_can_make_is_read() -> None:
+    cells = ["a@example.org", *[""] * 16_382, "x" * 32_767]
+    assert records_of(",".join(cells) + "\n") == [(1, cells)]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from repermit.errors import ListFileError
 from repermit.listfile import Row, open_list
+from repermit.listfile.archives import open_container
 from repermit.listfile.cells import clean
 from tests.list_files import (
     AMSTERDAM,
@@ -305,13 +306,28 @@ def test_no_bytes_at_all_break_the_reading(tmp_path: Path, data: bytes) -> None:
         assert all(row.line > 1 and clean(row.name) == row.name for row in rows)
 
 
-@given(st.binary(max_size=60), st.integers(0, 400))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_damage_to_a_zip_breaks_the_reading(tmp_path: Path, damage: bytes, at: int) -> None:
+def damaged_zip(folder: Path, damage: bytes, at: int) -> Path:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.csv", "email\n" + "a@example.org\n" * 50)
     data = packed.getvalue()
+    path = folder / "list.zip"
+    path.write_bytes(data[:at] + damage + data[at:])
+    return path
+
+
+@given(st.binary(max_size=60), st.integers(0, 400))
+# Each starts a process.
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+def test_no_damage_to_a_zip_breaks_the_reading(tmp_path: Path, damage: bytes, at: int) -> None:
+    path = damaged_zip(tmp_path, damage, at)
     with contextlib.suppress(ListFileError):
-        rows = list(from_bytes(tmp_path, data[:at] + damage + data[at:]).rows())
-        assert len(rows) == 50
+        assert len(list(opened(path).rows())) == 50
+
+
+@given(st.binary(max_size=60), st.integers(0, 400))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_damage_to_a_zip_breaks_its_opening(tmp_path: Path, damage: bytes, at: int) -> None:
+    path = damaged_zip(tmp_path, damage, at)
+    with contextlib.suppress(ListFileError):
+        assert list(open_container(path)) == ["zip", "a.csv"]

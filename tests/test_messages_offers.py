@@ -158,3 +158,16 @@ def test_the_wording_that_repermit_has_makes_no_offer(language: str, sensitive: 
     facts = make_facts(sensitive=sensitive)
     draft = make_ask(language=language, mailing_list=facts)
     assert offers_in(as_read(f"{draft.subject}\n{draft.text}")) == ()
+
+
+def test_figures_without_end_are_looked_at_in_pieces() -> None:
+    assert offers_in("1" * 100_000) == ()
+    assert offers_in("1." * 50_000) == ()
+    assert offers_in("1" * 100_000 + " euro")
+
+
+@pytest.mark.parametrize("before", range(975, 1001))
+def test_an_offer_is_found_wherever_a_search_of_a_long_text_begins(before: int) -> None:
+    text = "x" * before + " zolang de voorraad strekt en met ledenkorting"
+    assert offers_in(text) == ("zolang de voorraad strekt", "ledenkorting")
+    assert offers_in("x" * before + " afkorting en gratis") == ("gratis",)

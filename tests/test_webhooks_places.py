@@ -97,6 +97,9 @@ def test_a_url_of_the_internet_is_taken(url: str, tidy: str) -> None:
         ("", "looks like https://"),
         ("tool.example.org", "looks like https://"),
         ("ftp://tool.example.org/", "looks like https://"),
+        pytest.param(
+            "https://a" + "\u0300\u0316" * 200_000 + ".org/", "looks like https://", id="long"
+        ),
         ("https:///hooks", "looks like https://"),
         ("https://[::1/hooks", "looks like https://"),
         ("https://tool.example.org:0/", "looks like https://"),

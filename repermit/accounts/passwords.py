@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import re
-import unicodedata
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
+
+from repermit.normalization import is_within, normalize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,10 @@ SHORTEST = 12
 LONGEST = 1024
 """Bytes in UTF-8. NIST SP 800-63B §3.1.1.2 wants 64 signs at least to be allowed; without any end
 a guest could make the server chew on megabytes."""
+
+_LONGEST_TYPED = 4 * LONGEST
+"""Bytes before NFC, which makes no more than a third of them: of three Hangul letters a syllable.
+What is longer is no password, and is looked at no further."""
 
 _TELLING = 4
 """So many signs of an address or a name make a password easier to guess; fewer stand anywhere."""
@@ -67,6 +72,8 @@ def weaknesses(password: str, *, email: str, organisation: str) -> tuple[Weaknes
 
     No kinds of signs are asked for, since that makes passwords worse (NIST SP 800-63B §3.1.1.2).
     """
+    if not is_within(password, _LONGEST_TYPED):
+        return (Weakness.LONG,)
     return tuple(_found(_normal(password), email=email, organisation=organisation))
 
 
@@ -76,7 +83,12 @@ def hashed(password: str) -> str:
 
 
 def is_right(password: str, kept: str) -> bool:
-    """Say whether a password is the one of which this is kept; takes as long for "", for nobody."""
+    """Say whether a password is the one of which this is kept; takes as long for "", for nobody.
+
+    One that is too long to be anybody's is wrong at once, whoever's it is tried as.
+    """
+    if not is_within(password, _LONGEST_TYPED):
+        return False
     try:
         _HASHER.verify(kept or _NOBODYS, _normal(password))
     except (VerificationError, InvalidHashError):
@@ -153,4 +165,4 @@ def _folded(text: str) -> str:
 
 def _normal(password: str) -> str:
     # The same password typed on another keyboard may come as other code points (RFC 8265 §4.2.2).
-    return unicodedata.normalize("NFC", password)
+    return normalize("NFC", password)

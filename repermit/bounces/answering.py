@@ -1,22 +1,24 @@
 """What a person wrote above the quotation, and whether it is a plain Yes or No.
 
-May import nothing of repermit but the rest of this room. Nothing of the text is kept.
+May import normalization and the rest of this room. Nothing of the text is kept.
 """
 
 from __future__ import annotations
 
 import html
 import re
-import unicodedata
 from typing import TYPE_CHECKING
 
 from repermit.bounces.parsing import header, texts
+from repermit.normalization import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from email.message import Message
 
+# Characters of a text, and of one whose most is markup.
 _READ = 50_000
+_READ_OF_HTML = 500_000
 _LONGEST_TAG = 500
 _MOST_WORDS_IN_A_NAME = 6
 
@@ -48,7 +50,7 @@ def only_line(message: Message) -> str:
     Its writer's name may stand below, and a quotation, whatever language introduces it.
     """
     names = set(_folded(header(message, "From")).split())
-    lines = _above_quotation(unicodedata.normalize("NFC", _text(message)))
+    lines = _above_quotation(normalize("NFC", _text(message)))
     own = lines[0] if lines else ""
     is_alone = all(_is_the_writer(line, names) for line in lines[1:])
     return _folded(own) if is_alone and len(own) <= _LONGEST_ANSWER else ""
@@ -56,7 +58,7 @@ def only_line(message: Message) -> str:
 
 def _above_quotation(text: str) -> list[str]:
     """Return the own lines without what introduces a quotation, with a day or an address in it."""
-    head = re.split(r"^\s*>", text, maxsplit=1, flags=re.MULTILINE)[0]
+    head = re.split(r"^[^\S\n]*>", text, maxsplit=1, flags=re.MULTILINE)[0]
     lines = own_lines(head)
     if head == text or not lines or not lines[-1].endswith(":"):
         return lines
@@ -90,7 +92,8 @@ def _text(message: Message) -> str:
     plain = next((text for text in texts(message) if text.strip()), "")
     if plain:
         return plain[:_READ]
-    return next(map(text_of_html, texts(message, "html")), "")
+    source = next(iter(texts(message, "html")), "")
+    return text_of_html(source[:_READ_OF_HTML])[:_READ]
 
 
 def text_of_html(source: str) -> str:
@@ -165,7 +168,8 @@ def _is_of_a_name(word: str, names: Collection[str]) -> bool:
 _LONGEST_INITIALS = 4
 _LONGEST_ANSWER = 40
 _INTRODUCES = re.compile(r"\d|@")
-_NUMBER = re.compile(r"[\d()+./-]*\d[\d()+./-]*[a-zA-Z]{0,2}")
+# Whether there is a digit is seen first: tried in every place, it would take their number squared.
+_NUMBER = re.compile(r"(?=[()+./-]*\d)[\d()+./-]+[a-zA-Z]{0,2}")
 _ON_THE_NET = re.compile(r"https?://|www\.|[^@\s]+@[^@\s]+$", re.IGNORECASE)
 _OF_NAMES = frozenset(
     "van de der den ten ter te en und and et von vom zu du le la les del della di da dos el bin "

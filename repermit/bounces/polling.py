@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from repermit.bounces.imap import Place, read_imap
+from repermit.bounces.message_reader import MessageReader
 from repermit.bounces.pop3 import read_pop3
 from repermit.bounces.taking import take
 from repermit.mailer import token_source
@@ -47,7 +48,7 @@ def poll(
     account = settings.bounces
 
     def take_one(raw: bytes) -> Taken:
-        taken = take(database, raw, settings=settings, now=clock.now())
+        taken = take(database, raw, settings=settings, now=clock.now(), read=reader.read)
         ours.update([taken.kind] if taken.list else [])
         return taken
 
@@ -56,7 +57,7 @@ def poll(
 
     key = _key(account)
     memory = _recall(key)
-    with _kept(database, key) as kept:
+    with _kept(database, key) as kept, MessageReader() as reader:
         if account.protocol == "imap":
             read_imap(
                 account,

@@ -33,13 +33,14 @@ def read(raw: bytes) -> Reading:
     a mail program; and the rest, if it answers something, is written by a person.
     """
     try:
-        return _read(raw[:LONGEST])
+        return read_message(raw[:LONGEST])
     except Exception as error:  # noqa: BLE001  the package raises whatever a message makes it
         _log.warning("a message cannot be read: %s", type(error).__name__)
         return NONE
 
 
-def _read(raw: bytes) -> Reading:
+def read_message(raw: bytes) -> Reading:
+    """Return what a message says; for a process that may die of it, see `message_reader`."""
     message = parse(raw)
     is_machine = _is_from_a_server(message)
     report = find_report(message, is_machine=is_machine)

@@ -18,6 +18,7 @@ from repermit.errors import AddressError
 from repermit.models import Contact, Mail, stored
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from typing import Any
 
@@ -35,8 +36,17 @@ _CAME_BACK = {
 }
 
 
-def take(database: Database, raw: bytes, *, settings: Settings, now: datetime) -> Taken:
+def take(
+    database: Database,
+    raw: bytes,
+    *,
+    settings: Settings,
+    now: datetime,
+    read: Callable[[bytes], Reading] = read,
+) -> Taken:
     """Take one message that came back; whatever it is, it may be taken any number of times.
+
+    Where anybody can have written it, `read` is a MessageReader's.
 
     1. Read it, and find the mail that it is about by a mark that only we can have made.
     2. In one transaction: note it with the mail, and take the contact off if there is no such

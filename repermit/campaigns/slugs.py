@@ -1,15 +1,15 @@
 """The short names of lists, in which addresses of pages and commands name them.
 
-May import models.
+May import models and normalization.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-import unicodedata
 
 from repermit.models import MailingList
+from repermit.normalization import normalize
 
 _LONGEST = 63
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -53,7 +53,7 @@ def is_slug(text: str) -> bool:
 
 def suggest_slug(name: str) -> str:
     """Return a slug for a list of that name, in Latin letters whatever the name is written in."""
-    composed = "".join(map(_plain, unicodedata.normalize("NFC", name.lower())))
+    composed = "".join(map(_plain, normalize("NFC", name.lower())))
     plain = composed.encode("ascii", "ignore").decode()
     return "-".join(re.findall("[a-z0-9]+", plain))[:_LONGEST].strip("-") or _OF_NOTHING
 
@@ -75,5 +75,5 @@ def _plain(letter: str) -> str:
     if letter in _PLAIN:
         return _PLAIN[letter]
     # Its signs are taken off; what is left may be Greek.
-    decomposed = unicodedata.normalize("NFKD", letter)
+    decomposed = normalize("NFKD", letter)
     return "".join(_PLAIN.get(one, one) for one in decomposed)

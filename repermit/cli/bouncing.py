@@ -43,8 +43,10 @@ def bounce(house: House, file: str) -> int:
         while stream.read(bounces.LONGEST):
             pass
     try:
-        with house.database() as database:
-            taken = bounces.take(database, raw, settings=house.settings, now=house.now)
+        with house.database() as database, bounces.MessageReader() as reader:
+            taken = bounces.take(
+                database, raw, settings=house.settings, now=house.now, read=reader.read
+            )
     except (RepermitError, OSError) as error:
         # Anything else than this code would make a mail server give up.
         warn(f"repermit: {error}")

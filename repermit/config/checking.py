@@ -1,6 +1,7 @@
-"""Whether single settings make sense, and what they become. May import errors and web_address only.
+"""Whether single settings make sense, and what they become.
 
-Each refusal is a ConfigError, whose `.key` names the setting.
+May import errors and web_address only. Each refusal is a ConfigError, whose `.key` names the
+setting.
 """
 
 from __future__ import annotations

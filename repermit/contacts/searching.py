@@ -30,6 +30,8 @@ PAGE = 50
 _FEW = 50_000
 # Up to so many of a status and reason, these are looked through for a beginning.
 _FEW_ALIKE = 20_000
+# Characters that are searched for; SQLite refuses a pattern of more than 50,000 bytes.
+_LONGEST = 1_000
 _DIGITS = 18
 _A_LABEL = "xn--"
 # No letter comes after it.
@@ -63,7 +65,7 @@ def find_contacts(
     list, what begins with it. A reason is one for which people were taken off. `after` is what the
     page before gave; anything else counts as "".
     """
-    text = search.strip()
+    text = search.strip()[:_LONGEST]
     status = status or (Status.REMOVED if reason else "")
     query = Contact.select().where(Contact.list == mailing_list)
     if status:

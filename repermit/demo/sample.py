@@ -1,13 +1,14 @@
 """The sample list: some sixty people in ten languages, with every fate among them.
 
-Imports nothing of repermit but a type. All live at domains that RFC 2606 keeps for examples.
+May import normalization. All live at domains that RFC 2606 keeps for examples.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from repermit.normalization import normalize
 
 if TYPE_CHECKING:
     from repermit.campaigns import ListFields, TextFields
@@ -187,5 +188,5 @@ _PLAIN = str.maketrans({" ": ".", "'": None, "ı": "i", "ł": "l", "ß": "ss", "
 
 
 def _address(name: str) -> str:
-    plain = unicodedata.normalize("NFKD", name.lower().translate(_PLAIN))
+    plain = normalize("NFKD", name.lower().translate(_PLAIN))
     return f"{plain.encode('ascii', 'ignore').decode()}@example.com"

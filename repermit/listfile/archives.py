@@ -1,6 +1,6 @@
 """What a file is by its first bytes, and the tables in it: a CSV, a workbook, a ZIP of CSVs.
 
-May import errors, saying and this room's delimited, sheets and model.
+May import errors, saying, limited_process and this room's delimited, sheets and model.
 """
 
 from __future__ import annotations
@@ -8,17 +8,19 @@ from __future__ import annotations
 import zlib
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from repermit.errors import ListFileError
+from repermit.limited_process import LimitedProcess, ProcessDied
 from repermit.listfile.delimited import delimited_table
-from repermit.listfile.sheets import sheet_tables
+from repermit.listfile.sheets import read_workbook, sheet_tables, unreadable_file
 from repermit.saying import Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from repermit.listfile.model import Table
 
@@ -51,6 +53,11 @@ _LARGEST = 1 << 30
 _HARMLESS = 1 << 24
 _RATIO = 200
 _MOST_MEMBERS = 1000
+
+# Of the process that opens a ZIP or a workbook: the largest sheet that is read takes 1.6 GB, and a
+# million rows of twenty columns a minute of the processor. The second holds for a thousand rows.
+_MEMORY = 1 << 31
+_SECONDS = 120
 _TEXTS = frozenset((".csv", ".txt", ".tsv", ".tab"))
 _IS_ENCRYPTED = 0x1
 
@@ -63,10 +70,8 @@ def tables_of(path: Path) -> list[Table]:
     try:
         with path.open("rb") as stream:
             head = stream.read(_HEAD)
-        if head.startswith(_ZIP):
-            return _tables_of_zip(path)
-        if head.startswith(_OLD_OFFICE):
-            return sheet_tables(path.read_bytes(), kind="xls")
+        if head.startswith((*_ZIP, _OLD_OFFICE)):
+            return _tables_of_container(path)
         _refuse_other(head)
         return [delimited_table(path.name, lambda: path.open("rb"))]
     except FileNotFoundError:
@@ -84,7 +89,36 @@ def _refuse_other(head: bytes) -> None:
             raise ListFileError("this is %(what)s, not a list", what=name, expected=_A_LIST)
 
 
-def _tables_of_zip(path: Path) -> list[Table]:
+def _tables_of_container(path: Path) -> list[Table]:
+    """Return the tables of a ZIP or a workbook, which a process under limits opens."""
+    with LimitedProcess(open_container, memory=_MEMORY, seconds=_SECONDS) as process:
+        try:
+            opened = process.ask(path)
+            kind = next(opened)
+            if kind != "zip":
+                return sheet_tables(opened, kind=kind)
+            names = list(opened)
+        except ProcessDied:
+            raise unreadable_file() from None
+    return [_table_of_member(path, name) for name in names]
+
+
+def open_container(path: Path) -> Iterator[str | bytes]:
+    """Yield what is in a ZIP or a workbook, whose cells or list of members may be a bomb.
+
+    First the kind: "zip" is followed by the names of the lists in it, a kind of workbook by what
+    `read_workbook` yields. Raises ListFileError.
+    """
+    kind, names = _contents_of(path)
+    yield kind
+    yield from names if kind == "zip" else read_workbook(path, kind)
+
+
+def _contents_of(path: Path) -> tuple[str, list[str]]:
+    """Return the kind of a file, and the names of the lists in it if it is a plain ZIP."""
+    with path.open("rb") as stream:
+        if stream.read(len(_OLD_OFFICE)) == _OLD_OFFICE:
+            return "xls", []
     with _translated(), ZipFile(path) as archive:
         members = [member for member in archive.infolist() if not member.is_dir()]
     _refuse_bomb(members, path.stat().st_size)
@@ -92,8 +126,7 @@ def _tables_of_zip(path: Path) -> list[Table]:
     if "xl/workbook.bin" in names:
         raise ListFileError("this is a binary Excel workbook (.xlsb)", expected=_A_LIST)
     if "[Content_Types].xml" in names or "content.xml" in names:
-        kind = "ods" if "content.xml" in names else "xlsx"
-        return sheet_tables(path.read_bytes(), kind=kind)
+        return ("ods" if "content.xml" in names else "xlsx"), []
     lists = [member for member in members if _is_list(member)]
     if not lists:
         raise ListFileError("there is no CSV in this ZIP", expected=_A_LIST)
@@ -101,13 +134,13 @@ def _tables_of_zip(path: Path) -> list[Table]:
         raise ListFileError(
             "this ZIP is protected by a password", expected="the files in it, unpacked"
         )
-    return [_table_of_member(path, member) for member in lists]
+    return "zip", [member.filename for member in lists]
 
 
-def _table_of_member(path: Path, member: ZipInfo) -> Table:
-    opened = partial(_opened_member, path, member.filename)
+def _table_of_member(path: Path, name: str) -> Table:
+    opened = partial(_opened_member, path, name)
     with _translated():
-        return delimited_table(member.filename, opened)
+        return delimited_table(name, opened)
 
 
 @contextmanager

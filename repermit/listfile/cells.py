@@ -1,12 +1,15 @@
 """What stands in a cell: text on one line, and addresses as people and programs write them.
 
-Imports nothing of repermit.
+May import normalization.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import pairwise
+
+from repermit.normalization import normalize
 
 # The great majority of addresses, which need no repair. Whether they are valid is decided later.
 is_plain_address = re.compile(
@@ -23,7 +26,7 @@ _DOMAIN_WITH_COMMA = (
 )
 _PIECE = re.compile(rf'(?:"[^"]*"|<[^<>]*>|{_DOMAIN_WITH_COMMA}|[^,;])+')
 _SEPARATOR = re.compile(r"\s*[,;]\s*")
-_ANGLED = re.compile(r"([^<]*)<\s*([^<>\s]*@[^<>\s]*)\s*>")
+_ANGLED = re.compile(r"\s*([^<>\s]+)\s*>").match
 _BEFORE = " \"'<([{`‘“:"
 _AFTER = " \"'>)]}`’”,;:."
 _BETWEEN = frozenset("/|&")
@@ -35,7 +38,7 @@ _INSTEAD = {"Cf": "", "Co": None, "Cn": None}
 
 def fold(text: str) -> str:
     """Return a title or keyword for comparing: "E-Mail 2: Adresse" becomes "email2adresse"."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
+    plain = normalize("NFKD", text.casefold())
     return "".join(sign for sign in plain if sign.isalnum())
 
 
@@ -108,16 +111,26 @@ def _unwrapped(text: str) -> str:
 
 def _addresses_of(piece: str, before: str) -> dict[str, str]:
     """Return the addresses of a piece; `before` is text without one that leads up to it."""
-    angled = _ANGLED.search(piece)
-    if angled:
-        name = _SEPARATOR.sub(", ", before) + angled[1]
-        return {_bare(angled[2]): clean(name.replace('"', " ")).strip(" ',")}
+    before_angle, address = _angled(piece)
+    if address:
+        name = _SEPARATOR.sub(", ", before) + before_angle
+        return {_bare(address): clean(name.replace('"', " ")).strip(" ',")}
     if before:
         return {(before + piece).strip(): ""}
     words = [word for word in piece.split() if word not in _BETWEEN]
     if all("@" in word for word in words):
         return {_bare(word): "" for word in words}
     return {_bare(piece): ""}
+
+
+def _angled(piece: str) -> tuple[str, str]:
+    """Return the first address in angle brackets and what stands before it; "" and "" if none."""
+    parts = piece.split("<")
+    for before, after in pairwise(parts):
+        inside = _ANGLED(after)
+        if inside and "@" in inside[1]:
+            return before, inside[1]
+    return "", ""
 
 
 def _bare(text: str) -> str:

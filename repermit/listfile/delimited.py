@@ -10,18 +10,28 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 
 from repermit.errors import ListFileError
 from repermit.listfile.cells import is_like_address
-from repermit.listfile.encodings import Opened, encoding_of
-from repermit.listfile.model import Record, Table
+from repermit.listfile.encodings import Opened, encoding_of, line_too_long
+from repermit.listfile.model import (
+    LONGEST_CELL,
+    LONGEST_RECORD,
+    MOST_COLUMNS,
+    Record,
+    Table,
+)
 
 _SAMPLE = 1 << 16
 _DELIMITERS = (",", ";", "\t", "|")
 # Excel writes and reads this line to say what divides the cells.
 _SEP = re.compile(r'"?sep=([^\w\s"]|\t)"?;*,*[\r\n]*', re.IGNORECASE)
 _END = "\x1aend of the file\x1a"
+
+# It can be set for the whole process only, which reads no other CSV.
+csv.field_size_limit(LONGEST_CELL)
 
 Refuse = Callable[[int, list[str]], None]
 
@@ -62,8 +72,11 @@ def _fitness(sample: str, delimiter: str) -> tuple[int, int, int]:
     # The last line may be cut off.
     lines = io.StringIO(sample, newline="").readlines()
     whole = lines[:-1] if len(sample) == _SAMPLE else lines
-    reader = csv.reader(whole, delimiter=delimiter, skipinitialspace=True)
-    records = [record for record in reader if record]
+    records: list[list[str]] = []
+    # An endless value is told of where the file is read.
+    with suppress(csv.Error):
+        records.extend(csv.reader(whole, delimiter=delimiter, skipinitialspace=True))
+    records = list(filter(None, records))
     addresses = Counter(
         at for record in records for at, cell in enumerate(record) if is_like_address(cell)
     )
@@ -77,14 +90,28 @@ def read_records(text: Iterable[str], delimiter: str, refuse: Refuse | None) -> 
     """Yield each record that is not blank, with the line where it starts.
 
     `text` gives lines with their ends kept as they are. `refuse` is called with each record that
-    runs over several lines. Raises ListFileError if a quotation mark is never closed.
+    runs over several lines. Raises ListFileError if a quotation mark is never closed, and for a
+    record that is larger than any list has.
     """
     ended: list[bool] = []
-    reader = csv.reader(chain(text, _end(ended)), delimiter=delimiter, skipinitialspace=True)
+    size = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal size
+        for part in text:
+            size += len(part)
+            if size > LONGEST_RECORD:
+                raise line_too_long(line)
+            yield part
+
+    reader = csv.reader(chain(counted(), _end(ended)), delimiter=delimiter, skipinitialspace=True)
     line = 1
     try:
         for record in reader:
+            size = 0
             following = reader.line_num + 1
+            if len(record) > MOST_COLUMNS:
+                raise line_too_long(line)
             if ended:
                 _refuse_unclosed(line, record, is_one_line=following - line == 1)
             elif record:
@@ -96,7 +123,7 @@ def read_records(text: Iterable[str], delimiter: str, refuse: Refuse | None) -> 
         raise ListFileError(
             "a value of more than %(most)s characters; a quotation mark that opens here is "
             "probably not closed",
-            most=csv.field_size_limit(),
+            most=LONGEST_CELL,
             line=line,
         ) from None
 

@@ -108,9 +108,14 @@ def _refuse_what_is_no_text(opened: Opened, encoding: str, text: str, line: int)
             "a NUL character, which no text file has", line=line, column=column, expected=_ADVICE
         )
     if len(text) * 4 >= _CHUNK and "\n" not in text and "\r" not in text:
-        raise ListFileError(
-            "a line of several hundred thousand characters", line=line, expected="an address a line"
-        )
+        raise line_too_long(line)
+
+
+def line_too_long(line: int) -> ListFileError:
+    """Return the error for a line, or a record over several, that no list has."""
+    return ListFileError(
+        "a line of several hundred thousand characters", line=line, expected="an address a line"
+    )
 
 
 def _undecodable(opened: Opened, encoding: str) -> ListFileError:

@@ -40,6 +40,16 @@ REPEATED_FIELDS = frozenset(
 )
 
 
+LONGEST_CELL = 32_767
+"""Characters that a cell may have; Excel allows no more either."""
+
+MOST_COLUMNS = 16_384
+"""Cells that a record may have; Excel allows no more either."""
+
+LONGEST_RECORD = 1_000_000
+"""Characters that a record may have with its line breaks: a long remark in every thirtieth cell."""
+
+
 class Proof(NamedTuple):
     """A sign-up by the person, as the file's own columns show it.
 

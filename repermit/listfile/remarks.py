@@ -1,6 +1,6 @@
 """What people write in a remark about mail: that somebody wants none, or something near it.
 
-Imports nothing of repermit. Nobody may be asked who refused (GDPR art. 21(3)), and an office notes
+May import normalization. Nobody may be asked who refused (GDPR art. 21(3)), and an office notes
 a refusal in its own words; so a sentence that can hardly mean anything else is taken for one, and
 what merely comes near it is shown to the admin.
 """
@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+
+from repermit.normalization import normalize
 
 REFUSED = "refused"
 DOUBTFUL = "doubtful"
@@ -227,7 +229,7 @@ has_a_no = re.compile(_NOT).search
 
 def plain(text: str) -> str:
     """Return text for comparing: small letters without accents, one space between words."""
-    signs = unicodedata.normalize("NFKD", text.casefold().replace("’", "'"))
+    signs = normalize("NFKD", text.casefold().replace("’", "'"))
     bare = "".join(sign for sign in signs if not unicodedata.combining(sign))
     # Don't, doesn't and won't: what counts is the "not".
     return " ".join(re.sub(r"n't\b|(?<=\bdo)nt\b|(?<=\bdoes)nt\b", " not", bare).split())

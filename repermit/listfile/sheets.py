@@ -6,10 +6,10 @@ May import errors and this room's extents and model.
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
+import marshal
 import zlib
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
 from zipfile import BadZipFile, ZipFile
@@ -25,10 +25,11 @@ from python_calamine import (
 
 from repermit.errors import ListFileError
 from repermit.listfile.extents import refuse_far_cells
-from repermit.listfile.model import Record, Table
+from repermit.listfile.model import LONGEST_CELL, Record, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
 # What stands in the directory of a workbook that Excel has encrypted (MS-OFFCRYPTO §2.3.4.4).
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
@@ -38,49 +39,73 @@ _DAMAGE = (
     *(CalamineError, BadZipFile, zlib.error, EOFError, RuntimeError),
     *(ExpatError, ValueError, KeyError),
 )
-# A damaged .xls can claim as many cells as fit nowhere, which would kill the process that reads it.
-# So another one reads it first, with 1 GB of memory: the largest sheet that there can be takes
-# half of that. What it says of any other damage is left to the reading itself.
-_REHEARSAL = """
-import io, resource, sys
-from python_calamine import CalamineError, CalamineWorkbook
-resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-try:
-    workbook = CalamineWorkbook.from_filelike(io.BytesIO(sys.stdin.buffer.read()))
-    for name in workbook.sheet_names:
-        workbook.get_sheet_by_name(name)
-except CalamineError:
-    pass
-"""
+# Of all sheets together, those that are empty too: each takes its time.
+_MOST_ROWS = 5_000_000
+# Few enough for rows as wide as a sheet can be.
+_BATCH = 200
+# Bytes of a workbook's records, compressed: three million rows of an ordinary list.
+_MOST_PACKED = 1 << 27
+# Later versions look for values that occur twice, which takes longer than writing them twice.
+_MARSHAL_VERSION = 2
 
 
-def sheet_tables(data: bytes, *, kind: str) -> list[Table]:
-    """Return the visible sheets of a workbook as tables, in their order.
+def read_workbook(path: Path, kind: str) -> Iterator[str | bytes]:
+    """Yield the name of each visible sheet, in their order, each followed by its packed records.
 
-    Hidden sheets are not read: what is hidden there was not meant to be on the list.
+    Hidden sheets are not read: what is hidden there was not meant to be on the list. Meant for a
+    process under limits: calamine takes all the memory that a workbook asks for, and dies.
     Raises ListFileError for a workbook that is broken or protected by a password, and for one
     whose cells are too far apart to be read.
     """
+    data = path.read_bytes()
     try:
         if _is_protected(data, kind):
             raise _protected()
-        if kind == "xls":
-            _rehearse(data)
-        else:
+        if kind != "xls":
             refuse_far_cells(data, kind)
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
-        sheets = [
-            workbook.get_sheet_by_name(sheet.name)
-            for sheet in workbook.sheets_metadata
-            if sheet.visible == SheetVisibleEnum.Visible and sheet.typ == SheetTypeEnum.WorkSheet
-        ]
+        del data
+        rows = 0
+        for known in workbook.sheets_metadata:
+            if known.visible == SheetVisibleEnum.Visible and known.typ == SheetTypeEnum.WorkSheet:
+                sheet = workbook.get_sheet_by_name(known.name)
+                rows += sheet.total_height
+                if rows > _MOST_ROWS:
+                    raise unreadable_file()
+                yield known.name
+                yield from _packed(_records_of(sheet))
     except _DAMAGE as error:
         raise _protected() if isinstance(error, PasswordError) else _broken() from None
+
+
+def sheet_tables(read: Iterable[str | bytes], *, kind: str) -> list[Table]:
+    """Return the sheets that `read_workbook` yields as tables.
+
+    Raises ListFileError if they hold more than the memory of this process should.
+    """
+    sheets: list[tuple[str, list[bytes]]] = []
+    size = 0
+    for value in read:
+        if isinstance(value, str):
+            sheets.append((value, []))
+            continue
+        size += len(value)
+        if size > _MOST_PACKED:
+            raise unreadable_file()
+        sheets[-1][1].append(value)
     return [
-        Table(name=sheet.name, format=kind, may_shift=False, records=_reader_of(sheet))
-        for sheet in sheets
+        Table(name=name, format=kind, may_shift=False, records=_reader_of(packed))
+        for name, packed in sheets
     ]
+
+
+def unreadable_file() -> ListFileError:
+    """Return the error for a file that asks for more memory or time than any list."""
+    return ListFileError(
+        "this file is broken, too large once it is unpacked, or its cells are too far apart to be "
+        "read",
+        expected="the same list saved as .xlsx or as a CSV",
+    )
 
 
 def _protected() -> ListFileError:
@@ -96,15 +121,6 @@ def _broken() -> ListFileError:
     )
 
 
-def _rehearse(data: bytes) -> None:
-    command = [sys.executable, "-P", "-c", _REHEARSAL]
-    if subprocess.run(command, input=data, capture_output=True, check=False).returncode:  # noqa: S603  our own
-        raise ListFileError(
-            "this old workbook (.xls) is broken, or its cells are too far apart to be read",
-            expected="the same list saved as .xlsx or as a CSV",
-        )
-
-
 def _is_protected(data: bytes, kind: str) -> bool:
     """Say whether a workbook is encrypted, which calamine takes for a format it does not know."""
     if kind != "ods":
@@ -113,14 +129,37 @@ def _is_protected(data: bytes, kind: str) -> bool:
         return _MANIFEST in archive.namelist() and b"encryption-data" in archive.read(_MANIFEST)
 
 
-def _reader_of(sheet: CalamineSheet) -> Callable[[object], Iterator[Record]]:
+def _records_of(sheet: CalamineSheet) -> Iterator[Record]:
+    # Calamine leaves out empty columns at the left, but not empty rows at the top.
+    before = [""] * (sheet.start or (0, 0))[1]
+    for line, cells in enumerate(sheet.iter_rows(), 1):
+        record = [cell if isinstance(cell, str) else _text_of(cell) for cell in cells]
+        if any(record):
+            _refuse_long(line, record)
+            yield line, before + record
+
+
+def _refuse_long(line: int, record: list[str]) -> None:
+    """Refuse a cell that no spreadsheet could have made."""
+    lengths = list(map(len, record))
+    if max(lengths) > LONGEST_CELL:
+        raise ListFileError(
+            "a value of more than %(most)s characters",
+            most=LONGEST_CELL,
+            line=line,
+            column=lengths.index(max(lengths)) + 1,
+        )
+
+
+def _packed(records: Iterator[Record]) -> Iterator[bytes]:
+    while batch := list(islice(records, _BATCH)):
+        yield zlib.compress(marshal.dumps(batch, _MARSHAL_VERSION), level=1)
+
+
+def _reader_of(packed: list[bytes]) -> Callable[[object], Iterator[Record]]:
     def records(_refuse: object) -> Iterator[Record]:
-        # Calamine leaves out empty columns at the left, but not empty rows at the top.
-        before = [""] * (sheet.start or (0, 0))[1]
-        for line, cells in enumerate(sheet.iter_rows(), 1):
-            record = [cell if isinstance(cell, str) else _text_of(cell) for cell in cells]
-            if any(record):
-                yield line, before + record
+        for batch in packed:
+            yield from marshal.loads(zlib.decompress(batch))  # noqa: S302  packed by `_packed`
 
     return records
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from repermit.messages import Mail
 
 
+_LONGEST_NAME = 253
+
+
 class Mailer(flask_mail.Mail):
     """The mail server of the settings; `connect` leads to it.
 
@@ -76,7 +79,8 @@ def send_one(server: MailServer, mail: Mail) -> Reply:
 
 def _host_name(name: str) -> str:
     try:
-        is_usable = bool(name.encode("idna"))
+        # What is longer is no name (RFC 1035 §2.3.4), and takes long to encode.
+        is_usable = len(name) <= _LONGEST_NAME and bool(name.encode("idna"))
     except UnicodeError:
         is_usable = False
     if not is_usable:

@@ -1,6 +1,6 @@
 """The translations: gettext catalogues, read as they are edited (.po), and the admin's corrections.
 
-May import config. Message ids are the English text.
+May import config and normalization. Message ids are the English text.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from repermit.config import LANGUAGES
+from repermit.normalization import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +48,7 @@ def place(language: str) -> tuple[bool, str]:
 
     Latin letters come first, then Greek, then Cyrillic, as the EU's own lists have them.
     """
-    plain = unicodedata.normalize("NFKD", language_name(language)).casefold()
+    plain = normalize("NFKD", language_name(language)).casefold()
     letters = "".join(sign for sign in plain if not unicodedata.combining(sign))
     return not letters.isascii(), letters
 

@@ -1,6 +1,6 @@
 """What a correction of a text may not do: break a mail or a page, or put more into it than stood.
 
-May import saying, errors and this room's catalogue and rules of wording.
+May import saying, errors, normalization and this room's catalogue and rules of wording.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from repermit.messages.autolinks import other_links
 from repermit.messages.correcting import as_typed, texts_in
 from repermit.messages.offers import offers_in
 from repermit.messages.reading import as_read
+from repermit.normalization import normalize
 from repermit.saying import Said
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def checked_correction(
     what would break a mail or a page, lose what is filled in, put a link or an offer into what
     people are asked, or let Yes and No say the same.
     """
-    made = tuple(_BLANKS.sub(" ", unicodedata.normalize("NFC", form)).strip(" ") for form in forms)
+    made = tuple(_BLANKS.sub(" ", normalize("NFC", form)).strip(" ") for form in forms)
     if not any(made) or made == text.usual:
         return ()
     if len(made) != len(text.usual):

@@ -1,17 +1,18 @@
 """The texts that recipients read, one by one, for an admin who knows the language better.
 
-May import this room's catalogue. A text is known by its English, which is its id in the catalogues.
+May import normalization and this room's catalogue. A text is known by its English, which is its id
+in the catalogues.
 """
 
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from repermit.messages.catalogue import SOURCE_LANGUAGE, read_catalogue, translations
+from repermit.normalization import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +54,7 @@ class Text:
 
 def as_typed(text: str) -> str:
     """Return a text with plain single blanks and small letters, to be compared with another."""
-    return " ".join(unicodedata.normalize("NFC", text).split()).casefold()
+    return " ".join(normalize("NFC", text).split()).casefold()
 
 
 def key_of(source: str) -> str:

@@ -1,6 +1,6 @@
 """Whether a text shows a name, however the two are written.
 
-May import nothing of repermit. Pure.
+May import normalization. Pure.
 """
 
 from __future__ import annotations
@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from repermit.normalization import normalize
+
 _SHORT = 4
 """A name of fewer letters is looked for as words of its own: "ms" stands in "items" too."""
 
 
 def plain_words(text: str) -> list[str]:
     """Return the words of a text in small letters, without accents and punctuation."""
-    folded = unicodedata.normalize("NFKD", text.casefold())
+    folded = normalize("NFKD", text.casefold())
     seen = "".join(letter for letter in folded if not unicodedata.combining(letter))
     return re.findall(r"[^\W_]+", seen)
 

@@ -8,6 +8,10 @@ May import nothing of repermit. An asking that advertises is itself mail that no
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # All languages are looked for in every wording: it goes to readers of each of them.
 #
@@ -71,13 +75,15 @@ _NUMBERS = (
     "|fünf|zehn|fünfzehn|zwanzig|dreißig|vierzig|fünfzig|cinq|dix|quinze|vingt|trente|quarante"
     "|cinquante"
 )
+# Figures without end are looked at in pieces: from each of them on, they would take their number
+# squared.
 _FIGURES = (
     # "100 %" is said of what is voluntary or confidential; an offer of it has other words too.
     r"(?<![\d.,])(?!100 ?\D)\d+(?:[.,]\d+)? ?(?:%|procent|percent|per cent|prozent|pour ?cent)",
     rf"\b(?:{_NUMBERS}) (?:procent|percent|per cent|prozent|pour ?cent)",
-    r"[€$£] ?\d[\d.,]*|\b(?:eur|chf|usd|gbp) ?\d[\d.,]*|\d[\d.,]* ?(?:€|(?:euros?|eur|chf)\b)",
+    r"[€$£] ?\d[\d.,]*|\b(?:eur|chf|usd|gbp) ?\d[\d.,]*|\d[\d.,]{0,30} ?(?:€|(?:euros?|eur|chf)\b)",
     # 15,- is a price in Dutch and German.
-    r"\d+,[-–—]|\b1\+1\b",
+    r"\d{1,30},[-–—]|\b1\+1\b",
     # A code has capitals or figures: "met code rood" is about the weather.
     r"\b(?:met|with|mit|avec) (?:de |the |dem |le )?code (?-i:[A-Z]{3,}|[A-Z]*\d)\w*",
 )
@@ -91,6 +97,20 @@ _OFFER = re.compile(
 )
 
 
+# A search keeps all other threads waiting, and one through 100 kB takes a second.
+_STEP = 1_000
+
+
 def offers_in(text: str) -> tuple[str, ...]:
     """Return the words of a text, as `as_read` gives it, that make an offer; each once."""
-    return tuple(dict.fromkeys(_OFFER.findall(" ".join(text.split()))))
+    return tuple(dict.fromkeys(_found(" ".join(text.split()))))
+
+
+def _found(text: str) -> Iterator[str]:
+    done = 0
+    for start in range(0, len(text), _STEP):
+        # What begins in one step may end in the next one.
+        for match in _OFFER.finditer(text, max(start, done), start + 2 * _STEP):
+            if match.start() < start + _STEP:
+                done = match.end()
+                yield match[0]

@@ -1,6 +1,6 @@
 """Reading a template of the admin's as its reader will see it.
 
-May import nothing of repermit but its neighbour `fields`. What is checked is what is seen: no
+May import normalization and its neighbour `fields`. What is checked is what is seen: no
 letter in another shape, and nothing hidden between letters.
 """
 
@@ -11,6 +11,7 @@ import re
 import unicodedata
 
 from repermit.messages.fields import mark
+from repermit.normalization import normalize
 
 # A field, with the blanks that the engine takes away where a hyphen stands inside the braces.
 # Blanks are looked at from the first of them on only: from each, they would take their number
@@ -51,7 +52,7 @@ def as_read(text: str) -> str:
     """Return text in plain shapes (NFKC), without what cannot be seen; blanks stay."""
     # Twice: what is composed only once the unseen is away.
     for _ in range(2):
-        text = unicodedata.normalize("NFKC", decoded(text)).translate(_DOTS)
+        text = normalize("NFKC", decoded(text)).translate(_DOTS)
         text = "".join(letter for letter in text if letter.isspace() or _is_seen(letter))
     return text
 

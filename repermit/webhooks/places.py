@@ -1,7 +1,7 @@
 """Where webhooks may go: which URLs can be added, which addresses may be connected to.
 
-May import errors and public_network only. The machine's own network stays closed to them (OWASP,
-Server-Side Request Forgery Prevention), unless the settings open it.
+May import errors, normalization and public_network only. The machine's own network stays closed to
+them (OWASP, Server-Side Request Forgery Prevention), unless the settings open it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from repermit.errors import NotAllowed, Refused
+from repermit.normalization import split_url
 from repermit.public_network import is_public
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def check_address(text: str, *, encrypted: bool, to_private: bool) -> None:
 
 def _split(url: str) -> SplitResult:
     try:
-        parts = urlsplit(url)
+        parts = split_url(url)
         # What cannot be encoded cannot be looked up either.
         is_whole = bool((parts.hostname or "").encode("idna")) and parts.port != 0
     except ValueError:
