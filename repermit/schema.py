@@ -245,6 +245,12 @@ def _corrections(database: Database) -> None:
     database.create_tables([Correction])
 
 
+def _told_terms(_: Database) -> None:
+    """Version 25: erasures of proofs from here on tell the term by which these were due."""
+    newest = EvidenceHead.select(EvidenceHead.seq).scalar() or 0
+    Meta.insert(key=evidence.TERMS_TOLD_SINCE, value=str(newest)).on_conflict_ignore().execute()
+
+
 def _find_by_beginning(database: Database) -> None:
     """Let PostgreSQL find addresses by their first letters, whose index follows a language.
 
@@ -283,6 +289,7 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _rounds,
     _counted_files,
     _corrections,
+    _told_terms,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 
