@@ -20,6 +20,7 @@ from repermit.evidence.erasures import Erasures
 from repermit.evidence.events import EVENTS
 from repermit.evidence.facts import Checkpoint
 from repermit.evidence.faults import Fault, How
+from repermit.evidence.journal_findings import journal_findings
 from repermit.evidence.kept_counts import KeptCounts
 from repermit.evidence.kept_tree import KeptTree
 from repermit.evidence.leaves import NOTHING_BEFORE, link
@@ -149,6 +150,7 @@ class _Walk:
         yield from deleted_people()
         yield from asks_after_removal()
         yield from self._counts.faults()
+        yield from journal_findings(fingerprint_key)
 
     def _walk(self) -> Generator[Fault, None, Fault | None]:
         """Yield what is wrong with parts and wordings; return where the chain breaks."""
