@@ -160,7 +160,8 @@ def test_a_launch_asks_nobody_whom_the_journal_knows(
     with database.atomic():
         Contact.update(status="unconfirmed", reason="").execute()
     launch(database, news, deadline=DEADLINE, now=LATER, attest=ATTEST, **WHO)
-    assert [mail.contact.address for mail in Mail.select()] == ["ja@example.org"]
+    asked = Contact.select(Contact.address).join(Mail, on=(Mail.contact == Contact.id))
+    assert [contact.address for contact in asked] == ["ja@example.org"]
 
 
 @pytest.mark.parametrize("leave", LEAVING)
@@ -390,3 +391,24 @@ def test_a_journal_that_cannot_be_read_stops_an_import(
     five.path.mkdir()
     with pytest.raises(JournalRefused, match="cannot be read"):
         fates(database, news, tmp_path, "nieuw")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[]",
+        "{",
+        '{"do":"suppress","list":"news"}',
+        '{"do":"suppress","list":"news","fingerprint":"zz"}',
+        '{"do":"lift","list":"news","fingerprint":7}',
+        '{"do":"kept","from":"a","to":null}',
+        '{"do":"suppress","at":"soon","list":"news","fingerprint":"' + "f" * 64 + '"}',
+    ],
+)
+def test_a_line_that_says_nothing_keeps_nobody_off(
+    database: Database, five: Journal, news: MailingList, tmp_path: Path, line: str
+) -> None:
+    with five.path.open("a") as file:
+        file.write(f"{line}\n")
+    assert fates(database, news, tmp_path, "nieuw", "weg1") == {Fate.ASK: 1, Fate.SUPPRESSED: 1}
+    assert found(database) is None

@@ -8,7 +8,10 @@ A million lines are read in some seconds, once; what is kept of each suppression
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_left
+from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,35 +98,61 @@ def lost_suppressions(*, key: bytes, slug: str | None = None) -> list[LostSuppre
     return sorted(_without_returned(lost, lists, key), key=lambda one: one.line)
 
 
-def _held(slug: str | None) -> set[tuple[str, bytes]]:
-    """Return who is suppressed, each by list ("" for all) and the fingerprint's first half."""
+def _held(slug: str | None) -> Mapping[str, set[bytes]]:
+    """Return who is suppressed, by list ("" for all): the first halves of their fingerprints."""
     query: Any = Suppression.select(Suppression.fingerprint, MailingList.slug).join(
         MailingList, JOIN.LEFT_OUTER
     )
     if slug is not None:
         query = query.where((MailingList.slug == slug) | Suppression.list.is_null())
-    rows = streamed(query) if proxy.obj.in_transaction() else query.tuples().iterator()
-    return {(its or "", _short(fingerprint)) for fingerprint, its in rows}
+    held: dict[str, set[bytes]] = defaultdict(set)
+    database = proxy.obj
+    for fingerprint, its in (
+        streamed(query) if database.in_transaction() else database.execute(query)
+    ):
+        held[its or ""].add(_short(fingerprint))
+    return held
 
 
 def _short(fingerprint: str) -> bytes:
     return bytes.fromhex(fingerprint[:32])
 
 
-def _hear(journal: Journal, held: set[tuple[str, bytes]], slug: str | None) -> _Heard:
+def _hear(journal: Journal, held: Mapping[str, set[bytes]], slug: str | None) -> _Heard:
     heard = _Heard({}, {}, [], set())
-    for number, offset, line in _lines(journal):
-        if line.get("do") == "kept":
-            _note_kept(heard, line)
-        elif line.get("do") in {"suppress", "lift"} and slug in {None, line["list"]}:
-            short = _short(line["fingerprint"])
-            if (line["list"], short) not in held and ("", short) not in held:
-                _note(heard, line, number, offset)
+    for_all = held.get("", set())
+    for number, offset, text in _lines(journal):
+        # Nearly all of a million lines are about those who are suppressed.
+        plain = _PLAIN.match(text)
+        if plain and _is_held(plain[1], plain[2], held, for_all):
+            continue
+        if heard.first_kept is not None and not heard.offsets and text.startswith(_KEPT):
+            continue
+        line = _read(text)
+        # One that was cut off, or altered, says nothing here.
+        with suppress(ValueError, KeyError, TypeError):
+            if line.get("do") == "kept":
+                _note_kept(heard, line)
+            elif line.get("do") in {"suppress", "lift"} and slug in {None, line["list"]}:
+                short = _short(line["fingerprint"])
+                if short not in held.get(line["list"], ()) and short not in for_all:
+                    _note(heard, line, number, offset)
     return heard
 
 
-def _lines(journal: Journal) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Yield number, octet and content of each line that is whole."""
+_PLAIN = re.compile(
+    rb'{"do":"suppress","at":"[^"]*","list":"([^"\\]*)","fingerprint":"([0-9a-f]{32})'
+)
+_KEPT = b'{"do":"kept"'
+
+
+def _is_held(slug: bytes, half: bytes, held: Mapping[str, set[bytes]], for_all: set[bytes]) -> bool:
+    short = bytes.fromhex(half.decode())
+    return short in held.get(slug.decode(errors="replace"), ()) or short in for_all
+
+
+def _lines(journal: Journal) -> Iterator[tuple[int, int, bytes]]:
+    """Yield number, octet and text of each line."""
     try:
         with journal.path.open("rb") as file:
             first, offset = file.readline(), 0
@@ -131,8 +160,7 @@ def _lines(journal: Journal) -> Iterator[tuple[int, int, dict[str, Any]]]:
                 return
             offset = len(first)
             for number, text in enumerate(file, 2):
-                if line := _read(text):
-                    yield number, offset, line
+                yield number, offset, text
                 offset += len(text)
     except FileNotFoundError:
         return
@@ -158,7 +186,6 @@ def _note(heard: _Heard, line: Mapping[str, Any], number: int, offset: int) -> N
     if line["do"] == "lift":
         heard.lifted[whose] = max(line["until"], heard.lifted.get(whose, ""))
         return
-    heard.offsets.append(offset)
     one = LostSuppression(
         line=number,
         list=line["list"],
@@ -168,6 +195,7 @@ def _note(heard: _Heard, line: Mapping[str, Any], number: int, offset: int) -> N
         at=read_moment(line["at"]),
         has_moved=line.get("by") == "move",
     )
+    heard.offsets.append(offset)
     heard.found.setdefault(whose, []).append((offset, one))
 
 
