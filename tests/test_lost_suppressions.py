@@ -365,6 +365,16 @@ def test_a_journal_that_began_later_or_elsewhere_is_no_finding(
     assert fates(database, news, tmp_path, "eerst", "tweede") == {Fate.SUPPRESSED: 2}
 
 
+def test_a_journal_that_names_its_key_alone_goes_on_as_itself(
+    database: Database, news: MailingList, tmp_path: Path
+) -> None:
+    assert contacts.put_back_suppressions(database, settings=SETTINGS, now=NOW) == 0
+    assert found(database) is None
+    _says_no(database, news, tmp_path)
+    assert contacts.put_back_suppressions(database, settings=SETTINGS, now=NOW) == 0
+    assert found(database) is None
+
+
 def test_a_line_that_was_cut_off_when_its_writer_was_killed_is_no_finding(
     database: Database, five: Journal, news: MailingList
 ) -> None:

@@ -44,6 +44,8 @@ def seal_journal(journal: Journal, size: int) -> None:
     A journal that is shorter than it was keeps its seal, by which `verify` finds it out.
     """
     name = _name_of(journal)
+    if not name:
+        return
     fresh = json.dumps(asdict(Seal(place=place_of_journal(journal.path))))
     Meta.insert(key=_KEY + name, value=fresh).on_conflict_ignore().execute()
     row = lock_rows(Meta.select().where(Meta.key == _KEY + name)).get()
@@ -100,10 +102,13 @@ def _go_on(journal: Journal, sealed: Seal, size: int) -> Seal:
 
 
 def _name_of(journal: Journal) -> str:
-    """Return by what a journal is known wherever it stands: how it begins."""
+    """Return by what a journal is known wherever it stands: how it begins.
+
+    Returns "" for one that is not there, or has nothing behind the line that names the key.
+    """
     try:
         with journal.path.open("rb") as file:
-            beginning = file.readline() + file.readline()
+            first, second = file.readline(), file.readline()
     except OSError:
         return ""
-    return hashlib.sha256(beginning).hexdigest()[:32]
+    return hashlib.sha256(first + second).hexdigest()[:32] if second else ""
