@@ -114,3 +114,11 @@ def _local(moment: datetime, text: str) -> datetime:
         text=text,
         how="happens twice" if exists else "does not exist",
     )
+
+
+def years_before(moment: datetime, years: int) -> datetime:
+    """Return the same moment so many years earlier; of 29 February, the day before."""
+    try:
+        return moment.replace(year=moment.year - years)
+    except ValueError:
+        return moment.replace(year=moment.year - years, day=28)

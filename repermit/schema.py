@@ -257,6 +257,12 @@ def _logins_hardened(database: Database) -> None:
     database.create_tables([SecurityEvent])
 
 
+def _told_terms(_: Database) -> None:
+    """Version 26: erasures of proofs from here on tell the term by which these were due."""
+    newest = EvidenceHead.select(EvidenceHead.seq).scalar() or 0
+    Meta.insert(key=evidence.TERMS_TOLD_SINCE, value=str(newest)).on_conflict_ignore().execute()
+
+
 def _find_by_beginning(database: Database) -> None:
     """Let PostgreSQL find addresses by their first letters, whose index follows a language.
 
@@ -296,6 +302,7 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _counted_files,
     _corrections,
     _logins_hardened,
+    _told_terms,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

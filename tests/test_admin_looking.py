@@ -243,6 +243,7 @@ DETAILS: list[tuple[str, dict[str, Any], str]] = [
     ("suppressed", {"reason": "request"}, "at a request"),
     ("corrected", {"method": "page", "fields": ["language", "name"]}, "name, language"),
     ("suppressions_imported", {"name": "left.csv", "rows": 1}, "left.csv, one row"),
+    ("suppressions_put_back", {"rows": 2}, "2 rows"),
     ("erased", {"parts": ["consent"], "why": "retention"}, "the proof: its time was over"),
     ("erased", {"parts": ["trace"], "why": "retention"}, "network and browser: their time"),
     ("erased", {"parts": [], "sign_ups": 1}, "a sign-up that was not confirmed"),
@@ -335,9 +336,11 @@ def test_the_log_says_what_an_entry_is_about(
 def test_an_entry_that_keeps_nothing_any_more_is_told_all_the_same(
     database: Database, client: FlaskClient
 ) -> None:
-    for event in ACTS:
+    said = ""
+    for place, event in enumerate(ACTS, 1):
         act(database, event, "job")
-    said = look(client, f"{URL}?actor=job")
+        if place % 25 == 0 or place == len(ACTS):
+            said += look(client, f"{URL}?actor=job")
     assert "launched the campaign" in said
     assert "made a token" in said
 

@@ -33,7 +33,7 @@ def _nothing_left(settings: Settings) -> Iterator[None]:
 
 def append(database: Database, count: int) -> None:
     with database.atomic():
-        evidence.append(*[Entry(event="noted", at=NOW, actor="job", consent={"n": 1})] * count)
+        evidence.append(*[Entry(event="exported", at=NOW, actor="job", consent={"n": 1})] * count)
 
 
 def walk(database: Database, settings: Settings) -> bool:
@@ -116,7 +116,7 @@ def test_only_one_walks_at_a_time(database: Database, settings: Settings) -> Non
 
 def job(settings: Settings) -> io.BytesIO:
     begun = {"at": NOW.isoformat(), "actor": "user:1", "known": None}
-    return io.BytesIO(pickle.dumps(apart._Job(settings=settings, known=None, begun=begun)))
+    return io.BytesIO(pickle.dumps(apart._Job(settings=settings, known=None, now=NOW, begun=begun)))
 
 
 def test_the_process_does_its_one_job(database: Database, settings: Settings) -> None:

@@ -25,7 +25,7 @@ from repermit.models import (
     steady_view,
 )
 from repermit.models.database import proxy
-from tests.building import NOW, make_campaign, make_list
+from tests.building import NOW, make_campaign, make_contact, make_list
 
 if TYPE_CHECKING:
     from repermit.models import Database
@@ -66,6 +66,12 @@ def record(database: Database) -> Database:
             entry("confirmed", subject=ANNA, person={"name": "Anna"}, trace={"browser": "x"}),
         )
     erase(database, ANNA)
+    for subject in (JAN, PIET, ANNA):
+        person = make_contact(database, campaign.list, status="confirmed", basis="answer")
+        person.subject = subject
+        if subject == ANNA:
+            person.address, person.address_key, person.erased_at = None, person.uid, NOW
+        person.save()
     with database.atomic():
         evidence.append(*(turn(seq) for seq in range(12, LAST + 1)))
     assert evidence.checkpoint().seq == LAST
@@ -81,7 +87,7 @@ def turn(seq: int) -> Entry:
     return entry(
         "confirmed",
         subject=PIET if seq % 2 else JAN,
-        consent={"n": seq, "page_wording": digest(PAGE)},
+        consent={"n": seq, "basis": "answer", "page_wording": digest(PAGE)},
         person={"name": f"{seq}"},
         trace={"browser": f"{seq}"},
     )

@@ -26,10 +26,34 @@ def journal_in(folder: Path) -> Journal:
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
-    """Return the lines behind the first one, which names the key."""
-    first, *others = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    """Return the lines behind the first one, which names the key, and but for which of them count.
+
+    Those say from which octet to which, and these are whole lines before them.
+    """
+    octets = path.read_bytes()
+    first, *others = map(json.loads, octets.splitlines())
     assert first == {"do": "key", "check": CHECK}
-    return others
+    for line in others:
+        if line["do"] == "kept":
+            counting = octets[line["from"] : line["to"]]
+            assert counting.endswith(b"\n")
+            assert all(json.loads(one) for one in counting.splitlines())
+    return [line for line in others if line["do"] != "kept"]
+
+
+def test_once_a_transaction_is_committed_its_lines_count(tmp_path: Path) -> None:
+    journal = journal_in(tmp_path)
+    for number in (1, 2):
+        journal.note({"do": "suppress", "number": number})
+        journal.before_commit()
+        if number == 2:
+            journal.after_commit()
+        journal.forget()
+    octets = journal.path.read_bytes()
+    kept = json.loads(octets.splitlines()[-1])
+    assert kept["do"] == "kept"
+    counting = octets[kept["from"] : kept["to"]]
+    assert [json.loads(line) for line in counting.splitlines()] == [{"do": "suppress", "number": 2}]
 
 
 def test_what_is_noted_stands_there_before_the_commit_and_the_rest_after(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit import answers, contacts, evidence, rights
+from repermit.clock import years_before
 from repermit.consent import Basis, Reason, Status
 from repermit.contacts import Act
 from repermit.models import Contact, Evidence, EvidencePart, Opening, stored
-from repermit.rights.retaining import years_after, years_before
+from repermit.rights.retaining import years_after
 from tests.building import NOW, make_contact, make_list, make_settings
 
 if TYPE_CHECKING:

@@ -88,7 +88,8 @@ def test_an_answer_is_recorded_between_two_batches_and_holds(
     make_contact(database, news, "anna@example.org")
     make_contact(database, news, "person1@example.org")
     launch(database, news, deadline=DEADLINE, now=NOW, attest=ATTEST, **WHO)
-    with taking_over(database, path=file, **given(news)) as taking:
+    began = {"now": NOW + timedelta(hours=1)}
+    with taking_over(database, path=file, **given(news, **began)) as taking:
         assert taking.step()
         assert (taking.result.added, taking.result.removed) == (BATCH, 1)
         elsewhere(database, lambda: say(database, "anna", Answer.YES))

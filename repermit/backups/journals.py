@@ -142,7 +142,7 @@ def _hear(path: Path, mark: str, key_check: str) -> Heard:
             heard.launched.setdefault(line["list"], set()).add(read_moment(line["at"]))
         elif line["do"] == "forget":
             heard.sign_ups.add(line["sign_up"])
-        elif line["do"] != "key":
+        elif line["do"] not in {"key", "kept"}:
             _note(heard, line, is_later=is_later)
         if not mark and line and line["do"] != "key":
             heard.is_of_backup = True
@@ -200,6 +200,7 @@ _NEEDED = {
     "erase": ("list", "fingerprint", "subject"),
     "forget": ("sign_up",),
     "launch": ("list", "at"),
+    "kept": (),
 }
 
 

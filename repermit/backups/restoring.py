@@ -30,6 +30,7 @@ from repermit.models import (
     Meta,
     Suppression,
     alone,
+    forget_seals,
     is_postgresql,
     journal_of,
     open_database,
@@ -135,6 +136,8 @@ def take_up(
     made_at = read_moment(facts[MADE_AT]) if MADE_AT in facts else None
     before = evidence.checkpoint()
     with database.atomic():
+        # The journal that is there now counts from here on.
+        forget_seals()
         replayed = replay(heard, key=key, now=now, actor=actor)
         held = hold(
             launched=heard.launched if journals and is_known else None,

@@ -60,6 +60,7 @@ def launch(
     than about `most` contacts the asks are made by `finish_launches`, which goes on after a kill
     too; until then the campaign is scheduled, and all it can do is be cancelled.
     """
+    contacts.put_back_suppressions(database, settings=settings, now=now)
     with database.atomic():
         found: MailingList = lock_rows(
             MailingList.select().where(MailingList.id == mailing_list.id)

@@ -110,13 +110,14 @@ def serve(house: House, host: str | None, port: int | None) -> None:
 
 
 def _serve(house: House, host: str | None, port: int | None) -> None:
-    from repermit import accounts, choices
+    from repermit import accounts, choices, contacts
     from repermit.web.running import Server
 
     settings = house.file
     with house.database() as database:
         # Which refuses what does not go together, before anybody relies on it.
         choices.reseal(database, house.settings.secret_keys)
+        contacts.put_back_suppressions(database, settings=settings, now=house.now)
         invited = accounts.invite_first_admin(database, now=house.now, actor=house.actor)
     place = (
         (settings.web.host if host is None else host),
@@ -173,10 +174,12 @@ def worker(house: House, *, child: bool) -> None:
 
 
 def _work(house: House, *, child: bool) -> None:
-    from repermit import jobs
+    from repermit import contacts, jobs
 
     with house.database() as database:
         settings = house.settings
+        if not child:
+            contacts.put_back_suppressions(database, settings=settings, now=house.now)
     if not child:
         say(f"Working for {settings.public_url}. Ctrl-C stops.")
     jobs.work(

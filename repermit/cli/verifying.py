@@ -61,7 +61,7 @@ def verify(house: House, file: Path | None, kept: Path | None, *, as_json: bool)
         return 0
     with house.database() as database:
         found = evidence.verify_chain(
-            database, known=known, fingerprint_key=house.file.fingerprint_key
+            database, known=known, fingerprint_key=house.file.fingerprint_key, now=house.now
         )
     if as_json:
         say_json(found.to_json())

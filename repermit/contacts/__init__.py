@@ -50,6 +50,7 @@ from repermit.contacts.looking import (
     unasked,
     why_unasked,
 )
+from repermit.contacts.lost_suppressions import put_back_suppressions
 from repermit.contacts.on_request import (
     LINKS_KEPT,
     SIGN_UPS_KEPT,
@@ -167,6 +168,7 @@ __all__ = [
     "past_of",
     "pause_by_itself",
     "put_back",
+    "put_back_suppressions",
     "recall",
     "receipt_entry",
     "receipt_of",

@@ -10,7 +10,9 @@ from repermit.evidence.apart import Walk, last_walk, walk_apart
 from repermit.evidence.appending import append, erase_parts, erase_parts_of, keep_wording
 from repermit.evidence.checking import Verified, verify, verify_chain
 from repermit.evidence.checking_proofs import Checked, check_proof, faults_of_consistency
+from repermit.evidence.erased_proofs import TERMS_TOLD_SINCE
 from repermit.evidence.erasures import erased_as
+from repermit.evidence.events import EVENTS
 from repermit.evidence.facts import Checkpoint, Entry
 from repermit.evidence.faults import Fault, How
 from repermit.evidence.gathering import (
@@ -22,6 +24,7 @@ from repermit.evidence.gathering import (
     told_elsewhere,
     wordings_of,
 )
+from repermit.evidence.kept_counts import TALLIED_UPTO
 from repermit.evidence.leaves import PARTS, canonical, leaf, part_digest
 from repermit.evidence.proofs import LARGEST as LARGEST_PROOF
 from repermit.evidence.proofs import is_about, told_by
@@ -37,8 +40,11 @@ from repermit.evidence.tree import (
 )
 
 __all__ = [
+    "EVENTS",
     "LARGEST_PROOF",
     "PARTS",
+    "TALLIED_UPTO",
+    "TERMS_TOLD_SINCE",
     "Agreement",
     "Checked",
     "Checkpoint",

@@ -66,6 +66,7 @@ class Walk:
 class _Job:
     settings: Settings
     known: Checkpoint | None
+    now: datetime
     begun: dict[str, Any]
 
 
@@ -86,7 +87,7 @@ def walk_apart(
     if lock is None:
         return False
     begun = {"at": now.isoformat(), "actor": actor, "known": known.seq if known else None}
-    job = _Job(settings=settings, known=known, begun=begun)
+    job = _Job(settings=settings, known=known, now=now, begun=begun)
     with closing(lock):
         _keep(job, {**begun, "found": None})
         if _is_large():
@@ -141,7 +142,8 @@ def _is_large() -> bool:
 
 
 def _walk(database: Database, job: _Job) -> None:
-    found = verify_chain(database, known=job.known, fingerprint_key=job.settings.fingerprint_key)
+    key = job.settings.fingerprint_key
+    found = verify_chain(database, known=job.known, fingerprint_key=key, now=job.now)
     _keep(job, {**job.begun, "found": found.to_json()})
 
 

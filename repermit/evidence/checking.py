@@ -10,11 +10,18 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from repermit.evidence.asks_after_removal import asks_after_removal
 from repermit.evidence.beside import Beside
+from repermit.evidence.deleted_people import deleted_people
 from repermit.evidence.diagnosing import diagnose
+from repermit.evidence.entry_times import EntryTimes
+from repermit.evidence.erased_proofs import wrongly_erased_proofs
 from repermit.evidence.erasures import Erasures
+from repermit.evidence.events import EVENTS
 from repermit.evidence.facts import Checkpoint
 from repermit.evidence.faults import Fault, How
+from repermit.evidence.journal_findings import journal_findings
+from repermit.evidence.kept_counts import KeptCounts
 from repermit.evidence.kept_tree import KeptTree
 from repermit.evidence.leaves import NOTHING_BEFORE, link
 from repermit.evidence.parts import RunOfParts, parts_of_nobody
@@ -27,6 +34,7 @@ from repermit.models import EvidenceHead, steady_view
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
+    from datetime import datetime
 
     from repermit.models import Database
 
@@ -63,17 +71,22 @@ class Verified:
 
 
 def verify_chain(
-    database: Database, *, known: Checkpoint | None = None, fingerprint_key: bytes | None = None
+    database: Database,
+    *,
+    known: Checkpoint | None = None,
+    fingerprint_key: bytes | None = None,
+    now: datetime | None = None,
 ) -> Verified:
     """Walk the chain as it is now, up to the first entry that does not hold.
 
     A checkpoint that was kept elsewhere shows a tail that was cut off or rewritten since. Whoever
     writes meanwhile is not kept waiting, and what they write is not looked at. Where the chain
-    holds, so must what stands beside it: campaigns, files, people, and with the key also the
-    fingerprints of addresses that are held.
+    holds, so must what stands beside it: campaigns, files, people, mails, counts, and with the key
+    also the fingerprints of addresses that are held, and the journal of suppressions if the
+    database has one. With `now`, the present moment, no entry may be of a later one.
     """
     with steady_view(database):
-        walk = _Walk(known)
+        walk = _Walk(known, now)
         fault = next(chain(walk.faults(), walk.beside(fingerprint_key)), None)
         holds_from = known if known and known.seq and fault is None else None
         shown = consistency(holds_from, walk.checkpoint()) if holds_from else None
@@ -99,11 +112,13 @@ def verify(known: Checkpoint | None = None) -> Iterator[Fault]:
 class _Walk:
     """A walk along the chain; `known` is a checkpoint that was kept elsewhere."""
 
-    def __init__(self, known: Checkpoint | None) -> None:
+    def __init__(self, known: Checkpoint | None, now: datetime | None = None) -> None:
         self.entries = self.parts = self.erased = 0
         self.wordings = Wordings()
         self._beside = Beside()
         self._erasures = Erasures()
+        self._times = EntryTimes(now)
+        self._counts = KeptCounts()
         self._known = known
         # One that was deleted matches nothing.
         self._head = EvidenceHead.get_or_none() or EvidenceHead(seq=0, hash="")
@@ -127,9 +142,15 @@ class _Walk:
 
     def beside(self, fingerprint_key: bytes | None) -> Iterator[Fault]:
         """Yield what is not so beside the chain, once that has been walked and holds."""
+        yield from self._times.faults()
+        yield from wrongly_erased_proofs()
         yield from self._beside.faults()
         yield from people_beside()
         yield from suppressions_beside(fingerprint_key)
+        yield from deleted_people()
+        yield from asks_after_removal()
+        yield from self._counts.faults()
+        yield from journal_findings(fingerprint_key)
 
     def _walk(self) -> Generator[Fault, None, Fault | None]:
         """Yield what is wrong with parts and wordings; return where the chain breaks."""
@@ -160,11 +181,16 @@ class _Walk:
     def _own_faults(self, row: Mapping[str, Any], run: RunOfParts) -> Iterator[Fault]:
         if not run.is_as_said(row):
             yield from run.faults(row)
+        if row["event"] not in EVENTS:
+            yield Fault(row["seq"], How.UNKNOWN_EVENT, row["event"])
+        if fault := self._times.take(row):
+            yield fault
         parts = run.of(row["seq"])
         self.parts += len(parts)
-        self._beside.take(row, parts)
+        self._beside.take(row, parts.values())
+        self._counts.take(row, parts)
         if self.wordings.is_any_wrong:
-            for part in parts:
+            for part in parts.values():
                 yield from self.wordings.faults(part)
 
     def _against_known(self) -> Fault | None:

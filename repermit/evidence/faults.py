@@ -29,6 +29,15 @@ class How(StrEnum):
     UNVOUCHED = "unvouched"
     REWRITTEN = "rewritten"
     CUT = "cut"
+    UNKNOWN_EVENT = "unknown_event"
+    IN_THE_FUTURE = "in_the_future"
+    OUT_OF_ORDER = "out_of_order"
+    ERASED_WRONGLY = "erased_wrongly"
+    PERSON_DELETED = "person_deleted"
+    ASKED_AFTER_REMOVAL = "asked_after_removal"
+    MISCOUNTED = "miscounted"
+    JOURNAL_CUT = "journal_cut"
+    SUPPRESSION_DELETED = "suppression_deleted"
 
 
 _SENTENCES = {
@@ -48,6 +57,17 @@ _SENTENCES = {
     How.UNVOUCHED: "the database holds something that no entry of the record accounts for",
     How.REWRITTEN: "entries were rewritten, with all hashes since",
     How.CUT: "the chain was cut off: entry {seq} and those after it are gone",
+    How.UNKNOWN_EVENT: "entry {seq} tells of an event that repermit does not have",
+    How.IN_THE_FUTURE: "entry {seq} has a time that has not come yet",
+    How.OUT_OF_ORDER: "entry {seq} has an earlier time than an entry before it",
+    How.ERASED_WRONGLY: "entry {seq} erased a proof that nobody may erase, or not yet",
+    How.PERSON_DELETED: "the person of whom entry {seq} tells was deleted from the database",
+    How.ASKED_AFTER_REMOVAL: "somebody was asked after entry {seq} had taken them off",
+    How.MISCOUNTED: "a kept count is not what there is",
+    How.JOURNAL_CUT: "the journal of suppressions lacks lines that it had",
+    How.SUPPRESSION_DELETED: (
+        "somebody whom the journal of suppressions names may be asked again: that is deleted"
+    ),
 }
 
 

@@ -15,7 +15,7 @@ from repermit.evidence.reading import Part, parts_between
 from repermit.models import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from repermit.evidence.erasures import Erasures
 
@@ -44,9 +44,9 @@ class RunOfParts:
                 if row[name] and name not in kept:
                     yield row["seq"], name, row["subject"]
 
-    def of(self, seq: int) -> Collection[Part]:
-        """Return the parts of an entry."""
-        return self._kept.get(seq, {}).values()
+    def of(self, seq: int) -> Mapping[str, Part]:
+        """Return the parts of an entry, by their names."""
+        return self._kept.get(seq, {})
 
     def is_as_said(self, row: Mapping[str, Any]) -> bool:
         """Say whether an entry has just the parts that it names; nearly all of a million have."""

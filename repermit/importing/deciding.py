@@ -13,10 +13,10 @@ from peewee import Case, Value, fn
 from repermit import addresses
 from repermit.consent import Basis, Fate, Status, improves
 from repermit.importing.staging import Picked
-from repermit.models import Contact, SignUp, Suppression
+from repermit.models import Contact, SignUp, Suppression, chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from repermit.models import Database
 
@@ -28,6 +28,7 @@ _SAID_YES_SINCE = Contact.basis.in_(_BY_THE_PERSON) & (Contact.basis_at > Picked
 _ID = 32
 _BATCH = 500
 _CHUNK = 5_000
+_CHUNK_OF_LOST = 500
 
 
 def decide(list_id: int) -> int:
@@ -61,6 +62,17 @@ def _find_suppressed(list_id: int) -> int:
         Picked.contact.is_null() | Picked.contact.not_in(said_yes),
     )
     return int(query.execute())
+
+
+def keep_off(fingerprints: Sequence[str]) -> int:
+    """Take addresses for suppressed of which the journal alone still knows that they are."""
+    kept = 0
+    for some in chunks(fingerprints, _CHUNK_OF_LOST):
+        query = Picked.update(fate=Fate.SUPPRESSED).where(
+            Picked.fate != Fate.SUPPRESSED, Picked.fingerprint.in_(list(some))
+        )
+        kept += int(query.execute())
+    return kept
 
 
 def has_suppressions(list_id: int) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from repermit import addresses, contacts, evidence
@@ -20,7 +20,7 @@ from repermit.importing.merging import Taking, merge
 from repermit.importing.reader import Request, read
 from repermit.importing.results import ImportResult
 from repermit.listfile import open_list
-from repermit.models import Import, Undoing, temporary_files
+from repermit.models import Import, Undoing, lost_suppressions, temporary_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +75,8 @@ def import_file(
     _refuse_while_undoing(mailing_list)
     if customers:
         require_customer_basis(sensitive=mailing_list.sensitive, attested=options.may_be_customers)
+    lost = lost_suppressions(key=options.fingerprint_key, slug=mailing_list.slug)
+    options = replace(options, kept_off=tuple(one.fingerprint for one in lost))
     file = open_list(path, mapping=mapping, zone=settings.zone)
     request = Request(
         path=path,
@@ -88,6 +90,7 @@ def import_file(
         addresses = staging.pick(database)
         merged = staging.merge_names() if addresses < rows else 0
         deciding.decide(mailing_list.id)
+        deciding.keep_off(options.kept_off)
         tally = _tally(rows, addresses, merged, options)
         if rows_to is not None:
             sights.write(rows_to, file.parts, files=temporary_files(settings))
@@ -125,7 +128,10 @@ def _is_unattested(options: _Options) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class _Options:
-    """What the caller chose; texts are stripped and "" if not given."""
+    """What the caller chose; texts are stripped and "" if not given.
+
+    `kept_off` are the fingerprints of whom the journal alone still knows as suppressed.
+    """
 
     now: datetime
     actor: str
@@ -135,6 +141,7 @@ class _Options:
     consent_text: str
     fingerprint_key: bytes = field(repr=False)
     dry_run: bool
+    kept_off: tuple[str, ...] = ()
 
     @property
     def may_be_customers(self) -> bool:
@@ -177,7 +184,7 @@ def _interpreter(mailing_list: MailingList, file: ListFile, options: _Options) -
         now=options.now,
         known_at=_known_at(mailing_list, file, options.now),
         fingerprint_key=options.fingerprint_key,
-        fingerprint_all=deciding.has_suppressions(mailing_list.id),
+        fingerprint_all=bool(options.kept_off) or deciding.has_suppressions(mailing_list.id),
     )
 
 

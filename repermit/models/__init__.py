@@ -13,6 +13,7 @@ from repermit.models.counts import (
     MailCount,
     PartCount,
     SuppressionCount,
+    changed_counts,
     find_drift,
     fold_counts,
     keep_counts,
@@ -39,6 +40,7 @@ from repermit.models.folders import place_of, private_folder
 from repermit.models.fresh import FreshLink
 from repermit.models.hooks import Delivery, Webhook
 from repermit.models.journal import Journal, journal_of
+from repermit.models.journal_seal import forget_seals, seal_journal, what_is_cut
 from repermit.models.logins import (
     Access,
     ApiToken,
@@ -49,6 +51,7 @@ from repermit.models.logins import (
     Throttle,
     User,
 )
+from repermit.models.lost_suppressions import LostSuppression, lost_suppressions
 from repermit.models.openings import Opening
 from repermit.models.papers import RegisterNotes
 from repermit.models.presence import RESTORING, alone, present
@@ -152,6 +155,7 @@ __all__ = [
     "Journal",
     "Launching",
     "ListText",
+    "LostSuppression",
     "Mail",
     "MailCount",
     "MailingList",
@@ -179,11 +183,13 @@ __all__ = [
     "Wording",
     "actor_of_login",
     "alone",
+    "changed_counts",
     "chunks",
     "connect",
     "find_drift",
     "find_list",
     "fold_counts",
+    "forget_seals",
     "is_postgresql",
     "journal_of",
     "keep_counts",
@@ -192,6 +198,7 @@ __all__ = [
     "literal",
     "lock_rows",
     "login_name",
+    "lost_suppressions",
     "new_id",
     "open_database",
     "owe_wiping",
@@ -204,11 +211,13 @@ __all__ = [
     "read_moment",
     "recount",
     "run_sql",
+    "seal_journal",
     "steady_view",
     "stop_between_turns",
     "stored",
     "streamed",
     "temporary_files",
     "waiting_without_limit",
+    "what_is_cut",
     "wipe",
 ]

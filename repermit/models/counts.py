@@ -19,7 +19,7 @@ from repermit.models.database import is_postgresql, run_sql
 from repermit.models.tables import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from repermit.models.database import Database
 
@@ -210,6 +210,25 @@ def recount(database: Database) -> None:
 def find_drift(database: Database) -> int:
     """Return how many counts are not what the rows say; looks through all of them."""
     return sum(len(run_sql(database, _drift(kept)).fetchall()) for kept in _KEPT)
+
+
+def changed_counts(database: Database, parts: Mapping[tuple[str, str, bool], int]) -> list[str]:
+    """Return the tables of counts of which one or more are not what the rows say.
+
+    `parts` are how many parts the evidence has of each kind, by list, part, and whether it is about
+    somebody: whoever asks has just read them all.
+    """
+    wrong = [
+        kept.counts
+        for kept in _KEPT
+        if kept.name != "part" and run_sql(database, f"{_drift(kept)} LIMIT 1").fetchone()
+    ]
+    kept_parts: dict[tuple[str, str, bool], int] = {}
+    for row in PartCount.select():
+        key = (row.list, row.part, bool(row.personal))
+        kept_parts[key] = kept_parts.get(key, 0) + row.count
+    is_right = {key: count for key, count in kept_parts.items() if count} == dict(parts)
+    return wrong if is_right else [*wrong, _KEPT[-1].counts]
 
 
 def fold_counts(database: Database) -> None:

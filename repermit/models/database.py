@@ -59,8 +59,11 @@ class _Journalling(peewee.Database):
 
     def commit(self) -> Any:
         """Commit between what the journal gets before and what it gets after."""
-        if self.journal:
-            self.journal.before_commit()
+        if self.journal and (size := self.journal.before_commit()):
+            # Whose table is made with what stands here.
+            from repermit.models.journal_seal import seal_journal  # noqa: PLC0415
+
+            seal_journal(self.journal, size)
         result = super().commit()
         if self.journal:
             self.journal.after_commit()

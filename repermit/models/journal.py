@@ -5,13 +5,15 @@ database that is restored from an older copy learns from it who has left since, 
 have been asked. It holds fingerprints and random subjects, never an address.
 
 A suppression or launch is written here before its transaction commits, and is on the disk by then;
-the lifting of one is written after. So whatever is killed in between, the journal may know of one
-suppression or launch too many, and never of one too few.
+the lifting of one is written after, and so is that those lines count, by the octets from which to
+which they stand. So whatever is killed in between, the journal may know of one suppression or
+launch too many, and never of one too few.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import threading
@@ -43,9 +45,12 @@ class Journal:
     number of threads and processes.
     """
 
-    def __init__(self, path: Path, *, key_check: str, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, path: Path, *, key_check: str, seal: bytes = b"", patience: float = PATIENCE
+    ) -> None:
         self.path = path
-        self._key_check = key_check
+        self.seal = seal
+        self.key_check = key_check
         self._patience = patience
         self._mine = _Pending()
 
@@ -62,14 +67,18 @@ class Journal:
         """Keep lines that are written once this thread's transaction has committed."""
         self._mine.after += _written(lines)
 
-    def before_commit(self) -> None:
-        """Write what is to be on the disk before the commit; raises JournalRefused."""
+    def before_commit(self) -> int:
+        """Write what is to be on the disk before the commit; raises JournalRefused.
+
+        Returns how many octets the file has behind the last of it, 0 if there was nothing.
+        """
         if self._mine.before:
             self._flush()
-        if self._mine.has_flushed:
-            with self._opened() as file:
-                os.fsync(file)
-            self._mine.has_flushed = False
+        if not self._mine.flushed:
+            return 0
+        with self._opened() as file:
+            os.fsync(file)
+        return self._mine.flushed[-1][1]
 
     def after_commit(self) -> None:
         """Write what holds by now.
@@ -77,7 +86,8 @@ class Journal:
         Not to the disk, and a failure is no matter: what is missing is a lifting, and whoever is
         suppressed for too long can say Yes again.
         """
-        lines = bytes(self._mine.after)
+        kept = [{"do": "kept", "from": first, "to": end} for first, end in self._mine.flushed]
+        lines = _written(kept) + bytes(self._mine.after)
         self.forget()
         if lines:
             try:
@@ -93,21 +103,27 @@ class Journal:
         """Forget what was to be written after the commit."""
         self._mine.after.clear()
 
-    def try_out(self) -> None:
-        """Make the journal if it is not there yet; raises JournalRefused if it cannot be."""
-        self._append(b"")
+    def try_out(self) -> int:
+        """Make the journal if it is not there yet; return its octets, all in whole lines.
+
+        Raises JournalRefused if it cannot be.
+        """
+        return self._append(b"")[1]
 
     def _flush(self) -> None:
-        self._append(bytes(self._mine.before))
+        place = self._append(bytes(self._mine.before))
         self._mine.before.clear()
-        self._mine.has_flushed = True
+        self._mine.flushed.append(place)
 
-    def _append(self, lines: bytes) -> None:
+    def _append(self, lines: bytes) -> tuple[int, int]:
+        """Append lines; return from which octet to which they stand."""
         with self._opened() as file:
             if not os.fstat(file).st_size:
-                _write(file, _written([{"do": "key", "check": self._key_check}]))
+                _write(file, _written([{"do": "key", "check": self.key_check}]))
                 _sync_folder(self.path)
             _write(file, _end_of_last(file) + lines)
+            end = os.fstat(file).st_size
+            return end - len(lines), end
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
@@ -149,7 +165,9 @@ def journal_of(settings: Settings) -> Journal | None:
     """Return the journal that the settings name; settings that came from no file may have none."""
     if settings.journal is None:
         return None
-    return Journal(settings.journal, key_check=addresses.key_check(settings.fingerprint_key))
+    key = settings.fingerprint_key
+    seal = hashlib.sha256(b"journal of suppressions " + key).digest()
+    return Journal(settings.journal, key_check=addresses.key_check(key), seal=seal)
 
 
 class _Pending(threading.local):
@@ -158,13 +176,13 @@ class _Pending(threading.local):
     def __init__(self) -> None:
         self.before = bytearray()
         self.after = bytearray()
-        self.has_flushed = False
+        self.flushed: list[tuple[int, int]] = []
 
     def clear(self) -> None:
         """Begin anew."""
         self.before.clear()
         self.after.clear()
-        self.has_flushed = False
+        self.flushed = []
 
 
 def _written(lines: Iterable[Mapping[str, Any]]) -> bytes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import EXCLUDED
 
+from repermit import evidence
 from repermit.models import Meta, Tally, lock_rows
 from repermit.reports.turns import Key, Turn, count, head
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from repermit.config import Settings
     from repermit.models import Database
 
-_KEY = "tallied_upto"
+_KEY = evidence.TALLIED_UPTO
 _STEP = 2000
 # So many entries are counted while somebody waits for a page.
 _MOST_MEANWHILE = 2000

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from peewee import JOIN, SQL
 
 from repermit import evidence
+from repermit.clock import years_before
 from repermit.consent import Status
 from repermit.evidence import Entry
 from repermit.models import (
@@ -79,12 +80,13 @@ def end_parts(
         return _in_steps(database, partial(step, *known, chunk), should_stop)
 
     traced = now - timedelta(days=settings.retention.trace_days)
-    proven = years_before(now, settings.retention.evidence_years)
+    years = settings.retention.evidence_years
+    proven = years_before(now, years)
     return Ended(
         traces=take(_end_traces, traced, now),
         openings=take(_end_openings, traced),
-        proofs=take(_end_proofs, proven, now)
-        + _end_claims(database, proven, now, chunk, should_stop),
+        proofs=take(_end_proofs, proven, now, years)
+        + _end_claims(database, now, years, chunk, should_stop),
     )
 
 
@@ -98,14 +100,6 @@ def _in_steps(
             more, count = step()
         total += count
     return total
-
-
-def years_before(moment: datetime, years: int) -> datetime:
-    """Return the same moment so many years earlier; of 29 February, the day before."""
-    try:
-        return moment.replace(year=moment.year - years)
-    except ValueError:
-        return moment.replace(year=moment.year - years, day=28)
 
 
 def years_after(moment: datetime, years: int) -> datetime:
@@ -156,7 +150,7 @@ def _end_openings(latest: datetime, chunk: int) -> tuple[bool, int]:
     return len(ids) == chunk, int(count)
 
 
-def _end_proofs(latest: datetime, now: datetime, chunk: int) -> tuple[bool, int]:
+def _end_proofs(latest: datetime, now: datetime, years: int, chunk: int) -> tuple[bool, int]:
     """Delete the proofs of the next who were taken off long enough ago; as _end_traces does.
 
     How far this has come is kept: who was taken off earlier has been seen to.
@@ -179,13 +173,13 @@ def _end_proofs(latest: datetime, now: datetime, chunk: int) -> tuple[bool, int]
     reached = json.dumps([stored(found[-1][0]), found[-1][1]])
     Meta.update(value=reached).where(Meta.key == _KEY).execute()
     ids = _proofs_of(_ended({(subject, slug) for _, _, subject, slug in found}, latest))
-    return len(found) == chunk, _end(ids, "consent", now) if ids else 0
+    return len(found) == chunk, _end(ids, "consent", now, years=years) if ids else 0
 
 
 def _end_claims(
     database: Database,
-    latest: datetime,
     now: datetime,
+    years: int,
     chunk: int,
     should_stop: Callable[[], bool],
 ) -> int:
@@ -193,10 +187,11 @@ def _end_claims(
 
     What is due is looked up before anything is locked, since the record may be long.
     """
-    total = 0
+    total, latest = 0, years_before(now, years)
     while not should_stop() and (claims := next_claims(latest, chunk)) is not None:
         with database.atomic():
-            total += _end(claims.parts, "consent", now) if claims.parts else 0
+            if claims.parts:
+                total += _end(claims.parts, "consent", now, years=years)
             keep_place(claims)
     return total
 
@@ -249,10 +244,11 @@ def _proofs_of(people: Collection[_OnList]) -> list[int]:
     return [number for number, subject, slug in rows if (subject, slug) in people]
 
 
-def _end(ids: Sequence[int], part: str, now: datetime) -> int:
+def _end(ids: Sequence[int], part: str, now: datetime, **term: int) -> int:
     """Delete these parts, all of one kind; append for each person the entry that names theirs.
 
-    Each has one of their own, which is what excuses the gap, and stands in their proof.
+    Each has one of their own, which is what excuses the gap, and stands in their proof. `term` is
+    how many `years` a proof was to be kept: by this `verify` tells whether it was due.
     """
     locked = lock_rows(
         EvidencePart.select().where(EvidencePart.id.in_(ids)).order_by(EvidencePart.id)
@@ -278,7 +274,7 @@ def _end(ids: Sequence[int], part: str, now: datetime) -> int:
                 actor="job",
                 list=slug,
                 subject=subject,
-                consent={"seqs": its, "parts": [part], "why": "retention"},
+                consent={"seqs": its, "parts": [part], "why": "retention", **term},
             )
             for (subject, slug), its in named.items()
         )

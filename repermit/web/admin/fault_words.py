@@ -31,6 +31,21 @@ WORDS: Mapping[How, str] = {
     How.UNVOUCHED: N_("The database holds something that no entry of the record accounts for."),
     How.REWRITTEN: N_("Entries were rewritten: your checkpoint, at entry %(seq)s, says otherwise."),
     How.CUT: N_("The record was cut off: entry %(seq)s and those after it are gone."),
+    How.UNKNOWN_EVENT: N_("Entry %(seq)s tells of an event that repermit does not have."),
+    How.IN_THE_FUTURE: N_("Entry %(seq)s has a time that has not come yet."),
+    How.OUT_OF_ORDER: N_("Entry %(seq)s has an earlier time than an entry before it."),
+    How.ERASED_WRONGLY: N_("Entry %(seq)s erased a proof that nobody may erase, or not yet."),
+    How.PERSON_DELETED: N_("The person of whom entry %(seq)s tells was deleted from the database."),
+    How.ASKED_AFTER_REMOVAL: N_("Somebody was asked after entry %(seq)s had taken them off."),
+    How.MISCOUNTED: N_(
+        "A count that pages show is not what there is. `repermit check --recount` counts all anew "
+        "but for answers and removals by day."
+    ),
+    How.JOURNAL_CUT: N_("The journal of suppressions lacks lines that it had."),
+    How.SUPPRESSION_DELETED: N_(
+        "Somebody whom the journal of suppressions names may be asked again: that they may not was "
+        "deleted. It is put back when repermit starts."
+    ),
 }
 
 

@@ -43,6 +43,7 @@ ACTS: Mapping[str, str] = {
     "not_the_person": N_("said not to be the person meant"),
     "corrected": N_("corrected what is held about somebody"),
     "suppressions_imported": N_("took in who is not to be asked"),
+    "suppressions_put_back": N_("kept off again whom only the journal still knew"),
     "erased": N_("erased what was held about somebody"),
     "proved": N_("made a proof about somebody"),
     "reply_set_aside": N_("set a reply aside"),

@@ -1,0 +1,69 @@
+"""Putting back the suppressions that the journal knows and the database does not any more.
+
+May import evidence, models and what lies below.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from repermit import evidence
+from repermit.contacts.suppressing import Suppressed, suppress
+from repermit.evidence import Entry
+from repermit.models import chunks, find_list, lost_suppressions, seal_journal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from repermit.config import Settings
+    from repermit.models import Database, LostSuppression
+
+_CHUNK = 500
+
+
+def put_back_suppressions(database: Database, *, settings: Settings, now: datetime) -> int:
+    """Keep off again whom the journal alone still knows; return how many.
+
+    Each list's entry of the evidence says how many. The journal is sealed as it is.
+    """
+    if database.journal is None:
+        return 0
+    lost = lost_suppressions(key=settings.fingerprint_key)
+    for some in chunks(lost, _CHUNK):
+        with database.atomic():
+            _put_back(some, now)
+    size = database.journal.try_out()
+    with database.atomic():
+        seal_journal(database.journal, size)
+    return len(lost)
+
+
+def _put_back(lost: Sequence[LostSuppression], now: datetime) -> None:
+    counts = Counter(one.list for one in lost)
+    for slug in sorted(counts):
+        these = [
+            Suppressed(
+                fingerprint=one.fingerprint,
+                subject=one.subject,
+                reason=one.reason,
+                at=one.at,
+                has_moved=one.has_moved,
+            )
+            for one in lost
+            if one.list == slug
+        ]
+        suppress(find_list(slug), these)
+    evidence.append(
+        *(
+            Entry(
+                event="suppressions_put_back",
+                at=now,
+                actor="job",
+                list=slug,
+                consent={"rows": count},
+            )
+            for slug, count in sorted(counts.items())
+        )
+    )

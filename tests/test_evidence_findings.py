@@ -1,0 +1,401 @@
+"""Invariant 7: what `verify` finds of times, events, erasures, people, asks and counts."""
+
+# ruff: noqa: S608  whoever tampers writes SQL; nothing comes from outside
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import answers, contacts, evidence, reports, rights
+from repermit.campaigns import cancel, launch
+from repermit.consent import Answer, Reason
+from repermit.evidence import Entry, How
+from repermit.evidence.entry_times import AHEAD, BEHIND, BEHIND_OF_PEOPLE
+from repermit.models import Contact, Evidence, EvidencePart, Mail, run_sql, stored
+from repermit.web.admin.log_words import ACTS
+from tests.building import DEADLINE, NOW, make_list, make_settings
+from tests.desk import ATTEST
+from tests.taking import OPTED_IN, mailchimp, plain, take_back, take_in
+from tests.test_answers_signing_up import confirmed, signed_up
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from repermit.models import Database
+
+SETTINGS = make_settings()
+KEY = SETTINGS.fingerprint_key
+WHO: dict[str, Any] = {"settings": SETTINGS, "actor": "cli:els"}
+LAUNCHED = NOW + timedelta(hours=1)
+SENT = NOW + timedelta(hours=2)
+ANSWERED = NOW + timedelta(days=1)
+END = NOW + timedelta(days=2)
+SECOND = timedelta(seconds=1)
+
+
+def at(name: str) -> Contact:
+    found: Contact = Contact.get(Contact.address_key == f"{name}@example.org")
+    return found
+
+
+def say(database: Database, name: str, answer: Answer, moment: datetime = ANSWERED) -> None:
+    answers.record_answer(
+        database,
+        uid=at(name).uid,
+        answer=answer,
+        arrived=moment,
+        settings=SETTINGS,
+        method="page",
+        trace=answers.Trace(network="192.0.2.0/24", browser="Firefox"),
+        page_wording="De vraag",
+    )
+
+
+@pytest.fixture
+def story(database: Database, tmp_path: Path) -> Database:
+    """Take a file in, ask all, let some answer, remove and erase others, tally."""
+    news = make_list(database)
+    names = ("ja", "nee", "stil", "weg", "om", "thuis")
+    take_in(database, news, plain(tmp_path, *((f"{one}@example.org", one) for one in names)))
+    proven = mailchimp(tmp_path, {"email": "zelf@example.org", **OPTED_IN})
+    take_in(database, news, proven, now=NOW + timedelta(minutes=1))
+    confirmed(database, signed_up(database, news, "nieuw@example.org"))
+    launch(database, news, deadline=DEADLINE, now=LAUNCHED, attest=ATTEST, include_thin=True, **WHO)
+    with database.atomic():
+        Mail.update(state="sent", started_at=SENT, sent_at=SENT + SECOND).execute()
+    for name, answer in (("ja", Answer.YES), ("nee", Answer.NO), ("om", Answer.NO)):
+        say(database, name, answer)
+    say(database, "om", Answer.YES, ANSWERED + timedelta(hours=3))
+    gone = at("weg").id
+    moment = ANSWERED + timedelta(hours=4)
+    contacts.remove_at_request(database, news, gone, note="by phone", now=moment, **WHO)
+    with database.atomic():
+        act = contacts.Act(at=moment, actor="job")
+        contacts.erase(at("weg"), act=act, fingerprint_key=KEY)
+    reports.tally_up(database, settings=SETTINGS)
+    assert found(database) is None
+    return database
+
+
+def found(database: Database, now: datetime = END) -> tuple[How, str] | None:
+    """Return how the record fails first, and the event of the entry that is named."""
+    fault = evidence.verify_chain(database, fingerprint_key=KEY, now=now).fault
+    if fault is None:
+        return None
+    entry: Evidence | None = Evidence.get_or_none(Evidence.seq == fault.seq)
+    return fault.how, entry.event if entry else ""
+
+
+def append(database: Database, **values: Any) -> None:
+    told: dict[str, Any] = {"event": "exported", "at": END, "actor": "cli:els", "list": "news"}
+    with database.atomic():
+        evidence.append(Entry(**{**told, **values}))
+
+
+# --- Events and times. ---------------------------------------------------------------------------
+
+
+def test_every_event_has_words_in_the_log_and_the_other_way_round() -> None:
+    assert ACTS.keys() == evidence.EVENTS
+
+
+@pytest.mark.parametrize("event", ["granted", "Confirmed", ""])
+def test_an_event_that_does_not_exist_is_found(story: Database, event: str) -> None:
+    append(story, event=event)
+    assert found(story) == (How.UNKNOWN_EVENT, event)
+
+
+@pytest.mark.parametrize("ahead", [AHEAD + SECOND, timedelta(days=1), timedelta(days=4000)])
+def test_an_entry_in_the_future_is_found(story: Database, ahead: timedelta) -> None:
+    append(story, at=END + ahead)
+    assert found(story) == (How.IN_THE_FUTURE, "exported")
+    assert found(story, now=END + ahead) is None
+
+
+@pytest.mark.parametrize("ahead", [timedelta(), AHEAD])
+def test_clocks_may_differ_a_little(story: Database, ahead: timedelta) -> None:
+    append(story, at=END + ahead)
+    assert found(story) is None
+
+
+@pytest.mark.parametrize(
+    ("actor", "behind"),
+    [
+        ("person", BEHIND_OF_PEOPLE + SECOND),
+        ("reader", timedelta(minutes=59)),
+        ("job", BEHIND + SECOND),
+        ("cli:els", timedelta(days=1)),
+        ("user:1", timedelta(days=400)),
+    ],
+)
+def test_an_entry_that_is_earlier_than_one_before_it_is_found(
+    story: Database, actor: str, behind: timedelta
+) -> None:
+    append(story)
+    append(story, at=END - behind, actor=actor, event="proved")
+    append(story)
+    assert found(story) == (How.OUT_OF_ORDER, "proved")
+
+
+@pytest.mark.parametrize(("actor", "behind"), [("person", BEHIND_OF_PEOPLE), ("job", BEHIND)])
+def test_an_entry_may_have_waited_for_its_turn(
+    story: Database, actor: str, behind: timedelta
+) -> None:
+    append(story)
+    append(story, at=END - behind, actor=actor)
+    assert found(story) is None
+
+
+def test_a_large_file_has_the_time_at_which_its_reading_began(
+    story: Database, tmp_path: Path
+) -> None:
+    news = at("ja").list
+    cancel(story, news, now=END, actor="cli:els")
+    began = END - timedelta(hours=5)
+    file = mailchimp(tmp_path, {"email": "lang@example.org", **OPTED_IN}, name="large.csv")
+    take_in(story, news, file, now=began)
+    take_back(story, news, now=began + timedelta(minutes=1))
+    assert found(story) is None
+
+
+# --- Erased proofs. ------------------------------------------------------------------------------
+
+
+def erase_proof(database: Database, name: str, *, actor: str = "job", **more: Any) -> None:
+    """Delete somebody's proofs, and append an entry that would excuse it."""
+    subject = at(name).subject
+    with database.atomic():
+        seqs = evidence.erase_parts(subject, ("consent",))
+        told = {"seqs": seqs, "parts": ["consent"], "why": "retention", **more}
+        moment = more.pop("at", END)
+        told.pop("at", None)
+        evidence.append(
+            Entry(
+                event="erased",
+                at=moment,
+                actor=actor,
+                list="news",
+                subject=subject,
+                consent=told,
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "actor", "more"),
+    [
+        ("nee", "cli:els", {"years": 0}),
+        ("nee", "person", {"years": 0}),
+        ("nee", "user:1", {}),
+        ("nee", "job", {}),
+        ("nee", "job", {"years": "none"}),
+        ("nee", "job", {"years": 5}),
+        ("nee", "job", {"years": 1}),
+        # Who is still on the list keeps theirs, whatever the term.
+        ("ja", "job", {"years": 0}),
+        ("om", "job", {"years": 0}),
+        ("zelf", "job", {"years": 0}),
+    ],
+)
+def test_a_proof_that_was_erased_by_others_or_too_early_is_found(
+    story: Database, name: str, actor: str, more: dict[str, Any]
+) -> None:
+    erase_proof(story, name, actor=actor, **more)
+    assert found(story) == (How.ERASED_WRONGLY, "erased")
+
+
+def test_a_proof_named_by_an_erasure_of_nobody_is_held_against_its_person(story: Database) -> None:
+    """As versions before wrote it: one entry for many."""
+    seqs = [row.seq for row in Evidence.select().where(Evidence.subject == at("ja").subject)]
+    with story.atomic():
+        EvidencePart.delete().where(
+            EvidencePart.seq.in_(seqs), EvidencePart.part == "consent"
+        ).execute()
+    append(story, event="erased", actor="job", consent={"seqs": seqs, "parts": ["consent"]})
+    assert found(story) == (How.ERASED_WRONGLY, "erased")
+
+
+def test_proofs_that_the_job_ends_in_their_time_are_no_finding(
+    story: Database, tmp_path: Path
+) -> None:
+    news = at("ja").list
+    cancel(story, news, now=END, actor="cli:els")
+    first = mailchimp(tmp_path, {"email": "terug@example.org", **OPTED_IN}, name="first.csv")
+    take_in(story, news, first, now=END)
+    take_back(story, news, now=END)
+    left = {at("stil").id: END - timedelta(days=200)}
+    act = contacts.Act(at=END, actor="cli:els", consent={"by": "restored"})
+    with story.atomic():
+        # As restoring a backup does of whom the journal alone knew.
+        facts = {at("stil").id: {"left_at": stored(left[at("stil").id])}}
+        contacts.remove(
+            [at("stil")],
+            reason=Reason.REQUEST,
+            act=act,
+            fingerprint_key=KEY,
+            moments=left,
+            facts=facts,
+        )
+        evidence.append(Entry(event="restored", at=END, actor="cli:els"))
+    for days in (1826 - 150, 1827):
+        later = END + timedelta(days=days)
+        ended = rights.end_parts(story, settings=SETTINGS, now=later)
+        assert ended.proofs
+        assert found(story, now=later) is None
+
+
+# --- People. -------------------------------------------------------------------------------------
+
+
+def delete(name: str) -> tuple[str, ...]:
+    who = f"(SELECT id FROM contact WHERE address_key = '{name}@example.org')"
+    return (
+        f"DELETE FROM suppression WHERE subject = '{at(name).subject}'",
+        *(f"DELETE FROM {table} WHERE contact_id IN {who}" for table in ("opening", "mail")),
+        f"DELETE FROM contact WHERE address_key = '{name}@example.org'",
+    )
+
+
+def sql(database: Database, *statements: str) -> None:
+    with database.atomic():
+        for statement in statements:
+            run_sql(database, statement)
+
+
+@pytest.mark.parametrize(
+    ("name", "event"), [("nee", "removed"), ("ja", "confirmed"), ("zelf", "confirmed")]
+)
+def test_somebody_who_was_deleted_with_their_suppression_is_found(
+    story: Database, name: str, event: str
+) -> None:
+    sql(story, *delete(name))
+    assert found(story) == (How.PERSON_DELETED, event)
+
+
+def test_an_erased_person_who_was_deleted_is_found(story: Database) -> None:
+    with story.atomic():
+        Contact.update(address_key="weg@example.org").where(Contact.address.is_null()).execute()
+    sql(story, *delete("weg"))
+    assert found(story) == (How.PERSON_DELETED, "removed")
+
+
+def test_whom_taking_a_file_back_deletes_is_no_finding(story: Database, tmp_path: Path) -> None:
+    news = at("ja").list
+    cancel(story, news, now=END, actor="cli:els")
+    file = mailchimp(tmp_path, {"email": "kort@example.org", **OPTED_IN}, name="short.csv")
+    take_in(story, news, file, now=END)
+    take_back(story, news, now=END)
+    assert not Contact.select().where(Contact.address_key == "kort@example.org").exists()
+    assert found(story) is None
+
+
+# --- Asks. ---------------------------------------------------------------------------------------
+
+
+def asked(name: str, moment: str) -> str:
+    who = f"(SELECT id FROM contact WHERE address_key = '{name}@example.org')"
+    return f"UPDATE mail SET {moment} WHERE contact_id = {who}"
+
+
+AFTER = f"'{stored(END + timedelta(hours=2))}'"
+LATE = f"'{stored(ANSWERED + timedelta(hours=2))}'"
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("nee", f"started_at = {LATE}, sent_at = {LATE}"),
+        ("nee", f"started_at = NULL, sent_at = {LATE}"),
+        ("nee", f"kind = 'reminder', state = 'in_doubt', sent_at = NULL, started_at = {LATE}"),
+        ("nee", f"sent_at = {LATE}"),
+        # Before their own Yes that came later.
+        ("om", f"started_at = {LATE}, sent_at = {LATE}"),
+    ],
+)
+def test_an_ask_after_its_persons_removal_is_found(
+    story: Database, name: str, changed: str
+) -> None:
+    sql(story, asked(name, changed))
+    assert found(story) == (How.ASKED_AFTER_REMOVAL, "removed")
+
+
+@pytest.mark.parametrize(
+    ("name", "moment"),
+    [
+        # An answer waits for its turn, and the mail had begun meanwhile.
+        ("nee", ANSWERED + BEHIND_OF_PEOPLE),
+        ("stil", END),
+        ("om", ANSWERED + timedelta(hours=3, seconds=1)),
+    ],
+)
+def test_an_ask_that_may_have_left_is_no_finding(
+    story: Database, name: str, moment: datetime
+) -> None:
+    text = f"'{stored(moment)}'"
+    sql(story, asked(name, f"started_at = {text}, sent_at = {text}"))
+    assert found(story) is None
+
+
+def test_who_was_put_back_may_be_asked(story: Database, tmp_path: Path) -> None:
+    news = at("stil").list
+    cancel(story, news, now=END, actor="cli:els")
+    row = {"email": "stil@example.org"}
+    take_in(story, news, mailchimp(tmp_path, row, name="unsubscribed_segment.csv"), now=END)
+    assert at("stil").status == "removed"
+    sql(story, asked("stil", f"started_at = {AFTER}, sent_at = {AFTER}"))
+    assert found(story) == (How.ASKED_AFTER_REMOVAL, "removed")
+    take_back(story, news, now=END + timedelta(hours=2))
+    assert found(story, now=END + timedelta(hours=2)) is None
+
+
+# --- Counts. -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ("UPDATE contact_count SET count = count + 1 WHERE status = 'confirmed'", "contact_count"),
+        ("DELETE FROM contact_count WHERE reason = 'no'", "contact_count"),
+        ("UPDATE mail_count SET count = count + 1 WHERE state = 'sent'", "mail_count"),
+        ("UPDATE held_count SET count = count + 1", "held_count"),
+        ("UPDATE suppression_count SET count = count - 1", "suppression_count"),
+        ("UPDATE part_count SET count = count - 1", "part_count"),
+        ("DELETE FROM part_count", "part_count"),
+        (
+            "UPDATE tally SET count = 100 WHERE day <> '' AND what = 'yes'",
+            "tally by day: news, yes",
+        ),
+        ("UPDATE tally SET what = 'bounce' WHERE day <> '' AND what = 'no'", ""),
+        ("DELETE FROM tally WHERE day = ''", "tally: news, no"),
+        ("UPDATE tally SET count = count + 1 WHERE day = '' AND what = 'yes'", "tally: news, yes"),
+    ],
+)
+@pytest.mark.counted_on_both
+def test_a_count_that_was_changed_is_found(story: Database, changed: str, what: str) -> None:
+    sql(story, changed)
+    fault = evidence.verify_chain(story, fingerprint_key=KEY, now=END).fault
+    assert fault
+    assert fault.how is How.MISCOUNTED
+    assert what in fault.what
+
+
+def test_tallies_of_what_was_undone_or_has_ended_are_no_finding(
+    story: Database, tmp_path: Path
+) -> None:
+    news = at("stil").list
+    cancel(story, news, now=END, actor="cli:els")
+    row = {"email": "stil@example.org"}
+    take_in(story, news, mailchimp(tmp_path, row, name="unsubscribed_segment.csv"), now=END)
+    reports.tally_up(story, settings=SETTINGS)
+    assert found(story) is None
+    take_back(story, news, now=END)
+    assert found(story) is None
+    reports.tally_up(story, settings=SETTINGS)
+    assert found(story) is None
+    later = END + timedelta(days=1830)
+    assert rights.end_parts(story, settings=SETTINGS, now=later).proofs
+    assert found(story, now=later) is None
