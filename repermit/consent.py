@@ -44,6 +44,10 @@ The suppression of somebody who was never on the list keeps the file's word as i
 """
 
 
+REFUSALS = frozenset({Reason.NO, Reason.WITHDRAWN, Reason.COMPLAINT, Reason.REQUEST})
+"""The removals that are a person's No, in whatever way it came; after one a Yes is asked twice."""
+
+
 class Basis(StrEnum):
     """On what ground a confirmed or customer contact may be mailed.
 
@@ -178,13 +182,18 @@ def exclusion(
 
 
 class Outcome(StrEnum):
-    """What an answer does; `hold` is a Yes that may be a program's, and is asked for once more."""
+    """What an answer does.
+
+    `hold` is a Yes that may be a program's, and is asked for once more. `ask` is a press of which
+    nothing is recorded, since its page was used or is out of date: the question is shown again.
+    """
 
     CONFIRM = "confirm"
     REMOVE = "remove"
     NOTHING = "nothing"
     LATE = "late"
     HOLD = "hold"
+    ASK = "ask"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import binascii
 import hashlib
 import hmac
 import re
+from dataclasses import dataclass
 from typing import Literal, get_args
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -35,6 +36,13 @@ _UID = re.compile(r"[0-9a-f]{32}").fullmatch
 _TOKEN = re.compile(r"([A-Za-z0-9_-]{22})\.[A-Za-z0-9_-]{43}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """The form of a page that was pressed: `version` is None if it sent no number of ours."""
+
+    version: int | None
+
+
 class Links:
     """Make and read the links of one installation.
 
@@ -51,6 +59,7 @@ class Links:
         # mails. A property test holds them to what the signers give.
         self._macs = {kind: Mac(signers[0].derive_key()) for kind, signers in self._signers.items()}
         self._macs_of_a_mail = (self._macs["yes"], self._macs["no"], self._macs["me"])
+        self._form_signers = tuple(_signer(key, "form") for key in reversed(secret_keys))
 
     def url(self, kind: Kind, uid: str) -> str:
         """Return the whole address of one contact's page of this kind, in ASCII."""
@@ -91,6 +100,31 @@ class Links:
             raise LinkError(_NOT_OURS)
         return base64_decode(payload).hex()
 
+    def form_number(self, uid: str, version: int) -> str:
+        """Return the number of the forms on one person's pages, as long as `version` holds."""
+        return _form_number(self._form_signers[0], uid, version)
+
+    def read_form(self, uid: str, number: str) -> Form:
+        """Return the form on a page of this person that sent this number."""
+        shape = _FORM_NUMBER.fullmatch(number)
+        version = int(shape[1]) if shape else None
+        is_ours = version is not None and any(
+            hmac.compare_digest(number, _form_number(signer, uid, version))
+            for signer in self._form_signers
+        )
+        return Form(version=version if is_ours else None)
+
+
+def _form_number(signer: Signer, uid: str, version: int) -> str:
+    signature = signer.get_signature(f"{uid}.{version}")
+    return f"{version}x{base64_decode(signature).hex()[:_FORM_DIGITS]}"
+
+
+# 80 bits of the signature: each guess is a request, and the page weighs what it repeats.
+_FORM_DIGITS = 20
+# No number is longer than what an INTEGER column holds.
+_FORM_NUMBER = re.compile(rf"([0-9]{{1,9}})x[0-9a-f]{{{_FORM_DIGITS}}}")
+
 
 def _payload(uid: str) -> bytes:
     if not _UID(uid):
@@ -108,7 +142,7 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _NOT_OURS = "this link is not one of ours, or a part of it is missing"
 
 
-def _signer(secret_key: bytes, kind: Kind) -> Signer:
+def _signer(secret_key: bytes, kind: Kind | Literal["form"]) -> Signer:
     """Return a signer whose key is derived here, once, and is another one for every kind."""
     deriving = Signer(
         secret_key,

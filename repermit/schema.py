@@ -5,9 +5,11 @@ May import evidence, models and what lies below.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from repermit import evidence
+from repermit.consent import REFUSALS
 from repermit.errors import SchemaTooNew
 from repermit.models import (
     ALL_TABLES,
@@ -31,6 +33,7 @@ from repermit.models import (
     Launching,
     ListText,
     Mail,
+    MailingList,
     Meta,
     Opening,
     Pace,
@@ -52,7 +55,7 @@ from repermit.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _KEY = "schema_version"
 
@@ -248,12 +251,8 @@ def _corrections(database: Database) -> None:
 
 def _logins_hardened(database: Database) -> None:
     """Version 25: recovery codes are hashed slowly; what was refused is counted."""
-    there = {column.name for column in database.get_columns("recovery_code")}
-    for column in ("selector", "hash"):
-        if column not in there:
-            size = 8 if column == "selector" else 255
-            kind = f"VARCHAR({size}) NOT NULL DEFAULT ''"
-            run_sql(database, f"ALTER TABLE recovery_code ADD COLUMN {column} {kind}")
+    text = "VARCHAR(%d) NOT NULL DEFAULT ''"
+    _add_columns(database, "recovery_code", {"selector": text % 8, "hash": text % 255})
     database.create_tables([SecurityEvent])
 
 
@@ -261,6 +260,42 @@ def _told_terms(_: Database) -> None:
     """Version 26: erasures of proofs from here on tell the term by which these were due."""
     newest = EvidenceHead.select(EvidenceHead.seq).scalar() or 0
     Meta.insert(key=evidence.TERMS_TOLD_SINCE, value=str(newest)).on_conflict_ignore().execute()
+
+
+def _numbered_forms(database: Database) -> None:
+    """Version 27: the forms of a page are good for one press, and a No is known for good."""
+    version = {"form_version": "INTEGER NOT NULL DEFAULT 0"}
+    _add_columns(database, "sign_up", version)
+    _add_columns(database, "contact", version | {"has_refused": "BOOLEAN NOT NULL DEFAULT FALSE"})
+    reasons = ", ".join(f"'{reason}'" for reason in sorted(REFUSALS))
+    run_sql(
+        database,
+        "UPDATE contact SET has_refused = TRUE "  # noqa: S608  our own words
+        f"WHERE (status = 'removed' AND reason IN ({reasons})) "
+        "OR id IN (SELECT contact_id FROM opening WHERE no_at IS NOT NULL)",
+    )
+
+
+def _receipts_by_default(_database: Database) -> None:
+    """Version 28: receipts go by mail, except on lists whose admin has chosen otherwise.
+
+    Who chose stands in the record, since each change of a list does.
+    """
+    acts: Any = (
+        Evidence.select(Evidence.list, EvidencePart.json)
+        .join(EvidencePart, on=(EvidencePart.seq == Evidence.seq))
+        .where(Evidence.event.in_(("list_added", "list_changed")), EvidencePart.part == "consent")
+        .tuples()
+    )
+    chosen = {slug for slug, told in acts if "receipts" in json.loads(told).get("fields", {})}
+    MailingList.update(receipts=True).where(MailingList.slug.not_in(chosen)).execute()
+
+
+def _add_columns(database: Database, table: str, columns: Mapping[str, str]) -> None:
+    there = {column.name for column in database.get_columns(table)}
+    for name, kind in columns.items():
+        if name not in there:
+            run_sql(database, f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
 
 def _find_by_beginning(database: Database) -> None:
@@ -303,6 +338,8 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _corrections,
     _logins_hardened,
     _told_terms,
+    _numbered_forms,
+    _receipts_by_default,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

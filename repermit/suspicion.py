@@ -15,6 +15,9 @@ person presses one button of that page; a program presses all, in some order. So
 is one only if nothing else was pressed before it, and none any more once something else of the same
 round is pressed after it. Of an earlier round no Yes counts: it is asked for in a new one.
 
+Between Yes and No their order decides, and no clock: once a No was given, however long ago and in
+whatever way, the next Yes is asked for once more.
+
 Only what the links of one mail went through counts: no name of a browser, which says what its
 program wants it to say, no network, no script, no cookie.
 """
@@ -45,13 +48,15 @@ class Sign(StrEnum):
 
     `both_opened`: the links for Yes and for No were opened together, and neither has been by itself
     since. `both_answered`: the other answer was given together with
-    this one. `disowned`: whoever was asked again said not to have pressed. `unsettled`: the same
-    visit was asked again, and pressed the first button once more. `looked_up`: the link was asked
-    for by HEAD, as no browser does for its reader. `soon`: pressed right after delivery.
+    this one. `said_no`: a No was given at any time before this Yes. `disowned`: whoever was asked
+    again said not to have pressed, and has not opened a link since, or only just. `unsettled`: the
+    same visit was asked again, and pressed the first button once more. `looked_up`: the link was
+    asked for by HEAD, as no browser does for its reader. `soon`: pressed right after delivery.
     """
 
     BOTH_OPENED = "both_opened"
     BOTH_ANSWERED = "both_answered"
+    SAID_NO = "said_no"
     DISOWNED = "disowned"
     UNSETTLED = "unsettled"
     LOOKED_UP = "looked_up"
@@ -100,6 +105,7 @@ class Past:
     have pressed. `doubted_at` is when a Yes was last asked for again that is none yet, and
     `is_contradicted` says whether something else was pressed since. `settled_at` is when the last
     Yes had been asked for again that a further press then made one. No two rounds have one moment.
+    `has_refused` says that a No was recorded, by whatever way it came and however long ago.
     """
 
     openings: Openings = field(default_factory=Openings)
@@ -109,6 +115,7 @@ class Past:
     doubted_at: datetime | None = None
     is_contradicted: bool = False
     settled_at: datetime | None = None
+    has_refused: bool = False
 
 
 def opened(before: Openings, link: Link, *, is_head: bool, at: datetime) -> Openings:
@@ -140,7 +147,9 @@ def signs(
     found = {
         Sign.BOTH_OPENED: _is_not_after(latest, past.openings.together_at),
         Sign.BOTH_ANSWERED: _is_within(other_at, arrived),
-        Sign.DISOWNED: link == "yes" and _is_within(past.disowned_at, arrived),
+        Sign.SAID_NO: link == "yes" and (past.has_refused or past.no_at is not None),
+        Sign.DISOWNED: link == "yes"
+        and (_is_within(past.disowned_at, arrived) or _is_not_after(latest, past.disowned_at)),
         Sign.UNSETTLED: link == "yes" and _is_not_after(latest, past.doubted_at),
         Sign.LOOKED_UP: past.openings.of(link).heads > 0,
         Sign.SOON: _is_within(mailed_at, arrived),

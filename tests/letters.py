@@ -26,6 +26,7 @@ from repermit.messages import (
     draft_closing,
     draft_confirm,
     draft_daily,
+    draft_no_receipt,
     draft_not_the_person,
     draft_notice,
     draft_receipt,
@@ -199,6 +200,17 @@ def make_receipt(**overrides: Any) -> Draft:
     return draft_receipt(**(values | overrides))
 
 
+def make_no_receipt(**overrides: Any) -> Draft:
+    values: dict[str, Any] = {
+        "organisation": make_practice(),
+        "mailing_list": make_facts(),
+        "answered_at": SENT,
+        "zone": AMSTERDAM,
+        "language": "nl",
+    }
+    return draft_no_receipt(**(values | overrides))
+
+
 def make_requested(purpose: str, **overrides: Any) -> Draft:
     values: dict[str, Any] = {
         "organisation": make_practice(),
@@ -251,6 +263,7 @@ def make_confirm_values(**overrides: Any) -> ConfirmValues:
 def make_receipt_values(**overrides: Any) -> ReceiptValues:
     values: dict[str, Any] = {
         "address": "jan.jansen@example.com",
+        "yes_url": LINK.format("yes", "Yes"),
         "no_url": LINK.format("no", "No"),
         "me_url": LINK.format("me", "Me"),
         "receipt_url": LINK.format("receipt", "Receipt"),

@@ -19,7 +19,7 @@ from repermit import contacts, evidence, messages, web
 from repermit.clock import ManualClock
 from repermit.links import Links
 from repermit.messages import AskValues
-from repermit.models import ALL_TABLES, CampaignWording
+from repermit.models import ALL_TABLES, CampaignWording, Contact, SignUp
 from tests.building import DEADLINE, NOW, make_organisation, make_settings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from repermit.config import Settings
     from repermit.links import Kind
     from repermit.messages import Mail
-    from repermit.models import Campaign, Contact, Database, MailingList, Table
+    from repermit.models import Campaign, Database, MailingList, Table
 
 _SPAN = re.compile(r"</?span[^>]*>")
 _TAG = re.compile(r"<style>.*?</style>|<[^>]+>", re.DOTALL)
@@ -59,9 +59,27 @@ class Pages:
         """Look at a contact's page."""
         return self.client.get(self.path(kind, uid), **more)
 
-    def post(self, kind: Kind, uid: str, **more: Any) -> TestResponse:
-        """Press the button of a contact's page."""
-        return self.client.post(self.path(kind, uid), **more)
+    def post(
+        self, kind: Kind, uid: str, *, data: dict[str, Any] | None = None, **more: Any
+    ) -> TestResponse:
+        """Press the button of a contact's page as it is now, or with the number in `data`."""
+        sent = {"number": self.number(uid), **(data or {})}
+        return self.client.post(self.path(kind, uid), data=sent, **more)
+
+    def say_yes(self, uid: str, **more: Any) -> TestResponse:
+        """Press Yes, and once more where the page asks again."""
+        response = self.post("yes", uid, **more)
+        asked_again = re.search(r'name="round" value="(\w+)"', response.text)
+        if asked_again is None:
+            return response
+        data = {"choice": "again", "round": asked_again[1]}
+        return self.post("yes", uid, data=data, **more)
+
+    def number(self, uid: str) -> str:
+        """Return what the forms of a contact's pages, or of a sign-up's, send along now."""
+        with self.database.connection_context():
+            found = Contact.get_or_none(uid=uid) or SignUp.get_or_none(uid=uid)
+        return self.links.form_number(uid, found.form_version if found else 0)
 
 
 def words_of(response: TestResponse) -> str:

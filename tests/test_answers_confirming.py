@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import answers, contacts, evidence, receipts, reports, webhooks
+from repermit import answers, contacts, evidence, receipts, reports, suspicion, webhooks
 from repermit.answers import Trace
 from repermit.consent import Basis, CampaignState, MailState, Outcome, Reason, Status
 from repermit.models import Contact, Evidence, Mail, SignUp, Suppression
@@ -77,9 +77,14 @@ def say_no(database: Database, uid: str, *, at: datetime) -> Outcome:
 
 
 def as_they_stand() -> tuple[list[Any], list[Any]]:
-    """Return all that is held of contacts and of those who are not to be asked."""
+    """Return all that is held of contacts and of those who are not to be asked.
+
+    But for what says that something was pressed, and that it was No.
+    """
+    pressed = {"form_version", "has_refused"}
+    people = [field for name, field in Contact._meta.fields.items() if name not in pressed]
     columns = [field for name, field in Suppression._meta.fields.items() if name != "id"]
-    return list(Contact.select().tuples()), list(Suppression.select(*columns).tuples())
+    return list(Contact.select(*people).tuples()), list(Suppression.select(*columns).tuples())
 
 
 def make_customer(database: Database, mailing_list: MailingList) -> Contact:
@@ -125,8 +130,10 @@ def test_a_program_that_presses_yes_and_no_leaves_everybody_as_they_stood(
     assert (last.event, last.actor) == ("sign_up_undone", "reader")
     verified = evidence.verify_chain(database, fingerprint_key=KEY)
     assert verified.fault is None
-    # A person may use the link after it.
-    assert say_yes(database, uid, at=LATER + timedelta(hours=1)) is Outcome.CONFIRM
+    # A person may use the link after it, and is asked once more, since both were pressed.
+    assert say_yes(database, uid, at=LATER + timedelta(hours=1)) is Outcome.HOLD
+    mark = suspicion.mark_of(SignUp.get().doubted_at)
+    assert say_yes(database, uid, at=LATER + timedelta(hours=2), mark=mark) is Outcome.CONFIRM
     assert Contact.get().basis == Basis.SIGN_UP
 
 

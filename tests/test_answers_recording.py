@@ -53,9 +53,9 @@ def give(
 
 
 def given(
-    database: Database, contact: Contact, answer: Answer, *, arrived: datetime = SOON
+    database: Database, contact: Contact, answer: Answer, *, arrived: datetime = SOON, **more: Any
 ) -> Recorded:
-    recorded = give(database, contact, answer, arrived=arrived)
+    recorded = give(database, contact, answer, arrived=arrived, **more)
     assert recorded is not None
     return recorded
 
@@ -160,12 +160,15 @@ def test_a_no_counts_for_ever(database: Database, asked: Contact) -> None:
     assert late.status is Status.REMOVED
 
 
-def test_a_yes_after_a_no_is_one_press_while_the_question_is_open(
+def test_a_yes_after_a_no_is_asked_for_once_more_while_the_question_is_open(
     database: Database, asked: Contact
 ) -> None:
     given(database, asked, Answer.NO)
-    later = SOON + timedelta(hours=1)
-    assert given(database, asked, Answer.YES, arrived=later).status is Status.CONFIRMED
+    later = SOON + timedelta(days=3)
+    held = given(database, asked, Answer.YES, arrived=later)
+    assert (held.outcome, held.status) == (Outcome.HOLD, Status.REMOVED)
+    again = given(database, asked, Answer.YES, arrived=later, is_again=True, mark=held.mark)
+    assert again.status is Status.CONFIRMED
     assert Suppression.select().count() == 0
     assert events() == ["removed", "confirmed"]
 

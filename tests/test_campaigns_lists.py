@@ -91,7 +91,7 @@ def test_a_list_is_added_with_what_is_known_of_it(database: Database) -> None:
         "own_subject": "",
         "own_text": "",
         "own_html": "",
-        "receipts": False,
+        "receipts": True,
         "texts": {},
     }
 

@@ -167,3 +167,16 @@ def test_a_host_is_folded_as_browsers_fold_it() -> None:
     for host in ("präxis.example", "PRÄXIS.example", "prä\uff58is.example"):
         url = make_links(url=f"https://{host}").url("me", UID)
         assert url.startswith("https://xn--prxis-hra.example/me/")
+
+
+def test_a_forms_number_is_read_back_under_any_key_that_is_kept_and_is_of_one_person() -> None:
+    old, both = Links("", (b"o" * 32,)), Links("", (b"o" * 32, b"n" * 32))
+    uid, other = "0" * 31 + "1", "0" * 31 + "2"
+    for version in (0, 1, 999_999_999):
+        for links in (old, both):
+            number = links.form_number(uid, version)
+            assert both.read_form(uid, number).version == version
+            assert both.read_form(other, number).version is None
+            assert both.read_form(uid, f"0{number}").version is None
+    assert old.form_number(uid, 0) != both.form_number(uid, 0)
+    assert old.read_form(uid, both.form_number(uid, 0)).version is None

@@ -26,6 +26,7 @@ from tests.letters import (
     make_confirm_values,
     make_daily,
     make_facts,
+    make_no_receipt,
     make_not_the_person,
     make_notice,
     make_notice_values,
@@ -44,7 +45,7 @@ TO_THE_ADMIN = {
     "not_the_person": make_not_the_person,
 }
 REQUESTED = ("see", "address", "changed")
-KINDS = ("ask", "reminder", "confirm", "receipt", *REQUESTED, *TO_THE_ADMIN)
+KINDS = ("ask", "reminder", "confirm", "receipt", "no_receipt", *REQUESTED, *TO_THE_ADMIN)
 # The others are held by what is true of every mail: tests/test_messages_languages.py.
 LANGUAGES = ("de", "en", "fr", "nl")
 CASES = [
@@ -81,6 +82,7 @@ def _draft(kind: str, language: str, given: dict[str, Any]) -> Draft:
         "reminder": make_reminder,
         "confirm": make_confirm,
         "receipt": make_receipt,
+        "no_receipt": make_no_receipt,
     }
     return makers[kind](**given, language=language)
 
@@ -92,7 +94,11 @@ def make_values(kind: str, **given: Any) -> Any:
     if kind in REQUESTED:
         url = LINK.format("address" if kind == "address" else "fresh", "Once")
         return make_confirm_values(**given, confirm_url=url)
-    makers = {"confirm": make_confirm_values, "receipt": make_receipt_values}
+    makers = {
+        "confirm": make_confirm_values,
+        "receipt": make_receipt_values,
+        "no_receipt": make_receipt_values,
+    }
     return makers.get(kind, make_ask_values)(**given)
 
 

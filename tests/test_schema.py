@@ -5,30 +5,43 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import contacts, schema
+from repermit import campaigns, contacts, schema
 from repermit.accounts import second_steps
+from repermit.consent import Reason
 from repermit.errors import SchemaTooNew
 from repermit.models import (
     ALL_TABLES,
     COUNTS,
+    Contact,
     EvidenceHead,
     Mail,
+    MailingList,
     Meta,
     Opening,
     RecoveryCode,
     SecurityEvent,
+    SignUp,
     Upload,
     find_drift,
+    find_list,
     is_postgresql,
     open_database,
     run_sql,
 )
 from tests.admin_pages import make_user
-from tests.building import make_asked, make_campaign, make_contact, make_list
+from tests.building import (
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_removed,
+    make_settings,
+)
 
 if TYPE_CHECKING:
     from peewee import Model
@@ -179,6 +192,66 @@ def test_recovery_codes_of_version_24_go_on_working(empty_database_url: str) -> 
         with database.atomic():
             second_steps.keep_recovery_codes(user.id, made)
         assert second_steps.codes_left(user.id) == 10
+
+
+def test_a_database_of_version_26_knows_who_said_no_and_numbers_its_forms(
+    empty_database_url: str,
+) -> None:
+    with open_database(empty_database_url) as database:
+        schema.upgrade(database)
+        expected = [_shape(database, table) for table in (Contact, SignUp)]
+        news = make_list(database)
+        removed = {reason: make_removed(database, news, reason) for reason in Reason}
+        pressed, silent = make_contact(database, news), make_contact(database, news)
+        with database.atomic():
+            Opening.create(contact=pressed, list=news, began_at=NOW, no_at=NOW)
+            Opening.create(contact=silent, list=news, began_at=NOW, yes_at=NOW)
+            for table, column in (
+                ("contact", "form_version"),
+                ("contact", "has_refused"),
+                ("sign_up", "form_version"),
+            ):
+                run_sql(database, f"ALTER TABLE {table} DROP COLUMN {column}")
+            Meta.update(value="26").where(Meta.key == "schema_version").execute()
+        assert schema.upgrade(database) == 26
+        assert [_shape(database, table) for table in (Contact, SignUp)] == expected
+        refused = {one.id for one in Contact.select().where(Contact.has_refused)}
+        assert refused == {pressed.id} | {
+            one.id
+            for reason, one in removed.items()
+            if reason not in {Reason.NO_RESPONSE, Reason.BOUNCE}
+        }
+        assert {one.form_version for one in Contact.select()} == {0}
+
+
+def test_lists_of_version_27_send_receipts_unless_their_admin_chose_otherwise(
+    empty_database_url: str,
+) -> None:
+    with open_database(empty_database_url) as database:
+        schema.upgrade(database)
+        settings = make_settings()
+        shared: Any = {"settings": settings, "now": NOW, "actor": "cli:els", "name": "News"}
+        campaigns.add_list(database, "never", **shared)
+        campaigns.add_list(database, "chosen", receipts=False, **shared)
+        campaigns.add_list(database, "later", **shared)
+        for receipts in (True, False):
+            campaigns.change_list(
+                database,
+                find_list("later"),
+                settings=settings,
+                now=NOW,
+                actor="cli:els",
+                receipts=receipts,
+            )
+        with database.atomic():
+            MailingList.update(receipts=False).execute()
+            Meta.update(value="27").where(Meta.key == "schema_version").execute()
+        assert schema.upgrade(database) == 27
+        assert {one.slug: one.receipts for one in MailingList.select()} == {
+            "never": True,
+            "chosen": False,
+            "later": False,
+        }
 
 
 def _shape(database: Database, table: type[Model]) -> tuple[set[str], set[str]]:

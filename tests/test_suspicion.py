@@ -112,6 +112,11 @@ def test_however_often_links_are_opened_the_same_few_values_are_kept(
 # --- Signs.
 
 
+def pasts_with_a_no() -> st.SearchStrategy[Past]:
+    """Return pasts with a No on a page, or by any other way, of which no moment is kept."""
+    return st.one_of(moments.map(lambda at: Past(no_at=at)), st.just(Past(has_refused=True)))
+
+
 def test_both_opened_holds_until_a_link_is_opened_by_itself() -> None:
     yes, no = NOW - timedelta(hours=5), NOW - timedelta(hours=5, seconds=-3)
     both = after(("yes", yes), ("no", no))
@@ -127,19 +132,37 @@ def test_both_opened_holds_until_a_link_is_opened_by_itself() -> None:
 @pytest.mark.parametrize(("ago", "is_sign"), AROUND)
 def test_the_other_answer_within_a_minute_is_a_sign(ago: timedelta, is_sign: bool) -> None:
     expected = (Sign.BOTH_ANSWERED,) if is_sign else ()
-    assert yes_in(Past(no_at=NOW - ago)) == no_in(Past(yes_at=NOW - ago)) == expected
+    assert yes_in(Past(no_at=NOW - ago)) == (*expected, Sign.SAID_NO)
+    assert no_in(Past(yes_at=NOW - ago)) == expected
     assert yes_in(Past(yes_at=NOW - ago)) == no_in(Past(no_at=NOW - ago)) == ()
     # Two at once may arrive in one order and be recorded in the other.
-    assert yes_in(Past(no_at=NOW + ago)) == expected
+    assert yes_in(Past(no_at=NOW + ago)) == (*expected, Sign.SAID_NO)
+
+
+@given(pasts_with_a_no(), st.integers(0, 10**9))
+def test_after_a_no_a_yes_is_suspect_however_late(past: Past, seconds: int) -> None:
+    at = NOW + timedelta(seconds=seconds)
+    found = suspicion.signs("yes", past, arrived=at, mailed_at=None)
+    assert Sign.SAID_NO in found
+    assert suspicion.is_suspect(found)
+    assert Sign.SAID_NO not in suspicion.signs("no", past, arrived=at, mailed_at=None)
 
 
 @pytest.mark.parametrize(("ago", "is_sign"), AROUND)
 def test_who_said_not_to_have_pressed_does_not_press_within_a_minute(
     ago: timedelta, is_sign: bool
 ) -> None:
-    past = Past(disowned_at=NOW - ago)
+    past = after(("yes", NOW), disowned_at=NOW - ago)
     assert yes_in(past) == ((Sign.DISOWNED,) if is_sign else ())
     assert no_in(past) == ()
+
+
+def test_who_said_not_to_have_pressed_does_not_press_before_a_link_is_opened_again() -> None:
+    past = Past(disowned_at=NOW - timedelta(days=1))
+    assert yes_in(past) == (Sign.DISOWNED,)
+    assert yes_in(after(("yes", NOW - timedelta(days=1)), disowned_at=past.disowned_at)) == (
+        Sign.DISOWNED,
+    )
 
 
 def test_the_same_visit_is_asked_again_however_long_it_waits() -> None:
@@ -220,6 +243,7 @@ pasts = st.builds(
     doubted_at=st.none() | moments,
     is_contradicted=st.booleans(),
     settled_at=st.none() | moments,
+    has_refused=st.booleans(),
 )
 
 

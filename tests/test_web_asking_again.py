@@ -195,11 +195,11 @@ def test_a_representative_is_asked_again_in_their_own_words(
     about = make_list(database, slug="beside", sensitive=sensitive)
     contact = make_asked(database, about, make_campaign(database, about))
     look_at_both(pages, contact)
-    path = f"{pages.path('yes', contact.uid)}?as=representative"
-    page = pages.client.post(path)
+    query = {"query_string": {"as": "representative"}}
+    page = pages.post("yes", contact.uid, **query)
     buttons = re.findall(r"<button[^>]*>([^<]+)</button>", page.text)
     assert buttons == ["Ik heb niet op Ja gedrukt", consents, "Nee, stuur deze mails niet meer"]
-    pages.client.post(path, data={"choice": "again", "round": mark_on(page.text)})
+    pages.post("yes", contact.uid, data={"choice": "again", "round": mark_on(page.text)}, **query)
     assert status_of(contact) == Status.CONFIRMED
     kept = [str(wording.content) for wording in Wording.select()]
     assert sum(consents in text for text in kept) == 1
@@ -226,7 +226,9 @@ def test_the_page_that_asks_again_is_the_same_in_another_language_and_for_a_repr
     action = re.search(r'action="([^"]+)"', others[1].text)
     assert action
     url = unescape(action[1]).removeprefix(pages.settings.public_url)
-    pressed = pages.client.post(url, data={"choice": "again", "round": mark})
+    number = pages.number(asked.uid)
+    assert f'name="number" value="{number}"' in others[1].text
+    pressed = pages.client.post(url, data={"choice": "again", "round": mark, "number": number})
     assert heading_of(pressed) == RECORDED
     assert trace()["asked_again_at"]
 
@@ -319,7 +321,7 @@ def test_who_did_not_press_yes_leaves_nothing_recorded(
 def test_the_yes_before_is_named_where_nothing_else_speaks_against_a_person(
     pages: Pages, asked: Contact
 ) -> None:
-    pages.post("no", asked.uid)
+    press(pages, asked, "not_me")
     press(pages, asked)
     pages.clock.advance(LATER)
     assert "Het vorige Ja is niet bevestigd." in words_of(press(pages, asked))
@@ -510,8 +512,11 @@ def test_a_suspect_no_is_recorded_and_offers_to_be_undone(pages: Pages, asked: C
     for one in (response, pages.get("no", asked.uid)):
         assert "Als u het niet was" in words_of(one)
         assert "Tot maandag 30 maart 2026, 11:00 uur kunt u het ongedaan maken" in words_of(one)
-        assert f'action="{pages.links.url("yes", asked.uid)}"' in one.text
-    assert heading_of(press(pages, asked)) == RECORDED
+        assert f'href="{pages.links.url("yes", asked.uid)}"' in one.text
+        assert "<form" not in one.text
+    again = press(pages, asked)
+    assert "Vóór dit Ja kwam er een Nee." in words_of(again)
+    assert heading_of(press(pages, asked, "again", on=again)) == RECORDED
 
 
 def test_a_no_that_nothing_speaks_against_offers_what_it_always_did(
@@ -580,6 +585,6 @@ def test_each_sign_is_told_in_words_of_each_language(settings: Settings) -> None
     for language in messages.languages():
         voice = Voice(language=language, zone=settings.zone)
         told = {sign: asking_again.why_again([sign], voice) for sign in Sign}
-        assert len(set(told.values())) == 4, language
+        assert len(set(told.values())) == 5, language
         # What says most comes first, whatever else there is.
         assert asking_again.why_again(list(Sign), voice) == told[Sign.BOTH_OPENED]

@@ -116,9 +116,9 @@ def test_that_somebody_elses_representative_answered_is_among_what_is_held(
     assert document["evidence"][0]["consent"]["given_by"] == "representative"
 
 
-def test_the_answer_is_still_one_press_away(pages: Pages, anna: Contact) -> None:
+def test_the_answer_is_still_one_link_away(pages: Pages, anna: Contact) -> None:
     text = pages.get("me", anna.uid).text
-    assert f'action="{pages.links.url("no", anna.uid)}"' in text
+    assert f'href="{pages.links.url("no", anna.uid)}"' in text
     pages.post("no", anna.uid)
     response = pages.get("me", anna.uid)
     assert "u antwoordde Nee" in words_of(response)

@@ -334,7 +334,10 @@ def test_who_does_not_want_it_is_not_put_on_the_list_and_may_think_again(
     assert "U komt niet op de lijst." in words_of(response)
     assert Contact.select().count() == 0
     pages.clock.advance(timedelta(hours=1))
-    pages.post("confirm", made.uid, data=YES)
+    again = pages.post("confirm", made.uid, data=YES)
+    assert "Vóór dit Ja kwam er een Nee." in words_of(again)
+    assert Contact.select().count() == 0
+    pages.post("confirm", made.uid, data={**YES, "round": buttons_in(again.text)[0].sends["round"]})
     assert Contact.get().status == Status.CONFIRMED
 
 
@@ -377,7 +380,9 @@ def test_a_program_that_presses_yes_and_then_no_uses_up_no_link_and_is_no_withdr
     assert told["method"] == "both_pressed"
     pages.clock.advance(timedelta(hours=1))
     assert heading_of(pages.get("confirm", made.uid)) == NOT_YET
-    assert heading_of(pages.post("confirm", made.uid, data=YES)) == "Uw Ja is vastgelegd"
+    again = pages.post("confirm", made.uid, data=YES)
+    data = {**YES, "round": buttons_in(again.text)[0].sends["round"]}
+    assert heading_of(pages.post("confirm", made.uid, data=data)) == "Uw Ja is vastgelegd"
     assert (Contact.get().status, Contact.get().reason) == (Status.CONFIRMED, "")
 
 

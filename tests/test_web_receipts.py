@@ -17,7 +17,7 @@ from repermit.delivery import owed
 from repermit.delivery.claiming import Claim
 from repermit.delivery.letters import Letters
 from repermit.errors import NotFound
-from repermit.models import Campaign, Contact, Mail, MailingList, Suppression
+from repermit.models import Campaign, Contact, FreshLink, Mail, MailingList, Suppression
 from tests.building import (
     DEADLINE,
     NOW,
@@ -188,13 +188,13 @@ def test_a_list_that_does_not_say_so_owes_none(pages: Pages, asked: Contact) -> 
 
 def test_who_wavers_gets_three_receipts_a_day_at_most(pages: Pages, asked: Contact) -> None:
     for _ in range(5):
-        pages.post("yes", asked.uid)
+        pages.say_yes(asked.uid)
         pages.clock.advance(timedelta(minutes=2))
         pages.post("no", asked.uid)
         pages.clock.advance(timedelta(minutes=2))
     assert len(receipts_owed()) == 3
     pages.clock.advance(timedelta(days=1))
-    pages.post("yes", asked.uid)
+    pages.say_yes(asked.uid)
     assert len(receipts_owed()) == 4
 
 
@@ -230,10 +230,11 @@ def test_a_receipt_that_is_true_no_more_is_not_sent(
     late = NOW + (timedelta(days=8) if when == "too late" else timedelta(0))
     settings = mail_settings(pages.settings.database, inbox.port)
     delivery.send_due(pages.database, settings=settings, clock=ManualClock(late))
-    (mail,) = receipts_owed()
+    mail, *of_no = receipts_owed()
     reason = "answered" if when == "said No" else "too_late"
     assert (mail.state, mail.reason) == (MailState.DROPPED, reason)
-    assert inbox.mails == ()
+    assert [one.state for one in of_no] == ([MailState.SENT] if when == "said No" else [])
+    assert len(inbox.mails) == len(of_no)
 
 
 def test_a_yes_by_phone_owes_a_receipt_too(
@@ -252,6 +253,100 @@ def test_a_yes_by_phone_owes_a_receipt_too(
     assert [mail.contact_id for mail in receipts_owed()] == [asked.id]
 
 
+# --- Whose answer changes is told. ---------------------------------------------------------------
+
+
+def sent_to(pages: Pages, inbox: Inbox) -> list[str]:
+    """Send what is owed; return the subjects of all that was sent so far."""
+    settings = mail_settings(pages.settings.database, inbox.port)
+    delivery.send_due(pages.database, settings=settings, clock=pages.clock)
+    return [str(one.message["Subject"]) for one in inbox.mails]
+
+
+YES_IS_TOLD = "Nieuws van de praktijk: uw Ja is vastgelegd"
+NO_IS_TOLD = "Nieuws van de praktijk: uw Nee is vastgelegd"
+
+
+@pytest.mark.parametrize("way", ["page", "one_click", "note"])
+def test_whose_yes_becomes_a_no_is_told_by_mail_with_the_link_to_the_question(
+    pages: Pages, asked: Contact, inbox: Inbox, way: str
+) -> None:
+    pages.post("yes", asked.uid)
+    assert sent_to(pages, inbox) == [YES_IS_TOLD]
+    pages.clock.advance(timedelta(hours=1))
+    if way == "note":
+        answers.answer_for(
+            pages.database,
+            asked.list,
+            "anna@example.org",
+            Answer.NO,
+            note="by phone",
+            settings=pages.settings,
+            now=pages.clock.now(),
+            actor="cli:els",
+        )
+    else:
+        pages.post("no", asked.uid, data=ONE_CLICK if way == "one_click" else {})
+    assert sent_to(pages, inbox) == [YES_IS_TOLD, NO_IS_TOLD]
+    body = inbox.mails[-1].message.get_body(("plain",))
+    assert body is not None
+    assert pages.path("yes", asked.uid) in body.get_content()
+    # And back: the link leads to the question, and the Yes is told again.
+    pages.clock.advance(timedelta(hours=1))
+    pages.say_yes(asked.uid)
+    assert sent_to(pages, inbox) == [YES_IS_TOLD, NO_IS_TOLD, YES_IS_TOLD]
+
+
+def test_a_first_no_owes_no_mail_nor_does_one_of_somebody_whom_a_file_brought(
+    pages: Pages, asked: Contact
+) -> None:
+    pages.post("no", asked.uid)
+    customer = make_contact(
+        pages.database, asked.list, status=Status.CUSTOMER, basis="customer", basis_at=NOW
+    )
+    pages.post("no", customer.uid)
+    assert receipts_owed() == []
+
+
+def test_a_no_that_does_not_stand_any_more_or_whose_person_is_erased_is_not_told(
+    pages: Pages, asked: Contact, inbox: Inbox
+) -> None:
+    pages.post("yes", asked.uid)
+    pages.post("no", asked.uid)
+    with pages.database.atomic():
+        contacts.erase(
+            Contact.get_by_id(asked.id),
+            act=contacts.Act(at=NOW, actor="person"),
+            fingerprint_key=pages.settings.fingerprint_key,
+        )
+    assert sent_to(pages, inbox) == []
+    assert {one.state for one in receipts_owed()} == {MailState.DROPPED}
+
+
+def test_a_yes_that_is_taken_back_is_told_if_its_receipt_had_left(
+    pages: Pages, asked: Contact, inbox: Inbox
+) -> None:
+    number = pages.number(asked.uid)
+    pages.post("yes", asked.uid)
+    assert sent_to(pages, inbox) == [YES_IS_TOLD]
+    pages.clock.advance(timedelta(minutes=5))
+    pages.post("no", asked.uid, data={"number": number})
+    after = Contact.get_by_id(asked.id)
+    assert (after.status, after.reason) == (Status.REMOVED, "request")
+    assert sent_to(pages, inbox) == [YES_IS_TOLD, NO_IS_TOLD]
+
+
+def test_what_was_told_of_a_no_stands_with_everything_that_is_held(
+    pages: Pages, asked: Contact
+) -> None:
+    pages.post("yes", asked.uid)
+    pages.post("no", asked.uid)
+    pages.post("me", asked.uid, data={"do": "link"})
+    held = words_of(pages.post("fresh", FreshLink.get().uid))
+    assert "het ontvangstbewijs van uw Nee" in held
+    assert "het ontvangstbewijs van uw Ja" in held
+
+
 # --- Withdrawing. -------------------------------------------------------------------------------
 
 
@@ -266,7 +361,7 @@ def test_a_consent_is_withdrawn_years_later_in_one_press_in_each_of_three_ways(
     if way == "exported link":
         path = _exported_link(pages, asked)
     pages.clock.move_to(YEARS_LATER)
-    data = ONE_CLICK if way == "one_click" else {}
+    data = ONE_CLICK if way == "one_click" else {"number": pages.number(asked.uid)}
     assert pages.client.get(path).status_code == 200
     assert Contact.get_by_id(asked.id).status == Status.CONFIRMED
     assert pages.client.post(path, data=data).status_code == 200

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from repermit import answers, contacts, evidence
-from repermit.consent import Reason, Status
+from repermit.consent import Answer, Reason, Status
 from repermit.models import Contact, Evidence, Opening, SignUp
 from repermit.suspicion import LINKS
 from tests import zoo
@@ -80,6 +80,11 @@ def answer_yes(pages: Pages, contact: Contact) -> int:
     return visit.pressed
 
 
+def newest(pages: Pages, contact: Contact, link: Link) -> Button:
+    """Return the button of a page that was opened a moment ago, whose opening is known already."""
+    return Button(pages.links.url(link, contact.uid), {"number": pages.number(contact.uid)})
+
+
 @pytest.mark.counted_first
 @pytest.mark.parametrize("of_each", [1, 4])
 def test_the_zoo_alone_gives_no_yes_and_people_need_one_press_more_at_most(
@@ -115,7 +120,10 @@ def test_the_zoo_alone_gives_no_yes_and_people_need_one_press_more_at_most(
     pages.openings.write(database)
     held = contacts.count_yes_held(mailing_list)
     assert held == Opening.select().where(Opening.held_at.is_null(False)).count()
-    assert {answer_yes(pages, one) for one in later} == {1}
+    # Where a program has pressed No, the Yes is asked for once more, however late it comes.
+    for one in later:
+        said_no = Contact.get_by_id(one.id).has_refused
+        assert answer_yes(pages, one) == (2 if said_no else 1), visited[one.id]
     confirmed = Contact.select().where(Contact.status == Status.CONFIRMED).count()
     assert confirmed == len(at_once) + len(later)
     assert list(evidence.verify()) == []
@@ -163,8 +171,9 @@ def test_who_presses_all_three_buttons_that_ask_again_gives_no_yes_in_any_order(
     for url in links.values():
         visit.get(url)
     if first == "no":
-        visit.press(Button(links["no"], {}))
-    buttons = {one.sends.get("choice", ""): one for one in visit.press(Button(links["yes"], {}))}
+        visit.press(newest(pages, asked, "no"))
+    pressed = visit.press(newest(pages, asked, "yes"))
+    buttons = {one.sends.get("choice", ""): one for one in pressed}
     assert len(buttons) == 3
     assert len({one.sends["round"] for one in buttons.values()}) == 1
     for choice in order:
@@ -188,7 +197,7 @@ def test_who_submits_each_form_once_in_whatever_order_gives_no_yes(
     def pick(found: list[Button]) -> Button:
         return found.pop(by_chance.randrange(len(found)))
 
-    zoo.crawl(visit, replace(letter, links=links), pick, rounds=by_chance.randrange(1, 5))
+    zoo.crawl(visit, replace(letter, links=links), pick, rounds=by_chance.randrange(2, 6))
     assert visit.pressed > 4
     assert Contact.get_by_id(asked.id).status != Status.CONFIRMED
     # What it has done costs its person no more than anything else.
@@ -197,6 +206,143 @@ def test_who_submits_each_form_once_in_whatever_order_gives_no_yes(
 
 def test_the_zoo_is_as_large_as_it_is_said_to_be() -> None:
     assert len(set(PROGRAMS)) == len(PROGRAMS) >= 12
+    assert len({program.__name__ for program in EVERY}) == len(EVERY) >= 50
+
+
+# --- A No stays a No: programs that come after a person's answer, or in the middle of it.
+
+TWICE = tuple(map(zoo.comes_again, (*zoo.CRAWLING, *zoo.LATER[:2], *zoo.SLOW[::4])))
+EVERY: tuple[Program, ...] = (*PROGRAMS, *zoo.OF_ONE_LINK, *zoo.LATER, *TWICE)
+WAYS_TO_SAY_NO = ("page", "one_click", "phone", "reply", "representative")
+
+
+def say_no(pages: Pages, contact: Contact, way: str) -> None:
+    """Say No as a person does, in one of the ways that there are."""
+    visit, link = Visit(pages.app.test_client(), pages.clock), pages.links.url("no", contact.uid)
+    if way in {"page", "representative"}:
+        query = "?as=representative" if way == "representative" else ""
+        visit.press(visit.get(link + query)[0])
+    elif way == "one_click":
+        visit.press(Button(link, {"List-Unsubscribe": "One-Click"}))
+    else:
+        answers.answer_for(
+            pages.database,
+            contact.list,
+            str(contact.address),
+            Answer.NO,
+            note=f"by {way}",
+            settings=pages.settings,
+            now=pages.clock.now(),
+            actor="admin@example.org",
+        )
+    assert Contact.get_by_id(contact.id).status == Status.REMOVED
+
+
+@pytest.mark.counted_first
+@pytest.mark.parametrize("way", WAYS_TO_SAY_NO)
+def test_nobody_who_said_no_is_on_the_list_by_whatever_comes_later(
+    pages: Pages, database: Database, mailing_list: MailingList, campaign: Campaign, way: str
+) -> None:
+    for program in EVERY:
+        one = make_asked(database, mailing_list, campaign)
+        say_no(pages, one, way)
+        pages.clock.advance(timedelta(seconds=100))
+        let_loose([program], pages, one)
+        assert Contact.get_by_id(one.id).status == Status.REMOVED, program.__name__
+        # Of whom not even a Yes that was taken back is told: none ever was one.
+        if program not in {*zoo.CRAWLING, *zoo.LATER, *TWICE}:
+            assert yeses_of(one) == 0, program.__name__
+        assert answer_yes(pages, one) == 2, program.__name__
+        pages.clock.move_to(NOW)
+
+
+@pytest.mark.counted_first
+def test_nobody_who_wanted_nothing_is_on_the_list_by_programs_that_take_their_time(
+    pages: Pages, database: Database, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    for program in (*zoo.LATER, *TWICE, *zoo.OF_ONE_LINK):
+        one = make_asked(database, mailing_list, campaign)
+        let_loose([program], pages, one)
+        # Whoever opens that link alone and presses its main button, and no other, is a person.
+        is_as_a_person = program.__name__ in {
+            "presses_the_main_button_of_yes",
+            "presses_main_buttons_on_from_yes",
+        }
+        is_on = Contact.get_by_id(one.id).status == Status.CONFIRMED
+        assert is_on == is_as_a_person, program.__name__
+        if not is_on:
+            assert answer_yes(pages, one) <= 2, program.__name__
+        pages.clock.move_to(NOW)
+    assert list(evidence.verify()) == []
+
+
+@pytest.mark.counted_first
+@pytest.mark.parametrize("link", LINKS)
+def test_what_comes_in_the_middle_of_an_answer_costs_its_person_little(
+    pages: Pages, database: Database, mailing_list: MailingList, campaign: Campaign, link: Link
+) -> None:
+    """A program comes while the page is open, and again once the answer is given."""
+    for program in (*PROGRAMS, *zoo.LATER, *zoo.OF_ONE_LINK):
+        one = make_asked(database, mailing_list, campaign)
+        visit = Visit(pages.app.test_client(), pages.clock)
+        buttons = visit.get(pages.links.url(link, one.uid))
+        let_loose([program], pages, one)
+        wanted = Status.CONFIRMED if link == "yes" else Status.REMOVED
+        while buttons and Contact.get_by_id(one.id).status != wanted:
+            again = [button for button in buttons if button.sends.get("choice") == "again"]
+            buttons = visit.press((again or buttons)[0])
+        # One more than where the same comes before a person who presses Yes at once.
+        assert visit.pressed <= (3 if link == "yes" else 2), program.__name__
+        assert Contact.get_by_id(one.id).status == wanted, program.__name__
+        if link == "no":
+            let_loose([program], pages, one)
+            assert Contact.get_by_id(one.id).status == Status.REMOVED, program.__name__
+        pages.clock.move_to(NOW)
+
+
+def test_nothing_is_asked_more_often_where_nothing_else_opened_the_links(
+    pages: Pages, database: Database, campaign: Campaign
+) -> None:
+    yes, no = (make_asked(database, campaign.list, campaign) for _ in range(2))
+    assert answer_yes(pages, yes) == 1
+    say_no(pages, no, "page")
+    # A change of mind to No is one press on the page that the link opens, and to Yes two.
+    pages.clock.advance(timedelta(days=1))
+    say_no(pages, yes, "page")
+    assert answer_yes(pages, no) == 2
+    say_no(pages, no, "page")
+    assert answer_yes(pages, no) == 2
+
+
+@pytest.mark.parametrize("way", WAYS_TO_SAY_NO)
+def test_a_yes_that_is_sent_again_after_a_no_shows_the_question_and_records_nothing(
+    pages: Pages, database: Database, campaign: Campaign, way: str
+) -> None:
+    asked = make_asked(database, campaign.list, campaign)
+    visit = Visit(pages.app.test_client(), pages.clock)
+    sent = visit.get(pages.links.url("yes", asked.uid))[0]
+    visit.press(sent)
+    assert Contact.get_by_id(asked.id).status == Status.CONFIRMED
+    pages.clock.advance(timedelta(minutes=5))
+    say_no(pages, asked, way)
+    before = Evidence.select().count()
+    for _ in range(2):
+        pages.clock.advance(timedelta(seconds=100))
+        for button in (sent, Button(sent.action, {})):
+            shown = visit.press(button)
+            assert [one.action for one in shown] == [
+                pages.links.url(link, asked.uid) for link in LINKS
+            ]
+    assert Evidence.select().count() == before
+    assert Contact.get_by_id(asked.id).status == Status.REMOVED
+
+
+def yeses_of(contact: Contact) -> int:
+    """Count how often a Yes of a contact was recorded."""
+    own = Evidence.select().where(
+        Evidence.subject == contact.subject, Evidence.event == "confirmed"
+    )
+    return int(own.count())
 
 
 # --- In a browser: what Defender opens in a sandbox is a headless Chrome with scripts, and clicks
@@ -251,4 +397,4 @@ def test_a_browser_with_scripts_gives_no_yes_either(
     assert Contact.get_by_id(clicked.id).status == Status.REMOVED
     assert Evidence.select().where(Evidence.event == "confirmed").count() == 0
     over_http.clock.advance(timedelta(hours=1))
-    assert [answer_yes(over_http, one) for one in (looked, clicked)] == [1, 1]
+    assert [answer_yes(over_http, one) for one in (looked, clicked)] == [1, 2]

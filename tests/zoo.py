@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 from html.parser import HTMLParser
+from random import Random
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from werkzeug.test import Client
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from werkzeug.test import Client
 
     from repermit.clock import ManualClock
 
@@ -277,20 +278,129 @@ def follows_against_the_name(visit: Visit, letter: Letter) -> None:
     crawl(visit, letter, lambda found: found.pop(found.index(max(found, key=str))))
 
 
-def crawl(visit: Visit, letter: Letter, pick: Pick, *, rounds: int = 3) -> None:
+def crawl(
+    visit: Visit,
+    letter: Letter,
+    pick: Pick,
+    *,
+    rounds: int = 3,
+    rest: Callable[[], None] = lambda: None,
+) -> None:
     """Open every link but that to what is held, and submit each form once, as `pick` has them.
 
-    Of so many pages that ask again; what would go on for ever ends there, as a crawler ends that
-    has a limit, with everything pressed that it has found.
+    Of so many pages that ask again or show the question once more; what would go on for ever ends
+    there, as a crawler ends that has a limit, with everything pressed that it has found. It takes a
+    `rest` before each page.
     """
     seen: set[str] = set()
-    found = _new([button for url in letter.links for button in visit.get(url)], seen)
+    found: list[Button] = []
+    for url in letter.links:
+        rest()
+        found.extend(_new(visit.get(url), seen))
     while found:
+        rest()
         after = visit.press(pick(found))
-        is_asked_again = any("round" in one.sends for one in after)
+        is_asked_again = any("round" in one.sends or "number" in one.sends for one in after)
         if not is_asked_again or rounds > 0:
             found.extend(_new(after, seen))
             rounds -= is_asked_again
+
+
+def crawls_slowly(seed: int, *, longest: int) -> Callable[[Visit, Letter], None]:
+    """Return a crawler that submits each form once, by chance, with rests of 3 s and longer.
+
+    What rests so long between two pages is not seen to open them together.
+    """
+    by_chance = Random(seed)  # noqa: S311  no secret
+
+    def program(visit: Visit, letter: Letter) -> None:
+        crawl(
+            visit,
+            letter,
+            lambda found: found.pop(by_chance.randrange(len(found))),
+            rounds=by_chance.randrange(1, 5),
+            rest=lambda: visit.wait(seconds=by_chance.uniform(3, longest)),
+        )
+
+    program.__name__ = f"crawls_with_rests_of_{longest}_s_{seed}"
+    return program
+
+
+# --- Those that know one link, or no page.
+
+
+def presses_the_main_button_of(word: str) -> Callable[[Visit, Letter], None]:
+    """Return a program that opens this one link of a mail, and presses the first button there."""
+
+    def program(visit: Visit, letter: Letter) -> None:
+        for button in visit.get(link_of(letter, word))[:1]:
+            visit.press(button)
+
+    program.__name__ = f"presses_the_main_button_of_{word}"
+    return program
+
+
+def presses_main_buttons_on_from(word: str) -> Callable[[Visit, Letter], None]:
+    """Return one that presses the first button of each page that comes of it too, and rests."""
+
+    def program(visit: Visit, letter: Letter) -> None:
+        found = visit.get(link_of(letter, word))[:1]
+        for _ in range(_DEPTH + 1):
+            visit.wait(seconds=20)
+            found = [after for button in found for after in visit.press(button)[:1]]
+
+    program.__name__ = f"presses_main_buttons_on_from_{word}"
+    return program
+
+
+def presses_all_buttons_of(word: str) -> Callable[[Visit, Letter], None]:
+    """Return one that opens this one link, and presses all buttons there, and all that follow."""
+
+    def program(visit: Visit, letter: Letter) -> None:
+        _press_on(visit, visit.get(link_of(letter, word)), wait=70)
+
+    program.__name__ = f"presses_all_buttons_of_{word}"
+    return program
+
+
+def posts_without_a_page(visit: Visit, letter: Letter) -> None:
+    """POST to every link without its page, with nothing, and with what buttons have sent before."""
+    for url in letter.links:
+        for sends in ({}, {"choice": "again"}, {"choice": "yes"}, {"number": "0", "round": "0"}):
+            visit.press(Button(url, sends))
+
+
+def a_machine_for_each_link(visit: Visit, letter: Letter) -> None:
+    """Open each link with a client of its own, then press in turns, as a farm of sandboxes does."""
+    machines = [Visit(Client(visit.client.application), visit.clock) for _ in letter.links]
+    pages = []
+    for machine, url in zip(machines, letter.links, strict=True):
+        pages.append(machine.get(url))
+        visit.wait(seconds=70)
+    for _ in range(_DEPTH):
+        for number, machine in enumerate(machines):
+            found, pages[number] = pages[number], []
+            for button in found[:2]:
+                pages[number] += machine.press(button)
+                visit.wait(seconds=70)
+
+
+def link_of(letter: Letter, word: str) -> str:
+    """Return the link of a mail to this page."""
+    (found,) = (url for url in letter.links if f"/{word}/" in url)
+    return found
+
+
+def comes_again(program: Callable[[Visit, Letter], None]) -> Callable[[Visit, Letter], None]:
+    """Return a program that comes a second time, an hour later."""
+
+    def twice(visit: Visit, letter: Letter) -> None:
+        program(visit, letter)
+        visit.wait(hours=1)
+        program(visit, letter)
+
+    twice.__name__ = f"{program.__name__}_and_comes_again"
+    return twice
 
 
 def _new(found: Sequence[Button], seen: set[str]) -> list[Button]:
@@ -336,6 +446,32 @@ PRESSING: tuple[Callable[[Visit, Letter], None], ...] = (
     *CRAWLING,
 )
 """Those that press, and give no Yes."""
+
+OF_ONE_LINK: tuple[Callable[[Visit, Letter], None], ...] = tuple(
+    of(word)
+    for word in ("yes", "no", "me")
+    for of in (
+        presses_the_main_button_of,
+        presses_main_buttons_on_from,
+        presses_all_buttons_of,
+    )
+)
+"""Those that know one link alone.
+
+That presses the main button of the Yes link, and nothing else at all, does what a person does.
+"""
+
+SLOW: tuple[Callable[[Visit, Letter], None], ...] = tuple(
+    crawls_slowly(seed, longest=longest) for longest in (10, 90, 900) for seed in range(4)
+)
+"""Those that take their time."""
+
+LATER: tuple[Callable[[Visit, Letter], None], ...] = (
+    posts_without_a_page,
+    a_machine_for_each_link,
+    *SLOW,
+)
+"""Further ones that press, and give no Yes that stands."""
 
 HASTY = presses_as_it_goes
 """Presses Yes before anything has been seen but that one link, as a quick person does, then No."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from repermit.config import Settings
+    from repermit.links import Form
     from repermit.models import Database
 
 _VALID = timedelta(days=7)
@@ -44,13 +45,15 @@ def confirm_sign_up(
     language: str = "",
     given_by: Giver = "",
     mark: str = "",
+    form: Form | None = None,
 ) -> SignedUp | None:
     """Put the person whom a sign-up's link names on its list, with the evidence.
 
-    `arrived` is when the press reached us; `language` is that of the page, and `mark` what its
-    button sent along, "" unless it asked again. The outcome is `hold` if it may be a program's and
-    has to be pressed again, `nothing` if the link was used before or nothing had to change, `late`
-    if it has expired. Returns None if there is no such sign-up.
+    `arrived` is when the press reached us; `language` is that of the page, `mark` what its
+    button sent along, "" unless it asked again, and `form` the form that it stood in. The outcome
+    is `hold` if it may be a program's and has to be pressed again, `ask` if it comes from a page
+    after which something was pressed, `nothing` if the link was used before or nothing had to
+    change, `late` if it has expired. Returns None if there is no such sign-up.
     """
     with database.atomic():
         found = _locked(database, uid)
@@ -59,7 +62,10 @@ def confirm_sign_up(
         foreseen = _foreseen(found, arrived)
         if foreseen is not Outcome.CONFIRM:
             return _done(found, foreseen)
+        if form and form.version != found.form_version:
+            return _done(found, Outcome.ASK)
         past = _past(found)
+        found.form_version += 1
         signs = suspicion.signs("yes", past, arrived=arrived, mailed_at=None)
         # In doubt, the newest round's Yes alone counts: of two programs one has an older page.
         if not suspicion.counts(past, signs, is_again=past.doubted_at is not None, mark=mark):
@@ -98,15 +104,22 @@ def confirm_sign_up(
 
 
 def decline_sign_up(
-    database: Database, *, uid: str, arrived: datetime, settings: Settings, trace: Trace
+    database: Database,
+    *,
+    uid: str,
+    arrived: datetime,
+    settings: Settings,
+    trace: Trace,
+    form: Form | None = None,
 ) -> SignedUp | None:
     """Note that whoever has the mail does not want what was signed up for.
 
-    Whom this link has put on the list it takes off again; nothing else changes. Within a minute of
-    the Yes that is no withdrawal: whatever presses both was no person, or slipped. Who stood
-    somewhere before stands there again, and a person may use the link after it. The outcome is
-    `remove` if somebody withdrew, and otherwise what a Yes would do now. Returns None if there is
-    no such sign-up.
+    `form` is the form of the page, as for the Yes; what was pressed after a Yes counts if it stood
+    beside that. Whom this link has put on the list it takes off again; nothing else changes. Within
+    a minute of the Yes that is no withdrawal: whatever presses both was no person, or slipped. Who
+    stood somewhere before stands there again, and a person may use the link after it. The outcome
+    is `remove` if somebody withdrew, and otherwise what a Yes would do now. Returns None if
+    there is no such sign-up.
     """
     with database.atomic():
         found = _locked(database, uid)
@@ -114,8 +127,13 @@ def decline_sign_up(
             return None
         foreseen = _foreseen(found, arrived)
         if foreseen is Outcome.CONFIRM:
+            if form and form.version != found.form_version:
+                return _done(found, Outcome.ASK)
             found.declined_at = arrived
+            found.form_version += 1
             found.save()
+            return _done(found, foreseen)
+        if form and form.version not in {found.form_version - 1, found.form_version}:
             return _done(found, foreseen)
         own = (Contact.list == found.list_id, Contact.address_key == found.address_key)
         contact: Contact | None = Contact.get_or_none(
@@ -126,6 +144,7 @@ def decline_sign_up(
         past = Past(yes_at=found.confirmed_at)
         if Sign.BOTH_ANSWERED in suspicion.signs("no", past, arrived=arrived, mailed_at=None):
             found.confirmed_at, found.declined_at = None, arrived
+            found.form_version += 1
             found.save()
             _undo(contacts.lock(contact.id), trace, settings, at=arrived)
             return _done(found, _foreseen(found, arrived))
@@ -147,6 +166,7 @@ def _undo(contact: Contact, trace: Trace, settings: Settings, *, at: datetime) -
     left = {"network": trace.network, "browser": trace.browser}
     act = contacts.Act(at=at, actor="reader", consent={"method": method}, trace=left)
     contacts.drop_receipts(contact)
+    contacts.note_press(contact, is_no=True)
     if not contacts.put_back(contact, act=act, fingerprint_key=key):
         take_back(contact, method, left, settings, at=at)
 
@@ -216,5 +236,6 @@ def _done(found: SignUp, outcome: Outcome, signs: tuple[Sign, ...] = ()) -> Sign
         standing=standing,
         ends_at=found.at + _VALID,
         mark=suspicion.mark_of(found.doubted_at) if suspicion.is_awaited(_past(found)) else "",
+        form_version=found.form_version,
         signs=signs,
     )

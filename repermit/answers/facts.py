@@ -38,7 +38,8 @@ class Standing:
     `mailing_list` is as the mail of the latest campaign told it, if there was one. `deadline` is
     that campaign's, `asked_at` when a server took its ask and `reminded_at` the reminder,
     `mail_wording` the ask's digest. `signs` are why the last press was suspect, if it was.
-    `is_off_by_file` says that a file alone has taken them off, which may be taken back.
+    `is_off_by_file` says that a file alone has taken them off, which may be taken back. Of
+    `form_version` are the forms that count now.
     """
 
     uid: str
@@ -60,6 +61,7 @@ class Standing:
     mail_wording: str
     signs: tuple[Sign, ...]
     is_off_by_file: bool = False
+    form_version: int = 0
 
     @property
     def mailed_at(self) -> datetime | None:
@@ -106,9 +108,10 @@ class SignUpFacts:
 class SignedUp:
     """What a press on a sign-up's link did or would do.
 
-    `outcome` is `confirm`, `hold` (the Yes may be a program's), `nothing` (it was used before) or
-    `late`. `standing` is its contact's, if there is one. Until `ends_at` the link can be used.
-    `mark` is that of the round in which a Yes is asked for again, "" if none is; `signs` say why.
+    `outcome` is `confirm`, `hold` (the Yes may be a program's), `nothing` (it was used before),
+    `ask` (the press came from no page that counts) or `late`. `standing` is its contact's, if there
+    is one. Until `ends_at` the link can be used. `mark` is that of the round in which a Yes is
+    asked for again, "" if none is; `signs` say why. Of `form_version` are the forms that count now.
     """
 
     outcome: Outcome
@@ -116,4 +119,5 @@ class SignedUp:
     standing: Standing | None
     ends_at: datetime
     mark: str
+    form_version: int
     signs: tuple[Sign, ...] = ()

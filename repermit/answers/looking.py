@@ -55,6 +55,7 @@ def standing_of(contact: Contact) -> Standing:
         mail_wording=wording.digest if wording else "",
         signs=contacts.signs_of(contact),
         is_off_by_file=contacts.is_off_by_file(contact),
+        form_version=contact.form_version,
     )
 
 

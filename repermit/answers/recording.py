@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from repermit.config import Settings
     from repermit.contacts import Act
+    from repermit.links import Form
     from repermit.models import Database, MailingList
 
 _ONCE_IN = timedelta(days=1)
@@ -44,6 +45,7 @@ def record_answer(
     seen: Iterable[Seen] = (),
     is_again: bool = False,
     mark: str = "",
+    form: Form | None = None,
     given_by: Giver = "",
 ) -> Recorded | None:
     """Record the answer of the person whom a link names.
@@ -51,8 +53,10 @@ def record_answer(
     `arrived` is when the answer reached us, stamped before any lock; `page_wording` is the text
     that stood around the button, in `language`; `seen` are openings that are not written yet, and
     `is_again` says that the page was the one that asks once more, whose buttons send `mark` along.
-    A Yes that may be a program's is not recorded: its outcome is `hold`. A No beside a Yes of one
-    page takes that Yes back.
+    `form` is the form of the page that it was pressed on, None where it needs none. A Yes that may
+    be a program's is not recorded: its outcome is `hold`. Nor is what comes from a page after which
+    something was pressed: its outcome is `ask`, where it would change anything. A No beside a Yes
+    of one page takes that Yes back.
 
     Returns None if nothing is held of that person any more; a one-click No to such a link is noted,
     so that the admin learns that some tool still mails. Of the link of nobody, with which `check`
@@ -67,7 +71,21 @@ def record_answer(
                 _note_still_mailed(contact, arrived)
             return None
         standing = standing_of(contact)
-        press = weigh(contact, standing, answer, arrived, seen=seen, is_again=is_again, mark=mark)
+        press = weigh(
+            contact,
+            standing,
+            answer,
+            arrived,
+            seen=seen,
+            is_again=is_again,
+            mark=mark,
+            form=form,
+        )
+        if press.is_spent and not press.mark:
+            outcome = foresee(standing, answer, arrived=arrived).outcome
+            return Recorded(
+                outcome=Outcome.ASK if outcome in _CHANGES else outcome, standing=standing
+            )
         if press.mark:
             return Recorded(outcome=Outcome.HOLD, standing=standing_of(contact), mark=press.mark)
         left = {"network": trace.network, "browser": trace.browser, **press.trace}
@@ -110,6 +128,8 @@ def disown(
             return None
         past = with_seen(contacts.recall(contact), seen)
         contacts.remember(contact, suspicion.disowned(past, at=arrived), held_at=None)
+        if suspicion.is_awaited(past):
+            contacts.note_press(contact)
         if is_taken_back(contact, past, mark):
             left = {"network": trace.network, "browser": trace.browser}
             return take_back(contact, receipts.NOT_PRESSED, left, settings, at=arrived)
@@ -125,10 +145,13 @@ def take_back(
 
     The contact is locked, and the reason is `request`: it is no No of the person's, nor a
     withdrawal, who may never have consented (GDPR art. 4(11)). What would tell them of a Yes is not
-    sent any more.
+    sent any more; if it was, they are told of this too.
     """
     contacts.settle_replies(contact, at=at)
-    contacts.drop_receipts(contact)
+    if contacts.has_receipt(contact):
+        contacts.owe_receipt(contact, contact.list, at=at, answer=Answer.NO)
+    else:
+        contacts.drop_receipts(contact)
     act = contacts.Act(at=at, actor="reader", consent={"method": method}, trace=left)
     key = settings.fingerprint_key
     contacts.remove([contact], reason=Reason.REQUEST, act=act, fingerprint_key=key)
@@ -213,6 +236,7 @@ def _carry_out(
         contacts.owe_receipt(contact, contact.list, at=act.at)
         contacts.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
     elif decision.reason is not None:
+        contacts.owe_no_receipt(contact, at=act.at)
         contacts.remove([contact], reason=decision.reason, act=act, fingerprint_key=key)
     after = standing_of(contacts.lock(contact.id))
     return Recorded(outcome=decision.outcome, standing=after)

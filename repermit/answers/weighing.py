@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from repermit.answers.facts import Standing
     from repermit.answers.pending import Seen
+    from repermit.links import Form
     from repermit.models import Contact
     from repermit.suspicion import Past, Sign
 
@@ -29,12 +30,14 @@ class Press:
     """What a press is worth, and what its trace tells.
 
     `mark` is that of the round in which a Yes is held, "" if it is not. `takes_back` says that a No
-    undoes the Yes of its own round, which was no person's.
+    undoes the Yes of its own page, which was no person's. `is_spent` says that its form does not
+    count, since something was pressed after the page was served, and that nothing is recorded.
     """
 
     trace: Mapping[str, Any]
     mark: str = ""
     takes_back: bool = False
+    is_spent: bool = False
 
 
 def weigh(
@@ -46,24 +49,41 @@ def weigh(
     seen: Iterable[Seen],
     is_again: bool,
     mark: str,
+    form: Form | None,
 ) -> Press:
     """Say what a press is worth, and keep what the next one is weighed by.
 
-    `mark` is what the button of a page that asked again sent along, "" from any other.
+    `mark` is what the button of a page that asked again sent along, "" from any other; `form` is
+    None where no page is needed, as for a mail program's No (RFC 8058).
     """
     past = with_seen(contacts.recall(contact), seen)
     found = suspicion.signs(answer.value, past, arrived=arrived, mailed_at=standing.mailed_at)
+    is_beside = answer is Answer.NO and _is_beside_yes(contact, past, form)
+    takes_back = answer is Answer.NO and (
+        is_taken_back(contact, past, mark) or (is_beside and _stands_by_press(contact, past))
+    )
+    outcome = foresee(standing, answer, arrived=arrived).outcome
+    is_good = form is None or form.version == contact.form_version
+    if form and not (is_good or is_beside or takes_back):
+        contacts.remember(contact, past)
+        is_double = outcome is Outcome.CONFIRM and _is_double(contact, past, form)
+        mark = suspicion.mark_of(past.doubted_at) if is_double else ""
+        return Press(trace={}, mark=mark, is_spent=True)
     if answer is Answer.NO:
         is_suspect = suspicion.is_suspect(found)
         _keep(contact, suspicion.said_no(past, at=arrived), found if is_suspect else ())
-        return Press(trace=_trace(past, found), takes_back=is_taken_back(contact, past, mark))
-    if foresee(standing, answer, arrived=arrived).outcome is not Outcome.CONFIRM:
+        is_news = suspicion.is_awaited(past) or not contact.has_refused
+        if outcome is not Outcome.REMOVE and is_news:
+            contacts.note_press(contact, is_no=True)
+        return Press(trace=_trace(past, found), takes_back=takes_back)
+    if outcome is not Outcome.CONFIRM:
         contacts.remember(contact, past)
         return Press(trace=_trace(past, found))
     if not suspicion.counts(past, found, is_again=is_again, mark=mark):
         held_at = arrived if _is_open(contact) else None
         after = suspicion.doubted(past, at=arrived)
         _keep(contact, after, found, held_at=held_at)
+        contacts.note_press(contact)
         return Press(trace={}, mark=suspicion.mark_of(after.doubted_at))
     says = suspicion.settled if is_again else suspicion.said_yes
     _keep(contact, says(past, at=arrived), ())
@@ -72,8 +92,29 @@ def weigh(
 
 def is_taken_back(contact: Contact, past: Past, mark: str) -> bool:
     """Say whether another press of a round undoes the Yes by which a contact is confirmed."""
-    stands_by = contact.basis == Basis.ANSWER and contact.basis_at == past.yes_at
-    return stands_by and suspicion.takes_back(past, mark)
+    return _stands_by_press(contact, past) and suspicion.takes_back(past, mark)
+
+
+def _stands_by_press(contact: Contact, past: Past) -> bool:
+    """Say whether a contact is confirmed by the Yes that was pressed last."""
+    return contact.basis == Basis.ANSWER and contact.basis_at == past.yes_at
+
+
+def _is_beside_yes(contact: Contact, past: Past, form: Form | None) -> bool:
+    """Say whether a No was pressed beside the last Yes, which stands or is asked for again.
+
+    It is of the same page, or of one that was open with it: nothing was pressed in between.
+    """
+    is_next = form is not None and form.version == contact.form_version - 1
+    return is_next and (_stands_by_press(contact, past) or suspicion.is_awaited(past))
+
+
+def _is_double(contact: Contact, past: Past, form: Form) -> bool:
+    """Say whether a Yes is the one that is asked for again, sent a second time.
+
+    Whoever presses twice, or loads the page that asks again once more, sees that page.
+    """
+    return form.version == contact.form_version - 1 and suspicion.is_awaited(past)
 
 
 def _keep(

@@ -113,6 +113,7 @@ def _values(
     links = Links(settings.public_url, settings.secret_keys)
     if kind is MailKind.RECEIPT:
         return ReceiptValues(
+            yes_url=links.url("yes", NOBODY),
             no_url=links.url("no", NOBODY),
             me_url=links.url("me", NOBODY),
             receipt_url=links.url("receipt", NOBODY),

@@ -54,7 +54,8 @@ def _with_fields(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option(
         "--receipts/--no-receipts",
         default=None,
-        help="Whoever says Yes gets the receipt of it by mail too.",
+        help="Who says Yes, or changes an answer, is told by mail with the way to undo it.  "
+        "[default: receipts]",
     )(command)
     for name, text in reversed(_FIELDS):
         command = click.option(f"--{name}", metavar="…", help=text)(command)

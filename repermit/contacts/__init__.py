@@ -14,7 +14,7 @@ from repermit.contacts.braking import (
     release_brake,
     tally,
 )
-from repermit.contacts.changing import Act, confirm, drop_owed, drop_unsent, remove
+from repermit.contacts.changing import Act, confirm, drop_owed, drop_unsent, note_press, remove
 from repermit.contacts.counting import (
     Held,
     Mails,
@@ -71,7 +71,11 @@ from repermit.contacts.openings import (
 from repermit.contacts.putting_back import called_before, put_back, standing_before
 from repermit.contacts.receipts import (
     drop_receipts,
+    has_receipt,
+    is_of_no,
+    owe_no_receipt,
     owe_receipt,
+    read_receipt,
     receipt_entry,
     receipt_of,
 )
@@ -145,6 +149,8 @@ __all__ = [
     "forget_replies",
     "forget_sign_ups",
     "forget_sign_ups_again",
+    "has_receipt",
+    "is_of_no",
     "is_off_by_file",
     "is_other_key",
     "is_suppressed",
@@ -162,13 +168,16 @@ __all__ = [
     "new_contact",
     "next_link_at",
     "note_launch",
+    "note_press",
     "one_at_a_time",
     "openings_told",
+    "owe_no_receipt",
     "owe_receipt",
     "past_of",
     "pause_by_itself",
     "put_back",
     "put_back_suppressions",
+    "read_receipt",
     "recall",
     "receipt_entry",
     "receipt_of",

@@ -10,7 +10,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from repermit import evidence
-from repermit.consent import Basis, Dropped, MailKind, MailState, Reason, Status, require_removal
+from repermit.consent import (
+    REFUSALS,
+    Basis,
+    Dropped,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+    require_removal,
+)
 from repermit.contacts.looking import fingerprint_of, is_off_by_file
 from repermit.contacts.openings import release
 from repermit.contacts.suppressing import Suppressed, lift, stay, suppress
@@ -61,6 +70,7 @@ def confirm(contact: Contact, *, basis: Basis, act: Act, fingerprint_key: bytes)
     contact.status_at = contact.basis_at = act.at
     contact.basis = basis
     contact.reason = ""
+    contact.form_version += 1
     contact.save()
     lift(
         Suppression.fingerprint == fingerprint_of(contact, fingerprint_key),
@@ -104,7 +114,12 @@ def remove(
     for some in chunks(contacts, _CHUNK):
         for at, these in _by_moment(some, left_at, act.at).items():
             Contact.update(
-                status=Status.REMOVED, status_at=at, reason=reason, basis="", basis_at=None
+                status=Status.REMOVED,
+                status_at=at,
+                reason=reason,
+                basis="",
+                basis_at=None,
+                **(_REFUSED if reason in REFUSALS else {}),
             ).where(Contact.id.in_(these)).execute()
         suppress(
             some[0].list,
@@ -138,6 +153,20 @@ def remove(
         )
     )
     return len(contacts)
+
+
+# Silence and bounces are no answer: a page that was open before the deadline still counts.
+_REFUSED: Mapping[str, Any] = {"has_refused": True, "form_version": Contact.form_version + 1}
+
+
+def note_press(contact: Contact, *, is_no: bool = False) -> None:
+    """Let no other form that the person has open count any more; the contact is locked.
+
+    `is_no` says that No was pressed, also where that changed nothing.
+    """
+    contact.form_version += 1
+    contact.has_refused = contact.has_refused or is_no
+    contact.save(only=[Contact.form_version, Contact.has_refused])
 
 
 def _campaign_of(asked: Asked | None) -> int:

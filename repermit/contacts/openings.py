@@ -6,6 +6,7 @@ goes `trace_days` later or with the person, and stands in no log.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,8 @@ _OTHERS = ("yes_at", "no_at", "disowned_at", "doubted_at", "is_contradicted", "s
 def recall(contact: Contact) -> Past:
     """Return what the links of a contact have been through, as far as it is kept."""
     found: Opening | None = Opening.get_or_none(Opening.contact == contact)
-    return Past() if found is None else past_of(found)
+    past = Past() if found is None else past_of(found)
+    return replace(past, has_refused=contact.has_refused)
 
 
 def remember(contact: Contact, past: Past, **more: Any) -> None:

@@ -5,16 +5,14 @@ May import evidence, receipts, models and links. What is owed is owed in the cal
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from repermit import consent, evidence, receipts
-from repermit.consent import Dropped, MailKind, MailState
+from repermit.consent import Answer, Basis, Dropped, MailKind, MailState, Status
 from repermit.models import Evidence, Mail
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from repermit.config import Settings
     from repermit.links import Links
     from repermit.models import Contact, MailingList
@@ -23,11 +21,13 @@ if TYPE_CHECKING:
 _DAY = timedelta(days=1)
 
 
-def owe_receipt(contact: Contact, mailing_list: MailingList, *, at: datetime) -> None:
-    """Owe whoever says Yes the receipt by mail, if the list says so; three a day at most.
+def owe_receipt(
+    contact: Contact, mailing_list: MailingList, *, at: datetime, answer: Answer = Answer.YES
+) -> None:
+    """Owe whoever answers the receipt by mail, if the list says so; three a day at most.
 
-    `at` is the moment of the entry that the Yes gets in the same transaction, by which the mail
-    finds it again (see `receipt_entry`).
+    `at` is the moment of the entry that the answer gets in the same transaction, by which the mail
+    of a Yes finds it again (see `receipt_entry`).
     """
     if not mailing_list.receipts:
         return
@@ -39,8 +39,47 @@ def owe_receipt(contact: Contact, mailing_list: MailingList, *, at: datetime) ->
             kind=MailKind.RECEIPT,
             due_at=at,
             message_id="",
-            topic=at.isoformat(),
+            topic=_topic(answer, at),
         )
+
+
+def owe_no_receipt(contact: Contact, *, at: datetime) -> None:
+    """Owe whoever takes back a Yes the receipt of that No, before it is carried out.
+
+    A first No gets none: nothing that was told before is otherwise now.
+    """
+    if contact.status == Status.CONFIRMED and contact.basis in _OWN_YES:
+        owe_receipt(contact, contact.list, at=at, answer=Answer.NO)
+
+
+_OWN_YES = frozenset({Basis.ANSWER, Basis.SIGN_UP})
+
+
+def has_receipt(contact: Contact) -> bool:
+    """Say whether the receipt of the Yes by which a contact is confirmed left, or may have."""
+    own = Mail.select().where(
+        Mail.contact == contact,
+        Mail.kind == MailKind.RECEIPT,
+        Mail.topic == _topic(Answer.YES, contact.status_at),
+        Mail.state.in_((MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)),
+    )
+    return bool(own.exists())
+
+
+def _topic(answer: Answer, at: datetime) -> str:
+    """Return what a receipt is about; of a Yes it is the moment alone, as it always was."""
+    return at.isoformat() if answer is Answer.YES else f"{answer} {at.isoformat()}"
+
+
+def is_of_no(mail: Mail) -> bool:
+    """Say whether a mail is the receipt of a No."""
+    return mail.kind == MailKind.RECEIPT and str(mail.topic).startswith(f"{Answer.NO} ")
+
+
+def read_receipt(topic: str) -> tuple[Answer, datetime]:
+    """Return which answer a receipt is of, and the moment of its entry."""
+    answer, _, at = topic.rpartition(" ")
+    return Answer(answer or Answer.YES), datetime.fromisoformat(at)
 
 
 def drop_receipts(contact: Contact) -> None:

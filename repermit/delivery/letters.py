@@ -9,12 +9,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from repermit import contacts, evidence, messages
-from repermit.consent import MailKind
+from repermit.consent import Answer, MailKind
 from repermit.errors import NotFound
 from repermit.links import Links
 from repermit.messages import ConfirmValues, Filler, NoticeValues, ReceiptValues
 from repermit.messages.signing import signer_of
-from repermit.models import Campaign, CampaignWording, Contact, MailingList, Wording, read_moment
+from repermit.models import Campaign, CampaignWording, Contact, MailingList, Wording
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -104,25 +104,11 @@ class Letters:
         return messages.letter_of(messages.compose(draft, values))
 
     def _receipt(self, owed: Owed, date: datetime) -> Letter:
-        about = contacts.list_facts(self._list(owed.list_id))
-        answered_at = read_moment(owed.topic)
-        subject = Contact.get_by_id(owed.contact_id).subject
-        seq = contacts.receipt_entry(subject, about.slug, answered_at)
-        if seq is None:
-            raise NotFound("the record has no entry of this Yes")
-        # As it was right after the Yes, so that every attempt is the same mail.
-        checkpoint = evidence.checkpoint_at(seq)
-        draft = messages.draft_receipt(
-            organisation=self._settings.organisation,
-            mailing_list=about,
-            answered_at=answered_at,
-            checkpoint=(checkpoint.seq, checkpoint.hash, checkpoint.root),
-            zone=self._settings.zone,
-            language=about.pick(owed.language or ""),
-        )
+        draft = self._receipt_draft(owed)
         uid = owed.uid or ""
         values = ReceiptValues(
             address=owed.address or "",
+            yes_url=self._links.url("yes", uid),
             no_url=self._links.url("no", uid),
             me_url=self._links.url("me", uid),
             receipt_url=self._links.url("receipt", uid),
@@ -132,6 +118,28 @@ class Letters:
             date=date,
         )
         return messages.letter_of(messages.compose(draft, values))
+
+    def _receipt_draft(self, owed: Owed) -> Draft:
+        about = contacts.list_facts(self._list(owed.list_id))
+        answer, answered_at = contacts.read_receipt(owed.topic)
+        shared: dict[str, Any] = {
+            "organisation": self._settings.organisation,
+            "mailing_list": about,
+            "answered_at": answered_at,
+            "zone": self._settings.zone,
+            "language": about.pick(owed.language or ""),
+        }
+        if answer is Answer.NO:
+            return messages.draft_no_receipt(**shared)
+        subject = Contact.get_by_id(owed.contact_id).subject
+        seq = contacts.receipt_entry(subject, about.slug, answered_at)
+        if seq is None:
+            raise NotFound("the record has no entry of this Yes")
+        # As it was right after the Yes, so that every attempt is the same mail.
+        checkpoint = evidence.checkpoint_at(seq)
+        return messages.draft_receipt(
+            checkpoint=(checkpoint.seq, checkpoint.hash, checkpoint.root), **shared
+        )
 
     def _requested(self, owed: Owed, date: datetime) -> Letter:
         about = contacts.list_facts(self._list(owed.list_id))

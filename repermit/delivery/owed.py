@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peewee import JOIN
 
-from repermit import addresses
+from repermit import addresses, contacts
 from repermit.consent import (
+    Answer,
     CampaignState,
     Dropped,
     MailKind,
@@ -249,7 +250,7 @@ def last_moment(owed: Owed, terms: Mapping[int, Terms]) -> datetime:
     if owed.is_asking:
         return terms[owed.campaign_id or 0].until[owed.kind]
     if owed.kind == MailKind.RECEIPT:
-        return read_moment(owed.topic) + RECEIPT_WITHIN
+        return contacts.read_receipt(owed.topic)[1] + RECEIPT_WITHIN
     if owed.kind == MailKind.NOTICE:
         return read_moment(owed.due_at) + NOTICE_WITHIN
     if owed.signed_up_at:
@@ -287,14 +288,20 @@ def obstacle(
     elif (
         owed.confirmed_at
         or (owed.link_used_at and owed.link_purpose != "changed")
-        # A receipt says that a Yes stands.
-        or (owed.kind == MailKind.RECEIPT and owed.status != Status.CONFIRMED)
+        or (owed.kind == MailKind.RECEIPT and not _still_stands(owed))
     ):
         why = Dropped.ANSWERED
     elif owed.kind == MailKind.CONFIRM and not (owed.sign_up_uid or owed.link_uid):
         # Its reader was erased meanwhile.
         why = Dropped.SUPPRESSED
     return why or (Dropped.TOO_LATE if now > until else None)
+
+
+def _still_stands(owed: Owed) -> bool:
+    """Say whether the answer stands that a receipt tells of, and its person is still held."""
+    answer, _ = contacts.read_receipt(owed.topic)
+    stands = Status.CONFIRMED if answer is Answer.YES else Status.REMOVED
+    return owed.status == stands and owed.address is not None
 
 
 _BY_ANSWER = (Reason.NO, Reason.WITHDRAWN)

@@ -58,8 +58,8 @@ def _answer(link: str) -> str:
     page that one then sees.
     """
     page = get(link)
-    buttons = look_through(page, link).buttons
-    return post(link, {}) if link in {button.action for button in buttons} else page
+    buttons = {button.action: button for button in look_through(page, link).buttons}
+    return post(link, buttons[link].sends) if link in buttons else page
 
 
 def _say_again(page: str, link: str) -> None:

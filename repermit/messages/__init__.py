@@ -43,7 +43,7 @@ from repermit.messages.noticing import (
     not_the_person_topic,
     read_not_the_person,
 )
-from repermit.messages.receipting import draft_receipt
+from repermit.messages.receipting import draft_no_receipt, draft_receipt
 from repermit.messages.requesting import draft_requested
 from repermit.messages.sizing import require_size
 from repermit.messages.starting import usual_wording
@@ -99,6 +99,7 @@ __all__ = [
     "draft_closing",
     "draft_confirm",
     "draft_daily",
+    "draft_no_receipt",
     "draft_not_the_person",
     "draft_notice",
     "draft_receipt",

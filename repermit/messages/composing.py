@@ -63,7 +63,7 @@ def _fields(draft: Draft, values: Values) -> dict[str, str]:
     if isinstance(values, ConfirmValues):
         return shared | {"confirm_url": values.confirm_url}
     if isinstance(values, ReceiptValues):
-        own = {"no_url": values.no_url, "me_url": values.me_url}
+        own = {"yes_url": values.yes_url, "no_url": values.no_url, "me_url": values.me_url}
         return shared | own | {"receipt_url": values.receipt_url}
     return shared | {
         "greeting": greeting(draft, values.name),

@@ -39,6 +39,7 @@ _PER_CONTACT = {
     "reminder": _ASKING,
     "confirm": ("address", "confirm_url"),
     "receipt": ("address", "no_url", "me_url", "receipt_url"),
+    "no_receipt": ("address", "yes_url", "me_url"),
     "see": ("address", "confirm_url"),
     "address": ("address", "confirm_url"),
     "changed": ("address",),

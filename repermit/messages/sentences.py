@@ -74,6 +74,15 @@ def receipt_sentences(language: str) -> dict[str, str]:
     }
 
 
+def no_receipt_sentences(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
+    """Return what the receipt of a No says beside its templates; nobody is named in it."""
+    gettext = translations(language).gettext
+    return {
+        "greeting": gettext("Dear reader,"),
+        "yes_label": ask_sentences(mailing_list, language)["yes_label"],
+    }
+
+
 def preview(
     kind: Kind | Literal["daily", "closing", "not_the_person"],
     known: Mapping[str, str],

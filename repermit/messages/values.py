@@ -122,9 +122,10 @@ class ConfirmValues:
 
 @dataclass(frozen=True, kw_only=True)
 class ReceiptValues:
-    """What differs in the receipt of a Yes; as in a confirmation there is no name."""
+    """What differs in the receipt of an answer; as in a confirmation there is no name."""
 
     address: str
+    yes_url: str
     no_url: str
     me_url: str
     receipt_url: str

@@ -111,7 +111,7 @@ class MailingList(Table):
     language = CharField(default="nl")
     sender = TextField(default="")
     sensitive = BooleanField(default=False)
-    receipts = BooleanField(default=False)
+    receipts = BooleanField(default=True)
     own_subject = TextField(default="")
     own_text = TextField(default="")
     own_html = TextField(default="")
@@ -140,6 +140,8 @@ class Contact(Table):
 
     `address` and `name` are null after erasure, and `address_key` then holds the uid, so that it
     stays unique. `basis` says on what ground a confirmed or customer contact may be mailed.
+    `form_version` grows with each press and answer of the person, so that the forms of a page are
+    good for one press; `has_refused` says that a No was ever recorded of them.
     """
 
     if TYPE_CHECKING:
@@ -163,6 +165,8 @@ class Contact(Table):
     basis_at = moment_or_none()
     imported_by = ForeignKeyField(Import, null=True, index=False)
     erased_at = moment_or_none()
+    form_version = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
+    has_refused = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
 
     class Meta:
         """One row for each address of a list; counts and pages by status use the second index."""
@@ -196,7 +200,7 @@ class SignUp(Table):
     """A sign-up, or a late Yes, that its address has not confirmed yet.
 
     `doubted_at` is when a Yes was last asked for again, `declined_at` when somebody said since not
-    to want it.
+    to want it. `form_version` grows with each press on its page.
     """
 
     if TYPE_CHECKING:
@@ -213,6 +217,7 @@ class SignUp(Table):
     confirmed_at = moment_or_none()
     declined_at = moment_or_none()
     doubted_at = moment_or_none()
+    form_version = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
 
 
 class Campaign(Table):

@@ -67,9 +67,9 @@ class Moved:
 class Letter:
     """A mail to the person: its kind and state, and when it was in that state.
 
-    `purpose` tells mails apart that the person asked for, and `to` is where such a one went if not
-    to the address that is held. `reply` are the server's codes, and `bounce` is what came back,
-    with its status code; each "" for nothing.
+    `purpose` tells mails of one kind apart that the person asked for, and `to` is where such a one
+    went if not to the address that is held. `reply` are the server's codes, and `bounce` is what
+    came back, with its status code; each "" for nothing.
     """
 
     kind: str

@@ -103,7 +103,7 @@ def _letter(mail: Mail, link: FreshLink | None, contact: Contact) -> Letter:
     at = mail.sent_at if mail.state == MailState.SENT else mail.started_at
     return Letter(
         kind=mail.kind,
-        purpose=link.purpose if link else "",
+        purpose=link.purpose if link else "no_receipt" if contacts.is_of_no(mail) else "",
         to=link.address if link and link.address != contact.address else "",
         state=mail.state,
         at=at or mail.due_at,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from repermit.config import Settings
+    from repermit.links import Form
     from repermit.models import Database
 
 _EVENT = receipts.NOT_THE_PERSON
@@ -35,12 +36,14 @@ def say_not_the_person(
     settings: Settings,
     now: datetime,
     trace: Mapping[str, str],
+    form: Form | None = None,
 ) -> bool:
-    """Take off whose mail somebody else reads, and tell the admin; False if nothing is held.
+    """Take off whose mail somebody else reads, and tell the admin.
 
-    The reason is `request`: it is no No of the person's, and no answer at all. Saying it again
-    changes nothing, unless somebody has come back since. Whom a file alone had taken off leaves by
-    it: taking that file back does not put them back.
+    False if nothing is held, or if something was pressed since the page with this `form` was
+    served; it is None where none is needed. The reason is `request`: it is no No of the person's,
+    and no answer at all. Saying it again changes nothing, unless somebody has come back since.
+    Whom a file alone had taken off leaves by it: taking that file back does not put them back.
     """
     with database.atomic():
         found: Contact | None = Contact.get_or_none(Contact.uid == uid)
@@ -49,6 +52,8 @@ def say_not_the_person(
             return False
         if _is_said(contact):
             return True
+        if form and form.version != contact.form_version:
+            return False
         contacts.settle_replies(contact, at=now)
         Mail.create(
             list=contact.list_id,
@@ -57,6 +62,7 @@ def say_not_the_person(
             due_at=now,
             message_id="",
         )
+        contacts.note_press(contact)
         _take_off(contact, settings.fingerprint_key, trace, now)
         return True
 

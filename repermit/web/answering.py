@@ -16,12 +16,21 @@ from repermit.consent import Answer, Basis, Outcome, Status
 from repermit.links import NOBODY, PROXIES
 from repermit.models import MailingList
 from repermit.web import asking_again, shown, words
-from repermit.web.rendering import ROUND, Reader, make_reader, page, public_url, render
+from repermit.web.rendering import (
+    NUMBER,
+    ROUND,
+    Reader,
+    make_reader,
+    page,
+    public_url,
+    render,
+)
 from repermit.web.site import arrival, current_site, forwarded, request_trace
 from repermit.web.words import Voice
 
 if TYPE_CHECKING:
     from repermit.answers import Standing
+    from repermit.links import Form
     from repermit.messages import MailingListFacts
     from repermit.web.words import Statement
 
@@ -93,6 +102,7 @@ def take_answer(word: str, token: str) -> Response:
             seen=seen,
             is_again=is_again,
             mark=mark,
+            form=None if is_one_click else pressed_form(uid),
             given_by="" if is_one_click or standing is None else reader_of(standing).given_by,
         )
     if is_one_click:
@@ -101,7 +111,14 @@ def take_answer(word: str, token: str) -> Response:
         return show_gone(standing)
     if recorded.outcome is Outcome.HOLD:
         return _ask_again(recorded.standing, recorded.mark)
+    if recorded.outcome is Outcome.ASK:
+        return _question(recorded.standing, answer, mark="")
     return show_result(reader_of(recorded.standing), recorded.standing, recorded.outcome)
+
+
+def pressed_form(uid: str) -> Form:
+    """Return the form that was pressed on a page of the person with this uid."""
+    return current_site().links.read_form(uid, request.form.get(NUMBER, ""))
 
 
 def _unsubscribed(uid: str) -> Response:
@@ -212,11 +229,15 @@ def contact_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
             for answer in Answer
         },
         "me_url": public_url(f"/me/{links.token('me', standing.uid)}", reader),
+        "form_number": links.form_number(standing.uid, standing.form_version),
     }
 
 
 def _result_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
-    """Return how a contact can change its mind: with one press, or by signing up."""
+    """Return how a contact can change its mind: by the question, or by signing up.
+
+    No button gives the opposite answer at once: a program presses whatever stands on a page.
+    """
     fields = contact_fields(standing, reader)
     may_return = fields["is_removed"] and bool(fields["deadline"])
     may_leave = not fields["is_removed"]

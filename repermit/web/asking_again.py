@@ -31,6 +31,7 @@ def why_again(signs: Collection[Sign], voice: Voice) -> str:
         Sign.BOTH_ANSWERED: gettext(
             "Yes and No were pressed within a minute of each other, as programs do."
         ),
+        Sign.SAID_NO: gettext("A No came before this Yes."),
         Sign.LOOKED_UP: gettext(
             "A program looked at the link, and Yes was pressed within a minute after our mail had "
             "been delivered."

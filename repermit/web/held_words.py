@@ -61,6 +61,7 @@ def _letter_in_words(letter: Letter, voice: Voice) -> str:
         "ask": gettext("the question whether we may mail you"),
         "reminder": gettext("the reminder of that question"),
         "receipt": gettext("the receipt of your Yes"),
+        "no_receipt": gettext("the receipt of your No"),
         "see": gettext("the link to what we hold about you"),
         "address": gettext("the question to your new address"),
         "changed": gettext("word to your address from before that it has been changed"),

@@ -18,6 +18,7 @@ from repermit.web.answering import (
     contact_fields,
     language_of_nobody,
     list_fields,
+    pressed_form,
     reader_of,
     show_gone,
     voice_of,
@@ -39,6 +40,10 @@ def show_in_part(token: str) -> Response:
     standing = answers.look_up(current_site().links.read("me", token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
+    return _show_in_part(standing)
+
+
+def _show_in_part(standing: Standing) -> Response:
     reader = reader_of(standing)
     return page(
         "me.html",
@@ -69,13 +74,16 @@ def _send_link(standing: Standing, reader: Reader) -> Response:
 
 def _take_off(standing: Standing, reader: Reader) -> Response:
     site = current_site()
-    rights.say_not_the_person(
+    is_said = rights.say_not_the_person(
         site.database,
         uid=standing.uid,
         settings=site.settings,
         now=arrival(),
         trace=asdict(request_trace()),
+        form=pressed_form(standing.uid),
     )
+    if not is_said:
+        return _show_in_part(standing)
     return page("not_me.html", reader, **contact_fields(standing, reader))
 
 

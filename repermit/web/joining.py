@@ -15,7 +15,13 @@ from repermit import answers, contacts
 from repermit.consent import Outcome
 from repermit.errors import AddressError
 from repermit.web import asking_again, mistakes, shown
-from repermit.web.answering import list_fields, show_gone, show_result, voice_of
+from repermit.web.answering import (
+    list_fields,
+    pressed_form,
+    show_gone,
+    show_result,
+    voice_of,
+)
 from repermit.web.api import Allowances
 from repermit.web.client_address import network_in_part, route_of
 from repermit.web.rendering import ROUND, Reader, make_reader, page, public_url, render
@@ -121,7 +127,7 @@ def take_confirmation(token: str) -> Response:
     uid = current_site().links.read("confirm", token)
     choice = request.form.get("choice", "")
     if choice in {asking_again.NOT_ME, asking_again.NO}:
-        return _decline(uid)
+        return _decline(uid, token)
     if choice == asking_again.YES:
         return _confirm(uid, token)
     return show_confirmation(token)
@@ -144,18 +150,29 @@ def _confirm(uid: str, token: str) -> Response:
         language=_reader(before.sign_up).language,
         given_by=_reader(before.sign_up).given_by,
         mark=request.form.get(ROUND, ""),
+        form=pressed_form(uid),
     )
-    if signed_up is not None and signed_up.outcome is Outcome.HOLD:
+    if signed_up is not None and signed_up.outcome in _ASKING:
         return _ask(signed_up, token)
     return _done(signed_up)
 
 
-def _decline(uid: str) -> Response:
+_ASKING = frozenset({Outcome.HOLD, Outcome.ASK})
+
+
+def _decline(uid: str, token: str) -> Response:
     """Leave the holder of the address off the list, or take off whom this link has put there."""
     site = current_site()
     signed_up = answers.decline_sign_up(
-        site.database, uid=uid, arrived=arrival(), settings=site.settings, trace=request_trace()
+        site.database,
+        uid=uid,
+        arrived=arrival(),
+        settings=site.settings,
+        trace=request_trace(),
+        form=pressed_form(uid),
     )
+    if signed_up is not None and signed_up.outcome is Outcome.ASK:
+        return _ask(signed_up, token)
     if signed_up is None or signed_up.outcome is not Outcome.CONFIRM:
         return _done(signed_up)
     about, reader = signed_up.sign_up, _reader(signed_up.sign_up)
@@ -200,6 +217,7 @@ def _form(mailing_list: MailingList, *, status: int = 200) -> Response:
 
 def _confirm_fields(signed_up: SignedUp, reader: Reader, token: str) -> dict[str, Any]:
     about, voice = signed_up.sign_up.mailing_list, voice_of(reader)
+    links = current_site().links
     return {
         **list_fields(about, reader),
         "address": signed_up.sign_up.address,
@@ -211,6 +229,7 @@ def _confirm_fields(signed_up: SignedUp, reader: Reader, token: str) -> dict[str
             is_representative=reader.is_representative,
         ),
         "confirm_url": public_url(f"/confirm/{token}", reader),
+        "form_number": links.form_number(links.read("confirm", token), signed_up.form_version),
     }
 
 

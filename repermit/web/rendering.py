@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from repermit.messages import MailingListFacts
 
 
+NUMBER = "number"
+"""What each form for an answer sends along: its number, good for one press."""
+
 ROUND = "round"
 """What buttons and links of a page that asks again send along: its mark."""
 

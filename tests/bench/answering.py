@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from repermit import addresses, contacts
 from repermit.clock import SystemClock
 from repermit.consent import CampaignState, MailKind, MailState, Status
-from repermit.links import Links
+from repermit.links import KINDS, Links
 from repermit.models import Campaign, Mail, MailingList, open_database
 
 if TYPE_CHECKING:
@@ -44,8 +44,12 @@ class Answers:
     seconds: float
 
 
-def make_campaign(settings: Settings) -> list[str]:
-    """Put people on a list of their own who have been asked; return the paths of their links."""
+Press = tuple[str, str]
+"""The path of a link, and what the form on its page sends."""
+
+
+def make_campaign(settings: Settings) -> list[Press]:
+    """Put people on a list of their own who have been asked; return a Yes and then a No of each."""
     now = SystemClock().now()
     links = Links("", settings.secret_keys)
     with open_database(settings.database) as database, database.atomic():
@@ -75,7 +79,11 @@ def make_campaign(settings: Settings) -> list[str]:
             )
             uids.append(person.uid)
     # Everybody keeps changing their mind, so that each answer is written.
-    return [links.url(kind, uid) for kind in ("yes", "no") for uid in uids]
+    return [
+        (links.url(kind, uid), f"number={links.form_number(uid, version)}")
+        for version, kind in enumerate(KINDS[:2])
+        for uid in uids
+    ]
 
 
 @contextmanager
@@ -102,7 +110,7 @@ def _port(server: subprocess.Popen[str]) -> int:
 
 
 def answer_while(
-    act: Callable[[], object], port: int, paths: list[str], *, per_second: int
+    act: Callable[[], object], port: int, presses: list[Press], *, per_second: int
 ) -> Answers:
     """Post answers while `act` runs."""
     over = threading.Event()
@@ -111,11 +119,11 @@ def answer_while(
         acting = pool.submit(act)
         acting.add_done_callback(lambda _: over.set())
         posted = []
-        for number, path in enumerate(cycle(paths)):
+        for number, press in enumerate(cycle(presses)):
             due = began + number / per_second
             if over.wait(max(0, due - time.perf_counter())):
                 break
-            posted.append(pool.submit(_post, port, path, due))
+            posted.append(pool.submit(_post, port, press, due))
         acting.result()
         seconds = time.perf_counter() - began
         took = [post.result() for post in posted]
@@ -123,10 +131,12 @@ def answer_while(
     return Answers(times, len(took) - len(times), seconds)
 
 
-def _post(port: int, path: str, due: float) -> float | None:
+def _post(port: int, press: Press, due: float) -> float | None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
-        connection.request("POST", path)
+        path, body = press
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", path, body, kind)
         answer = connection.getresponse()
         answer.read()
     except (OSError, http.client.HTTPException):

@@ -51,7 +51,9 @@ class ListForm(Form):
     sensitive = BooleanField(
         N_("Being on this list shows something about health, belief, politics or the like")
     )
-    receipts = BooleanField(N_("Send a receipt by mail to whoever says Yes"))
+    receipts = BooleanField(
+        N_("Send a receipt by mail to whoever says Yes, or changes an answer"), default=True
+    )
 
 
 class NewListForm(ListForm):
