@@ -180,6 +180,7 @@ AT_RCPT = [
         for reply in [
             "550 5.1.1 no such mailbox",
             "550 5.1.10 RESOLVER.ADR.RecipientNotFound",
+            "550 5.4.1 Recipient address rejected: Access denied",
             "550 5.1.2 no such domain",
             "550 No such user here",
             "550-Sorry,\r\n550 user unknown",
@@ -190,7 +191,7 @@ AT_RCPT = [
         for reply in [
             "550 5.2.1 mailbox disabled",
             "552 5.2.2 mailbox full",
-            "550 5.4.1 Recipient address rejected: Access denied",
+            "550 5.4.1 Access denied",
             "550 Requested action not taken",
         ]
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from repermit.mailer.replies import Reply, read_reply, refusal
+from tests.test_bounces_wording import GONE, NOT_GONE
 
 NOBODY = ("recipient", True)
 THIS_MAIL = ("message", True)
@@ -51,6 +52,14 @@ def test_only_a_mailbox_that_is_not_there_is_the_recipients(code: int, status: s
         (550, "Unrouteable address", NOBODY),
         (550, "no mailbox here by that name", NOBODY),
         (553, "sorry, that is not a valid mailbox", NOBODY),
+        # Exchange Online: directory based blocking, and what another server has said.
+        (550, "5.4.1 Recipient address rejected: Access denied", NOBODY),
+        (
+            550,
+            "5.4.1 [jan@example.org]: Recipient address rejected: Access denied [A.B.C.D]",
+            NOBODY,
+        ),
+        (550, "5.1.351 Remote server returned unknown recipient -> 550 no", NOBODY),
         # The mail server's limits, logins and moods, and rules that may be a recipient's own.
         (554, "5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException", OURS),
         (550, "Daily limit exceeded", OURS),
@@ -94,7 +103,8 @@ def test_only_a_mailbox_that_is_not_there_is_the_recipients(code: int, status: s
         (552, "user over quota", THIS_MAIL),
         (552, "Requested mail action aborted: mailbox exceeded storage allocation", THIS_MAIL),
         (550, "5.2.1 the mailbox is disabled", THIS_MAIL),
-        (550, "5.4.1 Recipient address rejected: Access denied", THIS_MAIL),
+        (554, "5.7.1 <jan@example.org>: Recipient address rejected: Access denied", POLICY),
+        (550, "5.4.1 Access denied", THIS_MAIL),
         (550, "Requested action not taken: mailbox unavailable", THIS_MAIL),
         (552, "5.3.4 the message is too big", THIS_MAIL),
         (550, "no", THIS_MAIL),
@@ -107,6 +117,37 @@ def test_a_refusal_for_good_is_judged_by_status_and_then_by_words(
     for stage in ("recipient", "message"):
         error = refusal(code, words.encode(), stage=stage)
         assert (error.scope, error.permanent) == meaning
+
+
+@pytest.mark.parametrize(
+    "words", [one for one in [*GONE, *NOT_GONE] if one.startswith(("50", "55"))]
+)
+def test_a_reply_and_a_bounce_are_judged_by_one_vocabulary(words: str) -> None:
+    code, said = int(words[:3]), words[4:]
+    for given in (said, said.upper()):
+        error = refusal(code, given.encode(), stage="recipient")
+        is_gone = (error.scope, error.permanent) == NOBODY
+        assert is_gone is (words in GONE)
+
+
+@pytest.mark.parametrize(
+    ("words", "meaning"),
+    [
+        ("5.1.1 Message rejected, listed by zen.example", POLICY),
+        ("5.1.1 This looks like spam", POLICY),
+        ("5.1.1 HELO host not found", POLICY),
+        ("5.1.1 mailbox is full", THIS_MAIL),
+        ("5.1.1 user temporarily unavailable", THIS_MAIL),
+        ("5.1.1 unknown sender domain", OURS),
+        ("5.1.351 Remote server returned unknown recipient -> 550 5.2.1 closed", THIS_MAIL),
+        ("User unknown — in Ünicode", NOBODY),
+    ],
+)
+def test_words_outrank_a_status_for_a_mailbox_that_is_not_there(
+    words: str, meaning: tuple[str, bool]
+) -> None:
+    error = refusal(550, words.encode(), stage="recipient")
+    assert (error.scope, error.permanent) == meaning
 
 
 @pytest.mark.parametrize("code", [400, 450, 451, 452, 499])

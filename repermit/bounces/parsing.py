@@ -103,6 +103,14 @@ def texts(message: Message, subtype: str = "plain") -> list[str]:
     ]
 
 
+def text_without_parts(message: Message) -> str:
+    """Return the body of a multipart whose parts cannot be told from each other, "" otherwise."""
+    body = message.get_payload()
+    if message.get_content_maintype() != "multipart" or not isinstance(body, str):
+        return ""
+    return _lines(body)
+
+
 def report_fields(part: Message) -> list[dict[str, str]]:
     """Return the blocks of a message/delivery-status or …/feedback-report, by lower-case name.
 

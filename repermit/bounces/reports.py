@@ -9,11 +9,28 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from repermit.bounces.bounce_text import (
+    about,
+    judge_text,
+    mildest,
+    paragraphs_of,
+    replies_in,
+    without_copy,
+)
 from repermit.bounces.facts import Kind, Verdict
-from repermit.bounces.judging import find_status, judge
-from repermit.bounces.parsing import addresses_in, children, header, own_parts, report_fields
+from repermit.bounces.judging import Judgement, has_code, judge
+from repermit.bounces.parsing import (
+    addresses_in,
+    children,
+    header,
+    own_parts,
+    report_fields,
+    text_of,
+)
+from repermit.mailer.statuses import find_status
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
     from email.message import Message
 
 _DELIVERY = ("message/delivery-status", "message/global-delivery-status")
@@ -35,14 +52,18 @@ def find_report(message: Message, *, is_machine: bool) -> Verdict | None:
         return Verdict(Kind.COMPLAINT)
     if not is_machine and message.get_content_type() != "multipart/report":
         return None
+    said: list[str] = []
     for part in own_parts(message):
         kind = part.get_content_type()
         if kind in _DELIVERY:
-            return _delivery(report_fields(part))
+            own = {one.lower() for name in _OWN for one in addresses_in(message, name)}
+            return _delivery(report_fields(part), without_copy("\n\n".join(said)), own)
         if kind in _FEEDBACK:
             return _complaint(report_fields(part))
         if kind in _RECEIPT:
             return Verdict(Kind.AUTO_REPLY)
+        if kind == "text/plain":
+            said.append(text_of(part))
     return None
 
 
@@ -57,9 +78,20 @@ def feedback_senders(message: Message) -> list[str]:
     ]
 
 
-def _delivery(blocks: list[dict[str, str]]) -> Verdict:
-    """Return what a report says of all its recipients: a failure counts as the mildest of them."""
-    found = [_recipient(block) for block in blocks if "action" in block or "status" in block]
+# Each mail of ours has one recipient, who may be an alias of a few; nobody is removed for a report
+# on more.
+_MOST_RECIPIENTS = 20
+
+
+def _delivery(blocks: list[dict[str, str]], text: str, own: Collection[str]) -> Verdict:
+    """Return what a report says of all its recipients: a failure counts as the mildest of them.
+
+    `text` is what stands for people above the report, `own` whom it was sent to.
+    """
+    blocks = [block for block in blocks if "action" in block or "status" in block]
+    if len(blocks) > _MOST_RECIPIENTS:
+        return Verdict(Kind.SOFT)
+    found = [_recipient(block, text, own) for block in blocks]
     failed = tuple(name for one in found for name in one.failed)
     for kind in (Kind.SOFT, Kind.HARD):
         first = next((one for one in found if one.kind is kind), None)
@@ -69,7 +101,7 @@ def _delivery(blocks: list[dict[str, str]]) -> Verdict:
     return Verdict(Kind.NOTHING)
 
 
-def _recipient(block: dict[str, str]) -> Verdict:
+def _recipient(block: dict[str, str], text: str, own: Collection[str]) -> Verdict:
     """Return what a report says of one recipient.
 
     `expanded` and `relayed` mean that another server has it, `delayed` that one goes on trying.
@@ -81,20 +113,88 @@ def _recipient(block: dict[str, str]) -> Verdict:
         return Verdict(Kind.SOFT, status, _named(block))
     # OpenSMTPD writes "error"; and some leave the word out.
     if said in {"failed", "fail", "error"} or (not said and status[:1] in {"4", "5"}):
-        _, _, words = block.get("diagnostic-code", "").partition(";")
-        return Verdict(*judge(words, status=status), _named(block))
+        judged = _judge_failure(block, status, text, own)
+        return Verdict(judged.kind, judged.status, _named(block))
     return Verdict(Kind.NOTHING)
+
+
+def _judge_failure(
+    block: dict[str, str], status: str, text: str, own: Collection[str]
+) -> Judgement:
+    """Return what a failure means, by the fields of its report and by the text above them.
+
+    Who says "user unknown" of the address that the report was sent to means the sender.
+
+    The text is asked where the fields leave it open, and where it quotes another server: what
+    that server said outranks a report that somebody else is unknown.
+    """
+    names = _named(block)
+    address = names[0] if names else ""
+    comment = _comment(block)
+    found = _DIAGNOSTIC.fullmatch(block.get("diagnostic-code", ""))
+    kind, given = (found["kind"] or "", found["words"]) if found else ("", "")
+    around = "\n".join(about(address, text)[:1])
+    quoted = [given] if given else replies_in(text) or ([around] if has_code(around) else [])
+    judged = mildest(
+        judge(
+            words,
+            status=status,
+            is_quoted=bool(quoted) and kind.lower() in {"", "smtp"},
+            address=address,
+            around=around,
+        )
+        for words in quoted or [comment]
+    )
+    if any(one in words.lower() for words in quoted for one in own):
+        return Judgement(Kind.SOFT, judged.status)
+    told = None if judged.is_clear else judge_text(text, address=address)
+    if told:
+        judged = told._replace(status=judged.status or told.status)
+    if judged.kind is Kind.SOFT:
+        return judged
+    return mildest([judged, *_objections(given, comment, text)])
+
+
+def _objections(words: str, comment: str, text: str) -> Iterator[Judgement]:
+    """Yield what is said against a report that somebody is unknown, if it says why.
+
+    That stands in the comment on the status, in the whole of a reply of several lines whose code
+    the report gives, or where the report itself has no words, anywhere in the text.
+    """
+    replies = (
+        one
+        for one in replies_in(text)
+        if not one[:3].isdigit() or one[:3] == words[:3] or not words
+    )
+    paragraphs = paragraphs_of(text) if not words else []
+    for one in (comment, *replies, *paragraphs):
+        judged = judge(one)
+        if judged.kind is Kind.SOFT and judged.is_clear:
+            yield judged
+
+
+_OWN = ("To", "Delivered-To", "X-Original-To", "Envelope-To")
+
+_DIAGNOSTIC = re.compile(
+    r"(?:(?P<kind>[a-z][\w.-]*)\s*;)?\s*(?P<words>.*)", re.IGNORECASE | re.DOTALL
+)
+
+
+def _comment(block: dict[str, str]) -> str:
+    """Return what stands in brackets behind a status (RFC 3464 §2.3.4 with RFC 5322 §3.2.2)."""
+    return block.get("status", "").partition("(")[2].strip(") ")
 
 
 def _named(block: dict[str, str]) -> tuple[str, ...]:
     """Return who a block is about, in each way in which it may be meant.
 
-    The original recipient is the one that the sender gave (ORCPT), where a server on the way has
-    kept it (RFC 3464 §2.3.1).
+    That is the final recipient (RFC 3464 §2.3.2), or the address that Sendmail made of it. The
+    original recipient never counts: it names whoever was written to, also where their copy has
+    arrived and only another one failed, and Postfix writes it unasked.
     """
-    given = (block.get(name, "") for name in ("original-recipient", "final-recipient"))
-    plain = [one.rpartition(";")[2].strip("<> ") for one in given if "@" in one]
-    return tuple(dict.fromkeys(way(one) for one in plain for way in (str, _of_xtext, _of_utf8)))
+    given = (block.get(name, "") for name in ("x-actual-recipient", "final-recipient"))
+    plain = next((one.rpartition(";")[2].strip("<> ") for one in given if "@" in one), "")
+    return tuple(dict.fromkeys(way(plain) for way in (str, _of_xtext, _of_utf8))) if plain else ()
 
 
 def _of_xtext(text: str) -> str:
