@@ -77,7 +77,8 @@ def test_a_mail_costs_nothing_whatever_host_hands_it_over(tmp_path: Path) -> Non
     plain = b"From: a@example.org\r\nTo: b@example.com\r\nSubject: Good morning\r\n"
     plain += b"Date: Tue, 01 Dec 2026 08:30:00 +0000\r\nMessage-ID: <aqt7.bxw@example.org>\r\n"
     kinds = [kind for kind in KINDS if kind not in TO_THE_ADMIN]
-    mails, relays = {}, {}
+    mails: dict[str, bytes] = {}
+    relays: dict[str, str] = {}
     for number, host in enumerate((*_RELAYS, *_BAD_RELAYS)):
         language = LANGUAGES[number % len(LANGUAGES)]
         wanted = kinds if host in _BAD_RELAYS or number < len(LANGUAGES) else ("ask", "reminder")
