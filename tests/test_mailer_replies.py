@@ -51,6 +51,14 @@ def test_only_a_mailbox_that_is_not_there_is_the_recipients(code: int, status: s
         (550, "Unrouteable address", NOBODY),
         (550, "no mailbox here by that name", NOBODY),
         (553, "sorry, that is not a valid mailbox", NOBODY),
+        # Exchange Online: directory based blocking, and what another server has said.
+        (550, "5.4.1 Recipient address rejected: Access denied", NOBODY),
+        (
+            550,
+            "5.4.1 [jan@example.org]: Recipient address rejected: Access denied [A.B.C.D]",
+            NOBODY,
+        ),
+        (550, "5.1.351 Remote server returned unknown recipient -> 550 no", NOBODY),
         # The mail server's limits, logins and moods, and rules that may be a recipient's own.
         (554, "5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException", OURS),
         (550, "Daily limit exceeded", OURS),
@@ -94,7 +102,8 @@ def test_only_a_mailbox_that_is_not_there_is_the_recipients(code: int, status: s
         (552, "user over quota", THIS_MAIL),
         (552, "Requested mail action aborted: mailbox exceeded storage allocation", THIS_MAIL),
         (550, "5.2.1 the mailbox is disabled", THIS_MAIL),
-        (550, "5.4.1 Recipient address rejected: Access denied", THIS_MAIL),
+        (554, "5.7.1 <jan@example.org>: Recipient address rejected: Access denied", POLICY),
+        (550, "5.4.1 Access denied", THIS_MAIL),
         (550, "Requested action not taken: mailbox unavailable", THIS_MAIL),
         (552, "5.3.4 the message is too big", THIS_MAIL),
         (550, "no", THIS_MAIL),

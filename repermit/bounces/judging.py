@@ -1,4 +1,4 @@
-"""Whether words and numbers say that there is no such mailbox or domain.
+"""Whether words and numbers in a bounce say that there is no such mailbox or domain.
 
 May import mailer, whose judgement of a server's replies this is.
 """
@@ -6,19 +6,35 @@ May import mailer, whose judgement of a server's replies this is.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from repermit.bounces.facts import Kind
-from repermit.mailer.replies import refusal
+from repermit.mailer.refusal_words import Cause, plain
+from repermit.mailer.replies import NO_SUCH_MAILBOX, Reply, cause_of
 
 # Not an address of the network (5.1.1.4), and not a program's version (4.94.2).
 _STATUS = re.compile(r"(?<![\d.])([245]\.[0-7]\.\d{1,3})(?!\.?\d)")
-_CODE = re.compile(r"(?<![\d.])([45]\d\d)(?=[ \-:#]|$)")
+_CODE = re.compile(r"(?<![\d.])([45]\d\d)(?=[ \-:#']|$)")
 
 # These say no more than that it failed, and Postfix gives 5.4.4 for a domain that does not exist.
 _VAGUE = re.compile(r"5\.[013456]\.0|5\.4\.4")
 
+# A mailbox that is full, and a mail that is too big.
+_OF_SIZE = re.compile(r"5\.(2\.[23]|3\.4)")
+
 _FAILED = 550
 _LONGEST = 4000
+
+
+class Judgement(NamedTuple):
+    """What a refusal means: its kind and the status that decided.
+
+    `is_clear` is False where nothing in it says why, so that more of the bounce may be asked.
+    """
+
+    kind: Kind
+    status: str
+    is_clear: bool = True
 
 
 def find_status(text: str) -> str:
@@ -32,24 +48,110 @@ def has_code(text: str) -> bool:
     return bool(re.search(r"[45]", find_status(text)[:1]) or _CODE.search(text))
 
 
-def judge(words: str, *, status: str = "") -> tuple[Kind, str]:
+def judge(
+    words: str, *, status: str = "", is_quoted: bool = False, address: str = "", around: str = ""
+) -> Judgement:
     """Return hard or soft for a failure, and the status that decided.
 
-    `words` are the server's and `status` is what the reporter made of them. What the server gave
-    itself comes first: a relay often puts a 5.1.1 or a 5.0.0 over whatever it was told.
+    - `words` are the server's and `status` is what the reporter made of them. What the server gave
+      itself comes first: a relay often puts a 5.1.1 or a 5.0.0 over whatever it was told.
+    - `is_quoted` says that the reporter only quotes another server's words. Then its own status
+      says of a mailbox no more than the words do.
+    - `address` is whom the bounce is about, "" if it does not say.
+    - `around` is what the reporter writes about it besides, such as to which command it was the
+      answer.
     """
-    words = " ".join(words.split())[:_LONGEST]
-    own = find_status(words)
+    words = _quoted_within(" ".join(words.split()))[:_LONGEST]
+    own = _own_status(words)
     given = [one for one in (own, status) if one]
     telling = next((one for one in given if not _VAGUE.fullmatch(one)), "")
     shown = telling or next(iter(given), "")
-    if shown[:1] in {"2", "4"}:
-        return Kind.SOFT, shown
     code = _CODE.search(words)
-    meant = refusal(
-        int(code[1]) if code else _FAILED,
-        f"{telling} {words}".encode("utf-8", "replace"),
-        stage="recipient",
+    if shown[:1] in {"2", "4"} or (code and code[1].startswith("4")):
+        return Judgement(Kind.SOFT, shown)
+    if is_quoted and telling != own and _says_anything(words) and not _OF_SIZE.fullmatch(telling):
+        # Then the words alone count where they say it, and where the status alone would.
+        by_words = _cause(code, "", words)
+        if Cause.GONE in {by_words, _cause(code, telling, words)}:
+            shown, telling = own, ""
+    cause = _cause(code, telling or own, words)
+    if cause is not Cause.GONE:
+        return Judgement(Kind.SOFT, shown, is_clear=cause is not Cause.UNCLEAR or bool(telling))
+    is_wrong = _is_about_another_domain(words, address) or _is_at_another_step(
+        f"{words} {around}", has_status=bool(own)
     )
-    is_hard = meant.permanent and meant.scope == "recipient"
-    return (Kind.HARD if is_hard else Kind.SOFT), shown
+    return Judgement(Kind.SOFT if is_wrong else Kind.HARD, shown)
+
+
+def _cause(code: re.Match[str] | None, status: str, words: str) -> Cause:
+    return cause_of(Reply(int(code[1]) if code else _FAILED, status), plain(words))
+
+
+def _quoted_within(words: str) -> str:
+    """Return what IronPort and Amazon SES quote behind a status and a sentence of their own."""
+    found = _BEHIND_OWN_SENTENCE.fullmatch(words)
+    return found[1] if found else words
+
+
+_BEHIND_OWN_SENTENCE = re.compile(
+    r"[245]\.\d{1,3}\.\d{1,3} - [A-Za-z ]{3,60}?[(' ]{1,4}([45]\d\d\b.*)"
+)
+
+
+def _own_status(words: str) -> str:
+    """Return the status that a server's words give.
+
+    Where one server quotes another's, what is not "no such mailbox" counts.
+    """
+    found = [one for one in _STATUS.findall(words) if not _VAGUE.fullmatch(one)]
+    others = [one for one in found if one not in NO_SUCH_MAILBOX]
+    return next(iter(others or found), "") or find_status(words)
+
+
+def _says_anything(words: str) -> bool:
+    """Say whether there is more to words than codes and politeness."""
+    return bool(re.search(r"[^\W\d_]", _POLITENESS.sub("", plain(words))))
+
+
+_POLITENESS = re.compile(r"\b(sorry|error|smtp)\b")
+
+
+def _is_about_another_domain(words: str, address: str) -> bool:
+    """Say whether a domain that is not there is another than the address's.
+
+    A relay that cannot find its own smarthost, or a host that a domain's MX names, says so too.
+    """
+    domain = address.rpartition("@")[2].strip("<>. ").lower()
+    names = {name.strip(".") for name in _LOOKED_UP.findall(words.lower())}
+    return bool(domain and names) and domain not in names
+
+
+_LOOKED_UP = re.compile(
+    r"(?:\b(?:name|domain)=|\bhost named |\blookup of |\bhost (?=\S{1,255} (?:was |is )?not found)|"
+    r"\bdomain (?=\S{1,255} (?:does not|doesn't) ))['\"<]?((?:[\w-]{1,63}\.)+[\w-]{1,63})"
+)
+
+
+def _is_at_another_step(text: str, *, has_status: bool) -> bool:
+    """Say whether a refusal came before a recipient was named, or after one was accepted.
+
+    Who refuses our greeting or our sender knows nothing of a mailbox. A server that has accepted
+    the recipient and says "unknown user" of the mail itself hides why it does not want it, as some
+    telephone companies do; only a status is believed then.
+    """
+    text = " ".join(text.lower().split())
+    return bool(_BEFORE_RECIPIENT.search(text)) or (
+        not has_status and bool(_AFTER_MAIL.search(text))
+    )
+
+
+# Postfix; Exim; qmail.
+_BEFORE_RECIPIENT = re.compile(
+    r"in reply to (?:helo|ehlo|lhlo|mail from|initial|connection)|"
+    r"remote mail server after (?:initial|pipelined mail|mail from|helo|ehlo|lhlo)|"
+    r"but (?:my name was rejected|sender was rejected|greeting failed)"
+)
+_AFTER_MAIL = re.compile(
+    r"in reply to (?:end of )?data|remote mail server after (?:end of )?data|"
+    r"failed after i sent the message"
+)

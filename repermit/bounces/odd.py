@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from flufl.bounce import all_failures
 
+from repermit.bounces.bounce_text import judge_text, mildest, without_copy
 from repermit.bounces.facts import Kind, Verdict
-from repermit.bounces.judging import has_code, judge
-from repermit.bounces.parsing import header, parse, text_of, texts
+from repermit.bounces.judging import Judgement, has_code, judge
+from repermit.bounces.parsing import header, parse, text_of, text_without_parts, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from email.message import Message
 
 # It writes what it stumbles over into the log, addresses among it.
@@ -31,16 +32,27 @@ _LONGEST_LINE = 2000
 
 def read_odd(message: Message, raw: bytes) -> Verdict:
     """Return what a mail server's own words say; soft where it only says that it failed."""
-    said = without_copy("\n\n".join(texts(message)))
+    said = without_copy("\n\n".join(texts(message)) or text_without_parts(message))
     temporary, permanent = _named(parse(raw[:_SCANNED]))
     if permanent and not temporary:
-        names = tuple(sorted(one.decode("utf-8", "replace") for one in permanent))
-        found = [judge(_about(name, said)) for name in names]
-        return Verdict(*next((one for one in found if one[0] is Kind.SOFT), found[0]), names)
-    if has_code(said):
-        return Verdict(Kind.SOFT) if temporary else Verdict(*judge(said))
-    has_failed = temporary or UNDELIVERED.search(header(message, "Subject"))
-    return Verdict(Kind.SOFT if has_failed else Kind.NOTHING)
+        names = _told_of(sorted(one.decode("utf-8", "replace") for one in permanent), said)
+        found = mildest(_judge_about(name, said) for name in names)
+        return Verdict(found.kind, found.status, names)
+    has_failed = UNDELIVERED.search(header(message, "Subject"))
+    if has_code(said) or (has_failed and not temporary):
+        found = judge_text(said, address="") or Judgement(Kind.SOFT, "")
+        return Verdict(Kind.SOFT) if temporary else Verdict(found.kind, found.status)
+    return Verdict(Kind.SOFT if temporary or has_failed else Kind.NOTHING)
+
+
+def _told_of(names: Sequence[str], said: str) -> tuple[str, ...]:
+    """Return the names that stand in a server's own text, or all if only a header has them."""
+    told = tuple(name for name in names if name.lower() in said.lower())
+    return told or tuple(names)
+
+
+def _judge_about(address: str, said: str) -> Judgement:
+    return judge_text(said, address=address) or judge("")
 
 
 def _named(beginning: Message) -> tuple[Collection[bytes], Collection[bytes]]:
@@ -66,27 +78,3 @@ UNDELIVERED = re.compile(
     re.IGNORECASE,
 )
 """What stands at the beginning of the subject of a bounce."""
-
-
-def without_copy(text: str) -> str:
-    """Return a bounce's text up to the copy of the mail that it is about."""
-    return _COPY.split(text, maxsplit=1)[0]
-
-
-_COPY = re.compile(
-    r"^(?:-+ ?(?:this is a copy|below (?:this|the next) line|the header of the original|"
-    r"(?:start of )?(?:original|returned) message|forwarded message|transcript ends)"
-    r"|.*original message (?:follows|headers?)|message headers? follow|"
-    r"return-path: |received: (?:from|by) )",
-    re.IGNORECASE | re.MULTILINE,
-)
-
-
-def _about(address: str, text: str) -> str:
-    """Return what is said about an address: the last paragraph that names it and the one below.
-
-    Around them mail servers write about "your message" and "the sender", which says nothing.
-    """
-    paragraphs = re.split(r"\n[ \t]*\n", text)
-    named = [n for n, one in enumerate(paragraphs) if address.lower() in one.lower()]
-    return "\n".join(paragraphs[named[-1] : named[-1] + 2]) if named else ""

@@ -83,21 +83,33 @@ def _is_from_a_server(message: Message) -> bool:
     paths = headers(message, "Return-Path")[:1]
     names = [_local_part(address) for address in addresses_in(message, "From")]
     is_returned = bool(UNDELIVERED.match(header(message, "Subject")))
-    if any(_SERVERS.fullmatch(name) for name in names):
-        return all(path == "<>" or _SERVERS.fullmatch(_local_part(path)) for path in paths)
-    if not names or "postmaster" in names:
-        return paths == ["<>"] or (not paths and is_returned)
-    return paths == ["<>"] and is_returned
+    is_null = any(map(_is_null_sender, paths))
+    is_postmaster = any(_POSTMASTERS.fullmatch(_local_part(path)) for path in paths)
+    if any(map(_SERVERS.fullmatch, names)):
+        is_servers = any(_SERVERS.fullmatch(_local_part(path)) for path in paths)
+        return is_null or is_servers or is_postmaster or not paths
+    if not names or any(map(_POSTMASTERS.fullmatch, names)):
+        return is_null or ((is_postmaster or not paths) and is_returned)
+    return is_null and is_returned
+
+
+def _is_null_sender(path: str) -> bool:
+    """Say whether a return path is nobody's (RFC 5321 §4.5.5).
+
+    Postfix writes MAILER-DAEMON for "<>" where it hands a mail to a program, and so do others.
+    """
+    return bool(_NOBODYS.fullmatch(_local_part(path)))
 
 
 def _local_part(address: str) -> str:
-    return address.strip("<> ").rpartition("@")[0].lower()
+    plain = address.strip("<> ").lower()
+    return plain.rpartition("@")[0] if "@" in plain else plain
 
 
-_SERVERS = re.compile(
-    r"mailer[-_.]?daemon|mail[-_.]?daemon|mdaemon|mail[-_.]?delivery[-_.]?\w*|bounces?|"
-    r"microsoftexchange[0-9a-f]*"
-)
+_DAEMONS = r"mailer[-_.]?daemon|mail[-_.]?daemon|mdaemon|double-bounce|microsoftexchange[0-9a-f]*"
+_NOBODYS = re.compile(rf"null|{_DAEMONS}|")
+_SERVERS = re.compile(rf"{_DAEMONS}|mail[-_.]?delivery[-_.]?\w*|bounces?")
+_POSTMASTERS = re.compile(r"post[-_.]?master")
 
 
 def _is_automatic(message: Message) -> bool:
@@ -109,7 +121,7 @@ def _is_automatic(message: Message) -> bool:
         return True
     if header(message, "Precedence").lower() in _AUTOMATIC_PRECEDENCE:
         return True
-    if "<>" in headers(message, "Return-Path")[:1]:
+    if any(map(_is_null_sender, headers(message, "Return-Path")[:1])):
         return True
     subject = header(message, "Subject")
     if _AUTOMATIC_SUBJECT.match(subject):

@@ -9,11 +9,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from repermit.bounces.bounce_text import about, judge_text, mildest, replies_in, without_copy
 from repermit.bounces.facts import Kind, Verdict
-from repermit.bounces.judging import find_status, judge
-from repermit.bounces.parsing import addresses_in, children, header, own_parts, report_fields
+from repermit.bounces.judging import Judgement, find_status, judge
+from repermit.bounces.parsing import (
+    addresses_in,
+    children,
+    header,
+    own_parts,
+    report_fields,
+    text_of,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from email.message import Message
 
 _DELIVERY = ("message/delivery-status", "message/global-delivery-status")
@@ -35,14 +44,17 @@ def find_report(message: Message, *, is_machine: bool) -> Verdict | None:
         return Verdict(Kind.COMPLAINT)
     if not is_machine and message.get_content_type() != "multipart/report":
         return None
+    said: list[str] = []
     for part in own_parts(message):
         kind = part.get_content_type()
         if kind in _DELIVERY:
-            return _delivery(report_fields(part))
+            return _delivery(report_fields(part), without_copy("\n\n".join(said)))
         if kind in _FEEDBACK:
             return _complaint(report_fields(part))
         if kind in _RECEIPT:
             return Verdict(Kind.AUTO_REPLY)
+        if kind == "text/plain":
+            said.append(text_of(part))
     return None
 
 
@@ -57,9 +69,12 @@ def feedback_senders(message: Message) -> list[str]:
     ]
 
 
-def _delivery(blocks: list[dict[str, str]]) -> Verdict:
-    """Return what a report says of all its recipients: a failure counts as the mildest of them."""
-    found = [_recipient(block) for block in blocks if "action" in block or "status" in block]
+def _delivery(blocks: list[dict[str, str]], text: str) -> Verdict:
+    """Return what a report says of all its recipients: a failure counts as the mildest of them.
+
+    `text` is what stands for people above the report.
+    """
+    found = [_recipient(block, text) for block in blocks if "action" in block or "status" in block]
     failed = tuple(name for one in found for name in one.failed)
     for kind in (Kind.SOFT, Kind.HARD):
         first = next((one for one in found if one.kind is kind), None)
@@ -69,7 +84,7 @@ def _delivery(blocks: list[dict[str, str]]) -> Verdict:
     return Verdict(Kind.NOTHING)
 
 
-def _recipient(block: dict[str, str]) -> Verdict:
+def _recipient(block: dict[str, str], text: str) -> Verdict:
     """Return what a report says of one recipient.
 
     `expanded` and `relayed` mean that another server has it, `delayed` that one goes on trying.
@@ -81,20 +96,70 @@ def _recipient(block: dict[str, str]) -> Verdict:
         return Verdict(Kind.SOFT, status, _named(block))
     # OpenSMTPD writes "error"; and some leave the word out.
     if said in {"failed", "fail", "error"} or (not said and status[:1] in {"4", "5"}):
-        _, _, words = block.get("diagnostic-code", "").partition(";")
-        return Verdict(*judge(words, status=status), _named(block))
+        judged = _judge_failure(block, status, text)
+        return Verdict(judged.kind, judged.status, _named(block))
     return Verdict(Kind.NOTHING)
+
+
+def _judge_failure(block: dict[str, str], status: str, text: str) -> Judgement:
+    """Return what a failure means, by the fields of its report and by the text above them.
+
+    The text is asked where the fields leave it open, and where it quotes another server: what
+    that server said outranks a report that somebody else is unknown.
+    """
+    names = _named(block)
+    address = names[0] if names else ""
+    found = _DIAGNOSTIC.fullmatch(block.get("diagnostic-code", ""))
+    kind, words = (found["kind"] or "", found["words"]) if found else ("", "")
+    judged = judge(
+        words or _comment(block),
+        status=status,
+        is_quoted=bool(words) and kind.lower() in {"", "smtp"},
+        address=address,
+        around="\n".join(about(address, text)[:1]),
+    )
+    told = None if judged.is_clear else judge_text(text, address=address)
+    if told:
+        judged = told._replace(status=judged.status or told.status)
+    if judged.kind is Kind.SOFT:
+        return judged
+    return mildest([judged, *_objections(words, _comment(block), address, text)])
+
+
+def _objections(words: str, comment: str, address: str, text: str) -> Iterator[Judgement]:
+    """Yield what is said against a report that somebody is unknown, if it says why.
+
+    That stands in the comment on the status, in the whole of a reply of several lines, or where
+    the report itself has no words, anywhere in the text.
+    """
+    code = words[:3]
+    replies = [one for one in replies_in(text) if not one[:3].isdigit() or one.startswith(code)]
+    told = [judge(one, address=address) for one in (comment, *replies)]
+    if not words:
+        told += [judge(one) for one in re.split(r"\n[ \t]*\n", text)]
+    yield from (one for one in told if one.kind is Kind.SOFT and one.is_clear)
+
+
+_DIAGNOSTIC = re.compile(
+    r"(?:(?P<kind>[a-z][\w.-]*)\s*;)?\s*(?P<words>.*)", re.IGNORECASE | re.DOTALL
+)
+
+
+def _comment(block: dict[str, str]) -> str:
+    """Return what stands in brackets behind a status (RFC 3464 §2.3.4 with RFC 5322 §3.2.2)."""
+    return block.get("status", "").partition("(")[2].strip(") ")
 
 
 def _named(block: dict[str, str]) -> tuple[str, ...]:
     """Return who a block is about, in each way in which it may be meant.
 
-    The original recipient is the one that the sender gave (ORCPT), where a server on the way has
-    kept it (RFC 3464 §2.3.1).
+    That is the final recipient (RFC 3464 §2.3.2), or the address that Sendmail made of it. The
+    original recipient never counts: it names whoever was written to, also where their copy has
+    arrived and only another one failed, and Postfix writes it unasked.
     """
-    given = (block.get(name, "") for name in ("original-recipient", "final-recipient"))
-    plain = [one.rpartition(";")[2].strip("<> ") for one in given if "@" in one]
-    return tuple(dict.fromkeys(way(one) for one in plain for way in (str, _of_xtext, _of_utf8)))
+    given = (block.get(name, "") for name in ("x-actual-recipient", "final-recipient"))
+    plain = next((one.rpartition(";")[2].strip("<> ") for one in given if "@" in one), "")
+    return tuple(dict.fromkeys(way(plain) for way in (str, _of_xtext, _of_utf8))) if plain else ()
 
 
 def _of_xtext(text: str) -> str:

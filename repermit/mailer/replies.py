@@ -9,6 +9,13 @@ import re
 from typing import Literal, NamedTuple
 
 from repermit.errors import TransportError
+from repermit.mailer.refusal_words import (
+    Cause,
+    cause_of_words,
+    denies_that_mailbox_is_gone,
+    is_about_our_limit,
+    plain,
+)
 from repermit.saying import Said
 
 ENDED = Said("the mail server has ended the connection")
@@ -48,8 +55,7 @@ def refusal(code: int, words: bytes, *, stage: Stage) -> TransportError:
     policy is one too, or the recipient's.
     """
     reply = read_reply(code, words)
-    # An address may hold any word: limits@example.org says nothing of a limit.
-    said = _ADDRESS.sub("", words.decode("latin-1").lower())
+    said = plain(words.decode("utf-8", "replace"))
     scope, permanent = _judge(reply, said, stage)
     reason = _REFUSES if scope in {"server", "policy"} else Said()
     return TransportError(reply.code, reply.status, scope=scope, permanent=permanent, reason=reason)
@@ -61,17 +67,48 @@ def _judge(reply: Reply, words: str, stage: Stage) -> tuple[str, bool]:
         return "server", False
     if reply.code < _PERMANENT:
         return ("server" if _is_ours_for_now(reply, words) else stage), False
-    if reply.status in _NO_SUCH_MAILBOX:
-        return _judge_words(words) if _ABOUT_US.search(words) else ("recipient", True)
-    if _OUR_LIMIT.search(words):
-        return "server", False
-    if reply.status in _VAGUE:
-        return _judge_words(words)
-    if reply.status.startswith("5.7."):
-        return "policy", False
-    if reply.status in _FAULTS_OF_OURS:
-        return "server", False
-    return "message", True
+    return _SCOPES[cause_of(reply, words)]
+
+
+_SCOPES = {
+    Cause.GONE: ("recipient", True),
+    Cause.OURS: ("server", False),
+    Cause.POLICY: ("policy", False),
+    Cause.MAILBOX: ("message", True),
+    Cause.UNCLEAR: ("message", True),
+}
+
+
+def cause_of(reply: Reply, words: str) -> Cause:
+    """Return why a mail is refused for good, by the status and by plain words.
+
+    Words outrank the status: a status for a mailbox that is not there counts for nothing beside
+    words of a full one, and "user unknown" stands beside nearly every status there is.
+    """
+    said = cause_of_words(words)
+    if reply.code in _OF_THE_SERVER:
+        return Cause.OURS
+    if reply.status in NO_SUCH_MAILBOX:
+        if not denies_that_mailbox_is_gone(words):
+            return Cause.GONE
+        return Cause.MAILBOX if said is Cause.UNCLEAR else said
+    if is_about_our_limit(words):
+        return Cause.OURS
+    if _GONE_BY_STATUS_AND_WORDS.fullmatch(f"{reply.status} {words}"):
+        return Cause.GONE
+    if said is Cause.GONE and (reply.code in _SYNTAX or _OUTRANKS.fullmatch(reply.status)):
+        said = Cause.UNCLEAR
+    if said is Cause.GONE or reply.status in _VAGUE:
+        return said
+    return _cause_of_status(reply.status, said)
+
+
+def _cause_of_status(status: str, said: Cause) -> Cause:
+    if status.startswith("5.7."):
+        return Cause.POLICY
+    if status in _FAULTS_OF_OURS:
+        return Cause.OURS
+    return Cause.MAILBOX if said is Cause.MAILBOX else Cause.UNCLEAR
 
 
 def _is_ours_for_now(reply: Reply, words: str) -> bool:
@@ -81,27 +118,11 @@ def _is_ours_for_now(reply: Reply, words: str) -> bool:
     """
     if _OF_A_MAILBOX_FOR_NOW.search(words):
         return False
-    if _OUR_LIMIT.search(words) or _OURS_FOR_NOW.fullmatch(reply.status):
+    if is_about_our_limit(words) or _OURS_FOR_NOW.fullmatch(reply.status):
         return True
-    if reply.status.startswith(("4.1.", "4.2.")) or _FULL.search(words):
+    if reply.status.startswith(("4.1.", "4.2.")):
         return False
-    return bool(_FAULT_OF_OURS.search(words) or _BUSY.search(words))
-
-
-def _judge_words(words: str) -> tuple[str, bool]:
-    """Judge a permanent refusal by its words, where no number says what it means.
-
-    A limit comes first: "too many unknown recipients" is about us and not about this one.
-    """
-    if _FULL.search(words):
-        return "message", True
-    if _FAULT_OF_OURS.search(words):
-        return "server", False
-    if _POLICY.search(words):
-        return "policy", False
-    if _NOBODY.search(words):
-        return "recipient", True
-    return "message", True
+    return cause_of_words(words) is Cause.OURS or bool(_BUSY.search(words))
 
 
 def _is_refusal(code: int) -> bool:
@@ -110,14 +131,27 @@ def _is_refusal(code: int) -> bool:
 
 _PERMANENT = 500
 
-_ADDRESS = re.compile(r"<?[^\s<>]+@[^\s<>]+>?")
-
 # Closing down; login wanted, too weak or failed for now or for ever (RFC 4954 §6; Exchange has 432
 # for too many connections of a sender); takes no mail at all (RFC 7504).
 _OF_THE_SERVER = frozenset({421, 432, 454, 521, 530, 534, 535, 538})
 
-# RFC 3463 §3.2, RFC 7505, and Exchange's 5.1.10 (no such recipient).
-_NO_SUCH_MAILBOX = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"})
+# RFC 3463 §3.2, RFC 7505, and Exchange's 5.1.10 (no such recipient) and 5.1.351 (another server
+# says so).
+NO_SUCH_MAILBOX = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.1.351"})
+"""The statuses of a mailbox or domain that is not there."""
+
+# What means it only in both together: Exchange Online takes mail for those in its directory alone,
+# and Amazon SES finds no domain of that name.
+_GONE_BY_STATUS_AND_WORDS = re.compile(
+    r"5\.4\.1 .{0,10}recipient address rejected: access denied\b.*|5\.4\.4 invalid domain\b.*"
+)
+
+# Commands that were not understood, among them a HELO with an "invalid domain" (RFC 5321 §4.2.2).
+_SYNTAX = frozenset(range(500, 505))
+
+# A full mailbox (5.2.2), a mail that is too big (5.2.3, 5.3.4), a sender or a limit of ours, and
+# all of policy and security but the two that say nothing more (5.7.0, 5.7.1).
+_OUTRANKS = re.compile(r"5\.(2\.[023]|2\.25\d|3\.[1-5]|1\.[78]|1\.90|4\.5|5\.3|7\.(?![01]$)\d+)")
 
 # These say no more than the code does.
 _VAGUE = frozenset({"", "5.0.0", "5.1.0", "5.3.0", "5.4.0", "5.5.0", "5.6.0"})
@@ -128,25 +162,6 @@ _VAGUE = frozenset({"", "5.0.0", "5.1.0", "5.3.0", "5.4.0", "5.5.0", "5.6.0"})
 _FAULTS_OF_OURS = frozenset(
     "5.1.7 5.1.8 5.1.90 5.2.0 5.2.251 5.2.252 5.2.253 5.2.254 5.2.255 "
     "5.3.1 5.3.2 5.3.3 5.3.5 5.4.5 5.5.3".split()
-)
-
-# How many mails an account may send, which some say beside a status for something else.
-_OUR_LIMIT = re.compile(
-    r"\bsend(ing|er)? (\w+ )?(limit|quota|rate|throttl)|\b(mail|message) rate\b|"
-    r"\b(daily|hourly|24-hour) (\w+ )?(limit|quota)|max(imum)? (e-?)?mails|"
-    r"(limit|exceeded)\b.{0,60}\bper (hour|day)"
-)
-
-# A status for a mailbox that is not there stands beside these too, and then they count.
-_ABOUT_US = re.compile(
-    rf"{_OUR_LIMIT.pattern}|too (many|much|fast)|throttl|may not send|authenti|"
-    r"(limit|quota|rate) ((was|is|has been) )?(exceeded|reached)|"
-    r"\bsender('s)? (e-?mail )?(address|domain|mailbox|host|verif|reject|refus|denied|unknown|"
-    r"block|not\b|is not|does)|"
-    r"(unknown|invalid|bad|illegal|no such|unauthori[sz]ed) (sender|return.path|from address)|"
-    r"(return.path|mail from|from address)\b.{0,40}(reject|refus|denied|invalid|unknown|\bnot\b)|"
-    r"\brelay(ing)? ((access|is|was) )?(denied|refused|prohibited|not (permitted|allowed))|"
-    r"(not|cannot|unable to|refuse to|no) relay"
 )
 
 # Postfix, Exchange Online and Gmail: a rate that somebody gets mail at is not ours.
@@ -160,27 +175,6 @@ _OURS_FOR_NOW = re.compile(r"4\.(1\.[78]|3\.[125]|4\.5|5\.3|7\.(25|[56]\d\d))")
 _BUSY = re.compile(
     r"\bbusy|overload|system (storage|resources)|client host|reputation|black ?list|block ?list|"
     r"\brbl\b|dnsbl|\brelay"
-)
-
-_FULL = re.compile(r"(mailbox|inbox|account|user)\b.{0,40}(\bfull|over ?quota|exceeded)")
-
-_FAULT_OF_OURS = re.compile(
-    r"limit|quota|too (many|much|fast)|exceed|throttl|\brate\b|authenti|log ?in|"
-    r"suspend|sender|return.path|mail from|from address|may not send"
-)
-
-_POLICY = re.compile(
-    r"polic|spam|unsolicited|bulk|black ?list|block|reputation|\brbl\b|dnsbl|\brelay(?! recipient)|"
-    r"not (permitted|allowed)"
-)
-
-_NOBODY = re.compile(
-    r"(no such|unknown|invalid|non-?existent) (local )?"
-    r"(user|recipient|mailbox|address|account|person|domain)|"
-    r"\b(user|recipient|mailbox|account|address|domain)\b[^.;]{0,80}"
-    r"\b(unknown|not found|not known|not exist|doesn'?t exist)|"
-    r"(doesn'?t|does not) have an? \S+ account|no mailbox (here )?(by|with) that name|"
-    r"not a valid (user|mailbox|recipient)|unrouteable address"
 )
 
 

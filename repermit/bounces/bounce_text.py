@@ -1,0 +1,81 @@
+"""What a mail server writes for people: its own text, and the words in it about one address.
+
+May import mailer through `judging`. Only for what a mail server itself has sent.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from repermit.bounces.facts import Kind
+from repermit.bounces.judging import Judgement, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def without_copy(text: str) -> str:
+    """Return a bounce's text up to the copy of the mail that it is about."""
+    return _COPY.split(text, maxsplit=1)[0]
+
+
+_COPY = re.compile(
+    r"^(?:-+ ?(?:this is a copy|below (?:this|the next) line|the header of the original|"
+    r"(?:start of )?(?:original|returned|unsent) message|forwarded message|transcript ends)"
+    r"|.*\b(?:original message|message text) follows?\b|.*original message headers?"
+    r"|[ \t]*below is a copy of the original message|original message:|message headers? follow|"
+    r"return-path: |received: (?:from|by) |(?:message-id|mime-version): ?\S|"
+    # Three fields at the beginning of their lines, as hardly a program's own text has them.
+    r"(?:(?:from|to|cc|subject|date|sender|reply-to): ?\S.*\n){3})",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def about(address: str, text: str) -> list[str]:
+    """Return what is said about an address: each paragraph that names it and the one below.
+
+    The last comes first. Around them mail servers write about "your message" and "the sender",
+    which says nothing.
+    """
+    paragraphs = re.split(r"\n[ \t]*\n", text)
+    named = [n for n, one in enumerate(paragraphs) if address and address.lower() in one.lower()]
+    return ["\n".join(paragraphs[n : n + 2]) for n in reversed(named)]
+
+
+def replies_in(text: str) -> list[str]:
+    """Return the replies of other servers that stand in a transcript, one text each.
+
+    - Sendmail writes "<<<" before each line of a reply; what it makes of them stands below.
+    - Dovecot writes why a mailbox took nothing behind a sentence of its own.
+    """
+    replies = [" ".join(re.findall(r"<<<[ \t]*(.*)", one)) for one in _REPLY.findall(text + "\n")]
+    answers = [one for one in replies if re.match(r"[45]\d\d\b", one)]
+    return [one for one in answers if not _NOBODY_LEFT.search(one)] + _REJECTED.findall(text)
+
+
+# It goes on with DATA after the last recipient was refused.
+_NOBODY_LEFT = re.compile(r"^503\b|\bneed rcpt\b|\bno valid recipients\b", re.IGNORECASE)
+_REPLY = re.compile(r"(?:^[ \t]*<<<[ \t]*\d{3}-.*\n)*^[ \t]*<<<[ \t]*\d{3}(?!-).*\n", re.MULTILINE)
+_REJECTED = re.compile(r"\bwas automatically rejected:\s*\n?(.{1,500})", re.IGNORECASE)
+
+
+def judge_text(text: str, *, address: str, status: str = "") -> Judgement | None:
+    """Return what a server's own text says of an address; None if it says nothing.
+
+    Other servers' replies in it outrank what the writer made of them; of several the mildest
+    counts.
+    """
+    replies = replies_in(text)
+    if replies:
+        return mildest(judge(one, address=address) for one in replies)
+    told = about(address, text) if address else [text]
+    found = [judge(one, status=status, address=address) for one in told if one.strip()]
+    return next((one for one in found if one.is_clear), next(iter(found), None))
+
+
+def mildest(judgements: Iterable[Judgement]) -> Judgement:
+    """Return the first that is soft and says why, or that is soft, or the first of all."""
+    found = list(judgements)
+    soft = [one for one in found if one.kind is Kind.SOFT]
+    return next((one for one in soft if one.is_clear), next(iter(soft), found[0]))
