@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from repermit.mailer.replies import Reply, read_reply, refusal
+from tests.test_bounces_wording import GONE, NOT_GONE
 
 NOBODY = ("recipient", True)
 THIS_MAIL = ("message", True)
@@ -116,6 +117,37 @@ def test_a_refusal_for_good_is_judged_by_status_and_then_by_words(
     for stage in ("recipient", "message"):
         error = refusal(code, words.encode(), stage=stage)
         assert (error.scope, error.permanent) == meaning
+
+
+@pytest.mark.parametrize(
+    "words", [one for one in [*GONE, *NOT_GONE] if one.startswith(("50", "55"))]
+)
+def test_a_reply_and_a_bounce_are_judged_by_one_vocabulary(words: str) -> None:
+    code, said = int(words[:3]), words[4:]
+    for given in (said, said.upper()):
+        error = refusal(code, given.encode(), stage="recipient")
+        is_gone = (error.scope, error.permanent) == NOBODY
+        assert is_gone is (words in GONE)
+
+
+@pytest.mark.parametrize(
+    ("words", "meaning"),
+    [
+        ("5.1.1 Message rejected, listed by zen.example", POLICY),
+        ("5.1.1 This looks like spam", POLICY),
+        ("5.1.1 HELO host not found", POLICY),
+        ("5.1.1 mailbox is full", THIS_MAIL),
+        ("5.1.1 user temporarily unavailable", THIS_MAIL),
+        ("5.1.1 unknown sender domain", OURS),
+        ("5.1.351 Remote server returned unknown recipient -> 550 5.2.1 closed", THIS_MAIL),
+        ("User unknown — in Ünicode", NOBODY),
+    ],
+)
+def test_words_outrank_a_status_for_a_mailbox_that_is_not_there(
+    words: str, meaning: tuple[str, bool]
+) -> None:
+    error = refusal(550, words.encode(), stage="recipient")
+    assert (error.scope, error.permanent) == meaning
 
 
 @pytest.mark.parametrize("code", [400, 450, 451, 452, 499])

@@ -10,14 +10,10 @@ from typing import NamedTuple
 
 from repermit.bounces.facts import Kind
 from repermit.mailer.refusal_words import Cause, plain
-from repermit.mailer.replies import NO_SUCH_MAILBOX, Reply, cause_of
+from repermit.mailer.replies import Reply, cause_of
+from repermit.mailer.statuses import deciding_status, find_status, is_vague, quoted_reply
 
-# Not an address of the network (5.1.1.4), and not a program's version (4.94.2).
-_STATUS = re.compile(r"(?<![\d.])([245]\.[0-7]\.\d{1,3})(?!\.?\d)")
 _CODE = re.compile(r"(?<![\d.])([45]\d\d)(?=[ \-:#']|$)")
-
-# These say no more than that it failed, and Postfix gives 5.4.4 for a domain that does not exist.
-_VAGUE = re.compile(r"5\.[013456]\.0|5\.4\.4")
 
 # A mailbox that is full, and a mail that is too big.
 _OF_SIZE = re.compile(r"5\.(2\.[23]|3\.4)")
@@ -35,12 +31,6 @@ class Judgement(NamedTuple):
     kind: Kind
     status: str
     is_clear: bool = True
-
-
-def find_status(text: str) -> str:
-    """Return the first status code in a text (RFC 3463), "" if there is none."""
-    found = _STATUS.search(text)
-    return found[1] if found else ""
 
 
 def has_code(text: str) -> bool:
@@ -61,10 +51,10 @@ def judge(
     - `around` is what the reporter writes about it besides, such as to which command it was the
       answer.
     """
-    words = _quoted_within(" ".join(words.split()))[:_LONGEST]
-    own = _own_status(words)
+    words = quoted_reply(" ".join(words.split()))[:_LONGEST]
+    own = deciding_status(words)
     given = [one for one in (own, status) if one]
-    telling = next((one for one in given if not _VAGUE.fullmatch(one)), "")
+    telling = next((one for one in given if not is_vague(one)), "")
     shown = telling or next(iter(given), "")
     code = _CODE.search(words)
     if shown[:1] in {"2", "4"} or (code and code[1].startswith("4")):
@@ -85,27 +75,6 @@ def judge(
 
 def _cause(code: re.Match[str] | None, status: str, words: str) -> Cause:
     return cause_of(Reply(int(code[1]) if code else _FAILED, status), plain(words))
-
-
-def _quoted_within(words: str) -> str:
-    """Return what IronPort and Amazon SES quote behind a status and a sentence of their own."""
-    found = _BEHIND_OWN_SENTENCE.fullmatch(words)
-    return found[1] if found else words
-
-
-_BEHIND_OWN_SENTENCE = re.compile(
-    r"[245]\.\d{1,3}\.\d{1,3} - [A-Za-z ]{3,60}?[(' ]{1,4}([45]\d\d\b.*)"
-)
-
-
-def _own_status(words: str) -> str:
-    """Return the status that a server's words give.
-
-    Where one server quotes another's, what is not "no such mailbox" counts.
-    """
-    found = [one for one in _STATUS.findall(words) if not _VAGUE.fullmatch(one)]
-    others = [one for one in found if one not in NO_SUCH_MAILBOX]
-    return next(iter(others or found), "") or find_status(words)
 
 
 def _says_anything(words: str) -> bool:

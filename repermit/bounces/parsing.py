@@ -106,8 +106,9 @@ def texts(message: Message, subtype: str = "plain") -> list[str]:
 def text_without_parts(message: Message) -> str:
     """Return the body of a multipart whose parts cannot be told from each other, "" otherwise."""
     body = message.get_payload()
-    is_whole = message.get_content_maintype() == "multipart" and isinstance(body, str)
-    return _lines(body) if is_whole else ""
+    if message.get_content_maintype() != "multipart" or not isinstance(body, str):
+        return ""
+    return _lines(body)
 
 
 def report_fields(part: Message) -> list[dict[str, str]]:

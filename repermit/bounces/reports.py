@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from repermit.bounces.bounce_text import about, judge_text, mildest, replies_in, without_copy
 from repermit.bounces.facts import Kind, Verdict
-from repermit.bounces.judging import Judgement, find_status, judge
+from repermit.bounces.judging import Judgement, has_code, judge
 from repermit.bounces.parsing import (
     addresses_in,
     children,
@@ -20,6 +20,7 @@ from repermit.bounces.parsing import (
     report_fields,
     text_of,
 )
+from repermit.mailer.statuses import find_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,35 +110,45 @@ def _judge_failure(block: dict[str, str], status: str, text: str) -> Judgement:
     """
     names = _named(block)
     address = names[0] if names else ""
+    comment = _comment(block)
     found = _DIAGNOSTIC.fullmatch(block.get("diagnostic-code", ""))
-    kind, words = (found["kind"] or "", found["words"]) if found else ("", "")
-    judged = judge(
-        words or _comment(block),
-        status=status,
-        is_quoted=bool(words) and kind.lower() in {"", "smtp"},
-        address=address,
-        around="\n".join(about(address, text)[:1]),
+    kind, given = (found["kind"] or "", found["words"]) if found else ("", "")
+    around = "\n".join(about(address, text)[:1])
+    quoted = [given] if given else replies_in(text) or ([around] if has_code(around) else [])
+    judged = mildest(
+        judge(
+            words,
+            status=status,
+            is_quoted=bool(quoted) and kind.lower() in {"", "smtp"},
+            address=address,
+            around=around,
+        )
+        for words in quoted or [comment]
     )
     told = None if judged.is_clear else judge_text(text, address=address)
     if told:
         judged = told._replace(status=judged.status or told.status)
     if judged.kind is Kind.SOFT:
         return judged
-    return mildest([judged, *_objections(words, _comment(block), address, text)])
+    return mildest([judged, *_objections(given, comment, text)])
 
 
-def _objections(words: str, comment: str, address: str, text: str) -> Iterator[Judgement]:
+def _objections(words: str, comment: str, text: str) -> Iterator[Judgement]:
     """Yield what is said against a report that somebody is unknown, if it says why.
 
-    That stands in the comment on the status, in the whole of a reply of several lines, or where
-    the report itself has no words, anywhere in the text.
+    That stands in the comment on the status, in the whole of a reply of several lines whose code
+    the report gives, or where the report itself has no words, anywhere in the text.
     """
-    code = words[:3]
-    replies = [one for one in replies_in(text) if not one[:3].isdigit() or one.startswith(code)]
-    told = [judge(one, address=address) for one in (comment, *replies)]
-    if not words:
-        told += [judge(one) for one in re.split(r"\n[ \t]*\n", text)]
-    yield from (one for one in told if one.kind is Kind.SOFT and one.is_clear)
+    replies = (
+        one
+        for one in replies_in(text)
+        if not one[:3].isdigit() or one[:3] == words[:3] or not words
+    )
+    paragraphs = re.split(r"\n[ \t]*\n", text) if not words else []
+    for one in (comment, *replies, *paragraphs):
+        judged = judge(one)
+        if judged.kind is Kind.SOFT and judged.is_clear:
+            yield judged
 
 
 _DIAGNOSTIC = re.compile(

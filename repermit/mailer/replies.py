@@ -16,6 +16,7 @@ from repermit.mailer.refusal_words import (
     is_about_our_limit,
     plain,
 )
+from repermit.mailer.statuses import NO_SUCH_MAILBOX, deciding_status, quoted_reply
 from repermit.saying import Said
 
 ENDED = Said("the mail server has ended the connection")
@@ -55,8 +56,9 @@ def refusal(code: int, words: bytes, *, stage: Stage) -> TransportError:
     policy is one too, or the recipient's.
     """
     reply = read_reply(code, words)
-    said = plain(words.decode("utf-8", "replace"))
-    scope, permanent = _judge(reply, said, stage)
+    said = quoted_reply(words.decode("utf-8", "replace"))
+    decides = deciding_status(said) if reply.status in NO_SUCH_MAILBOX else reply.status
+    scope, permanent = _judge(Reply(code, decides), plain(said), stage)
     reason = _REFUSES if scope in {"server", "policy"} else Said()
     return TransportError(reply.code, reply.status, scope=scope, permanent=permanent, reason=reason)
 
@@ -135,15 +137,11 @@ _PERMANENT = 500
 # for too many connections of a sender); takes no mail at all (RFC 7504).
 _OF_THE_SERVER = frozenset({421, 432, 454, 521, 530, 534, 535, 538})
 
-# RFC 3463 §3.2, RFC 7505, and Exchange's 5.1.10 (no such recipient) and 5.1.351 (another server
-# says so).
-NO_SUCH_MAILBOX = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.1.351"})
-"""The statuses of a mailbox or domain that is not there."""
-
 # What means it only in both together: Exchange Online takes mail for those in its directory alone,
 # and Amazon SES finds no domain of that name.
 _GONE_BY_STATUS_AND_WORDS = re.compile(
-    r"5\.4\.1 .{0,10}recipient address rejected: access denied\b.*|5\.4\.4 invalid domain\b.*"
+    r"5\.4\.1 .{0,10}recipient address rejected: access denied\b.*|"
+    r"5\.4\.4 .{0,10}invalid domain\b.*"
 )
 
 # Commands that were not understood, among them a HELO with an "invalid domain" (RFC 5321 §4.2.2).
