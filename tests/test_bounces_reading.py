@@ -147,6 +147,8 @@ REACHED = "Action: delivered\nStatus: 2.0.0"
         (("Status: 2.0.0",), (Kind.NOTHING, "")),
         (("Final-Recipient: rfc822; jan@example.net",), (Kind.NOTHING, "")),
         ((), (Kind.NOTHING, "")),
+        ((HARD,) * 20, (Kind.HARD, "5.1.1")),
+        ((HARD,) * 21, (Kind.SOFT, "")),
     ],
 )
 def test_of_several_recipients_the_mildest_failure_counts(
@@ -306,6 +308,25 @@ ANSWER = "In-Reply-To: <a@b>\n"
         ("From: mailer-daemon@a.example\nReturn-Path: <mailer-daemon@a.example>", Kind.HARD),
         ("From: mailer-daemon@a.example\nReturn-Path: <jan@a.example>", Kind.REPLY),
         # A person may write as postmaster.
+        # Postfix writes MAILER-DAEMON for "<>" where it hands a mail to a program, others other
+        # names of nobody.
+        ("From: mailer-daemon@a.example\nReturn-Path: <MAILER-DAEMON>", Kind.HARD),
+        ("From: mailer-daemon@a.example\nReturn-Path: MAILER-DAEMON", Kind.HARD),
+        ("From: mailer-daemon@a.example\nReturn-Path: <MAILER-DAEMON@mail.a.example>", Kind.HARD),
+        ("From: mailer-daemon@a.example\nReturn-Path: <postmaster@a.example>", Kind.HARD),
+        ("From: mailer-daemon@a.example\nReturn-Path: <post_master@a.example>", Kind.HARD),
+        ("From: mailer-daemon@a.example\nReturn-Path: <null>", Kind.HARD),
+        ("From: mailer-daemon@a.example\nReturn-Path:", Kind.HARD),
+        ("From: mailer-daemon\nReturn-Path: <MAILER-DAEMON>", Kind.HARD),
+        ("From: postmaster@a.example\nReturn-Path: <MAILER-DAEMON>", Kind.HARD),
+        ("From: system@a.example\nReturn-Path: <MAILER-DAEMON>\nSubject: Undelivered", Kind.HARD),
+        ("From: jan@a.example\nReturn-Path: <MAILER-DAEMON>", Kind.AUTO_REPLY),
+        ("From: jan@a.example\nReturn-Path: <postmaster@a.example>", Kind.REPLY),
+        ("From: jan@a.example\nReturn-Path: <bounces@a.example>", Kind.REPLY),
+        (
+            "From: postmaster@a.example\nReturn-Path: <postmaster@a>\nSubject: failure notice",
+            Kind.HARD,
+        ),
         ("From: postmaster@a.example\nReturn-Path: <>", Kind.HARD),
         ("From: postmaster@a.example\nReturn-Path: <postmaster@a.example>", Kind.REPLY),
         ("From: postmaster@a.example\nSubject: Undeliverable", Kind.HARD),
@@ -333,6 +354,8 @@ def test_a_persons_words_are_never_taken_for_a_servers(head: str, kind: Kind) ->
         ("Precedence: bulk", Kind.AUTO_REPLY),
         ("Precedence: normal", Kind.REPLY),
         ("Return-Path: <>", Kind.AUTO_REPLY),
+        ("Return-Path: <MAILER-DAEMON>", Kind.AUTO_REPLY),
+        ("Return-Path: <mailer-daemon@example.net>", Kind.AUTO_REPLY),
         ("Subject: Automatic response (out of office)", Kind.AUTO_REPLY),
         ("Subject: Automatic reply: news", Kind.AUTO_REPLY),
         ("Subject: Automatisch antwoord: news", Kind.AUTO_REPLY),

@@ -15,9 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+# What a server writes of one mail is far smaller; the rest is not looked at.
+_READ = 32_000
+_MOST_PARAGRAPHS = 100
+
+
 def without_copy(text: str) -> str:
     """Return a bounce's text up to the copy of the mail that it is about."""
     return _COPY.split(text, maxsplit=1)[0]
+
+
+def paragraphs_of(text: str) -> list[str]:
+    """Return the paragraphs of a text, which empty lines divide."""
+    return _EMPTY_LINE.split(text[:_READ], maxsplit=_MOST_PARAGRAPHS)[:_MOST_PARAGRAPHS]
+
+
+_EMPTY_LINE = re.compile(r"\n[ \t]*\n")
 
 
 _COPY = re.compile(
@@ -38,7 +51,7 @@ def about(address: str, text: str) -> list[str]:
     The last comes first. Around them mail servers write about "your message" and "the sender",
     which says nothing.
     """
-    paragraphs = re.split(r"\n[ \t]*\n", text)
+    paragraphs = paragraphs_of(text)
     named = [n for n, one in enumerate(paragraphs) if address and address.lower() in one.lower()]
     return ["\n".join(paragraphs[n : n + 2]) for n in reversed(named)]
 
@@ -49,14 +62,24 @@ def replies_in(text: str) -> list[str]:
     - Sendmail writes "<<<" before each line of a reply; what it makes of them stands below.
     - Dovecot writes why a mailbox took nothing behind a sentence of its own.
     """
-    replies = [" ".join(re.findall(r"<<<[ \t]*(.*)", one)) for one in _REPLY.findall(text + "\n")]
-    answers = [one for one in replies if re.match(r"[45]\d\d\b", one)]
-    return [one for one in answers if not _NOBODY_LEFT.search(one)] + _REJECTED.findall(text)
+    text = text[:_READ]
+    replies: list[str] = []
+    is_open = False
+    for is_more, words in _HEARD.findall(text):
+        if is_open:
+            replies[-1] += f" {words}"
+        else:
+            replies.append(words)
+        is_open = bool(is_more)
+    answers = [one for one in replies if one[0] in "45" and not _NOBODY_LEFT.search(one)]
+    return answers + _REJECTED.findall(text)
 
+
+_HEARD = re.compile(r"^[ \t]*<<<[ \t]*(?=\d{3}(-?))(.{1,2000})", re.MULTILINE)
 
 # It goes on with DATA after the last recipient was refused.
 _NOBODY_LEFT = re.compile(r"^503\b|\bneed rcpt\b|\bno valid recipients\b", re.IGNORECASE)
-_REPLY = re.compile(r"(?:^[ \t]*<<<[ \t]*\d{3}-.*\n)*^[ \t]*<<<[ \t]*\d{3}(?!-).*\n", re.MULTILINE)
+
 _REJECTED = re.compile(r"\bwas automatically rejected:\s*\n?(.{1,500})", re.IGNORECASE)
 
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from repermit.bounces.bounce_text import about, judge_text, mildest, replies_in, without_copy
+from repermit.bounces.bounce_text import (
+    about,
+    judge_text,
+    mildest,
+    paragraphs_of,
+    replies_in,
+    without_copy,
+)
 from repermit.bounces.facts import Kind, Verdict
 from repermit.bounces.judging import Judgement, has_code, judge
 from repermit.bounces.parsing import (
@@ -70,12 +77,20 @@ def feedback_senders(message: Message) -> list[str]:
     ]
 
 
+# Each mail of ours has one recipient, who may be an alias of a few; nobody is removed for a report
+# on more.
+_MOST_RECIPIENTS = 20
+
+
 def _delivery(blocks: list[dict[str, str]], text: str) -> Verdict:
     """Return what a report says of all its recipients: a failure counts as the mildest of them.
 
     `text` is what stands for people above the report.
     """
-    found = [_recipient(block, text) for block in blocks if "action" in block or "status" in block]
+    blocks = [block for block in blocks if "action" in block or "status" in block]
+    if len(blocks) > _MOST_RECIPIENTS:
+        return Verdict(Kind.SOFT)
+    found = [_recipient(block, text) for block in blocks]
     failed = tuple(name for one in found for name in one.failed)
     for kind in (Kind.SOFT, Kind.HARD):
         first = next((one for one in found if one.kind is kind), None)
@@ -144,7 +159,7 @@ def _objections(words: str, comment: str, text: str) -> Iterator[Judgement]:
         for one in replies_in(text)
         if not one[:3].isdigit() or one[:3] == words[:3] or not words
     )
-    paragraphs = re.split(r"\n[ \t]*\n", text) if not words else []
+    paragraphs = paragraphs_of(text) if not words else []
     for one in (comment, *replies, *paragraphs):
         judged = judge(one)
         if judged.kind is Kind.SOFT and judged.is_clear:

@@ -37,7 +37,7 @@ def plain(words: str) -> str:
     return " ".join(_HOST.sub("", _CODE.sub(" ", text)).split())
 
 
-_ADDRESS = re.compile(r"<?[^\s<>]+@[^\s<>]+>?")
+_ADDRESS = re.compile(r"<?(?<![^\s<>])[^\s<>]+@[^\s<>]+>?")
 _CODE = re.compile(r"(?<![\w.])[45]\d\d[ -]+(?:#?[245]\.\d{1,3}\.\d{1,3}\b)?")
 # Three labels at least; Exchange's RESOLVER.ADR.… is a reason. An address on the web is kept, as
 # it often is all that a blocklist gives.
