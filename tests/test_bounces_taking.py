@@ -316,6 +316,66 @@ def test_a_server_that_names_somebody_else_in_its_own_words_removes_nobody(
     assert standing(ask) == (Status.UNCONFIRMED, "")
 
 
+_EXIM = """A message that you sent could not be delivered to one or more of its recipients.
+This is a permanent error. The following address(es) failed:
+
+  {}
+    550 5.1.1 User unknown
+
+------ This is a copy of the message, including all the headers. ------
+
+To: jan@example.net
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _EXIM.format("piet@example.com\n    (generated from jan@example.net)"),
+        _EXIM.format("an undisclosed address\n    (generated from jan@example.net)"),
+        _EXIM.format("|/usr/bin/filter\n    (generated from jan@example.net)"),
+        "<piet@example.com> (expanded from <jan@example.net>): host said: 550 5.1.1 User unknown",
+        "<piet@example.com>\n    (expanded from: <jan@example.net>)\n\n<<< 550 5.1.1 User unknown",
+        "<piet@example.com>:\n550 5.1.1 User unknown\n\n--- Original message\n\nTo: jan@example.net",
+    ],
+)
+@pytest.mark.parametrize("header", ["", "X-Failed-Recipients: jan@example.net\n"])
+def test_a_text_about_what_an_alias_made_of_the_address_removes_nobody(
+    database: Database, ask: Mail, text: str, header: str
+) -> None:
+    head = f"From: MAILER-DAEMON@example.net\nReturn-Path: <>\nTo: {verp_of(ask)}\n{header}"
+    taken = take(database, f"{head}Subject: Mail delivery failed\n\n{text}".encode())
+    assert (taken.kind, taken.list) == (Kind.SOFT, "news")
+    assert standing(ask) == (Status.UNCONFIRMED, "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _EXIM.format("jan@example.net"),
+        "<JAN@example.net>: host mx.example.net[192.0.2.1] said: 550 User unknown",
+        "Could not deliver to the following: 550 5.1.1 User unknown",
+        "<jan@example.net>... User unknown; questions to postmaster@mail.example.org, 550",
+    ],
+)
+def test_a_text_about_the_address_itself_or_nobody_removes_it(
+    database: Database, ask: Mail, text: str
+) -> None:
+    head = f"From: MAILER-DAEMON@example.net\nReturn-Path: <MAILER-DAEMON>\nTo: {verp_of(ask)}\n"
+    raw = f"{head}Subject: Mail delivery failed\n\n{text}"
+    assert take(database, raw.encode()).effect is Effect.REMOVED
+
+
+@pytest.mark.parametrize("action", ["delayed", "relayed", "delivered", "expanded"])
+def test_a_report_of_anything_but_a_failure_removes_nobody(
+    database: Database, ask: Mail, action: str
+) -> None:
+    raw = report_on(ask, "Final-Recipient: rfc822; jan@example.net")
+    raw = raw.replace(b"failed", action.encode())
+    assert take(database, raw).kind in {Kind.SOFT, Kind.NOTHING}
+    assert standing(ask) == (Status.UNCONFIRMED, "")
+
+
 @pytest.mark.parametrize("name", [HARD, SOFT, COMPLAINT, "reply_ja"])
 def test_a_message_that_is_taken_twice_changes_nothing(
     database: Database, ask: Mail, name: str

@@ -11,8 +11,11 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from repermit.bounces import Kind, read
+from tests.returning import NAMES, returned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -288,8 +291,8 @@ def test_who_refuses_another_step_than_the_recipient_says_nothing_of_a_mailbox(
     words = "550 User unknown"
     text = f"<jan@example.net>: host mx.example.net[192.0.2.1] said: {words} {step}"
     diagnostic = f"\nDiagnostic-Code: smtp; {words}"
-    for given in (diagnostic, ""):
-        raw = REPORT.format(text=text, status="5.0.0", diagnostic=given, copy="")
+    for field in (diagnostic, ""):
+        raw = REPORT.format(text=text, status="5.0.0", diagnostic=field, copy="")
         assert read(raw.encode()).kind is kind
 
 
@@ -419,3 +422,29 @@ def test_the_comment_on_a_status_is_read_where_there_are_no_other_words() -> Non
     status = "5.4.4 (Illegal host/domain name found)"
     raw = REPORT.format(text="", status=status, diagnostic="", copy="")
     assert read(raw.encode()).kind is Kind.HARD
+
+
+# --- What somebody wrote in the mail that came back.
+
+BOUNCES = [name for name in NAMES if read(returned(name)).kind in {Kind.HARD, Kind.SOFT}]
+lines = st.lists(st.sampled_from([*GONE, *NOT_GONE, "<jan@example.net>:", "", "<<< 550 no"]))
+
+
+@given(st.sampled_from(BOUNCES), lines)
+def test_what_stands_in_the_copy_changes_nothing(name: str, copied: list[str]) -> None:
+    raw = returned(name)
+    mark = b"Message-ID: <hidden@example.org>\n"
+    assert raw.count(mark) <= 1
+    head, mark, rest = raw.partition(mark)
+    said = "\n".join(copied).encode()
+    forged = head + mark + b"X-Said: " + said.replace(b"\n", b"\n ") + b"\n" + rest
+    assert read(forged).kind is read(raw).kind
+
+
+@given(st.sampled_from(NOT_GONE), st.lists(st.sampled_from(["", " ", "\n   ", "- ", "; "])))
+def test_words_of_anything_else_outrank_words_of_nobody_beside_them(
+    words: str, between: list[str]
+) -> None:
+    said = words + "".join(between)
+    for text in (said, said.swapcase(), said.title()):
+        assert read(as_report(text.strip(), "5.1.1", "").encode()).kind is Kind.SOFT

@@ -14,10 +14,10 @@ from flufl.bounce import all_failures
 from repermit.bounces.bounce_text import judge_text, mildest, without_copy
 from repermit.bounces.facts import Kind, Verdict
 from repermit.bounces.judging import Judgement, has_code, judge
-from repermit.bounces.parsing import header, parse, text_of, text_without_parts, texts
+from repermit.bounces.parsing import addresses_in, header, parse, text_of, text_without_parts, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
     from email.message import Message
 
 # It writes what it stumbles over into the log, addresses among it.
@@ -32,23 +32,44 @@ _LONGEST_LINE = 2000
 
 def read_odd(message: Message, raw: bytes) -> Verdict:
     """Return what a mail server's own words say; soft where it only says that it failed."""
-    said = without_copy("\n\n".join(texts(message)) or text_without_parts(message))
+    whole = without_copy("\n\n".join(texts(message)) or text_without_parts(message))
+    said = _MADE_FROM.sub("", whole)
     temporary, permanent = _named(parse(raw[:_SCANNED]))
+    is_child = said != whole
     if permanent and not temporary:
-        names = _told_of(sorted(one.decode("utf-8", "replace") for one in permanent), said)
-        found = mildest(_judge_about(name, said) for name in names)
-        return Verdict(found.kind, found.status, names)
+        listed = sorted(one.decode("utf-8", "replace") for one in permanent)
+        names = tuple(name for name in listed if name.lower() in said.lower())
+        # Only a header has them, which names whoever was written to where Exim hides the rest.
+        found = mildest(_judge_about(name, said) for name in names or listed)
+        return Verdict(_unless(is_child and not names, found), found.status, names or (*listed,))
     has_failed = UNDELIVERED.search(header(message, "Subject"))
     if has_code(said) or (has_failed and not temporary):
+        names = _written_in(said, message)
         found = judge_text(said, address="") or Judgement(Kind.SOFT, "")
-        return Verdict(Kind.SOFT) if temporary else Verdict(found.kind, found.status)
+        is_unsure = bool(temporary) or (is_child and not names)
+        return Verdict(_unless(is_unsure, found), "" if temporary else found.status, names)
     return Verdict(Kind.SOFT if temporary or has_failed else Kind.NOTHING)
 
 
-def _told_of(names: Sequence[str], said: str) -> tuple[str, ...]:
-    """Return the names that stand in a server's own text, or all if only a header has them."""
-    told = tuple(name for name in names if name.lower() in said.lower())
-    return told or tuple(names)
+def _unless(is_unsure: bool, found: Judgement) -> Kind:  # noqa: FBT001
+    return Kind.SOFT if is_unsure else found.kind
+
+
+# What an alias has made of an address, as Exim, Postfix and Sendmail tell it: the copy of whoever
+# was written to may have arrived.
+_MADE_FROM = re.compile(r"\((?:generated|expanded) from:?\s[^()]{1,500}\)")
+
+
+def _written_in(said: str, message: Message) -> tuple[str, ...]:
+    """Return the addresses that a text names, without those of the bounce itself."""
+    own = {one.lower() for name in _OWN for one in addresses_in(message, name)}
+    found = dict.fromkeys(_WRITTEN.findall(said[:_SCANNED]))
+    return tuple(one for one in found if one.lower() not in own and not _SERVICE.match(one))
+
+
+_OWN = ("From", "To", "Delivered-To", "X-Original-To", "Envelope-To", "Return-Path", "Reply-To")
+_WRITTEN = re.compile(r"(?<![^\s<>(\[\"':;,])([^\s<>()\[\]\"':;,@]{1,64}@[\w-]+(?:\.[\w-]+)+)")
+_SERVICE = re.compile(r"postmaster|mailer-daemon|abuse|support", re.IGNORECASE)
 
 
 def _judge_about(address: str, said: str) -> Judgement:
