@@ -336,7 +336,7 @@ To: jan@example.net
         _EXIM.format("|/usr/bin/filter\n    (generated from jan@example.net)"),
         "<piet@example.com> (expanded from <jan@example.net>): host said: 550 5.1.1 User unknown",
         "<piet@example.com>\n    (expanded from: <jan@example.net>)\n\n<<< 550 5.1.1 User unknown",
-        "<piet@example.com>:\n550 5.1.1 User unknown\n\n--- Original message\n\nTo: jan@example.net",
+        "<p@example.com>:\n550 5.1.1 User unknown\n\n--- Original message\n\nTo: jan@example.net",
     ],
 )
 @pytest.mark.parametrize("header", ["", "X-Failed-Recipients: jan@example.net\n"])

@@ -100,6 +100,8 @@ NOT_GONE = [
     "550 Sender verify failed: no such user",
     "550 5.1.1 verify sender: unknown user",
     "550 This host does not accept mail from dynamic addresses",
+    "554 5.2.0 STOREDRV.Submission: sending quota exceeded for user unknown",
+    "550 5.1.8 the user is unknown",
     # A mailbox that is there.
     "552 5.1.1 mailbox is full",
     "552 sorry, mailbox jan@example.net is over quota temporarily (#5.1.1)",
@@ -422,6 +424,22 @@ def test_the_comment_on_a_status_is_read_where_there_are_no_other_words() -> Non
     status = "5.4.4 (Illegal host/domain name found)"
     raw = REPORT.format(text="", status=status, diagnostic="", copy="")
     assert read(raw.encode()).kind is Kind.HARD
+
+
+def test_a_bounce_whose_parts_cannot_be_told_from_each_other_is_read_as_a_text() -> None:
+    raw = as_report("550 5.1.1 User unknown", "5.1.1", "").replace("boundary=b", "boundary=other")
+    assert read(raw.encode()).kind is Kind.HARD
+
+
+def test_a_bounce_without_a_text_says_only_that_it_failed() -> None:
+    head = "From: MAILER-DAEMON@a.example\nSubject: failure notice\nContent-Type: text/html"
+    assert read(f"{head}\n\n<p>550 5.1.1 user unknown".encode()).kind is Kind.SOFT
+
+
+@pytest.mark.parametrize("code", ["421", "521", "530", "535"])
+def test_a_code_of_the_server_itself_says_nothing_of_a_mailbox(code: str) -> None:
+    raw = as_report(f"{code} 5.1.1 User unknown", "5.1.1", "")
+    assert read(raw.encode()).kind is Kind.SOFT
 
 
 # --- What somebody wrote in the mail that came back.

@@ -91,9 +91,7 @@ def cause_of(reply: Reply, words: str) -> Cause:
     if reply.code in _OF_THE_SERVER:
         return Cause.OURS
     if reply.status in NO_SUCH_MAILBOX:
-        if not denies_that_mailbox_is_gone(words):
-            return Cause.GONE
-        return Cause.MAILBOX if said is Cause.UNCLEAR else said
+        return said if denies_that_mailbox_is_gone(words) else Cause.GONE
     if is_about_our_limit(words):
         return Cause.OURS
     if _GONE_BY_STATUS_AND_WORDS.fullmatch(f"{reply.status} {words}"):
