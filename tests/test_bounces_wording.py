@@ -102,6 +102,8 @@ NOT_GONE = [
     "550 This host does not accept mail from dynamic addresses",
     "554 5.2.0 STOREDRV.Submission: sending quota exceeded for user unknown",
     "550 5.1.8 the user is unknown",
+    "550 5.7.1 domain not found",
+    "550 5.7.1 unknown host",
     # A mailbox that is there.
     "552 5.1.1 mailbox is full",
     "552 sorry, mailbox jan@example.net is over quota temporarily (#5.1.1)",
@@ -429,6 +431,17 @@ def test_the_comment_on_a_status_is_read_where_there_are_no_other_words() -> Non
 def test_a_bounce_whose_parts_cannot_be_told_from_each_other_is_read_as_a_text() -> None:
     raw = as_report("550 5.1.1 User unknown", "5.1.1", "").replace("boundary=b", "boundary=other")
     assert read(raw.encode()).kind is Kind.HARD
+
+
+@pytest.mark.parametrize("field", ["To", "Delivered-To"])
+@pytest.mark.parametrize("place", [as_report, without_type, in_capitals])
+def test_who_does_not_know_the_sender_says_nothing_of_the_recipient(
+    place: Callable[[str, str, str], str], field: str
+) -> None:
+    words = "550 5.1.1 <praktijk@example.org>: User unknown"
+    raw = place(words, "5.1.1", "")
+    assert read(f"{field}: <praktijk@example.org>\n{raw}".encode()).kind is Kind.SOFT
+    assert read(f"{field}: <other@example.org>\n{raw}".encode()).kind is Kind.HARD
 
 
 def test_a_bounce_without_a_text_says_only_that_it_failed() -> None:

@@ -30,7 +30,7 @@ from repermit.bounces.parsing import (
 from repermit.mailer.statuses import find_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from email.message import Message
 
 _DELIVERY = ("message/delivery-status", "message/global-delivery-status")
@@ -56,7 +56,8 @@ def find_report(message: Message, *, is_machine: bool) -> Verdict | None:
     for part in own_parts(message):
         kind = part.get_content_type()
         if kind in _DELIVERY:
-            return _delivery(report_fields(part), without_copy("\n\n".join(said)))
+            own = {one.lower() for name in _OWN for one in addresses_in(message, name)}
+            return _delivery(report_fields(part), without_copy("\n\n".join(said)), own)
         if kind in _FEEDBACK:
             return _complaint(report_fields(part))
         if kind in _RECEIPT:
@@ -82,15 +83,15 @@ def feedback_senders(message: Message) -> list[str]:
 _MOST_RECIPIENTS = 20
 
 
-def _delivery(blocks: list[dict[str, str]], text: str) -> Verdict:
+def _delivery(blocks: list[dict[str, str]], text: str, own: Collection[str]) -> Verdict:
     """Return what a report says of all its recipients: a failure counts as the mildest of them.
 
-    `text` is what stands for people above the report.
+    `text` is what stands for people above the report, `own` whom it was sent to.
     """
     blocks = [block for block in blocks if "action" in block or "status" in block]
     if len(blocks) > _MOST_RECIPIENTS:
         return Verdict(Kind.SOFT)
-    found = [_recipient(block, text) for block in blocks]
+    found = [_recipient(block, text, own) for block in blocks]
     failed = tuple(name for one in found for name in one.failed)
     for kind in (Kind.SOFT, Kind.HARD):
         first = next((one for one in found if one.kind is kind), None)
@@ -100,7 +101,7 @@ def _delivery(blocks: list[dict[str, str]], text: str) -> Verdict:
     return Verdict(Kind.NOTHING)
 
 
-def _recipient(block: dict[str, str], text: str) -> Verdict:
+def _recipient(block: dict[str, str], text: str, own: Collection[str]) -> Verdict:
     """Return what a report says of one recipient.
 
     `expanded` and `relayed` mean that another server has it, `delayed` that one goes on trying.
@@ -112,13 +113,17 @@ def _recipient(block: dict[str, str], text: str) -> Verdict:
         return Verdict(Kind.SOFT, status, _named(block))
     # OpenSMTPD writes "error"; and some leave the word out.
     if said in {"failed", "fail", "error"} or (not said and status[:1] in {"4", "5"}):
-        judged = _judge_failure(block, status, text)
+        judged = _judge_failure(block, status, text, own)
         return Verdict(judged.kind, judged.status, _named(block))
     return Verdict(Kind.NOTHING)
 
 
-def _judge_failure(block: dict[str, str], status: str, text: str) -> Judgement:
+def _judge_failure(
+    block: dict[str, str], status: str, text: str, own: Collection[str]
+) -> Judgement:
     """Return what a failure means, by the fields of its report and by the text above them.
+
+    Who says "user unknown" of the address that the report was sent to means the sender.
 
     The text is asked where the fields leave it open, and where it quotes another server: what
     that server said outranks a report that somebody else is unknown.
@@ -140,6 +145,8 @@ def _judge_failure(block: dict[str, str], status: str, text: str) -> Judgement:
         )
         for words in quoted or [comment]
     )
+    if any(one in words.lower() for words in quoted for one in own):
+        return Judgement(Kind.SOFT, judged.status)
     told = None if judged.is_clear else judge_text(text, address=address)
     if told:
         judged = told._replace(status=judged.status or told.status)
@@ -165,6 +172,8 @@ def _objections(words: str, comment: str, text: str) -> Iterator[Judgement]:
         if judged.kind is Kind.SOFT and judged.is_clear:
             yield judged
 
+
+_OWN = ("To", "Delivered-To", "X-Original-To", "Envelope-To")
 
 _DIAGNOSTIC = re.compile(
     r"(?:(?P<kind>[a-z][\w.-]*)\s*;)?\s*(?P<words>.*)", re.IGNORECASE | re.DOTALL

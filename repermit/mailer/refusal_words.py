@@ -71,7 +71,12 @@ def cause_of_words(words: str) -> Cause:
         return Cause.POLICY
     if denies_that_mailbox_is_gone(words):
         return Cause.MAILBOX
-    return Cause.GONE if _GONE.search(words) else Cause.UNCLEAR
+    return Cause.GONE if _NOBODY.search(words) or _NOWHERE.search(words) else Cause.UNCLEAR
+
+
+def names_somebody_gone(words: str) -> bool:
+    """Say whether plain words speak of a person or mailbox that is not there, and not a domain."""
+    return bool(_NOBODY.search(words))
 
 
 # How many mails an account may send, which some say beside a status for something else.
@@ -149,11 +154,10 @@ _MISSING = (
     r"(?:found|known|recogni[sz]ed)|no longer (?:exists?|valid|in use)|non-?existent)"
 )
 
-_GONE = re.compile(
+_NOBODY = re.compile(
     rf"\b(?:no such|unknown|non-?existent|unrecogni[sz]ed|invalid|undefined) "
     rf"(?:(?:or|and) \w+ )?{_KIND}{{0,3}}{_SOMEBODY}\b|"
-    rf"\b(?:no such|unknown|non-?existent) (?:{_KIND}|recipient's ){{0,2}}{_DOMAIN}\b|"
-    rf"\b(?:{_SOMEBODY}|{_DOMAIN}|name)\b(?:[^.;]|\.(?=\S)){{0,80}}\b{_MISSING}\b|"
+    rf"\b(?:{_SOMEBODY}|name)\b(?:[^.;]|\.(?=\S)){{0,80}}\b{_MISSING}\b|"
     rf"\b{_SOMEBODY} has been (?:deleted|closed)\b|"
     # Domino and Notes; in what form they name their directory is the version's.
     r"\bnot listed in (?:the )?(?:\S+ ){0,5}(?:directory|address book)|"
@@ -161,16 +165,8 @@ _GONE = re.compile(
     rf"{_SOMEBODY}\b|"
     r"\bnot our (?:user|customer)\b|(?:doesn't|does not) have an? (?:\S+ )?account|"
     r"\bno mailbox (?:here )?(?:by|with) that name|"
-    # Exim; Exchange, in all its spellings; directory based blocking of Exchange Online.
-    r"\bunrout(?:e)?able (?:mail )?(?:address|domain)|\bresolver\.adr\.\w*recip\w*notfound|"
-    # A domain that takes no mail at all (RFC 7505), as Postfix, Exim, Sendmail, OpenSMTPD, Yahoo,
-    # Gmail and qmail write of it.
-    r"null[ -]?mx|\bno mx (?:record )?found for\b|\bindicated no smtp service|"
-    rf"\b{_DOMAIN}\b(?: \S+){{0,2}} (?:doesn't|does not) accept (?:any )?e?-?mail"
-    r"(?! (?:from|sent))|"
-    r"\bcouldn't find (?:any host named|a mail exchanger)|"
-    # The domain name system's own word, and how Sun's and iPlanet's server says it.
-    r"\bnxdomain\b|\billegal host/domain name|"
+    # Exim; Exchange, in all its spellings.
+    r"\bunrout(?:e)?able (?:mail )?address|\bresolver\.adr\.\w*recip\w*notfound|"
     # Others' languages.
     r"\b(?:empf\S{1,4}nger|benutzer|adresse|postfach)\b.{0,40}"
     r"\b(?:unbekannt|nicht gefunden|existiert nicht)|\bunbekannter? (?:empf|benutzer)|"
@@ -179,4 +175,17 @@ _GONE = re.compile(
     r"\b(?:utilisateur|destinataire|adresse|bo.{1,2}te)\b.{0,40}(?:inconnue?\b|n'existe pas)|"
     r"\b(?:usuario|destinatario|utente|indirizzo)\b.{0,40}(?:desconocido|no existe|sconosciuto|"
     r"inesistente|non esiste)"
+)
+
+_NOWHERE = re.compile(
+    rf"\b(?:no such|unknown|non-?existent) (?:{_KIND}|recipient's ){{0,2}}{_DOMAIN}\b|"
+    rf"\b{_DOMAIN}\b(?:[^.;]|\.(?=\S)){{0,80}}\b{_MISSING}\b|\bunrout(?:e)?able domain|"
+    # A domain that takes no mail at all (RFC 7505), as Postfix, Exim, Sendmail, OpenSMTPD, Yahoo,
+    # Gmail and qmail write of it.
+    r"null[ -]?mx|\bno mx (?:record )?found for\b|\bindicated no smtp service|"
+    rf"\b{_DOMAIN}\b(?: \S+){{0,2}} (?:doesn't|does not) accept (?:any )?e?-?mail"
+    r"(?! (?:from|sent))|"
+    r"\bcouldn't find (?:any host named|a mail exchanger)|"
+    # The domain name system's own word, and how Sun's and iPlanet's server says it.
+    r"\bnxdomain\b|\billegal host/domain name"
 )

@@ -14,6 +14,7 @@ from repermit.mailer.refusal_words import (
     cause_of_words,
     denies_that_mailbox_is_gone,
     is_about_our_limit,
+    names_somebody_gone,
     plain,
 )
 from repermit.mailer.statuses import NO_SUCH_MAILBOX, deciding_status, quoted_reply
@@ -96,11 +97,21 @@ def cause_of(reply: Reply, words: str) -> Cause:
         return Cause.OURS
     if _GONE_BY_STATUS_AND_WORDS.fullmatch(f"{reply.status} {words}"):
         return Cause.GONE
-    if said is Cause.GONE and (reply.code in _SYNTAX or _OUTRANKS.fullmatch(reply.status)):
+    if said is Cause.GONE and not _may_say_gone(reply, words):
         said = Cause.UNCLEAR
     if said is Cause.GONE or reply.status in _VAGUE:
         return said
     return _cause_of_status(reply.status, said)
+
+
+def _may_say_gone(reply: Reply, words: str) -> bool:
+    """Say whether a status leaves it to words that somebody or their domain is not there.
+
+    Beside a status of policy a domain that is not there is as likely the sender's.
+    """
+    if reply.code in _SYNTAX or _OUTRANKS.fullmatch(reply.status):
+        return False
+    return not reply.status.startswith("5.7.") or names_somebody_gone(words)
 
 
 def _cause_of_status(status: str, said: Cause) -> Cause:
