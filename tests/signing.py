@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from tests.naming import NameServer
 
 
+def make_key(bits: int = 2048) -> str:
+    """Return a private key as `openssl genrsa` writes it, the same one each time."""
+    return _made(bits)
+
+
 @cache
-def make_key(bits: int = 1024) -> str:
-    """Return a private key as `openssl genrsa` writes it; short ones are made quickly."""
+def _made(bits: int) -> str:
     key = rsa.generate_private_key(65_537, bits)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     return pem.decode()

@@ -43,7 +43,7 @@ _AT_ONCE = 2
 # What the reader's server puts above a mail: without it there is no telling where it came from.
 _ARRIVED = b"""\
 Return-Path: <post@%(domain)b>
-Received: from mail.%(domain)b (mail.%(domain)b [93.184.215.14])
+Received: from %(helo)b (%(rdns)b [93.184.215.14])
  by mx.example.com with ESMTPS id 4XyZ for <jan.jansen@example.com>;
  Tue, 01 Dec 2026 08:30:02 +0000
 """.replace(b"\n", b"\r\n")
@@ -58,12 +58,23 @@ class Verdict:
     rules: tuple[str, ...]
 
 
-def scores_of(mails: Mapping[str, bytes], folder: Path) -> dict[str, Verdict]:
-    """Return the verdict on each mail; `folder` is for files."""
+def scores_of(
+    mails: Mapping[str, bytes], folder: Path, *, relays: Mapping[str, str] | None = None
+) -> dict[str, Verdict]:
+    """Return the verdict on each mail; `folder` is for files.
+
+    `relays` names the host that hands over a mail, by the mail's name, where it is not "mail" at
+    the sender's domain. "unknown" has no name in the DNS, and says one of the sender's domain.
+    """
+    hosts = relays or {}
     paths = [folder / f"{number}.eml" for number, _ in enumerate(mails)]
-    for path, raw in zip(paths, mails.values(), strict=True):
+    for path, (name, raw) in zip(paths, mails.items(), strict=True):
         sender = _SENDER.search(raw)
-        path.write_bytes(_ARRIVED % {b"domain": sender[1] if sender else b"example.org"} + raw)
+        domain = sender[1] if sender else b"example.org"
+        usual = b"mail." + domain
+        host = hosts[name].encode() if name in hosts else usual
+        arrived = {b"domain": domain, b"rdns": host, b"helo": usual if host == b"unknown" else host}
+        path.write_bytes(_ARRIVED % arrived + raw)
     with ThreadPoolExecutor() as pool:
         said = pool.map(_judged, [paths[start::_AT_ONCE] for start in range(_AT_ONCE)])
         found = dict(line for lines in said for line in lines)

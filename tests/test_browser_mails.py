@@ -85,6 +85,11 @@ def test_a_mail_can_be_read_in_light_and_dark_however_it_became_dark(page: Page)
         page.set_content(html)
         preview = page.evaluate("getComputedStyle(document.querySelector('.preview')).display")
         assert preview == "none"
+        # A program that knows no display, but a height, shows none of it either.
+        page.add_style_tag(content=".preview { display: block !important }")
+        height = page.evaluate("document.querySelector('.preview').getBoundingClientRect().height")
+        assert height == 0
+        page.set_content(html)
         for scheme, how in _LIGHTS:
             page.emulate_media(color_scheme=scheme)
             text, button = page.evaluate(_LEAST_CONTRAST, how)

@@ -241,7 +241,7 @@ def test_a_key_to_sign_with_is_taken_with_the_name_of_its_record() -> None:
         ({"dkim_selector": "a; b=c"}, "mail.dkim_selector", "is written as in the DNS"),
         ({"dkim_selector": ".a"}, "mail.dkim_selector", "is written as in the DNS"),
         ({"dkim_selector": "a", "dkim_domain": "a b"}, "mail.dkim_domain", "as in the DNS"),
-        ({"dkim_selector": "a", "dkim_key": "x"}, "mail.dkim_key", "is no RSA key of 1024 bits"),
+        ({"dkim_selector": "a", "dkim_key": "x"}, "mail.dkim_key", "is no RSA key of 2048 bits"),
     ],
 )
 def test_a_key_that_nobody_could_check_is_refused(

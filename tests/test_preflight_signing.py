@@ -5,33 +5,63 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
+import dkim as dkimpy
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 
+from repermit.messages import letter_of
 from repermit.messages.signing import Signer
+from repermit.messages.wire import unstuffed
 from repermit.preflight.dkim import Signature, in_vain, look_at_dkim, read_received, signers_of
 from repermit.preflight.dmarc import Aligned, look_at_dmarc
 from repermit.preflight.names import Names
+from tests.building import NOW
 from tests.naming import NameServer
 from tests.signing import make_key
+from tests.test_messages_snapshots import make_mail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from repermit.preflight import Finding
 
-# As long as RSA keys of 2048, 1024 and 768 bits are.
-LONG, ENOUGH, SHORT = (base64.b64encode(bytes(n)).decode() for n in (294, 162, 126))
+
+def public_key(bits: int) -> str:
+    """Return the public half of an RSA key as a record holds it."""
+    key = load_pem_private_key(make_key(bits).encode(), None).public_key()
+    octets = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(octets).decode()
+
+
+LONG, WEAK = public_key(2048), public_key(1024)
+# 1023 bits, by a modulus with no more to it: nothing makes such a key any more.
+SHORT = base64.b64encode(
+    RSAPublicNumbers(65_537, 2**1022 + 1)
+    .public_key()
+    .public_bytes(Encoding.DER, PublicFormat.PKCS1)
+).decode()
 KEY = f"v=DKIM1; k=rsa; p={LONG}"
 
-SIGNED = b"""\
-DKIM-Signature: v=1; a=rsa-sha256; d=Example.org;
- s=mail2026; h=from:to:subject; bh=abc=; b=def
- ghi=
+PLAIN = b"""\
 From: "Praktijk, De Linde" <nieuws@Example.org>
 Subject: hello
 
 d=nobody; s=nothing
-"""
+""".replace(b"\n", b"\r\n")
+
+
+def signature(selector: str = "mail2026", domain: str = "Example.org") -> bytes:
+    """Return the line that dkimpy adds to the mail."""
+    line: bytes = dkimpy.sign(PLAIN, selector.encode(), domain.encode(), make_key().encode())
+    return line
+
+
+SIGNED = signature() + PLAIN
 UNSIGNED = b"From: nieuws@example.org\n\nhello\n"
 
 
@@ -50,7 +80,7 @@ def dkim(
     domain: str = "example.org",
     signer: Signer | None = None,
 ) -> list[Finding]:
-    received = None if mail is None else read_received(mail)
+    received = None if mail is None else read_received(mail, now=NOW)
     signing: dict[str, Any] = {"preset": preset, "selector": selector, "signer": signer}
     return list(look_at_dkim(Names(server.address), domain, mail=received, **signing))
 
@@ -63,19 +93,19 @@ def codes(findings: list[Finding]) -> list[str]:
 
 
 def test_who_signed_a_mail_is_read_from_it() -> None:
-    mail = read_received(SIGNED)
+    mail = read_received(SIGNED, now=NOW)
     assert mail.domain == "example.org"
     assert mail.signatures == (Signature("example.org", "mail2026"),)
 
 
 def test_a_signature_without_domain_or_selector_is_none() -> None:
     lines = b"DKIM-Signature: v=1; s=a\nDKIM-Signature: d=example.org\n"
-    assert read_received(lines + UNSIGNED).signatures == ()
+    assert read_received(lines + UNSIGNED, now=NOW).signatures == ()
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x00\xff", b"hello\n", b"From: nobody\n\n"])
 def test_what_is_no_mail_is_of_no_domain(raw: bytes) -> None:
-    assert read_received(raw).domain == ""
+    assert read_received(raw, now=NOW).domain == ""
 
 
 # --- The key.
@@ -85,7 +115,7 @@ def test_what_is_no_mail_is_of_no_domain(raw: bytes) -> None:
     ("records", "code"),
     [
         ([KEY], "dkim_ok"),
-        ([f"p={ENOUGH}"], "dkim_ok"),
+        ([f"p={WEAK}"], "dkim_weak"),
         ([f"k=ed25519; p={base64.b64encode(bytes(32)).decode()}"], "dkim_ok"),
         ([f"v=DKIM1; p={LONG[:50]} {LONG[50:]}"], "dkim_ok"),
         ([f"v=DKIM1; t=s; p={LONG}"], "dkim_ok"),
@@ -94,6 +124,7 @@ def test_what_is_no_mail_is_of_no_domain(raw: bytes) -> None:
         (["v=DKIM1; p="], "dkim_revoked"),
         (["v=DKIM1; p=“quoted”"], "dkim_broken"),
         ([f"v=DKIM1; p={LONG[:-3]}"], "dkim_broken"),
+        ([f"v=DKIM1; p={base64.b64encode(bytes(294)).decode()}"], "dkim_broken"),
         (["v=DKIM1"], "dkim_broken"),
         ([KEY, KEY.replace("rsa", "RSA")], "dkim_broken"),
         ([], "dkim_no_key"),
@@ -110,7 +141,38 @@ def test_a_key_is_judged(server: NameServer, records: list[str], code: str) -> N
 
 def test_the_selector_is_found_on_a_mail(server: NameServer) -> None:
     server.text("mail2026._domainkey.example.org", KEY)
-    assert codes(dkim(server, mail=SIGNED, selector="other")) == ["dkim_ok"]
+    assert codes(dkim(server, mail=SIGNED, selector="other")) == ["dkim_holds"]
+
+
+@pytest.mark.parametrize(
+    ("change", "record", "code"),
+    [
+        ((b"", b""), KEY, "dkim_holds"),
+        ((b"nothing", b"nothing!"), KEY, "dkim_changed"),
+        ((b"Subject: hello", b"Subject: hallo"), KEY, "dkim_fails"),
+        ((b"", b""), KEY.replace(LONG, public_key(2049)), "dkim_fails"),
+        ((b"c=relaxed", b"x=1; c=relaxed"), KEY, "dkim_expired"),
+        ((b"", b""), f"t=y; {KEY}", "dkim_testing"),
+        ((b"Subject: hello", b"Subject: hallo"), f"t=y; {KEY}", "dkim_fails"),
+        ((b"", b""), "v=DKIM1; p=", "dkim_revoked"),
+        ((b"", b""), "", "dkim_no_key"),
+    ],
+)
+def test_a_signature_is_verified(
+    server: NameServer, change: tuple[bytes, bytes], record: str, code: str
+) -> None:
+    if record:
+        server.text("mail2026._domainkey.example.org", record)
+    assert change[0] in SIGNED
+    (one,) = dkim(server, mail=SIGNED.replace(*change, 1))
+    assert one.code == code
+    assert "mail2026" in one.found
+    assert bool(one.remedy) is (code != "dkim_holds")
+
+
+def test_a_mail_full_of_signatures_is_not_looked_through_for_ever(server: NameServer) -> None:
+    many = b"".join(signature(f"s{number}") for number in range(9))
+    assert len(dkim(server, mail=many + PLAIN)) == 8
 
 
 def test_a_mail_that_is_not_signed_is_told(server: NameServer) -> None:
@@ -142,14 +204,14 @@ def test_who_signs_is_known_from_a_mail_a_setting_or_a_key(server: NameServer) -
     def signers(preset: str = "", selector: str = "", mail: bytes | None = None) -> object:
         # A new one each time: it would remember that a key was not there.
         names = Names(server.address)
-        received = read_received(mail) if mail else None
+        received = read_received(mail, now=NOW) if mail else None
         return signers_of(names, "example.org", preset=preset, selector=selector, mail=received)
 
     assert signers() is None
     assert signers(preset="google-relay") is None
     assert signers(selector="x") == ("example.org",)
     assert signers(mail=UNSIGNED) == ()
-    assert signers(mail=SIGNED.replace(b"d=Example.org", b"d=esp.example")) == ("esp.example",)
+    assert signers(mail=signature(domain="esp.example") + PLAIN) == ("esp.example",)
     server.text("google._domainkey.example.org", KEY)
     assert signers(preset="google-workspace") == ("example.org",)
 
@@ -166,7 +228,7 @@ OURS = Signer(make_key(), selector="repermit2026")
         ([OURS.record.replace("k=rsa; ", "t=s; n=ours; ")], "dkim_own_ok"),
         ([OURS.record.replace("k=rsa", "t=y")], "dkim_testing"),
         ([OURS.record, OURS.record.replace("k=rsa", "k=RSA")], "dkim_broken"),
-        ([KEY], "dkim_own_other"),
+        ([f"p={public_key(2049)}"], "dkim_own_other"),
         (["v=DKIM1; p="], "dkim_own_other"),
         ([], "dkim_own_missing"),
     ],
@@ -176,11 +238,40 @@ def test_the_record_of_a_key_that_signs_here_is_held_to_it(
 ) -> None:
     if records:
         server.text("repermit2026._domainkey.example.org", *records)
-    (one,) = dkim(server, selector="repermit2026", signer=OURS, mail=UNSIGNED)
+    (one,) = dkim(server, selector="repermit2026", signer=OURS)
     assert one.code == code
     if one.verdict == "problem" and code.startswith("dkim_own"):
         assert OURS.record in one.remedy
         assert "repermit2026._domainkey.example.org" in one.remedy
+
+
+def test_a_mail_that_was_signed_here_is_verified_too(server: NameServer) -> None:
+    raw = unstuffed(OURS.signed(letter_of(make_mail("ask-nl"))).wire)
+
+    def found(mail: bytes) -> list[str]:
+        return codes(dkim(server, selector="repermit2026", signer=OURS, mail=mail))
+
+    assert found(raw) == ["dkim_own_missing"]
+    server.text("repermit2026._domainkey.example.org", OURS.record)
+    server.text("mail2026._domainkey.example.org", KEY)
+    # A new one each time remembers nothing of what the DNS had.
+    assert found(raw) == ["dkim_holds"]
+    assert found(signature() + raw) == ["dkim_changed", "dkim_holds"]
+    assert found(raw.replace(b"Lindelaan", b"Lindeweg")) == ["dkim_changed"]
+    assert found(raw.replace(b"Subject: ", b"Subject: Re: ")) == ["dkim_fails"]
+    assert found(UNSIGNED) == ["dkim_own_unsigned"]
+    assert found(SIGNED) == ["dkim_own_unsigned", "dkim_holds"]
+
+
+def test_what_signs_here_in_vain_does_not_count(server: NameServer) -> None:
+    server.text("repermit2026._domainkey.example.org", OURS.record)
+    raw = unstuffed(OURS.signed(letter_of(make_mail("ask-nl"))).wire)
+    own: dict[str, Any] = {"selector": "repermit2026", "signer": OURS}
+    assert in_vain(dkim(server, **own)) == set()
+    assert in_vain(dkim(server, **own, mail=raw)) == set()
+    assert in_vain(dkim(server, **own, mail=raw.replace(b"Linde", b"Lende"))) == {"example.org"}
+    received = read_received(UNSIGNED, now=NOW)
+    assert signers_of(Names(server.address), "example.org", **own, preset="", mail=received) == ()
 
 
 def test_a_key_of_another_domain_signs_as_that_one(server: NameServer) -> None:
@@ -243,11 +334,12 @@ def test_what_does_not_pass_counts_for_nothing(
 
 
 def test_a_domain_signs_in_vain_if_none_of_its_keys_is_there(server: NameServer) -> None:
-    second = SIGNED.replace(b"mail2026", b"new").partition(b"From:")[0] + SIGNED
+    second = signature("new") + SIGNED
     assert in_vain(dkim(server, mail=second)) == {"example.org"}
     server.text("new._domainkey.example.org", KEY)
     assert in_vain(dkim(server, mail=second)) == set()
     assert in_vain(dkim(server)) == set()
+    assert in_vain(dkim(server, mail=second.replace(b"hello", b"hallo"))) == {"example.org"}
 
 
 @pytest.mark.parametrize("policy", ["none", "quarantine", "reject"])

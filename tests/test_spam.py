@@ -17,8 +17,20 @@ if TYPE_CHECKING:
 
     from repermit.messages import Mail
 
-# Five is spam; beside what a filter knows of the sender, a mail has little to spare.
-_MOST = 1.0
+# What the server is called that hands a mail over: a relay of the organisation's own, a provider's.
+_RELAYS = (
+    "example.org",
+    "smtp3.example.org",
+    "out-37.relay.example.net",
+    "vps2931.hosting.example",
+    "s-2.nl.hosting.example",
+    "uitgaand.xn--mller-kva.example",
+    "mx1.example.org",
+    "a27-17.smtp-out.eu-west-1.amazonses.com",
+    "mail-db8eur05on2101.outbound.protection.outlook.com",
+)
+# Hosts that cost points whatever they hand over.
+_BAD_RELAYS = ("unknown", "relay", "ip-93-184-215-14.dsl.example.net")
 # SpamAssassin's MIXED_ES, worth 1.0, takes Cyrillic letters that look like a Latin "e" for a
 # disguise where a mail holds more Latin ones than these, and is not long.
 _LATIN = 20
@@ -52,10 +64,36 @@ def test_no_mail_looks_like_spam_in_any_language(tmp_path: Path) -> None:
     mails["bad-en"] = make_mail("ask-en").raw.replace(b"Subject: ", b"Subject: V1AGRA FREE $$$ ")
     found = spam.scores_of(mails, tmp_path)
     assert found.keys() == mails.keys()
-    beyond = {
-        case: one for case, one in found.items() if one.score >= _MOST + _OF_COMMANDS.get(case, 0)
-    }
+    beyond = {case: one for case, one in found.items() if one.score > _OF_COMMANDS.get(case, 0)}
     assert beyond == {"bad-en": found["bad-en"]}
+
+
+@pytest.mark.usefixtures("filter_there")
+def test_a_mail_costs_nothing_whatever_host_hands_it_over(tmp_path: Path) -> None:
+    """Hidden text in tiny letters cost a point unless the host was called mail (FONT_INVIS_MSGID).
+
+    Of a host that itself looks bad a mail meets no rule that a line of plain text does not.
+    """
+    plain = b"From: a@example.org\r\nTo: b@example.com\r\nSubject: Good morning\r\n"
+    plain += b"Date: Tue, 01 Dec 2026 08:30:00 +0000\r\nMessage-ID: <aqt7.bxw@example.org>\r\n"
+    kinds = [kind for kind in KINDS if kind not in TO_THE_ADMIN]
+    mails: dict[str, bytes] = {}
+    relays: dict[str, str] = {}
+    for number, host in enumerate((*_RELAYS, *_BAD_RELAYS)):
+        language = LANGUAGES[number % len(LANGUAGES)]
+        wanted = kinds if host in _BAD_RELAYS or number < len(LANGUAGES) else ("ask", "reminder")
+        of_host = {f"{host} {kind}": make_mail(f"{kind}-{language}").raw for kind in wanted}
+        of_host[f"{host} plain"] = plain + b"\r\nThe tea is ready, come down.\r\n"
+        mails |= of_host
+        relays |= dict.fromkeys(of_host, host)
+    found = spam.scores_of(mails, tmp_path, relays=relays)
+    costs = {name: found[name] for name, host in relays.items() if host in _RELAYS}
+    assert {name: one for name, one in costs.items() if one.score} == {}
+    for host in _BAD_RELAYS:
+        allowed = {*found[f"{host} plain"].rules, "HTML_MESSAGE"}
+        assert found[f"{host} plain"].score > 0
+        for kind in kinds:
+            assert set(found[f"{host} {kind}"].rules) <= allowed
 
 
 @pytest.mark.parametrize("sensitive", ["", "-sensitive"])

@@ -36,7 +36,7 @@ _WIDTH = max(map(len, _MARKS.values()))
     "--mail",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A mail of yours as it was received, to see who signs (DKIM): a preview, for instance.",
+    help="A mail of yours as it was received, such as a preview, to verify its signatures (DKIM).",
 )
 @click.option(
     "--nameserver",

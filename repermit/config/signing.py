@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from repermit.errors import ConfigError
 
-# RFC 8301 §3.2: nobody takes a shorter one.
-_SHORTEST = 1024
+# RFC 8301 §3.2: whoever signs should have no shorter one.
+_SHORTEST = 2048
 
 
 def signing_key(pem: str) -> RSAPrivateKey:
@@ -29,7 +29,7 @@ def signing_key(pem: str) -> RSAPrivateKey:
         key = None
     if not isinstance(key, RSAPrivateKey) or key.key_size < _SHORTEST:
         raise ConfigError(
-            "mail.dkim_key is no RSA key of 1024 bits or more as PEM without a password; "
+            "mail.dkim_key is no RSA key of 2048 bits or more as PEM without a password; "
             "`openssl genrsa -out dkim.pem 2048` makes one",
             key="mail.dkim_key",
         )

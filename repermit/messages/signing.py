@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from repermit.config import MailServer
     from repermit.messages.wire import Letter
 
+# Of which a second one, or a first, would change what a reader sees or where a press goes. Each is
+# named once more than it stands in the mail, so that none can be added (RFC 6376 §5.4.2, §8.15).
+_OVERSIGNED = (
+    b"from", b"to", b"cc", b"subject", b"date", b"message-id", b"reply-to", b"list-unsubscribe",
+    b"list-unsubscribe-post", b"mime-version", b"content-type", b"content-transfer-encoding",
+)  # fmt: skip
+
 _HEADER = re.compile(rb"[^\r\n]+(?:\r\n[ \t][^\r\n]*)*")
 _BLANKS = re.compile(rb"  +")
 _WIDTH = 72
@@ -59,14 +66,13 @@ class Signer:
         """Return the letter with a signature over all its headers and its whole body.
 
         Gmail wants both List headers signed (RFC 8058 §4) and counts complaints by a Feedback-ID
-        that is. From stands once more in the list than in the mail, so that nobody can add another
-        (RFC 6376 §5.4.2).
+        that is. Nobody can add another From, Subject or the like.
         """
         head, _, body = unstuffed(letter.wire).partition(b"\r\n\r\n")
         headers = dict(map(_relaxed, _HEADER.findall(head)))
         digest = base64.b64encode(hashlib.sha256(_relaxed_body(body)).digest()).decode()
         domain = self.domain_of(_domain_in(headers[b"from"]))
-        beginning = _beginning(domain, self.selector, (*headers, b"from"), digest)
+        beginning = _beginning(domain, self.selector, (*headers, *_OVERSIGNED), digest)
         signed = b"".join(b"%b:%b\r\n" % header for header in headers.items())
         signature = self._key.sign(
             signed + b"%b:%b" % _relaxed(beginning.encode()), PKCS1v15(), SHA256()

@@ -80,7 +80,7 @@ def check(
         *look_at_pace(settings.mail),
         *look_at_bounces(settings, has_returned=stored.has_returned),
     ]
-    test_mail = read_received(mail) if mail is not None else None
+    test_mail = read_received(mail, now=now) if mail is not None else None
     looks = [
         *_at_servers(names, settings, now),
         *_at_the_mailbox(names, settings, log_in, now),

@@ -5,25 +5,38 @@ May import addresses, messages, config, errors and this room.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import email
 import email.utils
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from email.parser import BytesHeaderParser
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from repermit.preflight.dkim_signature import (
+    Outcome,
+    SplitMail,
+    read_public_key,
+    split_mail,
+    tags_of,
+    verify_signature,
+)
 from repermit.preflight.words import finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from repermit.messages.signing import Signer
     from repermit.preflight.facts import Finding
     from repermit.preflight.names import Names
 
-# An RSA key of 1024 bits takes 162 octets as the record has it, one of 768 bits 126 (RFC 8301
-# §3.2 accepts none below 1024); without the frame of X.509, which some leave out, 140 and 106.
-_SHORTEST_KEY = 140
+# Nobody takes a signature by a shorter RSA key, and who signs should have a longer one than the
+# second (RFC 8301 §3.2).
+_SHORTEST_KEY = 1024
+_USUAL_KEY = 2048
+
+# So many signatures of one mail are looked at (RFC 6376 §6.1 lets a verifier set a limit).
+_MOST_SIGNATURES = 8
 
 # Under which names providers put their customers' keys, where they do not choose them each time.
 # https://learn.microsoft.com/en-us/defender-office-365/email-authentication-dkim-configure
@@ -41,46 +54,53 @@ _SELECTORS: Mapping[str, tuple[str, ...]] = {
 
 _FAILING = (
     "dkim_no_key", "dkim_revoked", "dkim_broken", "dkim_short", "dkim_own_missing",
-    "dkim_own_other",
+    "dkim_own_other", "dkim_own_unsigned", "dkim_changed", "dkim_fails",
 )  # fmt: skip
+_OF_OUTCOMES = {
+    Outcome.HOLDS: "dkim_holds",
+    Outcome.CHANGED: "dkim_changed",
+    Outcome.FAILS: "dkim_fails",
+    Outcome.EXPIRED: "dkim_expired",
+}
 
 
 @dataclass(frozen=True)
 class Signature:
-    """Who signed a mail, and under which selector the key is."""
+    """Who signed a mail, under which selector the key is, and the header field that says so."""
 
     domain: str
     selector: str
+    field: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReceivedMail:
-    """What of a mail that was received matters: whose it is, and who signed it."""
+    """A mail that was received: whose it is, who signed it, and when it is looked at."""
 
     domain: str
     signatures: tuple[Signature, ...]
+    content: SplitMail = field(repr=False)
+    now: datetime
 
 
-def read_received(raw: bytes) -> ReceivedMail:
+def read_received(raw: bytes, *, now: datetime) -> ReceivedMail:
     """Read a mail as it was received; without a From line its domain is ""."""
-    message = email.message_from_bytes(raw)
-    _, address = email.utils.parseaddr(str(message.get("From", "")))
+    content = split_mail(raw)
+    head = BytesHeaderParser().parsebytes(b"\r\n".join(content.named(b"from")))
+    _, address = email.utils.parseaddr(str(head.get("From", "")))
     _, at, domain = address.rpartition("@")
-    signed = [tags_of(str(one)) for one in message.get_all("DKIM-Signature", [])]
+    fields = content.named(b"dkim-signature")[:_MOST_SIGNATURES]
+    signed = [(one, tags_of(one.partition(b":")[2].decode("utf-8", "replace"))) for one in fields]
     return ReceivedMail(
         domain=domain.strip(".").lower() if at else "",
         signatures=tuple(
-            Signature(tags["d"].lower(), tags["s"])
-            for tags in signed
+            Signature(tags["d"].lower(), tags["s"], one)
+            for one, tags in signed
             if tags.get("d") and tags.get("s")
         ),
+        content=content,
+        now=now,
     )
-
-
-def tags_of(text: str) -> dict[str, str]:
-    """Return a list of tags such as "v=DKIM1; p=…" (RFC 6376 §3.2), without any blanks."""
-    pairs = ("".join(part.split()).partition("=") for part in text.split(";"))
-    return {name.lower(): value for name, _, value in pairs if name}
 
 
 def look_at_dkim(
@@ -92,19 +112,47 @@ def look_at_dkim(
     mail: ReceivedMail | None,
     signer: Signer | None = None,
 ) -> Iterator[Finding]:
-    """Yield what is known of the signatures of a sender's domain; `signer` is what signs here."""
-    if signer:
-        yield _about_our_own(names, Signature(signer.domain_of(domain), selector), signer)
-        return
+    """Yield what is known of the signatures of a sender's domain; `signer` is what signs here.
+
+    With a mail of that domain its signatures are verified; without one, keys alone are looked at.
+    """
     seen = mail if mail and mail.domain == domain else None
+    if signer:
+        ours = Signature(signer.domain_of(domain), selector)
+        about_ours = _about_our_own(names, ours, signer)
+        if seen and about_ours.code not in _FAILING:
+            yield from _about_the_mail(names, seen, ours)
+        else:
+            yield about_ours
+        return
     if seen and not seen.signatures:
         yield finding("dkim_unsigned", domain=domain)
-        return
-    wanted = seen.signatures if seen else _named(domain, selector)
-    for signature in wanted:
-        yield _about_the_key(names, signature)
-    if not wanted:
+    elif seen:
+        yield from _about_the_mail(names, seen)
+    elif selector:
+        yield _about_the_key(names, Signature(domain, selector))
+    else:
         yield _about_the_usual(names, domain, preset)
+
+
+def _about_the_mail(
+    names: Names, mail: ReceivedMail, ours: Signature | None = None
+) -> Iterator[Finding]:
+    """Yield what each signature of a mail is worth; `ours` has to be among them."""
+    if ours and ours not in mail.signatures:
+        yield finding("dkim_own_unsigned", domain=ours.domain, selector=ours.selector)
+    for signature in mail.signatures:
+        about_key = _about_the_key(names, signature)
+        if about_key.code in _FAILING:
+            yield about_key
+            continue
+        (record,) = _records(names, signature)
+        outcome = verify_signature(mail.content, signature.field, record, now=mail.now)
+        if outcome is Outcome.HOLDS and about_key.code != "dkim_ok":
+            yield about_key
+        else:
+            values = {"domain": signature.domain, "selector": signature.selector}
+            yield finding(_OF_OUTCOMES[outcome], **values)
 
 
 def signers_of(
@@ -117,10 +165,10 @@ def signers_of(
     signer: Signer | None = None,
 ) -> tuple[str, ...] | None:
     """Return the domains that sign a sender's mails; None if that cannot be known."""
-    if signer:
-        return (signer.domain_of(domain),)
     if mail and mail.domain == domain:
         return tuple(one.domain for one in mail.signatures)
+    if signer:
+        return (signer.domain_of(domain),)
     if selector or _about_the_usual(names, domain, preset).code == "dkim_ok":
         return (domain,)
     return None
@@ -132,10 +180,6 @@ def in_vain(findings: Iterable[Finding]) -> frozenset[str]:
     for one in findings:
         domains[one.code in _FAILING].add(one.values["domain"])
     return frozenset(domains[True] - domains[False])
-
-
-def _named(domain: str, selector: str) -> tuple[Signature, ...]:
-    return (Signature(domain, selector),) if selector else ()
 
 
 def _about_the_usual(names: Names, domain: str, preset: str) -> Finding:
@@ -164,21 +208,29 @@ def _where(signature: Signature) -> str:
 
 
 def _about_the_key(names: Names, signature: Signature) -> Finding:
-    texts = names.texts(_where(signature))
-    keys = [tags for tags in map(tags_of, texts) if "p" in tags]
+    keys = _records(names, signature)
     code = "dkim_no_key"
-    if texts:
-        code = _judge(keys[0]) if len(keys) == 1 else "dkim_broken"
+    if len(keys) == 1:
+        code = _judge(keys[0])
+    elif names.texts(_where(signature)):
+        code = "dkim_broken"
     return finding(code, domain=signature.domain, selector=signature.selector)
 
 
-def _judge(key: Mapping[str, str]) -> str:
-    if not key["p"]:
+def _records(names: Names, signature: Signature) -> list[dict[str, str]]:
+    """Return the tags of each record that holds a key."""
+    return [tags for tags in map(tags_of, names.texts(_where(signature))) if "p" in tags]
+
+
+def _judge(record: Mapping[str, str]) -> str:
+    if not record["p"]:
         return "dkim_revoked"
-    try:
-        octets = base64.b64decode(key["p"], validate=True)
-    except (binascii.Error, ValueError):
+    key = read_public_key(record)
+    if key is None:
         return "dkim_broken"
-    if key.get("k", "rsa") == "rsa" and len(octets) < _SHORTEST_KEY:
+    if isinstance(key, RSAPublicKey) and key.key_size < _SHORTEST_KEY:
         return "dkim_short"
-    return "dkim_testing" if "y" in key.get("t", "").split(":") else "dkim_ok"
+    if "y" in record.get("t", "").split(":"):
+        return "dkim_testing"
+    is_weak = isinstance(key, RSAPublicKey) and key.key_size < _USUAL_KEY
+    return "dkim_weak" if is_weak else "dkim_ok"

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from repermit.preflight.dkim import tags_of
+from repermit.preflight.dkim_signature import tags_of
 from repermit.preflight.words import finding
 
 if TYPE_CHECKING:

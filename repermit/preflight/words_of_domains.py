@@ -175,13 +175,72 @@ DOMAINS = {
         ),
         remedy=N_("Ask your mail provider for a key of 2048 bits (RFC 8301)."),
     ),
+    "dkim_weak": Words(
+        area=Area.DKIM,
+        verdict=_WARNING,
+        found=N_("The DKIM key %(selector)s of %(domain)s is shorter than 2048 bits."),
+        remedy=N_("Ask your mail provider for a key of 2048 bits (RFC 8301)."),
+    ),
     "dkim_testing": Words(
         area=Area.DKIM,
         verdict=_WARNING,
         found=N_("The DKIM key %(selector)s of %(domain)s is marked as a trial (t=y)."),
         remedy=N_("Ask whoever keeps the domain to take t=y out of the record once it works."),
     ),
+    # Of the signatures that a test mail bears.
+    "dkim_holds": Words(
+        area=Area.DKIM,
+        verdict=_OK,
+        found=N_("The DKIM signature %(selector)s of %(domain)s on the test mail holds."),
+    ),
+    "dkim_changed": Words(
+        area=Area.DKIM,
+        verdict=_PROBLEM,
+        found=N_(
+            "The DKIM signature %(selector)s of %(domain)s on the test mail does not hold: its "
+            "text was changed after it had been signed."
+        ),
+        remedy=N_(
+            "Save the mail as it came, not forwarded or copied. If it was, ask whoever keeps the "
+            "mail server what changes mails behind the program that signs, such as a disclaimer "
+            "or a virus scanner: whatever signs has to come last."
+        ),
+    ),
+    "dkim_fails": Words(
+        area=Area.DKIM,
+        verdict=_PROBLEM,
+        found=N_(
+            "The DKIM signature %(selector)s of %(domain)s on the test mail does not hold: another "
+            "key made it than the one in the DNS, or a header line was changed afterwards."
+        ),
+        remedy=N_(
+            "Save the mail as it came, with all its headers. If it was, ask your mail provider for "
+            "the record of the key that it signs with now, and whoever keeps the domain to replace "
+            "%(selector)s._domainkey.%(domain)s."
+        ),
+    ),
+    "dkim_expired": Words(
+        area=Area.DKIM,
+        verdict=_UNKNOWN,
+        found=N_(
+            "The DKIM signature %(selector)s of %(domain)s on the test mail has run out, so that "
+            "it tells nothing."
+        ),
+        remedy=N_("Send yourself a new one, and check it soon."),
+    ),
     # Of the key that signs mails here.
+    "dkim_own_unsigned": Words(
+        area=Area.DKIM,
+        verdict=_PROBLEM,
+        found=N_(
+            "Mails are signed here, but the test mail bears no signature %(selector)s of "
+            "%(domain)s."
+        ),
+        remedy=N_(
+            "If it was sent before the key was there, send another one. If not, ask whoever keeps "
+            "the mail server what takes the header line DKIM-Signature out of mails."
+        ),
+    ),
     "dkim_own_ok": Words(
         area=Area.DKIM,
         verdict=_OK,

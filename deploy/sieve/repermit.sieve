@@ -1,0 +1,8 @@
+# Goes to /etc/dovecot/repermit.sieve; then `sievec /etc/dovecot/repermit.sieve` compiles it.
+# "bounce" is what the envelope senders of repermit's mails begin with; "news" stands for the sender
+# of the list, news@example.org, to whom people write back. Every message stays in its mailbox too.
+require ["vnd.dovecot.pipe", "copy", "envelope", "subaddress"];
+
+if envelope :user "to" ["bounce", "news"] {
+  pipe :copy "repermit-bounce";
+}
