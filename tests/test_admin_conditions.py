@@ -247,7 +247,7 @@ def test_what_stands_against_a_launch_because_of_the_conditions_is_said(
 
 
 def test_what_regulators_hold_is_to_be_read_before(admin: FlaskClient) -> None:
-    assert "the ICO on Honda (2017), the Dutch DMCC (2021)" in words_of(admin.get(URL))
+    assert "the ICO on Honda (2017). In the Netherlands the ACM supervises" in words_of(admin.get(URL))
     assert "A reminder is one more mail" not in words_of(admin.get(URL))
     save(admin, reminder="7")
     assert "A reminder is one more mail" in words_of(admin.get(URL))

@@ -228,7 +228,12 @@ def test_a_plan_tells_what_regulators_hold_and_what_holds_until_a_yes(database: 
     mailing_list = make_list(database)
     planned = plan(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
     told = "\n".join(planned.notes)
-    for word in ("Honda (2017)", "DMCC (2021)", "your organisation to decide", "Until their Yes"):
+    for word in (
+        "Honda (2017)",
+        "ACM supervises this rule (Telecommunicatiewet 11.7)",
+        "your organisation to decide",
+        "Until their Yes",
+    ):
         assert word in told
 
 

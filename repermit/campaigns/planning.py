@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 NOTES = (
     Said(
         "Some regulators hold that asking for consent by mail is itself advertising, which needs "
-        "the very consent that it asks for: the ICO on Honda (2017), the Dutch DMCC (2021). "
-        "Whether to ask is for your organisation to decide; who decided, and on what ground, is "
-        "kept as evidence."
+        "the very consent that it asks for: the ICO on Honda (2017). In the Netherlands the ACM "
+        "supervises this rule (Telecommunicatiewet 11.7). Whether to ask is for your organisation "
+        "to decide; who decided, and on what ground, is kept as evidence."
     ),
     Said(
         "Until their Yes nobody who is unconfirmed may get the newsletter, or any other "
