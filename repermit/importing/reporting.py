@@ -36,7 +36,7 @@ _REASONS = {
 }
 _IN_DOUBT = "have a look: the file may say that this person wants no mail"
 # What people write in these may leave it in doubt; see listfile's marks.
-_IN_WORDS = frozenset(("status", "consent", "active", "remark"))
+_IN_WORDS = frozenset(("status", "consent", "active", "remark", "name", "first_name", "last_name"))
 
 
 def count_fates(rows: int, addresses: int) -> dict[Fate, int]:
@@ -197,6 +197,7 @@ def _problem(row: _Reported, parts: Sequence[Part]) -> Problem:
         reason=reason,
         fate=fate,
         part=part.name if len(parts) > 1 else "",
+        doubtful=_IN_DOUBT in reason,
     )
 
 

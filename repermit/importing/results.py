@@ -19,7 +19,8 @@ class Problem:
 
     `line` is 1-based in its part; 0 where it is about no single row, and in the last problem of a
     long list, which says how many more there are. `column` is the title of the address column, or
-    its number. `part` names the part if the file has more than one.
+    its number. `part` names the part if the file has more than one. `doubtful` says that the row
+    is not off, although something in it may mean that the person wants no mail.
     """
 
     line: int
@@ -27,6 +28,7 @@ class Problem:
     reason: str
     fate: Fate | None = None
     part: str = ""
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

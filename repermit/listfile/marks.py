@@ -5,6 +5,7 @@ May import this room's cells, words, remarks and model.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -107,6 +108,16 @@ def _by_consent(text: str) -> str:
     return DOUBTFUL if any(word in fold(text) for word in _UNASKED) else "unsubscribed"
 
 
+def _by_name(text: str) -> str:
+    """Judge a name: "Jan Jansen (overl. 2021)" is one with a remark in it."""
+    return DOUBTFUL if may_be_remark(text) and refusal_in(text) else ""
+
+
+may_be_remark = re.compile(
+    r"[(\[†*/:;=!?\d]| - |\b(?:overl|geen|gn|kein|no|not|pas|niet|nicht|verst|dcd)", re.IGNORECASE
+).search
+"""What no name has in it, as a quick look at a million of them."""
+
 _JUDGES: dict[str | None, Callable[[str], str]] = {
     "status": _by_status,
     "consent": _by_consent,
@@ -115,6 +126,7 @@ _JUDGES: dict[str | None, Callable[[str], str]] = {
     "cleaned_at": lambda text: "cleaned" if is_mark(text) else "",
     "complained_at": lambda text: "complained" if is_mark(text) else "",
     "remark": _by_remark,
+    **dict.fromkeys(("name", "first_name", "last_name"), _by_name),
 }
 
 

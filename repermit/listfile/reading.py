@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from repermit.listfile.cells import addresses_in, clean, fold, is_like_address, is_plain_address
 from repermit.listfile.dates import moment
 from repermit.listfile.delimited import unclosed
-from repermit.listfile.marks import Against, Marks
+from repermit.listfile.marks import Against, Marks, may_be_remark
 from repermit.listfile.model import Part, Proof, Question, Row, Table
 from repermit.listfile.words import (
     is_answer,
@@ -106,6 +106,9 @@ class Reading:
                     cells = record + _EMPTY
                     code = language_of(cells[language]) if language >= 0 else ""
                     name = self._name_in(cells)
+                    if name and may_be_remark(name):
+                        yield from self._interpret(line, record, is_data=True)
+                        continue
                     yield new(Row, (line, address, name, code, *_NOTHING_MORE))
                     continue
             yield from self._interpret(line, record, is_data=line >= first_line)

@@ -241,6 +241,7 @@ _NEAR = re.compile(
     rf"|\b{_CONSENT} (?:niet|not|nicht|pas)\b"
     r"|^(?:nee|neen|no|nein|non)\W*$"
     # "Wil niet": what it is that they do not want stands nowhere.
+    r"|†"
     rf"|^{_WANTS} (?:niet|nicht|not|pas)\W*$|^ne (?:veut|souhaite) pas\W*$"
     r"|\b(?:nooit|nie|never|jamais) (?:meer|wieder|more|again|plus)\b"
 )

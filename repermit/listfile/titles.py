@@ -59,6 +59,7 @@ _TITLES = {
     ),
     "remark": (
         "opmerking opmerkingen notitie notities aantekening aantekeningen toelichting "
+        "opm bijz aant toel bem anm rem "
         "bijzonderheden commentaar memo notes note noten remark remarks comment comments "
         "annotation annotations bemerkung bemerkungen anmerkung anmerkungen notiz notizen hinweis "
         "hinweise kommentar kommentare remarque remarques commentaire commentaires observation "
