@@ -209,7 +209,7 @@ def test_all_reasons_come_at_once(database: Database) -> None:
         sender="",
         own_text="Hello",
     )
-    assert len(found) == 10
+    assert len(found) == 11
 
 
 def test_a_plan_counts_who_is_asked_and_who_is_not(database: Database) -> None:

@@ -183,6 +183,13 @@ def _about_the_organisation(organisation: Organisation) -> Iterator[Said]:
             "config.toml",
             code="organisation_contact",
         )
+    # GDPR art. 13(2)(d): where to complain stands in every statement of rights.
+    if not organisation.authority:
+        yield Said(
+            "the organisation names no supervisory authority: set authority under [organisation] "
+            "in config.toml",
+            code="organisation_authority",
+        )
     if organisation.email and (reason := _against(organisation.email)):
         yield Said(
             "the organisation's email cannot be used: %(reason)s",
