@@ -127,9 +127,21 @@ class Interpreter:
     def _row(self, number: int, part: int, row: Row) -> tuple[Any, ...]:
         if self.opted_out and (part, row.line) in self.opted_out:
             row = row._replace(opted_out=row.opted_out or "unsubscribed", proof=None)
-        line, address, name, language, source, mark, proof, is_customer, since, problem, _, said = (
-            row
-        )
+        (
+            line,
+            address,
+            name,
+            language,
+            source,
+            mark,
+            proof,
+            is_customer,
+            since,
+            problem,
+            _,
+            said,
+            _,
+        ) = row
         if problem:
             return _invalid(number, part, row, problem)
         try:
@@ -190,7 +202,14 @@ class Interpreter:
         if not is_customer:
             return Standing(strength, said.value)
         require_customer_basis(sensitive=self.sensitive, attested=self.attested)
-        return Standing(strength, said.value, basis_at=stored(self.now))
+        # Since when they buy is no word of the mail, but shows on what the customer basis rests.
+        customer_since = row.customer_since
+        is_past = customer_since is not None and customer_since <= self.now
+        return Standing(
+            strength,
+            said.value,
+            basis_at=stored(customer_since if customer_since and is_past else self.now),
+        )
 
 
 def _invalid(number: int, part: int, row: Row, reason: str) -> tuple[Any, ...]:

@@ -91,7 +91,7 @@ def import_file(
     with staging.staging_area(database):
         rows, lines = staging.stage(database, read(request, file))
         _refuse_missing(decided)
-        questions = file.questions()
+        questions, date_notes = file.questions(), file.date_notes()
         addresses = staging.pick(database)
         merged = staging.merge_names() if addresses < rows else 0
         deciding.decide(mailing_list.id)
@@ -106,7 +106,7 @@ def import_file(
             file=path.name,
             rows=rows,
             fates=tally.fates,
-            problems=reporting.problems(tally.fates, file.parts, questions),
+            problems=reporting.problems(tally.fates, file.parts, questions, date_notes),
             parts=file.parts,
             merged=merged,
             thin=0 if options.consent_text else tally.fates[Fate.CONFIRMED],

@@ -6,9 +6,11 @@ May import errors and this room's extents and model.
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 import zlib
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
@@ -24,6 +26,7 @@ from python_calamine import (
 )
 
 from repermit.errors import ListFileError
+from repermit.listfile.dates import FROM_1900, FROM_1904
 from repermit.listfile.extents import refuse_far_cells
 from repermit.listfile.model import Record, Table
 
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 # What stands in the directory of a workbook that Excel has encrypted (MS-OFFCRYPTO §2.3.4.4).
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+_WORKBOOK = "xl/workbook.xml"
+_DATES_OF_1904 = re.compile(rb"date1904=[\"'](?:1|true)[\"']").search
 _MANIFEST = "META-INF/manifest.xml"
 # What comes of a workbook that is damaged: from calamine, from zipfile, from a look at its cells.
 _DAMAGE = (
@@ -77,10 +82,20 @@ def sheet_tables(data: bytes, *, kind: str) -> list[Table]:
         ]
     except _DAMAGE as error:
         raise _protected() if isinstance(error, PasswordError) else _broken() from None
+    day_0 = _day_0(data, kind)
     return [
-        Table(name=sheet.name, format=kind, may_shift=False, records=_reader_of(sheet))
+        Table(name=sheet.name, format=kind, may_shift=False, day_0=day_0, records=_reader_of(sheet))
         for sheet in sheets
     ]
+
+
+def _day_0(data: bytes, kind: str) -> datetime:
+    """Return from when a workbook counts its days; one begun on an old Mac says so itself."""
+    if kind == "xlsx":
+        with ZipFile(io.BytesIO(data)) as archive, suppress(KeyError):
+            if _DATES_OF_1904(archive.read(_WORKBOOK)):
+                return FROM_1904
+    return FROM_1900
 
 
 def _protected() -> ListFileError:

@@ -17,11 +17,11 @@ from repermit.errors import ListFileError, RepermitError
 from repermit.saying import unpacked
 from repermit.web.admin import columns, reasons
 from repermit.web.admin.forms import N_, Form
-from repermit.web.admin.showing import address_of, gettext
+from repermit.web.admin.showing import address_of, gettext, number_in_words
 from repermit.web.admin.telling import in_words, sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from repermit.importing import Choices, Kept
     from repermit.models import MailingList
@@ -183,6 +183,9 @@ def _after() -> int:
 
 def _note_in_words(note: Mapping[str, Any]) -> str:
     part = f"{note['part']}: " if note["part"] else ""
+    # What was looked at before these were counted tells of none.
+    if note.get("numbers") or note.get("unread"):
+        return part + " ".join(_dates_in_words(note))
     if note["column"]:
         return part + gettext(
             "The column “%(column)s” says Yes and No, and it is not known to what. If a No means "
@@ -193,6 +196,24 @@ def _note_in_words(note: Mapping[str, Any]) -> str:
         "Some of these people never subscribed in Mailchimp, which knows them from orders or "
         "imports. To leave them out, unpack the file and hand in the others alone."
     )
+
+
+def _dates_in_words(note: Mapping[str, Any]) -> Iterator[str]:
+    if note["numbers"]:
+        yield gettext(
+            "In the column “%(column)s”, %(count)s cells are numbers of days, as spreadsheets keep "
+            "dates (%(example)s). They are read as dates.",
+            column=note["column"],
+            count=number_in_words(note["numbers"]),
+            example=note["example"],
+        )
+    if note["unread"]:
+        yield gettext(
+            "In the column “%(column)s”, no date can be read in %(count)s cells. They count as "
+            "empty.",
+            column=note["column"],
+            count=number_in_words(note["unread"]),
+        )
 
 
 def refusal_in_words(refusal: RepermitError) -> str:
