@@ -5,7 +5,6 @@ May import this room's cells, words, remarks and model.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -113,10 +112,26 @@ def _by_name(text: str) -> str:
     return DOUBTFUL if may_be_remark(text) and refusal_in(text) else ""
 
 
-may_be_remark = re.compile(
-    r"[(\[†*/:;=!?\d]| - |\b(?:overl|geen|gn|kein|no|not|pas|niet|nicht|verst|dcd)", re.IGNORECASE
-).search
-"""What no name has in it, as a quick look at a million of them."""
+_NO_NAME = frozenset("([†*/:;=!?0123456789")
+_NO_NAMES = (
+    " - ",
+    " overl",
+    "geen ",
+    " gn ",
+    " kein",
+    " niet ",
+    " nicht ",
+    " not ",
+    " no ",
+    " dcd",
+)
+
+
+def may_be_remark(name: str) -> bool:
+    """Say whether there is something in a name that no name has; quick, for a million of them."""
+    small = name.lower()
+    return not _NO_NAME.isdisjoint(small) or any(map(small.__contains__, _NO_NAMES))
+
 
 _JUDGES: dict[str | None, Callable[[str], str]] = {
     "status": _by_status,

@@ -263,9 +263,9 @@ def refusal_in(remark: str) -> str:
     """Return what a remark says against mailing: REFUSED, DOUBTFUL or ""."""
     text = respell(plain(remark))
     # Tags are often one word: "do_not_mail", "no-mail".
-    apart = respell(_JOINED.sub(" ", text))
+    apart = _JOINED.sub(" ", text)
     said = _said_in(text)
-    return said if said == REFUSED or apart == text else _said_in(apart) or said
+    return said if said == REFUSED or apart == text else _said_in(respell(apart)) or said
 
 
 def _said_in(text: str) -> str:
