@@ -17,8 +17,10 @@ import hypothesis
 import pytest
 import trustme
 
-from repermit import messages, schema
+from repermit import messages, preflight, schema
 from repermit.models import open_database
+from repermit.preflight import pages as pages_checked
+from repermit.web.admin import launch_check
 from tests.building import make_campaign, make_list, make_settings
 from tests.cluster import find_binaries, running_cluster
 from tests.counting import Counting
@@ -116,6 +118,31 @@ def _no_way_out(loopback_only: LoopbackOnly) -> Iterator[None]:
     loopback_only.tried.clear()
     yield
     assert not loopback_only.tried, "a test tried to reach another machine"
+
+
+# --- What a check finds before a launch. ---------------------------------------------------------
+
+
+@pytest.fixture
+def real_check() -> None:
+    """Let a launch check what there is: what the DNS and the mail server say, within seconds."""
+
+
+@pytest.fixture
+def here_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take loopback, where the servers of a test are, for what everybody reaches."""
+    monkeypatch.setattr(pages_checked, "is_private", lambda _: False)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_wrong(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a launch find nothing wrong: here is no DNS, and no server at https://ask.example.org.
+
+    Checks have tests of their own, and so has a launch that finds something (`real_check`).
+    """
+    if "real_check" not in request.fixturenames:
+        monkeypatch.setattr(preflight, "find_problems", lambda *_, **__: ())
+    monkeypatch.setattr(launch_check, "_PATIENCE", 60.0)
 
 
 # --- Databases. ---------------------------------------------------------------------------------

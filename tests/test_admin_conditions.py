@@ -247,7 +247,9 @@ def test_what_stands_against_a_launch_because_of_the_conditions_is_said(
 
 
 def test_what_regulators_hold_is_to_be_read_before(admin: FlaskClient) -> None:
-    assert "the ICO on Honda (2017), the Dutch DMCC (2021)" in words_of(admin.get(URL))
+    assert "the ICO on Honda (2017). In the Netherlands the ACM supervises" in words_of(
+        admin.get(URL)
+    )
     assert "A reminder is one more mail" not in words_of(admin.get(URL))
     save(admin, reminder="7")
     assert "A reminder is one more mail" in words_of(admin.get(URL))
@@ -317,3 +319,21 @@ def test_a_viewer_sets_no_conditions(pages: Pages, admin: FlaskClient) -> None:
     assert post(viewer, URL, **FIELDS).status_code == 403
     assert not Draft.select().exists()
     assert admin.get(URL).status_code == 200
+
+
+# --- A deadline is refused where it is typed. -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("until", "time"), [("2026-03-01", ""), ("2026-03-02", "10:00"), ("2025-12-22", "17:00")]
+)
+def test_a_deadline_that_has_passed_is_said_at_its_field_and_not_kept(
+    admin: FlaskClient, mailing_list: MailingList, until: str, time: str
+) -> None:
+    page = save(admin, until=until, until_time=time)
+    assert page.status_code == 422
+    error = page.text[page.text.index('id="until-wrong"') :].partition("</p>")[0]
+    assert "This has passed already: choose a later day." in error
+    assert f'value="{until}"' in page.text
+    assert campaigns.conditions_of(mailing_list) is None
+    assert save(admin, until="2026-03-02", until_time="10:01").status_code == 303

@@ -662,3 +662,74 @@ def test_words_that_leave_a_row_in_doubt_are_shown_with_it(
     doubt = "Have a look: the file may say that this person wants no mail. (opmerking: mail niet"
     assert f"No registered opt-in: will be asked. {doubt}" in said
     assert f"Is on the list already. {doubt}" in said
+
+
+# --- Rows to look at. -----------------------------------------------------------------------------
+
+DOUBTS = (
+    "email,naam,opmerking\n"
+    'a@example.org,Anna,"geen post, wel mail"\n'
+    "b@example.org,Bert (overl. 2021),\n"
+    "c@example.org,Cees,wil geen nwsbrf\n"
+    "d@example.org,Dora,wil post\n"
+)
+"""Two to be looked at, in lines 2 and 3; one who is off, and one who is not."""
+
+
+def test_rows_that_may_say_no_stand_at_the_top_with_line_and_reason(admin: FlaskClient) -> None:
+    hand_in(admin, DOUBTS)
+    said = words_of(admin.get(FILE))
+    top = said[said.index("Have a look at these rows") : said.index("Is it read rightly?")]
+    assert "2 people will be asked although the file may say that they want no mail." in top
+    assert "2 a@example.org (Anna)" in top
+    assert "(opmerking: geen post, wel mail)" in top
+    assert "3 b@example.org (Bert (overl. 2021))" in top
+    assert "c@example.org" not in top
+    assert "d@example.org" not in top
+
+
+def test_a_file_without_such_rows_has_no_such_part(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    assert "Have a look at these rows" not in words_of(admin.get(FILE))
+    send(admin, "take-in")
+    assert statuses()
+
+
+def test_nothing_is_taken_in_before_they_were_looked_at(admin: FlaskClient) -> None:
+    hand_in(admin, DOUBTS)
+    page = send(admin, "take-in")
+    assert page.status_code == 422
+    assert "Some people in this file may want no mail: look at their rows first." in words_of(page)
+    assert statuses() == {}
+    send(admin, "take-in", looked="y", doubt=["2", "3"])
+    assert statuses() == dict.fromkeys(
+        ("a@example.org", "b@example.org", "d@example.org"), "unconfirmed"
+    )
+
+
+def test_who_is_ticked_is_not_asked_and_can_be_unticked(admin: FlaskClient) -> None:
+    hand_in(admin, DOUBTS)
+    send(admin, "take-in", looked="y", doubt=["2", "3"], opt_out=["3"])
+    assert statuses() == {}
+    page = admin.get(FILE)
+    assert "One person will be asked although" in words_of(page)
+    assert re.findall(r'name="opt_out" value="(\d+)" checked', page.text) == ["3"]
+    send(admin, "look", doubt=["2", "3"], opt_out=["2"])
+    assert re.findall(r'name="opt_out" value="(\d+)" checked', admin.get(FILE).text) == ["2"]
+    send(admin, "take-in", looked="y", doubt=["2", "3"], opt_out=["2"])
+    assert statuses().keys() == {"b@example.org", "d@example.org"}
+
+
+def test_what_was_decided_of_rows_that_are_not_shown_stays(
+    admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("repermit.web.admin.seeing._DOUBTFUL", 1)
+    hand_in(admin, DOUBTS)
+    page = admin.get(FILE)
+    assert re.findall(r'name="opt_out" value="(\d+)"', page.text) == ["2"]
+    send(admin, "look", doubt=["2"], opt_out=["2"])
+    further = re.findall(r'href="([^"]*doubts=[^"]*)"', admin.get(FILE).text)[0]
+    assert re.findall(r'name="opt_out" value="(\d+)"', admin.get(further).text) == ["3"]
+    send(admin, "look", doubt=["3"], opt_out=["3"])
+    send(admin, "take-in")
+    assert statuses().keys() == {"d@example.org"}

@@ -30,7 +30,7 @@ from repermit.models import (
 )
 from tests.building import NOW
 from tests.command_tree import REPERMIT
-from tests.desk import ATTEST, Desk, links_of
+from tests.desk import ACCEPTED, ATTEST, Desk, links_of
 from tests.inbox import Inbox
 from tests.serving import Serving
 from tests.sink import wait_until
@@ -83,11 +83,11 @@ def contact(name: str) -> Contact:
 def before_the_backup(desk: Desk, inbox: Inbox) -> None:
     """Ask on two lists, of one only half; one says Yes."""
     add_list(desk, "agenda", AGENDA)
-    desk.do("launch", "agenda", "--deadline", "2026-03-20", "--attest", ATTEST, "--wait")
+    desk.do("launch", "agenda", "--deadline", "2026-03-20", "--attest", ATTEST, "--wait", *ACCEPTED)
     add_list(desk, "news", (*FIRST, *LATER))
     busy = {address(name): "450 4.2.0 greylisted, try again later" for name in LATER}
     inbox.reply_to_rcpt = busy.get
-    launch = ("launch", "news", "--deadline", "2026-03-30", "--attest", ATTEST)
+    launch = ("launch", "news", "--deadline", "2026-03-30", "--attest", ATTEST, *ACCEPTED)
     desk.do(*launch, "--reminder", "7", "--wait")
     assert len(inbox.mails) == len((*AGENDA, *FIRST))
     answer(desk, inbox, "withdrawn", "yes")

@@ -75,6 +75,7 @@ def say_who_asks(page: Page) -> None:
     page.get_by_label("Name", exact=True).fill("Stichting De Eik")
     page.get_by_label("Postal address").fill("Eikenlaan 7\n3500 AA Utrecht")
     page.get_by_label("E-mail address").fill("info@example.org")
+    page.get_by_label("Authority for complaints").fill("Autoriteit Persoonsgegevens")
     page.get_by_role("button", name="Save").click()
     page.get_by_text("Saved. It holds from now on, without a restart.").wait_for()
     assert page.locator("header .organisation").inner_text() == "Stichting De Eik"

@@ -209,7 +209,7 @@ def test_all_reasons_come_at_once(database: Database) -> None:
         sender="",
         own_text="Hello",
     )
-    assert len(found) == 10
+    assert len(found) == 11
 
 
 def test_a_plan_counts_who_is_asked_and_who_is_not(database: Database) -> None:
@@ -228,7 +228,12 @@ def test_a_plan_tells_what_regulators_hold_and_what_holds_until_a_yes(database: 
     mailing_list = make_list(database)
     planned = plan(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
     told = "\n".join(planned.notes)
-    for word in ("Honda (2017)", "DMCC (2021)", "your organisation to decide", "Until their Yes"):
+    for word in (
+        "Honda (2017)",
+        "ACM supervises this rule (Telecommunicatiewet 11.7)",
+        "your organisation to decide",
+        "Until their Yes",
+    ):
         assert word in told
 
 

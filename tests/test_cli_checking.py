@@ -26,7 +26,7 @@ def server() -> Iterator[NameServer]:
 
 
 @pytest.fixture
-def ready(desk: Desk) -> Iterator[Desk]:
+def ready(desk: Desk, here_is_public: None) -> Iterator[Desk]:  # noqa: ARG001
     """Return a desk whose list, pages and mail server are ready for a campaign."""
     with WebSite(200, b"Unsubscribed.\n") as site:
         desk.add_news(privacy_url=f"http://127.0.0.1:{site.port}/privacy")

@@ -257,3 +257,68 @@ def test_a_list_and_a_file_that_are_swapped_are_noticed(desk: Desk) -> None:
     said = desk.misused("import", desk.file(*FILE), "news")
     assert "list.csv looks like a file" in said
     assert "the list comes first: repermit import LIST FILE" in said
+
+
+# --- Rows to look at, and deciding on them. -------------------------------------------------------
+
+DOUBTS = (
+    "E-mail;Naam;Opmerking",
+    "a@example.org;Anna;geen post, wel mail",
+    "b@example.org;Bert (overl. 2021);",
+    "c@example.org;Cees;wil post",
+    *(f"wrong {number};;" for number in range(30)),
+    "d@example.org;Dora;partner overleden",
+)
+
+
+def statuses(desk: Desk) -> dict[str, str]:
+    with desk.database():
+        return {str(one.address): one.status for one in Contact.select()}
+
+
+def test_who_may_want_no_mail_is_shown_before_all_others(desk: Desk) -> None:
+    desk.add_news()
+    shown = desk.do("import", "news", desk.file(*DOUBTS), "--dry-run")
+    rows = shown.partition("Rows to look at:\n")[2].splitlines()
+    assert [row.split(",")[0] for row in rows[:3]] == ["  line 2", "  line 3", "  line 35"]
+    assert "3 rows may say that somebody wants no mail." in shown
+    assert "--opt-out LINE" in shown
+
+
+def test_a_line_that_was_looked_at_can_be_left_out(desk: Desk) -> None:
+    desk.add_news()
+    path = desk.file(*DOUBTS)
+    shown = desk.do("import", "news", path, "--opt-out", "3", "--opt-out", "35")
+    assert "  2  opted out\n" in shown
+    assert "1 row may say that somebody wants no mail." in shown
+    assert statuses(desk).keys() == {"a@example.org", "c@example.org"}
+    # They are suppressed, and stay so when the file comes again.
+    assert "  2  suppressed\n" in desk.do("import", "news", path)
+
+
+def test_a_decision_takes_off_who_is_on_the_list_already(desk: Desk) -> None:
+    desk.add_news()
+    path = desk.file(*DOUBTS)
+    desk.do("import", "news", path)
+    desk.do("import", "news", path, "--opt-out", "2")
+    assert statuses(desk)["a@example.org"] == "removed"
+
+
+def test_of_several_sheets_a_line_is_named_with_its_own(desk: Desk) -> None:
+    desk.add_news()
+    path = desk.folder / "lists.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("one.csv", "email,opmerking\na@example.org,geen brieven\n")
+        archive.writestr("two.csv", "email,opmerking\nb@example.org,geen brieven\n")
+    assert "after its part and a colon: one.csv, two.csv" in desk.refused(
+        "import", "news", str(path), "--opt-out", "2"
+    )
+    desk.do("import", "news", str(path), "--opt-out", "two.csv:2")
+    assert statuses(desk).keys() == {"a@example.org"}
+
+
+@pytest.mark.parametrize("line", ["x", "0", "99", "1", "-3", "", "2.0"])
+def test_a_line_without_a_row_is_refused_and_changes_nothing(desk: Desk, line: str) -> None:
+    desk.add_news()
+    assert "line" in desk.refused("import", "news", desk.file(*DOUBTS), "--opt-out", line)
+    assert contacts(desk) == 0

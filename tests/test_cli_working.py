@@ -18,7 +18,7 @@ from repermit.clock import ManualClock, SystemClock
 from repermit.consent import CampaignState, MailState
 from repermit.models import Campaign, Mail
 from tests.building import make_contact
-from tests.desk import ATTEST, Desk
+from tests.desk import ACCEPTED, ATTEST, Desk
 from tests.serving import Running
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SIGNS = pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 SOON = (SystemClock().now() + timedelta(days=60)).date().isoformat()
-LAUNCH = ("launch", "news", "--deadline", SOON, "--attest", ATTEST)
+LAUNCH = ("launch", "news", "--deadline", SOON, "--attest", ATTEST, *ACCEPTED)
 
 
 def prepare(desk: Desk, people: int = 3) -> None:

@@ -116,3 +116,25 @@ def test_long_words_are_cut_and_kept_on_one_line(letters: int, shown: int) -> No
 def test_a_column_may_refuse_if_one_of_its_cells_does() -> None:
     assert may_refuse(["lid", "niet mailen"])
     assert not may_refuse(["lid", "niet afgemeld"])
+
+
+@pytest.mark.parametrize("field", ["name", "first_name", "last_name"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Jan Jansen (overl. 2021)",
+        "Jansen - geen post",
+        "Mevr. de Wit overl.",
+        "A. Roth †",
+        "B (gn mail)",
+    ],
+)
+def test_a_remark_in_a_name_leaves_it_in_doubt(field: str, text: str) -> None:
+    assert said_in(field, text) == doubted(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["Jan Jansen", "Jan (penningmeester)", "Fam. Post", "Nora Not", ""]
+)
+def test_a_name_is_none(text: str) -> None:
+    assert said_in("name", text) == NOTHING

@@ -174,7 +174,6 @@ def test_a_refusal_is_one_in_whatever_words(remark: str) -> None:
         "lid sinds 2004",
         "geen telefoon",
         "niet bellen",
-        "keine Post",
         "rolstoel, geen trap",
         "-",
         "Jan is penningmeester",

@@ -9,7 +9,7 @@ import dns.resolver
 import pytest
 
 from repermit.errors import Refused
-from repermit.preflight.names import Names, Unanswered, is_this_machine
+from repermit.preflight.names import Names, Unanswered, is_private, is_this_machine
 from tests.naming import FAILURE, SILENCE, NameServer
 
 if TYPE_CHECKING:
@@ -121,3 +121,24 @@ def test_a_machine_without_any_gets_no_answer(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_this_machine_is_known(host: str, is_here: bool) -> None:
     assert is_this_machine(host) is is_here
+
+
+@pytest.mark.parametrize(
+    ("host", "private"),
+    [
+        *((one, True) for one in ("localhost", "127.0.0.1", "127.8.9.1", "::1", "10.0.0.7")),
+        *(
+            (one, True)
+            for one in ("192.168.1.20", "172.16.3.4", "169.254.1.1", "fe80::1", "fd00::1")
+        ),
+        *((one, True) for one in ("server", "nas.local", "ask.internal", "pc.lan", "a.home.arpa")),
+        *((one, True) for one in ("ask.corp", "ask.localhost", "ask.test", "ASK.LOCAL.")),
+        *((one, False) for one in ("ask.example.org", "9.9.9.9", "2620:fe::fe", "local.example")),
+        *(
+            (one, False)
+            for one in ("mylocal.org", "ask.homes", "bücher.example", "lan.example.org")
+        ),
+    ],
+)
+def test_a_private_name_is_known_by_itself(host: str, private: bool) -> None:
+    assert is_private(host) is private

@@ -267,7 +267,7 @@ def test_the_pages_of_this_installation_are_known(
         before = everything_in(database)
         found = pages(server, url)
         after = everything_in(database)
-    assert verdicts(found) == {"pages_here_alone": "warning", "pages_ok": "ok"}
+    assert verdicts(found) == {"pages_here_alone": "problem", "pages_ok": "ok"}
     assert found[1].remedy == ""
     # Invariant 12 has one exception: of the link of nobody nothing is noted.
     assert after == before
@@ -396,7 +396,7 @@ def test_a_certificate_that_holds_is_taken_as_such(server: NameServer, authority
     ) as at:
         url = f"https://ask.example.org:{at.port}"
         found = pages(server, url, now=SystemClock().now())
-    assert verdicts(found) == {"pages_here_alone": "warning", "pages_ok": "ok"}
+    assert verdicts(found) == {"pages_here_alone": "problem", "pages_ok": "ok"}
 
 
 @pytest.mark.usefixtures("trusted")
@@ -712,3 +712,13 @@ def test_a_mailbox_server_that_nobody_knows_is_told_from_one_that_is_away(
     assert look("imap.example.org") == ["bounces_unreachable", "bounces_plain"]
     assert look("nowhere.example.org") == ["bounces_no_server", "bounces_plain"]
     assert look("192.0.2.1") == ["bounces_unreachable", "bounces_plain"]
+
+
+@pytest.mark.parametrize("host", ["nas.local", "server", "ask.internal", "pc.lan"])
+def test_a_private_name_is_wrong_whether_or_not_the_dns_here_knows_it(
+    server: NameServer, host: str
+) -> None:
+    (one,) = pages(server, f"https://{host}")
+    assert (one.code, one.verdict, one.values["host"]) == ("pages_here_alone", "problem", host)
+    server.records[f"{host} A"] = ["127.0.0.1"]
+    assert codes(pages(server, f"https://{host}:9"))[0] == "pages_here_alone"

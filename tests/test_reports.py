@@ -118,7 +118,8 @@ def test_the_parts_of_a_campaign_add_up(
         assert tally(database) == 5
         assert tally(database) == 0
     found = look(mailing_list)
-    assert parts(found) == {"yes": 1, "no": 2, "silent": 3, "waiting": 1, "unasked": 4}
+    # Who was taken off since there is no such mailbox is gone, and not unasked.
+    assert parts(found) == {"yes": 1, "no": 3, "silent": 3, "waiting": 1, "unasked": 3}
     assert found.bounces == {**dict.fromkeys(BounceKind, 0), BounceKind.HARD: 1}
     assert found.mails[MailState.SENT] == 7
     assert found.is_whole

@@ -33,7 +33,7 @@ from repermit.links import Links
 from repermit.models import Contact, FreshLink, Mail, Reply, User
 from tests.admin_pages import make_admin
 from tests.command_tree import REPERMIT
-from tests.desk import ATTEST, Desk
+from tests.desk import ACCEPTED, ATTEST, Desk
 from tests.receiver import Answer, Receiver
 from tests.returning import reply_to, returned_for
 from tests.senders import make_desk
@@ -293,7 +293,7 @@ def test_invariant_6_after_an_erasure_no_byte_tells_who_it_was(
         office.do("import", "news", str(theirs / "list.csv"), "--source", "our forms", "--json")
         bearer = connect(desk, receiver)
         later = (SystemClock().now() + timedelta(days=60)).date().isoformat()
-        office.do("launch", "news", "--deadline", later, "--attest", ATTEST)
+        office.do("launch", "news", "--deadline", later, "--attest", ATTEST, *ACCEPTED)
         for mails in (PEOPLE // 4, PEOPLE // 2):
             with office.serving():
                 sink.wait_for(mails)

@@ -400,7 +400,7 @@ def test_who_was_erased_comes_back_by_a_late_link_as_the_same_person(
     erase(pages, Contact.get_by_id(asked.id))
     pages.clock.move_to(DEADLINE + timedelta(days=400))
     offered = pages.get("yes", asked.uid)
-    assert heading_of(offered) == "Wij bewaren niets van u"
+    assert heading_of(offered) == "Alles is gewist"
     (action,) = forms_in(offered)
     for address in ("else@example.org", "Anna@Example.org"):
         sent = pages.client.post(action, data={"address": address})
@@ -536,12 +536,12 @@ def test_forged_and_unknown_links_get_one_and_the_same_page(
 
 
 @pytest.mark.parametrize("kind", ["yes", "no", "me"])
-def test_somebody_erased_is_told_that_nothing_is_held(
+def test_somebody_erased_is_told_that_all_is_deleted(
     pages: Pages, asked: Contact, kind: Kind
 ) -> None:
     erase(pages, asked)
     response = pages.get(kind, asked.uid)
-    assert (response.status_code, heading_of(response)) == (200, "Wij bewaren niets van u")
+    assert (response.status_code, heading_of(response)) == (200, "Alles is gewist")
     assert "/join/news" in response.text
 
 
@@ -552,8 +552,23 @@ def test_a_press_by_somebody_erased_changes_nothing(
     erase(pages, asked)
     before = everything_in(pages.database)
     response = pages.post(kind, asked.uid)
-    assert (response.status_code, heading_of(response)) == (200, "Wij bewaren niets van u")
+    assert (response.status_code, heading_of(response)) == (200, "Alles is gewist")
     assert everything_in(pages.database) == before
+
+
+@pytest.mark.parametrize("kind", ["yes", "no", "me"])
+def test_somebody_erased_is_told_what_is_kept_and_until_when(
+    pages: Pages, asked: Contact, kind: Kind
+) -> None:
+    erase(pages, asked)
+    said = words_of(pages.get(kind, asked.uid))
+    assert "Er komt geen mail" in said
+    kept = said[said.index("Wat blijft") :]
+    assert "code" in kept
+    assert "Die code blijft zolang deze lijst er is." in kept
+    assert "onder een willekeurig nummer, zonder adres en naam: 5 jaar" in kept
+    # Five years after they were taken off.
+    assert "2 maart 2031" in kept
 
 
 @pytest.mark.usefixtures("mailing_list")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from repermit.links import Kind
     from repermit.models import Database
 
-GONE = "Wij bewaren niets van u"
+GONE = "Alles is gewist"
 OVER = "Deze link is niet meer geldig"
 
 

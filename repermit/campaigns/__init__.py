@@ -4,7 +4,7 @@ May import contacts and what lies below.
 """
 
 from repermit.campaigns.acts import Resumed, cancel, pause, resume, start_scheduled
-from repermit.campaigns.attesting import attestation_lacks
+from repermit.campaigns.attesting import attestation_lacks, is_reason
 from repermit.campaigns.extending import Extended, extend
 from repermit.campaigns.facts import (
     CampaignFacts,
@@ -12,6 +12,7 @@ from repermit.campaigns.facts import (
     CampaignStatus,
     DoubtFacts,
     Launched,
+    LaunchProblem,
     ListFacts,
     Plan,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "Conditions",
     "DoubtFacts",
     "Extended",
+    "LaunchProblem",
     "Launched",
     "ListFacts",
     "ListFields",
@@ -85,6 +87,7 @@ __all__ = [
     "finish_launches",
     "free_slug",
     "frozen_note",
+    "is_reason",
     "is_slug",
     "keep_conditions",
     "launch",

@@ -11,6 +11,8 @@ from repermit.saying import Said
 _LEAST_CHARACTERS = 40
 _LEAST_WORDS = 6
 
+_LEAST_OF_A_REASON = 10
+
 _WANTED = Said(
     "say with --attest who decided to ask, on what ground, where the addresses came from, and "
     "that none of them opted out; it is kept as evidence",
@@ -20,6 +22,11 @@ _EXAMPLE = (
     '"Decided by the board on 1 November: our members could sign up on paper only, and we cannot '
     'show who did. Addresses from our own forms since 2016. None of them opted out."'
 )
+
+
+def is_reason(text: str) -> bool:
+    """Say whether a text can be the reason for launching in spite of what a check found."""
+    return len(text.strip()) >= _LEAST_OF_A_REASON and any(map(str.isalpha, text))
 
 
 def attestation_lacks(attest: str) -> Said:

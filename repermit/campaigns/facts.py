@@ -87,6 +87,14 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LaunchProblem:
+    """What a check found wrong before a launch: its code, and in English what was seen."""
+
+    code: str
+    found: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Launched:
     """A campaign that has been launched: its number, its state, and the plan it followed.
 

@@ -6,10 +6,11 @@ May import messages, contacts, evidence, consent, models and what lies below.
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from repermit import contacts, evidence
-from repermit.campaigns.attesting import attestation_lacks
+from repermit.campaigns.attesting import attestation_lacks, is_reason
 from repermit.campaigns.audience import count_asks, count_audience
 from repermit.campaigns.facts import Launched
 from repermit.campaigns.owing import begin, make_asks, making_of
@@ -21,10 +22,10 @@ from repermit.models import Campaign, MailingList, lock_rows, stored
 from repermit.saying import Said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from repermit.campaigns.facts import Plan
+    from repermit.campaigns.facts import LaunchProblem, Plan
     from repermit.config import Settings
     from repermit.models import Database
 
@@ -44,6 +45,10 @@ def launch(
     reminder: int = 0,
     expected: int | None = None,
     most: int | None = None,
+    problems: Sequence[LaunchProblem] = (),
+    accepted: Mapping[str, str] = MappingProxyType({}),
+    told_as: Callable[[Said], str] = str,
+    told_in: str = "en",
 ) -> Launched:
     """Launch a campaign that asks until `deadline`.
 
@@ -56,6 +61,9 @@ def launch(
        let the campaign begin: nothing of it is sent before.
 
     `reminder` is how many days before the deadline who has not answered is reminded, 0 for never.
+    `problems` is what a check has found wrong; each stands in the way unless `accepted` has a
+    reason under its code, and those reasons are kept as evidence. `told_as` puts the plan's notes
+    into the words in which the admin has read them, of the language `told_in`; they are kept too.
     `expected` is how many the admin was told would be asked; another number is refused. Of more
     than about `most` contacts the asks are made by `finish_launches`, which goes on after a kill
     too; until then the campaign is scheduled, and all it can do is be cancelled.
@@ -78,7 +86,7 @@ def launch(
             include_thin=include_thin,
             reminder=reminder,
         )
-        _refuse(planned, attest, expected)
+        _refuse(planned, attest, expected, _unaccepted(problems, accepted))
         is_in_doubt = found.lost_launch_at is not None
         contacts.note_launch(found, now)
         campaign = Campaign.create(
@@ -94,7 +102,10 @@ def launch(
             reminder_at=planned.reminder_at,
         )
         wordings = _freeze_wordings(campaign, {found.language, *planned.languages}, settings)
-        begin(campaign, _facts(campaign, planned, wordings, attest=attest), actor=actor)
+        facts = _facts(campaign, planned, wordings, attest=attest, told_as=told_as)
+        facts["told_in"] = told_in
+        facts["accepted"] = _accepted(problems, accepted)
+        begin(campaign, facts, actor=actor)
     make_asks(database, campaign.id, settings=settings, now=now, most=most)
     return _launched(campaign.id, planned, is_in_doubt=is_in_doubt)
 
@@ -113,8 +124,31 @@ def _launched(number: int, planned: Plan, *, is_in_doubt: bool) -> Launched:
     )
 
 
-def _refuse(planned: Plan, attest: str, expected: int | None) -> None:
-    reasons = [*planned.refusals]
+def _unaccepted(problems: Sequence[LaunchProblem], accepted: Mapping[str, str]) -> Iterator[Said]:
+    """Yield what a check found wrong and nobody has accepted with a reason."""
+    for one in problems:
+        if not is_reason(accepted.get(one.code, "")):
+            yield Said(
+                "the check found something wrong: %(found)s Mend it, or say why it may be so: "
+                "--accept %(name)s=REASON",
+                code="check_problem",
+                found=one.found,
+                name=one.code,
+            )
+
+
+def _accepted(
+    problems: Sequence[LaunchProblem], accepted: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """Return what was wrong and launched all the same, each with the reason, as evidence."""
+    return [
+        {"code": one.code, "found": one.found, "reason": accepted[one.code].strip()}
+        for one in problems
+    ]
+
+
+def _refuse(planned: Plan, attest: str, expected: int | None, found: Iterable[Said]) -> None:
+    reasons = [*planned.refusals, *found]
     if lacks := attestation_lacks(attest):
         reasons.append(lacks)
     if expected is not None and expected != planned.asked:
@@ -159,13 +193,18 @@ def _freeze(
 
 
 def _facts(
-    campaign: Campaign, planned: Plan, wordings: dict[str, Any], *, attest: str
+    campaign: Campaign,
+    planned: Plan,
+    wordings: dict[str, Any],
+    *,
+    attest: str,
+    told_as: Callable[[Said], str],
 ) -> dict[str, Any]:
     """Return what the entry of the launch will say."""
     mailing_list = campaign.list
     return {
         "attest": attest.strip(),
-        "told": evidence.keep_wording("\n\n".join(planned.notes)),
+        "told": evidence.keep_wording("\n\n".join(map(told_as, planned.notes))),
         "asked": planned.asked,
         "excluded": {str(why): count for why, count in planned.excluded.items()},
         "left_out": {str(fate): count for fate, count in planned.left_out.items()},

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 NOTES = (
     Said(
         "Some regulators hold that asking for consent by mail is itself advertising, which needs "
-        "the very consent that it asks for: the ICO on Honda (2017), the Dutch DMCC (2021). "
-        "Whether to ask is for your organisation to decide; who decided, and on what ground, is "
-        "kept as evidence."
+        "the very consent that it asks for: the ICO on Honda (2017). In the Netherlands the ACM "
+        "supervises this rule (Telecommunicatiewet 11.7). Whether to ask is for your organisation "
+        "to decide; who decided, and on what ground, is kept as evidence."
     ),
     Said(
         "Until their Yes nobody who is unconfirmed may get the newsletter, or any other "
@@ -182,6 +182,13 @@ def _about_the_organisation(organisation: Organisation) -> Iterator[Said]:
             "the organisation cannot be reached: set email or telephone under [organisation] in "
             "config.toml",
             code="organisation_contact",
+        )
+    # GDPR art. 13(2)(d): where to complain stands in every statement of rights.
+    if not organisation.authority:
+        yield Said(
+            "the organisation names no supervisory authority: set authority under [organisation] "
+            "in config.toml",
+            code="organisation_authority",
         )
     if organisation.email and (reason := _against(organisation.email)):
         yield Said(

@@ -5,6 +5,7 @@ May import everything.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +18,7 @@ from repermit.cli.lines import say, say_json, several, tell_counts, warn
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from repermit.campaigns import Launched, Plan
+    from repermit.campaigns import Launched, LaunchProblem, Plan
     from repermit.cli.lines import Tell
     from repermit.models import Database, MailingList
 
@@ -77,6 +78,22 @@ def preview(
         warn("", "Before a launch:", *(f"  - {lack}" for lack in lacks))
 
 
+def _accepted(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    from repermit import campaigns, preflight
+
+    reasons = {}
+    for value in values:
+        code, equals, reason = value.partition("=")
+        if not equals or not campaigns.is_reason(reason):
+            raise click.BadParameter(
+                f"{value!r} is not CODE=REASON, such as pages_here_alone='a trial in our office'"
+            )
+        if code not in preflight.WORDS:
+            raise click.BadParameter(f"a check finds nothing that is called {code!r}")
+        reasons[code] = reason
+    return reasons
+
+
 @command(
     examples=(
         (
@@ -86,6 +103,10 @@ def preview(
         ),
         'repermit launch news --deadline 2026-12-22T17:00 --attest "$(cat decision.txt)" --wait',
         'repermit launch news --deadline 2026-12-22 --attest "$(cat decision.txt)" --pilot 100',
+        (
+            'repermit launch news --deadline 2026-12-22 --attest "$(cat decision.txt)" \\\n'
+            '    --accept spf_none="our host adds the record this week"'
+        ),
     )
 )
 @slug_argument
@@ -109,6 +130,15 @@ def preview(
     metavar="DAYS_BEFORE",
     help="Remind who has not answered, once, so many days before the deadline.",
 )
+@click.option(
+    "--accept",
+    "accepted",
+    multiple=True,
+    metavar="CODE=REASON",
+    callback=_accepted,
+    help="Launch although the check finds this wrong, since …; kept as evidence. May be given "
+    "several times.",
+)
 @click.option("--wait", is_flag=True, help="Also send what is due now, then return.")
 @json_option
 @pass_house
@@ -122,6 +152,7 @@ def launch(
     include_thin: bool,
     pilot: int,
     reminder: int | None,
+    accepted: dict[str, str],
     wait: bool,
     as_json: bool,
 ) -> int:
@@ -129,13 +160,14 @@ def launch(
 
     WHEN is 2026-12-22 (to the end of that day) or 2026-12-22T17:00. --attest says who decided, on
     what ground, where the addresses came from, and that none of them opted out; it is kept as
-    evidence. Without it nothing starts, and you see what would happen. With --wait, Ctrl-C stops
+    evidence. Without it nothing starts, and you see what would happen. Nor does anything that
+    `repermit check` calls WRONG, unless --accept says why it may be so. With --wait, Ctrl-C stops
     the sending as in `repermit send`; the campaign stays launched.
     """
     from repermit.delivery import Stopping
 
     stopping = Stopping()
-    until, starts_at = house.when(deadline), house.when(at) if at else None
+    until, starts_at = house.when_to_come(deadline), house.when(at) if at else None
     with house.mailing_list(slug) as (database, mailing_list):
         launched = _launch(
             house,
@@ -147,6 +179,7 @@ def launch(
             include_thin=include_thin,
             pilot=pilot,
             reminder=reminder or 0,
+            accepted=accepted,
             as_json=as_json,
         )
         if not as_json:
@@ -170,6 +203,7 @@ def _launch(
     include_thin: bool,
     pilot: int,
     reminder: int,
+    accepted: dict[str, str],
     as_json: bool,
 ) -> Launched:
     """Show what a launch does, then do it; what is refused shows the same on stderr."""
@@ -184,7 +218,9 @@ def _launch(
         include_thin=include_thin,
         reminder=reminder,
     )
-    is_refused = bool(plan.refusals or campaigns.attestation_lacks(attest))
+    problems = _problems(house, database, mailing_list)
+    is_open = any(one.code not in accepted for one in problems)
+    is_refused = bool(plan.refusals or is_open or campaigns.attestation_lacks(attest))
     _tell_plan(house, plan, deadline, to=warn if is_refused or as_json else say)
     return campaigns.launch(
         database,
@@ -198,7 +234,26 @@ def _launch(
         pilot=pilot,
         reminder=reminder,
         actor=house.actor,
+        problems=problems,
+        accepted=accepted,
     )
+
+
+def _problems(house: House, database: Database, mailing_list: MailingList) -> list[LaunchProblem]:
+    """Return what `repermit check` finds wrong with a launch of this list."""
+    from repermit import bounces, campaigns, preflight
+    from repermit.campaigns.frequency import says_how_often
+
+    found = preflight.find_problems(
+        house.settings,
+        mailing_list.slug,
+        database=database,
+        now=house.now,
+        says_how_often=says_how_often,
+        log_in=bounces.log_in,
+        config_path=Path(house.config),
+    )
+    return [campaigns.LaunchProblem(code=one.code, found=one.found) for one in found]
 
 
 def _tell_plan(house: House, plan: Plan, deadline: datetime, *, to: Tell) -> None:

@@ -128,6 +128,13 @@ class House:
 
         return parse_when(text, self.settings.zone)
 
+    def when_to_come(self, text: str) -> datetime:
+        """Read WHEN, which must be still to come; raises Refused."""
+        found = self.when(text)
+        if found <= self.now:
+            raise Refused(f"{text} has passed: it was {self.in_words(found)}")
+        return found
+
     def in_words(self, moment: datetime) -> str:
         """Return a moment as the admin reads it, in the organisation's time zone."""
         return moment.astimezone(self.settings.zone).strftime("%A %-d %B %Y, %H:%M")

@@ -59,7 +59,8 @@ def init(house: House, public_url: str | None, admin: str | None) -> None:
         say(
             f"  4. The first admin opens this, until {house.in_words(invited.ends_at)}:",
             f"     {public_url or ''}/admin/welcome/{invited.token}",
-            "     Organisation, mail server and the rest are filled in there, under Settings.",
+            "     Organisation, supervisory authority, mail server and the rest are filled in",
+            "     there, under Settings.",
             "     As long as there is no admin, `repermit serve` prints another link.",
         )
 

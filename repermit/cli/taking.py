@@ -49,6 +49,7 @@ mapping_option = click.option(
     examples=(
         "repermit import news export.csv --dry-run",
         'repermit import news export.xlsx --map address=B --source "visitors\' book 2019"',
+        "repermit import news export.csv --opt-out 12 --opt-out 40",
         'repermit import news buyers.csv --customers --attest "Each bought from us; …"',
         "repermit import news --undo",
     ),
@@ -72,6 +73,14 @@ mapping_option = click.option(
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="The text of the form with which the people in the file signed up.",
+)
+@click.option(
+    "--opt-out",
+    "opted_out",
+    multiple=True,
+    metavar="LINE",
+    help="Do not ask whoever stands in this line, after you had a look: 12, or Sheet1:12. "
+    "May be given several times.",
 )
 @click.option("--undo", is_flag=True, help="Take the last import back.")
 @json_option
@@ -137,6 +146,7 @@ def _tell_unattested(*, to: Tell) -> None:
 
 
 _SHOWN_PROBLEMS = 20
+_SHOWN_DOUBTFUL = 500
 
 
 def _say_import(result: ImportResult) -> None:
@@ -184,10 +194,18 @@ def _say_problems(problems: tuple[Problem, ...]) -> None:
     if rows:
         say("", "Rows to look at:")
     ordered = sorted(rows, key=_weight)
-    for problem in ordered[:_SHOWN_PROBLEMS]:
+    doubtful = sum(problem.doubtful for problem in ordered)
+    # Whoever may want no mail is shown, however many others there are.
+    shown = max(_SHOWN_PROBLEMS, min(doubtful, _SHOWN_DOUBTFUL))
+    for problem in ordered[:shown]:
         part = f"{problem.part}, " if problem.part else ""
         say(f"  {part}line {problem.line}, {problem.column}: {problem.reason}")
-    if more := ordered[_SHOWN_PROBLEMS:]:
+    if doubtful:
+        say(
+            f"{several(doubtful, 'row')} may say that somebody wants no mail. Leave out whoever is "
+            "not to be asked: --opt-out LINE."
+        )
+    if more := ordered[shown:]:
         say("Not shown here; --json lists them:")
         # Of a long list the last one is no row, but says how many more there are.
         tell_counts(Counter(_kind(problem) for problem in more if problem.line))
@@ -195,13 +213,14 @@ def _say_problems(problems: tuple[Problem, ...]) -> None:
 
 
 def _weight(problem: Problem) -> int:
-    """Return the place of a problem among others: what can be mended first, duplicates last."""
+    """Return the place of a problem: who may want no mail, what can be mended, duplicates last."""
     from repermit.consent import Fate
 
     # What is taken in is listed because something in its row may speak against that.
     taken_in = (Fate.ASK, Fate.CONFIRMED, Fate.CUSTOMER)
     rest = (Fate.ROLE, Fate.SUPPRESSED, Fate.OPTED_OUT, Fate.DUPLICATE, None)
-    return (Fate.INVALID, *taken_in, *rest).index(problem.fate)
+    order = (Fate.INVALID, *taken_in, *rest)
+    return -1 if problem.doubtful else order.index(problem.fate)
 
 
 def _kind(problem: Problem) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from peewee import SQL
+
 from repermit import addresses
 from repermit.config import LANGUAGES
 from repermit.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
@@ -158,9 +160,19 @@ def unasked(mailing_list: MailingList) -> Any:
     Rows are contacts with `mail_state`, `mail_reason`, `mail_bounce` and `reply_code` of their
     ask; one that came back asked nobody. Whoever is still unconfirmed when a campaign has closed
     belongs here, since silence would have removed everybody who was asked in time (DESIGN
-    invariant 4).
+    invariant 4). Every page, report, mail and export counts them by this.
     """
     campaign = latest_campaign(mailing_list)
+    return _not_reached(campaign, Contact.status == Status.UNCONFIRMED)
+
+
+def kept_unasked(campaign: Campaign) -> Any:
+    """Return a query for who could not be asked and stays by the thin proof that there was."""
+    is_thin = (Contact.status == Status.CONFIRMED) & (Contact.basis == Basis.THIN)
+    return _not_reached(campaign, is_thin if campaign.include_thin else SQL("1 = 0"))
+
+
+def _not_reached(campaign: Campaign | None, which: Any) -> Any:
     over = campaign is not None and campaign.state == CampaignState.CLOSED
     given_up = () if over else (Mail.state.in_(_GIVEN_UP) | (Mail.bounce != ""),)
     return (
@@ -175,7 +187,7 @@ def unasked(mailing_list: MailingList) -> Any:
         .where(
             Mail.campaign == campaign,
             Mail.kind == MailKind.ASK,
-            Contact.status == Status.UNCONFIRMED,
+            which,
             *given_up,
         )
         .order_by(Contact.id)

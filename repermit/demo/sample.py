@@ -73,6 +73,7 @@ ATTEST = (
     "Decided by the board of De Linde for this demonstration; the addresses come from our own "
     "forms since 2016; none of them opted out."
 )
+ACCEPTED = "This is the demonstration: its pages and its inbox are on this machine alone."
 CUSTOMERS = (
     "Each of them bought a course from De Linde, was told of the newsletter and offered a way out "
     "then, and gets news of similar courses only."

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repermit import campaigns, expiry, importing, schema
+from repermit.campaigns import LaunchProblem
 from repermit.clock import ManualClock, SystemClock
 from repermit.config import MailServer, Organisation, Settings, Web
 from repermit.demo import sample
 from repermit.demo.inbox import Inbox
 from repermit.models import Database, MailingList, TemporaryFiles, journal_of, open_database
+from repermit.preflight import look_at_reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -185,4 +187,6 @@ def _launch(
         deadline=clock.now() + timedelta(days=DAYS),
         attest=sample.ATTEST,
         actor=_ACTOR,
+        problems=[LaunchProblem(code=one.code, found=one.found) for one in look_at_reach(settings)],
+        accepted={"pages_here_alone": sample.ACCEPTED},
     )

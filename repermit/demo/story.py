@@ -78,7 +78,13 @@ def _sentence(head: str, kinds: Sequence[str], stage: Stage) -> str:
 
 
 _SENTENCES = {
-    "launched": ("The campaign was launched: everybody is asked once.", ""),
+    "launched": (
+        (
+            "The campaign was launched: everybody is asked once. The check had found that nobody "
+            "else can reach these pages, which was accepted, since this is a demonstration."
+        ),
+        "",
+    ),
     "bounced": (
         "One mailbox was found not to exist: taken off at once.",
         "{} mailboxes were found not to exist: taken off at once.",

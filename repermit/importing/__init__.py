@@ -8,7 +8,7 @@ from __future__ import annotations
 from repermit.importing.forgetting import Waiting, forget_in_upload
 from repermit.importing.history import PastImport, TakingBack, being_taken_back, past_imports
 from repermit.importing.results import ImportResult, Problem, UndoResult
-from repermit.importing.sights import Sight
+from repermit.importing.sights import Sight, count_doubtful, read_doubtful
 from repermit.importing.sights import count as count_sights
 from repermit.importing.sights import read as read_sights
 from repermit.importing.sights import read_all as read_all_sights
@@ -40,6 +40,7 @@ __all__ = [
     "Waiting",
     "being_taken_back",
     "choices_of",
+    "count_doubtful",
     "count_sights",
     "find_upload",
     "finish_undoings",
@@ -53,6 +54,7 @@ __all__ = [
     "past_imports",
     "plain_name",
     "read_all_sights",
+    "read_doubtful",
     "read_sights",
     "sweep_uploads",
     "take_in",

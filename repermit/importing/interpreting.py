@@ -94,7 +94,8 @@ class Interpreter:
     """Reads rows by the rules of one import.
 
     `secret` (32 bytes) makes the ids and is thrown away afterwards. `known_at` is since when a
-    mark without a date of its own is known. With `fingerprint_all` every address gets its
+    mark without a date of its own is known. `opted_out` holds the lines that opt out by decision
+    of the admin, by the place of their part. With `fingerprint_all` every address gets its
     fingerprint, otherwise only those that opted out.
     """
 
@@ -107,6 +108,7 @@ class Interpreter:
     known_at: datetime
     fingerprint_key: bytes = field(repr=False)
     fingerprint_all: bool
+    opted_out: frozenset[tuple[int, int]] = frozenset()
 
     def read(self, file: ListFile) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a file as they are staged: the plain tuples of StagedRows.
@@ -123,9 +125,23 @@ class Interpreter:
                 yield self._row(number, place, row)
 
     def _row(self, number: int, part: int, row: Row) -> tuple[Any, ...]:
-        line, address, name, language, source, mark, proof, is_customer, since, problem, _, said = (
-            row
-        )
+        if self.opted_out and (part, row.line) in self.opted_out:
+            row = row._replace(opted_out=row.opted_out or "unsubscribed", proof=None)
+        (
+            line,
+            address,
+            name,
+            language,
+            source,
+            mark,
+            proof,
+            is_customer,
+            since,
+            problem,
+            _,
+            said,
+            _,
+        ) = row
         if problem:
             return _invalid(number, part, row, problem)
         try:
@@ -186,7 +202,14 @@ class Interpreter:
         if not is_customer:
             return Standing(strength, said.value)
         require_customer_basis(sensitive=self.sensitive, attested=self.attested)
-        return Standing(strength, said.value, basis_at=stored(self.now))
+        # Since when they buy is no word of the mail, but shows on what the customer basis rests.
+        customer_since = row.customer_since
+        is_past = customer_since is not None and customer_since <= self.now
+        return Standing(
+            strength,
+            said.value,
+            basis_at=stored(customer_since if customer_since and is_past else self.now),
+        )
 
 
 def _invalid(number: int, part: int, row: Row, reason: str) -> tuple[Any, ...]:

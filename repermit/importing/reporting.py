@@ -18,7 +18,7 @@ from repermit.saying import unpacked
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from repermit.listfile import Part, Question
+    from repermit.listfile import DateNote, Part, Question
 
 MOST_PROBLEMS = 10_000
 """How many rows are reported one by one; of the others it is said how many there are."""
@@ -36,7 +36,7 @@ _REASONS = {
 }
 _IN_DOUBT = "have a look: the file may say that this person wants no mail"
 # What people write in these may leave it in doubt; see listfile's marks.
-_IN_WORDS = frozenset(("status", "consent", "active", "remark"))
+_IN_WORDS = frozenset(("status", "consent", "active", "remark", "name", "first_name", "last_name"))
 
 
 def count_fates(rows: int, addresses: int) -> dict[Fate, int]:
@@ -57,14 +57,17 @@ def count_fates(rows: int, addresses: int) -> dict[Fate, int]:
 
 
 def problems(
-    fates: Mapping[Fate, int], parts: Sequence[Part], questions: Sequence[Question] = ()
+    fates: Mapping[Fate, int],
+    parts: Sequence[Part],
+    questions: Sequence[Question] = (),
+    date_notes: Sequence[DateNote] = (),
 ) -> tuple[Problem, ...]:
     """Return what is to be known of whole parts, then the rows that are not simply taken in.
 
     The rows are in the file's order. Of very many the invalid ones go first, then those in doubt,
     and duplicates last, into what is listed.
     """
-    notes = tuple(_notes(parts, questions))
+    notes = (*_notes(parts, questions), *_about_dates(parts, date_notes))
     doubts = _in_doubt().count() if _may_be_in_doubt(parts) else 0
     total = sum(fates.values()) - sum(fates[fate] for fate in _NOT_REPORTED) + doubts
     if not total:
@@ -85,6 +88,27 @@ def _notes(parts: Sequence[Part], questions: Sequence[Question]) -> Iterator[Pro
         for question in questions:
             if question.part is part:
                 yield Problem(0, question.column, _unclear(question), part=name)
+
+
+def _about_dates(parts: Sequence[Part], date_notes: Sequence[DateNote]) -> Iterator[Problem]:
+    for one in date_notes:
+        said = []
+        if one.numbers:
+            said.append(
+                f"{one.numbers:,} cells are numbers of days, as spreadsheets keep dates "
+                f"({one.example}), and are read as dates"
+            )
+        if one.unread:
+            said.append(f"in {one.unread:,} cells no date can be read, so they count as empty")
+        yield Problem(
+            0,
+            one.column,
+            f"column {one.column}: {'; '.join(said)}",
+            part=one.part.name if len(parts) > 1 else "",
+            numbers=one.numbers,
+            unread=one.unread,
+            example=one.example,
+        )
 
 
 def _unclear(question: Question) -> str:
@@ -197,6 +221,7 @@ def _problem(row: _Reported, parts: Sequence[Part]) -> Problem:
         reason=reason,
         fate=fate,
         part=part.name if len(parts) > 1 else "",
+        doubtful=_IN_DOUBT in reason,
     )
 
 

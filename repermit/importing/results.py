@@ -19,7 +19,9 @@ class Problem:
 
     `line` is 1-based in its part; 0 where it is about no single row, and in the last problem of a
     long list, which says how many more there are. `column` is the title of the address column, or
-    its number. `part` names the part if the file has more than one.
+    its number. `part` names the part if the file has more than one. `doubtful` says that the row
+    is not off, although something in it may mean that the person wants no mail. `numbers` and
+    `unread` are of a column of dates, see listfile's DateNote.
     """
 
     line: int
@@ -27,6 +29,10 @@ class Problem:
     reason: str
     fate: Fate | None = None
     part: str = ""
+    doubtful: bool = False
+    numbers: int = 0
+    unread: int = 0
+    example: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ hold.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,6 +33,9 @@ CREATE TABLE sight (
 )"""
 _PUT = "INSERT INTO sight VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _GET = "SELECT * FROM sight WHERE number > ?"
+# Not off, although something in them may mean that the person wants no mail.
+_DOUBTFUL = "said <> '' AND mark = '' AND fate NOT IN ('invalid', 'suppressed', 'opted_out')"
+_DECIDED = "IIF(part = '', '', part || ':') || line IN (SELECT value FROM json_each(?))"
 
 
 class Sight(NamedTuple):
@@ -54,6 +58,11 @@ class Sight(NamedTuple):
     said: str
     other: int
     merged: bool
+
+    @property
+    def place(self) -> str:
+        """Return its line as decisions name it: "12", or "Sheet1:12"."""
+        return f"{self.part}:{self.line}" if self.part else str(self.line)
 
 
 def write(path: Path, parts: Sequence[Part], *, files: TemporaryFiles) -> None:
@@ -83,6 +92,22 @@ def read(path: Path, *, fate: Fate | None = None, after: int = 0, limit: int = 5
     """Return the rows behind number `after` in the file's order, of one fate or of all."""
     with closing(_open(path)) as file:
         return [_sight(row) for row in file.execute(*_query(fate, after, limit))]
+
+
+def read_doubtful(
+    path: Path, *, decided: Sequence[str] = (), after: int = 0, limit: int = 50
+) -> list[Sight]:
+    """Return the rows that an admin has to look at, and those in the lines that were decided on."""
+    query = f"{_GET} AND ({_DOUBTFUL} OR {_DECIDED}) ORDER BY number LIMIT ?"
+    with closing(_open(path)) as file:
+        return [_sight(row) for row in file.execute(query, (after, json.dumps(decided), limit))]
+
+
+def count_doubtful(path: Path) -> int:
+    """Count the rows that an admin has to look at and that are not off."""
+    with closing(_open(path)) as file:
+        query = f"SELECT COUNT(*) FROM sight WHERE {_DOUBTFUL}"  # noqa: S608  a constant
+        return int(file.execute(query).fetchone()[0])
 
 
 def read_all(path: Path, fates: Sequence[Fate]) -> Iterator[Sight]:

@@ -19,16 +19,18 @@ from repermit.importing.interpreting import Interpreter
 from repermit.importing.merging import Taking, merge
 from repermit.importing.reader import Request, read
 from repermit.importing.results import ImportResult
+from repermit.importing.staging import Staged
 from repermit.listfile import open_list
 from repermit.models import Import, Undoing, lost_suppressions, temporary_files
+from repermit.saying import Joined, Said
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from repermit.config import Settings
-    from repermit.listfile import ListFile
+    from repermit.listfile import ListFile, Part
     from repermit.models import Database, MailingList
 
 _SECRET_BYTES = 32
@@ -47,6 +49,7 @@ def import_file(
     customers: bool = False,
     attest: str = "",
     consent_text: str | None = None,
+    opted_out: Collection[str] = (),
     dry_run: bool = False,
     rows_to: Path | None = None,
 ) -> ImportResult:
@@ -56,11 +59,12 @@ def import_file(
     of it in one transaction. Until the third step nothing is locked, and whatever fails changes
     nothing. `source` tells where addresses come from whose row does not say so; `customers` holds
     for every row, and needs `attest` unless nothing is written; `consent_text` is the form by which
-    the proven signed up. `rows_to` is a file of this process's alone to which a dry run writes what
-    would become of each row, see `sights`.
+    the proven signed up. `opted_out` names lines ("12", or "Sheet1:12" where the file has several
+    parts) that the admin has decided not to ask. `rows_to` is a file of this process's alone to
+    which a dry run writes what would become of each row, see `sights`.
 
     Raises ListFileError for a file that cannot be read, Refused where the customer basis does
-    not hold, and while an import is being taken back.
+    not hold, for a line of `opted_out` that holds no row, and while an import is being taken back.
     """
     options = _Options(
         now=now,
@@ -70,6 +74,7 @@ def import_file(
         attest=attest.strip(),
         consent_text=(consent_text or "").strip(),
         fingerprint_key=settings.fingerprint_key,
+        opted_out=len(set(opted_out)),
         dry_run=dry_run,
     )
     _refuse_while_undoing(mailing_list)
@@ -78,15 +83,17 @@ def import_file(
     lost = lost_suppressions(key=options.fingerprint_key, slug=mailing_list.slug)
     options = replace(options, kept_off=tuple(one.fingerprint for one in lost))
     file = open_list(path, mapping=mapping, zone=settings.zone)
+    decided = places_of(opted_out, file.parts)
     request = Request(
         path=path,
         mapping=mapping or {},
         zone=settings.zone,
-        interpreter=_interpreter(mailing_list, file, options),
+        interpreter=_interpreter(mailing_list, file, options, decided),
     )
     with staging.staging_area(database):
         rows, lines = staging.stage(database, read(request, file))
-        questions = file.questions()
+        _refuse_missing(decided)
+        questions, date_notes = file.questions(), file.date_notes()
         addresses = staging.pick(database)
         merged = staging.merge_names() if addresses < rows else 0
         deciding.decide(mailing_list.id)
@@ -102,7 +109,7 @@ def import_file(
             file=path.name,
             rows=rows,
             fates=tally.fates,
-            problems=reporting.problems(tally.fates, file.parts, questions),
+            problems=reporting.problems(tally.fates, file.parts, questions, date_notes),
             parts=file.parts,
             merged=merged,
             thin=0 if options.consent_text else tally.fates[Fate.CONFIRMED],
@@ -140,6 +147,7 @@ class _Options:
     attest: str
     consent_text: str
     fingerprint_key: bytes = field(repr=False)
+    opted_out: int
     dry_run: bool
     kept_off: tuple[str, ...] = ()
 
@@ -174,7 +182,44 @@ def _tally(rows: int, addresses: int, merged: int, options: _Options) -> _Tally:
     return _Tally(rows, addresses, fates, merged, improved)
 
 
-def _interpreter(mailing_list: MailingList, file: ListFile, options: _Options) -> Interpreter:
+def places_of(lines: Collection[str], parts: Sequence[Part]) -> frozenset[tuple[int, int]]:
+    """Return lines such as "12" or "Sheet1:12" as place of the part and number of the line.
+
+    Raises Refused for what names no line of one part.
+    """
+    return frozenset(_place_of(line, parts) for line in lines)
+
+
+def _place_of(named: str, parts: Sequence[Part]) -> tuple[int, int]:
+    name, _, digits = named.rpartition(":")
+    places = [at for at, part in enumerate(parts) if part.name == name or len(parts) == 1]
+    if len(places) != 1 or not (digits.isascii() and digits.isdigit()):
+        raise Refused(
+            "%(named)s names no line of this file: give its number%(parts)s",
+            named=repr(named),
+            parts=Said(
+                ", after its part and a colon: %(names)s",
+                names=Joined(tuple(part.name for part in parts)),
+            )
+            if len(parts) > 1
+            else "",
+        )
+    return places[0], int(digits)
+
+
+def _refuse_missing(decided: Iterable[tuple[int, int]]) -> None:
+    """Raise Refused for a line with no row: a slip in its number would ask somebody after all."""
+    for place, line in sorted(decided):
+        if not Staged.select().where(Staged.part == place, Staged.line == line).exists():
+            raise Refused("there is no row in line %(line)s of this file", line=str(line))
+
+
+def _interpreter(
+    mailing_list: MailingList,
+    file: ListFile,
+    options: _Options,
+    decided: frozenset[tuple[int, int]],
+) -> Interpreter:
     return Interpreter(
         secret=secrets.token_bytes(_SECRET_BYTES),
         source=options.source,
@@ -185,6 +230,7 @@ def _interpreter(mailing_list: MailingList, file: ListFile, options: _Options) -
         known_at=_known_at(mailing_list, file, options.now),
         fingerprint_key=options.fingerprint_key,
         fingerprint_all=bool(options.kept_off) or deciding.has_suppressions(mailing_list.id),
+        opted_out=decided,
     )
 
 
@@ -258,6 +304,7 @@ def _entry(
             "name": addresses.masked(file.path.name),
             "source": options.source,
             "customers": options.customers,
+            **({"opted_out_by_hand": options.opted_out} if options.opted_out else {}),
             "columns": columns,
         },
     )

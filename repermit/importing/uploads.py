@@ -50,17 +50,26 @@ _LONGEST_NAME = 200  # bytes; file systems allow 255
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """How a file is to be read and taken in; as the options of `import_file`."""
+    """How a file is to be read and taken in; as the options of `import_file`.
+
+    `opted_out` are the lines that the admin has decided not to ask.
+    """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     customers: bool = False
     attest: str = ""
     consent_text: str = ""
+    opted_out: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Take the lines as they come from a document, in which they are a list."""
+        object.__setattr__(self, "opted_out", tuple(self.opted_out))
 
     def reads_as(self, other: Choices) -> bool:
         """Say whether both give every row the same fate."""
-        return (self.mapping, self.customers) == (other.mapping, other.customers)
+        mine, its = set(self.opted_out), set(other.opted_out)
+        return (self.mapping, self.customers, mine) == (other.mapping, other.customers, its)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from repermit.saying import Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from repermit.listfile.model import Table
@@ -103,7 +104,7 @@ def _tables_of_container(path: Path) -> list[Table]:
     return [_table_of_member(path, name) for name in names]
 
 
-def open_container(path: Path) -> Iterator[str | bytes]:
+def open_container(path: Path) -> Iterator[datetime | str | bytes]:
     """Yield what is in a ZIP or a workbook, whose cells or list of members may be a bomb.
 
     First the kind: "zip" is followed by the names of the lists in it, a kind of workbook by what

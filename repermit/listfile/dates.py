@@ -6,7 +6,7 @@ Imports nothing of repermit.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 _CLOCK = r"(?:[T,\s]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*([ap]\.?m\.?)?)?"
 _NUMBERS = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}|\d{{2}}){_CLOCK}", re.IGNORECASE)
@@ -18,7 +18,15 @@ _EPOCH = re.compile(r"\d{10}")
 _ZONE_NAME = re.compile(r"\s*(?:UTC|GMT|Z)$", re.IGNORECASE)
 _OFFSET = re.compile(r"\s+([+-]\d{2}:?\d{2})$")
 
+# A day that a spreadsheet shows as the number it keeps, with the time as a fraction: 40271.5.
+_SERIAL = re.compile(r"\d{5}(?:[.,]\d+)?")
+FROM_1900 = datetime(1899, 12, 30)  # noqa: DTZ001  the writer's clock
+"""Day 0 of a workbook (ECMA-376 part 1 §18.17.4.1); from March 1900 on that is so."""
+FROM_1904 = datetime(1904, 1, 1)  # noqa: DTZ001
+"""Day 0 of one that was begun on an old Mac."""
+
 _EARLIEST_YEAR = 1990
+_LATEST_SERIAL_YEAR = 2100
 _NOON = 12
 
 # The first three letters tell the months apart in all four languages, but for these.
@@ -46,8 +54,12 @@ _MONTHS = {
 }
 
 
-def moment(text: str, zone: tzinfo, *, month_first: bool = False) -> datetime | None:
+def moment(
+    text: str, zone: tzinfo, *, month_first: bool = False, day_0: datetime = FROM_1900
+) -> datetime | None:
     """Read a date, or a date with a time; aware UTC, or None if it is none.
+
+    `day_0` is from when a spreadsheet counts its days, where one stands as a number.
 
     `zone` is where the writer's clock hung, for times that do not say so themselves.
     `month_first` reads 3/4/2024 as 4 March.
@@ -56,13 +68,25 @@ def moment(text: str, zone: tzinfo, *, month_first: bool = False) -> datetime | 
     if not text:
         return None
     try:
-        found = _iso(text) or _in_words(text, month_first=month_first)
+        found = _by_number(text, day_0) or _iso(text) or _in_words(text, month_first=month_first)
         if found is None or found.year < _EARLIEST_YEAR:
             return None
         aware = found if found.tzinfo else found.replace(tzinfo=zone)
         return aware if aware.tzinfo is UTC else aware.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def is_serial(text: str) -> bool:
+    """Say whether a date stands as the number of a day, as spreadsheets keep it."""
+    return _by_number(text.strip(), FROM_1900) is not None
+
+
+def _by_number(text: str, day_0: datetime) -> datetime | None:
+    if not _SERIAL.fullmatch(text):
+        return None
+    found = day_0 + timedelta(days=float(text.replace(",", ".")))
+    return found if _EARLIEST_YEAR <= found.year < _LATEST_SERIAL_YEAR else None
 
 
 def is_month_first(texts: list[str]) -> bool:

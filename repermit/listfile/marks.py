@@ -107,6 +107,32 @@ def _by_consent(text: str) -> str:
     return DOUBTFUL if any(word in fold(text) for word in _UNASKED) else "unsubscribed"
 
 
+def _by_name(text: str) -> str:
+    """Judge a name: "Jan Jansen (overl. 2021)" is one with a remark in it."""
+    return DOUBTFUL if may_be_remark(text) and refusal_in(text) else ""
+
+
+_NO_NAME = frozenset("([†*/:;=!?0123456789")
+_NO_NAMES = (
+    " - ",
+    " overl",
+    "geen ",
+    " gn ",
+    " kein",
+    " niet ",
+    " nicht ",
+    " not ",
+    " no ",
+    " dcd",
+)
+
+
+def may_be_remark(name: str) -> bool:
+    """Say whether there is something in a name that no name has; quick, for a million of them."""
+    small = name.lower()
+    return not _NO_NAME.isdisjoint(small) or any(map(small.__contains__, _NO_NAMES))
+
+
 _JUDGES: dict[str | None, Callable[[str], str]] = {
     "status": _by_status,
     "consent": _by_consent,
@@ -115,6 +141,7 @@ _JUDGES: dict[str | None, Callable[[str], str]] = {
     "cleaned_at": lambda text: "cleaned" if is_mark(text) else "",
     "complained_at": lambda text: "complained" if is_mark(text) else "",
     "remark": _by_remark,
+    **dict.fromkeys(("name", "first_name", "last_name"), _by_name),
 }
 
 

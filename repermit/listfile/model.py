@@ -1,12 +1,14 @@
 """What a list file holds, as plain values: parts, columns, rows and proofs.
 
-Imports nothing of repermit.
+May import this room's dates.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from repermit.listfile.dates import FROM_1900
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +33,7 @@ FIELDS = (
     "consent_ip",
     "consent_source",
     "customer",
+    "customer_since",
     "since",
 )
 
@@ -70,6 +73,7 @@ class Row(NamedTuple):
     `language` is two small letters or "". `opted_out` is "", "unsubscribed", "cleaned" or
     "complained"; `opted_out_at` is since when, if the file says so, and `said` by which column
     and words ("Opmerking: wil geen mail"); if nothing is `opted_out`, `said` leaves it in doubt.
+    `since` is since when it is on the list, `customer_since` since when they buy, which is another.
     `problem` says why the row cannot be used at all, or is "". Moments are aware UTC.
     """
 
@@ -85,6 +89,7 @@ class Row(NamedTuple):
     problem: str = ""
     opted_out_at: datetime | None = None
     said: str = ""
+    customer_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,20 @@ class Question:
     noes: int
 
 
+@dataclass(frozen=True)
+class DateNote:
+    """A column of dates with cells that are plain numbers of days, or that no date is read from.
+
+    `column` is its title, or its number; `example` is the first of the numbers, "" if none.
+    """
+
+    part: Part
+    column: str
+    numbers: int
+    unread: int
+    example: str
+
+
 # A record is the 1-based line where it starts and its cells as text.
 Record = tuple[int, list[str]]
 
@@ -145,8 +164,9 @@ class Table:
     """A part before its columns are known.
 
     `records` starts reading anew at each call; blank lines are left out. The function that it
-    takes is called with each record that runs over several lines, and may refuse it.
-    `may_shift` is true where a stray delimiter moves the cells that follow it (not in sheets).
+    takes is called with each record that runs over several lines, and may refuse it. `day_0` is
+    from when a spreadsheet counts its days. `may_shift` is true where a stray delimiter moves the
+    cells that follow it (not in sheets).
     """
 
     name: str
@@ -155,4 +175,5 @@ class Table:
     delimiter: str = ""
     first_line: int = 1
     may_shift: bool
+    day_0: datetime = FROM_1900
     records: Callable[[Callable[[int, list[str]], None] | None], Iterator[Record]]

@@ -15,9 +15,18 @@ from repermit.listfile.archives import tables_of
 from repermit.listfile.cells import clean
 from repermit.listfile.columns import Found, check_mapping, find_columns
 from repermit.listfile.dates import is_month_first
-from repermit.listfile.model import Column, Glimpse, Part, Question, Record, Row, Table
+from repermit.listfile.model import (
+    Column,
+    DateNote,
+    Glimpse,
+    Part,
+    Question,
+    Record,
+    Row,
+    Table,
+)
 from repermit.listfile.naming import holds
-from repermit.listfile.reading import Meaning, Reading
+from repermit.listfile.reading import DATES, Meaning, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +35,6 @@ if TYPE_CHECKING:
 
 _SAMPLE = 200
 _GLIMPSED = 5
-_DATES = frozenset(("consent_at", "since", "opted_out_at", "cleaned_at", "complained_at"))
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,10 @@ class ListFile:
         Reads the whole file once more where there may be any: the first No may stand anywhere.
         """
         return tuple(chain.from_iterable(map(Reading.questions, self.readings)))
+
+    def date_notes(self) -> tuple[DateNote, ...]:
+        """Return the columns of dates in which something is no plain date; reads the file anew."""
+        return tuple(chain.from_iterable(map(Reading.date_notes, self.readings)))
 
 
 def open_list(path: Path, *, mapping: Mapping[str, str] | None = None, zone: ZoneInfo) -> ListFile:
@@ -161,6 +173,7 @@ def _reading(
     meaning = Meaning(
         found=found,
         zone=zone,
+        day_0=table.day_0,
         month_first=is_month_first(_dates(sample, found)),
         opted_out=kind if kind in {"unsubscribed", "cleaned"} else "",
         said=f"by its name, {clean(told_by)}",
@@ -170,5 +183,5 @@ def _reading(
 
 
 def _dates(sample: Sequence[Record], found: Found) -> list[str]:
-    places = [column.index for column in found.columns if column.field in _DATES]
+    places = [column.index for column in found.columns if column.field in DATES]
     return [cells[place] for _, cells in sample for place in places if place < len(cells)]

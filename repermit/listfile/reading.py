@@ -5,14 +5,15 @@ May import saying and this room's cells, words, marks, dates, columns, delimited
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from repermit.listfile.cells import addresses_in, clean, fold, is_like_address, is_plain_address
-from repermit.listfile.dates import moment
+from repermit.listfile.dates import FROM_1900, is_serial, moment
 from repermit.listfile.delimited import unclosed
-from repermit.listfile.marks import Against, Marks
-from repermit.listfile.model import Part, Proof, Question, Row, Table
+from repermit.listfile.marks import Against, Marks, may_be_remark
+from repermit.listfile.model import DateNote, Part, Proof, Question, Row, Table
 from repermit.listfile.words import (
     is_answer,
     is_pending,
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
 # What a row needs beyond these takes the long way.
 _PLAIN_FIELDS = frozenset((None, "address", "name", "first_name", "middle_name", "last_name"))
 _PLAIN_FIELDS_AND_LANGUAGE = _PLAIN_FIELDS | {"language"}
+DATES = frozenset(
+    ("consent_at", "since", "customer_since", "opted_out_at", "cleaned_at", "complained_at")
+)
+"""The fields that hold a date."""
+
+# What most columns of dates hold, so that the rest need not be read twice.
+_PLAIN_DATE = re.compile(r"\d{4}-\d\d-\d\d|\s*$").match
 _DATED_MARKS = ("opted_out_at", "cleaned_at", "complained_at")
 # Added to a record, so that index -1 is an empty cell: where a column that is missing points to.
 _EMPTY = [""]
@@ -52,6 +60,7 @@ class Meaning:
     found: Found
     zone: tzinfo
     month_first: bool = False
+    day_0: datetime = FROM_1900
     opted_out: str = ""
     said: str = ""
     may_prove: bool = True
@@ -78,6 +87,7 @@ class Reading:
         self._source = self._place("source")
         self._customer = self._place("customer")
         self._since = self._place("since")
+        self._customer_since = self._place("customer_since")
         self._consent_at = self._place("consent_at")
         self._consent_ip = self._place("consent_ip")
         self._consent_source = self._place("consent_source")
@@ -106,6 +116,9 @@ class Reading:
                     cells = record + _EMPTY
                     code = language_of(cells[language]) if language >= 0 else ""
                     name = self._name_in(cells)
+                    if name and may_be_remark(name):
+                        yield from self._interpret(line, record, is_data=True)
+                        continue
                     yield new(Row, (line, address, name, code, *_NOTHING_MORE))
                     continue
             yield from self._interpret(line, record, is_data=line >= first_line)
@@ -125,6 +138,32 @@ class Reading:
             # Now and then somebody writes something else beside them.
             if noes[place] and answers[place] >= 0:
                 yield Question(self.part, self._titles[place] or str(place + 1), noes[place])
+
+    def date_notes(self) -> Iterator[DateNote]:
+        """Yield the columns of dates in which cells are numbers of days, or no date at all."""
+        places = [column.index for column in self.part.columns if column.field in DATES]
+        numbers, unread = dict.fromkeys(places, 0), dict.fromkeys(places, 0)
+        examples = dict.fromkeys(places, "")
+        for line, cells in self._table.records(None) if places else ():
+            for place in places if line >= self._meaning.found.first_line else ():
+                text = cells[place] if place < len(cells) else ""
+                if _PLAIN_DATE(text):
+                    continue
+                if is_serial(text):
+                    numbers[place] += 1
+                    examples[place] = examples[place] or text.strip()
+                elif self._is_unread(place, text):
+                    unread[place] += 1
+        for place in places:
+            if numbers[place] or unread[place]:
+                title = self._titles[place] or str(place + 1)
+                yield DateNote(self.part, title, numbers[place], unread[place], examples[place])
+
+    def _is_unread(self, place: int, text: str) -> bool:
+        """Say whether a date cannot be read; in a column of marks a yes or a reason is none."""
+        is_mark = place in self._mark_dates
+        is_expected = any(map(str.isdigit, text)) if is_mark else not is_answer(text)
+        return is_expected and self._moment(text) is None
 
     def _is_plain(self) -> bool:
         fields = {column.field for column in self.part.columns}
@@ -195,6 +234,7 @@ class Reading:
                 "",
                 opted_out_at,
                 said,
+                self._moment(cells[self._customer_since]),
             )
 
     def _addresses_in(self, cells: Sequence[str]) -> list[tuple[str, str]]:
@@ -216,7 +256,10 @@ class Reading:
         return " ".join(filter(None, (first, middle, last)))
 
     def _moment(self, text: str) -> datetime | None:
-        return moment(text, self._zone, month_first=self._meaning.month_first) if text else None
+        if not text:
+            return None
+        meaning = self._meaning
+        return moment(text, self._zone, month_first=meaning.month_first, day_0=meaning.day_0)
 
     def _against(self, cells: Sequence[str]) -> Against:
         if self._meaning.opted_out:

@@ -1,8 +1,8 @@
 """What people write in a remark about mail: that somebody wants none, or something near it.
 
-May import normalization. Nobody may be asked who refused (GDPR art. 21(3)), and an office notes
-a refusal in its own words; so a sentence that can hardly mean anything else is taken for one, and
-what merely comes near it is shown to the admin.
+May import normalization and this room's spellings. Nobody may be asked who refused (GDPR art.
+21(3)), and an office notes a refusal in its own words; so a sentence that can hardly mean anything
+else is taken for one, and what merely comes near it is shown to the admin.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from repermit.listfile.spellings import respell
 from repermit.normalization import normalize
 
 REFUSED = "refused"
@@ -19,7 +20,11 @@ DOUBTFUL = "doubtful"
 _MAIL = (
     r"(?:e-?mails?|mails?|mailtjes?|e?-?mailings?|(?:e-|digitale )?nieuwsbrie(?:f|ven)|"
     r"newsletters?|rundbriefe?|reclame(?:mails?)?|werbung|werbemails?|publicite|marketing|spam|"
-    r"courriels?|infolettres?|berichten|nachrichten|messages|lettres? d.information)\b"
+    r"courriels?|infolettres?|berichten|nachrichten|messages|lettres? d.information|"
+    # "Post" is what offices call whatever is sent; "per post" tells of paper.
+    r"(?<!per )(?<!by )(?<!via )(?<!par )(?<!mit der )(?<!op de )(?<!with the )"
+    r"(?:post|courriers?|correspondentie|correspondence|korrespondenz|correspondance))\b"
+    r"(?! ?-?(?:code|box|bus|nl|office|retour|restante)\b)"
     # "Geen mailadres" tells of an address, and "geen nieuwsbrief per post" of paper.
     r"(?![ -](?:adres|address|adresse))"
     r"(?! (?:per|by|via|par|op|met de|mit der|auf) (?:post|papier|paper|brief|courrier)\b)"
@@ -59,7 +64,8 @@ _ASKED = (
 # "Afgemeld 3-5-2021", "opted out".
 _LEFT = (
     r"\b(?:unsubscri\w+|opt(?:ed|s)?[ -]?out|afgemeld|afmeld\w*|uitgeschreven|uitschrijven|"
-    r"opgezegd|opzeggen|abgemeldet|abmeld\w+|abbestell\w+|ausgetragen|austragen|desabonn\w+|"
+    r"opgezegd|opzeggen|geen(?:mail|post|nieuwsbrief)|kein(?:e?mails?|e?post|newsletter)|"
+    r"no(?:post|newsletter)|abgemeldet|abmeld\w+|abbestell\w+|ausgetragen|austragen|desabonn\w+|"
     r"desinscri\w+|blocklisted|blacklisted|unsub|uitschrijving|no(?:e?mail|contact)|"
     r"donot(?:e?mail|contact)|dnc|dnm)\b"
 )
@@ -82,6 +88,7 @@ _SEND_NOTHING = (
     r"\b(?:niets|nichts|nothing|rien)\b(?: \w+){0,2} (?:sturen|toesturen|senden|schicken|zusenden|"
     r"envoyer|ontvangen|krijgen|erhalten|recevoir)\b"
     r"|\b(?:niets|nichts|nothing)\b(?: \w+){0,3} (?:horen|hear)\b"
+    rf"|{_WANTS} (?:niets|nichts|nothing) (?:meer|mehr|more)(?: (?:van|von|from) \w+)?\W*$"
 )
 # "Nieuwsbrief: nee", "mail nicht".
 _MAIL_NO = (
@@ -189,7 +196,11 @@ _NO_THANKS = (
     r"\b(?:nee,? (?:dank\w*|bedankt)|no,? thank(?:s| you)|nein,? danke|non,? merci)\b"
     r"|^stop\W*$"
 )
-_DIED = r"^(?:overleden|deceased|verstorben|gestorben|decedee?|died|†)"
+_WHO = r"(?:(?:is|zijn|ist|has|est|a|dhr|hr|heer|mw|mevr|mevrouw|mr|mrs|ms|herr|frau|m|mme)\.? )"
+_DIED = (
+    rf"^{_WHO}{{0,3}}(?:overleden|deceased|verstorben|gestorben|decedee?|died|passed away|"
+    r"r\.?i\.?p\.?(?!\w)|†)"
+)
 # One after the other, they are found twice as fast as all at once.
 _CLEAR = tuple(
     re.compile(pattern).search
@@ -205,11 +216,20 @@ _LEFT_IN_DOUBT = re.compile(
     rf"(?:{_LEFT}|{_ASKED_OFF}|{_WITHDREW})"
     rf"|\b(?:geen|kein\w{{0,2}}|no) (?:{_ASKED_OFF}|{_WITHDREW})"
     rf"|\b(?:recept|factuur|rekening|offerte|vacature)\w*{_A_FEW} uitgeschreven"
+    # "Geen post, wel mail", "geen papieren post".
+    r"|\b(?:geen|kein\w{0,2}|no|not|niet|nicht|pas de|plus de)(?: \w+){0,3}? (?:post|courrier)s?"
+    r"(?:\W+(?:wel|maar|graag|alleen|enkel|liever|nur|aber|sondern|gerne?|only|but|just|mais|"
+    r"seulement|uniquement))*(?:\W+\w+){0,2}?\W+(?:e-?mail|mail|digitaal|online|nieuwsbrief|"
+    r"newsletter|courriel)\b(?! (?:nee|neen|no|nein|non|niet|nicht)\b)"
 )
 # A No and a mail in one clause, or a word that makes one think.
-_OF_MAIL = re.compile(rf"mail|nieuwsbrief|newsletter|courriel|\b(?:contact|kontakt|{_VERB})")
+_OF_MAIL = re.compile(
+    rf"mail|nieuwsbrief|newsletter|courrie[lr]|\b(?:post|nieuws|brie(?:f|ven)|abon\w+|nb|{_MAIL})\b|"
+    rf"\b(?:contact|kontakt|{_VERB})"
+)
 _NEAR = re.compile(
-    r"\b(?:overleden|deceased|verstorben|gestorben|decedee?|bezwaar|widerspr\w+|object(?:s|ed|ion)|"
+    r"\b(?:overleden|overlijden|deceased|verstorben|gestorben|decedee?|deces|died|passed away|"
+    r"wijlen|erven|bezwaar|widerspr\w+|object(?:s|ed|ion)|"
     r"geweigerd|weigert|refused?|refuses|abgelehnt|verweigert|ingetrokken|withdrawn|widerrufen|"
     r"niet meer|nicht mehr|no longer|bounced?|onbestelbaar|unzustellbar|verwijder\w*|removed?|"
     r"geblokkeerd|blocked|gesperrt|bloquee?|geen interesse|not interested|kein interesse|"
@@ -221,6 +241,10 @@ _NEAR = re.compile(
     rf"{_CONSENT}(?!(?: \w+)?.{{0,2}} (?:foto|photo|bild|film|video))"
     rf"|\b{_CONSENT} (?:niet|not|nicht|pas)\b"
     r"|^(?:nee|neen|no|nein|non)\W*$"
+    # "Wil niet": what it is that they do not want stands nowhere.
+    r"|†"
+    rf"|^{_WANTS} (?:niet|nicht|not|pas)\W*$|^ne (?:veut|souhaite) pas\W*$"
+    r"|\b(?:nooit|nie|never|jamais) (?:meer|wieder|more|again|plus)\b"
 )
 _JOINED = re.compile(r"_+|(?<=\w)-(?=\w)")
 _CLAUSE = re.compile(r"[.,;!?/|\n]+")
@@ -238,11 +262,11 @@ def plain(text: str) -> str:
 @lru_cache(maxsize=1024)
 def refusal_in(remark: str) -> str:
     """Return what a remark says against mailing: REFUSED, DOUBTFUL or ""."""
-    text = plain(remark)
+    text = respell(plain(remark))
     # Tags are often one word: "do_not_mail", "no-mail".
     apart = _JOINED.sub(" ", text)
     said = _said_in(text)
-    return said if said == REFUSED or apart == text else _said_in(apart) or said
+    return said if said == REFUSED or apart == text else _said_in(respell(apart)) or said
 
 
 def _said_in(text: str) -> str:

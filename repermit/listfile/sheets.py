@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import marshal
+import re
 import zlib
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,7 @@ from python_calamine import (
 )
 
 from repermit.errors import ListFileError
+from repermit.listfile.dates import FROM_1900, FROM_1904
 from repermit.listfile.extents import refuse_far_cells
 from repermit.listfile.model import LONGEST_CELL, Record, Table
 
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 # What stands in the directory of a workbook that Excel has encrypted (MS-OFFCRYPTO §2.3.4.4).
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+_WORKBOOK = "xl/workbook.xml"
+_DATES_OF_1904 = re.compile(rb"date1904=[\"'](?:1|true)[\"']").search
 _MANIFEST = "META-INF/manifest.xml"
 # What comes of a workbook that is damaged: from calamine, from zipfile, from a look at its cells.
 _DAMAGE = (
@@ -49,8 +54,8 @@ _MOST_PACKED = 1 << 27
 _MARSHAL_VERSION = 2
 
 
-def read_workbook(path: Path, kind: str) -> Iterator[str | bytes]:
-    """Yield the name of each visible sheet, in their order, each followed by its packed records.
+def read_workbook(path: Path, kind: str) -> Iterator[datetime | str | bytes]:
+    """Yield from when days are counted, then each visible sheet's name and its packed records.
 
     Hidden sheets are not read: what is hidden there was not meant to be on the list. Meant for a
     process under limits: calamine takes all the memory that a workbook asks for, and dies.
@@ -63,6 +68,7 @@ def read_workbook(path: Path, kind: str) -> Iterator[str | bytes]:
             raise _protected()
         if kind != "xls":
             refuse_far_cells(data, kind)
+        yield _day_0(data, kind)
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
         del data
         rows = 0
@@ -78,14 +84,17 @@ def read_workbook(path: Path, kind: str) -> Iterator[str | bytes]:
         raise _protected() if isinstance(error, PasswordError) else _broken() from None
 
 
-def sheet_tables(read: Iterable[str | bytes], *, kind: str) -> list[Table]:
+def sheet_tables(read: Iterable[datetime | str | bytes], *, kind: str) -> list[Table]:
     """Return the sheets that `read_workbook` yields as tables.
 
     Raises ListFileError if they hold more than the memory of this process should.
     """
     sheets: list[tuple[str, list[bytes]]] = []
-    size = 0
+    size, day_0 = 0, FROM_1900
     for value in read:
+        if isinstance(value, datetime):
+            day_0 = value
+            continue
         if isinstance(value, str):
             sheets.append((value, []))
             continue
@@ -94,7 +103,7 @@ def sheet_tables(read: Iterable[str | bytes], *, kind: str) -> list[Table]:
             raise unreadable_file()
         sheets[-1][1].append(value)
     return [
-        Table(name=name, format=kind, may_shift=False, records=_reader_of(packed))
+        Table(name=name, format=kind, may_shift=False, day_0=day_0, records=_reader_of(packed))
         for name, packed in sheets
     ]
 
@@ -106,6 +115,15 @@ def unreadable_file() -> ListFileError:
         "read",
         expected="the same list saved as .xlsx or as a CSV",
     )
+
+
+def _day_0(data: bytes, kind: str) -> datetime:
+    """Return from when a workbook counts its days; one begun on an old Mac says so itself."""
+    if kind == "xlsx":
+        with ZipFile(io.BytesIO(data)) as archive, suppress(KeyError):
+            if _DATES_OF_1904(archive.read(_WORKBOOK)):
+                return FROM_1904
+    return FROM_1900
 
 
 def _protected() -> ListFileError:

@@ -59,6 +59,7 @@ _TITLES = {
     ),
     "remark": (
         "opmerking opmerkingen notitie notities aantekening aantekeningen toelichting "
+        "opm bijz aant toel bem anm rem "
         "bijzonderheden commentaar memo notes note noten remark remarks comment comments "
         "annotation annotations bemerkung bemerkungen anmerkung anmerkungen notiz notizen hinweis "
         "hinweise kommentar kommentare remarque remarques commentaire commentaires observation "
@@ -106,9 +107,15 @@ _TITLES = {
         "formulier formular form"
     ),
     "customer": "customer iscustomer klant isklant kunde istkunde client estclient",
+    "customer_since": (
+        "customersince clientsince buyersince patientsince klantsinds clientsinds relatiesinds "
+        "patientsinds klantvanaf kundeseit kundinseit patientseit clientdepuis "
+        "clientedepuis patientdepuis firstpurchase firstorder firstorderdate eersteaankoop "
+        "eerstebestelling datumeerstebestelling erstkauf ersterkauf premierachat premierecommande"
+    ),
     "since": (
         "since membersince subscribedat subscribedon subscribeddate subscribedate subscribed "
-        "subscriptiondate signupdate signuptime signedupat sinds lidsinds abonneesinds klantsinds "
+        "subscriptiondate signupdate signuptime signedupat sinds lidsinds abonneesinds "
         "aanmelddatum aangemeldop datumaanmelding inschrijfdatum ingeschrevenop "
         "datuminschrijving seit mitgliedseit abonnentseit anmeldedatum angemeldetam "
         "eintragungsdatum depuis membredepuis abonnedepuis datedinscription dateinscription "

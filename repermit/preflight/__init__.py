@@ -11,6 +11,8 @@ from repermit.preflight.checking import (
     refused_settings,
 )
 from repermit.preflight.facts import Area, Finding, Report, Verdict
+from repermit.preflight.launch_check import find_problems
+from repermit.preflight.pages import look_at_reach
 from repermit.preflight.together import together
 from repermit.preflight.words import WORDS
 
@@ -24,6 +26,8 @@ __all__ = [
     "check",
     "check_mail_server",
     "check_mailbox",
+    "find_problems",
+    "look_at_reach",
     "refused_settings",
     "together",
 ]

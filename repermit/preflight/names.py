@@ -90,6 +90,21 @@ def is_this_machine(host: str) -> bool:
     return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
+# Names that no public DNS has (RFC 2606, 6761, 6762, 7686, 8375), and those that offices use.
+_PRIVATE = (
+    *("localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "home.arpa"),
+    *("corp", "private", "test", "invalid", "onion"),
+)
+
+
+def is_private(host: str) -> bool:
+    """Say whether a host by its name or number alone is of a private network."""
+    if is_address(host):
+        return not ipaddress.ip_address(host).is_global
+    name = host.rstrip(".").lower()
+    return "." not in name or name.endswith(tuple(f".{one}" for one in _PRIVATE))
+
+
 def _resolver(nameserver: str) -> dns.resolver.Resolver:
     if nameserver:
         asked = dns.resolver.Resolver(configure=False)

@@ -6,14 +6,13 @@ May import links, config and this room.
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import re
 import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from repermit.links import NOBODY, PROXIES, Links
-from repermit.preflight.names import is_this_machine
+from repermit.preflight.names import is_private, is_this_machine
 from repermit.preflight.visiting import ClosedNetwork, TooSlow, port_of, visit
 from repermit.preflight.words import finding
 
@@ -46,11 +45,19 @@ def look_at_pages(names: Names, settings: Settings, *, now: datetime) -> Iterato
     if not url.startswith("https:") and not is_this_machine(host):
         yield finding("pages_plain", url=url)
     if not addresses:
-        yield finding("pages_no_name", host=host)
+        yield from look_at_reach(settings) or [finding("pages_no_name", host=host)]
         return
-    if not any(ipaddress.ip_address(one).is_global for one in addresses):
+    if all(map(is_private, addresses)):
         yield finding("pages_here_alone", host=host)
+    else:
+        yield from look_at_reach(settings)
     yield from _visited(settings, host, addresses, now)
+
+
+def look_at_reach(settings: Settings) -> list[Finding]:
+    """Return what is wrong if `public_url` by itself leads to this machine or a private network."""
+    host = str(urlsplit(settings.public_url).hostname)
+    return [finding("pages_here_alone", host=host)] if is_private(host) else []
 
 
 def addresses_of(names: Names, host: str) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ _FEWEST_LETTERS = 10
 
 
 def look_at_config(settings: Settings) -> Iterator[Finding]:
-    """Yield what the settings lack before anybody may be asked (GDPR art. 13(1)(a) and (b))."""
+    """Yield what the settings lack before anybody may be asked (GDPR art. 13(1) and (2)(d))."""
     lacking = ", ".join(_lacking(settings.organisation))
     yield finding("config_organisation", keys=lacking) if lacking else finding("config_ok")
 
@@ -44,6 +44,8 @@ def _lacking(organisation: Organisation) -> Iterator[str]:
         yield "address"
     if not organisation.email and not organisation.telephone:
         yield "email"
+    if not organisation.authority:
+        yield "authority"
 
 
 def look_at_keys(settings: Settings, path: Path | None) -> Iterator[Finding]:

@@ -132,11 +132,11 @@ SERVERS = {
     ),
     "pages_here_alone": Words(
         area=Area.PAGES,
-        verdict=_WARNING,
+        verdict=_PROBLEM,
         found=N_("%(host)s is this machine or a private network: nobody else may reach the pages."),
         remedy=N_(
-            "For a trial that is fine. For a campaign public_url must be an address that a phone "
-            "without your Wi-Fi can open; ask whoever keeps the domain."
+            "For a campaign public_url must be an address that a phone without your Wi-Fi can "
+            "open; ask whoever keeps the domain. For a trial, launch with --accept and the reason."
         ),
     ),
     "pages_not_visited": Words(

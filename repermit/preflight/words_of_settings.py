@@ -28,8 +28,8 @@ SETTINGS = {
         verdict=_PROBLEM,
         found=N_("The settings lack %(keys)s under [organisation]."),
         remedy=N_(
-            "Fill them in: every mail and page must say who asks and how to reach them (GDPR "
-            "art. 13 and 14)."
+            "Fill them in: people must be told who asks, how to reach them, and the authority "
+            "where they can complain (GDPR art. 13 and 14)."
         ),
     ),
     # --- The keys.

@@ -129,8 +129,8 @@ ON_PAGES: Mapping[str, OnPage] = {
     ),
     "pages_here_alone": OnPage(
         remedy=N_(
-            "For a trial that is fine. For a campaign a phone without your Wi-Fi must be able to "
-            "open the pages; ask whoever keeps the server for such an address (public_url)."
+            "For a campaign a phone without your Wi-Fi must be able to open the pages; ask whoever "
+            "keeps the server for such an address (public_url)."
         )
     ),
     "pages_no_name": OnPage(

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from repermit import contacts
-from repermit.consent import BounceKind, CampaignState, Dropped, MailKind, MailState
+from repermit.consent import BounceKind, CampaignState, MailKind, MailState
 from repermit.models import latest_campaign
 from repermit.reports.tallying import read_tallies
 from repermit.reports.turns import Turn
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 _OWED = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 _MOST_SHOWN = timedelta(days=400)
 """So many days ahead are drawn, and as many as anybody has answered on."""
-_GIVEN_UP = (Dropped.CANCELLED, Dropped.TOO_LATE)
-_NOS = (Turn.NO, Turn.WITHDRAWN, Turn.COMPLAINT, Turn.REQUEST)
+_NOS = (Turn.NO, Turn.WITHDRAWN, Turn.COMPLAINT, Turn.REQUEST, Turn.BOUNCE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +44,12 @@ class Day:
 class Figures:
     """The people of a list's latest campaign.
 
-    `asked` is its audience, and the sum of `yes`, `no` (of every kind), `silent`, `waiting` (for
-    their mail) and `unasked` (could not be asked). `held` are those of `silent` whose Yes may be a
-    program's, and waits for one press more. `mails` counts asks and reminders by state. `days` go
-    from its beginning to the deadline, or to its end. `is_whole` is false while the counting is
-    behind.
+    `asked` is its audience, and the sum of `yes`, `no` (of every kind, or gone), `silent`,
+    `waiting` (for their mail), `unasked` (could not be asked, as `contacts.unasked` has it) and
+    `otherwise` (stay by a proof of their own, as far as is known). `held` are those of `silent`
+    whose Yes may be a program's, and waits for one press more. `mails` counts asks and reminders by
+    state. `days` go from its beginning to the deadline, or to its end. `is_whole` is false while
+    the counting is behind.
     """
 
     campaign: int
@@ -61,6 +61,7 @@ class Figures:
     held: int
     waiting: int
     unasked: int
+    otherwise: int
     mails: Mapping[MailState, int]
     bounces: Mapping[BounceKind, int]
     days: tuple[Day, ...]
@@ -84,19 +85,17 @@ def figures(
     asked = own.total()
     now = {key.what: number for key, number in counts.items() if not key.day}
     yes, no = now.get(Turn.YES, 0), sum(now.get(what, 0) for what in _NOS)
-    waiting = sum(asks[state] for state in _OWED)
-    unasked = (
-        asks[MailState.FAILED]
-        + asks[MailState.IN_DOUBT]
-        + bounces[BounceKind.HARD]
-        + contacts.total(own, _is_given_up)
-    )
-    # Who answered without having been asked, as by phone, stands in two of the others.
-    silent = max(0, asked - yes - no - waiting - unasked)
-    if campaign.state == CampaignState.CLOSED:
-        # Whoever was asked in time is taken off by now; the others were asked too late to be.
+    # When it closes nothing is owed any more.
+    is_closed = campaign.state == CampaignState.CLOSED
+    waiting = 0 if is_closed else sum(asks[state] for state in _OWED)
+    unasked = contacts.unasked(mailing_list).count()
+    otherwise = contacts.kept_unasked(campaign).count() if campaign.include_thin else 0
+    # While the counting is behind, somebody may stand in two of the others.
+    silent = max(0, asked - yes - no - waiting - unasked - otherwise)
+    if is_closed and is_whole:
+        # Whoever was silent is taken off by now; the others have come to stand here by a file.
         taken_off = min(silent, now.get(Turn.NO_RESPONSE, 0))
-        silent, unasked = taken_off, unasked + silent - taken_off
+        silent, otherwise = taken_off, otherwise + silent - taken_off
     return Figures(
         campaign=campaign.id,
         state=CampaignState(campaign.state),
@@ -107,6 +106,7 @@ def figures(
         held=contacts.count_yes_held(mailing_list),
         waiting=waiting,
         unasked=unasked,
+        otherwise=otherwise,
         mails=_by_state(mails),
         bounces=bounces,
         days=_days(campaign, counts, zone),
@@ -128,11 +128,6 @@ def _bounces(asks: Counter[Mails]) -> Counter[BounceKind]:
         if one.bounce:
             counts[BounceKind(one.bounce)] += number
     return counts
-
-
-def _is_given_up(mails: Mails) -> bool:
-    """Say whether mails were dropped although nobody had answered."""
-    return mails.state is MailState.DROPPED and mails.reason in _GIVEN_UP
 
 
 def _days(campaign: Campaign, counts: Mapping[Key, int], zone: ZoneInfo) -> tuple[Day, ...]:

@@ -16,6 +16,7 @@ from repermit.consent import Answer, Basis, Outcome, Status
 from repermit.links import NOBODY, PROXIES
 from repermit.models import MailingList
 from repermit.web import asking_again, shown, words
+from repermit.web.held_words import kept_after_erasure
 from repermit.web.rendering import (
     NUMBER,
     ROUND,
@@ -303,12 +304,16 @@ def reader_of(standing: Standing) -> Reader:
 
 
 def show_gone(standing: Standing | None) -> Response:
-    """Say that nothing is held of a person any more, and offer to sign up."""
+    """Say that a person is erased, and what stays of them; offer to sign up."""
     about = standing.mailing_list if standing else _only_list()
     language = standing.language if standing else language_of_nobody()
     reader = make_reader(request.path, language=language, mailing_list=about)
     fields = list_fields(about, reader) if about else {"join_url": ""}
-    return page("gone.html", reader, **fields)
+    kept: tuple[str, ...] = ()
+    if standing and standing.is_gone:
+        retention = current_site().settings.retention
+        kept = kept_after_erasure(standing.status_at, voice_of(reader), retention)
+    return page("gone.html", reader, kept=kept, **fields)
 
 
 def language_of_nobody() -> str:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from repermit.consent import Basis
+from repermit.rights.retaining import years_after
 from repermit.web.words import removal_in_words
 
 if TYPE_CHECKING:
@@ -308,3 +309,28 @@ def term_in_words(one: Term, voice: Voice, retention: Retention) -> str:
         ),
         "links": gettext("The links that were asked for here: for one day."),
     }[one.what] % known
+
+
+def kept_after_erasure(removed_at: datetime, voice: Voice, retention: Retention) -> tuple[str, ...]:
+    """Return what stays of somebody who is erased, and until when (GDPR art. 17(3))."""
+    gettext, years = voice.gettext, retention.evidence_years
+    code = gettext(
+        "A code made from your address with a secret key, with the reason and the day, so that "
+        "nobody asks you again when an old file with your address turns up. Your address cannot "
+        "be read from it (GDPR, articles 17(3)(b) and 21(3))."
+    )
+    record = voice.ngettext(
+        "The record that somebody answered what and when, under a random number, without address "
+        "and name: for one year, so that we can show that we kept to the law (GDPR, articles "
+        "17(3)(b) and (e)).",
+        "The record that somebody answered what and when, under a random number, without address "
+        "and name: for %(years)s years, so that we can show that we kept to the law (GDPR, "
+        "articles 17(3)(b) and (e)).",
+        years,
+    )
+    as_long = gettext("That code stays as long as there is this list.")
+    until = gettext("The proof of what you answered: until %(day)s.")
+    return (
+        f"{code} {as_long}",
+        f"{record % {'years': years}} {until % {'day': voice.day(years_after(removed_at, years))}}",
+    )

@@ -109,6 +109,9 @@ def _conditions(campaign: Campaign, acts: Sequence[Done]) -> Conditions:
         downtime=campaign.downtime,
         attest=said.get("attest", ""),
         told=told.content if told else "",
+        # Before it was kept, everybody was told in English.
+        told_in=said.get("told_in", "en") if told else "",
+        accepted=said.get("accepted", []),
         excluded={why: said.get("excluded", {}).get(why, 0) for why in Exclusion},
         left_out=said.get("left_out", {}),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from repermit.consent import BounceKind, CampaignState, Exclusion, Fate, MailKind, MailState
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 class Conditions:
     """Under which conditions it ran; `downtime` is in seconds, `launched_by` as evidence has it.
 
-    `attest` is what was attested at launch, `told` what was said before it; `excluded` and
-    `left_out` are who was not asked, by why. All four are empty where no entry tells.
+    `attest` is what was attested at launch, `told` what was said before it, in the language
+    `told_in`; `accepted` is what a check had found wrong, with the reason for launching all the
+    same; `excluded` and `left_out` are who was not asked, by why. All are empty where no entry
+    tells.
     """
 
     number: int
@@ -42,6 +44,8 @@ class Conditions:
     downtime: int
     attest: str
     told: str
+    told_in: str
+    accepted: Sequence[Mapping[str, str]]
     excluded: Mapping[Exclusion, int]
     left_out: Mapping[str, int]
 

@@ -111,7 +111,10 @@ def _decision(report: Report, words: Words) -> Iterator[Block]:
     )
     if campaign.told:
         yield Text(_("Before that, this was said to whoever launched it:"))
-        yield Letter(campaign.told, "en")
+        yield Letter(campaign.told, campaign.told_in)
+    if campaign.accepted:
+        yield Text(_("A check had found this wrong, and it was accepted with a reason:"))
+        yield Fields(tuple((one["found"], one["reason"]) for one in campaign.accepted))
 
 
 def _conditions(report: Report, words: Words) -> Iterator[tuple[str, str]]:

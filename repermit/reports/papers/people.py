@@ -70,10 +70,14 @@ def count_people(campaign: Campaign) -> People:
     for group in _groups(campaign):
         asked += group.count
         if is_undecided(group.status, group.basis, include_thin=campaign.include_thin):
-            if group.mail in _OWED:
+            if group.mail in _OWED and campaign.state != CampaignState.CLOSED:
                 waiting += group.count
             elif why := _why_unasked(group, campaign):
-                unasked[why] += group.count
+                # Who has a thin proof keeps it, and may be mailed as before.
+                if group.status is Status.UNCONFIRMED:
+                    unasked[why] += group.count
+                else:
+                    otherwise += group.count
             else:
                 silent += group.count
         elif group.status is Status.REMOVED:

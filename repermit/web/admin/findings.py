@@ -15,7 +15,7 @@ from repermit.web.admin.showing import address_of, gettext
 from repermit.web.admin.telling import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from repermit.preflight import Finding, Report
 
@@ -52,6 +52,11 @@ def findings_of(report: Report, slug: str) -> list[Found]:
     """Return all findings but those of other lists, the worst first, by area within them."""
     ordered = _worst_first(report)
     return [_in_words(one) for one in ordered if one.values.get("list", slug) == slug]
+
+
+def findings_in_words(findings: Iterable[Finding]) -> list[Found]:
+    """Return findings as the pages say them, in their order."""
+    return list(map(_in_words, findings))
 
 
 def findings_by_area(report: Report) -> Iterator[tuple[str, list[Found]]]:

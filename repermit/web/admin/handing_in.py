@@ -102,7 +102,7 @@ def take_in(slug: str) -> AnyResponse:
     choices, wrong = seeing.choices_in(form, kept)
     if outcome is None or "refused" in outcome:
         return _look(mailing_list, choices) if not wrong else go("handing_in.show", slug=slug)
-    if wrong := wrong or seeing.lacks(form, choices, outcome, mailing_list):
+    if wrong := wrong or seeing.lacks(form, choices, kept, mailing_list):
         return _show_kept(mailing_list, kept, status=422, form=form, wrong=wrong)
     if not choices.reads_as(importing.choices_of(outcome)):
         say(

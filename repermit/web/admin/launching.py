@@ -8,15 +8,32 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, request
+from flask import Blueprint, jsonify, request
 
 from repermit import campaigns
-from repermit.campaigns import Conditions
+from repermit.campaigns import Conditions, LaunchProblem
 from repermit.consent import CampaignState, Exclusion, Fate
 from repermit.errors import Refused
 from repermit.models import find_list, latest_campaign
 from repermit.web.admin.announcing import announcements
-from repermit.web.admin.showing import gettext, go, go_home, has_page, ngettext, say, show
+from repermit.web.admin.findings import findings_in_words
+from repermit.web.admin.guarding import in_the_background
+from repermit.web.admin.launch_check import (
+    by_code,
+    forget_check,
+    is_checking,
+    problems_before_launch,
+)
+from repermit.web.admin.showing import (
+    gettext,
+    go,
+    go_home,
+    has_page,
+    ngettext,
+    page_language,
+    say,
+    show,
+)
 from repermit.web.admin.stepping import steps_reached
 from repermit.web.admin.telling import sentence
 from repermit.web.admin.timing import deadline_in_words, outlook
@@ -29,6 +46,7 @@ if TYPE_CHECKING:
 
     from repermit.campaigns import Launched, Plan
     from repermit.models import MailingList
+    from repermit.preflight import Finding
     from repermit.web.admin.timing import Outlook
 
 pages = Blueprint("launching", __name__, url_prefix="/admin/lists/<slug>/launch")
@@ -54,8 +72,13 @@ def launch(slug: str) -> AnyResponse:
     if typed.translate(_SEPARATORS) != str(seen.plan.asked):
         wrong = gettext("Type how many people will be asked, as it stands above.")
         return _show(mailing_list, status=422, seen=seen, typed=typed, wrong=wrong)
-    if request.form.get("version") != _version(mailing_list, seen.conditions):
+    problems = _problems(mailing_list, seen)
+    is_same = request.form.get("version") == _version(mailing_list, seen.conditions, problems)
+    if problems is None or not is_same:
         return _show(mailing_list, status=422, seen=seen, typed=typed, wrong=_changed())
+    accepted = _accepted(problems)
+    if not all(campaigns.is_reason(accepted[one.code]) for one in problems):
+        return _show(mailing_list, status=422, seen=seen, typed=typed, asks_why=True)
     site, conditions = current_site(), seen.conditions
     try:
         launched = campaigns.launch(
@@ -72,27 +95,59 @@ def launch(slug: str) -> AnyResponse:
             actor=actor(),
             expected=seen.plan.asked,
             most=_AT_ONCE,
+            problems=[LaunchProblem(code=one.code, found=one.found) for one in problems],
+            accepted=accepted,
+            told_as=sentence,
+            told_in=page_language(),
         )
     except Refused:
         # The page says what stands against it; if nothing does by now, something has changed.
         return _show(mailing_list, status=422, typed=typed, wrong=_changed())
     campaigns.drop_conditions(site.database, mailing_list)
+    forget_check(mailing_list)
     say(_launched_in_words(launched))
     return go("live.show", slug=slug) if has_page("live.show") else go_home()
+
+
+@pages.post("/check")
+def check_again(slug: str) -> AnyResponse:
+    """Look once more whether a campaign would work, once something was mended elsewhere."""
+    forget_check(find_list(slug))
+    return go("launching.show", slug=slug)
+
+
+@pages.get("/check.json")
+@in_the_background
+def check_state(slug: str) -> Response:
+    """Say whether the check is under way, for the page that waits for it."""
+    return jsonify(is_busy=is_checking(find_list(slug)))
+
+
+def _problems(mailing_list: MailingList, seen: Outlook) -> tuple[Finding, ...] | None:
+    """Return what a check found wrong, None while it runs; none where more stands in the way."""
+    return () if seen.against else problems_before_launch(mailing_list)
+
+
+def _accepted(problems: tuple[Finding, ...]) -> dict[str, str]:
+    return {one.code: request.form.get(f"accept-{one.code}", "").strip() for one in problems}
 
 
 def _changed() -> str:
     return gettext("Something has changed meanwhile: please look again.")
 
 
-def _version(mailing_list: MailingList, conditions: Conditions) -> str:
+def _version(
+    mailing_list: MailingList, conditions: Conditions, problems: tuple[Finding, ...] | None
+) -> str:
     """Return what is another as soon as the conditions, or anything that people read, are others.
 
-    What they read is what the list says in each language, who asks, and where the answers go.
+    What they read is what the list says in each language, who asks, and where the answers go. What
+    a check found wrong counts too, since each of it is accepted by itself.
     """
     settings = current_site().settings
     asks = (settings.organisation, settings.public_url, settings.timezone)
-    frozen = (mailing_list.id, conditions, campaigns.list_facts(mailing_list), *asks)
+    found = sorted((one.code, one.found) for one in problems or ())
+    frozen = (mailing_list.id, conditions, campaigns.list_facts(mailing_list), *asks, found)
     return sha256(repr(frozen).encode()).hexdigest()
 
 
@@ -107,11 +162,14 @@ def _show(
     seen: Outlook | None = None,
     typed: str = "",
     wrong: str = "",
+    asks_why: bool = False,
 ) -> Response:
     seen = seen or _outlook(mailing_list)
     campaign = latest_campaign(mailing_list)
     is_live = campaign is not None and CampaignState(campaign.state).is_live
     deadline = campaign.deadline if campaign is not None and is_live else seen.deadline
+    problems = () if is_live else _problems(mailing_list, seen)
+    accepted = _accepted(problems or ())
     return show(
         "launching/show.html",
         status=status,
@@ -124,7 +182,13 @@ def _show(
         not_asked=_not_asked(seen.plan),
         typed=typed,
         wrong=wrong,
-        version=_version(mailing_list, seen.conditions),
+        version=_version(mailing_list, seen.conditions, problems),
+        is_checking=problems is None,
+        to_accept=[
+            (code, found, accepted[code], asks_why and not campaigns.is_reason(accepted[code]))
+            for code, found in by_code(problems or ())
+        ],
+        in_words=findings_in_words,
         announcements=announcements(mailing_list, seen.plan.languages, deadline=deadline),
     )
 

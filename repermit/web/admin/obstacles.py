@@ -19,7 +19,7 @@ _CONDITIONS = "conditions.show"
 _MENDED = {
     "settings.show": (
         "organisation_name", "organisation_address", "organisation_contact", "organisation_email",
-        "unprotected",
+        "organisation_authority", "unprotected",
     ),
     "describing.show": ("sender", "privacy_url", "purpose", "frequency", "no_sender"),
     "correcting.show": ("corrected_text",),

@@ -17,17 +17,18 @@ from repermit.errors import ListFileError, RepermitError
 from repermit.saying import unpacked
 from repermit.web.admin import columns, reasons
 from repermit.web.admin.forms import N_, Form
-from repermit.web.admin.showing import address_of, gettext
+from repermit.web.admin.showing import address_of, gettext, number_in_words
 from repermit.web.admin.telling import in_words, sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from repermit.importing import Choices, Kept
     from repermit.models import MailingList
     from repermit.saying import Said
 
 _ROWS = 50
+_DOUBTFUL = 200
 # In the order of a bar: who comes onto the list, then who does not.
 _ORDER = (
     Fate.ASK,
@@ -48,6 +49,7 @@ class ReadingForm(Form):
     customers = BooleanField(N_("Everybody in this file is a customer"))
     attest = TextAreaField(N_("Why may customers be mailed?"))
     consent_text = TextAreaField(N_("Text of the form with which people signed up"))
+    looked = BooleanField(N_("I have looked at these rows"))
 
 
 def user_id() -> int:
@@ -67,8 +69,16 @@ def choices_in(form: ReadingForm, kept: Kept) -> tuple[Choices, list[str]]:
         customers=bool(form.customers.data),
         attest=(form.attest.data or "").strip(),
         consent_text=(form.consent_text.data or "").strip(),
+        opted_out=_decided(kept),
     )
     return choices, wrong
+
+
+def _decided(kept: Kept) -> tuple[str, ...]:
+    """Return the lines that are not to be asked: as ticked, and as before where not shown."""
+    shown, ticked = set(request.form.getlist("doubt")), set(request.form.getlist("opt_out"))
+    before = [line for line in kept.choices.opted_out if line not in shown]
+    return (*before, *sorted(ticked & shown))
 
 
 def _chosen(kept: Kept) -> list[columns.Shown]:
@@ -83,11 +93,10 @@ def _columns(kept: Kept) -> list[columns.Shown]:
     return columns.columns_in(importing.glimpses_of(outcome)) if outcome else []
 
 
-def lacks(
-    form: ReadingForm, choices: Choices, outcome: Mapping[str, Any], mailing_list: MailingList
-) -> list[str]:
+def lacks(form: ReadingForm, choices: Choices, kept: Kept, mailing_list: MailingList) -> list[str]:
     """Return what stands against taking the file in, in the page's language."""
-    wrong = []
+    wrong: list[str] = []
+    outcome = kept.outcome or {}
     if choices.customers and mailing_list.sensitive:
         form.customers.errors = [
             gettext("A sensitive list cannot have customers: being on it needs explicit consent.")
@@ -98,6 +107,11 @@ def lacks(
             gettext("There are customers in this file: say on what ground they may be mailed.")
         ]
         wrong.extend(form.attest.errors)
+    if not form.looked.data and importing.count_doubtful(kept.rows):
+        form.looked.errors = [
+            gettext("Some people in this file may want no mail: look at their rows first.")
+        ]
+        wrong.extend(form.looked.errors)
     return wrong
 
 
@@ -128,7 +142,24 @@ def seen_fields(slug: str, kept: Kept, outcome: Mapping[str, Any]) -> dict[str, 
         ],
         "next_url": _url_of_rows(slug, fate, after=last) if last else None,
         "previous_url": _url_of_rows(slug, fate) if _after() else None,
+        **_doubts(slug, kept),
         "taken": sum(outcome["fates"][name] for name in _ORDER[:4]),
+    }
+
+
+def _doubts(slug: str, kept: Kept) -> dict[str, Any]:
+    """Return the rows that the admin has to decide on, those decided on among them."""
+    decided = kept.choices.opted_out
+    after = max(request.args.get("doubts", 0, type=int), 0)
+    rows = importing.read_doubtful(kept.rows, decided=decided, after=after, limit=_DOUBTFUL + 1)
+    last = rows[_DOUBTFUL - 1].number if len(rows) > _DOUBTFUL else 0
+    return {
+        "doubtful": [(row, reasons.why(row)) for row in rows[:_DOUBTFUL]],
+        "doubtful_count": importing.count_doubtful(kept.rows),
+        "opted_out": set(decided),
+        "more_doubts": address_of("handing_in.show", slug=slug, doubts=last, _anchor="doubts")
+        if last
+        else "",
     }
 
 
@@ -152,6 +183,9 @@ def _after() -> int:
 
 def _note_in_words(note: Mapping[str, Any]) -> str:
     part = f"{note['part']}: " if note["part"] else ""
+    # What was looked at before these were counted tells of none.
+    if note.get("numbers") or note.get("unread"):
+        return part + " ".join(_dates_in_words(note))
     if note["column"]:
         return part + gettext(
             "The column “%(column)s” says Yes and No, and it is not known to what. If a No means "
@@ -162,6 +196,24 @@ def _note_in_words(note: Mapping[str, Any]) -> str:
         "Some of these people never subscribed in Mailchimp, which knows them from orders or "
         "imports. To leave them out, unpack the file and hand in the others alone."
     )
+
+
+def _dates_in_words(note: Mapping[str, Any]) -> Iterator[str]:
+    if note["numbers"]:
+        yield gettext(
+            "In the column “%(column)s”, %(count)s cells are numbers of days, as spreadsheets keep "
+            "dates (%(example)s). They are read as dates.",
+            column=note["column"],
+            count=number_in_words(note["numbers"]),
+            example=note["example"],
+        )
+    if note["unread"]:
+        yield gettext(
+            "In the column “%(column)s”, no date can be read in %(count)s cells. They count as "
+            "empty.",
+            column=note["column"],
+            count=number_in_words(note["unread"]),
+        )
 
 
 def refusal_in_words(refusal: RepermitError) -> str:

@@ -57,6 +57,10 @@ GROUPS: Mapping[str, tuple[Section, ...]] = {
         Section(
             title=N_("Where people can turn to about their data"),
             keys=_keys("organisation", "officer", "authority", "authority_url"),
+            hint=N_(
+                "No campaign starts without the authority: people must be told where they can "
+                "complain (GDPR art. 13(2)(d))."
+            ),
         ),
         Section(title=N_("Time"), keys=("timezone",)),
     ),

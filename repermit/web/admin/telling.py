@@ -29,6 +29,9 @@ OWN: Mapping[str, str] = {
     "organisation_contact": N_(
         "The settings give neither an e-mail address nor a telephone number to reach you by."
     ),
+    "organisation_authority": N_(
+        "The settings do not say where people can complain: the supervisory authority."
+    ),
     "organisation_email": N_(
         "Your organisation’s e-mail address in the settings cannot be used: %(reason)s."
     ),
@@ -46,6 +49,8 @@ OWN: Mapping[str, str] = {
     "corrected_text": N_(
         "The list is sensitive, and a text that was corrected shows its name, which others may see."
     ),
+    "check_problem": N_("Something is wrong: %(found)s"),
+    "deadline_typed": N_("This has passed already: choose a later day."),
     "deadline_passed": N_("The deadline, %(deadline)s, has passed."),
     "too_near": N_(
         "The deadline is too near: people need %(days)s days to answer, so it must be later than "

@@ -16,7 +16,7 @@ from repermit.errors import Refused
 from repermit.web.admin.forms import N_, Form
 from repermit.web.admin.showing import gettext
 from repermit.web.admin.telling import sentence
-from repermit.web.site import current_site
+from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,7 +44,7 @@ class ConditionsForm(Form):
     def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
         """Say whether conditions can be made of it; what is still missing is no mistake."""
         super().validate(extra_validators)
-        self._check_moment("until", "until_time", moment)
+        self._check_moment("until", "until_time", _moment_to_come)
         self._check_moment("starts", "starts_time", start)
         self._check_number("reminder", most=_MOST_DAYS, lacks=N_("A number from 0 to 365."))
         self._check_number("pilot", most=_MOST_PEOPLE, lacks=N_("A whole number."))
@@ -71,6 +71,14 @@ def when(form: Form, day: str, time: str) -> str:
 def moment(text: str) -> datetime | None:
     """Return WHEN as aware UTC, None for ""; raises Refused."""
     return parse_when(text, current_site().settings.zone) if text else None
+
+
+def _moment_to_come(text: str) -> datetime | None:
+    """Return a deadline; raises Refused for one that has passed."""
+    found = moment(text)
+    if found is not None and found <= arrival():
+        raise Refused("this has passed already: choose a later day", code="deadline_typed")
+    return found
 
 
 def start(text: str) -> datetime | None:

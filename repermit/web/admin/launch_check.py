@@ -1,0 +1,102 @@
+"""The check before a launch, which runs beside the pages: the mail server and the DNS take seconds.
+
+May import bounces, campaigns, preflight and the site.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from flask import current_app
+
+from repermit import bounces, campaigns, preflight
+from repermit.campaigns.frequency import says_how_often
+from repermit.web.site import arrival, current_site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from repermit.models import MailingList
+    from repermit.preflight import Finding
+
+_FRESH = timedelta(minutes=15)
+_PATIENCE = 1.0
+"""How many seconds a page waits for a check that is nearly done."""
+
+_turn = threading.Lock()
+
+
+class _Check(threading.Thread):
+    """One check of a list; `about` is what it looked at, and `at` when it began."""
+
+    def __init__(self, look: Callable[[], tuple[Finding, ...]], about: Any, at: datetime) -> None:
+        super().__init__(daemon=True, name="check before a launch")
+        self._look, self.about, self.at = look, about, at
+        self.problems: tuple[Finding, ...] | None = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.problems = self._look()
+        except BaseException as error:  # noqa: BLE001  raised again by who asks
+            self.error = error
+
+
+def problems_before_launch(mailing_list: MailingList) -> tuple[Finding, ...] | None:
+    """Return what a check has found wrong; None while it runs, which this begins if need be."""
+    site = current_site()
+    about = (site.settings, campaigns.list_facts(mailing_list))
+    with _turn:
+        check = _checks().get(mailing_list.slug)
+        if check is None or check.about != about or arrival() - check.at > _FRESH:
+            check = _begin(mailing_list.slug, about)
+    check.join(_PATIENCE)
+    if check.error is not None:
+        forget_check(mailing_list)
+        raise check.error
+    return check.problems
+
+
+def is_checking(mailing_list: MailingList) -> bool:
+    """Say whether a check of a list is under way."""
+    check = _checks().get(mailing_list.slug)
+    return check is not None and check.is_alive()
+
+
+def forget_check(mailing_list: MailingList) -> None:
+    """Have the next page check anew."""
+    _checks().pop(mailing_list.slug, None)
+
+
+def by_code(problems: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
+    """Return what is wrong by its code, under which one reason is given for all of it."""
+    codes = dict.fromkeys(one.code for one in problems)
+    return [(code, [one for one in problems if one.code == code]) for code in codes]
+
+
+def _begin(slug: str, about: Any) -> _Check:
+    site = current_site()
+    settings, database, now = site.settings, site.database, arrival()
+
+    def look() -> tuple[Finding, ...]:
+        return preflight.find_problems(
+            settings,
+            slug,
+            database=database,
+            now=now,
+            says_how_often=says_how_often,
+            log_in=bounces.log_in,
+            config_path=settings.path,
+        )
+
+    check = _checks()[slug] = _Check(look, about, now)
+    check.start()
+    return check
+
+
+def _checks() -> dict[str, _Check]:
+    found: dict[str, _Check] = current_app.extensions.setdefault("repermit.launch_checks", {})
+    return found
