@@ -52,7 +52,7 @@ _TABLES_OF_SQLITE = frozenset(("sqlite_sequence", "sqlite_stat1", "sqlite_stat4"
 _WORDS_OF_TABLES = frozenset(
     """\
     create table if not exists primary key foreign references on delete cascade null default
-    integer smallint bigint boolean varchar text""".split()
+    false integer smallint bigint boolean varchar text""".split()
 )
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|\w+|\S""")
 _HARMLESS = re.compile(r"[(),]|\d{1,9}|''")

@@ -105,7 +105,7 @@ class KeptCounts:
     def _of_tallies(self) -> Iterator[Fault]:
         by_day: Counter[_Kind] = Counter()
         now: Counter[_Kind] = Counter()
-        for row in Tally.select():
+        for row in list(Tally.select()):
             kept = by_day if row.day else now
             kept[row.list, row.campaign, row.what] += row.count
         for name, kept, real in (

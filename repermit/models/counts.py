@@ -224,7 +224,7 @@ def changed_counts(database: Database, parts: Mapping[tuple[str, str, bool], int
         if kept.name != "part" and run_sql(database, f"{_drift(kept)} LIMIT 1").fetchone()
     ]
     kept_parts: dict[tuple[str, str, bool], int] = {}
-    for row in PartCount.select():
+    for row in list(PartCount.select()):
         key = (row.list, row.part, bool(row.personal))
         kept_parts[key] = kept_parts.get(key, 0) + row.count
     is_right = {key: count for key, count in kept_parts.items() if count} == dict(parts)

@@ -65,7 +65,7 @@ def forget_seals() -> None:
 def what_is_cut(journal: Journal) -> str:
     """Return what is missing or changed in a journal since it was sealed last, "" for nothing."""
     name, place = _name_of(journal), place_of_journal(journal.path)
-    for row in Meta.select().where(Meta.key.startswith(_KEY)):
+    for row in list(Meta.select().where(Meta.key.startswith(_KEY))):
         sealed = Seal(**json.loads(row.value))
         if row.key == _KEY + name:
             if what := _differing(journal, sealed):

@@ -248,7 +248,7 @@ def _contacts(number: int, wanted: set[str], key: bytes) -> dict[str, Contact]:
     }
     contacts: dict[str, Contact] = {}
     for some in chunks(sorted(found), _CHUNK):
-        for contact in Contact.select().where(Contact.id.in_(list(some))):
+        for contact in list(Contact.select().where(Contact.id.in_(list(some)))):
             contacts[found[contact.id]] = contact
     return contacts
 
