@@ -84,6 +84,7 @@ NO_ENTRY = {
     "entering.log_in": "half a login; the second step makes it one, and is the entry",
     "handing_in.save": _LOOK,
     "handing_over.compare": _LOOK,
+    "launching.check_again": _CHECK,
     "locking.lock_now": "only locks that screen",
     "locking.stay_awake": "only says that somebody is there",
     "locking.unlock": "only unlocks that screen; whoever it is had logged in",

@@ -89,7 +89,7 @@ def fresh_schema(settings: Settings) -> Schema:
     """
     with (
         temporary_files(settings).folder_for("schema") as folder,
-        open_database(f"sqlite:///{folder / 'fresh.db'}") as database,
+        open_database(f"sqlite:///{folder / 'fresh.db'}", journal=None) as database,
     ):
         schema.upgrade(database)
         return _read(lambda statement: run_sql(database, statement).fetchall())
