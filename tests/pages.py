@@ -21,10 +21,12 @@ from repermit.links import Links
 from repermit.messages import AskValues
 from repermit.models import ALL_TABLES, CampaignWording, Contact, SignUp
 from tests.building import DEADLINE, NOW, make_organisation, make_settings
+from tests.zoo import buttons_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
 
+    from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
     from repermit.answers import Pending
@@ -80,6 +82,15 @@ class Pages:
         with self.database.connection_context():
             found = Contact.get_or_none(uid=uid) or SignUp.get_or_none(uid=uid)
         return self.links.form_number(uid, found.form_version if found else 0)
+
+
+def answer_by(client: FlaskClient, path: str) -> TestResponse:
+    """Open a link and press its page's first button, and Yes once more where it is asked again."""
+    opened = client.get(path)
+    assert opened.status_code == 200
+    response = client.post(path, data=buttons_in(opened.text)[0].sends)
+    again = [one for one in buttons_in(response.text) if one.sends.get("choice") == "again"]
+    return client.post(path, data=again[0].sends) if again else response
 
 
 def words_of(response: TestResponse) -> str:

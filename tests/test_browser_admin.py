@@ -16,7 +16,7 @@ from repermit.consent import CampaignState, Reason, Status
 from repermit.models import Campaign, Contact, Evidence, find_list
 from tests.admin_pages import PASSWORD, SECRET, code_at, make_admin, make_user
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
-from tests.pages import Pages, served
+from tests.pages import Pages, answer_by, served
 from tests.test_admin_routes import ADMINS, FOR_EVERYBODY, FOR_THE_HALF_LOGGED_IN, FOR_VIEWERS
 from tests.test_admin_writing import TEXT
 
@@ -364,7 +364,7 @@ def answer(pages: Pages, mails: Sequence[Received]) -> None:
         assert text is not None
         found = re.search(rf"{pages.settings.public_url}(/{word}/\S+)", text.get_content())
         assert found is not None
-        assert pages.client.post(found[1]).status_code == 200
+        assert answer_by(pages.client, found[1]).status_code == 200
 
 
 def expire(pages: Pages) -> None:

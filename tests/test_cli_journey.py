@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from repermit import evidence
 from tests.desk import ATTEST, Desk, links_of
+from tests.pages import answer_by
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,8 +89,7 @@ def _answer(desk: Desk, inbox: Inbox) -> None:
         for path in (*presses, links["mind"]["yes"]):
             # People open one link, when the filter before their mailbox is through with all.
             desk.clock.advance(timedelta(minutes=2))
-            assert client.get(path).status_code == 200
-            assert client.post(path).status_code == 200
+            assert answer_by(client, path).status_code == 200
         one_click = {"List-Unsubscribe": "One-Click"}
         assert client.post(links["no"]["no"], data=one_click).status_code == 200
     desk.do("answer", "news", "phone@example.org", "yes", "--note", "by phone, to Anna")

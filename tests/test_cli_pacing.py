@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.building import NOW, make_contact
 from tests.desk import ATTEST, links_of
+from tests.pages import answer_by
 
 if TYPE_CHECKING:
     from tests.desk import Desk
@@ -71,7 +72,7 @@ def test_who_has_not_answered_is_reminded_once(desk: Desk, inbox: Inbox) -> None
     launch(desk, 3, "--reminder", "7", "--wait")
     answered, silent = received(inbox)[0], {mail.rcpt_tos for mail in received(inbox)[1:]}
     with desk.pages() as client:
-        assert client.post(links_of(answered)["yes"]).status_code == 200
+        assert answer_by(client, links_of(answered)["yes"]).status_code == 200
     desk.clock.move_to(NOW + timedelta(days=20))
     desk.do("send")
     assert len(received(inbox)) == 3
@@ -85,7 +86,7 @@ def test_who_has_not_answered_is_reminded_once(desk: Desk, inbox: Inbox) -> None
         assert str(mail.message["Subject"]).startswith("Reminder from ")
         assert mail.message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     with desk.pages() as client:
-        assert client.post(links_of(reminders[0])["no"]).status_code == 200
+        assert answer_by(client, links_of(reminders[0])["no"]).status_code == 200
     assert desk.run("status", "news", "--json").document["contacts"] == {
         "unconfirmed": 1,
         "confirmed": 1,
