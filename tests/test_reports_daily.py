@@ -68,7 +68,7 @@ def test_it_tells_what_came_and_how_all_stand(
     assert owe(database, FOUR) == 1
     assert told() == [
         messages.DayNews(
-            since=NOW, yes=2, no=1, withdrawn=1, others=2, asked=5, all_yes=1, all_no=2, silent=2
+            since=NOW, yes=2, no=1, withdrawn=1, others=2, asked=5, all_yes=1, all_no=3, silent=1
         )
     ]
 
