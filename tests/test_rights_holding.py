@@ -133,6 +133,7 @@ def test_everything_that_is_held_is_told(database: Database, mailing_list: Maili
     assert [(one.kind, one.purpose, one.state, one.bounce) for one in held.letters] == [
         ("ask", "", "sent", ""),
         ("reminder", "", "sent", "soft"),
+        ("receipt", "", "queued", ""),
         ("confirm", "see", "queued", ""),
     ]
     (entry,) = held.entries
@@ -338,7 +339,7 @@ def test_the_document_holds_all_of_it_in_one_format(
     assert document["list"]["slug"] == "news"
     assert document["contact"]["address"] == "anna@example.org"
     assert document["contact"]["status"] == "confirmed"
-    assert [one["kind"] for one in document["mails"]] == ["ask", "reminder", "confirm"]
+    assert [one["kind"] for one in document["mails"]] == ["ask", "reminder", "receipt", "confirm"]
     assert document["imports"] == [
         {"at": "2026-03-02T09:00:00.000000+00:00", "file": "export.xlsx"}
     ]
