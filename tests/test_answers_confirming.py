@@ -10,7 +10,7 @@ import pytest
 
 from repermit import answers, contacts, evidence, receipts, reports, suspicion, webhooks
 from repermit.answers import Trace
-from repermit.consent import Basis, CampaignState, MailState, Outcome, Reason, Status
+from repermit.consent import Basis, CampaignState, MailKind, MailState, Outcome, Reason, Status
 from repermit.models import Contact, Evidence, Mail, SignUp, Suppression
 from tests.building import (
     NOW,
@@ -201,10 +201,10 @@ def test_an_ask_that_the_yes_dropped_is_owed_again(
     make_mail(database, campaign, contact, state=MailState.QUEUED, sent_at=None)
     uid = sign_up(database, mailing_list)
     say_yes(database, uid, at=LATER)
-    ask = Mail.get(Mail.contact == contact)
+    ask = Mail.get(Mail.contact == contact, Mail.kind == MailKind.ASK)
     assert (ask.state, ask.reason) == (MailState.DROPPED, "answered")
     say_no(database, uid, at=LATER + SECOND)
-    ask = Mail.get(Mail.contact == contact)
+    ask = Mail.get(Mail.contact == contact, Mail.kind == MailKind.ASK)
     assert (ask.state, ask.reason) == (MailState.QUEUED, "")
 
 

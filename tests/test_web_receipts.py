@@ -131,7 +131,7 @@ def test_a_receipt_is_of_whoever_answered_and_is_held(
             act=contacts.Act(at=NOW, actor="person"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
-    assert "Wij bewaren niets van u" in words_of(pages.client.get(path))
+    assert "Alles is gewist" in words_of(pages.client.get(path))
     assert pages.client.get(f"{path}/receipt.json").status_code == 404
 
 
