@@ -45,6 +45,11 @@ def test_a_preview_prints_subject_and_text(desk: Desk) -> None:
     assert "/yes/" in shown
 
 
+def test_a_preview_of_a_deadline_that_has_passed_is_refused(desk: Desk) -> None:
+    desk.add_news()
+    assert "2025-04-01 has passed" in desk.refused("preview", "news", "--deadline", "2025-04-01")
+
+
 def test_a_preview_can_be_of_the_other_mails_too(desk: Desk) -> None:
     desk.add_news(language="en")
     assert desk.do("preview", "news", "--kind", "reminder").startswith("Subject: Reminder from ")
@@ -184,6 +189,13 @@ def test_a_launch_may_begin_later(desk: Desk) -> None:
     shown = desk.do("launch", "news", *DEADLINE, *ATTESTED, "--at", "2026-03-03T09:00", "--wait")
     assert "The asking begins on Tuesday 3 March 2026, 09:00." in shown
     assert asks(desk) == {"queued": 2}
+
+
+def test_a_beginning_that_has_passed_is_refused(desk: Desk) -> None:
+    add_people(desk)
+    said = desk.refused("launch", "news", *DEADLINE, *ATTESTED, "--at", "2025-03-03T09:00")
+    assert "2025-03-03T09:00 has passed" in said
+    assert asks(desk) == {}
 
 
 def test_those_with_thin_proof_are_asked_if_wanted(desk: Desk) -> None:

@@ -273,3 +273,65 @@ def test_a_remark_as_long_as_a_book_is_read_at_once(word: str) -> None:
 def test_words_are_compared_without_accents_capitals_and_spaces() -> None:
     assert plain(" N’ÉCRIVEZ\n plus ") == "n'ecrivez plus"
     assert plain("Don't, wouldn’t, dont") == "do not, would not, do not"
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "svp niet meer aanschr.",
+        "bitte nicht mehr anschr.",
+        "niet meer benad.",
+        "do not cntct",
+        "geen nieuwsb",
+        "nieuwsbrief: n",
+        "nieuwsbrief uit",
+        "Newsletter aus",
+        "newsletter = off",
+        "Newsletter abbest.",
+        "no mktg",
+        "pas de pub",
+        "plus de pubs svp",
+        "van de lijst afgehaald op eigen verzoek",
+    ],
+)
+def test_a_refusal_is_one_however_it_is_shortened(remark: str) -> None:
+    assert refusal_in(remark) == REFUSED
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "niet op de lijst zetten",
+        "not on the list",
+        "adres niet gebruiken",
+        "niet versturen",
+        "alleen telefonisch contact",
+        "alleen bellen",
+        "contact alleen per tel",
+        "nur telefonisch",
+        "only phone contact",
+        "phone only",
+        "uniquement par téléphone",
+        "dnd",
+    ],
+)
+def test_who_may_be_reached_otherwise_alone_is_put_before_the_admin(remark: str) -> None:
+    assert refusal_in(remark) == DOUBTFUL
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "contact per mail",
+        "Kontaktperson: Anna",
+        "nieuwsbrief: j",
+        "nieuwsbrief uit 2019 bewaard",
+        "Newsletter aus Berlin",
+        "met us in the pub",
+        "bestelde telefonisch",
+        "op de lijst van Jan",
+        "uses our newsletter",
+    ],
+)
+def test_nearly_the_same_words_about_something_else_are_none(remark: str) -> None:
+    assert not refusal_in(remark)

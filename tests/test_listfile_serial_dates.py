@@ -133,7 +133,7 @@ def test_of_a_customer_the_date_is_kept_with_the_basis(desk: Desk) -> None:
     desk.add_news()
     rows = ("email;klant;klant sinds", "a@example.org;ja;40271", "b@example.org;ja;2099-01-01")
     shown = desk.do("import", "news", desk.file(*rows), "--attest", "Each of them bought from us.")
-    assert "column klant sinds: 1 cells are numbers of days" in shown
+    assert "column klant sinds: 1 cell is a number of days" in shown
     assert "(40271)" in shown
     with desk.database():
         first, second = Contact.select().order_by(Contact.address)
@@ -147,3 +147,5 @@ def test_what_is_no_date_is_reported_with_how_many_there_are(desk: Desk) -> None
     rows = ("email;lid sinds", "a@example.org;voorjaar", "b@example.org;onbekend", "c@example.org;")
     shown = desk.do("import", "news", desk.file(*rows), "--dry-run")
     assert "column lid sinds: in 2 cells no date can be read, so they count as empty" in shown
+    shown = desk.do("import", "news", desk.file(*rows[:2]), "--dry-run")
+    assert "column lid sinds: in 1 cell no date can be read, so it counts as empty" in shown

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit import campaigns, contacts, evidence, exports, reports
-from repermit.consent import CampaignState, MailKind, Reason, Status
+from repermit.consent import CampaignState, MailKind, PauseReason, Reason, Status
 from repermit.errors import NotFound
 from repermit.models import Contact, Evidence, Import, Mail, MailingList
 from repermit.reports import Turn, papers
@@ -32,6 +32,20 @@ if TYPE_CHECKING:
 
 SETTINGS = make_settings()
 LATER = NOW + 3 * DAY
+WHY_PAUSED = {
+    "en": {
+        PauseReason.PILOT: "paused by itself: the pilot was through",
+        PauseReason.BOUNCES: "paused by itself: too many mails were refused or came back",
+        PauseReason.COMPLAINT: "paused by itself: somebody reported a mail as unwanted",
+        PauseReason.RESTORED: "paused when the database was restored",
+    },
+    "nl": {
+        PauseReason.PILOT: "pauzeerde vanzelf: de proefgroep was gevraagd",
+        PauseReason.BOUNCES: "pauzeerde vanzelf: te veel mails werden geweigerd of kwamen terug",
+        PauseReason.COMPLAINT: "pauzeerde vanzelf: iemand meldde een mail als ongewenst",
+        PauseReason.RESTORED: "gepauzeerd toen de database werd teruggezet",
+    },
+}
 
 
 def report(mailing_list: MailingList, language: str = "en") -> Paper:
@@ -170,6 +184,27 @@ def test_it_tells_who_decided_what_happened_on_the_way_and_what_was_handed_out(
         "What regulators hold.",
     ):
         assert said in text, said
+
+
+@pytest.mark.parametrize("reason", PauseReason)
+@pytest.mark.parametrize("language", ["en", "nl"])
+def test_it_says_why_the_campaign_was_paused(
+    database: Database, reason: PauseReason, language: str
+) -> None:
+    rich = make_rich(database)
+    paused = evidence.Entry(
+        event="paused",
+        at=LATER,
+        actor="job",
+        list="news",
+        campaign=rich.campaign.id,
+        consent={"reason": str(reason)},
+    )
+    with database.atomic():
+        evidence.append(paused)
+    made = report(rich.mailing_list, language)
+    tables = [one for part in made.sections for one in part.blocks if isinstance(one, Grid)]
+    assert WHY_PAUSED[language][reason] in [row[1] for one in tables for row in one.rows]
 
 
 @pytest.mark.parametrize(

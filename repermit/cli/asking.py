@@ -63,7 +63,7 @@ def preview(
             now=house.now,
             kind=MailKind(kind),
             language=language,
-            deadline=house.when(deadline) if deadline else None,
+            deadline=house.when_to_come(deadline) if deadline else None,
             to=to,
         )
         lacks = campaigns.description_lacks(mailing_list, house.settings)
@@ -167,7 +167,7 @@ def launch(
     from repermit.delivery import Stopping
 
     stopping = Stopping()
-    until, starts_at = house.when_to_come(deadline), house.when(at) if at else None
+    until, starts_at = house.when_to_come(deadline), house.when_to_come(at) if at else None
     with house.mailing_list(slug) as (database, mailing_list):
         launched = _launch(
             house,

@@ -65,8 +65,7 @@ class KeptCounts:
         """Yield what is kept and is not so, once all entries are walked."""
         for table in changed_counts(proxy.obj, self._parts):
             yield Fault(0, How.MISCOUNTED, table)
-        if self._upto:
-            yield from self._of_tallies()
+        yield from self._of_tallies()
 
     def _take_turn(self, row: Mapping[str, Any], parts: Mapping[str, Part]) -> None:
         self._turns.extend(bytes(row["seq"] - len(self._turns) + 1))

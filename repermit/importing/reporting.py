@@ -90,15 +90,26 @@ def _notes(parts: Sequence[Part], questions: Sequence[Question]) -> Iterator[Pro
                 yield Problem(0, question.column, _unclear(question), part=name)
 
 
+def _serial_dates(note: DateNote) -> str:
+    if note.numbers == 1:
+        return (
+            f"1 cell is a number of days, as spreadsheets keep dates ({note.example}), and is read "
+            "as a date"
+        )
+    return (
+        f"{note.numbers:,} cells are numbers of days, as spreadsheets keep dates "
+        f"({note.example}), and are read as dates"
+    )
+
+
 def _about_dates(parts: Sequence[Part], date_notes: Sequence[DateNote]) -> Iterator[Problem]:
     for one in date_notes:
         said = []
         if one.numbers:
-            said.append(
-                f"{one.numbers:,} cells are numbers of days, as spreadsheets keep dates "
-                f"({one.example}), and are read as dates"
-            )
-        if one.unread:
+            said.append(_serial_dates(one))
+        if one.unread == 1:
+            said.append("in 1 cell no date can be read, so it counts as empty")
+        elif one.unread:
             said.append(f"in {one.unread:,} cells no date can be read, so they count as empty")
         yield Problem(
             0,

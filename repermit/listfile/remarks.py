@@ -19,7 +19,8 @@ DOUBTFUL = "doubtful"
 
 _MAIL = (
     r"(?:e-?mails?|mails?|mailtjes?|e?-?mailings?|(?:e-|digitale )?nieuwsbrie(?:f|ven)|"
-    r"newsletters?|rundbriefe?|reclame(?:mails?)?|werbung|werbemails?|publicite|marketing|spam|"
+    r"newsletters?|rundbriefe?|reclame(?:mails?)?|werbung|werbemails?|publicites?|pubs?|"
+    r"marketing|mktg|spam|"
     r"courriels?|infolettres?|berichten|nachrichten|messages|lettres? d.information|"
     # "Post" is what offices call whatever is sent; "per post" tells of paper.
     r"(?<!per )(?<!by )(?<!via )(?<!par )(?<!mit der )(?<!op de )(?<!with the )"
@@ -95,6 +96,9 @@ _MAIL_NO = (
     rf"(?<![\w-])(?:{_MAIL}|{_VERB})(?: ?[:=-] ?| )(?:nee|neen|no|nein|non|niet|nicht)\b"
     # "Newsletter no. 12" is a number.
     rf"(?!\.? ?\d){_ARRIVED}"
+    # "Nieuwsbrief: n", "newsletter off".
+    rf"|(?<![\w-])(?:{_MAIL})"
+    r"(?: ?[:=] ?(?:n|0)| ?[:=-]? ?(?:uit|aus|off|uitgezet|ausgeschaltet))\W*$"
 )
 # "N'écrivez plus".
 _WRITE_NOT = r"\bn[e' ] ?(?:\w+ ){0,2}(?:ecri|contact|envo|sollicit)\w+ (?:plus|pas|jamais|rien)\b"
@@ -105,7 +109,7 @@ _REMOVE = (
 )
 _OFF_LIST = (
     rf"\b{_LIST}(?: \w+){{0,2}} (?:verwijder\w*|af|gehaald|halen|loschen|geloscht|nehmen|"
-    r"streichen|gestrichen|geschrapt|schrappen)\b"
+    r"afgehaald|streichen|gestrichen|geschrapt|schrappen)\b"
 )
 # Where a remark, or its clause, is over; what follows might be about anything.
 _END = r"(?=\W*(?:$|\d)|[.,;!?/|]| (?:aub|svp|please|bitte|graag|nu|now)\b)"
@@ -235,6 +239,13 @@ _NEAR = re.compile(
     r"geblokkeerd|blocked|gesperrt|bloquee?|geen interesse|not interested|kein interesse|"
     r"pas interessee?|stop(?:t|pen|s|ped|ping)?|(?:komt|kwam) terug|ongeldig|invalid|ungultig|"
     r"avg|dsgvo|gdpr|rgpd|spam|widerruf|please remove|loschung|"
+    r"adres niet gebruiken|niet (?:ver|op)sturen|do not (?:use|send)|nicht verwenden|"
+    r"ne pas utiliser|dnd|"
+    r"(?:alleen|enkel|uitsluitend|only|nur|uniquement|seulement)(?: \w+)? "
+    r"(?:bellen|telefon\w*|telefoon|tel|phone|call|by phone|per tel\w*|anrufen|par tel\w*)|"
+    r"(?:contact|kontakt) (?:alleen|only|nur|uniquement)|"
+    r"(?:phone|call|telefoon|tel) only|"
+    r"niet op (?:de |onze )?(?:\w*lijst|list)|not on (?:the )?list|nicht auf (?:die |der )?liste|"
     r"verwijdering|removal|deletion|gestopt|stopgezet|stopzetten|cleaned|geen belangstelling|"
     r"liever niet|lieber nicht|rather not|ne (?:souhaite|veut) plus)\b"
     r"|\b(?:geen|zonder|no|without|kein\w{0,2}|ohne|pas de|sans|not|niet|nicht|pas) (?:withdraw )?"

@@ -17,7 +17,7 @@ _SHORTENED = {
     "wil": r"wilt",
     "nieuwsbrief": (
         r"n(?:ie?u?w?s|ws|w) ?-?br(?:i?e?f?|ie[fv]\w{0,3})|newsbriefs?|e-nieuws|nieuwsmails?|"
-        r"nieuws brieven|nieuwsbief"
+        r"nieuws brieven|nieuwsbief|nieuwsb"
     ),
     "newsletter": (
         r"ne?wsl(?:tte?rs?|te?rs?|ett?|etr|t)?|news letters?|"
@@ -29,6 +29,11 @@ _SHORTENED = {
     "mailing": r"maill?ins?g?|maling|meiling|mailngs?",
     "werbung": r"we?rbg",
     "envoyer": r"envoier|envoyez|envoie[sr]?",
+    "aanschrijven": r"aanschr|aanschrijv",
+    "anschreiben": r"anschr|anschreib",
+    "benaderen": r"benad|benader",
+    "contact": r"co?nta?ct|cntct|ctct",
+    "abbestellt": r"abbest|abbestelt|abbestelld",
     "mailen": r"mialen|mailn|maillen|meilen|emailen",
     "overleden": (
         r"overl|ovl|overled|overldn|overle?dn|overleedn|overlee?de|overleeden|overlden|ovlden|"

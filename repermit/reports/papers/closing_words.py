@@ -189,6 +189,7 @@ def _happened(one: Interruption, words: Words) -> str:
         "pilot": _("paused by itself: the pilot was through"),
         "bounces": _("paused by itself: too many mails were refused or came back"),
         "complaint": _("paused by itself: somebody reported a mail as unwanted"),
+        "restored": _("paused when the database was restored"),
     }
     others = {
         "resumed": _("went on"),
