@@ -246,8 +246,9 @@ def test_after_any_removal_that_was_a_no_a_yes_is_asked_for_once_more(
         assert heading == (RECORDED if silent else "Hebt u zelf op Ja gedrukt?"), reason
 
 
+@pytest.mark.parametrize("way", ["page", "one_click", "note", "me"])
 def test_a_no_that_changed_nothing_was_a_no_all_the_same(
-    pages: Pages, database: Database, campaign: Campaign
+    pages: Pages, database: Database, campaign: Campaign, way: str
 ) -> None:
     bounced = make_asked(database, campaign.list, campaign)
     with database.atomic():
@@ -257,7 +258,21 @@ def test_a_no_that_changed_nothing_was_a_no_all_the_same(
             act=contacts.Act(at=NOW, actor="job"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
-    pages.post("no", bounced.uid)
+    if way == "note":
+        answers.answer_for(
+            database,
+            campaign.list,
+            str(bounced.address),
+            Answer.NO,
+            note="by phone",
+            settings=pages.settings,
+            now=NOW,
+            actor="cli:els",
+        )
+    elif way == "me":
+        pages.post("me", bounced.uid, data={"do": "not_me"})
+    else:
+        pages.post("no", bounced.uid, data=ONE_CLICK if way == "one_click" else {})
     assert Contact.get_by_id(bounced.id).reason == Reason.BOUNCE
     pages.clock.advance(timedelta(days=2))
     assert heading_of(pages.post("yes", bounced.uid)) == "Hebt u zelf op Ja gedrukt?"

@@ -238,6 +238,8 @@ def _carry_out(
     elif decision.reason is not None:
         contacts.owe_no_receipt(contact, at=act.at)
         contacts.remove([contact], reason=decision.reason, act=act, fingerprint_key=key)
+    elif answer is Answer.NO:
+        contacts.note_refusal(contact)
     after = standing_of(contacts.lock(contact.id))
     return Recorded(outcome=decision.outcome, standing=after)
 
