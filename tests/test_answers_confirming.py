@@ -201,10 +201,10 @@ def test_an_ask_that_the_yes_dropped_is_owed_again(
     make_mail(database, campaign, contact, state=MailState.QUEUED, sent_at=None)
     uid = sign_up(database, mailing_list)
     say_yes(database, uid, at=LATER)
-    ask = Mail.get(Mail.contact == contact)
+    ask = Mail.get(Mail.contact == contact, Mail.kind == "ask")
     assert (ask.state, ask.reason) == (MailState.DROPPED, "answered")
     say_no(database, uid, at=LATER + SECOND)
-    ask = Mail.get(Mail.contact == contact)
+    ask = Mail.get(Mail.contact == contact, Mail.kind == "ask")
     assert (ask.state, ask.reason) == (MailState.QUEUED, "")
 
 

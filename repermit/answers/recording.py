@@ -145,10 +145,11 @@ def take_back(
 
     The contact is locked, and the reason is `request`: it is no No of the person's, nor a
     withdrawal, who may never have consented (GDPR art. 4(11)). What would tell them of a Yes is not
-    sent any more; if it was, they are told of this too.
+    sent any more. They are told of this, since they may have seen that Yes recorded; of a sign-up
+    they are only if they were told of its Yes.
     """
     contacts.settle_replies(contact, at=at)
-    if contacts.has_receipt(contact):
+    if contact.basis == Basis.ANSWER or contacts.has_receipt(contact):
         contacts.owe_receipt(contact, contact.list, at=at, answer=Answer.NO)
     else:
         contacts.drop_receipts(contact)
