@@ -447,6 +447,33 @@ def test_a_contact_that_was_erased_is_left_alone(database: Database, ask: Mail) 
     assert Evidence.select().where(Evidence.event != "paused").count() == entries
 
 
+# --- Invariant 15: a No is known for good, whatever way it came.
+
+
+@pytest.mark.parametrize("name", [COMPLAINT, "reply_nein"])
+def test_a_no_by_mail_of_whom_a_bounce_had_taken_off_is_known_as_one(
+    database: Database, ask: Mail, name: str
+) -> None:
+    assert came_back(database, HARD, ask) is Effect.REMOVED
+    before = Contact.get_by_id(ask.contact_id)
+    assert not before.has_refused
+    came_back(database, name, ask)
+    after = Contact.get_by_id(ask.contact_id)
+    assert (after.reason, after.has_refused) == (Reason.BOUNCE, True)
+    assert after.form_version == before.form_version + 1
+
+
+@pytest.mark.parametrize(("name", "is_no"), [("reply_nein", True), ("reply_ja", False)])
+def test_a_no_in_a_reply_is_known_as_one_before_the_admin_decides(
+    database: Database, ask: Mail, name: str, is_no: bool
+) -> None:
+    for _ in range(2):
+        came_back(database, name, ask)
+    after = Contact.get_by_id(ask.contact_id)
+    assert (after.status, after.has_refused) == (Status.UNCONFIRMED, is_no)
+    assert after.form_version == int(is_no)
+
+
 # --- Invariant 4: nobody is called silent whom the question did not reach.
 
 

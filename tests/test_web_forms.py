@@ -90,11 +90,9 @@ def test_a_form_is_good_for_one_press_of_a_page_shown_after_the_latest_answer(
     send(pages, no)
     assert status_of(asked) == Status.REMOVED
     pages.clock.advance(timedelta(seconds=100))
-    shown = send(pages, yes)
-    assert heading_of(shown).startswith("Uw Nee is vastgelegd op")
-    assert status_of(asked) == Status.REMOVED
-    held = send(pages, buttons_in(shown.text)[0])
+    held = send(pages, yes)
     assert heading_of(held) == "Hebt u zelf op Ja gedrukt?"
+    assert status_of(asked) == Status.REMOVED
     _, again, _ = buttons_in(held.text)
     assert heading_of(send(pages, again)) == RECORDED
     # Neither the first page's No nor that of the question counts after it.
@@ -102,6 +100,28 @@ def test_a_form_is_good_for_one_press_of_a_page_shown_after_the_latest_answer(
         assert "nog niet vastgelegd" in words_of(send(pages, old))
     assert status_of(asked) == Status.CONFIRMED
     assert [one.event for one in Evidence.select()] == ["removed", "confirmed"]
+
+
+@pytest.mark.parametrize("minutes", [0, 5])
+@pytest.mark.parametrize("between", ["no", "one_click", "not_me"])
+def test_who_presses_yes_on_a_page_from_before_a_no_needs_one_press_more(
+    pages: Pages, asked: Contact, between: str, minutes: int
+) -> None:
+    """Somebody goes back, has two windows, or a program came while the page was open."""
+    yes, _ = on(pages, "yes", asked)
+    if between == "not_me":
+        on(pages, "no", asked)
+        held = send(pages, on(pages, "yes", asked)[0])
+        send(pages, buttons_in(held.text)[0])
+    else:
+        pages.post("no", asked.uid, data=ONE_CLICK if between == "one_click" else {})
+    pages.clock.advance(timedelta(minutes=minutes))
+    # Sent twice, by whoever presses twice: the page is the same one.
+    held = [send(pages, yes) for _ in range(2)]
+    assert [heading_of(page) for page in held] == ["Hebt u zelf op Ja gedrukt?"] * 2
+    assert buttons_in(held[0].text) == buttons_in(held[1].text)
+    assert status_of(asked) != Status.CONFIRMED
+    assert heading_of(send(pages, buttons_in(held[1].text)[1])) == RECORDED
 
 
 @pytest.mark.parametrize(("kind", "heading"), [("yes", "Uw Ja was"), ("no", "Uw Nee was")])
@@ -246,8 +266,9 @@ def test_after_any_removal_that_was_a_no_a_yes_is_asked_for_once_more(
         assert heading == (RECORDED if silent else "Hebt u zelf op Ja gedrukt?"), reason
 
 
+@pytest.mark.parametrize("way", ["page", "one_click", "note", "me"])
 def test_a_no_that_changed_nothing_was_a_no_all_the_same(
-    pages: Pages, database: Database, campaign: Campaign
+    pages: Pages, database: Database, campaign: Campaign, way: str
 ) -> None:
     bounced = make_asked(database, campaign.list, campaign)
     with database.atomic():
@@ -257,7 +278,21 @@ def test_a_no_that_changed_nothing_was_a_no_all_the_same(
             act=contacts.Act(at=NOW, actor="job"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
-    pages.post("no", bounced.uid)
+    if way == "note":
+        answers.answer_for(
+            database,
+            campaign.list,
+            str(bounced.address),
+            Answer.NO,
+            note="by phone",
+            settings=pages.settings,
+            now=NOW,
+            actor="cli:els",
+        )
+    elif way == "me":
+        pages.post("me", bounced.uid, data={"do": "not_me"})
+    else:
+        pages.post("no", bounced.uid, data=ONE_CLICK if way == "one_click" else {})
     assert Contact.get_by_id(bounced.id).reason == Reason.BOUNCE
     pages.clock.advance(timedelta(days=2))
     assert heading_of(pages.post("yes", bounced.uid)) == "Hebt u zelf op Ja gedrukt?"

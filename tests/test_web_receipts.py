@@ -186,16 +186,32 @@ def test_a_list_that_does_not_say_so_owes_none(pages: Pages, asked: Contact) -> 
     assert receipts_owed() == []
 
 
-def test_who_wavers_gets_three_receipts_a_day_at_most(pages: Pages, asked: Contact) -> None:
-    for _ in range(5):
+def test_who_wavers_gets_three_receipts_a_day_at_most_and_is_told_the_last_answer(
+    pages: Pages, asked: Contact, inbox: Inbox
+) -> None:
+    for _ in range(4):
         pages.say_yes(asked.uid)
+        sent_to(pages, inbox)
         pages.clock.advance(timedelta(minutes=2))
         pages.post("no", asked.uid)
+        subjects = sent_to(pages, inbox)
         pages.clock.advance(timedelta(minutes=2))
-    assert len(receipts_owed()) == 3
-    pages.clock.advance(timedelta(days=1))
-    pages.say_yes(asked.uid)
-    assert len(receipts_owed()) == 4
+    assert subjects == [YES_IS_TOLD, NO_IS_TOLD, YES_IS_TOLD]
+    pages.clock.move_to(NOW + timedelta(hours=23))
+    assert sent_to(pages, inbox) == subjects
+    pages.clock.move_to(NOW + timedelta(days=1))
+    assert sent_to(pages, inbox) == [*subjects, NO_IS_TOLD]
+    pages.clock.move_to(NOW + timedelta(days=3))
+    assert len(sent_to(pages, inbox)) == 4
+
+
+def test_of_answers_that_change_before_a_mail_leaves_the_last_one_alone_is_told(
+    pages: Pages, asked: Contact, inbox: Inbox
+) -> None:
+    for _ in range(5):
+        pages.say_yes(asked.uid)
+        pages.post("no", asked.uid)
+    assert sent_to(pages, inbox) == [NO_IS_TOLD]
 
 
 def test_every_attempt_at_a_receipt_is_the_same_mail_whatever_was_recorded_since(
@@ -323,17 +339,19 @@ def test_a_no_that_does_not_stand_any_more_or_whose_person_is_erased_is_not_told
     assert {one.state for one in receipts_owed()} == {MailState.DROPPED}
 
 
-def test_a_yes_that_is_taken_back_is_told_if_its_receipt_had_left(
-    pages: Pages, asked: Contact, inbox: Inbox
+@pytest.mark.parametrize("has_left", [True, False])
+def test_a_yes_that_is_taken_back_is_told_since_its_person_saw_it_recorded(
+    pages: Pages, asked: Contact, inbox: Inbox, has_left: bool
 ) -> None:
+    """A program has kept the page open, and presses No after the person has pressed Yes."""
     number = pages.number(asked.uid)
     pages.post("yes", asked.uid)
-    assert sent_to(pages, inbox) == [YES_IS_TOLD]
+    told = sent_to(pages, inbox) if has_left else []
     pages.clock.advance(timedelta(minutes=5))
     pages.post("no", asked.uid, data={"number": number})
     after = Contact.get_by_id(asked.id)
     assert (after.status, after.reason) == (Status.REMOVED, "request")
-    assert sent_to(pages, inbox) == [YES_IS_TOLD, NO_IS_TOLD]
+    assert sent_to(pages, inbox) == [*told, NO_IS_TOLD]
 
 
 def test_what_was_told_of_a_no_stands_with_everything_that_is_held(

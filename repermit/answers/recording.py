@@ -145,10 +145,11 @@ def take_back(
 
     The contact is locked, and the reason is `request`: it is no No of the person's, nor a
     withdrawal, who may never have consented (GDPR art. 4(11)). What would tell them of a Yes is not
-    sent any more; if it was, they are told of this too.
+    sent any more. They are told of this, since they may have seen that Yes recorded; of a sign-up
+    they are only if they were told of its Yes.
     """
     contacts.settle_replies(contact, at=at)
-    if contacts.has_receipt(contact):
+    if contact.basis == Basis.ANSWER or contacts.has_receipt(contact):
         contacts.owe_receipt(contact, contact.list, at=at, answer=Answer.NO)
     else:
         contacts.drop_receipts(contact)
@@ -238,6 +239,8 @@ def _carry_out(
     elif decision.reason is not None:
         contacts.owe_no_receipt(contact, at=act.at)
         contacts.remove([contact], reason=decision.reason, act=act, fingerprint_key=key)
+    elif answer is Answer.NO:
+        contacts.note_refusal(contact)
     after = standing_of(contacts.lock(contact.id))
     return Recorded(outcome=decision.outcome, standing=after)
 

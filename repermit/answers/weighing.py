@@ -64,10 +64,11 @@ def weigh(
     )
     outcome = foresee(standing, answer, arrived=arrived).outcome
     is_good = form is None or form.version == contact.form_version
-    if form and not (is_good or is_beside or takes_back):
+    is_spent = not (is_good or is_beside or takes_back)
+    is_asked_again = outcome is Outcome.CONFIRM and _is_asked_again(past, found, form)
+    if is_spent and (suspicion.is_awaited(past) or not is_asked_again):
         contacts.remember(contact, past)
-        is_double = outcome is Outcome.CONFIRM and _is_double(contact, past, form)
-        mark = suspicion.mark_of(past.doubted_at) if is_double else ""
+        mark = suspicion.mark_of(past.doubted_at) if is_asked_again else ""
         return Press(trace={}, mark=mark, is_spent=True)
     if answer is Answer.NO:
         is_suspect = suspicion.is_suspect(found)
@@ -79,7 +80,7 @@ def weigh(
     if outcome is not Outcome.CONFIRM:
         contacts.remember(contact, past)
         return Press(trace=_trace(past, found))
-    if not suspicion.counts(past, found, is_again=is_again, mark=mark):
+    if is_spent or not suspicion.counts(past, found, is_again=is_again, mark=mark):
         held_at = arrived if _is_open(contact) else None
         after = suspicion.doubted(past, at=arrived)
         _keep(contact, after, found, held_at=held_at)
@@ -109,12 +110,14 @@ def _is_beside_yes(contact: Contact, past: Past, form: Form | None) -> bool:
     return is_next and (_stands_by_press(contact, past) or suspicion.is_awaited(past))
 
 
-def _is_double(contact: Contact, past: Past, form: Form) -> bool:
-    """Say whether a Yes is the one that is asked for again, sent a second time.
+def _is_asked_again(past: Past, found: tuple[Sign, ...], form: Form | None) -> bool:
+    """Say whether a Yes of a page that is out of date leads to the page that asks again.
 
-    Whoever presses twice, or loads the page that asks again once more, sees that page.
+    It would from the page as it is now: so whoever presses twice, or goes back to an open page
+    after a No, needs no press more than from there. What sends no number of ours sees the question.
     """
-    return form.version == contact.form_version - 1 and suspicion.is_awaited(past)
+    is_ours = form is not None and form.version is not None
+    return is_ours and (suspicion.is_awaited(past) or suspicion.is_suspect(found))
 
 
 def _keep(

@@ -93,6 +93,8 @@ def _carry_out(
         if not _note(mail, bounce, reading.status, now):
             return Effect.KNOWN
         if contact is None or not _must_go(contact, mail, bounce):
+            if bounce is BounceKind.COMPLAINT and contact and contact.erased_at is None:
+                contacts.note_refusal(contact)
             return Effect.NOTED
         _remove(contact, mail, reading, fingerprint_key=settings.fingerprint_key, now=now)
         return Effect.REMOVED
@@ -162,6 +164,9 @@ def _keep_reply(contact: Contact, mail: Mail, reading: Reading, now: datetime) -
         at=arrived,
         decided_at=now if says_nothing_new else None,
     )
+    if is_new and proposed == Answer.NO:
+        # Before the admin decides: a Yes that comes meanwhile is asked for once more.
+        contacts.note_refusal(contact)
     return Effect.WAITING if is_new and not says_nothing_new else Effect.KNOWN
 
 

@@ -14,7 +14,15 @@ from repermit.contacts.braking import (
     release_brake,
     tally,
 )
-from repermit.contacts.changing import Act, confirm, drop_owed, drop_unsent, note_press, remove
+from repermit.contacts.changing import (
+    Act,
+    confirm,
+    drop_owed,
+    drop_unsent,
+    note_press,
+    note_refusal,
+    remove,
+)
 from repermit.contacts.counting import (
     Held,
     Mails,
@@ -171,6 +179,7 @@ __all__ = [
     "next_link_at",
     "note_launch",
     "note_press",
+    "note_refusal",
     "one_at_a_time",
     "openings_told",
     "owe_no_receipt",

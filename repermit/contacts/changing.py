@@ -169,6 +169,12 @@ def note_press(contact: Contact, *, is_no: bool = False) -> None:
     contact.save(only=[Contact.form_version, Contact.has_refused])
 
 
+def note_refusal(contact: Contact) -> None:
+    """Keep that a No came which changed nothing, as of whom a bounce took off; they are locked."""
+    if not contact.has_refused:
+        note_press(contact, is_no=True)
+
+
 def _campaign_of(asked: Asked | None) -> int:
     return asked.campaign if asked else 0
 

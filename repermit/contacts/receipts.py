@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from repermit.receipts import Account
 
 _DAY = timedelta(days=1)
+_MAY_HAVE_LEFT = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 
 
 def owe_receipt(
@@ -27,20 +28,29 @@ def owe_receipt(
     """Owe whoever answers the receipt by mail, if the list says so; three a day at most.
 
     `at` is the moment of the entry that the answer gets in the same transaction, by which the mail
-    of a Yes finds it again (see `receipt_entry`).
+    of a Yes finds it again (see `receipt_entry`). Receipts of earlier answers that have not left
+    are dropped. One too many for the day leaves a day after the third last, if its answer stands
+    then, so that the last mail tells the last answer.
     """
     if not mailing_list.receipts:
         return
-    own = Mail.select().where(Mail.contact == contact, Mail.kind == MailKind.RECEIPT)
-    if consent.may_mail_on_request(own.where(Mail.due_at > at - _DAY).count()):
-        Mail.create(
-            list=mailing_list,
-            contact=contact,
-            kind=MailKind.RECEIPT,
-            due_at=at,
-            message_id="",
-            topic=_topic(answer, at),
-        )
+    drop_receipts(contact)
+    left = Mail.select(Mail.due_at).where(
+        Mail.contact == contact,
+        Mail.kind == MailKind.RECEIPT,
+        Mail.state.in_(_MAY_HAVE_LEFT),
+        Mail.due_at > at - _DAY,
+    )
+    dues = sorted(mail.due_at for mail in left)
+    is_too_many = not consent.may_mail_on_request(len(dues))
+    Mail.create(
+        list=mailing_list,
+        contact=contact,
+        kind=MailKind.RECEIPT,
+        due_at=dues[-consent.MOST_ON_REQUEST] + _DAY if is_too_many else at,
+        message_id="",
+        topic=_topic(answer, at),
+    )
 
 
 def owe_no_receipt(contact: Contact, *, at: datetime) -> None:
@@ -61,7 +71,7 @@ def has_receipt(contact: Contact) -> bool:
         Mail.contact == contact,
         Mail.kind == MailKind.RECEIPT,
         Mail.topic == _topic(Answer.YES, contact.status_at),
-        Mail.state.in_((MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)),
+        Mail.state.in_(_MAY_HAVE_LEFT),
     )
     return bool(own.exists())
 
@@ -83,7 +93,7 @@ def read_receipt(topic: str) -> tuple[Answer, datetime]:
 
 
 def drop_receipts(contact: Contact) -> None:
-    """Drop the receipts of a contact that have not left: the Yes that they tell of was none."""
+    """Drop the receipts of a contact that have not left: what they tell of stands no more."""
     Mail.update(state=MailState.DROPPED, reason=Dropped.ANSWERED).where(
         Mail.contact == contact,
         Mail.kind == MailKind.RECEIPT,

@@ -62,7 +62,7 @@ def say_not_the_person(
             due_at=now,
             message_id="",
         )
-        contacts.note_press(contact)
+        contacts.note_press(contact, is_no=True)
         _take_off(contact, settings.fingerprint_key, trace, now)
         return True
 
