@@ -18,6 +18,7 @@ from repermit.accounts.security_events import (
     is_security_event_to_note,
     note_security_event,
 )
+from repermit.accounts.throttling import Origin
 from repermit.errors import AddressError, Refused
 from repermit.evidence import Entry
 from repermit.models import User
@@ -34,11 +35,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Visit:
-    """One try: when, from which network in part, with which browser."""
+    """One try: when, from which network in part, with which browser.
+
+    `origin` is what failures count for where that is more than the network: a client may have
+    invented its own, where the settings trust more web servers than there are.
+    """
 
     now: datetime
     network: str = ""
     browser: str = ""
+    origin: Origin | None = None
+
+    @property
+    def throttled(self) -> Origin:
+        """Return what failures count for."""
+        return self.origin or Origin(self.network)
 
     @property
     def trace(self) -> dict[str, Any]:
@@ -67,7 +78,7 @@ def log_in(
     An unknown address takes as long as a wrong password, and the answer is the same.
     """
     key = _key_of(email)
-    scopes = throttling.scopes_of_login(key, visit.network, key=settings.fingerprint_key)
+    scopes = throttling.scopes_of_login(key, visit.throttled, key=settings.fingerprint_key)
     user: User | None = User.get_or_none(User.email == key)
     whose = actor_of(user.id) if user else ""
     if wait := _book(database, scopes, whose, visit):
@@ -93,7 +104,7 @@ def take_second_step(
     if login.is_full:
         return Tried()
     person = login.person
-    scopes = throttling.scopes_of_code(person.email, visit.network, key=settings.fingerprint_key)
+    scopes = throttling.scopes_of_code(person.email, visit.throttled, key=settings.fingerprint_key)
     if wait := _book(database, scopes, person.actor, visit):
         return Tried(wait=wait)
     is_of_app = second_steps.is_of_app(code)
