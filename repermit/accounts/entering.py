@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from repermit.models import Database
 
 
+_A_MOMENT = timedelta(seconds=1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Visit:
     """One try: when, from which network in part, with which browser.
@@ -75,8 +78,18 @@ def log_in(
 ) -> Tried:
     """Try an address and a password; if right, a session begins that wants its second step.
 
-    An unknown address takes as long as a wrong password, and the answer is the same.
+    An unknown address takes as long as a wrong password, and the answer is the same. Where several
+    tries are under way the next one waits a moment, uncounted: pages must not wait for strangers.
     """
+    with passwords.try_of_anybody() as has_place:
+        if not has_place:
+            return Tried(wait=_A_MOMENT)
+        return _log_in(database, email=email, password=password, settings=settings, visit=visit)
+
+
+def _log_in(
+    database: Database, *, email: str, password: str, settings: Settings, visit: Visit
+) -> Tried:
     key = _key_of(email)
     scopes = throttling.scopes_of_login(key, visit.throttled, key=settings.fingerprint_key)
     user: User | None = User.get_or_none(User.email == key)
