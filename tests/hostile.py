@@ -97,6 +97,15 @@ def zip_bomb(path: Path) -> Path:
     return write_zip(path, {"list.csv": b"a@example.org\n" * 5_000_000})
 
 
+def zip_dense(path: Path) -> Path:
+    """Write a ZIP that is no bomb by what it declares, and a thousand times as long unpacked."""
+    return write_zip(path, {"list.csv": b"email\n" + b"a\n" * 8_000})
+
+
+def one_row(path: Path) -> Path:
+    return write_workbook(path, {"A": [["email"], ["a@example.org"]]})
+
+
 def many_members(path: Path, count: int = 60_000) -> Path:
     return write_zip(path, {f"{number}.csv": "" for number in range(count)})
 

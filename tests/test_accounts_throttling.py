@@ -20,7 +20,7 @@ KEY = b"a-key-for-tests"
 
 
 def scopes(email: str = "anna@example.org", network: str = "192.0.2.0/24") -> tuple[str, ...]:
-    return throttling.scopes_of_login(email, network, key=KEY)
+    return throttling.scopes_of_login(email, throttling.Origin(network), key=KEY)
 
 
 @pytest.mark.parametrize(

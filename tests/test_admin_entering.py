@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from statistics import median
 from threading import Barrier
@@ -14,6 +15,7 @@ import pytest
 
 from repermit import accounts
 from repermit.accounts import Role, passwords, second_steps
+from repermit.config import Web
 from repermit.models import Evidence, Session, Throttle, User, open_database
 from tests.admin_pages import (
     PASSWORD,
@@ -348,6 +350,38 @@ def test_guessing_is_throttled_by_network_too(quick: Pages) -> None:
     fields = {"email": "another@example.org", "password": "wrong", "csrf_token": csrf}
     answer = quick.client.post("/admin/login", data=fields, environ_base=elsewhere)
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "entries", "tries"),
+    [
+        # Nobody in front, and the settings trust one or two servers.
+        (1, "203.0.113.9", "10.{}.0.1", 31),
+        (2, "203.0.113.9", "9.{}.9.9, 8.{}.8.8", 31),
+        # One server in front, and the settings trust two.
+        (2, "127.0.0.1", "9.{}.9.9, 203.0.113.9", 31),
+        # One server in front of which the settings know nothing, or that adds no address.
+        (0, "127.0.0.1", "9.{}.9.9, 203.0.113.9", 11),
+        (1, "127.0.0.1", "nonsense{}", 11),
+    ],
+)
+def test_guessing_is_throttled_whatever_networks_the_guesser_invents(
+    quick: Pages, trusted: int, peer: str, entries: str, tries: int
+) -> None:
+    settings = replace(quick.settings, web=Web(trusted_proxies=trusted))
+    pages = Pages(quick.database, settings, clock=quick.clock)
+    page = pages.client.get("/admin/login")
+    (csrf,) = re.findall(r'name="csrf_token" value="([^"]+)"', page.text)
+    codes = [
+        pages.client.post(
+            "/admin/login",
+            data={"email": f"user{n}@example.org", "password": "wrong", "csrf_token": csrf},
+            environ_base={"REMOTE_ADDR": peer},
+            headers={"X-Forwarded-For": entries.replace("{}", str(n))},
+        ).status_code
+        for n in range(tries + 1)
+    ]
+    assert codes == [422] * tries + [429]
 
 
 # --- Timing.

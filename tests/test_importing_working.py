@@ -31,6 +31,7 @@ from repermit.importing.uploads import folder_of
 from repermit.models import Contact, Import, SignUp, Upload, new_id
 from repermit.reports import papers
 from repermit.saying import unpacked
+from tests import hostile
 from tests.admin_pages import make_admin
 from tests.building import NOW, make_contact, make_list, make_removed
 from tests.taking import everything, plain, take_back
@@ -69,11 +70,11 @@ def _no_files_left(settings: Settings) -> Iterator[None]:
     shutil.rmtree(folder_of(settings))
 
 
-def keep(database: Database, news: MailingList, settings: Settings, text: str) -> Kept:
+def keep(database: Database, news: MailingList, settings: Settings, text: str | bytes) -> Kept:
     return keep_upload(
         database,
         news,
-        io.BytesIO(text.encode()),
+        io.BytesIO(text.encode() if isinstance(text, str) else text),
         name="list.csv",
         user_id=make_admin(database).id,
         settings=settings,
@@ -281,6 +282,7 @@ def test_rows_of_a_file_with_several_parts_name_theirs(
         now=NOW,
     )
     work(database, news, settings)
+    wait_for(kept)
     assert [row.part for row in read_sights(kept.rows)] == ["one.csv", "two.csv"]
 
 
@@ -349,6 +351,29 @@ def test_a_large_file_is_looked_at_and_taken_in_by_a_process_of_its_own(
     wait_for(kept)
     assert find_upload(news, settings=settings) is None
     assert Contact.select().count() == 7_000
+
+
+@pytest.fixture(params=[hostile.zip_dense, hostile.one_row])
+def packed(request: pytest.FixtureRequest, tmp_path: Path) -> bytes:
+    path: Path = request.param(tmp_path / "list.bin")
+    return path.read_bytes()
+
+
+def test_what_is_packed_is_never_looked_at_where_the_pages_are_served(
+    database: Database,
+    news: MailingList,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    packed: bytes,
+) -> None:
+    opened_here: list[Path] = []
+    monkeypatch.setattr(working, "import_file", lambda *given, **_: opened_here.append(given[2]))
+    assert len(packed) < working.LARGE
+    kept = keep(database, news, settings, packed)
+    assert work(database, news, settings)
+    assert not opened_here
+    wait_for(kept)
+    assert outcome_of(kept)
 
 
 def test_the_process_does_what_it_is_given(

@@ -220,6 +220,30 @@ def test_a_mail_of_nobody_here_is_told(checking: Checking, mail: bytes, code: st
     assert codes(checking.run(mail=mail), "dkim") == ["dkim_unknown", code]
 
 
+@pytest.mark.parametrize(
+    "mail",
+    [
+        pytest.param(b"From: " + b"<" * 1_900_000 + b"\r\n\r\n", id="brackets"),
+        pytest.param(b"From: " + b"(" * 1_900_000 + b"\r\n\r\n", id="comments"),
+        pytest.param(b"From: a@" + b"b" * 1_900_000 + b"\r\n\r\n", id="a long name"),
+    ],
+)
+def test_a_mail_that_is_made_to_take_long_is_no_mail(
+    checking: Checking, monkeypatch: pytest.MonkeyPatch, mail: bytes
+) -> None:
+    monkeypatch.setattr("repermit.preflight.dkim._SECONDS", 1)
+    monkeypatch.setattr("repermit.limited_process._PATIENCE", 600)
+    assert codes(checking.run(mail=mail), "dkim") == ["dkim_unknown", "dkim_no_mail"]
+
+
+def test_no_mail_is_read_in_the_process_that_serves_the_pages(
+    checking: Checking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("repermit.preflight.dkim.read_received", None)
+    report = checking.run(mail=b"From: jan@other.example\n\n")
+    assert "dkim_other_sender" in codes(report)
+
+
 def test_without_a_database_the_rest_is_looked_at(checking: Checking, tmp_path: Path) -> None:
     checking.settings["database"] = f"sqlite:///{tmp_path / 'none.db'}"
     report = checking.run()

@@ -24,6 +24,7 @@ from repermit.messages.wire import unstuffed
 from repermit.preflight.dkim_signature import (
     Outcome,
     read_public_key,
+    read_signature,
     split_mail,
     tags_of,
     verify_signature,
@@ -92,7 +93,7 @@ we ask  you once.
 def outcome(raw: bytes, record: str = RECORD, *, number: int = 0) -> Outcome:
     mail = split_mail(raw)
     field = mail.named(b"dkim-signature")[number]
-    return verify_signature(mail, field, tags_of(record), now=NOW)
+    return verify_signature(read_signature(mail, field), tags_of(record), now=NOW)
 
 
 def signed(raw: bytes = PLAIN, *, form: str = "relaxed/relaxed", **given: bytes | bool) -> bytes:

@@ -17,7 +17,15 @@ from cryptography.hazmat.primitives.serialization import (
 from repermit.messages import letter_of
 from repermit.messages.signing import Signer
 from repermit.messages.wire import unstuffed
-from repermit.preflight.dkim import Signature, in_vain, look_at_dkim, read_received, signers_of
+from repermit.preflight.dkim import (
+    Signature,
+    in_vain,
+    look_at_dkim,
+    read_apart,
+    read_received,
+    readings,
+    signers_of,
+)
 from repermit.preflight.dmarc import Aligned, look_at_dmarc
 from repermit.preflight.names import Names
 from tests.building import NOW
@@ -90,6 +98,12 @@ def codes(findings: list[Finding]) -> list[str]:
 
 
 # --- A mail that was received.
+
+
+def test_a_mail_says_the_same_in_another_process() -> None:
+    mail = read_received(SIGNED, now=NOW)
+    assert read_apart(SIGNED, now=NOW) == mail
+    assert list(readings((SIGNED, NOW))) == [mail]
 
 
 def test_who_signed_a_mail_is_read_from_it() -> None:

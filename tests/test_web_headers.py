@@ -162,8 +162,8 @@ REFUSED = {
         400,
     ),
     # Exactly as much as it takes: what was left unread would reset the connection.
-    "head too large": (b"GET / HTTP/1.1\r\nX: ".ljust(256 * 1024, b"x"), 431),
-    "path too long": (b"GET /".ljust(256 * 1024, b"x"), 431),
+    "head too large": (b"GET / HTTP/1.1\r\nX: ".ljust(32 * 1024, b"x"), 431),
+    "path too long": (b"GET /".ljust(32 * 1024, b"x"), 431),
     "unknown coding": (
         b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
         501,

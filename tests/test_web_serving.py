@@ -84,6 +84,14 @@ def test_a_form_may_have_some_thousand_bytes_and_no_more(site: Pages) -> None:
     assert answer_to(site, "/admin/login", 70_000) == 413
 
 
+def test_a_head_may_have_nearly_32_kilobytes(site: Pages) -> None:
+    host, _, port = site.settings.public_url.rpartition("//")[2].partition(":")
+    with closing(socket.create_connection((host, int(port)), timeout=60)) as line:
+        head = b"GET /robots.txt HTTP/1.1\r\nConnection: close\r\n" + b"X: a\r\n" * 5_000
+        line.sendall(head + b"\r\n")
+        assert line.recv(100).split()[1] == b"200"
+
+
 # The forms lack their proof, which the page itself says.
 PROOFLESS = 400
 

@@ -37,6 +37,7 @@ from repermit.accounts.sessions import (
     note_seen,
     open_sessions,
 )
+from repermit.accounts.throttling import Origin
 from repermit.accounts.tidying import tidy
 from repermit.accounts.tokens import (
     SCOPES,
@@ -72,6 +73,7 @@ __all__ = [
     "Login",
     "MadeToken",
     "OpenSession",
+    "Origin",
     "Person",
     "Record",
     "Records",

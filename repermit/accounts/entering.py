@@ -18,6 +18,7 @@ from repermit.accounts.security_events import (
     is_security_event_to_note,
     note_security_event,
 )
+from repermit.accounts.throttling import Origin
 from repermit.errors import AddressError, Refused
 from repermit.evidence import Entry
 from repermit.models import User
@@ -32,13 +33,26 @@ if TYPE_CHECKING:
     from repermit.models import Database
 
 
+_A_MOMENT = timedelta(seconds=1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Visit:
-    """One try: when, from which network in part, with which browser."""
+    """One try: when, from which network in part, with which browser.
+
+    `origin` is what failures count for where that is more than the network: a client may have
+    invented its own, where the settings trust more web servers than there are.
+    """
 
     now: datetime
     network: str = ""
     browser: str = ""
+    origin: Origin | None = None
+
+    @property
+    def throttled(self) -> Origin:
+        """Return what failures count for."""
+        return self.origin or Origin(self.network)
 
     @property
     def trace(self) -> dict[str, Any]:
@@ -64,10 +78,20 @@ def log_in(
 ) -> Tried:
     """Try an address and a password; if right, a session begins that wants its second step.
 
-    An unknown address takes as long as a wrong password, and the answer is the same.
+    An unknown address takes as long as a wrong password, and the answer is the same. Where several
+    tries are under way the next one waits a moment, uncounted: pages must not wait for strangers.
     """
+    with passwords.try_of_anybody() as has_place:
+        if not has_place:
+            return Tried(wait=_A_MOMENT)
+        return _log_in(database, email=email, password=password, settings=settings, visit=visit)
+
+
+def _log_in(
+    database: Database, *, email: str, password: str, settings: Settings, visit: Visit
+) -> Tried:
     key = _key_of(email)
-    scopes = throttling.scopes_of_login(key, visit.network, key=settings.fingerprint_key)
+    scopes = throttling.scopes_of_login(key, visit.throttled, key=settings.fingerprint_key)
     user: User | None = User.get_or_none(User.email == key)
     whose = actor_of(user.id) if user else ""
     if wait := _book(database, scopes, whose, visit):
@@ -93,7 +117,7 @@ def take_second_step(
     if login.is_full:
         return Tried()
     person = login.person
-    scopes = throttling.scopes_of_code(person.email, visit.network, key=settings.fingerprint_key)
+    scopes = throttling.scopes_of_code(person.email, visit.throttled, key=settings.fingerprint_key)
     if wait := _book(database, scopes, person.actor, visit):
         return Tried(wait=wait)
     is_of_app = second_steps.is_of_app(code)

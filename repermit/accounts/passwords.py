@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import re
+import threading
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING
@@ -55,6 +57,26 @@ _NOBODYS = _hash_of_nobody()
 _ENDS = re.compile(r"^[\d\W_]{1,3}|[\d\W_]{1,8}$")
 
 _LOOK_ALIKES = str.maketrans("0134578@$!", "oleastbasi")
+
+
+# Hashing takes all processors for a moment, and a thread that then serves no page.
+_TRIES = threading.BoundedSemaphore(3)
+_HASHING = threading.Lock()
+
+
+@contextmanager
+def try_of_anybody() -> Iterator[bool]:
+    """Hold one of the few places for comparing a password that anybody may have sent.
+
+    Yields False, at once, if there is none: three tries are under way, and hash one by one.
+    """
+    has_place = _TRIES.acquire(blocking=False)
+    try:
+        with _HASHING if has_place else nullcontext():
+            yield has_place
+    finally:
+        if has_place:
+            _TRIES.release()
 
 
 class Weakness(StrEnum):

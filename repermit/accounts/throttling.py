@@ -5,6 +5,7 @@ May import models and what lies below. Nobody is locked out: an attacker could d
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -25,25 +26,39 @@ LONGEST_FOR_ALL = timedelta(seconds=8)
 goes on waiting longer in the network they came from, so that one stranger cannot fill the gaps."""
 
 _FORGOTTEN_AFTER = timedelta(days=1)
-_FREE = {"network": 10}
-"""How many failures cost nothing: behind one network may be a whole office."""
+_FREE = {"network": 10, "relay": 30}
+"""How many failures cost nothing: behind one network may be a whole office, behind a relay more."""
 
-_LONGEST = {"account": LONGEST_FOR_ALL}
+_LONGEST = {"account": LONGEST_FOR_ALL, "relay": LONGEST_FOR_ALL}
+_SHARED = frozenset({"network", "relay"})
 
 
-def scopes_of_login(email_key: str, network: str, *, key: bytes) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Origin:
+    """From which network a try comes, in part, and by which relays that may have invented it."""
+
+    network: str
+    relays: tuple[str, ...] = ()
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Return what a failure from there counts for, whatever it was tried for."""
+        return (f"network:{self.network}", *(f"relay:{relay}" for relay in self.relays))
+
+
+def scopes_of_login(email_key: str, origin: Origin, *, key: bytes) -> tuple[str, ...]:
     """Return what a wrong password counts for; the address of an account is kept nowhere."""
     account = addresses.fingerprint(key, email_key)
-    return (f"account:{account}", f"pair:{account}:{network}", f"network:{network}")
+    return (f"account:{account}", f"pair:{account}:{origin.network}", *origin.scopes)
 
 
-def scopes_of_code(email_key: str, network: str, *, key: bytes) -> tuple[str, ...]:
+def scopes_of_code(email_key: str, origin: Origin, *, key: bytes) -> tuple[str, ...]:
     """Return what a wrong code counts for.
 
     Whoever has the password may not begin anew with guessing codes by giving it again, and nobody
     else gets so far as to guess.
     """
-    return (f"second:{addresses.fingerprint(key, email_key)}", f"network:{network}")
+    return (f"second:{addresses.fingerprint(key, email_key)}", *origin.scopes)
 
 
 def scopes_of_session(session_id: int) -> tuple[str, ...]:
@@ -70,16 +85,16 @@ def book(database: Database, scopes: tuple[str, ...], *, now: datetime) -> timed
 
 
 def forgive(database: Database, scopes: tuple[str, ...], *, now: datetime) -> None:
-    """Take a try back that was right: the account begins anew, the network is as it was.
+    """Take a try back that was right: the account begins anew, networks and relays are as before.
 
     Began that anew too, whoever has an account could guess at others' in between.
     """
-    own = [scope for scope in scopes if _kind(scope) != "network"]
-    networks = [scope for scope in scopes if _kind(scope) == "network"]
+    own = [scope for scope in scopes if _kind(scope) not in _SHARED]
+    shared = [scope for scope in scopes if _kind(scope) in _SHARED]
     with database.atomic():
         Throttle.delete().where(Throttle.scope.in_(own)).execute()
         Throttle.update(failures=Throttle.failures - 1, next_at=now).where(
-            Throttle.scope.in_(networks), Throttle.failures > 0
+            Throttle.scope.in_(shared), Throttle.failures > 0
         ).execute()
 
 

@@ -1,8 +1,9 @@
-"""Looking at a file that was handed in, and taking it in: a large one in a process of its own.
+"""Looking at a file that was handed in, and taking it in: mostly in a process of its own.
 
 May import all of this room. A million rows take longer than anybody waits for a page, and other
 pages would wait for the process that serves them; so that process is given a Job on its standard
-input, and whoever asks meanwhile is told that it works.
+input, and whoever asks meanwhile is told that it works. Only a short list in plain text is read
+where the pages are served: what a ZIP or a workbook comes to, its size does not tell.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
     from repermit.importing.results import ImportResult
     from repermit.models import Database, MailingList
 
-LARGE = 2_000_000
-"""Bytes of a file from which on its work is done by a process of its own."""
+LARGE = 50_000
+"""Bytes of plain text from which on its work is done by a process of its own.
+
+A thousand rows are fewer; of the slowest, one letter and no address, they are some seconds' work.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +63,7 @@ def look_at(
 ) -> bool:
     """Find out what would become of the rows of the file; see Kept.outcome for what came of it.
 
-    A large file is still being looked at when this returns. False: it is being worked with
+    Of most files that is still under way when this returns. False: it is being worked with
     already, or there is none.
     """
     job = Job(settings=settings, slug=mailing_list.slug, takes_in=False, now=now, actor=actor)
@@ -89,7 +93,7 @@ def _begin(database: Database, mailing_list: MailingList, job: Job, choices: Cho
         kept.forget_outcome()
         with database.atomic():
             kept.choose(choices)
-        if kept.path.stat().st_size < LARGE:
+        if kept.path.stat().st_size < LARGE and not listfile.is_packed(kept.path):
             _do(database, mailing_list, job, kept)
         else:
             _start_apart(job, lock)

@@ -5,6 +5,7 @@ May import addresses, config, clock and errors only; nothing is written and no a
 
 from __future__ import annotations
 
+from repermit.listfile.archives import is_packed
 from repermit.listfile.model import (
     FIELDS,
     REPEATED_FIELDS,
@@ -30,5 +31,6 @@ __all__ = [
     "Question",
     "Row",
     "glimpse",
+    "is_packed",
     "open_list",
 ]

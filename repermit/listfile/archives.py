@@ -83,6 +83,12 @@ def tables_of(path: Path) -> list[Table]:
         ) from None
 
 
+def is_packed(path: Path) -> bool:
+    """Say whether a file is a ZIP or a workbook, which may hold far more than its size tells."""
+    with path.open("rb") as stream:
+        return stream.read(_HEAD).startswith((*_ZIP, _OLD_OFFICE))
+
+
 def _refuse_other(head: bytes) -> None:
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:32].lower()
     for mark, name in _NOT_A_LIST:

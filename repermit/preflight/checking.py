@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from repermit.messages.signing import signer_of
-from repermit.preflight.dkim import in_vain, look_at_dkim, read_received, signers_of
+from repermit.preflight.dkim import in_vain, look_at_dkim, read_apart, signers_of
 from repermit.preflight.dmarc import Aligned, look_at_dmarc
 from repermit.preflight.facts import Area, Report
 from repermit.preflight.lists import domains_of, look_at_list, look_at_sender
@@ -80,7 +80,7 @@ def check(
         *look_at_pace(settings.mail),
         *look_at_bounces(settings, has_returned=stored.has_returned),
     ]
-    test_mail = read_received(mail, now=now) if mail is not None else None
+    test_mail = read_apart(mail, now=now) if mail is not None else None
     looks = [
         *_at_servers(names, settings, now),
         *_at_the_mailbox(names, settings, log_in, now),

@@ -1,6 +1,6 @@
 """Whether mails are signed, and the signatures' keys can be had (DKIM, RFC 6376).
 
-May import addresses, messages, config, errors and this room.
+May import addresses, messages, config, errors, limited_process and this room.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from repermit.limited_process import LimitedProcess, ProcessDied
 from repermit.preflight.dkim_signature import (
+    LONGEST_NAME,
     Outcome,
-    SplitMail,
+    ReadSignature,
     read_public_key,
+    read_signature,
     split_mail,
     tags_of,
     verify_signature,
@@ -34,6 +37,10 @@ if TYPE_CHECKING:
 # second (RFC 8301 §3.2).
 _SHORTEST_KEY = 1024
 _USUAL_KEY = 2048
+
+# Of the process that reads a mail, which takes some milliseconds for one that somebody sent.
+_MEMORY = 1 << 30
+_SECONDS = 10
 
 # So many signatures of one mail are looked at (RFC 6376 §6.1 lets a verifier set a limit).
 _MOST_SIGNATURES = 8
@@ -66,11 +73,11 @@ _OF_OUTCOMES = {
 
 @dataclass(frozen=True)
 class Signature:
-    """Who signed a mail, under which selector the key is, and the header field that says so."""
+    """Who signed a mail, under which selector the key is, and the rest that the mail says of it."""
 
     domain: str
     selector: str
-    field: bytes = field(default=b"", repr=False, compare=False)
+    read: ReadSignature | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +86,27 @@ class ReceivedMail:
 
     domain: str
     signatures: tuple[Signature, ...]
-    content: SplitMail = field(repr=False)
     now: datetime
+
+
+def read_apart(raw: bytes, *, now: datetime) -> ReceivedMail:
+    """Read a mail as `read_received` does, in a process under limits.
+
+    What such a process dies of holds no mail that anybody sent.
+    """
+    with LimitedProcess(readings, memory=_MEMORY, seconds=_SECONDS) as process:
+        try:
+            (mail,) = process.ask((raw, now))
+        except (ProcessDied, OSError):
+            return ReceivedMail(domain="", signatures=(), now=now)
+    found: ReceivedMail = mail
+    return found
+
+
+def readings(request: tuple[bytes, datetime]) -> Iterator[ReceivedMail]:
+    """Yield what one mail says, for a process under limits."""
+    raw, now = request
+    yield read_received(raw, now=now)
 
 
 def read_received(raw: bytes, *, now: datetime) -> ReceivedMail:
@@ -88,17 +114,12 @@ def read_received(raw: bytes, *, now: datetime) -> ReceivedMail:
     content = split_mail(raw)
     head = BytesHeaderParser().parsebytes(b"\r\n".join(content.named(b"from")))
     _, address = email.utils.parseaddr(str(head.get("From", "")))
-    _, at, domain = address.rpartition("@")
+    domain = address.rpartition("@")[2] if "@" in address else ""
     fields = content.named(b"dkim-signature")[:_MOST_SIGNATURES]
-    signed = [(one, tags_of(one.partition(b":")[2].decode("utf-8", "replace"))) for one in fields]
+    read = [found for one in fields if (found := read_signature(content, one))]
     return ReceivedMail(
-        domain=domain.strip(".").lower() if at else "",
-        signatures=tuple(
-            Signature(tags["d"].lower(), tags["s"], one)
-            for one, tags in signed
-            if tags.get("d") and tags.get("s")
-        ),
-        content=content,
+        domain=domain.strip(".").lower() if len(domain) <= LONGEST_NAME else "",
+        signatures=tuple(Signature(one.domain, one.selector, one) for one in read),
         now=now,
     )
 
@@ -147,7 +168,7 @@ def _about_the_mail(
             yield about_key
             continue
         (record,) = _records(names, signature)
-        outcome = verify_signature(mail.content, signature.field, record, now=mail.now)
+        outcome = verify_signature(signature.read, record, now=mail.now)
         if outcome is Outcome.HOLDS and about_key.code != "dkim_ok":
             yield about_key
         else:

@@ -1,6 +1,6 @@
 """Verifying a DKIM signature of a mail as it was received (RFC 6376 §6, RFC 8301, RFC 8463).
 
-May import messages. Every step takes time in proportion to the mail, whatever is in it.
+May import messages. A mail is read in a process under limits, to what is then verified by a key.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import re
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +17,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 _FIELD = re.compile(rb"[^\r\n]+(?:\r\n[ \t][^\r\n]*)*")
 _BLANKS = re.compile(rb"[ \t\r\n]+")
 _BLANKS_IN_LINE = re.compile(rb"[ \t]+")
+# A name in the DNS has at most 253 octets, a signature by the longest key that is taken 2,048.
+LONGEST_NAME = 253
+_LONGEST_VALUE = 4096
 _NEEDED = ("v", "a", "b", "bh", "d", "h", "s")
 # rsa-sha1 does not count any more (RFC 8301 §3.1).
 _KINDS = {"rsa-sha256": RSAPublicKey, "ed25519-sha256": Ed25519PublicKey}
@@ -86,51 +91,97 @@ def read_public_key(record: Mapping[str, str]) -> PublicKey | None:
     return key if isinstance(key, RSAPublicKey) else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReadSignature:
+    """What a DKIM-Signature field says and covers, of bounded size; its key is not known yet.
+
+    - `is_well_formed` says whether all is there that does not depend on the key (RFC 6376 §6.1.1).
+    - `is_body_whole` says whether the body is the one that was signed.
+    - `digest` is the SHA-256 of the header fields that were signed.
+    - `until` is when it runs out, in seconds since 1970, 0 for never.
+    """
+
+    domain: str
+    selector: str
+    algorithm: str
+    user_domain: str
+    value: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
+    until: int
+    is_well_formed: bool
+    is_body_whole: bool
+
+
+def read_signature(mail: SplitMail, signature: bytes) -> ReadSignature | None:
+    """Read one DKIM-Signature field of a mail; None if it does not say where its key is."""
+    tags = tags_of(signature.partition(b":")[2].decode("utf-8", "replace"))
+    domain, selector = tags.get("d", "").lower(), tags.get("s", "")
+    if not domain or not selector or max(len(domain), len(selector)) > LONGEST_NAME:
+        return None
+    in_head, _, in_body = tags.get("c", "simple/simple").lower().partition("/")
+    signed = _signed_fields(mail, signature, tags.get("h", ""), is_relaxed=in_head == "relaxed")
+    value, digest, until, length = _decoded(tags)
+    body = _canonical_body(mail.body, is_relaxed=in_body == "relaxed")[:length]
+    return ReadSignature(
+        domain=domain,
+        selector=selector,
+        algorithm=tags.get("a", "").lower()[:LONGEST_NAME],
+        user_domain=tags.get("i", domain).lower().rpartition("@")[2][: LONGEST_NAME + 1],
+        value=value,
+        digest=hashlib.sha256(b"".join(signed)).digest(),
+        until=until,
+        is_well_formed=bool(value and digest) and _has_all(tags),
+        is_body_whole=hashlib.sha256(body).digest() == digest,
+    )
+
+
 def verify_signature(
-    mail: SplitMail, field: bytes, record: Mapping[str, str], *, now: datetime
+    signature: ReadSignature | None, record: Mapping[str, str], *, now: datetime
 ) -> Outcome:
-    """Return what one DKIM-Signature field of a mail is worth by the record of its key.
+    """Return what a signature of a mail is worth by the record of its key.
 
     `now` is when the mail is taken to arrive, for signatures that run out (tag x).
     """
-    tags = tags_of(field.partition(b":")[2].decode("utf-8", "replace"))
     key = read_public_key(record)
-    if key is None or not _is_well_formed(tags, record, key):
+    if signature is None or key is None or not _is_for(key, record, signature):
         return Outcome.FAILS
-    try:
-        value = base64.b64decode(tags["b"])
-        digest = base64.b64decode(tags["bh"])
-        until, length = int(tags.get("x", 0)), int(tags.get("l", len(mail.body) + 2))
-    except (binascii.Error, ValueError):
-        return Outcome.FAILS
-    if until and until < now.timestamp():
+    if signature.until and signature.until < now.timestamp():
         return Outcome.EXPIRED
-    in_head, _, in_body = tags.get("c", "simple/simple").lower().partition("/")
-    body = _canonical_body(mail.body, is_relaxed=in_body == "relaxed")
-    if hashlib.sha256(body[: max(0, length)]).digest() != digest:
+    if not signature.is_body_whole:
         return Outcome.CHANGED
-    signed = b"".join(_signed_fields(mail, field, tags["h"], is_relaxed=in_head == "relaxed"))
-    return Outcome.HOLDS if _is_signed(key, value, signed) else Outcome.FAILS
+    return Outcome.HOLDS if _is_signed(key, signature) else Outcome.FAILS
 
 
-def _is_well_formed(tags: Mapping[str, str], record: Mapping[str, str], key: PublicKey) -> bool:
-    """Say whether a signature has all its tags, and is of this kind of key (RFC 6376 §6.1.1)."""
-    if not all(tags.get(name) for name in _NEEDED) or tags["v"] != "1":
-        return False
-    if not isinstance(key, _KINDS.get(tags["a"].lower(), ())):
+def _decoded(tags: Mapping[str, str]) -> tuple[bytes, bytes, int, int | None]:
+    """Return value, digest of the body, end and length of a signature; no value if one is wrong."""
+    try:
+        value = base64.b64decode(tags.get("b", ""))[:_LONGEST_VALUE]
+        length = max(0, int(tags["l"])) if "l" in tags else None
+        return value, base64.b64decode(tags.get("bh", "")), int(tags.get("x", 0)), length
+    except (binascii.Error, ValueError):
+        return b"", b"", 0, None
+
+
+def _has_all(tags: Mapping[str, str]) -> bool:
+    names = tags.get("h", "").lower().split(":")
+    return all(tags.get(name) for name in _NEEDED) and tags["v"] == "1" and "from" in names
+
+
+def _is_for(key: PublicKey, record: Mapping[str, str], signature: ReadSignature) -> bool:
+    """Say whether a signature is well formed, and of this kind of key (RFC 6376 §6.1.1)."""
+    if not signature.is_well_formed or not isinstance(key, _KINDS.get(signature.algorithm, ())):
         return False
     if record.get("h") and "sha256" not in record["h"].split(":"):
         return False
     if not {"*", "email"} & set(record.get("s", "*").split(":")):
         return False
-    domain = tags["d"].lower()
-    user_domain = tags.get("i", domain).lower().rpartition("@")[2]
+    domain, user_domain = signature.domain, signature.user_domain
     is_below = user_domain.endswith(f".{domain}") and "s" not in record.get("t", "").split(":")
-    return "from" in tags["h"].lower().split(":") and (user_domain == domain or is_below)
+    return user_domain == domain or is_below
 
 
 def _signed_fields(
-    mail: SplitMail, field: bytes, names: str, *, is_relaxed: bool
+    mail: SplitMail, signature: bytes, names: str, *, is_relaxed: bool
 ) -> Iterator[bytes]:
     """Yield what was hashed: fields from the bottom up (§5.4.2), and the signature without b=."""
     left: dict[bytes, list[bytes]] = {}
@@ -139,7 +190,8 @@ def _signed_fields(
     for name in names.lower().split(":"):
         if found := left.get(name.encode()):
             yield _canonical_field(found.pop(), is_relaxed=is_relaxed) + b"\r\n"
-    yield _canonical_field(b";".join(map(_without_value, field.split(b";"))), is_relaxed=is_relaxed)
+    unsigned = b";".join(map(_without_value, signature.split(b";")))
+    yield _canonical_field(unsigned, is_relaxed=is_relaxed)
 
 
 def _without_value(part: bytes) -> bytes:
@@ -149,12 +201,12 @@ def _without_value(part: bytes) -> bytes:
     return name + is_tag if name.rpartition(b":")[2].strip() == b"b" else part
 
 
-def _is_signed(key: PublicKey, value: bytes, signed: bytes) -> bool:
+def _is_signed(key: PublicKey, signature: ReadSignature) -> bool:
     try:
         if isinstance(key, RSAPublicKey):
-            key.verify(value, signed, PKCS1v15(), SHA256())
+            key.verify(signature.value, signature.digest, PKCS1v15(), Prehashed(SHA256()))
         else:
-            key.verify(value, hashlib.sha256(signed).digest())
+            key.verify(signature.value, signature.digest)
     except InvalidSignature:
         return False
     return True

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from repermit.config import Settings
 
 _LARGEST_BODY = 64 * 1024
+# As much as nginx takes. Waitress reads a head in the one thread that serves everybody, and joins
+# the lines of one name in the square of their length.
+_LARGEST_HEAD = 32 * 1024
 # A little more than the pages take, so that it is they who say that it was too much.
 _LARGEST_BY_PATH = {
     r"/admin/lists/[^/]+/file/upload": importing.LARGEST + 2 * _LARGEST_BODY,
@@ -81,6 +84,7 @@ def make_server(
         port=settings.web.port if port is None else port,
         threads=settings.web.threads,
         max_request_body_size=_LARGEST_BODY,
+        max_request_header_size=_LARGEST_HEAD,
         # So that the name of the software, and its version, go to nobody.
         ident=None,
         # Which X-Forwarded-For entries are believed is decided by `web.trusted_proxies`.

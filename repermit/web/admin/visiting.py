@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import session
+from flask import request, session
 from flask_login import UserMixin, current_user
 
 from repermit import accounts
-from repermit.accounts import Visit
+from repermit.accounts import Origin, Visit
+from repermit.web.client_address import network_in_part, route_of
 from repermit.web.connection import noting
 from repermit.web.site import arrival, current_site, request_trace
 
@@ -47,8 +48,12 @@ def find_user(_request: Request) -> Visitor | None:
 
 def visit() -> Visit:
     """Return when and whence this request comes, as accounts takes it."""
-    trace = request_trace()
-    return Visit(now=arrival(), network=trace.network, browser=trace.browser)
+    trace, route = request_trace(), route_of(request.environ)
+    origin = Origin(
+        network_in_part(route.client),
+        tuple(dict.fromkeys(map(network_in_part, route.doubtful_relays))),
+    )
+    return Visit(now=arrival(), network=trace.network, browser=trace.browser, origin=origin)
 
 
 def actor() -> str:
