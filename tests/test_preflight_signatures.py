@@ -121,6 +121,15 @@ def resigned(raw: bytes, before: bytes, after: bytes) -> bytes:
     return head + b" b=" + value + b"\r\nReceived: " + rest
 
 
+def test_a_second_sender_that_is_not_signed_breaks_a_signature() -> None:
+    """RFC 6376 §8.15: a reader may be shown that one; dkimpy refuses such a mail too."""
+    once = signed(include_headers=[b"from", b"to"])
+    assert outcome(once) is Outcome.HOLDS
+    for raw in (b"From: evil@example.net\r\n" + once, once.replace(b"To:", b"FROM: e@e.nl\r\nTo:")):
+        assert outcome(raw) is Outcome.FAILS
+        assert not dkim.verify(raw, dnsfunc=lambda *_, **__: RECORD.encode())
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_the_example_of_the_standard_holds(number: int) -> None:
     record = EXAMPLE_RECORDS[number]

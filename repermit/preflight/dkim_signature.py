@@ -97,6 +97,9 @@ def verify_signature(
     key = read_public_key(record)
     if key is None or not _is_well_formed(tags, record, key):
         return Outcome.FAILS
+    # Of two senders a reader may be shown the one that is not signed (RFC 6376 §8.15).
+    if len(mail.named(b"from")) > tags["h"].lower().split(":").count("from"):
+        return Outcome.FAILS
     try:
         value = base64.b64decode(tags["b"])
         digest = base64.b64decode(tags["bh"])
