@@ -18,7 +18,7 @@ from repermit.bounces.bounce_text import (
     without_copy,
 )
 from repermit.bounces.facts import Kind, Verdict
-from repermit.bounces.judging import Judgement, has_code, judge
+from repermit.bounces.judging import Judgement, has_code, judge, names_somebody_else
 from repermit.bounces.parsing import (
     addresses_in,
     children,
@@ -146,6 +146,9 @@ def _judge_failure(
         for words in quoted or [comment]
     )
     if any(one in words.lower() for words in quoted for one in own):
+        return Judgement(Kind.SOFT, judged.status)
+    # Whoever was written to has got it where another's copy failed, as of somebody who forwards.
+    if any(names_somebody_else(words, names) for words in quoted or [around]):
         return Judgement(Kind.SOFT, judged.status)
     told = None if judged.is_clear else judge_text(text, address=address)
     if told:
