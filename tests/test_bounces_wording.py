@@ -61,8 +61,10 @@ GONE = [
     "Sorry, I couldn't find any host named example.net. (#5.1.2)",
     "Sorry, I couldn't find a mail exchanger or IP address. (#5.4.4)",
     "Sorry, no mailbox here by that name. (#5.1.1)",
-    "554 The mail could not be delivered to the recipient because the domain is not reachable. "
-    "Please check the domain and try again (-1:308:-2)",
+    (
+        "554 The mail could not be delivered to the recipient because the domain is not reachable. "
+        "Please check the domain and try again (-1:308:-2)"
+    ),
     "550 Host unknown (Authoritative answer from name server)",
     "554 delivery error: dd This user doesn't have a mail.yahoo.example account [0]",
     "551 not our user",
@@ -509,11 +511,15 @@ def test_words_that_name_another_address_are_about_a_copy(
 @pytest.mark.parametrize(
     "text",
     [
-        "Your message to jan@example.net was forwarded to p@example.com, which failed:\n\n"
-        "550 5.1.1 User unknown",
+        (
+            "Your message to jan@example.net was forwarded to p@example.com, which failed:\n\n"
+            "550 5.1.1 User unknown"
+        ),
         "jan@example.net -> p@example.com\n\nThe remote server said: 550 no such user",
-        "The copy for p@example.com of your message to jan@example.net came back.\n\n"
-        "No such user here (550)",
+        (
+            "The copy for p@example.com of your message to jan@example.net came back.\n\n"
+            "No such user here (550)"
+        ),
     ],
 )
 def test_a_text_that_tells_of_a_copy_passed_on_removes_nobody(text: str) -> None:
@@ -521,6 +527,20 @@ def test_a_text_that_tells_of_a_copy_passed_on_removes_nobody(text: str) -> None
     assert read(f"{head}{text}\n".encode()).kind is Kind.SOFT
     alone = text.replace("p@example.com", "jan@example.net")
     assert read(f"{head}{alone}\n".encode()).kind is Kind.HARD
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<p@example.com>: host mx.example.com said: 550 5.1.1 User unknown",
+        "Mail for jan@example.net is forwarded to p@example.com.\n550 5.1.1 User unknown",
+    ],
+)
+def test_where_a_report_has_no_words_its_text_may_tell_of_a_copy(text: str) -> None:
+    raw = REPORT.format(text=text, status="5.1.1", diagnostic="", copy="")
+    assert read(raw.encode()).kind is Kind.SOFT
+    alone = raw.replace("p@example.com", "jan@example.net")
+    assert read(alone.encode()).kind is Kind.HARD
 
 
 def test_each_of_several_that_is_gone_by_a_line_of_its_own_is_gone() -> None:
@@ -538,8 +558,10 @@ def test_each_of_several_that_is_gone_by_a_line_of_its_own_is_gone() -> None:
         ("<<< 550 Unknown user jan@example.net\n554 Service unavailable", Kind.SOFT),
         # The recipient was; DATA was on its way already.
         (
-            "<<< 550 : User unknown\n550 5.1.1 <jan@example.net>... User unknown\n"
-            "<<< 503 5.0.0 Need RCPT (recipient)",
+            (
+                "<<< 550 : User unknown\n550 5.1.1 <jan@example.net>... User unknown\n"
+                "<<< 503 5.0.0 Need RCPT (recipient)"
+            ),
             Kind.HARD,
         ),
         (
@@ -547,8 +569,10 @@ def test_each_of_several_that_is_gone_by_a_line_of_its_own_is_gone() -> None:
             Kind.HARD,
         ),
         (
-            "<<< 554 dd This user doesn't have a yahoo.com account (jan@example.net)\n"
-            "554 5.0.0 Service unavailable",
+            (
+                "<<< 554 dd This user doesn't have a yahoo.com account (jan@example.net)\n"
+                "554 5.0.0 Service unavailable"
+            ),
             Kind.HARD,
         ),
     ],
@@ -563,3 +587,14 @@ def test_sendmail_shows_at_which_step_somebody_was_unknown(transcript: str, kind
     diagnostic = f"\nDiagnostic-Code: SMTP; {words}"
     raw = REPORT.format(text=text, status="5.2.0", diagnostic=diagnostic, copy="")
     assert read(raw.encode()).kind is kind
+
+
+def test_a_host_alone_is_nobodys_name() -> None:
+    raw = REPORT.format(
+        text="<jan@example.net>\n    (reason: 550 Host unknown)",
+        status="5.1.2",
+        diagnostic="",
+        copy="",
+    )
+    found = read(raw.replace("rfc822; jan@example.net", "rfc822; @mx.example.org").encode())
+    assert (found.kind, found.failed) == (Kind.HARD, ())

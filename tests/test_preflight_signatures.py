@@ -95,7 +95,9 @@ def outcome(raw: bytes, record: str = RECORD, *, number: int = 0) -> Outcome:
     return verify_signature(mail, field, tags_of(record), now=NOW)
 
 
-def signed(raw: bytes = PLAIN, *, form: str = "relaxed/relaxed", **given: bytes | bool) -> bytes:
+def signed(
+    raw: bytes = PLAIN, *, form: str = "relaxed/relaxed", **given: bytes | bool | list[bytes]
+) -> bytes:
     """Return a mail with a signature that dkimpy has made."""
     head, _, body = form.partition("/")
     options = {"canonicalize": (head.encode(), body.encode()), **given}
