@@ -46,6 +46,9 @@ TABLE: Mapping[str, tuple[Kind, str, str]] = {
     "gmail_address_not_found": (Kind.HARD, "5.1.0", ""),
     "opensmtpd_no_domain": (Kind.HARD, "5.0.0", ""),
     "domino_not_listed": (Kind.HARD, "", ""),
+    "sns_no_such_user": (Kind.HARD, "5.1.1", ""),
+    "trendmicro_repacked": (Kind.HARD, "5.1.1", ""),
+    "old_exim_forwarded": (Kind.HARD, "", ""),
     # Quota, policy, delay: nobody is removed for those.
     "sendmail_listed": (Kind.SOFT, "5.1.1", ""),
     "sendmail_spf": (Kind.SOFT, "5.1.1", ""),
@@ -63,7 +66,9 @@ TABLE: Mapping[str, tuple[Kind, str, str]] = {
     "gmx_unavailable": (Kind.SOFT, "", ""),
     "barracuda_policy": (Kind.SOFT, "5.7.1", ""),
     "relay_says_unknown_but_full": (Kind.SOFT, "5.2.2", ""),
+    "sns_not_sent": (Kind.SOFT, "", ""),
     # Complaints.
+    "sns_complaint": (Kind.COMPLAINT, "", ""),
     "arf_abuse": (Kind.COMPLAINT, "", ""),
     "outlook_complaint": (Kind.COMPLAINT, "", ""),
     # Answers of programs.
@@ -727,3 +732,34 @@ def test_what_lies_beyond_the_limit_is_not_read() -> None:
 
 def test_the_library_for_odd_formats_writes_no_log() -> None:
     assert not logging.getLogger("flufl.bounce").isEnabledFor(logging.CRITICAL)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"notificationType": "Delivery", "mail": {"source": "bounce@example.org"}}',
+        '{"notificationType": "Bounce", "bounce": {"bouncedRecipients": 1}, "mail": 1}',
+        '{"notificationType": "Bounce", "bounce": [], "mail": {"headers": [1, {"name": 1}]}}',
+        '{"notificationType": "Bounce", "bounce": {"bouncedRecipients": [1, {"status": 1}]}}',
+        '{"Message": "no notification"}',
+        "[" * 100_000,
+    ],
+)
+def test_another_notification_of_amazon_says_nothing(body: str) -> None:
+    raw = f"From: no-reply@sns.amazonaws.com\nSubject: AWS Notification Message\n\n{body}"
+    assert read(raw.encode()).kind is Kind.NOTHING
+
+
+def test_only_amazon_writes_its_notifications() -> None:
+    raw = returned("sns_no_such_user").replace(b"no-reply@sns.", b"no-reply@sns.example.")
+    assert read(raw).kind is Kind.NOTHING
+
+
+def test_a_bounce_about_a_bounce_is_read_for_itself() -> None:
+    raw = returned("trendmicro_repacked")
+    why = raw.replace(b"delivery errors -----\n\n--outer", b"errors -----\n550 full\n\n--outer", 1)
+    assert why != raw
+    assert read(why).kind is Kind.SOFT

@@ -61,6 +61,10 @@ GONE = [
     "Sorry, I couldn't find any host named example.net. (#5.1.2)",
     "Sorry, I couldn't find a mail exchanger or IP address. (#5.4.4)",
     "Sorry, no mailbox here by that name. (#5.1.1)",
+    (
+        "554 The mail could not be delivered to the recipient because the domain is not reachable. "
+        "Please check the domain and try again (-1:308:-2)"
+    ),
     "550 Host unknown (Authoritative answer from name server)",
     "554 delivery error: dd This user doesn't have a mail.yahoo.example account [0]",
     "551 not our user",
@@ -438,10 +442,10 @@ def test_a_bounce_whose_parts_cannot_be_told_from_each_other_is_read_as_a_text()
 def test_who_does_not_know_the_sender_says_nothing_of_the_recipient(
     place: Callable[[str, str, str], str], field: str
 ) -> None:
-    words = "550 5.1.1 <praktijk@example.org>: User unknown"
-    raw = place(words, "5.1.1", "")
-    assert read(f"{field}: <praktijk@example.org>\n{raw}".encode()).kind is Kind.SOFT
-    assert read(f"{field}: <other@example.org>\n{raw}".encode()).kind is Kind.HARD
+    words = "550 5.1.1 <{}>: User unknown"
+    for name, kind in (("praktijk@example.org", Kind.SOFT), ("jan@example.net", Kind.HARD)):
+        raw = place(words.format(name), "5.1.1", "")
+        assert read(f"{field}: <praktijk@example.org>\n{raw}".encode()).kind is kind
 
 
 def test_a_bounce_without_a_text_says_only_that_it_failed() -> None:
@@ -479,3 +483,118 @@ def test_words_of_anything_else_outrank_words_of_nobody_beside_them(
     said = words + "".join(between)
     for text in (said, said.swapcase(), said.title()):
         assert read(as_report(text.strip(), "5.1.1", "").encode()).kind is Kind.SOFT
+
+
+# --- Copies that were passed on: whoever was written to has got the mail.
+
+ELSEWHERE = "p@example.com"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "550 5.1.1 <p@example.com>: Recipient address rejected: User unknown",
+        "550 5.1.1 p@example.com... User unknown",
+        "550 no such user (rcpt to=<p@example.com>)",
+        "550 5.1.1 jan@example.net forwards to p@example.com: user unknown",
+    ],
+)
+@pytest.mark.parametrize("place", [as_report, without_type, by_exim, in_the_text_alone])
+def test_words_that_name_another_address_are_about_a_copy(
+    place: Callable[[str, str, str], str], words: str
+) -> None:
+    assert read(place(words, "5.1.1", "").encode()).kind is Kind.SOFT
+    about_them = words.replace(ELSEWHERE, "JAN@example.net")
+    assert read(place(about_them, "5.1.1", "").encode()).kind is Kind.HARD
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        (
+            "Your message to jan@example.net was forwarded to p@example.com, which failed:\n\n"
+            "550 5.1.1 User unknown"
+        ),
+        "jan@example.net -> p@example.com\n\nThe remote server said: 550 no such user",
+        (
+            "The copy for p@example.com of your message to jan@example.net came back.\n\n"
+            "No such user here (550)"
+        ),
+    ],
+)
+def test_a_text_that_tells_of_a_copy_passed_on_removes_nobody(text: str) -> None:
+    head = "From: MAILER-DAEMON@mail.example.org\nReturn-Path: <>\nSubject: Undeliverable: news\n\n"
+    assert read(f"{head}{text}\n".encode()).kind is Kind.SOFT
+    alone = text.replace("p@example.com", "jan@example.net")
+    assert read(f"{head}{alone}\n".encode()).kind is Kind.HARD
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<p@example.com>: host mx.example.com said: 550 5.1.1 User unknown",
+        "Mail for jan@example.net is forwarded to p@example.com.\n550 5.1.1 User unknown",
+    ],
+)
+def test_where_a_report_has_no_words_its_text_may_tell_of_a_copy(text: str) -> None:
+    raw = REPORT.format(text=text, status="5.1.1", diagnostic="", copy="")
+    assert read(raw.encode()).kind is Kind.SOFT
+    alone = raw.replace("p@example.com", "jan@example.net")
+    assert read(alone.encode()).kind is Kind.HARD
+
+
+def test_each_of_several_that_is_gone_by_a_line_of_its_own_is_gone() -> None:
+    head = "From: MAILER-DAEMON@mail.example.org\nReturn-Path: <>\nSubject: Returned mail\n\n"
+    line = "554 <{}>... 550 Host unknown (Authoritative answer from name server)\n"
+    text = line.format("jan@example.net") + line.format("p@example.com")
+    assert read(f"{head}{text}".encode()).kind is Kind.HARD
+
+
+@pytest.mark.parametrize(
+    ("transcript", "kind"),
+    [
+        # The mail itself was refused.
+        ("<<< 550 : User unknown\n554 5.0.0 Service unavailable", Kind.SOFT),
+        ("<<< 550 Unknown user jan@example.net\n554 Service unavailable", Kind.SOFT),
+        # The recipient was; DATA was on its way already.
+        (
+            (
+                "<<< 550 : User unknown\n550 5.1.1 <jan@example.net>... User unknown\n"
+                "<<< 503 5.0.0 Need RCPT (recipient)"
+            ),
+            Kind.HARD,
+        ),
+        (
+            "<<< 550 : User unknown\n554 5.0.0 Service unavailable\n<<< 503 5.0.0 Need RCPT",
+            Kind.HARD,
+        ),
+        (
+            (
+                "<<< 554 dd This user doesn't have a yahoo.com account (jan@example.net)\n"
+                "554 5.0.0 Service unavailable"
+            ),
+            Kind.HARD,
+        ),
+    ],
+)
+def test_sendmail_shows_at_which_step_somebody_was_unknown(transcript: str, kind: Kind) -> None:
+    words = re.sub("^<<< ", "", transcript.split("\n", maxsplit=1)[0])
+    text = (
+        "   ----- The following addresses had permanent fatal errors -----\n<jan@example.net>\n"
+        f"    (reason: {words})\n\n   ----- Transcript of session follows -----\n"
+        f"... while talking to mx.example.net.:\n>>> DATA\n{transcript}"
+    )
+    diagnostic = f"\nDiagnostic-Code: SMTP; {words}"
+    raw = REPORT.format(text=text, status="5.2.0", diagnostic=diagnostic, copy="")
+    assert read(raw.encode()).kind is kind
+
+
+def test_a_host_alone_is_nobodys_name() -> None:
+    raw = REPORT.format(
+        text="<jan@example.net>\n    (reason: 550 Host unknown)",
+        status="5.1.2",
+        diagnostic="",
+        copy="",
+    )
+    found = read(raw.replace("rfc822; jan@example.net", "rfc822; @mx.example.org").encode())
+    assert (found.kind, found.failed) == (Kind.HARD, ())

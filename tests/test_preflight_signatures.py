@@ -96,7 +96,9 @@ def outcome(raw: bytes, record: str = RECORD, *, number: int = 0) -> Outcome:
     return verify_signature(read_signature(mail, field), tags_of(record), now=NOW)
 
 
-def signed(raw: bytes = PLAIN, *, form: str = "relaxed/relaxed", **given: bytes | bool) -> bytes:
+def signed(
+    raw: bytes = PLAIN, *, form: str = "relaxed/relaxed", **given: bytes | bool | list[bytes]
+) -> bytes:
     """Return a mail with a signature that dkimpy has made."""
     head, _, body = form.partition("/")
     options = {"canonicalize": (head.encode(), body.encode()), **given}
@@ -120,6 +122,15 @@ def resigned(raw: bytes, before: bytes, after: bytes) -> bytes:
     assert isinstance(key, RSAPrivateKey)
     value = base64.b64encode(key.sign(hashed, PKCS1v15(), SHA256()))
     return head + b" b=" + value + b"\r\nReceived: " + rest
+
+
+def test_a_second_sender_that_is_not_signed_breaks_a_signature() -> None:
+    """RFC 6376 §8.15: a reader may be shown that one; dkimpy refuses such a mail too."""
+    once = signed(include_headers=[b"from", b"to"])
+    assert outcome(once) is Outcome.HOLDS
+    for raw in (b"From: evil@example.net\r\n" + once, once.replace(b"To:", b"FROM: e@e.nl\r\nTo:")):
+        assert outcome(raw) is Outcome.FAILS
+        assert not dkim.verify(raw, dnsfunc=lambda *_, **__: RECORD.encode())
 
 
 @pytest.mark.parametrize("number", [0, 1])

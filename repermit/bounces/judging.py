@@ -6,12 +6,15 @@ May import mailer, whose judgement of a server's replies this is.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from repermit.bounces.facts import Kind
 from repermit.mailer.refusal_words import Cause, plain
 from repermit.mailer.replies import Reply, cause_of
 from repermit.mailer.statuses import deciding_status, find_status, is_vague, quoted_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _CODE = re.compile(r"(?<![\d.])([45]\d\d)(?=[ \-:#']|$)")
 
@@ -67,8 +70,9 @@ def judge(
     cause = _cause(code, telling or own, words)
     if cause is not Cause.GONE:
         return Judgement(Kind.SOFT, shown, is_clear=cause is not Cause.UNCLEAR or bool(telling))
+    is_believed = bool(own) or bool(_NO_ACCOUNT.search(words))
     is_wrong = _is_about_another_domain(words, address) or _is_at_another_step(
-        f"{words} {around}", has_status=bool(own)
+        f"{words} {around}", is_believed=is_believed
     )
     return Judgement(Kind.SOFT if is_wrong else Kind.HARD, shown)
 
@@ -95,22 +99,37 @@ def _is_about_another_domain(words: str, address: str) -> bool:
     return bool(domain and names) and domain not in names
 
 
+def names_somebody_else(words: str, names: Collection[str]) -> bool:
+    """Say whether words name an address that is none of `names`, to which a copy was passed on.
+
+    Where `words` name no address but a postmaster's, they are about whoever the report names.
+    """
+    known = {name.lower() for name in names}
+    written = {one.lower().strip(".") for one in WRITTEN_ADDRESS.findall(words)}
+    return bool(known) and any(not SERVICE_ADDRESS.match(one) for one in written - known)
+
+
+WRITTEN_ADDRESS = re.compile(
+    r"(?<![^\s<>(\[\"':;,=])([^\s<>()\[\]\"':;,@=]{1,64}@[\w-]+(?:\.[\w-]+)+)"
+)
+SERVICE_ADDRESS = re.compile(r"postmaster|mailer-daemon|abuse|support", re.IGNORECASE)
+
 _LOOKED_UP = re.compile(
     r"(?:\b(?:name|domain)=|\bhost named |\blookup of |\bhost (?=\S{1,255} (?:was |is )?not found)|"
     r"\bdomain (?=\S{1,255} (?:does not|doesn't) ))['\"<]?((?:[\w-]{1,63}\.)+[\w-]{1,63})"
 )
 
 
-def _is_at_another_step(text: str, *, has_status: bool) -> bool:
+def _is_at_another_step(text: str, *, is_believed: bool) -> bool:
     """Say whether a refusal came before a recipient was named, or after one was accepted.
 
     Who refuses our greeting or our sender knows nothing of a mailbox. A server that has accepted
     the recipient and says "unknown user" of the mail itself hides why it does not want it, as some
-    telephone companies do; only a status is believed then.
+    telephone companies do; only a status or Yahoo's whole sentence is believed then.
     """
     text = " ".join(text.lower().split())
     return bool(_BEFORE_RECIPIENT.search(text)) or (
-        not has_status and bool(_AFTER_MAIL.search(text))
+        not is_believed and bool(_AFTER_MAIL.search(text))
     )
 
 
@@ -122,5 +141,8 @@ _BEFORE_RECIPIENT = re.compile(
 )
 _AFTER_MAIL = re.compile(
     r"in reply to (?:end of )?data|remote mail server after (?:end of )?data|"
-    r"failed after i sent the message"
+    r"failed after i sent the message|"
+    # Sendmail, whose transcript goes on with a complaint of DATA where a recipient was refused.
+    r"<<< 55\d[ -].{1,1000} 55\d (?:5\.0\.0 )?service unavailable(?! <<<)"
 )
+_NO_ACCOUNT = re.compile(r"\b(?:doesn't|does not) have an? \S+ account\b", re.IGNORECASE)

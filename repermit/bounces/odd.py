@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING
 
 from flufl.bounce import all_failures
 
-from repermit.bounces.bounce_text import judge_text, mildest, without_copy
+from repermit.bounces.bounce_text import about, judge_text, mildest, without_copy
 from repermit.bounces.facts import Kind, Verdict
-from repermit.bounces.judging import Judgement, has_code, judge
+from repermit.bounces.judging import (
+    SERVICE_ADDRESS,
+    WRITTEN_ADDRESS,
+    Judgement,
+    has_code,
+    judge,
+    names_somebody_else,
+)
 from repermit.bounces.parsing import addresses_in, header, parse, text_of, text_without_parts, texts
 
 if TYPE_CHECKING:
@@ -41,12 +48,13 @@ def read_odd(message: Message, raw: bytes) -> Verdict:
         names = tuple(name for name in listed if name.lower() in said.lower())
         # Only a header has them, which names whoever was written to where Exim hides the rest.
         found = mildest(_judge_about(name, said) for name in names or listed)
-        return Verdict(_unless(is_child and not names, found), found.status, names or (*listed,))
+        is_unsure = (is_child and not names) or _tells_of_others(said, listed, message)
+        return Verdict(_unless(is_unsure, found), found.status, names or (*listed,))
     has_failed = UNDELIVERED.search(header(message, "Subject"))
     if has_code(said) or (has_failed and not temporary):
         names = _written_in(said, message)
         found = judge_text(said, address="") or Judgement(Kind.SOFT, "")
-        is_unsure = bool(temporary) or (is_child and not names)
+        is_unsure = bool(temporary) or (is_child and not names) or _are_not_each_gone(names, said)
         return Verdict(_unless(is_unsure, found), "" if temporary else found.status, names)
     return Verdict(Kind.SOFT if temporary or has_failed else Kind.NOTHING)
 
@@ -62,14 +70,42 @@ _MADE_FROM = re.compile(r"\((?:generated|expanded) from:?\s[^()]{1,500}\)")
 
 def _written_in(said: str, message: Message) -> tuple[str, ...]:
     """Return the addresses that a text names, without those of the bounce itself."""
-    own = {one.lower() for name in _OWN for one in addresses_in(message, name)}
-    found = dict.fromkeys(_WRITTEN.findall(said[:_SCANNED]))
-    return tuple(one for one in found if one.lower() not in own and not _SERVICE.match(one))
+    own = {one.lower() for one in _own(message)}
+    found = dict.fromkeys(WRITTEN_ADDRESS.findall(said[:_SCANNED]))
+    return tuple(one for one in found if one.lower() not in own and not SERVICE_ADDRESS.match(one))
+
+
+def _own(message: Message) -> list[str]:
+    return [one for name in _OWN for one in addresses_in(message, name)]
 
 
 _OWN = ("From", "To", "Delivered-To", "X-Original-To", "Envelope-To", "Return-Path", "Reply-To")
-_WRITTEN = re.compile(r"(?<![^\s<>(\[\"':;,])([^\s<>()\[\]\"':;,@]{1,64}@[\w-]+(?:\.[\w-]+)+)")
-_SERVICE = re.compile(r"postmaster|mailer-daemon|abuse|support", re.IGNORECASE)
+
+
+def _are_not_each_gone(names: Collection[str], said: str) -> bool:
+    """Say whether of several addresses one has no line that alone says that it is gone.
+
+    A text that names two tells as likely of one and of where its mail is passed on to.
+    """
+    lines = _SENDER_FIELD.sub("", said[:_SCANNED]).splitlines()
+    about_each = [[line for line in lines if name in line] for name in names]
+    about_each = [some for some in about_each if some]
+    return len(about_each) > 1 and not all(
+        any(judge(line).kind is Kind.HARD for line in some) for some in about_each
+    )
+
+
+def _tells_of_others(said: str, failed: Collection[str], message: Message) -> bool:
+    """Say whether what stands about failed addresses names another, to which a copy went."""
+    known = {*failed, *_own(message)}
+    text = _SENDER_FIELD.sub("", said)
+    return any(names_somebody_else(one, known) for name in failed for one in about(name, text))
+
+
+# What some repeat of the mail that came back.
+_SENDER_FIELD = re.compile(
+    r"^[> \t]*(?:from|sender|reply-to|return-path|mail from):.*", re.IGNORECASE | re.MULTILINE
+)
 
 
 def _judge_about(address: str, said: str) -> Judgement:

@@ -14,8 +14,18 @@ from typing import TYPE_CHECKING
 
 from repermit.bounces.answering import only_line, proposed_answer
 from repermit.bounces.facts import NONE, Kind, Reading
+from repermit.bounces.judging import has_code
 from repermit.bounces.odd import UNDELIVERED, read_odd
-from repermit.bounces.parsing import LONGEST, addresses_in, header, headers, parse
+from repermit.bounces.parsing import (
+    LONGEST,
+    addresses_in,
+    children,
+    header,
+    headers,
+    own_parts,
+    parse,
+    texts,
+)
 from repermit.bounces.reports import find_report
 from repermit.bounces.tracing import traces_of_answer, traces_of_bounce
 
@@ -44,6 +54,9 @@ def read_message(raw: bytes) -> Reading:
     message = parse(raw)
     is_machine = _is_from_a_server(message)
     report = find_report(message, is_machine=is_machine)
+    inner = _repacked(message) if report is None and is_machine else None
+    if inner is not None:
+        message, report = inner, find_report(inner, is_machine=True)
     if report is None and is_machine:
         report = read_odd(message, raw)
     if report is not None:
@@ -56,6 +69,23 @@ def read_message(raw: bytes) -> Reading:
     if _is_automatic(message):
         return Reading(kind=Kind.AUTO_REPLY, traces=traces_of_bounce(message))
     return _reply(message, raw)
+
+
+def _repacked(message: Message) -> Message | None:
+    """Return the report that a filter on its way has put into a bounce of its own (Trend Micro).
+
+    Where the outer one says by itself why it failed, it is about the inner one.
+    """
+    inner = [
+        child
+        for part in own_parts(message)
+        if part.get_content_type() == "message/rfc822"
+        for child in children(part)
+    ]
+    if len(inner) != 1 or any(has_code(text) for text in texts(message)):
+        return None
+    is_report = inner[0].get_content_type() == "multipart/report" and _is_from_a_server(inner[0])
+    return inner[0] if is_report else None
 
 
 def _reply(message: Message, raw: bytes) -> Reading:
@@ -88,7 +118,8 @@ def _is_from_a_server(message: Message) -> bool:
     is_postmaster = any(_POSTMASTERS.fullmatch(_local_part(path)) for path in paths)
     if any(map(_SERVERS.fullmatch, names)):
         is_servers = any(_SERVERS.fullmatch(_local_part(path)) for path in paths)
-        return is_null or is_servers or is_postmaster or not paths
+        # A mailbox that forwards its mails may put its own address into their envelope.
+        return is_null or is_servers or is_postmaster or not paths or is_returned
     if not names or any(map(_POSTMASTERS.fullmatch, names)):
         return is_null or ((is_postmaster or not paths) and is_returned)
     return is_null and is_returned

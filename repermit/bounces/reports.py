@@ -18,7 +18,7 @@ from repermit.bounces.bounce_text import (
     without_copy,
 )
 from repermit.bounces.facts import Kind, Verdict
-from repermit.bounces.judging import Judgement, has_code, judge
+from repermit.bounces.judging import Judgement, has_code, judge, names_somebody_else
 from repermit.bounces.parsing import (
     addresses_in,
     children,
@@ -27,6 +27,7 @@ from repermit.bounces.parsing import (
     report_fields,
     text_of,
 )
+from repermit.bounces.sns_notification import SnsNotification, sns_notification
 from repermit.mailer.statuses import find_status
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ def find_report(message: Message, *, is_machine: bool) -> Verdict | None:
     """
     if _is_outlooks_complaint(message):
         return Verdict(Kind.COMPLAINT)
+    notification = sns_notification(message)
+    if notification:
+        return _of_notification(notification)
     if not is_machine and message.get_content_type() != "multipart/report":
         return None
     said: list[str] = []
@@ -78,6 +82,14 @@ def feedback_senders(message: Message) -> list[str]:
     ]
 
 
+def _of_notification(notification: SnsNotification) -> Verdict:
+    if notification.kind == "Complaint":
+        return Verdict(Kind.COMPLAINT)
+    if notification.kind != "Bounce":
+        return Verdict(Kind.NOTHING)
+    return _delivery(notification.recipients, "", ())
+
+
 # Each mail of ours has one recipient, who may be an alias of a few; nobody is removed for a report
 # on more.
 _MOST_RECIPIENTS = 20
@@ -91,7 +103,8 @@ def _delivery(blocks: list[dict[str, str]], text: str, own: Collection[str]) -> 
     blocks = [block for block in blocks if "action" in block or "status" in block]
     if len(blocks) > _MOST_RECIPIENTS:
         return Verdict(Kind.SOFT)
-    found = [_recipient(block, text, own) for block in blocks]
+    reported = {name for block in blocks for name in _named(block)} | set(own)
+    found = [_recipient(block, text, own, reported) for block in blocks]
     failed = tuple(name for one in found for name in one.failed)
     for kind in (Kind.SOFT, Kind.HARD):
         first = next((one for one in found if one.kind is kind), None)
@@ -101,8 +114,10 @@ def _delivery(blocks: list[dict[str, str]], text: str, own: Collection[str]) -> 
     return Verdict(Kind.NOTHING)
 
 
-def _recipient(block: dict[str, str], text: str, own: Collection[str]) -> Verdict:
-    """Return what a report says of one recipient.
+def _recipient(
+    block: dict[str, str], text: str, own: Collection[str], reported: Collection[str]
+) -> Verdict:
+    """Return what a report says of one recipient; `reported` are all addresses of its fields.
 
     `expanded` and `relayed` mean that another server has it, `delayed` that one goes on trying.
     """
@@ -113,13 +128,17 @@ def _recipient(block: dict[str, str], text: str, own: Collection[str]) -> Verdic
         return Verdict(Kind.SOFT, status, _named(block))
     # OpenSMTPD writes "error"; and some leave the word out.
     if said in {"failed", "fail", "error"} or (not said and status[:1] in {"4", "5"}):
-        judged = _judge_failure(block, status, text, own)
+        judged = _judge_failure(block, status, text, own, reported)
         return Verdict(judged.kind, judged.status, _named(block))
     return Verdict(Kind.NOTHING)
 
 
 def _judge_failure(
-    block: dict[str, str], status: str, text: str, own: Collection[str]
+    block: dict[str, str],
+    status: str,
+    text: str,
+    own: Collection[str],
+    reported: Collection[str],
 ) -> Judgement:
     """Return what a failure means, by the fields of its report and by the text above them.
 
@@ -146,6 +165,11 @@ def _judge_failure(
         for words in quoted or [comment]
     )
     if any(one in words.lower() for words in quoted for one in own):
+        return Judgement(Kind.SOFT, judged.status)
+    # Whoever was written to has got it where another's copy failed, as of somebody who forwards.
+    if any(names_somebody_else(words, names) for words in quoted):
+        return Judgement(Kind.SOFT, judged.status)
+    if not given and names_somebody_else(around or text, reported if names else ()):
         return Judgement(Kind.SOFT, judged.status)
     told = None if judged.is_clear else judge_text(text, address=address)
     if told:
@@ -194,6 +218,9 @@ def _named(block: dict[str, str]) -> tuple[str, ...]:
     """
     given = (block.get(name, "") for name in ("x-actual-recipient", "final-recipient"))
     plain = next((one.rpartition(";")[2].strip("<> ") for one in given if "@" in one), "")
+    if plain.startswith("@"):
+        # Sendmail names a host alone where it has none for a domain.
+        return ()
     return tuple(dict.fromkeys(way(plain) for way in (str, _of_xtext, _of_utf8))) if plain else ()
 
 

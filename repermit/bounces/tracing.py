@@ -20,6 +20,7 @@ from repermit.bounces.parsing import (
     texts,
 )
 from repermit.bounces.reports import feedback_senders
+from repermit.bounces.sns_notification import sns_notification
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,8 +47,12 @@ def traces_of_bounce(message: Message) -> Traces:
     copies = list(_copies(message))
     paths = [address for name in _ENVELOPE for address in addresses_in(message, name)]
     paths += feedback_senders(message)
+    notification = sns_notification(message)
+    if notification:
+        paths.append(notification.source)
     paths += [copy["return-path"].strip("<> ") for copy in copies if "return-path" in copy]
     ids = [one for copy in copies for one in _ids(copy.get("message-id", ""))]
+    ids += _ids(notification.message_id) if notification else []
     return Traces(
         return_paths=tuple(paths[:_MOST]), message_ids=tuple([*ids, *_answered(message)][:_MOST])
     )

@@ -186,6 +186,8 @@ _NOWHERE = re.compile(
     rf"\b{_DOMAIN}\b(?: \S+){{0,2}} (?:doesn't|does not) accept (?:any )?e?-?mail"
     r"(?! (?:from|sent))|"
     r"\bcouldn't find (?:any host named|a mail exchanger)|"
+    # Outlook.com, of a domain that its relay finds nowhere.
+    r"\bdomain is not reachable\. please check the domain\b|"
     # The domain name system's own word, and how Sun's and iPlanet's server says it.
     r"\bnxdomain\b|\billegal host/domain name"
 )

@@ -130,7 +130,7 @@ def read_signature(mail: SplitMail, signature: bytes) -> ReadSignature | None:
         value=value,
         digest=hashlib.sha256(b"".join(signed)).digest(),
         until=until,
-        is_well_formed=bool(value and digest) and _has_all(tags),
+        is_well_formed=bool(value and digest) and _has_all(tags) and _signs_all_senders(mail, tags),
         is_body_whole=hashlib.sha256(body).digest() == digest,
     )
 
@@ -165,6 +165,11 @@ def _decoded(tags: Mapping[str, str]) -> tuple[bytes, bytes, int, int | None]:
 def _has_all(tags: Mapping[str, str]) -> bool:
     names = tags.get("h", "").lower().split(":")
     return all(tags.get(name) for name in _NEEDED) and tags["v"] == "1" and "from" in names
+
+
+def _signs_all_senders(mail: SplitMail, tags: Mapping[str, str]) -> bool:
+    """Say whether no sender is left unsigned, whom a reader may be shown (RFC 6376 §8.15)."""
+    return len(mail.named(b"from")) <= tags["h"].lower().split(":").count("from")
 
 
 def _is_for(key: PublicKey, record: Mapping[str, str], signature: ReadSignature) -> bool:
