@@ -189,6 +189,7 @@ def test_a_list_that_does_not_say_so_owes_none(pages: Pages, asked: Contact) -> 
 def test_who_wavers_gets_three_receipts_a_day_at_most_and_is_told_the_last_answer(
     pages: Pages, asked: Contact, inbox: Inbox
 ) -> None:
+    subjects: list[str] = []
     for _ in range(4):
         pages.say_yes(asked.uid)
         sent_to(pages, inbox)
