@@ -102,6 +102,8 @@ def _take_off(
 ) -> None:
     if _may_leave(contact):
         act = contacts.Act(at=now, actor=_ACTOR, consent={"method": _EVENT}, trace=trace)
+        # A program that presses each button of a page may have said it of whoever said Yes.
+        contacts.owe_no_receipt(contact, at=now)
         contacts.remove([contact], reason=Reason.REQUEST, act=act, fingerprint_key=fingerprint_key)
     evidence.append(
         evidence.Entry(
