@@ -20,7 +20,7 @@ DEEP = "[" * 100_000
 
 def append(desk: Desk, count: int) -> None:
     with desk.database() as database, database.atomic():
-        noted = Entry(event="noted", at=NOW, actor="job", consent={"n": 1})
+        noted = Entry(event="exported", at=NOW, actor="job", consent={"n": 1})
         evidence.append(*[noted] * count)
 
 
@@ -45,7 +45,7 @@ def test_a_chain_that_holds_is_told_with_its_checkpoint(desk: Desk) -> None:
 def test_what_was_erased_is_told(desk: Desk) -> None:
     with desk.database() as database, database.atomic():
         evidence.append(
-            Entry(event="confirmed", at=NOW, actor="person", subject="a", person={"name": "Jan"})
+            Entry(event="proved", at=NOW, actor="cli:els", subject="a", person={"name": "Jan"})
         )
         said = {"seqs": evidence.erase_parts("a", ("person",)), "parts": ("person",)}
         evidence.append(Entry(event="erased", at=NOW, actor="job", subject="a", consent=said))
