@@ -47,8 +47,10 @@ def work(url: str, number: int) -> None:
                 page_wording=f"page {turn % 3}",
             )
             with database.atomic():
-                noted = evidence.Entry(event="noted", at=NOW, actor="job", consent={"by": number})
-                evidence.append(*[noted] * (turn % 3 + 1))
+                exported = evidence.Entry(
+                    event="exported", at=NOW, actor="job", consent={"by": number}
+                )
+                evidence.append(*[exported] * (turn % 3 + 1))
         with database.atomic():
             erase(number)
 
@@ -99,5 +101,5 @@ def test_four_processes_at_once_make_one_chain(database: Database, database_url:
     found = evidence.verify_chain(database)
     assert (found.fault, found.checkpoint) == (None, evidence.checkpoint())
     events = Counter(entry.event for entry in Evidence.select())
-    assert events["noted"] == PROCESSES * sum(turn % 3 + 1 for turn in range(ROUNDS))
+    assert events["exported"] == PROCESSES * sum(turn % 3 + 1 for turn in range(ROUNDS))
     assert events["erased"] == 8
