@@ -125,7 +125,10 @@ def test_contacts_that_it_changed_become_what_they_were(
     )
     make_contact(database, news, "out@example.org", status_at=since)
     make_contact(database, news, "ask@example.org", status_at=since)
-    before = list(Contact.select().order_by(Contact.id).tuples())
+    # Whoever a file said to have refused is asked once more after a Yes, also once it is undone.
+    kept = {Contact.form_version, Contact.has_refused}
+    columns = [field for field in Contact._meta.sorted_fields if field not in kept]
+    before = list(Contact.select(*columns).order_by(Contact.id).tuples())
     result = take_in(database, news, mixed)
     assert fates_of(result) == {Fate.DUPLICATE: 2, Fate.OPTED_OUT: 1}
     assert contact_at(news, "out@example.org").status == Status.REMOVED
@@ -133,7 +136,7 @@ def test_contacts_that_it_changed_become_what_they_were(
     undone = take_back(database, news, now=LATER)
     assert (undone.contacts_taken_back, undone.restored) == (0, 2)
     assert undone.suppressions_taken_back == 1
-    assert list(Contact.select().order_by(Contact.id).tuples()) == before
+    assert list(Contact.select(*columns).order_by(Contact.id).tuples()) == before
     was = [parts["consent"] for parts in parts_of("import_undone")]
     assert [(entry.get("status"), entry.get("basis")) for entry in was] == [
         ("customer", "customer"),
