@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from contextlib import closing, suppress
+from contextlib import closing
 from http.client import HTTPConnection
+from select import select
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,9 +71,7 @@ def words_to(site: Pages, path: str, size: int, *, cookie: str = "") -> tuple[in
     connection.endheaders()
     with closing(connection):
         if size <= 3_000_000:
-            # It may be refused, and the connection closed, before all of it was sent.
-            with suppress(ConnectionError):
-                connection.send(bytes(size))
+            connection.send(bytes(size))
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
 
@@ -141,9 +140,37 @@ def test_who_sends_too_much_is_told_so_in_our_words(site: Pages) -> None:
         assert "max_body" not in said
 
 
-def test_what_is_no_request_is_refused_by_the_server_itself(site: Pages) -> None:
+def test_a_refusal_reaches_whoever_still_sends(site: Pages) -> None:
+    """A web server in front would say 502 where the connection is reset meanwhile."""
+    for path, length, status in (("/join/none", b"70000000", b"413"), ("/", b"many", b"400")):
+        with connected(site) as plain:
+            head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %s\r\n\r\n"
+            plain.sendall(head % (path.encode(), length))
+            assert select([plain], [], [], 30)[0]  # The refusal is there.
+            for _ in range(70):
+                plain.sendall(bytes(1_000_000))
+            plain.shutdown(socket.SHUT_WR)
+            answer = plain.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 %s " % status)
+
+
+def test_who_goes_on_sending_after_a_refusal_is_cut_off(
+    site: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "_MOST_DROPPED", 1_000_000)
+    with connected(site) as plain:
+        plain.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            plain.sendall(bytes(200_000_000))
+
+
+def connected(site: Pages) -> socket.socket:
     host, _, port = site.settings.public_url.split("/")[2].partition(":")
-    with socket.create_connection((host, int(port)), timeout=30) as plain:
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def test_what_is_no_request_is_refused_by_the_server_itself(site: Pages) -> None:
+    with connected(site) as plain:
         plain.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n")
         assert plain.recv(100).startswith(b"HTTP/1.1 400 ")
 

@@ -9,6 +9,8 @@ import copy
 import io
 import logging
 import re
+import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -35,6 +37,9 @@ _LARGEST_BODY = 64 * 1024
 # As much as nginx takes. Waitress reads a head in the one thread that serves everybody, and joins
 # the lines of one name in the square of their length.
 _LARGEST_HEAD = 32 * 1024
+# What is sent behind a request that was refused is read and dropped up to here: the largest file
+# that a page takes, and some.
+_MOST_DROPPED = 128 * 1024 * 1024
 # A little more than the pages take, so that it is they who say that it was too much.
 _LARGEST_BY_PATH = {
     r"/admin/lists/[^/]+/file/upload": importing.LARGEST + 2 * _LARGEST_BODY,
@@ -130,15 +135,45 @@ def _channel(settings: Settings) -> type[HTTPChannel]:
             self.adj = copy.copy(self.adj)
             self.adj.max_request_body_size = rooms.most(self.path, self.headers.get("COOKIE", ""))
 
-    class Channel(HTTPChannel):  # type: ignore[misc]
+    class Channel(_LingeringChannel):
         parser_class = Parser
 
         def error_task_class(
             self, channel: HTTPChannel, request: HTTPRequestParser
         ) -> ErrorTask | _TooMuch:
+            self.lingers = True
             return _refusal(channel, request, security_headers)
 
     return Channel
+
+
+class _LingeringChannel(HTTPChannel):  # type: ignore[misc]
+    """Reads on after a request that was refused early, until its sender has closed.
+
+    A socket that is closed with unread bytes is reset, and the answer with it: nginx says 502
+    then (RFC 9112 section 9.6).
+    """
+
+    connected: bool
+    will_close: bool
+    lingers = False
+    _dropped: int | None = None
+
+    def handle_close(self) -> None:
+        if self.lingers and self._dropped is None:
+            self._dropped, self.will_close = 0, False
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+                return
+        super().handle_close()
+
+    def received(self, data: bytes) -> bool:
+        if self._dropped is None:
+            return bool(super().received(data))
+        self._dropped += len(data)
+        if self._dropped > _MOST_DROPPED:
+            self.handle_close()
+        return True
 
 
 class _TooMuch(WSGITask):  # type: ignore[misc]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import multiprocessing
 import re
 import statistics
 import subprocess
@@ -39,6 +40,7 @@ from tests import hostile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from multiprocessing.connection import Connection
 
 MARKS = "\u0300\u0316"
 _WATCHED = "/join/news"
@@ -253,33 +255,39 @@ def measured(send: Callable[[], str], port: int, server: int) -> Measured:
     """Send something and watch the page and the processes meanwhile."""
     found, over = Measured(), threading.Event()
     _forget_peak(server)
-    watchers = [
-        threading.Thread(target=_watch_page, args=(port, over, found.pages)),
-        threading.Thread(target=_watch_processes, args=(server, over, found)),
-    ]
-    for watcher in watchers:
+    processes = threading.Thread(target=_watch_processes, args=(server, over, found))
+    # Beside making and sending what is large, the page is asked for by a process of its own.
+    ours, theirs = multiprocessing.Pipe()
+    page = multiprocessing.Process(target=_watch_page, args=(port, theirs))
+    for watcher in (page, processes):
         watcher.start()
+    ours.recv()
     began = time.perf_counter()
     try:
         found.answered = send()
         found.seconds = time.perf_counter() - began
     finally:
         over.set()
-        for watcher in watchers:
-            watcher.join()
+        ours.send(None)
+        found.pages = ours.recv()
+        page.join()
+        processes.join()
     found.server = _memory(server, "VmHWM")
     return found
 
 
-def _watch_page(port: int, over: threading.Event, times: list[float]) -> None:
+def _watch_page(port: int, bench: Connection) -> None:
+    times: list[float] = []
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
-    while not over.is_set() or not times:
+    bench.send(None)
+    while not bench.poll() or not times:
         began = time.perf_counter()
         connection.request("GET", _WATCHED)
         connection.getresponse().read()
         times.append(time.perf_counter() - began)
         time.sleep(_REST)
     connection.close()
+    bench.send(times)
 
 
 def _watch_processes(server: int, over: threading.Event, found: Measured) -> None:
