@@ -28,6 +28,13 @@ GONE = [
     "550 5.4.1 Recipient address rejected: Access denied. [AM1EUR0.eop-EUR03.prod.outlook.com]",
     "550 5.4.1 [jan@example.net]: Recipient address rejected: Access denied",
     "550 5.4.310 DNS domain example.net does not exist [Message=InfoDomainNonexistent]",
+    # Outlook.com, whose number tells it from RFC 5321's sentence for any 550.
+    (
+        "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302). "
+        "[AM6EUR05FT048.eop-eur05.prod.protection.outlook.com 2026-03-02T09:00:05.123Z 08DE0AB]"
+    ),
+    "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302).",
+    "550 Requested action not taken: mailbox unavailable (-2019901852:4030:-2147467259)",
     # A status for something else beside words that say it.
     "550 5.2.1 <jan@example.net>... User unknown",
     "550 5.7.1 <jan@example.net>: Recipient address rejected: User unknown in virtual table",
@@ -116,6 +123,14 @@ NOT_GONE = [
     "550 5.1.1 not enough disk space",
     "can't create user output file. Command output: user unknown",
     "550 Mailbox unavailable",
+    # The same sentence of others, and of Outlook.com with another reason.
+    "550 Requested action not taken: mailbox unavailable",
+    "550 5.5.0 Requested action not taken: mailbox unavailable",
+    "550 Requested action not taken: mailbox unavailable (not enough free space)",
+    "550 Requested action not taken: mailbox unavailable (S3150)",
+    "550-Requested action not taken: mailbox unavailable 550-Reject due to policy restrictions.",
+    "550 5.1.1 mailbox unavailable (S2017062302); the mailbox is full",
+    "550 5.7.1 Messages from [192.0.2.1] weren't sent, they are on our block list (S3150).",
     "550 rejected for an unknown reason",
     "450 4.1.1 User unknown",
     # Another server's reply within.
@@ -304,6 +319,15 @@ def test_who_refuses_another_step_than_the_recipient_says_nothing_of_a_mailbox(
         assert read(raw.encode()).kind is kind
 
 
+def test_outlook_says_of_a_mail_that_it_took_nothing_of_its_recipient() -> None:
+    words = "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302)"
+    for step, kind in (("RCPT TO", Kind.HARD), ("end of DATA", Kind.SOFT)):
+        text = f"<jan@example.net>: host mx said: {words} (in reply to {step} command)"
+        diagnostic = f"\nDiagnostic-Code: smtp; {words}"
+        raw = REPORT.format(text=text, status="5.5.0", diagnostic=diagnostic, copy="")
+        assert read(raw.encode()).kind is kind
+
+
 @pytest.mark.parametrize(
     ("words", "kind"),
     [
@@ -468,7 +492,7 @@ lines = st.lists(st.sampled_from([*GONE, *NOT_GONE, "<jan@example.net>:", "", "<
 @given(st.sampled_from(BOUNCES), lines)
 def test_what_stands_in_the_copy_changes_nothing(name: str, copied: list[str]) -> None:
     raw = returned(name)
-    mark = b"Message-ID: <hidden@example.org>\n"
+    mark = b"\nMessage-ID: <hidden@example.org>\n"
     assert raw.count(mark) <= 1
     head, mark, rest = raw.partition(mark)
     said = "\n".join(copied).encode()

@@ -70,7 +70,7 @@ def judge(
     cause = _cause(code, telling or own, words)
     if cause is not Cause.GONE:
         return Judgement(Kind.SOFT, shown, is_clear=cause is not Cause.UNCLEAR or bool(telling))
-    is_believed = bool(own) or bool(_NO_ACCOUNT.search(words))
+    is_believed = bool(own and not is_vague(own)) or bool(_NO_ACCOUNT.search(words))
     is_wrong = _is_about_another_domain(words, address) or _is_at_another_step(
         f"{words} {around}", is_believed=is_believed
     )

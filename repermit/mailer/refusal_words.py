@@ -165,6 +165,9 @@ _NOBODY = re.compile(
     rf"{_SOMEBODY}\b|"
     r"\bnot our (?:user|customer)\b|(?:doesn't|does not) have an? (?:\S+ )?account|"
     r"\bno mailbox (?:here )?(?:by|with) that name|"
+    # Outlook.com, old and new, whose number tells it from RFC 5321's sentence for any 550. That is
+    # "not found by SMTP address lookup" (Microsoft, Email non-delivery reports, 5.5.0).
+    r"\bmailbox unavailable \((?:s20\d{8}|-?\d+:\d+:-?\d+)\)|"
     # Exim; Exchange, in all its spellings.
     r"\bunrout(?:e)?able (?:mail )?address|\bresolver\.adr\.\w*recip\w*notfound|"
     # Others' languages.
