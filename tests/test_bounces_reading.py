@@ -50,6 +50,7 @@ TABLE: Mapping[str, tuple[Kind, str, str]] = {
     "trendmicro_repacked": (Kind.HARD, "5.1.1", ""),
     "old_exim_forwarded": (Kind.HARD, "", ""),
     "outlook_no_such_mailbox": (Kind.HARD, "5.5.0", ""),
+    "postfix_unknown_for_days": (Kind.HARD, "4.1.1", ""),
     # Quota, policy, delay: nobody is removed for those.
     "sendmail_listed": (Kind.SOFT, "5.1.1", ""),
     "sendmail_spf": (Kind.SOFT, "5.1.1", ""),

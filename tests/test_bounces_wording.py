@@ -370,6 +370,131 @@ def test_a_host_that_is_not_found_counts_only_if_it_is_the_addresss_domain(
     assert read(by_exim(words, "", "").encode()).kind is kind
 
 
+# --- Somebody unknown behind a code for now, for as long as the relay tried.
+
+ARRIVED = "Mon, 2 Mar 2026 10:00:00 +0100 (CET)"
+FOR_DAYS = "Sat, 7 Mar 2026 10:00:00 +0100 (CET)"
+UNKNOWN_FOR_NOW = (
+    "450 4.1.1 <jan@example.net>: Recipient address rejected: User unknown in virtual alias table"
+)
+
+
+def given_up(
+    words: str = UNKNOWN_FOR_NOW,
+    *,
+    arrived: str = f"\nArrival-Date: {ARRIVED}",
+    action: str = "failed",
+    status: str = "4.1.1",
+    text: str = "",
+    last: str = "",
+    written: str = FOR_DAYS,
+) -> bytes:
+    """Return the report of a relay that tried from `arrived` to `last`, or until it wrote."""
+    diagnostic = f"\nDiagnostic-Code: smtp; {words}" if words else ""
+    attempt = f"\nLast-Attempt-Date: {last}" if last else ""
+    raw = REPORT.format(text=text, status=status, diagnostic=diagnostic + attempt, copy="")
+    raw = raw.replace("Reporting-MTA: dns; mail.example.org", f"Reporting-MTA: dns; a.b{arrived}")
+    raw = raw.replace("Action: failed\n", f"Action: {action}\n" if action else "")
+    return f"Date: {written}\n{raw}".encode()
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (UNKNOWN_FOR_NOW, "4.1.1"),
+        (UNKNOWN_FOR_NOW, "4.4.7"),
+        ("450 <jan@example.net>: Recipient address rejected: User unknown in local table", "4.0.0"),
+        ("450 4.1.1 No such user here", "4.4.7 (delivery time expired)"),
+        (
+            "450 4.1.1 <jan@example.net>: undeliverable address: mx said: 550 5.1.1 Unknown user",
+            "4.1.1",
+        ),
+    ],
+)
+def test_who_was_unknown_at_every_try_for_days_is_gone(words: str, status: str) -> None:
+    assert read(given_up(words, status=status)).kind is Kind.HARD
+    text = f"<jan@example.net>: host mx.example.net[192.0.2.1] said: {words}"
+    assert read(given_up(words, status=status, text=text)).kind is Kind.HARD
+    assert read(given_up("", status=status, text=text)).kind is Kind.HARD
+
+
+def test_sendmail_gives_up_with_the_reply_that_it_heard_last() -> None:
+    text = TRANSCRIPT.format(replies="<<< 450 4.1.1 User unknown").replace("permanent fatal ", "")
+    found = read(given_up("450 4.1.1 User unknown", status="4.4.7", text=text))
+    assert (found.kind, found.status) == (Kind.HARD, "4.1.1")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        # What passes, or is not said of somebody.
+        "450 4.1.1 User unknown, please try again later",
+        "450 4.1.1 <jan@example.net>: Recipient address rejected: User temporarily unavailable",
+        "450 4.1.1 <jan@example.net>: Recipient address rejected: Greylisted, user unknown",
+        "450 4.1.1 <jan@example.net>: unverified address: Address verification in progress",
+        "450 4.1.1 <jan@example.net>: unverified address: connect to mx.example.net: timed out",
+        "450 4.1.1 Requested action not taken",
+        "450 4.1.1 mailbox is full",
+        "450 4.1.1 Your IP address is unknown",
+        "450 4.1.1 domain not found",
+        "450 4.1.1 unknown sender",
+        "450 Too many unknown recipients",
+        # Another status or code than that of a mailbox that is not there.
+        "450 4.1.8 <praktijk@example.org>: Sender address rejected: user unknown",
+        "450 4.2.0 User unknown",
+        "450 4.2.2 User unknown",
+        "450 4.3.0 User unknown",
+        "450 4.7.1 User unknown",
+        "451 4.1.1 User unknown",
+        "452 4.1.1 User unknown",
+        "421 4.1.1 User unknown",
+        "250 2.1.5 User unknown",
+        # Said of somebody else.
+        "450 4.1.1 <p@example.com>: Recipient address rejected: User unknown",
+        "connect to mx.example.net[192.0.2.1]:25: Connection timed out",
+        "",
+    ],
+)
+def test_what_a_code_for_now_says_otherwise_is_soft_for_ever(words: str) -> None:
+    for status in ("4.1.1", "4.4.7", "4.0.0"):
+        assert read(given_up(words, status=status)).kind is Kind.SOFT
+
+
+@pytest.mark.parametrize("action", ["delayed", "relayed", "expanded", ""])
+def test_a_relay_that_goes_on_trying_removes_nobody(action: str) -> None:
+    assert read(given_up(action=action)).kind is not Kind.HARD
+
+
+@pytest.mark.parametrize(
+    ("last", "kind"),
+    [
+        ("Mon, 2 Mar 2026 10:00:00 +0100", Kind.SOFT),
+        # A weekend.
+        ("Thu, 5 Mar 2026 09:59:59 +0100", Kind.SOFT),
+        ("Thu, 5 Mar 2026 10:00:00 +0100", Kind.HARD),
+        ("Thu, 5 Mar 2026 09:00:00 -0000", Kind.SOFT),
+        ("yesterday", Kind.SOFT),
+        ("Sun, 1 Mar 2026 10:00:00 +0100", Kind.SOFT),
+    ],
+)
+def test_less_than_three_days_of_a_code_for_now_prove_nothing(last: str, kind: Kind) -> None:
+    assert read(given_up(last=last)).kind is kind
+    assert read(given_up(written=last)).kind is kind
+    # When it was last tried counts, and not when that was written.
+    assert read(given_up(last=last, written=FOR_DAYS)).kind is kind
+
+
+@pytest.mark.parametrize("arrived", ["", "\nArrival-Date: on Monday", f"\nArrived: {ARRIVED}"])
+def test_a_report_that_does_not_say_since_when_it_tried_removes_nobody(arrived: str) -> None:
+    assert read(given_up(arrived=arrived)).kind is Kind.SOFT
+
+
+@pytest.mark.parametrize("step", ["EHLO", "MAIL FROM", "end of DATA"])
+def test_days_of_a_refusal_at_another_step_say_nothing_of_a_recipient(step: str) -> None:
+    text = f"<jan@example.net>: host mx said: {UNKNOWN_FOR_NOW} (in reply to {step} command)"
+    assert read(given_up(text=text)).kind is Kind.SOFT
+
+
 TRANSCRIPT = """The original message was received at Mon, 2 Mar 2026 10:00:00 +0100
 
    ----- The following addresses had permanent fatal errors -----

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from repermit.bounces.facts import Kind
-from repermit.mailer.refusal_words import Cause, plain
+from repermit.mailer.refusal_words import Cause, names_somebody_gone, plain
 from repermit.mailer.replies import Reply, cause_of
 from repermit.mailer.statuses import deciding_status, find_status, is_vague, quoted_reply
 
@@ -22,6 +22,7 @@ _CODE = re.compile(r"(?<![\d.])([45]\d\d)(?=[ \-:#']|$)")
 _OF_SIZE = re.compile(r"5\.(2\.[23]|3\.4)")
 
 _FAILED = 550
+_NO_MAILBOX_FOR_NOW = "450"
 _LONGEST = 4000
 
 
@@ -42,7 +43,13 @@ def has_code(text: str) -> bool:
 
 
 def judge(
-    words: str, *, status: str = "", is_quoted: bool = False, address: str = "", around: str = ""
+    words: str,
+    *,
+    status: str = "",
+    is_quoted: bool = False,
+    address: str = "",
+    around: str = "",
+    is_lasting: bool = False,
 ) -> Judgement:
     """Return hard or soft for a failure, and the status that decided.
 
@@ -53,6 +60,8 @@ def judge(
     - `address` is whom the bounce is about, "" if it does not say.
     - `around` is what the reporter writes about it besides, such as to which command it was the
       answer.
+    - `is_lasting` says that a relay has tried for days and given up. Then also a mailbox that is
+      not there for now is gone.
     """
     words = quoted_reply(" ".join(words.split()))[:_LONGEST]
     own = deciding_status(words)
@@ -60,7 +69,8 @@ def judge(
     telling = next((one for one in given if not is_vague(one)), "")
     shown = telling or next(iter(given), "")
     code = _CODE.search(words)
-    if shown[:1] in {"2", "4"} or (code and code[1].startswith("4")):
+    is_for_now = shown[:1] in {"2", "4"} or bool(code and code[1].startswith("4"))
+    if is_for_now and not (is_lasting and _is_unknown_for_now(code, own, words)):
         return Judgement(Kind.SOFT, shown)
     if is_quoted and telling != own and _says_anything(words) and not _OF_SIZE.fullmatch(telling):
         # Then the words alone count where they say it, and where the status alone would.
@@ -70,11 +80,22 @@ def judge(
     cause = _cause(code, telling or own, words)
     if cause is not Cause.GONE:
         return Judgement(Kind.SOFT, shown, is_clear=cause is not Cause.UNCLEAR or bool(telling))
-    is_believed = bool(own and not is_vague(own)) or bool(_NO_ACCOUNT.search(words))
+    is_believed = bool(own and not is_vague(own) and not is_for_now) or bool(
+        _NO_ACCOUNT.search(words)
+    )
     is_wrong = _is_about_another_domain(words, address) or _is_at_another_step(
         f"{words} {around}", is_believed=is_believed
     )
     return Judgement(Kind.SOFT if is_wrong else Kind.HARD, shown)
+
+
+def _is_unknown_for_now(code: re.Match[str] | None, status: str, words: str) -> bool:
+    """Say whether a server answers that it knows nobody of that name, with a code for now.
+
+    Postfix does so with `soft_bounce`, and for an address that another server has refused to it.
+    """
+    is_of_a_mailbox = bool(code and code[1] == _NO_MAILBOX_FOR_NOW) and status in {"", "4.1.1"}
+    return is_of_a_mailbox and names_somebody_gone(plain(words))
 
 
 def _cause(code: re.Match[str] | None, status: str, words: str) -> Cause:

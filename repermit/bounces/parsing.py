@@ -13,11 +13,12 @@ import quopri
 import re
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
-from email.utils import getaddresses
+from email.utils import getaddresses, parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from email.message import Message
 
 LONGEST = 1_000_000
@@ -55,6 +56,15 @@ def addresses_in(message: Message, name: str) -> list[str]:
     """Return the bare addresses in all headers of this name."""
     values = "\n".join(map(str, message.get_all(name, [])))[:_LONGEST_HEADER].split("\n")
     return [address for _, address in getaddresses(values) if address]
+
+
+def parse_date(text: str) -> datetime | None:
+    """Return a date of RFC 5322 §3.3; None if it is none, or does not say its zone."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return moment if moment.tzinfo else None
 
 
 def own_parts(message: Message) -> Iterator[Message]:

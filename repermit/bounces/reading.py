@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from repermit.bounces.answering import only_line, proposed_answer
@@ -24,6 +23,7 @@ from repermit.bounces.parsing import (
     headers,
     own_parts,
     parse,
+    parse_date,
     texts,
 )
 from repermit.bounces.reports import find_report
@@ -208,11 +208,7 @@ def _arrived(message: Message) -> datetime | None:
     """Return when the last server on the way took a message: it writes its line at the top."""
     received = headers(message, "Received")
     _, _, date = received[0].rpartition(";") if received else ("", "", "")
-    try:
-        moment = parsedate_to_datetime(date)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return moment if moment.tzinfo else None
+    return parse_date(date)
 
 
 def _digest(message: Message, raw: bytes) -> str:

@@ -7,6 +7,7 @@ so a person may forward a bounce.
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from repermit.bounces.bounce_text import (
@@ -24,6 +25,7 @@ from repermit.bounces.parsing import (
     children,
     header,
     own_parts,
+    parse_date,
     report_fields,
     text_of,
 )
@@ -61,7 +63,8 @@ def find_report(message: Message, *, is_machine: bool) -> Verdict | None:
         kind = part.get_content_type()
         if kind in _DELIVERY:
             own = {one.lower() for name in _OWN for one in addresses_in(message, name)}
-            return _delivery(report_fields(part), without_copy("\n\n".join(said)), own)
+            blocks = _with_dates(report_fields(part), header(message, "Date"))
+            return _delivery(blocks, without_copy("\n\n".join(said)), own)
         if kind in _FEEDBACK:
             return _complaint(report_fields(part))
         if kind in _RECEIPT:
@@ -88,6 +91,17 @@ def _of_notification(notification: SnsNotification) -> Verdict:
     if notification.kind != "Bounce":
         return Verdict(Kind.NOTHING)
     return _delivery(notification.recipients, "", ())
+
+
+def _with_dates(blocks: list[dict[str, str]], written: str) -> list[dict[str, str]]:
+    """Return the blocks of a report, each with the dates from which its relay tried and till when.
+
+    The first block has the former (RFC 3464 §2.2.5). Where a recipient's has none of the latter
+    (§2.3.7), that is when the report was written.
+    """
+    first = blocks[0] if blocks else {}
+    shared = {"last-attempt-date": written, "arrival-date": first.get("arrival-date", "")}
+    return [{**shared, **block} for block in blocks]
 
 
 # Each mail of ours has one recipient, who may be an alias of a few; nobody is removed for a report
@@ -147,6 +161,7 @@ def _judge_failure(
     The text is asked where the fields leave it open, and where it quotes another server: what
     that server said outranks a report that somebody else is unknown.
     """
+    is_lasting = _has_given_up(block)
     names = _named(block)
     address = names[0] if names else ""
     comment = _comment(block)
@@ -161,6 +176,7 @@ def _judge_failure(
             is_quoted=bool(quoted) and kind.lower() in {"", "smtp"},
             address=address,
             around=around,
+            is_lasting=is_lasting,
         )
         for words in quoted or [comment]
     )
@@ -176,10 +192,23 @@ def _judge_failure(
         judged = told._replace(status=judged.status or told.status)
     if judged.kind is Kind.SOFT:
         return judged
-    return mildest([judged, *_objections(given, comment, text)])
+    return mildest([judged, *_objections(given, comment, text, is_lasting=is_lasting)])
 
 
-def _objections(words: str, comment: str, text: str) -> Iterator[Judgement]:
+def _has_given_up(block: dict[str, str]) -> bool:
+    """Say whether a report is of a relay that has tried for days and goes on no more."""
+    arrived, tried = (
+        parse_date(block.get(f"{name}-date", "")) for name in ("arrival", "last-attempt")
+    )
+    is_failure = block.get("action", "").lower().startswith(("fail", "error"))
+    return is_failure and bool(arrived and tried and tried - arrived >= _LONG)
+
+
+# More than a weekend, and less than any relay goes on (RFC 5321 §4.5.4.1: four or five days).
+_LONG = timedelta(days=3)
+
+
+def _objections(words: str, comment: str, text: str, *, is_lasting: bool) -> Iterator[Judgement]:
     """Yield what is said against a report that somebody is unknown, if it says why.
 
     That stands in the comment on the status, in the whole of a reply of several lines whose code
@@ -192,7 +221,7 @@ def _objections(words: str, comment: str, text: str) -> Iterator[Judgement]:
     )
     paragraphs = paragraphs_of(text) if not words else []
     for one in (comment, *replies, *paragraphs):
-        judged = judge(one)
+        judged = judge(one, is_lasting=is_lasting)
         if judged.kind is Kind.SOFT and judged.is_clear:
             yield judged
 
