@@ -51,6 +51,7 @@ TABLE: Mapping[str, tuple[Kind, str, str]] = {
     "old_exim_forwarded": (Kind.HARD, "", ""),
     "outlook_no_such_mailbox": (Kind.HARD, "5.5.0", ""),
     "postfix_unknown_for_days": (Kind.HARD, "4.1.1", ""),
+    "gateway_no_such_user": (Kind.HARD, "", ""),
     # Quota, policy, delay: nobody is removed for those.
     "sendmail_listed": (Kind.SOFT, "5.1.1", ""),
     "sendmail_spf": (Kind.SOFT, "5.1.1", ""),
@@ -86,6 +87,7 @@ TABLE: Mapping[str, tuple[Kind, str, str]] = {
     "reply_nein": (Kind.REPLY, "", "no"),
     "reply_oui_mais": (Kind.REPLY, "", ""),
     "reply_question": (Kind.REPLY, "", ""),
+    "reply_of_a_postmaster": (Kind.REPLY, "", ""),
     "reply_quoting_a_bounce": (Kind.REPLY, "", ""),
     "reply_forwarding_a_bounce": (Kind.REPLY, "", ""),
     # Nothing.
@@ -359,6 +361,84 @@ ANSWER = "In-Reply-To: <a@b>\n"
 )
 def test_a_persons_words_are_never_taken_for_a_servers(head: str, kind: Kind) -> None:
     assert read(f"{head}\n{ANSWER}\n550 5.1.1 user unknown".encode()).kind is kind
+
+
+GATEWAY = """From: {sender}
+To: news@example.org
+In-Reply-To: <a@b>
+Subject: Re: news
+
+{text}
+"""
+RETURNED = """Error: not a subscriber
+The server said:
+550 - no such user here
+
+Details:
+  MAIL FROM:<news@example.org>
+  RCPT TO:<jan@a.example>
+  Size: 4711
+"""
+
+
+@pytest.mark.parametrize("sender", ["post_master@a.example", "Gate <postmaster@a.example>"])
+@pytest.mark.parametrize("path", ["", "Return-Path: <postmaster@a.example>\n"])
+def test_a_postmaster_who_returns_an_envelope_to_its_sender_is_a_server(
+    sender: str, path: str
+) -> None:
+    found = read(f"{path}{GATEWAY.format(sender=sender, text=RETURNED)}".encode())
+    assert (found.kind, found.failed) == (Kind.HARD, ("jan@a.example",))
+    refused = RETURNED.replace("no such user here", "blocked by policy")
+    assert read(GATEWAY.format(sender=sender, text=refused).encode()).kind is Kind.SOFT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # A sentence of somebody's own, wherever it stands.
+        f"Hello,\n\n{RETURNED}",
+        f"{RETURNED}\nCould you look into this?",
+        "> " + RETURNED.replace("\n", "\n> "),
+        f"On Monday we saw this:\n{RETURNED}",
+        f"I have read your mail: thank you, but see below.\n{RETURNED}",
+        "Ja",
+        "550 5.1.1 user unknown",
+        # An envelope that is another mail's, or no envelope, or no reply of a server.
+        RETURNED.replace("news@example.org", "others@example.org"),
+        RETURNED.replace("MAIL FROM:", "Sender:"),
+        RETURNED.replace("RCPT TO:", "Recipient:"),
+        RETURNED.replace("550 - no such user here", "no such user here:"),
+        # More than is read, below which anything may stand.
+        RETURNED + "Size: 4711\n" * 3000,
+    ],
+)
+def test_a_postmaster_who_writes_is_a_person(text: str) -> None:
+    raw = GATEWAY.format(sender="postmaster@a.example", text=text)
+    assert read(raw.encode()).kind is Kind.REPLY
+
+
+def test_a_gateway_is_read_whose_parts_cannot_be_told_from_each_other() -> None:
+    head = "Content-Type: multipart/mixed; boundary=b\n"
+    inner = f"Content-Type: multipart/alternative;\nboundary=c\n\n--c\n\n{RETURNED}\n--c--"
+    mail = GATEWAY.format(sender="postmaster@a.example", text=f"--b\n{inner}\n\n--b--")
+    found = read(f"{head}{mail}".encode())
+    assert (found.kind, found.failed) == (Kind.HARD, ("jan@a.example",))
+
+
+def test_what_a_gateway_repeats_of_the_mail_is_no_reason() -> None:
+    mail = GATEWAY.format(sender="postmaster@a.example", text=f"Subject: {{}}\n{RETURNED}")
+    assert read(mail.format("Your mailbox is full").encode()).kind is Kind.HARD
+    refused = mail.replace("no such user here", "no thanks")
+    assert read(refused.format("User unknown").encode()).kind is Kind.SOFT
+
+
+@pytest.mark.parametrize(
+    "sender", ["jan@a.example", "info@a.example", "Postmaster <jan@a.example>"]
+)
+@pytest.mark.parametrize("path", ["", "Return-Path: <jan@a.example>\n"])
+def test_whoever_is_no_postmaster_may_quote_an_envelope(sender: str, path: str) -> None:
+    found = read(f"{path}{GATEWAY.format(sender=sender, text=RETURNED)}".encode())
+    assert found.kind is Kind.REPLY
 
 
 @pytest.mark.parametrize(

@@ -366,6 +366,17 @@ def test_a_text_about_the_address_itself_or_nobody_removes_it(
     assert take(database, raw.encode()).effect is Effect.REMOVED
 
 
+def test_a_gateway_that_returns_a_copy_passed_on_removes_nobody(
+    database: Database, ask: Mail
+) -> None:
+    raw = returned_for("gateway_no_such_user", ask)
+    elsewhere = raw.replace(b"RCPT TO: jan@example.net", b"RCPT TO: p@example.com")
+    assert elsewhere != raw
+    assert take(database, elsewhere).is_about_others
+    assert standing(ask) == (Status.UNCONFIRMED, "")
+    assert take(database, raw).effect is Effect.REMOVED
+
+
 @pytest.mark.parametrize("action", ["delayed", "relayed", "delivered", "expanded"])
 def test_a_report_of_anything_but_a_failure_removes_nobody(
     database: Database, ask: Mail, action: str

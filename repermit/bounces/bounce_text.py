@@ -12,7 +12,7 @@ from repermit.bounces.facts import Kind
 from repermit.bounces.judging import Judgement, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 
 # What a server writes of one mail is far smaller; the rest is not looked at.
@@ -42,6 +42,45 @@ _COPY = re.compile(
     # Three fields at the beginning of their lines, as hardly a program's own text has them.
     r"(?:(?:from|to|cc|subject|date|sender|reply-to): ?\S.*\n){3})",
     re.IGNORECASE | re.MULTILINE,
+)
+
+
+def returns_an_envelope(text: str, *, to: Collection[str]) -> bool:
+    """Say whether a text gives a mail back to its envelope's sender, and says nothing else.
+
+    - It names both sides of the envelope (RFC 5321 §4.1.1) and a server's refusal, and all of its
+      lines are fields, headings or that reply, as no person writes them. Apache James does
+      (`AbstractNotify`), and telephone companies whose gateway it is.
+    - `to` is whom it was sent to, which is where a mail is returned to.
+    """
+    lines = [line.strip() for line in text[:_READ].split("\n") if line.strip()]
+    said = "\n".join(lines)
+    sender = _ENVELOPE_SENDER.search(said)
+    return (
+        len(text) <= _READ
+        and sender is not None
+        and sender[1].lower() in {one.lower() for one in to}
+        and bool(_ENVELOPE_RECIPIENT.search(said) and _REFUSAL.search(said))
+        and all(map(_FIELD_OR_REPLY.match, lines))
+    )
+
+
+def without_repeated_fields(text: str) -> str:
+    """Return a text without the subject and the envelope's sender that it repeats of the mail."""
+    return _SUBJECT.sub("", _ENVELOPE_SENDER.sub("", text))
+
+
+_SUBJECT = re.compile(r"^[ \t]*subject:.*$", re.IGNORECASE | re.MULTILINE)
+_ENVELOPE_SENDER = re.compile(
+    r"^[ \t]*mail from: ?<?([^\s<>]{1,254})>?[ \t]*$", re.IGNORECASE | re.MULTILINE
+)
+_ENVELOPE_RECIPIENT = re.compile(
+    r"^rcpt to: ?<?[^\s<>@]{1,64}@[^\s<>@]{1,254}>?$", re.IGNORECASE | re.MULTILINE
+)
+_REFUSAL = re.compile(r"^5\d\d[ -]", re.MULTILINE)
+# Beside the lines that stand between parts (RFC 2046 §5.1.1) which cannot be told from each other.
+_FIELD_OR_REPLY = re.compile(
+    r"[45]\d\d[ -]|[A-Za-z][\w()-]*(?: [\w()-]+){0,2} ?:|--\S+$|boundary=\S+$"
 )
 
 

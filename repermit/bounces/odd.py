@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from flufl.bounce import all_failures
 
-from repermit.bounces.bounce_text import about, judge_text, mildest, without_copy
+from repermit.bounces.bounce_text import (
+    about,
+    judge_text,
+    mildest,
+    without_copy,
+    without_repeated_fields,
+)
 from repermit.bounces.facts import Kind, Verdict
 from repermit.bounces.judging import (
     SERVICE_ADDRESS,
@@ -53,7 +59,7 @@ def read_odd(message: Message, raw: bytes) -> Verdict:
     has_failed = UNDELIVERED.search(header(message, "Subject"))
     if has_code(said) or (has_failed and not temporary):
         names = _written_in(said, message)
-        found = judge_text(said, address="") or Judgement(Kind.SOFT, "")
+        found = judge_text(without_repeated_fields(said), address="") or Judgement(Kind.SOFT, "")
         is_unsure = bool(temporary) or (is_child and not names) or _are_not_each_gone(names, said)
         return Verdict(_unless(is_unsure, found), "" if temporary else found.status, names)
     return Verdict(Kind.SOFT if temporary or has_failed else Kind.NOTHING)

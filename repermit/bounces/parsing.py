@@ -114,11 +114,13 @@ def texts(message: Message, subtype: str = "plain") -> list[str]:
 
 
 def text_without_parts(message: Message) -> str:
-    """Return the body of a multipart whose parts cannot be told from each other, "" otherwise."""
-    body = message.get_payload()
-    if message.get_content_maintype() != "multipart" or not isinstance(body, str):
-        return ""
-    return _lines(body)
+    """Return the bodies of multiparts whose parts cannot be told from each other, "" otherwise."""
+    bodies = (
+        part.get_payload()
+        for part in own_parts(message)
+        if part.get_content_maintype() == "multipart"
+    )
+    return "\n\n".join(_lines(body) for body in bodies if isinstance(body, str))
 
 
 def report_fields(part: Message) -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from repermit.bounces.answering import only_line, proposed_answer
+from repermit.bounces.bounce_text import returns_an_envelope
 from repermit.bounces.facts import NONE, Kind, Reading
 from repermit.bounces.judging import has_code
 from repermit.bounces.odd import UNDELIVERED, read_odd
@@ -24,6 +25,7 @@ from repermit.bounces.parsing import (
     own_parts,
     parse,
     parse_date,
+    text_without_parts,
     texts,
 )
 from repermit.bounces.reports import find_report
@@ -109,7 +111,7 @@ def _is_from_a_server(message: Message) -> bool:
 
     It has a server's name, and no sender in its envelope if that is known (RFC 5321 §4.5.5). A
     person may write as postmaster, and vacation programs leave the envelope empty too (RFC 3834
-    §3.3): there the subject must say so as well.
+    §3.3): there the subject must say so as well, or the text as no person writes it.
     """
     paths = headers(message, "Return-Path")[:1]
     names = [_local_part(address) for address in addresses_in(message, "From")]
@@ -121,8 +123,14 @@ def _is_from_a_server(message: Message) -> bool:
         # A mailbox that forwards its mails may put its own address into their envelope.
         return is_null or is_servers or is_postmaster or not paths or is_returned
     if not names or any(map(_POSTMASTERS.fullmatch, names)):
-        return is_null or ((is_postmaster or not paths) and is_returned)
+        is_plausible = is_postmaster or not paths
+        return is_null or (is_plausible and (is_returned or _returns_an_envelope(message)))
     return is_null and is_returned
+
+
+def _returns_an_envelope(message: Message) -> bool:
+    text = "\n".join(texts(message)) or text_without_parts(message)
+    return returns_an_envelope(text, to=addresses_in(message, "To"))
 
 
 def _is_null_sender(path: str) -> bool:
