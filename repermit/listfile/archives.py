@@ -110,7 +110,7 @@ def _tables_of_container(path: Path) -> list[Table]:
     return [_table_of_member(path, name) for name in names]
 
 
-def open_container(path: Path) -> Iterator[datetime | str | bytes]:
+def open_container(path: Path) -> Iterator[datetime | str | bytes | None]:
     """Yield what is in a ZIP or a workbook, whose cells or list of members may be a bomb.
 
     First the kind: "zip" is followed by the names of the lists in it, a kind of workbook by what
