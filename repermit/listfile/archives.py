@@ -6,7 +6,7 @@ May import errors, saying, limited_process and this room's delimited, sheets and
 from __future__ import annotations
 
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
@@ -87,6 +87,16 @@ def is_packed(path: Path) -> bool:
     """Say whether a file is a ZIP or a workbook, which may hold far more than its size tells."""
     with path.open("rb") as stream:
         return stream.read(_HEAD).startswith((*_ZIP, _OLD_OFFICE))
+
+
+def unpacked_size(path: Path) -> int:
+    """Return how many bytes there are to read in a file, of a ZIP what its members declare."""
+    size = path.stat().st_size
+    if not is_packed(path):
+        return size
+    with suppress(BadZipFile), ZipFile(path) as archive:
+        size = max(size, sum(member.file_size for member in archive.infolist()))
+    return size
 
 
 def _refuse_other(head: bytes) -> None:
