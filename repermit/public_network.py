@@ -1,4 +1,4 @@
-"""Which IP addresses stand on the internet, and which on this machine or a private network.
+"""Which hosts stand on the internet, and which on this machine or a private network.
 
 Imports nothing of repermit. Whoever names a URL could reach with it what this server alone can
 (OWASP, Server-Side Request Forgery Prevention).
@@ -7,6 +7,8 @@ Imports nothing of repermit. Whoever names a URL could reach with it what this s
 from __future__ import annotations
 
 import ipaddress
+import socket
+from urllib.parse import unquote
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -26,6 +28,41 @@ _CLOSED = tuple(
         ),
     )
 )
+
+# RFC 6761 §6.3, RFC 6762 §3, RFC 8375 and ICANN's resolution 2024.07.29.06; what Debian calls this
+# machine besides.
+_PRIVATE_NAMES = (
+    *("localhost", "local", "home.arpa", "internal"),
+    *("localdomain", "ip6-localhost", "ip6-loopback"),
+)
+
+
+def ip_address_of(host: str) -> str:
+    """Return the IP address that the host of a URL is, in whatever spelling; "" for a name.
+
+    Browsers and libraries also take 127.1, 2130706433 and 0x7f.0.0.1 for one (WHATWG URL, "host
+    parsing"; inet_aton(3)).
+    """
+    bare = _bare(host)
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        pass
+    try:
+        return socket.inet_ntoa(socket.inet_aton(bare))
+    except (OSError, ValueError):
+        return ""
+
+
+def is_private_name(host: str) -> bool:
+    """Say whether a name can only be of this machine or of a private network."""
+    bare = f".{_bare(host)}"
+    return any(bare.endswith(f".{name}") for name in _PRIVATE_NAMES)
+
+
+def _bare(host: str) -> str:
+    """Return a host as a look-up takes it: percent signs decoded, without the dot of the root."""
+    return unquote(host).removesuffix(".").lower()
 
 
 def is_public(text: str) -> bool:

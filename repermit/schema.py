@@ -271,7 +271,8 @@ def _numbered_forms(database: Database) -> None:
     run_sql(
         database,
         "UPDATE contact SET has_refused = TRUE "  # noqa: S608  our own words
-        f"WHERE (status = 'removed' AND reason IN ({reasons})) "
+        f"WHERE (status = 'removed' AND reason IN ({reasons}) AND subject NOT IN "
+        "(SELECT subject FROM suppression WHERE imported_by_id IS NOT NULL)) "
         "OR id IN (SELECT contact_id FROM opening WHERE no_at IS NOT NULL)",
     )
 

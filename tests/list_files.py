@@ -118,7 +118,7 @@ def ods_rows(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def write_ods_xml(path: Path, rows: str, *, encrypted: bool = False) -> Path:
+def write_ods_xml(path: Path, rows: str, *, encrypted: bool = False, settings: str = "") -> Path:
     secret = (
         '<manifest:encryption-data><manifest:algorithm manifest:algorithm-name="x"/>'
         "</manifest:encryption-data>"
@@ -128,7 +128,7 @@ def write_ods_xml(path: Path, rows: str, *, encrypted: bool = False) -> Path:
         {
             "mimetype": _SPREADSHEET,
             "content.xml": f'<office:document-content {_NAMES} office:version="1.2"><office:body>'
-            f'<office:spreadsheet><table:table table:name="Blad1">{rows}</table:table>'
+            f'<office:spreadsheet>{settings}<table:table table:name="Blad1">{rows}</table:table>'
             "</office:spreadsheet></office:body></office:document-content>",
             "META-INF/manifest.xml": "<manifest:manifest "
             'xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">'
@@ -138,22 +138,39 @@ def write_ods_xml(path: Path, rows: str, *, encrypted: bool = False) -> Path:
     )
 
 
-def write_xls(path: Path, cells: Mapping[tuple[int, int], str]) -> Path:
-    """Write the least that Excel 97 would open: BIFF8 records in a compound file ([MS-CFB])."""
-    sheet = _record(0x809, struct.pack("<HHHHII", 0x600, 0x10, 0, 0, 0, 0))
+def write_xls(
+    path: Path,
+    cells: Mapping[tuple[int, int], str | float],
+    *,
+    globals_: bytes = b"",
+    is_in_pieces: bool = False,
+) -> Path:
+    """Write the least that Excel 97 would open: BIFF8 records in a compound file ([MS-CFB]).
+
+    `globals_` are further records of the workbook itself. Of a file in pieces the second sector
+    stands last.
+    """
+    sheet = xls_record(0x809, struct.pack("<HHHHII", 0x600, 0x10, 0, 0, 0, 0))
     for (row, column), text in cells.items():
-        label = struct.pack("<HHHHB", row, column, 0, len(text), 0) + text.encode("ascii")
-        sheet += _record(0x204, label)
-    begin = _record(0x809, struct.pack("<HHHHII", 0x600, 0x05, 0, 0, 0, 0))
+        if isinstance(text, str):
+            label = struct.pack("<HHHHB", row, column, 0, len(text), 0) + text.encode("ascii")
+            sheet += xls_record(0x204, label)
+        else:
+            sheet += xls_record(0x203, struct.pack("<HHHd", row, column, 0, text))
+    begin = xls_record(0x809, struct.pack("<HHHHII", 0x600, 0x05, 0, 0, 0, 0)) + globals_
     # Its place, that it is a visible worksheet, and its name.
     listed = 4 + 8 + len("Blad1") + 4
     place = len(begin) + listed
     name = struct.pack("<IHBB", place, 0, len("Blad1"), 0) + b"Blad1"
-    stream = begin + _record(0x85, name) + _record(0x0A, b"") + sheet + _record(0x0A, b"")
+    stream = begin + xls_record(0x85, name) + xls_record(0x0A, b"") + sheet + xls_record(0x0A, b"")
     # Anything shorter than 4096 bytes would have to stand elsewhere.
     stream = stream.ljust(max(4096, -(-len(stream) // 512) * 512), b"\0")
     sectors = len(stream) // 512
     chain = [0xFFFFFFFD, 0xFFFFFFFE, *range(3, 2 + sectors), 0xFFFFFFFE]
+    if is_in_pieces:
+        last = 1 + sectors
+        chain[2], chain[last], chain[last - 1], chain[3] = last, 4, 3, 0xFFFFFFFE
+        stream = stream[:512] + stream[-512:] + stream[1024:-512] + stream[512:1024]
     table = struct.pack(f"<{len(chain)}I", *chain).ljust(512, b"\xff")
     folder = _entry("Root Entry", 5, 1, 0xFFFFFFFE, 0) + _entry("Workbook", 2, -1, 2, len(stream))
     header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16)
@@ -164,7 +181,8 @@ def write_xls(path: Path, cells: Mapping[tuple[int, int], str]) -> Path:
     return path
 
 
-def _record(kind: int, body: bytes) -> bytes:
+def xls_record(kind: int, body: bytes) -> bytes:
+    """Return a record of a workbook of Excel 97."""
     return struct.pack("<HH", kind, len(body)) + body
 
 

@@ -13,7 +13,7 @@ from repermit.config import MailServer
 from repermit.models import Draft
 from repermit.preflight import Area, Verdict
 from repermit.web.admin import findings
-from tests.admin_pages import admin_client, post, viewer_client
+from tests.admin_pages import admin_client, csrf_token, post, viewer_client
 from tests.building import NOW, make_contact, make_list
 from tests.pages import Pages, everything_in, words_of
 
@@ -124,7 +124,6 @@ def test_whoever_wants_to_see_what_comes_of_it_stays_and_finds_it_as_typed(
     ("starts", "words"),
     [
         # It is ten in the morning of the second.
-        ("2026-03-01", "As soon as you launch: the first day of asking has begun already."),
         ("2026-03-02", "As soon as you launch: the first day of asking has begun already."),
         ("2026-03-03", "Tuesday 3 March 2026, 09:00"),
     ],
@@ -337,3 +336,46 @@ def test_a_deadline_that_has_passed_is_said_at_its_field_and_not_kept(
     assert f'value="{until}"' in page.text
     assert campaigns.conditions_of(mailing_list) is None
     assert save(admin, until="2026-03-02", until_time="10:01").status_code == 303
+
+
+# --- So is a beginning. ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("starts", "time"), [("2026-03-01", ""), ("2026-03-02", "10:00"), ("2026-02-28", "17:00")]
+)
+def test_a_first_day_that_has_passed_is_said_at_its_field_and_not_kept(
+    admin: FlaskClient, starts: str, time: str
+) -> None:
+    answer = save(admin, starts=starts, starts_time=time)
+    assert answer.status_code == 422
+    error = answer.text[answer.text.index('id="starts-wrong"') :].partition("</p>")[0]
+    assert "This has passed already: choose a later day." in error
+    assert f'value="{starts}"' in answer.text
+    assert not Draft.select().exists()
+
+
+def test_a_first_day_that_has_passed_is_said_in_the_language_of_the_page(
+    admin: FlaskClient,
+) -> None:
+    fields = {**FIELDS, "starts": "2026-03-01", "csrf_token": csrf_token(admin)}
+    answer = admin.post(URL, data=fields, headers={"Accept-Language": "nl"})
+    assert "Eerste dag van het vragen: Dit is al voorbij: kies een latere dag." in words_of(answer)
+
+
+def test_a_first_day_may_be_today_or_a_minute_from_now(admin: FlaskClient) -> None:
+    for time in ("", "10:01"):
+        assert save(admin, starts="2026-03-02", starts_time=time).status_code == 303
+
+
+def test_a_first_day_that_has_passed_since_it_was_kept_is_said_and_begins_at_once(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    make_contact(database, mailing_list)
+    kept = Conditions(deadline="2026-03-30", starts="2026-03-01", attest=ATTEST)
+    campaigns.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    assert (
+        "First mail As soon as you launch: the first day of asking has begun already."
+    ) in words_of(admin.get(URL))
+    launch = words_of(admin.get("/admin/lists/news/launch"))
+    assert "The first mails leave as soon as you launch." in launch

@@ -11,7 +11,7 @@ from repermit.errors import ListFileError, Refused
 from repermit.importing.interpreting import Interpreter
 from repermit.importing.reader import Request, batches, packed_batches, read
 from tests.building import NOW, make_list
-from tests.list_files import AMSTERDAM
+from tests.list_files import AMSTERDAM, write_zip
 from tests.taking import ATTEST, everything, fates_of, take_in, write
 
 if TYPE_CHECKING:
@@ -111,6 +111,31 @@ def test_a_reading_that_is_cut_off_is_refused_and_never_taken_for_the_whole(
         with pytest.raises(Refused, match="cut off"):
             take_in(database, news, many(tmp_path))
     assert everything() == before
+
+
+def test_a_small_file_that_is_large_once_unpacked_is_read_under_limits(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    news = make_list(database)
+    path = write_zip(tmp_path / "list.zip", {"list.csv": many(tmp_path).read_bytes()})
+    assert path.stat().st_size < 200_000
+    request = make_request(path)
+    assert list(read(request, request.open())) == list(batches(request, request.open()))
+    # Each remark takes some hundredths of a second, and 2 MB can hold ten thousand of them.
+    slow = "".join(f"s{n}@example.org,{'wil ' * 7_000}{n}\n" for n in range(100))
+    path = write_zip(tmp_path / "slow.zip", {"list.csv": f"email,opmerking\n{slow}"})
+    assert path.stat().st_size < 200_000
+    before = everything()
+    with monkeypatch.context() as patch:
+        patch.setattr("repermit.importing.reader._SECONDS", 1)
+        with pytest.raises(Refused, match="cut off"):
+            take_in(database, news, path)
+    assert everything() == before
+    # What is small unpacked too is read at once.
+    small = write_zip(tmp_path / "small.zip", {"list.csv": "email\na@example.org\n"})
+    with monkeypatch.context() as patch:
+        patch.setattr("repermit.importing.reader._MEMORY", 1 << 20)
+        assert take_in(database, news, small).rows == 1
 
 
 def test_no_secret_is_shown_when_an_interpreter_is(tmp_path: Path) -> None:

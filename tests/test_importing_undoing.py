@@ -125,10 +125,7 @@ def test_contacts_that_it_changed_become_what_they_were(
     )
     make_contact(database, news, "out@example.org", status_at=since)
     make_contact(database, news, "ask@example.org", status_at=since)
-    # Whoever a file said to have refused is asked once more after a Yes, also once it is undone.
-    kept = {Contact.form_version, Contact.has_refused}
-    columns = [field for field in Contact._meta.sorted_fields if field not in kept]
-    before = list(Contact.select(*columns).order_by(Contact.id).tuples())
+    before = list(Contact.select().order_by(Contact.id).tuples())
     result = take_in(database, news, mixed)
     assert fates_of(result) == {Fate.DUPLICATE: 2, Fate.OPTED_OUT: 1}
     assert contact_at(news, "out@example.org").status == Status.REMOVED
@@ -136,7 +133,7 @@ def test_contacts_that_it_changed_become_what_they_were(
     undone = take_back(database, news, now=LATER)
     assert (undone.contacts_taken_back, undone.restored) == (0, 2)
     assert undone.suppressions_taken_back == 1
-    assert list(Contact.select(*columns).order_by(Contact.id).tuples()) == before
+    assert list(Contact.select().order_by(Contact.id).tuples()) == before
     was = [parts["consent"] for parts in parts_of("import_undone")]
     assert [(entry.get("status"), entry.get("basis")) for entry in was] == [
         ("customer", "customer"),
@@ -144,6 +141,48 @@ def test_contacts_that_it_changed_become_what_they_were(
         (None, None),
     ]
     assert list(evidence.verify()) == []
+
+
+# --- What a file says is the admin's word, and no No of the person (invariant 15). ----------------
+
+
+def may_ask_again(mailing_list: MailingList) -> bool:
+    """Say whether a Yes of the contact that the file opts out would be asked for once more."""
+    return contacts.recall(contact_at(mailing_list, "out@example.org")).has_refused
+
+
+def test_a_no_in_a_file_counts_until_the_file_is_taken_back(
+    database: Database, news: MailingList, mixed: Path
+) -> None:
+    make_contact(database, news, "out@example.org")
+    assert not may_ask_again(news)
+    take_in(database, news, mixed)
+    assert may_ask_again(news)
+    take_back(database, news, now=LATER)
+    assert not may_ask_again(news)
+
+
+def test_a_no_that_was_known_before_the_file_stays_known(
+    database: Database, news: MailingList, mixed: Path
+) -> None:
+    contact = make_contact(database, news, "out@example.org")
+    with database.atomic():
+        contacts.note_press(contact, is_no=True)
+    take_in(database, news, mixed)
+    take_back(database, news, now=LATER)
+    assert contact_at(news, "out@example.org").status == Status.UNCONFIRMED
+    assert may_ask_again(news)
+
+
+def test_a_no_of_the_person_since_outlasts_the_file(
+    database: Database, news: MailingList, mixed: Path
+) -> None:
+    make_contact(database, news, "out@example.org")
+    take_in(database, news, mixed)
+    with database.atomic():
+        contacts.note_refusal(contact_at(news, "out@example.org"))
+    assert take_back(database, news, now=LATER).restored == 1
+    assert may_ask_again(news)
 
 
 def test_the_images_hold_neither_address_nor_name(

@@ -12,7 +12,7 @@ from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from repermit.listfile import DateNote
 from repermit.listfile.dates import FROM_1904, is_serial, moment
 from repermit.models import Contact
-from tests.list_files import AMSTERDAM, from_text, opened
+from tests.list_files import AMSTERDAM, from_text, opened, write_ods_xml, write_xls, xls_record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +70,97 @@ def test_a_workbook_says_itself_from_when_it_counts(tmp_path: Path) -> None:
     assert [day(row) for row in workbook(tmp_path, 40271.75).rows()] == ["2010-04-03 18:00"]
     old = workbook(tmp_path, 38809, epoch=CALENDAR_MAC_1904)
     assert [day(row) for row in old.rows()] == ["2010-04-03 00:00"]
+
+
+DATE_1904 = 0x22
+
+
+def old_workbook(
+    folder: Path, number: float, *, globals_: bytes, is_in_pieces: bool = False
+) -> ListFile:
+    """Write a workbook of Excel 97 whose dates have lost their format."""
+    cells: dict[tuple[int, int], str | float] = {
+        (0, 0): "email",
+        (0, 1): "aangemeld op",
+        (1, 0): "a@example.org",
+        (1, 1): number,
+    }
+    path = folder / "list.xls"
+    return opened(write_xls(path, cells, globals_=globals_, is_in_pieces=is_in_pieces))
+
+
+@pytest.mark.parametrize(("said", "number"), [(0, 40271), (1, 38809)])
+def test_an_old_workbook_says_itself_from_when_it_counts(
+    tmp_path: Path, said: int, number: float
+) -> None:
+    said_so = xls_record(0x8D, b"\0\0") + xls_record(DATE_1904, bytes((said, 0)))
+    found = old_workbook(tmp_path, number, globals_=said_so)
+    assert [day(row) for row in found.rows()] == ["2010-04-03 00:00"]
+    assert [(note.numbers, note.unread) for note in found.date_notes()] == [(1, 0)]
+
+
+@pytest.mark.parametrize(
+    "globals_",
+    [
+        b"",
+        # There is no third way to count.
+        xls_record(DATE_1904, b"\2\0"),
+        # A workbook in a workbook, which counts otherwise.
+        xls_record(DATE_1904, b"\1\0")
+        + xls_record(0x809, bytes((0, 6, 5, 0)) + bytes(12))
+        + xls_record(DATE_1904, b"\0\0"),
+        # Longer than a yes or no.
+        xls_record(DATE_1904, b"\0\0\0"),
+    ],
+    ids=["nothing", "neither", "both", "another"],
+)
+def test_where_an_old_workbook_does_not_say_from_when_it_counts_no_number_is_a_date(
+    tmp_path: Path, globals_: bytes
+) -> None:
+    found = old_workbook(tmp_path, 40271, globals_=globals_)
+    assert [row.since for row in found.rows()] == [None]
+    assert [(note.numbers, note.unread) for note in found.date_notes()] == [(0, 1)]
+
+
+@pytest.mark.parametrize("before", [483, 484, 485, 486, 487, 488])
+def test_where_an_old_workbook_lies_in_pieces_no_number_is_a_date(
+    tmp_path: Path, before: int
+) -> None:
+    # What says from when it counts stands on the edge of the first sector.
+    said_so = xls_record(0x8D, bytes(before)) + xls_record(DATE_1904, b"\1\0")
+    found = old_workbook(tmp_path, 38809, globals_=said_so, is_in_pieces=True)
+    assert [(row.address, row.since) for row in found.rows()] == [("a@example.org", None)]
+    assert [(note.numbers, note.unread) for note in found.date_notes()] == [(0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("null_date", "number"), [("", 40271), ("1904-01-01", 38809), ("1899-12-30", 40271)]
+)
+def test_an_opendocument_spreadsheet_says_itself_from_when_it_counts(
+    tmp_path: Path, null_date: str, number: int
+) -> None:
+    said = f'<table:null-date table:value-type="date" table:date-value="{null_date}"/>'
+    settings = (
+        f"<table:calculation-settings>{said if null_date else ''}</table:calculation-settings>"
+    )
+    rows = (
+        "<table:table-row>{email}{title}</table:table-row>"
+        "<table:table-row>{address}{number}</table:table-row>"
+    ).format(
+        email=_text_cell("email"),
+        title=_text_cell("aangemeld op"),
+        address=_text_cell("a@example.org"),
+        number=f'<table:table-cell office:value-type="float" office:value="{number}">'
+        f"<text:p>{number}</text:p></table:table-cell>",
+    )
+    path = write_ods_xml(tmp_path / "list.ods", rows, settings=settings)
+    assert [day(row) for row in opened(path).rows()] == ["2010-04-03 00:00"]
+
+
+def _text_cell(text: str) -> str:
+    return (
+        f'<table:table-cell office:value-type="string"><text:p>{text}</text:p></table:table-cell>'
+    )
 
 
 def test_numbers_and_what_is_no_date_are_counted_by_column(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from repermit.models import (
     COUNTS,
     Contact,
     EvidenceHead,
+    Import,
     Mail,
     MailingList,
     Meta,
@@ -203,7 +204,10 @@ def test_a_database_of_version_26_knows_who_said_no_and_numbers_its_forms(
         news = make_list(database)
         removed = {reason: make_removed(database, news, reason) for reason in Reason}
         pressed, silent = make_contact(database, news), make_contact(database, news)
+        by_file = make_removed(database, news, Reason.REQUEST)
         with database.atomic():
+            file = Import.create(list=news, file="a.csv", digest="0" * 64, counts="{}", at=NOW)
+            contacts.came_with(file, [by_file.subject])
             Opening.create(contact=pressed, list=news, began_at=NOW, no_at=NOW)
             Opening.create(contact=silent, list=news, began_at=NOW, yes_at=NOW)
             for table, column in (

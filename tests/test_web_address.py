@@ -17,6 +17,13 @@ from repermit.web_address import is_web_address
         "HTTPS://EXAMPLE.ORG/",
         "https://[2001:db8::1]/",
         "https://example.org/@me",
+        "https://93.184.216.34/",
+        # Where the settings are tried out.
+        "http://127.0.0.1:8000",
+        "http://localhost:8000",
+        "https://intranet.internal/privacy",
+        "https://127.example.org",
+        "https://0x7f.example.org",
     ],
 )
 def test_a_whole_web_address_is_one(url: str) -> None:
@@ -57,6 +64,17 @@ def test_a_whole_web_address_is_one(url: str) -> None:
         'https://example.org/"onclick="x',
         "https://example.org/<b>",
         "https://" + "a" * 64 + ".example",
+        # Addresses of this machine, as no reader knows them.
+        "https://127.1/",
+        "https://2130706433/",
+        "https://0x7f.1/",
+        "https://0x7f000001/",
+        "https://0177.0.0.1/",
+        "https://127.0.0.1./",
+        "https://%3127.0.0.1/",
+        "https://0/",
+        "https://１２７.1/",  # noqa: RUF001  as browsers read it
+        "https://127。1/",
     ],
 )
 def test_what_is_none_or_hides_where_it_leads_is_not(url: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit import answers, campaigns, contacts, evidence, expiry, messages, reports, suspicion
-from repermit.consent import Answer, Dropped, MailKind, MailState, Reason, Status
+from repermit.consent import Answer, CampaignState, Dropped, MailKind, MailState, Reason, Status
 from repermit.models import Contact, Evidence, EvidencePart, FreshLink, Mail, Opening, Wording
 from repermit.reports.papers.held import held as of_whom
 from repermit.suspicion import Sign
@@ -19,9 +19,13 @@ from repermit.web import asking_again
 from repermit.web.words import Voice
 from tests.admin_pages import admin_client
 from tests.building import DEADLINE, NOW, make_asked, make_campaign, make_contact, make_list
+from tests.list_files import as_csv
 from tests.pages import Pages, everything_in, heading_of, words_of
+from tests.taking import take_back, take_in, write
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from werkzeug.test import TestResponse
 
     from repermit.config import Settings
@@ -588,3 +592,23 @@ def test_each_sign_is_told_in_words_of_each_language(settings: Settings) -> None
         assert len(set(told.values())) == 5, language
         # What says most comes first, whatever else there is.
         assert asking_again.why_again(list(Sign), voice) == told[Sign.BOTH_OPENED]
+
+
+# --- A No that only a file tells of.
+
+
+def test_a_yes_of_whom_a_file_has_taken_off_is_asked_again_until_the_file_is_taken_back(
+    pages: Pages, database: Database, mailing_list: MailingList, tmp_path: Path
+) -> None:
+    over = make_campaign(database, mailing_list, state=CampaignState.CANCELLED)
+    early, late = (make_asked(database, mailing_list, over) for _ in range(2))
+    rows = [("email", "opmerking"), *((str(one.address), "wil geen mail") for one in (early, late))]
+    pages.clock.advance(LATER)
+    take_in(database, mailing_list, write(tmp_path, as_csv(rows)), now=pages.clock.now())
+    assert status_of(early) == Status.REMOVED
+    pages.clock.advance(LATER)
+    assert heading_of(press(pages, early)) == ASKED_AGAIN
+    assert status_of(early) == Status.REMOVED
+    take_back(database, mailing_list, now=pages.clock.now())
+    assert heading_of(press(pages, late)) == RECORDED
+    assert status_of(late) == Status.CONFIRMED

@@ -39,6 +39,7 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         server_name {host};
+        add_header X-Content-Type-Options "the website's own" always;
         location ~ metrics$ {{ return 200 "the website's own"; }}
         include {snippet};
     }}
@@ -88,8 +89,10 @@ class Front:
             got = line.makefile("rb").read()
         first, _, rest = got.partition(b"\r\n\r\n")
         status, *headers = first.decode("latin-1").split("\r\n")
-        fields = dict(one.split(": ", 1) for one in headers)
-        return int(status.split()[1]), fields, rest.decode("latin-1")
+        pairs = [one.split(": ", 1) for one in headers]
+        names = [name.lower() for name, _ in pairs if name != "Set-Cookie"]
+        assert len(names) == len(set(names)), f"a header stands twice: {headers}"
+        return int(status.split()[1]), dict(pairs), rest.decode("latin-1")
 
     def logged(self) -> str:
         """Return all that it has written into any file."""
@@ -133,7 +136,10 @@ def _command(file: Path, folder: Path, *, port: int, upstream: int) -> list[str]
         conf.write_text(filled, "utf-8")
         return ["apache2", "-X", "-f", str(conf)]
     text = text.replace("\n{\n", "\n{\n\tadmin off\n\tauto_https off\n", 1)
-    text = text.replace(f"{HOST} {{", f"http://{HOST}:{port} {{\n\tbind 127.0.0.1", 1)
+    log = f"\n\tlog {{\n\t\toutput file {folder}/access.log\n\t}}" if path_of(file) else ""
+    site = f"http://{HOST}:{port} {{\n\tbind 127.0.0.1{log}"
+    text, count = re.subn(r"(?m)^(?:ask|www)\.example\.org \{", site, text)
+    assert count == 1
     conf.write_text(text, "utf-8")
     return ["caddy", "run", "--adapter", "caddyfile", "--config", str(conf)]
 
@@ -181,6 +187,11 @@ def path_of(file: Path) -> str:
     return "/vraag" if file.name.startswith("path") else ""
 
 
+def as_usual(file: Path) -> list[str]:
+    """Return which headers differ where pages share the host of a website."""
+    return ["Strict-Transport-Security"] if path_of(file) else []
+
+
 def is_inside(answer: tuple[int, dict[str, str], str]) -> bool:
     """Say whether an answer tells what only this machine is to know."""
     status, _, text = answer
@@ -226,7 +237,7 @@ def _look_around(
     link = pages.path("yes", uid)
     status, headers, _ = front.answer(f"{path}{link}", "X-Forwarded-For: 198.51.100.7")
     assert status == 200
-    assert wrong_with(headers) == ([] if not path else ["Strict-Transport-Security"])
+    assert wrong_with(headers) == as_usual(file)
     # With trusted_proxies = 1 the last one counts; what the browser said is gone altogether.
     assert seen[-1]["HTTP_X_FORWARDED_FOR"] == "127.0.0.1"
     assert front.answer(f"{path}/admin/login")[0] == 200
@@ -234,9 +245,18 @@ def _look_around(
     count = len(seen)
     assert front.answer(f"{path}/join/news", body=bytes(3_000_000))[0] == 413
     assert len(seen) == count + 1
+    if file.parent.name == "nginx":
+        # The others wait for what is announced.
+        status, headers, _ = front.answer(f"{path}/join/news", "Content-Length: 200000000")
+        assert (status, wrong_with(headers)) == (413, as_usual(file))
+    status, headers, _ = front.answer(f"{path}/elsewhere")
+    assert (status, wrong_with(headers)) == (404, as_usual(file))
 
     for page in ("metrics", "healthz"):
         assert is_inside(_asked_directly(pages, page))
+        status, headers, _ = front.answer(f"{path}/{page}")
+        assert status in {403, 404}
+        assert wrong_with(headers) == as_usual(file)
         for target in (
             f"{path}/{page}",
             f"{path}//{page}",
@@ -264,10 +284,13 @@ def _asked_directly(pages: Pages, page: str) -> tuple[int, dict[str, str], str]:
 
 
 @pytest.mark.parametrize("file", FILES, ids=IDS)
-def test_no_link_stands_in_a_log_also_where_nobody_answers(file: Path, tmp_path: Path) -> None:
+def test_where_nobody_answers_the_headers_are_there_and_no_link_stands_in_a_log(
+    file: Path, tmp_path: Path
+) -> None:
     with running(file, tmp_path / "front", upstream=free_port()) as front:
-        status, _, _ = front.answer(f"{path_of(file)}/yes/{TOKEN}")
+        status, headers, _ = front.answer(f"{path_of(file)}/yes/{TOKEN}")
         assert status in {502, 503}
+        assert wrong_with(headers) == as_usual(file)
     assert TOKEN not in front.logged()
 
 

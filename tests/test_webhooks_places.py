@@ -43,6 +43,32 @@ PRIVATE = [
     "::ffff:168.63.129.16",
     "64:ff9b::a83f:8110",
 ]
+# As inet_aton(3) and browsers take them, and names that are of no internet.
+PRIVATE_HOSTS = [
+    "127.1",
+    "2130706433",
+    "0x7f.1",
+    "0x7f000001",
+    "0X7F.0.0.1",
+    "0177.0.0.1",
+    "017700000001",
+    "127.0.0.1.",
+    "127.1.",
+    "%3127.0.0.1",
+    "0",
+    "10.1",
+    "192.168.257",
+    "3232235777",
+    "0xa9.0xfea9fe",
+    "localhost",
+    "LOCALHOST.",
+    "a.localhost",
+    "localhost.localdomain",
+    "ip6-localhost",
+    "printer.local",
+    "tool.internal",
+    "nas.home.arpa",
+]
 PUBLIC = [
     "9.255.255.255",
     "11.0.0.0",
@@ -117,6 +143,11 @@ def test_a_url_of_the_internet_is_taken(url: str, tidy: str) -> None:
         ("http://tool.example.org/", "begins with https://"),
         ("https://127.0.0.1/", "private network"),
         ("https://[::ffff:10.0.0.1]/", "private network"),
+        ("https://[::ffff:127.0.0.1]/", "private network"),
+        ("https://[::ffff:7f00:1]/", "private network"),
+        ("https://[0:0::1]/", "private network"),
+        ("https://[fe80::1%25eth0]/", "private network"),
+        *((f"https://{host}/", "private network") for host in PRIVATE_HOSTS),
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_with_the_reason(url: str, why: str | None) -> None:
@@ -132,6 +163,18 @@ def test_plain_http_may_be_added_for_what_stands_inside_alone() -> None:
     assert check_url("http://tool.internal/a", to_private=True) == "http://tool.internal/a"
     with pytest.raises(Refused, match="needs https"):
         check_url("http://93.184.216.34/", to_private=True)
+
+
+@pytest.mark.parametrize("host", PRIVATE_HOSTS)
+def test_what_stands_inside_may_be_added_in_any_spelling_if_the_settings_say_so(host: str) -> None:
+    assert check_url(f"https://{host}/a", to_private=True) == f"https://{host}/a"
+
+
+@pytest.mark.parametrize(
+    "host", ["1572395042", "93.184.55330", "local.example.org", "notlocalhost", "internal.nl"]
+)
+def test_what_only_looks_like_it_is_of_the_internet(host: str) -> None:
+    assert check_url(f"https://{host}/", to_private=False) == f"https://{host}/"
 
 
 def test_of_a_url_the_host_may_be_told() -> None:

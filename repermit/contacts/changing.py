@@ -90,6 +90,7 @@ def remove(
     facts: Mapping[int, Mapping[str, Any]] | None = None,
     moments: Mapping[int, datetime] | None = None,
     moved: Collection[int] = (),
+    for_file: bool = False,
 ) -> int:
     """Take contacts of one list off; return how many there were.
 
@@ -98,8 +99,10 @@ def remove(
     when each left, where that was not at the act; `moved` are those that left an address alone. An
     act of no campaign of its own belongs to the one that asked each of them last, whose report
     tells what became of everybody it asked, and each is told of with what the list told them when
-    it asked them, as an answer is. Whom a file alone had taken off leaves by themselves now: taking
-    that file back does not put them back. Raises TransitionRefused, before anything is changed,
+    it asked them, as an answer is. `for_file` says that a file says so, and no person: nothing of
+    it is known of them once that file is taken back. Whom a file alone had taken off leaves by
+    themselves now: taking that file back does not put them back. Raises TransitionRefused, before
+    anything is changed,
     where a status does not allow the reason.
     """
     left_at = moments or {}
@@ -119,7 +122,7 @@ def remove(
                 reason=reason,
                 basis="",
                 basis_at=None,
-                **(_REFUSED if reason in REFUSALS else {}),
+                **(_REFUSED if reason in REFUSALS and not for_file else {}),
             ).where(Contact.id.in_(these)).execute()
         suppress(
             some[0].list,

@@ -1,7 +1,7 @@
 """What is kept of how a contact's links were opened and pressed, to know a person by.
 
-May import models, suspicion and what lies below. It is used for nothing else (GDPR art. 5(1)(b)),
-goes `trace_days` later or with the person, and stands in no log.
+May import models, consent, suspicion and what lies below. It is used for nothing else (GDPR art.
+5(1)(b)), goes `trace_days` later or with the person, and stands in no log.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import SQL
 
+from repermit.consent import REFUSALS, Status
 from repermit.models import Opening
 from repermit.suspicion import LINKS, Opened, Openings, Past, Sign
 
@@ -28,7 +29,9 @@ def recall(contact: Contact) -> Past:
     """Return what the links of a contact have been through, as far as it is kept."""
     found: Opening | None = Opening.get_or_none(Opening.contact == contact)
     past = Past() if found is None else past_of(found)
-    return replace(past, has_refused=contact.has_refused)
+    # What a file says against them counts for as long as they are off by it, and no longer.
+    is_off = contact.status == Status.REMOVED and contact.reason in REFUSALS
+    return replace(past, has_refused=contact.has_refused or is_off)
 
 
 def remember(contact: Contact, past: Past, **more: Any) -> None:

@@ -196,6 +196,7 @@ def _remove(taking: Taking) -> Iterator[list[Any]]:
                 reason=reason,
                 act=act,
                 fingerprint_key=taking.fingerprint_key,
+                for_file=True,
             )
         contacts.came_with(taking.record, [contact.subject for contact in some])
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from repermit.errors import Refused
 from repermit.limited_process import LimitedProcess, ProcessDied
-from repermit.listfile import open_list
+from repermit.listfile import open_list, unpacked_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from repermit.listfile import ListFile
 
 _BATCH = 5_000
-# Bytes of a file from which on a second process wins back the time that its start takes.
+# Bytes of a file, unpacked, from which on a second process wins back the time that its start takes;
+# it alone has a limit on what it may take.
 _LARGE = 2_000_000
 # A batch takes some MB and a fraction of a second; the rest is for a file full of long cells.
 _MEMORY = 1 << 30
@@ -55,7 +56,7 @@ def read(request: Request, file: ListFile) -> Iterator[Batch]:
 
     Raises ListFileError and Refused as the Interpreter does.
     """
-    if request.path.stat().st_size < _LARGE:
+    if unpacked_size(request.path) < _LARGE:
         return batches(request, file)
     return _read_apart(request)
 

@@ -5,7 +5,7 @@ May import addresses, config, clock and errors only; nothing is written and no a
 
 from __future__ import annotations
 
-from repermit.listfile.archives import is_packed
+from repermit.listfile.archives import is_packed, unpacked_size
 from repermit.listfile.model import (
     FIELDS,
     REPEATED_FIELDS,
@@ -33,4 +33,5 @@ __all__ = [
     "glimpse",
     "is_packed",
     "open_list",
+    "unpacked_size",
 ]

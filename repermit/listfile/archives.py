@@ -6,7 +6,7 @@ May import errors, saying, limited_process and this room's delimited, sheets and
 from __future__ import annotations
 
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
@@ -89,6 +89,16 @@ def is_packed(path: Path) -> bool:
         return stream.read(_HEAD).startswith((*_ZIP, _OLD_OFFICE))
 
 
+def unpacked_size(path: Path) -> int:
+    """Return how many bytes there are to read in a file, of a ZIP what its members declare."""
+    size = path.stat().st_size
+    if not is_packed(path):
+        return size
+    with suppress(BadZipFile), ZipFile(path) as archive:
+        size = max(size, sum(member.file_size for member in archive.infolist()))
+    return size
+
+
 def _refuse_other(head: bytes) -> None:
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:32].lower()
     for mark, name in _NOT_A_LIST:
@@ -110,7 +120,7 @@ def _tables_of_container(path: Path) -> list[Table]:
     return [_table_of_member(path, name) for name in names]
 
 
-def open_container(path: Path) -> Iterator[datetime | str | bytes]:
+def open_container(path: Path) -> Iterator[datetime | str | bytes | None]:
     """Yield what is in a ZIP or a workbook, whose cells or list of members may be a bomb.
 
     First the kind: "zip" is followed by the names of the lists in it, a kind of workbook by what

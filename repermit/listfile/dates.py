@@ -55,11 +55,12 @@ _MONTHS = {
 
 
 def moment(
-    text: str, zone: tzinfo, *, month_first: bool = False, day_0: datetime = FROM_1900
+    text: str, zone: tzinfo, *, month_first: bool = False, day_0: datetime | None = FROM_1900
 ) -> datetime | None:
     """Read a date, or a date with a time; aware UTC, or None if it is none.
 
-    `day_0` is from when a spreadsheet counts its days, where one stands as a number.
+    `day_0` is from when a spreadsheet counts its days, where one stands as a number;
+    None if it cannot be known, and then such a number is no date.
 
     `zone` is where the writer's clock hung, for times that do not say so themselves.
     `month_first` reads 3/4/2024 as 4 March.
@@ -82,8 +83,8 @@ def is_serial(text: str) -> bool:
     return _by_number(text.strip(), FROM_1900) is not None
 
 
-def _by_number(text: str, day_0: datetime) -> datetime | None:
-    if not _SERIAL.fullmatch(text):
+def _by_number(text: str, day_0: datetime | None) -> datetime | None:
+    if day_0 is None or not _SERIAL.fullmatch(text):
         return None
     found = day_0 + timedelta(days=float(text.replace(",", ".")))
     return found if _EARLIEST_YEAR <= found.year < _LATEST_SERIAL_YEAR else None

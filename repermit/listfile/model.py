@@ -165,8 +165,8 @@ class Table:
 
     `records` starts reading anew at each call; blank lines are left out. The function that it
     takes is called with each record that runs over several lines, and may refuse it. `day_0` is
-    from when a spreadsheet counts its days. `may_shift` is true where a stray delimiter moves the
-    cells that follow it (not in sheets).
+    from when a spreadsheet counts its days, None if it cannot be known. `may_shift` is true where a
+    stray delimiter moves the cells that follow it (not in sheets).
     """
 
     name: str
@@ -175,5 +175,5 @@ class Table:
     delimiter: str = ""
     first_line: int = 1
     may_shift: bool
-    day_0: datetime = FROM_1900
+    day_0: datetime | None = FROM_1900
     records: Callable[[Callable[[int, list[str]], None] | None], Iterator[Record]]

@@ -60,7 +60,7 @@ class Meaning:
     found: Found
     zone: tzinfo
     month_first: bool = False
-    day_0: datetime = FROM_1900
+    day_0: datetime | None = FROM_1900
     opted_out: str = ""
     said: str = ""
     may_prove: bool = True
@@ -149,7 +149,7 @@ class Reading:
                 text = cells[place] if place < len(cells) else ""
                 if _PLAIN_DATE(text):
                     continue
-                if is_serial(text):
+                if self._meaning.day_0 and is_serial(text):
                     numbers[place] += 1
                     examples[place] = examples[place] or text.strip()
                 elif self._is_unread(place, text):

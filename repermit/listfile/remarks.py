@@ -201,9 +201,29 @@ _NO_THANKS = (
     r"|^stop\W*$"
 )
 _WHO = r"(?:(?:is|zijn|ist|has|est|a|dhr|hr|heer|mw|mevr|mevrouw|mr|mrs|ms|herr|frau|m|mme)\.? )"
-_DIED = (
-    rf"^{_WHO}{{0,3}}(?:overleden|deceased|verstorben|gestorben|decedee?|died|passed away|"
-    r"r\.?i\.?p\.?(?!\w)|†)"
+_DEAD = r"(?:overleden|deceased|verstorben|gestorben|gestorven|decedee?|died|passed away)"
+_DIED = rf"^{_WHO}{{0,3}}(?:{_DEAD}|r\.?i\.?p\.?(?!\w)|†)"
+# "Overleden = nee", as a form or another program writes that somebody lives.
+_LIVES = re.compile(
+    rf"\b{_DEAD} ?(?:[:=?-]? ?(?:nee|neen|no|nein|non)|[:=] ?(?:n|0|false|falsch|faux|onwaar))"
+    r"(?=\W*$| ?[.,;/|\n](?! ?\d))"
+)
+# "Overleden?", and "overleden moeder" of somebody's mother.
+_DIED_IN_DOUBT = (
+    rf"\b{_DEAD} ?(?:[:=-] ?)?(?:\?|(?:onbekend|unknown|unbekannt|inconnue?|misschien|maybe|"
+    r"vielleicht|peut-etre|moeder|vader|man|vrouw|partner|echtgeno\w+|zoon|dochter|mother|father|"
+    r"husband|wife|spouse|son|daughter|mutter|vater|mann|ehe\w+|gatt\w+|sohn|tochter|mere|pere|"
+    r"mari|epou\w+|fils|fille)\b)"
+)
+_DAY = r"(?:\d{1,2}[-./ ]\d{1,2}[-./ ])?(?:19|20)\d\d"
+# "D. 2021", "+ 3-5-2021", "b. 1940 d. 2021": signs of a death in the books of families, and also
+# an initial, a house number or a date.
+_DEATH_SIGN = re.compile(
+    rf"^{_WHO}{{0,3}}(?:(?:(?:b|geb|born|nee?)\b\.?|\*)? ?{_DAY}[ ,;/-]*)?"
+    rf"(?:d(?:\. ?| )|\+ ?){_DAY}\W*$"
+    # "Verst. Kunde" is dead, "verst. d. Sache" understands.
+    r"|\b(?:verst|gest)\.(?! ?(?:d|der|die|das|den|dem|ein\w*|kein\w*|nicht|nichts|alles|gut|"
+    r"schlecht|nur|uns|was|dass)\b)"
 )
 # One after the other, they are found twice as fast as all at once.
 _CLEAR = tuple(
@@ -220,6 +240,7 @@ _LEFT_IN_DOUBT = re.compile(
     rf"(?:{_LEFT}|{_ASKED_OFF}|{_WITHDREW})"
     rf"|\b(?:geen|kein\w{{0,2}}|no) (?:{_ASKED_OFF}|{_WITHDREW})"
     rf"|\b(?:recept|factuur|rekening|offerte|vacature)\w*{_A_FEW} uitgeschreven"
+    rf"|{_DIED_IN_DOUBT}"
     # "Geen post, wel mail", "geen papieren post".
     r"|\b(?:geen|kein\w{0,2}|no|not|niet|nicht|pas de|plus de)(?: \w+){0,3}? (?:post|courrier)s?"
     r"(?:\W+(?:wel|maar|graag|alleen|enkel|liever|nur|aber|sondern|gerne?|only|but|just|mais|"
@@ -232,7 +253,7 @@ _OF_MAIL = re.compile(
     rf"\b(?:contact|kontakt|{_VERB})"
 )
 _NEAR = re.compile(
-    r"\b(?:overleden|overlijden|deceased|verstorben|gestorben|decedee?|deces|died|passed away|"
+    rf"\b(?:{_DEAD}|overlijden|deces|heengegaan|ontslapen|entschlafen|heimgegangen|"
     r"wijlen|erven|bezwaar|widerspr\w+|object(?:s|ed|ion)|"
     r"geweigerd|weigert|refused?|refuses|abgelehnt|verweigert|ingetrokken|withdrawn|widerrufen|"
     r"niet meer|nicht mehr|no longer|bounced?|onbestelbaar|unzustellbar|verwijder\w*|removed?|"
@@ -252,6 +273,10 @@ _NEAR = re.compile(
     rf"{_CONSENT}(?!(?: \w+)?.{{0,2}} (?:foto|photo|bild|film|video))"
     rf"|\b{_CONSENT} (?:niet|not|nicht|pas)\b"
     r"|^(?:nee|neen|no|nein|non)\W*$"
+    # "Tot" is German for dead; "tot 2021" is Dutch for until then.
+    rf"|^{_WHO}{{0,3}}(?:dood|dead|morte?|tot)\b(?=\W*$| (?:en|in|seit|sinds|since|depuis|im) )"
+    r"|\b(?:is (?:dood|dead)|est morte?|ist tot)\b(?! (?:moe|op)\b)"
+    r"|^late (?:mr|mrs|ms|dr)\b|^feue? (?:m|mme|monsieur|madame)\b"
     # "Wil niet": what it is that they do not want stands nowhere.
     r"|†"
     rf"|^{_WANTS} (?:niet|nicht|not|pas)\W*$|^ne (?:veut|souhaite) pas\W*$"
@@ -273,7 +298,7 @@ def plain(text: str) -> str:
 @lru_cache(maxsize=1024)
 def refusal_in(remark: str) -> str:
     """Return what a remark says against mailing: REFUSED, DOUBTFUL or ""."""
-    text = respell(plain(remark))
+    text = _LIVES.sub("", respell(plain(remark)))
     # Tags are often one word: "do_not_mail", "no-mail".
     apart = _JOINED.sub(" ", text)
     said = _said_in(text)
@@ -284,7 +309,8 @@ def _said_in(text: str) -> str:
     if _is_clear(text):
         rest = _LEFT_IN_DOUBT.sub("", text)
         return REFUSED if rest == text or _is_clear(rest) else DOUBTFUL
-    return DOUBTFUL if any(map(_is_near, _CLAUSE.split(text))) else ""
+    is_near = _DEATH_SIGN.search(text) or any(map(_is_near, _CLAUSE.split(text)))
+    return DOUBTFUL if is_near else ""
 
 
 def _is_clear(text: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import marshal
 import re
+import struct
 import zlib
 from contextlib import suppress
 from datetime import datetime
@@ -38,6 +39,16 @@ if TYPE_CHECKING:
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _WORKBOOK = "xl/workbook.xml"
 _DATES_OF_1904 = re.compile(rb"date1904=[\"'](?:1|true)[\"']").search
+# Of an OpenDocument spreadsheet, before its first sheet (ODF 1.2 part 1, §9.4.3).
+_CONTENT = "content.xml"
+_NULL_DATE = re.compile(rb"null-date[^>]*date-value=[\"'](\d{4}-\d\d-\d\d)[\"']").search
+_SETTINGS = 1 << 24
+# The first record of a workbook of Excel 5 to 2003 ([MS-XLS] §2.4.21), how each record begins, and
+# the one that says from when days are counted (§2.4.77).
+_BEGIN = re.compile(rb"\x09\x08[\x08\x10]\x00\x00[\x05\x06]\x05\x00")
+_RECORD = struct.Struct("<HHH")
+_DATE_1904 = 0x22
+_SECTOR = 512
 _MANIFEST = "META-INF/manifest.xml"
 # What comes of a workbook that is damaged: from calamine, from zipfile, from a look at its cells.
 _DAMAGE = (
@@ -54,9 +65,10 @@ _MOST_PACKED = 1 << 27
 _MARSHAL_VERSION = 2
 
 
-def read_workbook(path: Path, kind: str) -> Iterator[datetime | str | bytes]:
+def read_workbook(path: Path, kind: str) -> Iterator[datetime | str | bytes | None]:
     """Yield from when days are counted, then each visible sheet's name and its packed records.
 
+    From when is None where it cannot be known.
     Hidden sheets are not read: what is hidden there was not meant to be on the list. Meant for a
     process under limits: calamine takes all the memory that a workbook asks for, and dies.
     Raises ListFileError for a workbook that is broken or protected by a password, and for one
@@ -84,15 +96,16 @@ def read_workbook(path: Path, kind: str) -> Iterator[datetime | str | bytes]:
         raise _protected() if isinstance(error, PasswordError) else _broken() from None
 
 
-def sheet_tables(read: Iterable[datetime | str | bytes], *, kind: str) -> list[Table]:
+def sheet_tables(read: Iterable[datetime | str | bytes | None], *, kind: str) -> list[Table]:
     """Return the sheets that `read_workbook` yields as tables.
 
     Raises ListFileError if they hold more than the memory of this process should.
     """
     sheets: list[tuple[str, list[bytes]]] = []
-    size, day_0 = 0, FROM_1900
+    size = 0
+    day_0: datetime | None = None
     for value in read:
-        if isinstance(value, datetime):
+        if value is None or isinstance(value, datetime):
             day_0 = value
             continue
         if isinstance(value, str):
@@ -117,13 +130,36 @@ def unreadable_file() -> ListFileError:
     )
 
 
-def _day_0(data: bytes, kind: str) -> datetime:
-    """Return from when a workbook counts its days; one begun on an old Mac says so itself."""
-    if kind == "xlsx":
-        with ZipFile(io.BytesIO(data)) as archive, suppress(KeyError):
-            if _DATES_OF_1904(archive.read(_WORKBOOK)):
-                return FROM_1904
+def _day_0(data: bytes, kind: str) -> datetime | None:
+    """Return from when a workbook counts its days, None if it cannot be known.
+
+    One begun on an old Mac says so itself.
+    """
+    if kind == "xls":
+        found = {_day_0_of_records(data, begin.start()) for begin in _BEGIN.finditer(data)}
+        return found.pop() if len(found) == 1 else None
+    with ZipFile(io.BytesIO(data)) as archive, suppress(KeyError):
+        if kind == "xlsx":
+            return FROM_1904 if _DATES_OF_1904(archive.read(_WORKBOOK)) else FROM_1900
+        with archive.open(_CONTENT) as stream:
+            if said := _NULL_DATE(stream.read(_SETTINGS)):
+                return datetime.fromisoformat(said[1].decode())
     return FROM_1900
+
+
+def _day_0_of_records(data: bytes, at: int) -> datetime | None:
+    """Return from when a workbook of Excel 97 counts, if its first sector says so.
+
+    What follows may stand elsewhere in the file; Excel says it some 250 bytes from the beginning.
+    """
+    sector = data[at : at + _SECTOR]
+    place = 0
+    while place + _RECORD.size <= len(sector):
+        kind, size, value = _RECORD.unpack_from(sector, place)
+        if kind == _DATE_1904:
+            return {(2, 0): FROM_1900, (2, 1): FROM_1904}.get((size, value))
+        place += 4 + size
+    return None
 
 
 def _protected() -> ListFileError:

@@ -39,9 +39,13 @@ _SHORTENED = {
         r"overl|ovl|overled|overldn|overle?dn|overleedn|overlee?de|overleeden|overlden|ovlden|"
         r"overlden|overledden"
     ),
-    # "Verst" and "gest" alone may be other words.
-    "verstorben": r"(?:verst|gest)(?=\.|\W*\d|\W*$)|verstorb|gestorb",
-    "decede": r"dcd|deced",
+    # "Verst" and "gest" are so only where nothing or a day follows: "verst. d. Sache".
+    "verstorben": (
+        r"(?:verst|gest)(?=\.?(?:\W*$| ?[,;/|()†!?:=]|(?: am| im| in| seit| ca| anfang| mitte|"
+        r" ende)*\.? ?(?:\d|(?:jan(?:uar)?|feb(?:ruar)?|marz|mrz|apr(?:il)?|mai|juni?|juli?|"
+        r"aug(?:ust)?|sept?(?:ember)?|okt(?:ober)?|nov(?:ember)?|dez(?:ember)?)\b)))|verstorb|gestorb"
+    ),
+    "decede": r"dcd|deced|dec'?d",
     "afgemeld": r"afgem|afgemlt|afgemelt|afgemeldt|afgmeld|afgemled",
     "uitgeschreven": r"uitgeschr|uitgesch|uitgeschrv|uitschr|uitgeschreve",
     "opgezegd": r"opgez|opgezgd|opgezecht|opgezegt",

@@ -141,7 +141,8 @@ class Contact(Table):
     `address` and `name` are null after erasure, and `address_key` then holds the uid, so that it
     stays unique. `basis` says on what ground a confirmed or customer contact may be mailed.
     `form_version` grows with each press and answer of the person, so that the forms of a page are
-    good for one press; `has_refused` says that a No was ever recorded of them.
+    good for one press; `has_refused` says that a No was ever recorded of them, but for what a file
+    says, which may be taken back.
     """
 
     if TYPE_CHECKING:

@@ -6,13 +6,12 @@ them (OWASP, Server-Side Request Forgery Prevention), unless the settings open i
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from repermit.errors import NotAllowed, Refused
 from repermit.normalization import split_url
-from repermit.public_network import is_public
+from repermit.public_network import ip_address_of, is_private_name, is_public
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -28,8 +27,10 @@ def check_url(url: str, *, to_private: bool) -> str:
     if parts.scheme == "http" and not to_private:
         raise Refused("a webhook's URL begins with https://, since mail addresses travel there")
     host = parts.hostname or ""
-    if _is_number(host):
-        check_address(host, encrypted=parts.scheme == "https", to_private=to_private)
+    if address := ip_address_of(host):
+        check_address(address, encrypted=parts.scheme == "https", to_private=to_private)
+    elif is_private_name(host) and not to_private:
+        raise _closed()
     return parts.geturl()
 
 
@@ -42,10 +43,7 @@ def check_address(text: str, *, encrypted: bool, to_private: bool) -> None:
     """Raise NotAllowed for an IP address that may not be connected to."""
     is_of_the_internet = is_public(text)
     if not is_of_the_internet and not to_private:
-        raise NotAllowed(
-            "a webhook may not go to this machine or to a private network; "
-            "webhooks_to_private = true under [web] would allow it"
-        )
+        raise _closed()
     if is_of_the_internet and not encrypted:
         raise NotAllowed("to the internet a webhook needs https")
 
@@ -64,9 +62,8 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
-def _is_number(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+def _closed() -> NotAllowed:
+    return NotAllowed(
+        "a webhook may not go to this machine or to a private network; "
+        "webhooks_to_private = true under [web] would allow it"
+    )

@@ -45,7 +45,7 @@ class ConditionsForm(Form):
         """Say whether conditions can be made of it; what is still missing is no mistake."""
         super().validate(extra_validators)
         self._check_moment("until", "until_time", _moment_to_come)
-        self._check_moment("starts", "starts_time", start)
+        self._check_moment("starts", "starts_time", _start_to_come)
         self._check_number("reminder", most=_MOST_DAYS, lacks=N_("A number from 0 to 365."))
         self._check_number("pilot", most=_MOST_PEOPLE, lacks=N_("A whole number."))
         return not self.errors
@@ -79,6 +79,12 @@ def _moment_to_come(text: str) -> datetime | None:
     if found is not None and found <= arrival():
         raise Refused("this has passed already: choose a later day", code="deadline_typed")
     return found
+
+
+def _start_to_come(text: str) -> datetime | None:
+    """Return a start; raises Refused for one that has passed, of a day once it is over."""
+    _moment_to_come(text)
+    return start(text)
 
 
 def start(text: str) -> datetime | None:
