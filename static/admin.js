@@ -170,7 +170,8 @@
     try {
       const answer = await fetch(part.dataset.again, { credentials: "same-origin", redirect: "manual" });
       if (answer.status === 200 && !(await answer.json()).is_busy) {
-        location.reload();
+        // Not a reload: the page of a form would be sent again.
+        location.replace(location.pathname + location.search);
         return;
       }
     } catch { /* Asked again when there is a network. */ }

@@ -24,6 +24,7 @@ from repermit.web.admin.marks import marks_of
 from tests import sayings
 from tests.admin_pages import admin_client, csrf_token, post, viewer_client
 from tests.building import make_campaign, make_contact, make_list, make_removed
+from tests.list_files import write_workbook
 from tests.pages import Pages, words_of
 
 if TYPE_CHECKING:
@@ -664,6 +665,40 @@ def test_words_that_leave_a_row_in_doubt_are_shown_with_it(
     assert f"Is on the list already. {doubt}" in said
 
 
+def test_an_address_in_another_part_is_said_to_stand_in_that_part(
+    admin: FlaskClient, tmp_path: Path
+) -> None:
+    sheets = {"Leden": (("email",), ("a@example.org",), ("b@example.org",), ("b@example.org",)),
+              "Afgemeld": (("email",), ("c@example.org",), ("a@example.org",))}  # fmt: skip
+    path = tmp_path / "leden.xlsx"
+    write_workbook(path, sheets)
+    hand_in(admin, path.read_bytes(), name=path.name)
+    _wait_while_it_works(admin)
+    said = words_of(admin.get(FILE))
+    assert "Leden, 2 a@example.org Duplicate This address stands in line 3 of Afgemeld too." in said
+    assert "Leden, 4 b@example.org Duplicate This address stands in line 3 too." in said
+
+
+@pytest.mark.parametrize(
+    ("cells", "language", "words"),
+    [
+        (("40271", "mrt"), "en", "1 cell is a number of days, as spreadsheets keep dates (40271)."),
+        (("40271", "mrt"), "en", "no date can be read in 1 cell. It counts as empty."),
+        (("40271", "40272"), "en", "2 cells are numbers of days"),
+        (("maart", "mrt"), "en", "no date can be read in 2 cells. They count as empty."),
+        (("40271", "mrt"), "nl", "is 1 cel een dagnummer"),
+        (("40271", "mrt"), "nl", "is in 1 cel geen datum te lezen."),
+    ],
+)
+def test_one_cell_of_a_column_of_dates_is_counted_as_one(
+    admin: FlaskClient, cells: tuple[str, str], language: str, words: str
+) -> None:
+    first, second = cells
+    hand_in(admin, f"email,klant sinds\na@example.org,{first}\nb@example.org,{second}\n")
+    page = admin.get(FILE, headers={"Accept-Language": language})
+    assert words in words_of(page)
+
+
 # --- Rows to look at. -----------------------------------------------------------------------------
 
 DOUBTS = (
@@ -681,9 +716,9 @@ def test_rows_that_may_say_no_stand_at_the_top_with_line_and_reason(admin: Flask
     said = words_of(admin.get(FILE))
     top = said[said.index("Have a look at these rows") : said.index("Is it read rightly?")]
     assert "2 people will be asked although the file may say that they want no mail." in top
-    assert "2 a@example.org (Anna)" in top
-    assert "(opmerking: geen post, wel mail)" in top
-    assert "3 b@example.org (Bert (overl. 2021))" in top
+    assert "2 a@example.org (Anna) opmerking: geen post, wel mail Do not ask" in top
+    assert "3 b@example.org (Bert (overl. 2021)) naam: Bert (overl. 2021) Do not ask" in top
+    assert "No registered opt-in" not in top
     assert "c@example.org" not in top
     assert "d@example.org" not in top
 
@@ -705,6 +740,63 @@ def test_nothing_is_taken_in_before_they_were_looked_at(admin: FlaskClient) -> N
     assert statuses() == dict.fromkeys(
         ("a@example.org", "b@example.org", "d@example.org"), "unconfirmed"
     )
+
+
+def test_what_was_ticked_stays_ticked_where_the_file_is_not_taken_in(admin: FlaskClient) -> None:
+    """Whoever was ticked would be asked after all, once the page is sent as it then is."""
+    hand_in(admin, DOUBTS)
+    page = send(admin, "take-in", doubt=["2", "3"], opt_out=["3"])
+    assert page.status_code == 422
+    assert re.findall(r'name="opt_out" value="(\d+)" checked', page.text) == ["3"]
+    send(admin, "look", doubt=["2", "3"], opt_out=["2"])
+    page = send(admin, "take-in", doubt=["2", "3"], opt_out=["3"])
+    assert page.status_code == 422
+    assert re.findall(r'name="opt_out" value="(\d+)" checked', page.text) == ["3"]
+
+
+@pytest.mark.parametrize("fields", [{}, {"looked": "y", "customers": "y"}])
+def test_each_mistake_leads_to_its_field(admin: FlaskClient, fields: dict[str, str]) -> None:
+    hand_in(admin, DOUBTS)
+    page = send(admin, "take-in", doubt=["2", "3"], **fields)
+    assert page.status_code == 422
+    (place,) = re.findall(r'<li><a href="#([\w-]+)">', page.text)
+    assert place == ("attest" if fields else "looked")
+    assert re.findall(rf'<(?:input|textarea)[^>]* id="{place}"', page.text)
+
+
+def test_a_row_that_the_admin_leaves_out_is_not_said_to_be_off_by_the_file(
+    admin: FlaskClient,
+) -> None:
+    hand_in(admin, DOUBTS)
+    send(admin, "look", doubt=["2", "3"], opt_out=["3"])
+    said = words_of(admin.get(FILE))
+    row = said[said.index("3 b@example.org Bert (overl. 2021) Opted out") :].partition("4 c@")[0]
+    assert "Opted out: will never be asked. (naam: Bert (overl. 2021))" in row
+    assert "The file says" not in row
+    # Nor in what can be downloaded of it.
+    download = post(admin, f"{FILE}/refused.csv").text.splitlines()
+    (line,) = [one for one in download if "b@example.org" in one]
+    assert "The file says" not in line
+
+
+def test_that_the_file_is_to_be_looked_at_anew_is_said_on_the_page_that_shows_it(
+    admin: FlaskClient, news: MailingList, settings: Settings
+) -> None:
+    """Not on the page that waits for it, which goes on by itself and would take it away."""
+    hand_in(admin, DOUBTS)
+    send(admin, "take-in", looked="y", doubt=["2", "3"], opt_out=["3"])
+    kept = importing.find_upload(news, settings=settings)
+    assert kept is not None
+    outcome = kept.outcome
+    assert outcome is not None
+    kept.forget_outcome()
+    with closing(kept.lock()):  # type: ignore[type-var]
+        page = words_of(admin.get(FILE))
+    assert "The file is being read" in page
+    assert "Look at what becomes of it now." not in page
+    kept.note(outcome)
+    assert "Look at what becomes of it now." in words_of(admin.get(FILE))
+    assert "Look at what becomes of it now." not in words_of(admin.get(FILE))
 
 
 def test_who_is_ticked_is_not_asked_and_can_be_unticked(admin: FlaskClient) -> None:

@@ -18,7 +18,7 @@ from repermit.models import EvidenceHead, SecurityEvent, User
 from repermit.reports.papers.breach_traces import looks_in_words
 from repermit.reports.papers.words import Words
 from repermit.web.admin.log_words import ACTS, LOOKS, SECURITY_EVENTS
-from tests.admin_pages import client_of, log_in, make_admin, make_user, viewer_client
+from tests.admin_pages import client_of, log_in, make_admin, make_user, viewer_client, words_at
 from tests.building import NOW, make_list, make_removed
 from tests.pages import Pages, words_of
 
@@ -382,6 +382,7 @@ def test_what_was_refused_is_told_with_whose_account_whence_and_how_often(
     said = look(client, SECURITY)
     assert "viewer@example.org gave a wrong password" in said
     assert "until" in said
+    assert "Monday 2 March 2026, 10:00 until Monday 2 March 2026, 10:02" in said
     assert "nobody’s gave a wrong password" in said
     assert "127.0.0.0/24 2" in said
     assert "nobody@" not in said
@@ -390,6 +391,22 @@ def test_what_was_refused_is_told_with_whose_account_whence_and_how_often(
     assert "There is nothing here." in look(client, f"{SECURITY}?what=code_failed")
     assert "There is nothing here." in look(client, f"{SECURITY}?actor=user:{admin.id}")
     assert pages.client.get(SECURITY).location == "/admin/login"
+
+
+def test_two_of_the_same_minute_are_told_without_an_until(
+    pages: Pages, client: FlaskClient
+) -> None:
+    guest = pages.app.test_client()
+    for _ in range(2):
+        log_in(guest, "nobody@example.org", "a wrong password")
+        pages.clock.advance(timedelta(seconds=5))
+    said = look(client, SECURITY)
+    assert "127.0.0.0/24 2" in said
+    assert "until" not in said
+
+
+def test_that_the_page_tells_of_unlocked_screens_too_stands_above_it(client: FlaskClient) -> None:
+    assert "when a locked screen was unlocked" in words_at(client, SECURITY)
 
 
 def test_pages_forms_links_and_tokens_that_are_refused_are_noted(

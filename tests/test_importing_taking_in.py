@@ -25,7 +25,7 @@ from tests.building import (
     make_removed,
     make_settings,
 )
-from tests.list_files import mailchimp_csv, write_zip
+from tests.list_files import mailchimp_csv, write_workbook, write_zip
 from tests.taking import (
     OPTED_IN,
     contact_at,
@@ -178,6 +178,24 @@ def test_the_strongest_row_of_an_address_decides_and_the_others_are_duplicates(
         (4, "this address stands in line 3 too"),
     ]
     assert contact_at(news, "jan@example.org").address == "JAN@example.org"
+
+
+def test_the_strongest_row_in_another_part_is_named_with_its_part(
+    database: Database, news: MailingList, tmp_path: Path
+) -> None:
+    sheets = {"Leden": (("email",), ("a@example.org",), ("b@example.org",), ("b@example.org",)),
+              "Afgemeld": (("email",), ("c@example.org",), ("a@example.org",))}  # fmt: skip
+    path = tmp_path / "leden.xlsx"
+    write_workbook(path, sheets)
+    found = [
+        (one.part, one.line, one.reason)
+        for one in take_in(database, news, path).problems
+        if one.fate is Fate.DUPLICATE
+    ]
+    assert found == [
+        ("Leden", 2, "this address stands in line 3 of Afgemeld too"),
+        ("Leden", 4, "this address stands in line 3 too"),
+    ]
 
 
 def test_an_address_under_different_names_is_greeted_namelessly_and_reported(

@@ -258,6 +258,77 @@ def test_the_page_launches_nothing_before_each_point_has_a_reason(
     }
 
 
+def test_a_wrong_number_and_a_missing_reason_are_said_at_once(
+    admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find(monkeypatch, HERE, CLOSED)
+    version = re.findall(r'name="version" value="(\w+)"', admin.get(URL).text)[0]
+    page = post(admin, URL, confirm="2", version=version, **{"accept-smtp_login": WHY})
+    assert page.status_code == 422
+    said = words_of(page)
+    assert "Type how many people will be asked, as it stands above." in said
+    assert said.count("Say why in a few words, or mend it.") == 1
+    assert f'value="{WHY}"' in page.text
+
+
+def test_whoever_lacks_a_reason_is_led_to_its_field(
+    admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lies beneath the edge of the window: without that the page looks as it did."""
+    find(monkeypatch, HERE, CLOSED)
+    for reasons, first in (
+        ({}, "accept-pages_here_alone"),
+        ({"accept-pages_here_alone": WHY}, "accept-smtp_login"),
+    ):
+        page = launch(admin, **reasons)
+        assert re.findall(r'<input[^>]* id="([\w-]+)"[^>]* autofocus', page.text) == [first]
+
+
+def test_each_field_is_described_by_what_was_found(
+    admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find(monkeypatch, HERE, CLOSED)
+    for page in (admin.get(URL), launch(admin)):
+        for code in ("pages_here_alone", "smtp_login"):
+            field = re.findall(rf'<input id="accept-{code}"[^>]*>', page.text)[0]
+            described = re.findall(r'aria-describedby="([^"]*)"', field)[0].split()
+            assert described
+            assert all(page.text.count(f'id="{place}"') == 1 for place in described)
+
+
+def test_reasons_stay_while_it_is_checked_again(
+    admin: FlaskClient, pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = find(monkeypatch, HERE, CLOSED)
+    admin.get(URL)
+    assert post(admin, f"{URL}/check", **{"accept-smtp_login": WHY}).status_code == 303
+    assert f'name="accept-smtp_login" value="{WHY}"' in admin.get(URL).text
+    assert looked == ["news"] * 2
+    # They are those of whoever typed them.
+    assert WHY not in admin_client(pages).get(URL).text
+
+
+def test_reasons_stay_where_the_check_had_become_too_old_when_they_were_sent(
+    admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end = threading.Event()
+
+    def look(*_: Any, **__: Any) -> tuple[Finding, ...]:
+        assert may_end.wait(60)
+        return (HERE,)
+
+    monkeypatch.setattr(preflight, "find_problems", look)
+    monkeypatch.setattr(launch_check, "_PATIENCE", 0.0)
+    page = launch(admin, **{"accept-pages_here_alone": WHY})
+    assert 'name="confirm"' not in page.text
+    may_end.set()
+    monkeypatch.setattr(launch_check, "_PATIENCE", 60.0)
+    assert f'name="accept-pages_here_alone" value="{WHY}"' in admin.get(URL).text
+    assert launch(admin, **{"accept-pages_here_alone": WHY}).status_code == 303
+    with admin.application.app_context():
+        assert not any(launch_check._reasons().values())
+
+
 def test_what_has_gone_wrong_meanwhile_is_shown_first(
     admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -375,3 +446,7 @@ def test_the_report_tells_what_was_accepted_and_why(
     assert (accepted["code"], accepted["reason"]) == ("pages_here_alone", WHY)
     assert "127.0.0.1" in accepted["found"]
     assert WHY in page
+    made = papers.make_paper(
+        MailingList.get(), papers.Kind.REPORT, settings=make_settings(), now=NOW, language="en"
+    )
+    assert "nobody else may reach the pages:" in " ".join(papers.as_text(made).split())

@@ -571,6 +571,35 @@ def test_somebody_erased_is_told_what_is_kept_and_until_when(
     assert "2 maart 2031" in kept
 
 
+@pytest.mark.parametrize("kind", ["yes", "no", "me"])
+@pytest.mark.parametrize(
+    ("wanted", "language", "heading"),
+    [
+        ("en", "en", "Everything is deleted"),
+        ("de-AT,en;q=0.5", "de", "Alles ist gelöscht"),
+        ("fr,de;q=0.8,nl;q=0.7", "de", "Alles ist gelöscht"),
+        ("nl", "nl", "Alles is gewist"),
+        ("fr, en;q=0", "nl", "Alles is gewist"),
+    ],
+)
+def test_somebody_erased_reads_the_page_in_the_language_of_their_browser(
+    pages: Pages, kind: Kind, wanted: str, *, language: str, heading: str
+) -> None:
+    """Theirs was erased with them; the list is told in Dutch, English and German."""
+    news = make_list(pages.database, slug="three", languages=("en", "de"))
+    asked = make_asked(pages.database, news, make_campaign(pages.database, news))
+    erase(pages, asked)
+    page = pages.get(kind, asked.uid, headers={"Accept-Language": wanted})
+    assert (page.status_code, heading_of(page)) == (200, heading)
+    assert page.headers["Content-Language"] == language
+    assert "Accept-Language" in page.headers["Vary"]
+    # Whoever chooses another one above the page gets that.
+    chosen = pages.client.get(
+        f"{pages.path(kind, asked.uid)}?lang=nl", headers={"Accept-Language": wanted}
+    )
+    assert heading_of(chosen) == "Alles is gewist"
+
+
 @pytest.mark.usefixtures("mailing_list")
 def test_a_link_without_a_row_offers_the_only_list(pages: Pages) -> None:
     for response in (pages.get("yes", new_id()), pages.post("yes", new_id())):

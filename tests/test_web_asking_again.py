@@ -370,6 +370,16 @@ def test_a_button_that_names_no_page_or_an_earlier_one_is_asked_about(
     assert status_of(asked) == Status.UNCONFIRMED
 
 
+def test_who_did_not_press_yes_is_told_of_the_no_that_stands(pages: Pages, asked: Contact) -> None:
+    """“You can still answer” alone reads as if the No were gone."""
+    pages.post("no", asked.uid)
+    assert heading_of(press(pages, asked)) == ASKED_AGAIN
+    response = press(pages, asked, "not_me")
+    assert heading_of(response) == "Er is geen Ja vastgelegd"
+    assert "Uw Nee is vastgelegd op maandag 2 maart 2026, 10:00 uur." in words_of(response)
+    assert status_of(asked) == Status.REMOVED
+
+
 def test_who_did_not_press_yes_after_all_takes_it_back_and_is_on_no_list(
     pages: Pages, mailing_list: MailingList, asked: Contact
 ) -> None:

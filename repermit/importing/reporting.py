@@ -73,7 +73,7 @@ def problems(
     if not total:
         return notes
     in_doubt = _listed_in_doubt() if doubts else ()
-    found = islice(chain(_invalid(), in_doubt, _by_address(), _again()), MOST_PROBLEMS)
+    found = islice(chain(_invalid(), in_doubt, _by_address(), _again(parts)), MOST_PROBLEMS)
     listed = [_problem(row, parts) for row in sorted(found)]
     if total > len(listed):
         listed.append(Problem(0, "", f"and {total - len(listed):,} rows more"))
@@ -194,7 +194,7 @@ def _or_in_doubt(reason: str, mark: str | None, said: str | None) -> str:
     return f"{reason}; {_with(_IN_DOUBT, said)}" if said and not mark else reason
 
 
-def _again() -> Iterator[_Reported]:
+def _again(parts: Sequence[Part]) -> Iterator[_Reported]:
     """Yield the rows whose address stands in a stronger row too."""
     query = (
         Staged.select(
@@ -203,14 +203,18 @@ def _again() -> Iterator[_Reported]:
             Staged.line,
             Staged.mark,
             Staged.reason,
+            Picked.part,
             Picked.line,
             Picked.merged,
         )
         .join(Picked, on=(Picked.ids == Staged.ids))
         .where(Picked.number != Staged.number)
     )
-    for number, part, line, mark, said, other, is_merged in _first(query, Staged.number):
-        reason = f"this address stands in line {other} too"
+    for number, part, line, mark, said, its_part, its_line, is_merged in _first(
+        query, Staged.number
+    ):
+        where = "" if its_part == part else f" of {parts[its_part].name}"
+        reason = f"this address stands in line {its_line}{where} too"
         if is_merged:
             reason += ", under another name: the mail greets without a name"
         yield number, part, line, _or_in_doubt(reason, mark, said), Fate.DUPLICATE

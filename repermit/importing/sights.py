@@ -29,7 +29,7 @@ _CHUNK = 5_000
 _TABLE = """\
 CREATE TABLE sight (
     number INTEGER PRIMARY KEY, part TEXT, line INTEGER, address TEXT, name TEXT, fate TEXT,
-    mark TEXT, said TEXT, other INTEGER, merged INTEGER
+    mark TEXT, said TEXT, other TEXT, merged INTEGER
 )"""
 _PUT = "INSERT INTO sight VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _GET = "SELECT * FROM sight WHERE number > ?"
@@ -44,8 +44,8 @@ class Sight(NamedTuple):
     `number` counts from 1 through the whole file, `line` within the part, whose name is "" if it
     is the only one. `mark` is why a row opted out ("unsubscribed", "cleaned", "complained"); `said`
     is why it is invalid, of others the words in the file that speak against mailing. `other` is
-    the line of the stronger row of the same address, 0 if there is none; `merged` says that its
-    rows have different names.
+    the line of the stronger row of the same address ("12", or "Sheet1:12" in another part), "" if
+    there is none; `merged` says that its rows have different names.
     """
 
     number: int
@@ -56,7 +56,7 @@ class Sight(NamedTuple):
     fate: str
     mark: str
     said: str
-    other: int
+    other: str
     merged: bool
 
     @property
@@ -82,8 +82,8 @@ def _write(path: Path, parts: Sequence[Part]) -> None:
         file.execute("PRAGMA journal_mode = off")
         file.execute("PRAGMA synchronous = off")
         file.execute(_TABLE)
-        for some in _staged():
-            file.executemany(_PUT, [(row[0], names[row[1]], *row[2:]) for row in some])
+        for some in _staged(names):
+            file.executemany(_PUT, some)
         file.execute("CREATE INDEX by_fate ON sight (fate, number)")
         file.commit()
 
@@ -150,14 +150,15 @@ def _query(fate: Fate | None, after: int, limit: int) -> tuple[str, list[Any]]:
 
 def _sight(row: Sequence[Any]) -> Sight:
     found = Sight(*row)
-    return found._replace(merged=bool(found.merged))
+    # An earlier version kept the line as a number, 0 for none.
+    return found._replace(other=str(found.other or ""), merged=bool(found.merged))
 
 
-def _staged() -> Iterator[list[tuple[Any, ...]]]:
+def _staged(names: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
     """Yield what is staged in the file's order, some thousands at a time."""
     last = 0
     while some := list(_query_of_staged().where(Staged.number > last).limit(_CHUNK).tuples()):
-        yield [_values(_Found(*row)) for row in some]
+        yield [_values(_Found(*row), names) for row in some]
         last = some[-1][0]
 
 
@@ -173,6 +174,7 @@ def _query_of_staged() -> Any:
             Staged.mark,
             Staged.reason,
             Picked.number,
+            Picked.part,
             Picked.line,
             Picked.fate,
             Picked.merged,
@@ -194,22 +196,30 @@ class _Found(NamedTuple):
     mark: str | None
     reason: str | None
     strongest: int | None
+    strongest_part: int | None
     strongest_line: int | None
     fate: str | None
     merged: bool | None
 
 
-def _values(found: _Found) -> tuple[Any, ...]:
+def _values(found: _Found, names: Sequence[str]) -> tuple[Any, ...]:
     is_again = found.strongest not in (None, found.number)
     return (
         found.number,
-        found.part,
+        names[found.part],
         found.line,
         found.address or "",
         found.name,
         Fate.DUPLICATE if is_again else found.fate or found.said,
         found.mark or "",
         found.reason or "",
-        found.strongest_line if is_again else 0,
+        _place_of_strongest(found, names) if is_again else "",
         bool(found.merged),
     )
+
+
+def _place_of_strongest(found: _Found, names: Sequence[str]) -> str:
+    """Return the line of the strongest row, with its part where that is another."""
+    if found.strongest_part is None or found.strongest_part == found.part:
+        return str(found.strongest_line)
+    return f"{names[found.strongest_part]}:{found.strongest_line}"

@@ -21,10 +21,12 @@ from repermit.web.rendering import (
     NUMBER,
     ROUND,
     Reader,
+    language_names,
     make_reader,
     page,
     public_url,
     render,
+    wanted_languages,
 )
 from repermit.web.site import arrival, current_site, forwarded, request_trace
 from repermit.web.words import Voice
@@ -306,20 +308,27 @@ def reader_of(standing: Standing) -> Reader:
 def show_gone(standing: Standing | None) -> Response:
     """Say that a person is erased, and what stays of them; offer to sign up."""
     about = standing.mailing_list if standing else _only_list()
-    language = standing.language if standing else language_of_nobody()
-    reader = make_reader(request.path, language=language, mailing_list=about)
+    reader = make_reader(request.path, language=language_of_nobody(about), mailing_list=about)
     fields = list_fields(about, reader) if about else {"join_url": ""}
     kept: tuple[str, ...] = ()
     if standing and standing.is_gone:
         retention = current_site().settings.retention
         kept = kept_after_erasure(standing.status_at, voice_of(reader), retention)
-    return page("gone.html", reader, kept=kept, **fields)
+    response = page("gone.html", reader, kept=kept, **fields)
+    response.vary.add("Accept-Language")
+    return response
 
 
-def language_of_nobody() -> str:
-    """Return the language of a page of whose reader nothing is known."""
-    about = _only_list()
-    return about.language if about else "en"
+def language_of_nobody(about: MailingListFacts | None = None) -> str:
+    """Return the language of a page of whose reader nothing is known, or nothing any more.
+
+    It is the one that the browser would rather read, of those of the list `about` or of the only
+    list there is; else that list's own.
+    """
+    about = about or _only_list()
+    offered = language_names(about)
+    otherwise = about.language if about else "en"
+    return next((one for one in wanted_languages() if one in offered), otherwise)
 
 
 def _only_list() -> MailingListFacts | None:

@@ -19,10 +19,10 @@ from repermit.errors import LinkError
 from repermit.models import MailingList
 from repermit.web.admin import refusing
 from repermit.web.api import is_asked_by_program, problem_for
-from repermit.web.rendering import Reader, frame, render
+from repermit.web.rendering import Reader, frame, render, wanted_languages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import TracebackType
 
 _log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ def log_failure(kind: type[BaseException] | None, trace: TracebackType | None) -
 
 def _all_languages(code: int, *, privacy_url: str, language: str) -> Response:
     """Return a page in every language; `language` comes first if the browser wants none of ours."""
-    ordered = _ordered(first=(*_wanted(), language))
+    ordered = _ordered(first=(*wanted_languages(), language))
     sections = [(one, *_words(code, messages.translations(one).gettext)) for one in ordered]
     reader = Reader(language=ordered[0], path="")
     fields = {**frame(reader), "choices": (), "privacy_url": privacy_url}
@@ -116,13 +116,6 @@ def _ordered(*, first: tuple[str, ...]) -> list[str]:
     """Return all languages: the first of `first` that is one of them, then the usual order."""
     chosen = next((one for one in first if one), LANGUAGES[0])
     return sorted(messages.languages(), key=lambda one: (one != chosen, LANGUAGES.index(one)))
-
-
-def _wanted() -> Iterator[str]:
-    """Yield what the browser would rather read, of the languages there are, the best first."""
-    for wanted, quality in request.accept_languages:
-        if quality:
-            yield messages.pick_language(wanted, otherwise="")
 
 
 def _words(code: int, gettext: Callable[[str], str]) -> tuple[str, str]:

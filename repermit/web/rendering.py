@@ -22,7 +22,7 @@ from repermit.web import shown
 from repermit.web.site import current_site
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from jinja2 import Environment
 
@@ -137,6 +137,13 @@ def language_names(about: MailingListFacts | None = None) -> dict[str, str]:
     """
     offered = about.languages if about else messages.languages()
     return {code: messages.language_name(code) for code in messages.languages() if code in offered}
+
+
+def wanted_languages() -> Iterator[str]:
+    """Yield what the browser would rather read, of the languages there are, the best first."""
+    for wanted, quality in request.accept_languages:
+        if quality:
+            yield messages.pick_language(wanted, otherwise="")
 
 
 @cache

@@ -114,7 +114,7 @@ def _decision(report: Report, words: Words) -> Iterator[Block]:
         yield Letter(campaign.told, campaign.told_in)
     if campaign.accepted:
         yield Text(_("A check had found this wrong, and it was accepted with a reason:"))
-        yield Fields(tuple((one["found"], one["reason"]) for one in campaign.accepted))
+        yield Fields(tuple((one["found"].rstrip("."), one["reason"]) for one in campaign.accepted))
 
 
 def _conditions(report: Report, words: Words) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,15 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, abort, jsonify, request, stream_with_context
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    get_flashed_messages,
+    jsonify,
+    request,
+    stream_with_context,
+)
 
 from repermit import exports, importing
 from repermit.consent import Fate
@@ -24,7 +32,7 @@ from repermit.web.admin.visiting import actor, note_look
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from typing import Any
 
     from werkzeug.wrappers import Response as AnyResponse
@@ -102,7 +110,7 @@ def take_in(slug: str) -> AnyResponse:
     choices, wrong = seeing.choices_in(form, kept)
     if outcome is None or "refused" in outcome:
         return _look(mailing_list, choices) if not wrong else go("handing_in.show", slug=slug)
-    if wrong := wrong or seeing.lacks(form, choices, kept, mailing_list):
+    if wrong or not seeing.is_complete(form, choices, kept, mailing_list):
         return _show_kept(mailing_list, kept, status=422, form=form, wrong=wrong)
     if not choices.reads_as(importing.choices_of(outcome)):
         say(
@@ -167,20 +175,21 @@ def refused(slug: str) -> Response:
         )
     rows = importing.read_all_sights(kept.rows, _REFUSED)
     return Response(
-        stream_with_context(_csv(rows)),
+        stream_with_context(_csv(rows, kept.choices.opted_out)),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="refused-{slug}.csv"'},
     )
 
 
-def _csv(rows: Iterable[Sight]) -> Iterator[str]:
+def _csv(rows: Iterable[Sight], decided: Collection[str]) -> Iterator[str]:
     """Yield a table in pieces; without a byte order mark Excel would take it for another code."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     buffer.write("\ufeff")
     writer.writerow(("part", "line", "address", "name", "fate", "reason"))
     for row in rows:
-        cells = (row.part, str(row.line), row.address, row.name, row.fate, reasons.why(row))
+        reason = reasons.why(row, decided)
+        cells = (row.part, str(row.line), row.address, row.name, row.fate, reason)
         writer.writerow(map(guard, cells))
         if buffer.tell() > _ROWS_AT_ONCE * 100:
             yield buffer.getvalue()
@@ -278,7 +287,9 @@ def _show_kept(
     form: seeing.ReadingForm | None = None,
     wrong: Iterable[str] = (),
 ) -> Response:
-    outcome = kept.outcome
+    outcome, decided = kept.outcome, kept.choices.opted_out
+    if form is not None:
+        decided = seeing.decided_in_form(kept)
     shared: dict[str, Any] = {
         "mailing_list": mailing_list,
         "reached": steps_reached(mailing_list),
@@ -287,11 +298,22 @@ def _show_kept(
         "wrong": list(wrong),
     }
     if outcome is None:
-        return show("handing_in/working.html", is_busy=kept.is_busy, **shared)
+        return show(
+            "handing_in/working.html", is_busy=kept.is_busy, notes=_notes_meanwhile(), **shared
+        )
     note_look("looked", mailing_list=mailing_list)
     fields = seeing.reading_fields(kept, form)
     if "refused" in outcome:
         reason = seeing.place_in_words(outcome)
         return show("handing_in/refused.html", status=status, reason=reason, **fields, **shared)
-    seen = seeing.seen_fields(mailing_list.slug, kept, outcome)
+    seen = seeing.seen_fields(mailing_list.slug, kept, outcome, decided=decided)
     return show("handing_in/seen.html", status=status, **seen, **fields, **shared)
+
+
+def _notes_meanwhile() -> list[tuple[str, str]]:
+    """Return what a page says that waits for a file; warnings are about the page after it."""
+    notes: Any = get_flashed_messages(with_categories=True)
+    for kind, text in notes:
+        if kind == "warning":
+            say(text, kind=kind)
+    return [(kind, text) for kind, text in notes if kind != "warning"]

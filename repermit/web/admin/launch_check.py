@@ -16,7 +16,7 @@ from repermit.campaigns.frequency import says_how_often
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from repermit.models import MailingList
@@ -71,6 +71,16 @@ def forget_check(mailing_list: MailingList) -> None:
     _checks().pop(mailing_list.slug, None)
 
 
+def keep_reasons(mailing_list: MailingList, actor: str, reasons: Mapping[str, str]) -> None:
+    """Keep why somebody would launch all the same, by code, for the page after a check."""
+    _reasons()[mailing_list.slug, actor] = dict(reasons)
+
+
+def reasons_of(mailing_list: MailingList, actor: str) -> Mapping[str, str]:
+    """Return why somebody would launch all the same, by code, as they typed it last."""
+    return _reasons().get((mailing_list.slug, actor), {})
+
+
 def by_code(problems: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
     """Return what is wrong by its code, under which one reason is given for all of it."""
     codes = dict.fromkeys(one.code for one in problems)
@@ -95,6 +105,12 @@ def _begin(slug: str, about: Any) -> _Check:
     check = _checks()[slug] = _Check(look, about, now)
     check.start()
     return check
+
+
+def _reasons() -> dict[tuple[str, str], dict[str, str]]:
+    found: dict[tuple[str, str], dict[str, str]]
+    found = current_app.extensions.setdefault("repermit.launch_reasons", {})
+    return found
 
 
 def _checks() -> dict[str, _Check]:

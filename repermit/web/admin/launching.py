@@ -22,7 +22,9 @@ from repermit.web.admin.launch_check import (
     by_code,
     forget_check,
     is_checking,
+    keep_reasons,
     problems_before_launch,
+    reasons_of,
 )
 from repermit.web.admin.showing import (
     gettext,
@@ -53,6 +55,7 @@ pages = Blueprint("launching", __name__, url_prefix="/admin/lists/<slug>/launch"
 
 # Asks for so many contacts are made while somebody waits for the page, the others beside it.
 _AT_ONCE = 5_000
+_ACCEPT = "accept-"
 _SEPARATORS = str.maketrans("", "", "., \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}'’")
 
 
@@ -69,16 +72,18 @@ def launch(slug: str) -> AnyResponse:
     seen, typed = _outlook(mailing_list), request.form.get("confirm", "").strip()
     if seen.deadline is None:
         return _show(mailing_list, status=422, seen=seen, typed=typed)
+    _keep_reasons(mailing_list)
+    problems = _problems(mailing_list, seen)
+    accepted = _accepted(mailing_list, problems or ())
+    wrong = ""
     if typed.translate(_SEPARATORS) != str(seen.plan.asked):
         wrong = gettext("Type how many people will be asked, as it stands above.")
-        return _show(mailing_list, status=422, seen=seen, typed=typed, wrong=wrong)
-    problems = _problems(mailing_list, seen)
-    is_same = request.form.get("version") == _version(mailing_list, seen.conditions, problems)
-    if problems is None or not is_same:
-        return _show(mailing_list, status=422, seen=seen, typed=typed, wrong=_changed())
-    accepted = _accepted(problems)
-    if not all(campaigns.is_reason(accepted[one.code]) for one in problems):
-        return _show(mailing_list, status=422, seen=seen, typed=typed, asks_why=True)
+    elif problems is None or request.form.get("version") != _version(
+        mailing_list, seen.conditions, problems
+    ):
+        wrong = _changed()
+    if wrong or problems is None or not all(map(campaigns.is_reason, accepted.values())):
+        return _show(mailing_list, status=422, seen=seen, typed=typed, wrong=wrong, asks_why=True)
     site, conditions = current_site(), seen.conditions
     try:
         launched = campaigns.launch(
@@ -105,6 +110,7 @@ def launch(slug: str) -> AnyResponse:
         return _show(mailing_list, status=422, typed=typed, wrong=_changed())
     campaigns.drop_conditions(site.database, mailing_list)
     forget_check(mailing_list)
+    keep_reasons(mailing_list, actor(), {})
     say(_launched_in_words(launched))
     return go("live.show", slug=slug) if has_page("live.show") else go_home()
 
@@ -112,7 +118,9 @@ def launch(slug: str) -> AnyResponse:
 @pages.post("/check")
 def check_again(slug: str) -> AnyResponse:
     """Look once more whether a campaign would work, once something was mended elsewhere."""
-    forget_check(find_list(slug))
+    mailing_list = find_list(slug)
+    _keep_reasons(mailing_list)
+    forget_check(mailing_list)
     return go("launching.show", slug=slug)
 
 
@@ -128,8 +136,19 @@ def _problems(mailing_list: MailingList, seen: Outlook) -> tuple[Finding, ...] |
     return () if seen.against else problems_before_launch(mailing_list)
 
 
-def _accepted(problems: tuple[Finding, ...]) -> dict[str, str]:
-    return {one.code: request.form.get(f"accept-{one.code}", "").strip() for one in problems}
+def _keep_reasons(mailing_list: MailingList) -> None:
+    """Keep the reasons that the form gives, also while a check runs and the page has no form."""
+    given = {
+        name.removeprefix(_ACCEPT): text.strip()
+        for name, text in request.form.items()
+        if name.startswith(_ACCEPT)
+    }
+    keep_reasons(mailing_list, actor(), given)
+
+
+def _accepted(mailing_list: MailingList, problems: tuple[Finding, ...]) -> dict[str, str]:
+    given = reasons_of(mailing_list, actor())
+    return {one.code: given.get(one.code, "") for one in problems}
 
 
 def _changed() -> str:
@@ -169,7 +188,7 @@ def _show(
     is_live = campaign is not None and CampaignState(campaign.state).is_live
     deadline = campaign.deadline if campaign is not None and is_live else seen.deadline
     problems = () if is_live else _problems(mailing_list, seen)
-    accepted = _accepted(problems or ())
+    accepted = _accepted(mailing_list, problems or ())
     return show(
         "launching/show.html",
         status=status,

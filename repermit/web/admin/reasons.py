@@ -14,6 +14,8 @@ from repermit.web.admin.showing import gettext
 from repermit.web.admin.telling import sentence
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from repermit.importing import Sight
 
 _TITLES = {
@@ -42,6 +44,7 @@ _MARKS = {
     "complained": N_("The file says that this person reported a mail as spam."),
 }
 _AGAIN = N_("This address stands in line %(line)s too.")
+_AGAIN_IN_PART = N_("This address stands in line %(line)s of %(part)s too.")
 _MERGED = N_("There it has another name: the mail greets without a name.")
 _IN_DOUBT = N_("Have a look: the file may say that this person wants no mail.")
 
@@ -56,21 +59,44 @@ def fate_reason(fate: Fate) -> str:
     return gettext(_REASONS[fate])
 
 
-def why(sight: Sight) -> str:
-    """Return why a row has its fate, in one or more sentences."""
-    return " ".join(filter(None, _sentences(sight, Fate(sight.fate))))
+def why(sight: Sight, decided: Collection[str] = ()) -> str:
+    """Return why a row has its fate, in one or more sentences.
+
+    `decided` are the places that the admin leaves out, which no file says of them.
+    """
+    fate = Fate(sight.fate)
+    if fate is Fate.OPTED_OUT and sight.place in decided:
+        return _quoted(fate_reason(fate), sight.said)
+    return " ".join(filter(None, _sentences(sight, fate)))
+
+
+def apart_from_doubt(sight: Sight) -> str:
+    """Return why a row in doubt has its fate, "" where it is simply asked or left out."""
+    fate = Fate(sight.fate)
+    if fate in (Fate.ASK, Fate.OPTED_OUT):
+        return ""
+    return " ".join(filter(None, _reasons(sight, fate)))
 
 
 def _sentences(sight: Sight, fate: Fate) -> tuple[str, ...]:
+    is_in_doubt = sight.said and not sight.mark and fate is not Fate.INVALID
+    doubt = _quoted(gettext(_IN_DOUBT), sight.said) if is_in_doubt else ""
+    return (*_reasons(sight, fate), doubt)
+
+
+def _reasons(sight: Sight, fate: Fate) -> tuple[str, ...]:
     if fate is Fate.INVALID:
         return (sentence(unpacked(sight.said)),)
-    doubt = _quoted(gettext(_IN_DOUBT), sight.said) if sight.said and not sight.mark else ""
     if sight.other:
-        again = gettext(_AGAIN, line=sight.other)
-        return again, gettext(_MERGED) if sight.merged else "", doubt
+        return _again(sight.other), gettext(_MERGED) if sight.merged else ""
     if fate is Fate.OPTED_OUT and sight.mark:
         return (_quoted(gettext(_MARKS[sight.mark]), sight.said),)
-    return fate_reason(fate), doubt
+    return (fate_reason(fate),)
+
+
+def _again(other: str) -> str:
+    part, _, line = other.rpartition(":")
+    return gettext(_AGAIN_IN_PART, line=line, part=part) if part else gettext(_AGAIN, line=line)
 
 
 def _quoted(sentence: str, said: str) -> str:

@@ -17,11 +17,11 @@ from repermit.errors import ListFileError, RepermitError
 from repermit.saying import unpacked
 from repermit.web.admin import columns, reasons
 from repermit.web.admin.forms import N_, Form
-from repermit.web.admin.showing import address_of, gettext, number_in_words
+from repermit.web.admin.showing import address_of, gettext, ngettext
 from repermit.web.admin.telling import in_words, sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from repermit.importing import Choices, Kept
     from repermit.models import MailingList
@@ -69,12 +69,12 @@ def choices_in(form: ReadingForm, kept: Kept) -> tuple[Choices, list[str]]:
         customers=bool(form.customers.data),
         attest=(form.attest.data or "").strip(),
         consent_text=(form.consent_text.data or "").strip(),
-        opted_out=_decided(kept),
+        opted_out=decided_in_form(kept),
     )
     return choices, wrong
 
 
-def _decided(kept: Kept) -> tuple[str, ...]:
+def decided_in_form(kept: Kept) -> tuple[str, ...]:
     """Return the lines that are not to be asked: as ticked, and as before where not shown."""
     shown, ticked = set(request.form.getlist("doubt")), set(request.form.getlist("opt_out"))
     before = [line for line in kept.choices.opted_out if line not in shown]
@@ -93,26 +93,25 @@ def _columns(kept: Kept) -> list[columns.Shown]:
     return columns.columns_in(importing.glimpses_of(outcome)) if outcome else []
 
 
-def lacks(form: ReadingForm, choices: Choices, kept: Kept, mailing_list: MailingList) -> list[str]:
-    """Return what stands against taking the file in, in the page's language."""
-    wrong: list[str] = []
+def is_complete(form: ReadingForm, choices: Choices, kept: Kept, mailing_list: MailingList) -> bool:
+    """Say whether the file can be taken in; what stands against it is an error of its field."""
     outcome = kept.outcome or {}
     if choices.customers and mailing_list.sensitive:
-        form.customers.errors = [
-            gettext("A sensitive list cannot have customers: being on it needs explicit consent.")
-        ]
-        wrong.extend(form.customers.errors)
+        form.refuse(
+            "customers",
+            gettext("A sensitive list cannot have customers: being on it needs explicit consent."),
+        )
     elif (choices.customers or outcome["unattested"]) and not choices.attest:
-        form.attest.errors = [
-            gettext("There are customers in this file: say on what ground they may be mailed.")
-        ]
-        wrong.extend(form.attest.errors)
+        form.refuse(
+            "attest",
+            gettext("There are customers in this file: say on what ground they may be mailed."),
+        )
     if not form.looked.data and importing.count_doubtful(kept.rows):
-        form.looked.errors = [
-            gettext("Some people in this file may want no mail: look at their rows first.")
-        ]
-        wrong.extend(form.looked.errors)
-    return wrong
+        form.refuse(
+            "looked",
+            gettext("Some people in this file may want no mail: look at their rows first."),
+        )
+    return not form.errors
 
 
 def reading_fields(kept: Kept, form: ReadingForm | None) -> dict[str, Any]:
@@ -127,8 +126,13 @@ def reading_fields(kept: Kept, form: ReadingForm | None) -> dict[str, Any]:
     }
 
 
-def seen_fields(slug: str, kept: Kept, outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the template needs for what was seen: counts, notes, one page of rows."""
+def seen_fields(
+    slug: str, kept: Kept, outcome: Mapping[str, Any], *, decided: Sequence[str]
+) -> dict[str, Any]:
+    """Return what the template needs for what was seen: counts, notes, one page of rows.
+
+    `decided` are the places that are ticked, as the form has them or as they are kept.
+    """
     fate = _fate_asked_for()
     rows = importing.read_sights(kept.rows, fate=fate, after=_after(), limit=_ROWS + 1)
     last = rows[_ROWS - 1].number if len(rows) > _ROWS else 0
@@ -138,23 +142,24 @@ def seen_fields(slug: str, kept: Kept, outcome: Mapping[str, Any]) -> dict[str, 
         "notes_on_parts": [_note_in_words(note) for note in outcome["notes"]],
         "fate": fate,
         "rows": [
-            (row, reasons.fate_title(Fate(row.fate)), reasons.why(row)) for row in rows[:_ROWS]
+            (row, reasons.fate_title(Fate(row.fate)), reasons.why(row, kept.choices.opted_out))
+            for row in rows[:_ROWS]
         ],
         "next_url": _url_of_rows(slug, fate, after=last) if last else None,
         "previous_url": _url_of_rows(slug, fate) if _after() else None,
-        **_doubts(slug, kept),
+        **_doubts(slug, kept, decided=decided),
         "taken": sum(outcome["fates"][name] for name in _ORDER[:4]),
     }
 
 
-def _doubts(slug: str, kept: Kept) -> dict[str, Any]:
+def _doubts(slug: str, kept: Kept, *, decided: Sequence[str]) -> dict[str, Any]:
     """Return the rows that the admin has to decide on, those decided on among them."""
-    decided = kept.choices.opted_out
     after = max(request.args.get("doubts", 0, type=int), 0)
-    rows = importing.read_doubtful(kept.rows, decided=decided, after=after, limit=_DOUBTFUL + 1)
+    known = kept.choices.opted_out
+    rows = importing.read_doubtful(kept.rows, decided=known, after=after, limit=_DOUBTFUL + 1)
     last = rows[_DOUBTFUL - 1].number if len(rows) > _DOUBTFUL else 0
     return {
-        "doubtful": [(row, reasons.why(row)) for row in rows[:_DOUBTFUL]],
+        "doubtful": [(row, reasons.apart_from_doubt(row)) for row in rows[:_DOUBTFUL]],
         "doubtful_count": importing.count_doubtful(kept.rows),
         "opted_out": set(decided),
         "more_doubts": address_of("handing_in.show", slug=slug, doubts=last, _anchor="doubts")
@@ -200,19 +205,22 @@ def _note_in_words(note: Mapping[str, Any]) -> str:
 
 def _dates_in_words(note: Mapping[str, Any]) -> Iterator[str]:
     if note["numbers"]:
-        yield gettext(
+        yield ngettext(
+            "In the column “%(column)s”, 1 cell is a number of days, as spreadsheets keep dates "
+            "(%(example)s). It is read as a date.",
             "In the column “%(column)s”, %(count)s cells are numbers of days, as spreadsheets keep "
             "dates (%(example)s). They are read as dates.",
+            note["numbers"],
             column=note["column"],
-            count=number_in_words(note["numbers"]),
             example=note["example"],
         )
     if note["unread"]:
-        yield gettext(
+        yield ngettext(
+            "In the column “%(column)s”, no date can be read in 1 cell. It counts as empty.",
             "In the column “%(column)s”, no date can be read in %(count)s cells. They count as "
             "empty.",
+            note["unread"],
             column=note["column"],
-            count=number_in_words(note["unread"]),
         )
 
 
