@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -450,3 +451,31 @@ def test_the_report_tells_what_was_accepted_and_why(
         MailingList.get(), papers.Kind.REPORT, settings=make_settings(), now=NOW, language="en"
     )
     assert "nobody else may reach the pages:" in " ".join(papers.as_text(made).split())
+
+
+@pytest.mark.parametrize(
+    ("authority", "lacks"), [("", True), ("Autoriteit Persoonsgegevens", False)]
+)
+def test_a_launch_needs_a_supervisory_authority(
+    database: Database, authority: str, *, lacks: bool
+) -> None:
+    """GDPR art. 13(2)(d): who is asked is told where to complain."""
+    settings = make_settings()
+    settings = replace(settings, organisation=replace(settings.organisation, authority=authority))
+    news = make_list(database)
+    make_contact(database, news)
+    planned = campaigns.plan(news, settings=settings, now=NOW, deadline=DEADLINE)
+    found = [one for one in planned.refusals if one.code == "organisation_authority"]
+    assert bool(found) is lacks
+    if lacks:
+        with pytest.raises(LaunchRefused, match="names no supervisory authority"):
+            campaigns.launch(
+                database,
+                news,
+                settings=settings,
+                now=NOW,
+                deadline=DEADLINE,
+                attest=ATTEST,
+                actor="els@example.org",
+            )
+    assert not Campaign.select().exists()
