@@ -16,7 +16,7 @@ from repermit.campaigns.acting import append, locked
 from repermit.campaigns.pacing import in_zone, last_unsent_at
 from repermit.consent import CampaignState, Dropped, MailState, latest_ask
 from repermit.errors import Refused
-from repermit.models import Campaign, Launching
+from repermit.models import Campaign, TaskKind, subjects_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,7 +176,7 @@ def start_scheduled(database: Database, *, now: datetime) -> int:
             .where(
                 Campaign.state == CampaignState.SCHEDULED,
                 Campaign.starts_at <= now,
-                Campaign.id.not_in(Launching.select(Launching.campaign)),
+                Campaign.id.not_in(subjects_of(TaskKind.LAUNCH)),
             )
             .execute()
         )

@@ -120,7 +120,7 @@ class TurnstileDatabase(_Journalling, peewee.SqliteDatabase):
             self.turnstile.leave()
 
     def close(self) -> bool:
-        """Close this thread's connection and its files of the turnstile."""
+        """Close this thread's connection, and the turnstile's files if no other thread writes."""
         was_open = super().close()
         self.turnstile.close()
         return was_open
@@ -192,10 +192,10 @@ WHERE current_setting('idle_in_transaction_session_timeout') = '0'"""
 
 
 @contextmanager
-def waiting_without_limit(database: Database) -> Iterator[None]:
-    """Let this thread wait for its turn to write for however long others hold the database."""
+def waiting_at_most(database: Database, seconds: float) -> Iterator[None]:
+    """Let this thread wait so many seconds for a turn to write; then DatabaseBusy is raised."""
     if isinstance(database, TurnstileDatabase):
-        with database.turnstile.without_limit():
+        with database.turnstile.waiting_at_most(seconds):
             yield
     else:
         yield
