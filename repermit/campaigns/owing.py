@@ -56,12 +56,14 @@ class _Progress:
     suppressed: int = 0
 
 
-def begin(campaign: Campaign, facts: Mapping[str, Any], *, actor: str) -> None:
+def begin(
+    campaign: Campaign, audience: tuple[int, int], facts: Mapping[str, Any], *, actor: str
+) -> None:
     """Note that a campaign's asks are to be made; in the transaction that launches it.
 
-    Its audience is frozen by that: nobody who comes later is asked.
+    `audience` is frozen by that, see `span`: nobody who comes later is asked.
     """
-    oldest, newest = _span(campaign.list)
+    oldest, newest = audience
     start_task(
         TaskKind.LAUNCH,
         campaign.id,
@@ -131,7 +133,7 @@ def making_of(campaign: Campaign) -> Making | None:
     return Making(made=progress.owed, asked=progress.facts["asked"])
 
 
-def _span(mailing_list: MailingList) -> tuple[int, int]:
+def span(mailing_list: MailingList) -> tuple[int, int]:
     """Return the lowest and the highest number of a list's contacts; (1, 0) if it has none.
 
     An index finds both among those of each status and reason.

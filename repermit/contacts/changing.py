@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 500
 _UNSENT = (MailState.QUEUED, MailState.CLAIMED)
-AT_ONCE = 5000
-"""How many mails are dropped in one transaction."""
-
 _ASKING = (MailKind.ASK, MailKind.REMINDER)
 
 
@@ -209,13 +206,10 @@ def drop_owed(
     campaign: Campaign,
     reason: Dropped,
     *,
+    most: int,
     kinds: Collection[MailKind] = tuple(MailKind),
-    most: int = AT_ONCE,
 ) -> int:
-    """Drop mails of a campaign that have not started, so many at most; return how many.
-
-    A million in one transaction would hold up everybody who answers meanwhile.
-    """
+    """Drop mails of a campaign that have not started, so many at most; return how many."""
     owed: Any = Mail.select(Mail.id).where(
         # The kinds are named, so that the index that has them second is used to its end.
         Mail.campaign == campaign,

@@ -31,7 +31,7 @@ from repermit import (
 )
 from repermit.choices import Present, Watch
 from repermit.errors import TransportError
-from repermit.models import fold_counts, limit_idleness, temporary_files, wipe
+from repermit.models import fold_counts, limit_idleness, temporary_files, wipe, write_back
 
 if TYPE_CHECKING:
     import threading
@@ -262,6 +262,11 @@ class Jobs:
         with self._connected():
             self._openings.write(self._database)
 
+    def write_back(self) -> None:
+        """Write SQLite's log back into its file, so that nobody's commit has to."""
+        with self._connected():
+            write_back(self._database)
+
     def beat(self) -> None:
         """Note that the answer pages are up."""
         with self._connected():
@@ -294,6 +299,7 @@ SECONDS = {
     "take_back": 5,
     "remind": 300,
     "look_after": 5,
+    "write_back": 1,
     "send": 2,
     "expire": 10,
     "beat": 60,

@@ -5,12 +5,14 @@ May import addresses, config, clock and errors only.
 
 from repermit.models.actors import actor_of_login, login_name
 from repermit.models.background_tasks import (
+    FIRST_STEP,
     LARGEST_STEP,
     BackgroundTask,
     StepSize,
     TaskKind,
     find_task,
     lock_task,
+    run_steps,
     run_task,
     start_task,
     subjects_of,
@@ -46,6 +48,7 @@ from repermit.models.database import (
     steady_view,
     streamed,
     waiting_at_most,
+    write_back,
 )
 from repermit.models.desk import Draft, HandedOver, Upload
 from repermit.models.folders import place_of, private_folder
@@ -141,6 +144,7 @@ ALL_TABLES: tuple[type[Table], ...] = (
 __all__ = [
     "ALL_TABLES",
     "COUNTS",
+    "FIRST_STEP",
     "LARGEST_STEP",
     "RESTORING",
     "Access",
@@ -225,6 +229,7 @@ __all__ = [
     "read_moment",
     "recount",
     "run_sql",
+    "run_steps",
     "run_task",
     "seal_journal",
     "start_task",
@@ -238,4 +243,5 @@ __all__ = [
     "waiting_at_most",
     "what_is_cut",
     "wipe",
+    "write_back",
 ]

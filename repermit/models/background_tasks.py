@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import BigIntegerField, CharField, ForeignKeyField, TextField
 
-from repermit.models.database import lock_rows
+from repermit.models.database import lock_rows, write_back
 from repermit.models.tables import MailingList, Table, moment
 
 if TYPE_CHECKING:
@@ -27,8 +27,17 @@ if TYPE_CHECKING:
 _MOST_SECONDS = 0.025
 """Of a step; no transaction may hold the write lock for more than 0.05 s, on a busy machine too."""
 
+FIRST_STEP = 100
+"""Rows of the first step."""
+
 LARGEST_STEP = 20_000
 """Rows of a step at most."""
+
+_SMALLEST_STEP = 10
+"""Rows of a step; fewer take hardly less time, most of which is the commit's."""
+
+_WRITE_BACK_EVERY = 0.5
+"""Seconds between two times that the log of a large work is written back."""
 
 _MOST_GROWTH = 2.0
 _MOST_SHRINKING = 0.1
@@ -140,19 +149,42 @@ def run_task(
       task is locked; it says whether there is more. What it puts into `state` is stored.
     - `most`: rows after which no further step is begun.
     """
-    rows = 0
+
+    def take(limit: int) -> bool:
+        task = lock_task(kind, subject)
+        if task is None:
+            return False
+        is_more = step(task, limit)
+        if is_more:
+            task.save()
+        else:
+            task.delete_instance()
+        return is_more
+
+    return run_steps(database, take, should_stop=should_stop, most=most, most_a_step=most_a_step)
+
+
+def run_steps(
+    database: Database,
+    step: Callable[[int], bool],
+    *,
+    should_stop: Callable[[], bool] = bool,
+    most: int | None = None,
+    most_a_step: int = LARGEST_STEP,
+) -> bool:
+    """Take the steps of a work of which the database itself says what is left, as `run_task`.
+
+    - `step` takes the next one, of about so many rows, and says whether there is more.
+    """
     size = StepSize(most=most_a_step if most is None else max(1, min(most, most_a_step)))
+    rows = 0
     while not should_stop() and (most is None or rows < most):
+        rows += size.rows
         with size.step(database) as limit:
-            task = lock_task(kind, subject)
-            if task is None:
-                return True
-            if step(task, limit):
-                task.save()
-            else:
-                task.delete_instance()
-        rows += limit
-    return find_task(kind, subject) is None
+            is_more = step(limit)
+        if not is_more:
+            return True
+    return False
 
 
 class StepSize:
@@ -161,9 +193,10 @@ class StepSize:
     - `first`: rows of the first step; `most`: rows of each at most.
     """
 
-    def __init__(self, *, first: int = 100, most: int = LARGEST_STEP) -> None:
+    def __init__(self, *, first: int = FIRST_STEP, most: int = LARGEST_STEP) -> None:
         self.rows = min(first, most)
         self._most = most
+        self._write_back_at = 0.0
 
     @contextmanager
     def step(self, database: Database) -> Iterator[int]:
@@ -171,10 +204,14 @@ class StepSize:
         with database.atomic():
             began = time.monotonic()
             yield self.rows
-        self.adapt(time.monotonic() - began)
+        ended = time.monotonic()
+        self.adapt(ended - began)
+        if ended > self._write_back_at:
+            write_back(database)
+            self._write_back_at = time.monotonic() + _WRITE_BACK_EVERY
 
     def adapt(self, seconds: float) -> None:
         """Size the next step after one that took so long, its waiting not counted."""
         factor = _MOST_SECONDS / max(seconds, 1e-6)
         factor = min(max(factor, _MOST_SHRINKING), _MOST_GROWTH)
-        self.rows = min(max(int(self.rows * factor), 1), self._most)
+        self.rows = min(max(int(self.rows * factor), _SMALLEST_STEP), self._most)

@@ -36,6 +36,9 @@ _PRAGMAS = {
     "secure_delete": 1,
     "cache_size": -16_000,
     "temp_store": "memory",
+    # Writing the log back into the file is done beside the writers, see `write_back`. Within a
+    # commit, where everybody waits for it, only if nobody has done so for 64 MB.
+    "wal_autocheckpoint": 16_000,
 }
 
 
@@ -199,6 +202,15 @@ def waiting_at_most(database: Database, seconds: float) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def write_back(database: Database) -> None:
+    """Write SQLite's write-ahead log into its file, as far as it can be; outside a transaction.
+
+    https://sqlite.org/wal.html#checkpointing
+    """
+    if isinstance(database, TurnstileDatabase):
+        run_sql(database, "PRAGMA wal_checkpoint(PASSIVE)")
 
 
 @contextmanager
