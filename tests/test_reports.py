@@ -238,7 +238,7 @@ def test_many_entries_are_counted_step_by_step(
 ) -> None:
     contact = make_asked(database, mailing_list, campaign)
     entries = [
-        Entry(event="other", at=NOW, actor="job", list="news") for _ in range(tallying._MOST_MEANWHILE)
+        Entry(event="other", at=NOW, actor="job", list="news") for _ in range(tallying._STEP)
     ]
     with database.atomic():
         evidence.append(*entries)
@@ -246,7 +246,7 @@ def test_many_entries_are_counted_step_by_step(
     behind = look(mailing_list)
     assert (behind.yes, behind.is_whole) == (0, False)
     assert tally(database, should_stop=lambda: True) == 0
-    assert tally(database) == tallying._MOST_MEANWHILE + 1
+    assert tally(database) == tallying._STEP + 1
     assert look(mailing_list).yes == 1
     assert look(mailing_list).is_whole
 

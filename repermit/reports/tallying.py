@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from peewee import EXCLUDED
 
 from repermit import evidence
-from repermit.models import Meta, StepSize, Tally, lock_rows
+from repermit.models import Meta, Tally, lock_rows
 from repermit.reports.turns import Key, Turn, count, head
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from repermit.models import Database
 
 _KEY = evidence.TALLIED_UPTO
+_STEP = 2000
 # So many entries are counted while somebody waits for a page.
 _MOST_MEANWHILE = 2000
 
@@ -34,14 +35,18 @@ def tally_up(
     A step at a time, each with how far it is in one transaction, so that any number of processes
     may do so at once and no entry counts twice.
     """
-    counted, size = 0, StepSize()
+    counted = 0
     while not should_stop() and _tallied_upto() < head():
-        with size.step(database) as limit:
+        after = _tallied_upto()
+        upto = min(after + _STEP, head())
+        # With nothing locked: entries do not change, and what is counted again is not added.
+        changes = count(after, upto, settings.zone)
+        with database.atomic():
             Meta.insert(key=_KEY, value="0").on_conflict_ignore().execute()
             row = lock_rows(Meta.select().where(Meta.key == _KEY)).get()
-            after = int(row.value)
-            upto = min(after + limit, head())
-            _add(count(after, upto, settings.zone))
+            if int(row.value) != after:
+                continue
+            _add(changes)
             Meta.update(value=str(upto)).where(Meta.key == _KEY).execute()
         counted += upto - after
     return counted
