@@ -14,7 +14,8 @@ from repermit import addresses, answers, contacts, evidence, rights
 from repermit.campaigns import launch
 from repermit.consent import Answer, Fate
 from repermit.errors import JournalRefused
-from repermit.evidence import How, checking
+from repermit.evidence import How
+from repermit.evidence.kept_counts import KeptCounts
 from repermit.models import (
     Contact,
     Evidence,
@@ -194,7 +195,7 @@ def run_counts(database: Database) -> None:
 def test_verify_accuses_nobody_who_leaves_while_it_walks(
     database: Database, news: MailingList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    contact, walk = make_contact(database, news), checking.KeptCounts.faults
+    contact, walk = make_contact(database, news), KeptCounts.faults
 
     def leave(counts: Any) -> Any:
         def leave_elsewhere() -> None:
@@ -205,7 +206,7 @@ def test_verify_accuses_nobody_who_leaves_while_it_walks(
             others.submit(leave_elsewhere).result()
         return walk(counts)
 
-    monkeypatch.setattr(checking.KeptCounts, "faults", leave)
+    monkeypatch.setattr(KeptCounts, "faults", leave)
     assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
     assert Suppression.select().count() == 1
 

@@ -30,11 +30,11 @@ from repermit.models import (
     run_task,
     start_task,
     stored,
-    subjects_of,
+    task_subjects,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
     from repermit.config import Settings
@@ -106,11 +106,15 @@ def finish_launches(
     *,
     settings: Settings,
     now: datetime,
+    only: Collection[int] | None = None,
     step: int = LARGEST_STEP,
     should_stop: Callable[[], bool] = bool,
 ) -> int:
-    """Go on with the launches that are under way, also after a kill; return how many there were."""
-    under_way = [number for (number,) in subjects_of(TaskKind.LAUNCH).tuples()]
+    """Go on with the launches that are under way, also after a kill; return how many there were.
+
+    - `only`: the campaigns to go on with; None for all.
+    """
+    under_way = task_subjects(TaskKind.LAUNCH) if only is None else only
     for number in under_way:
         make_asks(database, number, settings=settings, now=now, step=step, should_stop=should_stop)
     return len(under_way)

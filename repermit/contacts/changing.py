@@ -194,6 +194,8 @@ def drop_unsent(contacts: Iterable[Contact], reason: Dropped) -> int:
     # Looked up by contact alone: without statistics SQLite would go through all that is queued.
     owed = Mail.select(Mail.id, Mail.kind, Mail.state).where(Mail.contact.in_(ids))
     unsent = [mail.id for mail in owed if mail.kind in _ASKING and mail.state in _UNSENT]
+    if not unsent:
+        return 0
     dropped = (
         Mail.update(state=MailState.DROPPED, reason=reason)
         .where(Mail.id.in_(unsent), Mail.state.in_(_UNSENT))

@@ -268,10 +268,10 @@ def _close(sweep: _Sweep, campaign_id: int) -> None:
 
     What became of the asked is counted before it is locked, which takes long for many.
     """
-    campaign = Campaign.get_by_id(campaign_id)
-    if is_sending(campaign):
+    before = Campaign.get_by_id(campaign_id)
+    if is_sending(before):
         return
-    came_to = counts(campaign)
+    came_to = counts(before)
     with sweep.database.atomic():
         now = sweep.clock.now()
         campaign = _lock_due(campaign_id, now)

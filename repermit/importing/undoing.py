@@ -26,12 +26,12 @@ from repermit.models import (
     latest_campaign,
     lock_rows,
     start_task,
-    subjects_of,
     task_on,
+    task_subjects,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from datetime import datetime
 
     from repermit.config import Settings
@@ -72,13 +72,18 @@ def undo_import(
 
 
 def finish_undoings(
-    database: Database, *, should_stop: Callable[[], bool] = bool, step: int = LARGEST_STEP
+    database: Database,
+    *,
+    only: Collection[int] | None = None,
+    should_stop: Callable[[], bool] = bool,
+    step: int = LARGEST_STEP,
 ) -> int:
     """Go on with what is being taken back, also after a kill; return how many imports that were.
 
-    `step` rows are changed in one transaction at most.
+    - `only`: the imports to go on with; None for all.
+    - `step`: rows that are changed in one transaction at most.
     """
-    under_way = [number for (number,) in subjects_of(TaskKind.UNDO_IMPORT).tuples()]
+    under_way = task_subjects(TaskKind.UNDO_IMPORT) if only is None else only
     for number in under_way:
         go_on(database, number, should_stop=should_stop, step=step)
     return len(under_way)

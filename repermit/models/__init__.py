@@ -8,6 +8,7 @@ from repermit.models.background_tasks import (
     FIRST_STEP,
     LARGEST_STEP,
     BackgroundTask,
+    IdleTasks,
     StepSize,
     TaskKind,
     find_task,
@@ -17,6 +18,7 @@ from repermit.models.background_tasks import (
     start_task,
     subjects_of,
     task_on,
+    task_subjects,
 )
 from repermit.models.choices import Chosen
 from repermit.models.corrections import Correction
@@ -166,6 +168,7 @@ __all__ = [
     "FreshLink",
     "HandedOver",
     "HeldCount",
+    "IdleTasks",
     "Import",
     "Invitation",
     "Journal",
@@ -239,6 +242,7 @@ __all__ = [
     "streamed",
     "subjects_of",
     "task_on",
+    "task_subjects",
     "temporary_files",
     "waiting_at_most",
     "what_is_cut",
