@@ -16,6 +16,7 @@ from repermit.models import (
     COUNTS,
     Access,
     ApiToken,
+    BackgroundTask,
     CampaignWording,
     Chosen,
     Contact,
@@ -30,7 +31,6 @@ from repermit.models import (
     FreshLink,
     HandedOver,
     Invitation,
-    Launching,
     ListText,
     Mail,
     MailingList,
@@ -44,13 +44,14 @@ from repermit.models import (
     Session,
     Suppression,
     Tally,
+    TaskKind,
     Throttle,
-    Undoing,
     Upload,
     User,
     Webhook,
     is_postgresql,
     keep_counts,
+    read_moment,
     run_sql,
 )
 
@@ -191,9 +192,8 @@ def _more_counts(database: Database) -> None:
     keep_counts(database)
 
 
-def _steps(database: Database) -> None:
-    """Version 16: a launch goes in steps."""
-    database.create_tables([Launching])
+def _steps(_database: Database) -> None:
+    """Version 16: a launch goes in steps; since version 29 in those of all large work."""
 
 
 def _lost_launches(database: Database) -> None:
@@ -206,7 +206,7 @@ def _lost_launches(database: Database) -> None:
 
 def _steps_back(database: Database) -> None:
     """Version 18: an import is taken back in steps, and what it brought is found by indexes."""
-    database.create_tables([Undoing, Contact, Suppression])
+    database.create_tables([Contact, Suppression])
 
 
 def _openings(database: Database) -> None:
@@ -292,6 +292,44 @@ def _receipts_by_default(_database: Database) -> None:
     MailingList.update(receipts=True).where(MailingList.slug.not_in(chosen)).execute()
 
 
+def _background_tasks(database: Database) -> None:
+    """Version 29: all large work that is under way stands in one table."""
+    database.create_tables([BackgroundTask])
+    for table, (kind, query) in _FORMER_TASKS.items():
+        if database.table_exists(table):
+            cursor = run_sql(database, query)
+            names = [column[0] for column in cursor.description]
+            for row in cursor.fetchall():
+                _take_over_task(kind, dict(zip(names, row, strict=True)))
+            run_sql(database, f"DROP TABLE {table}")
+
+
+def _take_over_task(kind: TaskKind, row: dict[str, Any]) -> None:
+    known = {name: row.pop(name) for name in ("subject", "list", "actor")}
+    at = read_moment(row.pop("at"))
+    if "facts" in row:
+        row["facts"] = json.loads(row["facts"])
+    BackgroundTask.create(kind=kind, at=at, progress=json.dumps(row, ensure_ascii=False), **known)
+
+
+_FORMER_TASKS = {
+    "launching": (
+        TaskKind.LAUNCH,
+        """\
+SELECT campaign.id AS subject, list_id AS list, actor, launched_at AS at,
+    facts, reached, newest, owed, suppressed
+FROM launching JOIN campaign ON campaign.id = campaign_id""",
+    ),
+    "undoing": (
+        TaskKind.UNDO_IMPORT,
+        """\
+SELECT record_id AS subject, list_id AS list, actor, at,
+    rows, reached, looked_at, contacts, restored, suppressions
+FROM undoing""",
+    ),
+}
+
+
 def _add_columns(database: Database, table: str, columns: Mapping[str, str]) -> None:
     there = {column.name for column in database.get_columns(table)}
     for name, kind in columns.items():
@@ -341,6 +379,7 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _told_terms,
     _numbered_forms,
     _receipts_by_default,
+    _background_tasks,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

@@ -12,7 +12,7 @@ from repermit import backups, campaigns, delivery, evidence, expiry, rights
 from repermit.campaigns.planning import LOST_LAUNCH_NOTE
 from repermit.clock import ManualClock
 from repermit.consent import CampaignState, MailState, PauseReason
-from repermit.models import Campaign, Contact, Journal, Launching, Mail, MailingList, stored
+from repermit.models import BackgroundTask, Campaign, Contact, Journal, Mail, MailingList, stored
 from tests.building import DEADLINE, NOW, make_campaign, make_contact, make_list, make_settings
 from tests.desk import ATTEST, Desk
 from tests.fresh import asked_for, opened_for
@@ -154,9 +154,9 @@ def test_a_launch_that_was_under_way_is_made_ready_in_doubt_and_stays_paused(
 ) -> None:
     news = make_list(database)
     make_contact(database, news, "first@example.org", id=1)
-    make_contact(database, news, "second@example.org", id=7000)
+    make_contact(database, news, "second@example.org", id=2)
     start(database, news, most=1)
-    assert (Launching.select().count(), Mail.select().count()) == (1, 1)
+    assert (BackgroundTask.select().count(), Mail.select().count()) == (1, 1)
     taken = take_up(database, noted(journal))
     assert (taken.held.launched, taken.held.paused) == (("news",), ("news",))
     campaigns.finish_launches(database, settings=make_settings(), now=LATER)

@@ -10,7 +10,7 @@ import pytest
 
 from repermit import addresses
 from repermit.campaigns.audience import count_audience
-from repermit.campaigns.owing import begin, make_asks
+from repermit.campaigns.owing import begin, make_asks, span
 from repermit.consent import (
     Basis,
     CampaignState,
@@ -46,7 +46,7 @@ def count(mailing_list: MailingList, *, include_thin: bool = False) -> Audience:
 def freeze(database: Database, campaign: Campaign) -> set[str]:
     """Make the asks and return the addresses that they are owed to."""
     with database.atomic():
-        begin(campaign, {"excluded": {}}, actor="anna@example.org")
+        begin(campaign, span(campaign.list), {"excluded": {}}, actor="anna@example.org")
     assert make_asks(database, campaign.id, settings=make_settings(), now=NOW, most=None)
     query = Contact.select().join(Mail).where(Mail.campaign == campaign)
     return {str(contact.address) for contact in query}

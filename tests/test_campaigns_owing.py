@@ -14,7 +14,7 @@ from repermit.campaigns.owing import make_asks
 from repermit.clock import ManualClock
 from repermit.consent import CampaignState, Exclusion, MailState, Reason, Status
 from repermit.errors import Refused
-from repermit.models import Campaign, Contact, Evidence, EvidencePart, Launching, Mail
+from repermit.models import Campaign, Contact, Evidence, EvidencePart, Mail
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings, put_in
 from tests.test_campaigns_launching import start
 
@@ -22,16 +22,14 @@ if TYPE_CHECKING:
     from repermit.models import Database, MailingList
 
 SETTINGS = make_settings()
-FAR = 6000
-"""Numbers of contacts that no step looks at together."""
 
 
 @pytest.fixture
 def news(database: Database) -> MailingList:
-    """Return a list of three, each of whom takes a step of its own."""
+    """Return a list of three."""
     news = make_list(database)
     for number in range(3):
-        make_contact(database, news, f"{number}@example.org", id=1 + number * FAR)
+        make_contact(database, news, f"{number}@example.org", id=1 + number)
     return news
 
 
@@ -40,13 +38,15 @@ def asked() -> set[str]:
 
 
 def go_on(database: Database, steps: int | None = None) -> int:
-    """Take so many steps of the launches that are under way, as the sweep does."""
+    """Take so many steps of the launches under way, of one contact each, as the sweep does."""
     left = iter(range(steps if steps is not None else 100))
 
     def should_stop() -> bool:
         return next(left, None) is None
 
-    return campaigns.finish_launches(database, settings=SETTINGS, now=NOW, should_stop=should_stop)
+    return campaigns.finish_launches(
+        database, settings=SETTINGS, now=NOW, step=1, should_stop=should_stop
+    )
 
 
 def test_nothing_is_launched_until_all_asks_are_made(database: Database, news: MailingList) -> None:
@@ -75,15 +75,15 @@ def test_nothing_is_launched_until_all_asks_are_made(database: Database, news: M
 def test_who_leaves_meanwhile_is_not_asked_nor_is_who_comes(
     database: Database, news: MailingList
 ) -> None:
-    start(database, news, most=FAR, starts_at=NOW + timedelta(days=1))
+    start(database, news, most=2, starts_at=NOW + timedelta(days=1))
     assert asked() == {"0@example.org", "1@example.org"}
     act = contacts.Act(at=NOW, actor="person")
     with database.atomic():
-        leaving = list(Contact.select().where(Contact.id.in_([1, 1 + 2 * FAR])))
+        leaving = list(Contact.select().where(Contact.id.in_([1, 3])))
         contacts.remove(
             leaving, reason=Reason.NO, act=act, fingerprint_key=SETTINGS.fingerprint_key
         )
-    make_contact(database, news, "later@example.org", id=4 * FAR)
+    make_contact(database, news, "later@example.org", id=4)
     go_on(database)
     owed = Contact.select().join(Mail).where(Mail.state == MailState.QUEUED)
     assert [person.address for person in owed] == ["1@example.org"]
@@ -115,11 +115,9 @@ def test_while_asks_are_made_a_campaign_can_be_cancelled_and_nothing_else(
 def test_two_who_go_on_at_once_make_each_ask_once(database: Database, news: MailingList) -> None:
     start(database, news, most=1)
     campaign = Campaign.get()
-    while Launching.select().exists():
+    while campaigns.making_of(campaign):
         for _ in range(2):
-            campaigns.finish_launches(
-                database, settings=SETTINGS, now=NOW, should_stop=iter([False, True]).__next__
-            )
+            go_on(database, 1)
     assert campaigns.making_of(campaign) is None
     # Whoever comes late finds nothing to do.
     assert make_asks(database, campaign.id, settings=SETTINGS, now=NOW, most=None)

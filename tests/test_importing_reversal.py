@@ -13,8 +13,18 @@ from repermit.consent import Basis, CampaignState, MailKind, MailState
 from repermit.errors import LaunchRefused, Refused
 from repermit.importing import TakingBack, being_taken_back
 from repermit.importing.reversal import Step
+from repermit.importing.reversal import go_on as take_steps
 from repermit.importing.undoing import changed_since, has_been_mailed
-from repermit.models import Contact, Evidence, Import, Mail, Suppression, Undoing, is_postgresql
+from repermit.models import (
+    Contact,
+    Evidence,
+    Import,
+    Mail,
+    Suppression,
+    TaskKind,
+    is_postgresql,
+    task_on,
+)
 from tests.building import (
     DEADLINE,
     NOW,
@@ -102,7 +112,7 @@ def test_whoever_presses_again_goes_on_with_what_is_under_way(
     done = take_back(database, news, now=NOW, actor="another@example.org")
     assert (done.contacts_taken_back, done.restored, done.suppressions_taken_back) == (2, 1, 2)
     # Who decided it, and when, stays.
-    assert (Import.get().undone_at, Undoing.select().count()) == (LATER, 0)
+    assert (Import.get().undone_at, being_taken_back(news)) == (LATER, None)
     last = Evidence.select().order_by(Evidence.seq.desc()).get()
     assert (last.event, last.actor, last.at) == ("import_undone", "admin@example.org", LATER)
     with pytest.raises(Refused, match="nothing was imported"):
@@ -113,11 +123,11 @@ def test_two_who_go_on_at_once_take_back_each_row_once(
     database: Database, news: MailingList
 ) -> None:
     begin(database, news)
-    while Undoing.select().exists():
+    while being_taken_back(news):
         for _ in range(2):
             go_on(database, 1)
     # Whoever comes late finds nothing to do.
-    importing.reversal.Reversal(database, Import.get().id).go_on(bool)
+    assert take_steps(database, Import.get().id)
     assert [one.event for one in Evidence.select() if one.subject == ""].count("import_undone") == 1
 
 
@@ -167,7 +177,9 @@ def test_a_file_that_brought_only_refusals_is_taken_back_beside_who_was_asked(
 
 def test_what_an_import_brought_is_found_by_an_index(database: Database, news: MailingList) -> None:
     begin(database, news)
-    step = Step(Undoing.get())
+    task = task_on(TaskKind.UNDO_IMPORT, news)
+    assert task
+    step = Step(task)
     queries: list[Any] = [step.brought(), *changed_since(Import.get())]
     for plan_ in (plan_of(database, query) for query in queries):
         assert "contact_imported" in plan_

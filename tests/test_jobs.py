@@ -102,7 +102,11 @@ def test_what_is_being_taken_back_goes_on(desk: Desk, tmp_path: Path, times: int
     with desk.news() as (database, news):
         take_in(database, news, plain(tmp_path, ("a@example.org", ""), ("b@example.org", "")))
         take_back(database, news, most=0)
-        at_once(*[jobs_of(desk, database).take_back] * times)
+        sweep = jobs_of(desk, database).take_back
+        # Whoever began it may still be at it.
+        sweep()
+        assert Contact.select().count() == 2
+        at_once(*[sweep] * times)
         assert Contact.select().count() == 0
         assert Import.get().undone_at is not None
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from repermit.campaigns import launch
 from repermit.consent import Answer, Fate
 from repermit.errors import JournalRefused
 from repermit.evidence import How
+from repermit.evidence.kept_counts import KeptCounts
 from repermit.models import (
     Contact,
     Evidence,
@@ -188,6 +190,25 @@ def run_counts(database: Database) -> None:
 
 
 # --- What is no such thing. ----------------------------------------------------------------------
+
+
+def test_verify_accuses_nobody_who_leaves_while_it_walks(
+    database: Database, news: MailingList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contact, walk = make_contact(database, news), KeptCounts.faults
+
+    def leave(counts: Any) -> Any:
+        def leave_elsewhere() -> None:
+            with database.connection_context():
+                say_no(database, contact)
+
+        with ThreadPoolExecutor(1) as others:
+            others.submit(leave_elsewhere).result()
+        return walk(counts)
+
+    monkeypatch.setattr(KeptCounts, "faults", leave)
+    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert Suppression.select().count() == 1
 
 
 def test_who_said_yes_later_is_known_by_the_journal_too(

@@ -301,3 +301,49 @@ def test_ctrl_z_in_this_process_waits_for_the_turns_end(tmp_path: Path) -> None:
         mine.close()
         os.kill(other.pid, signal.SIGCONT)
         assert (hear(other), hear(other)) == ("on again", "in again")
+
+
+# --- Threads of one process. --------------------------------------------------------------------
+
+
+def test_all_who_wait_in_a_process_write_in_its_turn(tmp_path: Path) -> None:
+    """Another process, which came before most of them, has to wait for one turn only."""
+    turnstile, order = Turnstile(tmp_path / "db"), list[str]()
+    other = Turnstile(tmp_path / "db")
+
+    def write(who: Turnstile, name: str) -> None:
+        who.enter()
+        order.append(name)
+        who.leave()
+
+    turnstile.enter()
+    writers = []
+    for who, name in [(turnstile, "1"), (other, "other"), (turnstile, "2"), (turnstile, "3")]:
+        writers.append(threading.Thread(target=write, args=(who, name)))
+        writers[-1].start()
+        time.sleep(0.1)
+    # The turn is so long by now that the others of this process have to let the other one in.
+    turnstile.leave()
+    for writer in writers:
+        writer.join(10)
+    assert order == ["other", "1", "2", "3"]
+    turnstile.close()
+    other.close()
+
+
+def test_a_thread_that_gives_up_holds_nobody_up(tmp_path: Path) -> None:
+    turnstile, other = Turnstile(tmp_path / "db", patience=0.1), Turnstile(tmp_path / "db")
+    turnstile.enter()
+
+    def give_up() -> None:
+        with pytest.raises(DatabaseBusy):
+            turnstile.enter()
+
+    waiting = threading.Thread(target=give_up)
+    waiting.start()
+    waiting.join(10)
+    turnstile.leave()
+    other.enter()
+    other.close()
+    turnstile.enter()
+    turnstile.close()

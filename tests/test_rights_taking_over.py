@@ -15,10 +15,10 @@ from repermit import addresses, evidence, rights
 from repermit.campaigns import launch
 from repermit.consent import Answer, Reason, Status
 from repermit.errors import Refused
-from repermit.models import Contact, Evidence, EvidencePart, Suppression, new_id, stored
+from repermit.models import FIRST_STEP, Contact, Evidence, EvidencePart, Suppression, new_id, stored
 from repermit.rights import sharing
 from repermit.rights.sharing import SharedSuppression
-from repermit.rights.taking_over import BATCH, taking_over
+from repermit.rights.taking_over import taking_over
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_removed, make_settings
 from tests.desk import ATTEST
 from tests.test_answers_signing_up import confirmed, signed_up
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SETTINGS = make_settings()
 KEY = SETTINGS.fingerprint_key
-ROWS = 2 * BATCH + 50
+ROWS = 4 * FIRST_STEP + 50
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def news(database: Database) -> MailingList:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Return a file of as many addresses as make three batches; anna's is in the last one."""
+    """Return a file of several steps; anna's is in the last one."""
     path = tmp_path / "off.csv"
     rows = [f"person{number}@example.org" for number in range(ROWS - 1)]
     path.write_text("\n".join(["email", *rows, "anna@example.org"]), "utf-8")
@@ -91,7 +91,7 @@ def test_an_answer_is_recorded_between_two_batches_and_holds(
     began = {"now": NOW + timedelta(hours=1)}
     with taking_over(database, path=file, **given(news, **began)) as taking:
         assert taking.step()
-        assert (taking.result.added, taking.result.removed) == (BATCH, 1)
+        assert (taking.result.added, taking.result.removed) == (FIRST_STEP, 1)
         elsewhere(database, lambda: say(database, "anna", Answer.YES))
         result = finished(taking)
     assert (result.rows, result.added, result.kept, result.known) == (ROWS, ROWS - 1, 1, 0)
@@ -106,13 +106,13 @@ def test_an_answer_is_recorded_between_two_batches_and_holds(
 def test_broken_off_it_is_given_again(database: Database, news: MailingList, file: Path) -> None:
     with taking_over(database, path=file, **given(news)) as taking:
         assert taking.step()
-    assert Suppression.select().count() == BATCH
+    assert Suppression.select().count() == FIRST_STEP
     assert not Evidence.select().exists()
     looked = take_all(database, news, file, dry_run=True)
     assert not Evidence.select().exists()
     result = take_all(database, news, file)
     assert looked == result
-    assert (result.added, result.known) == (ROWS - BATCH, BATCH)
+    assert (result.added, result.known) == (ROWS - FIRST_STEP, FIRST_STEP)
     assert [one.event for one in Evidence.select()] == ["suppressions_imported"]
     assert take_all(database, news, file).added == 0
 

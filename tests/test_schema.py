@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import campaigns, contacts, schema
+from repermit import campaigns, contacts, importing, schema
 from repermit.accounts import second_steps
 from repermit.consent import Reason
 from repermit.errors import SchemaTooNew
@@ -26,12 +26,16 @@ from repermit.models import (
     RecoveryCode,
     SecurityEvent,
     SignUp,
+    TaskKind,
     Upload,
     find_drift,
     find_list,
+    find_task,
     is_postgresql,
     open_database,
     run_sql,
+    stored,
+    task_on,
 )
 from tests.admin_pages import make_user
 from tests.building import (
@@ -256,6 +260,45 @@ def test_lists_of_version_27_send_receipts_unless_their_admin_chose_otherwise(
             "chosen": False,
             "later": False,
         }
+
+
+_UNDER_WAY_IN_28 = """\
+CREATE TABLE launching (campaign_id BIGINT PRIMARY KEY, actor TEXT, facts TEXT, reached BIGINT,
+    newest BIGINT, owed INTEGER, suppressed INTEGER);
+CREATE TABLE undoing (record_id BIGINT PRIMARY KEY, list_id BIGINT, actor TEXT, at {moment},
+    rows INTEGER, reached BIGINT, looked_at INTEGER, contacts INTEGER, restored INTEGER,
+    suppressions INTEGER);
+INSERT INTO launching VALUES ({campaign}, 'els', '{{"asked": 5}}', 3, 9, 2, 1);
+INSERT INTO undoing VALUES ({record}, {list}, 'jan', '{at}', 9, 7, 4, 3, 2, 1)"""
+
+
+def test_what_was_under_way_in_version_28_goes_on(empty_database_url: str) -> None:
+    with open_database(empty_database_url) as database:
+        schema.upgrade(database)
+        news = make_list(database)
+        campaign = make_campaign(database, news, launched_at=NOW)
+        moment = "TIMESTAMPTZ" if is_postgresql(database) else "TEXT"
+        with database.atomic():
+            record = Import.create(list=news, file="a.csv", digest="", counts="{}", at=NOW)
+            statements = _UNDER_WAY_IN_28.format(
+                moment=moment, campaign=campaign.id, record=record.id, list=news.id, at=stored(NOW)
+            )
+            for statement in statements.split(";"):
+                run_sql(database, statement)
+            Meta.update(value="28").where(Meta.key == "schema_version").execute()
+        assert schema.upgrade(database) == 28
+        launch = find_task(TaskKind.LAUNCH, campaign.id)
+        undoing = task_on(TaskKind.UNDO_IMPORT, news)
+        assert launch
+        assert undoing
+        assert (launch.list, launch.actor, launch.at) == (news, "els", NOW)
+        assert campaigns.making_of(campaign) == campaigns.Making(made=2, asked=5)
+        assert (undoing.subject, undoing.actor, undoing.at) == (record.id, "jan", NOW)
+        assert importing.being_taken_back(news) == importing.TakingBack(
+            file="a.csv", done=8, rows=9
+        )
+        assert not database.table_exists("launching")
+        assert not database.table_exists("undoing")
 
 
 def _shape(database: Database, table: type[Model]) -> tuple[set[str], set[str]]:

@@ -6,7 +6,9 @@ May import messages, models and consent. Nothing here writes.
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from repermit import addresses, consent, contacts, messages, suspicion
 from repermit.answers.facts import Standing
@@ -29,34 +31,42 @@ def look_up(uid: str) -> Standing | None:
 
 def standing_of(contact: Contact) -> Standing:
     """Return where a contact stands."""
-    mailing_list: MailingList = contact.list
-    ask = _latest_ask(contact)
-    campaign: Campaign | None = ask.campaign if ask else None
-    wording = _wording(ask, contact.language, mailing_list.language)
-    told = messages.read_draft(wording.content).mailing_list if wording else None
-    about = told or contacts.list_facts(mailing_list)
+    ask, reminded_at = _latest_ask(contact)
+    digest = _wording(ask, contact.language, contact.list.language) if ask else ""
+    about = _facts_in(digest) if digest else contacts.list_facts(contact.list)
     return Standing(
-        uid=contact.uid,
-        address=addresses.in_part(contact.address) if contact.address else "",
+        **_own(contact),
         language=about.pick(contact.language),
-        status=Status(contact.status),
-        status_at=contact.status_at,
-        reason=contact.reason,
-        basis=contact.basis,
-        basis_at=contact.basis_at,
-        source=contact.source,
-        since=contact.since,
-        is_gone=contact.erased_at is not None,
         mailing_list=about,
-        campaign=campaign.id if campaign else 0,
-        deadline=campaign.deadline if campaign else None,
+        campaign=ask.campaign if ask else 0,
+        deadline=ask.deadline if ask else None,
         asked_at=ask.sent_at if ask and ask.state == MailState.SENT else None,
-        reminded_at=_reminded_at(ask),
-        mail_wording=wording.digest if wording else "",
-        signs=contacts.signs_of(contact),
-        is_off_by_file=contacts.is_off_by_file(contact),
-        form_version=contact.form_version,
+        reminded_at=reminded_at,
+        mail_wording=digest,
     )
+
+
+def standing_after(standing: Standing, contact: Contact) -> Standing:
+    """Return where a contact stands after an act on it alone, in the transaction of that act."""
+    return replace(standing, **_own(contact))
+
+
+def _own(contact: Contact) -> dict[str, Any]:
+    return {
+        "uid": contact.uid,
+        "address": addresses.in_part(contact.address) if contact.address else "",
+        "status": Status(contact.status),
+        "status_at": contact.status_at,
+        "reason": contact.reason,
+        "basis": contact.basis,
+        "basis_at": contact.basis_at,
+        "source": contact.source,
+        "since": contact.since,
+        "is_gone": contact.erased_at is not None,
+        "signs": contacts.signs_of(contact),
+        "is_off_by_file": contacts.is_off_by_file(contact),
+        "form_version": contact.form_version,
+    }
 
 
 def foresee(standing: Standing, answer: Answer, *, arrived: datetime) -> Decision:
@@ -96,43 +106,62 @@ def find_joinable(name: str, *, settings: Settings) -> MailingList | None:
     return next((one for one in lists if join_id(one, settings=settings) == name), None)
 
 
-def _latest_ask(contact: Contact) -> Mail | None:
-    found: Mail | None = (
-        Mail.select(Mail, Campaign)
-        .join(Campaign)
-        .where(Mail.contact == contact, Mail.kind == MailKind.ASK)
-        .order_by(Campaign.id.desc())
-        .first()
-    )
-    return found
+class _Ask(NamedTuple):
+    """A contact's mail of a campaign; `wording` is the number of what it was made from, if any."""
+
+    campaign: int
+    deadline: datetime
+    kind: str
+    state: str
+    sent_at: datetime | None
+    wording: int | None
 
 
-def _reminded_at(ask: Mail | None) -> datetime | None:
-    """Return when a server took the reminder of an ask, None if none did."""
-    if ask is None:
-        return None
+def _latest_ask(contact: Contact) -> tuple[_Ask | None, datetime | None]:
+    """Return the ask of the latest campaign, and when a server took its reminder, if one did."""
     # By the contact alone: SQLite would read all mails of the campaign rather than these few.
-    for mail in list(Mail.select().where(Mail.contact == ask.contact_id)):
-        if mail.kind == MailKind.REMINDER and mail.campaign_id == ask.campaign_id:
-            return mail.sent_at if mail.state == MailState.SENT else None
-    return None
+    rows: Any = (
+        Mail.select(
+            Mail.campaign, Campaign.deadline, Mail.kind, Mail.state, Mail.sent_at, Mail.wording
+        )
+        .join(Campaign)
+        .where(Mail.contact == contact)
+        .tuples()
+    )
+    mails = [_Ask(*row) for row in rows]
+    asks = [mail for mail in mails if mail.kind == MailKind.ASK]
+    ask = max(asks, key=lambda mail: mail.campaign, default=None)
+    reminders = (
+        mail.sent_at
+        for mail in mails
+        if ask
+        and (mail.kind, mail.campaign, mail.state)
+        == (MailKind.REMINDER, ask.campaign, MailState.SENT)
+    )
+    return ask, next(reminders, None)
 
 
-def _wording(ask: Mail | None, *languages: str) -> Wording | None:
-    """Return the wording that an ask was made from, or is to be made from.
+def _wording(ask: _Ask, *languages: str) -> str:
+    """Return the digest of the wording that an ask was made from, or is to be made from.
 
     Before it is made, that is the newest one in the first of these languages that there is.
     """
-    if ask is None:
-        return None
-    rows = (
-        CampaignWording.select(CampaignWording, Wording)
-        .join(Wording)
-        .where(CampaignWording.campaign == ask.campaign_id, CampaignWording.kind == MailKind.ASK)
+    rows: Any = (
+        CampaignWording.select(
+            CampaignWording.id, CampaignWording.language, CampaignWording.wording
+        )
+        .where(CampaignWording.campaign == ask.campaign, CampaignWording.kind == MailKind.ASK)
         .order_by(CampaignWording.revision)
+        .tuples()
     )
-    by_id = {row.id: row.wording for row in rows}
-    if ask.wording_id in by_id:
-        return by_id[ask.wording_id]
-    by_language = {row.language: row.wording for row in rows}
-    return next((by_language[one] for one in languages if one in by_language), None)
+    by_id = {number: digest for number, _, digest in rows}
+    by_language = {language: digest for _, language, digest in rows}
+    own = by_id.get(ask.wording or 0)
+    return own or next((by_language[one] for one in languages if one in by_language), "")
+
+
+@lru_cache(maxsize=64)
+def _facts_in(digest: str) -> MailingListFacts:
+    """Return what a wording told of its list; a digest stands for one text, in any database."""
+    content = Wording.select(Wording.content).where(Wording.digest == digest).get().content
+    return messages.read_draft(content).mailing_list

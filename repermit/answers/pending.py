@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from repermit import contacts, suspicion
-from repermit.models import Contact, chunks, lock_rows
+from repermit.models import Contact, StepSize, lock_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _MOST = 20_000
 _MOST_OF_ONE = 20
-_CHUNK = 200
+_MOST_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,14 @@ class Pending:
 
         What cannot be written waits for the next time.
         """
-        with self._writing:
-            with self._mutex:
-                uids = sorted(self._by_uid)
-            for some in chunks(uids, _CHUNK):
+        with self._mutex:
+            uids = sorted(self._by_uid)
+        size, reached = StepSize(most=_MOST_AT_ONCE), 0
+        while some := uids[reached : reached + size.rows]:
+            reached += len(some)
+            with self._writing:
                 seen = self._take(some)
-                with self._back_on_failure(seen), database.atomic():
+                with self._back_on_failure(seen), size.step(database):
                     _write(seen)
         return len(uids)
 

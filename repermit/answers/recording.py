@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from repermit import addresses, contacts, evidence, receipts, suspicion
 from repermit.answers.facts import Giver, Method, Recorded, Standing, Trace
-from repermit.answers.looking import foresee, standing_of
+from repermit.answers.looking import foresee, standing_after, standing_of
 from repermit.answers.pending import Seen, with_seen
 from repermit.answers.weighing import is_taken_back, weigh
 from repermit.consent import Answer, Basis, Outcome, Reason
 from repermit.errors import NotFound, Refused
 from repermit.links import NOBODY
-from repermit.models import Contact, Evidence
+from repermit.models import Contact, Evidence, lock_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,7 +87,8 @@ def record_answer(
                 outcome=Outcome.ASK if outcome in _CHANGES else outcome, standing=standing
             )
         if press.mark:
-            return Recorded(outcome=Outcome.HOLD, standing=standing_of(contact), mark=press.mark)
+            after = standing_after(standing, contacts.lock(contact.id))
+            return Recorded(outcome=Outcome.HOLD, standing=after, mark=press.mark)
         left = {"network": trace.network, "browser": trace.browser, **press.trace}
         if press.takes_back:
             return take_back(contact, receipts.BOTH_PRESSED, left, settings, at=arrived)
@@ -205,8 +206,8 @@ def answer_for(
 
 
 def _locked(uid: str) -> Contact | None:
-    found: Contact | None = Contact.get_or_none(Contact.uid == uid)
-    return None if found is None else contacts.lock(found.id)
+    found: Contact | None = lock_rows(Contact.select().where(Contact.uid == uid)).first()
+    return found
 
 
 def _locked_by_address(mailing_list: MailingList, address: str) -> Contact:
@@ -241,7 +242,7 @@ def _carry_out(
         contacts.remove([contact], reason=decision.reason, act=act, fingerprint_key=key)
     elif answer is Answer.NO:
         contacts.note_refusal(contact)
-    after = standing_of(contacts.lock(contact.id))
+    after = standing_after(standing, contacts.lock(contact.id))
     return Recorded(outcome=decision.outcome, standing=after)
 
 

@@ -11,7 +11,7 @@ from repermit import evidence
 from repermit.consent import CampaignState, require_campaign
 from repermit.errors import NotFound, Refused
 from repermit.evidence import Entry
-from repermit.models import Campaign, Launching, latest_campaign, lock_rows
+from repermit.models import Campaign, TaskKind, latest_campaign, lock_rows, lock_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,12 +28,16 @@ def locked(mailing_list: MailingList, act: str) -> Campaign:
     latest = latest_campaign(mailing_list)
     if latest is None:
         raise NotFound("there is no campaign on %(list)s", list=mailing_list.slug)
+    # Locked in the order of a step of the launch: the task first.
+    launch = lock_task(TaskKind.LAUNCH, latest.id)
     campaign: Campaign = lock_rows(Campaign.select().where(Campaign.id == latest.id)).get()
     require_campaign(CampaignState(campaign.state), act)
-    under_way = Launching.select().where(Launching.campaign == campaign)
-    if act != "cancel" and under_way.exists():
-        raise Refused("the mails of this campaign are still being made ready; wait until they are")
-    Launching.delete().where(Launching.campaign == campaign).execute()
+    if launch is not None:
+        if act != "cancel":
+            raise Refused(
+                "the mails of this campaign are still being made ready; wait until they are"
+            )
+        launch.delete_instance()
     return campaign
 
 

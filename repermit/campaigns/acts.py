@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from repermit import contacts
@@ -16,10 +15,9 @@ from repermit.campaigns.acting import append, locked
 from repermit.campaigns.pacing import in_zone, last_unsent_at
 from repermit.consent import CampaignState, Dropped, MailState, latest_ask
 from repermit.errors import Refused
-from repermit.models import Campaign, Launching
+from repermit.models import Campaign, TaskKind, run_steps, subjects_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from repermit.config import Settings
@@ -90,7 +88,9 @@ def resume(
         campaign.save()
         append("resumed", campaign, mailing_list, now=now, actor=actor, facts=facts)
     if let_go:
-        _in_steps(database, partial(contacts.let_go, campaign, now=now), most)
+        run_steps(
+            database, lambda limit: contacts.let_go(campaign, now=now, most=limit) > 0, most=most
+        )
     return Resumed(
         state=CampaignState(campaign.state),
         let_go=let_go,
@@ -151,18 +151,11 @@ def cancel(
         )
         facts = {"dropped": unsent}
         append("cancelled", campaign, mailing_list, now=now, actor=actor, facts=facts)
-    _in_steps(database, partial(contacts.drop_owed, campaign, Dropped.CANCELLED), most)
-
-
-def _in_steps(database: Database, step: Callable[[], int], most: int | None) -> None:
-    """Take a step, which returns how many mails it changed, until none or `most` are left."""
-    changed = 0
-    while most is None or changed < most:
-        with database.atomic():
-            here = step()
-        if not here:
-            return
-        changed += here
+    run_steps(
+        database,
+        lambda limit: contacts.drop_owed(campaign, Dropped.CANCELLED, most=limit) > 0,
+        most=most,
+    )
 
 
 def start_scheduled(database: Database, *, now: datetime) -> int:
@@ -176,7 +169,7 @@ def start_scheduled(database: Database, *, now: datetime) -> int:
             .where(
                 Campaign.state == CampaignState.SCHEDULED,
                 Campaign.starts_at <= now,
-                Campaign.id.not_in(Launching.select(Launching.campaign)),
+                Campaign.id.not_in(subjects_of(TaskKind.LAUNCH)),
             )
             .execute()
         )

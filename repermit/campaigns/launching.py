@@ -5,7 +5,7 @@ May import messages, contacts, evidence, consent, models and what lies below.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,20 @@ from repermit import contacts, evidence
 from repermit.campaigns.attesting import attestation_lacks, is_reason
 from repermit.campaigns.audience import count_asks, count_audience
 from repermit.campaigns.facts import Launched
-from repermit.campaigns.owing import begin, make_asks, making_of
+from repermit.campaigns.owing import begin, make_asks, making_of, span
 from repermit.campaigns.planning import plan_for
 from repermit.campaigns.wording import draft, freeze
 from repermit.consent import CampaignState, MailKind
 from repermit.errors import LaunchRefused
-from repermit.models import Campaign, MailingList, lock_rows, stored
+from repermit.models import (
+    BackgroundTask,
+    Campaign,
+    MailingList,
+    latest_campaign,
+    lock_rows,
+    steady_view,
+    stored,
+)
 from repermit.saying import Said
 
 if TYPE_CHECKING:
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
 
     from repermit.campaigns.facts import LaunchProblem, Plan
     from repermit.config import Settings
+    from repermit.messages import Draft
     from repermit.models import Database
 
 
@@ -52,9 +61,9 @@ def launch(
 ) -> Launched:
     """Launch a campaign that asks until `deadline`.
 
-    1. Plan, under the list's lock; raise LaunchRefused with all reasons at once.
-    2. Store the campaign and its wording in each language that is needed, and freeze the audience;
-       this far in one transaction.
+    1. Count, plan and compose, with nothing locked; raise LaunchRefused with all reasons at once.
+    2. Store the campaign and its wording in each language that is needed, and freeze the audience,
+       in one transaction, unless what the plan rests on has changed: then plan anew.
     3. Make everybody's ask, owed from `starts_at` (now if None or past), in steps that let others
        write in between; with a `pilot`, so many are due at first, and the others wait for `resume`.
     4. In the last step keep who decided (`attest`), and what they had been told, as evidence, and
@@ -69,45 +78,104 @@ def launch(
     too; until then the campaign is scheduled, and all it can do is be cancelled.
     """
     contacts.put_back_suppressions(database, settings=settings, now=now)
-    with database.atomic():
-        found: MailingList = lock_rows(
-            MailingList.select().where(MailingList.id == mailing_list.id)
-        ).get()
-        audience = count_audience(
-            found, include_thin=include_thin, fingerprint_key=settings.fingerprint_key
-        )
-        planned = plan_for(
-            found,
-            audience,
-            settings=settings,
-            now=now,
-            deadline=deadline,
-            starts_at=starts_at,
-            include_thin=include_thin,
-            reminder=reminder,
-        )
+    while True:
+        with steady_view(database):
+            prepared = _prepare(
+                mailing_list.id,
+                settings=settings,
+                now=now,
+                deadline=deadline,
+                starts_at=starts_at,
+                include_thin=include_thin,
+                reminder=reminder,
+            )
+        planned = prepared.plan
         _refuse(planned, attest, expected, _unaccepted(problems, accepted))
-        is_in_doubt = found.lost_launch_at is not None
-        contacts.note_launch(found, now)
-        campaign = Campaign.create(
-            list=found,
-            state=CampaignState.SCHEDULED,
-            deadline=deadline,
-            launched_at=now,
-            starts_at=max(now, starts_at or now),
-            include_thin=include_thin,
-            minimum_days=settings.campaign.minimum_days,
-            # A pilot of everybody is none, and neither is one of whom nobody leaves yet.
-            pilot=pilot if pilot < audience.asked and not is_in_doubt else 0,
-            reminder_at=planned.reminder_at,
-        )
-        wordings = _freeze_wordings(campaign, {found.language, *planned.languages}, settings)
-        facts = _facts(campaign, planned, wordings, attest=attest, told_as=told_as)
-        facts["told_in"] = told_in
-        facts["accepted"] = _accepted(problems, accepted)
-        begin(campaign, facts, actor=actor)
+        with database.atomic():
+            found: MailingList = lock_rows(
+                MailingList.select().where(MailingList.id == mailing_list.id)
+            ).get()
+            if prepared.seen != _state_of(found):
+                continue
+            is_in_doubt = found.lost_launch_at is not None
+            contacts.note_launch(found, now)
+            campaign = Campaign.create(
+                list=found,
+                state=CampaignState.SCHEDULED,
+                deadline=deadline,
+                launched_at=now,
+                starts_at=max(now, starts_at or now),
+                include_thin=include_thin,
+                minimum_days=settings.campaign.minimum_days,
+                # A pilot of everybody is none, and neither is one of whom nobody leaves yet.
+                pilot=pilot if pilot < planned.asked and not is_in_doubt else 0,
+                reminder_at=planned.reminder_at,
+            )
+            wordings = _freeze_wordings(campaign, prepared.drafts)
+            facts = _facts(campaign, planned, wordings, attest=attest, told_as=told_as)
+            facts["told_in"] = told_in
+            facts["accepted"] = _accepted(problems, accepted)
+            begin(campaign, prepared.audience, facts, actor=actor)
+        break
     make_asks(database, campaign.id, settings=settings, now=now, most=most)
     return _launched(campaign.id, planned, is_in_doubt=is_in_doubt)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """What a launch is made of, read and composed before anything is locked.
+
+    `seen` is what has to be as it was once everything is locked; `audience` are the lowest and the
+    highest number of its contacts.
+    """
+
+    seen: tuple[Any, ...]
+    audience: tuple[int, int]
+    plan: Plan
+    drafts: tuple[Draft, ...]
+
+
+def _prepare(
+    number: int,
+    *,
+    settings: Settings,
+    now: datetime,
+    deadline: datetime,
+    starts_at: datetime | None,
+    include_thin: bool,
+    reminder: int,
+) -> _Prepared:
+    found: MailingList = MailingList.get_by_id(number)
+    planned = plan_for(
+        found,
+        count_audience(found, include_thin=include_thin, fingerprint_key=settings.fingerprint_key),
+        settings=settings,
+        now=now,
+        deadline=deadline,
+        starts_at=starts_at,
+        include_thin=include_thin,
+        reminder=reminder,
+    )
+    kinds = (MailKind.ASK, *((MailKind.REMINDER,) if planned.reminder_at else ()))
+    drafts = (
+        draft(found, settings=settings, deadline=deadline, language=language, kind=kind)
+        for kind in kinds
+        for language in sorted({found.language, *planned.languages})
+    )
+    return _Prepared(
+        seen=_state_of(found),
+        audience=span(found),
+        plan=planned,
+        drafts=() if planned.refusals else tuple(drafts),
+    )
+
+
+def _state_of(mailing_list: MailingList) -> tuple[Any, ...]:
+    """Return what a launch rests on and others may change: the list, its campaign, its tasks."""
+    campaign = latest_campaign(mailing_list)
+    tasks = BackgroundTask.select().where(BackgroundTask.list == mailing_list)
+    state = (campaign.id, campaign.state) if campaign else None
+    return mailing_list.__data__, state, tasks.count()
 
 
 def _launched(number: int, planned: Plan, *, is_in_doubt: bool) -> Launched:
@@ -163,33 +231,13 @@ def _refuse(planned: Plan, attest: str, expected: int | None, found: Iterable[Sa
         raise LaunchRefused(tuple(reasons))
 
 
-def _freeze_wordings(
-    campaign: Campaign, languages: Iterable[str], settings: Settings
-) -> dict[str, dict[str, str]]:
+def _freeze_wordings(campaign: Campaign, drafts: Iterable[Draft]) -> dict[str, dict[str, str]]:
     """Store what the mails say in each language; return the digests, as the evidence has them."""
-    wordings = {"wordings": _freeze(campaign, MailKind.ASK, languages, settings)}
-    if campaign.reminder_at:
-        reminders = _freeze(campaign, MailKind.REMINDER, languages, settings)
-        wordings["reminder_wordings"] = reminders
+    wordings: dict[str, dict[str, str]] = {}
+    for one in drafts:
+        name = "wordings" if MailKind(one.kind) is MailKind.ASK else "reminder_wordings"
+        wordings.setdefault(name, {})[one.language] = freeze(campaign, one)
     return wordings
-
-
-def _freeze(
-    campaign: Campaign, kind: MailKind, languages: Iterable[str], settings: Settings
-) -> dict[str, str]:
-    return {
-        language: freeze(
-            campaign,
-            draft(
-                campaign.list,
-                settings=settings,
-                deadline=campaign.deadline,
-                language=language,
-                kind=kind,
-            ),
-        )
-        for language in sorted(languages)
-    }
 
 
 def _facts(

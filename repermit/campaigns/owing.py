@@ -6,8 +6,8 @@ transaction would hold up everybody's answers for as long as it takes.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from peewee import Value, fn
@@ -18,57 +18,87 @@ from repermit.consent import CampaignState, Exclusion, MailKind, MailState, Paus
 from repermit.contacts.braking import AFTER_PILOT
 from repermit.evidence import Entry
 from repermit.models import (
+    LARGEST_STEP,
+    BackgroundTask,
     Campaign,
     Contact,
-    Launching,
     Mail,
     MailingList,
+    TaskKind,
+    find_task,
     lock_rows,
+    run_task,
+    start_task,
     stored,
+    task_subjects,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
     from repermit.config import Settings
     from repermit.models import Database
 
-# Numbers of contacts that a step looks at; its transaction takes some tens of milliseconds.
-_STEP = 5000
+
+@dataclass
+class _Progress:
+    """How far a launch is.
+
+    Contacts up to `newest` are its audience, and those up to `reached` have been looked at: `owed`
+    have their ask, and `suppressed` were left out for that alone. `facts` is what its entry says.
+    """
+
+    facts: dict[str, Any]
+    reached: int
+    newest: int
+    owed: int = 0
+    suppressed: int = 0
 
 
-def begin(campaign: Campaign, facts: Mapping[str, Any], *, actor: str) -> None:
+def begin(
+    campaign: Campaign, audience: tuple[int, int], facts: Mapping[str, Any], *, actor: str
+) -> None:
     """Note that a campaign's asks are to be made; in the transaction that launches it.
 
-    Its audience is frozen by that: nobody who comes later is asked.
+    `audience` is frozen by that, see `span`: nobody who comes later is asked.
     """
-    oldest, newest = _span(campaign.list)
-    Launching.create(
-        campaign=campaign,
+    oldest, newest = audience
+    start_task(
+        TaskKind.LAUNCH,
+        campaign.id,
+        mailing_list=campaign.list,
         actor=actor,
-        facts=json.dumps(facts, ensure_ascii=False),
-        reached=oldest - 1,
-        newest=newest,
+        at=campaign.launched_at,
+        state=asdict(_Progress(facts=dict(facts), reached=oldest - 1, newest=newest)),
     )
 
 
 def make_asks(
-    database: Database, campaign_id: int, *, settings: Settings, now: datetime, most: int | None
+    database: Database,
+    campaign_id: int,
+    *,
+    settings: Settings,
+    now: datetime,
+    most: int | None = None,
+    step: int = LARGEST_STEP,
+    should_stop: Callable[[], bool] = bool,
 ) -> bool:
     """Make the asks of a campaign, looking at about `most` contacts if given; False if some remain.
 
-    Each step is one transaction. The last one appends the entry of the launch and lets the
-    campaign begin, so that either everybody has their ask or nothing has been launched. Who was
-    taken off or answered since, or is suppressed, gets none.
+    Each step is one transaction, of `step` contacts at most. The last one appends the entry of
+    the launch and lets the campaign begin, so that either everybody has their ask or nothing has
+    been launched. Who was taken off or answered since, or is suppressed, gets none.
     """
-    seen = 0
-    while most is None or seen < most:
-        with database.atomic():
-            if not _step(campaign_id, settings.fingerprint_key, now):
-                return True
-        seen += _STEP
-    return False
+    return run_task(
+        database,
+        TaskKind.LAUNCH,
+        campaign_id,
+        partial(_step, key=settings.fingerprint_key, now=now),
+        should_stop=should_stop,
+        most=most,
+        most_a_step=step,
+    )
 
 
 def finish_launches(
@@ -76,15 +106,17 @@ def finish_launches(
     *,
     settings: Settings,
     now: datetime,
+    only: Collection[int] | None = None,
+    step: int = LARGEST_STEP,
     should_stop: Callable[[], bool] = bool,
 ) -> int:
-    """Go on with the launches that are under way, also after a kill; return how many there were."""
-    under_way = [row.campaign_id for row in Launching.select()]
+    """Go on with the launches that are under way, also after a kill; return how many there were.
+
+    - `only`: the campaigns to go on with; None for all.
+    """
+    under_way = task_subjects(TaskKind.LAUNCH) if only is None else only
     for number in under_way:
-        while not should_stop() and not make_asks(
-            database, number, settings=settings, now=now, most=_STEP
-        ):
-            pass
+        make_asks(database, number, settings=settings, now=now, step=step, should_stop=should_stop)
     return len(under_way)
 
 
@@ -98,16 +130,14 @@ class Making:
 
 def making_of(campaign: Campaign) -> Making | None:
     """Return how far a campaign's asks have been made, None if all are."""
-    row = _row(campaign)
-    return None if row is None else Making(made=row.owed, asked=json.loads(row.facts)["asked"])
+    task = find_task(TaskKind.LAUNCH, campaign.id)
+    if task is None:
+        return None
+    progress = _Progress(**task.state)
+    return Making(made=progress.owed, asked=progress.facts["asked"])
 
 
-def _row(campaign: Campaign) -> Launching | None:
-    found: Launching | None = Launching.get_or_none(Launching.campaign == campaign)
-    return found
-
-
-def _span(mailing_list: MailingList) -> tuple[int, int]:
+def span(mailing_list: MailingList) -> tuple[int, int]:
     """Return the lowest and the highest number of a list's contacts; (1, 0) if it has none.
 
     An index finds both among those of each status and reason.
@@ -122,23 +152,20 @@ def _span(mailing_list: MailingList) -> tuple[int, int]:
     return (min(ends), max(ends)) if ends else (1, 0)
 
 
-def _step(campaign_id: int, key: bytes, now: datetime) -> bool:
+def _step(task: BackgroundTask, limit: int, *, key: bytes, now: datetime) -> bool:
     """Make the next asks, in the caller's transaction; False if none are left to be made."""
-    # Its campaign is locked first, as by every other act.
-    campaign: Campaign = lock_rows(Campaign.select().where(Campaign.id == campaign_id)).get()
-    row = _row(campaign)
-    if row is None:
+    campaign: Campaign = lock_rows(Campaign.select().where(Campaign.id == task.subject)).get()
+    progress = _Progress(**task.state)
+    upto = min(progress.reached + limit, progress.newest)
+    lacking = _suppressed(campaign, progress.reached, upto, key)
+    progress.owed += _owe(campaign, progress.reached, upto, lacking)
+    progress.suppressed += len(lacking)
+    progress.reached = upto
+    if upto >= progress.newest:
+        _end(campaign, progress, now, actor=task.actor)
         return False
-    upto = min(row.reached + _STEP, row.newest)
-    lacking = _suppressed(campaign, row.reached, upto, key)
-    row.owed += _owe(campaign, row.reached, upto, lacking)
-    row.suppressed += len(lacking)
-    row.reached = upto
-    row.save()
-    if upto < row.newest:
-        return True
-    _end(campaign, row, now)
-    return False
+    task.state = asdict(progress)
+    return True
 
 
 def _askable(campaign: Campaign, after: int, upto: int) -> Any:
@@ -186,22 +213,21 @@ def _owe(campaign: Campaign, after: int, upto: int, lacking: list[str]) -> int:
     return int(insert.as_rowcount().execute())
 
 
-def _end(campaign: Campaign, row: Launching, now: datetime) -> None:
+def _end(campaign: Campaign, progress: _Progress, now: datetime, *, actor: str) -> None:
     """Let a campaign begin whose asks have all been made, and append its entry."""
     if campaign.pilot:
         _let_the_pilot_go(campaign)
     if campaign.starts_at <= now:
         _let_it_go(campaign)
     MailingList.update(lost_launch_at=None).where(MailingList.id == campaign.list_id).execute()
-    row.delete_instance()
-    facts = json.loads(row.facts)
-    facts["asked"] = row.owed
-    facts["excluded"][Exclusion.SUPPRESSED] = row.suppressed
+    facts = progress.facts
+    facts["asked"] = progress.owed
+    facts["excluded"][Exclusion.SUPPRESSED] = progress.suppressed
     evidence.append(
         Entry(
             event="launched",
             at=campaign.launched_at,
-            actor=row.actor,
+            actor=actor,
             list=campaign.list.slug,
             campaign=campaign.id,
             consent=facts,

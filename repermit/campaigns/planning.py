@@ -21,7 +21,7 @@ from repermit.campaigns.pacing import Pace, about_the_pace, reminder_moment, tim
 from repermit.campaigns.wording import check_own_wording, check_sizes
 from repermit.consent import CampaignState
 from repermit.errors import AddressError, WordingError
-from repermit.models import Undoing, latest_campaign
+from repermit.models import TaskKind, latest_campaign, task_on
 from repermit.saying import Said
 
 if TYPE_CHECKING:
@@ -282,7 +282,7 @@ def _about_the_audience(mailing_list: MailingList, audience: Audience) -> Iterat
             list=mailing_list.slug,
             state=campaign.state,
         )
-    elif Undoing.select().where(Undoing.list == mailing_list).exists():
+    elif task_on(TaskKind.UNDO_IMPORT, mailing_list):
         yield Said(
             "a file is being taken back from this list; wait until that is done", code="taken_back"
         )

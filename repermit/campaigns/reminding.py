@@ -16,7 +16,16 @@ from repermit.consent import (
     MailKind,
     MailState,
 )
-from repermit.models import Campaign, Contact, Mail, Suppression, chunks, lock_rows, stored
+from repermit.models import (
+    LARGEST_STEP,
+    Campaign,
+    Contact,
+    Mail,
+    StepSize,
+    Suppression,
+    lock_rows,
+    stored,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,11 +35,10 @@ if TYPE_CHECKING:
     from repermit.models import Database
 
 _RUNNING = (CampaignState.SENDING, CampaignState.OPEN)
-_CHUNK = 500
 
 
 def owe_reminders(
-    database: Database, *, settings: Settings, now: datetime, chunk: int = _CHUNK
+    database: Database, *, settings: Settings, now: datetime, chunk: int = LARGEST_STEP
 ) -> int:
     """Owe a reminder to whom it is due, in all campaigns that are sending or open; count them.
 
@@ -56,10 +64,11 @@ def _due(now: datetime) -> list[Campaign]:
 def _remind(
     database: Database, campaign: Campaign, chunk: int, *, settings: Settings, now: datetime
 ) -> int:
-    owed = 0
-    for some in chunks(list(_silent(campaign, now)), chunk):
+    owed, reached, silent, size = 0, 0, list(_silent(campaign, now)), StepSize(most=chunk)
+    while some := silent[reached : reached + size.rows]:
         ids = _not_suppressed(campaign, some, settings.fingerprint_key)
-        with database.atomic():
+        reached += len(some)
+        with size.step(database):
             found = _locked(campaign.id, now)
             if found is None:
                 return owed

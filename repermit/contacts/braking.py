@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from peewee import SQL
 
 from repermit import evidence
 from repermit.consent import BounceKind, CampaignState, MailKind, MailState, PauseReason, brake
-from repermit.contacts.changing import AT_ONCE
 from repermit.contacts.counting import count_mails, total
 from repermit.evidence import Entry
-from repermit.models import Campaign, Mail, literal, lock_rows
+from repermit.models import Campaign, Mail, literal, lock_rows, run_steps
 
 if TYPE_CHECKING:
     from repermit.models import Database
@@ -132,11 +132,8 @@ def end_pilot(campaign: Campaign) -> int:
     return queued - int(_queued_asks(campaign).where(Mail.due_at < AFTER_PILOT).count())
 
 
-def let_go(campaign: Campaign, *, now: datetime, most: int = AT_ONCE) -> int:
-    """Make asks due that waited for a pilot which is over, so many at most; return how many.
-
-    A million in one transaction would hold up everybody who answers meanwhile.
-    """
+def let_go(campaign: Campaign, *, now: datetime, most: int) -> int:
+    """Make asks due that waited for a pilot which is over, so many at most; return how many."""
     waiting = _queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).limit(most)
     found = [number for (number,) in waiting.tuples()]
     if not found:
@@ -157,9 +154,12 @@ def let_pilots_go(database: Database, *, now: datetime) -> None:
     """Make all asks due that still wait for a pilot which is over, as after a kill."""
     for campaign in list(Campaign.select().where(Campaign.pilot == 0, Campaign.state.in_(_BEGUN))):
         # Nothing is locked where nobody waits, as almost always.
-        while _queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).exists():
-            with database.atomic():
-                let_go(campaign, now=now)
+        if _queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).exists():
+            run_steps(database, partial(_let_go, campaign, now))
+
+
+def _let_go(campaign: Campaign, now: datetime, limit: int) -> bool:
+    return let_go(campaign, now=now, most=limit) > 0
 
 
 def _queued_asks(campaign: Campaign) -> Any:

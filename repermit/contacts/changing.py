@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 500
 _UNSENT = (MailState.QUEUED, MailState.CLAIMED)
-AT_ONCE = 5000
-"""How many mails are dropped in one transaction."""
-
 _ASKING = (MailKind.ASK, MailKind.REMINDER)
 
 
@@ -200,6 +197,8 @@ def drop_unsent(contacts: Iterable[Contact], reason: Dropped) -> int:
     # Looked up by contact alone: without statistics SQLite would go through all that is queued.
     owed = Mail.select(Mail.id, Mail.kind, Mail.state).where(Mail.contact.in_(ids))
     unsent = [mail.id for mail in owed if mail.kind in _ASKING and mail.state in _UNSENT]
+    if not unsent:
+        return 0
     dropped = (
         Mail.update(state=MailState.DROPPED, reason=reason)
         .where(Mail.id.in_(unsent), Mail.state.in_(_UNSENT))
@@ -212,13 +211,10 @@ def drop_owed(
     campaign: Campaign,
     reason: Dropped,
     *,
+    most: int,
     kinds: Collection[MailKind] = tuple(MailKind),
-    most: int = AT_ONCE,
 ) -> int:
-    """Drop mails of a campaign that have not started, so many at most; return how many.
-
-    A million in one transaction would hold up everybody who answers meanwhile.
-    """
+    """Drop mails of a campaign that have not started, so many at most; return how many."""
     owed: Any = Mail.select(Mail.id).where(
         # The kinds are named, so that the index that has them second is used to its end.
         Mail.campaign == campaign,

@@ -6,6 +6,7 @@ May import contacts and what lies below. Of a reply only its codes are kept.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from peewee import SQL, fn
@@ -23,7 +24,7 @@ from repermit.consent import (
 from repermit.contacts import Act
 from repermit.delivery.claiming import QUEUED
 from repermit.delivery.owed import ASKING
-from repermit.models import Campaign, Mail
+from repermit.models import Campaign, Mail, run_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,9 +165,12 @@ def drop_leftovers(database: Database) -> None:
     for state, why in _OVER.items():
         for campaign in list(Campaign.select().where(Campaign.state == state)):
             left = (QUEUED, Mail.kind.in_(ASKING), Mail.campaign == campaign)
-            while Mail.select().where(*left).exists():
-                with database.atomic():
-                    contacts.drop_owed(campaign, why, kinds=ASKING)
+            if Mail.select().where(*left).exists():
+                run_steps(database, partial(_drop, campaign, why))
+
+
+def _drop(campaign: Campaign, why: Dropped, limit: int) -> bool:
+    return contacts.drop_owed(campaign, why, kinds=ASKING, most=limit) > 0
 
 
 _OVER = {CampaignState.CANCELLED: Dropped.CANCELLED, CampaignState.CLOSED: Dropped.TOO_LATE}

@@ -18,11 +18,12 @@ from repermit.models import (
     CampaignWording,
     HandedOver,
     Import,
-    Launching,
     MailingList,
+    TaskKind,
     proxy,
     read_moment,
     stored,
+    subjects_of,
 )
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Beside:
 
     def faults(self) -> Iterator[Fault]:
         """Yield what says something else than the entries, or what none of them accounts for."""
-        under_way = {number for (number,) in _rows(Launching.select(Launching.campaign))}
+        under_way = {number for (number,) in _rows(subjects_of(TaskKind.LAUNCH))}
         yield from self._of_campaigns(under_way)
         yield from self._of_wordings(under_way)
         yield from self._of_files()

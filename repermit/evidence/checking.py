@@ -85,9 +85,11 @@ def verify_chain(
     also the fingerprints of addresses that are held, and the journal of suppressions if the
     database has one. With `now`, the present moment, no entry may be of a later one.
     """
+    # What comes into it from now on, the database as it is seen below does not have.
+    journal_size = database.journal.size() if database.journal else 0
     with steady_view(database):
         walk = _Walk(known, now)
-        fault = next(chain(walk.faults(), walk.beside(fingerprint_key)), None)
+        fault = next(chain(walk.faults(), walk.beside(fingerprint_key, journal_size)), None)
         holds_from = known if known and known.seq and fault is None else None
         shown = consistency(holds_from, walk.checkpoint()) if holds_from else None
     return Verified(
@@ -140,7 +142,7 @@ class _Walk:
         yield from self.wordings.of_campaigns()
         yield from self.wordings.of_nobody()
 
-    def beside(self, fingerprint_key: bytes | None) -> Iterator[Fault]:
+    def beside(self, fingerprint_key: bytes | None, journal_size: int) -> Iterator[Fault]:
         """Yield what is not so beside the chain, once that has been walked and holds."""
         yield from self._times.faults()
         yield from wrongly_erased_proofs()
@@ -150,7 +152,7 @@ class _Walk:
         yield from deleted_people()
         yield from asks_after_removal()
         yield from self._counts.faults()
-        yield from journal_findings(fingerprint_key)
+        yield from journal_findings(fingerprint_key, journal_size)
 
     def _walk(self) -> Generator[Fault, None, Fault | None]:
         """Yield what is wrong with parts and wordings; return where the chain breaks."""

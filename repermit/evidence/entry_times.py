@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from repermit.evidence.faults import Fault, How
-from repermit.models import Evidence, Undoing, is_postgresql, proxy, read_moment, stored
+from repermit.models import BackgroundTask, Evidence, is_postgresql, proxy, read_moment, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,4 +79,4 @@ def _beginnings_of_long_acts() -> set[tuple[str, str]]:
         Evidence.event.in_(_LONG_ACTS), Evidence.subject == ""
     )
     found = {(slug, stored(at)) for slug, at in done.tuples().iterator()}
-    return found | {(row.list.slug, stored(row.at)) for row in Undoing.select()}
+    return found | {(row.list.slug, stored(row.at)) for row in BackgroundTask.select()}

@@ -33,7 +33,7 @@ from repermit.expiry.deciding import (
 )
 from repermit.expiry.facts import Expired
 from repermit.expiry.uptime import downtime, note
-from repermit.models import Campaign, Contact, chunks, lock_rows, stored
+from repermit.models import LARGEST_STEP, Campaign, Contact, lock_rows, run_steps, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 _RUNNING = (CampaignState.SENDING, CampaignState.OPEN)
 _UNSENT = (MailState.QUEUED, MailState.CLAIMED)
-_CHUNK = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +70,7 @@ def expire_due(
     settings: Settings,
     clock: Clock,
     mailing_list: MailingList | None = None,
-    chunk: int = _CHUNK,
+    chunk: int = LARGEST_STEP,
     despite_downtime: bool = False,
     actor: str = "job",
     should_stop: Callable[[], bool] = bool,
@@ -81,8 +80,8 @@ def expire_due(
     For each campaign that is sending or open, on one list or on all:
 
     1. Drop the asks that never left.
-    2. Look at `chunk` contacts at a time, each chunk locked in a transaction of its own, so that
-       an answer gets in between, and one that came first counts.
+    2. Look at `chunk` contacts at a time at most, each chunk locked in a transaction of its own, so
+       that an answer gets in between, and one that came first counts.
     3. Close the campaign when nobody is left to decide.
 
     Safe to run twice at once. If the answer pages were down too long the campaign is left as it
@@ -128,7 +127,7 @@ def would_expire(
     settings: Settings,  # noqa: ARG001
     clock: Clock,
     mailing_list: MailingList | None = None,
-    chunk: int = _CHUNK,
+    chunk: int = 500,
     despite_downtime: bool = False,
 ) -> Expired:
     """Return what `expire_due` would return now, and change nothing."""
@@ -186,14 +185,19 @@ def _expire(sweep: _Sweep, campaign_id: int) -> Expired:
     campaign, reason = _begin(sweep, campaign_id)
     if campaign is None:
         return Expired(waiting=(reason,) if reason else ())
-    steps = chunks(undecided(campaign), sweep.chunk)
-    swept = _total(
-        _take_step(sweep, campaign_id, ids)
-        for ids in takewhile(lambda _: not sweep.should_stop(), steps)
-    )
+    ids, swept, reached = undecided(campaign), [], 0
+
+    def take(limit: int) -> bool:
+        nonlocal reached
+        swept.append(_take_step(sweep, campaign_id, ids[reached : reached + limit]))
+        reached += limit
+        return reached < len(ids)
+
+    if ids:
+        _in_steps(sweep, take)
     if not sweep.should_stop():
         _close(sweep, campaign_id)
-    return swept
+    return _total(swept)
 
 
 def _begin(sweep: _Sweep, campaign_id: int) -> tuple[Campaign | None, str]:
@@ -210,24 +214,25 @@ def _begin(sweep: _Sweep, campaign_id: int) -> tuple[Campaign | None, str]:
         if reason:
             facts = {"downtime": int(downtime(campaign, now).total_seconds())}
             _append(campaign, now, "expired_despite_downtime", facts, actor=sweep.actor)
-    while not sweep.should_stop() and _drop_step(sweep, campaign_id):
-        pass
+    _in_steps(sweep, lambda limit: _drop_step(sweep, campaign_id, limit) > 0)
     return campaign, ""
 
 
-def _drop_step(sweep: _Sweep, campaign_id: int) -> int:
+def _in_steps(sweep: _Sweep, step: Callable[[int], bool]) -> None:
+    run_steps(sweep.database, step, should_stop=sweep.should_stop, most_a_step=sweep.chunk)
+
+
+def _drop_step(sweep: _Sweep, campaign_id: int, limit: int) -> int:
     """Drop some asks that never left, unless somebody has intervened; return how many."""
-    with sweep.database.atomic():
-        campaign = _lock_due(campaign_id, sweep.clock.now())
-        return contacts.drop_owed(campaign, Dropped.TOO_LATE) if campaign else 0
+    campaign = _lock_due(campaign_id, sweep.clock.now())
+    return contacts.drop_owed(campaign, Dropped.TOO_LATE, most=limit) if campaign else 0
 
 
 def _take_step(sweep: _Sweep, campaign_id: int, ids: Sequence[int]) -> Expired:
-    """Decide on some contacts in a transaction, unless somebody has intervened."""
-    with sweep.database.atomic():
-        now = sweep.clock.now()
-        campaign = _lock_due(campaign_id, now)
-        return _decide(sweep, campaign, ids, now) if campaign else Expired()
+    """Decide on some contacts, in the caller's transaction, unless somebody has intervened."""
+    now = sweep.clock.now()
+    campaign = _lock_due(campaign_id, now)
+    return _decide(sweep, campaign, ids, now) if campaign else Expired()
 
 
 def _lock_due(campaign_id: int, now: datetime) -> Campaign | None:
@@ -259,7 +264,14 @@ def _decide(sweep: _Sweep, campaign: Campaign, ids: Sequence[int], now: datetime
 
 
 def _close(sweep: _Sweep, campaign_id: int) -> None:
-    """Close a campaign of which nobody is left to decide; a mail on its way is waited for."""
+    """Close a campaign of which nobody is left to decide; a mail on its way is waited for.
+
+    What became of the asked is counted before it is locked, which takes long for many.
+    """
+    before = Campaign.get_by_id(campaign_id)
+    if is_sending(before):
+        return
+    came_to = counts(before)
     with sweep.database.atomic():
         now = sweep.clock.now()
         campaign = _lock_due(campaign_id, now)
@@ -272,7 +284,7 @@ def _close(sweep: _Sweep, campaign_id: int) -> None:
         campaign.state = CampaignState.CLOSED
         campaign.closed_at = now
         campaign.save()
-        facts = {"deadline": stored(campaign.deadline), "counts": counts(campaign)}
+        facts = {"deadline": stored(campaign.deadline), "counts": came_to}
         _append(campaign, now, "closed", facts, actor=sweep.actor)
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from repermit.consent import Fate
-from repermit.models import Import, Undoing
+from repermit.importing.reversal import Progress
+from repermit.models import Import, TaskKind, task_on
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,13 +49,14 @@ class TakingBack:
 
 def being_taken_back(mailing_list: MailingList) -> TakingBack | None:
     """Return how far the taking back of a list's last import is, None if none is under way."""
-    row = Undoing.get_or_none(Undoing.list == mailing_list)
-    if row is None:
+    task = task_on(TaskKind.UNDO_IMPORT, mailing_list)
+    if task is None:
         return None
-    file = Import.select(Import.file).where(Import.id == row.record_id).get().file
-    done = row.contacts + row.looked_at + row.suppressions
+    file = Import.select(Import.file).where(Import.id == task.subject).get().file
+    progress = Progress(**task.state)
+    done = progress.contacts + progress.looked_at + progress.suppressions
     # Who was taken off by the file has a suppression as well.
-    return TakingBack(file=file, done=min(done, row.rows), rows=row.rows)
+    return TakingBack(file=file, done=min(done, progress.rows), rows=progress.rows)
 
 
 def _facts(record: Import) -> PastImport:

@@ -7,7 +7,7 @@ transaction would hold up everybody's answers for as long as it takes.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,14 +16,17 @@ from repermit.consent import Fate, Status
 from repermit.evidence import Entry
 from repermit.importing.deciding import NEW
 from repermit.models import (
+    LARGEST_STEP,
+    BackgroundTask,
     Contact,
     Import,
     Suppression,
-    Undoing,
+    TaskKind,
     chunks,
     literal,
     lock_rows,
     owe_wiping,
+    run_task,
     stored,
 )
 
@@ -35,44 +38,58 @@ if TYPE_CHECKING:
 FATES = (*NEW, Fate.OPTED_OUT)
 """The fates of rows of which something is to be taken back; so are better bases."""
 
-STEP = 1000
-"""So many contacts or suppressions in one transaction, which takes about a tenth of a second."""
-
 _CHUNK = 500
 _ERASED_PARTS = ("person", "trace")
 
 
-class Reversal:
-    """Takes back one import, whose undoing has been decided; several processes may at once."""
+def go_on(
+    database: Database,
+    number: int,
+    *,
+    should_stop: Callable[[], bool] = bool,
+    step: int = LARGEST_STEP,
+) -> bool:
+    """Take steps of an undoing, of `step` rows at most, until it is done; several may at once.
 
-    def __init__(self, database: Database, number: int, *, step: int = STEP) -> None:
-        self._database = database
-        self._number = number
-        self._step = step
+    False if it was to stop before.
+    """
+    # Read before any lock is taken: it may be many megabytes.
+    before = Import.select(Import.before).where(Import.id == number).get().before
+    images = json.loads(before)
+    return run_task(
+        database,
+        TaskKind.UNDO_IMPORT,
+        number,
+        lambda task, limit: _take_step(task, images, limit),
+        should_stop=should_stop,
+        most_a_step=step,
+    )
 
-    def go_on(self, should_stop: Callable[[], bool]) -> None:
-        """Take steps until nothing is left, or until it is to stop between two."""
-        # Read before any lock is taken: it may be many megabytes.
-        before = Import.select(Import.before).where(Import.id == self._number).get().before
-        images = json.loads(before)
-        while not should_stop() and self._take_step(images):
-            pass
 
-    def _take_step(self, images: Sequence[Sequence[Any]]) -> bool:
-        """Take the next step; return whether there was one."""
-        with self._database.atomic():
-            row = lock_rows(Undoing.select().where(Undoing.record == self._number)).first()
-            if row is None:
-                return False
-            step = Step(row, most=self._step)
-            entries = step.take_back() or step.put_back(images) or step.lift() or step.end()
-            if entries.are_last:
-                row.delete_instance()
-            else:
-                row.save()
-            if entries.all:
-                evidence.append(*entries.all)
-        return not entries.are_last
+def _take_step(task: BackgroundTask, images: Sequence[Sequence[Any]], limit: int) -> bool:
+    """Take the next step, in the caller's transaction; return whether there is more."""
+    step = Step(task, most=limit)
+    entries = step.take_back() or step.put_back(images) or step.lift() or step.end()
+    task.state = asdict(step.progress)
+    if entries.all:
+        evidence.append(*entries.all)
+    return not entries.are_last
+
+
+@dataclass
+class Progress:
+    """How far an undoing is.
+
+    Contacts up to the number `reached` have been looked at, and of those that the import had
+    changed as many as `looked_at`; `rows` is of how many rows of its file something is taken back.
+    """
+
+    rows: int
+    reached: int = 0
+    looked_at: int = 0
+    contacts: int = 0
+    restored: int = 0
+    suppressions: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,17 +109,18 @@ class _Restored(NamedTuple):
 
 
 class Step:
-    """One step of an undoing, whose row (not saved) says how far it is, about `most` rows.
+    """One step of an undoing of about `most` rows; `progress` says how far that is then.
 
     Each kind of step returns None where nothing of its kind is left.
     """
 
-    def __init__(self, row: Undoing, *, most: int = STEP) -> None:
-        self._row = row
+    def __init__(self, task: BackgroundTask, *, most: int = LARGEST_STEP) -> None:
+        self._task = task
         self._most = most
+        self.progress = Progress(**task.state)
         self._record = (
             Import.select(Import.id, Import.file, Import.digest, Import.counts, Import.at)
-            .where(Import.id == row.record_id)
+            .where(Import.id == task.subject)
             .get()
         )
 
@@ -113,8 +131,8 @@ class Step:
             return None
         Contact.delete().where(Contact.id.in_(literal(number for number, _, _ in found))).execute()
         owe_wiping()
-        self._row.reached = found[-1][0]
-        self._row.contacts += len(found)
+        self.progress.reached = found[-1][0]
+        self.progress.contacts += len(found)
         return _Entries(tuple(self._erase([subject for _, subject, basis in found if basis])))
 
     def brought(self) -> Any:
@@ -124,7 +142,7 @@ class Step:
             .where(
                 Contact.imported_by == self._record,
                 Contact.status_at == self._record.at,
-                Contact.id > self._row.reached,
+                Contact.id > self.progress.reached,
             )
             .order_by(Contact.id)
             .limit(self._most)
@@ -132,14 +150,14 @@ class Step:
 
     def put_back(self, images: Sequence[Sequence[Any]]) -> _Entries | None:
         """Make contacts that the import changed what they were, if they are as it left them."""
-        looked_at = self._row.looked_at
+        looked_at = self.progress.looked_at
         some = images[looked_at : looked_at + self._most]
         if not some:
             return None
         restored = tuple(_restore(self._record, some))
         _keep_suppressed(self._record, [image[0] for image in some])
-        self._row.looked_at += len(some)
-        self._row.restored += len(restored)
+        self.progress.looked_at += len(some)
+        self.progress.restored += len(restored)
         return _Entries(tuple(map(self._restored, restored)))
 
     def lift(self) -> _Entries | None:
@@ -149,7 +167,7 @@ class Step:
             return None
         # Who has left by themselves in this very moment stays so.
         own = Suppression.imported_by == self._record
-        self._row.suppressions += contacts.lift(Suppression.id.in_(literal(found)), own)
+        self.progress.suppressions += contacts.lift(Suppression.id.in_(literal(found)), own)
         return _Entries()
 
     def made(self) -> Any:
@@ -159,22 +177,22 @@ class Step:
 
     def end(self) -> _Entries:
         """Note that the import is taken back."""
-        row = self._row
-        contacts.forget_file_counts(row.list_id)
+        progress = self.progress
+        contacts.forget_file_counts(self._task.list_id)
         done = {
-            "contacts": row.contacts,
-            "restored": row.restored,
-            "suppressions": row.suppressions,
+            "contacts": progress.contacts,
+            "restored": progress.restored,
+            "suppressions": progress.suppressions,
         }
         counts = json.loads(self._record.counts)
-        Import.update(undone_at=row.at, counts=json.dumps({**counts, "undone": done})).where(
+        Import.update(undone_at=self._task.at, counts=json.dumps({**counts, "undone": done})).where(
             Import.id == self._record.id
         ).execute()
         return _Entries((self._entry("import_undone", consent=done),), are_last=True)
 
     def _erase(self, subjects: Sequence[str]) -> Iterator[Entry]:
         """Delete the names and addresses from the entries of contacts that are gone, and say so."""
-        slug = self._row.list.slug
+        slug = self._task.list.slug
         for some in chunks(subjects, _CHUNK):
             found = evidence.erase_parts_of(some, _ERASED_PARTS, slug=slug)
             for subject, seqs in found.items():
@@ -191,9 +209,9 @@ class Step:
         record = self._record
         return Entry(
             event=event,
-            at=self._row.at,
-            actor=self._row.actor,
-            list=self._row.list.slug,
+            at=self._task.at,
+            actor=self._task.actor,
+            list=self._task.list.slug,
             subject=subject,
             consent={
                 **consent,

@@ -21,7 +21,7 @@ from repermit.importing.reader import Request, read
 from repermit.importing.results import ImportResult
 from repermit.importing.staging import Staged
 from repermit.listfile import open_list
-from repermit.models import Import, Undoing, lost_suppressions, temporary_files
+from repermit.models import Import, TaskKind, lost_suppressions, task_on, temporary_files
 from repermit.saying import Joined, Said
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def import_file(
 
 def _refuse_while_undoing(mailing_list: MailingList) -> None:
     """Raise Refused: who is on the list now may be gone in a moment."""
-    if Undoing.select().where(Undoing.list == mailing_list).exists():
+    if task_on(TaskKind.UNDO_IMPORT, mailing_list):
         raise Refused("a file is being taken back from this list; wait until that is done")
 
 

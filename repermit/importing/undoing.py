@@ -6,6 +6,7 @@ May import contacts, evidence, models, consent and this room's results.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from peewee import fn
@@ -14,11 +15,23 @@ from repermit import contacts
 from repermit.consent import CampaignState, MailKind, MailState
 from repermit.errors import Refused
 from repermit.importing.results import UndoResult
-from repermit.importing.reversal import FATES, STEP, Reversal
-from repermit.models import Contact, Import, Mail, MailingList, Undoing, latest_campaign, lock_rows
+from repermit.importing.reversal import FATES, Progress, go_on
+from repermit.models import (
+    LARGEST_STEP,
+    Contact,
+    Import,
+    Mail,
+    MailingList,
+    TaskKind,
+    latest_campaign,
+    lock_rows,
+    start_task,
+    task_on,
+    task_subjects,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from datetime import datetime
 
     from repermit.config import Settings
@@ -53,21 +66,26 @@ def undo_import(
         number = _begin(mailing_list, now=now, actor=actor)
     record = _import(number)
     if most is None or json.loads(record.counts)["rows"] <= most:
-        Reversal(database, number).go_on(bool)
+        go_on(database, number)
         record = _import(number)
     return _result(record)
 
 
 def finish_undoings(
-    database: Database, *, should_stop: Callable[[], bool] = bool, step: int = STEP
+    database: Database,
+    *,
+    only: Collection[int] | None = None,
+    should_stop: Callable[[], bool] = bool,
+    step: int = LARGEST_STEP,
 ) -> int:
     """Go on with what is being taken back, also after a kill; return how many imports that were.
 
-    About `step` rows are changed in one transaction.
+    - `only`: the imports to go on with; None for all.
+    - `step`: rows that are changed in one transaction at most.
     """
-    under_way = [row.record_id for row in Undoing.select()]
+    under_way = task_subjects(TaskKind.UNDO_IMPORT) if only is None else only
     for number in under_way:
-        Reversal(database, number, step=step).go_on(should_stop)
+        go_on(database, number, should_stop=should_stop, step=step)
     return len(under_way)
 
 
@@ -91,18 +109,20 @@ def _begin(mailing_list: MailingList, *, now: datetime, actor: str) -> int:
     """Decide to take the last import back, if that is not decided yet; return its number."""
     # Whoever launches locks it too, and whoever takes a file in waits for it.
     lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
-    under_way = Undoing.get_or_none(Undoing.list == mailing_list)
+    under_way = task_on(TaskKind.UNDO_IMPORT, mailing_list)
     if under_way is not None:
-        return int(under_way.record_id)
+        return under_way.subject
     record = _last(mailing_list)
     _require_untouched(mailing_list, record)
     counts = json.loads(record.counts)
-    Undoing.create(
-        record=record,
-        list=mailing_list,
+    rows = sum(counts["fates"].get(fate, 0) for fate in FATES) + counts.get("improved", 0)
+    start_task(
+        TaskKind.UNDO_IMPORT,
+        record.id,
+        mailing_list=mailing_list,
         actor=actor,
         at=now,
-        rows=sum(counts["fates"].get(fate, 0) for fate in FATES) + counts.get("improved", 0),
+        state=asdict(Progress(rows=rows)),
     )
     return int(record.id)
 

@@ -31,7 +31,15 @@ from repermit import (
 )
 from repermit.choices import Present, Watch
 from repermit.errors import TransportError
-from repermit.models import fold_counts, limit_idleness, temporary_files, wipe
+from repermit.models import (
+    IdleTasks,
+    TaskKind,
+    fold_counts,
+    limit_idleness,
+    temporary_files,
+    wipe,
+    write_back,
+)
 
 if TYPE_CHECKING:
     import threading
@@ -69,6 +77,7 @@ class Jobs:
     ) -> None:
         self._present = Present(settings)
         self._database = database
+        self._idle = IdleTasks()
         self._clock = clock
         self._stopping = stopping
         self._openings = openings or answers.Pending()
@@ -92,6 +101,7 @@ class Jobs:
                 self._database,
                 settings=settings,
                 now=self._clock.now(),
+                only=self._idle.subjects(TaskKind.LAUNCH),
                 should_stop=self._stopping.is_set,
             )
             campaigns.start_scheduled(self._database, now=self._clock.now())
@@ -99,7 +109,11 @@ class Jobs:
     def take_back(self) -> None:
         """Go on with the imports that are being taken back."""
         with self._connected():
-            importing.finish_undoings(self._database, should_stop=self._stopping.is_set)
+            importing.finish_undoings(
+                self._database,
+                only=self._idle.subjects(TaskKind.UNDO_IMPORT),
+                should_stop=self._stopping.is_set,
+            )
 
     def remind(self) -> None:
         """Owe the reminders whose time has come."""
@@ -262,6 +276,11 @@ class Jobs:
         with self._connected():
             self._openings.write(self._database)
 
+    def write_back(self) -> None:
+        """Write SQLite's log back into its file, so that nobody's commit has to."""
+        with self._connected():
+            write_back(self._database)
+
     def beat(self) -> None:
         """Note that the answer pages are up."""
         with self._connected():
@@ -294,6 +313,7 @@ SECONDS = {
     "take_back": 5,
     "remind": 300,
     "look_after": 5,
+    "write_back": 1,
     "send": 2,
     "expire": 10,
     "beat": 60,

@@ -5,7 +5,6 @@ May import the use cases and what lies below.
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from repermit.clock import Clock
     from repermit.config import Settings
     from repermit.models import Database
-
-
-_NICENESS = 5
 
 
 class Work:
@@ -63,9 +59,9 @@ def work(settings: Settings, database: Database, *, clock: Clock, leash: int | N
     everything = Work(settings, database, clock=clock, names=OF_WORKERS)
     with stopping.on_signals():
         if leash is not None:
+            # Not at a lower priority than the pages: what is slow while it holds the write lock, or
+            # a lock of PostgreSQL's, holds them up too.
             hold(leash, stop=stopping.ask)
-            # Whoever answers a question waits for the pages; nobody waits for a mail.
-            os.nice(_NICENESS)
         everything.start()
         stopping.wait()
         everything.stop()

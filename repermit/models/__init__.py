@@ -4,6 +4,22 @@ May import addresses, config, clock and errors only.
 """
 
 from repermit.models.actors import actor_of_login, login_name
+from repermit.models.background_tasks import (
+    FIRST_STEP,
+    LARGEST_STEP,
+    BackgroundTask,
+    IdleTasks,
+    StepSize,
+    TaskKind,
+    find_task,
+    lock_task,
+    run_steps,
+    run_task,
+    start_task,
+    subjects_of,
+    task_on,
+    task_subjects,
+)
 from repermit.models.choices import Chosen
 from repermit.models.corrections import Correction
 from repermit.models.counts import (
@@ -33,7 +49,8 @@ from repermit.models.database import (
     run_sql,
     steady_view,
     streamed,
-    waiting_without_limit,
+    waiting_at_most,
+    write_back,
 )
 from repermit.models.desk import Draft, HandedOver, Upload
 from repermit.models.folders import place_of, private_folder
@@ -55,7 +72,6 @@ from repermit.models.lost_suppressions import LostSuppression, lost_suppressions
 from repermit.models.openings import Opening
 from repermit.models.papers import RegisterNotes
 from repermit.models.presence import RESTORING, alone, present
-from repermit.models.steps import Launching, Undoing
 from repermit.models.tables import (
     Campaign,
     CampaignWording,
@@ -121,8 +137,7 @@ ALL_TABLES: tuple[type[Table], ...] = (
     Tally,
     Chosen,
     *COUNTS,
-    Launching,
-    Undoing,
+    BackgroundTask,
     RegisterNotes,
     FreshLink,
     Opening,
@@ -131,9 +146,12 @@ ALL_TABLES: tuple[type[Table], ...] = (
 __all__ = [
     "ALL_TABLES",
     "COUNTS",
+    "FIRST_STEP",
+    "LARGEST_STEP",
     "RESTORING",
     "Access",
     "ApiToken",
+    "BackgroundTask",
     "Campaign",
     "CampaignWording",
     "Chosen",
@@ -150,10 +168,10 @@ __all__ = [
     "FreshLink",
     "HandedOver",
     "HeldCount",
+    "IdleTasks",
     "Import",
     "Invitation",
     "Journal",
-    "Launching",
     "ListText",
     "LostSuppression",
     "Mail",
@@ -169,13 +187,14 @@ __all__ = [
     "SecurityEvent",
     "Session",
     "SignUp",
+    "StepSize",
     "Suppression",
     "SuppressionCount",
     "Table",
     "Tally",
+    "TaskKind",
     "TemporaryFiles",
     "Throttle",
-    "Undoing",
     "UnfinishedFile",
     "Upload",
     "User",
@@ -188,6 +207,7 @@ __all__ = [
     "connect",
     "find_drift",
     "find_list",
+    "find_task",
     "fold_counts",
     "forget_seals",
     "is_postgresql",
@@ -197,6 +217,7 @@ __all__ = [
     "limit_idleness",
     "literal",
     "lock_rows",
+    "lock_task",
     "login_name",
     "lost_suppressions",
     "new_id",
@@ -211,13 +232,20 @@ __all__ = [
     "read_moment",
     "recount",
     "run_sql",
+    "run_steps",
+    "run_task",
     "seal_journal",
+    "start_task",
     "steady_view",
     "stop_between_turns",
     "stored",
     "streamed",
+    "subjects_of",
+    "task_on",
+    "task_subjects",
     "temporary_files",
-    "waiting_without_limit",
+    "waiting_at_most",
     "what_is_cut",
     "wipe",
+    "write_back",
 ]

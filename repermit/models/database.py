@@ -36,6 +36,9 @@ _PRAGMAS = {
     "secure_delete": 1,
     "cache_size": -16_000,
     "temp_store": "memory",
+    # Writing the log back into the file is done beside the writers, see `write_back`. Within a
+    # commit, where everybody waits for it, only if nobody has done so for 64 MB.
+    "wal_autocheckpoint": 16_000,
 }
 
 
@@ -120,7 +123,7 @@ class TurnstileDatabase(_Journalling, peewee.SqliteDatabase):
             self.turnstile.leave()
 
     def close(self) -> bool:
-        """Close this thread's connection and its files of the turnstile."""
+        """Close this thread's connection, and the turnstile's files if no other thread writes."""
         was_open = super().close()
         self.turnstile.close()
         return was_open
@@ -192,13 +195,22 @@ WHERE current_setting('idle_in_transaction_session_timeout') = '0'"""
 
 
 @contextmanager
-def waiting_without_limit(database: Database) -> Iterator[None]:
-    """Let this thread wait for its turn to write for however long others hold the database."""
+def waiting_at_most(database: Database, seconds: float) -> Iterator[None]:
+    """Let this thread wait so many seconds for a turn to write; then DatabaseBusy is raised."""
     if isinstance(database, TurnstileDatabase):
-        with database.turnstile.without_limit():
+        with database.turnstile.waiting_at_most(seconds):
             yield
     else:
         yield
+
+
+def write_back(database: Database) -> None:
+    """Write SQLite's write-ahead log into its file, as far as it can be; outside a transaction.
+
+    https://sqlite.org/wal.html#checkpointing
+    """
+    if isinstance(database, TurnstileDatabase):
+        run_sql(database, "PRAGMA wal_checkpoint(PASSIVE)")
 
 
 @contextmanager

@@ -67,6 +67,10 @@ class Journal:
         """Keep lines that are written once this thread's transaction has committed."""
         self._mine.after += _written(lines)
 
+    def size(self) -> int:
+        """Return how many octets the file has, 0 if it is not there."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
     def before_commit(self) -> int:
         """Write what is to be on the disk before the commit; raises JournalRefused.
 

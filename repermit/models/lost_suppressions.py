@@ -74,8 +74,13 @@ class _Heard:
         return max(counting, key=lambda one: one.at, default=None)
 
 
-def lost_suppressions(*, key: bytes, slug: str | None = None) -> list[LostSuppression]:
+def lost_suppressions(
+    *, key: bytes, slug: str | None = None, size: int | None = None
+) -> list[LostSuppression]:
     """Return whom the journal keeps from being asked on a list, or on all, and the database not.
+
+    - `size`: octets of the journal before the database was read as it is seen here, so that nobody
+      who was suppressed since is missed in it; None if it is read as it is now.
 
     Nobody who has said Yes themselves since, nor whom a file brought that was taken back; nor, of
     an address that its holder has left for another one, whoever has it now. Raises JournalRefused
@@ -84,7 +89,8 @@ def lost_suppressions(*, key: bytes, slug: str | None = None) -> list[LostSuppre
     journal: Journal | None = proxy.obj.journal
     if journal is None:
         return []
-    heard = _hear(journal, _held(slug), slug)
+    size = journal.size() if size is None else size
+    heard = _hear(journal, _held(slug), slug, size)
     lists = {row.slug: row.id for row in MailingList.select(MailingList.id, MailingList.slug)}
     undone = _taken_back()
     lost = [
@@ -118,7 +124,7 @@ def _short(fingerprint: str) -> bytes:
     return bytes.fromhex(fingerprint[:32])
 
 
-def _hear(journal: Journal, held: Mapping[str, set[bytes]], slug: str | None) -> _Heard:
+def _hear(journal: Journal, held: Mapping[str, set[bytes]], slug: str | None, size: int) -> _Heard:
     heard = _Heard({}, {}, [], set())
     for_all = held.get("", set())
     for number, offset, text in _lines(journal):
@@ -129,6 +135,8 @@ def _hear(journal: Journal, held: Mapping[str, set[bytes]], slug: str | None) ->
         if heard.first_kept is not None and not heard.offsets and text.startswith(_KEPT):
             continue
         line = _read(text)
+        if offset >= size and line.get("do") != "lift":
+            continue
         # One that was cut off, or altered, says nothing here.
         with suppress(ValueError, KeyError, TypeError):
             if line.get("do") == "kept":

@@ -1,9 +1,9 @@
 """Overwriting what SQLite leaves of deleted rows within its pages.
 
-May import the database of this room. `secure_delete` overwrites a row where it is deleted, but when
-SQLite moves rows within a page or to its neighbour, copies may stay behind in the page's
-unallocated middle (https://sqlite.org/fileformat2.html, "B-tree Pages"), and a copy that stayed
-behind before the row was deleted is overwritten by nobody.
+`secure_delete` overwrites a row where it is deleted, but when SQLite moves rows within a page or to
+its neighbour, copies may stay behind in the page's unallocated middle
+(https://sqlite.org/fileformat2.html, "B-tree Pages"), and a copy that stayed behind before the row
+was deleted is overwritten by nobody.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
+from repermit.models.background_tasks import StepSize
 from repermit.models.database import run_sql
 
 if TYPE_CHECKING:
     from repermit.models.database import Database
-
-_AT_ONCE = 500
-"""Pages in one transaction: some milliseconds."""
 
 # A page that holds no rows begins with the number of another page. While there are fewer than
 # 2 << 24 of them its first octet is none of these.
@@ -37,9 +35,11 @@ def scrub(database: Database) -> None:
         run_sql(database, "VACUUM")
         return
     # The first page describes the tables only.
-    for first in range(2, count + 1, _AT_ONCE):
-        with database.atomic():
-            _scrub_some(database, range(first, min(first + _AT_ONCE, count + 1)))
+    first, size = 2, StepSize()
+    while first <= count:
+        with size.step(database) as limit:
+            _scrub_some(database, range(first, min(first + limit, count + 1)))
+        first += limit
 
 
 def scrubbed(page: bytes) -> bytes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peewee import (
     SQL,
@@ -21,6 +21,7 @@ from peewee import (
     ForeignKeyField,
     IntegerField,
     Model,
+    ModelSelect,
     SmallIntegerField,
     TextField,
 )
@@ -78,6 +79,21 @@ def moment_or_none() -> Field[datetime | None]:
     return UTCDateTimeField(null=True)
 
 
+class _WholeRows(ModelSelect):
+    """A query for whole rows; their columns are named at once, which was half of composing it."""
+
+    _returning: Any
+
+    def __sql_selection__(self, ctx: Any, is_subquery: bool = False) -> Any:  # noqa: FBT001, FBT002
+        """Add the columns to the statement that is being composed."""
+        meta = self.model._meta  # noqa: SLF001  peewee's own way
+        if is_subquery or tuple(self._returning) != tuple(meta.sorted_fields):
+            return super().__sql_selection__(ctx, is_subquery)
+        alias = ctx.alias_manager[meta.table]
+        columns = (f'"{alias}"."{field.column_name}"' for field in meta.sorted_fields)
+        return ctx.literal(", ".join(columns))
+
+
 class Table(Model):
     """What all tables share."""
 
@@ -86,6 +102,14 @@ class Table(Model):
 
         database = proxy
         legacy_table_names = False
+        only_save_dirty = True
+
+    @classmethod
+    def select(cls, *fields: Any) -> Any:
+        """Return a query for whole rows, or for these of their fields."""
+        if fields:
+            return super().select(*fields)
+        return _WholeRows(cls, cls._meta.sorted_fields, is_default=True)
 
 
 class Meta(Table):

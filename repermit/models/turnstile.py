@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -27,6 +28,9 @@ _logger = logging.getLogger(__name__)
 PATIENCE = 30.0
 """Seconds that a writer waits for its turn, as long as SQLite itself would."""
 
+# Seconds for which the threads of a process that wait may write before another process does.
+_LONGEST_TURN = 0.05
+
 # Seconds between two tries. Whoever waits shortly, as beside a busy sender, must not lose time.
 _SHORTLY = 0.0001
 _SHORT = 1.0
@@ -37,8 +41,9 @@ class Turnstile:
     """Let writers through one by one, across processes.
 
     SQLite's own lock is not fair: a busy writer takes it again before a waiting one wakes up.
-    Here a writer takes B, then A, gives B back, and writes holding A. Whoever has just written
-    must pass B again, where the first to wait stands already.
+    Here a process takes B, then A, gives B back, and writes holding A. Whoever has just written
+    must pass B again, where the first to wait stands already. The threads of a process that wait
+    write in its turn one after the other, the first to come first, as long as that is short.
 
     A process that is stopped keeps its lock, so that nobody waits longer than `patience` seconds.
     """
@@ -47,17 +52,24 @@ class Turnstile:
         self._paths = (Path(f"{database}.turn-a"), Path(f"{database}.turn-b"))
         self._patience = patience
         self._mine = threading.local()
-        # One thread of a process at a time, so that the others need not try for themselves.
-        self._gate = threading.Lock()
+        # Guards the rest, and is held for an instant only.
+        self._mutex = threading.Lock()
+        self._queue: deque[threading.Semaphore] = deque()
+        self._is_taken = False
+        # Whoever has taken it, and nobody else, uses these.
+        self._files: tuple[IO[bytes], IO[bytes]] | None = None
+        self._turn_began: float | None = None
 
     def enter(self) -> None:
         """Wait for this thread's turn to write; raises DatabaseBusy if it does not come."""
         patience = getattr(self._mine, "patience", self._patience)
         until = time.monotonic() + patience
         while True:
+            self._come_in(until)
             try:
-                self._come_in(until)
-                if self._pass(until) and not _nap.is_asked:
+                if self._turn_began is None and self._pass(until):
+                    self._turn_began = time.monotonic()
+                if self._turn_began is not None and not _nap.is_asked:
                     return
             except BaseException:
                 self.leave()
@@ -66,46 +78,88 @@ class Turnstile:
 
     def leave(self) -> None:
         """Let the next one write; harmless if this thread holds nothing."""
-        fcntl.flock(self._files()[0], fcntl.LOCK_UN)
-        self._go_out()
+        if not getattr(self._mine, "is_in", False):
+            return
+        with self._mutex:
+            if not (self._queue and self._may_go_on()):
+                self._end_turn()
+            if self._queue:
+                self._queue.popleft().release()
+            else:
+                self._is_taken = False
+            self._mine.is_in = False
+            _nap.inside.discard(threading.get_ident())
         _nap.begin()
 
+    def _may_go_on(self) -> bool:
+        began = self._turn_began
+        return began is not None and time.monotonic() - began < _LONGEST_TURN and not _nap.is_asked
+
+    def _end_turn(self) -> None:
+        if self._files:
+            fcntl.flock(self._files[0], fcntl.LOCK_UN)
+        self._turn_began = None
+
     @contextmanager
-    def without_limit(self) -> Iterator[None]:
-        """Let this thread wait for however long it takes, and say so in the log."""
-        self._mine.patience = math.inf
+    def waiting_at_most(self, seconds: float) -> Iterator[None]:
+        """Let this thread wait so long for each turn; if that is without end, say so in the log."""
+        before = getattr(self._mine, "patience", self._patience)
+        self._mine.patience = seconds
         try:
             yield
         finally:
-            del self._mine.patience
+            self._mine.patience = before
 
     def close(self) -> None:
-        """Close this thread's files; they are opened again at its next turn."""
-        if hasattr(self._mine, "files"):
-            for file in self._mine.files:
-                file.close()
-            del self._mine.files
-        self._go_out()
+        """Leave, and close the files unless another thread uses them; they are opened again."""
+        self.leave()
+        with self._mutex:
+            if self._files and not self._is_taken:
+                for file in self._files:
+                    file.close()
+                self._files = None
 
     def _come_in(self, until: float) -> None:
-        left = min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX)
-        if not self._gate.acquire(timeout=left):
+        """Wait until no thread of this process is before this one."""
+        with self._mutex:
+            handed_on = threading.Semaphore(0)
+            if self._is_taken:
+                self._queue.append(handed_on)
+            else:
+                self._is_taken = True
+                handed_on.release()
+        try:
+            left = min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX)
+            has_come = handed_on.acquire(timeout=left)
+        except BaseException:
+            if self._gave_up(handed_on):
+                raise
+            self._mine.is_in = True
+            self.leave()
+            raise
+        if not has_come and self._gave_up(handed_on):
             raise DatabaseBusy(who_holds(self._paths, self._patience))
         self._mine.is_in = True
         _nap.inside.add(threading.get_ident())
 
-    def _go_out(self) -> None:
-        _nap.inside.discard(threading.get_ident())
-        if getattr(self._mine, "is_in", False):
-            self._mine.is_in = False
-            self._gate.release()
+    def _gave_up(self, handed_on: threading.Semaphore) -> bool:
+        """Leave the queue; False if the turn has come in this very instant."""
+        with self._mutex:
+            if handed_on in self._queue:
+                self._queue.remove(handed_on)
+                return True
+            return False
 
     def _pass(self, until: float) -> bool:
-        held, door = self._files()
+        held, door = self._files = self._files or self._open()
         try:
             return self._take(door, until) and self._take(held, until)
         finally:
             fcntl.flock(door, fcntl.LOCK_UN)
+
+    def _open(self) -> tuple[IO[bytes], IO[bytes]]:
+        held, door = (open(path, "ab", opener=privately) for path in self._paths)  # noqa: SIM115
+        return held, door
 
     def _take(self, file: IO[bytes], until: float) -> bool:
         """Wait for a lock; False if the process is to stop meanwhile.
@@ -127,16 +181,6 @@ class Turnstile:
                 told_at = math.inf
             time.sleep(_SHORTLY if now - began < _SHORT else _LONG)
         return False
-
-    def _files(self) -> tuple[IO[bytes], IO[bytes]]:
-        # A lock belongs to an open file, so each thread needs its own.
-        if not hasattr(self._mine, "files"):
-            self._mine.files = tuple(
-                open(path, "ab", opener=privately)  # noqa: SIM115  until `close`
-                for path in self._paths
-            )
-        files: tuple[IO[bytes], IO[bytes]] = self._mine.files
-        return files
 
 
 def privately(path: str, flags: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from repermit.models.database import TurnstileDatabase, proxy, run_sql
+from repermit.models.database import TurnstileDatabase, proxy, run_sql, write_back
 from repermit.models.scrubbing import scrub
 from repermit.models.tables import Meta, new_id
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from repermit.models.database import Database
 
 _KEY = "wipe_owed"
-_PATIENCE = 1000  # milliseconds that readers are waited for
+_PATIENCE = 20  # milliseconds that readers are waited for at a time, holding everybody up
+_TRIES = 50
 
 
 def owe_wiping() -> None:
@@ -45,7 +46,7 @@ def wipe(database: Database) -> bool:
     if owed is None or not isinstance(database, TurnstileDatabase):
         return True
     scrub(database)
-    if not _cut_log(database):
+    if not any(_cut_log(database) for _ in range(_TRIES)):
         return False
     with database.atomic():
         # Not one that was owed meanwhile.
@@ -54,7 +55,11 @@ def wipe(database: Database) -> bool:
 
 
 def _cut_log(database: TurnstileDatabase) -> bool:
-    """Return whether the log is empty: https://sqlite.org/pragma.html#pragma_wal_checkpoint."""
+    """Return whether the log is empty: https://sqlite.org/pragma.html#pragma_wal_checkpoint.
+
+    Most of it is written back before, while others write.
+    """
+    write_back(database)
     (usual,) = run_sql(database, "PRAGMA busy_timeout").fetchone()
     database.turnstile.enter()
     try:

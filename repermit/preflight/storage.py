@@ -88,7 +88,7 @@ def _write(database: Database) -> None:
 
 def _has_returned() -> bool:
     """Say whether a bounce or a reply has ever come in."""
-    return Reply.select().exists() or Mail.select().where(Mail.bounce != "").exists()
+    return bool(Reply.select().exists() or Mail.select().where(Mail.bounce != "").exists())
 
 
 def _about_the_file(path: Path | None) -> Iterator[Finding]:

@@ -37,12 +37,16 @@ def tally_up(
     """
     counted = 0
     while not should_stop() and _tallied_upto() < head():
+        after = _tallied_upto()
+        upto = min(after + _STEP, head())
+        # With nothing locked: entries do not change, and what is counted again is not added.
+        changes = count(after, upto, settings.zone)
         with database.atomic():
             Meta.insert(key=_KEY, value="0").on_conflict_ignore().execute()
             row = lock_rows(Meta.select().where(Meta.key == _KEY)).get()
-            after = int(row.value)
-            upto = min(after + _STEP, head())
-            _add(count(after, upto, settings.zone))
+            if int(row.value) != after:
+                continue
+            _add(changes)
             Meta.update(value=str(upto)).where(Meta.key == _KEY).execute()
         counted += upto - after
     return counted

@@ -112,7 +112,7 @@ def _may_ask(contact: Contact, now: datetime) -> bool:
     asked = FreshLink.select().where(
         FreshLink.contact == contact, FreshLink.purpose == "address", FreshLink.at > now - _DAY
     )
-    return asked.count() < MOST_ON_REQUEST
+    return bool(asked.count() < MOST_ON_REQUEST)
 
 
 def _is_free(contact: Contact, key: str, fingerprint_key: bytes) -> bool:

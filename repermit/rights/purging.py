@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from peewee import SQL
@@ -14,7 +15,14 @@ from peewee import SQL
 from repermit import contacts
 from repermit.consent import CampaignState, Status
 from repermit.contacts import Act
-from repermit.models import Campaign, Contact, MailingList, lock_rows
+from repermit.models import (
+    LARGEST_STEP,
+    Campaign,
+    Contact,
+    MailingList,
+    lock_rows,
+    run_steps,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +30,6 @@ if TYPE_CHECKING:
     from repermit.config import Settings
     from repermit.models import Database
 
-_CHUNK = 200
 _FEW = 10_000
 _LIVE = [state for state in CampaignState if state.is_live]
 
@@ -49,34 +56,32 @@ def purge_due(
     *,
     settings: Settings,
     now: datetime,
-    chunk: int = _CHUNK,
+    chunk: int = LARGEST_STEP,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
     """Erase who was taken off `removed_days` ago or longer; return how many.
 
-    In steps of `chunk`, each locked in a transaction of its own. Safe to run twice at once. Whoever
-    was taken off since the launch of a campaign of their list waits for its end, and HAND_OVER
-    longer.
+    In steps of `chunk` at most, each locked in a transaction of its own. Safe to run twice at once.
+    Whoever was taken off since the launch of a campaign of their list waits for its end, and
+    HAND_OVER longer.
     """
-    sweep = _Sweep(database=database, settings=settings, now=now, chunk=chunk)
-    erased = 0
+    sweep = _Sweep(settings=settings, now=now)
     for mailing_list in list(MailingList.select().order_by(MailingList.id)):
         latest = _latest_removal(mailing_list, settings, now)
-        more = True
-        while more and not should_stop():
-            more, count = _take_step(sweep, mailing_list, latest)
-            erased += count
-    return erased
+        step = partial(_take_step, sweep, mailing_list, latest)
+        # Nothing is locked where nobody is due, as almost always.
+        if _due(mailing_list, latest).exists():
+            run_steps(database, step, should_stop=should_stop, most_a_step=chunk)
+    return sweep.erased
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class _Sweep:
-    """What a sweep takes along."""
+    """What a sweep takes along, and how many it has erased."""
 
-    database: Database
     settings: Settings
     now: datetime
-    chunk: int
+    erased: int = 0
 
 
 def due(mailing_list: MailingList, *, settings: Settings, now: datetime, few: int = _FEW) -> Due:
@@ -114,21 +119,24 @@ def _count_waiting(mailing_list: MailingList) -> int:
     return removed - erased
 
 
-def _take_step(sweep: _Sweep, mailing_list: MailingList, latest: datetime) -> tuple[bool, int]:
-    """Erase some; return whether there were any to look at, and how many were erased."""
-    with sweep.database.atomic():
-        query = _waiting(mailing_list).select(Contact.id).where(Contact.status_at <= latest)
-        oldest = query.order_by(Contact.status_at, Contact.id).limit(sweep.chunk)
-        ids = [number for (number,) in oldest.tuples()]
-        held = Contact.select().where(
-            Contact.id.in_(ids), Contact.status == Status.REMOVED, Contact.erased_at.is_null()
-        )
-        # Another sweep, or the person, may have been quicker.
-        found = list(lock_rows(held.order_by(Contact.id)))
-        if found:
-            key = sweep.settings.fingerprint_key
-            contacts.erase_all(found, act=Act(at=sweep.now, actor="job"), fingerprint_key=key)
-    return bool(ids), len(found)
+def _take_step(sweep: _Sweep, mailing_list: MailingList, latest: datetime, limit: int) -> bool:
+    """Erase some, in the caller's transaction; return whether there were any to look at."""
+    oldest = _due(mailing_list, latest).order_by(Contact.status_at, Contact.id).limit(limit)
+    ids = [number for (number,) in oldest.tuples()]
+    held = Contact.select().where(
+        Contact.id.in_(ids), Contact.status == Status.REMOVED, Contact.erased_at.is_null()
+    )
+    # Another sweep, or the person, may have been quicker.
+    found = list(lock_rows(held.order_by(Contact.id)))
+    if found:
+        key = sweep.settings.fingerprint_key
+        contacts.erase_all(found, act=Act(at=sweep.now, actor="job"), fingerprint_key=key)
+    sweep.erased += len(found)
+    return bool(ids)
+
+
+def _due(mailing_list: MailingList, latest: datetime) -> Any:
+    return _waiting(mailing_list).select(Contact.id).where(Contact.status_at <= latest)
 
 
 def _waiting(mailing_list: MailingList) -> Any:

@@ -25,15 +25,18 @@ from repermit.clock import years_before
 from repermit.consent import Status
 from repermit.evidence import Entry
 from repermit.models import (
+    LARGEST_STEP,
     Contact,
     Evidence,
     EvidencePart,
     MailingList,
     Meta,
     Opening,
+    StepSize,
     lock_rows,
     owe_wiping,
     read_moment,
+    run_steps,
     stored,
 )
 from repermit.rights.taken_back import keep_place, next_claims
@@ -45,7 +48,6 @@ if TYPE_CHECKING:
     from repermit.config import Settings
     from repermit.models import Database
 
-_CHUNK = 500
 _KEY = "proofs_ended"
 _STANDINGS = ("confirmed", "customer", "removed", "import_undone", "sign_up_undone")
 
@@ -67,7 +69,7 @@ def end_parts(
     *,
     settings: Settings,
     now: datetime,
-    chunk: int = _CHUNK,
+    chunk: int = LARGEST_STEP,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Ended:
     """Delete the parts whose time is over, in steps of a transaction each.
@@ -77,7 +79,7 @@ def end_parts(
     """
 
     def take(step: Callable[..., tuple[bool, int]], *known: Any) -> int:
-        return _in_steps(database, partial(step, *known, chunk), should_stop)
+        return _in_steps(database, partial(step, *known), chunk, should_stop)
 
     traced = now - timedelta(days=settings.retention.trace_days)
     years = settings.retention.evidence_years
@@ -91,14 +93,21 @@ def end_parts(
 
 
 def _in_steps(
-    database: Database, step: Callable[[], tuple[bool, int]], should_stop: Callable[[], bool]
+    database: Database,
+    step: Callable[[int], tuple[bool, int]],
+    chunk: int,
+    should_stop: Callable[[], bool],
 ) -> int:
     """Take steps until there is no more to do; return how many parts that were in all."""
-    total, more = 0, True
-    while more and not should_stop():
-        with database.atomic():
-            more, count = step()
+    total = 0
+
+    def take(limit: int) -> bool:
+        nonlocal total
+        more, count = step(limit)
         total += count
+        return more
+
+    run_steps(database, take, should_stop=should_stop, most_a_step=chunk)
     return total
 
 
@@ -187,9 +196,9 @@ def _end_claims(
 
     What is due is looked up before anything is locked, since the record may be long.
     """
-    total, latest = 0, years_before(now, years)
-    while not should_stop() and (claims := next_claims(latest, chunk)) is not None:
-        with database.atomic():
+    total, latest, size = 0, years_before(now, years), StepSize(most=chunk)
+    while not should_stop() and (claims := next_claims(latest, size.rows)) is not None:
+        with size.step(database):
             if claims.parts:
                 total += _end(claims.parts, "consent", now, years=years)
             keep_place(claims)

@@ -11,7 +11,7 @@ either, and is counted as not placed.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,12 @@ from repermit import addresses, contacts, evidence
 from repermit.consent import Basis, Reason, Status
 from repermit.contacts import Act
 from repermit.evidence import Entry
-from repermit.models import Contact, Suppression, lock_rows, new_id
+from repermit.models import Contact, StepSize, Suppression, lock_rows, new_id
 from repermit.rights.meaning import Meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
 
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
     from repermit.models import Database, MailingList
     from repermit.rights.meaning import One
 
-BATCH = 200
 """How many of a file are taken in by one transaction: whoever answers meanwhile waits for one."""
 
+_LOOKED_AT = 500
 _OWN_YES = (Basis.ANSWER, Basis.SIGN_UP)
 
 
@@ -155,6 +156,7 @@ class TakingOver:
         self._key = key
         self._dry_run = dry_run
         self._reached = 0
+        self._size = StepSize()
         self._counts = _Counts()
 
     @property
@@ -172,10 +174,11 @@ class TakingOver:
 
     def step(self) -> bool:
         """Take in the next ones; False once there are none, and the record tells of the file."""
-        with self._database.atomic():
-            # Who has signed up in the meantime is on the list too.
+        # Beforehand, and within: who has signed up in the meantime is on the list too.
+        self._meant.look_up()
+        with self._transaction() as limit:
             self._meant.look_up()
-            some = self._meant.behind(self._reached, BATCH)
+            some = self._meant.behind(self._reached, limit)
             if some:
                 self._take(some)
             elif not self._dry_run:
@@ -183,6 +186,10 @@ class TakingOver:
         if some:
             self._reached = some[-1].number
         return bool(some)
+
+    def _transaction(self) -> AbstractContextManager[int]:
+        """Begin one for the next step, unless nothing is written."""
+        return nullcontext(_LOOKED_AT) if self._dry_run else self._size.step(self._database)
 
     def _take(self, some: Sequence[One]) -> None:
         held = self._held(some)

@@ -1,0 +1,240 @@
+"""Large work that goes in steps: each a short transaction, sized by the time of the last one.
+
+One row says what is under way, how far it is, and by whom. Whoever takes the next step locks that
+row, so that any number of processes may try at once; a kill loses one step at most, which has
+changed nothing then, and the next sweep goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from peewee import BigIntegerField, CharField, ForeignKeyField, TextField
+
+from repermit.models.database import lock_rows, write_back
+from repermit.models.tables import MailingList, Table, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from repermit.models.database import Database
+
+_MOST_SECONDS = 0.025
+"""Of a step; no transaction may hold the write lock for more than 0.05 s, on a busy machine too."""
+
+FIRST_STEP = 100
+"""Rows of the first step."""
+
+LARGEST_STEP = 20_000
+"""Rows of a step at most."""
+
+_SMALLEST_STEP = 10
+"""Rows of a step; fewer take hardly less time, most of which is the commit's."""
+
+_WRITE_BACK_EVERY = 0.5
+"""Seconds between two times that the log of a large work is written back."""
+
+_MOST_GROWTH = 2.0
+_MOST_SHRINKING = 0.1
+
+
+class TaskKind(StrEnum):
+    """What is done in steps, and to what: the subject."""
+
+    LAUNCH = "launch"  # of a campaign
+    UNDO_IMPORT = "undo_import"  # of an import
+
+
+class BackgroundTask(Table):
+    """A large work under way.
+
+    `subject` is the number of what it is done to. `at` is when that was decided, by `actor`;
+    `progress` is how far it is, as JSON of its kind.
+    """
+
+    if TYPE_CHECKING:
+        id: int
+        list_id: int
+
+    kind = CharField()
+    list = ForeignKeyField(MailingList)
+    subject = BigIntegerField()
+    actor = CharField()
+    at = moment()
+    progress = TextField()
+
+    class Meta:
+        """One work of a kind on a subject."""
+
+        indexes = ((("kind", "subject"), True),)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Return how far it is."""
+        found: dict[str, Any] = json.loads(self.progress)
+        return found
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self.progress = json.dumps(state, ensure_ascii=False)
+
+
+def start_task(
+    kind: TaskKind,
+    subject: int,
+    *,
+    mailing_list: MailingList,
+    actor: str,
+    at: datetime,
+    state: dict[str, Any],
+) -> BackgroundTask:
+    """Note, in the caller's transaction, that a work is under way."""
+    task: BackgroundTask = BackgroundTask.create(
+        kind=kind,
+        list=mailing_list,
+        subject=subject,
+        actor=actor,
+        at=at,
+        progress=json.dumps(state, ensure_ascii=False),
+    )
+    return task
+
+
+def find_task(kind: TaskKind, subject: int) -> BackgroundTask | None:
+    """Return a work that is under way."""
+    found: BackgroundTask | None = BackgroundTask.get_or_none(
+        BackgroundTask.kind == kind, BackgroundTask.subject == subject
+    )
+    return found
+
+
+def lock_task(kind: TaskKind, subject: int) -> BackgroundTask | None:
+    """Return a work that is under way, locked until the caller's transaction ends."""
+    row = BackgroundTask.kind == kind, BackgroundTask.subject == subject
+    found: BackgroundTask | None = lock_rows(BackgroundTask.select().where(*row)).first()
+    return found
+
+
+def task_on(kind: TaskKind, mailing_list: MailingList) -> BackgroundTask | None:
+    """Return a work of a kind that is under way on a list."""
+    found: BackgroundTask | None = BackgroundTask.get_or_none(
+        BackgroundTask.kind == kind, BackgroundTask.list == mailing_list
+    )
+    return found
+
+
+def subjects_of(kind: TaskKind) -> Any:
+    """Return the query for what works of a kind are under way on."""
+    return BackgroundTask.select(BackgroundTask.subject).where(BackgroundTask.kind == kind)
+
+
+def task_subjects(kind: TaskKind) -> list[int]:
+    """Return what works of a kind are under way on."""
+    return [number for (number,) in subjects_of(kind).tuples()]
+
+
+class IdleTasks:
+    """Which works nobody is at: those that are as far as they were at the last look.
+
+    Whoever has begun a work takes its steps; others who took some too would only make everybody
+    wait twice as often.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[int, str] = {}
+
+    def subjects(self, kind: TaskKind) -> list[int]:
+        """Look, and return what works of a kind are idle on."""
+        found = list(BackgroundTask.select().where(BackgroundTask.kind == kind))
+        idle = [task.subject for task in found if self._seen.get(task.id) == task.progress]
+        self._seen |= {task.id: task.progress for task in found}
+        return idle
+
+
+def run_task(
+    database: Database,
+    kind: TaskKind,
+    subject: int,
+    step: Callable[[BackgroundTask, int], bool],
+    *,
+    should_stop: Callable[[], bool] = bool,
+    most: int | None = None,
+    most_a_step: int = LARGEST_STEP,
+) -> bool:
+    """Take the steps of a work until it is done; False if it was stopped before.
+
+    - `step` takes the next one, of about so many rows, in a transaction of its own in which the
+      task is locked; it says whether there is more. What it puts into `state` is stored.
+    - `most`: rows after which no further step is begun.
+    """
+
+    def take(limit: int) -> bool:
+        task = lock_task(kind, subject)
+        if task is None:
+            return False
+        is_more = step(task, limit)
+        if is_more:
+            task.save()
+        else:
+            task.delete_instance()
+        return is_more
+
+    return run_steps(database, take, should_stop=should_stop, most=most, most_a_step=most_a_step)
+
+
+def run_steps(
+    database: Database,
+    step: Callable[[int], bool],
+    *,
+    should_stop: Callable[[], bool] = bool,
+    most: int | None = None,
+    most_a_step: int = LARGEST_STEP,
+) -> bool:
+    """Take the steps of a work of which the database itself says what is left, as `run_task`.
+
+    - `step` takes the next one, of about so many rows, and says whether there is more.
+    """
+    size = StepSize(most=most_a_step if most is None else max(1, min(most, most_a_step)))
+    rows = 0
+    while not should_stop() and (most is None or rows < most):
+        rows += size.rows
+        with size.step(database) as limit:
+            is_more = step(limit)
+        if not is_more:
+            return True
+    return False
+
+
+class StepSize:
+    """How many rows the next step of a work may take, by the time that the last one took.
+
+    - `first`: rows of the first step; `most`: rows of each at most.
+    """
+
+    def __init__(self, *, first: int = FIRST_STEP, most: int = LARGEST_STEP) -> None:
+        self.rows = min(first, most)
+        self._most = most
+        self._write_back_at = 0.0
+
+    @contextmanager
+    def step(self, database: Database) -> Iterator[int]:
+        """Begin a transaction for a step of so many rows; its time sizes the next one."""
+        with database.atomic():
+            began = time.monotonic()
+            yield self.rows
+        ended = time.monotonic()
+        self.adapt(ended - began)
+        if ended > self._write_back_at:
+            write_back(database)
+            self._write_back_at = time.monotonic() + _WRITE_BACK_EVERY
+
+    def adapt(self, seconds: float) -> None:
+        """Size the next step after one that took so long, its waiting not counted."""
+        factor = _MOST_SECONDS / max(seconds, 1e-6)
+        factor = min(max(factor, _MOST_SHRINKING), _MOST_GROWTH)
+        self.rows = min(max(int(self.rows * factor), _SMALLEST_STEP), self._most)
