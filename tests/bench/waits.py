@@ -164,14 +164,12 @@ def _write(path: Path, name: str, people: int) -> None:
 
 def _let_be_sent(one: Installation, slug: str, ago: timedelta) -> None:
     """Let everybody on a list have been asked so long ago."""
-    at, of_list = (_NOW - ago).isoformat(), "(SELECT id FROM mailing_list WHERE slug = ?)"
-    one.sql(
-        "UPDATE mail SET state = 'sent', due_at = ?, sent_at = ?, attempts = 1 "
-        f"WHERE kind = 'ask' AND list_id = {of_list}",
-        *(at, at, slug),
-    )
+    at = (_NOW - ago).isoformat()
+    sent = "UPDATE mail SET state = 'sent', due_at = ?, sent_at = ?, attempts = 1"
     opened = "UPDATE campaign SET state = 'open', opened_at = ?"
-    one.sql(f"{opened} WHERE list_id = {of_list}", at, slug)
+    of_list = "list_id = (SELECT id FROM mailing_list WHERE slug = ?)"
+    one.sql(f"{sent} WHERE kind = 'ask' AND {of_list}", at, at, slug)
+    one.sql(f"{opened} WHERE {of_list}", at, slug)
 
 
 def _expire(one: Installation, _: int) -> None:
