@@ -33,8 +33,9 @@ def sending(load: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
     paths of `pages` to GET, and the `pace`: how many of each are due in a second.
     """
     command = [sys.executable, __file__]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdin
         process.stdin.write(json.dumps(load) + "\n")
         process.stdin.flush()
@@ -44,7 +45,8 @@ def sending(load: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
 async def _send(load: dict[str, Any]) -> None:
     over = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
     answers, pages = iter(load["answers"]), cycle(load["pages"])
-    began, tasks = time.monotonic(), []
+    began = time.monotonic()
+    tasks: list[asyncio.Task[Request]] = []
     while not over.done():
         due = began + len(tasks) / 2 / load["pace"]
         await asyncio.wait([over], timeout=max(0, due - time.monotonic()))

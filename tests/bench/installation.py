@@ -76,8 +76,13 @@ class Installation:
         """Return a command of its tree, with the settings in this file."""
         return [self.python, "-m", "repermit", "--config", str(self.folder / file), *arguments]
 
-    def run(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> None:
-        """Run a command to its end, which must be one of these exit codes."""
+    def run(self, *arguments: str) -> None:
+        """Run a command to its end; give up if it refuses."""
+        if complaint := self.attempt(*arguments):
+            sys.exit(f"{' '.join(arguments[:2])}: {complaint}")
+
+    def attempt(self, *arguments: str) -> str:
+        """Run a command to its end; return its exit code and what it said, "" if that is 0."""
         ran = subprocess.run(
             self.command(*arguments),
             capture_output=True,
@@ -85,8 +90,7 @@ class Installation:
             check=False,
             **self.surroundings,
         )
-        if ran.returncode not in codes:
-            sys.exit(f"{' '.join(arguments[:2])} came to {ran.returncode}:\n{ran.stderr}")
+        return f"exit code {ran.returncode} {ran.stderr.strip()}" if ran.returncode else ""
 
     def sql(self, statement: str, *values: object) -> list[Any]:
         """Run a statement in a transaction of its own; return what it finds."""
@@ -126,4 +130,4 @@ class Installation:
 
     def _at_server(self, statement: str) -> None:
         with psycopg.connect(self.server, autocommit=True) as server:
-            server.execute(statement)  # type: ignore[call-overload]
+            server.execute(statement)
