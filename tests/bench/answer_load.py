@@ -30,7 +30,8 @@ def sending(load: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
     """Send answers and GETs until the input of the process that is yielded ends.
 
     `load` has the `port` of the pages, `answers` as pairs of a path and the number of a form, the
-    paths of `pages` to GET, and the `pace`: how many of each are due in a second.
+    paths of `pages` to GET, and the `pace`: how many of each are due in a second. Once no answers
+    are left, pages are asked for instead.
     """
     command = [sys.executable, __file__]
     with subprocess.Popen(
@@ -50,10 +51,11 @@ async def _send(load: dict[str, Any]) -> None:
     while not over.done():
         due = began + len(tasks) / 2 / load["pace"]
         await asyncio.wait([over], timeout=max(0, due - time.monotonic()))
-        if len(tasks) % 2:
+        answer = None if len(tasks) % 2 else next(answers, None)
+        if answer is None:
             request = _request(load["port"], "GET", next(pages), "", due)
         else:
-            path, number = next(answers)
+            path, number = answer
             request = _request(load["port"], "POST", path, f"number={number}", due)
         tasks.append(asyncio.create_task(request))
     print(json.dumps(await asyncio.gather(*tasks)))

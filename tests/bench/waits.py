@@ -56,7 +56,7 @@ from tests.cluster import find_binaries, running_cluster
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_ASKED = 20_000  # whose answers come in: enough for 25 minutes at 20 a second
+_ASKED = 20_000  # whose answers come in: of a longer work, those of its first 24 minutes
 _READERS = 500  # of them, who only look
 _PART = 10  # one in so many is suppressed, or purged
 _WARMING = 3  # seconds before each work begins
@@ -339,7 +339,7 @@ def _measure(work: Work, prepared: Prepared, options: argparse.Namespace) -> Non
     during = [request for request in requests if began <= request[1] <= ended]
     print(
         f"{one.tree.name:12}{work.name:12}{alone}{ended - began:9.1f}"
-        f"{answer_load.in_words(during, 'POST', unrecorded=abs(answered - recorded))}"
+        f"{answer_load.in_words(during, 'POST', unrecorded=max(0, answered - recorded))}"
         f"{answer_load.in_words(during, 'GET')}  {complaint}",
         flush=True,
     )
