@@ -6,7 +6,10 @@ For the benchmarks beside it; imports repermit.
 from __future__ import annotations
 
 import http.client
+import os
 import re
+import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -17,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repermit import addresses, contacts
 from repermit.clock import SystemClock
@@ -87,19 +90,37 @@ def make_campaign(settings: Settings) -> list[Press]:
 
 
 @contextmanager
-def serving(configuration: Path) -> Iterator[int]:
+def serving(configuration: Path, python: str = sys.executable, **how: Any) -> Iterator[int]:
     """Run `repermit serve` in a process of its own; yield the port of its pages."""
-    command = [sys.executable, "-m", "repermit", "--config", str(configuration)]
+    command = [python, "-m", "repermit", "--config", str(configuration)]
     with subprocess.Popen(
         [*command, "serve", "--host", "127.0.0.1", "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        **how,
     ) as server:
         try:
             yield _port(server)
         finally:
             server.terminate()
+
+
+@contextmanager
+def smtp_sink() -> Iterator[int]:
+    """Run Postfix's smtp-sink, which takes every mail; yield its port."""
+    if shutil.which("smtp-sink") is None:
+        sys.exit("there is no smtp-sink; on Debian it comes with postfix")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    command = ["smtp-sink", f"127.0.0.1:{port}", "1024"]
+    if os.geteuid() == 0:
+        command[1:1] = ["-u", "nobody"]
+    with subprocess.Popen(command) as sink:
+        try:
+            yield port
+        finally:
+            sink.terminate()
 
 
 def _port(server: subprocess.Popen[str]) -> int:

@@ -15,13 +15,9 @@ import argparse
 import contextlib
 import hashlib
 import http.client
-import os
 import re
 import secrets
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -94,11 +90,9 @@ _FEW = 2
 def main() -> None:
     """Measure and print."""
     options = _options()
-    if shutil.which("smtp-sink") is None:
-        sys.exit("there is no smtp-sink; on Debian it comes with postfix")
     with (
         tempfile.TemporaryDirectory(dir=options.folder) as name,
-        _sink() as port,
+        answering.smtp_sink() as port,
         _database(Path(name), postgresql=options.postgresql) as url,
     ):
         path = _prepare(Path(name) / "installation", options.people, port, url)
@@ -393,20 +387,6 @@ def _sent() -> int:
 def _removed() -> int:
     counts = contacts.count_contacts(find_list("news"))
     return sum(count for (status, _), count in counts.items() if status is Status.REMOVED)
-
-
-@contextlib.contextmanager
-def _sink() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    command = ["smtp-sink", f"127.0.0.1:{port}", "1024"]
-    if os.geteuid() == 0:
-        command[1:1] = ["-u", "nobody"]
-    with subprocess.Popen(command) as sink:
-        try:
-            yield port
-        finally:
-            sink.terminate()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,101 @@
+"""Answers, and GETs of the pages they are given on, sent at an even pace by a process of its own.
+
+Run as a script it is that process: it reads what to send as JSON from the first line of its input,
+sends until its input ends, and prints as JSON what came of it. Imports nothing of repermit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import time
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_PATIENCE = 120  # seconds that a page is waited for
+
+Request = tuple[str, float, float | None]
+"""A method, when it was due by time.monotonic, and its seconds from then; None if it failed."""
+
+
+@contextlib.contextmanager
+def sending(load: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
+    """Send answers and GETs until the input of the process that is yielded ends.
+
+    `load` has the `port` of the pages, `answers` as pairs of a path and the number of a form, the
+    paths of `pages` to GET, and the `pace`: how many of each are due in a second. Once no answers
+    are left, pages are asked for instead.
+    """
+    command = [sys.executable, __file__]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin
+        process.stdin.write(json.dumps(load) + "\n")
+        process.stdin.flush()
+        yield process
+
+
+async def _send(load: dict[str, Any]) -> None:
+    over = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+    answers, pages = iter(load["answers"]), cycle(load["pages"])
+    began = time.monotonic()
+    tasks: list[asyncio.Task[Request]] = []
+    while not over.done():
+        due = began + len(tasks) / 2 / load["pace"]
+        await asyncio.wait([over], timeout=max(0, due - time.monotonic()))
+        answer = None if len(tasks) % 2 else next(answers, None)
+        if answer is None:
+            request = _request(load["port"], "GET", next(pages), "", due)
+        else:
+            path, number = answer
+            request = _request(load["port"], "POST", path, f"number={number}", due)
+        tasks.append(asyncio.create_task(request))
+    print(json.dumps(await asyncio.gather(*tasks)))
+
+
+async def _request(port: int, method: str, path: str, body: str, due: float) -> Request:
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    response = b""
+    with contextlib.suppress(OSError):
+        async with asyncio.timeout(_PATIENCE):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write((head + body).encode())
+            response = await reader.read(-1)
+            writer.close()
+    is_answered = response.startswith(b"HTTP/1.1 200 ")
+    return method, due, time.monotonic() - due if is_answered else None
+
+
+def print_title(first: str, pace: int) -> None:
+    """Print what stands above the lines; `first` stands above whatever they begin with."""
+    titles = (f"{pace} answers a second, ms", f"{pace} GETs a second, ms")
+    print(" " * len(first) + "".join(f"{title:>36}" for title in titles))
+    print(first + "".join(f"{text:>9}" for text in ("median", "99%", "longest", "failed") * 2))
+
+
+def in_words(requests: Sequence[Request], method: str, *, unrecorded: int = 0) -> str:
+    """Return the milliseconds of the requests of a method, and how many of them failed."""
+    took = [seconds for its, _, seconds in requests if its == method]
+    times = [seconds * 1e3 for seconds in took if seconds is not None]
+    failed = f"{len(took) - len(times) + unrecorded:9,}"
+    if len(times) < 2:
+        return f"{'–':>9}" * 3 + failed
+    hundredths = statistics.quantiles(times, n=100, method="inclusive")
+    figures = (statistics.median(times), hundredths[-1], max(times))
+    return "".join(f"{figure:9,.0f}" for figure in figures) + failed
+
+
+if __name__ == "__main__":
+    asyncio.run(_send(json.loads(sys.stdin.readline())))

@@ -1,0 +1,133 @@
+"""Installations of any checkout, made by its own commands, for benchmarks: copied in a moment.
+
+Imports nothing of repermit, so that an older tree is measured as well as this one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+_SETTINGS = {
+    "server": "127.0.0.1",
+    "tls": "none",
+    "name": "De Linde",
+    "address": "Lindelaan 1",
+    "email": "info@example.org",
+    "authority": "AP",
+    "authority_url": "https://www.example.org/",
+}
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A folder with config.toml, and its database, on SQLite unless `server` is an address."""
+
+    tree: Path
+    folder: Path
+    server: str
+
+    def make(self, smtp_port: int) -> None:
+        """Make it anew, with an empty database."""
+        self.folder.mkdir(parents=True)
+        self.run("init", "--public-url", "http://127.0.0.1:8000")
+        if self.server:
+            self._create("template0")
+            self.set("database", self._url())
+        for key, value in _SETTINGS.items():
+            self.set(key, value)
+        self.set("port", smtp_port)
+
+    def set(self, key: str, value: str | int, *, file: str = "config.toml") -> None:
+        """Set the first setting that has this name."""
+        text = (self.folder / "config.toml").read_text("utf-8")
+        line = f"{key} = {json.dumps(value)}"
+        text = re.sub(rf"^(# )?{key} = .*$", line, text, count=1, flags=re.MULTILINE)
+        (self.folder / file).write_text(text, "utf-8")
+
+    @property
+    def python(self) -> str:
+        """Return the interpreter of its tree, or this one."""
+        own = self.tree / ".venv/bin/python"
+        return str(own if own.exists() else sys.executable)
+
+    @property
+    def surroundings(self) -> dict[str, Any]:
+        """Return where and with which environment its commands run."""
+        path = os.pathsep.join((str(self.tree), os.environ.get("PYTHONPATH", "")))
+        return {"cwd": self.folder, "env": {**os.environ, "PYTHONPATH": path}}
+
+    def command(self, *arguments: str, file: str = "config.toml") -> list[str]:
+        """Return a command of its tree, with the settings in this file."""
+        return [self.python, "-m", "repermit", "--config", str(self.folder / file), *arguments]
+
+    def run(self, *arguments: str) -> None:
+        """Run a command to its end; give up if it refuses."""
+        if complaint := self.attempt(*arguments):
+            sys.exit(f"{' '.join(arguments[:2])}: {complaint}")
+
+    def attempt(self, *arguments: str) -> str:
+        """Run a command to its end; return its exit code and what it said, "" if that is 0."""
+        ran = subprocess.run(
+            self.command(*arguments),
+            capture_output=True,
+            text=True,
+            check=False,
+            **self.surroundings,
+        )
+        return f"exit code {ran.returncode} {ran.stderr.strip()}" if ran.returncode else ""
+
+    def sql(self, statement: str, *values: object) -> list[Any]:
+        """Run a statement in a transaction of its own; return what it finds."""
+        if self.server:
+            with psycopg.connect(self._url()) as server:
+                cursor: Any = server.execute(statement.replace("?", "%s"), values or None)
+                return cursor.fetchall() if cursor.description else []
+        file = sqlite3.connect(self.folder / "repermit.db", timeout=60)
+        with contextlib.closing(file), file:
+            return file.execute(statement, values).fetchall()
+
+    def copy(self, name: str) -> Installation:
+        """Return a copy of it, in the folder of this name beside it."""
+        copied = replace(self, folder=self.folder.with_name(name))
+        shutil.copytree(self.folder, copied.folder)
+        if self.server:
+            self.sql("ANALYZE")
+            copied._create(self._name)
+            copied.set("database", copied._url())
+        return copied
+
+    def drop(self) -> None:
+        """Take it away."""
+        shutil.rmtree(self.folder)
+        if self.server:
+            self._at_server(f'DROP DATABASE "{self._name}" WITH (FORCE)')
+
+    @property
+    def _name(self) -> str:
+        return f"{self.folder.parent.name}_{self.folder.name}"
+
+    def _url(self) -> str:
+        return urlunsplit(urlsplit(self.server)._replace(path=f"/{self._name}"))
+
+    def _create(self, template: str) -> None:
+        self._at_server(f'CREATE DATABASE "{self._name}" TEMPLATE "{template}"')
+
+    def _at_server(self, statement: str) -> None:
+        with psycopg.connect(self.server, autocommit=True) as server:
+            server.execute(statement)
