@@ -25,7 +25,8 @@ TRACE = {"network": "198.51.100.0/24", "browser": "Firefox"}
 def newest(purpose: str = "see") -> FreshLink:
     """Return the newest link of a purpose."""
     query = FreshLink.select().where(FreshLink.purpose == purpose)
-    return query.order_by(FreshLink.id.desc()).get()
+    found: FreshLink = query.order_by(FreshLink.id.desc()).get()
+    return found
 
 
 def asked_for(database: Database, contact: Contact, *, now: datetime = NOW) -> FreshLink:

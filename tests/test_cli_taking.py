@@ -30,7 +30,7 @@ FATES = {"ask": 2, "duplicate": 1, "role": 1, "invalid": 1, "opted_out": 1, "con
 
 def contacts(desk: Desk) -> int:
     with desk.database():
-        return Contact.select().count()
+        return int(Contact.select().count())
 
 
 def test_an_import_shows_columns_fates_and_rows_to_look_at(desk: Desk) -> None:

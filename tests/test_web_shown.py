@@ -77,7 +77,7 @@ def link(pages: Pages, kind: Kind, asked: Contact) -> str:
 
 
 def confirmed() -> int:
-    return Contact.select().where(Contact.status == Status.CONFIRMED).count()
+    return int(Contact.select().where(Contact.status == Status.CONFIRMED).count())
 
 
 @pytest.mark.parametrize("kind", ["yes", "confirm"])
