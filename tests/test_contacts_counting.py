@@ -25,6 +25,8 @@ from repermit.models import (
     MailCount,
     MailingList,
     Suppression,
+    correct_counts,
+    counts,
     find_drift,
     fold_counts,
     is_postgresql,
@@ -279,6 +281,29 @@ def test_a_count_that_somebody_has_changed_is_found_and_mended(database: Databas
     with database.atomic():
         recount(database)
     assert find_drift(database) == 0
+
+
+def test_counts_are_mended_while_others_write(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    news = make_list(database)
+    campaign = make_campaign(database, news)
+    make_asked(database, news, campaign)
+    make_removed(database, news, Reason.NO)
+    with database.atomic():
+        ContactCount.update(count=ContactCount.count + 7).execute()
+        MailCount.delete().execute()
+    correction = counts._correction
+
+    def write_before(*known: Any) -> str:
+        monkeypatch.undo()
+        make_asked(database, news, campaign)
+        return correction(*known)
+
+    monkeypatch.setattr(counts, "_correction", write_before)
+    correct_counts(database)
+    assert find_drift(database) == 0
+    assert contacts.count_mails(campaign=campaign).total() == 2
 
 
 @pytest.mark.counted_on_both

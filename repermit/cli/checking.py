@@ -68,10 +68,10 @@ def check(house: House, mail: Path | None, nameserver: str, *, recount: bool, as
 
 
 def _recount(house: House) -> None:
-    from repermit.models import recount
+    from repermit.models import correct_counts
 
-    with house.database() as database, database.atomic():
-        recount(database)
+    with house.database() as database:
+        correct_counts(database)
 
 
 def _look(house: House, mail: Path | None, nameserver: str) -> Report:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from peewee import BigAutoField, BigIntegerField, CharField, IntegerField
 
-from repermit.models.database import is_postgresql, run_sql
+from repermit.models.database import is_postgresql, run_sql, steady_view
 from repermit.models.tables import Table
 
 if TYPE_CHECKING:
@@ -207,6 +207,20 @@ def recount(database: Database) -> None:
         run_sql(database, f"INSERT INTO {kept.counts} ({kept.names}, count) {_real(kept)}")
 
 
+def correct_counts(database: Database) -> None:
+    """Make each count what the rows say, whatever others write meanwhile; outside a transaction.
+
+    Triggers add every later change, so that what a count is wrong by stays the same: it is found in
+    a snapshot, which may take long, and taken off in a short transaction.
+    """
+    with steady_view(database):
+        found = [(kept, run_sql(database, _drift(kept)).fetchall()) for kept in _KEPT]
+    with database.atomic():
+        for kept, wrong in found:
+            for *kind, change in wrong:
+                run_sql(database, _correction(kept, database), *kind, -int(change))
+
+
 def find_drift(database: Database) -> int:
     """Return how many counts are not what the rows say; looks through all of them."""
     return sum(len(run_sql(database, _drift(kept)).fetchall()) for kept in _KEPT)
@@ -257,13 +271,23 @@ def _real(kept: _Kept) -> str:
 
 
 def _drift(kept: _Kept) -> str:
-    """Return the SQL for every kind whose count and whose number of rows differ."""
+    """Return the SQL for every kind whose count and number of rows differ, and by how much."""
     return (
-        f"SELECT {kept.names} FROM ("
+        f"SELECT {kept.names}, SUM(change) FROM ("
         f"SELECT {kept.names}, count AS change FROM {kept.counts} UNION ALL "
         f"SELECT {kept.named(kept.counted)}, -1 FROM {kept.counted}"
         f") AS changes GROUP BY {kept.names} HAVING SUM(change) <> 0"
     )
+
+
+def _correction(kept: _Kept, database: Database) -> str:
+    """Return the SQL that adds to the count of a kind; on PostgreSQL a kind may have many rows."""
+    sign = "%s" if is_postgresql(database) else "?"
+    marks = ", ".join([sign] * (len(kept.columns) + 1))
+    added = f"INSERT INTO {kept.counts} ({kept.names}, count) VALUES ({marks})"
+    if is_postgresql(database):
+        return added
+    return f"{added} ON CONFLICT ({kept.names}) DO UPDATE SET count = count + excluded.count"
 
 
 def _sqlite(kept: _Kept) -> Iterator[str]:
