@@ -4,6 +4,7 @@ May import addresses, config, clock and errors only.
 """
 
 from repermit.models.actors import actor_of_login, login_name
+from repermit.models.availability import is_away, is_busy
 from repermit.models.choices import Chosen
 from repermit.models.corrections import Correction
 from repermit.models.counts import (
@@ -33,6 +34,7 @@ from repermit.models.database import (
     run_sql,
     steady_view,
     streamed,
+    waiting_at_most,
     waiting_without_limit,
 )
 from repermit.models.desk import Draft, HandedOver, Upload
@@ -190,6 +192,8 @@ __all__ = [
     "find_list",
     "fold_counts",
     "forget_seals",
+    "is_away",
+    "is_busy",
     "is_postgresql",
     "journal_of",
     "keep_counts",
@@ -217,6 +221,7 @@ __all__ = [
     "stored",
     "streamed",
     "temporary_files",
+    "waiting_at_most",
     "waiting_without_limit",
     "what_is_cut",
     "wipe",

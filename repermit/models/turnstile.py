@@ -73,11 +73,18 @@ class Turnstile:
     @contextmanager
     def without_limit(self) -> Iterator[None]:
         """Let this thread wait for however long it takes, and say so in the log."""
-        self._mine.patience = math.inf
+        with self.waiting_at_most(math.inf):
+            yield
+
+    @contextmanager
+    def waiting_at_most(self, seconds: float) -> Iterator[None]:
+        """Let this thread wait for so many seconds for its turn."""
+        before = getattr(self._mine, "patience", self._patience)
+        self._mine.patience = seconds
         try:
             yield
         finally:
-            del self._mine.patience
+            self._mine.patience = before
 
     def close(self) -> None:
         """Close this thread's files; they are opened again at its next turn."""
