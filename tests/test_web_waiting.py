@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import peewee
+import psycopg
 import pytest
 from waitress import wasyncore
 
@@ -27,14 +29,15 @@ from repermit.models import (
     is_away,
     is_busy,
     is_postgresql,
+    open_database,
     run_sql,
     waiting_at_most,
 )
 from repermit.web.connection import SECONDS_LEFT
 from tests.admin_pages import client_of, csrf_token, make_admin
-from tests.building import NOW, make_asked, make_settings
+from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.desk import Desk
-from tests.pages import Pages, freeze_wording
+from tests.pages import Pages, freeze_wording, heading_of
 from tests.served_site import PEOPLE, Site, ask, make_site, write_lock
 from tests.test_web_api import Tool, is_problem
 
@@ -347,3 +350,65 @@ def test_a_wait_that_has_a_limit_ends_with_it(database: Database, database_url: 
         assert not is_away(busy.value)
     with database.atomic():
         Access.insert(at=NOW, actor="me", act="looked", list="", subject="").execute()
+
+
+def test_a_page_that_asks_to_press_again_does_so_first_in_the_language_of_the_link(
+    pages: Pages, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    uid = make_asked(pages.database, mailing_list, campaign).uid
+    with pages.database.atomic():
+        Contact.update(language="de").execute()
+    over = {"environ_overrides": {SECONDS_LEFT: 0}}
+    told = pages.post("no", uid, **over)
+    assert (told.status_code, heading_of(told)) == (503, GERMAN)
+    assert heading_of(pages.post("no", uid, headers={"Accept-Language": "fr"}, **over)) == FRENCH
+    chosen = pages.client.post(f"{pages.path('no', uid)}?lang=fr", **over)
+    assert heading_of(chosen) == FRENCH
+    for unknown in ("/no/forged", pages.path("no", "f" * 32), "/elsewhere"):
+        told = pages.client.post(unknown, **over)
+        assert told.status_code == 503
+        # The list's own.
+        assert heading_of(told) == "Probeer het over enkele minuten opnieuw"
+
+
+GERMAN = "Bitte versuchen Sie es in einigen Minuten noch einmal"
+FRENCH = "Veuillez réessayer dans quelques minutes"
+
+
+def test_what_cannot_even_be_read_is_told_so(postgresql_url: str) -> None:
+    with open_database(postgresql_url) as database:
+        make_list(database)
+        pages = Pages(database, make_settings(database=postgresql_url))
+        with closing(psycopg.connect(postgresql_url)) as other:
+            other.execute("LOCK TABLE mailing_list IN ACCESS EXCLUSIVE MODE")
+            told = pages.client.get("/join/news", environ_overrides={SECONDS_LEFT: 0.2})
+        assert (told.status_code, told.headers["Retry-After"]) == (503, "30")
+        assert pages.client.get("/join/news").status_code == 200
+
+
+def test_a_program_that_passes_no_turnstile_holds_nobody_up_for_longer(sqlite_url: str) -> None:
+    with open_database(sqlite_url) as database:
+        mailing_list = make_list(database)
+        campaign = make_campaign(database, mailing_list)
+        uid = make_asked(database, mailing_list, campaign).uid
+        pages = Pages(database, make_settings(database=sqlite_url))
+        path = sqlite_url.removeprefix("sqlite:///")
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert pages.get("no", uid).status_code == 200
+            refused = pages.post("no", uid, environ_overrides={SECONDS_LEFT: 0.2})
+            other.execute("ROLLBACK")
+        assert refused.status_code == 503
+        assert pages.post("no", uid).status_code == 200
+
+
+def test_a_look_that_is_noted_wrongly_is_a_failure_of_ours(
+    pages: Pages, mailing_list: MailingList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: object) -> None:
+        raise peewee.IntegrityError
+
+    monkeypatch.setattr("repermit.accounts.note_access", fail)
+    admin = client_of(pages, make_admin(pages.database))
+    assert admin.get(f"/admin/lists/{mailing_list.slug}/contacts/").status_code == 500
+    assert Access.select().count() == 0

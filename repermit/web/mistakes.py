@@ -193,8 +193,7 @@ def _shared_if_readable() -> _Shared:
             shared = _shared_by_all_lists()
             return {**shared, "language": _language_of_link() or shared["language"]}
         except peewee.PeeweeException as error:
-            if not (is_busy(error) or is_away(error)):
-                raise
+            _log.warning("nothing is known of the reader: %s", type(error).__name__)
     return _Shared(privacy_url="", language="")
 
 
