@@ -31,6 +31,8 @@ PROXIES = "Repermit-Proxies"
 """The header by which the answer to such a trial says how many addresses web servers on the way had
 added to X-Forwarded-For, and how many of them are believed: two numbers, with a blank between."""
 
+# Behind such a path stands what lets whoever reads it act for somebody.
+_PATH = re.compile(rf"/({'|'.join(KINDS)}|welcome)/[^\s/?\"'<>]+")
 _UID = re.compile(r"[0-9a-f]{32}").fullmatch
 # 16 bytes and 32 bytes in base64url without padding.
 _TOKEN = re.compile(r"([A-Za-z0-9_-]{22})\.[A-Za-z0-9_-]{43}")
@@ -113,6 +115,11 @@ class Links:
             for signer in self._form_signers
         )
         return Form(version=version if is_ours else None)
+
+
+def redact(text: str) -> str:
+    """Return a text, such as a line for a log, without the tokens of links."""
+    return _TOKEN.sub("…", _PATH.sub(r"/\1/…", text))
 
 
 def _form_number(signer: Signer, uid: str, version: int) -> str:

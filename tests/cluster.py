@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _STARTING = 60  # seconds; a loaded machine with a slow disk may need some
 _PREFIX = "repermit-pg-"  # and the number of the process that runs it
 # What a cluster may lose in a power cut does not matter here, and it lives for minutes.
-_SETTINGS = (
+SETTINGS = (
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
@@ -66,9 +66,20 @@ class Cluster:
     Databases are made and dropped on a connection of its own, which `close` ends.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: Server | None = None) -> None:
         self._folder = folder
+        self._server = server
         self._numbers = itertools.count(1)
+
+    def stop(self) -> None:
+        """Stop the server as `pg_ctl -m immediate` does, without a word to whoever is connected."""
+        assert self._server
+        self._server.stop(signal.SIGQUIT)
+
+    def start(self) -> None:
+        """Start it again, and wait until it answers."""
+        assert self._server
+        self._server.start()
 
     def url(self, database: str) -> str:
         """Return the address of a database, as libpq and config.toml write it."""
@@ -105,7 +116,7 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(binaries: Path, settings: Sequence[str] = _SETTINGS) -> Iterator[Cluster]:
+def running_cluster(binaries: Path, settings: Sequence[str] = SETTINGS) -> Iterator[Cluster]:
     """Make a cluster in a folder of its own, run it, and take all of it away afterwards.
 
     Those that an earlier run could not take away, as it was killed, go first.
@@ -117,8 +128,13 @@ def running_cluster(binaries: Path, settings: Sequence[str] = _SETTINGS) -> Iter
     try:
         shutil.chown(folder, user)
         _make(binaries, folder, user)
-        with _run(binaries, folder, user, settings), contextlib.closing(Cluster(folder)) as cluster:
-            yield cluster
+        server = Server(binaries, folder, user, settings)
+        server.start()
+        try:
+            with contextlib.closing(Cluster(folder, server)) as cluster:
+                yield cluster
+        finally:
+            server.stop(signal.SIGINT)  # "fast": ends whoever is connected
     finally:
         shutil.rmtree(folder)
 
@@ -177,23 +193,27 @@ def _make(binaries: Path, folder: Path, user: int) -> None:
     )
 
 
-@contextmanager
-def _run(binaries: Path, folder: Path, user: int, settings: Sequence[str]) -> Iterator[None]:
-    words = [word for setting in settings for word in ("-c", setting)]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", folder / "data", "-k", folder, *words],
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            user=user,
-        )
-    try:
-        _wait_until(lambda: _answers(Cluster(folder)), "PostgreSQL did not start")
-        yield
-    finally:
-        server.send_signal(signal.SIGINT)  # "fast": ends whoever is connected
-        server.wait(_STARTING)
+class Server:
+    """The server of a cluster, in a process of its own."""
+
+    def __init__(self, binaries: Path, folder: Path, user: int, settings: Sequence[str]) -> None:
+        words = [word for setting in settings for word in ("-c", setting)]
+        self._command = [str(binaries / "postgres"), "-D", str(folder / "data"), "-k", str(folder)]
+        self._command += words
+        self._folder, self._user = folder, user
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, cwd=self._folder, user=self._user
+            )
+        _wait_until(lambda: _answers(Cluster(self._folder)), "PostgreSQL did not start")
+
+    def stop(self, sign: signal.Signals) -> None:
+        """Stop it by a signal, and wait for its end."""
+        self._process.send_signal(sign)
+        self._process.wait(_STARTING)
 
 
 def _wait_until(is_so: Callable[[], bool], otherwise: str) -> None:

@@ -43,7 +43,7 @@ def test_an_answer_that_cannot_be_written_is_told_when_to_come_again(
         refused = pages.post(kind, asked.uid)
         other.close()
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "30")
-        assert "try again later" in refused.text
+        assert "Nothing was recorded. Please press the button again" in refused.text
         assert Contact.get().status == Status.UNCONFIRMED
         assert pages.post(kind, asked.uid).status_code == 200
         assert Contact.get().status != Status.UNCONFIRMED

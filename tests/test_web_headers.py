@@ -227,6 +227,37 @@ def test_whoever_hangs_up_leaves_no_path_in_the_log(
     assert "secret-token" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("parser.HTTPRequestParser.received", "closing a connection (ValueError)"),
+        ("channel.HTTPChannel.service", "Exception when servicing a connection (ValueError)"),
+    ],
+)
+def test_a_failure_of_the_server_itself_tells_no_path(
+    serve: Callable[..., int],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    said: str,
+) -> None:
+    def fail(*_: object) -> None:
+        message = "/yes/secret-token"
+        raise ValueError(message)
+
+    port = serve(lambda *_: [])
+    monkeypatch.setattr(f"waitress.{what}", fail)
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=60)) as line:
+        line.sendall(b"GET /yes/secret-token HTTP/1.1\r\nHost: x\r\n\r\n")
+        until = threading.Event()
+        for _ in range(600):
+            if said in caplog.text:
+                break
+            until.wait(0.1)
+    assert said in caplog.text
+    assert "secret-token" not in caplog.text
+
+
 # --- Files that carry their own.
 
 

@@ -1,24 +1,31 @@
-"""Openings of links that are not written yet, since no page waits for that.
+"""Openings of links, and other notes of GETs, that are not written yet: no page waits for that.
 
 May import contacts, models, suspicion and what lies below.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import peewee
+
 from repermit import contacts, suspicion
-from repermit.models import Contact, StepSize, lock_rows
+from repermit.errors import DatabaseBusy
+from repermit.models import Contact, StepSize, is_away, is_busy, lock_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from repermit.models import Database
     from repermit.suspicion import Link, Past
+
+_log = logging.getLogger(__name__)
 
 _MOST = 20_000
 _MOST_OF_ONE = 20
@@ -35,7 +42,7 @@ class Seen:
 
 
 class Pending:
-    """Openings of all links of this process, in memory until they are written.
+    """Openings of all links of this process, and other notes, in memory until they are written.
 
     Whoever gets a page must not wait for a turn to write, nor could a GET take one (DESIGN
     invariant 1). A sweep writes them every second; what a kill loses is a trace. So many are
@@ -45,6 +52,7 @@ class Pending:
     def __init__(self, *, most: int = _MOST, most_of_one: int = _MOST_OF_ONE) -> None:
         self._most, self._most_of_one = most, most_of_one
         self._count = 0
+        self._postponed: deque[Callable[[], object]] = deque()
         self._by_uid: dict[str, list[Seen]] = {}
         # Whoever holds `_writing` may wait for the database, whoever holds `_mutex` for nothing.
         self._writing, self._mutex = threading.Lock(), threading.Lock()
@@ -57,14 +65,30 @@ class Pending:
                 self._by_uid[uid] = [*own, seen]
                 self._count += 1
 
+    def postpone(self, write: Callable[[], object]) -> None:
+        """Keep what writes a note, to be called in a transaction; DatabaseBusy if too many wait."""
+        if len(self._postponed) >= self._most:
+            raise DatabaseBusy("more is to be noted than can be written")
+        self._postponed.append(write)
+
     @contextmanager
-    def taken(self, uid: str) -> Iterator[tuple[Seen, ...]]:
-        """Take those of one contact, to be written with a press; if that fails, they are back."""
+    def taken(self, uid: str, *, patience: float = -1) -> Iterator[tuple[Seen, ...]]:
+        """Take those of one contact, to be written with a press; if that fails, they are back.
+
+        Raises DatabaseBusy if they cannot be had within `patience` seconds; -1 is no limit.
+        """
         # What is being written at this moment is in the database afterwards.
-        with self._writing:
+        if not self._writing.acquire(timeout=patience):
+            raise DatabaseBusy("what was opened is being written")
+        try:
             seen = self._take([uid])
-        with self._back_on_failure(seen):
+        finally:
+            self._writing.release()
+        try:
             yield tuple(seen.get(uid, ()))
+        except BaseException:
+            self._put_back(seen)
+            raise
 
     def write(self, database: Database) -> int:
         """Write all of them, some contacts at a time; return of how many contacts there were any.
@@ -76,21 +100,38 @@ class Pending:
         size, reached = StepSize(most=_MOST_AT_ONCE), 0
         while some := uids[reached : reached + size.rows]:
             reached += len(some)
-            with self._writing:
-                seen = self._take(some)
-                with self._back_on_failure(seen), size.step(database):
-                    _write(seen)
+            self._write_some(database, some, size)
+        self._write_postponed(database)
         return len(uids)
 
-    @contextmanager
-    def _back_on_failure(self, seen: dict[str, list[Seen]]) -> Iterator[None]:
+    def _write_some(self, database: Database, uids: Sequence[str], size: StepSize) -> None:
+        seen: dict[str, list[Seen]] = {}
         try:
-            yield
+            # In its turn already, so that whoever presses waits for few rows at the most.
+            with size.step(database), self._writing:
+                seen.update(self._take(uids))
+                _write(seen)
         except BaseException:
-            for uid, own in seen.items():
-                for one in own:
-                    self.note(uid, one)
+            self._put_back(seen)
             raise
+
+    def _write_postponed(self, database: Database) -> None:
+        while self._postponed:
+            write = self._postponed.popleft()
+            try:
+                with database.atomic():
+                    write()
+            except (DatabaseBusy, peewee.PeeweeException) as error:
+                if is_busy(error) or is_away(error):
+                    self._postponed.appendleft(write)
+                    raise
+                # Such as about a session that is over: no later try does better.
+                _log.warning("a note was not written: %s", type(error).__name__)
+
+    def _put_back(self, seen: dict[str, list[Seen]]) -> None:
+        for uid, own in seen.items():
+            for one in own:
+                self.note(uid, one)
 
     def _take(self, uids: Sequence[str]) -> dict[str, list[Seen]]:
         with self._mutex:

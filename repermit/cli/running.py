@@ -148,8 +148,20 @@ def _serve(house: House, host: str | None, port: int | None) -> None:
     server.run()
 
 
+class RedactingFormatter(logging.Formatter):
+    """Writes no link's token, whoever logs it (DESIGN invariant 13)."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line for a record."""
+        from repermit.links import redact
+
+        return redact(super().format(record))
+
+
 def _keep_log() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=(handler,))
 
 
 def _worker_beside(house: House) -> tuple[str, ...]:

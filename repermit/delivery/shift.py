@@ -5,7 +5,6 @@ May import mailer, contacts and what lies below, and all of this room.
 
 from __future__ import annotations
 
-import math
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from repermit.delivery.pacing import Rates
 from repermit.delivery.supply import Supply
 from repermit.delivery.worker import Worker
 from repermit.mailer import Mailer
-from repermit.models import waiting_at_most
+from repermit.models import waiting_without_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +67,6 @@ def work_shift(
             look_after=look_after,
         )
         # What a server has accepted must be kept, whoever holds the database.
-        with waiting_at_most(database, math.inf):
+        with waiting_without_limit(database):
             engine.run()
         return engine.fault

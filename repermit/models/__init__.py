@@ -4,6 +4,7 @@ May import addresses, config, clock and errors only.
 """
 
 from repermit.models.actors import actor_of_login, login_name
+from repermit.models.availability import is_away, is_busy
 from repermit.models.background_tasks import (
     FIRST_STEP,
     LARGEST_STEP,
@@ -51,6 +52,7 @@ from repermit.models.database import (
     steady_view,
     streamed,
     waiting_at_most,
+    waiting_without_limit,
     write_back,
 )
 from repermit.models.desk import Draft, HandedOver, Upload
@@ -212,6 +214,8 @@ __all__ = [
     "find_task",
     "fold_counts",
     "forget_seals",
+    "is_away",
+    "is_busy",
     "is_postgresql",
     "journal_of",
     "keep_counts",
@@ -247,6 +251,7 @@ __all__ = [
     "task_subjects",
     "temporary_files",
     "waiting_at_most",
+    "waiting_without_limit",
     "what_is_cut",
     "wipe",
     "write_back",

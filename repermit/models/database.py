@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +17,7 @@ from repermit.errors import ConfigError
 from repermit.models.turnstile import PATIENCE, Turnstile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from repermit.models.journal import Journal
 
@@ -59,6 +59,8 @@ class _Journalling(peewee.Database):
     """What a transaction has for the journal is written before its commit, and after."""
 
     journal: Journal | None = None
+    before_commit: Callable[[], None] | None = None
+    """What is called in the thread that commits, when nothing but the commit is left to do."""
 
     def commit(self) -> Any:
         """Commit between what the journal gets before and what it gets after."""
@@ -67,6 +69,8 @@ class _Journalling(peewee.Database):
             from repermit.models.journal_seal import seal_journal  # noqa: PLC0415
 
             seal_journal(self.journal, size)
+        if self.before_commit:
+            self.before_commit()
         result = super().commit()
         if self.journal:
             self.journal.after_commit()
@@ -195,10 +199,10 @@ WHERE current_setting('idle_in_transaction_session_timeout') = '0'"""
 
 
 @contextmanager
-def waiting_at_most(database: Database, seconds: float) -> Iterator[None]:
-    """Let this thread wait so many seconds for a turn to write; then DatabaseBusy is raised."""
+def waiting_without_limit(database: Database) -> Iterator[None]:
+    """Let this thread wait for its turn to write for however long others hold the database."""
     if isinstance(database, TurnstileDatabase):
-        with database.turnstile.waiting_at_most(seconds):
+        with database.turnstile.without_limit():
             yield
     else:
         yield
@@ -211,6 +215,38 @@ def write_back(database: Database) -> None:
     """
     if isinstance(database, TurnstileDatabase):
         run_sql(database, "PRAGMA wal_checkpoint(PASSIVE)")
+
+
+@contextmanager
+def waiting_at_most(database: Database, seconds: float) -> Iterator[None]:
+    """Let this thread, whose connection is open, wait for so many seconds for what others hold.
+
+    On SQLite it is DatabaseBusy that is raised then, unless the one who holds it passes no
+    turnstile; see `is_busy` for what PostgreSQL raises.
+    """
+    if not isinstance(database, TurnstileDatabase):
+        with _lock_limit(database, "SHOW lock_timeout", "SET lock_timeout = '{}'", seconds):
+            yield
+        return
+    with (
+        _lock_limit(database, "PRAGMA busy_timeout", "PRAGMA busy_timeout = {}", seconds),
+        database.turnstile.waiting_at_most(seconds),
+    ):
+        yield
+
+
+@contextmanager
+def _lock_limit(database: Database, show: str, change: str, seconds: float) -> Iterator[None]:
+    """Change how long the database itself waits, and back; it counts in milliseconds, 0 is none."""
+    (before,) = run_sql(database, show).fetchone()
+    run_sql(database, change.format(max(1, round(seconds * 1000))))
+    try:
+        yield
+    finally:
+        # A connection that is broken, or was closed, knows nothing of it any more.
+        if not database.is_closed():
+            with suppress(peewee.PeeweeException):
+                run_sql(database, change.format(before))
 
 
 @contextmanager

@@ -101,8 +101,14 @@ class Turnstile:
         self._turn_began = None
 
     @contextmanager
+    def without_limit(self) -> Iterator[None]:
+        """Let this thread wait for however long it takes, and say so in the log."""
+        with self.waiting_at_most(math.inf):
+            yield
+
+    @contextmanager
     def waiting_at_most(self, seconds: float) -> Iterator[None]:
-        """Let this thread wait so long for each turn; if that is without end, say so in the log."""
+        """Let this thread wait for so many seconds for its turn."""
         before = getattr(self._mine, "patience", self._patience)
         self._mine.patience = seconds
         try:

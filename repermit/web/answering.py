@@ -16,6 +16,7 @@ from repermit.consent import Answer, Basis, Outcome, Status
 from repermit.links import NOBODY, PROXIES
 from repermit.models import MailingList
 from repermit.web import asking_again, shown, words
+from repermit.web.connection import PATIENCE
 from repermit.web.held_words import kept_after_erasure
 from repermit.web.rendering import (
     NUMBER,
@@ -91,7 +92,7 @@ def take_answer(word: str, token: str) -> Response:
     wording = "" if is_one_click else _shown(standing, is_again=is_again)
     if answer is Answer.YES and standing and not standing.is_gone and not shown.is_as_now():
         return _question(standing, answer, mark=mark)
-    with site.openings.taken(uid) as seen:
+    with site.openings.taken(uid, patience=PATIENCE) as seen:
         recorded = answers.record_answer(
             site.database,
             uid=uid,
@@ -156,7 +157,7 @@ def _again_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
 def _disown(uid: str, mark: str) -> Response:
     """Take the word of whoever was asked again for it that a program pressed Yes."""
     site = current_site()
-    with site.openings.taken(uid) as seen:
+    with site.openings.taken(uid, patience=PATIENCE) as seen:
         noted = answers.disown(
             site.database,
             uid=uid,

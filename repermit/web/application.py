@@ -68,10 +68,12 @@ def create_app(
     by whoever has it too.
     """
     app = Application("repermit", static_folder=None, template_folder=None)
+    database = database or connect(settings.database, journal=journal_of(settings))
+    database.before_commit = connection.note_commit
     app.extensions["repermit"] = site.Site(
         settings=settings,
         clock=clock,
-        database=database or connect(settings.database, journal=journal_of(settings)),
+        database=database,
         links=Links(settings.public_url, settings.secret_keys),
         openings=openings or Pending(),
     )
@@ -87,6 +89,7 @@ def create_app(
     app.before_request(connection.open_connection)
     app.before_request(site.settle)
     app.before_request(mistakes.refuse_too_much)
+    app.before_request(connection.refuse_late)
     app.after_request(packing.pack)
     app.after_request(headers.add_headers)
     app.teardown_request(connection.close_connection)

@@ -5,24 +5,40 @@ May import models and Flask.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import logging
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
-from flask import g, request
+import peewee
+from flask import g, has_request_context, request
 
-from repermit.models import is_postgresql, run_sql
+from repermit.errors import DatabaseBusy
+from repermit.models import is_away, is_busy, is_postgresql, run_sql, waiting_at_most
 from repermit.web.site import current_site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from repermit.models import Database
+
+PATIENCE = 2.0
+"""Seconds that somebody waits for an answer to be recorded before they are asked to press again."""
+
+SECONDS_LEFT = "repermit.seconds_left"
+"""By which name the environment of a request says how many of these there are left."""
+
+# For what a GET notes beside the page: as long as others hold the database for a step, or so.
+_NOTING_PATIENCE = 0.05
+# For reading the words that refuse a request whose seconds are over.
+_LEAST_PATIENCE = 0.1
 
 _WITHOUT = ("monitoring.healthz", "monitoring.robots")
 _READ_ONLY = {
     True: "SET default_transaction_read_only = {}",
     False: "PRAGMA query_only = {}",
 }
+
+_log = logging.getLogger(__name__)
 
 
 def open_connection() -> None:
@@ -34,9 +50,24 @@ def open_connection() -> None:
     if request.endpoint in _WITHOUT:
         return
     database = current_site().database
+    if not database.is_closed() and not database.is_connection_usable():
+        _drop_connection(database)
     g.opened = database.connect(reuse_if_open=True)
     if request.method != "POST":
         _set_read_only(database, "on")
+    g.patience = ExitStack()
+    g.patience.enter_context(waiting_at_most(database, max(_seconds_left(), _LEAST_PATIENCE)))
+
+
+def refuse_late() -> None:
+    """Refuse to record what has waited for too long, or would; raises DatabaseBusy."""
+    if request.method == "POST" and _seconds_left() <= 0:
+        raise DatabaseBusy("more is sent than can be recorded")
+
+
+def _seconds_left() -> float:
+    left: float = request.environ.get(SECONDS_LEFT, PATIENCE)
+    return left
 
 
 def close_connection(_error: BaseException | None = None) -> None:
@@ -45,26 +76,84 @@ def close_connection(_error: BaseException | None = None) -> None:
     if opened is None:
         return
     database = current_site().database
-    _set_read_only(database, "off")
-    if opened:
-        database.close()
+    try:
+        _end_patience()
+        _set_read_only(database, "off")
+        if opened:
+            database.close()
+    except peewee.PeeweeException as error:
+        # The response is made already, and the next request gets a connection of its own.
+        _log.warning("a connection to the database was lost: %s", type(error).__name__)
+        _drop_connection(database)
+
+
+def _drop_connection(database: Database) -> None:
+    """Forget this thread's connection, whatever state it is in."""
+    connection: Any = None if database.is_closed() else database.connection()  # type: ignore[no-untyped-call]
+    database.dispose()
+    if connection:
+        connection.close()
+
+
+def note_commit() -> None:
+    """Note that from now on something may have been recorded for the request under way.
+
+    What else it does may wait for as long as in any other program: whoever is told to press again
+    must have nothing recorded.
+    """
+    if has_request_context() and not g.get("is_noting"):
+        g.may_be_recorded = True
+        _end_patience()
+
+
+def may_be_recorded() -> bool:
+    """Say whether something of this request may stand in the database."""
+    return "may_be_recorded" in g
+
+
+def note_beside(write: Callable[[], object]) -> None:
+    """Note that somebody looks, in a transaction of its own, in a GET too.
+
+    For what tells of the looking alone: never for anything of a person, a list or a campaign. A GET
+    waits for nobody who writes: what cannot be noted at once is noted once it can be.
+    """
+    if request.method == "POST":
+        with _noting():
+            write()
+        return
+    site = current_site()
+    try:
+        with _writable(site.database), waiting_at_most(site.database, _NOTING_PATIENCE), _noting():
+            write()
+    except (DatabaseBusy, peewee.PeeweeException) as error:
+        if not (is_busy(error) or is_away(error)):
+            raise
+        site.openings.postpone(write)
 
 
 @contextmanager
-def noting() -> Iterator[None]:
-    """Open a transaction in which to note that somebody looks, in a GET too.
-
-    For what tells of the looking alone: never for anything of a person, a list or a campaign.
-    """
-    database, is_reading = current_site().database, request.method != "POST"
-    if is_reading:
-        _set_read_only(database, "off")
+def _noting() -> Iterator[None]:
+    g.is_noting = True
     try:
-        with database.atomic():
+        with current_site().database.atomic():
             yield
     finally:
-        if is_reading:
-            _set_read_only(database, "on")
+        g.is_noting = False
+
+
+@contextmanager
+def _writable(database: Database) -> Iterator[None]:
+    _set_read_only(database, "off")
+    try:
+        yield
+    finally:
+        _set_read_only(database, "on")
+
+
+def _end_patience() -> None:
+    patience: ExitStack | None = g.pop("patience", None)
+    if patience:
+        patience.close()
 
 
 def _set_read_only(database: Database, switch: str) -> None:

@@ -10,16 +10,20 @@ import logging
 import traceback
 from typing import TYPE_CHECKING, TypedDict
 
+import peewee
 from flask import Flask, Response, abort, request
 from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
 
 from repermit import errors, messages
 from repermit.config import LANGUAGES
 from repermit.errors import LinkError
-from repermit.models import MailingList
+from repermit.links import KINDS
+from repermit.models import Contact, MailingList, is_away, is_busy
 from repermit.web.admin import refusing
 from repermit.web.api import is_asked_by_program, problem_for
+from repermit.web.connection import may_be_recorded
 from repermit.web.rendering import Reader, frame, render, wanted_languages
+from repermit.web.site import current_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +38,7 @@ _NOT_FOUND = 404
 _NOT_ALLOWED = 405
 _TOO_LARGE = 413
 _FAILED = 500
+_UNAVAILABLE = 503
 _RETRY_AFTER = 30
 
 
@@ -43,7 +48,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(LinkError, lambda _error: not_found())
     # An address of an admin's page that names a list or contact which is not there.
     app.register_error_handler(errors.NotFound, lambda _error: not_found())
-    app.register_error_handler(errors.DatabaseBusy, show_busy)
+    app.register_error_handler(Exception, show_unavailable)
     app.register_error_handler(_FAILED, show_failure)
 
 
@@ -84,12 +89,30 @@ def show_failure(_error: Exception) -> Response:
     return _all_languages(_FAILED, privacy_url="", language="")
 
 
-def show_busy(error: errors.DatabaseBusy) -> Response:
-    """Return the page for what could not be written in time, and say when to try again."""
-    _log.error("a page failed: %s: %s", request.endpoint, error)
-    response = show_mistake(ServiceUnavailable())
+def show_unavailable(error: Exception) -> Response:
+    """Return the page for a database that is busy or away, and say when to try again.
+
+    Any other error is raised again: it is a failure of ours.
+    """
+    if not (is_busy(error) or is_away(error)):
+        raise error
+    # The words of all other errors may quote an address.
+    why = error if isinstance(error, errors.DatabaseBusy) else type(error).__name__
+    _log.error("a page failed: %s: %s", request.endpoint, why)
+    response = _unavailable(is_recorded=may_be_recorded())
     # RFC 9110 §10.2.3, in seconds.
     response.headers["Retry-After"] = str(_RETRY_AFTER)
+    return response
+
+
+def _unavailable(*, is_recorded: bool) -> Response:
+    """Return the page that asks to try again; `is_recorded` if something may be recorded."""
+    if is_asked_by_program():
+        return problem_for(ServiceUnavailable())
+    if refusing.is_for_admins():
+        return refusing.show_unavailable(is_recorded=is_recorded)
+    response = _all_languages(_FAILED if is_recorded else _UNAVAILABLE, **_shared_if_readable())
+    response.status_code = _UNAVAILABLE
     return response
 
 
@@ -101,8 +124,12 @@ def log_failure(kind: type[BaseException] | None, trace: TracebackType | None) -
 
 
 def _all_languages(code: int, *, privacy_url: str, language: str) -> Response:
-    """Return a page in every language; `language` comes first if the browser wants none of ours."""
-    ordered = _ordered(first=(*wanted_languages(), language))
+    """Return a page in every language: first what was chosen on a page, or the browser wants.
+
+    `language` comes first if that is none of ours.
+    """
+    chosen = messages.pick_language(request.args.get("lang", ""), otherwise="")
+    ordered = _ordered(first=(chosen, *wanted_languages(), language))
     sections = [(one, *_words(code, messages.translations(one).gettext)) for one in ordered]
     reader = Reader(language=ordered[0], path="")
     fields = {**frame(reader), "choices": (), "privacy_url": privacy_url}
@@ -132,6 +159,10 @@ def _words(code: int, gettext: Callable[[str], str]) -> tuple[str, str]:
         return gettext("That was too much"), gettext(
             "Nothing was changed. Please open the link in the mail again."
         )
+    if code == _UNAVAILABLE:
+        return gettext("Please try again in a few minutes"), gettext(
+            "Nothing was recorded. Please press the button again, or simply reply to the mail."
+        )
     if code >= _FAILED:
         return gettext("Something went wrong on our side"), gettext(
             "Your answer may not have been recorded. Please try again later, or simply reply to "
@@ -145,6 +176,34 @@ def _words(code: int, gettext: Callable[[str], str]) -> tuple[str, str]:
 class _Shared(TypedDict):
     privacy_url: str
     language: str
+
+
+def _shared_if_readable() -> _Shared:
+    """Return what all lists have in common, with the language of whoever a link is for.
+
+    Nothing of it where the database cannot be read.
+    """
+    database = current_site().database
+    if not database.is_closed() and database.is_connection_usable():
+        try:
+            shared = _shared_by_all_lists()
+            return {**shared, "language": _language_of_link() or shared["language"]}
+        except peewee.PeeweeException as error:
+            _log.warning("nothing is known of the reader: %s", type(error).__name__)
+    return _Shared(privacy_url="", language="")
+
+
+def _language_of_link() -> str:
+    """Return the language of the contact whom a link names, "" for any other request."""
+    kind, token = request.path.split("/")[1], (request.view_args or {}).get("token", "")
+    if not token or kind not in KINDS:
+        return ""
+    try:
+        uid = current_site().links.read(kind, token)
+    except LinkError:
+        return ""
+    contact: Contact | None = Contact.get_or_none(Contact.uid == uid)
+    return messages.pick_language(contact.language if contact else "", otherwise="")
 
 
 def _shared_by_all_lists() -> _Shared:

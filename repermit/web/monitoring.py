@@ -6,6 +6,7 @@ May import contacts and models. Counts alone, nothing of any person or list.
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections import Counter
 from datetime import datetime, timedelta
@@ -17,22 +18,26 @@ from flask import Blueprint, Response, current_app, jsonify
 from repermit import contacts
 from repermit.consent import MailKind, MailState, Status
 from repermit.models import Meta
+from repermit.models.database import TurnstileDatabase
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pages = Blueprint("monitoring", __name__)
 
 _log = logging.getLogger(__name__)
 
 _FAILING = 503
+# Some hundred answers, with what SQLite writes beside them.
+_LEAST_ROOM = 1 << 20
 FRESH = timedelta(seconds=15)
 
 
 @pages.get("/healthz")
 def healthz() -> tuple[Response, int]:
-    """Say whether the database can be read."""
+    """Say whether the database can be read, and whether there is room to write."""
     database = current_site().database
     opened = False
     try:
@@ -44,7 +49,15 @@ def healthz() -> tuple[Response, int]:
     finally:
         if opened:
             database.close()
+    # Where PostgreSQL writes may be another machine.
+    if isinstance(database, TurnstileDatabase) and not _has_room(database.path):
+        _log.error("the disk of the database is full")
+        return jsonify(status="failing"), _FAILING
     return jsonify(status="ok"), 200
+
+
+def _has_room(path: Path) -> bool:
+    return shutil.disk_usage(path.absolute().parent).free >= _LEAST_ROOM
 
 
 @pages.get("/robots.txt")

@@ -10,6 +10,7 @@ import io
 import logging
 import re
 import socket
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,13 +18,14 @@ from urllib.parse import urlsplit
 import waitress
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
-from waitress.task import ErrorTask, WSGITask
+from waitress.task import ErrorTask
 from waitress.utilities import RequestEntityTooLarge
 
 from repermit import importing
 from repermit.web import mistakes
 from repermit.web.admin import suppressing, verifying
 from repermit.web.admin.registering import cookie_reader
+from repermit.web.dispatcher import Dispatcher, Task
 from repermit.web.headers import headers_of_plain_text
 
 if TYPE_CHECKING:
@@ -37,6 +39,9 @@ _LARGEST_BODY = 64 * 1024
 # As much as nginx takes. Waitress reads a head in the one thread that serves everybody, and joins
 # the lines of one name in the square of their length.
 _LARGEST_HEAD = 32 * 1024
+# More than can wait to be recorded, so that whoever reads gets a connection beside them; a process
+# may have some 1,024 files open.
+_MOST_CONNECTIONS = 500
 # What is sent behind a request that was refused is read and dropped up to here: the largest file
 # that a page takes, and some.
 _MOST_DROPPED = 128 * 1024 * 1024
@@ -56,11 +61,24 @@ def _hide_path(record: logging.LogRecord) -> bool:
 
     A path holds a token, and an error may quote an address (DESIGN invariant 13).
     """
-    about, found, _ = record.getMessage().partition(" while serving ")
-    if found:
-        kind = f" ({record.exc_info[0].__name__})" if record.exc_info and record.exc_info[0] else ""
-        record.msg, record.args, record.exc_info = f"{about} while serving a page{kind}", (), None
+    message, about = record.getMessage(), ""
+    for before, instead in _ABOUT.items():
+        start, found, _ = message.partition(before)
+        about = about or (start + instead if found else "")
+    if about or record.exc_info:
+        # As "closing channel" has it, the error is being handled and not in the record.
+        kind = (record.exc_info or sys.exc_info())[0]
+        record.msg = (about or message) + (f" ({kind.__name__})" if kind else "")
+        record.args, record.exc_info = (), None
     return True
+
+
+# What stands before a path, a connection or an error's words, and what is written instead.
+_ABOUT = {
+    " while serving ": " while serving a page",
+    " when servicing ": " when servicing a connection",
+    ", closing channel ": ", closing a connection",
+}
 
 
 logging.getLogger("waitress").addFilter(_hide_path)
@@ -82,12 +100,14 @@ def make_server(
     `effective_port`. `sockets` is filled with what waitress listens and talks on.
     """
     listening = {} if sockets is None else sockets
+    dispatcher = Dispatcher(settings.web.threads)
     server = waitress.create_server(
         app,
         map=listening,
         host=settings.web.host if host is None else host,
         port=settings.web.port if port is None else port,
-        threads=settings.web.threads,
+        _dispatcher=dispatcher,
+        connection_limit=_MOST_CONNECTIONS,
         max_request_body_size=_LARGEST_BODY,
         max_request_header_size=_LARGEST_HEAD,
         # So that the name of the software, and its version, go to nobody.
@@ -137,6 +157,7 @@ def _channel(settings: Settings) -> type[HTTPChannel]:
 
     class Channel(_LingeringChannel):
         parser_class = Parser
+        task_class = Task
 
         def error_task_class(
             self, channel: HTTPChannel, request: HTTPRequestParser
@@ -176,7 +197,7 @@ class _LingeringChannel(HTTPChannel):  # type: ignore[misc]
         return True
 
 
-class _TooMuch(WSGITask):  # type: ignore[misc]
+class _TooMuch(Task):
     """Lets the application say that a body is too large, in its words; none of it is read."""
 
     def execute(self) -> None:
@@ -184,7 +205,7 @@ class _TooMuch(WSGITask):  # type: ignore[misc]
         super().execute()
 
     def get_environment(self) -> dict[str, Any]:
-        environ: dict[str, Any] = super().get_environment()
+        environ = super().get_environment()
         nothing = {"CONTENT_LENGTH": "0", "wsgi.input": io.BytesIO(), mistakes.TOO_MUCH: True}
         environ.update(nothing)
         return environ

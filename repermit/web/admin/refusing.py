@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _CONFLICT = 409
 _FAILED = 500
+_UNAVAILABLE = 503
 
 
 def is_for_admins() -> bool:
@@ -57,9 +58,14 @@ def show_refusal(code: int) -> Response:
     return show("refusal.html", heading=heading, text=text, status=code)
 
 
+def show_unavailable(*, is_recorded: bool) -> Response:
+    """Return the page for a database that is busy or away; `is_recorded` if something may be."""
+    return show_bare("failure.html", status=_UNAVAILABLE, is_unavailable=not is_recorded)
+
+
 def show_failure() -> Response:
     """Return the page for a failure of ours; the database may be what failed."""
-    return show_bare("failure.html", status=_FAILED)
+    return show_bare("failure.html", status=_FAILED, is_unavailable=False)
 
 
 def show_reason(error: Refused) -> Response:

@@ -69,11 +69,11 @@ def show(template: str, *, status: int = 200, **fields: Any) -> Response:
     return _page(html, status)
 
 
-def show_bare(template: str, *, status: int) -> Response:
+def show_bare(template: str, *, status: int, **fields: Any) -> Response:
     """Return a page for which nothing is asked of the database, nor who has logged in."""
     language = browser_language()
     found = _environment(language).get_template(template)
-    return _page(found.render(language=language, url_for=address_of), status)
+    return _page(found.render(language=language, url_for=address_of, **fields), status)
 
 
 def _page(html: str, status: int) -> Response:

@@ -5,6 +5,7 @@ May import accounts and Flask.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flask import request, session
@@ -13,7 +14,7 @@ from flask_login import UserMixin, current_user
 from repermit import accounts
 from repermit.accounts import Origin, Visit
 from repermit.web.client_address import network_in_part, route_of
-from repermit.web.connection import noting
+from repermit.web.connection import note_beside
 from repermit.web.site import arrival, current_site, request_trace
 
 if TYPE_CHECKING:
@@ -65,14 +66,20 @@ def actor() -> str:
 def keep_awake() -> None:
     """Note that the session is in use, so that its screen does not lock."""
     login: Login = current_user.login
-    if accounts.is_seen_to_note(login, now=arrival()):
-        with noting():
-            accounts.note_seen(login, now=arrival())
+    now = arrival()
+    if accounts.is_seen_to_note(login, now=now):
+        note_beside(lambda: accounts.note_seen(login, now=now))
 
 
 def note_look(act: str, *, mailing_list: MailingList | None = None, subject: str = "") -> None:
     """Note that whoever is logged in looks at personal data; also within a GET."""
-    with noting():
-        accounts.note_access(
-            now=arrival(), actor=actor(), act=act, mailing_list=mailing_list, subject=subject
+    note_beside(
+        partial(
+            accounts.note_access,
+            now=arrival(),
+            actor=actor(),
+            act=act,
+            mailing_list=mailing_list,
+            subject=subject,
         )
+    )

@@ -5,7 +5,7 @@ May import accounts and Flask. Only the header carries a token: an address ends 
 
 from __future__ import annotations
 
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from flask import current_app, g, request
@@ -14,7 +14,7 @@ from repermit import accounts
 from repermit.accounts import SecurityEventKind
 from repermit.web.api.problems import Declined
 from repermit.web.client_address import network_in_part
-from repermit.web.connection import noting
+from repermit.web.connection import note_beside
 from repermit.web.security_log import note_refusal
 from repermit.web.site import arrival
 
@@ -58,11 +58,16 @@ def for_everybody(view: Callable[P, R]) -> Callable[P, R]:
 
 def note_look(act: str, *, mailing_list: MailingList | None, subject: str = "") -> None:
     """Note that the program looks at personal data, before it gets to see it."""
-    who = f"api:{g.token.name}"
-    with noting():
-        accounts.note_access(
-            now=arrival(), actor=who, act=act, mailing_list=mailing_list, subject=subject
+    note_beside(
+        partial(
+            accounts.note_access,
+            now=arrival(),
+            actor=f"api:{g.token.name}",
+            act=act,
+            mailing_list=mailing_list,
+            subject=subject,
         )
+    )
 
 
 def _admit(scope: str) -> TokenFacts:
@@ -75,9 +80,9 @@ def _admit(scope: str) -> TokenFacts:
             f"This token is not for {scope}.",
             headers=_challenge("insufficient_scope", scope=scope),
         )
-    if accounts.is_use_to_note(token, now=arrival()):
-        with noting():
-            accounts.note_token_use(token, now=arrival())
+    now = arrival()
+    if accounts.is_use_to_note(token, now=now):
+        note_beside(partial(accounts.note_token_use, token, now=now))
     return token
 
 

@@ -68,5 +68,6 @@ _DETAILS = {
     404: f"The API has no such address; {PREFIX}/openapi.json lists them.",
     405: "This address does not take that method.",
     413: "That was too much.",
+    503: "The database is busy or away, and nothing was changed; please try again later.",
     500: "Something went wrong on our side; please try again later.",
 }

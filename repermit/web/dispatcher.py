@@ -1,0 +1,100 @@
+"""Which thread serves a request: whoever reads waits for nobody who writes.
+
+May import this room's connection.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from waitress.task import ThreadedTaskDispatcher, WSGITask
+
+from repermit.web.connection import PATIENCE, SECONDS_LEFT
+
+if TYPE_CHECKING:
+    from waitress.channel import HTTPChannel
+
+# What a thread records within the patience at the least, as long as nothing was measured.
+_AT_FIRST = 16
+
+
+class Dispatcher:
+    """Two groups of as many threads: one for POSTs, which write, and one for everything else.
+
+    A POST for which more are waiting than can be recorded within the patience is refused at once,
+    by a thread of those that read.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._readers, self._writers = ThreadedTaskDispatcher(), ThreadedTaskDispatcher()
+        for group in (self._readers, self._writers):
+            group.set_thread_count(threads)
+        self._at_first = threads * _AT_FIRST
+        self._lock = threading.Lock()
+        self._recorded_at: deque[float] = deque()
+        self._queued_since: float | None = None
+
+    def add_task(self, channel: HTTPChannel) -> None:
+        """Have the next request of a connection served."""
+        request = channel.requests[0]
+        # What is no request has no command.
+        if request.error or request.command != "POST":
+            self._readers.add_task(channel)
+            return
+        now = time.monotonic()
+        if self._is_full(now):
+            channel.refused_at = now
+            self._readers.add_task(channel)
+        else:
+            channel.refused_at = now + PATIENCE
+            self._writers.add_task(channel)
+
+    def note_recorded(self) -> None:
+        """Note that a POST was answered, and not told to come again."""
+        with self._lock:
+            self._recorded_at.append(time.monotonic())
+
+    def shutdown(self) -> None:
+        """Stop all threads, after what they are at."""
+        for group in (self._readers, self._writers):
+            group.set_thread_count(0)
+        for group in (self._readers, self._writers):
+            group.shutdown()
+
+    def _is_full(self, now: float) -> bool:
+        """Say whether more POSTs wait for a thread than can be recorded within the patience.
+
+        That is as many as were recorded within the last so many seconds, if some have waited all
+        that time; before, nobody knows what can be done.
+        """
+        queued = len(self._writers.queue)
+        with self._lock:
+            while self._recorded_at and self._recorded_at[0] < now - PATIENCE:
+                self._recorded_at.popleft()
+            if not queued:
+                self._queued_since = None
+                return False
+            self._queued_since = self._queued_since or now
+            is_measured = now - self._queued_since >= PATIENCE
+            recorded = len(self._recorded_at)
+        return queued >= (recorded if is_measured else max(recorded, self._at_first))
+
+
+class Task(WSGITask):  # type: ignore[misc]
+    """Tells the application how long it may wait, and its dispatcher what came of that."""
+
+    def execute(self) -> None:
+        """Have the application answer."""
+        super().execute()
+        if self.request.command == "POST" and not self.status.startswith("503"):
+            self.channel.server.task_dispatcher.note_recorded()
+
+    def get_environment(self) -> dict[str, Any]:
+        """Return what the application is told of the request."""
+        environ: dict[str, Any] = super().get_environment()
+        if self.request.command == "POST" and not self.request.error:
+            environ[SECONDS_LEFT] = self.channel.refused_at - time.monotonic()
+        return environ

@@ -1,0 +1,97 @@
+"""A site that is served by a process of its own, to people who were asked; and what holds it up.
+
+Imports repermit and tests.building.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from repermit.consent import Status
+from repermit.links import Links
+from repermit.models import Contact
+from repermit.models.turnstile import Turnstile
+from tests.building import make_asked, make_campaign, make_list
+from tests.pages import freeze_wording
+from tests.serving import Serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from tests.desk import Desk
+
+ONE_CLICK = "List-Unsubscribe=One-Click"
+FORM = "application/x-www-form-urlencoded"
+
+
+def ask(
+    port: int, method: str, path: str, body: str = "", **headers: str
+) -> tuple[int, dict[str, str], str]:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=120)) as line:
+        line.request(method, path, body, {"Content-Type": FORM, **headers})
+        answer = line.getresponse()
+        return answer.status, dict(answer.headers), answer.read().decode()
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site that is served by a process of its own, and the people who were asked."""
+
+    desk: Desk
+    port: int
+    uids: tuple[str, ...]
+    lock: Callable[[], AbstractContextManager[object]]
+    server: Serving
+
+    def path(self, kind: Any, uid: str) -> str:
+        """Return a page's path."""
+        settings = self.desk.settings
+        return f"/{kind}/{Links(settings.public_url, settings.secret_keys).token(kind, uid)}"
+
+    def say_no(self, uid: str) -> tuple[int, dict[str, str], str]:
+        """Send the No of a mail program."""
+        return ask(self.port, "POST", self.path("no", uid), ONE_CLICK)
+
+    def removed(self) -> set[str]:
+        """Return who was taken off."""
+        with self.desk.database():
+            return {one.uid for one in Contact.select().where(Contact.status == Status.REMOVED)}
+
+
+PEOPLE = 24
+
+
+@contextmanager
+def make_site(desk: Desk) -> Iterator[Site]:
+    """Ask some people, and serve the desk."""
+    with desk.database() as database:
+        mailing_list = make_list(database)
+        campaign = make_campaign(database, mailing_list)
+        freeze_wording(database, campaign, mailing_list, "nl")
+        uids = tuple(make_asked(database, mailing_list, campaign).uid for _ in range(PEOPLE))
+    with Serving(desk) as server:
+        port = int(server.url.rstrip("/").rpartition(":")[2])
+        yield Site(desk, port, uids, lambda: write_lock(desk.settings.database), server)
+
+
+@contextmanager
+def write_lock(url: str) -> Iterator[None]:
+    """Hold what every answer needs to be recorded, as another process."""
+    if url.startswith("sqlite:///"):
+        turnstile = Turnstile(Path(url.removeprefix("sqlite:///")))
+        turnstile.enter()
+        try:
+            yield
+        finally:
+            turnstile.close()
+    else:
+        with closing(psycopg.connect(url)) as other:
+            other.execute("LOCK TABLE contact, access, session, evidence IN EXCLUSIVE MODE")
+            yield
