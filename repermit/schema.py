@@ -291,6 +291,14 @@ def _receipts_by_default(_database: Database) -> None:
     MailingList.update(receipts=True).where(MailingList.slug.not_in(chosen)).execute()
 
 
+def _tallied_days(_: Database) -> None:
+    """Version 29: of days that were counted before, the time zone is not known."""
+    row = Meta.get_or_none(Meta.key == evidence.TALLIED_UPTO)
+    if row is not None:
+        value = json.dumps({"after": int(row.value), "zone": ""})
+        Meta.insert(key=evidence.TALLIED_IN, value=value).on_conflict_ignore().execute()
+
+
 def _add_columns(database: Database, table: str, columns: Mapping[str, str]) -> None:
     there = {column.name for column in database.get_columns(table)}
     for name, kind in columns.items():
@@ -340,6 +348,7 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _told_terms,
     _numbered_forms,
     _receipts_by_default,
+    _tallied_days,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

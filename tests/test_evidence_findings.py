@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from repermit.campaigns import cancel, launch
 from repermit.consent import Answer, Reason
 from repermit.evidence import Entry, How
 from repermit.evidence.entry_times import AHEAD, BEHIND, BEHIND_OF_PEOPLE
-from repermit.models import Contact, Evidence, EvidencePart, Mail, run_sql, stored
+from repermit.models import Contact, Evidence, EvidencePart, Mail, Tally, run_sql, stored
 from repermit.web.admin.log_words import ACTS
 from tests.building import DEADLINE, NOW, make_list, make_settings
 from tests.desk import ATTEST
@@ -22,7 +23,6 @@ from tests.taking import OPTED_IN, mailchimp, plain, take_back, take_in
 from tests.test_answers_signing_up import confirmed, signed_up
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     from repermit.models import Database
@@ -80,7 +80,7 @@ def story(database: Database, tmp_path: Path) -> Database:
     with database.atomic():
         act = contacts.Act(at=moment, actor="job")
         contacts.erase(at("weg"), act=act, fingerprint_key=KEY)
-    reports.tally_up(database, settings=SETTINGS)
+    tally(database)
     assert found(database) is None
     return database
 
@@ -92,6 +92,11 @@ def found(database: Database, now: datetime = END) -> tuple[How, str] | None:
         return None
     entry: Evidence | None = Evidence.get_or_none(Evidence.seq == fault.seq)
     return fault.how, entry.event if entry else ""
+
+
+def tally(database: Database, zone: str = SETTINGS.timezone, **more: Any) -> int:
+    settings = make_settings(timezone=zone)
+    return reports.tally_up(database, **{"settings": settings, "now": END, **more})
 
 
 def append(database: Database, **values: Any) -> None:
@@ -397,12 +402,135 @@ def test_tallies_of_what_was_undone_or_has_ended_are_no_finding(
     cancel(story, news, now=END, actor="cli:els")
     row = {"email": "stil@example.org"}
     take_in(story, news, mailchimp(tmp_path, row, name="unsubscribed_segment.csv"), now=END)
-    reports.tally_up(story, settings=SETTINGS)
+    tally(story)
     assert found(story) is None
     take_back(story, news, now=END)
     assert found(story) is None
-    reports.tally_up(story, settings=SETTINGS)
+    tally(story)
     assert found(story) is None
     later = END + timedelta(days=1830)
     assert rights.end_parts(story, settings=SETTINGS, now=later).proofs
     assert found(story, now=later) is None
+
+
+def days(kind: str = "what = 'no'") -> str:
+    return f"UPDATE tally SET day = '{{}}' WHERE day <> '' AND {kind}"
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        # The day before and after, another year, and what is no day.
+        (days().format("2026-03-02"), "tally by day: news, no, 2026-03-02"),
+        (days().format("2026-03-04"), "tally by day: news, no, 2026-03-03"),
+        (days().format("2019-01-01"), "tally by day: news, no, 2019-01-01"),
+        (days().format("tomorrow"), "tally by day: news, no, 2026-03-03"),
+        (days("what = 'yes'").format("2026-03-07"), "tally by day: news, yes, 2026-03-02"),
+        ("UPDATE meta SET value = '{}' WHERE key = 'tallied_in'", "time zone"),
+        ("UPDATE meta SET value = 'x' WHERE key = 'tallied_in'", "time zone"),
+        (
+            """UPDATE meta SET value = '{"after":0,"zone":"Mars"}' WHERE key = 'tallied_in'""",
+            "time zone",
+        ),
+        (
+            """UPDATE meta SET value = replace(value, 'Europe/Amsterdam', 'Pacific/Auckland')""",
+            "tally by day: news, request, 2026-03-03",
+        ),
+        ("DELETE FROM meta WHERE key = 'tallied_in'", "time zone"),
+    ],
+)
+@pytest.mark.counted_on_both
+def test_a_count_that_was_moved_to_another_day_is_found(
+    story: Database, changed: str, what: str
+) -> None:
+    sql(story, changed)
+    fault = evidence.verify_chain(story, fingerprint_key=KEY, now=END).fault
+    assert fault
+    assert fault.how is How.MISCOUNTED
+    assert what in fault.what
+
+
+def test_one_of_several_that_was_moved_to_another_day_is_found(story: Database) -> None:
+    columns = "list, campaign, day, what, count"
+    sql(
+        story,
+        "UPDATE tally SET count = count - 1 WHERE day <> '' AND what = 'no'",
+        f"INSERT INTO tally ({columns}) VALUES ('news', 1, '2026-03-04', 'no', 1)",
+    )
+    assert found(story) == (How.MISCOUNTED, "")
+
+
+def test_days_of_another_time_zone_since_are_no_finding(story: Database) -> None:
+    at_night = datetime(2026, 3, 6, 23, 30, tzinfo=UTC)
+    later = at_night + timedelta(minutes=5)
+    # A day here, and the next one in the zone of before.
+    say(story, "nee", Answer.YES, at_night)
+    assert tally(story, "America/New_York", now=later)
+    assert found(story, now=later) is None
+    assert Tally.select().where(Tally.day == "2026-03-06", Tally.what == "yes").exists()
+    # The entry that says so is counted, and no other one comes of it.
+    count = Evidence.select().count()
+    tally(story, "America/New_York", now=later)
+    tally(story, now=later)
+    assert Evidence.select().count() == count
+    told = json.loads(EvidencePart.get(EvidencePart.seq == count).json)
+    assert told["values"] == {"timezone": [SETTINGS.timezone, "America/New_York"]}
+    say(story, "nee", Answer.NO, later)
+    tally(story, now=later)
+    assert found(story, now=later) is None
+    sql(story, days("what = 'yes' AND day = '2026-03-06'").format("2026-03-07"))
+    assert found(story, now=later) == (How.MISCOUNTED, "")
+
+
+def test_of_days_that_an_earlier_version_counted_only_the_time_zone_is_unknown(
+    story: Database,
+) -> None:
+    upto = Evidence.select().count()
+    unknown = f'{{"after":{upto},"zone":""}}'
+    sql(story, f"UPDATE meta SET value = '{unknown}' WHERE key = 'tallied_in'")
+    assert found(story) is None
+    say(story, "nee", Answer.YES, END)
+    tally(story)
+    assert found(story) is None
+    for day, is_right in (("2026-03-02", True), ("2026-03-01", False), ("2026-03-05", False)):
+        sql(story, days().format(day))
+        assert (found(story) is None) is is_right, day
+
+
+@pytest.mark.parametrize("changed", ["DELETE FROM meta", "UPDATE meta SET value = 'x'"])
+def test_a_time_zone_that_was_taken_away_is_not_made_up_by_counting_on(
+    story: Database, changed: str
+) -> None:
+    sql(story, f"{changed} WHERE key = 'tallied_in'")
+    say(story, "nee", Answer.YES, END)
+    assert tally(story)
+    assert found(story) == (How.MISCOUNTED, "")
+
+
+def forget_time_zone(database: Database) -> None:
+    """Leave the counts as an earlier version left them."""
+    fact = json.dumps({"after": Evidence.select().count(), "zone": ""})
+    sql(database, f"UPDATE meta SET value = '{fact}' WHERE key = 'tallied_in'")
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_what_is_taken_back_in_another_time_zone_is_no_finding(
+    story: Database, tmp_path: Path, *, is_old: bool
+) -> None:
+    news = at("stil").list
+    at_night = datetime(2026, 3, 6, 23, 30, tzinfo=UTC)
+    cancel(story, news, now=at_night, actor="cli:els")
+    row = {"email": "stil@example.org"}
+    segment = mailchimp(tmp_path, row, name="unsubscribed_segment.csv")
+    take_in(story, news, segment, now=at_night)
+    tally(story, now=at_night)
+    if is_old:
+        forget_time_zone(story)
+    assert found(story, now=at_night) is None
+    take_back(story, news, now=at_night)
+    tally(story, "America/New_York", now=at_night)
+    kept = Tally.select().where(Tally.day > "2026-03-05").order_by(Tally.day)
+    assert [(one.day, one.count) for one in kept] == [("2026-03-06", -1), ("2026-03-07", 1)]
+    assert found(story, now=at_night) is None
+    forget_time_zone(story)
+    assert found(story, now=at_night) is None
