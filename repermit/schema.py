@@ -14,6 +14,7 @@ from repermit.errors import SchemaTooNew
 from repermit.models import (
     ALL_TABLES,
     COUNTS,
+    JOURNAL_SEALED_SINCE,
     Access,
     ApiToken,
     CampaignWording,
@@ -291,8 +292,10 @@ def _receipts_by_default(_database: Database) -> None:
     MailingList.update(receipts=True).where(MailingList.slug.not_in(chosen)).execute()
 
 
-def _tallied_days(_: Database) -> None:
-    """Version 29: of days that were counted before, the time zone is not known."""
+def _tallied_and_sealed(_: Database) -> None:
+    """Version 29: of days counted before the time zone is not known, nor is each journal sealed."""
+    newest = EvidenceHead.select(EvidenceHead.seq).scalar() or 0
+    Meta.insert(key=JOURNAL_SEALED_SINCE, value=str(newest)).on_conflict_ignore().execute()
     row = Meta.get_or_none(Meta.key == evidence.TALLIED_UPTO)
     if row is not None:
         value = json.dumps({"after": int(row.value), "zone": ""})
@@ -348,7 +351,7 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _told_terms,
     _numbered_forms,
     _receipts_by_default,
-    _tallied_days,
+    _tallied_and_sealed,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

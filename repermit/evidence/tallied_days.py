@@ -14,7 +14,7 @@ from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from peewee import Value
+from peewee import DoesNotExist, Value
 
 from repermit.models import Evidence, EvidencePart, Meta, position, read_moment
 
@@ -50,7 +50,7 @@ def tallied_zones() -> list[tuple[int, str]]:
             found.append((int(said[TALLIED_AFTER]), str(said["values"]["timezone"][1])))
         for zone in filter(None, (zone for _, zone in found)):
             ZoneInfo(zone)
-    except (Meta.DoesNotExist, LookupError, OSError, TypeError, ValueError):
+    except (DoesNotExist, LookupError, OSError, TypeError, ValueError):
         raise ValueError("in which time zone days were counted is not known") from None
     return found
 

@@ -40,7 +40,12 @@ from repermit.models.folders import place_of, private_folder
 from repermit.models.fresh import FreshLink
 from repermit.models.hooks import Delivery, Webhook
 from repermit.models.journal import Journal, journal_of
-from repermit.models.journal_seal import forget_seals, seal_journal, what_is_cut
+from repermit.models.journal_seal import (
+    JOURNAL_SEALED_SINCE,
+    forget_seals,
+    seal_journal,
+    what_is_cut,
+)
 from repermit.models.logins import (
     Access,
     ApiToken,
@@ -131,6 +136,7 @@ ALL_TABLES: tuple[type[Table], ...] = (
 __all__ = [
     "ALL_TABLES",
     "COUNTS",
+    "JOURNAL_SEALED_SINCE",
     "RESTORING",
     "Access",
     "ApiToken",
