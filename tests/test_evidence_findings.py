@@ -9,15 +9,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from peewee import fn
 
 from repermit import answers, contacts, evidence, reports, rights
 from repermit.campaigns import cancel, launch
 from repermit.consent import Answer, Reason
 from repermit.evidence import Entry, How
 from repermit.evidence.entry_times import AHEAD, BEHIND, BEHIND_OF_PEOPLE
-from repermit.models import Contact, Evidence, EvidencePart, Mail, Tally, run_sql, stored
+from repermit.importing import finish_undoings
+from repermit.models import Campaign, Contact, Evidence, EvidencePart, Mail, Tally, run_sql, stored
 from repermit.web.admin.log_words import ACTS
-from tests.building import DEADLINE, NOW, make_list, make_settings
+from tests.building import DEADLINE, NOW, make_contact, make_list, make_mail, make_settings
 from tests.desk import ATTEST
 from tests.taking import OPTED_IN, mailchimp, plain, take_back, take_in
 from tests.test_answers_signing_up import confirmed, signed_up
@@ -283,6 +285,61 @@ def test_somebody_who_was_deleted_with_their_suppression_is_found(
 ) -> None:
     sql(story, *delete(name))
     assert found(story) == (How.PERSON_DELETED, event)
+
+
+@pytest.mark.parametrize(
+    "deleted",
+    [
+        ("DELETE FROM mail WHERE contact_id IN {who}",),
+        ("DELETE FROM mail WHERE contact_id IN {who}", "DELETE FROM contact WHERE id IN {who}"),
+        # A mail that would belong to nobody, and one that is of another kind or campaign.
+        ("UPDATE mail SET contact_id = NULL WHERE contact_id IN {who}",),
+        ("UPDATE mail SET kind = 'receipt' WHERE contact_id IN {who}",),
+        ("UPDATE mail SET campaign_id = NULL WHERE contact_id IN {who}",),
+    ],
+)
+def test_somebody_who_has_not_answered_and_was_deleted_with_their_ask_is_found(
+    story: Database, deleted: tuple[str, ...]
+) -> None:
+    who = "(SELECT id FROM contact WHERE address_key = 'stil@example.org')"
+    sql(story, *(statement.format(who=who) for statement in deleted))
+    fault = evidence.verify_chain(story, fingerprint_key=KEY, now=END).fault
+    assert fault
+    assert (fault.how, fault.what) == (
+        How.CONTRADICTED,
+        "campaign 1: 7 were asked, and 6 are there",
+    )
+    assert Evidence.get_by_id(fault.seq).event == "launched"
+
+
+def test_an_ask_that_was_put_in_is_found(story: Database) -> None:
+    somebody = make_contact(story, at("ja").list, "later@example.org")
+    make_mail(story, Campaign.get(), somebody)
+    assert found(story) == (How.CONTRADICTED, "launched")
+
+
+def test_people_of_a_campaign_who_go_with_their_file_are_no_finding(
+    story: Database, tmp_path: Path
+) -> None:
+    """Nobody has been mailed of the campaign, which was cancelled."""
+    news, moment = at("ja").list, END + SECOND
+    cancel(story, news, now=END, actor="cli:els")
+    people = (("kort@example.org", ""), ("krap@example.org", ""))
+    take_in(story, news, plain(tmp_path, *people, name="short.csv"), now=END)
+    launch(story, news, deadline=DEADLINE, now=moment, attest=ATTEST, include_thin=True, **WHO)
+    cancel(story, news, now=moment, actor="cli:els")
+    asks = Mail.select().where(Mail.campaign == Campaign.select(fn.MAX(Campaign.id)))
+    asked = asks.count()
+    take_back(story, news, now=moment, most=0)
+    for gone in (1, 2):
+        finish_undoings(story, should_stop=iter((False, True)).__next__, step=1)
+        assert asks.count() == asked - gone
+        assert found(story, now=moment) is None
+    finish_undoings(story)
+    assert found(story, now=moment) is None
+    # The file says nothing of the campaign before it was taken in.
+    sql(story, f"DELETE FROM mail WHERE campaign_id = 1 AND contact_id = {at('stil').id}")
+    assert found(story, now=moment) == (How.CONTRADICTED, "launched")
 
 
 def test_an_erased_person_who_was_deleted_is_found(story: Database) -> None:

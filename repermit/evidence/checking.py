@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from repermit.evidence.asks_after_removal import asks_after_removal
+from repermit.evidence.audiences import Audiences
 from repermit.evidence.beside import Beside
 from repermit.evidence.deleted_people import deleted_people
 from repermit.evidence.diagnosing import diagnose
@@ -119,6 +120,7 @@ class _Walk:
         self._erasures = Erasures()
         self._times = EntryTimes(now)
         self._counts = KeptCounts()
+        self._audiences = Audiences()
         self._known = known
         # One that was deleted matches nothing.
         self._head = EvidenceHead.get_or_none() or EvidenceHead(seq=0, hash="")
@@ -148,6 +150,7 @@ class _Walk:
         yield from people_beside()
         yield from suppressions_beside(fingerprint_key)
         yield from deleted_people()
+        yield from self._audiences.faults()
         yield from asks_after_removal()
         yield from self._counts.faults()
         yield from journal_findings(fingerprint_key)
@@ -189,6 +192,7 @@ class _Walk:
         self.parts += len(parts)
         self._beside.take(row, parts.values())
         self._counts.take(row, parts)
+        self._audiences.take(row, parts)
         if self.wordings.is_any_wrong:
             for part in parts.values():
                 yield from self.wordings.faults(part)
