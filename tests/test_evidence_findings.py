@@ -13,9 +13,11 @@ from peewee import fn
 
 from repermit import answers, contacts, evidence, reports, rights
 from repermit.campaigns import cancel, launch
+from repermit.clock import ManualClock
 from repermit.consent import Answer, Reason
 from repermit.evidence import Entry, How
 from repermit.evidence.entry_times import AHEAD, BEHIND, BEHIND_OF_PEOPLE
+from repermit.expiry import expire_due
 from repermit.importing import finish_undoings
 from repermit.models import Campaign, Contact, Evidence, EvidencePart, Mail, Tally, run_sql, stored
 from repermit.web.admin.log_words import ACTS
@@ -416,6 +418,106 @@ def test_who_was_put_back_may_be_asked(story: Database, tmp_path: Path) -> None:
     assert found(story) == (How.ASKED_AFTER_REMOVAL, "removed")
     take_back(story, news, now=END + timedelta(hours=2))
     assert found(story, now=END + timedelta(hours=2)) is None
+
+
+def mailed(name: str, changed: str) -> str:
+    who = f"(SELECT id FROM contact WHERE address_key = '{name}@example.org')"
+    return f"UPDATE mail SET {changed} WHERE contact_id = {who}"
+
+
+EARLY = f"'{stored(LAUNCHED - timedelta(minutes=6))}'"
+BEFORE_SENT = f"'{stored(SENT - timedelta(minutes=6))}'"
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        # Backdated before it began, before it was due, and before the asking began.
+        (f"sent_at = {BEFORE_SENT}", "when it was sent"),
+        (f"sent_at = {EARLY}, started_at = {EARLY}", "when it was sent"),
+        (f"sent_at = {EARLY}, started_at = {EARLY}, due_at = {EARLY}", "when it was sent"),
+        (f"sent_at = {BEFORE_SENT}, started_at = NULL, due_at = {AFTER}", "when it was sent"),
+        # A failed one made a sent one, and the other way.
+        ("reason = 'recipient'", "whether it was sent"),
+        ("reply_code = 550", "whether it was sent"),
+        ("sent_at = NULL", "whether it was sent"),
+        ("state = 'failed'", "whether it was sent"),
+        ("state = 'in_doubt'", "whether it was sent"),
+    ],
+)
+def test_a_mail_that_was_not_sent_as_its_row_says_is_found(
+    story: Database, changed: str, what: str
+) -> None:
+    sql(story, mailed("stil", changed))
+    fault = evidence.verify_chain(story, fingerprint_key=KEY, now=END).fault
+    assert fault
+    number = Mail.get(Mail.contact == at("stil"), Mail.kind == "ask").id
+    assert (fault.how, fault.what) == (How.UNVOUCHED, f"mail {number}: {what}")
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("nee", f"sent_at = '{stored(SENT + timedelta(hours=1))}'"),
+        ("ja", f"started_at = NULL, sent_at = '{stored(SENT)}'"),
+        ("ja", "state = 'failed', sent_at = NULL"),
+    ],
+)
+def test_a_mail_that_was_sent_at_another_time_than_entries_say_is_found(
+    story: Database, name: str, changed: str
+) -> None:
+    sql(story, mailed(name, changed))
+    event = "confirmed" if name == "ja" else "removed"
+    assert found(story) == (How.CONTRADICTED, event)
+
+
+@pytest.fixture
+def silent(story: Database) -> datetime:
+    """Let the deadline pass, after which who was silent is off the list; return when."""
+    after = DEADLINE + timedelta(hours=1)
+    expire_due(story, settings=SETTINGS, clock=ManualClock(after), despite_downtime=True)
+    assert at("stil").reason == Reason.NO_RESPONSE
+    assert found(story, now=after) is None
+    return after
+
+
+def test_a_silence_whose_ask_was_backdated_afterwards_is_found(
+    story: Database, silent: datetime
+) -> None:
+    moment = f"'{stored(SENT - SECOND)}'"
+    sql(story, mailed("stil", f"sent_at = {moment}, started_at = {moment}"))
+    assert found(story, now=silent) == (How.CONTRADICTED, "removed")
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_found"),
+    [
+        ({}, False),
+        ({"asked_at": stored(LAUNCHED - timedelta(minutes=6))}, True),
+        ({"asked_at": stored(DEADLINE - timedelta(days=14) + SECOND)}, True),
+        ({"asked_at": stored(DEADLINE - timedelta(days=14))}, False),
+        ({"deadline": stored(DEADLINE + timedelta(hours=2))}, True),
+        ({"minimum_days": 600}, True),
+    ],
+)
+def test_a_silence_of_somebody_who_had_no_time_to_answer_is_found(
+    story: Database, changed: dict[str, Any], *, is_found: bool
+) -> None:
+    """Whoever backdated the ask before the deadline let the removal itself tell it."""
+    after = DEADLINE + timedelta(hours=1)
+    said = {
+        "asked_at": stored(SENT),
+        "deadline": stored(DEADLINE),
+        "minimum_days": 14,
+        "reason": "no_response",
+        **changed,
+    }
+    moment = f"'{said['asked_at']}'"
+    sql(story, mailed("thuis", f"sent_at = {moment}, started_at = {moment}, due_at = {moment}"))
+    act = contacts.Act(at=after, actor="job", campaign=Campaign.get().id, consent=said)
+    with story.atomic():
+        contacts.remove([at("thuis")], reason=Reason.NO_RESPONSE, act=act, fingerprint_key=KEY)
+    assert (found(story, now=after) is not None) is is_found
 
 
 # --- Counts. -------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from repermit.evidence.journal_findings import journal_findings
 from repermit.evidence.kept_counts import KeptCounts
 from repermit.evidence.kept_tree import KeptTree
 from repermit.evidence.leaves import NOTHING_BEFORE, link
+from repermit.evidence.mail_times import mail_times
 from repermit.evidence.parts import RunOfParts, parts_of_nobody
 from repermit.evidence.people import people_beside
 from repermit.evidence.reading import leaf_of, runs_of_rows
@@ -150,8 +151,9 @@ class _Walk:
         yield from people_beside()
         yield from suppressions_beside(fingerprint_key)
         yield from deleted_people()
-        yield from self._audiences.faults()
         yield from asks_after_removal()
+        yield from self._audiences.faults()
+        yield from mail_times()
         yield from self._counts.faults()
         yield from journal_findings(fingerprint_key)
 
