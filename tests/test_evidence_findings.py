@@ -403,8 +403,9 @@ def test_an_ask_after_its_persons_removal_is_found(
 def test_an_ask_that_may_have_left_is_no_finding(
     story: Database, name: str, moment: datetime
 ) -> None:
-    text = f"'{stored(moment)}'"
-    sql(story, asked(name, f"started_at = {text}, sent_at = {text}"))
+    """A reminder, of which their answer says nothing since it had not left by then."""
+    moments = dict.fromkeys(("due_at", "started_at", "sent_at"), moment)
+    make_mail(story, Campaign.get(), at(name), kind="reminder", **moments)
     assert found(story) is None
 
 
