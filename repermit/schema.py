@@ -14,6 +14,7 @@ from repermit.errors import SchemaTooNew
 from repermit.models import (
     ALL_TABLES,
     COUNTS,
+    JOURNAL_SEALED_SINCE,
     Access,
     ApiToken,
     BackgroundTask,
@@ -330,6 +331,16 @@ FROM undoing""",
 }
 
 
+def _tallied_and_sealed(_: Database) -> None:
+    """Version 30: of days counted before the time zone is not known, nor is each journal sealed."""
+    newest = EvidenceHead.select(EvidenceHead.seq).scalar() or 0
+    Meta.insert(key=JOURNAL_SEALED_SINCE, value=str(newest)).on_conflict_ignore().execute()
+    row = Meta.get_or_none(Meta.key == evidence.TALLIED_UPTO)
+    if row is not None:
+        value = json.dumps({"after": int(row.value), "zone": ""})
+        Meta.insert(key=evidence.TALLIED_IN, value=value).on_conflict_ignore().execute()
+
+
 def _add_columns(database: Database, table: str, columns: Mapping[str, str]) -> None:
     there = {column.name for column in database.get_columns(table)}
     for name, kind in columns.items():
@@ -380,6 +391,7 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _numbered_forms,
     _receipts_by_default,
     _background_tasks,
+    _tallied_and_sealed,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

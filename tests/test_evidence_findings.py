@@ -4,25 +4,29 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from peewee import fn
 
 from repermit import answers, contacts, evidence, reports, rights
 from repermit.campaigns import cancel, launch
+from repermit.clock import ManualClock
 from repermit.consent import Answer, Reason
 from repermit.evidence import Entry, How
 from repermit.evidence.entry_times import AHEAD, BEHIND, BEHIND_OF_PEOPLE
-from repermit.models import Contact, Evidence, EvidencePart, Mail, run_sql, stored
+from repermit.expiry import expire_due
+from repermit.importing import finish_undoings
+from repermit.models import Campaign, Contact, Evidence, EvidencePart, Mail, Tally, run_sql, stored
 from repermit.web.admin.log_words import ACTS
-from tests.building import DEADLINE, NOW, make_list, make_settings
+from tests.building import DEADLINE, NOW, make_contact, make_list, make_mail, make_settings
 from tests.desk import ATTEST
 from tests.taking import OPTED_IN, mailchimp, plain, take_back, take_in
 from tests.test_answers_signing_up import confirmed, signed_up
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     from repermit.models import Database
@@ -80,7 +84,7 @@ def story(database: Database, tmp_path: Path) -> Database:
     with database.atomic():
         act = contacts.Act(at=moment, actor="job")
         contacts.erase(at("weg"), act=act, fingerprint_key=KEY)
-    reports.tally_up(database, settings=SETTINGS)
+    tally(database)
     assert found(database) is None
     return database
 
@@ -92,6 +96,11 @@ def found(database: Database, now: datetime = END) -> tuple[How, str] | None:
         return None
     entry: Evidence | None = Evidence.get_or_none(Evidence.seq == fault.seq)
     return fault.how, entry.event if entry else ""
+
+
+def tally(database: Database, zone: str = SETTINGS.timezone, **more: Any) -> int:
+    settings = make_settings(timezone=zone)
+    return reports.tally_up(database, **{"settings": settings, "now": END, **more})
 
 
 def append(database: Database, **values: Any) -> None:
@@ -280,6 +289,61 @@ def test_somebody_who_was_deleted_with_their_suppression_is_found(
     assert found(story) == (How.PERSON_DELETED, event)
 
 
+@pytest.mark.parametrize(
+    "deleted",
+    [
+        ("DELETE FROM mail WHERE contact_id IN {who}",),
+        ("DELETE FROM mail WHERE contact_id IN {who}", "DELETE FROM contact WHERE id IN {who}"),
+        # A mail that would belong to nobody, and one that is of another kind or campaign.
+        ("UPDATE mail SET contact_id = NULL WHERE contact_id IN {who}",),
+        ("UPDATE mail SET kind = 'receipt' WHERE contact_id IN {who}",),
+        ("UPDATE mail SET campaign_id = NULL WHERE contact_id IN {who}",),
+    ],
+)
+def test_somebody_who_has_not_answered_and_was_deleted_with_their_ask_is_found(
+    story: Database, deleted: tuple[str, ...]
+) -> None:
+    who = "(SELECT id FROM contact WHERE address_key = 'stil@example.org')"
+    sql(story, *(statement.format(who=who) for statement in deleted))
+    fault = evidence.verify_chain(story, fingerprint_key=KEY, now=END).fault
+    assert fault
+    assert (fault.how, fault.what) == (
+        How.CONTRADICTED,
+        "campaign 1: 7 were asked, and 6 are there",
+    )
+    assert Evidence.get_by_id(fault.seq).event == "launched"
+
+
+def test_an_ask_that_was_put_in_is_found(story: Database) -> None:
+    somebody = make_contact(story, at("ja").list, "later@example.org")
+    make_mail(story, Campaign.get(), somebody)
+    assert found(story) == (How.CONTRADICTED, "launched")
+
+
+def test_people_of_a_campaign_who_go_with_their_file_are_no_finding(
+    story: Database, tmp_path: Path
+) -> None:
+    """Nobody has been mailed of the campaign, which was cancelled."""
+    news, moment = at("ja").list, END + SECOND
+    cancel(story, news, now=END, actor="cli:els")
+    people = (("kort@example.org", ""), ("krap@example.org", ""))
+    take_in(story, news, plain(tmp_path, *people, name="short.csv"), now=END)
+    launch(story, news, deadline=DEADLINE, now=moment, attest=ATTEST, include_thin=True, **WHO)
+    cancel(story, news, now=moment, actor="cli:els")
+    asks = Mail.select().where(Mail.campaign == Campaign.select(fn.MAX(Campaign.id)))
+    asked = asks.count()
+    take_back(story, news, now=moment, most=0)
+    for gone in (1, 2):
+        finish_undoings(story, should_stop=iter((False, True)).__next__, step=1)
+        assert asks.count() == asked - gone
+        assert found(story, now=moment) is None
+    finish_undoings(story)
+    assert found(story, now=moment) is None
+    # The file says nothing of the campaign before it was taken in.
+    sql(story, f"DELETE FROM mail WHERE campaign_id = 1 AND contact_id = {at('stil').id}")
+    assert found(story, now=moment) == (How.CONTRADICTED, "launched")
+
+
 def test_an_erased_person_who_was_deleted_is_found(story: Database) -> None:
     with story.atomic():
         Contact.update(address_key="weg@example.org").where(Contact.address.is_null()).execute()
@@ -339,8 +403,9 @@ def test_an_ask_after_its_persons_removal_is_found(
 def test_an_ask_that_may_have_left_is_no_finding(
     story: Database, name: str, moment: datetime
 ) -> None:
-    text = f"'{stored(moment)}'"
-    sql(story, asked(name, f"started_at = {text}, sent_at = {text}"))
+    """A reminder, of which their answer says nothing since it had not left by then."""
+    moments = dict.fromkeys(("due_at", "started_at", "sent_at"), moment)
+    make_mail(story, Campaign.get(), at(name), kind="reminder", **moments)
     assert found(story) is None
 
 
@@ -354,6 +419,106 @@ def test_who_was_put_back_may_be_asked(story: Database, tmp_path: Path) -> None:
     assert found(story) == (How.ASKED_AFTER_REMOVAL, "removed")
     take_back(story, news, now=END + timedelta(hours=2))
     assert found(story, now=END + timedelta(hours=2)) is None
+
+
+def mailed(name: str, changed: str) -> str:
+    who = f"(SELECT id FROM contact WHERE address_key = '{name}@example.org')"
+    return f"UPDATE mail SET {changed} WHERE contact_id = {who}"
+
+
+EARLY = f"'{stored(LAUNCHED - timedelta(minutes=6))}'"
+BEFORE_SENT = f"'{stored(SENT - timedelta(minutes=6))}'"
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        # Backdated before it began, before it was due, and before the asking began.
+        (f"sent_at = {BEFORE_SENT}", "when it was sent"),
+        (f"sent_at = {EARLY}, started_at = {EARLY}", "when it was sent"),
+        (f"sent_at = {EARLY}, started_at = {EARLY}, due_at = {EARLY}", "when it was sent"),
+        (f"sent_at = {BEFORE_SENT}, started_at = NULL, due_at = {AFTER}", "when it was sent"),
+        # A failed one made a sent one, and the other way.
+        ("reason = 'recipient'", "whether it was sent"),
+        ("reply_code = 550", "whether it was sent"),
+        ("sent_at = NULL", "whether it was sent"),
+        ("state = 'failed'", "whether it was sent"),
+        ("state = 'in_doubt'", "whether it was sent"),
+    ],
+)
+def test_a_mail_that_was_not_sent_as_its_row_says_is_found(
+    story: Database, changed: str, what: str
+) -> None:
+    sql(story, mailed("stil", changed))
+    fault = evidence.verify_chain(story, fingerprint_key=KEY, now=END).fault
+    assert fault
+    number = Mail.get(Mail.contact == at("stil"), Mail.kind == "ask").id
+    assert (fault.how, fault.what) == (How.UNVOUCHED, f"mail {number}: {what}")
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("nee", f"sent_at = '{stored(SENT + timedelta(hours=1))}'"),
+        ("ja", f"started_at = NULL, sent_at = '{stored(SENT)}'"),
+        ("ja", "state = 'failed', sent_at = NULL"),
+    ],
+)
+def test_a_mail_that_was_sent_at_another_time_than_entries_say_is_found(
+    story: Database, name: str, changed: str
+) -> None:
+    sql(story, mailed(name, changed))
+    event = "confirmed" if name == "ja" else "removed"
+    assert found(story) == (How.CONTRADICTED, event)
+
+
+@pytest.fixture
+def silent(story: Database) -> datetime:
+    """Let the deadline pass, after which who was silent is off the list; return when."""
+    after = DEADLINE + timedelta(hours=1)
+    expire_due(story, settings=SETTINGS, clock=ManualClock(after), despite_downtime=True)
+    assert at("stil").reason == Reason.NO_RESPONSE
+    assert found(story, now=after) is None
+    return after
+
+
+def test_a_silence_whose_ask_was_backdated_afterwards_is_found(
+    story: Database, silent: datetime
+) -> None:
+    moment = f"'{stored(SENT - SECOND)}'"
+    sql(story, mailed("stil", f"sent_at = {moment}, started_at = {moment}"))
+    assert found(story, now=silent) == (How.CONTRADICTED, "removed")
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_found"),
+    [
+        ({}, False),
+        ({"asked_at": stored(LAUNCHED - timedelta(minutes=6))}, True),
+        ({"asked_at": stored(DEADLINE - timedelta(days=14) + SECOND)}, True),
+        ({"asked_at": stored(DEADLINE - timedelta(days=14))}, False),
+        ({"deadline": stored(DEADLINE + timedelta(hours=2))}, True),
+        ({"minimum_days": 600}, True),
+    ],
+)
+def test_a_silence_of_somebody_who_had_no_time_to_answer_is_found(
+    story: Database, changed: dict[str, Any], *, is_found: bool
+) -> None:
+    """Whoever backdated the ask before the deadline let the removal itself tell it."""
+    after = DEADLINE + timedelta(hours=1)
+    said = {
+        "asked_at": stored(SENT),
+        "deadline": stored(DEADLINE),
+        "minimum_days": 14,
+        "reason": "no_response",
+        **changed,
+    }
+    moment = f"'{said['asked_at']}'"
+    sql(story, mailed("thuis", f"sent_at = {moment}, started_at = {moment}, due_at = {moment}"))
+    act = contacts.Act(at=after, actor="job", campaign=Campaign.get().id, consent=said)
+    with story.atomic():
+        contacts.remove([at("thuis")], reason=Reason.NO_RESPONSE, act=act, fingerprint_key=KEY)
+    assert (found(story, now=after) is not None) is is_found
 
 
 # --- Counts. -------------------------------------------------------------------------------------
@@ -397,12 +562,135 @@ def test_tallies_of_what_was_undone_or_has_ended_are_no_finding(
     cancel(story, news, now=END, actor="cli:els")
     row = {"email": "stil@example.org"}
     take_in(story, news, mailchimp(tmp_path, row, name="unsubscribed_segment.csv"), now=END)
-    reports.tally_up(story, settings=SETTINGS)
+    tally(story)
     assert found(story) is None
     take_back(story, news, now=END)
     assert found(story) is None
-    reports.tally_up(story, settings=SETTINGS)
+    tally(story)
     assert found(story) is None
     later = END + timedelta(days=1830)
     assert rights.end_parts(story, settings=SETTINGS, now=later).proofs
     assert found(story, now=later) is None
+
+
+def days(kind: str = "what = 'no'") -> str:
+    return f"UPDATE tally SET day = '{{}}' WHERE day <> '' AND {kind}"
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        # The day before and after, another year, and what is no day.
+        (days().format("2026-03-02"), "tally by day: news, no, 2026-03-02"),
+        (days().format("2026-03-04"), "tally by day: news, no, 2026-03-03"),
+        (days().format("2019-01-01"), "tally by day: news, no, 2019-01-01"),
+        (days().format("tomorrow"), "tally by day: news, no, 2026-03-03"),
+        (days("what = 'yes'").format("2026-03-07"), "tally by day: news, yes, 2026-03-02"),
+        ("UPDATE meta SET value = '{}' WHERE key = 'tallied_in'", "time zone"),
+        ("UPDATE meta SET value = 'x' WHERE key = 'tallied_in'", "time zone"),
+        (
+            """UPDATE meta SET value = '{"after":0,"zone":"Mars"}' WHERE key = 'tallied_in'""",
+            "time zone",
+        ),
+        (
+            """UPDATE meta SET value = replace(value, 'Europe/Amsterdam', 'Pacific/Auckland')""",
+            "tally by day: news, request, 2026-03-03",
+        ),
+        ("DELETE FROM meta WHERE key = 'tallied_in'", "time zone"),
+    ],
+)
+@pytest.mark.counted_on_both
+def test_a_count_that_was_moved_to_another_day_is_found(
+    story: Database, changed: str, what: str
+) -> None:
+    sql(story, changed)
+    fault = evidence.verify_chain(story, fingerprint_key=KEY, now=END).fault
+    assert fault
+    assert fault.how is How.MISCOUNTED
+    assert what in fault.what
+
+
+def test_one_of_several_that_was_moved_to_another_day_is_found(story: Database) -> None:
+    columns = "list, campaign, day, what, count"
+    sql(
+        story,
+        "UPDATE tally SET count = count - 1 WHERE day <> '' AND what = 'no'",
+        f"INSERT INTO tally ({columns}) VALUES ('news', 1, '2026-03-04', 'no', 1)",
+    )
+    assert found(story) == (How.MISCOUNTED, "")
+
+
+def test_days_of_another_time_zone_since_are_no_finding(story: Database) -> None:
+    at_night = datetime(2026, 3, 6, 23, 30, tzinfo=UTC)
+    later = at_night + timedelta(minutes=5)
+    # A day here, and the next one in the zone of before.
+    say(story, "nee", Answer.YES, at_night)
+    assert tally(story, "America/New_York", now=later)
+    assert found(story, now=later) is None
+    assert Tally.select().where(Tally.day == "2026-03-06", Tally.what == "yes").exists()
+    # The entry that says so is counted, and no other one comes of it.
+    count = Evidence.select().count()
+    tally(story, "America/New_York", now=later)
+    tally(story, now=later)
+    assert Evidence.select().count() == count
+    told = json.loads(EvidencePart.get(EvidencePart.seq == count).json)
+    assert told["values"] == {"timezone": [SETTINGS.timezone, "America/New_York"]}
+    say(story, "nee", Answer.NO, later)
+    tally(story, now=later)
+    assert found(story, now=later) is None
+    sql(story, days("what = 'yes' AND day = '2026-03-06'").format("2026-03-07"))
+    assert found(story, now=later) == (How.MISCOUNTED, "")
+
+
+def test_of_days_that_an_earlier_version_counted_only_the_time_zone_is_unknown(
+    story: Database,
+) -> None:
+    upto = Evidence.select().count()
+    unknown = f'{{"after":{upto},"zone":""}}'
+    sql(story, f"UPDATE meta SET value = '{unknown}' WHERE key = 'tallied_in'")
+    assert found(story) is None
+    say(story, "nee", Answer.YES, END)
+    tally(story)
+    assert found(story) is None
+    for day, is_right in (("2026-03-02", True), ("2026-03-01", False), ("2026-03-05", False)):
+        sql(story, days().format(day))
+        assert (found(story) is None) is is_right, day
+
+
+@pytest.mark.parametrize("changed", ["DELETE FROM meta", "UPDATE meta SET value = 'x'"])
+def test_a_time_zone_that_was_taken_away_is_not_made_up_by_counting_on(
+    story: Database, changed: str
+) -> None:
+    sql(story, f"{changed} WHERE key = 'tallied_in'")
+    say(story, "nee", Answer.YES, END)
+    assert tally(story)
+    assert found(story) == (How.MISCOUNTED, "")
+
+
+def forget_time_zone(database: Database) -> None:
+    """Leave the counts as an earlier version left them."""
+    fact = json.dumps({"after": Evidence.select().count(), "zone": ""})
+    sql(database, f"UPDATE meta SET value = '{fact}' WHERE key = 'tallied_in'")
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_what_is_taken_back_in_another_time_zone_is_no_finding(
+    story: Database, tmp_path: Path, *, is_old: bool
+) -> None:
+    news = at("stil").list
+    at_night = datetime(2026, 3, 6, 23, 30, tzinfo=UTC)
+    cancel(story, news, now=at_night, actor="cli:els")
+    row = {"email": "stil@example.org"}
+    segment = mailchimp(tmp_path, row, name="unsubscribed_segment.csv")
+    take_in(story, news, segment, now=at_night)
+    tally(story, now=at_night)
+    if is_old:
+        forget_time_zone(story)
+    assert found(story, now=at_night) is None
+    take_back(story, news, now=at_night)
+    tally(story, "America/New_York", now=at_night)
+    kept = Tally.select().where(Tally.day > "2026-03-05").order_by(Tally.day)
+    assert [(one.day, one.count) for one in kept] == [("2026-03-06", -1), ("2026-03-07", 1)]
+    assert found(story, now=at_night) is None
+    forget_time_zone(story)
+    assert found(story, now=at_night) is None

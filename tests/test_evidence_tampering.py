@@ -61,7 +61,7 @@ def record(database: Database) -> Database:
                 campaign=campaign, kind="ask", language=language, wording=digest(text)
             )
         evidence.append(
-            entry("launched", consent={"wordings": {"nl": digest(ASK)}, "asked": 3}),
+            entry("launched", consent={"wordings": {"nl": digest(ASK)}, "asked": 0}),
             *(turn(seq) for seq in range(2, 10)),
             entry("confirmed", subject=ANNA, person={"name": "Anna"}, trace={"browser": "x"}),
         )

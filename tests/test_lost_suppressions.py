@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import addresses, answers, contacts, evidence, rights
+from repermit import addresses, answers, contacts, evidence, rights, schema
 from repermit.campaigns import launch
 from repermit.consent import Answer, Fate
 from repermit.errors import JournalRefused
@@ -21,6 +21,7 @@ from repermit.models import (
     Evidence,
     Journal,
     Mail,
+    Meta,
     Suppression,
     journal_of,
     recount,
@@ -34,11 +35,13 @@ from tests.test_answers_signing_up import confirmed, signed_up
 from tests.test_rights_correcting import move
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from repermit.models import Database, MailingList
 
 LATER = NOW + timedelta(hours=1)
+EVEN_LATER = NOW + timedelta(hours=2)
 SETTINGS = make_settings()
 KEY = SETTINGS.fingerprint_key
 WHO: dict[str, Any] = {"settings": SETTINGS, "actor": "cli:els"}
@@ -59,12 +62,14 @@ def news(database: Database, journal: Journal) -> MailingList:
     return make_list(database)
 
 
-def say_no(database: Database, contact: Contact, answer: Answer = Answer.NO) -> None:
+def say_no(
+    database: Database, contact: Contact, answer: Answer = Answer.NO, at: datetime = LATER
+) -> None:
     answers.record_answer(
         database,
         uid=contact.uid,
         answer=answer,
-        arrived=LATER,
+        arrived=at,
         settings=SETTINGS,
         method="page",
         trace=answers.Trace(network="", browser=""),
@@ -364,10 +369,91 @@ def test_without_the_key_no_seal_can_be_made_that_fits(database: Database, five:
     cut(five, 5, 6)
     forged = Journal(five.path, key_check=five.key_check, seal=b"guessed")
     database.journal = forged
-    delete(database, "meta WHERE substr(key, 1, 8) = 'journal:'")
+    delete(database, SEALS)
     with database.atomic():
         seal_journal(forged, five.path.stat().st_size)
     database.journal = five
+    verdict = found(database)
+    assert verdict
+    assert verdict[0] is How.JOURNAL_CUT
+
+
+SEALS = "meta WHERE substr(key, 1, 8) = 'journal:'"
+
+
+@pytest.mark.parametrize(("first", "end"), [(1, None), (3, None), (0, None), (1, 1)])
+def test_a_journal_whose_seal_was_deleted_is_found_cut_or_whole(
+    database: Database, five: Journal, first: int, end: int | None
+) -> None:
+    cut(five, first, end)
+    delete(database, SEALS)
+    words = "5 suppressions and launches were noted, and 0 are known"
+    assert found(database) == (How.JOURNAL_CUT, words)
+
+
+def test_a_journal_that_was_cut_and_whose_seal_was_made_anew_is_found(
+    database: Database, five: Journal, news: MailingList
+) -> None:
+    cut(five, 3, None)
+    delete(database, SEALS)
+    say_no(database, make_contact(database, news, "later@example.org"))
+    kept = sum('"do":"suppress"' in line for line in five.path.read_text().splitlines())
+    assert kept == 2
+    words = "6 suppressions and launches were noted, and 2 are known"
+    assert found(database) == (How.JOURNAL_CUT, words)
+
+
+def test_a_journal_and_its_seal_that_were_put_back_to_earlier_ones_are_found(
+    database: Database, news: MailingList, journal: Journal
+) -> None:
+    say_no(database, make_contact(database, news, "eerst@example.org"))
+    earlier, seals = journal.path.read_bytes(), [*Meta.select().where(Meta.key ** "journal:%")]
+    say_no(database, make_contact(database, news, "tweede@example.org"))
+    journal.path.write_bytes(earlier)
+    with database.atomic():
+        for seal in seals:
+            Meta.update(value=seal.value).where(Meta.key == seal.key).execute()
+    words = "2 suppressions and launches were noted, and 1 are known"
+    assert found(database) == (How.JOURNAL_CUT, words)
+
+
+@pytest.mark.parametrize("value", ["x", "{}", "[]", "null"])
+def test_a_seal_that_says_nothing_is_found(database: Database, five: Journal, value: str) -> None:
+    assert five.path.exists()
+    with database.atomic():
+        Meta.update(value=value).where(Meta.key ** "journal:%").execute()
+    assert found(database) == (How.JOURNAL_CUT, "what the database keeps of it was changed")
+
+
+def test_a_launch_of_which_no_journal_is_known_is_found(
+    database: Database, news: MailingList, journal: Journal
+) -> None:
+    make_contact(database, news)
+    launch(database, news, deadline=DEADLINE, now=LATER, attest=ATTEST, **WHO)
+    assert found(database) is None
+    journal.path.unlink()
+    delete(database, SEALS)
+    words = "1 suppressions and launches were noted, and 0 are known"
+    assert found(database) == (How.JOURNAL_CUT, words)
+
+
+def test_a_database_that_is_upgraded_or_restored_has_no_seal_yet(
+    database: Database, five: Journal, news: MailingList
+) -> None:
+    """As versions before left it; what comes then is sealed, with all that stands before."""
+    for name in ("zes", "zeven"):
+        delete(database, SEALS)
+        with database.atomic():
+            if name == "zes":
+                Meta.update(value="28").where(Meta.key == "schema_version").execute()
+            else:
+                evidence.append(evidence.Entry(event="restored", at=LATER, actor="cli:els"))
+        schema.upgrade(database)
+        assert found(database) is None
+        say_no(database, make_contact(database, news, f"{name}@example.org"), at=EVEN_LATER)
+        assert found(database) is None
+    cut(five, 1, None)
+    delete(database, SEALS)
     verdict = found(database)
     assert verdict
     assert verdict[0] is How.JOURNAL_CUT

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import campaigns, contacts, importing, schema
+from repermit import campaigns, contacts, evidence, importing, schema
 from repermit.accounts import second_steps
 from repermit.consent import Reason
 from repermit.errors import SchemaTooNew
@@ -299,6 +299,23 @@ def test_what_was_under_way_in_version_28_goes_on(empty_database_url: str) -> No
         )
         assert not database.table_exists("launching")
         assert not database.table_exists("undoing")
+
+
+@pytest.mark.parametrize("upto", [None, 7])
+def test_of_days_that_version_28_counted_the_time_zone_is_not_known(
+    empty_database_url: str, upto: int | None
+) -> None:
+    with open_database(empty_database_url) as database:
+        schema.upgrade(database)
+        with database.atomic():
+            if upto is not None:
+                Meta.create(key=evidence.TALLIED_UPTO, value=str(upto))
+            Meta.update(value="28").where(Meta.key == "schema_version").execute()
+        assert schema.upgrade(database) == 28
+        if upto is None:
+            assert Meta.get_or_none(Meta.key == evidence.TALLIED_IN) is None
+        else:
+            assert evidence.tallied_zones() == [(upto, "")]
 
 
 def _shape(database: Database, table: type[Model]) -> tuple[set[str], set[str]]:

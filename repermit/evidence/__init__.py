@@ -28,6 +28,7 @@ from repermit.evidence.kept_counts import TALLIED_UPTO
 from repermit.evidence.leaves import PARTS, canonical, leaf, part_digest
 from repermit.evidence.proofs import LARGEST as LARGEST_PROOF
 from repermit.evidence.proofs import is_about, told_by
+from repermit.evidence.tallied_days import TALLIED_AFTER, TALLIED_IN, tallied_zones
 from repermit.evidence.tree import (
     Paths,
     check_consistency,
@@ -43,6 +44,8 @@ __all__ = [
     "EVENTS",
     "LARGEST_PROOF",
     "PARTS",
+    "TALLIED_AFTER",
+    "TALLIED_IN",
     "TALLIED_UPTO",
     "TERMS_TOLD_SINCE",
     "Agreement",
@@ -80,6 +83,7 @@ __all__ = [
     "leaf",
     "part_digest",
     "shown_to_go_on",
+    "tallied_zones",
     "told_by",
     "told_elsewhere",
     "verify",

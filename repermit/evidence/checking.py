@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from repermit.evidence.asks_after_removal import asks_after_removal
+from repermit.evidence.audiences import Audiences
 from repermit.evidence.beside import Beside
 from repermit.evidence.deleted_people import deleted_people
 from repermit.evidence.diagnosing import diagnose
@@ -24,6 +25,7 @@ from repermit.evidence.journal_findings import journal_findings
 from repermit.evidence.kept_counts import KeptCounts
 from repermit.evidence.kept_tree import KeptTree
 from repermit.evidence.leaves import NOTHING_BEFORE, link
+from repermit.evidence.mail_times import mail_times
 from repermit.evidence.parts import RunOfParts, parts_of_nobody
 from repermit.evidence.people import people_beside
 from repermit.evidence.reading import leaf_of, runs_of_rows
@@ -121,6 +123,7 @@ class _Walk:
         self._erasures = Erasures()
         self._times = EntryTimes(now)
         self._counts = KeptCounts()
+        self._audiences = Audiences()
         self._known = known
         # One that was deleted matches nothing.
         self._head = EvidenceHead.get_or_none() or EvidenceHead(seq=0, hash="")
@@ -151,6 +154,8 @@ class _Walk:
         yield from suppressions_beside(fingerprint_key)
         yield from deleted_people()
         yield from asks_after_removal()
+        yield from self._audiences.faults()
+        yield from mail_times()
         yield from self._counts.faults()
         yield from journal_findings(fingerprint_key, journal_size)
 
@@ -191,6 +196,7 @@ class _Walk:
         self.parts += len(parts)
         self._beside.take(row, parts.values())
         self._counts.take(row, parts)
+        self._audiences.take(row, parts)
         if self.wordings.is_any_wrong:
             for part in parts.values():
                 yield from self.wordings.faults(part)

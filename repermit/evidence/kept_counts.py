@@ -6,13 +6,14 @@ May import models and this room's faults. What pages and papers show is read fro
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from repermit.evidence.faults import Fault, How
+from repermit.evidence.tallied_days import TalliedDays
 from repermit.models import (
     Evidence,
     Meta,
@@ -50,7 +51,7 @@ class KeptCounts:
         self._parts: Counter[tuple[str, str, bool]] = Counter()
         # The turn of each entry, one octet each, so that a million take a megabyte.
         self._turns = bytearray()
-        self._totals: Counter[_Kind] = Counter()
+        self._days = TalliedDays(self._upto)
         self._untold: Counter[tuple[str, int]] = Counter()
         self._undoable: dict[tuple[str, str, str], int] = {}
 
@@ -73,7 +74,10 @@ class KeptCounts:
             return
         part = parts.get("consent")
         if part is None:
-            self._untold[row["list"], row["campaign"]] += row["event"] in _TURNS
+            if row["event"] in _TURNS:
+                whose = row["list"], row["campaign"]
+                self._untold[whose] += 1
+                self._days.count_untold(whose, row["seq"], row["at"])
             return
         # What is no JSON is altered, and that is a fault of its own.
         with suppress(ValueError, AttributeError):
@@ -90,7 +94,7 @@ class KeptCounts:
             at = stored(read_moment(row["at"]))
             self._undoable[row["list"], row["subject"], at] = row["seq"]
         if code:
-            self._totals[row["list"], row["campaign"], what] += 1
+            self._days.count((row["list"], row["campaign"], what), row["seq"], row["at"])
 
     def _undo(self, row: Mapping[str, Any], said: Mapping[str, Any]) -> None:
         at = said.get("imported_at") or said.get("confirmed_at", "")
@@ -99,24 +103,28 @@ class KeptCounts:
             undone: Evidence = Evidence.get(Evidence.seq == seq)
             what = _WHATS[self._turns[seq]]
             self._turns[seq] = 0
-            self._totals[undone.list, undone.campaign, what] -= 1
+            self._days.take_back((undone.list, undone.campaign, what), row["seq"], undone.at)
 
     def _of_tallies(self) -> Iterator[Fault]:
-        by_day: Counter[_Kind] = Counter()
-        now: Counter[_Kind] = Counter()
+        if not self._days.is_zone_known:
+            yield Fault(0, How.MISCOUNTED, "tally by day: in which time zone")
+            return
+        by_day: dict[_Kind, Counter[str]] = defaultdict(Counter)
+        kept: Counter[_Kind] = Counter()
         for row in list(Tally.select()):
-            kept = by_day if row.day else now
-            kept[row.list, row.campaign, row.what] += row.count
-        for name, kept, real in (
-            ("tally by day", by_day, self._totals),
-            ("tally", now, self._standing()),
-        ):
-            for kind in sorted(kept.keys() | real.keys()):
-                # What a proof said whose time is over is counted still.
-                most = real[kind] + self._untold[kind[:2]]
-                least = real[kind] - (self._untold[kind[:2]] if kept is now else 0)
-                if not least <= kept[kind] <= most:
-                    yield Fault(0, How.MISCOUNTED, f"{name}: {kind[0]}, {kind[2]}")
+            kind = row.list, row.campaign, row.what
+            if row.day:
+                by_day[kind][row.day] += row.count
+            else:
+                kept[kind] += row.count
+        for (slug, _, what), day in self._days.wrong(by_day):
+            yield Fault(0, How.MISCOUNTED, f"tally by day: {slug}, {what}, {day}")
+        real = self._standing()
+        for kind in sorted(kept.keys() | real.keys()):
+            # What a proof said whose time is over is counted still.
+            untold = self._untold[kind[:2]]
+            if not real[kind] - untold <= kept[kind] <= real[kind] + untold:
+                yield Fault(0, How.MISCOUNTED, f"tally: {kind[0]}, {kind[2]}")
 
     def _standing(self) -> Counter[_Kind]:
         """Count where the people of each campaign came to stand last."""

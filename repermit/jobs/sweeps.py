@@ -221,7 +221,12 @@ class Jobs:
         """Count what has come of the campaigns."""
         with self._connected() as settings:
             fold_counts(self._database)
-            reports.tally_up(self._database, settings=settings, should_stop=self._stopping.is_set)
+            reports.tally_up(
+                self._database,
+                settings=settings,
+                now=self._clock.now(),
+                should_stop=self._stopping.is_set,
+            )
 
     def count_people(self) -> None:
         """Count what has become of the people of large campaigns, for their papers."""

@@ -60,7 +60,12 @@ from repermit.models.folders import place_of, private_folder
 from repermit.models.fresh import FreshLink
 from repermit.models.hooks import Delivery, Webhook
 from repermit.models.journal import Journal, journal_of
-from repermit.models.journal_seal import forget_seals, seal_journal, what_is_cut
+from repermit.models.journal_seal import (
+    JOURNAL_SEALED_SINCE,
+    forget_seals,
+    seal_journal,
+    what_is_cut,
+)
 from repermit.models.logins import (
     Access,
     ApiToken,
@@ -150,6 +155,7 @@ __all__ = [
     "ALL_TABLES",
     "COUNTS",
     "FIRST_STEP",
+    "JOURNAL_SEALED_SINCE",
     "LARGEST_STEP",
     "RESTORING",
     "Access",

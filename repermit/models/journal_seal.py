@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from repermit.models.journal import Journal
 
+JOURNAL_SEALED_SINCE = "journal_sealed_since"
+"""The fact under which an upgraded database keeps after which entry all journals are sealed."""
+
 _KEY = "journal:"
 _DIGEST_BYTES = 16
 
@@ -62,17 +65,42 @@ def forget_seals() -> None:
     Meta.delete().where(Meta.key.startswith(_KEY)).execute()
 
 
-def what_is_cut(journal: Journal) -> str:
-    """Return what is missing or changed in a journal since it was sealed last, "" for nothing."""
+def what_is_cut(journal: Journal, *, noted: int) -> str:
+    """Return what is missing or changed in a journal since it was sealed last, "" for nothing.
+
+    `noted` is how many suppressions and launches all journals of the database have at the least.
+    """
     name, place = _name_of(journal), place_of_journal(journal.path)
+    lines = 0
     for row in list(Meta.select().where(Meta.key.startswith(_KEY))):
-        sealed = Seal(**json.loads(row.value))
+        try:
+            sealed = Seal(**json.loads(row.value))
+        except (TypeError, ValueError):
+            return "what the database keeps of it was changed"
         if row.key == _KEY + name:
             if what := _differing(journal, sealed):
                 return what
+            lines += _count_noted(journal, sealed.size)
         elif sealed.place == place:
             return f"it had {sealed.lines:,} lines, and does not begin as it did, or is gone"
+        else:
+            lines += sealed.lines
+    if lines < noted:
+        return f"{noted:,} suppressions and launches were noted, and {lines:,} are known"
     return ""
+
+
+def _count_noted(journal: Journal, size: int) -> int:
+    """Count the suppressions and launches in a journal up to so many octets."""
+    found = at = 0
+    with journal.path.open("rb") as file:
+        while at < size and (line := file.readline()):
+            found += line.startswith(_NOTED)
+            at += len(line)
+    return found
+
+
+_NOTED = (b'{"do":"suppress"', b'{"do":"launch"')
 
 
 def place_of_journal(path: Path) -> str:

@@ -5,17 +5,20 @@ May import evidence, models, consent and what lies below.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from peewee import EXCLUDED
 
 from repermit import evidence
+from repermit.evidence import Entry
 from repermit.models import Meta, Tally, lock_rows
 from repermit.reports.turns import Key, Turn, count, head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from repermit.config import Settings
@@ -28,12 +31,17 @@ _MOST_MEANWHILE = 2000
 
 
 def tally_up(
-    database: Database, *, settings: Settings, should_stop: Callable[[], bool] = bool
+    database: Database,
+    *,
+    settings: Settings,
+    now: datetime,
+    should_stop: Callable[[], bool] = bool,
 ) -> int:
     """Count the entries that were appended since; return how many there were.
 
     A step at a time, each with how far it is in one transaction, so that any number of processes
-    may do so at once and no entry counts twice.
+    may do so at once and no entry counts twice. An entry tells where days begin to be those of
+    another time zone.
     """
     counted = 0
     while not should_stop() and _tallied_upto() < head():
@@ -48,6 +56,10 @@ def tally_up(
                 continue
             _add(changes)
             Meta.update(value=str(upto)).where(Meta.key == _KEY).execute()
+            if after == 0:
+                _keep_zone(after, settings.timezone)
+            if changes:
+                evidence.append(*_zone_changes(after, settings.timezone, now))
         counted += upto - after
     return counted
 
@@ -80,6 +92,32 @@ def read_tallies(slug: str, campaign: int, *, zone: ZoneInfo) -> tuple[Counter[K
 def _tallied_upto() -> int:
     row = Meta.get_or_none(Meta.key == _KEY)
     return int(row.value) if row else 0
+
+
+def _zone_changes(after: int, zone: str, now: datetime) -> Iterator[Entry]:
+    """Keep in which time zone days are counted from here on; yield an entry if it is another."""
+    try:
+        since, before = evidence.tallied_zones()[-1]
+    except ValueError:
+        # It is not made anew, so that `verify` goes on telling of it.
+        return
+    if not before:
+        _keep_zone(since, zone)
+    elif before != zone:
+        yield _zone_changed(before, zone, after=after, now=now)
+
+
+def _keep_zone(after: int, zone: str) -> None:
+    value = json.dumps({"after": after, "zone": zone})
+    Meta.insert(key=evidence.TALLIED_IN, value=value).on_conflict(
+        conflict_target=[Meta.key], preserve=[Meta.value]
+    ).execute()
+
+
+def _zone_changed(before: str, zone: str, *, after: int, now: datetime) -> Entry:
+    told = {"keys": ["timezone"], "values": {"timezone": [before, zone]}}
+    consent = {**told, evidence.TALLIED_AFTER: after}
+    return Entry(event="settings_changed", at=now, actor="job", consent=consent)
 
 
 def _add(changes: Counter[Key]) -> None:

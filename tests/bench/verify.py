@@ -2,11 +2,11 @@
 
     .venv/bin/python tests/bench/verify.py [--entries 1000000] [--postgresql] [--erased 10]
 
-Each entry has its three parts, names a wording, and is of somebody who said Yes or, every second,
-was taken off and is suppressed; one of so many was erased since. Timed are the appends, a thousand
-at a time; `verify_chain` as `repermit verify` calls it; the path of a hundred entries, one at a
-time; and where a single entry in the middle was edited, moved to the end, or deleted, how long it
-takes until that is named.
+Each entry has its three parts, names a wording, and is of somebody who was asked and said Yes or,
+every second, was taken off and is suppressed; one of so many was erased since. Timed are the
+appends, a thousand at a time; `verify_chain` as `repermit verify` calls it; the path of a hundred
+entries, one at a time; and where a single entry in the middle was edited, moved to the end, or
+deleted, how long it takes until that is named.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,14 +28,17 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from repermit import addresses, evidence, schema
 from repermit.evidence import Entry
 from repermit.models import (
+    Campaign,
     Contact,
     Evidence,
     EvidencePart,
+    Mail,
     MailingList,
     Suppression,
     chunks,
     open_database,
     run_sql,
+    stored,
 )
 from tests.cluster import find_binaries, running_cluster
 
@@ -101,6 +104,18 @@ def _fill(database: Database, entries: int, erased: int) -> None:
     with database.atomic():
         wording = evidence.keep_wording("Mogen wij u blijven mailen?")
         news = MailingList.create(slug="news", name="Nieuws", created_at=_AT)
+        moments = {"launched_at": _AT, "starts_at": _AT, "deadline": _AT + timedelta(days=28)}
+        Campaign.create(list=news, state="open", minimum_days=14, **moments)
+        evidence.append(
+            Entry(
+                event="launched",
+                at=_AT,
+                actor="cli:bench",
+                list="news",
+                campaign=1,
+                consent={"asked": entries},
+            )
+        )
     for start in range(0, entries, _STEP):
         numbers = range(start, min(start + _STEP, entries))
         with database.atomic():
@@ -108,6 +123,7 @@ def _fill(database: Database, entries: int, erased: int) -> None:
                 Contact.insert_many(
                     [_contact(n, news, is_erased=n % erased == 0) for n in some]
                 ).execute()
+                Mail.insert_many([_ask(n) for n in some]).execute()
                 Suppression.insert_many([_left(n, news) for n in some if n % 2]).execute()
             evidence.append(*(_entry(n, wording) for n in numbers))
             evidence.append(*(_erase(n) for n in numbers if n % erased == 0))
@@ -127,6 +143,12 @@ def _contact(number: int, news: MailingList, *, is_erased: bool) -> dict[str, An
         "reason": "no" if number % 2 else "",
         "basis": "" if number % 2 else "answer",
     }
+
+
+def _ask(number: int) -> dict[str, Any]:
+    moments = dict.fromkeys(("due_at", "started_at", "sent_at"), _AT)
+    about = {"kind": "ask", "state": "sent", "message_id": f"<{number}@example.org>"}
+    return {"list": 1, "campaign": 1, "contact": number + 1, **about, **moments}
 
 
 def _left(number: int, news: MailingList) -> dict[str, Any]:
@@ -149,7 +171,7 @@ def _entry(number: int, wording: str) -> Entry:
         subject=f"{number:032x}",
         consent={
             **said,
-            "asked_at": "x",
+            "asked_at": stored(_AT),
             "page_wording": wording,
             "purpose": "Nieuws",
         },
