@@ -27,6 +27,7 @@ from repermit.models import (
     Wording,
     new_id,
 )
+from repermit.web.site import SECONDS_LEFT
 from tests.building import (
     DEADLINE,
     NOW,
@@ -467,6 +468,17 @@ def test_an_answer_is_stamped_when_it_arrives_not_when_it_gets_its_turn(
     press.join()
     assert heading_of(responses[0]) == "Uw Ja is vastgelegd"
     assert Contact.get_by_id(asked.id).status_at == DEADLINE - timedelta(microseconds=1)
+
+
+def test_an_answer_is_stamped_before_it_waits_for_a_thread(
+    database: Database, settings: Settings, asked: Contact
+) -> None:
+    """The server says how much of its two seconds is left."""
+    pages = Pages(database, settings, clock=ManualClock(DEADLINE + timedelta(seconds=1)))
+    served = {SECONDS_LEFT: 0.5}
+    response = pages.post("yes", asked.uid, environ_overrides=served)
+    assert heading_of(response) == "Uw Ja is vastgelegd"
+    assert Contact.get_by_id(asked.id).status_at == DEADLINE - timedelta(seconds=0.5)
 
 
 # --- One click. ----------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from repermit.models import (
     run_sql,
     waiting_at_most,
 )
-from repermit.web.connection import SECONDS_LEFT
+from repermit.web.site import SECONDS_LEFT
 from tests.admin_pages import client_of, csrf_token, make_admin
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.desk import Desk

@@ -16,7 +16,6 @@ from repermit.consent import Answer, Basis, Outcome, Status
 from repermit.links import NOBODY, PROXIES
 from repermit.models import MailingList
 from repermit.web import asking_again, shown, words
-from repermit.web.connection import PATIENCE
 from repermit.web.held_words import kept_after_erasure
 from repermit.web.rendering import (
     NUMBER,
@@ -29,7 +28,7 @@ from repermit.web.rendering import (
     render,
     wanted_languages,
 )
-from repermit.web.site import arrival, current_site, forwarded, request_trace
+from repermit.web.site import PATIENCE, arrival, current_site, forwarded, request_trace
 from repermit.web.words import Voice
 
 if TYPE_CHECKING:

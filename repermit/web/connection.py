@@ -14,18 +14,12 @@ from flask import g, has_request_context, request
 
 from repermit.errors import DatabaseBusy
 from repermit.models import is_away, is_busy, is_postgresql, run_sql, waiting_at_most
-from repermit.web.site import current_site
+from repermit.web.site import current_site, seconds_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from repermit.models import Database
-
-PATIENCE = 2.0
-"""Seconds that somebody waits for an answer to be recorded before they are asked to press again."""
-
-SECONDS_LEFT = "repermit.seconds_left"
-"""By which name the environment of a request says how many of these there are left."""
 
 # For what a GET notes beside the page: as long as others hold the database for a step, or so.
 _NOTING_PATIENCE = 0.05
@@ -56,18 +50,13 @@ def open_connection() -> None:
     if request.method != "POST":
         _set_read_only(database, "on")
     g.patience = ExitStack()
-    g.patience.enter_context(waiting_at_most(database, max(_seconds_left(), _LEAST_PATIENCE)))
+    g.patience.enter_context(waiting_at_most(database, max(seconds_left(), _LEAST_PATIENCE)))
 
 
 def refuse_late() -> None:
     """Refuse to record what has waited for too long, or would; raises DatabaseBusy."""
-    if request.method == "POST" and _seconds_left() <= 0:
+    if request.method == "POST" and seconds_left() <= 0:
         raise DatabaseBusy("more is sent than can be recorded")
-
-
-def _seconds_left() -> float:
-    left: float = request.environ.get(SECONDS_LEFT, PATIENCE)
-    return left
 
 
 def close_connection(_error: BaseException | None = None) -> None:

@@ -1,6 +1,6 @@
 """Which thread serves a request: whoever reads waits for nobody who writes.
 
-May import this room's connection.
+May import this room's site.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 
-from repermit.web.connection import PATIENCE, SECONDS_LEFT
+from repermit.web.site import PATIENCE, SECONDS_LEFT
 
 if TYPE_CHECKING:
     from waitress.channel import HTTPChannel

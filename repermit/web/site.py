@@ -6,6 +6,7 @@ May import answers' ground (links, models, clock, config), client_address and Fl
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from flask import current_app, g, request
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from repermit.config import Settings
     from repermit.links import Links
     from repermit.models import Database
+
+PATIENCE = 2.0
+"""Seconds that somebody waits for an answer to be recorded before they are asked to press again."""
+
+SECONDS_LEFT = "repermit.seconds_left"
+"""By which name the environment of a request says how many of these there are left."""
 
 _LONGEST_BROWSER = 300
 
@@ -60,8 +67,18 @@ def _present() -> Present:
 
 
 def stamp_arrival() -> None:
-    """Note when the request arrived, before anything can make it wait (DESIGN invariant 10)."""
-    g.arrived = current_site().clock.now()
+    """Note when the request arrived, before anything could make it wait (DESIGN invariant 10).
+
+    That was before it waited for a thread.
+    """
+    waited = max(PATIENCE - seconds_left(), 0)
+    g.arrived = current_site().clock.now() - timedelta(seconds=waited)
+
+
+def seconds_left() -> float:
+    """Return how long the request under way may still wait for its turn to write."""
+    left: float = request.environ.get(SECONDS_LEFT, PATIENCE)
+    return left
 
 
 def arrival() -> datetime:
