@@ -31,6 +31,7 @@ from repermit.models import (
     EvidencePart,
     FreshLink,
     HandedOver,
+    ImportChange,
     Invitation,
     ListText,
     Mail,
@@ -189,6 +190,7 @@ def _fresh_links(database: Database) -> None:
 
 def _more_counts(database: Database) -> None:
     """Version 15: what is held of people, suppressions and parts of the evidence are counted."""
+    _drop_counts(database)
     database.create_tables(COUNTS)
     keep_counts(database)
 
@@ -341,6 +343,33 @@ def _tallied_and_sealed(_: Database) -> None:
         Meta.insert(key=evidence.TALLIED_IN, value=value).on_conflict_ignore().execute()
 
 
+def _imports_in_steps(database: Database) -> None:
+    """Version 31: an import goes in steps, and who it brings is counted once it is whole."""
+    database.create_tables([ImportChange])
+    if any(column.name == "before" for column in database.get_columns("import")):
+        query = "SELECT id, before FROM import WHERE before <> '[]'"
+        for record, before in run_sql(database, query).fetchall():
+            for contact, status, status_at, basis, basis_at in json.loads(before):
+                ImportChange.create(
+                    record=record,
+                    contact=contact,
+                    status=status,
+                    status_at=read_moment(status_at),
+                    basis=basis,
+                    basis_at=read_moment(basis_at) if basis_at else None,
+                )
+        run_sql(database, "ALTER TABLE import DROP COLUMN before")
+    _drop_counts(database)
+    database.create_tables(COUNTS)
+    keep_counts(database)
+
+
+def _drop_counts(database: Database) -> None:
+    """Drop what counts contacts by the columns of an older version."""
+    for table in ("contact_count", "held_count"):
+        run_sql(database, f"DROP TABLE IF EXISTS {table}")
+
+
 def _add_columns(database: Database, table: str, columns: Mapping[str, str]) -> None:
     there = {column.name for column in database.get_columns(table)}
     for name, kind in columns.items():
@@ -392,6 +421,7 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _receipts_by_default,
     _background_tasks,
     _tallied_and_sealed,
+    _imports_in_steps,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

@@ -23,7 +23,7 @@ from repermit.web.admin import columns, reasons
 from repermit.web.admin.marks import marks_of
 from tests import sayings
 from tests.admin_pages import admin_client, csrf_token, post, viewer_client
-from tests.building import make_campaign, make_contact, make_list, make_removed
+from tests.building import NOW, make_campaign, make_contact, make_list, make_removed
 from tests.list_files import write_workbook
 from tests.pages import Pages, words_of
 
@@ -825,3 +825,49 @@ def test_what_was_decided_of_rows_that_are_not_shown_stays(
     send(admin, "look", doubt=["3"], opt_out=["3"])
     send(admin, "take-in")
     assert statuses().keys() == {"d@example.org"}
+
+
+# --- Half taken in. -------------------------------------------------------------------------------
+
+
+class _Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def test_how_far_a_file_is_taken_in_is_shown_and_it_can_be_taken_back_meanwhile(
+    database: Database, admin: FlaskClient, news: MailingList, tmp_path: Path, settings: Settings
+) -> None:
+    def kill() -> None:
+        raise _Killed
+
+    path = tmp_path / "half.csv"
+    path.write_text("email\na@example.org\nb@example.org\n", "utf-8")
+    with pytest.raises(_Killed):
+        importing.import_file(
+            database,
+            news,
+            path,
+            settings=settings,
+            now=NOW,
+            actor="admin@example.org",
+            staged=kill,
+        )
+    importing.finish_imports(
+        database, settings=settings, now=NOW, step=1, should_stop=iter((False, True)).__next__
+    )
+    page = admin.get(FILE)
+    assert "half.csv is being taken in: 1 of 2 addresses so far." in words_of(page)
+    assert f'data-again="{FILE}/state.json"' in page.text
+    assert 'type="file"' not in page.text
+    assert admin.get(f"{FILE}/state.json").json == {"is_busy": True}
+    for path_, form in (
+        ("/admin/lists/news/handover/export", {"what": "keep", "format": "csv"}),
+        ("/admin/lists/news/papers/register", {"format": "html"}),
+    ):
+        answer = post(admin, path_, **form)
+        assert answer.status_code in {409, 422}, path_
+        assert "A file is being taken into this list" in words_of(answer)
+    assert post(admin, f"{FILE}/undo").location == FILE
+    assert "Took back half.csv. Contacts taken back: 1;" in words_of(admin.get(FILE))
+    assert statuses() == {}
+    assert admin.get(f"{FILE}/state.json").json == {"is_busy": False}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import contacts, evidence, expiry, suspicion
+from repermit import contacts, evidence, expiry, importing, suspicion
 from repermit.consent import CampaignState, MailKind, MailState, PauseReason, Reason, Status
 from repermit.evidence import Entry
 from repermit.evidence.merkle import EMPTY_ROOT
@@ -25,6 +25,8 @@ from tests.building import (
 from tests.desk import ATTEST
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.desk import Desk
     from tests.inbox import Inbox
 
@@ -295,3 +297,53 @@ def test_pages_that_were_down_make_it_wait_for_the_admin(asked: Desk) -> None:
     ran = asked.run("expire", "news", "--despite-downtime", "--json")
     assert ran.document == {"removed": 1, "unasked": 0}
     assert ran.err == ""
+
+
+class _Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def test_a_file_that_is_half_taken_in_is_told_and_nobody_of_it_counted(
+    desk: Desk, tmp_path: Path
+) -> None:
+    def kill() -> None:
+        raise _Killed
+
+    desk.add_news()
+    file = tmp_path / "half.csv"
+    file.write_text("email\na@example.org\nb@example.org\n", "utf-8")
+    with desk.news() as (database, news):
+        with pytest.raises(_Killed):
+            importing.import_file(
+                database,
+                news,
+                file,
+                settings=desk.settings,
+                now=NOW,
+                actor="cli:0",
+                staged=kill,
+            )
+        importing.finish_imports(
+            database,
+            settings=desk.settings,
+            now=NOW,
+            step=1,
+            should_stop=iter((False, True)).__next__,
+        )
+    said = desk.do("status", "news")
+    assert "half.csv is being taken in: 1 of 2 addresses so far." in said
+    assert desk.run("status", "news", "--json").document["contacts"]["unconfirmed"] == 0
+    desk.do("backup", str(desk.folder / "half.db"))
+    assert "2 rows imported" in desk.do("import", "news", str(file))
+    assert "is being taken in" not in desk.do("status", "news")
+    assert desk.run("status", "news", "--json").document["contacts"]["unconfirmed"] == 2
+    # The backup knows of no file that is still there: what it had of it is taken back.
+    desk.do("restore", str(desk.folder / "half.db"), "--replace")
+    desk.do("verify")
+    with desk.news() as (database, news):
+        assert importing.unfinished_import(news)
+        importing.finish_imports(database, settings=desk.settings, now=NOW)
+        assert importing.unfinished_import(news) is None
+    assert desk.run("status", "news", "--json").document["contacts"]["unconfirmed"] == 0
+    desk.do("verify")
+    assert "2 rows imported" in desk.do("import", "news", str(file))

@@ -13,6 +13,8 @@ from repermit.models import Contact, Import, MailingList
 from tests.list_files import MAILCHIMP_TITLES, as_csv
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.desk import Desk
 
 FILE = (
@@ -322,3 +324,17 @@ def test_a_line_without_a_row_is_refused_and_changes_nothing(desk: Desk, line: s
     desk.add_news()
     assert "line" in desk.refused("import", "news", desk.file(*DOUBTS), "--opt-out", line)
     assert contacts(desk) == 0
+
+
+def test_how_far_a_long_import_is_stands_on_stderr(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("repermit.cli.taking._SECONDS_BETWEEN", 0.0)
+    desk.add_news()
+    path = tmp_path / "list.csv"
+    path.write_text("email\na@example.org\nb@example.org\n", "utf-8")
+    ran = desk.run("import", "news", str(path))
+    assert ran.code == 0
+    assert "list.csv: 2 of 2 addresses are taken in" in ran.err
+    monkeypatch.undo()
+    assert desk.run("import", "news", str(path)).err == ""

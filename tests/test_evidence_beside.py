@@ -220,8 +220,8 @@ TAMPERED: dict[str, tuple[tuple[str, ...], str]] = {
     "a file put in": (
         (
             (
-                "INSERT INTO import (list_id, file, digest, counts, before, at)"
-                f" SELECT list_id, file, digest, counts, before, {MOMENT} FROM import WHERE id = 1"
+                "INSERT INTO import (list_id, file, digest, counts, at)"
+                f" SELECT list_id, file, digest, counts, {MOMENT} FROM import WHERE id = 1"
             ),
         ),
         "",

@@ -273,13 +273,13 @@ def test_a_bad_file_changes_nothing(database: Database, news: MailingList, tmp_p
     assert Import.select().count() == 0
 
 
-def test_an_import_that_fails_at_its_last_step_changes_nothing(
+def test_an_import_that_fails_as_it_is_to_be_merged_changes_nothing(
     database: Database, news: MailingList, tmp_path: Path
 ) -> None:
     path = mailchimp(tmp_path, {"email": "a@example.org", **OPTED_IN})
     before = everything()
-    # An actor is required of the evidence, which comes last.
-    with pytest.raises(TypeError):
+    # An actor is required of what is under way, which is noted once all is staged.
+    with pytest.raises(peewee.IntegrityError):
         take_in(database, news, path, actor=None)
     assert everything() == before
     assert Import.select().count() == 0

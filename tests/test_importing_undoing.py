@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from repermit.models import (
     Evidence,
     EvidencePart,
     Import,
+    ImportChange,
     MailingList,
     Suppression,
 )
@@ -190,8 +190,9 @@ def test_the_images_hold_neither_address_nor_name(
 ) -> None:
     contact = make_contact(database, news, "out@example.org", name="Jan")
     take_in(database, news, mixed)
-    before = Import.get().before
-    assert json.loads(before)[0][0] == contact.id
+    image = ImportChange.get()
+    assert image.contact == contact.id
+    before = str(image.__data__)
     assert "out" not in before
     assert "Jan" not in before
 

@@ -14,6 +14,7 @@ import pytest
 
 from repermit import contacts
 from repermit.consent import Fate, Reason
+from repermit.errors import Refused
 from repermit.importing import (
     Choices,
     Kept,
@@ -25,6 +26,7 @@ from repermit.importing import (
     read_all_sights,
     read_sights,
     take_in,
+    unfinished_import,
     working,
 )
 from repermit.importing.uploads import folder_of
@@ -41,7 +43,7 @@ from tests.test_evidence_beside import WHO
 from tests.test_rights_correcting import move
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from repermit.config import Settings
@@ -350,7 +352,26 @@ def test_a_large_file_is_looked_at_and_taken_in_by_a_process_of_its_own(
     assert work(database, news, settings, takes_in=True)
     wait_for(kept)
     assert find_upload(news, settings=settings) is None
+    while unfinished_import(news):
+        time.sleep(0.05)
     assert Contact.select().count() == 7_000
+
+
+def test_a_file_that_is_taken_back_while_it_is_taken_in_is_not_looked_at_again(
+    database: Database,
+    news: MailingList,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def import_file(*_: object, staged: Callable[[], None], **__: object) -> None:
+        staged()
+        raise Refused("this file was taken back while it was taken in")
+
+    monkeypatch.setattr(working, "import_file", import_file)
+    kept = keep(database, news, settings, MIXED)
+    assert work(database, news, settings, takes_in=True)
+    assert find_upload(news, settings=settings) is None
+    assert not kept.folder.exists()
 
 
 @pytest.fixture(params=[hostile.zip_dense, hostile.one_row])

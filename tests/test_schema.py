@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from repermit.models import (
     Contact,
     EvidenceHead,
     Import,
+    ImportChange,
     Mail,
     MailingList,
     Meta,
@@ -353,3 +355,39 @@ def test_nothing_stands_in_line_for_a_domain_any_more(empty_database_url: str) -
             Meta.update(value="5").where(Meta.key == "schema_version").execute()
         assert schema.upgrade(database) == 5
         assert "tail_at" not in {column.name for column in database.get_columns("pace")}
+
+
+def test_what_an_import_changed_before_version_30_can_still_be_taken_back(
+    empty_database_url: str,
+) -> None:
+    with open_database(empty_database_url) as database:
+        schema.upgrade(database)
+        news = make_list(database)
+        contact = make_contact(database, news, status="confirmed", basis="thin", status_at=NOW)
+        with database.atomic():
+            record = Import.create(
+                list=news, file="a.csv", digest="", counts=_COUNTS_OF_ONE, at=NOW
+            )
+            run_sql(database, "ALTER TABLE import ADD COLUMN before TEXT NOT NULL DEFAULT '[]'")
+            image = [contact.id, "unconfirmed", "2020-01-01T00:00:00.000000+00:00", "", None]
+            run_sql(
+                database,
+                f"UPDATE import SET before = {database.param}",  # noqa: S608
+                json.dumps([image]),
+            )
+            database.drop_tables([ImportChange])
+            Meta.update(value="29").where(Meta.key == "schema_version").execute()
+        assert schema.upgrade(database) == 29
+        assert "before" not in {column.name for column in database.get_columns("import")}
+        assert find_drift(database) == 0
+        undone = importing.undo_import(
+            database, news, settings=make_settings(), now=NOW, actor="admin@example.org"
+        )
+        assert (undone.file, undone.restored) == (record.file, 1)
+        found = Contact.get_by_id(contact.id)
+        assert (found.status, found.basis, found.basis_at) == ("unconfirmed", "", None)
+
+
+_COUNTS_OF_ONE = (
+    '{"rows": 1, "addresses": 1, "fates": {"duplicate": 1}, "merged": 0, "improved": 1}'
+)

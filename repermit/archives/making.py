@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, BinaryIO
 
-from repermit import accounts, evidence, exports, rights
+from repermit import accounts, contacts, evidence, exports, rights
 from repermit.addresses import as_people_write
 from repermit.archives import guide, site
 from repermit.archives.bundle import Bundle
@@ -70,7 +70,11 @@ class _Asked:
 
 
 def require_over(mailing_list: MailingList) -> None:
-    """Raise Refused while a campaign is live: what is to outlast it has not come about yet."""
+    """Raise Refused while a campaign is live: what is to outlast it has not come about yet.
+
+    And while a file of the list is half taken in, or half taken back.
+    """
+    contacts.require_no_unfinished_file(mailing_list)
     campaign = latest_campaign(mailing_list)
     if campaign is not None and CampaignState(campaign.state).is_live:
         raise Refused(

@@ -19,6 +19,7 @@ from repermit.errors import Refused
 from repermit.models import (
     ALL_TABLES,
     COUNTS,
+    former_triggers,
     is_postgresql,
     keep_counts,
     open_database,
@@ -46,7 +47,7 @@ _FORMER_INDEXES = frozenset(
         "contact_list_id_status_reason",
     )
 )
-_FORMER_COLUMNS = frozenset(("tail_at",))
+_FORMER_COLUMNS = frozenset(("tail_at", "before"))
 # SQLite's own: counters, and what ANALYZE finds.
 _TABLES_OF_SQLITE = frozenset(("sqlite_sequence", "sqlite_stat1", "sqlite_stat4"))
 _WORDS_OF_TABLES = frozenset(
@@ -121,7 +122,7 @@ def require_known_on_postgresql(database: Database) -> None:
     strangers = (
         f"the {kind} {name}"
         for kind, name, table in found
-        if not (kind == "table" and name in tables)
+        if not (kind == "table" and (name in tables or _STAGED.fullmatch(name)))
         and not (kind == "trigger" and (name, table) in _OUR_TRIGGERS)
     )
     _refuse(strangers)
@@ -131,6 +132,8 @@ def require_known_on_postgresql(database: Database) -> None:
             keep_counts(database)
 
 
+# The rows of a file that was being taken in.
+_STAGED = re.compile(r"staged_[0-9a-f]{32}")
 _OUR_TRIGGERS = frozenset(
     (f"{name}_{verb}", table)
     for name, table in (
@@ -203,10 +206,15 @@ def _strangers(found: Schema, fresh: Schema) -> Iterator[str]:
         }
         if not is_known.get(one.kind, False):
             yield f"the {one.kind} {one.name}"
-        elif one.kind == "trigger" and one.sql != triggers[one.name]:
+        elif one.kind == "trigger" and one.sql not in {triggers[one.name], *_former_triggers()}:
             yield f"the trigger {one.name}, which is not as repermit makes it"
         elif one.kind == "table" and one.name in tables:
             yield from _strange_in_table(one, found, fresh, names)
+
+
+def _former_triggers() -> Iterator[str]:
+    for statement in former_triggers():
+        yield _normal(statement.replace(" IF NOT EXISTS", ""))
 
 
 def _strange_in_table(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from repermit import contacts
 from repermit.consent import Fate, Reason
-from repermit.models import Import
+from repermit.models import Import, TaskKind, subjects_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,11 @@ def _opted_out(mailing_list: MailingList) -> int:
 def _invalid(mailing_list: MailingList) -> int:
     rows: Any = (
         Import.select(Import.digest, Import.counts)
-        .where(Import.list == mailing_list, Import.undone_at.is_null())
+        .where(
+            Import.list == mailing_list,
+            Import.undone_at.is_null(),
+            Import.id.not_in(subjects_of(TaskKind.IMPORT)),
+        )
         .order_by(Import.id)
         .tuples()
     )

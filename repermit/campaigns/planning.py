@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from repermit import addresses, messages
+from repermit import addresses, contacts, messages
 from repermit.campaigns.audience import Audience, count_audience, of_live_campaign
 from repermit.campaigns.discretion import shows_its_name, tell_tales
 from repermit.campaigns.facts import Plan
@@ -21,7 +21,7 @@ from repermit.campaigns.pacing import Pace, about_the_pace, reminder_moment, tim
 from repermit.campaigns.wording import check_own_wording, check_sizes
 from repermit.consent import CampaignState
 from repermit.errors import AddressError, WordingError
-from repermit.models import TaskKind, latest_campaign, task_on
+from repermit.models import latest_campaign
 from repermit.saying import Said
 
 if TYPE_CHECKING:
@@ -282,10 +282,8 @@ def _about_the_audience(mailing_list: MailingList, audience: Audience) -> Iterat
             list=mailing_list.slug,
             state=campaign.state,
         )
-    elif task_on(TaskKind.UNDO_IMPORT, mailing_list):
-        yield Said(
-            "a file is being taken back from this list; wait until that is done", code="taken_back"
-        )
+    elif said := contacts.unfinished_file(mailing_list):
+        yield said
     elif not audience.asked:
         yield Said("there is nobody to ask", code="nobody")
 

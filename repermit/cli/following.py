@@ -43,7 +43,7 @@ def status(house: House, slug: str, *, watch: bool, as_json: bool) -> None:
 
     --watch shows on stderr how far the mails are, and at its end what this command shows anyhow.
     """
-    from repermit import campaigns, contacts, delivery
+    from repermit import campaigns, contacts, delivery, importing
 
     with house.mailing_list(slug) as (_, mailing_list):
         if watch:
@@ -54,10 +54,16 @@ def status(house: House, slug: str, *, watch: bool, as_json: bool) -> None:
         put_off = delivery.put_off_by_policy(mailing_list)
         erasures = tuple(due_in_words(house, mailing_list))
         otherwise = campaigns.read_otherwise(mailing_list)
+        coming = importing.unfinished_import(mailing_list)
     if as_json:
         say_json(found.to_json())
     else:
         _say_status(house, found, fault)
+        if coming is not None:
+            say(
+                f"{coming.file} is being taken in: {coming.done:,} of {coming.addresses:,} "
+                "addresses so far. Nobody whom it brings is counted here, or asked, before all are."
+            )
         say(*otherwise_in_words(otherwise, slug))
         say(*_put_off(put_off))
         say_replies(house, slug, replies)

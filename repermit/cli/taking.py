@@ -5,6 +5,7 @@ May import everything.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from itertools import takewhile
 from pathlib import Path
@@ -128,6 +129,7 @@ def _import(
             now=house.now,
             actor=house.actor,
             consent_text=None if consent_text is None else read_consent_text(consent_text),
+            tell=_Progress(file.name).tell,
             **options,
         )
     if as_json:
@@ -136,6 +138,23 @@ def _import(
         _say_import(result)
     if result.unattested:
         _tell_unattested(to=warn if as_json else say)
+
+
+class _Progress:
+    """Says on stderr how far an import is, every ten seconds."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._told_at = time.monotonic()
+
+    def tell(self, done: int, addresses: int) -> None:
+        """Say it if it is time to."""
+        if time.monotonic() - self._told_at >= _SECONDS_BETWEEN:
+            self._told_at = time.monotonic()
+            warn(f"{self._name}: {done:,} of {addresses:,} addresses are taken in")
+
+
+_SECONDS_BETWEEN = 10.0
 
 
 def _tell_unattested(*, to: Tell) -> None:

@@ -111,6 +111,7 @@ from repermit.contacts.suppressing import (
     suppress_selected,
 )
 from repermit.contacts.timeline import Moment, timeline
+from repermit.contacts.unfinished_files import require_no_unfinished_file, unfinished_file
 from repermit.contacts.waiting_files import forget_file_counts
 
 __all__ = [
@@ -198,6 +199,7 @@ __all__ = [
     "remove",
     "remove_at_request",
     "replied_at",
+    "require_no_unfinished_file",
     "set_aside",
     "settle_replies",
     "signs_of",
@@ -211,6 +213,7 @@ __all__ = [
     "timeline",
     "total",
     "unasked",
+    "unfinished_file",
     "waiting_replies",
     "why_unasked",
 ]

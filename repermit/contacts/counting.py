@@ -1,6 +1,7 @@
 """How many contacts and mails there are, from the counts that the database keeps.
 
-May import models and consent. Nothing here looks at the rows that are counted.
+May import models and consent. Nothing here looks at the rows that are counted. Who comes with a
+file is counted once all of it is taken in.
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from peewee import fn
 
 from repermit.consent import MailKind, MailState, Status
-from repermit.models import ContactCount, HeldCount, MailCount, SuppressionCount
+from repermit.models import (
+    ContactCount,
+    HeldCount,
+    MailCount,
+    SuppressionCount,
+    TaskKind,
+    subjects_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +56,9 @@ class Mails(NamedTuple):
 
 def count_people(mailing_list: MailingList | None = None) -> Counter[People]:
     """Count the contacts of a list, or of all."""
-    own = () if mailing_list is None else (ContactCount.list_id == mailing_list.id,)
+    own: list[Any] = [_is_whole(ContactCount)]
+    if mailing_list is not None:
+        own.append(ContactCount.list_id == mailing_list.id)
     rows = _sums(ContactCount, People._fields, own)
     return Counter({People(Status(status), *more): count for status, *more, count in rows})
 
@@ -83,7 +93,8 @@ def count_held(mailing_list: MailingList) -> Held:
     """Count of how many contacts of a list what is held."""
     found = Held(0, 0, 0)
     names = ("addressed", "named", "sourced")
-    for *marks, count in _sums(HeldCount, names, (HeldCount.list_id == mailing_list.id,)):
+    own = (HeldCount.list_id == mailing_list.id, _is_whole(HeldCount))
+    for *marks, count in _sums(HeldCount, names, own):
         found = Held(*(sum_ + mark * count for sum_, mark in zip(found, marks, strict=True)))
     return found
 
@@ -98,6 +109,11 @@ def count_suppressions(mailing_list: MailingList) -> Counter[tuple[str, bool]]:
 def total(counts: Counter[Mails], which: Callable[[Mails], bool]) -> int:
     """Return how many mails there are of which something holds."""
     return sum(count for mails, count in counts.items() if which(mails))
+
+
+def _is_whole(table: Any) -> Any:
+    """Return the condition under which the file that brought contacts is taken in whole."""
+    return table.import_id.not_in(subjects_of(TaskKind.IMPORT))
 
 
 def _sums(table: Any, names: tuple[str, ...], own: Any) -> Iterator[tuple[Any, ...]]:

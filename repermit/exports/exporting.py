@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from repermit import evidence
+from repermit import contacts, evidence
 from repermit.errors import Refused
 from repermit.evidence import Entry
 from repermit.exports import rows
@@ -105,9 +105,10 @@ def export(
     (xn--bcher-kva.example) and find that alone, and whoever is not found is not taken off: a
     tool's file of removals has both, a row each.
 
-    Raises Refused for what does not go together, before anything is written, and for what a
-    spreadsheet cannot hold.
+    Raises Refused for what does not go together, and while a file of the list is under way, before
+    anything is written, and for what a spreadsheet cannot hold.
     """
+    contacts.require_no_unfinished_file(mailing_list)
     what, form, its_tool = What(what), Format(format), Tool(tool) if tool else None
     require_fitting(what, form, its_tool, with_links=with_links)
     found = _ROWS[what](mailing_list)

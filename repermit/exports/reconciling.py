@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from repermit import addresses, listfile
+from repermit import addresses, contacts, listfile
 from repermit.consent import Status
 from repermit.errors import AddressError
 from repermit.exports import rows
@@ -77,8 +77,10 @@ def reconcile(
     2. Whoever may be mailed and was not met is missing, unless the file has them opted out:
        that is a No, and to add them again would override it.
 
-    `mapping` is as for an import. Raises ListFileError.
+    `mapping` is as for an import. Raises ListFileError, and Refused while a file of the list is
+    under way.
     """
+    contacts.require_no_unfinished_file(mailing_list)
     file = listfile.open_list(path, mapping=mapping, zone=settings.zone)
     tally = _Tally()
     for batch in _batches(_rows(file, tally)):

@@ -6,7 +6,15 @@ May import contacts, evidence, listfile and what lies below.
 from __future__ import annotations
 
 from repermit.importing.forgetting import Waiting, forget_in_upload
-from repermit.importing.history import PastImport, TakingBack, being_taken_back, past_imports
+from repermit.importing.history import (
+    PastImport,
+    TakingBack,
+    UnfinishedImport,
+    being_taken_back,
+    past_imports,
+    unfinished_import,
+)
+from repermit.importing.import_task import finish_imports, merge_import
 from repermit.importing.results import ImportResult, Problem, UndoResult
 from repermit.importing.sights import Sight, count_doubtful, read_doubtful
 from repermit.importing.sights import count as count_sights
@@ -37,12 +45,14 @@ __all__ = [
     "Sight",
     "TakingBack",
     "UndoResult",
+    "UnfinishedImport",
     "Waiting",
     "being_taken_back",
     "choices_of",
     "count_doubtful",
     "count_sights",
     "find_upload",
+    "finish_imports",
     "finish_undoings",
     "forget_in_upload",
     "give_up",
@@ -50,6 +60,7 @@ __all__ = [
     "import_file",
     "keep_upload",
     "look_at",
+    "merge_import",
     "note_upload",
     "past_imports",
     "plain_name",
@@ -59,4 +70,5 @@ __all__ = [
     "sweep_uploads",
     "take_in",
     "undo_import",
+    "unfinished_import",
 ]

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from repermit.consent import Fate
+from repermit.importing.import_task import ImportProgress
 from repermit.importing.reversal import Progress
-from repermit.models import Import, TaskKind, task_on
+from repermit.models import Import, TaskKind, subjects_of, task_on
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,9 +33,8 @@ class PastImport:
 
 def past_imports(mailing_list: MailingList) -> tuple[PastImport, ...]:
     """Return the files that were taken into a list, the last one first."""
-    # Not how the contacts were that they changed, which may be many megabytes.
-    query = Import.select(Import.file, Import.counts, Import.at, Import.undone_at)
-    own = query.where(Import.list == mailing_list).order_by(Import.id.desc())
+    whole = Import.id.not_in(subjects_of(TaskKind.IMPORT))
+    own = Import.select().where(Import.list == mailing_list, whole).order_by(Import.id.desc())
     return tuple(map(_facts, own))
 
 
@@ -45,6 +45,25 @@ class TakingBack:
     file: str
     done: int
     rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnfinishedImport:
+    """A file that is being taken in: so many of its addresses have been looked at, of so many."""
+
+    file: str
+    done: int
+    addresses: int
+
+
+def unfinished_import(mailing_list: MailingList) -> UnfinishedImport | None:
+    """Return how far the import of a list's file is, None if none is under way."""
+    task = task_on(TaskKind.IMPORT, mailing_list)
+    if task is None:
+        return None
+    progress = ImportProgress(**task.state)
+    file = Import.get_by_id(task.subject).file
+    return UnfinishedImport(file=file, done=progress.done, addresses=progress.addresses)
 
 
 def being_taken_back(mailing_list: MailingList) -> TakingBack | None:

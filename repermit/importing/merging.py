@@ -1,4 +1,4 @@
-"""Bring what is staged onto the list, inside one transaction.
+"""Bring what is picked onto the list, in the caller's transaction.
 
 May import contacts, evidence, models, consent and this room's staging and deciding.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from peewee import Case, Value, fn
@@ -27,16 +28,18 @@ from repermit.importing.staging import Picked
 from repermit.models import (
     Contact,
     Import,
+    ImportChange,
     MailingList,
     Suppression,
     is_postgresql,
     lock_rows,
+    run_sql,
     stored,
 )
 from repermit.models.database import proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from repermit.consent import Basis
@@ -80,7 +83,6 @@ def merge(taking: Taking) -> None:
     marked_rows = taking.fates[Fate.OPTED_OUT]
     if marked_rows or taking.improved:
         _lock()
-    contacts.forget_file_counts(taking.mailing_list.id)
     _add_contacts(taking)
     if marked_rows:
         _suppress(taking)
@@ -105,12 +107,33 @@ def _add_contacts(taking: Taking) -> None:
     On PostgreSQL somebody may sign up in this very moment: then that stands, and only the
     report is one off.
     """
+    database = proxy.obj
+    statement, values = _adding(
+        taking.mailing_list.id,
+        taking.record.id,
+        tuple(taking.bases.items()),
+        stored(taking.now),
+        is_postgresql(database),
+    )
+    run_sql(database, statement, *values)
+
+
+@lru_cache(maxsize=8)
+def _adding(
+    list_id: int,
+    record_id: int,
+    its_bases: tuple[tuple[Fate, Basis], ...],
+    now: str,
+    on_postgresql: bool,  # noqa: FBT001
+    /,
+) -> tuple[str, list[Any]]:
+    """Return the SQL that does so: to put it together anew takes as long as hundreds of rows."""
     is_new = (Picked.fate.in_(NEW), Picked.contact.is_null())
     statuses = tuple((Picked.fate == fate, status) for fate, status in _STATUS_OF.items())
-    bases = tuple((Picked.fate == fate, basis) for fate, basis in taking.bases.items())
+    bases = tuple((Picked.fate == fate, basis) for fate, basis in its_bases)
     columns = {
-        Contact.list: taking.mailing_list.id,
-        Contact.imported_by: taking.record.id,
+        Contact.list: list_id,
+        Contact.imported_by: record_id,
         Contact.uid: uid_of(Picked.ids),
         Contact.subject: subject_of(Picked.ids),
         Contact.address: fn.COALESCE(Picked.sending, Picked.key),
@@ -120,12 +143,15 @@ def _add_contacts(taking: Taking) -> None:
         Contact.source: Picked.source,
         Contact.since: Picked.since,
         Contact.status: Case(None, statuses, Status.UNCONFIRMED),
-        Contact.status_at: _moment(taking.now),
+        Contact.status_at: Value(now, converter=False),
         Contact.reason: "",
         Contact.basis: Case(None, bases, ""),
         Contact.basis_at: Picked.basis_at,
     }
-    _insert_picked(Contact, columns, is_new)
+    insert = Contact.insert_from(_select_picked(columns, is_new), list(columns))
+    # SQLite would ignore every other mistake as well, and lets nobody else write meanwhile.
+    found: tuple[str, list[Any]] = (insert.on_conflict_ignore() if on_postgresql else insert).sql()
+    return found
 
 
 def _suppress(taking: Taking) -> None:
@@ -142,12 +168,6 @@ def _suppress(taking: Taking) -> None:
     contacts.suppress_selected(taking.mailing_list, query, list(columns))
 
 
-def _insert_picked(table: Any, columns: Mapping[Any, Any], where: Sequence[Any]) -> None:
-    insert = table.insert_from(_select_picked(columns, where), list(columns))
-    # SQLite would ignore every other mistake as well, and lets nobody else write meanwhile.
-    (insert.on_conflict_ignore() if is_postgresql(proxy.obj) else insert).execute()
-
-
 def _select_picked(columns: Mapping[Any, Any], where: Sequence[Any]) -> Any:
     values = [
         value if hasattr(value, "alias") else Value(value, converter=False)
@@ -161,18 +181,16 @@ def _moment(moment: datetime) -> Any:
 
 
 def _change_contacts(taking: Taking) -> None:
-    before = [*_improve(taking), *_remove(taking)]
-    Import.update(before=json.dumps(before, separators=(",", ":"))).where(
-        Import.id == taking.record.id
-    ).execute()
+    _improve(taking)
+    _remove(taking)
 
 
-def _improve(taking: Taking) -> Iterator[list[Any]]:
-    """Give contacts their better basis; yield how each of them was."""
+def _improve(taking: Taking) -> None:
+    """Give contacts their better basis, and keep how each of them was."""
     for said, status in _STATUS_OF.items():
         basis = taking.bases[said]
         for some in in_batches(improvable(said, basis)):
-            yield from map(_image, some)
+            _keep_images(taking, some)
             Contact.update(
                 status=status,
                 status_at=taking.now,
@@ -185,11 +203,11 @@ def _improve(taking: Taking) -> Iterator[list[Any]]:
             evidence.append(*(_entry(taking, contact) for contact in some))
 
 
-def _remove(taking: Taking) -> Iterator[list[Any]]:
-    """Take off who opted out elsewhere; yield how each of them was."""
+def _remove(taking: Taking) -> None:
+    """Take off who opted out elsewhere, and keep how each of them was."""
     act = contacts.Act(at=taking.now, actor=taking.actor, consent={"file": taking.shared["file"]})
     for some in in_batches(marked()):
-        yield from map(_image, some)
+        _keep_images(taking, some)
         for mark, reason in LEFT_ELSEWHERE.items():
             contacts.remove(
                 [contact for contact in some if contact.mark == mark],
@@ -201,15 +219,20 @@ def _remove(taking: Taking) -> Iterator[list[Any]]:
         contacts.came_with(taking.record, [contact.subject for contact in some])
 
 
-def _image(contact: Any) -> list[Any]:
-    """Return how a contact is, without its address or name: erasing must reach those everywhere."""
-    return [
-        contact.id,
-        contact.status,
-        stored(contact.status_at),
-        contact.basis,
-        stored(contact.basis_at) if contact.basis_at else None,
+def _keep_images(taking: Taking, contacts: Sequence[Any]) -> None:
+    """Keep how contacts are, without address or name: erasing must reach those everywhere."""
+    rows = [
+        {
+            "record": taking.record,
+            "contact": contact.id,
+            "status": contact.status,
+            "status_at": contact.status_at,
+            "basis": contact.basis,
+            "basis_at": contact.basis_at,
+        }
+        for contact in contacts
     ]
+    ImportChange.insert_many(rows).execute()
 
 
 def _append_evidence_of_new(taking: Taking) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from peewee import Case, fn
+from peewee import Case
 
 from repermit.consent import Fate
 from repermit.importing.results import Problem
 from repermit.importing.staging import Picked, Staged
+from repermit.models import proxy, run_sql
 from repermit.saying import unpacked
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ _IN_DOUBT = "have a look: the file may say that this person wants no mail"
 _IN_WORDS = frozenset(("status", "consent", "active", "remark", "name", "first_name", "last_name"))
 
 
+_COUNT = "SELECT fate, COUNT(*) FROM picked WHERE fate <> 'ask' GROUP BY fate"
+
+
 def count_fates(rows: int, addresses: int) -> dict[Fate, int]:
     """Count the rows by fate; what is not an address's strongest row is a duplicate.
 
@@ -46,8 +50,7 @@ def count_fates(rows: int, addresses: int) -> dict[Fate, int]:
     one, as that is most of a million.
     """
     counts = dict.fromkeys(Fate, 0)
-    query: Any = Picked.select(Picked.fate, fn.COUNT(Picked.id)).where(Picked.fate != Fate.ASK)
-    for fate, count in query.group_by(Picked.fate).tuples():
+    for fate, count in run_sql(proxy.obj, _COUNT).fetchall():
         counts[Fate(fate)] = count
     counts[Fate.ASK] = addresses - sum(counts.values())
     if rows > addresses:

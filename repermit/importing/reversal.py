@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from repermit import contacts, evidence
@@ -20,6 +19,7 @@ from repermit.models import (
     BackgroundTask,
     Contact,
     Import,
+    ImportChange,
     Suppression,
     TaskKind,
     chunks,
@@ -27,11 +27,13 @@ from repermit.models import (
     lock_rows,
     owe_wiping,
     run_task,
+    start_task,
     stored,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from repermit.models import Database
 
@@ -40,6 +42,20 @@ FATES = (*NEW, Fate.OPTED_OUT)
 
 _CHUNK = 500
 _ERASED_PARTS = ("person", "trace")
+
+
+def begin_reversal(record: Import, *, now: datetime, actor: str) -> None:
+    """Note that an import is to be taken back, in the caller's transaction."""
+    counts = json.loads(record.counts)
+    rows = sum(counts["fates"].get(fate, 0) for fate in FATES) + counts.get("improved", 0)
+    start_task(
+        TaskKind.UNDO_IMPORT,
+        record.id,
+        mailing_list=record.list,
+        actor=actor,
+        at=now,
+        state=asdict(Progress(rows=rows)),
+    )
 
 
 def go_on(
@@ -53,23 +69,20 @@ def go_on(
 
     False if it was to stop before.
     """
-    # Read before any lock is taken: it may be many megabytes.
-    before = Import.select(Import.before).where(Import.id == number).get().before
-    images = json.loads(before)
     return run_task(
         database,
         TaskKind.UNDO_IMPORT,
         number,
-        lambda task, limit: _take_step(task, images, limit),
+        _take_step,
         should_stop=should_stop,
         most_a_step=step,
     )
 
 
-def _take_step(task: BackgroundTask, images: Sequence[Sequence[Any]], limit: int) -> bool:
+def _take_step(task: BackgroundTask, limit: int) -> bool:
     """Take the next step, in the caller's transaction; return whether there is more."""
     step = Step(task, most=limit)
-    entries = step.take_back() or step.put_back(images) or step.lift() or step.end()
+    entries = step.take_back() or step.put_back() or step.lift() or step.end()
     task.state = asdict(step.progress)
     if entries.all:
         evidence.append(*entries.all)
@@ -81,12 +94,14 @@ class Progress:
     """How far an undoing is.
 
     Contacts up to the number `reached` have been looked at, and of those that the import had
-    changed as many as `looked_at`; `rows` is of how many rows of its file something is taken back.
+    changed as many as `looked_at`, whose rows go up to `put_back_upto`; `rows` is of how many rows
+    of its file something is taken back.
     """
 
     rows: int
     reached: int = 0
     looked_at: int = 0
+    put_back_upto: int = 0
     contacts: int = 0
     restored: int = 0
     suppressions: int = 0
@@ -148,17 +163,25 @@ class Step:
             .limit(self._most)
         )
 
-    def put_back(self, images: Sequence[Sequence[Any]]) -> _Entries | None:
+    def put_back(self) -> _Entries | None:
         """Make contacts that the import changed what they were, if they are as it left them."""
-        looked_at = self.progress.looked_at
-        some = images[looked_at : looked_at + self._most]
+        some = list(self.changed())
         if not some:
             return None
         restored = tuple(_restore(self._record, some))
-        _keep_suppressed(self._record, [image[0] for image in some])
+        _keep_suppressed(self._record, [image.contact for image in some])
+        self.progress.put_back_upto = some[-1].id
         self.progress.looked_at += len(some)
         self.progress.restored += len(restored)
         return _Entries(tuple(map(self._restored, restored)))
+
+    def changed(self) -> Any:
+        """Return the query for how the next contacts were."""
+        own = (
+            ImportChange.record == self._record,
+            ImportChange.id > self.progress.put_back_upto,
+        )
+        return ImportChange.select().where(*own).order_by(ImportChange.id).limit(self._most)
 
     def lift(self) -> _Entries | None:
         """Delete suppressions that the import made."""
@@ -222,13 +245,13 @@ class Step:
         )
 
 
-def _restore(record: Import, images: Sequence[Sequence[Any]]) -> Iterator[_Restored]:
+def _restore(record: Import, images: Sequence[ImportChange]) -> Iterator[_Restored]:
     """Make contacts what they were, but for whom more than the file has happened to since.
 
     Who has left by themselves after it had taken them off is suppressed by it no more.
     """
     untouched = Contact.select().where(
-        Contact.id.in_(literal(image[0] for image in images)),
+        Contact.id.in_(literal(image.contact for image in images)),
         Contact.status_at == record.at,
         Contact.erased_at.is_null(),
     )
@@ -239,18 +262,18 @@ def _restore(record: Import, images: Sequence[Sequence[Any]]) -> Iterator[_Resto
         for contact in locked
         if contact.status != Status.REMOVED or contact.subject in off
     }
-    for number, status, status_at, basis, basis_at in images:
-        contact = found.get(number)
+    for image in images:
+        contact = found.get(image.contact)
         if contact is None:
             continue
         Contact.update(
-            status=status,
-            status_at=datetime.fromisoformat(status_at),
+            status=image.status,
+            status_at=image.status_at,
             reason="",
-            basis=basis,
-            basis_at=datetime.fromisoformat(basis_at) if basis_at else None,
-        ).where(Contact.id == number).execute()
-        yield _Restored(contact.subject, status, basis)
+            basis=image.basis,
+            basis_at=image.basis_at,
+        ).where(Contact.id == image.contact).execute()
+        yield _Restored(contact.subject, image.status, image.basis)
 
 
 def _off_by(record: Import, subjects: Sequence[str]) -> set[str]:

@@ -1,11 +1,15 @@
-"""The temporary tables through which a file goes before anything is changed.
+"""The tables through which a file goes before anything is changed.
 
-May import models and this room's interpreting. No lock of the database is held meanwhile.
+May import models and this room's interpreting. No lock of the database is held meanwhile. They are
+temporary; only what each address is picked as is kept, on SQLite in a file of its own, until the
+last of it is merged.
 """
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
+from itertools import count
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,11 +26,13 @@ from peewee import (
 )
 
 from repermit.importing.interpreting import PLAIN, StagedRow
-from repermit.models import Database, is_postgresql, run_sql
+from repermit.models import Database, attached, is_postgresql, proxy, run_sql
+from repermit.models.database import TurnstileDatabase
 from repermit.models.tables import Table, UTCDateTimeField
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from repermit.consent import Fate
     from repermit.importing.reader import Batch
@@ -36,6 +42,13 @@ if TYPE_CHECKING:
 _CACHE_OF_STAGING = 16_000
 _CACHE_OF_MERGE = 100_000
 _LITTLE_CACHE = 2_000
+# Steps after which what they wrote is brought from SQLite's log into the database.
+_STEPS_OF_LOG = 20
+_PRAGMAS_OF_FILE = {
+    "journal_mode": "off",
+    "synchronous": "off",
+    "cache_size": -(_CACHE_OF_STAGING // 2),
+}
 _PRAGMAS = {"temp_store": 1, "cache_size": -16_000, "threads": 1, "wal_autocheckpoint": 0}
 
 
@@ -85,11 +98,6 @@ class Picked(_Temporary):
     contact = BigIntegerField(null=True)
     merged = BooleanField(null=True)
 
-    class Meta:
-        """The same address has the same ids."""
-
-        indexes = ((("ids",), True),)
-
 
 _COPIED = (
     "number part line ids said key sending name language source since mark mark_at basis_at proof "
@@ -98,16 +106,87 @@ _COPIED = (
 
 
 @contextmanager
-def staging_area(database: Database) -> Iterator[None]:
-    """Make the temporary tables, and leave nothing of them behind."""
+def staging_area(database: Database, *, file: Path | None = None) -> Iterator[None]:
+    """Make the temporary tables, and leave nothing of them behind.
+
+    - `file`: an empty file on SQLite in which what is picked stays.
+    """
     with _room_for_many(database):
+        if file is not None and isinstance(database, TurnstileDatabase):
+            with attached(database, file):
+                database.create_tables([Staged, Picked])
+                _move_picked(database)
+                yield
+            return
         database.create_tables([Staged, Picked])
+        run_sql(database, "CREATE UNIQUE INDEX picked_ids ON picked (ids)")
         try:
             yield
         finally:
             # SQLite throws them away whole, which takes no time, when its settings are restored.
             if is_postgresql(database):
                 database.drop_tables([Staged, Picked])
+
+
+def _move_picked(database: TurnstileDatabase) -> None:
+    """Have the empty table stand in the attached file, which a kill leaves to nobody."""
+    for name, value in _PRAGMAS_OF_FILE.items():
+        database.pragma(name, value, schema="staging")
+    query = "SELECT sql FROM temp.sqlite_master WHERE name = 'picked'"
+    (statement,) = run_sql(database, query).fetchone()
+    database.drop_tables([Picked])
+    run_sql(database, statement.replace('"picked"', 'staging."picked"', 1))
+    run_sql(database, "CREATE UNIQUE INDEX staging.picked_ids ON picked (ids)")
+
+
+@contextmanager
+def merging_area(database: Database) -> Iterator[Callable[[], None]]:
+    """Make a temporary table for the rows of one step, which stands before the kept one.
+
+    Yields what is to be called between two steps: it keeps SQLite's log from growing too long.
+    """
+    steps = count(1)
+
+    def shorten_log() -> None:
+        if isinstance(database, TurnstileDatabase) and next(steps) % _STEPS_OF_LOG == 0:
+            database.pragma("wal_checkpoint(passive)")
+
+    with _room_for_many(database), _wide_cache(database), _lazily_synced(database):
+        database.create_tables([Picked])
+        try:
+            yield shorten_log
+        finally:
+            database.drop_tables([Picked])
+
+
+def pick_step(database: Database, source: str, *, after: int, limit: int) -> tuple[int, int]:
+    """Take the rows of the next step from where they are kept.
+
+    Returns the number of the last one, and how many they are.
+    """
+    run_sql(database, "DELETE FROM picked")
+    sign = database.param
+    picked = run_sql(
+        database,
+        f"INSERT INTO picked SELECT * FROM {source} "  # noqa: S608  our own words
+        f"WHERE id > {sign} ORDER BY id LIMIT {sign}",
+        after,
+        limit,
+    )
+    return last_picked(), picked.rowcount
+
+
+def last_picked() -> int:
+    """Return the highest number of an address, 0 if there is none."""
+    (last,) = run_sql(proxy.obj, "SELECT MAX(id) FROM picked").fetchone()
+    return int(last or 0)
+
+
+def keep_picked(database: Database, table: str) -> None:
+    """Keep what is picked in a table on PostgreSQL, in the caller's transaction."""
+    if is_postgresql(database):
+        run_sql(database, f"CREATE TABLE {table} AS TABLE picked")
+        run_sql(database, f"ALTER TABLE {table} ADD PRIMARY KEY (id)")
 
 
 class Size(NamedTuple):
@@ -196,22 +275,40 @@ def merge_names() -> int:
 
 
 @contextmanager
-def wide_cache(database: Database) -> Iterator[None]:
+def _wide_cache(database: Database) -> Iterator[None]:
     """Give SQLite the memory for an index that is filled in random order.
 
-    It comes from the temporary tables, which are read from one end to the other meanwhile.
+    It comes from the tables of the file, which are read from one end to the other meanwhile.
     """
     if not isinstance(database, SqliteDatabase):
         yield
         return
     database.pragma("cache_size", -_LITTLE_CACHE, schema="temp")
-    database.pragma("shrink_memory")
     database.pragma("cache_size", -_CACHE_OF_MERGE)
     try:
         yield
     finally:
         database.pragma("cache_size", _PRAGMAS["cache_size"])
-        database.pragma("cache_size", -_CACHE_OF_STAGING, schema="temp")
+
+
+@contextmanager
+def _lazily_synced(database: Database) -> Iterator[None]:
+    """Let SQLite's log come to the disk at the end: a step that is lost is taken again.
+
+    Whoever writes in between waits until all before it has come there too.
+    """
+    if not isinstance(database, TurnstileDatabase):
+        yield
+        return
+    usual = database.pragma("synchronous")
+    database.pragma("synchronous", "normal")
+    try:
+        yield
+    finally:
+        database.pragma("synchronous", usual)
+        log = database.path.with_name(f"{database.path.name}-wal")
+        with log.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 @contextmanager

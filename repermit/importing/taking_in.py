@@ -7,32 +7,51 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from repermit import addresses, contacts, evidence
 from repermit.consent import Basis, Fate, require_customer_basis
 from repermit.errors import Refused
-from repermit.evidence import Entry
 from repermit.importing import deciding, reporting, sights, staging
+from repermit.importing.import_task import (
+    ImportProgress,
+    StagedFile,
+    Tally,
+    begin_import,
+    merge_import,
+    tally_picked,
+)
 from repermit.importing.interpreting import Interpreter
-from repermit.importing.merging import Taking, merge
 from repermit.importing.reader import Request, read
-from repermit.importing.results import ImportResult
+from repermit.importing.results import ImportResult, Problem
 from repermit.importing.staging import Staged
 from repermit.listfile import open_list
-from repermit.models import Import, TaskKind, lost_suppressions, task_on, temporary_files
+from repermit.models import (
+    Import,
+    TaskKind,
+    TurnstileDatabase,
+    find_task,
+    lost_suppressions,
+    staged_file,
+    sync_staged,
+    task_on,
+    temporary_files,
+    working_on,
+)
 from repermit.saying import Joined, Said
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from repermit.config import Settings
     from repermit.listfile import ListFile, Part
-    from repermit.models import Database, MailingList
+    from repermit.models import BackgroundTask, Database, MailingList
 
+_TOKEN_BYTES = 16
 _SECRET_BYTES = 32
 
 
@@ -52,19 +71,24 @@ def import_file(
     opted_out: Collection[str] = (),
     dry_run: bool = False,
     rows_to: Path | None = None,
+    staged: Callable[[], None] = lambda: None,
+    tell: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> ImportResult:
     """Take a list file in, or with `dry_run` only say what would become of its rows.
 
-    1. Read the file into temporary tables; 2. find out what becomes of each address; 3. write all
-    of it in one transaction. Until the third step nothing is locked, and whatever fails changes
-    nothing. `source` tells where addresses come from whose row does not say so; `customers` holds
-    for every row, and needs `attest` unless nothing is written; `consent_text` is the form by which
-    the proven signed up. `opted_out` names lines ("12", or "Sheet1:12" where the file has several
-    parts) that the admin has decided not to ask. `rows_to` is a file of this process's alone to
-    which a dry run writes what would become of each row, see `sights`.
+    1. Read the file into tables of its own; 2. find out what becomes of each address; 3. note that
+    the file is under way; 4. merge it in steps that let others write in between. Until the third
+    nothing is locked, and whatever fails changes nothing; from then on a kill is taken up, by
+    `finish_imports` or whoever takes the same file in again. `staged` is called in between, when
+    the file is needed no more; `tell` between two steps, with how many addresses are merged, of how
+    many. `source` tells where addresses come from whose row does not say so;
+    `customers` holds for every row, and needs `attest` unless nothing is written; `consent_text` is
+    the form by which the proven signed up. `opted_out` names lines ("12", or "Sheet1:12" where the
+    file has several parts) that the admin has decided not to ask. `rows_to` is a file of this
+    process's alone to which a dry run writes what would become of each row, see `sights`.
 
     Raises ListFileError for a file that cannot be read, Refused where the customer basis does
-    not hold, for a line of `opted_out` that holds no row, and while an import is being taken back.
+    not hold, for a line of `opted_out` that holds no row, and while another file is under way.
     """
     options = _Options(
         now=now,
@@ -77,7 +101,13 @@ def import_file(
         opted_out=len(set(opted_out)),
         dry_run=dry_run,
     )
-    _refuse_while_undoing(mailing_list)
+    under_way = None if dry_run else task_on(TaskKind.IMPORT, mailing_list)
+    if under_way is not None:
+        file = open_list(path, mapping=mapping, zone=settings.zone)
+        if _file_of(under_way.subject).digest == file.digest:
+            staged()
+            return _go_on(database, under_way, file, settings=settings, now=now)
+    contacts.require_no_unfinished_file(mailing_list)
     if customers:
         require_customer_basis(sensitive=mailing_list.sensitive, attested=options.may_be_customers)
     lost = lost_suppressions(key=options.fingerprint_key, slug=mailing_list.slug)
@@ -90,41 +120,104 @@ def import_file(
         zone=settings.zone,
         interpreter=_interpreter(mailing_list, file, options, decided),
     )
-    with staging.staging_area(database):
-        rows, lines = staging.stage(database, read(request, file))
-        _refuse_missing(decided)
-        questions, date_notes = file.questions(), file.date_notes()
-        addresses = staging.pick(database)
-        merged = staging.merge_names() if addresses < rows else 0
-        deciding.decide(mailing_list.id)
-        deciding.keep_off(options.kept_off)
-        tally = _tally(rows, addresses, merged, options)
-        if rows_to is not None:
-            sights.write(rows_to, file.parts, files=temporary_files(settings))
-        if not dry_run:
-            with staging.wide_cache(database), database.atomic():
-                tally = _write(database, mailing_list, file, options, tally)
-        return ImportResult(
-            list=mailing_list.slug,
-            file=path.name,
-            rows=rows,
-            fates=tally.fates,
-            problems=reporting.problems(tally.fates, file.parts, questions, date_notes),
-            parts=file.parts,
-            merged=merged,
-            thin=0 if options.consent_text else tally.fates[Fate.CONFIRMED],
-            improved=tally.improved,
-            additional=rows - lines,
-            strangers=deciding.count_strangers(mailing_list.id) if dry_run else 0,
-            dry_run=dry_run,
-            unattested=_is_unattested(options),
-        )
+    token = secrets.token_hex(_TOKEN_BYTES)
+    with ExitStack() as until_kept:
+        kept_in = None
+        if isinstance(database, TurnstileDatabase) and not dry_run:
+            target = staged_file(database, token)
+            kept_in = until_kept.enter_context(temporary_files(settings).file_for(target))
+        with staging.staging_area(database, file=kept_in):
+            rows, lines = staging.stage(database, read(request, file))
+            _refuse_missing(decided)
+            questions, date_notes = file.questions(), file.date_notes()
+            addresses = staging.pick(database)
+            merged = staging.merge_names() if addresses < rows else 0
+            deciding.decide(mailing_list.id)
+            deciding.keep_off(options.kept_off)
+            tally = tally_picked(rows, addresses, merged, options.bases)
+            if rows_to is not None:
+                sights.write(rows_to, file.parts, files=temporary_files(settings))
+            result = ImportResult(
+                list=mailing_list.slug,
+                file=path.name,
+                rows=rows,
+                fates=tally.fates,
+                problems=reporting.problems(tally.fates, file.parts, questions, date_notes),
+                parts=file.parts,
+                merged=merged,
+                thin=0 if options.consent_text else tally.fates[Fate.CONFIRMED],
+                improved=tally.improved,
+                additional=rows - lines,
+                strangers=deciding.count_strangers(mailing_list.id) if dry_run else 0,
+                dry_run=dry_run,
+                unattested=_is_unattested(options),
+            )
+            if dry_run:
+                return result
+            if kept_in is not None:
+                sync_staged(kept_in)
+            with database.atomic():
+                number = begin_import(
+                    database,
+                    mailing_list,
+                    _staged_file(mailing_list, file, options, tally, lines),
+                    token=token,
+                    now=options.now,
+                    actor=options.actor,
+                )
+                # The file gets its name while nobody looks for files that no task names.
+                until_kept.close()
+    staged()
+    with working_on(database, token):
+        merge_import(database, number, settings=settings, now=now, tell=tell)
+    counts = _counts_of(number)
+    return replace(
+        result,
+        fates=counts.fates,
+        thin=0 if options.consent_text else counts.fates[Fate.CONFIRMED],
+        improved=counts.improved,
+    )
 
 
-def _refuse_while_undoing(mailing_list: MailingList) -> None:
-    """Raise Refused: who is on the list now may be gone in a moment."""
-    if task_on(TaskKind.UNDO_IMPORT, mailing_list):
-        raise Refused("a file is being taken back from this list; wait until that is done")
+def _go_on(
+    database: Database, task: BackgroundTask, file: ListFile, *, settings: Settings, now: datetime
+) -> ImportResult:
+    """Go on with the import of this very file, which a kill may have cut off."""
+    progress = ImportProgress(**task.state)
+    slug = task.list.slug
+    merge_import(database, task.subject, settings=settings, now=now)
+    counts = _counts_of(task.subject)
+    is_thin = progress.bases[Fate.CONFIRMED] == Basis.THIN
+    said = "the import of this file was cut off, and has gone on; its rows are not listed again"
+    return ImportResult(
+        list=slug,
+        file=file.path.name,
+        rows=counts.rows,
+        fates=counts.fates,
+        problems=(Problem(0, "", said),),
+        parts=file.parts,
+        merged=counts.merged,
+        thin=counts.fates[Fate.CONFIRMED] if is_thin else 0,
+        improved=counts.improved,
+        additional=counts.rows - progress.lines,
+        strangers=0,
+        dry_run=False,
+        unattested=False,
+    )
+
+
+def _file_of(number: int) -> Import:
+    found: Import = Import.get_by_id(number)
+    return found
+
+
+def _counts_of(number: int) -> Tally:
+    """Return what became of a file's rows; raises Refused if it was taken back meanwhile."""
+    record = _file_of(number)
+    if record.undone_at or find_task(TaskKind.UNDO_IMPORT, number):
+        raise Refused("this file was taken back while it was taken in")
+    counts = json.loads(record.counts)
+    return Tally(**{**counts, "fates": {fate: counts["fates"][fate] for fate in Fate}})
 
 
 def _is_unattested(options: _Options) -> bool:
@@ -161,25 +254,6 @@ class _Options:
         """Return the basis that each fate gives."""
         proven = Basis.IMPORTED if self.consent_text else Basis.THIN
         return {Fate.CONFIRMED: proven, Fate.CUSTOMER: Basis.CUSTOMER}
-
-
-@dataclass(frozen=True)
-class _Tally:
-    """What is counted of a file, see ImportResult; `addresses` is how many it has."""
-
-    rows: int
-    addresses: int
-    fates: dict[Fate, int]
-    merged: int
-    improved: int
-
-
-def _tally(rows: int, addresses: int, merged: int, options: _Options) -> _Tally:
-    fates = reporting.count_fates(rows, addresses)
-    improved = 0
-    if fates[Fate.DUPLICATE]:
-        improved = sum(deciding.improvable(*pair).count() for pair in options.bases.items())
-    return _Tally(rows, addresses, fates, merged, improved)
 
 
 def places_of(lines: Collection[str], parts: Sequence[Part]) -> frozenset[tuple[int, int]]:
@@ -234,41 +308,6 @@ def _interpreter(
     )
 
 
-def _write(
-    database: Database, mailing_list: MailingList, file: ListFile, options: _Options, tally: _Tally
-) -> _Tally:
-    """Write everything, in the transaction that is open; return how it counts up by then."""
-    deciding.fill_in_fingerprints(database, mailing_list.id, options.fingerprint_key)
-    if deciding.decide(mailing_list.id):
-        # Somebody signed up or was taken off while the file was read.
-        tally = _tally(tally.rows, tally.addresses, tally.merged, options)
-    counts = asdict(tally)
-    record = Import.create(
-        list=mailing_list,
-        file=addresses.masked(file.path.name),
-        digest=file.digest,
-        counts=json.dumps(counts),
-        at=options.now,
-    )
-    # On PostgreSQL whoever decides to take one back waits for this row's transaction.
-    _refuse_while_undoing(mailing_list)
-    shared = _shared(mailing_list, file, options)
-    merge(
-        Taking(
-            mailing_list=mailing_list,
-            record=record,
-            actor=options.actor,
-            bases=options.bases,
-            fates=tally.fates,
-            improved=tally.improved,
-            shared=shared,
-            fingerprint_key=options.fingerprint_key,
-        )
-    )
-    evidence.append(_entry(mailing_list, file, options, {**counts, **shared}))
-    return tally
-
-
 def _shared(mailing_list: MailingList, file: ListFile, options: _Options) -> dict[str, Any]:
     """Return what the evidence of each contact says of the import; "" where there is nothing.
 
@@ -281,9 +320,9 @@ def _shared(mailing_list: MailingList, file: ListFile, options: _Options) -> dic
     return {"file": file.digest, **unseen, **digests}
 
 
-def _entry(
-    mailing_list: MailingList, file: ListFile, options: _Options, facts: Mapping[str, Any]
-) -> Entry:
+def _staged_file(
+    mailing_list: MailingList, file: ListFile, options: _Options, tally: Tally, lines: int
+) -> StagedFile:
     columns = [
         {
             "part": addresses.masked(part.name),
@@ -294,19 +333,21 @@ def _entry(
         for column in part.columns
         if column.field
     ]
-    return Entry(
-        event="imported",
-        at=options.now,
-        actor=options.actor,
-        list=mailing_list.slug,
-        consent={
-            **facts,
-            "name": addresses.masked(file.path.name),
+    name = addresses.masked(file.path.name)
+    return StagedFile(
+        name=name,
+        digest=file.digest,
+        tally=tally,
+        lines=lines,
+        facts={
+            "name": name,
             "source": options.source,
             "customers": options.customers,
             **({"opted_out_by_hand": options.opted_out} if options.opted_out else {}),
             "columns": columns,
         },
+        shared=_shared(mailing_list, file, options),
+        bases=options.bases,
     )
 
 

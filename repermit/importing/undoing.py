@@ -6,7 +6,6 @@ May import contacts, evidence, models, consent and this room's results.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from peewee import fn
@@ -14,8 +13,9 @@ from peewee import fn
 from repermit import contacts
 from repermit.consent import CampaignState, MailKind, MailState
 from repermit.errors import Refused
+from repermit.importing.import_task import take_back_unfinished
 from repermit.importing.results import UndoResult
-from repermit.importing.reversal import FATES, Progress, go_on
+from repermit.importing.reversal import begin_reversal, go_on
 from repermit.models import (
     LARGEST_STEP,
     Contact,
@@ -25,7 +25,8 @@ from repermit.models import (
     TaskKind,
     latest_campaign,
     lock_rows,
-    start_task,
+    lock_task_on,
+    sweep_staged,
     task_on,
     task_subjects,
 )
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from repermit.models import Database
 
 _UNSENT = (MailState.QUEUED, MailState.DROPPED)
-# All that is needed of an import; what it changed may be many megabytes.
-_COLUMNS = (Import.id, Import.list, Import.file, Import.counts, Import.at, Import.undone_at)
 
 
 def undo_import(
@@ -59,11 +58,13 @@ def undo_import(
        unless something happened to them since: in steps that let others write in between.
     3. In the last step keep what was done as evidence: only then the import is taken back.
 
-    If one is under way already, by a kill for instance, that one goes on. A file of more than
+    If one is under way already, by a kill for instance, that one goes on. A file that is only half
+    taken in is taken in no further, and what was is taken back. A file of more than
     `most` rows is only begun: `finish_undoings` does the rest.
     """
     with database.atomic():
-        number = _begin(mailing_list, now=now, actor=actor)
+        number = _begin(database, mailing_list, now=now, actor=actor)
+    sweep_staged(database)
     record = _import(number)
     if most is None or json.loads(record.counts)["rows"] <= most:
         go_on(database, number)
@@ -90,7 +91,7 @@ def finish_undoings(
 
 
 def _import(number: int) -> Import:
-    found: Import = Import.select(*_COLUMNS).where(Import.id == number).get()
+    found: Import = Import.get_by_id(number)
     return found
 
 
@@ -105,31 +106,29 @@ def _result(record: Import) -> UndoResult:
     )
 
 
-def _begin(mailing_list: MailingList, *, now: datetime, actor: str) -> int:
+def _begin(database: Database, mailing_list: MailingList, *, now: datetime, actor: str) -> int:
     """Decide to take the last import back, if that is not decided yet; return its number."""
-    # Whoever launches locks it too, and whoever takes a file in waits for it.
+    # Before the list, as a step of it does.
+    unfinished = lock_task_on(TaskKind.IMPORT, mailing_list.id)
+    # Whoever launches locks it too, and whoever takes a file in.
     lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
     under_way = task_on(TaskKind.UNDO_IMPORT, mailing_list)
     if under_way is not None:
         return under_way.subject
+    if unfinished is not None:
+        _require_no_campaign(mailing_list)
+        take_back_unfinished(database, unfinished, now=now, actor=actor)
+        return int(unfinished.subject)
+    contacts.require_no_unfinished_file(mailing_list)
     record = _last(mailing_list)
     _require_untouched(mailing_list, record)
-    counts = json.loads(record.counts)
-    rows = sum(counts["fates"].get(fate, 0) for fate in FATES) + counts.get("improved", 0)
-    start_task(
-        TaskKind.UNDO_IMPORT,
-        record.id,
-        mailing_list=mailing_list,
-        actor=actor,
-        at=now,
-        state=asdict(Progress(rows=rows)),
-    )
+    begin_reversal(record, now=now, actor=actor)
     return int(record.id)
 
 
 def _last(mailing_list: MailingList) -> Import:
     """Return the list's last import that stands; raises Refused."""
-    query = Import.select(*_COLUMNS).where(Import.list == mailing_list, Import.undone_at.is_null())
+    query = Import.select().where(Import.list == mailing_list, Import.undone_at.is_null())
     found: Import | None = query.order_by(Import.id.desc()).first()
     if found is None:
         raise Refused(
@@ -140,10 +139,14 @@ def _last(mailing_list: MailingList) -> Import:
     return found
 
 
-def _require_untouched(mailing_list: MailingList, record: Import) -> None:
+def _require_no_campaign(mailing_list: MailingList) -> None:
     campaign = latest_campaign(mailing_list)
     if campaign is not None and CampaignState(campaign.state).is_live:
         raise Refused("an import cannot be taken back while a campaign is live")
+
+
+def _require_untouched(mailing_list: MailingList, record: Import) -> None:
+    _require_no_campaign(mailing_list)
     if has_been_mailed(mailing_list, record):
         raise Refused(
             "%(file)s cannot be taken back: people from it have been mailed", file=record.file

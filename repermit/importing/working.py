@@ -79,7 +79,7 @@ def take_in(
     now: datetime,
     actor: str,
 ) -> bool:
-    """Take the file in and delete it; as `look_at` otherwise."""
+    """Take the file in, and delete it once it is staged; as `look_at` otherwise."""
     job = Job(settings=settings, slug=mailing_list.slug, takes_in=True, now=now, actor=actor)
     return _begin(database, mailing_list, job, choices)
 
@@ -113,21 +113,24 @@ def _do(database: Database, mailing_list: MailingList, job: Job, kept: Kept) -> 
             actor=job.actor,
             dry_run=not job.takes_in,
             rows_to=None if job.takes_in else kept.rows,
+            staged=lambda: delete(database, kept),
             **vars(kept.choices),
         )
     except RepermitError as error:
+        if not kept.path.exists():
+            # It was taken back while it was taken in; that is told where the files are.
+            return
         with database.atomic():
             kept.count(rows=None, people=None)
         kept.note({**_refusal(error), "glimpses": _glimpses(kept)})
     else:
         if job.takes_in:
-            delete(database, kept)
-        else:
-            # A row whose address is none may name somebody all the same.
-            people = result.strangers + result.fates[Fate.INVALID]
-            with database.atomic():
-                kept.end_count(rows=result.rows, people=people)
-            kept.note({**_summary(result, kept.choices), "glimpses": _glimpses(kept)})
+            return
+        # A row whose address is none may name somebody all the same.
+        people = result.strangers + result.fates[Fate.INVALID]
+        with database.atomic():
+            kept.end_count(rows=result.rows, people=people)
+        kept.note({**_summary(result, kept.choices), "glimpses": _glimpses(kept)})
 
 
 def _glimpses(kept: Kept) -> list[dict[str, Any]]:

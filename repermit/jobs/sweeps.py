@@ -106,6 +106,16 @@ class Jobs:
             )
             campaigns.start_scheduled(self._database, now=self._clock.now())
 
+    def finish_imports(self) -> None:
+        """Go on with the files that are half taken in, as after a kill."""
+        with self._connected() as settings:
+            importing.finish_imports(
+                self._database,
+                settings=settings,
+                now=self._clock.now(),
+                should_stop=self._stopping.is_set,
+            )
+
     def take_back(self) -> None:
         """Go on with the imports that are being taken back."""
         with self._connected():
@@ -315,6 +325,7 @@ def make_scheduler(jobs: Jobs, names: Collection[str] | None = None) -> Backgrou
 
 SECONDS = {
     "start_campaigns": 5,
+    "finish_imports": 5,
     "take_back": 5,
     "remind": 300,
     "look_after": 5,

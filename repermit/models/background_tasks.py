@@ -3,6 +3,8 @@
 One row says what is under way, how far it is, and by whom. Whoever takes the next step locks that
 row, so that any number of processes may try at once; a kill loses one step at most, which has
 changed nothing then, and the next sweep goes on.
+
+May import this room's database and tables.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ FIRST_STEP = 100
 LARGEST_STEP = 20_000
 """Rows of a step at most."""
 
-_SMALLEST_STEP = 10
+SMALLEST_STEP = 10
 """Rows of a step; fewer take hardly less time, most of which is the commit's."""
 
 _WRITE_BACK_EVERY = 0.5
@@ -47,6 +49,7 @@ class TaskKind(StrEnum):
     """What is done in steps, and to what: the subject."""
 
     LAUNCH = "launch"  # of a campaign
+    IMPORT = "import"  # of an import
     UNDO_IMPORT = "undo_import"  # of an import
 
 
@@ -128,6 +131,13 @@ def task_on(kind: TaskKind, mailing_list: MailingList) -> BackgroundTask | None:
     return found
 
 
+def lock_task_on(kind: TaskKind, list_id: int) -> BackgroundTask | None:
+    """Return the same, locked until the caller's transaction ends."""
+    row = BackgroundTask.kind == kind, BackgroundTask.list == list_id
+    found: BackgroundTask | None = lock_rows(BackgroundTask.select().where(*row)).first()
+    return found
+
+
 def subjects_of(kind: TaskKind) -> Any:
     """Return the query for what works of a kind are under way on."""
     return BackgroundTask.select(BackgroundTask.subject).where(BackgroundTask.kind == kind)
@@ -163,13 +173,16 @@ def run_task(
     step: Callable[[BackgroundTask, int], bool],
     *,
     should_stop: Callable[[], bool] = bool,
+    between: Callable[[], None] = lambda: None,
     most: int | None = None,
     most_a_step: int = LARGEST_STEP,
+    least_a_step: int = SMALLEST_STEP,
 ) -> bool:
     """Take the steps of a work until it is done; False if it was stopped before.
 
     - `step` takes the next one, of about so many rows, in a transaction of its own in which the
       task is locked; it says whether there is more. What it puts into `state` is stored.
+    - `between` is called after each step, in no transaction.
     - `most`: rows after which no further step is begun.
     """
 
@@ -184,7 +197,15 @@ def run_task(
             task.delete_instance()
         return is_more
 
-    return run_steps(database, take, should_stop=should_stop, most=most, most_a_step=most_a_step)
+    return run_steps(
+        database,
+        take,
+        should_stop=should_stop,
+        between=between,
+        most=most,
+        most_a_step=most_a_step,
+        least_a_step=least_a_step,
+    )
 
 
 def run_steps(
@@ -192,19 +213,23 @@ def run_steps(
     step: Callable[[int], bool],
     *,
     should_stop: Callable[[], bool] = bool,
+    between: Callable[[], None] = lambda: None,
     most: int | None = None,
     most_a_step: int = LARGEST_STEP,
+    least_a_step: int = SMALLEST_STEP,
 ) -> bool:
     """Take the steps of a work of which the database itself says what is left, as `run_task`.
 
     - `step` takes the next one, of about so many rows, and says whether there is more.
     """
-    size = StepSize(most=most_a_step if most is None else max(1, min(most, most_a_step)))
+    most_a_step = most_a_step if most is None else max(1, min(most, most_a_step))
+    size = StepSize(least=least_a_step, most=most_a_step)
     rows = 0
     while not should_stop() and (most is None or rows < most):
         rows += size.rows
         with size.step(database) as limit:
             is_more = step(limit)
+        between()
         if not is_more:
             return True
     return False
@@ -214,10 +239,14 @@ class StepSize:
     """How many rows the next step of a work may take, by the time that the last one took.
 
     - `first`: rows of the first step; `most`: rows of each at most.
+    - `least`: so few rows take less time than all else in a step, however slow the machine is.
     """
 
-    def __init__(self, *, first: int = FIRST_STEP, most: int = LARGEST_STEP) -> None:
+    def __init__(
+        self, *, first: int = FIRST_STEP, least: int = SMALLEST_STEP, most: int = LARGEST_STEP
+    ) -> None:
         self.rows = min(first, most)
+        self._least = min(least, most)
         self._most = most
         self._write_back_at = 0.0
 
@@ -237,4 +266,4 @@ class StepSize:
         """Size the next step after one that took so long, its waiting not counted."""
         factor = _MOST_SECONDS / max(seconds, 1e-6)
         factor = min(max(factor, _MOST_SHRINKING), _MOST_GROWTH)
-        self.rows = min(max(int(self.rows * factor), _SMALLEST_STEP), self._most)
+        self.rows = min(max(int(self.rows * factor), self._least), self._most)

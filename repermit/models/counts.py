@@ -10,7 +10,7 @@ what it changed; a count is the sum of its rows, and `fold_counts` puts them tog
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from peewee import BigAutoField, BigIntegerField, CharField, IntegerField
@@ -39,6 +39,8 @@ class ContactCount(Table):
     reason = CharField()
     basis = CharField()
     language = CharField()
+    # The import that brought them, 0 for none: one that is not whole yet is not counted.
+    import_id = IntegerField()
     count = BigIntegerField()
 
 
@@ -63,6 +65,7 @@ class HeldCount(Table):
     addressed = IntegerField()
     named = IntegerField()
     sourced = IntegerField()
+    import_id = IntegerField()
     count = BigIntegerField()
 
 
@@ -128,13 +131,15 @@ def _whether(condition: str) -> str:
     return f"CASE WHEN {condition} THEN 1 ELSE 0 END"
 
 
+_IMPORT = {"import_id": "COALESCE({row}.imported_by_id, 0)"}
+
 _KEPT = (
     _Kept(
         "contact",
         "contact_count",
         "contact",
-        _plainly("list_id", "status", "reason", "basis", "language"),
-        ("list_id", "status", "reason", "basis", "language"),
+        _plainly("list_id", "status", "reason", "basis", "language") | _IMPORT,
+        ("list_id", "status", "reason", "basis", "language", "imported_by_id"),
     ),
     _Kept(
         "mail",
@@ -156,8 +161,9 @@ _KEPT = (
             "addressed": _whether("{row}.address IS NOT NULL"),
             "named": _whether("{row}.name <> ''"),
             "sourced": _whether("{row}.source <> ''"),
+            **_IMPORT,
         },
-        ("list_id", "address", "name", "source"),
+        ("list_id", "address", "name", "source", "imported_by_id"),
     ),
     _Kept(
         "suppression",
@@ -191,10 +197,28 @@ _KEPT = (
 def keep_counts(database: Database) -> None:
     """Make the triggers, and count what is there already."""
     for kept in _KEPT:
+        if not is_postgresql(database):
+            # Those of an older version counted by other columns.
+            for verb in _VERBS:
+                run_sql(database, f"DROP TRIGGER IF EXISTS {kept.name}_{verb}")
         statements = _postgresql(kept) if is_postgresql(database) else _sqlite(kept)
         for statement in statements:
             run_sql(database, statement)
     recount(database)
+
+
+def former_triggers() -> list[str]:
+    """Return what made the triggers of SQLite before version 31, as an older backup has them."""
+    former = [
+        replace(
+            kept,
+            columns={name: of for name, of in kept.columns.items() if name not in _IMPORT},
+            sources=kept.sources[:-1],
+        )
+        for kept in _KEPT
+        if "import_id" in kept.columns
+    ]
+    return [made for kept in former for made in _sqlite(kept) if "TRIGGER" in made]
 
 
 def recount(database: Database) -> None:
@@ -256,6 +280,9 @@ def fold_counts(database: Database) -> None:
         if run_sql(database, _long(kept)).fetchone() is not None:
             with database.atomic():
                 run_sql(database, _fold(kept))
+
+
+_VERBS = ("comes", "goes", "turns")
 
 
 # --- SQL, all of whose words are ours. ----------------------------------------------------------

@@ -144,7 +144,7 @@ class MailingList(Table):
 
 
 class Import(Table):
-    """One file taken in; `before` holds, as JSON, how the contacts it changed were."""
+    """One file taken in; until its task is done, only a part of it is."""
 
     if TYPE_CHECKING:
         list_id: int
@@ -154,9 +154,25 @@ class Import(Table):
     file = TextField()
     digest = CharField(max_length=64)
     counts = TextField()
-    before = TextField(default="[]")
     at = moment()
     undone_at = moment_or_none()
+
+
+class ImportChange(Table):
+    """How a contact was that an import changed, by whose number it is put back if it is undone."""
+
+    id = BigAutoField()
+    record = ForeignKeyField(Import, index=False)
+    contact = BigIntegerField()
+    status = CharField()
+    status_at = moment()
+    basis = CharField(default="")
+    basis_at = moment_or_none()
+
+    class Meta:
+        """Found a step at a time."""
+
+        indexes = ((("record", "id"), False),)
 
 
 class Contact(Table):

@@ -19,6 +19,7 @@ from repermit.models import (
     MailingList,
     Suppression,
     User,
+    forget_staged,
     lock_rows,
     new_id,
     temporary_files,
@@ -104,6 +105,8 @@ def forget(
     every = MailingList.select().order_by(MailingList.slug)
     lists = [mailing_list] if mailing_list else list(every)
     act = Act(at=now, actor=actor)
+    for one in lists:
+        forget_staged(database, one.id, key)
     with database.atomic():
         _lock(lists, key)
         done = [_forget(one, key, suppress=suppress, settings=settings, act=act) for one in lists]
@@ -147,6 +150,10 @@ def forget_contact(
 
     Raises NotFound, also for one who was erased before.
     """
+    # One who is erased already has no address that a file could hold.
+    forget_staged(
+        database, mailing_list.id, contacts.find_contact(mailing_list, number).address_key
+    )
     with database.atomic():
         found = contacts.lock(contacts.find_contact(mailing_list, number).id)
         if found.erased_at is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from repermit import evidence
+from repermit import contacts, evidence
 from repermit.evidence import Entry
 from repermit.reports.papers.breach import breach_of
 from repermit.reports.papers.breach_words import breach_paper
@@ -40,8 +40,10 @@ def make_paper(
     """Return a paper as things stand, in a language of LANGUAGES; by itself in the list's.
 
     `discovered` (aware) is when a breach was noticed. Raises NotFound for the report of a list that
-    has had no campaign.
+    has had no campaign, and Refused, except of a breach, while a file of the list is under way.
     """
+    if kind is not Kind.BREACH:
+        contacts.require_no_unfinished_file(mailing_list)
     words = Words(paper_language(language or mailing_list.language), settings.zone)
     if kind is Kind.REGISTER:
         return register_paper(register_of(mailing_list, settings=settings, now=now), words)

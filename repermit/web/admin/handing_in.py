@@ -19,7 +19,7 @@ from flask import (
     stream_with_context,
 )
 
-from repermit import exports, importing
+from repermit import contacts, exports, importing
 from repermit.consent import Fate
 from repermit.errors import RepermitError
 from repermit.exports.guarding import guard
@@ -64,8 +64,8 @@ def state(slug: str) -> Response:
     mailing_list = find_list(slug)
     kept = importing.find_upload(mailing_list, settings=current_site().settings)
     is_busy = kept is not None and kept.outcome is None and kept.is_busy
-    is_undoing = importing.being_taken_back(mailing_list) is not None
-    return jsonify(is_busy=is_busy or is_undoing)
+    is_under_way = contacts.unfinished_file(mailing_list) is not None
+    return jsonify(is_busy=is_busy or is_under_way)
 
 
 @pages.post("/upload")
@@ -252,7 +252,8 @@ def _take(mailing_list: MailingList, kept: Kept, choices: Choices) -> AnyRespons
         now=arrival(),
         actor=actor(),
     )
-    if importing.find_upload(mailing_list, settings=site.settings) is None:
+    is_staged = importing.find_upload(mailing_list, settings=site.settings) is None
+    if is_staged and contacts.unfinished_file(mailing_list) is None:
         rows = importing.past_imports(mailing_list)[0].rows
         say(
             ngettext(
@@ -274,6 +275,7 @@ def _show(mailing_list: MailingList, *, status: int = 200, wrong: str = "") -> R
         wrong=wrong,
         imports=importing.past_imports(mailing_list),
         taking_back=importing.being_taken_back(mailing_list),
+        taking_in=importing.unfinished_import(mailing_list),
         bars=seeing.bar_of,
         largest=importing.LARGEST // 1_000_000,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, request
 
-from repermit import exports, importing
+from repermit import contacts, exports, importing
 from repermit.errors import ListFileError, Refused
 from repermit.exports import Format, Tool, What
 from repermit.models import find_list, latest_campaign, temporary_files
@@ -99,6 +99,7 @@ def export(slug: str) -> AnyResponse:
         abort(400)
     with_links = bool(given.get("with_links"))
     try:
+        contacts.require_no_unfinished_file(mailing_list)
         exports.require_fitting(what, form, tool, with_links=with_links)
     except Refused as error:
         return _show(mailing_list, given.get("tool", ""), status=422, wrong=sentence(error.said))

@@ -75,6 +75,7 @@ OWN: Mapping[str, str] = {
     "under_way": N_("A campaign is under way on this list already."),
     "nobody": N_("There is nobody to ask."),
     "taken_back": N_("A file is being taken back from this list; wait until that is done."),
+    "taken_in": N_("A file is being taken into this list; wait until that is done."),
     "attest": N_(
         "Say who decided to ask, on what ground, where the addresses came from, and that none of "
         "them opted out."

@@ -1,0 +1,188 @@
+"""Where the rows of a file stand that is being taken in: privately, until the last of them is.
+
+On SQLite they are a database file of their own, beside the database; on PostgreSQL a table, so that
+any machine can go on. The task of the import names them by a token.
+
+May import this room's database, folders, tables and tasks.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from repermit.models.background_tasks import BackgroundTask, TaskKind, lock_task_on
+from repermit.models.database import TurnstileDatabase, run_sql
+from repermit.models.folders import make_private
+from repermit.models.turnstile import privately
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from repermit.models.database import Database
+
+_SCHEMA = "staging"
+_ENDINGS = (".db", ".db-journal", ".lock")
+# What is erased of a row: it comes to nothing then, as one whose address is suppressed.
+_ERASED = (
+    "key = NULL, sending = NULL, name = '', source = '', proof = NULL, fingerprint = '', "
+    "fate = 'suppressed'"
+)
+
+
+def staged_file(database: TurnstileDatabase, token: str) -> Path:
+    """Return where the rows of an import are on SQLite, in a folder that is ours alone."""
+    folder = database.path.with_name(f"{database.path.name}.imports")
+    make_private(folder, for_root_too=True)
+    return folder / f"{token}.db"
+
+
+@contextmanager
+def attached(database: TurnstileDatabase, path: Path) -> Iterator[None]:
+    """Open a file of rows beside the database, on this thread's connection."""
+    run_sql(database, f"ATTACH DATABASE ? AS {_SCHEMA}", str(path))
+    try:
+        yield
+    finally:
+        run_sql(database, f"DETACH DATABASE {_SCHEMA}")
+
+
+@contextmanager
+def open_staged(database: Database, token: str) -> Iterator[None]:
+    """Open the rows of an import for this thread's connection."""
+    if isinstance(database, TurnstileDatabase):
+        with attached(database, staged_file(database, token)):
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def working_on(database: Database, token: str) -> Iterator[bool]:
+    """Say whether nobody else works on an import, and keep others from it for the block.
+
+    It only spares them work: all may take its steps at once.
+    """
+    if isinstance(database, TurnstileDatabase):
+        path = staged_file(database, token).with_suffix(".lock")
+        with open(path, "ab", opener=privately) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        return
+    number = int.from_bytes(bytes.fromhex(token)[:8], signed=True)
+    (is_mine,) = run_sql(database, "SELECT pg_try_advisory_lock(%s)", number).fetchone()
+    try:
+        yield is_mine
+    finally:
+        if is_mine:
+            run_sql(database, "SELECT pg_advisory_unlock(%s)", number)
+
+
+def sync_staged(path: Path) -> None:
+    """Write a file of rows to the disk, which SQLite was not asked to do row by row."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def staged_table(database: Database, token: str) -> str:
+    """Return the name of the table of an import's rows; on SQLite its file is attached."""
+    if isinstance(database, TurnstileDatabase):
+        return f"{_SCHEMA}.picked"
+    return f"staged_{token}"
+
+
+def has_staged(database: Database, token: str) -> bool:
+    """Say whether the rows of an import are there, on this machine."""
+    if isinstance(database, TurnstileDatabase):
+        return _is_whole(staged_file(database, token))
+    return bool(database.table_exists(f"staged_{token}"))
+
+
+def _is_whole(path: Path) -> bool:
+    """Say whether a file of rows is there and can be read; opening one that is not makes it."""
+    if not path.exists():
+        return False
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            return bool(connection.execute("SELECT MAX(id) FROM picked").fetchone())
+        except sqlite3.DatabaseError:
+            return False
+
+
+def drop_staged(database: Database, token: str) -> None:
+    """Delete the rows of an import; harmless if they are gone.
+
+    On PostgreSQL in the caller's transaction; on SQLite after it.
+    """
+    if isinstance(database, TurnstileDatabase):
+        for ending in _ENDINGS:
+            staged_file(database, token).with_suffix(ending).unlink(missing_ok=True)
+    else:
+        run_sql(database, f"DROP TABLE IF EXISTS staged_{token}")
+
+
+def sweep_staged(database: Database) -> None:
+    """Delete the files that no task names: their import is whole, or was taken back."""
+    if not isinstance(database, TurnstileDatabase):
+        # A table comes and goes with its task, in one transaction.
+        return
+    folder = staged_file(database, "").parent
+    if _unnamed(folder):
+        # A file gets its name in the transaction that begins its task.
+        with database.atomic():
+            for path in _unnamed(folder):
+                path.unlink(missing_ok=True)
+
+
+def _unnamed(folder: Path) -> list[Path]:
+    named = {token for token, _ in _under_way()}
+    return [path for path in folder.glob("[!.]*") if path.name.partition(".")[0] not in named]
+
+
+def forget_staged(database: Database, list_id: int, address_key: str) -> None:
+    """Erase an address from the rows of a list's unfinished import, in a transaction of its own.
+
+    On SQLite it is looked for before, since that may take longer than others should wait.
+    """
+    for token, its_list in _under_way():
+        if its_list != list_id or not has_staged(database, token):
+            continue
+        if isinstance(database, TurnstileDatabase):
+            _erase_from_file(database, staged_file(database, token), address_key)
+        else:
+            with database.atomic():
+                # No step of the import reads them meanwhile.
+                lock_task_on(TaskKind.IMPORT, list_id)
+                if has_staged(database, token):
+                    statement = f"UPDATE staged_{token} SET {_ERASED} WHERE key = %s"  # noqa: S608
+                    run_sql(database, statement, address_key)
+
+
+def _erase_from_file(database: TurnstileDatabase, path: Path, address_key: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        query = "SELECT id FROM picked WHERE key = ?"
+        found = connection.execute(query, (address_key,)).fetchall()
+        if not found:
+            return
+        connection.execute("PRAGMA secure_delete = 1")
+        # A journal on the disk would hold what is erased.
+        connection.execute("PRAGMA journal_mode = MEMORY")
+        # By its lock no step of the import reads the rows meanwhile.
+        with database.atomic():
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(f"UPDATE picked SET {_ERASED} WHERE id = ?", found)  # noqa: S608
+            connection.execute("COMMIT")
+
+
+def _under_way() -> list[tuple[str, int]]:
+    """Return token and list of each import that is under way."""
+    tasks: Any = BackgroundTask.select().where(BackgroundTask.kind == TaskKind.IMPORT)
+    return [(task.state["token"], task.list_id) for task in tasks]

@@ -1,0 +1,515 @@
+"""Taking a file in by steps: all of it in the end, whatever stops it, and nothing told before."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import answers, contacts, evidence, exports, importing, rights
+from repermit.campaigns import plan, status
+from repermit.consent import Answer, Fate, Reason, Status
+from repermit.errors import LaunchRefused, Refused
+from repermit.importing import UnfinishedImport, unfinished_import
+from repermit.models import (
+    BackgroundTask,
+    Contact,
+    Import,
+    ImportChange,
+    Mail,
+    StepSize,
+    Suppression,
+    TaskKind,
+    TurnstileDatabase,
+    Upload,
+    find_drift,
+    open_database,
+    run_sql,
+    staged_file,
+    task_on,
+    temporary_files,
+    working_on,
+)
+from repermit.reports import papers
+from repermit.reports.papers import Kind
+from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings
+from tests.taking import (
+    OPTED_IN,
+    contact_at,
+    fates_of,
+    mailchimp,
+    on_list,
+    parts_of,
+    plain,
+    take_back,
+    take_in,
+)
+from tests.test_campaigns_launching import start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from repermit.models import Database, MailingList
+
+SETTINGS = make_settings()
+LATER = NOW + timedelta(hours=1)
+WAIT = "a file is being taken into this list; wait until that is done"
+OUT = {"UNSUB_TIME": "2020-01-01 00:00:00"}
+FATES = {Fate.ASK: 2, Fate.CONFIRMED: 2, Fate.OPTED_OUT: 2, Fate.DUPLICATE: 2, Fate.INVALID: 1}
+
+
+class _Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def kill() -> None:
+    raise _Killed
+
+
+@pytest.fixture
+def news(database: Database) -> MailingList:
+    """Return a list with three people of before."""
+    news = make_list(database)
+    for name in ("old", "mine", "proven"):
+        make_contact(database, news, f"{name}@example.org", status_at=NOW - timedelta(days=9))
+    return news
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return a file with something of everything."""
+    rows = (
+        {"email": "ask@example.org"},
+        {"email": "ask2@example.org"},
+        {"email": "new@example.org", **OPTED_IN},
+        {"email": "new2@example.org", **OPTED_IN},
+        {"email": "proven@example.org", **OPTED_IN},
+        {"email": "old@example.org", **OUT},
+        {"email": "out@example.org", **OUT},
+        {"email": "ask@example.org"},
+        {"email": "no address"},
+    )
+    return mailchimp(tmp_path, *rows, more=("UNSUB_TIME",))
+
+
+def begin(database: Database, news: MailingList, file: Path, **options: Any) -> None:
+    """Stage a file, and be killed before anything is merged."""
+    with pytest.raises(_Killed):
+        take_in(database, news, file, staged=kill, **options)
+
+
+def go_on(database: Database, steps: int | None = None) -> int:
+    """Take so many steps of what is being taken in, of one address each, as the sweep does."""
+    left = iter(range(steps if steps is not None else 100))
+
+    def should_stop() -> bool:
+        return next(left, None) is None
+
+    return importing.finish_imports(
+        database, settings=SETTINGS, now=LATER, should_stop=should_stop, step=1
+    )
+
+
+def say_no(database: Database, news: MailingList, address: str) -> None:
+    """Record a No that somebody gave by phone."""
+    answers.answer_for(
+        database,
+        news,
+        address,
+        Answer.NO,
+        note="by phone",
+        settings=SETTINGS,
+        now=LATER,
+        actor="admin@example.org",
+    )
+
+
+def counts_of(news: MailingList) -> dict[Status, int]:
+    found = status(news, settings=SETTINGS, now=NOW).contacts
+    return {one: count for one, count in found.items() if count}
+
+
+def export(database: Database, news: MailingList, **options: Any) -> bytes:
+    out = io.BytesIO()
+    exports.export(
+        news,
+        "keep",
+        database=database,
+        settings=SETTINGS,
+        now=NOW,
+        actor="admin@example.org",
+        out=out,
+        **options,
+    )
+    return out.getvalue()
+
+
+def kept_files(database: Database) -> list[str]:
+    """Return what is kept of rows: files on SQLite, tables on PostgreSQL."""
+    if isinstance(database, TurnstileDatabase):
+        return [path.name for path in staged_file(database, "").parent.iterdir()]
+    return [name for name in database.get_tables() if name.startswith("staged")]
+
+
+def test_nothing_of_a_file_is_launched_exported_or_counted_before_its_last_step(
+    database: Database, news: MailingList, file: Path, tmp_path: Path
+) -> None:
+    other = plain(tmp_path, ("other@example.org", ""))
+    refused: list[Callable[[], object]] = [
+        lambda: take_in(database, news, other),
+        lambda: take_in(database, news, other, dry_run=True),
+        lambda: export(database, news),
+        lambda: exports.reconcile(news, other, settings=SETTINGS),
+        lambda: papers.make_paper(news, Kind.REGISTER, settings=SETTINGS, now=NOW),
+        lambda: papers.make_paper(news, Kind.REPORT, settings=SETTINGS, now=NOW),
+    ]
+    begin(database, news, file)
+    for done in range(8):
+        assert unfinished_import(news) == UnfinishedImport(
+            file="export.csv", done=min(done, 7), addresses=7
+        )
+        for act in refused:
+            with pytest.raises(Refused, match=WAIT):
+                act()
+        with pytest.raises(LaunchRefused, match=WAIT):
+            start(database, news)
+        assert WAIT in plan(news, settings=SETTINGS, now=NOW, deadline=DEADLINE).refusals
+        assert sum(counts_of(news).values()) == 3
+        assert importing.past_imports(news) == ()
+        assert list(evidence.verify()) == []
+        # Wherever it is cut off, another process goes on.
+        assert go_on(database, 1) == 1
+    assert (unfinished_import(news), go_on(database)) == (None, 0)
+    (whole,) = importing.past_imports(news)
+    assert {fate: count for fate, count in whole.fates.items() if count} == FATES
+    assert counts_of(news) == {Status.UNCONFIRMED: 3, Status.CONFIRMED: 3, Status.REMOVED: 1}
+    assert Suppression.select().count() == 2
+    (entry,) = parts_of("imported")
+    assert (entry["consent"]["rows"], entry["consent"]["addresses"]) == (9, 7)
+    assert list(evidence.verify()) == []
+    assert find_drift(database) == 0
+    assert kept_files(database) == []
+    assert export(database, news)
+
+
+def test_a_file_comes_to_the_same_in_steps_as_at_once(
+    database: Database, news: MailingList, file: Path
+) -> None:
+    begin(database, news, file)
+    go_on(database)
+    in_steps = on_list(news), json.loads(Import.get().counts)
+    undone = take_back(database, news, now=LATER)
+    assert (undone.contacts_taken_back, undone.restored) == (4, 2)
+    assert undone.suppressions_taken_back == 2
+    assert fates_of(take_in(database, news, file, now=LATER)) == FATES
+    assert (
+        on_list(news),
+        json.loads(Import.select().order_by(-Import.id).get().counts),
+    ) == in_steps
+
+
+def test_whoever_takes_the_same_file_in_again_goes_on_with_it(
+    database: Database, news: MailingList, file: Path
+) -> None:
+    begin(database, news, file)
+    go_on(database, 3)
+    result = take_in(database, news, file)
+    assert fates_of(result) == FATES
+    assert (result.rows, result.thin, result.improved, result.additional) == (9, 2, 1, 0)
+    assert [problem.line for problem in result.problems] == [0]
+    assert Import.select().count() == 1
+    assert list(evidence.verify()) == []
+
+
+def test_what_happens_to_people_between_two_steps_counts(
+    database: Database, news: MailingList, file: Path
+) -> None:
+    begin(database, news, file)
+    # Somebody signs up, one asks to be left alone, one to be forgotten, and one says No.
+    make_contact(database, news, "ask@example.org", status_at=LATER)
+    act = contacts.Act(at=LATER, actor="person")
+    shared: dict[str, Any] = {"settings": SETTINGS, "now": LATER, "actor": "admin@example.org"}
+    for name, suppress in (("ask2", True), ("new", False)):
+        rights.forget(
+            database, f"{name}@example.org", mailing_list=news, suppress=suppress, **shared
+        )
+    with database.atomic():
+        contacts.remove(
+            [contact_at(news, "proven@example.org")],
+            reason=Reason.NO,
+            act=act,
+            fingerprint_key=SETTINGS.fingerprint_key,
+        )
+    go_on(database)
+    there = on_list(news)
+    assert set(there) == {
+        f"{name}@example.org" for name in ("ask", "new2", "old", "mine", "proven")
+    }
+    assert there["proven@example.org"] == (Status.REMOVED, "no", "")
+    counts = json.loads(Import.get().counts)
+    assert sum(counts["fates"].values()) == counts["rows"] == 9
+    assert counts["fates"][Fate.SUPPRESSED] == 3
+    assert list(evidence.verify()) == []
+
+
+def test_who_is_forgotten_stands_in_what_is_kept_of_the_file_no_more(
+    database: Database, news: MailingList, file: Path
+) -> None:
+    begin(database, news, file)
+    make_contact(database, news, "ask2@example.org")
+    shared: dict[str, Any] = {"settings": SETTINGS, "now": LATER, "actor": "admin@example.org"}
+    rights.forget(database, "new@example.org", mailing_list=None, **shared)
+    rights.forget_contact(database, news, contact_at(news, "ask2@example.org").id, **shared)
+    if isinstance(database, TurnstileDatabase):
+        (path,) = staged_file(database, "").parent.glob("*.db")
+        kept = path.read_bytes()
+        assert path.stat().st_mode & 0o077 == 0
+    else:
+        (table,) = kept_files(database)
+        rows = run_sql(database, f"SELECT * FROM {table}")  # noqa: S608  our own
+        kept = str(rows.fetchall()).encode()
+    assert b"new2@example.org" in kept
+    assert b"new@example.org" not in kept
+    assert b"ask2@example.org" not in kept
+
+
+def test_an_answer_given_meanwhile_stands_and_its_giver_stays_when_the_file_goes(
+    database: Database, news: MailingList, file: Path
+) -> None:
+    begin(database, news, file)
+    go_on(database, 7)
+    say_no(database, news, "ask@example.org")
+    undone = take_back(database, news, now=LATER)
+    assert (undone.is_whole, undone.contacts_taken_back, undone.restored) == (True, 3, 2)
+    assert on_list(news)["ask@example.org"] == (Status.REMOVED, "no", "")
+    assert counts_of(news) == {Status.UNCONFIRMED: 3, Status.REMOVED: 1}
+    assert Suppression.select().count() == 1
+    assert list(evidence.verify()) == []
+
+
+@pytest.mark.parametrize("steps", [0, 3, 7])
+def test_a_file_is_taken_back_while_it_is_taken_in(
+    database: Database, news: MailingList, file: Path, steps: int
+) -> None:
+    before = on_list(news)
+    begin(database, news, file)
+    go_on(database, steps)
+    assert take_back(database, news, now=LATER).is_whole
+    assert (on_list(news), Suppression.select().count()) == (before, 0)
+    assert (task_on(TaskKind.IMPORT, news), unfinished_import(news)) == (None, None)
+    (entry,) = parts_of("imported")
+    assert entry["consent"]["whole"] is False
+    assert entry["consent"]["addresses"] == steps
+    assert list(evidence.verify()) == []
+    assert find_drift(database) == 0
+    go_on(database)
+    assert kept_files(database) == []
+    # And the same file may come again.
+    assert fates_of(take_in(database, news, file, now=LATER)) == FATES
+
+
+def test_who_takes_a_file_in_is_told_that_it_was_taken_back_meanwhile(
+    database: Database, news: MailingList, file: Path
+) -> None:
+    with pytest.raises(Refused, match="taken back while it was taken in"):
+        take_in(database, news, file, staged=lambda: take_back(database, news, now=LATER))
+    assert len(on_list(news)) == 3
+
+
+def test_a_file_is_not_taken_back_during_a_campaign_also_while_it_is_taken_in(
+    database: Database, news: MailingList, file: Path
+) -> None:
+    start(database, news)
+    begin(database, news, file)
+    go_on(database, 3)
+    with pytest.raises(Refused, match="while a campaign is live"):
+        take_back(database, news, now=LATER)
+    assert unfinished_import(news) is not None
+
+
+def test_nobody_of_a_file_that_is_half_taken_in_is_asked_by_a_campaign_of_before(
+    database: Database, news: MailingList, file: Path
+) -> None:
+    asked = start(database, news).plan.asked
+    begin(database, news, file)
+    go_on(database, 4)
+    mailed = Contact.select().where(Contact.imported_by == Import.get())
+    assert mailed.exists()
+    assert not Mail.select().where(Mail.contact.in_(mailed)).exists()
+    assert asked == 3
+
+
+def test_what_was_taken_in_goes_again_where_the_rest_of_the_file_is_lost(
+    database: Database, news: MailingList, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = on_list(news)
+    begin(database, news, file)
+    go_on(database, 5)
+    (task,) = BackgroundTask.select()
+    token = task.state["token"]
+    if isinstance(database, TurnstileDatabase):
+        staged_file(database, token).write_bytes(b"not a database any more")
+    else:
+        run_sql(database, f"DROP TABLE staged_{token}")
+    go_on(database)
+    assert (on_list(news), Suppression.select().count()) == (before, 0)
+    assert (unfinished_import(news), importing.being_taken_back(news)) == (None, None)
+    assert importing.past_imports(news)[0].undone_at == LATER
+    assert "are lost; what was taken in of it is taken back" in caplog.text
+    assert list(evidence.verify()) == []
+
+
+def test_a_job_leaves_an_import_alone_that_somebody_works_on(
+    database: Database, news: MailingList, file: Path
+) -> None:
+    begin(database, news, file)
+    (task,) = BackgroundTask.select()
+    found: list[int] = []
+
+    def look() -> None:
+        with database.connection_context():
+            found.append(go_on(database))
+
+    with working_on(database, task.state["token"]):
+        other = threading.Thread(target=look)
+        other.start()
+        other.join()
+    assert found == [0]
+    assert go_on(database) == 1
+
+
+def test_two_who_go_on_by_turns_take_each_row_once(
+    database: Database, news: MailingList, file: Path
+) -> None:
+    begin(database, news, file)
+
+    def work() -> None:
+        with database.connection_context():
+            for _ in range(20):
+                take_in_again()
+
+    def take_in_again() -> None:
+        if task_on(TaskKind.IMPORT, news):
+            importing.merge_import(
+                database,
+                Import.get().id,
+                settings=SETTINGS,
+                now=LATER,
+                should_stop=iter((False, True)).__next__,
+                step=1,
+            )
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert unfinished_import(news) is None
+    (whole,) = importing.past_imports(news)
+    assert {fate: count for fate, count in whole.fates.items() if count} == FATES
+    assert Contact.select().count() == 7
+    assert ImportChange.select().count() == 2
+    assert list(evidence.verify()) == []
+
+
+def test_files_that_belong_to_no_import_are_swept(sqlite_url: str, tmp_path: Path) -> None:
+    with open_database(sqlite_url) as database:
+        news = make_list(database)
+        begin(database, news, plain(tmp_path, ("a@example.org", "")))
+        assert isinstance(database, TurnstileDatabase)
+        left = staged_file(database, "0" * 32)
+        left.write_bytes(b"")
+        assert len(kept_files(database)) == 2
+        go_on(database, 0)
+        assert [name for name in kept_files(database) if name.endswith(".db")] != [left.name]
+        assert not left.exists()
+        assert unfinished_import(news)
+        temporary_files(SETTINGS).sweep()
+        assert go_on(database) == 1
+        assert kept_files(database) == []
+
+
+def test_a_step_is_not_made_so_small_that_all_else_in_it_takes_longer() -> None:
+    size = StepSize(first=1_000, least=300)
+    size.adapt(10.0)
+    assert size.rows == 300
+    assert StepSize(least=300, most=1).rows == 1
+
+
+_IMPORT = """\
+import sys
+from pathlib import Path
+from repermit.importing import import_file
+from repermit.models import find_list, open_database
+from tests.building import NOW, make_settings
+
+url, file = sys.argv[1:]
+with open_database(url) as database:
+    import_file(
+        database,
+        find_list("news"),
+        Path(file),
+        settings=make_settings(database=url),
+        now=NOW,
+        actor="admin@example.org",
+    )
+"""
+_PEOPLE = 3_000
+
+
+def test_killed_anywhere_a_file_is_taken_in_all_the_same_and_no_answer_is_lost(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    news = make_list(database)
+    answering = [make_contact(database, news, f"asked{number}@example.org") for number in range(40)]
+    rows = [
+        {"email": f"p{number}@example.org", **(OPTED_IN if number % 9 == 0 else {})}
+        | (OUT if number % 10 == 1 else {})
+        for number in range(_PEOPLE)
+    ]
+    file = mailchimp(tmp_path, *rows, more=("UNSUB_TIME",))
+    chance = random.Random(database_url.partition(":")[0])  # noqa: S311
+    told: list[int] = []
+    for _ in range(4):
+        process = subprocess.Popen(
+            [sys.executable, "-c", _IMPORT, database_url, str(file)], stderr=subprocess.DEVNULL
+        )
+        upto = chance.randrange(0, _PEOPLE)
+        while process.poll() is None and answering:
+            person = answering.pop()
+            say_no(database, news, str(person.address))
+            told.append(person.id)
+            under_way = unfinished_import(news)
+            if under_way and under_way.done >= upto:
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert list(evidence.verify()) == []
+        assert sum(counts_of(news).values()) in {40, 40 + _PEOPLE - _PEOPLE // 10}
+    result = importing.finish_imports(database, settings=SETTINGS, now=LATER)
+    assert result <= 1
+    if not importing.past_imports(news):
+        take_in(database, news, file)
+    (whole,) = importing.past_imports(news)
+    assert sum(whole.fates.values()) == whole.rows == _PEOPLE
+    assert Contact.select().count() == 40 + _PEOPLE - whole.fates[Fate.OPTED_OUT]
+    assert whole.fates[Fate.OPTED_OUT] == _PEOPLE // 10
+    assert Suppression.select().count() == _PEOPLE // 10 + len(told)
+    said_no = Contact.select().where(Contact.reason == "no")
+    assert sorted(told) == sorted(one.id for one in said_no)
+    assert Upload.select().count() == 0
+    assert list(evidence.verify()) == []
+    assert find_drift(database) == 0
+    importing.finish_imports(database, settings=SETTINGS, now=LATER)
+    assert kept_files(database) == []
