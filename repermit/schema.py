@@ -308,7 +308,7 @@ def _background_tasks(database: Database) -> None:
 
 
 def _take_over_task(kind: TaskKind, row: dict[str, Any]) -> None:
-    known = {name: row.pop(name) for name in ("subject", "list", "actor")}
+    known = {name: row.pop(name) for name in ("target", "list", "actor")}
     at = read_moment(row.pop("at"))
     if "facts" in row:
         row["facts"] = json.loads(row["facts"])
@@ -319,14 +319,14 @@ _FORMER_TASKS = {
     "launching": (
         TaskKind.LAUNCH,
         """\
-SELECT campaign.id AS subject, list_id AS list, actor, launched_at AS at,
+SELECT campaign.id AS target, list_id AS list, actor, launched_at AS at,
     facts, reached, newest, owed, suppressed
 FROM launching JOIN campaign ON campaign.id = campaign_id""",
     ),
     "undoing": (
         TaskKind.UNDO_IMPORT,
         """\
-SELECT record_id AS subject, list_id AS list, actor, at,
+SELECT record_id AS target, list_id AS list, actor, at,
     rows, reached, looked_at, contacts, restored, suppressions
 FROM undoing""",
     ),

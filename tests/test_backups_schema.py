@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from repermit import schema
+from repermit.backups import schema_check
 from repermit.models import open_database, presence, run_sql
 from tests.desk import Desk
 
@@ -192,6 +193,26 @@ def test_a_backup_of_the_first_version_is_taken(desk: Desk, tmp_path: Path) -> N
     desk.do("restore", str(old), "--replace", "--without-journal")
     with desk.database() as database:
         assert schema.version(database) == len(schema.UPGRADES)
+
+
+@pytest.mark.parametrize("strange", [False, True])
+def test_a_backup_of_version_28_with_work_under_way_is_taken(
+    desk: Desk, tmp_path: Path, *, strange: bool
+) -> None:
+    desk.add_news()
+    desk.do("backup", str(tmp_path / "old.db"))
+    with closing(sqlite3.connect(tmp_path / "old.db")) as opened:
+        for statement in schema_check._FORMER_TABLES:
+            opened.execute(statement.replace('"at" TEXT', '"at" BLOB') if strange else statement)
+        opened.execute('CREATE UNIQUE INDEX "undoing_list_id" ON "undoing" ("list_id")')
+        opened.execute("DROP TABLE background_task")
+        opened.execute("UPDATE meta SET value = '28' WHERE key = 'schema_version'")
+        opened.commit()
+    restore = ("restore", str(tmp_path / "old.db"), "--replace")
+    if strange:
+        assert "the table undoing" in desk.refused(*restore)
+    else:
+        desk.do(*restore)
 
 
 # --- PostgreSQL.

@@ -512,4 +512,6 @@ def test_killed_anywhere_a_file_is_taken_in_all_the_same_and_no_answer_is_lost(
     assert list(evidence.verify()) == []
     assert find_drift(database) == 0
     importing.finish_imports(database, settings=SETTINGS, now=LATER)
+    # A file whose reading was killed goes at the next start.
+    temporary_files(make_settings(database=database_url)).sweep()
     assert kept_files(database) == []

@@ -295,7 +295,7 @@ def test_what_was_under_way_in_version_28_goes_on(empty_database_url: str) -> No
         assert undoing
         assert (launch.list, launch.actor, launch.at) == (news, "els", NOW)
         assert campaigns.making_of(campaign) == campaigns.Making(made=2, asked=5)
-        assert (undoing.subject, undoing.actor, undoing.at) == (record.id, "jan", NOW)
+        assert (undoing.target, undoing.actor, undoing.at) == (record.id, "jan", NOW)
         assert importing.being_taken_back(news) == importing.TakingBack(
             file="a.csv", done=8, rows=9
         )

@@ -21,7 +21,7 @@ from repermit.models import (
     MailingList,
     Session,
     TaskKind,
-    subjects_of,
+    targets_of,
 )
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _lost_launches(
         if (unknown := [at for at in moments if (slug, at) not in known])
     }
     # Its asks were still being made when the backup was: those that are made yet may have left too.
-    halfway = Campaign.select().where(Campaign.id.in_(subjects_of(TaskKind.LAUNCH)))
+    halfway = Campaign.select().where(Campaign.id.in_(targets_of(TaskKind.LAUNCH)))
     return {one.list.slug: one.launched_at for one in halfway} | lost
 
 

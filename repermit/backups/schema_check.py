@@ -45,7 +45,23 @@ _FORMER_INDEXES = frozenset(
         "mail_state_due_at",
         "mail_held",
         "contact_list_id_status_reason",
+        "undoing_list_id",
     )
+)
+# Of versions 16 to 28.
+_FORMER_TABLES = (
+    """\
+CREATE TABLE "launching" ("campaign_id" INTEGER NOT NULL PRIMARY KEY,
+"actor" VARCHAR(255) NOT NULL, "facts" TEXT NOT NULL, "reached" INTEGER NOT NULL,
+"newest" INTEGER NOT NULL, "owed" INTEGER NOT NULL, "suppressed" INTEGER NOT NULL,
+FOREIGN KEY ("campaign_id") REFERENCES "campaign" ("id"))""",
+    """\
+CREATE TABLE "undoing" ("record_id" INTEGER NOT NULL PRIMARY KEY, "list_id" INTEGER NOT NULL,
+"actor" VARCHAR(255) NOT NULL, "at" TEXT NOT NULL, "rows" INTEGER NOT NULL,
+"reached" INTEGER NOT NULL, "looked_at" INTEGER NOT NULL, "contacts" INTEGER NOT NULL,
+"restored" INTEGER NOT NULL, "suppressions" INTEGER NOT NULL,
+FOREIGN KEY ("record_id") REFERENCES "import" ("id"),
+FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id"))""",
 )
 _FORMER_COLUMNS = frozenset(("tail_at", "before"))
 # SQLite's own: counters, and what ANALYZE finds.
@@ -118,6 +134,7 @@ def require_known_on_postgresql(database: Database) -> None:
     if not is_postgresql(database):
         return
     tables = {table._meta.table_name for table in ALL_TABLES}  # noqa: SLF001  peewee's own way
+    tables |= {"launching", "undoing"}
     found = run_sql(database, _POSTGRESQL).fetchall()
     strangers = (
         f"the {kind} {name}"
@@ -192,6 +209,7 @@ def _strangers(found: Schema, fresh: Schema) -> Iterator[str]:
     tables = fresh.named("table")
     indexes = {*fresh.named("index"), *_FORMER_INDEXES}
     triggers = fresh.named("trigger")
+    former = {_normal(statement) for statement in _FORMER_TABLES}
     names = {
         *tables,
         *_FORMER_COLUMNS,
@@ -200,7 +218,7 @@ def _strangers(found: Schema, fresh: Schema) -> Iterator[str]:
     for one in sorted(found.objects):
         of_sqlite = one.kind == "index" and one.name.startswith("sqlite_autoindex_") and not one.sql
         is_known = {
-            "table": one.name in tables or one.name in _TABLES_OF_SQLITE,
+            "table": one.name in tables or one.name in _TABLES_OF_SQLITE or one.sql in former,
             "index": one.name in indexes or of_sqlite,
             "trigger": one.name in triggers,
         }

@@ -15,7 +15,7 @@ from repermit.campaigns.acting import append, locked
 from repermit.campaigns.pacing import in_zone, last_unsent_at
 from repermit.consent import CampaignState, Dropped, MailState, latest_ask
 from repermit.errors import Refused
-from repermit.models import Campaign, TaskKind, run_steps, subjects_of
+from repermit.models import Campaign, TaskKind, run_steps, targets_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -169,7 +169,7 @@ def start_scheduled(database: Database, *, now: datetime) -> int:
             .where(
                 Campaign.state == CampaignState.SCHEDULED,
                 Campaign.starts_at <= now,
-                Campaign.id.not_in(subjects_of(TaskKind.LAUNCH)),
+                Campaign.id.not_in(targets_of(TaskKind.LAUNCH)),
             )
             .execute()
         )

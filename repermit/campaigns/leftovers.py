@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from repermit import contacts
 from repermit.consent import Fate, Reason
-from repermit.models import Import, TaskKind, subjects_of
+from repermit.models import Import, TaskKind, targets_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,7 @@ def _invalid(mailing_list: MailingList) -> int:
         .where(
             Import.list == mailing_list,
             Import.undone_at.is_null(),
-            Import.id.not_in(subjects_of(TaskKind.IMPORT)),
+            Import.id.not_in(targets_of(TaskKind.IMPORT)),
         )
         .order_by(Import.id)
         .tuples()

@@ -30,7 +30,7 @@ from repermit.models import (
     run_task,
     start_task,
     stored,
-    task_subjects,
+    task_targets,
 )
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def finish_launches(
 
     - `only`: the campaigns to go on with; None for all.
     """
-    under_way = task_subjects(TaskKind.LAUNCH) if only is None else only
+    under_way = task_targets(TaskKind.LAUNCH) if only is None else only
     for number in under_way:
         make_asks(database, number, settings=settings, now=now, step=step, should_stop=should_stop)
     return len(under_way)
@@ -154,7 +154,7 @@ def span(mailing_list: MailingList) -> tuple[int, int]:
 
 def _step(task: BackgroundTask, limit: int, *, key: bytes, now: datetime) -> bool:
     """Make the next asks, in the caller's transaction; False if none are left to be made."""
-    campaign: Campaign = lock_rows(Campaign.select().where(Campaign.id == task.subject)).get()
+    campaign: Campaign = lock_rows(Campaign.select().where(Campaign.id == task.target)).get()
     progress = _Progress(**task.state)
     upto = min(progress.reached + limit, progress.newest)
     lacking = _suppressed(campaign, progress.reached, upto, key)

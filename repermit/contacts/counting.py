@@ -18,7 +18,7 @@ from repermit.models import (
     MailCount,
     SuppressionCount,
     TaskKind,
-    subjects_of,
+    targets_of,
 )
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def total(counts: Counter[Mails], which: Callable[[Mails], bool]) -> int:
 
 def _is_whole(table: Any) -> Any:
     """Return the condition under which the file that brought contacts is taken in whole."""
-    return table.import_id.not_in(subjects_of(TaskKind.IMPORT))
+    return table.import_id.not_in(targets_of(TaskKind.IMPORT))
 
 
 def _sums(table: Any, names: tuple[str, ...], own: Any) -> Iterator[tuple[Any, ...]]:

@@ -116,7 +116,7 @@ def _under_way() -> Iterable[_TakenBack]:
     """Return the files that are being taken back."""
     tasks = BackgroundTask.select().where(BackgroundTask.kind == TaskKind.UNDO_IMPORT)
     for task in list(tasks):
-        record = Import.select(Import.at).where(Import.id == task.subject).get()
+        record = Import.select(Import.at).where(Import.id == task.target).get()
         yield _TakenBack(
             seq=None,
             list=task.list.slug,

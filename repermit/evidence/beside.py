@@ -23,7 +23,7 @@ from repermit.models import (
     proxy,
     read_moment,
     stored,
-    subjects_of,
+    targets_of,
 )
 
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ class Beside:
 
     def faults(self) -> Iterator[Fault]:
         """Yield what says something else than the entries, or what none of them accounts for."""
-        under_way = {number for (number,) in _rows(subjects_of(TaskKind.LAUNCH))}
+        under_way = {number for (number,) in _rows(targets_of(TaskKind.LAUNCH))}
         yield from self._of_campaigns(under_way)
         yield from self._of_wordings(under_way)
-        yield from self._of_files({number for (number,) in _rows(subjects_of(TaskKind.IMPORT))})
+        yield from self._of_files({number for (number,) in _rows(targets_of(TaskKind.IMPORT))})
         yield from self._of_steps()
 
     # --- Taking in.

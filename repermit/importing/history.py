@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from repermit.consent import Fate
 from repermit.importing.import_task import ImportProgress
 from repermit.importing.reversal import Progress
-from repermit.models import Import, TaskKind, subjects_of, task_on
+from repermit.models import Import, TaskKind, targets_of, task_on
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,7 +33,7 @@ class PastImport:
 
 def past_imports(mailing_list: MailingList) -> tuple[PastImport, ...]:
     """Return the files that were taken into a list, the last one first."""
-    whole = Import.id.not_in(subjects_of(TaskKind.IMPORT))
+    whole = Import.id.not_in(targets_of(TaskKind.IMPORT))
     own = Import.select().where(Import.list == mailing_list, whole).order_by(Import.id.desc())
     return tuple(map(_facts, own))
 
@@ -62,7 +62,7 @@ def unfinished_import(mailing_list: MailingList) -> UnfinishedImport | None:
     if task is None:
         return None
     progress = ImportProgress(**task.state)
-    file = Import.get_by_id(task.subject).file
+    file = Import.get_by_id(task.target).file
     return UnfinishedImport(file=file, done=progress.done, addresses=progress.addresses)
 
 
@@ -71,7 +71,7 @@ def being_taken_back(mailing_list: MailingList) -> TakingBack | None:
     task = task_on(TaskKind.UNDO_IMPORT, mailing_list)
     if task is None:
         return None
-    file = Import.select(Import.file).where(Import.id == task.subject).get().file
+    file = Import.select(Import.file).where(Import.id == task.target).get().file
     progress = Progress(**task.state)
     done = progress.contacts + progress.looked_at + progress.suppressions
     # Who was taken off by the file has a suppression as well.

@@ -242,7 +242,7 @@ def finish_imports(
             if is_mine:
                 merge_import(
                     database,
-                    task.subject,
+                    task.target,
                     settings=settings,
                     now=now,
                     should_stop=should_stop,
@@ -271,7 +271,7 @@ def _take_step(task: BackgroundTask, limit: int, *, database: Database, key: byt
     merge(
         Taking(
             mailing_list=task.list,
-            record=Import(id=task.subject, list=task.list, at=task.at),
+            record=Import(id=task.target, list=task.list, at=task.at),
             actor=task.actor,
             bases=bases,
             fates=tally.fates,
@@ -299,7 +299,7 @@ def _end(database: Database, task: BackgroundTask, progress: ImportProgress) -> 
 
 def _note(task: BackgroundTask, progress: ImportProgress, counts: Mapping[str, Any]) -> None:
     """Fix what became of the rows, in the import and in its entry."""
-    Import.update(counts=json.dumps(counts)).where(Import.id == task.subject).execute()
+    Import.update(counts=json.dumps(counts)).where(Import.id == task.target).execute()
     evidence.append(
         Entry(
             event="imported",
@@ -338,4 +338,4 @@ def take_back_unfinished(
     rows = sum(progress.fates.values())
     task.delete_instance()
     _note(task, progress, progress.counts(rows=rows, addresses=progress.done))
-    begin_reversal(Import.get_by_id(task.subject), now=now, actor=actor)
+    begin_reversal(Import.get_by_id(task.target), now=now, actor=actor)

@@ -135,7 +135,7 @@ class Step:
         self.progress = Progress(**task.state)
         self._record = (
             Import.select(Import.id, Import.file, Import.digest, Import.counts, Import.at)
-            .where(Import.id == task.subject)
+            .where(Import.id == task.target)
             .get()
         )
 

@@ -104,7 +104,7 @@ def import_file(
     under_way = None if dry_run else task_on(TaskKind.IMPORT, mailing_list)
     if under_way is not None:
         file = open_list(path, mapping=mapping, zone=settings.zone)
-        if _file_of(under_way.subject).digest == file.digest:
+        if _file_of(under_way.target).digest == file.digest:
             staged()
             return _go_on(database, under_way, file, settings=settings, now=now)
     contacts.require_no_unfinished_file(mailing_list)
@@ -185,8 +185,8 @@ def _go_on(
     """Go on with the import of this very file, which a kill may have cut off."""
     progress = ImportProgress(**task.state)
     slug = task.list.slug
-    merge_import(database, task.subject, settings=settings, now=now)
-    counts = _counts_of(task.subject)
+    merge_import(database, task.target, settings=settings, now=now)
+    counts = _counts_of(task.target)
     is_thin = progress.bases[Fate.CONFIRMED] == Basis.THIN
     said = "the import of this file was cut off, and has gone on; its rows are not listed again"
     return ImportResult(

@@ -28,7 +28,7 @@ from repermit.models import (
     lock_task_on,
     sweep_staged,
     task_on,
-    task_subjects,
+    task_targets,
 )
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def finish_undoings(
     - `only`: the imports to go on with; None for all.
     - `step`: rows that are changed in one transaction at most.
     """
-    under_way = task_subjects(TaskKind.UNDO_IMPORT) if only is None else only
+    under_way = task_targets(TaskKind.UNDO_IMPORT) if only is None else only
     for number in under_way:
         go_on(database, number, should_stop=should_stop, step=step)
     return len(under_way)
@@ -114,11 +114,11 @@ def _begin(database: Database, mailing_list: MailingList, *, now: datetime, acto
     lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
     under_way = task_on(TaskKind.UNDO_IMPORT, mailing_list)
     if under_way is not None:
-        return under_way.subject
+        return under_way.target
     if unfinished is not None:
         _require_no_campaign(mailing_list)
         take_back_unfinished(database, unfinished, now=now, actor=actor)
-        return int(unfinished.subject)
+        return int(unfinished.target)
     contacts.require_no_unfinished_file(mailing_list)
     record = _last(mailing_list)
     _require_untouched(mailing_list, record)

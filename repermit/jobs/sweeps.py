@@ -101,7 +101,7 @@ class Jobs:
                 self._database,
                 settings=settings,
                 now=self._clock.now(),
-                only=self._idle.subjects(TaskKind.LAUNCH),
+                only=self._idle.targets(TaskKind.LAUNCH),
                 should_stop=self._stopping.is_set,
             )
             campaigns.start_scheduled(self._database, now=self._clock.now())
@@ -121,7 +121,7 @@ class Jobs:
         with self._connected():
             importing.finish_undoings(
                 self._database,
-                only=self._idle.subjects(TaskKind.UNDO_IMPORT),
+                only=self._idle.targets(TaskKind.UNDO_IMPORT),
                 should_stop=self._stopping.is_set,
             )
 

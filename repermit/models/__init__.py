@@ -18,9 +18,9 @@ from repermit.models.background_tasks import (
     run_steps,
     run_task,
     start_task,
-    subjects_of,
+    targets_of,
     task_on,
-    task_subjects,
+    task_targets,
 )
 from repermit.models.choices import Chosen
 from repermit.models.corrections import Correction
@@ -280,11 +280,11 @@ __all__ = [
     "stop_between_turns",
     "stored",
     "streamed",
-    "subjects_of",
     "sweep_staged",
     "sync_staged",
+    "targets_of",
     "task_on",
-    "task_subjects",
+    "task_targets",
     "temporary_files",
     "waiting_at_most",
     "waiting_without_limit",

@@ -46,7 +46,7 @@ _MOST_SHRINKING = 0.1
 
 
 class TaskKind(StrEnum):
-    """What is done in steps, and to what: the subject."""
+    """What is done in steps, and to what: the target."""
 
     LAUNCH = "launch"  # of a campaign
     IMPORT = "import"  # of an import
@@ -56,7 +56,7 @@ class TaskKind(StrEnum):
 class BackgroundTask(Table):
     """A large work under way.
 
-    `subject` is the number of what it is done to. `at` is when that was decided, by `actor`;
+    `target` is the number of what it is done to. `at` is when that was decided, by `actor`;
     `progress` is how far it is, as JSON of its kind.
     """
 
@@ -66,15 +66,15 @@ class BackgroundTask(Table):
 
     kind = CharField()
     list = ForeignKeyField(MailingList)
-    subject = BigIntegerField()
+    target = BigIntegerField()
     actor = CharField()
     at = moment()
     progress = TextField()
 
     class Meta:
-        """One work of a kind on a subject."""
+        """One work of a kind on a target."""
 
-        indexes = ((("kind", "subject"), True),)
+        indexes = ((("kind", "target"), True),)
 
     @property
     def state(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class BackgroundTask(Table):
 
 def start_task(
     kind: TaskKind,
-    subject: int,
+    target: int,
     *,
     mailing_list: MailingList,
     actor: str,
@@ -100,7 +100,7 @@ def start_task(
     task: BackgroundTask = BackgroundTask.create(
         kind=kind,
         list=mailing_list,
-        subject=subject,
+        target=target,
         actor=actor,
         at=at,
         progress=json.dumps(state, ensure_ascii=False),
@@ -108,17 +108,17 @@ def start_task(
     return task
 
 
-def find_task(kind: TaskKind, subject: int) -> BackgroundTask | None:
+def find_task(kind: TaskKind, target: int) -> BackgroundTask | None:
     """Return a work that is under way."""
     found: BackgroundTask | None = BackgroundTask.get_or_none(
-        BackgroundTask.kind == kind, BackgroundTask.subject == subject
+        BackgroundTask.kind == kind, BackgroundTask.target == target
     )
     return found
 
 
-def lock_task(kind: TaskKind, subject: int) -> BackgroundTask | None:
+def lock_task(kind: TaskKind, target: int) -> BackgroundTask | None:
     """Return a work that is under way, locked until the caller's transaction ends."""
-    row = BackgroundTask.kind == kind, BackgroundTask.subject == subject
+    row = BackgroundTask.kind == kind, BackgroundTask.target == target
     found: BackgroundTask | None = lock_rows(BackgroundTask.select().where(*row)).first()
     return found
 
@@ -138,14 +138,14 @@ def lock_task_on(kind: TaskKind, list_id: int) -> BackgroundTask | None:
     return found
 
 
-def subjects_of(kind: TaskKind) -> Any:
+def targets_of(kind: TaskKind) -> Any:
     """Return the query for what works of a kind are under way on."""
-    return BackgroundTask.select(BackgroundTask.subject).where(BackgroundTask.kind == kind)
+    return BackgroundTask.select(BackgroundTask.target).where(BackgroundTask.kind == kind)
 
 
-def task_subjects(kind: TaskKind) -> list[int]:
+def task_targets(kind: TaskKind) -> list[int]:
     """Return what works of a kind are under way on."""
-    return [number for (number,) in subjects_of(kind).tuples()]
+    return [number for (number,) in targets_of(kind).tuples()]
 
 
 class IdleTasks:
@@ -158,10 +158,10 @@ class IdleTasks:
     def __init__(self) -> None:
         self._seen: dict[int, str] = {}
 
-    def subjects(self, kind: TaskKind) -> list[int]:
+    def targets(self, kind: TaskKind) -> list[int]:
         """Look, and return what works of a kind are idle on."""
         found = list(BackgroundTask.select().where(BackgroundTask.kind == kind))
-        idle = [task.subject for task in found if self._seen.get(task.id) == task.progress]
+        idle = [task.target for task in found if self._seen.get(task.id) == task.progress]
         self._seen |= {task.id: task.progress for task in found}
         return idle
 
@@ -169,7 +169,7 @@ class IdleTasks:
 def run_task(
     database: Database,
     kind: TaskKind,
-    subject: int,
+    target: int,
     step: Callable[[BackgroundTask, int], bool],
     *,
     should_stop: Callable[[], bool] = bool,
@@ -187,7 +187,7 @@ def run_task(
     """
 
     def take(limit: int) -> bool:
-        task = lock_task(kind, subject)
+        task = lock_task(kind, target)
         if task is None:
             return False
         is_more = step(task, limit)
