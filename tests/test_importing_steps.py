@@ -515,3 +515,12 @@ def test_killed_anywhere_a_file_is_taken_in_all_the_same_and_no_answer_is_lost(
     # A file whose reading was killed goes at the next start.
     temporary_files(make_settings(database=database_url)).sweep()
     assert kept_files(database) == []
+
+
+def test_the_planner_knows_how_many_came(postgresql_url: str, tmp_path: Path) -> None:
+    """PostgreSQL would launch by a plan for the few who were there before."""
+    with open_database(postgresql_url) as database:
+        news = make_list(database)
+        take_in(database, news, plain(tmp_path, ("a@example.org", ""), ("b@example.org", "")))
+        query = "SELECT reltuples FROM pg_class WHERE relname = 'contact'"
+        assert run_sql(database, query).fetchone()[0] == 2

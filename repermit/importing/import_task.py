@@ -31,6 +31,7 @@ from repermit.models import (
     lock_rows,
     lock_task,
     open_staged,
+    run_sql,
     run_task,
     staged_table,
     start_task,
@@ -221,7 +222,11 @@ def merge_import(
             most_a_step=step,
             least_a_step=_LEAST_STEP,
         )
-    if is_whole and not is_postgresql(database):
+    if is_whole and is_postgresql(database):
+        # The planner would take the list for as small as it was, until PostgreSQL itself looks.
+        with database.atomic():
+            run_sql(database, "ANALYZE contact")
+    elif is_whole:
         drop_staged(database, token)
     return is_whole
 
