@@ -66,8 +66,9 @@ class Cluster:
     Databases are made and dropped on a connection of its own, which `close` ends.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, binaries: Path | None = None) -> None:
         self._folder = folder
+        self._binaries = binaries
         self._numbers = itertools.count(1)
 
     def url(self, database: str) -> str:
@@ -95,9 +96,28 @@ class Cluster:
         finally:
             self._own.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
+    def restart(self) -> None:
+        """Break the server off, as a crash of it would, and start it again with the same settings.
+
+        What was committed stays, unless its settings say otherwise (`synchronous_commit`).
+        """
+        assert self._binaries
+        subprocess.run(
+            [
+                *(self._binaries / "pg_ctl", "restart", "--mode=immediate", "--wait", "--silent"),
+                *("--pgdata", self._folder / "data", "--log", self._folder / "data/log"),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=self._folder,
+            user=_user(),
+        )
+        self.close()
+
     def close(self) -> None:
-        """End its own connection."""
-        self._own.close()
+        """End its own connection; another one is made when it is needed."""
+        if own := vars(self).pop("_own", None):
+            own.close()
 
     @functools.cached_property
     def _own(self) -> psycopg.Connection:
@@ -117,9 +137,14 @@ def running_cluster(binaries: Path, settings: Sequence[str] = _SETTINGS) -> Iter
     try:
         shutil.chown(folder, user)
         _make(binaries, folder, user)
-        with _run(binaries, folder, user, settings), contextlib.closing(Cluster(folder)) as cluster:
+        with (
+            _run(binaries, folder, user, settings),
+            contextlib.closing(Cluster(folder, binaries)) as cluster,
+        ):
             yield cluster
     finally:
+        # That which was started anew is no child of this process.
+        _stop(folder)
         shutil.rmtree(folder)
 
 

@@ -256,7 +256,9 @@ def _is_forgotten(site: Site) -> bool:
 
 
 def _is_purged(site: Site) -> bool:
-    waiting = _count(site, Contact.status == Status.REMOVED, Contact.erased_at.is_null())
+    # Whoever takes a Yes back may have done so since.
+    is_due = (Contact.status == Status.REMOVED) & (Contact.reason != Reason.WITHDRAWN)
+    waiting = _count(site, is_due, Contact.erased_at.is_null())
     return waiting == 0 and Meta.get_or_none(Meta.key == "wipe_owed") is None
 
 
@@ -264,7 +266,7 @@ def _exports_all(site: Site) -> bool:
     path = site.desk.folder / f"{site.slug}.json"
     has_address = Contact.erased_at.is_null()
     removed = _count(site, Contact.status == Status.REMOVED, has_address)
-    return path.exists() and len(json.loads(path.read_text())) == removed
+    return path.exists() and 0 < len(json.loads(path.read_text())) <= removed
 
 
 def _is_copied(site: Site) -> bool:
