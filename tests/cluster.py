@@ -106,9 +106,19 @@ class Cluster:
         finally:
             self._own.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
+    def restart(self) -> None:
+        """Break the server off, as a crash of it would, and start it again with the same settings.
+
+        What was committed stays, unless its settings say otherwise (`synchronous_commit`).
+        """
+        self.stop()
+        self.start()
+        self.close()
+
     def close(self) -> None:
-        """End its own connection."""
-        self._own.close()
+        """End its own connection; another one is made when it is needed."""
+        if own := vars(self).pop("_own", None):
+            own.close()
 
     @functools.cached_property
     def _own(self) -> psycopg.Connection:

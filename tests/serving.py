@@ -18,7 +18,7 @@ from tests.command_tree import REPERMIT
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Self
+    from typing import IO, Self
 
     from tests.desk import Desk
 
@@ -26,18 +26,20 @@ if TYPE_CHECKING:
 class Running:
     """Runs a command at the desk, to the end of `with`; `says` is the first line it printed.
 
-    Its stderr may be a terminal.
+    Its stderr may be a terminal, or the file `log`.
     """
 
     reads_first_line = True
 
-    def __init__(self, desk: Desk, *command: str, on_terminal: bool = False) -> None:
+    def __init__(
+        self, desk: Desk, *command: str, on_terminal: bool = False, log: IO[str] | None = None
+    ) -> None:
         self.seen = ""
         self._controller, terminal = pty.openpty() if on_terminal else (-1, subprocess.PIPE)
         self.process = subprocess.Popen(
             [str(REPERMIT), "--config", str(desk.config), *command],
             stdout=subprocess.PIPE,
-            stderr=terminal,
+            stderr=log or terminal,
             text=True,
             env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
         )
@@ -95,8 +97,8 @@ class Running:
 class Serving(Running):
     """Serves the desk on an ephemeral port; ready once it is made; `url` is where its pages are."""
 
-    def __init__(self, desk: Desk, *options: str) -> None:
-        super().__init__(desk, "serve", "--port", "0", *options)
+    def __init__(self, desk: Desk, *options: str, log: IO[str] | None = None) -> None:
+        super().__init__(desk, "serve", "--port", "0", *options, log=log)
         found = re.search(r"http://127\.0\.0\.1:\d+/", self.says)
         assert found, self.process.communicate()
         self.url = found[0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.consent import CampaignState, Exclusion, MailKind, MailState, Reason, Status
-from repermit.models import Campaign, Evidence, Mail
+from repermit.models import Campaign, Evidence, Mail, run_sql
 from tests.building import make_contact, make_removed
 from tests.desk import ATTEST, links_of
 
@@ -125,6 +125,16 @@ def test_a_launch_without_an_attestation_shows_what_would_happen_and_does_nothin
     with desk.database():
         assert not Campaign.select().exists()
     assert not inbox.mails
+
+
+def test_a_launch_that_the_database_breaks_off_says_nothing_but_why(desk: Desk) -> None:
+    add_people(desk)
+    broken = "SELECT RAISE(ROLLBACK, 'database or disk is full')"
+    with desk.database() as database:
+        run_sql(database, f"CREATE TRIGGER broken BEFORE INSERT ON campaign BEGIN {broken}; END")
+    said = desk.refused("launch", "news", "--deadline", "2026-03-30", "--attest", ATTEST)
+    path = desk.settings.sqlite_path
+    assert said == f"repermit: the database {path} cannot be used: database or disk is full\n"
 
 
 def test_all_that_stands_against_a_launch_is_said_at_once(desk: Desk) -> None:

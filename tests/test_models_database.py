@@ -7,10 +7,12 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import peewee
+import psycopg
 import pytest
 
 from repermit import schema
@@ -179,6 +181,42 @@ def test_a_failed_commit_lets_the_next_one_in(tmp_path: Path) -> None:
         assert not Mail.select().exists()
 
 
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_full_disk_is_named_and_lets_the_next_one_in(tmp_path: Path, depth: int) -> None:
+    """SQLite has rolled back by itself then (https://sqlite.org/lang_transaction.html)."""
+    path = tmp_path / "db"
+
+    def write_too_much(database: Database) -> None:
+        with ExitStack() as stack:
+            for _ in range(depth):
+                stack.enter_context(database.atomic())
+            ask(database, "CREATE TABLE more (x)")
+            ask(database, "INSERT INTO more VALUES (zeroblob(100000))")
+
+    with open_database(f"sqlite:///{path}") as database:
+        schema.upgrade(database)
+        ((pages,),) = ask(database, "PRAGMA page_count").fetchall()
+        ask(database, f"PRAGMA max_page_count = {pages + 2}")
+        with pytest.raises(peewee.OperationalError, match="disk is full"):
+            write_too_much(database)
+        assert is_free(path)
+        ask(database, f"PRAGMA max_page_count = {pages + 100}")
+        write_too_much(database)
+        assert ask(database, "SELECT count(*) FROM more").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_server_that_breaks_off_is_named(postgresql_url: str, depth: int) -> None:
+    with open_database(postgresql_url) as database, ExitStack() as stack:
+        stack.enter_context(pytest.raises(peewee.OperationalError, match="terminating connection"))
+        for _ in range(depth):
+            stack.enter_context(database.atomic())
+        ((session,),) = ask(database, "SELECT pg_backend_pid()").fetchall()
+        with psycopg.connect(postgresql_url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 10000)", [session])
+        ask(database, "SELECT 1")
+
+
 def test_writers_of_other_programs_are_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "db"
     with open_database(f"sqlite:///{path}") as database:
@@ -219,7 +257,7 @@ def test_who_falls_asleep_in_a_transaction_does_not_hold_up_the_others_for_ever(
     with open_database(postgresql_url + own) as database:
         limit_idleness(database)
         assert idleness(database) == "100ms"
-        with pytest.raises(peewee.OperationalError):
+        with pytest.raises(peewee.InternalError, match="idle-in-transaction timeout"):
             fall_asleep(database)
     with open_database(sqlite_url) as database:
         limit_idleness(database)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from abc import abstractmethod
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -49,8 +50,9 @@ class _Savepoint(peewee._savepoint):  # noqa: SLF001  there is no other name
     """
 
     def rollback(self, begin: bool = True) -> None:  # noqa: FBT001, FBT002  as peewee has it
-        """Roll back to the savepoint."""
-        super().rollback(begin)
+        """Roll back to the savepoint, unless the whole transaction is rolled back already."""
+        if not self.db.is_transaction_lost():
+            super().rollback(begin)
         if self.db.journal:
             self.db.journal.forget_after()
 
@@ -80,7 +82,12 @@ class _Journalling(peewee.Database):
         """Roll back, and forget what the journal was to get."""
         if self.journal:
             self.journal.forget()
-        return super().rollback()
+        # Another error would hide the one that tells why it is lost.
+        return None if self.is_transaction_lost() else super().rollback()
+
+    @abstractmethod
+    def is_transaction_lost(self) -> bool:
+        """Say whether the database itself has rolled back the transaction of this thread."""
 
     def savepoint(self, sid: str | None = None) -> _Savepoint:
         """Return a savepoint, to be entered."""
@@ -126,6 +133,14 @@ class TurnstileDatabase(_Journalling, peewee.SqliteDatabase):
         finally:
             self.turnstile.leave()
 
+    def is_transaction_lost(self) -> bool:
+        """Say whether SQLite has rolled back by itself, as when the disk is full.
+
+        https://sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction
+        """
+        connection = self.connection()  # type: ignore[no-untyped-call]
+        return not connection.in_transaction
+
     def close(self) -> bool:
         """Close this thread's connection, and the turnstile's files if no other thread writes."""
         was_open = super().close()
@@ -135,6 +150,11 @@ class TurnstileDatabase(_Journalling, peewee.SqliteDatabase):
 
 class JournallingPostgresql(_Journalling, peewee.PostgresqlDatabase):
     """PostgreSQL with the journal of this machine."""
+
+    def is_transaction_lost(self) -> bool:
+        """Say whether the connection is lost, and the transaction with it."""
+        connection = self.connection()  # type: ignore[no-untyped-call]
+        return bool(connection.closed)
 
 
 Database = TurnstileDatabase | JournallingPostgresql
