@@ -206,7 +206,7 @@ def _launch(
     accepted: dict[str, str],
     as_json: bool,
 ) -> Launched:
-    """Show what a launch does, then do it; what is refused shows the same on stderr."""
+    """Do a launch, and show what it does; what is refused shows the same on stderr."""
     from repermit import campaigns
 
     plan = campaigns.plan(
@@ -221,8 +221,9 @@ def _launch(
     problems = _problems(house, database, mailing_list)
     is_open = any(one.code not in accepted for one in problems)
     is_refused = bool(plan.refusals or is_open or campaigns.attestation_lacks(attest))
-    _tell_plan(house, plan, deadline, to=warn if is_refused or as_json else say)
-    return campaigns.launch(
+    if is_refused or as_json:
+        _tell_plan(house, plan, deadline, to=warn)
+    launched = campaigns.launch(
         database,
         mailing_list,
         settings=house.settings,
@@ -237,6 +238,10 @@ def _launch(
         problems=problems,
         accepted=accepted,
     )
+    # Not before: nothing stands on stdout if the database fails, as when the disk is full.
+    if not as_json:
+        _tell_plan(house, plan, deadline, to=say)
+    return launched
 
 
 def _problems(house: House, database: Database, mailing_list: MailingList) -> list[LaunchProblem]:
