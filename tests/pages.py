@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
 
-from repermit import contacts, evidence, messages, web
+from repermit import answers, contacts, evidence, messages, web
 from repermit.clock import ManualClock
 from repermit.links import Links
 from repermit.messages import AskValues
-from repermit.models import ALL_TABLES, CampaignWording, Contact, SignUp
+from repermit.models import ALL_TABLES, CampaignWording, Contact
 from tests.building import DEADLINE, NOW, make_organisation, make_settings
 from tests.zoo import buttons_in
 
@@ -80,8 +80,10 @@ class Pages:
     def number(self, uid: str) -> str:
         """Return what the forms of a contact's pages, or of a sign-up's, send along now."""
         with self.database.connection_context():
-            found = Contact.get_or_none(uid=uid) or SignUp.get_or_none(uid=uid)
-        return self.links.form_number(uid, found.form_version if found else 0)
+            found = Contact.get_or_none(uid=uid)
+            version = found.form_version if found else 0
+            sign_up = None if found else answers.look_up_sign_up(uid, now=self.clock.now())
+        return self.links.form_number(uid, sign_up.form_version if sign_up else version)
 
 
 def answer_by(client: FlaskClient, path: str) -> TestResponse:

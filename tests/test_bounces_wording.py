@@ -348,6 +348,22 @@ def test_exim_and_qmail_name_the_step_in_their_own_words(words: str, kind: int) 
     assert read(above_a_copy_without_a_mark(words, "", "").encode()).kind is expected
 
 
+DOMAIN_NOT_THERE = [
+    "517 Domain does not exist: {}.",
+    "517-Domain does not exist: {}.",
+    "550 unknown domain {}",
+    "550 No such domain: <{}>",
+    "550 {}: domain not found",
+    "550 Domain '{}' unknown",
+    "550 Domain name not found: {}",
+    "550 Domain {} could not be found",
+    "550 no MX record found for {}",
+    "550 {} has a null MX",
+    "550 Unrouteable domain {}",
+    "550 5.1.2 <jan@example.net>: Domain not found: {}",
+]
+
+
 @pytest.mark.parametrize(
     ("words", "kind"),
     [
@@ -360,6 +376,10 @@ def test_exim_and_qmail_name_the_step_in_their_own_words(words: str, kind: int) 
         ("DNS lookup failure: host example.net not found", Kind.HARD),
         ("Sorry, I couldn't find any host named relay.example. (#5.1.2)", Kind.SOFT),
         ("Name service error for domain example.net: Host not found, try again", Kind.SOFT),
+        # The sender's domain; Courier gives no other code for it than for the recipient's.
+        *((words.format("example.org"), Kind.SOFT) for words in DOMAIN_NOT_THERE),
+        ("550 domain of nieuws@example.org does not exist", Kind.SOFT),
+        *((words.format("example.net"), Kind.HARD) for words in DOMAIN_NOT_THERE),
     ],
 )
 def test_a_host_that_is_not_found_counts_only_if_it_is_the_addresss_domain(
@@ -368,6 +388,19 @@ def test_a_host_that_is_not_found_counts_only_if_it_is_the_addresss_domain(
     local = as_report(f"Host or domain name not found. {words}", "5.4.4", "")
     assert read(local.replace("smtp;", "X-Postfix;").encode()).kind is kind
     assert read(by_exim(words, "", "").encode()).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [("NXDOMAIN", Kind.HARD), ("SERVFAIL", Kind.SOFT), ("450 NXDOMAIN", Kind.SOFT)],
+)
+def test_a_domain_that_gmail_does_not_find_is_gone_though_its_status_is_for_now(
+    answer: str, kind: Kind
+) -> None:
+    words = f"DNS Error: DNS type 'mx' lookup of example.net responded with code {answer}"
+    assert read(as_report(words, "4.0.0", "").encode()).kind is kind
+    elsewhere = words.replace("example.net", "example.org")
+    assert read(as_report(elsewhere, "4.0.0", "").encode()).kind is Kind.SOFT
 
 
 # --- Somebody unknown behind a code for now, for as long as the relay tried.

@@ -10,6 +10,10 @@ import pytest
 from repermit.listfile.remarks import DOUBTFUL, REFUSED, refusal_in
 
 OFF = (
+    "wil niet gecontacteerd worden",
+    "wünscht keine Infos",
+    "wenst geen informatie",
+    "will nichts mehr bekommen",
     # Post, as Dutch offices call whatever is sent.
     "wil geen post",
     "wil geen post meer",
@@ -161,6 +165,23 @@ OFF = (
 )
 
 LOOK = (
+    # Who has left, as offices write it, without a word about mail.
+    "gelieve te schrappen",
+    "geschrapt",
+    "mag eruit",
+    "uit mailing",
+    "lidmaatschap beëindigd",
+    "wil ni gecontacteerd worden",
+    "blacklist",
+    "gekündigt",
+    "ausgetreten",
+    "Austritt 2020",
+    "résilié",
+    "radié",
+    "radiée en 2019",
+    "NPAI",
+    "refus",
+    "opposition",
     "geen post, wel mail",
     "geen post maar e-mail",
     "keine Post, nur E-Mail",
@@ -220,6 +241,11 @@ LOOK = (
 )
 
 NEITHER = (
+    "behandeling beëindigd",
+    "Radio",
+    "refuge",
+    "komt uit Mailand",
+    "wil nieuwe stoel",
     "wil post",
     "wil graag post",
     "wil wel post",

@@ -491,3 +491,17 @@ def _until_the_end(talk: Talk, packets: Iterable[bytes]) -> list[object]:
             if event in _ENDS:
                 return events
     return events
+
+
+@both
+@pytest.mark.parametrize(
+    ("domain", "scope"), [("example.org", "recipient"), ("other.example", "policy")]
+)
+def test_a_domain_that_is_not_there_is_the_recipients_only_if_it_is_theirs(
+    extensions: Mapping[str, str], domain: str, scope: str
+) -> None:
+    refused = f"550 Domain does not exist: {domain}.\r\n".encode()
+    talk = offered(extensions)
+    behind = [b"503 5.5.1 no recipients\r\n"] if extensions else []
+    refusals = talk.hear(OK, refused, *behind) + under_way(extensions).hear(refused)
+    assert [one[3] for one in refusals if isinstance(one, tuple)] == [scope, scope]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import answers, contacts, expiry
+from repermit import answers, contacts, expiry, rights
 from repermit.consent import Answer, Reason, Status
 from repermit.links import Links
 from repermit.models import Contact, Evidence, Opening, SignUp
@@ -37,7 +37,7 @@ def send(pages: Pages, button: Button) -> TestResponse:
     return pages.client.post(path, data=button.sends)
 
 
-def on(pages: Pages, kind: Kind, contact: Contact) -> list[Button]:
+def on(pages: Pages, kind: Kind, contact: Contact | SignUp) -> list[Button]:
     """Return the buttons of a page as somebody opens it now."""
     return buttons_in(pages.get(kind, contact.uid).text)
 
@@ -357,3 +357,52 @@ def test_who_had_a_sign_up_undone_is_asked_once_more_by_the_mails_links(
     pages.clock.advance(timedelta(days=1))
     pages.get("yes", contact.uid)
     assert heading_of(pages.post("yes", contact.uid)) == "Hebt u zelf op Ja gedrukt?"
+
+
+@pytest.mark.parametrize("way", ["page", "one_click", "by_phone", "not_the_person"])
+def test_a_sign_up_page_that_was_open_before_a_no_does_not_count(
+    pages: Pages, mailing_list: MailingList, asked: Contact, way: str
+) -> None:
+    sign_up = make_sign_up(pages, mailing_list, asked)
+    _, yes, _ = on(pages, "confirm", sign_up)
+    refuse(pages, asked, way)
+    assert status_of(asked) == Status.REMOVED
+    pages.clock.advance(timedelta(days=2))
+    asked_again = send(pages, yes)
+    assert heading_of(asked_again) == QUESTION
+    assert status_of(asked) == Status.REMOVED
+    # What that page shows counts.
+    assert heading_of(send(pages, buttons_in(asked_again.text)[1])) == RECORDED
+    assert status_of(asked) == Status.CONFIRMED
+
+
+def make_sign_up(pages: Pages, mailing_list: MailingList, contact: Contact) -> SignUp:
+    address = contact.address or ""
+    now = pages.clock.now()
+    answers.sign_up(pages.database, mailing_list, address=address, name="", language="nl", now=now)
+    sign_up: SignUp = SignUp.get()
+    return sign_up
+
+
+def refuse(pages: Pages, contact: Contact, way: str) -> None:
+    if way == "by_phone":
+        answers.answer_for(
+            pages.database,
+            contact.list,
+            contact.address or "",
+            Answer.NO,
+            note="by phone",
+            settings=pages.settings,
+            now=pages.clock.now(),
+            actor="cli:1",
+        )
+    elif way == "not_the_person":
+        rights.say_not_the_person(
+            pages.database,
+            uid=contact.uid,
+            settings=pages.settings,
+            now=pages.clock.now(),
+            trace={},
+        )
+    else:
+        pages.post("no", contact.uid, data=ONE_CLICK if way == "one_click" else {})

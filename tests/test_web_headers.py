@@ -161,6 +161,11 @@ REFUSED = {
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         400,
     ),
+    # More digits than Python reads as a number.
+    "endless length": (
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+        400,
+    ),
     # Exactly as much as it takes: what was left unread would reset the connection.
     "head too large": (b"GET / HTTP/1.1\r\nX: ".ljust(32 * 1024, b"x"), 431),
     "path too long": (b"GET /".ljust(32 * 1024, b"x"), 431),

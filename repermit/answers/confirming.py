@@ -62,7 +62,7 @@ def confirm_sign_up(
         foreseen = _foreseen(found, arrived)
         if foreseen is not Outcome.CONFIRM:
             return _done(found, foreseen)
-        if form and form.version != found.form_version:
+        if form and form.version != _form_version(found):
             return _done(found, Outcome.ASK)
         past = _past(found)
         found.form_version += 1
@@ -127,13 +127,13 @@ def decline_sign_up(
             return None
         foreseen = _foreseen(found, arrived)
         if foreseen is Outcome.CONFIRM:
-            if form and form.version != found.form_version:
+            if form and form.version != _form_version(found):
                 return _done(found, Outcome.ASK)
             found.declined_at = arrived
             found.form_version += 1
             found.save()
             return _done(found, foreseen)
-        if form and form.version not in {found.form_version - 1, found.form_version}:
+        if form and form.version not in _versions_beside_yes(found):
             return _done(found, foreseen)
         own = (Contact.list == found.list_id, Contact.address_key == found.address_key)
         contact: Contact | None = Contact.get_or_none(
@@ -196,6 +196,32 @@ def _foreseen(found: SignUp, moment: datetime) -> Outcome:
     return Outcome.CONFIRM if moment < found.at + _VALID else Outcome.LATE
 
 
+def _form_version(found: SignUp) -> int:
+    """Return the version of the forms that count now.
+
+    It grows with each press on the page of the sign-up and with each of the person's elsewhere, so
+    that no page counts which was open before a No that was given by another link, or by phone.
+    """
+    contact = _contact_at(found)
+    return found.form_version + (contact.form_version if contact else 0)
+
+
+def _versions_beside_yes(found: SignUp) -> tuple[int, int]:
+    """Return the versions of forms whose No counts after a Yes: now, and on the page of that Yes.
+
+    That Yes was a press on the page, and an answer of the contact's.
+    """
+    version = _form_version(found)
+    return version, version - 2
+
+
+def _contact_at(found: SignUp) -> Contact | None:
+    contact: Contact | None = Contact.get_or_none(
+        Contact.list == found.list_id, Contact.address_key == found.address_key
+    )
+    return contact
+
+
 def _facts(found: SignUp) -> SignUpFacts:
     mailing_list = contacts.list_facts(found.list)
     return SignUpFacts(
@@ -226,9 +252,7 @@ def _told(found: SignUp, arrived: datetime, language: str) -> dict[str, Any]:
 
 
 def _done(found: SignUp, outcome: Outcome, signs: tuple[Sign, ...] = ()) -> SignedUp:
-    contact: Contact | None = Contact.get_or_none(
-        Contact.list == found.list_id, Contact.address_key == found.address_key
-    )
+    contact = _contact_at(found)
     standing = None if contact is None else standing_of(contact)
     return SignedUp(
         outcome=outcome,
@@ -236,6 +260,6 @@ def _done(found: SignUp, outcome: Outcome, signs: tuple[Sign, ...] = ()) -> Sign
         standing=standing,
         ends_at=found.at + _VALID,
         mark=suspicion.mark_of(found.doubted_at) if suspicion.is_awaited(_past(found)) else "",
-        form_version=found.form_version,
+        form_version=_form_version(found),
         signs=signs,
     )

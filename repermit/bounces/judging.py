@@ -9,7 +9,12 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from repermit.bounces.facts import Kind
-from repermit.mailer.refusal_words import Cause, names_somebody_gone, plain
+from repermit.mailer.refusal_words import (
+    Cause,
+    names_another_domain,
+    names_somebody_gone,
+    plain,
+)
 from repermit.mailer.replies import Reply, cause_of
 from repermit.mailer.statuses import deciding_status, find_status, is_vague, quoted_reply
 
@@ -20,6 +25,10 @@ _CODE = re.compile(r"(?<![\d.])([45]\d\d)(?=[ \-:#']|$)")
 
 # A mailbox that is full, and a mail that is too big.
 _OF_SIZE = re.compile(r"5\.(2\.[23]|3\.4)")
+
+# Gmail gives up at once where there is no such domain, under a status that says nothing.
+_UNTOLD_FOR_NOW = "4.0.0"
+_NO_DOMAIN = re.compile(r"\bNXDOMAIN\b", re.IGNORECASE)
 
 _FAILED = 550
 _NO_MAILBOX_FOR_NOW = "450"
@@ -70,6 +79,8 @@ def judge(
     shown = telling or next(iter(given), "")
     code = _CODE.search(words)
     is_for_now = shown[:1] in {"2", "4"} or bool(code and code[1].startswith("4"))
+    if not code and shown == _UNTOLD_FOR_NOW and _NO_DOMAIN.search(words):
+        is_for_now = False
     if is_for_now and not (is_lasting and _is_unknown_for_now(code, own, words)):
         return Judgement(Kind.SOFT, shown)
     if is_quoted and telling != own and _says_anything(words) and not _OF_SIZE.fullmatch(telling):
@@ -83,7 +94,7 @@ def judge(
     is_believed = bool(own and not is_vague(own) and not is_for_now) or bool(
         _NO_ACCOUNT.search(words)
     )
-    is_wrong = _is_about_another_domain(words, address) or _is_at_another_step(
+    is_wrong = names_another_domain(words, address) or _is_at_another_step(
         f"{words} {around}", is_believed=is_believed
     )
     return Judgement(Kind.SOFT if is_wrong else Kind.HARD, shown)
@@ -110,16 +121,6 @@ def _says_anything(words: str) -> bool:
 _POLITENESS = re.compile(r"\b(sorry|error|smtp)\b")
 
 
-def _is_about_another_domain(words: str, address: str) -> bool:
-    """Say whether a domain that is not there is another than the address's.
-
-    A relay that cannot find its own smarthost, or a host that a domain's MX names, says so too.
-    """
-    domain = address.rpartition("@")[2].strip("<>. ").lower()
-    names = {name.strip(".") for name in _LOOKED_UP.findall(words.lower())}
-    return bool(domain and names) and domain not in names
-
-
 def names_somebody_else(words: str, names: Collection[str]) -> bool:
     """Say whether words name an address that is none of `names`, to which a copy was passed on.
 
@@ -134,11 +135,6 @@ WRITTEN_ADDRESS = re.compile(
     r"(?<![^\s<>(\[\"':;,=])([^\s<>()\[\]\"':;,@=]{1,64}@[\w-]+(?:\.[\w-]+)+)"
 )
 SERVICE_ADDRESS = re.compile(r"postmaster|mailer-daemon|abuse|support", re.IGNORECASE)
-
-_LOOKED_UP = re.compile(
-    r"(?:\b(?:name|domain)=|\bhost named |\blookup of |\bhost (?=\S{1,255} (?:was |is )?not found)|"
-    r"\bdomain (?=\S{1,255} (?:does not|doesn't) ))['\"<]?((?:[\w-]{1,63}\.)+[\w-]{1,63})"
-)
 
 
 def _is_at_another_step(text: str, *, is_believed: bool) -> bool:

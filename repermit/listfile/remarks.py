@@ -33,7 +33,7 @@ _MAIL = (
 _VERB = (
     r"(?:mailen|mail|e-?mail|e-?mailen|gemaild|mailed|emailed|mailer|aanschrijven|aangeschreven|"
     r"anschreiben|angeschrieben|schrijven|schreiben|ecrire|write|benaderen|benaderd|contact|"
-    r"contacteren|contacten|contacter|contacted|kontaktieren|kontaktiert|solliciter|sturen|"
+    r"contacteren|gecontacteerd|contacten|contacter|contacted|kontaktieren|kontaktiert|solliciter|sturen|"
     r"toesturen|verzenden|senden|zusenden|schicken|zuschicken|send|envoyer)\b"
 )
 _NOT = r"\b(?:niet|nooit|nicht|nie|not|never|ne|pas|plus|jamais|geen|kein\w{0,2}|no|nee|nein|non)\b"
@@ -58,7 +58,8 @@ _LIST = (
 )
 # What is to be sent, written or asked of somebody who does, or does not, want it.
 _ASKED = (
-    rf"(?:{_MAIL}|{_VERB}|contact\w*\b|kontakt\w*\b|info\b|hear from\b|(?:van|von) \w+ horen\b|"
+    rf"(?:{_MAIL}|{_VERB}|contact\w*\b|kontakt\w*\b|info(?:s|rmati\w+)?\b|hear from\b|"
+    r"(?:van|von) \w+ horen\b|"
     r"entendre parler\b)"
 )
 
@@ -87,7 +88,7 @@ _DO_NOT = (
 )
 _SEND_NOTHING = (
     r"\b(?:niets|nichts|nothing|rien)\b(?: \w+){0,2} (?:sturen|toesturen|senden|schicken|zusenden|"
-    r"envoyer|ontvangen|krijgen|erhalten|recevoir)\b"
+    r"envoyer|ontvangen|krijgen|erhalten|bekommen|receive|recevoir)\b"
     r"|\b(?:niets|nichts|nothing)\b(?: \w+){0,3} (?:horen|hear)\b"
     rf"|{_WANTS} (?:niets|nichts|nothing) (?:meer|mehr|more)(?: (?:van|von|from) \w+)?\W*$"
 )
@@ -260,6 +261,10 @@ _NEAR = re.compile(
     r"geblokkeerd|blocked|gesperrt|bloquee?|geen interesse|not interested|kein interesse|"
     r"pas interessee?|stop(?:t|pen|s|ped|ping)?|(?:komt|kwam) terug|ongeldig|invalid|ungultig|"
     r"avg|dsgvo|gdpr|rgpd|spam|widerruf|please remove|loschung|"
+    # Who has left, or was struck off; and a bare "refus".
+    r"geschrapt|schrappen|blacklist|gekundigt|kundigung|ausgetreten|austritt|resilie\w*|"
+    r"resiliation|radiee?s?|npai|opposition|(?:mag|moet|kan) (?:er ?)?uit|uit (?:de )?mailing\w*|"
+    r"(?:lidmaatschap|abonnement|inschrijving) (?:is )?beeindigd|wil ni|"
     r"adres niet gebruiken|niet (?:ver|op)sturen|do not (?:use|send)|nicht verwenden|"
     r"ne pas utiliser|dnd|"
     r"(?:alleen|enkel|uitsluitend|only|nur|uniquement|seulement)(?: \w+)? "
@@ -272,7 +277,7 @@ _NEAR = re.compile(
     r"|\b(?:geen|zonder|no|without|kein\w{0,2}|ohne|pas de|sans|not|niet|nicht|pas) (?:withdraw )?"
     rf"{_CONSENT}(?!(?: \w+)?.{{0,2}} (?:foto|photo|bild|film|video))"
     rf"|\b{_CONSENT} (?:niet|not|nicht|pas)\b"
-    r"|^(?:nee|neen|no|nein|non)\W*$"
+    r"|^(?:nee|neen|no|nein|non|refus)\W*$"
     # "Tot" is German for dead; "tot 2021" is Dutch for until then.
     rf"|^{_WHO}{{0,3}}(?:dood|dead|morte?|tot)\b(?=\W*$| (?:en|in|seit|sinds|since|depuis|im) )"
     r"|\b(?:is (?:dood|dead)|est morte?|ist tot)\b(?! (?:moe|op)\b)"

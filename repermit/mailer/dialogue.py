@@ -94,6 +94,7 @@ class Dialogue:
         self._output: list[bytes] = []
         self._failure: TransportError | None = None
         self._failed_at: _Step = "MAIL"
+        self._recipient = self._recipient_of_body = ""
         self._rest = b""
         self._words = b""
         self.heard = 0
@@ -116,7 +117,7 @@ class Dialogue:
         """
         mail = self._mail_from(envelope)
         recipient = b"RCPT TO:<%b>\r\n" % envelope.recipient.encode()
-        self._failure = None
+        self._failure, self._recipient = None, envelope.recipient
         if self._may_pipeline:
             self._said += _ENVELOPE
             self._output += (mail, recipient, b"DATA\r\n")
@@ -129,6 +130,7 @@ class Dialogue:
 
         `wire` has CRLF everywhere and its dots doubled (RFC 5321 §4.5.2).
         """
+        self._recipient_of_body = self._recipient
         self._said.append("BODY")
         self._output += (wire, DOT)
 
@@ -208,7 +210,7 @@ class Dialogue:
             return
         step = self._said.popleft()
         if step == "BODY":
-            yield _outcome(code, words)
+            yield _outcome(code, words, recipient=self._recipient_of_body)
         elif step in _OF_ENVELOPE and code != _CLOSING:
             yield from self._hear_of_envelope(step, code, words)
         elif step == "RSET" and code // 100 != 2:  # noqa: PLR2004
@@ -229,7 +231,7 @@ class Dialogue:
             yield Garbled()
             return
         if kind != _WANTED[step] and self._failure is None:
-            self._failure = refusal(code, words, stage=_STAGES[step])
+            self._failure = refusal(code, words, stage=_STAGES[step], recipient=self._recipient)
             self._failed_at = step
         if step != "DATA":
             if self._failure is None or self._may_pipeline:
@@ -267,11 +269,11 @@ _EXCEEDED = 552  # RFC 1870 §6.1
 _TOO_LARGE = "5.3.4"  # RFC 3463 §3.4
 
 
-def _outcome(code: int, words: bytes) -> Event:
+def _outcome(code: int, words: bytes, *, recipient: str) -> Event:
     if code // 100 == 2:  # noqa: PLR2004  RFC 5321 §4.2.1
         return Accepted(read_reply(code, words))
     if code // 100 in {4, 5}:
-        return Rejected(refusal(code, words, stage="message"))
+        return Rejected(refusal(code, words, stage="message", recipient=recipient))
     return Garbled()
 
 

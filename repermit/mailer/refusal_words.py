@@ -79,6 +79,23 @@ def names_somebody_gone(words: str) -> bool:
     return bool(_NOBODY.search(words))
 
 
+def names_another_domain(words: str, address: str) -> bool:
+    """Say whether a domain that is not there is another than the address's.
+
+    A relay that cannot find its own smarthost says so, and of a host that a domain's MX names; and
+    so does a server that cannot find the sender's domain (Courier: "517 Domain does not exist: …").
+    `words` are as the server wrote them.
+    """
+    domain = address.rpartition("@")[2].strip("<>. ").lower()
+    text = " ".join(words.lower().split())
+    names = _LOOKED_UP.findall(text)
+    # What stands before the code names hosts on the way.
+    reply = _CODE.split(text)[-1].replace(address.lower(), "") if domain else ""
+    if not names and _NOWHERE.search(plain(reply)):
+        names = _DOMAIN_NAME.findall(reply)
+    return bool(domain and names) and domain not in {name.strip(".") for name in names}
+
+
 # How many mails an account may send, which some say beside a status for something else.
 _OUR_LIMIT = re.compile(
     r"\bsend(ing|er)? (\w+ )?(limit|quota|rate|throttl)|\b(mail|message) rate\b|"
@@ -194,3 +211,12 @@ _NOWHERE = re.compile(
     # The domain name system's own word, and how Sun's and iPlanet's server says it.
     r"\bnxdomain\b|\billegal host/domain name"
 )
+
+_NAME = r"((?:[\w-]{1,63}\.)+[\w-]{1,63})"
+_LOOKED_UP = re.compile(
+    r"(?:\b(?:name|domain)=|\bhost named |\blookup of |\bhost (?=\S{1,255} (?:was |is )?not found)|"
+    r"\bdomain (?=\S{1,255} (?:does not|doesn't) )|"
+    rf"\b{_DOMAIN} {_MISSING}: ?|\b(?:no such|unknown) {_DOMAIN}:? )['\"<]?{_NAME}"
+)
+# Not a version, a network address, or what stands in the address of a page.
+_DOMAIN_NAME = re.compile(rf"(?<![\w./-])(?=\S*\.[a-z][\w-]+\.?(?![\w.-])){_NAME}(?![\w/.-]*/)")

@@ -14,6 +14,7 @@ from repermit.mailer.refusal_words import (
     cause_of_words,
     denies_that_mailbox_is_gone,
     is_about_our_limit,
+    names_another_domain,
     names_somebody_gone,
     plain,
 )
@@ -49,17 +50,21 @@ def read_reply(code: int, words: bytes) -> Reply:
 _STATUS = re.compile(rb"#?([245]\.\d{1,3}\.\d{1,3})\b")
 
 
-def refusal(code: int, words: bytes, *, stage: Stage) -> TransportError:
+def refusal(code: int, words: bytes, *, stage: Stage, recipient: str = "") -> TransportError:
     """Return what a reply that accepts nothing means.
 
     Only "no such mailbox or domain" is the recipient's, for good. A limit, a login or a sender
     that is refused is a fault of this side, whether the code says "for now" or "for ever"; a
     policy is one too, or the recipient's.
+
+    - `recipient` is the address in the envelope; a domain that is not there has to be its own.
     """
     reply = read_reply(code, words)
     said = quoted_reply(words.decode("utf-8", "replace"))
     decides = deciding_status(said) if reply.status in NO_SUCH_MAILBOX else reply.status
     scope, permanent = _judge(Reply(code, decides), plain(said), stage)
+    if (scope, permanent) == _SCOPES[Cause.GONE] and names_another_domain(said, recipient):
+        scope, permanent = _SCOPES[Cause.POLICY]
     reason = _REFUSES if scope in {"server", "policy"} else Said()
     return TransportError(reply.code, reply.status, scope=scope, permanent=permanent, reason=reason)
 

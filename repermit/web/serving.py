@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import waitress
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask
 from waitress.utilities import RequestEntityTooLarge
 
@@ -151,7 +151,12 @@ def _channel(settings: Settings) -> type[HTTPChannel]:
         adj: Any
 
         def parse_header(self, header_plus: bytes) -> None:
-            super().parse_header(header_plus)
+            try:
+                super().parse_header(header_plus)
+            except ValueError:
+                # It would close the connection without a word.
+                message = "Content-Length is invalid"
+                raise ParsingError(message) from None
             self.adj = copy.copy(self.adj)
             self.adj.max_request_body_size = rooms.most(self.path, self.headers.get("COOKIE", ""))
 
