@@ -41,6 +41,9 @@ def ready(desk: Desk, here_is_public: None) -> Iterator[Desk]:  # noqa: ARG001
         yield desk
 
 
+NOBODY = {"status": "", "reason": "", "basis": "", "language": "", "import_id": 0}
+
+
 def unwrapped(text: str) -> str:
     return " ".join(text.split())
 
@@ -123,13 +126,13 @@ def test_nothing_is_sent_and_nothing_is_made(ready: Desk, server: NameServer) ->
 
 def test_what_was_counted_wrongly_is_counted_anew(ready: Desk, server: NameServer) -> None:
     with ready.database() as database, database.atomic():
-        ContactCount.create(list_id=1, status="", reason="", basis="", language="", count=2)
+        ContactCount.create(list_id=1, count=2, **NOBODY)
     ran = ready.run("check", "--nameserver", server.address)
     assert "`repermit check --recount` counts them anew" in " ".join(ran.out.split())
     told = ready.do("check", "--recount", "--nameserver", server.address)
     assert "recount" not in told
     with ready.database():
-        assert ContactCount.select().count() == 0
+        assert ContactCount.select().where(ContactCount.count != 0).count() == 0
 
 
 def test_a_database_that_cannot_be_read_leaves_what_the_file_says(

@@ -251,7 +251,8 @@ def test_its_lists_are_found_and_what_came_back(settings: Settings, database: Da
 def test_counts_that_are_not_what_is_there_are_told(settings: Settings, database: Database) -> None:
     make_list(database)
     with database.atomic():
-        ContactCount.create(list_id=1, status="", reason="", basis="", language="", count=2)
+        nobody = {"status": "", "reason": "", "basis": "", "language": "", "import_id": 0}
+        ContactCount.create(list_id=1, count=2, **nobody)
     stored = look_at_database(database, settings.sqlite_path)
     assert verdicts(stored.findings)["database_miscounted"] == "warning"
 
