@@ -26,10 +26,6 @@ _CODE = re.compile(r"(?<![\d.])([45]\d\d)(?=[ \-:#']|$)")
 # A mailbox that is full, and a mail that is too big.
 _OF_SIZE = re.compile(r"5\.(2\.[23]|3\.4)")
 
-# Gmail gives up at once where there is no such domain, under a status that says nothing.
-_UNTOLD_FOR_NOW = "4.0.0"
-_NO_DOMAIN = re.compile(r"\bNXDOMAIN\b", re.IGNORECASE)
-
 _FAILED = 550
 _NO_MAILBOX_FOR_NOW = "450"
 _LONGEST = 4000
@@ -79,8 +75,6 @@ def judge(
     shown = telling or next(iter(given), "")
     code = _CODE.search(words)
     is_for_now = shown[:1] in {"2", "4"} or bool(code and code[1].startswith("4"))
-    if not code and shown == _UNTOLD_FOR_NOW and _NO_DOMAIN.search(words):
-        is_for_now = False
     if is_for_now and not (is_lasting and _is_unknown_for_now(code, own, words)):
         return Judgement(Kind.SOFT, shown)
     if is_quoted and telling != own and _says_anything(words) and not _OF_SIZE.fullmatch(telling):
