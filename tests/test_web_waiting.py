@@ -19,6 +19,7 @@ from waitress import wasyncore
 
 from repermit import web
 from repermit.answers import Pending
+from repermit.clock import ManualClock
 from repermit.config.settings import Web
 from repermit.consent import Status
 from repermit.errors import DatabaseBusy
@@ -33,7 +34,7 @@ from repermit.models import (
     run_sql,
     waiting_at_most,
 )
-from repermit.web.site import SECONDS_LEFT
+from repermit.web.site import ARRIVED, SECONDS_LEFT
 from tests.admin_pages import client_of, csrf_token, make_admin
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.desk import Desk
@@ -44,8 +45,10 @@ from tests.test_web_api import Tool, is_problem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from concurrent.futures import Future
+    from datetime import datetime
     from pathlib import Path
 
+    from repermit.clock import Clock
     from repermit.models import Campaign, Database, MailingList
     from tests.inbox import Inbox
 
@@ -53,11 +56,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def serving(app: Any, *, threads: int) -> Iterator[int]:
+def serving(app: Any, *, threads: int, clock: Clock | None = None) -> Iterator[int]:
     """Serve an application with so many threads of each kind; yield the port."""
     sockets: dict[int, Any] = {}
     settings = make_settings(web=Web(threads=threads))
-    server = web.make_server(app, settings=settings, host="127.0.0.1", port=0, sockets=sockets)
+    server = web.make_server(
+        app, settings=settings, host="127.0.0.1", port=0, sockets=sockets, clock=clock
+    )
     closing_time = threading.Event()
 
     def run() -> None:
@@ -123,6 +128,34 @@ def test_who_comes_when_more_wait_than_can_be_served_is_told_so_at_once() -> Non
         assert refused == [503] * 23
         assert sum(one.done() for one in running) == 23
     assert sorted(one.result() for one in running) == [200] * 17 + [503] * 23
+
+
+class CountingClock(ManualClock):
+    """Tells how often it was read."""
+
+    def __init__(self) -> None:
+        super().__init__(NOW)
+        self.read = threading.Semaphore(0)
+
+    def now(self) -> datetime:
+        moment = super().now()
+        self.read.release()
+        return moment
+
+
+def test_a_request_is_stamped_before_it_waits_for_a_thread() -> None:
+    """DESIGN invariant 10: an answer counts that came in time, however long it waited."""
+    held, clock, stamps = Held(), CountingClock(), []
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        stamps.append(environ[ARRIVED])
+        return held(environ, start_response)
+
+    with serving(app, threads=1, clock=clock) as port, many_posts(port, 2, held):
+        for _ in range(2):
+            assert clock.read.acquire(timeout=60)
+        clock.advance(timedelta(seconds=1))
+    assert stamps == [NOW, NOW]
 
 
 def test_nobody_more_waits_where_nothing_was_served_for_two_seconds() -> None:

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 
-from repermit.web.site import PATIENCE, SECONDS_LEFT
+from repermit.web.site import ARRIVED, PATIENCE, SECONDS_LEFT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from waitress.channel import HTTPChannel
 
 # What a thread records within the patience at the least, as long as nothing was measured.
@@ -25,14 +28,15 @@ class Dispatcher:
     """Two groups of as many threads: one for POSTs, which write, and one for everything else.
 
     A POST for which more are waiting than can be recorded within the patience is refused at once,
-    by a thread of those that read.
+    by a thread of those that read. By `now` each request is stamped before it waits for a thread.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, *, now: Callable[[], datetime] | None = None) -> None:
         self._readers, self._writers = ThreadedTaskDispatcher(), ThreadedTaskDispatcher()
         for group in (self._readers, self._writers):
             group.set_thread_count(threads)
         self._at_first = threads * _AT_FIRST
+        self._now = now
         self._lock = threading.Lock()
         self._recorded_at: deque[float] = deque()
         self._queued_since: float | None = None
@@ -40,6 +44,7 @@ class Dispatcher:
     def add_task(self, channel: HTTPChannel) -> None:
         """Have the next request of a connection served."""
         request = channel.requests[0]
+        channel.arrived = self._now and self._now()
         # What is no request has no command.
         if request.error or request.command != "POST":
             self._readers.add_task(channel)
@@ -95,6 +100,7 @@ class Task(WSGITask):  # type: ignore[misc]
     def get_environment(self) -> dict[str, Any]:
         """Return what the application is told of the request."""
         environ: dict[str, Any] = super().get_environment()
+        environ[ARRIVED] = self.channel.arrived
         if self.request.command == "POST" and not self.request.error:
             environ[SECONDS_LEFT] = self.channel.refused_at - time.monotonic()
         return environ

@@ -62,7 +62,12 @@ class Server:
         public = create_app(settings, clock=clock, database=database, openings=openings)
         try:
             self._http = make_server(
-                around(public), settings=settings, host=host, port=port, sockets=self._sockets
+                around(public),
+                settings=settings,
+                host=host,
+                port=port,
+                sockets=self._sockets,
+                clock=clock,
             )
         except BaseException:
             wasyncore.close_all(self._sockets)

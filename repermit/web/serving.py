@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIApplication
 
+    from repermit.clock import Clock
     from repermit.config import Settings
 
 _LARGEST_BODY = 64 * 1024
@@ -93,14 +94,16 @@ def make_server(
     host: str | None = None,
     port: int | None = None,
     sockets: dict[int, Any] | None = None,
+    clock: Clock | None = None,
 ) -> Any:
     """Return a server that listens already; `run()` serves.
 
     `host` and `port` stand for those of the settings; port 0 takes a free one, which is then
-    `effective_port`. `sockets` is filled with what waitress listens and talks on.
+    `effective_port`. `sockets` is filled with what waitress listens and talks on. By `clock` each
+    request is stamped before it waits for a thread.
     """
     listening = {} if sockets is None else sockets
-    dispatcher = Dispatcher(settings.web.threads)
+    dispatcher = Dispatcher(settings.web.threads, now=clock.now if clock else None)
     server = waitress.create_server(
         app,
         map=listening,

@@ -6,7 +6,6 @@ May import answers' ground (links, models, clock, config), client_address and Fl
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from flask import current_app, g, request
@@ -28,6 +27,9 @@ PATIENCE = 2.0
 
 SECONDS_LEFT = "repermit.seconds_left"
 """By which name the environment of a request says how many of these there are left."""
+
+ARRIVED = "repermit.arrived"
+"""By which name it says when the last byte of a request came, aware UTC."""
 
 _LONGEST_BROWSER = 300
 
@@ -69,10 +71,9 @@ def _present() -> Present:
 def stamp_arrival() -> None:
     """Note when the request arrived, before anything could make it wait (DESIGN invariant 10).
 
-    That was before it waited for a thread.
+    The server in front knows it, before the request waits for a thread.
     """
-    waited = max(PATIENCE - seconds_left(), 0)
-    g.arrived = current_site().clock.now() - timedelta(seconds=waited)
+    g.arrived = request.environ.get(ARRIVED) or current_site().clock.now()
 
 
 def seconds_left() -> float:
