@@ -1,9 +1,9 @@
 """Overwriting what SQLite leaves of deleted rows within its pages.
 
-`secure_delete` overwrites a row where it is deleted, but when SQLite moves rows within a page or to
-its neighbour, copies may stay behind in the page's unallocated middle
-(https://sqlite.org/fileformat2.html, "B-tree Pages"), and a copy that stayed behind before the row
-was deleted is overwritten by nobody.
+May import this room's database and background tasks. `secure_delete` overwrites a row where it is
+deleted, but when SQLite moves rows within a page or to its neighbour, copies may stay behind in the
+page's unallocated middle (https://sqlite.org/fileformat2.html, "B-tree Pages"), and a copy that
+stayed behind before the row was deleted is overwritten by nobody.
 """
 
 from __future__ import annotations
