@@ -208,10 +208,9 @@ def merge_import(
         return has_more
 
     def between() -> None:
-        tidy_log()
         tell(done, task.state["addresses"])
 
-    with open_staged(database, token), staging.merging_area(database) as tidy_log:
+    with open_staged(database, token), staging.merging_area(database):
         is_whole = run_task(
             database,
             TaskKind.IMPORT,

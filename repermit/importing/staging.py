@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from itertools import count
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,7 +30,7 @@ from repermit.models.database import TurnstileDatabase
 from repermit.models.tables import Table, UTCDateTimeField
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from repermit.consent import Fate
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 _CACHE_OF_STAGING = 16_000
 _CACHE_OF_MERGE = 100_000
 _LITTLE_CACHE = 2_000
-# Steps after which what they wrote is brought from SQLite's log into the database.
-_STEPS_OF_LOG = 20
 _PRAGMAS_OF_FILE = {
     "journal_mode": "off",
     "synchronous": "off",
@@ -140,21 +137,12 @@ def _move_picked(database: TurnstileDatabase) -> None:
 
 
 @contextmanager
-def merging_area(database: Database) -> Iterator[Callable[[], None]]:
-    """Make a temporary table for the rows of one step, which stands before the kept one.
-
-    Yields what is to be called between two steps: it keeps SQLite's log from growing too long.
-    """
-    steps = count(1)
-
-    def shorten_log() -> None:
-        if isinstance(database, TurnstileDatabase) and next(steps) % _STEPS_OF_LOG == 0:
-            database.pragma("wal_checkpoint(passive)")
-
+def merging_area(database: Database) -> Iterator[None]:
+    """Make a temporary table for the rows of one step, which stands before the kept one."""
     with _room_for_many(database), _wide_cache(database), _lazily_synced(database):
         database.create_tables([Picked])
         try:
-            yield shorten_log
+            yield
         finally:
             database.drop_tables([Picked])
 

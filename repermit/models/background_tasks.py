@@ -110,31 +110,27 @@ def start_task(
 
 def find_task(kind: TaskKind, target: int) -> BackgroundTask | None:
     """Return a work that is under way."""
-    found: BackgroundTask | None = BackgroundTask.get_or_none(
-        BackgroundTask.kind == kind, BackgroundTask.target == target
-    )
-    return found
+    return _first(BackgroundTask.kind == kind, BackgroundTask.target == target)
 
 
 def lock_task(kind: TaskKind, target: int) -> BackgroundTask | None:
     """Return a work that is under way, locked until the caller's transaction ends."""
-    row = BackgroundTask.kind == kind, BackgroundTask.target == target
-    found: BackgroundTask | None = lock_rows(BackgroundTask.select().where(*row)).first()
-    return found
+    return _first(BackgroundTask.kind == kind, BackgroundTask.target == target, locks=True)
 
 
 def task_on(kind: TaskKind, mailing_list: MailingList) -> BackgroundTask | None:
     """Return a work of a kind that is under way on a list."""
-    found: BackgroundTask | None = BackgroundTask.get_or_none(
-        BackgroundTask.kind == kind, BackgroundTask.list == mailing_list
-    )
-    return found
+    return _first(BackgroundTask.kind == kind, BackgroundTask.list == mailing_list)
 
 
 def lock_task_on(kind: TaskKind, list_id: int) -> BackgroundTask | None:
     """Return the same, locked until the caller's transaction ends."""
-    row = BackgroundTask.kind == kind, BackgroundTask.list == list_id
-    found: BackgroundTask | None = lock_rows(BackgroundTask.select().where(*row)).first()
+    return _first(BackgroundTask.kind == kind, BackgroundTask.list == list_id, locks=True)
+
+
+def _first(*conditions: Any, locks: bool = False) -> BackgroundTask | None:
+    query = BackgroundTask.select().where(*conditions)
+    found: BackgroundTask | None = (lock_rows(query) if locks else query).first()
     return found
 
 
