@@ -37,7 +37,7 @@ def test_what_was_opened_is_written_once(database: Database, contact: Contact) -
     assert (row.contact_id, row.list_id) == (contact.id, contact.list_id)
     assert (row.yes_gets, row.yes_heads, row.no_gets, row.no_heads) == (2, 0, 0, 1)
     assert (row.began_at, row.together_at) == (NOW, NOW + A_SECOND)
-    assert contacts.recall(contact) == contacts.past_of(row)
+    assert contacts.recall(contact, row) == contacts.past_of(row)
 
 
 def test_the_row_grows_by_counts_alone_and_knows_its_oldest_moment(
@@ -138,6 +138,6 @@ def test_of_links_that_nothing_happened_to_nothing_is_kept(
     database: Database, contact: Contact
 ) -> None:
     with database.atomic():
-        contacts.remember(contact, contacts.recall(contact))
+        contacts.remember(contact, None, contacts.recall(contact, None))
     assert Opening.select().count() == 0
-    assert contacts.signs_of(contact) == ()
+    assert contacts.signs_of(contacts.opening_of(contact)) == ()

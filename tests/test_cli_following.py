@@ -95,7 +95,8 @@ def test_a_status_tells_that_another_tool_still_mails_who_was_erased(desk: Desk)
 def test_a_status_tells_whose_yes_waits_for_one_press_more(asked: Desk) -> None:
     assert "Held:" not in asked.do("status", "news")
     with asked.database() as database, database.atomic():
-        contacts.remember(Contact.get(), suspicion.doubted(suspicion.Past(), at=NOW), held_at=NOW)
+        past = suspicion.doubted(suspicion.Past(), at=NOW)
+        contacts.remember(Contact.get(), None, past, held_at=NOW)
     assert "Held: 1." in asked.do("status", "news")
     assert asked.run("status", "news", "--json").document["held"] == 1
 

@@ -6,10 +6,12 @@ import io
 import json
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ from repermit.models import (
     Import,
     ImportChange,
     Mail,
+    Meta,
     StepSize,
     Suppression,
     TaskKind,
@@ -444,6 +447,24 @@ def test_a_step_is_not_made_so_small_that_all_else_in_it_takes_longer() -> None:
     size.adapt(10.0)
     assert size.rows == 300
     assert StepSize(least=300, most=1).rows == 1
+
+
+def test_a_work_rests_after_a_step_only_where_others_write(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr("repermit.models.background_tasks.time.sleep", rests.append)
+    path = sqlite_url.removeprefix("sqlite:///")
+    with open_database(sqlite_url) as database, closing(sqlite3.connect(path)) as other:
+        size = StepSize()
+        for number, others_write in enumerate((False, False, True, False, True)):
+            before = len(rests)
+            if others_write:
+                with other:
+                    other.execute("INSERT INTO meta VALUES (?, '')", [f"others {number}"])
+            with size.step(database):
+                Meta.create(key=f"own {number}", value="")
+            assert len(rests) - before == others_write
 
 
 _IMPORT = """\

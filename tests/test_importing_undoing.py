@@ -148,7 +148,8 @@ def test_contacts_that_it_changed_become_what_they_were(
 
 def may_ask_again(mailing_list: MailingList) -> bool:
     """Say whether a Yes of the contact that the file opts out would be asked for once more."""
-    return contacts.recall(contact_at(mailing_list, "out@example.org")).has_refused
+    contact = contact_at(mailing_list, "out@example.org")
+    return contacts.recall(contact, contacts.opening_of(contact)).has_refused
 
 
 def test_a_no_in_a_file_counts_until_the_file_is_taken_back(

@@ -47,11 +47,15 @@ def look_at_both(pages: Pages, contact: Contact) -> None:
         assert pages.client.get(pages.path(link, contact.uid)).status_code == 200
 
 
+def past_of(contact: Contact) -> suspicion.Past:
+    return contacts.recall(contact, contacts.opening_of(contact))
+
+
 def press(
     pages: Pages, contact: Contact, choice: str = "", *, on: TestResponse | None = None
 ) -> TestResponse:
     """Press Yes, or a button of the page that asked again: of the newest one, or that given."""
-    mark = mark_on(on.text) if on else suspicion.mark_of(contacts.recall(contact).doubted_at)
+    mark = mark_on(on.text) if on else suspicion.mark_of(past_of(contact).doubted_at)
     return pages.post("yes", contact.uid, data={"choice": choice, "round": mark} if choice else {})
 
 
@@ -263,7 +267,7 @@ def test_a_link_to_a_page_that_asked_again_is_the_plain_question_once_its_time_h
     held(pages, asked)
     found = pages.get("yes", asked.uid, query_string={"round": mark})
     assert heading_of(found) != ASKED_AGAIN
-    newest = suspicion.mark_of(contacts.recall(asked).doubted_at)
+    newest = suspicion.mark_of(past_of(asked).doubted_at)
     assert heading_of(pages.get("no", asked.uid, query_string={"round": newest})) != ASKED_AGAIN
     press(pages, asked, "not_me")
     found = pages.get("yes", asked.uid, query_string={"round": newest})

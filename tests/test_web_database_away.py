@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from shutil import copy
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,6 @@ from tests.sink import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.cluster import Cluster
     from tests.inbox import Inbox
@@ -291,3 +291,23 @@ def test_no_logger_writes_a_token() -> None:
             assert line.endswith(" after")
             assert token[:20] not in line
     assert redact("/admin/welcome/secret?x=1 /usr/lib/x.py") == "/admin/welcome/…?x=1 /usr/lib/x.py"
+
+
+def test_answers_go_to_the_database_that_was_put_in_place_of_another(
+    tmp_path: Path, inbox: Inbox
+) -> None:
+    path = tmp_path / "r.db"
+    desk = Desk(tmp_path, database_url=f"sqlite:///{path}", inbox=inbox)
+    with make_site(desk) as site:
+        first, second, *_ = site.uids
+        # By more threads than there are, so that each has opened the file.
+        for _ in range(12):
+            assert site.say_no(first)[0] == 200
+        with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(f"{path}.new")) as new:
+            old.backup(new)
+        for end in ("-wal", "-shm", ""):
+            Path(f"{path}{end}").rename(f"{path}{end}.aside")
+        Path(f"{path}.new").rename(path)
+        for _ in range(12):
+            assert site.say_no(second)[0] == 200
+        assert site.removed() == {first, second}

@@ -253,7 +253,7 @@ def _told(found: SignUp, arrived: datetime, language: str) -> dict[str, Any]:
 
 def _done(found: SignUp, outcome: Outcome, signs: tuple[Sign, ...] = ()) -> SignedUp:
     contact = _contact_at(found)
-    standing = None if contact is None else standing_of(contact)
+    standing = None if contact is None else standing_of(contact, contacts.opening_of(contact))
     return SignedUp(
         outcome=outcome,
         sign_up=_facts(found),

@@ -37,7 +37,8 @@ class Standing:
     `address` is in part and "" after erasure, `is_gone` says that nothing is held any more.
     `mailing_list` is as the mail of the latest campaign told it, if there was one. `deadline` is
     that campaign's, `asked_at` when a server took its ask and `reminded_at` the reminder,
-    `mail_wording` the ask's digest. `signs` are why the last press was suspect, if it was.
+    `mail_wording` the ask's digest. `signs` are why the last press was suspect, if it was;
+    `awaited` is the mark of the round in which a Yes is asked for again, "" if none is.
     `is_off_by_file` says that a file alone has taken them off, which may be taken back. Of
     `form_version` are the forms that count now.
     """
@@ -60,6 +61,7 @@ class Standing:
     reminded_at: datetime | None
     mail_wording: str
     signs: tuple[Sign, ...]
+    awaited: str = ""
     is_off_by_file: bool = False
     form_version: int = 0
 
@@ -67,6 +69,10 @@ class Standing:
     def mailed_at(self) -> datetime | None:
         """Return when a server took the last mail with the contact's links, None if none did."""
         return self.reminded_at or self.asked_at
+
+    def awaits(self, mark: str) -> bool:
+        """Say whether the Yes of the round that a page names by its mark is still waited for."""
+        return bool(mark) and mark == self.awaited
 
     def is_in_time(self, moment: datetime) -> bool:
         """Say whether a Yes that arrives at `moment` answers an open question."""

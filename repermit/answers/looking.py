@@ -10,6 +10,8 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from peewee import JOIN
+
 from repermit import addresses, consent, contacts, messages, suspicion
 from repermit.answers.facts import Standing
 from repermit.consent import MailKind, MailState, Status
@@ -21,21 +23,22 @@ if TYPE_CHECKING:
     from repermit.config import Settings
     from repermit.consent import Answer, Decision
     from repermit.messages import MailingListFacts
+    from repermit.models import Opening
 
 
 def look_up(uid: str) -> Standing | None:
     """Return where the contact that a link names stands, None if there is no such row."""
     contact: Contact | None = Contact.get_or_none(Contact.uid == uid)
-    return None if contact is None else standing_of(contact)
+    return None if contact is None else standing_of(contact, contacts.opening_of(contact))
 
 
-def standing_of(contact: Contact) -> Standing:
-    """Return where a contact stands."""
+def standing_of(contact: Contact, opening: Opening | None) -> Standing:
+    """Return where a contact stands; `opening` is the row of its links."""
     ask, reminded_at = _latest_ask(contact)
-    digest = _wording(ask, contact.language, contact.list.language) if ask else ""
+    digest = (ask.wording or _newest_wording(ask, contact)) if ask else ""
     about = _facts_in(digest) if digest else contacts.list_facts(contact.list)
     return Standing(
-        **_own(contact),
+        **_own(contact, opening),
         language=about.pick(contact.language),
         mailing_list=about,
         campaign=ask.campaign if ask else 0,
@@ -46,12 +49,13 @@ def standing_of(contact: Contact) -> Standing:
     )
 
 
-def standing_after(standing: Standing, contact: Contact) -> Standing:
+def standing_after(standing: Standing, contact: Contact, opening: Opening | None) -> Standing:
     """Return where a contact stands after an act on it alone, in the transaction of that act."""
-    return replace(standing, **_own(contact))
+    return replace(standing, **_own(contact, opening))
 
 
-def _own(contact: Contact) -> dict[str, Any]:
+def _own(contact: Contact, opening: Opening | None) -> dict[str, Any]:
+    past = contacts.recall(contact, opening)
     return {
         "uid": contact.uid,
         "address": addresses.in_part(contact.address) if contact.address else "",
@@ -63,7 +67,8 @@ def _own(contact: Contact) -> dict[str, Any]:
         "source": contact.source,
         "since": contact.since,
         "is_gone": contact.erased_at is not None,
-        "signs": contacts.signs_of(contact),
+        "signs": contacts.signs_of(opening),
+        "awaited": suspicion.mark_of(past.doubted_at) if suspicion.is_awaited(past) else "",
         "is_off_by_file": contacts.is_off_by_file(contact),
         "form_version": contact.form_version,
     }
@@ -80,12 +85,6 @@ def foresee(standing: Standing, answer: Answer, *, arrived: datetime) -> Decisio
         deadline=standing.deadline,
         by_file=standing.is_off_by_file,
     )
-
-
-def is_awaited(standing: Standing, mark: str) -> bool:
-    """Say whether the Yes of the round that a page names by its mark is still waited for."""
-    contact: Contact = Contact.get(Contact.uid == standing.uid)
-    return suspicion.settles(contacts.recall(contact), mark)
 
 
 def join_id(mailing_list: MailingListFacts | MailingList, *, settings: Settings) -> str:
@@ -107,14 +106,14 @@ def find_joinable(name: str, *, settings: Settings) -> MailingList | None:
 
 
 class _Ask(NamedTuple):
-    """A contact's mail of a campaign; `wording` is the number of what it was made from, if any."""
+    """A contact's mail of a campaign; `wording` is the digest of what it was made from, if any."""
 
     campaign: int
     deadline: datetime
     kind: str
     state: str
     sent_at: datetime | None
-    wording: int | None
+    wording: str | None
 
 
 def _latest_ask(contact: Contact) -> tuple[_Ask | None, datetime | None]:
@@ -122,9 +121,11 @@ def _latest_ask(contact: Contact) -> tuple[_Ask | None, datetime | None]:
     # By the contact alone: SQLite would read all mails of the campaign rather than these few.
     rows: Any = (
         Mail.select(
-            Mail.campaign, Campaign.deadline, Mail.kind, Mail.state, Mail.sent_at, Mail.wording
+            *(Mail.campaign, Campaign.deadline, Mail.kind, Mail.state, Mail.sent_at),
+            CampaignWording.wording,
         )
         .join(Campaign)
+        .join_from(Mail, CampaignWording, JOIN.LEFT_OUTER)
         .where(Mail.contact == contact)
         .tuples()
     )
@@ -141,23 +142,19 @@ def _latest_ask(contact: Contact) -> tuple[_Ask | None, datetime | None]:
     return ask, next(reminders, None)
 
 
-def _wording(ask: _Ask, *languages: str) -> str:
-    """Return the digest of the wording that an ask was made from, or is to be made from.
+def _newest_wording(ask: _Ask, contact: Contact) -> str:
+    """Return the digest of what an ask that is not made yet is to be made from.
 
-    Before it is made, that is the newest one in the first of these languages that there is.
+    That is the newest wording in the first of the languages that there is.
     """
     rows: Any = (
-        CampaignWording.select(
-            CampaignWording.id, CampaignWording.language, CampaignWording.wording
-        )
+        CampaignWording.select(CampaignWording.language, CampaignWording.wording)
         .where(CampaignWording.campaign == ask.campaign, CampaignWording.kind == MailKind.ASK)
         .order_by(CampaignWording.revision)
         .tuples()
     )
-    by_id = {number: digest for number, _, digest in rows}
-    by_language = {language: digest for _, language, digest in rows}
-    own = by_id.get(ask.wording or 0)
-    return own or next((by_language[one] for one in languages if one in by_language), "")
+    newest: dict[str, str] = dict(rows)
+    return newest.get(contact.language) or newest.get(contact.list.language, "")
 
 
 @lru_cache(maxsize=64)

@@ -152,4 +152,6 @@ def _write(seen: dict[str, list[Seen]]) -> None:
     """Write what was seen, in the caller's transaction; of who was erased nothing is kept."""
     rows = Contact.select().where(Contact.uid.in_(list(seen)), Contact.erased_at.is_null())
     for contact in lock_rows(rows.order_by(Contact.id)):
-        contacts.remember(contact, with_seen(contacts.recall(contact), seen[contact.uid]))
+        opening = contacts.opening_of(contact)
+        past = with_seen(contacts.recall(contact, opening), seen[contact.uid])
+        contacts.remember(contact, opening, past)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from repermit.config import Settings
     from repermit.contacts import Act
     from repermit.links import Form
-    from repermit.models import Database, MailingList
+    from repermit.models import Database, MailingList, Opening
 
 _ONCE_IN = timedelta(days=1)
 _CHANGES = frozenset({Outcome.CONFIRM, Outcome.REMOVE})
@@ -70,9 +70,11 @@ def record_answer(
             if method == "one_click":
                 _note_still_mailed(contact, arrived)
             return None
-        standing = standing_of(contact)
+        opening = contacts.opening_of(contact)
+        standing = standing_of(contact, opening)
         press = weigh(
             contact,
+            opening,
             standing,
             answer,
             arrived,
@@ -87,7 +89,7 @@ def record_answer(
                 outcome=Outcome.ASK if outcome in _CHANGES else outcome, standing=standing
             )
         if press.mark:
-            after = standing_after(standing, contacts.lock(contact.id))
+            after = standing_after(standing, contact, press.opening)
             return Recorded(outcome=Outcome.HOLD, standing=after, mark=press.mark)
         left = {"network": trace.network, "browser": trace.browser, **press.trace}
         if press.takes_back:
@@ -104,7 +106,9 @@ def record_answer(
             consent=told,
             trace=left,
         )
-        return _carry_out(contact, standing, answer, act, settings, arrived=arrived)
+        return _carry_out(
+            contact, press.opening, standing, answer, act=act, settings=settings, arrived=arrived
+        )
 
 
 def disown(
@@ -127,14 +131,16 @@ def disown(
         contact = _locked(uid)
         if contact is None or contact.erased_at is not None:
             return None
-        past = with_seen(contacts.recall(contact), seen)
-        contacts.remember(contact, suspicion.disowned(past, at=arrived), held_at=None)
+        opening = contacts.opening_of(contact)
+        past = with_seen(contacts.recall(contact, opening), seen)
+        after = suspicion.disowned(past, at=arrived)
+        opening = contacts.remember(contact, opening, after, held_at=None)
         if suspicion.is_awaited(past):
             contacts.note_press(contact)
         if is_taken_back(contact, past, mark):
             left = {"network": trace.network, "browser": trace.browser}
             return take_back(contact, receipts.NOT_PRESSED, left, settings, at=arrived)
-        standing = standing_of(contact)
+        standing = standing_of(contact, opening)
         outcome = foresee(standing, Answer.YES, arrived=arrived).outcome
         return Recorded(outcome=outcome, standing=standing)
 
@@ -157,7 +163,8 @@ def take_back(
     act = contacts.Act(at=at, actor="reader", consent={"method": method}, trace=left)
     key = settings.fingerprint_key
     contacts.remove([contact], reason=Reason.REQUEST, act=act, fingerprint_key=key)
-    after = standing_of(contacts.lock(contact.id))
+    contact = contacts.lock(contact.id)
+    after = standing_of(contact, contacts.opening_of(contact))
     return Recorded(outcome=Outcome.REMOVE, standing=after)
 
 
@@ -186,7 +193,8 @@ def answer_for(
         )
     with database.atomic():
         contact = _locked_by_address(mailing_list, address)
-        standing = standing_of(contact)
+        opening = contacts.opening_of(contact)
+        standing = standing_of(contact, opening)
         arrived = contacts.replied_at(contact, answer) or now
         told = {**_told(standing, answer, arrived, "note"), **giver_told(given_by)}
         act = contacts.Act(
@@ -196,7 +204,9 @@ def answer_for(
             consent=told,
             person={"note": note.strip()},
         )
-        recorded = _carry_out(contact, standing, answer, act, settings, arrived=arrived)
+        recorded = _carry_out(
+            contact, opening, standing, answer, act=act, settings=settings, arrived=arrived
+        )
     if recorded.outcome is Outcome.LATE:
         raise Refused(
             "a Yes counts only while a campaign asks for it, until its deadline; this person can "
@@ -222,11 +232,12 @@ def _locked_by_address(mailing_list: MailingList, address: str) -> Contact:
 
 def _carry_out(
     contact: Contact,
+    opening: Opening | None,
     standing: Standing,
     answer: Answer,
+    *,
     act: Act,
     settings: Settings,
-    *,
     arrived: datetime,
 ) -> Recorded:
     """Do what the rules decide; the contact is locked, and what it wrote by mail is decided on."""
@@ -240,9 +251,10 @@ def _carry_out(
     elif decision.reason is not None:
         contacts.owe_no_receipt(contact, at=act.at)
         contacts.remove([contact], reason=decision.reason, act=act, fingerprint_key=key)
+        contact = contacts.lock(contact.id)
     elif answer is Answer.NO:
         contacts.note_refusal(contact)
-    after = standing_after(standing, contacts.lock(contact.id))
+    after = standing_after(standing, contact, opening)
     return Recorded(outcome=decision.outcome, standing=after)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from repermit.answers.facts import Standing
     from repermit.answers.pending import Seen
     from repermit.links import Form
-    from repermit.models import Contact
+    from repermit.models import Contact, Opening
     from repermit.suspicion import Past, Sign
 
 
@@ -32,16 +32,19 @@ class Press:
     `mark` is that of the round in which a Yes is held, "" if it is not. `takes_back` says that a No
     undoes the Yes of its own page, which was no person's. `is_spent` says that its form does not
     count, since something was pressed after the page was served, and that nothing is recorded.
+    `opening` is the row of the contact's links then.
     """
 
     trace: Mapping[str, Any]
     mark: str = ""
     takes_back: bool = False
     is_spent: bool = False
+    opening: Opening | None = None
 
 
 def weigh(
     contact: Contact,
+    opening: Opening | None,
     standing: Standing,
     answer: Answer,
     arrived: datetime,
@@ -56,7 +59,7 @@ def weigh(
     `mark` is what the button of a page that asked again sent along, "" from any other; `form` is
     None where no page is needed, as for a mail program's No (RFC 8058).
     """
-    past = with_seen(contacts.recall(contact), seen)
+    past = with_seen(contacts.recall(contact, opening), seen)
     found = suspicion.signs(answer.value, past, arrived=arrived, mailed_at=standing.mailed_at)
     is_beside = answer is Answer.NO and _is_beside_yes(contact, past, form)
     takes_back = answer is Answer.NO and (
@@ -67,28 +70,30 @@ def weigh(
     is_spent = not (is_good or is_beside or takes_back)
     is_asked_again = outcome is Outcome.CONFIRM and _is_asked_again(past, found, form)
     if is_spent and (suspicion.is_awaited(past) or not is_asked_again):
-        contacts.remember(contact, past)
+        opening = contacts.remember(contact, opening, past)
         mark = suspicion.mark_of(past.doubted_at) if is_asked_again else ""
-        return Press(trace={}, mark=mark, is_spent=True)
+        return Press(trace={}, mark=mark, is_spent=True, opening=opening)
     if answer is Answer.NO:
         is_suspect = suspicion.is_suspect(found)
-        _keep(contact, suspicion.said_no(past, at=arrived), found if is_suspect else ())
+        after = suspicion.said_no(past, at=arrived)
+        opening = _keep(contact, opening, after, found if is_suspect else ())
         is_news = suspicion.is_awaited(past) or not contact.has_refused
         if outcome is not Outcome.REMOVE and is_news:
             contacts.note_press(contact, is_no=True)
-        return Press(trace=_trace(past, found), takes_back=takes_back)
+        return Press(trace=_trace(past, found), takes_back=takes_back, opening=opening)
     if outcome is not Outcome.CONFIRM:
-        contacts.remember(contact, past)
-        return Press(trace=_trace(past, found))
+        opening = contacts.remember(contact, opening, past)
+        return Press(trace=_trace(past, found), opening=opening)
     if is_spent or not suspicion.counts(past, found, is_again=is_again, mark=mark):
         held_at = arrived if _is_open(contact) else None
         after = suspicion.doubted(past, at=arrived)
-        _keep(contact, after, found, held_at=held_at)
+        opening = _keep(contact, opening, after, found, held_at=held_at)
         contacts.note_press(contact)
-        return Press(trace={}, mark=suspicion.mark_of(after.doubted_at))
+        return Press(trace={}, mark=suspicion.mark_of(after.doubted_at), opening=opening)
     says = suspicion.settled if is_again else suspicion.said_yes
-    _keep(contact, says(past, at=arrived), ())
-    return Press(trace=_trace(past, found, asked_again_at=past.doubted_at if is_again else None))
+    opening = _keep(contact, opening, says(past, at=arrived), ())
+    trace = _trace(past, found, asked_again_at=past.doubted_at if is_again else None)
+    return Press(trace=trace, opening=opening)
 
 
 def is_taken_back(contact: Contact, past: Past, mark: str) -> bool:
@@ -121,9 +126,14 @@ def _is_asked_again(past: Past, found: tuple[Sign, ...], form: Form | None) -> b
 
 
 def _keep(
-    contact: Contact, past: Past, signs: Iterable[Sign], *, held_at: datetime | None = None
-) -> None:
-    contacts.remember(contact, past, signs=",".join(signs), held_at=held_at)
+    contact: Contact,
+    opening: Opening | None,
+    past: Past,
+    signs: Iterable[Sign],
+    *,
+    held_at: datetime | None = None,
+) -> Opening | None:
+    return contacts.remember(contact, opening, past, signs=",".join(signs), held_at=held_at)
 
 
 def _is_open(contact: Contact) -> bool:

@@ -71,6 +71,7 @@ from repermit.contacts.on_request import (
 from repermit.contacts.openings import (
     count_opened,
     count_yes_held,
+    opening_of,
     openings_told,
     past_of,
     recall,
@@ -182,6 +183,7 @@ __all__ = [
     "note_press",
     "note_refusal",
     "one_at_a_time",
+    "opening_of",
     "openings_told",
     "owe_no_receipt",
     "owe_receipt",

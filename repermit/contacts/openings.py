@@ -25,30 +25,36 @@ _OF_A_LINK = ("gets", "heads", "first_at", "last_at")
 _OTHERS = ("yes_at", "no_at", "disowned_at", "doubted_at", "is_contradicted", "settled_at")
 
 
-def recall(contact: Contact) -> Past:
-    """Return what the links of a contact have been through, as far as it is kept."""
+def opening_of(contact: Contact) -> Opening | None:
+    """Return the row that is kept of what the links of a contact have been through, if any is."""
     found: Opening | None = Opening.get_or_none(Opening.contact == contact)
-    past = Past() if found is None else past_of(found)
+    return found
+
+
+def recall(contact: Contact, opening: Opening | None) -> Past:
+    """Return what the links of a contact have been through, by its row."""
+    past = Past() if opening is None else past_of(opening)
     # What a file says against them counts for as long as they are off by it, and no longer.
     is_off = contact.status == Status.REMOVED and contact.reason in REFUSALS
     return replace(past, has_refused=contact.has_refused or is_off)
 
 
-def remember(contact: Contact, past: Past, **more: Any) -> None:
-    """Write down what the links of a contact have been through; the contact is locked.
+def remember(contact: Contact, opening: Opening | None, past: Past, **more: Any) -> Opening | None:
+    """Write down what the links of a contact have been through, and return its row then.
 
-    `more` are other columns of its row. Of links that nothing has happened to nothing is kept.
+    The contact is locked; `opening` is its row, and `more` are other columns of that. Of links that
+    nothing has happened to nothing is kept.
     """
     values = _columns(past)
     moments = [value for value in values.values() if isinstance(value, datetime)]
     if not moments:
-        return
-    found: Opening | None = Opening.get_or_none(Opening.contact == contact)
-    row = found or Opening(contact=contact, list=contact.list_id, began_at=min(moments))
+        return opening
+    row = opening or Opening(contact=contact, list=contact.list_id, began_at=min(moments))
     for name, value in {**values, **more}.items():
         setattr(row, name, value)
     row.began_at = min(row.began_at, *moments)
-    row.save(force_insert=found is None)
+    row.save(force_insert=opening is None)
+    return row
 
 
 def release(ids: Sequence[int]) -> None:
@@ -58,11 +64,9 @@ def release(ids: Sequence[int]) -> None:
     Opening.update(held_at=None).where(Opening.contact.in_(ids), held).execute()
 
 
-def signs_of(contact: Contact) -> tuple[Sign, ...]:
+def signs_of(opening: Opening | None) -> tuple[Sign, ...]:
     """Return why a contact's last press was suspect, nothing if it was not."""
-    # Each page looks at this; the other columns would take longer to name than to read.
-    found: Any = Opening.select(Opening.signs).where(Opening.contact == contact).tuples().first()
-    return tuple(map(Sign, filter(None, found[0].split(",")))) if found else ()
+    return tuple(map(Sign, filter(None, opening.signs.split(",")))) if opening else ()
 
 
 def count_yes_held(mailing_list: MailingList) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from repermit.receipts import Account
 
 _DAY = timedelta(days=1)
+_UNSENT = (MailState.QUEUED, MailState.CLAIMED)
 _MAY_HAVE_LEFT = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 
 
@@ -34,14 +35,11 @@ def owe_receipt(
     """
     if not mailing_list.receipts:
         return
-    drop_receipts(contact)
-    left = Mail.select(Mail.due_at).where(
-        Mail.contact == contact,
-        Mail.kind == MailKind.RECEIPT,
-        Mail.state.in_(_MAY_HAVE_LEFT),
-        Mail.due_at > at - _DAY,
-    )
-    dues = sorted(mail.due_at for mail in left)
+    own = list(Mail.select().where(Mail.contact == contact, Mail.kind == MailKind.RECEIPT))
+    if any(mail.state in _UNSENT for mail in own):
+        drop_receipts(contact)
+    left = [mail.due_at for mail in own if mail.state in _MAY_HAVE_LEFT]
+    dues = sorted(due_at for due_at in left if due_at > at - _DAY)
     is_too_many = not consent.may_mail_on_request(len(dues))
     Mail.create(
         list=mailing_list,
@@ -97,7 +95,7 @@ def drop_receipts(contact: Contact) -> None:
     Mail.update(state=MailState.DROPPED, reason=Dropped.ANSWERED).where(
         Mail.contact == contact,
         Mail.kind == MailKind.RECEIPT,
-        Mail.state.in_((MailState.QUEUED, MailState.CLAIMED)),
+        Mail.state.in_(_UNSENT),
     ).execute()
 
 

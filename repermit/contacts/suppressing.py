@@ -109,7 +109,10 @@ def lift(*conditions: Any) -> int:
             .where(*conditions)
             .tuples()
         )
-        for fingerprint, at, slug in found.iterator():
+        lifted = list(found)
+        if not lifted:
+            return 0
+        for fingerprint, at, slug in lifted:
             about = {"list": slug, "fingerprint": fingerprint, "until": stored(at)}
             journal.note_after({"do": "lift", **about})
     return int(Suppression.delete().where(*conditions).execute())

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import BigIntegerField, CharField, ForeignKeyField, TextField
 
-from repermit.models.database import lock_rows, write_back
+from repermit.models.database import lock_rows, version_seen, write_back
 from repermit.models.tables import MailingList, Table, moment
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ SMALLEST_STEP = 10
 
 _WRITE_BACK_EVERY = 0.5
 """Seconds between two times that the log of a large work is written back."""
+
+_LONGEST_REST = 0.1
+"""Seconds between two steps."""
 
 _MOST_GROWTH = 2.0
 _MOST_SHRINKING = 0.1
@@ -234,6 +237,9 @@ def run_steps(
 class StepSize:
     """How many rows the next step of a work may take, by the time that the last one took.
 
+    Where others have written since, it rests after a step for as long as that took: the machine is
+    theirs as much as the work's.
+
     - `first`: rows of the first step; `most`: rows of each at most.
     - `least`: so few rows take less time than all else in a step, however slow the machine is.
     """
@@ -245,6 +251,7 @@ class StepSize:
         self._least = min(least, most)
         self._most = most
         self._write_back_at = 0.0
+        self._seen: int | None = None
 
     @contextmanager
     def step(self, database: Database) -> Iterator[int]:
@@ -254,9 +261,16 @@ class StepSize:
             yield self.rows
         ended = time.monotonic()
         self.adapt(ended - began)
+        if self._others_write(database):
+            time.sleep(min(ended - began, _LONGEST_REST))
         if ended > self._write_back_at:
             write_back(database)
             self._write_back_at = time.monotonic() + _WRITE_BACK_EVERY
+
+    def _others_write(self, database: Database) -> bool:
+        """Say whether others have written into SQLite's file since the last step."""
+        before, self._seen = self._seen, version_seen(database)
+        return before is not None and self._seen != before
 
     def adapt(self, seconds: float) -> None:
         """Size the next step after one that took so long, its waiting not counted."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
 from abc import abstractmethod
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -107,6 +108,32 @@ class TurnstileDatabase(_Journalling, peewee.SqliteDatabase):
         )
         self.path = path
         self.turnstile = Turnstile(path, patience=patience)
+        self._opened = threading.local()
+
+    def _connect(self) -> Any:
+        # Looked at before it is opened: what is put in its place in between is opened then.
+        before = self._file()
+        connection = super()._connect()  # type: ignore[misc]
+        self._opened.file = before or self._file()
+        return connection
+
+    def is_connection_usable(self) -> bool:
+        """Say whether this thread's connection is open, to the file that lies there now.
+
+        What was written to a file that another was put in place of would be lost.
+        """
+        return bool(super().is_connection_usable()) and self._opened.file == self._file()
+
+    def _file(self) -> tuple[int, int] | None:
+        with suppress(OSError):
+            found = self.path.stat()
+            return found.st_dev, found.st_ino
+        return None
+
+    def dispose(self) -> None:
+        """Forget this thread's connection; the turnstile's files may be others from now on."""
+        super().dispose()
+        self.turnstile.close()
 
     def begin(self, lock_type: str | None = None) -> None:
         """Wait for the turn, then begin."""
@@ -235,6 +262,17 @@ def write_back(database: Database) -> None:
     """
     if isinstance(database, TurnstileDatabase):
         run_sql(database, "PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def version_seen(database: Database) -> int | None:
+    """Return what changes when others have written into SQLite's file; None on PostgreSQL.
+
+    https://sqlite.org/pragma.html#pragma_data_version
+    """
+    if not isinstance(database, TurnstileDatabase):
+        return None
+    (version,) = run_sql(database, "PRAGMA data_version").fetchone()
+    return int(version)
 
 
 @contextmanager

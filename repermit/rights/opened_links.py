@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from repermit import contacts
-from repermit.models import Opening
 from repermit.rights.facts import LinkOpened, Openings
 from repermit.suspicion import LINKS
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 def openings_of(contact: Contact) -> Openings | None:
     """Return how a contact's links were opened and pressed, None if nothing of it is kept."""
-    row: Opening | None = Opening.get_or_none(Opening.contact == contact)
+    row = contacts.opening_of(contact)
     if row is None:
         return None
     past = contacts.past_of(row)
@@ -33,7 +32,7 @@ def openings_of(contact: Contact) -> Openings | None:
         disowned_at=past.disowned_at,
         asked_again_at=past.doubted_at,
         held_at=row.held_at,
-        signs=contacts.signs_of(contact),
+        signs=contacts.signs_of(row),
         began_at=row.began_at,
     )
 

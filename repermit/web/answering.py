@@ -61,7 +61,7 @@ def _question(standing: Standing, answer: Answer, *, mark: str) -> Response:
     outcome = answers.foresee(standing, answer, arrived=arrival()).outcome
     if outcome in {Outcome.NOTHING, Outcome.LATE}:
         return show_result(reader, standing, outcome)
-    if answer is Answer.YES and answers.is_awaited(standing, mark):
+    if answer is Answer.YES and standing.awaits(mark):
         return _ask_again(standing, mark)
     order = (answer, _ANSWERED[answer])
     return page(

@@ -1,4 +1,4 @@
-"""One connection to the database for each request; a GET's cannot write.
+"""One connection to the database for each thread that serves requests; a GET's cannot write.
 
 May import models and Flask.
 """
@@ -14,7 +14,7 @@ from flask import g, has_request_context, request
 
 from repermit.errors import DatabaseBusy
 from repermit.models import is_away, is_busy, is_postgresql, run_sql, waiting_at_most
-from repermit.web.site import current_site, seconds_left
+from repermit.web.site import KEEPS_CONNECTION, current_site, seconds_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,13 +44,33 @@ def open_connection() -> None:
     if request.endpoint in _WITHOUT:
         return
     database = current_site().database
-    if not database.is_closed() and not database.is_connection_usable():
-        _drop_connection(database)
-    g.opened = database.connect(reuse_if_open=True)
+    g.opened = connect_anew(database)
     if request.method != "POST":
         _set_read_only(database, "on")
     g.patience = ExitStack()
     g.patience.enter_context(waiting_at_most(database, max(seconds_left(), _LEAST_PATIENCE)))
+
+
+def connect_anew(database: Database) -> bool:
+    """Open the database for this thread unless it is; False if it was, and can be used.
+
+    A connection that was kept may be to a server that has been started anew since, or to a file
+    in whose place there is another.
+    """
+    if not database.is_closed() and not _is_alive(database):
+        _drop_connection(database)
+    return database.connect(reuse_if_open=True)
+
+
+def _is_alive(database: Database) -> bool:
+    if not database.is_connection_usable():
+        return False
+    try:
+        if is_postgresql(database) and not database.in_transaction():
+            run_sql(database, "SELECT 1")
+    except peewee.PeeweeException:
+        return False
+    return True
 
 
 def refuse_late() -> None:
@@ -68,7 +88,7 @@ def close_connection(_error: BaseException | None = None) -> None:
     try:
         _end_patience()
         _set_read_only(database, "off")
-        if opened:
+        if opened and not request.environ.get(KEEPS_CONNECTION):
             database.close()
     except peewee.PeeweeException as error:
         # The response is made already, and the next request gets a connection of its own.

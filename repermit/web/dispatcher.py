@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 
-from repermit.web.site import ARRIVED, PATIENCE, SECONDS_LEFT
+from repermit.web.site import ARRIVED, KEEPS_CONNECTION, PATIENCE, SECONDS_LEFT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,10 +29,19 @@ class Dispatcher:
 
     A POST for which more are waiting than can be recorded within the patience is refused at once,
     by a thread of those that read. By `now` each request is stamped before it waits for a thread.
+    With `close`, called in each thread when it ends, threads keep their connection to the database
+    from one request to the next.
     """
 
-    def __init__(self, threads: int, *, now: Callable[[], datetime] | None = None) -> None:
-        self._readers, self._writers = ThreadedTaskDispatcher(), ThreadedTaskDispatcher()
+    def __init__(
+        self,
+        threads: int,
+        *,
+        now: Callable[[], datetime] | None = None,
+        close: Callable[[], object] | None = None,
+    ) -> None:
+        self.keeps_connections = close is not None
+        self._readers, self._writers = _Threads(close), _Threads(close)
         for group in (self._readers, self._writers):
             group.set_thread_count(threads)
         self._at_first = threads * _AT_FIRST
@@ -88,6 +97,22 @@ class Dispatcher:
         return queued >= (recorded if is_measured else max(recorded, self._at_first))
 
 
+class _Threads(ThreadedTaskDispatcher):  # type: ignore[misc]
+    """A group of threads that serve one request after the other."""
+
+    def __init__(self, close: Callable[[], object] | None) -> None:
+        super().__init__()
+        self._close = close
+
+    def handler_thread(self, thread_no: int) -> None:
+        """Serve until the group is stopped."""
+        try:
+            super().handler_thread(thread_no)
+        finally:
+            if self._close:
+                self._close()
+
+
 class Task(WSGITask):  # type: ignore[misc]
     """Tells the application how long it may wait, and its dispatcher what came of that."""
 
@@ -101,6 +126,7 @@ class Task(WSGITask):  # type: ignore[misc]
         """Return what the application is told of the request."""
         environ: dict[str, Any] = super().get_environment()
         environ[ARRIVED] = self.channel.arrived
+        environ[KEEPS_CONNECTION] = self.channel.server.task_dispatcher.keeps_connections
         if self.request.command == "POST" and not self.request.error:
             environ[SECONDS_LEFT] = self.channel.refused_at - time.monotonic()
         return environ

@@ -19,6 +19,7 @@ from repermit import contacts
 from repermit.consent import MailKind, MailState, Status
 from repermit.models import Meta
 from repermit.models.database import TurnstileDatabase
+from repermit.web.connection import connect_anew
 from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def healthz() -> tuple[Response, int]:
     database = current_site().database
     opened = False
     try:
-        opened = database.connect(reuse_if_open=True)
+        opened = connect_anew(database)
         Meta.select().first()
     except peewee.PeeweeException as error:
         _log.error("the database cannot be read: %s", type(error).__name__)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
 
-from repermit import jobs
+from repermit import jobs, messages
 from repermit.answers import Pending
 from repermit.delivery import Stopping
 from repermit.web.application import create_app
@@ -68,6 +68,7 @@ class Server:
                 port=port,
                 sockets=self._sockets,
                 clock=clock,
+                database=database,
             )
         except BaseException:
             wasyncore.close_all(self._sockets)
@@ -82,6 +83,9 @@ class Server:
 
     def run_here(self) -> None:
         """Serve until `stop`, in any thread."""
+        # Read by the first who needs it, a catalogue would hold up everybody else.
+        for language in messages.languages():
+            messages.translations(language)
         pages = threading.Thread(target=self._serve_pages, name="pages", daemon=True)
         pages.start()
         self._work.start()

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from repermit.clock import Clock
     from repermit.config import Settings
+    from repermit.models import Database
 
 _LARGEST_BODY = 64 * 1024
 # As much as nginx takes. Waitress reads a head in the one thread that serves everybody, and joins
@@ -95,15 +96,21 @@ def make_server(
     port: int | None = None,
     sockets: dict[int, Any] | None = None,
     clock: Clock | None = None,
+    database: Database | None = None,
 ) -> Any:
     """Return a server that listens already; `run()` serves.
 
     `host` and `port` stand for those of the settings; port 0 takes a free one, which is then
     `effective_port`. `sockets` is filled with what waitress listens and talks on. By `clock` each
-    request is stamped before it waits for a thread.
+    request is stamped before it waits for a thread. Threads keep their connection to `database`, if
+    it is named.
     """
     listening = {} if sockets is None else sockets
-    dispatcher = Dispatcher(settings.web.threads, now=clock.now if clock else None)
+    dispatcher = Dispatcher(
+        settings.web.threads,
+        now=clock.now if clock else None,
+        close=database.close if database else None,
+    )
     server = waitress.create_server(
         app,
         map=listening,

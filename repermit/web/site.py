@@ -31,6 +31,9 @@ SECONDS_LEFT = "repermit.seconds_left"
 ARRIVED = "repermit.arrived"
 """By which name it says when the last byte of a request came, aware UTC."""
 
+KEEPS_CONNECTION = "repermit.keeps_connection"
+"""By which name it says that the thread keeps its connection to the database for later requests."""
+
 _LONGEST_BROWSER = 300
 
 

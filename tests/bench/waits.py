@@ -168,7 +168,11 @@ def _write(path: Path, name: str, people: int) -> None:
 def _let_be_sent(one: Installation, slug: str, ago: timedelta) -> None:
     """Let everybody on a list have been asked so long ago."""
     at = (_NOW - ago).isoformat()
-    sent = "UPDATE mail SET state = 'sent', due_at = ?, sent_at = ?, attempts = 1"
+    sent = (
+        "UPDATE mail SET state = 'sent', due_at = ?, sent_at = ?, attempts = 1, wording_id = ("
+        "SELECT max(id) FROM campaign_wording WHERE campaign_wording.campaign_id = "
+        "mail.campaign_id AND campaign_wording.kind = 'ask')"
+    )
     opened = "UPDATE campaign SET state = 'open', opened_at = ?"
     of_list = "list_id = (SELECT id FROM mailing_list WHERE slug = ?)"
     one.sql(f"{sent} WHERE kind = 'ask' AND {of_list}", at, at, slug)
