@@ -151,7 +151,9 @@ def with_seen(past: Past, seen: Iterable[Seen]) -> Past:
 def _write(seen: dict[str, list[Seen]]) -> None:
     """Write what was seen, in the caller's transaction; of who was erased nothing is kept."""
     rows = Contact.select().where(Contact.uid.in_(list(seen)), Contact.erased_at.is_null())
-    for contact in lock_rows(rows.order_by(Contact.id)):
-        opening = contacts.opening_of(contact)
+    found = list(lock_rows(rows.order_by(Contact.id)))
+    openings = contacts.openings_of(found)
+    for contact in found:
+        opening = openings.get(contact.id)
         past = with_seen(contacts.recall(contact, opening), seen[contact.uid])
         contacts.remember(contact, opening, past)

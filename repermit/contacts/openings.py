@@ -17,7 +17,7 @@ from repermit.models import Opening
 from repermit.suspicion import LINKS, Opened, Openings, Past, Sign
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from repermit.models import Contact, MailingList
 
@@ -29,6 +29,12 @@ def opening_of(contact: Contact) -> Opening | None:
     """Return the row that is kept of what the links of a contact have been through, if any is."""
     found: Opening | None = Opening.get_or_none(Opening.contact == contact)
     return found
+
+
+def openings_of(contacts: Iterable[Contact]) -> dict[int, Opening]:
+    """Return these rows of several contacts, by their ids."""
+    rows = Opening.select().where(Opening.contact.in_([contact.id for contact in contacts]))
+    return {row.contact_id: row for row in rows}
 
 
 def recall(contact: Contact, opening: Opening | None) -> Past:

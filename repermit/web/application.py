@@ -26,6 +26,7 @@ from repermit.web import (
     packing,
     receiving,
     site,
+    turns,
 )
 from repermit.web.admin import register as register_admin
 from repermit.web.api import Allowances, api
@@ -78,6 +79,7 @@ def create_app(
         openings=openings or Pending(),
     )
     app.extensions["repermit.present"] = Present(settings)
+    app.extensions["repermit.turns"] = turns.Turns()
     app.extensions["repermit.counts"] = monitoring.Counts()
     app.extensions["repermit.allowances"] = Allowances()
     app.extensions["repermit.sign_ups"] = joining.SignUpLimits()
@@ -87,11 +89,14 @@ def create_app(
     app.url_map.merge_slashes = False
     app.before_request(site.stamp_arrival)
     app.before_request(connection.open_connection)
+    app.before_request(turns.take_turn)
+    app.before_request(connection.limit_patience)
     app.before_request(site.settle)
     app.before_request(mistakes.refuse_too_much)
     app.before_request(connection.refuse_late)
     app.after_request(packing.pack)
     app.after_request(headers.add_headers)
+    app.teardown_request(turns.give_turn)
     app.teardown_request(connection.close_connection)
     for pages in (
         answering.pages,

@@ -47,8 +47,15 @@ def open_connection() -> None:
     g.opened = connect_anew(database)
     if request.method != "POST":
         _set_read_only(database, "on")
+
+
+def limit_patience() -> None:
+    """Wait for what others hold in the database for no longer than is left."""
+    if "opened" not in g:
+        return
+    left = max(seconds_left(), _LEAST_PATIENCE)
     g.patience = ExitStack()
-    g.patience.enter_context(waiting_at_most(database, max(seconds_left(), _LEAST_PATIENCE)))
+    g.patience.enter_context(waiting_at_most(current_site().database, left))
 
 
 def connect_anew(database: Database) -> bool:

@@ -5,6 +5,7 @@ May import answers' ground (links, models, clock, config), client_address and Fl
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -77,12 +78,13 @@ def stamp_arrival() -> None:
     The server in front knows it, before the request waits for a thread.
     """
     g.arrived = request.environ.get(ARRIVED) or current_site().clock.now()
+    g.waits_until = time.monotonic() + request.environ.get(SECONDS_LEFT, PATIENCE)
 
 
 def seconds_left() -> float:
-    """Return how long the request under way may still wait for its turn to write."""
-    left: float = request.environ.get(SECONDS_LEFT, PATIENCE)
-    return left
+    """Return how long the request under way may still wait for its turn to write; 0 if no more."""
+    left: float = g.waits_until - time.monotonic()
+    return max(left, 0.0)
 
 
 def arrival() -> datetime:
