@@ -14,7 +14,6 @@ from repermit.models import (
     Import,
     MailingList,
     Suppression,
-    chunks,
     is_postgresql,
     read_moment,
     stored,
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from repermit.models import Journal
-
-_CHUNK = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +50,34 @@ def suppress(mailing_list: MailingList, these: Sequence[Suppressed]) -> None:
     Any number may be given, each address once. What came with an import stays from now on, whatever
     becomes of that, unless it is given with one again.
     """
-    for some in chunks(these, _CHUNK):
-        rows = [
-            {
-                "list": mailing_list,
-                "fingerprint": one.fingerprint,
-                "subject": one.subject,
-                "reason": one.reason,
-                "at": one.at,
-                "imported_by": one.imported_by,
-            }
-            for one in some
-        ]
-        Suppression.insert_many(rows).on_conflict(
-            conflict_target=[Suppression.fingerprint, Suppression.list],
-            preserve=[Suppression.reason, Suppression.at, Suppression.imported_by],
-        ).execute()
-        _note(_line(mailing_list.slug, one) for one in some)
+    rows = (
+        (
+            mailing_list.id,
+            one.fingerprint,
+            one.subject,
+            str(one.reason),
+            stored(one.at),
+            one.imported_by,
+        )
+        for one in these
+    )
+    Suppression.insert_rows(
+        _ROW,
+        rows,
+        unique=(Suppression.fingerprint, Suppression.list),
+        replace=(Suppression.reason, Suppression.at, Suppression.imported_by),
+    )
+    _note(_line(mailing_list.slug, one) for one in these)
+
+
+_ROW = (
+    Suppression.list,
+    Suppression.fingerprint,
+    Suppression.subject,
+    Suppression.reason,
+    Suppression.at,
+    Suppression.imported_by,
+)
 
 
 def suppress_selected(mailing_list: MailingList, query: Any, columns: Sequence[Any]) -> None:

@@ -42,6 +42,7 @@ from repermit.models.counts import (
 from repermit.models.database import (
     Database,
     TurnstileDatabase,
+    bound,
     chunks,
     connect,
     is_postgresql,
@@ -231,6 +232,7 @@ __all__ = [
     "actor_of_login",
     "alone",
     "attached",
+    "bound",
     "changed_counts",
     "chunks",
     "connect",

@@ -317,6 +317,13 @@ def literal(numbers: Iterable[int]) -> peewee.SQL:
     return peewee.SQL(f"({', '.join(map(str, map(int, numbers)))})")
 
 
+def bound(values: Iterable[Any]) -> peewee.SQL:
+    """Return values as a list in SQL, bound as the database keeps them: see `literal`."""
+    # Nothing is equal to null, and PostgreSQL knows no list of nothing.
+    known = tuple(values) or (None,)
+    return peewee.SQL(f"({', '.join([proxy.obj.param] * len(known))})", known)
+
+
 def chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
     """Cut a sequence into pieces of `size` at most, since a statement has a limited length."""
     for start in range(0, len(items), size):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from peewee import (
@@ -27,7 +28,10 @@ from peewee import (
 )
 
 from repermit.errors import NotFound
-from repermit.models.database import proxy
+from repermit.models.database import chunks, proxy, run_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 _ID_BYTES = 16
 
@@ -110,6 +114,40 @@ class Table(Model):
         if fields:
             return super().select(*fields)
         return _WholeRows(cls, cls._meta.sorted_fields, is_default=True)
+
+    @classmethod
+    def insert_rows(
+        cls,
+        fields: Sequence[Any],
+        rows: Iterable[Sequence[Any]],
+        *,
+        unique: Sequence[Any] = (),
+        replace: Sequence[Any] = (),
+    ) -> None:
+        """Insert rows of these fields; `insert_many` makes a node of each value, which takes long.
+
+        - `rows`: the values, as the database keeps them.
+        - `unique`: by which fields a row may be there already, which takes over those of `replace`.
+        """
+        marks = f"({', '.join([proxy.obj.param] * len(fields))})"
+        into = f'INSERT INTO "{cls._meta.table_name}" ({_names(fields)}) VALUES '  # noqa: S608
+        changes = ", ".join(f"{name} = excluded.{name}" for name in map(_name, replace))
+        then = f" ON CONFLICT ({_names(unique)}) DO UPDATE SET {changes}" if unique else ""
+        for some in chunks(list(rows), _ROWS):
+            statement = into + ", ".join([marks] * len(some)) + then
+            run_sql(proxy.obj, statement, *chain.from_iterable(some))
+
+
+_ROWS = 500
+"""Of a statement: it may have so many values on every database."""
+
+
+def _names(fields: Iterable[Any]) -> str:
+    return ", ".join(map(_name, fields))
+
+
+def _name(field: Any) -> str:
+    return f'"{field.column_name}"'
 
 
 class Meta(Table):
