@@ -126,6 +126,7 @@ from repermit.models.temporary_files import TemporaryFiles, UnfinishedFile, temp
 from repermit.models.texts import ListText
 from repermit.models.turnstile import privately, stop_between_turns
 from repermit.models.wiping import owe_wiping, wipe
+from repermit.models.work_locks import Work, background_work, foreground_work
 
 ALL_TABLES: tuple[type[Table], ...] = (
     Meta,
@@ -229,9 +230,11 @@ __all__ = [
     "User",
     "Webhook",
     "Wording",
+    "Work",
     "actor_of_login",
     "alone",
     "attached",
+    "background_work",
     "bound",
     "changed_counts",
     "chunks",
@@ -242,6 +245,7 @@ __all__ = [
     "find_list",
     "find_task",
     "fold_counts",
+    "foreground_work",
     "forget_seals",
     "forget_staged",
     "former_triggers",
