@@ -26,7 +26,7 @@ from repermit.contacts.openings import release
 from repermit.contacts.suppressing import Suppressed, lift, stay, suppress
 from repermit.contacts.telling import asked_last, campaign_mails, told_last
 from repermit.evidence import Entry
-from repermit.models import Campaign, Contact, Mail, Suppression, chunks, literal
+from repermit.models import Campaign, Contact, Mail, Suppression, bound, chunks, literal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -112,7 +112,7 @@ def remove(
     if by_file:
         # Also at an address that they have corrected since.
         own = [contact.subject for contact in contacts if contact.id in by_file]
-        stay(contacts[0].list, Suppression.subject.in_(own))
+        stay(contacts[0].list, Suppression.subject.in_(bound(own)))
     for some in chunks(contacts, _CHUNK):
         for at, these in _by_moment(some, left_at, act.at).items():
             Contact.update(

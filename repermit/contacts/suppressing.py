@@ -14,6 +14,7 @@ from repermit.models import (
     Import,
     MailingList,
     Suppression,
+    bound,
     is_postgresql,
     read_moment,
     stored,
@@ -126,14 +127,14 @@ def lift(*conditions: Any) -> int:
 def came_with(record: Import, subjects: Sequence[str]) -> None:
     """Note which import the suppressions of these contacts came with, so that it can be undone."""
     Suppression.update(imported_by=record).where(
-        Suppression.list == record.list_id, Suppression.subject.in_(subjects)
+        Suppression.list == record.list_id, Suppression.subject.in_(bound(subjects))
     ).execute()
 
 
 def stays_with_none(record: Import, subjects: Sequence[str]) -> None:
     """Keep the suppressions of these, whatever becomes of the import that they came with."""
     Suppression.update(imported_by=None).where(
-        Suppression.imported_by == record, Suppression.subject.in_(subjects)
+        Suppression.imported_by == record, Suppression.subject.in_(bound(subjects))
     ).execute()
 
 
