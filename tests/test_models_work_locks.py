@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -146,6 +147,14 @@ def test_whoever_forgets_somebody_wipes_alone(sqlite_url: str) -> None:
             )
     # Of the erasure itself, and of the steps of wiping.
     assert (left_alone[0], left_alone[-1]) == (False, True)
+
+
+def test_without_its_files_a_work_is_done_all_the_same(sqlite_url: str) -> None:
+    with open_database(sqlite_url) as database:
+        for name in (Work.EXPIRE, f"{Work.EXPIRE}-by-hand"):
+            Path(f"{database.database}.lock-{name}").mkdir()
+        with foreground_work(database, Work.EXPIRE):
+            assert not stops(database)
 
 
 def test_after_a_kill_the_worker_takes_over(database: Database, database_url: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
 from typing import IO, TYPE_CHECKING
 
@@ -41,8 +41,9 @@ def foreground_work(database: Database, work: Work) -> Iterator[None]:
     """
     # Only a worker that looks whether anybody is at it is ever waited for.
     if isinstance(database, TurnstileDatabase):
-        with _open_lock(database, f"{work}-by-hand") as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
+        with _opened(database, f"{work}-by-hand") as file:
+            if file is not None:
+                fcntl.flock(file, fcntl.LOCK_SH)
             yield
     else:
         number = _lock_number(f"{work}-by-hand")
@@ -69,7 +70,7 @@ def background_work(
         return is_over
 
     if isinstance(database, TurnstileDatabase):
-        with _open_lock(database, work) as file:
+        with _opened(database, work) as file:
             yield must_stop if _take(file) else lambda: True
         return
     number = _lock_number(work)
@@ -84,7 +85,7 @@ def background_work(
 def _is_done_by_hand(database: Database, work: Work) -> bool:
     name = f"{work}-by-hand"
     if isinstance(database, TurnstileDatabase):
-        with _open_lock(database, name) as file:
+        with _opened(database, name) as file:
             return not _take(file)
     # Released with the statement, which is a transaction of its own.
     query = "SELECT pg_try_advisory_xact_lock(%s)"
@@ -92,12 +93,21 @@ def _is_done_by_hand(database: Database, work: Work) -> bool:
     return not is_free
 
 
-def _open_lock(database: TurnstileDatabase, name: str) -> IO[bytes]:
-    return open(f"{database.path}.lock-{name}", "ab", opener=privately)
+@contextmanager
+def _opened(database: TurnstileDatabase, name: str) -> Iterator[IO[bytes] | None]:
+    """Open the file of a lock; None if it cannot be, as one that another user has made."""
+    with ExitStack() as stack:
+        file = None
+        with suppress(OSError):
+            path = f"{database.path}.lock-{name}"
+            file = stack.enter_context(open(path, "ab", opener=privately))
+        yield file
 
 
-def _take(file: IO[bytes]) -> bool:
+def _take(file: IO[bytes] | None) -> bool:
     """Take the lock on a file, which is held until it is closed; False if another has it."""
+    if file is None:
+        return True
     with suppress(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
