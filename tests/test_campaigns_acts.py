@@ -14,7 +14,7 @@ from repermit.config import MailServer
 from repermit.consent import BounceKind, CampaignState, Dropped, MailState, PauseReason
 from repermit.contacts.braking import AFTER_PILOT
 from repermit.errors import NotFound, Refused, TransitionRefused
-from repermit.models import Campaign, Contact, Evidence, EvidencePart, Mail
+from repermit.models import Campaign, Contact, Evidence, EvidencePart, Mail, Work
 from tests.building import (
     DEADLINE,
     NOW,
@@ -24,6 +24,7 @@ from tests.building import (
     make_mail,
     make_settings,
 )
+from tests.test_models_work_locks import asking_at_each_commit
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -273,6 +274,24 @@ def test_cancel_drops_what_is_unsent_and_removes_nobody(database: Database) -> N
     assert Mail.select().where(Mail.state == MailState.STARTED).count() == 1
     assert {contact.status for contact in Contact.select()} == {"unconfirmed"}
     assert newest() == ("cancelled", {"dropped": 2})
+
+
+def test_no_worker_drops_what_a_cancel_is_dropping(database: Database) -> None:
+    mailing_list = make_list(database)
+    campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
+    make_mail(database, campaign, make_contact(database, mailing_list), state=MailState.QUEUED)
+    with asking_at_each_commit(database, Work.DROP_MAILS) as left_alone:
+        cancel(database, mailing_list, now=NOW, actor=ANNA)
+    # Of the act itself, which is no large work, and of the steps that follow it.
+    assert (left_alone[0], left_alone[-1]) == (False, True)
+
+
+def test_no_worker_lets_go_whom_a_resume_is_letting_go(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_stopped(database, mailing_list)
+    with asking_at_each_commit(database, Work.END_PILOT) as left_alone:
+        go_on(database, mailing_list, SOON)
+    assert (left_alone[0], left_alone[-1]) == (False, True)
 
 
 def test_what_a_state_does_not_allow_is_refused_and_leaves_no_trace(database: Database) -> None:

@@ -162,7 +162,7 @@ def test_nothing_else_writes_suppressions() -> None:
     }
     others = {attribute for module, attribute in used if module != _DOOR}
     assert others <= _MAY_READ
-    assert {attribute for module, attribute in used if module == _DOOR} > {"delete", "insert_many"}
+    assert {attribute for module, attribute in used if module == _DOOR} > {"delete", "insert_rows"}
 
 
 def test_every_database_that_is_opened_has_its_journal() -> None:

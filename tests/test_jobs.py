@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from repermit import accounts, answers, evidence, expiry, importing, rights
 from repermit.clock import ManualClock
 from repermit.config import Bounces
-from repermit.consent import CampaignState, Reason
+from repermit.consent import CampaignState, MailState, Reason
+from repermit.contacts.braking import AFTER_PILOT
 from repermit.importing.uploads import folder_of
 from repermit.jobs import OF_THE_PAGES, OF_WORKERS, SECONDS, Jobs, make_scheduler, run
 from repermit.models import (
@@ -31,6 +33,8 @@ from repermit.models import (
     SignUp,
     Tally,
     Upload,
+    Work,
+    background_work,
 )
 from tests.admin_pages import make_admin
 from tests.building import DEADLINE, NOW, make_asked, make_campaign, make_contact, make_mail
@@ -39,6 +43,7 @@ from tests.desk import ATTEST, Desk
 from tests.mailboxes import ImapMailbox
 from tests.returning import returned_for
 from tests.taking import plain, take_back, take_in
+from tests.test_models_work_locks import by_hand
 from tests.test_reports import take_off
 
 if TYPE_CHECKING:
@@ -166,6 +171,83 @@ def test_who_did_not_answer_is_removed_once(desk: Desk, times: int) -> None:
         assert {one.reason for one in Contact.select()} == {Reason.NO_RESPONSE}
         assert Evidence.select().where(Evidence.event == "removed").count() == 5
         assert Campaign.get().state == CampaignState.CLOSED
+
+
+def test_the_job_removes_nobody_while_the_command_does(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with desk.news() as (database, news):
+        campaign = make_campaign(database, news)
+        for _ in range(5):
+            make_asked(database, news, campaign)
+        expiry.skip(database, to=DEADLINE)
+        desk.clock.move_to(DEADLINE)
+    expire_due = expiry.expire_due
+    counts: list[int] = []
+
+    def expire_beside_the_job(database: Database, **options: Any) -> expiry.Expired:
+        if options.get("actor", "job") != "job":
+            at_once(jobs_of(desk, database).expire)
+            counts.append(Contact.select().where(Contact.reason == Reason.NO_RESPONSE).count())
+        return expire_due(database, **options)
+
+    monkeypatch.setattr(expiry, "expire_due", expire_beside_the_job)
+    assert json.loads(desk.do("expire", "news", "--json")) == {"removed": 5, "unasked": 0}
+    assert counts == [0]
+
+
+def test_the_job_goes_on_with_what_a_command_has_begun(desk: Desk) -> None:
+    with desk.news() as (database, news):
+        campaign = make_campaign(database, news)
+        for _ in range(5):
+            make_asked(database, news, campaign)
+        expiry.skip(database, to=DEADLINE)
+        desk.clock.move_to(DEADLINE)
+        steps = iter([False, False, False])
+        expiry.expire_due(
+            database,
+            settings=desk.settings,
+            clock=desk.clock,
+            chunk=2,
+            should_stop=lambda: next(steps, True),
+        )
+        removed = Contact.select().where(Contact.reason == Reason.NO_RESPONSE)
+        assert removed.count() < 5
+        with by_hand(database, Work.EXPIRE):
+            before = removed.count()
+            at_once(jobs_of(desk, database).expire)
+            assert removed.count() == before
+        at_once(jobs_of(desk, database).expire)
+        assert removed.count() == 5
+        assert Campaign.get().state == CampaignState.CLOSED
+
+
+def test_the_job_leaves_to_a_cancel_the_mails_that_it_drops(desk: Desk) -> None:
+    with desk.news() as (database, news):
+        campaign = make_campaign(database, news, state=CampaignState.CANCELLED)
+        make_mail(database, campaign, make_contact(database, news), state=MailState.QUEUED)
+        with by_hand(database, Work.DROP_MAILS):
+            at_once(jobs_of(desk, database).look_after)
+            assert Mail.get().state == MailState.QUEUED
+        at_once(jobs_of(desk, database).look_after)
+        assert Mail.get().state == MailState.DROPPED
+
+
+def test_the_job_leaves_to_a_resume_the_asks_that_it_lets_go(desk: Desk) -> None:
+    with desk.news() as (database, news):
+        campaign = make_campaign(database, news, state=CampaignState.SENDING)
+        make_mail(
+            database,
+            campaign,
+            make_contact(database, news),
+            state=MailState.QUEUED,
+            due_at=AFTER_PILOT,
+        )
+        with by_hand(database, Work.END_PILOT):
+            at_once(jobs_of(desk, database).look_after)
+            assert Mail.get().due_at == AFTER_PILOT
+        at_once(jobs_of(desk, database).look_after)
+        assert Mail.get().due_at == NOW
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -501,6 +583,21 @@ def test_who_was_taken_off_is_erased_once_and_traces_and_proofs_end(
         assert list(evidence.verify()) == []
     assert "5 who were taken off are erased" in caplog.text
     assert "ended: 0 traces, 5 proofs" in caplog.text
+
+
+def test_nobody_is_erased_while_another_worker_or_a_forgetting_is_at_it(desk: Desk) -> None:
+    with desk.news() as (database, news):
+        campaign = make_campaign(database, news, state=CampaignState.CANCELLED)
+        take_off(database, make_asked(database, news, campaign), campaign.id)
+        desk.clock.advance(timedelta(days=6 * 366))
+        erased = Contact.select().where(Contact.address.is_null())
+        with by_hand(database, Work.ERASE):
+            at_once(jobs_of(desk, database).erase)
+        with background_work(database, Work.ERASE):
+            at_once(jobs_of(desk, database).erase)
+        assert erased.count() == 0
+        at_once(jobs_of(desk, database).erase)
+        assert erased.count() == 1
 
 
 def test_what_nobody_confirms_is_forgotten_also_if_nobody_else_signs_up(desk: Desk) -> None:

@@ -15,7 +15,12 @@ from repermit.errors import NotFound
 from repermit.models import (
     ALL_TABLES,
     Campaign,
+    Contact,
+    Mail,
     MailingList,
+    SignUp,
+    Suppression,
+    bound,
     find_list,
     latest_campaign,
     new_id,
@@ -26,6 +31,7 @@ from tests.building import NOW, make_campaign, make_contact, make_list, make_mai
 
 if TYPE_CHECKING:
     from repermit.models import Database
+    from repermit.models.tables import Table
 
 ELSEWHERE = timezone(timedelta(hours=5, minutes=30))
 moments = st.datetimes(timezones=st.sampled_from([UTC, ELSEWHERE])).filter(
@@ -73,6 +79,72 @@ def test_moments_are_compared_in_the_database(database: Database) -> None:
     for beyond, expected in ((-1, 0), (0, 1), (1, 1)):
         limit = (NOW + timedelta(microseconds=beyond)).astimezone(ELSEWHERE)
         assert MailingList.select().where(MailingList.created_at <= limit).count() == expected
+
+
+@pytest.mark.parametrize("table", [Contact, Mail, Campaign, MailingList, SignUp, Suppression])
+def test_whole_rows_are_what_their_fields_are_one_by_one(
+    database: Database, table: type[Table]
+) -> None:
+    mailing_list = make_list(database)
+    contact = make_contact(database, mailing_list, name="Jan", since=NOW, has_refused=True)
+    make_mail(database, make_campaign(database, mailing_list), contact)
+    SignUp.create(list=mailing_list, uid="a" * 32, address="a@b.nl", address_key="a@b.nl", at=NOW)
+    values = ("b" * 64, "c" * 32, "request", stored(NOW))
+    with database.atomic():
+        Suppression.insert_rows(_SUPPRESSION, [(None, *values)])
+    (whole,) = table.select()
+    (composed,) = table.select(*table._meta.sorted_fields)
+    assert whole.__data__ == composed.__data__
+    assert [*map(type, whole.__data__.values())] == [*map(type, composed.__data__.values())]
+    assert (whole, whole.dirty_fields) == (composed, [])
+
+
+def test_a_whole_row_knows_its_list_and_is_saved_by_what_has_changed(database: Database) -> None:
+    make_contact(database, make_list(database), name="Jan")
+    found = Contact.get()
+    assert (found.list_id, found.list.slug) == (MailingList.get().id, "news")
+    found.name = "Anna"
+    assert [field.name for field in found.dirty_fields] == ["name"]
+    with database.atomic():
+        found.save()
+    assert Contact.get().name == "Anna"
+
+
+_SUPPRESSION = (
+    *(Suppression.list, Suppression.fingerprint, Suppression.subject),
+    *(Suppression.reason, Suppression.at),
+)
+
+
+def test_rows_are_inserted_and_take_over_what_is_new_of_those_that_are_there(
+    database: Database,
+) -> None:
+    number = make_list(database).id
+    before = [(number, f"{n:064}", "c" * 32, "no", stored(NOW)) for n in range(700)]
+    later = stored(NOW + timedelta(days=1))
+    after = [(number, f"{n:064}", "d" * 32, "request", later) for n in range(699, 701)]
+    unique = (Suppression.fingerprint, Suppression.list)
+    with database.atomic():
+        Suppression.insert_rows(_SUPPRESSION, [])
+        Suppression.insert_rows(_SUPPRESSION, before)
+        Suppression.insert_rows(
+            _SUPPRESSION, after, unique=unique, replace=(Suppression.reason, Suppression.at)
+        )
+    query = Suppression.select(*_SUPPRESSION).order_by(Suppression.fingerprint)
+    rows = [(*values, stored(at)) for *values, at in query.tuples()]
+    taken_over = (number, f"{699:064}", "c" * 32, "request", later)
+    assert rows == [*before[:699], taken_over, after[1]]
+
+
+@pytest.mark.parametrize("wanted", [[], ["Jan"], ["Jan", "Anna", "o'Brien; --"]])
+def test_rows_are_found_by_values_that_are_bound_at_once(
+    database: Database, wanted: list[str]
+) -> None:
+    mailing_list = make_list(database)
+    for name in ("Jan", "o'Brien; --", ""):
+        make_contact(database, mailing_list, name=name)
+    found = {one.name for one in Contact.select().where(Contact.name.in_(bound(wanted)))}
+    assert found == {"Jan", "o'Brien; --"} & set(wanted)
 
 
 def test_ids_are_128_random_bits() -> None:

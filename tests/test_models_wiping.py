@@ -66,6 +66,16 @@ def test_while_somebody_reads_what_was_wiping_stays_owed(sqlite_url: str) -> Non
         reader.close()
 
 
+def test_a_wiping_that_is_told_to_stop_stays_owed(sqlite_url: str) -> None:
+    with open_database(sqlite_url) as database:
+        make_contact(database, make_list(database))
+        erase(database)
+        assert not wipe(database, should_stop=lambda: True)
+        assert SECRET in log_of(database).read_bytes()
+        assert wipe(database)
+        assert SECRET not in log_of(database).read_bytes()
+
+
 def test_the_wait_for_others_is_afterwards_what_it_was(sqlite_url: str) -> None:
     with open_database(sqlite_url) as database:
         before = run_sql(database, "PRAGMA busy_timeout").fetchone()

@@ -15,7 +15,7 @@ from repermit.campaigns.acting import append, locked
 from repermit.campaigns.pacing import in_zone, last_unsent_at
 from repermit.consent import CampaignState, Dropped, MailState, latest_ask
 from repermit.errors import Refused
-from repermit.models import Campaign, TaskKind, run_steps, targets_of
+from repermit.models import Campaign, TaskKind, Work, foreground_work, run_steps, targets_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -88,9 +88,12 @@ def resume(
         campaign.save()
         append("resumed", campaign, mailing_list, now=now, actor=actor, facts=facts)
     if let_go:
-        run_steps(
-            database, lambda limit: contacts.let_go(campaign, now=now, most=limit) > 0, most=most
-        )
+        with foreground_work(database, Work.END_PILOT):
+            run_steps(
+                database,
+                lambda limit: contacts.let_go(campaign, now=now, most=limit) > 0,
+                most=most,
+            )
     return Resumed(
         state=CampaignState(campaign.state),
         let_go=let_go,
@@ -151,11 +154,12 @@ def cancel(
         )
         facts = {"dropped": unsent}
         append("cancelled", campaign, mailing_list, now=now, actor=actor, facts=facts)
-    run_steps(
-        database,
-        lambda limit: contacts.drop_owed(campaign, Dropped.CANCELLED, most=limit) > 0,
-        most=most,
-    )
+    with foreground_work(database, Work.DROP_MAILS):
+        run_steps(
+            database,
+            lambda limit: contacts.drop_owed(campaign, Dropped.CANCELLED, most=limit) > 0,
+            most=most,
+        )
 
 
 def start_scheduled(database: Database, *, now: datetime) -> int:

@@ -6,6 +6,7 @@ May import everything.
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -349,18 +350,20 @@ def expire(
     `serve` does this by itself.
     """
     from repermit import expiry
-    from repermit.models import find_list
+    from repermit.models import Work, find_list, foreground_work
 
     with house.database() as database:
         mailing_list = find_list(slug) if slug else None
         sweep = expiry.would_expire if dry_run else partial(expiry.expire_due, actor=house.actor)
-        result = sweep(
-            database,
-            settings=house.settings,
-            clock=house.clock,
-            mailing_list=mailing_list,
-            despite_downtime=despite_downtime,
-        )
+        # Looking alone keeps nobody from it.
+        with nullcontext() if dry_run else foreground_work(database, Work.EXPIRE):
+            result = sweep(
+                database,
+                settings=house.settings,
+                clock=house.clock,
+                mailing_list=mailing_list,
+                despite_downtime=despite_downtime,
+            )
         coming = () if as_json else expiry.upcoming(now=house.now, mailing_list=mailing_list)
     if as_json:
         say_json(result.to_json())

@@ -112,6 +112,7 @@ from repermit.contacts.suppressing import (
     suppress,
     suppress_selected,
 )
+from repermit.contacts.telling import CampaignMail, campaign_mails
 from repermit.contacts.timeline import Moment, timeline
 from repermit.contacts.unfinished_files import require_no_unfinished_file, unfinished_file
 from repermit.contacts.waiting_files import forget_file_counts
@@ -123,6 +124,7 @@ __all__ = [
     "Act",
     "AddressStanding",
     "ByHand",
+    "CampaignMail",
     "Erased",
     "Found",
     "Held",
@@ -138,6 +140,7 @@ __all__ = [
     "by_letter",
     "called_before",
     "came_with",
+    "campaign_mails",
     "confirm",
     "count_contacts",
     "count_held",

@@ -16,7 +16,15 @@ from repermit import evidence
 from repermit.consent import BounceKind, CampaignState, MailKind, MailState, PauseReason, brake
 from repermit.contacts.counting import count_mails, total
 from repermit.evidence import Entry
-from repermit.models import Campaign, Mail, literal, lock_rows, run_steps
+from repermit.models import (
+    Campaign,
+    Mail,
+    Work,
+    background_work,
+    literal,
+    lock_rows,
+    run_steps,
+)
 
 if TYPE_CHECKING:
     from repermit.models import Database
@@ -155,7 +163,8 @@ def let_pilots_go(database: Database, *, now: datetime) -> None:
     for campaign in list(Campaign.select().where(Campaign.pilot == 0, Campaign.state.in_(_BEGUN))):
         # Nothing is locked where nobody waits, as almost always.
         if _queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).exists():
-            run_steps(database, partial(_let_go, campaign, now))
+            with background_work(database, Work.END_PILOT) as should_stop:
+                run_steps(database, partial(_let_go, campaign, now), should_stop=should_stop)
 
 
 def _let_go(campaign: Campaign, now: datetime, limit: int) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from repermit import evidence
+from repermit.addresses import fingerprints
 from repermit.consent import (
     REFUSALS,
     Basis,
@@ -23,15 +24,15 @@ from repermit.consent import (
 from repermit.contacts.looking import fingerprint_of, is_off_by_file
 from repermit.contacts.openings import release
 from repermit.contacts.suppressing import Suppressed, lift, stay, suppress
-from repermit.contacts.telling import asked_last, told_last
+from repermit.contacts.telling import asked_last, campaign_mails, told_last
 from repermit.evidence import Entry
-from repermit.models import Campaign, Contact, Mail, Suppression, chunks, literal
+from repermit.models import Campaign, Contact, Mail, Suppression, bound, chunks, literal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from repermit.contacts.telling import Asked
+    from repermit.contacts.telling import Asked, CampaignMail
 
 _CHUNK = 500
 _UNSENT = (MailState.QUEUED, MailState.CLAIMED)
@@ -88,6 +89,7 @@ def remove(
     moments: Mapping[int, datetime] | None = None,
     moved: Collection[int] = (),
     for_file: bool = False,
+    mails: Sequence[CampaignMail] | None = None,
 ) -> int:
     """Take contacts of one list off; return how many there were.
 
@@ -98,9 +100,9 @@ def remove(
     tells what became of everybody it asked, and each is told of with what the list told them when
     it asked them, as an answer is. `for_file` says that a file says so, and no person: nothing of
     it is known of them once that file is taken back. Whom a file alone had taken off leaves by
-    themselves now: taking that file back does not put them back. Raises TransitionRefused, before
-    anything is changed,
-    where a status does not allow the reason.
+    themselves now: taking that file back does not put them back. `mails` are campaign_mails of
+    them, if they were read since the contacts were locked. Raises TransitionRefused, before
+    anything is changed, where a status does not allow the reason.
     """
     left_at = moments or {}
     by_file = {contact.id for contact in contacts if is_off_by_file(contact)}
@@ -110,7 +112,7 @@ def remove(
     if by_file:
         # Also at an address that they have corrected since.
         own = [contact.subject for contact in contacts if contact.id in by_file]
-        stay(contacts[0].list, Suppression.subject.in_(own))
+        stay(contacts[0].list, Suppression.subject.in_(bound(own)))
     for some in chunks(contacts, _CHUNK):
         for at, these in _by_moment(some, left_at, act.at).items():
             Contact.update(
@@ -120,24 +122,29 @@ def remove(
                 basis="",
                 basis_at=None,
                 **(_REFUSED if reason in REFUSALS and not for_file else {}),
-            ).where(Contact.id.in_(these)).execute()
+            ).where(Contact.id.in_(literal(these))).execute()
+        prints = fingerprints(fingerprint_key, [contact.address_key for contact in some])
         suppress(
-            some[0].list,
+            contacts[0].list,
             [
                 Suppressed(
-                    fingerprint=fingerprint_of(contact, fingerprint_key),
+                    fingerprint=fingerprint,
                     subject=contact.subject,
                     reason=reason,
                     at=left_at.get(contact.id, act.at),
                     has_moved=contact.id in moved,
                 )
-                for contact in some
+                for contact, fingerprint in zip(some, prints, strict=True)
             ],
         )
         release([contact.id for contact in some])
-        drop_unsent(some, Dropped.ANSWERED if reason in _BY_ANSWER else Dropped.SUPPRESSED)
+    mails = campaign_mails([contact.id for contact in contacts]) if mails is None else mails
+    _drop(
+        [mail.id for mail in mails if mail.kind in _ASKING and mail.state in _UNSENT],
+        Dropped.ANSWERED if reason in _BY_ANSWER else Dropped.SUPPRESSED,
+    )
     slug = contacts[0].list.slug if contacts else ""
-    each, asked = facts or {}, asked_last(contacts)
+    each, asked = facts or {}, asked_last(mails)
     # An answer says itself what it was an answer to.
     told = {} if "purpose" in act.consent else told_last(contacts, asked)
     evidence.append(
@@ -194,14 +201,23 @@ def _by_moment(
 def drop_unsent(contacts: Iterable[Contact], reason: Dropped) -> int:
     """Drop the asks and reminders of these contacts that have not started; return how many."""
     ids = [contact.id for contact in contacts]
+    if not ids:
+        return 0
     # Looked up by contact alone: without statistics SQLite would go through all that is queued.
-    owed = Mail.select(Mail.id, Mail.kind, Mail.state).where(Mail.contact.in_(ids))
-    unsent = [mail.id for mail in owed if mail.kind in _ASKING and mail.state in _UNSENT]
-    if not unsent:
+    owed: Any = Mail.select(Mail.id, Mail.kind, Mail.state).where(Mail.contact.in_(literal(ids)))
+    return _drop(
+        [number for number, kind, state in owed.tuples() if kind in _ASKING and state in _UNSENT],
+        reason,
+    )
+
+
+def _drop(mail_ids: Sequence[int], reason: Dropped) -> int:
+    """Drop these mails unless they have started meanwhile; return how many."""
+    if not mail_ids:
         return 0
     dropped = (
         Mail.update(state=MailState.DROPPED, reason=reason)
-        .where(Mail.id.in_(unsent), Mail.state.in_(_UNSENT))
+        .where(Mail.id.in_(literal(mail_ids)), Mail.state.in_(_UNSENT))
         .execute()
     )
     return int(dropped)
@@ -222,14 +238,7 @@ def drop_owed(
         Mail.state.in_(_UNSENT),
     )
     found = [number for (number,) in owed.limit(most).tuples()]
-    if not found:
-        return 0
-    dropped = (
-        Mail.update(state=MailState.DROPPED, reason=reason)
-        .where(Mail.id.in_(literal(found)), Mail.state.in_(_UNSENT))
-        .execute()
-    )
-    return int(dropped)
+    return _drop(found, reason)
 
 
 def entry_of(event: str, contact: Contact, slug: str, act: Act, more: Mapping[str, Any]) -> Entry:

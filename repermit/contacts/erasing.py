@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from repermit import evidence
+from repermit.addresses import fingerprints
 from repermit.consent import Dropped, Reason, Status
 from repermit.contacts.changing import drop_unsent, remove
-from repermit.contacts.looking import fingerprint_of
 from repermit.contacts.replying import forget_replies
 from repermit.contacts.suppressing import note_erasure, note_sign_ups_forgotten
 from repermit.evidence import Entry
-from repermit.models import Contact, FreshLink, Opening, SignUp, owe_wiping
+from repermit.models import Contact, FreshLink, Opening, SignUp, bound, literal, owe_wiping
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,11 +58,13 @@ def erase_all(contacts: Sequence[Contact], *, act: Act, fingerprint_key: bytes) 
     unsent = drop_unsent(staying, Dropped.SUPPRESSED)
     if staying:
         remove(staying, reason=Reason.REQUEST, act=act, fingerprint_key=fingerprint_key)
-    prints = {one.subject: fingerprint_of(one, fingerprint_key) for one in contacts}
+    keys = [one.address_key for one in contacts]
+    subjects = [one.subject for one in contacts]
+    prints = dict(zip(subjects, fingerprints(fingerprint_key, keys), strict=True))
     note_erasure(contacts[0].list, [(prints[one.subject], one.subject) for one in contacts], act.at)
-    ids = [one.id for one in contacts]
-    sign_ups = forget_sign_ups(contacts[0].list_id, [one.address_key for one in contacts])
-    replies = forget_replies(ids)
+    ids = literal(one.id for one in contacts)
+    sign_ups = forget_sign_ups(contacts[0].list_id, keys)
+    replies = forget_replies([one.id for one in contacts])
     FreshLink.delete().where(FreshLink.contact.in_(ids)).execute()
     Opening.delete().where(Opening.contact.in_(ids)).execute()
     Contact.update(
@@ -75,7 +77,7 @@ def erase_all(contacts: Sequence[Contact], *, act: Act, fingerprint_key: bytes) 
         erased_at=act.at,
     ).where(Contact.id.in_(ids)).execute()
     slug = contacts[0].list.slug
-    seqs = evidence.erase_parts_of([one.subject for one in contacts], _PARTS, slug=slug)
+    seqs = evidence.erase_parts_of(subjects, _PARTS, slug=slug)
     evidence.append(
         *(_entry(one, slug, seqs[one.subject], prints[one.subject], act) for one in contacts)
     )
@@ -94,7 +96,7 @@ def forget_sign_ups(list_id: int, address_keys: Sequence[str]) -> int:
 
     Returns how many there were. The journal learns which, so that no backup brings them back.
     """
-    return _forget_sign_ups(SignUp.list == list_id, SignUp.address_key.in_(address_keys))
+    return _forget_sign_ups(SignUp.list == list_id, SignUp.address_key.in_(bound(address_keys)))
 
 
 def forget_sign_ups_again(uids: Sequence[str]) -> None:
@@ -103,9 +105,10 @@ def forget_sign_ups_again(uids: Sequence[str]) -> None:
 
 
 def _forget_sign_ups(*conditions: Any) -> int:
-    owe_wiping()
     gone = SignUp.delete().where(*conditions).returning(SignUp.uid).execute()
     uids = [one.uid for one in gone]
+    if uids:
+        owe_wiping()
     note_sign_ups_forgotten(uids)
     return len(uids)
 

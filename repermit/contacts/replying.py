@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from repermit import evidence
 from repermit.errors import NotFound
 from repermit.evidence import Entry
-from repermit.models import Contact, MailingList, Reply, latest_campaign
+from repermit.models import Contact, MailingList, Reply, latest_campaign, literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,7 +122,7 @@ def settle_replies(contact: Contact, *, at: datetime) -> None:
 
 def forget_replies(contact_ids: Sequence[int]) -> int:
     """Delete that contacts ever wrote back; return how many replies there were."""
-    return int(Reply.delete().where(Reply.contact.in_(contact_ids)).execute())
+    return int(Reply.delete().where(Reply.contact.in_(literal(contact_ids))).execute())
 
 
 def _waiting(contact: Contact) -> Any:

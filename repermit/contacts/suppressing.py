@@ -14,7 +14,7 @@ from repermit.models import (
     Import,
     MailingList,
     Suppression,
-    chunks,
+    bound,
     is_postgresql,
     read_moment,
     stored,
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from repermit.models import Journal
-
-_CHUNK = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +51,34 @@ def suppress(mailing_list: MailingList, these: Sequence[Suppressed]) -> None:
     Any number may be given, each address once. What came with an import stays from now on, whatever
     becomes of that, unless it is given with one again.
     """
-    for some in chunks(these, _CHUNK):
-        rows = [
-            {
-                "list": mailing_list,
-                "fingerprint": one.fingerprint,
-                "subject": one.subject,
-                "reason": one.reason,
-                "at": one.at,
-                "imported_by": one.imported_by,
-            }
-            for one in some
-        ]
-        Suppression.insert_many(rows).on_conflict(
-            conflict_target=[Suppression.fingerprint, Suppression.list],
-            preserve=[Suppression.reason, Suppression.at, Suppression.imported_by],
-        ).execute()
-        _note(_line(mailing_list.slug, one) for one in some)
+    rows = (
+        (
+            mailing_list.id,
+            one.fingerprint,
+            one.subject,
+            str(one.reason),
+            stored(one.at),
+            one.imported_by,
+        )
+        for one in these
+    )
+    Suppression.insert_rows(
+        _ROW,
+        rows,
+        unique=(Suppression.fingerprint, Suppression.list),
+        replace=(Suppression.reason, Suppression.at, Suppression.imported_by),
+    )
+    _note(_line(mailing_list.slug, one) for one in these)
+
+
+_ROW = (
+    Suppression.list,
+    Suppression.fingerprint,
+    Suppression.subject,
+    Suppression.reason,
+    Suppression.at,
+    Suppression.imported_by,
+)
 
 
 def suppress_selected(mailing_list: MailingList, query: Any, columns: Sequence[Any]) -> None:
@@ -121,14 +130,14 @@ def lift(*conditions: Any) -> int:
 def came_with(record: Import, subjects: Sequence[str]) -> None:
     """Note which import the suppressions of these contacts came with, so that it can be undone."""
     Suppression.update(imported_by=record).where(
-        Suppression.list == record.list_id, Suppression.subject.in_(subjects)
+        Suppression.list == record.list_id, Suppression.subject.in_(bound(subjects))
     ).execute()
 
 
 def stays_with_none(record: Import, subjects: Sequence[str]) -> None:
     """Keep the suppressions of these, whatever becomes of the import that they came with."""
     Suppression.update(imported_by=None).where(
-        Suppression.imported_by == record, Suppression.subject.in_(subjects)
+        Suppression.imported_by == record, Suppression.subject.in_(bound(subjects))
     ).execute()
 
 

@@ -7,18 +7,61 @@ from __future__ import annotations
 
 from contextlib import suppress as without
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from repermit.consent import Basis, MailKind, MailState
 from repermit.contacts.looking import list_facts, list_told, list_unseen
 from repermit.messages import read_draft
-from repermit.models import Campaign, CampaignWording, Contact, Mail, Wording, chunks, stored
+from repermit.models import (
+    Campaign,
+    CampaignWording,
+    Contact,
+    Mail,
+    Wording,
+    chunks,
+    literal,
+    stored,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
 _CHUNK = 500
 _THEIR_OWN = (Basis.ANSWER, Basis.SIGN_UP)
+
+
+class CampaignMail(NamedTuple):
+    """What a removal needs to know of a mail of a campaign to a contact."""
+
+    campaign_id: int
+    id: int
+    contact_id: int
+    kind: str
+    state: str
+    bounce: str
+    sent_at: datetime | None
+    wording_id: int | None
+
+
+_COLUMNS = (
+    *(Mail.campaign, Mail.id, Mail.contact, Mail.kind),
+    *(Mail.state, Mail.bounce, Mail.sent_at, Mail.wording),
+)
+
+
+def campaign_mails(contact_ids: Sequence[int]) -> list[CampaignMail]:
+    """Return the mails that campaigns have for these contacts, those of the last campaign last."""
+    found: list[CampaignMail] = []
+    for some in chunks(contact_ids, _CHUNK):
+        # By the people alone: SQLite would go through all mails of a campaign for these few.
+        query: Any = Mail.select(*_COLUMNS).where(
+            Mail.contact.in_(literal(some)), Mail.campaign.is_null(is_null=False)
+        )
+        found += map(CampaignMail._make, query.tuples())
+    # Sorted here: to spare itself that, SQLite would take the index of campaigns after all.
+    return sorted(found)
 
 
 @dataclass
@@ -26,10 +69,10 @@ class Asked:
     """What a contact was mailed: by which campaign last, the ask and the reminder of it."""
 
     campaign: int
-    mails: dict[str, Mail] = field(default_factory=dict)
+    mails: dict[str, CampaignMail] = field(default_factory=dict)
 
     @property
-    def ask(self) -> Mail | None:
+    def ask(self) -> CampaignMail | None:
         """Return the ask, None if the campaign has none for the contact."""
         return self.mails.get(MailKind.ASK)
 
@@ -40,19 +83,17 @@ class Asked:
         return stored(mail.sent_at) if mail and is_sent and mail.sent_at else ""
 
 
-def asked_last(contacts: Iterable[Contact]) -> dict[int, Asked]:
-    """Return what the campaign that mailed each contact last has sent them, by the contact's id."""
+def asked_last(mails: Iterable[CampaignMail]) -> dict[int, Asked]:
+    """Return what the campaign that mailed each contact last has sent them, by the contact's id.
+
+    - `mails`: as campaign_mails has them.
+    """
     found: dict[int, Asked] = {}
-    for some in chunks([contact.id for contact in contacts], _CHUNK):
-        # By the people alone: SQLite would go through all mails of a campaign for these few.
-        query = Mail.select().where(Mail.contact.in_(some), Mail.campaign.is_null(is_null=False))
-        # Sorted here: to spare itself that, SQLite would take the index of campaigns after all.
-        for mail in sorted(query, key=lambda mail: (mail.campaign_id or 0, mail.id)):
-            contact, campaign = mail.contact_id or 0, mail.campaign_id or 0
-            one = found.get(contact)
-            if one is None or one.campaign != campaign:
-                one = found[contact] = Asked(campaign)
-            one.mails[mail.kind] = mail
+    for mail in mails:
+        one = found.get(mail.contact_id)
+        if one is None or one.campaign != mail.campaign_id:
+            one = found[mail.contact_id] = Asked(mail.campaign_id)
+        one.mails[mail.kind] = mail
     return found
 
 
@@ -65,8 +106,7 @@ def told_last(
     as what they have not seen.
     """
     wordings = _words_of(asked.values())
-    deadlines = _deadlines_of(asked.values())
-    unseen = list_unseen(list_facts(contacts[0].list)) if contacts else {}
+    unseen: Mapping[str, Any] = {}
     told: dict[int, Mapping[str, Any]] = {}
     for contact in contacts:
         one = asked.get(contact.id)
@@ -76,34 +116,39 @@ def told_last(
                 "asked_at": one.sent_at(MailKind.ASK),
                 "reminded_at": one.sent_at(MailKind.REMINDER),
             }
-            told[contact.id] = {**words, **sent, "deadline": deadlines[one.campaign]}
+            told[contact.id] = {**words, **sent}
         elif contact.basis not in _THEIR_OWN and not (one and one.sent_at(MailKind.ASK)):
+            unseen = unseen or list_unseen(list_facts(contact.list))
             told[contact.id] = unseen
     return told
 
 
 def _words_of(asked: Iterable[Asked]) -> dict[int | None, Mapping[str, Any]]:
-    """Return what each of the wordings of these asks says of the list, by its number."""
+    """Return what these asks said of the list and until when, by the number of their wording."""
     numbers = {one.ask.wording_id for one in asked if one.ask and one.ask.wording_id is not None}
-    rows = (
-        CampaignWording.select(CampaignWording, Wording)
+    if not numbers:
+        return {}
+    rows: Any = (
+        CampaignWording.select(
+            CampaignWording.id, Wording.digest, Wording.content, Campaign.deadline
+        )
         .join(Wording)
-        .where(CampaignWording.id.in_(list(numbers)))
+        .join_from(CampaignWording, Campaign)
+        .where(CampaignWording.id.in_(literal(numbers)))
     )
-    return {row.id: _words(row.wording) for row in rows} if numbers else {}
+    return {
+        number: {**_words(digest, content), "deadline": stored(deadline)}
+        for number, digest, content, deadline in rows.tuples()
+    }
 
 
-def _words(wording: Wording) -> Mapping[str, Any]:
+# A wording never changes, and a hundred thousand asks have a few.
+@lru_cache(maxsize=100)
+def _words(digest: str, content: str) -> Mapping[str, Any]:
     """Return what a wording says; nobody stays on since it is of a format not known here."""
-    told: dict[str, Any] = {"mail_wording": wording.digest}
+    told: dict[str, Any] = {"mail_wording": digest}
     with without(ValueError, TypeError, KeyError, AttributeError):
-        draft = read_draft(wording.content)
+        draft = read_draft(content)
         about = draft.mailing_list.told_in(draft.language)
         told |= {"language": draft.language, **list_told(about)}
     return told
-
-
-def _deadlines_of(asked: Iterable[Asked]) -> dict[int, str]:
-    numbers = list({one.campaign for one in asked})
-    rows: Any = Campaign.select(Campaign.id, Campaign.deadline).where(Campaign.id.in_(numbers))
-    return {number: stored(deadline) for number, deadline in rows.tuples()} if numbers else {}

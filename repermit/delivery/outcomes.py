@@ -24,7 +24,7 @@ from repermit.consent import (
 from repermit.contacts import Act
 from repermit.delivery.claiming import QUEUED
 from repermit.delivery.owed import ASKING
-from repermit.models import Campaign, Mail, run_steps
+from repermit.models import Campaign, Mail, Work, background_work, run_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,7 +166,8 @@ def drop_leftovers(database: Database) -> None:
         for campaign in list(Campaign.select().where(Campaign.state == state)):
             left = (QUEUED, Mail.kind.in_(ASKING), Mail.campaign == campaign)
             if Mail.select().where(*left).exists():
-                run_steps(database, partial(_drop, campaign, why))
+                with background_work(database, Work.DROP_MAILS) as should_stop:
+                    run_steps(database, partial(_drop, campaign, why), should_stop=should_stop)
 
 
 def _drop(campaign: Campaign, why: Dropped, limit: int) -> bool:

@@ -16,9 +16,12 @@ from repermit.models import (
     EvidenceHead,
     EvidencePart,
     Wording,
+    bound,
     chunks,
+    literal,
     lock_rows,
     owe_wiping,
+    stored,
 )
 
 if TYPE_CHECKING:
@@ -40,20 +43,18 @@ def append(*entries: Entry) -> int:
     seq: int = head.seq
     previous: str = head.hash
     growth = Growth(frontier_of(head))
-    rows: list[dict[str, Any]] = []
-    parts: list[dict[str, Any]] = []
+    rows: list[Sequence[Any]] = []
+    parts: list[Sequence[Any]] = []
     for entry in entries:
         seq += 1
         row, its_parts = _rows(seq, entry)
         its_leaf = leaf(row)
         previous = row["hash"] = link(previous, its_leaf)
         growth.add(its_leaf)
-        rows.append(row)
+        rows.append([row[field.name] for field in _ENTRY])
         parts.extend(its_parts)
-    for some in chunks(rows, _CHUNK):
-        Evidence.insert_many(some).execute()
-    for some in chunks(parts, _CHUNK):
-        EvidencePart.insert_many(some).execute()
+    Evidence.insert_rows(_ENTRY, rows)
+    EvidencePart.insert_rows(_PART, parts)
     growth.keep(seq=seq, hash=previous)
     return seq
 
@@ -95,7 +96,7 @@ def erase_parts_of(
         EvidencePart.select(Evidence.subject, EvidencePart.id, EvidencePart.seq)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
-            Evidence.subject.in_(subjects),
+            Evidence.subject.in_(bound(subjects)),
             Evidence.list == slug,
             Evidence.event != "erased",
             EvidencePart.part.in_(parts),
@@ -108,27 +109,32 @@ def erase_parts_of(
         seqs[subject].add(seq)
         ids.append(number)
     for some in chunks(ids, _CHUNK):
-        EvidencePart.delete().where(EvidencePart.id.in_(some)).execute()
+        EvidencePart.delete().where(EvidencePart.id.in_(literal(some))).execute()
     owe_wiping()
     return {subject: sorted(found) for subject, found in seqs.items()}
 
 
-def _rows(seq: int, entry: Entry) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+_ENTRY = Evidence._meta.sorted_fields  # noqa: SLF001  peewee's own way
+_PART = (EvidencePart.seq, EvidencePart.part, EvidencePart.salt, EvidencePart.json)
+
+
+def _rows(seq: int, entry: Entry) -> tuple[dict[str, Any], list[Sequence[Any]]]:
+    """Return an entry but for its hash, and the values of its parts, as the database keeps them."""
     row: dict[str, Any] = {
         "seq": seq,
-        "at": entry.at,
+        "at": stored(entry.at),
         "event": entry.event,
         "list": entry.list,
         "campaign": entry.campaign,
         "subject": entry.subject,
         "actor": entry.actor,
     }
-    parts = []
+    parts: list[Sequence[Any]] = []
     for part in PARTS:
         content = getattr(entry, part)
         row[part] = ""
         if content:
             salt, text = secrets.token_hex(_SALT_BYTES), canonical(content)
             row[part] = part_digest(salt, text)
-            parts.append({"seq": seq, "part": part, "salt": salt, "json": text})
+            parts.append((seq, part, salt, text))
     return row, parts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from repermit.evidence.leaves import NOTHING_BEFORE, PARTS
 from repermit.evidence.proofs import digests_named
-from repermit.models import Evidence, EvidencePart, Wording, chunks
+from repermit.models import Evidence, EvidencePart, Wording, bound, chunks, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,7 +35,9 @@ def entries_about_each(subjects: Sequence[str], slug: str) -> dict[str, list[dic
     Who has no entries has an empty list.
     """
     own = (Evidence.list == slug) | (Evidence.event == "erased")
-    query = Evidence.select().where(Evidence.subject.in_(subjects), own).order_by(Evidence.seq)
+    query = (
+        Evidence.select().where(Evidence.subject.in_(bound(subjects)), own).order_by(Evidence.seq)
+    )
     found: dict[str, list[dict[str, Any]]] = {subject: [] for subject in subjects}
     for one in _with_parts(list(query)):
         found[one["entry"]["subject"]].append(one)
@@ -60,7 +62,7 @@ def told_elsewhere(subjects: Sequence[str], slug: str) -> set[str]:
     What happens to them here belongs under another subject: each list has its own record of them.
     """
     query: Any = Evidence.select(Evidence.subject, Evidence.list).distinct()
-    found = set(query.where(Evidence.subject.in_(subjects)).tuples())
+    found = set(query.where(Evidence.subject.in_(bound(subjects))).tuples())
     return {subject for subject, _ in found if (subject, slug) not in found}
 
 
@@ -94,7 +96,7 @@ def wordings_of(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
 def _with_parts(rows: Sequence[Evidence]) -> list[dict[str, Any]]:
     parts: dict[int, dict[str, Any]] = {row.seq: {} for row in rows}
     for some in chunks(list(parts), _CHUNK):
-        for part in list(EvidencePart.select().where(EvidencePart.seq.in_(some))):
+        for part in list(EvidencePart.select().where(EvidencePart.seq.in_(literal(some)))):
             content = json.loads(part.json)
             parts[part.seq][part.part] = {"salt": part.salt, "content": content}
     return [{"entry": _entry(row), "parts": parts[row.seq]} for row in rows]

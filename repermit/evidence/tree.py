@@ -30,7 +30,7 @@ from repermit.evidence.merkle import (
     siblings,
 )
 from repermit.evidence.reading import STEP, leaf_of, rows_between
-from repermit.models import Evidence, EvidenceHead, EvidenceNode, chunks
+from repermit.models import Evidence, EvidenceHead, EvidenceNode
 from repermit.saying import Said
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ KEPT_LEVEL = 6
 
 # Of those that were read last, some hundred kilobytes.
 _RUNS = 64
-_CHUNK = 500
+_NODE = (EvidenceNode.level, EvidenceNode.place, EvidenceNode.hash)
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -85,17 +85,14 @@ class Growth:
 
     def keep_nodes(self) -> None:
         """Store the subtrees that were completed since the last time."""
-        rows = [
-            {"level": node.level, "place": node.place, "hash": node.hash.hex()}
-            for node in self._made
-        ]
+        # Nothing that stands there already, whoever wrote it, may hold up an answer.
+        EvidenceNode.insert_rows(
+            _NODE,
+            [(node.level, node.place, node.hash.hex()) for node in self._made],
+            unique=_NODE[:2],
+            replace=_NODE[2:],
+        )
         self._made.clear()
-        for some in chunks(rows, _CHUNK):
-            # Nothing that stands there already, whoever wrote it, may hold up an answer.
-            EvidenceNode.insert_many(some).on_conflict(
-                conflict_target=[EvidenceNode.level, EvidenceNode.place],
-                preserve=[EvidenceNode.hash],
-            ).execute()
 
 
 def grow_tree() -> None:

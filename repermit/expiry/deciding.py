@@ -11,13 +11,14 @@ from peewee import fn
 
 from repermit import contacts
 from repermit.consent import MailKind, MailState, Status, Verdict, expiry
-from repermit.models import CampaignWording, Contact, Mail, chunks, stored
+from repermit.models import CampaignWording, Contact, Mail, chunks, literal, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
     from typing import Any
 
+    from repermit.contacts import CampaignMail
     from repermit.models import Campaign
 
 _UNDERWAY = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
@@ -26,8 +27,8 @@ _UNDERWAY = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 def foreseen(campaign: Campaign, chunk: int, now: datetime) -> Iterator[Verdict]:
     """Yield what the deadline does to each contact that is undecided, and lock none."""
     for ids in chunks(undecided(campaign), chunk):
-        asks = asks_of(campaign, ids)
-        for contact in list(Contact.select().where(Contact.id.in_(ids))):
+        asks = asks_of(campaign, contacts.campaign_mails(ids))
+        for contact in list(Contact.select().where(Contact.id.in_(literal(ids)))):
             yield verdict(contact, asks[contact.id], campaign, now)
 
 
@@ -50,10 +51,8 @@ def undecided(campaign: Campaign) -> list[int]:
     return [contact_id for (contact_id,) in rows.iterator()]
 
 
-def asks_of(campaign: Campaign, ids: Sequence[int]) -> dict[int | None, Mail]:
+def asks_of(campaign: Campaign, mails: Iterable[CampaignMail]) -> dict[int, CampaignMail]:
     """Return each contact's ask in this campaign, by the contact's id."""
-    # The campaign is no condition: SQLite would read all its mails rather than these few.
-    mails = Mail.select().where(Mail.contact.in_(ids))
     return {
         mail.contact_id: mail
         for mail in mails
@@ -61,7 +60,7 @@ def asks_of(campaign: Campaign, ids: Sequence[int]) -> dict[int | None, Mail]:
     }
 
 
-def verdict(contact: Contact, ask: Mail, campaign: Campaign, now: datetime) -> Verdict:
+def verdict(contact: Contact, ask: CampaignMail, campaign: Campaign, now: datetime) -> Verdict:
     """Return what the deadline does to one contact at `now`."""
     return expiry(
         Status(contact.status),
@@ -76,16 +75,17 @@ def verdict(contact: Contact, ask: Mail, campaign: Campaign, now: datetime) -> V
 
 
 def proofs(
-    campaign: Campaign, silent: list[Contact], asks: Mapping[int | None, Mail]
+    campaign: Campaign, silent: list[Contact], asks: Mapping[int, CampaignMail]
 ) -> dict[int, dict[str, Any]]:
     """Return, by contact id, what shows that each could have answered (GDPR art. 5(2))."""
     used, newest = _wordings(campaign)
     usual = newest.get(campaign.list.language, "")
+    deadline = stored(campaign.deadline)
     return {
         contact.id: {
             # Nobody expires who was not sent an ask, so the moment is there.
             "asked_at": stored(cast("datetime", asks[contact.id].sent_at)),
-            "deadline": stored(campaign.deadline),
+            "deadline": deadline,
             "minimum_days": campaign.minimum_days,
             "mail_wording": used.get(asks[contact.id].wording_id)
             or newest.get(contact.language, usual),

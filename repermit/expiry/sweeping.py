@@ -33,7 +33,7 @@ from repermit.expiry.deciding import (
 )
 from repermit.expiry.facts import Expired
 from repermit.expiry.uptime import downtime, note
-from repermit.models import LARGEST_STEP, Campaign, Contact, lock_rows, run_steps, stored
+from repermit.models import LARGEST_STEP, Campaign, Contact, literal, lock_rows, run_steps, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -247,8 +247,13 @@ def _lock_due(campaign_id: int, now: datetime) -> Campaign | None:
 
 def _decide(sweep: _Sweep, campaign: Campaign, ids: Sequence[int], now: datetime) -> Expired:
     # Locked first and looked at afterwards: an answer that was quicker has changed the status.
-    locked = list(lock_rows(Contact.select().where(Contact.id.in_(ids)).order_by(Contact.id)))
-    asks = asks_of(campaign, ids)
+    found = Contact.select().where(Contact.id.in_(literal(ids))).order_by(Contact.id)
+    locked = list(lock_rows(found))
+    for one in locked:
+        # Known already: it would be read anew.
+        one.list = campaign.list
+    mails = contacts.campaign_mails(ids)
+    asks = asks_of(campaign, mails)
     verdicts = {one.id: verdict(one, asks[one.id], campaign, now) for one in locked}
     silent = [one for one in locked if verdicts[one.id] is Verdict.EXPIRE]
     if silent:
@@ -258,6 +263,7 @@ def _decide(sweep: _Sweep, campaign: Campaign, ids: Sequence[int], now: datetime
             act=Act(at=now, actor=sweep.actor, campaign=campaign.id),
             fingerprint_key=sweep.key,
             facts=proofs(campaign, silent, asks),
+            mails=[mail for mail in mails if verdicts.get(mail.contact_id) is Verdict.EXPIRE],
         )
     unasked = list(verdicts.values()).count(Verdict.UNASKED)
     return Expired(removed=len(silent), unasked=unasked)

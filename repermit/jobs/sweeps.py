@@ -34,6 +34,8 @@ from repermit.errors import TransportError
 from repermit.models import (
     IdleTasks,
     TaskKind,
+    Work,
+    background_work,
     fold_counts,
     limit_idleness,
     temporary_files,
@@ -44,6 +46,7 @@ from repermit.models import (
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Collection, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from repermit.answers import Pending
@@ -93,6 +96,10 @@ class Jobs:
         with self._database.connection_context():
             limit_idleness(self._database)
             yield self._present.settings()
+
+    def _working_on(self, work: Work) -> AbstractContextManager[Callable[[], bool]]:
+        """Return what keeps other workers from a work, to be entered; it says when to stop."""
+        return background_work(self._database, work, self._stopping.is_set)
 
     def start_campaigns(self) -> None:
         """Make the asks of campaigns that were launched, and let those begin whose time is come."""
@@ -169,12 +176,9 @@ class Jobs:
 
     def expire(self) -> None:
         """Remove who has not answered where the deadline has passed."""
-        with self._connected() as settings:
+        with self._connected() as settings, self._working_on(Work.EXPIRE) as should_stop:
             result = expiry.expire_due(
-                self._database,
-                settings=settings,
-                clock=self._clock,
-                should_stop=self._stopping.is_set,
+                self._database, settings=settings, clock=self._clock, should_stop=should_stop
             )
         if result.removed or result.unasked:
             _log.info("%d removed for silence, %d unasked", result.removed, result.unasked)
@@ -270,8 +274,8 @@ class Jobs:
         What has been deleted, by this job or at somebody's request, then leaves SQLite's log too.
         First what killed processes have left half written goes: it may hold the same people.
         """
-        now, should_stop = self._clock.now(), self._stopping.is_set
-        with self._connected() as settings:
+        now = self._clock.now()
+        with self._connected() as settings, self._working_on(Work.ERASE) as should_stop:
             temporary_files(settings).sweep()
             erased = rights.purge_due(
                 self._database, settings=settings, now=now, should_stop=should_stop
@@ -279,7 +283,7 @@ class Jobs:
             ended = rights.end_parts(
                 self._database, settings=settings, now=now, should_stop=should_stop
             )
-            wipe(self._database)
+            wipe(self._database, should_stop=should_stop)
         if erased:
             _log.info("%d who were taken off are erased", erased)
         if ended.traces or ended.proofs or ended.openings:

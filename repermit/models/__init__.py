@@ -42,6 +42,7 @@ from repermit.models.counts import (
 from repermit.models.database import (
     Database,
     TurnstileDatabase,
+    bound,
     chunks,
     connect,
     is_postgresql,
@@ -125,6 +126,7 @@ from repermit.models.temporary_files import TemporaryFiles, UnfinishedFile, temp
 from repermit.models.texts import ListText
 from repermit.models.turnstile import privately, stop_between_turns
 from repermit.models.wiping import owe_wiping, wipe
+from repermit.models.work_locks import Work, background_work, foreground_work
 
 ALL_TABLES: tuple[type[Table], ...] = (
     Meta,
@@ -228,9 +230,12 @@ __all__ = [
     "User",
     "Webhook",
     "Wording",
+    "Work",
     "actor_of_login",
     "alone",
     "attached",
+    "background_work",
+    "bound",
     "changed_counts",
     "chunks",
     "connect",
@@ -240,6 +245,7 @@ __all__ = [
     "find_list",
     "find_task",
     "fold_counts",
+    "foreground_work",
     "forget_seals",
     "forget_staged",
     "former_triggers",

@@ -352,7 +352,14 @@ def position(text: Any, sign: Any) -> Any:
 
 def literal(numbers: Iterable[int]) -> peewee.SQL:
     """Return numbers as a list in SQL: bound one by one, hundreds of them take peewee long."""
-    return peewee.SQL(f"({', '.join(map(str, map(int, numbers)))})")
+    # Nothing is equal to null, and PostgreSQL knows no list of nothing.
+    return peewee.SQL(f"({', '.join(map(str, map(int, numbers))) or 'NULL'})")
+
+
+def bound(values: Iterable[Any]) -> peewee.SQL:
+    """Return values as a list in SQL, bound as the database keeps them: see `literal`."""
+    known = tuple(values) or (None,)
+    return peewee.SQL(f"({', '.join([proxy.obj.param] * len(known))})", known)
 
 
 def chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:

@@ -49,9 +49,12 @@ def seal_journal(journal: Journal, size: int) -> None:
     name = _name_of(journal)
     if not name:
         return
-    fresh = json.dumps(asdict(Seal(place=place_of_journal(journal.path))))
-    Meta.insert(key=_KEY + name, value=fresh).on_conflict_ignore().execute()
-    row = lock_rows(Meta.select().where(Meta.key == _KEY + name)).get()
+    own = Meta.select().where(Meta.key == _KEY + name)
+    row = lock_rows(own).first()
+    if row is None:
+        fresh = json.dumps(asdict(Seal(place=place_of_journal(journal.path))))
+        Meta.insert(key=_KEY + name, value=fresh).on_conflict_ignore().execute()
+        row = lock_rows(own).get()
     before = Seal(**json.loads(row.value))
     if size <= before.size:
         return

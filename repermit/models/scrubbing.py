@@ -15,6 +15,8 @@ from repermit.models.background_tasks import StepSize
 from repermit.models.database import run_sql
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from repermit.models.database import Database
 
 # A page that holds no rows begins with the number of another page. While there are fewer than
@@ -24,8 +26,8 @@ _MOST_PAGES = 2 << 24
 _HEADER = struct.Struct(">BHHHB")
 
 
-def scrub(database: Database) -> None:
-    """Overwrite the unallocated part of each page of the open SQLite database.
+def scrub(database: Database, *, should_stop: Callable[[], bool] = bool) -> bool:
+    """Overwrite the unallocated part of each page of the open SQLite database; False if stopped.
 
     In short transactions, so that others write in between. Where SQLite was built without the means
     (`sqlite_dbpage`), or has too many pages, it writes the whole file anew instead, in one.
@@ -33,13 +35,16 @@ def scrub(database: Database) -> None:
     (count,) = run_sql(database, "PRAGMA page_count").fetchone()
     if count >= _MOST_PAGES or not _has_pages(database):
         run_sql(database, "VACUUM")
-        return
+        return True
     # The first page describes the tables only.
     first, size = 2, StepSize()
     while first <= count:
+        if should_stop():
+            return False
         with size.step(database) as limit:
             _scrub_some(database, range(first, min(first + limit, count + 1)))
         first += limit
+    return True
 
 
 def scrubbed(page: bytes) -> bytes:

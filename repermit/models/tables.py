@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from peewee import (
@@ -21,13 +22,17 @@ from peewee import (
     ForeignKeyField,
     IntegerField,
     Model,
+    ModelObjectCursorWrapper,
     ModelSelect,
     SmallIntegerField,
     TextField,
 )
 
 from repermit.errors import NotFound
-from repermit.models.database import proxy
+from repermit.models.database import chunks, proxy, run_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 _ID_BYTES = 16
 
@@ -83,15 +88,50 @@ class _WholeRows(ModelSelect):
     """A query for whole rows; their columns are named at once, which was half of composing it."""
 
     _returning: Any
+    _joins: Any
 
     def __sql_selection__(self, ctx: Any, is_subquery: bool = False) -> Any:  # noqa: FBT001, FBT002
         """Add the columns to the statement that is being composed."""
         meta = self.model._meta  # noqa: SLF001  peewee's own way
-        if is_subquery or tuple(self._returning) != tuple(meta.sorted_fields):
+        if is_subquery or not self._is_whole():
             return super().__sql_selection__(ctx, is_subquery)
         alias = ctx.alias_manager[meta.table]
         columns = (f'"{alias}"."{field.column_name}"' for field in meta.sorted_fields)
         return ctx.literal(", ".join(columns))
+
+    def _is_whole(self) -> bool:
+        return tuple(self._returning) == tuple(self.model._meta.sorted_fields)  # noqa: SLF001
+
+    def _get_model_cursor_wrapper(self, cursor: Any) -> Any:
+        if self._joins or not self._is_whole():
+            return super()._get_model_cursor_wrapper(cursor)  # type: ignore[misc]
+        return _WholeRowsCursor(cursor, self.model, self._returning, self.model)
+
+
+class _WholeRowsCursor(ModelObjectCursorWrapper):
+    """Makes the rows that a query finds, and does not set their fields one by one."""
+
+    def initialize(self) -> None:
+        """Learn what the columns are."""
+        super().initialize()
+        kinds = [_kind_of(field) for field in self.select]
+        self._columns = list(zip(self.columns, kinds, self.converters, strict=True))
+
+    def process_row(self, row: Sequence[Any]) -> Any:
+        """Return a row."""
+        made = self.model.__new__(self.model)
+        made.__data__ = {
+            name: value if value is None or type(value) is kind else convert(value)
+            for (name, kind, convert), value in zip(self._columns, row, strict=True)
+        }
+        made.__rel__, made._dirty = {}, set()  # noqa: SLF001
+        return made
+
+
+def _kind_of(field: Field[Any]) -> type[Any] | None:
+    """Return the type of the values of a field that stay as the database gives them."""
+    kinds = ((CharField, str), (TextField, str), (BooleanField, bool), (IntegerField, int))
+    return next((kind for field_type, kind in kinds if isinstance(field, field_type)), None)
 
 
 class Table(Model):
@@ -110,6 +150,40 @@ class Table(Model):
         if fields:
             return super().select(*fields)
         return _WholeRows(cls, cls._meta.sorted_fields, is_default=True)
+
+    @classmethod
+    def insert_rows(
+        cls,
+        fields: Sequence[Any],
+        rows: Iterable[Sequence[Any]],
+        *,
+        unique: Sequence[Any] = (),
+        replace: Sequence[Any] = (),
+    ) -> None:
+        """Insert rows of these fields; `insert_many` makes a node of each value, which takes long.
+
+        - `rows`: the values, as the database keeps them.
+        - `unique`: by which fields a row may be there already, which takes over those of `replace`.
+        """
+        marks = f"({', '.join([proxy.obj.param] * len(fields))})"
+        into = f'INSERT INTO "{cls._meta.table_name}" ({_names(fields)}) VALUES '  # noqa: S608
+        changes = ", ".join(f"{name} = excluded.{name}" for name in map(_name, replace))
+        then = f" ON CONFLICT ({_names(unique)}) DO UPDATE SET {changes}" if unique else ""
+        for some in chunks(list(rows), _ROWS):
+            statement = into + ", ".join([marks] * len(some)) + then
+            run_sql(proxy.obj, statement, *chain.from_iterable(some))
+
+
+_ROWS = 500
+"""Of a statement: it may have so many values on every database."""
+
+
+def _names(fields: Iterable[Any]) -> str:
+    return ", ".join(map(_name, fields))
+
+
+def _name(field: Any) -> str:
+    return f'"{field.column_name}"'
 
 
 class Meta(Table):

@@ -13,6 +13,8 @@ from repermit.models.scrubbing import scrub
 from repermit.models.tables import Meta, new_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from repermit.models.database import Database
 
 _KEY = "wipe_owed"
@@ -33,20 +35,20 @@ def owe_wiping() -> None:
         ).execute()
 
 
-def wipe(database: Database) -> bool:
+def wipe(database: Database, *, should_stop: Callable[[], bool] = bool) -> bool:
     """Overwrite what is left of deleted rows, if that is owed; say whether nothing is owed now.
 
     1. Scrub the pages; 2. write the log back and cut it to nothing. It takes seconds for a million
     contacts, during which others go on.
 
-    False while somebody reads what the log still has to keep, such as an export under way; it is
-    tried again by the job. Must be called outside a transaction.
+    False while somebody reads what the log still has to keep, such as an export under way, or once
+    `should_stop` says so; it is tried again by the job. Must be called outside a transaction.
     """
     owed: Meta | None = Meta.get_or_none(Meta.key == _KEY)
     if owed is None or not isinstance(database, TurnstileDatabase):
         return True
-    scrub(database)
-    if not any(_cut_log(database) for _ in range(_TRIES)):
+    is_scrubbed = scrub(database, should_stop=should_stop)
+    if not is_scrubbed or not any(_cut_log(database) for _ in range(_TRIES)):
         return False
     with database.atomic():
         # Not one that was owed meanwhile.

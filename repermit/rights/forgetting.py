@@ -19,6 +19,8 @@ from repermit.models import (
     MailingList,
     Suppression,
     User,
+    Work,
+    foreground_work,
     forget_staged,
     lock_rows,
     new_id,
@@ -121,8 +123,13 @@ def forget(
         elsewhere=tuple(sorted(others)),
         is_user=is_user(key),
         unfinished=temporary_files(settings).sweep(),
-        is_wiped=wipe(database),
+        is_wiped=_wipe(database),
     )
+
+
+def _wipe(database: Database) -> bool:
+    with foreground_work(database, Work.ERASE):
+        return wipe(database)
 
 
 def is_user(address_key: str) -> bool:

@@ -20,6 +20,7 @@ from repermit.models import (
     Campaign,
     Contact,
     MailingList,
+    literal,
     lock_rows,
     run_steps,
 )
@@ -123,8 +124,10 @@ def _take_step(sweep: _Sweep, mailing_list: MailingList, latest: datetime, limit
     """Erase some, in the caller's transaction; return whether there were any to look at."""
     oldest = _due(mailing_list, latest).order_by(Contact.status_at, Contact.id).limit(limit)
     ids = [number for (number,) in oldest.tuples()]
+    if not ids:
+        return False
     held = Contact.select().where(
-        Contact.id.in_(ids), Contact.status == Status.REMOVED, Contact.erased_at.is_null()
+        Contact.id.in_(literal(ids)), Contact.status == Status.REMOVED, Contact.erased_at.is_null()
     )
     # Another sweep, or the person, may have been quicker.
     found = list(lock_rows(held.order_by(Contact.id)))
@@ -132,7 +135,7 @@ def _take_step(sweep: _Sweep, mailing_list: MailingList, latest: datetime, limit
         key = sweep.settings.fingerprint_key
         contacts.erase_all(found, act=Act(at=sweep.now, actor="job"), fingerprint_key=key)
     sweep.erased += len(found)
-    return bool(ids)
+    return True
 
 
 def _due(mailing_list: MailingList, latest: datetime) -> Any:

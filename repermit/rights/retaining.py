@@ -33,6 +33,8 @@ from repermit.models import (
     Meta,
     Opening,
     StepSize,
+    bound,
+    literal,
     lock_rows,
     owe_wiping,
     read_moment,
@@ -154,7 +156,11 @@ def _end_openings(latest: datetime, chunk: int) -> tuple[bool, int]:
     ids = [number for (number,) in oldest]
     if not ids:
         return False, 0
-    count = Opening.delete().where(Opening.contact.in_(ids), Opening.began_at <= latest).execute()
+    count = (
+        Opening.delete()
+        .where(Opening.contact.in_(literal(ids)), Opening.began_at <= latest)
+        .execute()
+    )
     owe_wiping()
     return len(ids) == chunk, int(count)
 
@@ -212,7 +218,7 @@ def _ended(people: Collection[_OnList], latest: datetime) -> set[_OnList]:
     """
     rows: Any = (
         Evidence.select(Evidence.subject, Evidence.list, Evidence.event, Evidence.at, Evidence.seq)
-        .where(Evidence.subject.in_(_subjects(people)), Evidence.event.in_(_STANDINGS))
+        .where(Evidence.subject.in_(bound(_subjects(people))), Evidence.event.in_(_STANDINGS))
         .order_by(Evidence.seq)
         .tuples()
     )
@@ -233,7 +239,7 @@ def _subjects(people: Iterable[_OnList]) -> set[str]:
 def _left_at(seqs: Sequence[int]) -> dict[int, datetime]:
     """Return when those left who were taken off anew as a backup was put back, by entry."""
     parts = EvidencePart.select(EvidencePart.seq, EvidencePart.json).where(
-        EvidencePart.seq.in_(seqs), EvidencePart.part == "consent"
+        EvidencePart.seq.in_(literal(seqs)), EvidencePart.part == "consent"
     )
     said = {part.seq: json.loads(part.json).get("left_at") for part in parts}
     return {seq: read_moment(left_at) for seq, left_at in said.items() if left_at}
@@ -244,7 +250,7 @@ def _proofs_of(people: Collection[_OnList]) -> list[int]:
         EvidencePart.select(EvidencePart.id, Evidence.subject, Evidence.list)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
-            Evidence.subject.in_(_subjects(people)),
+            Evidence.subject.in_(bound(_subjects(people))),
             Evidence.event != "erased",
             EvidencePart.part == "consent",
         )
@@ -259,21 +265,22 @@ def _end(ids: Sequence[int], part: str, now: datetime, **term: int) -> int:
     Each has one of their own, which is what excuses the gap, and stands in their proof. `term` is
     how many `years` a proof was to be kept: by this `verify` tells whether it was due.
     """
-    locked = lock_rows(
-        EvidencePart.select().where(EvidencePart.id.in_(ids)).order_by(EvidencePart.id)
+    these = EvidencePart.id.in_(literal(ids))
+    locked: Any = lock_rows(
+        EvidencePart.select(EvidencePart.seq).where(these).order_by(EvidencePart.id)
     )
     # Another sweep, or an erasure, may have been quicker.
-    seqs = [one.seq for one in locked]
+    seqs = [seq for (seq,) in locked.tuples()]
     owners: Any = (
         Evidence.select(Evidence.subject, Evidence.list, Evidence.seq)
-        .where(Evidence.seq.in_(seqs))
+        .where(Evidence.seq.in_(literal(seqs)))
         .order_by(Evidence.seq)
         .tuples()
     )
     named: dict[tuple[str, str], list[int]] = {}
     for subject, slug, seq in owners:
         named.setdefault((subject, slug), []).append(seq)
-    EvidencePart.delete().where(EvidencePart.id.in_(ids)).execute()
+    EvidencePart.delete().where(these).execute()
     owe_wiping()
     evidence.append(
         *(

@@ -10,7 +10,16 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from repermit.models import Evidence, EvidencePart, Import, MailingList, Meta, read_moment, stored
+from repermit.models import (
+    Evidence,
+    EvidencePart,
+    Import,
+    MailingList,
+    Meta,
+    bound,
+    read_moment,
+    stored,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +111,7 @@ def _claimed(record: Any, said: Sequence[tuple[int, str, str]]) -> list[int]:
         EvidencePart.select(EvidencePart.id, Evidence.seq, Evidence.subject, Evidence.at)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
-            Evidence.subject.in_([subject for _, subject, _ in said]),
+            Evidence.subject.in_(bound(subject for _, subject, _ in said)),
             Evidence.list == record.slug,
             Evidence.event != _GONE,
             EvidencePart.part == "consent",
