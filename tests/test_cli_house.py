@@ -15,6 +15,8 @@ from repermit.models import Evidence, actor_of_login, login_name
 from tests.choosing import choose
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.desk import Desk
 
 
@@ -87,3 +89,20 @@ def test_a_command_knows_what_was_chosen_on_the_pages(desk: Desk, house: House) 
 def test_what_is_no_moment_or_two_is_refused(house: House, when: str) -> None:
     with pytest.raises(Refused):
         house.when(when)
+
+
+def test_commands_that_only_read_give_way_to_whoever_answers(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(os, "setpriority", lambda *words: asked.append(words[-1]))
+    desk.add_news()
+    assert asked == []
+    for words in (
+        ("verify",),
+        ("backup", str(tmp_path / "copy.db")),
+        ("export", "news", "evidence"),
+        ("archive", "news", "-o", str(tmp_path / "news.zip")),
+    ):
+        desk.run(*words)
+        assert asked.pop() >= 5, words

@@ -46,6 +46,7 @@ def archive(house: House, slug: str, *, output: Path) -> None:
         raise click.UsageError(f"an archive is a ZIP: -o {output.with_suffix('.zip')}")
     if output.exists():
         raise Refused(f"{output} exists already, and nothing is written over: give another name")
+    house.give_way()
     with house.mailing_list(slug) as (database, mailing_list):
         with private_file(house, output) as file:
             made = archives.archive(

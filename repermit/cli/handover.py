@@ -63,6 +63,7 @@ def export(
     form = _settled(form, output)
     if form == "xlsx" and output is None and sys.stdout.isatty():
         raise Refused("a spreadsheet is not for the screen: add -o FILE.xlsx")
+    house.give_way()
     with house.mailing_list(slug) as (database, mailing_list), file_or_stdout(house, output) as out:
         result = exports.export(
             mailing_list,

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from repermit.config import Settings
     from repermit.models import Database, MailingList
 
+_NICENESS = 5
+
 
 @dataclass
 class House:
@@ -97,6 +99,15 @@ class House:
                     yield opened
                 finally:
                     self._opened = None
+
+    def give_way(self) -> None:
+        """Let who answers go first on a busy machine: this command reads, and writes little.
+
+        Whoever writes must not, since they would hold everybody up for longer while they have the
+        database's lock.
+        """
+        lower = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
+        os.setpriority(os.PRIO_PROCESS, 0, lower)
 
     @contextmanager
     def presence(self) -> Iterator[None]:

@@ -36,6 +36,7 @@ def backup(house: House, file: Path) -> None:
     """
     from repermit import backups
 
+    house.give_way()
     with house.database() as database:
         made = backups.back_up(
             database, file, settings=house.file, now=house.now, actor=house.actor

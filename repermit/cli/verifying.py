@@ -59,6 +59,7 @@ def verify(house: House, file: Path | None, kept: Path | None, *, as_json: bool)
     if file is not None:
         verify_file(file, known=known)
         return 0
+    house.give_way()
     with house.database() as database:
         found = evidence.verify_chain(
             database, known=known, fingerprint_key=house.file.fingerprint_key, now=house.now

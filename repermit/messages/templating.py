@@ -56,6 +56,8 @@ def environment(folder: str, language: str) -> Environment:
         extensions=["jinja2.ext.i18n"],
         trim_blocks=True,
         lstrip_blocks=True,
+        # Otherwise each page looks whether a file of its templates has changed.
+        auto_reload=False,
     )
     install = made.install_gettext_translations  # type: ignore[attr-defined]
     install(translations(language), newstyle=True)
