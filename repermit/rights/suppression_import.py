@@ -42,6 +42,7 @@ from repermit.models import (
     lock_rows,
     lock_task,
     new_id,
+    run_sql,
     run_task,
     staged_file,
     staged_table,
@@ -395,6 +396,9 @@ def _merge(
 
         def take_step(task: BackgroundTask, limit: int) -> bool:
             nonlocal result
+            if is_postgresql(database):
+                # A plan that was made for few suppressions reads all of them once they are many.
+                run_sql(database, "SET LOCAL plan_cache_mode = force_custom_plan")
             # Within too: whoever has signed up in the meantime is on the list.
             newcomers.look_up()
             progress = SuppressionProgress(**task.state)
