@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from repermit.models import (
     BackgroundTask,
     Contact,
     Evidence,
+    EvidencePart,
     Import,
     Mail,
     MailingList,
@@ -217,7 +219,20 @@ def _is_undone(site: Site) -> bool:
 def _is_suppressed(site: Site) -> bool:
     gone = _count(site, Contact.status == Status.REMOVED, Contact.reason == Reason.REQUEST)
     on_list = Suppression.select().where(Suppression.list == site.mailing_list)
-    return gone == int(on_list.count()) == PEOPLE // _PART
+    is_whole = gone == int(on_list.count()) == PEOPLE // _PART
+    # Whatever was killed: all of it by one act, as if nothing had been.
+    told = [(one["added"], one["known"], one["removed"]) for one in _suppression_imports(site)]
+    return is_whole and told == [(gone, 0, gone)]
+
+
+def _suppression_imports(site: Site) -> list[dict[str, Any]]:
+    """Return what the record says of the list's suppression imports."""
+    parts = (
+        EvidencePart.select(EvidencePart.json)
+        .join(Evidence, on=EvidencePart.seq == Evidence.seq)
+        .where(Evidence.event == "suppressions_imported", Evidence.list == site.slug)
+    )
+    return [json.loads(one.json) for one in parts]
 
 
 def _has_launched(site: Site) -> bool:
@@ -262,6 +277,20 @@ def _is_purged(site: Site) -> bool:
     return waiting == 0 and Meta.get_or_none(Meta.key == "wipe_owed") is None
 
 
+def _exports_suppressions(site: Site) -> bool:
+    path = site.desk.folder / f"{site.slug}-suppressed.json"
+    return path.exists() and len(json.loads(path.read_text())) == PEOPLE // _PART
+
+
+def _is_archived(site: Site) -> bool:
+    """Say whether the archive is there; one that is half there would not be readable."""
+    path = site.desk.folder / f"{site.slug}.zip"
+    if not path.exists():
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return archive.testzip() is None and "suppressions.csv" in archive.namelist()
+
+
 def _exports_all(site: Site) -> bool:
     path = site.desk.folder / f"{site.slug}.json"
     has_address = Contact.erased_at.is_null()
@@ -301,6 +330,14 @@ WORKS = (
         prepare=lambda site: site.do("import", site.slug, str(site.desk.folder / "news.csv")),
     ),
     Work(
+        "suppression export",
+        _repermit(
+            *("suppression", "export", "{list}", "--format", "json"),
+            *("-o", "{folder}/{list}-suppressed.json"),
+        ),
+        _exports_suppressions,
+    ),
+    Work(
         "launch",
         _repermit(
             *("launch", "{list}", f"--at={_LATER}", f"--deadline={_DEADLINE}"),
@@ -330,6 +367,7 @@ WORKS = (
         _repermit("export", "{list}", "removed", "-o", "{folder}/{list}.json"),
         _exports_all,
     ),
+    Work("archive", _repermit("archive", "{list}", "-o", "{folder}/{list}.zip"), _is_archived),
     Work("forget", _repermit("forget", "{list}", "person.7@example7.org"), _is_forgotten),
     Work("purge", _erase, _is_purged),
 )

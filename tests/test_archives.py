@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import gc
 import hashlib
 import io
 import json
 import re
 import stat
+import sys
 import tracemalloc
 import zipfile
 from datetime import timedelta
@@ -297,6 +299,41 @@ def test_the_page_of_old_links_is_read_on_a_phone_and_loads_nothing(desk: Desk, 
     text = page.locator("section#nl").inner_text()
     for words in ("+31 30 123 45 67", "Lindelaan 1", "privacy@example.org"):
         assert words in text
+
+
+class Full(io.BytesIO):
+    """A disk that is full after some ten thousand bytes, and has room again later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_full = False
+
+    def write(self, data: Any) -> int:
+        if not self.was_full and self.tell() > 10_000:
+            self.was_full = True
+            raise OSError("full")
+        return super().write(data)
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_of_one_that_fails_nothing_more_is_written_or_said(
+    closed: Desk, monkeypatch: pytest.MonkeyPatch, *, is_closed: bool
+) -> None:
+    ignored: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    out = Full()
+    asked: dict[str, Any] = {"settings": closed.settings, "now": closed.clock.now()}
+    with closed.news() as (database, news), pytest.raises(OSError, match="full"):
+        archives.archive(news, database=database, out=out, actor="cli:els", **asked)
+    written = out.getvalue()
+    if is_closed:
+        out.close()
+    gc.collect()
+    assert ignored == []
+    assert is_closed or out.getvalue() == written
+    # Without this nobody takes a ZIP for whole.
+    has_end = b"PK\x05\x06" in written
+    assert not has_end
 
 
 class Nowhere(io.RawIOBase):

@@ -214,7 +214,9 @@ def test_a_no_by_mail_waits_for_the_admin(
     assert Reply.get().decided_at == LATER
 
 
-def take_over(database: Database, news: MailingList, folder: Path, **more: Any) -> rights.TakenOver:
+def take_over(
+    database: Database, news: MailingList, folder: Path, **more: Any
+) -> rights.SuppressionImportResult:
     path = folder / "off.csv"
     path.write_text(f"email\n{ANNA}\n{NOBODY}\n", "utf-8")
     about: dict[str, Any] = {"now": SOON, **WHO, **more}

@@ -17,7 +17,7 @@ import pytest
 from repermit import accounts, answers, evidence, expiry, importing, rights
 from repermit.clock import ManualClock
 from repermit.config import Bounces
-from repermit.consent import CampaignState, MailState, Reason
+from repermit.consent import CampaignState, MailState, Reason, Status
 from repermit.contacts.braking import AFTER_PILOT
 from repermit.importing.uploads import folder_of
 from repermit.jobs import OF_THE_PAGES, OF_WORKERS, SECONDS, Jobs, make_scheduler, run
@@ -31,11 +31,13 @@ from repermit.models import (
     Mail,
     Opening,
     SignUp,
+    Suppression,
     Tally,
     Upload,
     Work,
     background_work,
 )
+from repermit.rights.suppression_import import begin_suppression_import
 from tests.admin_pages import make_admin
 from tests.building import DEADLINE, NOW, make_asked, make_campaign, make_contact, make_mail
 from tests.choosing import choose
@@ -114,6 +116,21 @@ def test_what_is_being_taken_back_goes_on(desk: Desk, tmp_path: Path, times: int
         at_once(*[sweep] * times)
         assert Contact.select().count() == 0
         assert Import.get().undone_at is not None
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_suppression_import_goes_on(desk: Desk, tmp_path: Path, times: int) -> None:
+    path = plain(tmp_path, ("a@example.org", ""), ("b@example.org", ""))
+    with desk.news() as (database, news):
+        make_contact(database, news, "a@example.org")
+        begin_suppression_import(
+            database, news, path, settings=desk.settings, now=NOW, actor="cli:els"
+        )
+        at_once(*[jobs_of(desk, database).finish_suppression_imports] * times)
+        assert Contact.get().status == Status.REMOVED
+        assert Suppression.select().count() == 2
+        imported = Evidence.select().where(Evidence.event == "suppressions_imported")
+        assert imported.count() == 1
 
 
 @pytest.mark.parametrize("times", [1, 2])

@@ -104,30 +104,32 @@ def archive(
     """
     require_over(mailing_list)
     asked = _Asked(database=database, settings=settings, now=now, actor=actor)
-    bundle = Bundle(out, now=now)
-    lists = {what: _add_export(bundle, mailing_list, what, Format.CSV, asked) for what in _PEOPLE}
-    with bundle.open("suppressions.csv") as file:
-        suppressions = rights.write_suppressions(
-            mailing_list=mailing_list, out=file, form="csv", **asked.options()
+    with Bundle(out, now=now) as bundle:
+        lists = {
+            what: _add_export(bundle, mailing_list, what, Format.CSV, asked) for what in _PEOPLE
+        }
+        with bundle.open("suppressions.csv") as file:
+            suppressions = rights.write_suppressions(
+                mailing_list=mailing_list, out=file, form="csv", **asked.options()
+            )
+        with rights.proving_all(mailing_list=mailing_list, **asked.options()) as sealed:
+            checkpoint = _add_proofs(bundle, mailing_list, sealed, asked)
+        has_report = _add_papers(bundle, mailing_list, asked)
+        _add_export(bundle, mailing_list, What.EVIDENCE, Format.JSON, asked)
+        bundle.add("checkpoint.json", json.dumps(checkpoint.to_json(), indent=1) + "\n")
+        for name, content in site.files(mailing_list, settings=settings):
+            bundle.add(f"site/{name}", content)
+        bundle.add("README.txt", guide.text(mailing_list, settings=settings, now=now))
+        return Archived(
+            rows={what: one.rows for what, one in lists.items()},
+            erased=lists[What.REMOVED].erased,
+            suppressions=suppressions,
+            proofs=sealed.count,
+            unproved=sealed.unproved,
+            has_report=has_report,
+            checkpoint=checkpoint,
+            digest=bundle.close(),
         )
-    with rights.proving_all(mailing_list=mailing_list, **asked.options()) as sealed:
-        checkpoint = _add_proofs(bundle, mailing_list, sealed, asked)
-    has_report = _add_papers(bundle, mailing_list, asked)
-    _add_export(bundle, mailing_list, What.EVIDENCE, Format.JSON, asked)
-    bundle.add("checkpoint.json", json.dumps(checkpoint.to_json(), indent=1) + "\n")
-    for name, content in site.files(mailing_list, settings=settings):
-        bundle.add(f"site/{name}", content)
-    bundle.add("README.txt", guide.text(mailing_list, settings=settings, now=now))
-    return Archived(
-        rows={what: one.rows for what, one in lists.items()},
-        erased=lists[What.REMOVED].erased,
-        suppressions=suppressions,
-        proofs=sealed.count,
-        unproved=sealed.unproved,
-        has_report=has_report,
-        checkpoint=checkpoint,
-        digest=bundle.close(),
-    )
 
 
 def _add_export(

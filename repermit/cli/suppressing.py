@@ -17,7 +17,7 @@ from repermit.cli.lines import say, several, tell_counts
 from repermit.cli.taking import mapping_option
 
 if TYPE_CHECKING:
-    from repermit.rights import TakenOver
+    from repermit.rights import SuppressionImportResult
 
 
 @click.group(
@@ -108,7 +108,7 @@ def import_(
             _say(one, result, dry_run=dry_run)
 
 
-def _say(file: Path, result: TakenOver, *, dry_run: bool) -> None:
+def _say(file: Path, result: SuppressionImportResult, *, dry_run: bool) -> None:
     verb = "would be taken in; nothing was written" if dry_run else "taken in"
     say(f"{file.name}: {several(result.rows, 'row')} of {result.kind} {verb}:")
     tell_counts(

@@ -14,6 +14,7 @@ from repermit.saying import Said
 if TYPE_CHECKING:
     from repermit.models import MailingList
 
+_IMPORTS = (TaskKind.IMPORT, TaskKind.IMPORT_SUPPRESSIONS)
 _TAKEN_IN = Said("a file is being taken into this list; wait until that is done", code="taken_in")
 _TAKEN_BACK = Said(
     "a file is being taken back from this list; wait until that is done", code="taken_back"
@@ -22,14 +23,14 @@ _TAKEN_BACK = Said(
 
 def unfinished_file(mailing_list: MailingList) -> Said | None:
     """Return that a file of a list is under way, None if all are done with."""
-    if task_on(TaskKind.IMPORT, mailing_list):
+    if any(task_on(kind, mailing_list) for kind in _IMPORTS):
         return _TAKEN_IN
     return _TAKEN_BACK if task_on(TaskKind.UNDO_IMPORT, mailing_list) else None
 
 
 def require_no_unfinished_file(mailing_list: MailingList) -> None:
     """Raise Refused while a file of a list is under way."""
-    if task_on(TaskKind.IMPORT, mailing_list):
+    if any(task_on(kind, mailing_list) for kind in _IMPORTS):
         raise Refused(_TAKEN_IN)
     if task_on(TaskKind.UNDO_IMPORT, mailing_list):
         raise Refused(_TAKEN_BACK)

@@ -123,6 +123,13 @@ class Jobs:
                 should_stop=self._stopping.is_set,
             )
 
+    def finish_suppression_imports(self) -> None:
+        """Go on with the files of suppressions that are half taken in, as after a kill."""
+        with self._connected() as settings:
+            rights.finish_suppression_imports(
+                self._database, settings=settings, should_stop=self._stopping.is_set
+            )
+
     def take_back(self) -> None:
         """Go on with the imports that are being taken back."""
         with self._connected():
@@ -330,6 +337,7 @@ def make_scheduler(jobs: Jobs, names: Collection[str] | None = None) -> Backgrou
 SECONDS = {
     "start_campaigns": 5,
     "finish_imports": 5,
+    "finish_suppression_imports": 5,
     "take_back": 5,
     "remind": 300,
     "look_after": 5,

@@ -54,6 +54,7 @@ class TaskKind(StrEnum):
     LAUNCH = "launch"  # of a campaign
     IMPORT = "import"  # of an import
     UNDO_IMPORT = "undo_import"  # of an import
+    IMPORT_SUPPRESSIONS = "import_suppressions"  # by a number of its own: several at once
 
 
 class BackgroundTask(Table):

@@ -1,7 +1,8 @@
 """Where the rows of a file stand that is being taken in: privately, until the last of them is.
 
 On SQLite they are a database file of their own, beside the database; on PostgreSQL a table, so that
-any machine can go on. The task of the import names them by a token.
+any machine can go on. The task of the import names them by a token. So it is with a file of
+suppressions, of which no address is staged.
 
 May import this room's database, folders, tables and tasks.
 """
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from repermit.models.database import Database
 
 _SCHEMA = "staging"
+_STAGING = (TaskKind.IMPORT, TaskKind.IMPORT_SUPPRESSIONS)
 _ENDINGS = (".db", ".db-journal", ".lock")
 # What is erased of a row: it comes to nothing then, as one whose address is suppressed.
 _ERASED = (
@@ -143,7 +145,7 @@ def sweep_staged(database: Database) -> None:
 
 
 def _unnamed(folder: Path) -> list[Path]:
-    named = {token for token, _ in _under_way()}
+    named = {token for kind in _STAGING for token, _ in _under_way(kind)}
     return [path for path in folder.glob("[!.]*") if path.name.partition(".")[0] not in named]
 
 
@@ -152,7 +154,7 @@ def forget_staged(database: Database, list_id: int, address_key: str) -> None:
 
     On SQLite it is looked for before, since that may take longer than others should wait.
     """
-    for token, its_list in _under_way():
+    for token, its_list in _under_way(TaskKind.IMPORT):
         if its_list != list_id or not has_staged(database, token):
             continue
         if isinstance(database, TurnstileDatabase):
@@ -182,7 +184,7 @@ def _erase_from_file(database: TurnstileDatabase, path: Path, address_key: str) 
             connection.execute("COMMIT")
 
 
-def _under_way() -> list[tuple[str, int]]:
-    """Return token and list of each import that is under way."""
-    tasks: Any = BackgroundTask.select().where(BackgroundTask.kind == TaskKind.IMPORT)
+def _under_way(kind: TaskKind) -> list[tuple[str, int]]:
+    """Return token and list of each import of a kind that is under way."""
+    tasks: Any = BackgroundTask.select().where(BackgroundTask.kind == kind)
     return [(task.state["token"], task.list_id) for task in tasks]

@@ -32,7 +32,11 @@ from repermit.rights.retaining import Ended, end_parts
 from repermit.rights.sharing import write_suppressions
 from repermit.rights.showing import proof_page
 from repermit.rights.standing import standing
-from repermit.rights.taking_over import TakenOver, import_suppressions
+from repermit.rights.suppression_import import (
+    SuppressionImportResult,
+    finish_suppression_imports,
+    import_suppressions,
+)
 from repermit.rights.telling import Told, telling
 
 __all__ = [
@@ -57,8 +61,8 @@ __all__ = [
     "Recipient",
     "SignUp",
     "Suppressed",
+    "SuppressionImportResult",
     "TakenFile",
-    "TakenOver",
     "Term",
     "Told",
     "ask_for_link",
@@ -73,6 +77,7 @@ __all__ = [
     "everything_held",
     "find_link",
     "find_opened",
+    "finish_suppression_imports",
     "forget",
     "forget_contact",
     "import_suppressions",

@@ -23,7 +23,7 @@ from repermit.web.site import arrival, current_site
 
 if TYPE_CHECKING:
     from repermit.models import MailingList
-    from repermit.rights import TakenOver
+    from repermit.rights import SuppressionImportResult
 
 pages = Blueprint("suppressing", __name__, url_prefix="/admin/lists/<slug>/suppressions")
 
@@ -129,7 +129,7 @@ def _show(
     *,
     wrong: str = "",
     name: str = "",
-    result: TakenOver | None = None,
+    result: SuppressionImportResult | None = None,
     is_only_looked_at: bool = False,
 ) -> Response:
     return show_page(
@@ -147,7 +147,7 @@ def _show(
     )
 
 
-def _counts(result: TakenOver) -> list[tuple[str, int]]:
+def _counts(result: SuppressionImportResult) -> list[tuple[str, int]]:
     """Return what came of the rows, in words, as far as there is anything of a kind."""
     found = [(gettext(title), getattr(result, name)) for name, title in _COUNTS.items()]
     return [(title, count) for title, count in found if count]
