@@ -22,6 +22,8 @@ from repermit.models import (
     BackgroundTask,
     Campaign,
     MailingList,
+    Work,
+    foreground_work,
     latest_campaign,
     lock_rows,
     steady_view,
@@ -117,7 +119,8 @@ def launch(
             facts["accepted"] = _accepted(problems, accepted)
             begin(campaign, prepared.audience, facts, actor=actor)
         break
-    make_asks(database, campaign.id, settings=settings, now=now, most=most)
+    with foreground_work(database, Work.LAUNCH):
+        make_asks(database, campaign.id, settings=settings, now=now, most=most)
     return _launched(campaign.id, planned, is_in_doubt=is_in_doubt)
 
 

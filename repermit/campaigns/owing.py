@@ -25,6 +25,8 @@ from repermit.models import (
     Mail,
     MailingList,
     TaskKind,
+    Work,
+    background_work,
     find_task,
     lock_rows,
     run_task,
@@ -34,7 +36,7 @@ from repermit.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from repermit.config import Settings
@@ -106,17 +108,19 @@ def finish_launches(
     *,
     settings: Settings,
     now: datetime,
-    only: Collection[int] | None = None,
     step: int = LARGEST_STEP,
     should_stop: Callable[[], bool] = bool,
 ) -> int:
     """Go on with the launches that are under way, also after a kill; return how many there were.
 
-    - `only`: the campaigns to go on with; None for all.
+    Nobody is disturbed who launches by hand.
     """
-    under_way = task_targets(TaskKind.LAUNCH) if only is None else only
-    for number in under_way:
-        make_asks(database, number, settings=settings, now=now, step=step, should_stop=should_stop)
+    under_way = task_targets(TaskKind.LAUNCH)
+    with background_work(database, Work.LAUNCH, should_stop) as must_stop:
+        for number in under_way:
+            make_asks(
+                database, number, settings=settings, now=now, step=step, should_stop=must_stop
+            )
     return len(under_way)
 
 

@@ -24,6 +24,8 @@ from repermit.models import (
     Import,
     MailingList,
     TaskKind,
+    Work,
+    background_work,
     drop_staged,
     find_task,
     has_staged,
@@ -36,7 +38,7 @@ from repermit.models import (
     staged_table,
     start_task,
     sweep_staged,
-    working_on,
+    task_targets,
 )
 
 if TYPE_CHECKING:
@@ -238,23 +240,18 @@ def finish_imports(
     should_stop: Callable[[], bool] = bool,
     step: int = LARGEST_STEP,
 ) -> int:
-    """Go on with the imports that nobody works on, as after a kill; return how many that were."""
-    tasks: Any = BackgroundTask.select().where(BackgroundTask.kind == TaskKind.IMPORT)
-    gone_on = 0
-    for task in list(tasks):
-        with working_on(database, task.state["token"]) as is_mine:
-            if is_mine:
-                merge_import(
-                    database,
-                    task.target,
-                    settings=settings,
-                    now=now,
-                    should_stop=should_stop,
-                    step=step,
-                )
-                gone_on += 1
+    """Go on with the imports, as after a kill; return how many have come to their end.
+
+    Nobody is disturbed who imports by hand.
+    """
+    ended = 0
+    with background_work(database, Work.IMPORT, should_stop) as must_stop:
+        for number in task_targets(TaskKind.IMPORT):
+            ended += merge_import(
+                database, number, settings=settings, now=now, should_stop=must_stop, step=step
+            )
     sweep_staged(database)
-    return gone_on
+    return ended
 
 
 def _take_step(task: BackgroundTask, limit: int, *, database: Database, key: bytes) -> bool:

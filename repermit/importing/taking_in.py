@@ -32,13 +32,14 @@ from repermit.models import (
     Import,
     TaskKind,
     TurnstileDatabase,
+    Work,
     find_task,
+    foreground_work,
     lost_suppressions,
     staged_file,
     sync_staged,
     task_on,
     temporary_files,
-    working_on,
 )
 from repermit.saying import Joined, Said
 
@@ -168,7 +169,7 @@ def import_file(
                 # The file gets its name while nobody looks for files that no task names.
                 until_kept.close()
     staged()
-    with working_on(database, token):
+    with foreground_work(database, Work.IMPORT):
         merge_import(database, number, settings=settings, now=now, tell=tell)
     counts = _counts_of(number)
     return replace(
@@ -185,7 +186,8 @@ def _go_on(
     """Go on with the import of this very file, which a kill may have cut off."""
     progress = ImportProgress(**task.state)
     slug = task.list.slug
-    merge_import(database, task.target, settings=settings, now=now)
+    with foreground_work(database, Work.IMPORT):
+        merge_import(database, task.target, settings=settings, now=now)
     counts = _counts_of(task.target)
     is_thin = progress.bases[Fate.CONFIRMED] == Basis.THIN
     said = "the import of this file was cut off, and has gone on; its rows are not listed again"

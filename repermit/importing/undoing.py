@@ -23,6 +23,9 @@ from repermit.models import (
     Mail,
     MailingList,
     TaskKind,
+    Work,
+    background_work,
+    foreground_work,
     latest_campaign,
     lock_rows,
     lock_task_on,
@@ -32,7 +35,7 @@ from repermit.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from repermit.config import Settings
@@ -67,7 +70,8 @@ def undo_import(
     sweep_staged(database)
     record = _import(number)
     if most is None or json.loads(record.counts)["rows"] <= most:
-        go_on(database, number)
+        with foreground_work(database, Work.UNDO_IMPORT):
+            go_on(database, number)
         record = _import(number)
     return _result(record)
 
@@ -75,18 +79,17 @@ def undo_import(
 def finish_undoings(
     database: Database,
     *,
-    only: Collection[int] | None = None,
     should_stop: Callable[[], bool] = bool,
     step: int = LARGEST_STEP,
 ) -> int:
     """Go on with what is being taken back, also after a kill; return how many imports that were.
 
-    - `only`: the imports to go on with; None for all.
     - `step`: rows that are changed in one transaction at most.
     """
-    under_way = task_targets(TaskKind.UNDO_IMPORT) if only is None else only
-    for number in under_way:
-        go_on(database, number, should_stop=should_stop, step=step)
+    under_way = task_targets(TaskKind.UNDO_IMPORT)
+    with background_work(database, Work.UNDO_IMPORT, should_stop) as must_stop:
+        for number in under_way:
+            go_on(database, number, should_stop=must_stop, step=step)
     return len(under_way)
 
 

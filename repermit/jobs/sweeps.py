@@ -32,8 +32,6 @@ from repermit import (
 from repermit.choices import Present, Watch
 from repermit.errors import TransportError
 from repermit.models import (
-    IdleTasks,
-    TaskKind,
     Work,
     background_work,
     fold_counts,
@@ -80,7 +78,6 @@ class Jobs:
     ) -> None:
         self._present = Present(settings)
         self._database = database
-        self._idle = IdleTasks()
         self._clock = clock
         self._stopping = stopping
         self._openings = openings or answers.Pending()
@@ -108,7 +105,6 @@ class Jobs:
                 self._database,
                 settings=settings,
                 now=self._clock.now(),
-                only=self._idle.targets(TaskKind.LAUNCH),
                 should_stop=self._stopping.is_set,
             )
             campaigns.start_scheduled(self._database, now=self._clock.now())
@@ -135,7 +131,6 @@ class Jobs:
         with self._connected():
             importing.finish_undoings(
                 self._database,
-                only=self._idle.targets(TaskKind.UNDO_IMPORT),
                 should_stop=self._stopping.is_set,
             )
 

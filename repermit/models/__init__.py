@@ -9,7 +9,6 @@ from repermit.models.background_tasks import (
     FIRST_STEP,
     LARGEST_STEP,
     BackgroundTask,
-    IdleTasks,
     StepSize,
     TaskKind,
     find_task,
@@ -94,7 +93,6 @@ from repermit.models.staged_rows import (
     staged_table,
     sweep_staged,
     sync_staged,
-    working_on,
 )
 from repermit.models.tables import (
     Campaign,
@@ -196,7 +194,6 @@ __all__ = [
     "FreshLink",
     "HandedOver",
     "HeldCount",
-    "IdleTasks",
     "Import",
     "ImportChange",
     "Invitation",
@@ -296,6 +293,5 @@ __all__ = [
     "waiting_without_limit",
     "what_is_cut",
     "wipe",
-    "working_on",
     "write_back",
 ]

@@ -148,24 +148,6 @@ def task_targets(kind: TaskKind) -> list[int]:
     return [number for (number,) in targets_of(kind).tuples()]
 
 
-class IdleTasks:
-    """Which works nobody is at: those that are as far as they were at the last look.
-
-    Whoever has begun a work takes its steps; others who took some too would only make everybody
-    wait twice as often.
-    """
-
-    def __init__(self) -> None:
-        self._seen: dict[int, str] = {}
-
-    def targets(self, kind: TaskKind) -> list[int]:
-        """Look, and return what works of a kind are idle on."""
-        found = list(BackgroundTask.select().where(BackgroundTask.kind == kind))
-        idle = [task.target for task in found if self._seen.get(task.id) == task.progress]
-        self._seen |= {task.id: task.progress for task in found}
-        return idle
-
-
 def run_task(
     database: Database,
     kind: TaskKind,

@@ -9,7 +9,6 @@ May import this room's database, folders, tables and tasks.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from contextlib import closing, contextmanager
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from repermit.models.background_tasks import BackgroundTask, TaskKind, lock_task_on
 from repermit.models.database import TurnstileDatabase, run_sql
 from repermit.models.folders import make_private
-from repermit.models.turnstile import privately
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 
 _SCHEMA = "staging"
 _STAGING = (TaskKind.IMPORT, TaskKind.IMPORT_SUPPRESSIONS)
-_ENDINGS = (".db", ".db-journal", ".lock")
+_ENDINGS = (".db", ".db-journal")
 # What is erased of a row: it comes to nothing then, as one whose address is suppressed.
 _ERASED = (
     "key = NULL, sending = NULL, name = '', source = '', proof = NULL, fingerprint = '', "
@@ -61,31 +59,6 @@ def open_staged(database: Database, token: str) -> Iterator[None]:
             yield
     else:
         yield
-
-
-@contextmanager
-def working_on(database: Database, token: str) -> Iterator[bool]:
-    """Say whether nobody else works on an import, and keep others from it for the block.
-
-    It only spares them work: all may take its steps at once.
-    """
-    if isinstance(database, TurnstileDatabase):
-        path = staged_file(database, token).with_suffix(".lock")
-        with open(path, "ab", opener=privately) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-        return
-    number = int.from_bytes(bytes.fromhex(token)[:8], signed=True)
-    (is_mine,) = run_sql(database, "SELECT pg_try_advisory_lock(%s)", number).fetchone()
-    try:
-        yield is_mine
-    finally:
-        if is_mine:
-            run_sql(database, "SELECT pg_advisory_unlock(%s)", number)
 
 
 def sync_staged(path: Path) -> None:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 class Work(StrEnum):
     """What is done in steps, both by hand and by a worker."""
 
+    LAUNCH = "launch"
+    IMPORT = "import"
+    UNDO_IMPORT = "undo_import"
+    IMPORT_SUPPRESSIONS = "import_suppressions"
     EXPIRE = "expire"
     ERASE = "erase"
     DROP_MAILS = "drop_mails"  # of a campaign that is over

@@ -36,7 +36,10 @@ from repermit.models import (
     Suppression,
     TaskKind,
     TurnstileDatabase,
+    Work,
+    background_work,
     drop_staged,
+    foreground_work,
     has_staged,
     is_postgresql,
     lock_rows,
@@ -49,7 +52,6 @@ from repermit.models import (
     start_task,
     sync_staged,
     temporary_files,
-    working_on,
 )
 from repermit.rights.suppression_staging import (
     Newcomers,
@@ -279,15 +281,17 @@ def finish_suppression_imports(
     should_stop: Callable[[], bool] = bool,
     step: int = LARGEST_STEP,
 ) -> int:
-    """Go on with the suppression imports that nobody works on; return how many that were."""
+    """Go on with the suppression imports, as after a kill; return how many have come to their end.
+
+    Nobody is disturbed who imports by hand.
+    """
     tasks: Any = BackgroundTask.select().where(BackgroundTask.kind == TaskKind.IMPORT_SUPPRESSIONS)
-    gone_on = 0
-    for task in list(tasks):
-        with working_on(database, task.state["token"]) as is_mine:
-            if is_mine:
-                _merge(database, task, settings=settings, should_stop=should_stop, step=step)
-                gone_on += 1
-    return gone_on
+    ended = 0
+    with background_work(database, Work.IMPORT_SUPPRESSIONS, should_stop) as must_stop:
+        for task in list(tasks):
+            merged = _merge(database, task, settings=settings, should_stop=must_stop, step=step)
+            ended += merged is not None
+    return ended
 
 
 def _find_under_way(
@@ -343,7 +347,7 @@ def _finish(
     database: Database, task: BackgroundTask, *, settings: Settings
 ) -> SuppressionImportResult:
     """Merge all of a file, and return what has come of it."""
-    with working_on(database, task.state["token"]):
+    with foreground_work(database, Work.IMPORT_SUPPRESSIONS):
         return _merge(database, task, settings=settings) or _read_recorded(task)
 
 
