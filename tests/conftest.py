@@ -120,6 +120,12 @@ def _no_way_out(loopback_only: LoopbackOnly) -> Iterator[None]:
     assert not loopback_only.tried, "a test tried to reach another machine"
 
 
+@pytest.fixture(autouse=True)
+def _no_lower_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands that give way to others do so in processes of their own only."""
+    monkeypatch.setattr(os, "setpriority", lambda *_: None)
+
+
 # --- What a check finds before a launch. ---------------------------------------------------------
 
 
