@@ -863,6 +863,7 @@ def test_how_far_a_file_is_taken_in_is_shown_and_it_can_be_taken_back_meanwhile(
     for path_, form in (
         ("/admin/lists/news/handover/export", {"what": "keep", "format": "csv"}),
         ("/admin/lists/news/papers/register", {"format": "html"}),
+        ("/admin/lists/news/suppressions/export", {"format": "csv"}),
     ):
         answer = post(admin, path_, **form)
         assert answer.status_code in {409, 422}, path_

@@ -174,6 +174,9 @@ def test_nothing_of_a_file_is_launched_exported_or_counted_before_its_last_step(
         lambda: take_in(database, news, other, dry_run=True),
         lambda: export(database, news),
         lambda: exports.reconcile(news, other, settings=SETTINGS),
+        lambda: rights.write_suppressions(
+            database, news, out=io.BytesIO(), form="csv", settings=SETTINGS, now=NOW, actor="cli:0"
+        ),
         lambda: papers.make_paper(news, Kind.REGISTER, settings=SETTINGS, now=NOW),
         lambda: papers.make_paper(news, Kind.REPORT, settings=SETTINGS, now=NOW),
     ]

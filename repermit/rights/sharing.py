@@ -1,6 +1,6 @@
 """The file in which suppressions go from one system to another that has the same fingerprint key.
 
-May import models, addresses, consent and what lies below.
+May import contacts, models, addresses, consent and what lies below.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
-from repermit import addresses, evidence
+from repermit import addresses, contacts, evidence
 from repermit.consent import LEFT_ELSEWHERE, Reason
 from repermit.errors import Refused
 from repermit.evidence import Entry
@@ -72,8 +72,10 @@ def write_suppressions(
 
     As they are read: memory stays flat, and nothing is locked meanwhile. No address stands in it.
     That it was made is recorded, also if the writing ends early after the first row, then with
-    `whole` false and the rows that were written.
+    `whole` false and the rows that were written. Raises Refused while a file of the list is under
+    way.
     """
+    contacts.require_no_unfinished_file(mailing_list)
     written = _Written()
     facts = {"what": "suppressions", "format": form, "tool": "", "with_links": False}
     made = Entry(event="exported", at=now, actor=actor, list=mailing_list.slug)

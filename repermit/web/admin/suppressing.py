@@ -1,6 +1,6 @@
 """Who is not to be asked on a list: handed over as fingerprints, and taken in from elsewhere.
 
-May import rights, importing and what the admin's pages share. No address is shown here.
+May import contacts, rights, importing and what the admin's pages share. No address is shown here.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from flask import Blueprint, Response, abort, request
 
-from repermit import importing, rights
-from repermit.errors import RepermitError
+from repermit import contacts, importing, rights
+from repermit.errors import Refused, RepermitError
 from repermit.models import find_list, temporary_files
 from repermit.web.admin import seeing
 from repermit.web.admin.forms import N_
@@ -18,6 +18,7 @@ from repermit.web.admin.marks import takes_up_to
 from repermit.web.admin.showing import gettext
 from repermit.web.admin.showing import show as show_page
 from repermit.web.admin.streaming import stream
+from repermit.web.admin.telling import sentence
 from repermit.web.admin.visiting import actor
 from repermit.web.site import arrival, current_site
 
@@ -59,6 +60,10 @@ def export(slug: str) -> Response:
     mailing_list, site, form = find_list(slug), current_site(), request.form.get("format", "")
     if form not in _TYPES:
         abort(400)
+    try:
+        contacts.require_no_unfinished_file(mailing_list)
+    except Refused as error:
+        return _show(mailing_list, wrong=sentence(error.said))
     now, who = arrival(), actor()
 
     def write(out: BinaryIO) -> None:
