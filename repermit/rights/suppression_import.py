@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -155,10 +155,6 @@ class _UnderWay(Exception):
         self.task = task
 
 
-class _RowsLost(Refused):
-    """The staged rows of a file are gone, by a restored backup for instance."""
-
-
 def import_suppressions(
     database: Database,
     mailing_list: MailingList,
@@ -189,14 +185,16 @@ def import_suppressions(
             mailing_list, path, mapping=mapping, settings=settings, now=now, actor=actor
         )
     task = _find_under_way(mailing_list, digest_file(path), mapping)
-    if task is not None:
-        # Where its rows are lost, the file itself is here.
-        with suppress(_RowsLost):
-            return _finish(database, task, settings=settings)
+    # Where its rows are lost, as by a backup that was restored, the file itself is here.
+    if task is not None and (finished := _finish(database, task, settings=settings)):
+        return finished
     task = begin_suppression_import(
         database, mailing_list, path, mapping=mapping, settings=settings, now=now, actor=actor
     )
-    return _finish(database, task, settings=settings)
+    finished = _finish(database, task, settings=settings)
+    if finished is None:
+        raise Refused("the rows of this file were lost while it was taken in: give it again")
+    return finished
 
 
 def begin_suppression_import(
@@ -345,14 +343,17 @@ def _preview(
 
 def _finish(
     database: Database, task: BackgroundTask, *, settings: Settings
-) -> SuppressionImportResult:
-    """Merge all of a file, and return what has come of it."""
+) -> SuppressionImportResult | None:
+    """Merge all of a file, and return what has come of it; None if its rows were lost."""
     with foreground_work(database, Work.IMPORT_SUPPRESSIONS):
         return _merge(database, task, settings=settings) or _read_recorded(task)
 
 
-def _read_recorded(task: BackgroundTask) -> SuppressionImportResult:
-    """Return what the record says of a file whose last step somebody else has taken."""
+def _read_recorded(task: BackgroundTask) -> SuppressionImportResult | None:
+    """Return what the record says of a file whose last step somebody else has taken.
+
+    None if its rows were lost.
+    """
     entries: Any = (
         EvidencePart.select(EvidencePart.json)
         .join(Evidence, on=EvidencePart.seq == Evidence.seq)
@@ -368,7 +369,7 @@ def _read_recorded(task: BackgroundTask) -> SuppressionImportResult:
     file = task.state["file"]
     told = next(said for (text,) in entries if (said := json.loads(text))["file"] == file)
     if not told.get("whole", True):
-        raise _RowsLost("the rows of this file were lost while it was taken in: give it again")
+        return None
     return SuppressionImportResult(**{one.name: told[one.name] for one in _RESULT_FIELDS})
 
 
