@@ -120,6 +120,10 @@ class MailState(StrEnum):
     DROPPED = "dropped"
 
 
+NOT_STARTED = (MailState.QUEUED, MailState.CLAIMED)
+"""The states of a mail that may still be dropped."""
+
+
 class PauseReason(StrEnum):
     """Why a campaign paused by itself; what the admin paused has none.
 

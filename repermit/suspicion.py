@@ -188,13 +188,18 @@ def is_awaited(past: Past) -> bool:
     return past.doubted_at is not None and not past.is_contradicted
 
 
+def awaited_mark(past: Past) -> str:
+    """Return the mark of the round in which a Yes is asked for again, "" if none is."""
+    return mark_of(past.doubted_at) if is_awaited(past) else ""
+
+
 def settles(past: Past, mark: str) -> bool:
     """Say whether the button that a page shows to whoever is asked again makes the Yes one.
 
     It does as the first that is pressed in the newest round, whatever spoke against it before, so
     that a person needs one more press.
     """
-    return is_awaited(past) and mark == mark_of(past.doubted_at)
+    return bool(mark) and mark == awaited_mark(past)
 
 
 def takes_back(past: Past, mark: str) -> bool:

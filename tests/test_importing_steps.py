@@ -34,7 +34,6 @@ from repermit.models import (
     TaskKind,
     TurnstileDatabase,
     Upload,
-    Work,
     find_drift,
     foreground_work,
     open_database,
@@ -386,7 +385,7 @@ def test_a_job_leaves_an_import_alone_that_somebody_works_on(
         with database.connection_context():
             found.append(go_on(database))
 
-    with foreground_work(database, Work.IMPORT):
+    with foreground_work(database, TaskKind.IMPORT):
         other = threading.Thread(target=look)
         other.start()
         other.join()

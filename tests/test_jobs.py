@@ -33,6 +33,7 @@ from repermit.models import (
     SignUp,
     Suppression,
     Tally,
+    TaskKind,
     Upload,
     Work,
     background_work,
@@ -111,7 +112,7 @@ def test_what_is_being_taken_back_goes_on(desk: Desk, tmp_path: Path, times: int
         take_in(database, news, plain(tmp_path, ("a@example.org", ""), ("b@example.org", "")))
         take_back(database, news, most=0)
         sweep = jobs_of(desk, database).take_back
-        with foreground_work(database, Work.UNDO_IMPORT):
+        with foreground_work(database, TaskKind.UNDO_IMPORT):
             at_once(sweep)
             assert Contact.select().count() == 2
         at_once(*[sweep] * times)

@@ -23,8 +23,8 @@ from repermit.models import (
     Evidence,
     EvidencePart,
     Suppression,
+    TaskKind,
     TurnstileDatabase,
-    Work,
     drop_staged,
     foreground_work,
     new_id,
@@ -240,7 +240,7 @@ def test_a_sweep_leaves_it_alone_while_somebody_works_on_it(
 ) -> None:
     begin(database, news, file)
     found: list[int] = []
-    with foreground_work(database, Work.IMPORT_SUPPRESSIONS):
+    with foreground_work(database, TaskKind.IMPORT_SUPPRESSIONS):
         elsewhere(database, lambda: found.append(go_on(database)))
     assert found == [0]
     assert go_on(database) == 1

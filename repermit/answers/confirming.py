@@ -259,7 +259,7 @@ def _done(found: SignUp, outcome: Outcome, signs: tuple[Sign, ...] = ()) -> Sign
         sign_up=_facts(found),
         standing=standing,
         ends_at=found.at + _VALID,
-        mark=suspicion.mark_of(found.doubted_at) if suspicion.is_awaited(_past(found)) else "",
+        mark=suspicion.awaited_mark(_past(found)),
         form_version=_form_version(found),
         signs=signs,
     )

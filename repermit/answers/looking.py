@@ -55,7 +55,6 @@ def standing_after(standing: Standing, contact: Contact, opening: Opening | None
 
 
 def _own(contact: Contact, opening: Opening | None) -> dict[str, Any]:
-    past = contacts.recall(contact, opening)
     return {
         "uid": contact.uid,
         "address": addresses.in_part(contact.address) if contact.address else "",
@@ -68,7 +67,7 @@ def _own(contact: Contact, opening: Opening | None) -> dict[str, Any]:
         "since": contact.since,
         "is_gone": contact.erased_at is not None,
         "signs": contacts.signs_of(opening),
-        "awaited": suspicion.mark_of(past.doubted_at) if suspicion.is_awaited(past) else "",
+        "awaited": suspicion.awaited_mark(contacts.recall(contact, opening)),
         "is_off_by_file": contacts.is_off_by_file(contact),
         "form_version": contact.form_version,
     }

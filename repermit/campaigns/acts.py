@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from repermit import contacts
 from repermit.campaigns.acting import append, locked
 from repermit.campaigns.pacing import in_zone, last_unsent_at
-from repermit.consent import CampaignState, Dropped, MailState, latest_ask
+from repermit.consent import NOT_STARTED, CampaignState, Dropped, latest_ask
 from repermit.errors import Refused
 from repermit.models import Campaign, TaskKind, Work, foreground_work, run_steps, targets_of
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from repermit.config import Settings
     from repermit.models import Database, MailingList
-
-_UNSENT = (MailState.QUEUED, MailState.CLAIMED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +148,7 @@ def cancel(
         campaign.closed_at = now
         campaign.save()
         unsent = contacts.total(
-            contacts.count_mails(campaign=campaign), lambda mails: mails.state in _UNSENT
+            contacts.count_mails(campaign=campaign), lambda mails: mails.state in NOT_STARTED
         )
         facts = {"dropped": unsent}
         append("cancelled", campaign, mailing_list, now=now, actor=actor, facts=facts)

@@ -16,7 +16,16 @@ from peewee import SQL, fn
 
 from repermit import addresses, contacts, messages
 from repermit.campaigns.sharing import place
-from repermit.consent import Basis, CampaignState, Exclusion, MailKind, MailState, Status, exclusion
+from repermit.consent import (
+    NOT_STARTED,
+    Basis,
+    CampaignState,
+    Exclusion,
+    MailKind,
+    MailState,
+    Status,
+    exclusion,
+)
 from repermit.models import (
     Campaign,
     CampaignWording,
@@ -36,7 +45,6 @@ LOOKED_UP = 5_000
 """How many may be looked up among the suppressed while somebody waits, some 50 milliseconds."""
 
 _CHUNK = 1000
-_UNSENT = (MailState.QUEUED, MailState.CLAIMED)
 _ASKED = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 
 
@@ -135,7 +143,7 @@ def count_unsent(campaign: Campaign) -> int:
     """Return how many asks are still to leave."""
     return contacts.total(
         contacts.count_mails(campaign=campaign),
-        lambda mails: mails.kind is MailKind.ASK and mails.state in _UNSENT,
+        lambda mails: mails.kind is MailKind.ASK and mails.state in NOT_STARTED,
     )
 
 
@@ -145,7 +153,7 @@ def count_unsent_by_domain(campaign: Campaign) -> Mapping[str, int]:
 
 
 def _unsent(campaign: Campaign) -> tuple[Any, ...]:
-    return (Mail.campaign == campaign, Mail.kind == MailKind.ASK, Mail.state.in_(_UNSENT))
+    return (Mail.campaign == campaign, Mail.kind == MailKind.ASK, Mail.state.in_(NOT_STARTED))
 
 
 def _by_domain(counted: Any) -> dict[str, int]:

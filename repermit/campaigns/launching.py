@@ -22,7 +22,7 @@ from repermit.models import (
     BackgroundTask,
     Campaign,
     MailingList,
-    Work,
+    TaskKind,
     foreground_work,
     latest_campaign,
     lock_rows,
@@ -119,7 +119,7 @@ def launch(
             facts["accepted"] = _accepted(problems, accepted)
             begin(campaign, prepared.audience, facts, actor=actor)
         break
-    with foreground_work(database, Work.LAUNCH):
+    with foreground_work(database, TaskKind.LAUNCH):
         make_asks(database, campaign.id, settings=settings, now=now, most=most)
     return _launched(campaign.id, planned, is_in_doubt=is_in_doubt)
 

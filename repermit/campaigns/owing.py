@@ -25,7 +25,6 @@ from repermit.models import (
     Mail,
     MailingList,
     TaskKind,
-    Work,
     background_work,
     find_task,
     lock_rows,
@@ -116,7 +115,7 @@ def finish_launches(
     Nobody is disturbed who launches by hand.
     """
     under_way = task_targets(TaskKind.LAUNCH)
-    with background_work(database, Work.LAUNCH, should_stop) as must_stop:
+    with background_work(database, TaskKind.LAUNCH, should_stop) as must_stop:
         for number in under_way:
             make_asks(
                 database, number, settings=settings, now=now, step=step, should_stop=must_stop

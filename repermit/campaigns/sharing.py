@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from peewee import SQL, fn
 
 from repermit import contacts
-from repermit.consent import CampaignState, MailKind, MailState
+from repermit.consent import NOT_STARTED, CampaignState, MailKind
 from repermit.models import Campaign, Contact, Mail, position
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from repermit.models import MailingList
 
 _LIVE = tuple(state for state in CampaignState if state.is_live)
-_UNSENT = (MailState.QUEUED, MailState.CLAIMED)
 _ASKING = (MailKind.ASK, MailKind.REMINDER)
 
 
@@ -29,7 +28,7 @@ def with_others(mailing_list: MailingList, asks: int) -> int:
     owed = (
         contacts.total(
             contacts.count_mails(campaign=campaign),
-            lambda mails: mails.kind in _ASKING and mails.state in _UNSENT,
+            lambda mails: mails.kind in _ASKING and mails.state in NOT_STARTED,
         )
         for campaign in _others(mailing_list)
     )
@@ -66,5 +65,5 @@ def _others(mailing_list: MailingList) -> Any:
 def _owed(mailing_list: MailingList) -> Any:
     others = _others(mailing_list).select(Campaign.id)
     return Mail.select().where(
-        Mail.campaign.in_(others), Mail.kind.in_(_ASKING), Mail.state.in_(_UNSENT)
+        Mail.campaign.in_(others), Mail.kind.in_(_ASKING), Mail.state.in_(NOT_STARTED)
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from repermit import evidence
 from repermit.addresses import fingerprints
 from repermit.consent import (
+    NOT_STARTED,
     REFUSALS,
     Basis,
     Dropped,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from repermit.contacts.telling import Asked, CampaignMail
 
 _CHUNK = 500
-_UNSENT = (MailState.QUEUED, MailState.CLAIMED)
 _ASKING = (MailKind.ASK, MailKind.REMINDER)
 
 
@@ -140,7 +140,7 @@ def remove(
         release([contact.id for contact in some])
     mails = campaign_mails([contact.id for contact in contacts]) if mails is None else mails
     _drop(
-        [mail.id for mail in mails if mail.kind in _ASKING and mail.state in _UNSENT],
+        [mail.id for mail in mails if mail.kind in _ASKING and mail.state in NOT_STARTED],
         Dropped.ANSWERED if reason in _BY_ANSWER else Dropped.SUPPRESSED,
     )
     slug = contacts[0].list.slug if contacts else ""
@@ -206,7 +206,11 @@ def drop_unsent(contacts: Iterable[Contact], reason: Dropped) -> int:
     # Looked up by contact alone: without statistics SQLite would go through all that is queued.
     owed: Any = Mail.select(Mail.id, Mail.kind, Mail.state).where(Mail.contact.in_(literal(ids)))
     return _drop(
-        [number for number, kind, state in owed.tuples() if kind in _ASKING and state in _UNSENT],
+        [
+            number
+            for number, kind, state in owed.tuples()
+            if kind in _ASKING and state in NOT_STARTED
+        ],
         reason,
     )
 
@@ -217,7 +221,7 @@ def _drop(mail_ids: Sequence[int], reason: Dropped) -> int:
         return 0
     dropped = (
         Mail.update(state=MailState.DROPPED, reason=reason)
-        .where(Mail.id.in_(literal(mail_ids)), Mail.state.in_(_UNSENT))
+        .where(Mail.id.in_(literal(mail_ids)), Mail.state.in_(NOT_STARTED))
         .execute()
     )
     return int(dropped)
@@ -235,7 +239,7 @@ def drop_owed(
         # The kinds are named, so that the index that has them second is used to its end.
         Mail.campaign == campaign,
         Mail.kind.in_(list(kinds)),
-        Mail.state.in_(_UNSENT),
+        Mail.state.in_(NOT_STARTED),
     )
     found = [number for (number,) in owed.limit(most).tuples()]
     return _drop(found, reason)

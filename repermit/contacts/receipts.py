@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from repermit import consent, evidence, receipts
-from repermit.consent import Answer, Basis, Dropped, MailKind, MailState, Status
+from repermit.consent import NOT_STARTED, Answer, Basis, Dropped, MailKind, MailState, Status
 from repermit.models import Evidence, Mail
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from repermit.receipts import Account
 
 _DAY = timedelta(days=1)
-_UNSENT = (MailState.QUEUED, MailState.CLAIMED)
 _MAY_HAVE_LEFT = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 
 
@@ -36,7 +35,7 @@ def owe_receipt(
     if not mailing_list.receipts:
         return
     own = list(Mail.select().where(Mail.contact == contact, Mail.kind == MailKind.RECEIPT))
-    if any(mail.state in _UNSENT for mail in own):
+    if any(mail.state in NOT_STARTED for mail in own):
         drop_receipts(contact)
     left = [mail.due_at for mail in own if mail.state in _MAY_HAVE_LEFT]
     dues = sorted(due_at for due_at in left if due_at > at - _DAY)
@@ -95,7 +94,7 @@ def drop_receipts(contact: Contact) -> None:
     Mail.update(state=MailState.DROPPED, reason=Dropped.ANSWERED).where(
         Mail.contact == contact,
         Mail.kind == MailKind.RECEIPT,
-        Mail.state.in_(_UNSENT),
+        Mail.state.in_(NOT_STARTED),
     ).execute()
 
 

@@ -13,7 +13,6 @@ from repermit import contacts, evidence
 from repermit.consent import (
     CampaignState,
     Dropped,
-    MailState,
     Reason,
     Verdict,
     expiry_waits,
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     from repermit.models import Database, MailingList
 
 _RUNNING = (CampaignState.SENDING, CampaignState.OPEN)
-_UNSENT = (MailState.QUEUED, MailState.CLAIMED)
 
 
 @dataclass(frozen=True, kw_only=True)

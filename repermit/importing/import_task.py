@@ -24,7 +24,6 @@ from repermit.models import (
     Import,
     MailingList,
     TaskKind,
-    Work,
     background_work,
     drop_staged,
     find_task,
@@ -245,7 +244,7 @@ def finish_imports(
     Nobody is disturbed who imports by hand.
     """
     ended = 0
-    with background_work(database, Work.IMPORT, should_stop) as must_stop:
+    with background_work(database, TaskKind.IMPORT, should_stop) as must_stop:
         for number in task_targets(TaskKind.IMPORT):
             ended += merge_import(
                 database, number, settings=settings, now=now, should_stop=must_stop, step=step

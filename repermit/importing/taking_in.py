@@ -32,7 +32,6 @@ from repermit.models import (
     Import,
     TaskKind,
     TurnstileDatabase,
-    Work,
     find_task,
     foreground_work,
     lost_suppressions,
@@ -169,7 +168,7 @@ def import_file(
                 # The file gets its name while nobody looks for files that no task names.
                 until_kept.close()
     staged()
-    with foreground_work(database, Work.IMPORT):
+    with foreground_work(database, TaskKind.IMPORT):
         merge_import(database, number, settings=settings, now=now, tell=tell)
     counts = _counts_of(number)
     return replace(
@@ -186,7 +185,7 @@ def _go_on(
     """Go on with the import of this very file, which a kill may have cut off."""
     progress = ImportProgress(**task.state)
     slug = task.list.slug
-    with foreground_work(database, Work.IMPORT):
+    with foreground_work(database, TaskKind.IMPORT):
         merge_import(database, task.target, settings=settings, now=now)
     counts = _counts_of(task.target)
     is_thin = progress.bases[Fate.CONFIRMED] == Basis.THIN

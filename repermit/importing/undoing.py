@@ -23,7 +23,6 @@ from repermit.models import (
     Mail,
     MailingList,
     TaskKind,
-    Work,
     background_work,
     foreground_work,
     latest_campaign,
@@ -70,7 +69,7 @@ def undo_import(
     sweep_staged(database)
     record = _import(number)
     if most is None or json.loads(record.counts)["rows"] <= most:
-        with foreground_work(database, Work.UNDO_IMPORT):
+        with foreground_work(database, TaskKind.UNDO_IMPORT):
             go_on(database, number)
         record = _import(number)
     return _result(record)
@@ -87,7 +86,7 @@ def finish_undoings(
     - `step`: rows that are changed in one transaction at most.
     """
     under_way = task_targets(TaskKind.UNDO_IMPORT)
-    with background_work(database, Work.UNDO_IMPORT, should_stop) as must_stop:
+    with background_work(database, TaskKind.UNDO_IMPORT, should_stop) as must_stop:
         for number in under_way:
             go_on(database, number, should_stop=must_stop, step=step)
     return len(under_way)

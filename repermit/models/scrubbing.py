@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-from repermit.models.background_tasks import StepSize
+from repermit.models.background_tasks import run_steps
 from repermit.models.database import run_sql
 
 if TYPE_CHECKING:
@@ -37,14 +37,15 @@ def scrub(database: Database, *, should_stop: Callable[[], bool] = bool) -> bool
         run_sql(database, "VACUUM")
         return True
     # The first page describes the tables only.
-    first, size = 2, StepSize()
-    while first <= count:
-        if should_stop():
-            return False
-        with size.step(database) as limit:
-            _scrub_some(database, range(first, min(first + limit, count + 1)))
+    first: int = 2
+
+    def step(limit: int) -> bool:
+        nonlocal first
+        _scrub_some(database, range(first, min(first + limit, count + 1)))
         first += limit
-    return True
+        return first <= int(count)
+
+    return run_steps(database, step, should_stop=should_stop)
 
 
 def scrubbed(page: bytes) -> bytes:

@@ -1,8 +1,8 @@
 """Locks by which a worker leaves alone a large work that somebody does by hand.
 
 They only spare everybody waiting: all may take steps of the same work at once. A lock goes with its
-process, so that after a kill the worker goes on at its next sweep. May import this room's database
-and turnstile.
+process, so that after a kill the worker goes on at its next sweep. May import this room's database,
+turnstile and tasks.
 """
 
 from __future__ import annotations
@@ -21,16 +21,13 @@ from repermit.models.turnstile import privately
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from repermit.models.background_tasks import TaskKind
     from repermit.models.database import Database
 
 
 class Work(StrEnum):
-    """What is done in steps, both by hand and by a worker."""
+    """What is done in steps, both by hand and by a worker, beside the kinds of tasks."""
 
-    LAUNCH = "launch"
-    IMPORT = "import"
-    UNDO_IMPORT = "undo_import"
-    IMPORT_SUPPRESSIONS = "import_suppressions"
     EXPIRE = "expire"
     ERASE = "erase"
     DROP_MAILS = "drop_mails"  # of a campaign that is over
@@ -38,7 +35,7 @@ class Work(StrEnum):
 
 
 @contextmanager
-def foreground_work(database: Database, work: Work) -> Iterator[None]:
+def foreground_work(database: Database, work: Work | TaskKind) -> Iterator[None]:
     """Do a work by hand: for the block no worker begins it, and one that has begun stops.
 
     Several may do so at once. Must be entered and left outside a transaction.
@@ -58,7 +55,7 @@ def foreground_work(database: Database, work: Work) -> Iterator[None]:
 
 @contextmanager
 def background_work(
-    database: Database, work: Work, should_stop: Callable[[], bool] = bool
+    database: Database, work: Work | TaskKind, should_stop: Callable[[], bool] = bool
 ) -> Iterator[Callable[[], bool]]:
     """Do a work as a worker does; yield what says, before each step, whether to stop.
 
@@ -86,7 +83,7 @@ def background_work(
         yield must_stop
 
 
-def _is_done_by_hand(database: Database, work: Work) -> bool:
+def _is_done_by_hand(database: Database, work: Work | TaskKind) -> bool:
     name = f"{work}-by-hand"
     if isinstance(database, TurnstileDatabase):
         with _opened(database, name) as file:

@@ -36,7 +36,6 @@ from repermit.models import (
     Suppression,
     TaskKind,
     TurnstileDatabase,
-    Work,
     background_work,
     drop_staged,
     foreground_work,
@@ -179,22 +178,18 @@ def import_suppressions(
     Raises ListFileError for a file that cannot be read, and Refused for fingerprints of another
     key, or where one is broken.
     """
-    mapping = dict(mapping or {})
     if dry_run:
         return _preview(
-            mailing_list, path, mapping=mapping, settings=settings, now=now, actor=actor
+            mailing_list, path, mapping=mapping or {}, settings=settings, now=now, actor=actor
         )
-    task = _find_under_way(mailing_list, digest_file(path), mapping)
-    # Where its rows are lost, as by a backup that was restored, the file itself is here.
-    if task is not None and (finished := _finish(database, task, settings=settings)):
-        return finished
-    task = begin_suppression_import(
-        database, mailing_list, path, mapping=mapping, settings=settings, now=now, actor=actor
-    )
-    finished = _finish(database, task, settings=settings)
-    if finished is None:
-        raise Refused("the rows of this file were lost while it was taken in: give it again")
-    return finished
+    # Where rows of before are lost, as by a backup that was restored, the file itself is here.
+    for _ in range(2):
+        task = begin_suppression_import(
+            database, mailing_list, path, mapping=mapping, settings=settings, now=now, actor=actor
+        )
+        if finished := _finish(database, task, settings=settings):
+            return finished
+    raise Refused("the rows of this file were lost while it was taken in: give it again")
 
 
 def begin_suppression_import(
@@ -209,11 +204,22 @@ def begin_suppression_import(
 ) -> BackgroundTask:
     """Stage a file, and note that it is to be merged; return the task.
 
-    That of the same file, if somebody else has just begun it.
+    That of the same file, if it is under way already.
     """
+    mapping, digest = dict(mapping or {}), digest_file(path)
+    under_way = _find_under_way(mailing_list, digest, mapping)
+    if under_way is not None:
+        return under_way
     try:
         return _begin(
-            database, mailing_list, path, mapping=mapping, settings=settings, now=now, actor=actor
+            database,
+            mailing_list,
+            path,
+            digest=digest,
+            mapping=mapping,
+            settings=settings,
+            now=now,
+            actor=actor,
         )
     except _UnderWay as found:
         return found.task
@@ -224,14 +230,14 @@ def _begin(
     mailing_list: MailingList,
     path: Path,
     *,
-    mapping: Mapping[str, str] | None,
+    digest: str,
+    mapping: dict[str, str],
     settings: Settings,
     now: datetime,
     actor: str,
 ) -> BackgroundTask:
-    """Stage a file, and note that it is to be merged; raises _UnderWay if it is already."""
-    mapping = dict(mapping or {})
-    digest, token = digest_file(path), secrets.token_hex(_TOKEN_BYTES)
+    """Stage a file, and note that it is to be merged; raises _UnderWay if somebody was quicker."""
+    token = secrets.token_hex(_TOKEN_BYTES)
     with ExitStack() as until_kept:
         kept_in = None
         if isinstance(database, TurnstileDatabase):
@@ -285,7 +291,7 @@ def finish_suppression_imports(
     """
     tasks: Any = BackgroundTask.select().where(BackgroundTask.kind == TaskKind.IMPORT_SUPPRESSIONS)
     ended = 0
-    with background_work(database, Work.IMPORT_SUPPRESSIONS, should_stop) as must_stop:
+    with background_work(database, TaskKind.IMPORT_SUPPRESSIONS, should_stop) as must_stop:
         for task in list(tasks):
             merged = _merge(database, task, settings=settings, should_stop=must_stop, step=step)
             ended += merged is not None
@@ -317,13 +323,12 @@ def _preview(
     actor: str,
 ) -> SuppressionImportResult:
     """Say what would come of a file; nothing is written."""
-    digest = digest_file(path)
     with Staging(
         mailing_list, path, kept_in=None, mapping=mapping, settings=settings, now=now
     ) as staging:
         progress = SuppressionProgress(
             token="",
-            file=digest,
+            file="",
             name=path.name,
             mapping=dict(mapping),
             facts=asdict(staging.facts),
@@ -345,7 +350,7 @@ def _finish(
     database: Database, task: BackgroundTask, *, settings: Settings
 ) -> SuppressionImportResult | None:
     """Merge all of a file, and return what has come of it; None if its rows were lost."""
-    with foreground_work(database, Work.IMPORT_SUPPRESSIONS):
+    with foreground_work(database, TaskKind.IMPORT_SUPPRESSIONS):
         return _merge(database, task, settings=settings) or _read_recorded(task)
 
 
