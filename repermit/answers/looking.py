@@ -15,7 +15,15 @@ from peewee import JOIN
 from repermit import addresses, consent, contacts, messages, suspicion
 from repermit.answers.facts import Standing
 from repermit.consent import MailKind, MailState, Status
-from repermit.models import Campaign, CampaignWording, Contact, Mail, MailingList, Wording
+from repermit.models import (
+    Campaign,
+    CampaignWording,
+    Contact,
+    Mail,
+    MailingList,
+    PreparedQuery,
+    Wording,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -117,18 +125,7 @@ class _Ask(NamedTuple):
 
 def _latest_ask(contact: Contact) -> tuple[_Ask | None, datetime | None]:
     """Return the ask of the latest campaign, and when a server took its reminder, if one did."""
-    # By the contact alone: SQLite would read all mails of the campaign rather than these few.
-    rows: Any = (
-        Mail.select(
-            *(Mail.campaign, Campaign.deadline, Mail.kind, Mail.state, Mail.sent_at),
-            CampaignWording.wording,
-        )
-        .join(Campaign)
-        .join_from(Mail, CampaignWording, JOIN.LEFT_OUTER)
-        .where(Mail.contact == contact)
-        .tuples()
-    )
-    mails = [_Ask(*row) for row in rows]
+    mails = [_Ask(*row) for row in _MAILS.rows(contact)]
     asks = [mail for mail in mails if mail.kind == MailKind.ASK]
     ask = max(asks, key=lambda mail: mail.campaign, default=None)
     reminders = (
@@ -141,19 +138,40 @@ def _latest_ask(contact: Contact) -> tuple[_Ask | None, datetime | None]:
     return ask, next(reminders, None)
 
 
+_MAILS = PreparedQuery(
+    # By the contact alone: SQLite would read all mails of the campaign rather than these few.
+    lambda contact: (
+        Mail.select(
+            *(Mail.campaign, Campaign.deadline, Mail.kind, Mail.state, Mail.sent_at),
+            CampaignWording.wording,
+        )
+        .join(Campaign)
+        .join_from(Mail, CampaignWording, JOIN.LEFT_OUTER)
+        .where(Mail.contact == contact)
+        .tuples()
+    ),
+    1,
+)
+
+
 def _newest_wording(ask: _Ask, contact: Contact) -> str:
     """Return the digest of what an ask that is not made yet is to be made from.
 
     That is the newest wording in the first of the languages that there is.
     """
-    rows: Any = (
+    newest: dict[str, str] = dict(_WORDINGS.rows(ask.campaign))
+    return newest.get(contact.language) or newest.get(contact.list.language, "")
+
+
+_WORDINGS = PreparedQuery(
+    lambda campaign: (
         CampaignWording.select(CampaignWording.language, CampaignWording.wording)
-        .where(CampaignWording.campaign == ask.campaign, CampaignWording.kind == MailKind.ASK)
+        .where(CampaignWording.campaign == campaign, CampaignWording.kind == MailKind.ASK)
         .order_by(CampaignWording.revision)
         .tuples()
-    )
-    newest: dict[str, str] = dict(rows)
-    return newest.get(contact.language) or newest.get(contact.list.language, "")
+    ),
+    1,
+)
 
 
 @lru_cache(maxsize=64)

@@ -16,7 +16,7 @@ from repermit.answers.weighing import is_taken_back, weigh
 from repermit.consent import Answer, Basis, Outcome, Reason
 from repermit.errors import NotFound, Refused
 from repermit.links import NOBODY
-from repermit.models import Contact, Evidence, lock_rows
+from repermit.models import Contact, Evidence, PreparedQuery, lock_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -216,8 +216,11 @@ def answer_for(
 
 
 def _locked(uid: str) -> Contact | None:
-    found: Contact | None = lock_rows(Contact.select().where(Contact.uid == uid)).first()
+    found: Contact | None = _LOCKED.first(uid)
     return found
+
+
+_LOCKED = PreparedQuery(lambda uid: lock_rows(Contact.select().where(Contact.uid == uid)), 1)
 
 
 def _locked_by_address(mailing_list: MailingList, address: str) -> Contact:

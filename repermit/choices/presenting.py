@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from repermit import config, messages
 from repermit.choices.sealing import Seal
 from repermit.errors import ConfigError
-from repermit.models import Chosen, Correction, Meta, lock_rows, new_id
+from repermit.models import Chosen, Correction, Meta, PreparedQuery, lock_rows, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,8 +45,10 @@ def version_of_texts() -> str:
 
 def _versions() -> dict[str, str]:
     """Return what names the state of the settings and of the texts; "" for what never changed."""
-    rows = Meta.select().where(Meta.key.in_([VERSION, TEXTS]))
-    return {VERSION: "", TEXTS: ""} | {row.key: row.value for row in rows}
+    return {VERSION: "", TEXTS: ""} | {row.key: row.value for row in _VERSIONS.rows()}
+
+
+_VERSIONS = PreparedQuery(lambda: Meta.select().where(Meta.key.in_([VERSION, TEXTS])))
 
 
 def take_turn(key: str) -> None:

@@ -24,7 +24,7 @@ from repermit.consent import (
 )
 from repermit.contacts.looking import fingerprint_of, is_off_by_file
 from repermit.contacts.openings import release
-from repermit.contacts.suppressing import Suppressed, lift, stay, suppress
+from repermit.contacts.suppressing import Suppressed, lift_own, stay, suppress
 from repermit.contacts.telling import asked_last, campaign_mails, told_last
 from repermit.evidence import Entry
 from repermit.models import Campaign, Contact, Mail, Suppression, bound, chunks, literal
@@ -69,11 +69,8 @@ def confirm(contact: Contact, *, basis: Basis, act: Act, fingerprint_key: bytes)
     contact.basis = basis
     contact.reason = ""
     contact.form_version += 1
-    contact.save()
-    lift(
-        Suppression.fingerprint == fingerprint_of(contact, fingerprint_key),
-        Suppression.list == contact.list_id,
-    )
+    contact.write_changes()
+    lift_own(contact.list_id, fingerprint_of(contact, fingerprint_key))
     drop_unsent([contact], Dropped.ANSWERED)
     release([contact.id])
     evidence.append(entry_of("confirmed", contact, contact.list.slug, act, {"basis": str(basis)}))
@@ -173,7 +170,7 @@ def note_press(contact: Contact, *, is_no: bool = False) -> None:
     """
     contact.form_version += 1
     contact.has_refused = contact.has_refused or is_no
-    contact.save(only=[Contact.form_version, Contact.has_refused])
+    contact.write_changes()
 
 
 def note_refusal(contact: Contact) -> None:

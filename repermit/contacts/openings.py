@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from peewee import SQL
 
 from repermit.consent import REFUSALS, Status
-from repermit.models import Opening
+from repermit.models import Opening, literal
 from repermit.suspicion import LINKS, Opened, Openings, Past, Sign
 
 if TYPE_CHECKING:
@@ -59,15 +59,19 @@ def remember(contact: Contact, opening: Opening | None, past: Past, **more: Any)
     for name, value in {**values, **more}.items():
         setattr(row, name, value)
     row.began_at = min(row.began_at, *moments)
-    row.save(force_insert=opening is None)
+    written = [field.db_value(row.__data__.get(field.name)) for field in _FIELDS]
+    Opening.insert_rows(_FIELDS, [written], unique=(Opening.contact,), replace=_FIELDS)
     return row
+
+
+_FIELDS = Opening._meta.sorted_fields  # noqa: SLF001  peewee's own way
 
 
 def release(ids: Sequence[int]) -> None:
     """Hold no Yes of these contacts any more: it counts now, or something else does."""
     # Written out, so that the index for just these is used.
     held = SQL("held_at IS NOT NULL")
-    Opening.update(held_at=None).where(Opening.contact.in_(ids), held).execute()
+    Opening.update(held_at=None).where(Opening.contact.in_(literal(ids)), held).execute()
 
 
 def signs_of(opening: Opening | None) -> tuple[Sign, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from repermit import consent, evidence, receipts
 from repermit.consent import NOT_STARTED, Answer, Basis, Dropped, MailKind, MailState, Status
-from repermit.models import Evidence, Mail
+from repermit.models import Evidence, Mail, PreparedQuery, stored
 
 if TYPE_CHECKING:
     from repermit.config import Settings
@@ -34,20 +34,30 @@ def owe_receipt(
     """
     if not mailing_list.receipts:
         return
-    own = list(Mail.select().where(Mail.contact == contact, Mail.kind == MailKind.RECEIPT))
+    own = _RECEIPTS.rows(contact)
     if any(mail.state in NOT_STARTED for mail in own):
         drop_receipts(contact)
     left = [mail.due_at for mail in own if mail.state in _MAY_HAVE_LEFT]
     dues = sorted(due_at for due_at in left if due_at > at - _DAY)
     is_too_many = not consent.may_mail_on_request(len(dues))
-    Mail.create(
+    due_at = dues[-consent.MOST_ON_REQUEST] + _DAY if is_too_many else at
+    _OWE.execute(mailing_list.id, contact.id, stored(due_at), _topic(answer, at))
+
+
+_RECEIPTS = PreparedQuery(
+    lambda contact: Mail.select().where(Mail.contact == contact, Mail.kind == MailKind.RECEIPT), 1
+)
+_OWE = PreparedQuery(
+    lambda mailing_list, contact, due_at, topic: Mail.insert(
         list=mailing_list,
         contact=contact,
         kind=MailKind.RECEIPT,
-        due_at=dues[-consent.MOST_ON_REQUEST] + _DAY if is_too_many else at,
+        due_at=due_at,
         message_id="",
-        topic=_topic(answer, at),
-    )
+        topic=topic,
+    ),
+    4,
+)
 
 
 def owe_no_receipt(contact: Contact, *, at: datetime) -> None:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 from repermit import evidence
 from repermit.errors import NotFound
 from repermit.evidence import Entry
-from repermit.models import Contact, MailingList, Reply, latest_campaign, literal
+from repermit.models import (
+    Contact,
+    MailingList,
+    PreparedQuery,
+    Reply,
+    latest_campaign,
+    literal,
+    stored,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,9 +123,15 @@ def replied_at(contact: Contact, answer: Answer) -> datetime | None:
 
 def settle_replies(contact: Contact, *, at: datetime) -> None:
     """Mark a contact's replies as decided on."""
-    Reply.update(decided_at=at).where(
+    _SETTLE.execute(stored(at), contact)
+
+
+_SETTLE = PreparedQuery(
+    lambda at, contact: Reply.update(decided_at=at).where(
         Reply.contact == contact, Reply.decided_at.is_null()
-    ).execute()
+    ),
+    2,
+)
 
 
 def forget_replies(contact_ids: Sequence[int]) -> int:

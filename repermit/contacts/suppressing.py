@@ -13,6 +13,7 @@ from peewee import JOIN
 from repermit.models import (
     Import,
     MailingList,
+    PreparedQuery,
     Suppression,
     bound,
     is_postgresql,
@@ -125,6 +126,22 @@ def lift(*conditions: Any) -> int:
             about = {"list": slug, "fingerprint": fingerprint, "until": stored(at)}
             journal.note_after({"do": "lift", **about})
     return int(Suppression.delete().where(*conditions).execute())
+
+
+def lift_own(list_id: int, fingerprint: str) -> None:
+    """Lift the suppression of one address on one list, if there is one."""
+    if _OWN.rows(list_id, fingerprint):
+        lift(Suppression.list == list_id, Suppression.fingerprint == fingerprint)
+
+
+_OWN = PreparedQuery(
+    lambda list_id, fingerprint: (
+        Suppression.select(Suppression.id)
+        .where(Suppression.list == list_id, Suppression.fingerprint == fingerprint)
+        .tuples()
+    ),
+    2,
+)
 
 
 def came_with(record: Import, subjects: Sequence[str]) -> None:

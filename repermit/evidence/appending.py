@@ -15,6 +15,7 @@ from repermit.models import (
     Evidence,
     EvidenceHead,
     EvidencePart,
+    PreparedQuery,
     Wording,
     bound,
     chunks,
@@ -39,7 +40,7 @@ def append(*entries: Entry) -> int:
     Must be the last step of the transaction that the caller has open, since it takes the lock of
     the chain's head.
     """
-    head = lock_rows(EvidenceHead.select()).get()
+    head = _HEAD.first()
     seq: int = head.seq
     previous: str = head.hash
     growth = Growth(frontier_of(head))
@@ -59,11 +60,19 @@ def append(*entries: Entry) -> int:
     return seq
 
 
+_HEAD = PreparedQuery(lambda: lock_rows(EvidenceHead.select()))
+
+
 def keep_wording(content: str) -> str:
     """Store a text once and return its digest, SHA-256 in hex."""
     digest = hashlib.sha256(content.encode()).hexdigest()
-    Wording.insert(digest=digest, content=content).on_conflict_ignore().execute()
+    _KEEP_WORDING.execute(digest, content)
     return digest
+
+
+_KEEP_WORDING = PreparedQuery(
+    lambda digest, content: Wording.insert(digest=digest, content=content).on_conflict_ignore(), 2
+)
 
 
 def erase_parts(subject: str, parts: Sequence[str]) -> list[int]:

@@ -30,7 +30,7 @@ from repermit.evidence.merkle import (
     siblings,
 )
 from repermit.evidence.reading import STEP, leaf_of, rows_between
-from repermit.models import Evidence, EvidenceHead, EvidenceNode
+from repermit.models import Evidence, EvidenceHead, EvidenceNode, PreparedQuery
 from repermit.saying import Said
 
 if TYPE_CHECKING:
@@ -76,12 +76,8 @@ class Growth:
     def keep(self, *, seq: int, hash: str) -> None:  # noqa: A002  as the column is named
         """Store the tree, and the newest entry, in the caller's transaction."""
         self.keep_nodes()
-        EvidenceHead.update(
-            seq=seq,
-            hash=hash,
-            root=self._frontier.root().hex(),
-            frontier=b"".join(self._frontier.hashes).hex(),
-        ).execute()
+        frontier = b"".join(self._frontier.hashes).hex()
+        _KEEP_HEAD.execute(seq, hash, self._frontier.root().hex(), frontier)
 
     def keep_nodes(self) -> None:
         """Store the subtrees that were completed since the last time."""
@@ -93,6 +89,14 @@ class Growth:
             replace=_NODE[2:],
         )
         self._made.clear()
+
+
+_KEEP_HEAD = PreparedQuery(
+    lambda seq, hash, root, frontier: EvidenceHead.update(  # noqa: A006  as the column is named
+        seq=seq, hash=hash, root=root, frontier=frontier
+    ),
+    4,
+)
 
 
 def grow_tree() -> None:

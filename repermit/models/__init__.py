@@ -82,6 +82,7 @@ from repermit.models.logins import (
 from repermit.models.lost_suppressions import LostSuppression, lost_suppressions
 from repermit.models.openings import Opening
 from repermit.models.papers import RegisterNotes
+from repermit.models.prepared_query import PreparedQuery
 from repermit.models.presence import RESTORING, alone, present
 from repermit.models.staged_rows import (
     attached,
@@ -207,6 +208,7 @@ __all__ = [
     "Opening",
     "Pace",
     "PartCount",
+    "PreparedQuery",
     "RecoveryCode",
     "RegisterNotes",
     "Reply",

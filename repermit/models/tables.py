@@ -1,16 +1,19 @@
 """The tables, as DESIGN fixes them: lists, contacts, campaigns, mails, evidence.
 
-May import the database of this room only. Enumerations are kept as their own words.
+May import the database and the prepared queries of this room only. Enumerations are kept as their
+own words.
 """
 
 from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
+from functools import cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from peewee import (
+    OP,
     SQL,
     AutoField,
     BigAutoField,
@@ -18,18 +21,21 @@ from peewee import (
     BooleanField,
     CharField,
     CompositeKey,
+    Expression,
     Field,
     ForeignKeyField,
     IntegerField,
     Model,
     ModelObjectCursorWrapper,
     ModelSelect,
+    Node,
     SmallIntegerField,
     TextField,
 )
 
 from repermit.errors import NotFound
 from repermit.models.database import chunks, proxy, run_sql
+from repermit.models.prepared_query import PreparedQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -137,6 +143,10 @@ def _kind_of(field: Field[Any]) -> type[Any] | None:
 class Table(Model):
     """What all tables share."""
 
+    if TYPE_CHECKING:
+        DoesNotExist: ClassVar[type[Exception]]
+        _dirty: set[str]
+
     class Meta:
         """Bind to the database in use."""
 
@@ -150,6 +160,30 @@ class Table(Model):
         if fields:
             return super().select(*fields)
         return _WholeRows(cls, cls._meta.sorted_fields, is_default=True)
+
+    @classmethod
+    def get(cls, *query: Any, **filters: Any) -> Self:
+        """Return the row for which these conditions hold; raises DoesNotExist if there is none."""
+        if filters or not query or not all(map(_is_equality, query)):
+            return super().get(*query, **filters)
+        find = _find_by(cls, *(condition.lhs.name for condition in query))
+        row: Self | None = find.first(*(condition.rhs for condition in query))
+        if row is None:
+            raise cls.DoesNotExist
+        return row
+
+    def write_changes(self) -> None:
+        """Write what has changed of this row, which stands in the database; quicker than `save`."""
+        meta = self._meta
+        changed = [field for field in meta.sorted_fields if field.name in self._dirty]
+        if not changed:
+            return
+        mark, key = proxy.obj.param, meta.primary_key
+        set_ = ", ".join(f"{_name(field)} = {mark}" for field in changed)
+        statement = f'UPDATE "{meta.table_name}" SET {set_} WHERE {_name(key)} = {mark}'  # noqa: S608
+        values = [field.db_value(self.__data__[field.name]) for field in (*changed, key)]
+        run_sql(proxy.obj, statement, *values)
+        self._dirty.clear()
 
     @classmethod
     def insert_rows(
@@ -172,6 +206,28 @@ class Table(Model):
         for some in chunks(list(rows), _ROWS):
             statement = into + ", ".join([marks] * len(some)) + then
             run_sql(proxy.obj, statement, *chain.from_iterable(some))
+
+
+def _is_equality(condition: Any) -> bool:
+    """Say whether a condition compares a column with a value, which is not null."""
+    if not isinstance(condition, Expression) or condition.op != OP.EQ:
+        return False
+    field, value = condition.lhs, condition.rhs
+    if isinstance(value, Model):
+        return isinstance(field, ForeignKeyField)
+    return isinstance(field, Field) and not isinstance(value, Node)
+
+
+@cache
+def _find_by(table: type[Table], *names: str) -> PreparedQuery:
+    """Return the query for the row of a table whose fields of these names have certain values."""
+    fields = [getattr(table, name) for name in names]
+
+    def compose(*values: Any) -> Any:
+        equal = (field == value for field, value in zip(fields, values, strict=True))
+        return table.select().where(*equal).limit(1)
+
+    return PreparedQuery(compose, len(names))
 
 
 _ROWS = 500
