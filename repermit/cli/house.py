@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from repermit.errors import Refused
+from repermit.garbage_collection import heap_frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +97,8 @@ class House:
                 contacts.recognise_key(opened, self.file)
                 self._opened = opened
                 try:
-                    yield opened
+                    with heap_frozen():
+                        yield opened
                 finally:
                     self._opened = None
 

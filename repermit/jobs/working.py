@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from repermit.delivery import Stopping
+from repermit.garbage_collection import heap_frozen
 from repermit.jobs.child import hold
 from repermit.jobs.sweeps import OF_WORKERS, Jobs, make_scheduler
 
@@ -57,7 +58,7 @@ def work(settings: Settings, database: Database, *, clock: Clock, leash: int | N
     """
     stopping = Stopping()
     everything = Work(settings, database, clock=clock, names=OF_WORKERS)
-    with stopping.on_signals():
+    with stopping.on_signals(), heap_frozen():
         if leash is not None:
             # Not at a lower priority than the pages: what is slow while it holds the write lock, or
             # a lock of PostgreSQL's, holds them up too.

@@ -14,6 +14,7 @@ from waitress import wasyncore
 from repermit import jobs, messages
 from repermit.answers import Pending
 from repermit.delivery import Stopping
+from repermit.garbage_collection import heap_frozen
 from repermit.web.application import create_app
 from repermit.web.serving import make_server
 
@@ -91,6 +92,10 @@ class Server:
         # Read by the first who needs it, a catalogue would hold up everybody else.
         for language in messages.languages():
             messages.translations(language)
+        with heap_frozen():
+            self._serve()
+
+    def _serve(self) -> None:
         pages = threading.Thread(target=self._serve_pages, name="pages", daemon=True)
         pages.start()
         self._work.start()
