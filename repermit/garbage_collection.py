@@ -1,4 +1,4 @@
-"""What Python's garbage collector need not look at."""
+"""What Python's garbage collector need not look at. Imports nothing of repermit."""
 
 from __future__ import annotations
 

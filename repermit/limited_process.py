@@ -39,6 +39,10 @@ _READY, _REQUEST, _VALUE, _END, _ERROR, _FAULT = b"R", b"Q", b"V", b"E", b"X", b
 _PIECE = 1 << 20
 
 
+_NICENESS = 10
+"""How far behind others the process stands where the processor is busy."""
+
+
 class ProcessDied(Exception):
     """The process ended before its answer did, by a limit or a fault; the text says by which."""
 
@@ -198,6 +202,8 @@ def serve(
 
 
 def _limit(memory: int) -> None:
+    # It holds no lock of the database, for which those would wait who answer meanwhile.
+    os.nice(_NICENESS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     memory = memory if hard == resource.RLIM_INFINITY else min(memory, hard)

@@ -15,6 +15,7 @@ from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from repermit import answers, contacts, evidence, exports, importing, rights
@@ -467,6 +468,23 @@ def test_a_work_rests_after_a_step_only_where_others_write(
             with size.step(database):
                 Meta.create(key=f"own {number}", value="")
             assert len(rests) - before == others_write
+
+
+def test_a_work_rests_after_a_step_while_others_use_postgresql(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr("repermit.models.background_tasks.time.sleep", rests.append)
+    with open_database(postgresql_url) as database, psycopg.connect(postgresql_url) as other:
+        size = StepSize()
+        for number, others_ask in enumerate((False, True, False, True)):
+            before = len(rests)
+            with size.step(database):
+                Meta.create(key=f"own {number}", value="")
+                if others_ask:
+                    other.execute("SELECT count(*) FROM meta")
+                    other.rollback()
+            assert len(rests) - before == others_ask
 
 
 _IMPORT = """\

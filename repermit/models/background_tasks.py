@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import BigIntegerField, CharField, ForeignKeyField, TextField
 
-from repermit.models.database import lock_rows, version_seen, write_back
+from repermit.models.database import (
+    is_postgresql,
+    is_used_by_others,
+    lock_rows,
+    version_seen,
+    write_back,
+)
 from repermit.models.tables import MailingList, Table, moment
 
 if TYPE_CHECKING:
@@ -41,8 +47,11 @@ SMALLEST_STEP = 10
 _WRITE_BACK_EVERY = 0.5
 """Seconds between two times that the log of a large work is written back."""
 
-_LONGEST_REST = 0.1
-"""Seconds between two steps."""
+_REST = 3
+"""How many times as long as a step the rest after it is, in which others have the machine."""
+
+_LONGEST_REST = 0.15
+"""Seconds between two steps at most."""
 
 _MOST_GROWTH = 2.0
 _MOST_SHRINKING = 0.1
@@ -220,8 +229,8 @@ def run_steps(
 class StepSize:
     """How many rows the next step of a work may take, by the time that the last one took.
 
-    Where others have written since, it rests after a step for as long as that took: the machine is
-    theirs as much as the work's.
+    Where others have used the database meanwhile, it rests after a step for longer than that took:
+    the machine is theirs as much as the work's.
 
     - `first`: rows of the first step; `most`: rows of each at most.
     - `least`: so few rows take less time than all else in a step, however slow the machine is.
@@ -244,14 +253,19 @@ class StepSize:
             yield self.rows
         ended = time.monotonic()
         self.adapt(ended - began)
-        if self._others_write(database):
-            time.sleep(min(ended - began, _LONGEST_REST))
+        if self._is_shared(database, began):
+            time.sleep(min(_REST * (ended - began), _LONGEST_REST))
         if ended > self._write_back_at:
             write_back(database)
             self._write_back_at = time.monotonic() + _WRITE_BACK_EVERY
 
-    def _others_write(self, database: Database) -> bool:
-        """Say whether others have written into SQLite's file since the last step."""
+    def _is_shared(self, database: Database, began: float) -> bool:
+        """Say whether others have used the database since a step began, by time.monotonic.
+
+        Of SQLite only those can be seen who have written into its file since the last step.
+        """
+        if is_postgresql(database):
+            return is_used_by_others(database, time.monotonic() - began)
         before, self._seen = self._seen, version_seen(database)
         return before is not None and self._seen != before
 

@@ -275,6 +275,24 @@ def version_seen(database: Database) -> int | None:
     return int(version)
 
 
+def is_used_by_others(database: Database, seconds: float) -> bool:
+    """Say whether other connections have run anything on PostgreSQL in the last `seconds`.
+
+    https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
+    """
+    (is_used,) = run_sql(database, _IS_USED_BY_OTHERS, seconds).fetchone()
+    return bool(is_used)
+
+
+_IS_USED_BY_OTHERS = """\
+SELECT EXISTS (
+    SELECT FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+    AND backend_type = 'client backend'
+    AND (state <> 'idle' OR state_change > statement_timestamp() - make_interval(secs => %s))
+)"""
+
+
 @contextmanager
 def waiting_at_most(database: Database, seconds: float) -> Iterator[None]:
     """Let this thread, whose connection is open, wait for so many seconds for what others hold.

@@ -58,8 +58,8 @@ def tally_up(
             Meta.update(value=str(upto)).where(Meta.key == _KEY).execute()
             if after == 0:
                 _keep_zone(after, settings.timezone)
-            if changes:
-                evidence.append(*_zone_changes(after, settings.timezone, now))
+            if changes and (entries := list(_zone_changes(after, settings.timezone, now))):
+                evidence.append(*entries)
         counted += upto - after
     return counted
 
