@@ -482,6 +482,8 @@ def test_a_work_rests_after_a_step_while_others_use_postgresql(
             with size.step(database):
                 Meta.create(key=f"own {number}", value="")
                 if others_ask:
+                    # By when the step is looked back on from is known to the millisecond.
+                    threading.Event().wait(0.3)
                     other.execute("SELECT count(*) FROM meta")
                     other.rollback()
             assert len(rests) - before == others_ask
