@@ -208,14 +208,13 @@ def _move_campaign(one: Installation, *moments: str) -> None:
 
 
 def _let_be_due(one: Installation, people: int) -> None:
-    """Let a part of those who were removed be due for erasure, by worker.toml alone."""
+    """Let a part of those who were removed be due for erasure, by the worker.toml of `_purge` alone."""
     one.sql("UPDATE campaign SET closed_at = ? WHERE closed_at IS NOT NULL", _LONG_AGO)
     one.sql(
         "UPDATE contact SET status_at = ? WHERE id IN "
         "(SELECT id FROM contact WHERE status = 'removed' ORDER BY id LIMIT ?)",
         *(_LONG_AGO, people // _PART),
     )
-    one.set("removed_days", 30, file="worker.toml")
     one.set("removed_days", 3660)
 
 
@@ -269,6 +268,8 @@ def _rest(_: Installation) -> float:
 
 def _purge(one: Installation) -> float:
     """Let a worker erase who is due, and wipe what is left of them."""
+    # Now, since it names the database, of which each copy of an installation has its own.
+    one.set("removed_days", 30, file="worker.toml")
     with _working(one, "worker.toml"):
         _wait(one, "SELECT NOT EXISTS (SELECT 1 FROM contact WHERE erased_at IS NOT NULL)")
         began = time.monotonic()
