@@ -208,7 +208,7 @@ def _move_campaign(one: Installation, *moments: str) -> None:
 
 
 def _let_be_due(one: Installation, people: int) -> None:
-    """Let a part of those who were removed be due for erasure, by the worker.toml of `_purge` alone."""
+    """Let a part of those who were removed be due for erasure, as `_purge` has it alone."""
     one.sql("UPDATE campaign SET closed_at = ? WHERE closed_at IS NOT NULL", _LONG_AGO)
     one.sql(
         "UPDATE contact SET status_at = ? WHERE id IN "
