@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from peewee import BigIntegerField, CharField, ForeignKeyField, TextField
 
 from repermit.models.database import (
-    is_postgresql,
+    TurnstileDatabase,
     is_used_by_others,
     lock_rows,
     version_seen,
@@ -264,7 +264,7 @@ class StepSize:
 
         Of SQLite only those can be seen who have written into its file since the last step.
         """
-        if is_postgresql(database):
+        if not isinstance(database, TurnstileDatabase):
             return is_used_by_others(database, time.monotonic() - began)
         before, self._seen = self._seen, version_seen(database)
         return before is not None and self._seen != before

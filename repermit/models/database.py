@@ -264,13 +264,11 @@ def write_back(database: Database) -> None:
         run_sql(database, "PRAGMA wal_checkpoint(PASSIVE)")
 
 
-def version_seen(database: Database) -> int | None:
-    """Return what changes when others have written into SQLite's file; None on PostgreSQL.
+def version_seen(database: TurnstileDatabase) -> int:
+    """Return what changes when others have written into SQLite's file.
 
     https://sqlite.org/pragma.html#pragma_data_version
     """
-    if not isinstance(database, TurnstileDatabase):
-        return None
     (version,) = run_sql(database, "PRAGMA data_version").fetchone()
     return int(version)
 
