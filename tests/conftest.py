@@ -20,6 +20,7 @@ import trustme
 from repermit import messages, preflight, schema
 from repermit.models import open_database
 from repermit.preflight import pages as pages_checked
+from repermit.web import dispatcher, site
 from repermit.web.admin import launch_check
 from tests.building import make_campaign, make_list, make_settings
 from tests.cluster import find_binaries, running_cluster
@@ -124,6 +125,17 @@ def _no_way_out(loopback_only: LoopbackOnly) -> Iterator[None]:
 def _no_lower_priority(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let commands that give way to others do so in processes of their own only."""
     monkeypatch.setattr(os, "setpriority", lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def _no_hurry_in_a_browser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a press in a browser wait for as long as a loaded machine needs.
+
+    What the server refuses after two seconds, to be pressed again, has tests of its own.
+    """
+    if "browser" in request.fixturenames:
+        for module in (site, dispatcher):
+            monkeypatch.setattr(module, "PATIENCE", 60.0)
 
 
 # --- What a check finds before a launch. ---------------------------------------------------------
