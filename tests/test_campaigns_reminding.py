@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -195,19 +196,18 @@ def test_many_are_reminded_in_chunks(database: Database) -> None:
     assert remind(database, chunk=2) == expected
 
 
-class Interrupted:
-    """A database on which the admin pauses the campaign between the first step and the second."""
+def pause_before_second_step(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the admin pause the campaign between the first step and the second."""
+    atomic = database.atomic
+    steps = count(1)
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._steps = 0
-
-    def atomic(self) -> Any:
-        self._steps += 1
-        if self._steps == 2:
-            with self._database.atomic():
+    def pausing() -> Any:
+        if next(steps) == 2:
+            with atomic():
                 Campaign.update(state=CampaignState.PAUSED).execute()
-        return self._database.atomic()
+        return atomic()
+
+    monkeypatch.setattr(database, "atomic", pausing)
 
 
 # --- The end of it. -----------------------------------------------------------------------------
@@ -234,11 +234,13 @@ def test_while_asks_are_to_leave_or_are_fresh_there_is_more_to_come(database: Da
     assert Campaign.get().reminded_at == a_day_later
 
 
-def test_a_campaign_that_is_paused_in_the_middle_reminds_nobody_more(database: Database) -> None:
+def test_a_campaign_that_is_paused_in_the_middle_reminds_nobody_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     campaign = make_running(database)
     for _ in range(3):
         make_asked(database, campaign.list, campaign)
-    interrupted = cast("Database", Interrupted(database))
-    owed = owe_reminders(interrupted, settings=make_settings(), now=REMINDER, chunk=1)
+    pause_before_second_step(database, monkeypatch)
+    owed = owe_reminders(database, settings=make_settings(), now=REMINDER, chunk=1)
     assert owed == len(reminded()) == 1
     assert Campaign.get().reminded_at is None
