@@ -489,6 +489,20 @@ def test_a_work_rests_after_a_step_while_others_use_postgresql(
             assert len(rests) - before == others_ask
 
 
+def test_postgresqls_planner_learns_of_what_a_work_fills(postgresql_url: str) -> None:
+    with open_database(postgresql_url) as database:
+        for first, last in ((0, 400), (400, 4_000)):
+            with StepSize().step(database):
+                run_sql(
+                    database,
+                    "INSERT INTO meta SELECT 'row ' || n, '' FROM generate_series(%s, %s) n",
+                    first + 1,
+                    last,
+                )
+            query = "SELECT reltuples FROM pg_class WHERE relname = 'meta'"
+            assert run_sql(database, query).fetchone()[0] >= last
+
+
 _IMPORT = """\
 import sys
 from pathlib import Path

@@ -152,7 +152,8 @@ def pick_step(database: Database, source: str, *, after: int, limit: int) -> tup
 
     Returns the number of the last one, and how many they are.
     """
-    run_sql(database, "DELETE FROM picked")
+    # PostgreSQL would read what is deleted again at each step, until it is vacuumed.
+    run_sql(database, "TRUNCATE picked" if is_postgresql(database) else "DELETE FROM picked")
     sign = database.param
     picked = run_sql(
         database,

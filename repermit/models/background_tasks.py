@@ -19,6 +19,7 @@ from peewee import BigIntegerField, CharField, ForeignKeyField, TextField
 
 from repermit.models.database import (
     TurnstileDatabase,
+    analyze_grown,
     is_used_by_others,
     lock_rows,
     version_seen,
@@ -242,7 +243,8 @@ class StepSize:
         self.rows = min(first, most)
         self._least = min(least, most)
         self._most = most
-        self._write_back_at = 0.0
+        self._write_back_at = self._analyze_at = 0.0
+        self._began = time.monotonic()
         self._seen: int | None = None
 
     @contextmanager
@@ -258,6 +260,10 @@ class StepSize:
         if ended > self._write_back_at:
             write_back(database)
             self._write_back_at = time.monotonic() + _WRITE_BACK_EVERY
+        if ended > self._analyze_at:
+            analyze_grown(database)
+            # When the work has taken twice as long, the tables are as much larger at most.
+            self._analyze_at = 2 * time.monotonic() - self._began
 
     def _is_shared(self, database: Database, began: float) -> bool:
         """Say whether others have used the database since a step began, by time.monotonic.

@@ -264,6 +264,25 @@ def write_back(database: Database) -> None:
         run_sql(database, "PRAGMA wal_checkpoint(PASSIVE)")
 
 
+def analyze_grown(database: Database) -> None:
+    """Have PostgreSQL count the tables that have grown since it did; outside a transaction.
+
+    Its planner goes on taking a table, or a list in it, for as small as it was when it was last
+    counted, and reads all of it for each row of a step. Autovacuum looks once a minute.
+    https://www.postgresql.org/docs/current/planner-stats.html
+    """
+    if is_postgresql(database):
+        for (table,) in run_sql(database, _GROWN).fetchall():
+            # Another process that is at it is enough.
+            run_sql(database, f'ANALYZE (SKIP_LOCKED) "{table}"')
+
+
+_GROWN = """\
+SELECT relname FROM pg_class
+WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
+AND pg_relation_size(oid) > relpages * current_setting('block_size')::bigint"""
+
+
 def version_seen(database: TurnstileDatabase) -> int:
     """Return what changes when others have written into SQLite's file.
 
