@@ -46,7 +46,7 @@ def test_a_list_is_archived_by_a_press_once_its_campaign_is_over(
             settings=settings,
             method="page",
             trace=Trace(network="198.51.100.0/24", browser="Firefox"),
-            page_wording="<p>Zouden wij u mogen blijven mailen?</p>",
+            page=lambda _: answers.PageShown(wording="<p>Zouden wij u mogen blijven mailen?</p>"),
         )
     make_removed(database, news, Reason.NO, "left@example.org")
     assert "there is an archive once it is over" in words_at(client, f"{AT}/")

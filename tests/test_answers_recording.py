@@ -39,9 +39,16 @@ TRACE = Trace(network="198.51.100.0/24", browser="Firefox")
 
 
 def give(
-    database: Database, contact: Contact, answer: Answer, *, arrived: datetime = SOON, **more: Any
+    database: Database,
+    contact: Contact,
+    answer: Answer,
+    *,
+    arrived: datetime = SOON,
+    page_wording: str = "As on the page.",
+    **more: Any,
 ) -> Recorded | None:
-    values: dict[str, Any] = {"method": "page", "trace": TRACE, "page_wording": "As on the page."}
+    page = answers.PageShown(wording=page_wording)
+    values: dict[str, Any] = {"method": "page", "trace": TRACE, "page": lambda _: page}
     return answers.record_answer(
         database,
         uid=contact.uid,

@@ -255,8 +255,7 @@ def test_an_answer_is_kept_in_the_words_that_it_was_asked_in(
         settings=make_settings(),
         method="page",
         trace=answers.Trace(),
-        page_wording="Wollen Sie?",
-        language="de",
+        page=lambda _: answers.PageShown(wording="Wollen Sie?", language="de"),
     )
     told = newest_told("confirmed")
     assert (told["language"], told["purpose"], told["privacy_url"]) == ("de", PURPOSE, URL)

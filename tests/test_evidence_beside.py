@@ -61,7 +61,7 @@ def say(database: Database, name: str, answer: Answer) -> None:
         settings=make_settings(),
         method="page",
         trace=answers.Trace(network="", browser=""),
-        page_wording="De vraag",
+        page=lambda _: answers.PageShown(wording="De vraag"),
     )
 
 

@@ -55,7 +55,7 @@ def say(database: Database, name: str, answer: Answer, moment: datetime = ANSWER
         "settings": SETTINGS,
         "method": "page",
         "trace": answers.Trace(network="192.0.2.0/24", browser="Firefox"),
-        "page_wording": "De vraag",
+        "page": lambda _: answers.PageShown(wording="De vraag"),
     }
     first = answers.record_answer(database, **told)
     assert first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def work(url: str, number: int) -> None:
                 settings=settings,
                 method="page",
                 trace=Trace(network="192.0.2.0/24", browser="x"),
-                page_wording=f"page {turn % 3}",
+                page=partial(shown, turn),
             )
             with database.atomic():
                 exported = evidence.Entry(
@@ -53,6 +54,11 @@ def work(url: str, number: int) -> None:
                 evidence.append(*[exported] * (turn % 3 + 1))
         with database.atomic():
             erase(number)
+
+
+def shown(turn: int, _: answers.Standing) -> answers.PageShown:
+    """Return one of three pages."""
+    return answers.PageShown(wording=f"page {turn % 3}")
 
 
 def erase(number: int) -> None:

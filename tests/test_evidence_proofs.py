@@ -47,7 +47,9 @@ def record(database: Database, uid: str, answer: Answer) -> None:
         settings=make_settings(),
         method="page",
         trace=Trace(network="198.51.100.0/24", browser="Firefox"),
-        page_wording="<p>Zouden wij u mogen blijven mailen, ⟦address⟧?</p>",
+        page=lambda _: answers.PageShown(
+            wording="<p>Zouden wij u mogen blijven mailen, ⟦address⟧?</p>"
+        ),
     )
 
 

@@ -92,7 +92,8 @@ def taken_off(
 def say_no(
     database: Database, contact: Contact, answer: Answer = Answer.NO, **more: Any
 ) -> answers.Recorded:
-    given: dict[str, Any] = {"method": "page", "page_wording": "De vraag", "arrived": SOON}
+    page = answers.PageShown(wording="De vraag")
+    given: dict[str, Any] = {"method": "page", "page": lambda _: page, "arrived": SOON}
     recorded = answers.record_answer(
         database,
         uid=contact.uid,

@@ -73,7 +73,7 @@ def say_no(
         settings=SETTINGS,
         method="page",
         trace=answers.Trace(network="", browser=""),
-        page_wording="De vraag",
+        page=lambda _: answers.PageShown(wording="De vraag"),
     )
 
 

@@ -49,7 +49,7 @@ def answer(database: Database, contact: Contact, said: Answer, *, arrived: Any =
         settings=make_settings(),
         method="page",
         trace=Trace(network="198.51.100.0/24", browser="Firefox"),
-        page_wording=PAGE,
+        page=lambda _: answers.PageShown(wording=PAGE),
     )
 
 

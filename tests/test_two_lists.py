@@ -77,7 +77,7 @@ def say_no(database: Database, contact: Contact, arrived: datetime = LATER) -> N
         settings=make_settings(),
         method="page",
         trace=answers.Trace(network="192.0.2.0/24", browser=""),
-        page_wording="De vraag",
+        page=lambda _: answers.PageShown(wording="De vraag"),
     )
 
 

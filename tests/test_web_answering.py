@@ -686,6 +686,24 @@ def test_a_representative_is_asked_as_such(pages: Pages, asked: Contact) -> None
     assert '<a href="?">Ik antwoord voor mijzelf</a>' in shown.text
 
 
+def test_a_press_looks_its_contact_up_once(
+    pages: Pages, asked: Contact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever else answers waits for each look at the database."""
+    run, asked_for = pages.database.execute_sql, []
+
+    def noting(statement: str, *values: Any) -> Any:
+        asked_for.append(statement)
+        return run(statement, *values)  # type: ignore[no-untyped-call]
+
+    number = pages.number(asked.uid)
+    monkeypatch.setattr(pages.database, "execute_sql", noting)
+    given = pages.client.post(pages.path("no", asked.uid), data={"number": number})
+    assert "Uw Nee is vastgelegd" in words_of(given)
+    looks = [one for one in asked_for if one.startswith("SELECT") and '"uid" =' in one]
+    assert len(looks) == 1
+
+
 def test_that_a_representative_answered_is_recorded_and_shown_to_the_person(
     pages: Pages, asked: Contact
 ) -> None:

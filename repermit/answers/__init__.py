@@ -4,7 +4,15 @@ May import contacts, evidence, models, messages, links, consent, suspicion and w
 """
 
 from repermit.answers.confirming import confirm_sign_up, decline_sign_up, look_up_sign_up
-from repermit.answers.facts import Giver, Recorded, SignedUp, SignUpFacts, Standing, Trace
+from repermit.answers.facts import (
+    Giver,
+    PageShown,
+    Recorded,
+    SignedUp,
+    SignUpFacts,
+    Standing,
+    Trace,
+)
 from repermit.answers.looking import find_joinable, foresee, join_id, look_up
 from repermit.answers.pending import Pending, Seen
 from repermit.answers.recording import answer_for, disown, record_answer
@@ -12,6 +20,7 @@ from repermit.answers.signing_up import forget_old_sign_ups, sign_up
 
 __all__ = [
     "Giver",
+    "PageShown",
     "Pending",
     "Recorded",
     "Seen",

@@ -31,6 +31,18 @@ class Trace:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PageShown:
+    """The page that an answer comes from: the text around its button, and the language of it.
+
+    `given_by` is who gives the answer, by what the page was opened with.
+    """
+
+    wording: str = ""
+    language: str = ""
+    given_by: Giver = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Standing:
     """Where a contact stands, and what it was told.
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from repermit import addresses, contacts, evidence, receipts, suspicion
-from repermit.answers.facts import Giver, Method, Recorded, Standing, Trace
+from repermit.answers.facts import Giver, Method, PageShown, Recorded, Standing, Trace
 from repermit.answers.looking import foresee, standing_after, standing_of
 from repermit.answers.pending import Seen, with_seen
 from repermit.answers.weighing import is_taken_back, weigh
@@ -19,7 +19,7 @@ from repermit.links import NOBODY
 from repermit.models import Contact, Evidence, PreparedQuery, lock_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from repermit.config import Settings
@@ -40,23 +40,21 @@ def record_answer(
     settings: Settings,
     method: Method,
     trace: Trace,
-    page_wording: str = "",
-    language: str = "",
+    page: Callable[[Standing], PageShown] = lambda _: PageShown(),
     seen: Iterable[Seen] = (),
     is_again: bool = False,
     mark: str = "",
     form: Form | None = None,
-    given_by: Giver = "",
 ) -> Recorded | None:
     """Record the answer of the person whom a link names.
 
-    `arrived` is when the answer reached us, stamped before any lock; `page_wording` is the text
-    that stood around the button, in `language`; `seen` are openings that are not written yet, and
-    `is_again` says that the page was the one that asks once more, whose buttons send `mark` along.
-    `form` is the form of the page that it was pressed on, None where it needs none. A Yes that may
-    be a program's is not recorded: its outcome is `hold`. Nor is what comes from a page after which
-    something was pressed: its outcome is `ask`, where it would change anything. A No beside a Yes
-    of one page takes that Yes back.
+    `arrived` is when the answer reached us, stamped before any lock; `page` returns what somebody
+    who stands so was shown, and what it raises leaves everything as it was; `seen` are openings
+    that are not written yet, and `is_again` says that the page was the one that asks once more,
+    whose buttons send `mark` along. `form` is the form of the page that it was pressed on, None
+    where it needs none. A Yes that may be a program's is not recorded: its outcome is `hold`. Nor
+    is what comes from a page after which something was pressed: its outcome is `ask`, where it
+    would change anything. A No beside a Yes of one page takes that Yes back.
 
     Returns None if nothing is held of that person any more; a one-click No to such a link is noted,
     so that the admin learns that some tool still mails. Of the link of nobody, with which `check`
@@ -72,6 +70,7 @@ def record_answer(
             return None
         opening = contacts.opening_of(contact)
         standing = standing_of(contact, opening)
+        shown = page(standing)
         press = weigh(
             contact,
             opening,
@@ -94,11 +93,11 @@ def record_answer(
         left = {"network": trace.network, "browser": trace.browser, **press.trace}
         if press.takes_back:
             return take_back(contact, receipts.BOTH_PRESSED, left, settings, at=arrived)
-        told = {**_told(standing, answer, arrived, method), **giver_told(given_by)}
+        told = {**_told(standing, answer, arrived, method), **giver_told(shown.given_by)}
         # Wordings stay for good, so none is kept of a press that changes nothing.
-        if page_wording and foresee(standing, answer, arrived=arrived).outcome in _CHANGES:
-            told["page_wording"] = evidence.keep_wording(page_wording)
-            told |= _words_told(standing, language or standing.language)
+        if shown.wording and foresee(standing, answer, arrived=arrived).outcome in _CHANGES:
+            told["page_wording"] = evidence.keep_wording(shown.wording)
+            told |= _words_told(standing, shown.language or standing.language)
         act = contacts.Act(
             at=arrived,
             actor="person",

@@ -27,7 +27,16 @@ from repermit.contacts.openings import release
 from repermit.contacts.suppressing import Suppressed, lift_own, stay, suppress
 from repermit.contacts.telling import asked_last, campaign_mails, told_last
 from repermit.evidence import Entry
-from repermit.models import Campaign, Contact, Mail, Suppression, bound, chunks, literal
+from repermit.models import (
+    Campaign,
+    Contact,
+    Mail,
+    PreparedQuery,
+    Suppression,
+    bound,
+    chunks,
+    literal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -200,16 +209,19 @@ def drop_unsent(contacts: Iterable[Contact], reason: Dropped) -> int:
     ids = [contact.id for contact in contacts]
     if not ids:
         return 0
-    # Looked up by contact alone: without statistics SQLite would go through all that is queued.
-    owed: Any = Mail.select(Mail.id, Mail.kind, Mail.state).where(Mail.contact.in_(literal(ids)))
+    owed = _MAILS_OF_ONE.rows(*ids) if len(ids) == 1 else _mails(Mail.contact.in_(literal(ids)))
     return _drop(
-        [
-            number
-            for number, kind, state in owed.tuples()
-            if kind in _ASKING and state in NOT_STARTED
-        ],
+        [number for number, kind, state in owed if kind in _ASKING and state in NOT_STARTED],
         reason,
     )
+
+
+def _mails(of_contacts: Any) -> Any:
+    # By contact alone: without statistics SQLite would go through all that is queued.
+    return Mail.select(Mail.id, Mail.kind, Mail.state).where(of_contacts).tuples()
+
+
+_MAILS_OF_ONE = PreparedQuery(lambda contact: _mails(Mail.contact == contact), 1)
 
 
 def _drop(mail_ids: Sequence[int], reason: Dropped) -> int:

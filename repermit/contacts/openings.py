@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from peewee import SQL
 
 from repermit.consent import REFUSALS, Status
-from repermit.models import Opening, literal
+from repermit.models import Opening, PreparedQuery, literal
 from repermit.suspicion import LINKS, Opened, Openings, Past, Sign
 
 if TYPE_CHECKING:
@@ -69,9 +69,18 @@ _FIELDS = Opening._meta.sorted_fields  # noqa: SLF001  peewee's own way
 
 def release(ids: Sequence[int]) -> None:
     """Hold no Yes of these contacts any more: it counts now, or something else does."""
+    if len(ids) == 1:
+        _RELEASE_ONE.execute(*ids)
+    else:
+        _release(Opening.contact.in_(literal(ids))).execute()
+
+
+def _release(of_contacts: Any) -> Any:
     # Written out, so that the index for just these is used.
-    held = SQL("held_at IS NOT NULL")
-    Opening.update(held_at=None).where(Opening.contact.in_(literal(ids)), held).execute()
+    return Opening.update(held_at=None).where(of_contacts, SQL("held_at IS NOT NULL"))
+
+
+_RELEASE_ONE = PreparedQuery(lambda contact: _release(Opening.contact == contact), 1)
 
 
 def signs_of(opening: Opening | None) -> tuple[Sign, ...]:

@@ -318,20 +318,20 @@ def waiting_at_most(database: Database, seconds: float) -> Iterator[None]:
     turnstile; see `is_busy` for what PostgreSQL raises.
     """
     if not isinstance(database, TurnstileDatabase):
-        with _lock_limit(database, "SHOW lock_timeout", "SET lock_timeout = '{}'", seconds):
+        with _lock_limit(database, "SET lock_timeout = {}", "RESET lock_timeout", seconds):
             yield
         return
+    limit = "PRAGMA busy_timeout = {}"
     with (
-        _lock_limit(database, "PRAGMA busy_timeout", "PRAGMA busy_timeout = {}", seconds),
+        _lock_limit(database, limit, limit.format(round(PATIENCE * 1000)), seconds),
         database.turnstile.waiting_at_most(seconds),
     ):
         yield
 
 
 @contextmanager
-def _lock_limit(database: Database, show: str, change: str, seconds: float) -> Iterator[None]:
+def _lock_limit(database: Database, change: str, back: str, seconds: float) -> Iterator[None]:
     """Change how long the database itself waits, and back; it counts in milliseconds, 0 is none."""
-    (before,) = run_sql(database, show).fetchone()
     run_sql(database, change.format(max(1, round(seconds * 1000))))
     try:
         yield
@@ -339,7 +339,7 @@ def _lock_limit(database: Database, show: str, change: str, seconds: float) -> I
         # A connection that is broken, or was closed, knows nothing of it any more.
         if not database.is_closed():
             with suppress(peewee.PeeweeException):
-                run_sql(database, change.format(before))
+                run_sql(database, back)
 
 
 @contextmanager

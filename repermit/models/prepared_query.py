@@ -30,7 +30,9 @@ class PreparedQuery:
     def rows(self, *values: Any) -> list[Any]:
         """Return the rows that the query finds with these values."""
         query, cursor = self._execute(values)
-        return list(query._get_cursor_wrapper(cursor))  # noqa: SLF001  it makes rows of a cursor
+        found = query._get_cursor_wrapper(cursor)  # noqa: SLF001  it makes rows of a cursor
+        found.fill_cache()
+        return list(found.row_cache)
 
     def first(self, *values: Any) -> Any:
         """Return the first of the rows, None if there are none."""

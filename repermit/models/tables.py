@@ -38,7 +38,7 @@ from repermit.models.database import chunks, proxy, run_sql
 from repermit.models.prepared_query import PreparedQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 _ID_BYTES = 16
 
@@ -119,9 +119,7 @@ class _WholeRowsCursor(ModelObjectCursorWrapper):
 
     def initialize(self) -> None:
         """Learn what the columns are."""
-        super().initialize()
-        kinds = [_kind_of(field) for field in self.select]
-        self._columns = list(zip(self.columns, kinds, self.converters, strict=True))
+        self._columns = _columns_of(self.model)
 
     def process_row(self, row: Sequence[Any]) -> Any:
         """Return a row."""
@@ -132,6 +130,13 @@ class _WholeRowsCursor(ModelObjectCursorWrapper):
         }
         made.__rel__, made._dirty = {}, set()  # noqa: SLF001
         return made
+
+
+@cache
+def _columns_of(table: type[Table]) -> list[tuple[str, type[Any] | None, Callable[[Any], Any]]]:
+    """Return each column's field, the type whose values stay as they are, and what converts."""
+    fields = table._meta.sorted_fields  # noqa: SLF001  peewee's own way
+    return [(field.name, _kind_of(field), field.python_value) for field in fields]
 
 
 def _kind_of(field: Field[Any]) -> type[Any] | None:

@@ -6,12 +6,14 @@ May import answers and what lies below. GET shows, POST acts; the link is the au
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest
 
 from repermit import answers, contacts, messages
+from repermit.answers import PageShown
 from repermit.consent import Answer, Basis, Outcome, Status
 from repermit.links import NOBODY, PROXIES
 from repermit.models import MailingList
@@ -87,36 +89,56 @@ def take_answer(word: str, token: str) -> Response:
     if choice == asking_again.NOT_ME:
         return _disown(uid, mark)
     is_again = choice == asking_again.AGAIN
-    standing = answers.look_up(uid)
-    wording = "" if is_one_click else _shown(standing, is_again=is_again)
-    if answer is Answer.YES and standing and not standing.is_gone and not shown.is_as_now():
-        return _question(standing, answer, mark=mark)
-    with site.openings.taken(uid, patience=PATIENCE) as seen:
-        recorded = answers.record_answer(
-            site.database,
-            uid=uid,
-            answer=answer,
-            arrived=arrival(),
-            settings=site.settings,
-            method="one_click" if is_one_click else "page",
-            trace=request_trace(),
-            page_wording=wording,
-            language="" if standing is None else reader_of(standing).language,
-            seen=seen,
-            is_again=is_again,
-            mark=mark,
-            form=None if is_one_click else pressed_form(uid),
-            given_by="" if is_one_click or standing is None else reader_of(standing).given_by,
-        )
+    page_of = partial(_page_shown, answer=answer, is_again=is_again)
+    try:
+        with site.openings.taken(uid, patience=PATIENCE) as seen:
+            recorded = answers.record_answer(
+                site.database,
+                uid=uid,
+                answer=answer,
+                arrived=arrival(),
+                settings=site.settings,
+                method="one_click" if is_one_click else "page",
+                trace=request_trace(),
+                page=_nothing_shown if is_one_click else page_of,
+                seen=seen,
+                is_again=is_again,
+                mark=mark,
+                form=None if is_one_click else pressed_form(uid),
+            )
+    except _WordsChanged as changed:
+        return _question(changed.standing, answer, mark=mark)
     if is_one_click:
         return _unsubscribed(uid)
     if recorded is None:
-        return show_gone(standing)
+        return show_gone(answers.look_up(uid))
     if recorded.outcome is Outcome.HOLD:
         return _ask_again(recorded.standing, recorded.mark)
     if recorded.outcome is Outcome.ASK:
         return _question(recorded.standing, answer, mark="")
     return show_result(reader_of(recorded.standing), recorded.standing, recorded.outcome)
+
+
+class _WordsChanged(Exception):
+    """A Yes comes from a page in other words than it is in now."""
+
+    def __init__(self, standing: Standing) -> None:
+        super().__init__()
+        self.standing = standing
+
+
+def _page_shown(standing: Standing, *, answer: Answer, is_again: bool) -> PageShown:
+    """Return what somebody who stands so was shown; raises _WordsChanged."""
+    reader = reader_of(standing)
+    wording = _wording(standing, is_again=is_again)
+    if answer is Answer.YES and not shown.is_as_now():
+        raise _WordsChanged(standing)
+    return PageShown(wording=wording, language=reader.language, given_by=reader.given_by)
+
+
+def _nothing_shown(standing: Standing) -> PageShown:
+    """Return the same of somebody whose mail program answers."""
+    return PageShown(language=reader_of(standing).language)
 
 
 def pressed_form(uid: str) -> Form:
@@ -139,13 +161,14 @@ def _unsubscribed(uid: str) -> Response:
 def _ask_again(standing: Standing, mark: str) -> Response:
     """Ask for a Yes once more that may be a program's, and say why."""
     reader = replace(reader_of(standing), mark=mark)
-    return page("again.html", reader, mark=mark, **_again_fields(standing, reader))
+    fields = contact_fields(standing, reader) | _again_fields(standing, reader)
+    return page("again.html", reader, mark=mark, **fields)
 
 
 def _again_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
+    """Return what the page that asks again says instead of the question's own words."""
     voice, sensitive = voice_of(reader), standing.mailing_list.sensitive
     return {
-        **contact_fields(standing, reader),
         "labels": asking_again.labels(
             voice, sensitive=sensitive, is_representative=reader.is_representative
         ),
@@ -211,13 +234,26 @@ def list_fields(about: MailingListFacts, reader: Reader) -> dict[str, Any]:
 
 def contact_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     """Return what the templates say about a contact and its list."""
-    voice, links = voice_of(reader), current_site().links
-    sensitive = standing.mailing_list.sensitive
+    links = current_site().links
+    return {
+        **_common_fields(standing, reader),
+        "address": standing.address,
+        "reason": words.why_listed(standing, voice_of(reader)),
+        "urls": {
+            answer: public_url(f"/{answer}/{links.token(answer.value, standing.uid)}", reader)
+            for answer in Answer
+        },
+        "me_url": public_url(f"/me/{links.token('me', standing.uid)}", reader),
+        "form_number": links.form_number(standing.uid, standing.form_version),
+    }
+
+
+def _common_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
+    """Return of that what is the same for many."""
+    voice, sensitive = voice_of(reader), standing.mailing_list.sensitive
     is_open = standing.is_in_time(arrival())
     return {
         **list_fields(standing.mailing_list, reader),
-        "address": standing.address,
-        "reason": words.why_listed(standing, voice),
         "deadline": voice.moment(standing.deadline) if is_open else "",
         "earlier": words.recorded_earlier(standing, voice),
         "is_removed": standing.status is Status.REMOVED,
@@ -227,12 +263,6 @@ def contact_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
             ),
             Answer.NO: words.no_label(voice, is_representative=reader.is_representative),
         },
-        "urls": {
-            answer: public_url(f"/{answer}/{links.token(answer.value, standing.uid)}", reader)
-            for answer in Answer
-        },
-        "me_url": public_url(f"/me/{links.token('me', standing.uid)}", reader),
-        "form_number": links.form_number(standing.uid, standing.form_version),
     }
 
 
@@ -275,10 +305,6 @@ def _statement(standing: Standing, outcome: Outcome, voice: Voice) -> Statement:
     return words.recorded_now(standing, voice)
 
 
-def _shown(standing: Standing | None, *, is_again: bool) -> str:
-    return "" if standing is None else _wording(standing, is_again=is_again)
-
-
 def _wording(standing: Standing, *, is_again: bool) -> str:
     """Return the text around the button as it was shown, with marks for what is personal.
 
@@ -287,16 +313,24 @@ def _wording(standing: Standing, *, is_again: bool) -> str:
     """
     # The same text, whether or not its language had to be chosen.
     reader = replace(reader_of(standing), is_switched=False)
-    around = _again_fields if is_again else contact_fields
-    fields = {"why": "", **around(standing, reader), "address": "⟦address⟧", "reason": "⟦reason⟧"}
-    organisation = current_site().settings.organisation
-    return render(
-        "wording.html",
+    fields = {"why": "", **_common_fields(standing, reader)}
+    if is_again:
+        fields |= _again_fields(standing, reader)
+    return _filled_in(
+        shown.version(),
+        tuple(fields.pop("labels").items()),
         language=reader.language,
-        organisation=organisation,
+        organisation=current_site().settings.organisation,
         privacy_url=standing.mailing_list.told_in(reader.language).privacy_url,
         **fields,
     )
+
+
+@lru_cache(maxsize=256)
+def _filled_in(_version: str, labels: tuple[tuple[Answer, str], ...], **fields: Any) -> str:
+    """Return such a text, which most people were shown alike; `_version` is that of our texts."""
+    personal = {"address": "⟦address⟧", "reason": "⟦reason⟧"}
+    return render("wording.html", labels=dict(labels), **personal, **fields)
 
 
 def reader_of(standing: Standing) -> Reader:

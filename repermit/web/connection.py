@@ -94,7 +94,8 @@ def close_connection(_error: BaseException | None = None) -> None:
     database = current_site().database
     try:
         _end_patience()
-        _set_read_only(database, "off")
+        if request.method != "POST":
+            _set_read_only(database, "off")
         if opened and not request.environ.get(KEEPS_CONNECTION):
             database.close()
     except peewee.PeeweeException as error:

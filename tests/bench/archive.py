@@ -39,7 +39,9 @@ def main(people: int) -> None:
                 settings=settings,
                 method="page",
                 trace=Trace(network="198.51.100.0/24", browser="Firefox"),
-                page_wording="<p>Zouden wij u mogen blijven mailen?</p>" * 100,
+                page=lambda _: answers.PageShown(
+                    wording="<p>Zouden wij u mogen blijven mailen?</p>" * 100
+                ),
             )
         campaign.state = "closed"
         campaign.closed_at = NOW
