@@ -79,7 +79,7 @@ def create_app(
         openings=openings or Pending(),
     )
     app.extensions["repermit.present"] = Present(settings)
-    app.extensions["repermit.turns"] = turns.Turns()
+    app.extensions["repermit.turns"] = turns.Turns(database)
     app.extensions["repermit.counts"] = monitoring.Counts()
     app.extensions["repermit.allowances"] = Allowances()
     app.extensions["repermit.sign_ups"] = joining.SignUpLimits()

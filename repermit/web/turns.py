@@ -1,38 +1,46 @@
 """One page behind the links of a mail is made at a time, and one answer recorded.
 
-May import this room's site. The threads of a process share one interpreter, so that two pages made
-at once take as long as one after the other, and an answer that holds the database's lock meanwhile
-holds everybody up for longer.
+May import models and this room's site. The threads of a process share one interpreter, so that two
+pages made at once take as long as one after the other, and an answer that holds SQLite's lock
+meanwhile holds everybody up for longer. An answer on PostgreSQL waits half of its time for another
+process, in which the next one is worked at.
 """
 
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 from flask import current_app, g, request
 
 from repermit.errors import DatabaseBusy
+from repermit.models import is_postgresql
 from repermit.web.site import seconds_left
 
+if TYPE_CHECKING:
+    from repermit.models import Database
+
 _OF_ANSWERS = "answering"
+_AT_ONCE_ON_POSTGRESQL = 2
 
 
 class Turns:
-    """The turns of one application: one for POSTs, which may wait for the database, one for GETs.
+    """The turns of one application: for POSTs, which may wait for the database, and for GETs.
 
     Other pages, such as the admin's, may take longer, and take none.
     """
 
-    def __init__(self) -> None:
-        self._recording, self._reading = threading.Lock(), threading.Lock()
+    def __init__(self, database: Database) -> None:
+        at_once = _AT_ONCE_ON_POSTGRESQL if is_postgresql(database) else 1
+        self._recording, self._reading = threading.Semaphore(at_once), threading.Semaphore()
 
-    def of(self, method: str) -> threading.Lock:
-        """Return the one of a request's method."""
+    def of(self, method: str) -> threading.Semaphore:
+        """Return those of a request's method."""
         return self._recording if method == "POST" else self._reading
 
 
 def take_turn() -> None:
-    """Wait until no other request like this one is under way; raises DatabaseBusy."""
+    """Wait until this request's turn has come; raises DatabaseBusy."""
     if request.blueprint != _OF_ANSWERS:
         return
     turns: Turns = current_app.extensions["repermit.turns"]
@@ -44,6 +52,6 @@ def take_turn() -> None:
 
 def give_turn(_error: BaseException | None = None) -> None:
     """Let the next one begin."""
-    turn: threading.Lock | None = g.pop("turn", None)
+    turn: threading.Semaphore | None = g.pop("turn", None)
     if turn:
         turn.release()
