@@ -20,6 +20,7 @@ from repermit.models import (
     ListText,
     Mail,
     MailingList,
+    PreparedQuery,
     Suppression,
     latest_campaign,
     lock_rows,
@@ -98,12 +99,20 @@ def _texts(mailing_list: MailingList) -> tuple[ListWords, ...]:
     """Return a list's words in each language it is whole in; none if it has only its own."""
     others = [
         _words(one, name=one.name or mailing_list.name)
-        for one in ListText.select()
-        .where(ListText.list == mailing_list, ListText.language != mailing_list.language)
-        .order_by(ListText.language)
+        for one in _TEXTS.rows(mailing_list.id, mailing_list.language)
         if one.language in LANGUAGES and not text_lacks(one, mailing_list)
     ]
     return (_words(mailing_list, name=mailing_list.name), *others) if others else ()
+
+
+_TEXTS = PreparedQuery(
+    lambda list_id, language: (
+        ListText.select()
+        .where(ListText.list == list_id, ListText.language != language)
+        .order_by(ListText.language)
+    ),
+    2,
+)
 
 
 def _words(text: ListText | MailingList, *, name: str) -> ListWords:

@@ -110,17 +110,19 @@ def drop_receipts(contact: Contact) -> None:
 
 def receipt_entry(subject: str, slug: str, at: datetime) -> int | None:
     """Return the number of the entry of a Yes, None if there is none at that moment."""
-    found: Evidence | None = (
-        Evidence.select(Evidence.seq)
-        .where(
-            Evidence.subject == subject,
-            Evidence.list == slug,
-            Evidence.event == "confirmed",
-            Evidence.at == at,
-        )
-        .first()
-    )
+    found: Evidence | None = _ENTRY.first(subject, slug, at)
     return found.seq if found else None
+
+
+_ENTRY = PreparedQuery(
+    lambda subject, slug, at: Evidence.select(Evidence.seq).where(
+        Evidence.subject == subject,
+        Evidence.list == slug,
+        Evidence.event == "confirmed",
+        Evidence.at == at,
+    ),
+    3,
+)
 
 
 def account_of(contact: Contact, *, settings: Settings) -> Account:

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from repermit.evidence.leaves import PARTS, leaf
-from repermit.models import Evidence, EvidencePart, proxy
+from repermit.models import Evidence, EvidencePart, PreparedQuery, proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,7 +35,17 @@ class Part(NamedTuple):
 
 def rows_between(first: int, last: int) -> list[dict[str, Any]]:
     """Return the entries from one number to another, both included, in their order."""
-    return _rows(Evidence.select(*_COLUMNS).where(Evidence.seq >= first, Evidence.seq <= last))
+    return [dict(zip(_NAMES, row, strict=True)) for row in _BETWEEN.raw_rows(first, last)]
+
+
+_BETWEEN = PreparedQuery(
+    lambda first, last: (
+        Evidence.select(*_COLUMNS)
+        .where(Evidence.seq >= first, Evidence.seq <= last)
+        .order_by(Evidence.seq)
+    ),
+    2,
+)
 
 
 def runs_of_rows(*, after: int | None = None, step: int = STEP) -> Iterator[list[dict[str, Any]]]:

@@ -8,7 +8,8 @@ a million takes two short runs of entries and a handful of nodes.
 from __future__ import annotations
 
 import re
-from functools import lru_cache, reduce
+from functools import cache, lru_cache, reduce
+from itertools import chain
 from operator import or_
 from typing import TYPE_CHECKING, Any
 
@@ -257,15 +258,27 @@ def _is_small(part: Range) -> bool:
 
 def _kept(parts: Sequence[Range]) -> dict[Range, bytes]:
     wanted = {node_at(part): part for part in parts}
-    stands_there = (
-        (EvidenceNode.level == level) & (EvidenceNode.place == place) for level, place in wanted
-    )
-    found = EvidenceNode.select().where(reduce(or_, stands_there)) if wanted else ()
+    found = _nodes(len(wanted)).rows(*chain.from_iterable(wanted)) if wanted else ()
     return {
         wanted[node.level, node.place]: bytes.fromhex(node.hash)
         for node in found
         if is_hash(node.hash)
     }
+
+
+@cache
+def _nodes(count: int) -> PreparedQuery:
+    """Return the query for so many nodes, by the level and place of each."""
+
+    def compose(*places: Any) -> Any:
+        one_by_one = zip(places[::2], places[1::2], strict=True)
+        stands_there = (
+            (EvidenceNode.level == level) & (EvidenceNode.place == place)
+            for level, place in one_by_one
+        )
+        return EvidenceNode.select().where(reduce(or_, stands_there))
+
+    return PreparedQuery(compose, 2 * count)
 
 
 def _made(parts: Sequence[Range]) -> dict[Range, bytes]:

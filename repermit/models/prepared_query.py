@@ -34,6 +34,11 @@ class PreparedQuery:
         found.fill_cache()
         return list(found.row_cache)
 
+    def raw_rows(self, *values: Any) -> list[Any]:
+        """Return the columns of the rows that it finds, as the database keeps them."""
+        _, cursor = self._execute(values)
+        return list(cursor.fetchall())
+
     def first(self, *values: Any) -> Any:
         """Return the first of the rows, None if there are none."""
         return next(iter(self.rows(*values)), None)
