@@ -14,8 +14,9 @@ from repermit.campaigns.owing import make_asks
 from repermit.clock import ManualClock
 from repermit.consent import CampaignState, Exclusion, MailState, Reason, Status
 from repermit.errors import Refused
-from repermit.models import Campaign, Contact, Evidence, EvidencePart, Mail
+from repermit.models import Campaign, Contact, Evidence, EvidencePart, Mail, is_postgresql
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings, put_in
+from tests.plans import plans_of
 from tests.test_campaigns_launching import start
 
 if TYPE_CHECKING:
@@ -110,6 +111,15 @@ def test_while_asks_are_made_a_campaign_can_be_cancelled_and_nothing_else(
     assert [entry.event for entry in Evidence.select()] == ["cancelled"]
     # Nobody has been asked, so that they may be.
     assert start(database, news).plan.asked == 3
+
+
+def test_a_step_finds_whom_it_asks_by_number(database: Database, news: MailingList) -> None:
+    """Not by their list, all of which a step of a few would look through."""
+    start(database, news, most=0)
+    found = plans_of(database, lambda: go_on(database, steps=1), having=" BETWEEN ")
+    assert found
+    own = "contact_pkey" if is_postgresql(database) else "INTEGER PRIMARY KEY"
+    assert all(own in plan for plan in found)
 
 
 def test_two_who_go_on_at_once_make_each_ask_once(database: Database, news: MailingList) -> None:

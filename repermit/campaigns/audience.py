@@ -195,7 +195,8 @@ def _count_asked_before(
     rows: Any = (
         Contact.select(*alike, fn.COUNT(Contact.id))
         .where(
-            _is_allowed(mailing_list, include_thin),
+            Contact.list == mailing_list,
+            _is_allowed(include_thin),
             Contact.reason == "",
             Contact.id <= newest,
             _asked_before(),
@@ -231,11 +232,25 @@ def _asked_before() -> Any:
 
 def may_be_asked(mailing_list: MailingList, include_thin: bool) -> Any:  # noqa: FBT001
     """Return the condition under which the rules let a contact be asked, suppression aside."""
-    return _is_allowed(mailing_list, include_thin) & ~_asked_before()
+    return (Contact.list == mailing_list) & _is_allowed(include_thin) & ~_asked_before()
 
 
-def _is_allowed(mailing_list: MailingList, include_thin: bool) -> Any:  # noqa: FBT001
-    """Return the same, whether or not they have been asked before."""
+def may_be_asked_within(
+    mailing_list: MailingList,
+    include_thin: bool,  # noqa: FBT001
+    numbers: tuple[int, int],
+) -> Any:
+    """Return the same for those whose numbers lie between two, both included.
+
+    The list is worked out, so that SQLite finds them by number: without statistics it would look
+    through the whole list for each few.
+    """
+    of_list = Contact.list + 0 == mailing_list.id
+    return Contact.id.between(*numbers) & of_list & _is_allowed(include_thin) & ~_asked_before()
+
+
+def _is_allowed(include_thin: bool) -> Any:  # noqa: FBT001
+    """Return the same for any list, whether or not they have been asked before."""
     allowed = [
         (Contact.status == status) & (Contact.basis == basis)
         for status in Status
@@ -243,7 +258,7 @@ def _is_allowed(mailing_list: MailingList, include_thin: bool) -> Any:  # noqa: 
         if exclusion(status, basis, suppressed=False, asked_before=False, include_thin=include_thin)
         is None
     ]
-    return (Contact.list == mailing_list) & reduce(or_, allowed)
+    return reduce(or_, allowed)
 
 
 def has_suppressions(mailing_list: MailingList) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from peewee import Value, fn
 
 from repermit import contacts, evidence
-from repermit.campaigns.audience import has_suppressions, may_be_asked, suppressed_of
+from repermit.campaigns.audience import has_suppressions, may_be_asked_within, suppressed_of
 from repermit.consent import CampaignState, Exclusion, MailKind, MailState, PauseReason
 from repermit.contacts.braking import AFTER_PILOT
 from repermit.evidence import Entry
@@ -172,7 +172,7 @@ def _step(task: BackgroundTask, limit: int, *, key: bytes, now: datetime) -> boo
 
 
 def _askable(campaign: Campaign, after: int, upto: int) -> Any:
-    return Contact.id.between(after + 1, upto) & may_be_asked(campaign.list, campaign.include_thin)
+    return may_be_asked_within(campaign.list, campaign.include_thin, (after + 1, upto))
 
 
 def _suppressed(campaign: Campaign, after: int, upto: int, key: bytes) -> list[str]:
