@@ -495,7 +495,8 @@ def test_postgresqls_planner_learns_of_what_a_work_fills(postgresql_url: str) ->
             with StepSize().step(database):
                 run_sql(
                     database,
-                    "INSERT INTO meta SELECT 'row ' || n, '' FROM generate_series(%s, %s) n",
+                    "INSERT INTO meta "
+                    "SELECT 'row ' || n, '' FROM generate_series(%s::int, %s::int) AS n",
                     first + 1,
                     last,
                 )
