@@ -39,6 +39,7 @@ from repermit.models import (
     foreground_work,
     open_database,
     run_sql,
+    run_steps,
     staged_file,
     task_on,
     temporary_files,
@@ -489,19 +490,53 @@ def test_a_work_rests_after_a_step_while_others_use_postgresql(
             assert len(rests) - before == others_ask
 
 
+def fill(database: Database, first: int, last: int) -> None:
+    """Put rows of these numbers into a table."""
+    rows = "SELECT 'row ' || n, '' FROM generate_series(%s::int, %s::int) AS n"
+    run_sql(database, f"INSERT INTO meta {rows}", first, last)
+
+
+def planned_rows(database: Database) -> float:
+    """Return how many rows PostgreSQL's planner takes that table to have."""
+    query = "SELECT reltuples FROM pg_class WHERE relname = 'meta'"
+    return float(run_sql(database, query).fetchone()[0])
+
+
+def planned_in_second_step(database: Database, first: int, last: int) -> float:
+    """Fill that table in the first of two steps; return what the planner knows in the second."""
+    planned: list[float] = []
+
+    def step(_: int) -> bool:
+        if planned:
+            planned.append(planned_rows(database))
+            return False
+        planned.append(0)
+        fill(database, first, last)
+        return True
+
+    assert run_steps(database, step)
+    return planned[-1]
+
+
 def test_postgresqls_planner_learns_of_what_a_work_fills(postgresql_url: str) -> None:
     with open_database(postgresql_url) as database:
-        for first, last in ((0, 400), (400, 4_000)):
-            with StepSize().step(database):
-                run_sql(
-                    database,
-                    "INSERT INTO meta "
-                    "SELECT 'row ' || n, '' FROM generate_series(%s::int, %s::int) AS n",
-                    first + 1,
-                    last,
-                )
-            query = "SELECT reltuples FROM pg_class WHERE relname = 'meta'"
-            assert run_sql(database, query).fetchone()[0] >= last
+        for first, last in ((1, 400), (401, 4_000)):
+            assert planned_in_second_step(database, first, last) >= last
+
+
+def test_a_work_of_one_step_has_nothing_counted(postgresql_url: str) -> None:
+    """Such as what is noted each second while people answer."""
+    with open_database(postgresql_url) as database:
+
+        def step(_: int) -> bool:
+            fill(database, 1, 4_000)
+            return False
+
+        before = planned_rows(database)
+        assert run_steps(database, step)
+        with StepSize().step(database):
+            fill(database, 4_001, 8_000)
+        assert planned_rows(database) == before
 
 
 _IMPORT = """\

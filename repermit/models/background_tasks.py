@@ -217,6 +217,7 @@ def run_steps(
     most_a_step = most_a_step if most is None else max(1, min(most, most_a_step))
     size = StepSize(least=least_a_step, most=most_a_step)
     rows = 0
+    analyze_at = began = time.monotonic()
     while not should_stop() and (most is None or rows < most):
         rows += size.rows
         with size.step(database) as limit:
@@ -224,6 +225,10 @@ def run_steps(
         between()
         if not is_more:
             return True
+        if time.monotonic() > analyze_at:
+            analyze_grown(database)
+            # When the work has taken twice as long, the tables are as much larger at most.
+            analyze_at = 2 * time.monotonic() - began
     return False
 
 
@@ -243,8 +248,7 @@ class StepSize:
         self.rows = min(first, most)
         self._least = min(least, most)
         self._most = most
-        self._write_back_at = self._analyze_at = 0.0
-        self._began = time.monotonic()
+        self._write_back_at = 0.0
         self._seen: int | None = None
 
     @contextmanager
@@ -260,10 +264,6 @@ class StepSize:
         if ended > self._write_back_at:
             write_back(database)
             self._write_back_at = time.monotonic() + _WRITE_BACK_EVERY
-        if ended > self._analyze_at:
-            analyze_grown(database)
-            # When the work has taken twice as long, the tables are as much larger at most.
-            self._analyze_at = 2 * time.monotonic() - self._began
 
     def _is_shared(self, database: Database, began: float) -> bool:
         """Say whether others have used the database since a step began, by time.monotonic.
