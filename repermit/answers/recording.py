@@ -40,7 +40,7 @@ def record_answer(
     settings: Settings,
     method: Method,
     trace: Trace,
-    page: Callable[[Standing], PageShown] = lambda _: PageShown(),
+    page: Callable[[Standing], PageShown] | None = None,
     seen: Iterable[Seen] = (),
     is_again: bool = False,
     mark: str = "",
@@ -49,12 +49,12 @@ def record_answer(
     """Record the answer of the person whom a link names.
 
     `arrived` is when the answer reached us, stamped before any lock; `page` returns what somebody
-    who stands so was shown, and what it raises leaves everything as it was; `seen` are openings
-    that are not written yet, and `is_again` says that the page was the one that asks once more,
-    whose buttons send `mark` along. `form` is the form of the page that it was pressed on, None
-    where it needs none. A Yes that may be a program's is not recorded: its outcome is `hold`. Nor
-    is what comes from a page after which something was pressed: its outcome is `ask`, where it
-    would change anything. A No beside a Yes of one page takes that Yes back.
+    who stands so was shown, if there was a page, and what it raises leaves everything as it was;
+    `seen` are openings that are not written yet, and `is_again` says that the page was the one that
+    asks once more, whose buttons send `mark` along. `form` is the form of the page that it was
+    pressed on, None where it needs none. A Yes that may be a program's is not recorded: its outcome
+    is `hold`. Nor is what comes from a page after which something was pressed: its outcome is
+    `ask`, where it would change anything. A No beside a Yes of one page takes that Yes back.
 
     Returns None if nothing is held of that person any more; a one-click No to such a link is noted,
     so that the admin learns that some tool still mails. Of the link of nobody, with which `check`
@@ -70,7 +70,7 @@ def record_answer(
             return None
         opening = contacts.opening_of(contact)
         standing = standing_of(contact, opening)
-        shown = page(standing)
+        shown = page(standing) if page else PageShown()
         press = weigh(
             contact,
             opening,

@@ -232,7 +232,7 @@ def _asked_before() -> Any:
 
 def may_be_asked(mailing_list: MailingList, include_thin: bool) -> Any:  # noqa: FBT001
     """Return the condition under which the rules let a contact be asked, suppression aside."""
-    return (Contact.list == mailing_list) & _is_allowed(include_thin) & ~_asked_before()
+    return (Contact.list == mailing_list) & _may_be_asked(include_thin)
 
 
 def may_be_asked_within(
@@ -246,7 +246,12 @@ def may_be_asked_within(
     through the whole list for each few.
     """
     of_list = Contact.list + 0 == mailing_list.id
-    return Contact.id.between(*numbers) & of_list & _is_allowed(include_thin) & ~_asked_before()
+    return Contact.id.between(*numbers) & of_list & _may_be_asked(include_thin)
+
+
+def _may_be_asked(include_thin: bool) -> Any:  # noqa: FBT001
+    """Return the same for any list."""
+    return _is_allowed(include_thin) & ~_asked_before()
 
 
 def _is_allowed(include_thin: bool) -> Any:  # noqa: FBT001

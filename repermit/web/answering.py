@@ -100,7 +100,7 @@ def take_answer(word: str, token: str) -> Response:
                 settings=site.settings,
                 method="one_click" if is_one_click else "page",
                 trace=request_trace(),
-                page=_nothing_shown if is_one_click else page_of,
+                page=None if is_one_click else page_of,
                 seen=seen,
                 is_again=is_again,
                 mark=mark,
@@ -134,11 +134,6 @@ def _page_shown(standing: Standing, *, answer: Answer, is_again: bool) -> PageSh
     if answer is Answer.YES and not shown.is_as_now():
         raise _WordsChanged(standing)
     return PageShown(wording=wording, language=reader.language, given_by=reader.given_by)
-
-
-def _nothing_shown(standing: Standing) -> PageShown:
-    """Return the same of somebody whose mail program answers."""
-    return PageShown(language=reader_of(standing).language)
 
 
 def pressed_form(uid: str) -> Form:
