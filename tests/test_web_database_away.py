@@ -127,6 +127,20 @@ def test_a_connection_that_is_broken_is_not_used_again(own_cluster: Cluster) -> 
     database.close()
 
 
+def test_nobody_waits_for_a_server_that_accepts_and_says_nothing() -> None:
+    pytest.importorskip("psycopg")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/served"
+        pages = Pages(connect(address), make_settings(database=address))
+        assert pages.client.get("/join/none").status_code == 503
+
+
+def test_an_address_may_say_how_long_to_wait_for_its_server() -> None:
+    pytest.importorskip("psycopg")
+    said = connect("postgresql://127.0.0.1/served?connect_timeout=60").connect_params
+    assert (said["connect_timeout"], said["tcp_user_timeout"]) == ("60", 10_000)
+
+
 # --- A disk that is full.
 
 

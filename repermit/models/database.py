@@ -405,11 +405,26 @@ def chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
 
 def _postgresql(url: str) -> JournallingPostgresql:
     try:
-        import psycopg  # noqa: F401, PLC0415  an optional extra
+        import psycopg  # noqa: PLC0415  an optional extra
     except ImportError:
         raise ConfigError(
             "PostgreSQL needs the extra: pip install 'repermit[postgres]'", key="database"
         ) from None
+    try:
+        limits = {**_NETWORK_LIMITS, **psycopg.conninfo.conninfo_to_dict(url)}
+    except psycopg.ProgrammingError as error:
+        raise ConfigError(f"the database cannot be used: {error}", key="database") from None
     return JournallingPostgresql(
-        url, prefer_psycopg3=True, field_types={"UTCDATETIME": "TIMESTAMPTZ"}
+        url,
+        prefer_psycopg3=True,
+        field_types={"UTCDATETIME": "TIMESTAMPTZ"},
+        connect_timeout=limits["connect_timeout"],
+        tcp_user_timeout=limits["tcp_user_timeout"],
     )
+
+
+_NETWORK_LIMITS = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
+"""How long to wait for a server that does not answer, in s and ms, unless its address says so.
+
+https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+"""
