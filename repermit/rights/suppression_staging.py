@@ -45,15 +45,23 @@ _SCHEMES = {32: "md5", 40: "sha1", 64: "sha256"}
 _PAGE = 2000
 _CHUNK = 500
 # As in an import's file of rows: `picked`, by `id`. A row has a fingerprint, or a hash that fits
-# nobody on the list so far, or, as a further hash of somebody, neither.
+# nobody on the list so far, or, as a further hash of somebody, neither. Who is on the list comes
+# first; neighbours, by contact or else by fingerprint, share the pages that a step changes.
 _SQLITE_TABLE = """\
 PRAGMA journal_mode = off;
 PRAGMA synchronous = off;
+CREATE TEMP TABLE read_row (
+    fingerprint TEXT UNIQUE, hash TEXT, reason TEXT, at TEXT, subject TEXT, contact INTEGER
+);
 CREATE TABLE picked (
-    id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE, hash TEXT, reason TEXT, at TEXT, subject TEXT,
+    id INTEGER PRIMARY KEY, fingerprint TEXT, hash TEXT, reason TEXT, at TEXT, subject TEXT,
     contact INTEGER
 );
 BEGIN"""
+_SORTED = """\
+INSERT INTO picked (fingerprint, hash, reason, at, subject, contact)
+SELECT fingerprint, hash, reason, at, subject, contact FROM read_row
+ORDER BY contact IS NULL, contact, fingerprint"""
 _POSTGRESQL_TABLE = (
     "(id BIGINT PRIMARY KEY, fingerprint TEXT, hash TEXT, reason TEXT, at TEXT, subject TEXT, "
     "contact BIGINT)"
@@ -67,7 +75,7 @@ CREATE INDEX newcomer_fingerprint ON newcomer (fingerprint)"""
 class StagedSuppression:
     """One suppression of a file.
 
-    - `number`: its place in the file, or 0 if a newcomer's hash stands for it.
+    - `number`: its place among the staged, or 0 if a newcomer's hash stands for it.
     - `contact`: the number of who is on the list, None if nobody.
     """
 
@@ -187,6 +195,9 @@ class Staging:
             kind = self._read(path, mapping, settings)
             schemes = self._schemes_used()
             looked_up = self._look_up(schemes)
+            self._connection.execute(_SORTED)
+            if kind == "hashes":
+                self._connection.execute("CREATE INDEX picked_hash ON picked (hash)")
             self.facts = StagedFacts(
                 kind=kind,
                 schemes=schemes,
@@ -243,21 +254,22 @@ class Staging:
             )
             return "fingerprints"
         if _holds_hashes(path):
-            self._connection.execute("CREATE UNIQUE INDEX picked_hash ON picked (hash)")
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO picked (hash) VALUES (?)", self._hashes(path)
-            )
-            self._duplicates = self._rows - self._count_hashes()
+            self._connection.execute("CREATE UNIQUE INDEX read_hash ON read_row (hash)")
+            self._insert("INSERT OR IGNORE INTO read_row (hash) VALUES (?)", self._hashes(path))
             return "hashes"
         self._add(self._addresses(path, mapping, settings))
         return "addresses"
 
     def _add(self, these: Iterable[Suppressed]) -> None:
-        before = self._connection.total_changes
-        self._connection.executemany(
-            "INSERT OR IGNORE INTO picked (fingerprint, reason, at, subject) VALUES (?, ?, ?, ?)",
+        self._insert(
+            "INSERT OR IGNORE INTO read_row (fingerprint, reason, at, subject) VALUES (?, ?, ?, ?)",
             self._counted(these),
         )
+
+    def _insert(self, statement: str, rows: Iterable[tuple[str, ...]]) -> None:
+        """Add rows, which are counted while they are read, except those that stood there before."""
+        before = self._connection.total_changes
+        self._connection.executemany(statement, rows)
         added = self._connection.total_changes - before
         self._duplicates = self._rows - self._invalid - added
 
@@ -296,7 +308,7 @@ class Staging:
                 self._place(page, prints, schemes)
             else:
                 self._connection.executemany(
-                    "UPDATE picked SET contact = ? WHERE fingerprint = ?",
+                    "UPDATE read_row SET contact = ? WHERE fingerprint = ?",
                     ((number, print_) for (number, _), print_ in zip(page, prints, strict=True)),
                 )
         return looked_up
@@ -310,22 +322,23 @@ class Staging:
             for (number, key), print_ in zip(page, prints, strict=True)
             for one in _hashes_of(key, schemes)
         }
-        for one in self.rows.known_hashes(list(owners)):
+        read = SuppressionRows(self._connection.execute, "read_row")
+        for one in read.known_hashes(list(owners)):
             number, print_ = owners[one]
             about = opted_out(print_, self._now)
             self._connection.execute(
-                "UPDATE OR IGNORE picked SET fingerprint = ?, reason = ?, at = ?, subject = ? "
+                "UPDATE OR IGNORE read_row SET fingerprint = ?, reason = ?, at = ?, subject = ? "
                 "WHERE hash = ?",
                 (print_, str(about.reason), stored(about.at), about.subject, one),
             )
             # Also of a further hash of somebody, which another row's fingerprint stands for.
             self._connection.execute(
-                "UPDATE picked SET hash = NULL, contact = ? WHERE hash = ?", (number, one)
+                "UPDATE read_row SET hash = NULL, contact = ? WHERE hash = ?", (number, one)
             )
 
     def _schemes_used(self) -> tuple[str, ...]:
         lengths = self._connection.execute(
-            "SELECT DISTINCT length(hash) FROM picked WHERE hash IS NOT NULL"
+            "SELECT DISTINCT length(hash) FROM read_row WHERE hash IS NOT NULL"
         )
         return tuple(sorted(_SCHEMES[length] for (length,) in lengths))
 

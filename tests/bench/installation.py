@@ -110,6 +110,9 @@ class Installation:
             self.sql("ANALYZE")
             copied._create(self._name)
             copied.set("database", copied._url())
+            self._at_server("CHECKPOINT")
+        # Of what is measured next nothing waits for the copy to be written to the disk.
+        os.sync()
         return copied
 
     def drop(self) -> None:
