@@ -81,15 +81,22 @@ class Installation:
         if complaint := self.attempt(*arguments):
             sys.exit(f"{' '.join(arguments[:2])}: {complaint}")
 
-    def attempt(self, *arguments: str) -> str:
-        """Run a command to its end; return its exit code and what it said, "" if that is 0."""
-        ran = subprocess.run(
-            self.command(*arguments),
-            capture_output=True,
-            text=True,
-            check=False,
-            **self.surroundings,
-        )
+    def attempt(self, *arguments: str, most: float | None = None) -> str:
+        """Run a command to its end; return its exit code and what it said, "" if that is 0.
+
+        `most`: seconds after which it is killed.
+        """
+        try:
+            ran = subprocess.run(
+                self.command(*arguments),
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=most,
+                **self.surroundings,
+            )
+        except subprocess.TimeoutExpired:
+            return f"killed after {most:g} seconds"
         return f"exit code {ran.returncode} {ran.stderr.strip()}" if ran.returncode else ""
 
     def sql(self, statement: str, *values: object) -> list[Any]:

@@ -2,6 +2,7 @@
 
     .venv/bin/python tests/bench/waits.py [--people 50000] [--postgresql | --database URL]
         [--tree PATH]... [--only WORK]... [--alone] [--per-second 20] [--folder DIR]
+        [--most SECONDS]
 
 For each work, or those that `--only` names, `repermit serve` runs on a database of its own. Another
 process sends 20 answers a second, each of somebody on another list who has been asked, and as many
@@ -12,7 +13,8 @@ its command on a list of `--people`; the suppression import and the purge are of
 A line tells the seconds of the work; and of answers and of GETs, those that were due while it ran:
 median, 99th percentile and longest in milliseconds, and how many failed. An answer failed if it
 came to anything but 200, or if the record does not hold it. A command that fails tells why at the
-end of its line; `check` finds fault with any such machine. `--alone` runs each work once more
+end of its line; `check` finds fault with any such machine, and a command that takes longer than
+`--most` seconds is killed. `--alone` runs each work once more
 while nobody asks anything, and tells its seconds.
 
 `--tree` names a checkout to measure; several, to compare before and after, take turns with each
@@ -106,6 +108,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tree", type=Path, action="append", help="a checkout to measure")
     parser.add_argument("--only", action="append", choices=[work.name for work in WORKS])
     parser.add_argument("--alone", action="store_true", help="also while nobody answers")
+    parser.add_argument("--most", type=float, help="seconds after which a command is killed")
     parser.add_argument("--folder", help="where the files are made, on the disk to be measured")
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--postgresql", action="store_true", help="instead of SQLite")
@@ -252,12 +255,12 @@ class Work:
     act: Callable[[Installation], float] | None = None
     is_for_sqlite: bool = False
 
-    def run(self, one: Installation) -> tuple[float, str]:
+    def run(self, one: Installation, most: float | None) -> tuple[float, str]:
         """Do it; return when it began, and what its command complained of."""
         if self.act:
             return self.act(one), ""
         began = time.monotonic()
-        return began, one.attempt(*self.command)
+        return began, one.attempt(*self.command, most=most)
 
 
 def _rest(_: Installation) -> float:
@@ -326,14 +329,14 @@ WORKS = (
 
 
 def _measure(work: Work, prepared: Prepared, options: argparse.Namespace) -> None:
-    alone = f"{_measure_alone(work, prepared.get(work.stage)):9.1f}" if options.alone else " " * 9
+    alone = f"{_measure_alone(work, prepared, options):9.1f}" if options.alone else " " * 9
     one = prepared.get(work.stage).copy("served")
     (last,) = one.sql("SELECT max(seq) FROM evidence")[0]
     with _serving(one) as port:
         load = {"port": port, "pace": options.per_second, **_requests(one)}
         with answer_load.sending(load) as process:
             time.sleep(_WARMING)
-            began, complaint = work.run(one)
+            began, complaint = work.run(one, options.most)
             ended = time.monotonic()
             requests = json.loads(process.communicate()[0])
     recorded = one.sql(
@@ -350,11 +353,11 @@ def _measure(work: Work, prepared: Prepared, options: argparse.Namespace) -> Non
     )
 
 
-def _measure_alone(work: Work, prepared: Installation) -> float:
+def _measure_alone(work: Work, prepared: Prepared, options: argparse.Namespace) -> float:
     """Return the seconds of a work while nobody asks anything."""
-    one = prepared.copy("alone")
+    one = prepared.get(work.stage).copy("alone")
     with _serving(one):
-        began, _ = work.run(one)
+        began, _ = work.run(one, options.most)
         seconds = time.monotonic() - began
     one.drop()
     return seconds
