@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -24,6 +25,7 @@ from tests.building import (
     make_mail,
     make_settings,
 )
+from tests.plans import plans_of
 from tests.taking import take_back, take_in, write
 
 if TYPE_CHECKING:
@@ -123,6 +125,18 @@ def test_the_parts_of_a_campaign_add_up(
     assert found.bounces == {**dict.fromkeys(BounceKind, 0), BounceKind.HARD: 1}
     assert found.mails[MailState.SENT] == 7
     assert found.is_whole
+
+
+def test_no_step_of_a_tally_looks_through_the_whole_record(
+    database: Database, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    contact = make_asked(database, mailing_list, campaign)
+    say_yes(database, contact, campaign.id)
+    assert tally(database) == 1
+    say_yes(database, contact, campaign.id)
+    plans = plans_of(database, lambda: tally(database), having='"evidence"')
+    assert plans
+    assert not [plan for plan in plans if re.search(r"(?m)^SCAN|Seq Scan on evidence", plan)]
 
 
 def test_whom_a_closed_campaign_did_not_take_off_for_silence_was_not_asked_in_time(
