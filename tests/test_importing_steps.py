@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import random
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,7 @@ import pytest
 
 from repermit import answers, contacts, evidence, exports, importing, rights
 from repermit.campaigns import plan, status
-from repermit.consent import Answer, Fate, Reason, Status
+from repermit.consent import Answer, Basis, Fate, Reason, Status
 from repermit.errors import LaunchRefused, Refused
 from repermit.importing import UnfinishedImport, unfinished_import
 from repermit.models import (
@@ -37,6 +39,7 @@ from repermit.models import (
     Upload,
     find_drift,
     foreground_work,
+    new_id,
     open_database,
     run_sql,
     run_steps,
@@ -46,7 +49,7 @@ from repermit.models import (
 )
 from repermit.reports import papers
 from repermit.reports.papers import Kind
-from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings
+from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings, put_in
 from tests.taking import (
     OPTED_IN,
     contact_at,
@@ -617,3 +620,39 @@ def test_the_planner_knows_how_many_came(postgresql_url: str, tmp_path: Path) ->
         take_in(database, news, plain(tmp_path, ("a@example.org", ""), ("b@example.org", "")))
         query = "SELECT reltuples FROM pg_class WHERE relname = 'contact'"
         assert run_sql(database, query).fetchone()[0] == 2
+
+
+def test_an_export_shows_nobody_of_a_file_that_begins_to_be_taken_in_meanwhile(
+    database: Database, news: MailingList, file: Path
+) -> None:
+    confirmed = {"list": news.id, "status": Status.CONFIRMED, "basis": Basis.ANSWER}
+    texts = [f"kept{number}@example.org" for number in range(1500)]
+    rows = [
+        {"uid": new_id(), "subject": new_id(), "address": text, "address_key": text}
+        | {"status_at": NOW, **confirmed}
+        for text in texts
+    ]
+    put_in(database, Contact, rows)
+
+    def take_in_half() -> None:
+        with database.connection_context():
+            begin(database, news, file)
+            go_on(database, 6)
+
+    class Slow(io.BytesIO):
+        """Whoever takes the rows so slowly that a file is half taken in meanwhile."""
+
+        def write(self, some: Any) -> int:
+            if not self.tell():
+                with ThreadPoolExecutor(1) as others:
+                    others.submit(take_in_half).result()
+            return super().write(some)
+
+    out = Slow()
+    exports.export(
+        news, "keep", database=database, settings=SETTINGS, now=LATER, actor="x", out=out
+    )
+    assert task_on(TaskKind.IMPORT, news)
+    assert Contact.select().where(Contact.list == news).count() > len(texts) + 3
+    lines = out.getvalue().decode("utf-8-sig").splitlines()
+    assert {row["address"] for row in csv.DictReader(lines)} == {*texts}

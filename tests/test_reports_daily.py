@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from repermit import messages, reports
 from repermit.consent import CampaignState, Reason
 from repermit.models import Campaign, Mail
+from repermit.reports import daily
+from repermit.reports.turns import turns
 from tests.building import NOW, make_asked, make_campaign, make_contact, make_list, make_settings
 from tests.test_reports import say_yes, take_off
 
@@ -71,6 +73,24 @@ def test_it_tells_what_came_and_how_all_stand(
             since=NOW, yes=2, no=1, withdrawn=1, others=2, asked=5, all_yes=1, all_no=3, silent=1
         )
     ]
+
+
+def test_a_day_of_any_size_is_counted_while_nothing_is_locked(
+    database: Database,
+    mailing_list: MailingList,
+    campaign: Campaign,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    say_yes(database, make_asked(database, mailing_list, campaign), campaign.id)
+    locked = []
+
+    def read(**about: Any) -> Any:
+        locked.append(database.in_transaction())
+        return turns(**about)
+
+    monkeypatch.setattr(daily, "turns", read)
+    assert owe(database, FOUR) == 1
+    assert locked == [False]
 
 
 def test_nothing_is_told_twice_and_without_news_there_is_no_mail(

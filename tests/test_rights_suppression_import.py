@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import addresses, evidence, exports, importing, rights
+from repermit import addresses, contacts, evidence, exports, importing, rights
 from repermit.campaigns import launch
 from repermit.consent import Answer, Reason, Status
 from repermit.errors import Refused
@@ -39,8 +40,10 @@ from repermit.rights.sharing import SharedSuppression
 from repermit.rights.suppression_import import begin_suppression_import
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_removed, make_settings
 from tests.desk import ATTEST
+from tests.plans import plans_of
 from tests.taking import mailchimp, plain, take_back, take_in
 from tests.test_answers_signing_up import confirmed, signed_up
+from tests.test_contacts import erase
 from tests.test_evidence_beside import WHO, say
 from tests.test_rights_correcting import move
 
@@ -395,6 +398,43 @@ def test_who_comes_onto_the_list_in_between_is_looked_at_too(
     assert at("person440").status == Status.UNCONFIRMED
     assert at("person441").status == Status.REMOVED
     assert (result["kept"], result["removed"]) == (1, 1)
+
+
+def test_who_was_erased_is_looked_at_once(
+    database: Database, news: MailingList, file: Path
+) -> None:
+    make_contact(database, news, "anna@example.org")
+    gone = make_contact(database, news, "gone@example.org")
+    erase(database, gone)
+    task = begin(database, news, file)
+    assert task.state["facts"]["looked_up"] == gone.id
+
+
+@pytest.mark.counted_on_both
+def test_whether_anybody_is_suppressed_is_known_without_looking_at_suppressions(
+    database: Database, news: MailingList
+) -> None:
+    club = make_list(database, slug="club")
+    assert not contacts.has_suppressions(news.id)
+    make_removed(database, club, Reason.NO)
+    assert contacts.has_suppressions(club.id)
+    assert not contacts.has_suppressions(news.id)
+    looked = plans_of(
+        database, lambda: contacts.has_suppressions(news.id), having='FROM "suppression" '
+    )
+    assert looked == []
+
+
+@pytest.mark.counted_on_both
+def test_who_is_suppressed_already_is_found_by_their_fingerprints(
+    database: Database, news: MailingList
+) -> None:
+    (plan,) = plans_of(
+        database,
+        lambda: contacts.stay(news, Suppression.fingerprint.in_(["a", "b"])),
+        having='UPDATE "suppression"',
+    )
+    assert re.search(r"fingerprint=\?|fingerprint\)::text = ANY", plan), plan
 
 
 def test_who_moves_away_in_between_stays(database: Database, news: MailingList, file: Path) -> None:

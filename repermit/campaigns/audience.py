@@ -91,7 +91,7 @@ def count_audience(
             theirs[group.language] += count
         else:
             excluded[why] += count
-    if theirs.total() <= LOOKED_UP and has_suppressions(mailing_list):
+    if theirs.total() <= LOOKED_UP and contacts.has_suppressions(mailing_list.id):
         for language in _suppressed(mailing_list, include_thin, fingerprint_key):
             theirs[language] -= 1
             excluded[Exclusion.SUPPRESSED] += 1
@@ -264,11 +264,6 @@ def _is_allowed(include_thin: bool) -> Any:  # noqa: FBT001
         is None
     ]
     return reduce(or_, allowed)
-
-
-def has_suppressions(mailing_list: MailingList) -> bool:
-    """Say whether any address at all is suppressed for a list, or for all."""
-    return bool(Suppression.select().where(_holds_for(mailing_list)).exists())
 
 
 def suppressed_of(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from peewee import Value, fn
 
 from repermit import contacts, evidence
-from repermit.campaigns.audience import has_suppressions, may_be_asked_within, suppressed_of
+from repermit.campaigns.audience import may_be_asked_within, suppressed_of
 from repermit.consent import CampaignState, Exclusion, MailKind, MailState, PauseReason
 from repermit.contacts.braking import AFTER_PILOT
 from repermit.evidence import Entry
@@ -177,7 +177,7 @@ def _askable(campaign: Campaign, after: int, upto: int) -> Any:
 
 def _suppressed(campaign: Campaign, after: int, upto: int, key: bytes) -> list[str]:
     """Return the folded addresses of who may be asked but for their suppression."""
-    if not has_suppressions(campaign.list):
+    if not contacts.has_suppressions(campaign.list_id):
         return []
     rows: Any = Contact.select(Contact.address_key).where(_askable(campaign, after, upto))
     keys = [address_key for (address_key,) in rows.tuples()]

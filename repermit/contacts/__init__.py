@@ -32,6 +32,7 @@ from repermit.contacts.counting import (
     count_mails,
     count_people,
     count_suppressions,
+    has_suppressions,
     total,
 )
 from repermit.contacts.erasing import (
@@ -103,7 +104,6 @@ from repermit.contacts.requesting import ByHand, add_by_hand, find_contact, remo
 from repermit.contacts.searching import Found, by_letter, find_contacts
 from repermit.contacts.suppressing import (
     Suppressed,
-    came_with,
     lift,
     mark_backup,
     note_launch,
@@ -139,7 +139,6 @@ __all__ = [
     "apply_brake",
     "by_letter",
     "called_before",
-    "came_with",
     "campaign_mails",
     "confirm",
     "count_contacts",
@@ -165,6 +164,7 @@ __all__ = [
     "forget_sign_ups",
     "forget_sign_ups_again",
     "has_receipt",
+    "has_suppressions",
     "is_of_no",
     "is_off_by_file",
     "is_other_key",

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from repermit.contacts.telling import Asked, CampaignMail
+    from repermit.models import Import
 
 _CHUNK = 500
 _ASKING = (MailKind.ASK, MailKind.REMINDER)
@@ -94,7 +95,7 @@ def remove(
     facts: Mapping[int, Mapping[str, Any]] | None = None,
     moments: Mapping[int, datetime] | None = None,
     moved: Collection[int] = (),
-    for_file: bool = False,
+    file: Import | None = None,
     mails: Sequence[CampaignMail] | None = None,
 ) -> int:
     """Take contacts of one list off; return how many there were.
@@ -104,8 +105,8 @@ def remove(
     when each left, where that was not at the act; `moved` are those that left an address alone. An
     act of no campaign of its own belongs to the one that asked each of them last, whose report
     tells what became of everybody it asked, and each is told of with what the list told them when
-    it asked them, as an answer is. `for_file` says that a file says so, and no person: nothing of
-    it is known of them once that file is taken back. Whom a file alone had taken off leaves by
+    it asked them, as an answer is. `file` is the import that says so, where no person does:
+    nothing of it is known of them once it is taken back. Whom a file alone had taken off leaves by
     themselves now: taking that file back does not put them back. `mails` are campaign_mails of
     them, if they were read since the contacts were locked. Raises TransitionRefused, before
     anything is changed, where a status does not allow the reason.
@@ -127,7 +128,7 @@ def remove(
                 reason=reason,
                 basis="",
                 basis_at=None,
-                **(_REFUSED if reason in REFUSALS and not for_file else {}),
+                **(_REFUSED if reason in REFUSALS and not file else {}),
             ).where(Contact.id.in_(literal(these))).execute()
         prints = fingerprints(fingerprint_key, [contact.address_key for contact in some])
         suppress(
@@ -139,6 +140,7 @@ def remove(
                     reason=reason,
                     at=left_at.get(contact.id, act.at),
                     has_moved=contact.id in moved,
+                    imported_by=file.id if file else None,
                 )
                 for contact, fingerprint in zip(some, prints, strict=True)
             ],

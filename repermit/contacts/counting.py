@@ -106,6 +106,12 @@ def count_suppressions(mailing_list: MailingList) -> Counter[tuple[str, bool]]:
     return Counter({(reason, bool(imported)): count for reason, imported, count in rows})
 
 
+def has_suppressions(list_id: int) -> bool:
+    """Say whether any address at all is suppressed for this list, or for all."""
+    own = SuppressionCount.list_id.in_((list_id, 0))
+    return bool(SuppressionCount.select().where(SuppressionCount.count != 0, own).exists())
+
+
 def total(counts: Counter[Mails], which: Callable[[Mails], bool]) -> int:
     """Return how many mails there are of which something holds."""
     return sum(count for mails, count in counts.items() if which(mails))

@@ -144,13 +144,6 @@ _OWN = PreparedQuery(
 )
 
 
-def came_with(record: Import, subjects: Sequence[str]) -> None:
-    """Note which import the suppressions of these contacts came with, so that it can be undone."""
-    Suppression.update(imported_by=record).where(
-        Suppression.list == record.list_id, Suppression.subject.in_(bound(subjects))
-    ).execute()
-
-
 def stays_with_none(record: Import, subjects: Sequence[str]) -> None:
     """Keep the suppressions of these, whatever becomes of the import that they came with."""
     Suppression.update(imported_by=None).where(
@@ -161,8 +154,9 @@ def stays_with_none(record: Import, subjects: Sequence[str]) -> None:
 def stay(mailing_list: MailingList, *conditions: Any) -> None:
     """Keep a list's suppressions for which these conditions hold, whatever file they came with."""
     files = Import.select(Import.id).where(Import.list == mailing_list)
+    # Found by the conditions: a file may have brought most of all suppressions.
     Suppression.update(imported_by=None).where(
-        Suppression.imported_by.in_(files), *conditions
+        (Suppression.imported_by + 0).in_(files), *conditions
     ).execute()
 
 

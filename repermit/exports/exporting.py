@@ -19,7 +19,7 @@ from repermit.exports.guarding import guard
 from repermit.exports.kinds import Format, Tool, What
 from repermit.exports.writing import write_csv, write_json, write_xlsx
 from repermit.links import Links
-from repermit.models import temporary_files
+from repermit.models import steady_view, temporary_files
 from repermit.saying import Joined
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def export(
 ) -> Exported:
     """Write an export to `out`, and record in the evidence that it was made.
 
-    1. The rows are written as they are read; nothing is locked meanwhile.
+    1. The rows are written as they are read, as all were at one moment; nothing is locked.
     2. The entry `exported` is appended, in a transaction of its own; also if the writing ends
        early after the first row, then with `whole` false and the rows that were written.
 
@@ -108,7 +108,6 @@ def export(
     Raises Refused for what does not go together, and while a file of the list is under way, before
     anything is written, and for what a spreadsheet cannot hold.
     """
-    contacts.require_no_unfinished_file(mailing_list)
     what, form, its_tool = What(what), Format(format), Tool(tool) if tool else None
     require_fitting(what, form, its_tool, with_links=with_links)
     found = _ROWS[what](mailing_list)
@@ -123,21 +122,21 @@ def export(
         if form is Format.CSV:
             found = _set_apart(found, by_hand)
     columns = _columns(what, its_tool, with_links=with_links)
-    written = _Written()
+    written, erased, is_whole = _Written(), 0, False
     try:
-        with _writer(form, its_tool, created=now, settings=settings) as write:
-            write(written.counting(found), columns, out)
-    except BaseException:
-        if written.rows:
-            begun = _facts(what, form, its_tool, written.rows, with_links=with_links)
-            entry = _entry(mailing_list, {**begun, "whole": False}, now=now, actor=actor)
+        # A file of the list may begin to be taken in while a slow reader takes the rows.
+        with steady_view(database):
+            contacts.require_no_unfinished_file(mailing_list)
+            with _writer(form, its_tool, created=now, settings=settings) as write:
+                write(written.counting(found), columns, out)
+            erased = rows.count_erased(mailing_list) if what is What.REMOVED else 0
+        is_whole = True
+    finally:
+        if is_whole or written.rows:
+            facts = _facts(what, form, its_tool, written.rows, with_links=with_links)
+            told = facts if is_whole else {**facts, "whole": False}
             with database.atomic():
-                evidence.append(entry)
-        raise
-    erased = rows.count_erased(mailing_list) if what is What.REMOVED else 0
-    facts = _facts(what, form, its_tool, written.rows, with_links=with_links)
-    with database.atomic():
-        evidence.append(_entry(mailing_list, facts, now=now, actor=actor))
+                evidence.append(_entry(mailing_list, told, now=now, actor=actor))
     return Exported(
         mailing_list.slug, what, form, its_tool, written.rows, erased, tuple(by_hand), len(twice)
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import Case, Value, fn
 
-from repermit import addresses
+from repermit import addresses, contacts
 from repermit.consent import Basis, Fate, Status, improves
 from repermit.importing.staging import Picked
 from repermit.models import (
@@ -57,7 +57,7 @@ def count_strangers(list_id: int) -> int:
 
 
 def _find_suppressed(list_id: int) -> int:
-    if not has_suppressions(list_id):
+    if not contacts.has_suppressions(list_id):
         return 0
     # A Yes for this list stands above a suppression for all, which is left to the others.
     said_yes = Contact.select(Value(1)).where(
@@ -85,18 +85,6 @@ def keep_off(fingerprints: Sequence[str]) -> int:
         )
         kept += int(query.execute())
     return kept
-
-
-def has_suppressions(list_id: int) -> bool:
-    """Say whether any address at all is suppressed for this list, or for all."""
-    database = proxy.obj
-    found = run_sql(
-        database,
-        "SELECT 1 FROM suppression_count "  # noqa: S608  our own words
-        f"WHERE list_id IN ({database.param}, 0) AND count <> 0 LIMIT 1",
-        list_id,
-    )
-    return found.fetchone() is not None
 
 
 def _match(list_id: int) -> int:
@@ -131,7 +119,7 @@ def fill_in_fingerprints(database: Database, list_id: int, key: bytes) -> None:
 
     Must be called inside a transaction.
     """
-    if not has_suppressions(list_id):
+    if not contacts.has_suppressions(list_id):
         return
     lacking: Any = Picked.select(Picked.id, Picked.key).where(Picked.fingerprint.is_null())
     cursor = database.cursor()  # type: ignore[no-untyped-call]

@@ -214,9 +214,8 @@ def _remove(taking: Taking) -> None:
                 reason=reason,
                 act=act,
                 fingerprint_key=taking.fingerprint_key,
-                for_file=True,
+                file=taking.record,
             )
-        contacts.came_with(taking.record, [contact.subject for contact in some])
 
 
 def _keep_images(taking: Taking, contacts: Sequence[Any]) -> None:

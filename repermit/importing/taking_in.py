@@ -304,7 +304,7 @@ def _interpreter(
         now=options.now,
         known_at=_known_at(mailing_list, file, options.now),
         fingerprint_key=options.fingerprint_key,
-        fingerprint_all=bool(options.kept_off) or deciding.has_suppressions(mailing_list.id),
+        fingerprint_all=bool(options.kept_off) or contacts.has_suppressions(mailing_list.id),
         opted_out=decided,
     )
 

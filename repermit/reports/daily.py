@@ -66,15 +66,16 @@ def _latest(now: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _owe(database: Database, number: int, moment: datetime, settings: Settings) -> bool:
+    campaign, last = Campaign.get_by_id(number), _told(number)
+    told = last or _Told(_before(campaign.launched_at), campaign.launched_at)
+    # With nothing locked, since a day may have a million entries, which do not change.
+    upto = _before(moment, after=told.upto)
+    counts = Counter(one.what for one in turns(after=told.upto, upto=upto, slug=campaign.list.slug))
+    topic = _news(campaign, counts, told.at, settings).topic if counts else ""
     with database.atomic():
-        campaign = lock_rows(Campaign.select().where(Campaign.id == number)).get()
-        if _is_told(number, moment):
+        lock_rows(Campaign.select().where(Campaign.id == number)).get()
+        if _told(number) != last:
             return False
-        told = _told(number) or _Told(_before(campaign.launched_at), campaign.launched_at)
-        upto = _before(moment, after=told.upto)
-        counts = Counter(
-            one.what for one in turns(after=told.upto, upto=upto, slug=campaign.list.slug)
-        )
         _note(number, _Told(upto, moment))
         if not counts:
             return False
@@ -82,7 +83,7 @@ def _owe(database: Database, number: int, moment: datetime, settings: Settings) 
             list=campaign.list_id,
             campaign=campaign,
             kind=MailKind.NOTICE,
-            topic=_news(campaign, counts, told.at, settings).topic,
+            topic=topic,
             due_at=moment,
             message_id="",
         )

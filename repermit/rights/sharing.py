@@ -18,7 +18,7 @@ from repermit import addresses, contacts, evidence
 from repermit.consent import LEFT_ELSEWHERE, Reason
 from repermit.errors import Refused
 from repermit.evidence import Entry
-from repermit.models import Suppression, stored
+from repermit.models import Suppression, steady_view, stored
 
 if TYPE_CHECKING:
     from codecs import StreamWriter
@@ -70,24 +70,26 @@ def write_suppressions(
 ) -> int:
     """Write the suppressions of a list and of all lists as "csv" or "json"; return how many.
 
-    As they are read: memory stays flat, and nothing is locked meanwhile. No address stands in it.
-    That it was made is recorded, also if the writing ends early after the first row, then with
+    As all were at one moment: memory stays flat, and nothing is locked meanwhile. No address stands
+    in it. That it was made is recorded, also if the writing ends early after the first row, then with
     `whole` false and the rows that were written. Raises Refused while a file of the list is under
     way.
     """
-    contacts.require_no_unfinished_file(mailing_list)
-    written = _Written()
+    written, is_whole = _Written(), False
     facts = {"what": "suppressions", "format": form, "tool": "", "with_links": False}
     made = Entry(event="exported", at=now, actor=actor, list=mailing_list.slug)
     text = codecs.getwriter("utf-8")(out)
     rows = written.counting(_shared(mailing_list, key_check(settings.fingerprint_key)))
     try:
-        (_write_json if form == "json" else _write_csv)(rows, text)
-    except BaseException:
-        if written.rows:
-            _record(database, made, {**facts, "rows": written.rows, "whole": False})
-        raise
-    _record(database, made, {**facts, "rows": written.rows})
+        # A file of the list may begin to be taken in while a slow reader takes the rows.
+        with steady_view(database):
+            contacts.require_no_unfinished_file(mailing_list)
+            (_write_json if form == "json" else _write_csv)(rows, text)
+        is_whole = True
+    finally:
+        if is_whole or written.rows:
+            told = {**facts, "rows": written.rows}
+            _record(database, made, told if is_whole else {**told, "whole": False})
     return written.rows
 
 

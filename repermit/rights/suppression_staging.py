@@ -418,8 +418,8 @@ def _contacts_after(number: int, list_id: int) -> Iterator[tuple[int, list[tuple
     while True:
         # By number alone, which leads to who is new at once; by their list it would be all of it.
         query: Any = (
-            Contact.select(Contact.id, Contact.list, Contact.address_key)
-            .where(Contact.id > number, Contact.address.is_null(is_null=False))
+            Contact.select(Contact.id, Contact.list, Contact.address_key, Contact.address.is_null())
+            .where(Contact.id > number)
             .order_by(Contact.id)
             .limit(_PAGE)
             .tuples()
@@ -428,7 +428,14 @@ def _contacts_after(number: int, list_id: int) -> Iterator[tuple[int, list[tuple
         if not page:
             return
         number = page[-1][0]
-        yield number, [(one, key) for one, its_list, key in page if its_list == list_id]
+        yield (
+            number,
+            [
+                (one, key)
+                for one, its_list, key, is_erased in page
+                if its_list == list_id and not is_erased
+            ],
+        )
 
 
 def _hashes_of(key: str, schemes: Sequence[str]) -> list[str]:
