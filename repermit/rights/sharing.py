@@ -71,9 +71,9 @@ def write_suppressions(
     """Write the suppressions of a list and of all lists as "csv" or "json"; return how many.
 
     As all were at one moment: memory stays flat, and nothing is locked meanwhile. No address stands
-    in it. That it was made is recorded, also if the writing ends early after the first row, then with
-    `whole` false and the rows that were written. Raises Refused while a file of the list is under
-    way.
+    in it. That it was made is recorded, also if the writing ends early after the first row, then
+    with `whole` false and the rows that were written. Raises Refused while a file of the list is
+    under way.
     """
     written, is_whole = _Written(), False
     facts = {"what": "suppressions", "format": form, "tool": "", "with_links": False}
