@@ -413,7 +413,9 @@ def _postgresql(url: str) -> JournallingPostgresql:
     try:
         limits = {**_NETWORK_LIMITS, **psycopg.conninfo.conninfo_to_dict(url)}
     except psycopg.ProgrammingError as error:
-        raise ConfigError(f"the database cannot be used: {error}", key="database") from None
+        raise ConfigError(
+            "the database cannot be used: %(reason)s", key="database", reason=str(error).strip()
+        ) from None
     return JournallingPostgresql(
         url,
         prefer_psycopg3=True,
