@@ -13,6 +13,7 @@ from repermit.campaigns.audience import LOOKED_UP
 from repermit.campaigns.owing import make_asks
 from repermit.clock import ManualClock
 from repermit.consent import CampaignState, Exclusion, MailState, Reason, Status
+from repermit.contacts.braking import AFTER_PILOT
 from repermit.errors import Refused
 from repermit.models import Campaign, Contact, Evidence, EvidencePart, Mail, is_postgresql
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings, put_in
@@ -71,6 +72,31 @@ def test_nothing_is_launched_until_all_asks_are_made(database: Database, news: M
     assert json.loads(EvidencePart.get().json)["asked"] == 3
     assert list(evidence.verify()) == []
     assert go_on(database) == 0
+
+
+def test_a_pilot_is_made_due_by_the_steps_that_make_its_asks(
+    database: Database, news: MailingList
+) -> None:
+    """Not by the last step, which would have a pilot of any size to itself."""
+    start(database, news, most=0, pilot=2)
+    for due in (1, 2, 2):
+        go_on(database, steps=1)
+        assert Mail.select().where(Mail.due_at == NOW).count() == due
+    (first, second, third) = Mail.select().order_by(Mail.contact)
+    assert (first.due_at, second.due_at, third.due_at) == (NOW, NOW, AFTER_PILOT)
+
+
+@pytest.mark.counted_on_both
+def test_a_pilot_is_found_by_the_contacts_of_its_step(
+    database: Database, news: MailingList
+) -> None:
+    start(database, news, most=0, pilot=2)
+    plans = plans_of(database, lambda: go_on(database, steps=2), having='SET "due_at"')
+    assert len(plans) == 2
+    for plan in plans:
+        assert "mail_asked_once" in plan
+        assert "SORT" not in plan.upper()
+        assert "TEMP B-TREE" not in plan
 
 
 def test_who_leaves_meanwhile_is_not_asked_nor_is_who_comes(

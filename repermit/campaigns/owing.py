@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from peewee import Value, fn
+from peewee import SQL, Value, fn
 
 from repermit import contacts, evidence
 from repermit.campaigns.audience import may_be_asked_within, suppressed_of
@@ -161,7 +161,10 @@ def _step(task: BackgroundTask, limit: int, *, key: bytes, now: datetime) -> boo
     progress = _Progress(**task.state)
     upto = min(progress.reached + limit, progress.newest)
     lacking = _suppressed(campaign, progress.reached, upto, key)
-    progress.owed += _owe(campaign, progress.reached, upto, lacking)
+    owed = _owe(campaign, progress.reached, upto, lacking)
+    if progress.owed < campaign.pilot:
+        _let_the_pilot_go(campaign, progress.reached, campaign.pilot - progress.owed)
+    progress.owed += owed
     progress.suppressed += len(lacking)
     progress.reached = upto
     if upto >= progress.newest:
@@ -218,8 +221,6 @@ def _owe(campaign: Campaign, after: int, upto: int, lacking: list[str]) -> int:
 
 def _end(campaign: Campaign, progress: _Progress, now: datetime, *, actor: str) -> None:
     """Let a campaign begin whose asks have all been made, and append its entry."""
-    if campaign.pilot:
-        _let_the_pilot_go(campaign)
     if campaign.starts_at <= now:
         _let_it_go(campaign)
     MailingList.update(lost_launch_at=None).where(MailingList.id == campaign.list_id).execute()
@@ -247,12 +248,16 @@ def _let_it_go(campaign: Campaign) -> None:
     campaign.save()
 
 
-def _let_the_pilot_go(campaign: Campaign) -> None:
-    """Make the first asks due; an import has put the contacts in a random order already."""
+def _let_the_pilot_go(campaign: Campaign, after: int, most: int) -> None:
+    """Make the first asks of a step due, of contacts beyond a number, so many at most.
+
+    An import has put the contacts in a random order already.
+    """
     first = (
         Mail.select(Mail.id)
-        .where(Mail.campaign == campaign)
-        .order_by(Mail.id)
-        .limit(campaign.pilot)
+        # Written out, so that the index for just these mails is used.
+        .where(Mail.campaign == campaign, SQL("kind IN ('ask', 'reminder')"), Mail.contact > after)
+        .order_by(Mail.contact)
+        .limit(most)
     )
     Mail.update(due_at=campaign.starts_at).where(Mail.id.in_(first)).execute()
