@@ -25,7 +25,18 @@ def plans_of(
     database: Database, act: Callable[[], object], *, having: str = " ORDER BY "
 ) -> list[str]:
     """Return the plans of the queries that something makes which have these words in them."""
-    seen = _Seen()
+    found = [(sql, values) for sql, values, _ in _seen(database, act) if having in sql]
+    return [_plan(database, sql, values) for sql, values in found]
+
+
+def statements_in_transactions(database: Database, act: Callable[[], object]) -> list[str]:
+    """Return the SQL that something runs within transactions, where others wait for it."""
+    return [sql for sql, _, is_within in _seen(database, act) if is_within]
+
+
+def _seen(database: Database, act: Callable[[], object]) -> list[tuple[str, Any, bool]]:
+    """Return each statement of peewee's, its values, and whether it is within a transaction."""
+    seen = _Seen(database)
     log = logging.getLogger("peewee")
     level = log.level
     log.addHandler(seen)
@@ -35,21 +46,21 @@ def plans_of(
     finally:
         log.setLevel(level)
         log.removeHandler(seen)
-    found = [(sql, values) for sql, values in seen.statements if having in sql]
-    return [_plan(database, sql, values) for sql, values in found]
+    return seen.statements
 
 
 class _Seen(logging.Handler):
     """Keeps the statements that peewee logs, each with its values."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: Database) -> None:
         super().__init__()
-        self.statements: list[tuple[str, Any]] = []
+        self._database = database
+        self.statements: list[tuple[str, Any, bool]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one."""
         statement: Any = record.msg
-        self.statements.append(statement)
+        self.statements.append((*statement, self._database.in_transaction()))
 
 
 def _plan(database: Database, sql: str, values: Any) -> str:

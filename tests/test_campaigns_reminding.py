@@ -30,6 +30,7 @@ from tests.building import (
     make_mail,
     make_settings,
 )
+from tests.plans import statements_in_transactions
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -232,6 +233,30 @@ def test_while_asks_are_to_leave_or_are_fresh_there_is_more_to_come(database: Da
     a_day_later = REMINDER + timedelta(days=1)
     assert len(remind(database, a_day_later)) == 1
     assert Campaign.get().reminded_at == a_day_later
+
+
+def test_fresh_asks_are_looked_for_before_anybody_has_to_wait(database: Database) -> None:
+    campaign = make_running(database)
+    make_asked(database, campaign.list, campaign)
+    within = statements_in_transactions(database, lambda: remind(database))
+    assert not [sql for sql in within if '"sent_at" >' in sql]
+    assert Campaign.get().reminded_at == REMINDER
+
+
+def test_a_campaign_that_sent_again_while_fresh_asks_were_looked_for_is_not_through(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_running(database, opened_at=NOW)
+    atomic = database.atomic
+
+    def sending_again() -> Any:
+        with atomic():
+            Campaign.update(opened_at=REMINDER).execute()
+        return atomic()
+
+    monkeypatch.setattr(database, "atomic", sending_again)
+    remind(database)
+    assert Campaign.get().reminded_at is None
 
 
 def test_a_campaign_that_is_paused_in_the_middle_reminds_nobody_more(

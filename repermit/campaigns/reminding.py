@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from peewee import Value, fn
+from peewee import Value
 
 from repermit import addresses, contacts
 from repermit.consent import (
@@ -169,10 +169,19 @@ _PLAIN: tuple[Any, ...] = (
 
 
 def _finish(database: Database, campaign: Campaign, now: datetime) -> None:
-    """Note that nobody is left to remind, once the last ask has had its day."""
+    """Note that nobody is left to remind, once the last ask has had its day.
+
+    Looks for a fresh ask before the transaction, which takes long among many. None has left since
+    if the campaign is still open, and is so from the same moment on.
+    """
+    seen = Campaign.get_by_id(campaign.id)
     asks = Mail.select().where(Mail.campaign == campaign, Mail.kind == MailKind.ASK)
     late = asks.where(Mail.state == MailState.SENT, Mail.sent_at > now - REST_BEFORE_REMINDER)
+    if seen.state != CampaignState.OPEN or late.exists():
+        return
     with database.atomic():
         Campaign.update(reminded_at=now).where(
-            Campaign.id == campaign.id, Campaign.state == CampaignState.OPEN, ~fn.EXISTS(late)
+            Campaign.id == campaign.id,
+            Campaign.state == CampaignState.OPEN,
+            Campaign.opened_at == seen.opened_at,
         ).execute()
