@@ -34,14 +34,14 @@ from tests.building import (
     make_mail,
     make_settings,
 )
-from tests.plans import plan_of, plans_of
+from tests.plans import plan_of, plans_of, statements_in_transactions
 from tests.taking import OPTED_IN, contact_at, mailchimp, on_list, plain, take_back, take_in
 from tests.test_campaigns_launching import start
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from repermit.models import Database, MailingList
+    from repermit.models import Campaign, Database, MailingList
 
 SETTINGS = make_settings()
 LATER = NOW + timedelta(hours=1)
@@ -161,6 +161,38 @@ def test_a_file_is_taken_back_whose_list_was_asked_before_it_came(
     else:
         assert "mail_contact_id (contact_id>? AND contact_id<?)" in mails
     assert take_back(database, news).contacts_taken_back == 2
+
+
+def test_who_was_mailed_is_looked_for_before_anybody_has_to_wait(
+    database: Database, news: MailingList
+) -> None:
+    make_mailed_before(database, news)
+    within = statements_in_transactions(database, lambda: take_back(database, news))
+    assert within
+    assert not [sql for sql in within if 'FROM "mail" ' in sql]
+
+
+def test_who_was_mailed_is_looked_for_anew_if_a_mail_left_meanwhile(
+    database: Database, news: MailingList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = make_mailed_before(database, news)
+    atomic = database.atomic
+
+    def mailing() -> Any:
+        monkeypatch.undo()
+        make_mail(database, campaign, contact_at(news, "proven@example.org"))
+        return atomic()
+
+    monkeypatch.setattr(database, "atomic", mailing)
+    with pytest.raises(Refused, match="people from it have been mailed"):
+        take_back(database, news)
+
+
+def make_mailed_before(database: Database, news: MailingList) -> Campaign:
+    """Let a campaign that is cancelled have mailed who was on the list before the file."""
+    campaign = make_campaign(database, news, state=CampaignState.CANCELLED)
+    make_mail(database, campaign, contact_at(news, "mine@example.org"))
+    return campaign
 
 
 def test_a_file_that_brought_only_refusals_is_taken_back_beside_who_was_asked(

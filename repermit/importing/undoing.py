@@ -6,6 +6,8 @@ May import contacts, evidence, models, consent and this room's results.
 from __future__ import annotations
 
 import json
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from peewee import fn
@@ -56,6 +58,7 @@ def undo_import(
 
     1. Decide, under the list's lock; raise Refused while a campaign is live, and when one of its
        contacts was mailed or has answered. From then on nothing is launched and no file taken in.
+       Who was mailed is looked for before, since that takes long among many.
     2. Its contacts and its suppressions go, and contacts that it changed become what they were,
        unless something happened to them since: in steps that let others write in between.
     3. In the last step keep what was done as evidence: only then the import is taken back.
@@ -64,8 +67,9 @@ def undo_import(
     taken in is taken in no further, and what was is taken back. A file of more than
     `most` rows is only begun: `finish_undoings` does the rest.
     """
+    seen = _see(mailing_list)
     with database.atomic():
-        number = _begin(database, mailing_list, now=now, actor=actor)
+        number = _begin(database, mailing_list, seen, now=now, actor=actor)
     sweep_staged(database)
     record = _import(number)
     if most is None or json.loads(record.counts)["rows"] <= most:
@@ -108,7 +112,26 @@ def _result(record: Import) -> UndoResult:
     )
 
 
-def _begin(database: Database, mailing_list: MailingList, *, now: datetime, actor: str) -> int:
+@dataclass(frozen=True)
+class _Seen:
+    """Whether people of an import had been mailed when so many mails of its list had left."""
+
+    record: int
+    left: Counter[contacts.Mails]
+    is_mailed: bool
+
+
+def _see(mailing_list: MailingList) -> _Seen:
+    """Look whether people of a list's last import have been mailed; raises Refused without one."""
+    # Counted first, so that one which leaves meanwhile is missing.
+    left = _left(mailing_list)
+    record = _last(mailing_list)
+    return _Seen(record.id, left, has_been_mailed(mailing_list, record))
+
+
+def _begin(
+    database: Database, mailing_list: MailingList, seen: _Seen, *, now: datetime, actor: str
+) -> int:
     """Decide to take the last import back, if that is not decided yet; return its number."""
     # Before the list, as a step of it does.
     unfinished = lock_task_on(TaskKind.IMPORT, mailing_list.id)
@@ -123,7 +146,9 @@ def _begin(database: Database, mailing_list: MailingList, *, now: datetime, acto
         return int(unfinished.target)
     contacts.require_no_unfinished_file(mailing_list)
     record = _last(mailing_list)
-    _require_untouched(mailing_list, record)
+    if (seen.record, seen.left) != (record.id, _left(mailing_list)):
+        seen = _see(mailing_list)
+    _require_untouched(mailing_list, record, is_mailed=seen.is_mailed)
     begin_reversal(record, now=now, actor=actor)
     return int(record.id)
 
@@ -147,9 +172,9 @@ def _require_no_campaign(mailing_list: MailingList) -> None:
         raise Refused("an import cannot be taken back while a campaign is live")
 
 
-def _require_untouched(mailing_list: MailingList, record: Import) -> None:
+def _require_untouched(mailing_list: MailingList, record: Import, *, is_mailed: bool) -> None:
     _require_no_campaign(mailing_list)
-    if has_been_mailed(mailing_list, record):
+    if is_mailed:
         raise Refused(
             "%(file)s cannot be taken back: people from it have been mailed", file=record.file
         )
@@ -176,10 +201,7 @@ def has_been_mailed(mailing_list: MailingList, record: Import) -> bool:
     Looks only at mails to contacts that came with it, which stand together, and only if any mail
     of the list to somebody has left at all.
     """
-    mails = contacts.count_mails(mailing_list)
-    if not contacts.total(
-        mails, lambda one: one.kind not in _TO_ADMINS and one.state not in _UNSENT
-    ):
+    if not _left(mailing_list):
         return False
     own = (Contact.imported_by == record, Contact.status_at == record.at)
     first, last = (Contact.select(end(Contact.id)).where(*own).scalar() for end in (fn.MIN, fn.MAX))
@@ -197,6 +219,18 @@ def has_been_mailed(mailing_list: MailingList, record: Import) -> bool:
         )
     )
     return bool(mailed.exists())
+
+
+def _left(mailing_list: MailingList) -> Counter[contacts.Mails]:
+    """Count the mails of a list that have left for somebody on it, or may have."""
+    mails = contacts.count_mails(mailing_list).items()
+    return Counter(
+        {
+            one: count
+            for one, count in mails
+            if one.kind not in _TO_ADMINS and one.state not in _UNSENT
+        }
+    )
 
 
 _TO_ADMINS = (MailKind.NOTICE,)
