@@ -24,6 +24,7 @@ from tests.building import (
     make_mail,
     make_settings,
 )
+from tests.plans import statements_in_transactions
 from tests.test_models_work_locks import asking_at_each_commit
 
 if TYPE_CHECKING:
@@ -178,6 +179,17 @@ def test_the_others_are_not_let_go_when_the_rates_leave_the_last_too_little_time
     else:
         resumed = go_on(database, mailing_list, now, **rates)
         assert (resumed.let_go, resumed.last_ask_at) == (2, now + takes)
+
+
+def test_the_unsent_are_counted_by_domain_before_anybody_has_to_wait(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_stopped(database, mailing_list)
+    within = statements_in_transactions(
+        database, lambda: go_on(database, mailing_list, SOON, domain_rate_per_minute=1)
+    )
+    assert within
+    assert not [sql for sql in within if "place" in sql]
+    assert newest() == ("resumed", {"after": "pilot", "let_go": 1})
 
 
 def test_who_waits_for_a_pilot_is_let_go_in_steps_that_the_sweep_takes_too(
