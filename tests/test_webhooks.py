@@ -11,12 +11,13 @@ import pytest
 import standardwebhooks
 
 from repermit import evidence, webhooks
-from repermit.clock import SystemClock
+from repermit.clock import ManualClock, SystemClock
 from repermit.config import Web
 from repermit.consent import Reason
 from repermit.errors import NotFound, Refused
 from repermit.models import Delivery, Evidence, EvidencePart, Webhook
 from tests.building import NOW, make_list, make_removed, make_settings
+from tests.plans import plans_of, statements_in_transactions
 from tests.receiver import Answer, Receiver
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 URL = "https://tool.example.org/hooks?key=s3cret"
 INSIDE = make_settings(web=Web(webhooks_to_private=True))
+BEFORE = NOW - timedelta(days=1)
+"""When nothing is due yet."""
 BY_ME: dict[str, Any] = {"now": NOW, "actor": "me@example.org"}
 
 
@@ -34,6 +37,10 @@ def mailing_list(database: Database) -> MailingList:
 
 def add(database: Database, url: str = URL, **more: Any) -> webhooks.Added:
     return webhooks.add(database, url, **{"settings": make_settings(), **BY_ME, **more})
+
+
+def deliver(database: Database) -> webhooks.Sent:
+    return webhooks.deliver_due(database, settings=make_settings(), clock=ManualClock(BEFORE))
 
 
 def acts() -> list[tuple[str, str, str, Any]]:
@@ -124,6 +131,7 @@ def test_a_removed_webhook_is_told_nothing_more(
     webhooks.owe(database, now=NOW)
     webhooks.remove(database, added.id, **BY_ME)
     assert webhooks.listed() == ()
+    deliver(database)
     assert (Delivery.get().state, Delivery.get().problem) == ("failed", "the webhook was removed")
     make_removed(database, mailing_list, Reason.NO)
     assert webhooks.owe(database, now=NOW) == 0
@@ -247,6 +255,27 @@ def test_a_trial_does_not_go_inside_either(database: Database) -> None:
     assert Webhook.get().list_id is None
 
 
+@pytest.mark.counted_on_both
+def test_what_a_removed_webhook_waits_for_is_failed_in_steps(
+    database: Database, mailing_list: MailingList
+) -> None:
+    added = add(database)
+    for _ in range(3):
+        make_removed(database, mailing_list, Reason.NO)
+    webhooks.owe(database, now=NOW)
+    within = statements_in_transactions(
+        database, lambda: webhooks.remove(database, added.id, **BY_ME)
+    )
+    assert not [sql for sql in within if '"delivery"' in sql]
+    looks = plans_of(database, lambda: deliver(database), having="state = 'waiting'")
+    # Whether there are any, a step of all three, and one that finds none.
+    assert len(looks) == 3
+    assert all("delivery_waiting" in look for look in looks)
+    assert {(one.state, one.problem) for one in Delivery.select()} == {
+        ("failed", "the webhook was removed")
+    }
+
+
 def test_all_of_somebody_end_at_once_with_what_they_were_still_to_be_told(
     database: Database, mailing_list: MailingList
 ) -> None:
@@ -261,6 +290,7 @@ def test_all_of_somebody_end_at_once_with_what_they_were_still_to_be_told(
         ("webhook_removed", "user:1", "with whoever added it")
     ]
     assert [one.id for one in webhooks.listed()] == [kept.id]
+    deliver(database)
     states = {one.webhook_id: one.state for one in Delivery.select()}
     assert states == {theirs[0]: "failed", kept.id: "waiting"}
     with database.atomic():

@@ -320,6 +320,23 @@ def test_a_webhook_that_goes_just_after_somebody_removed_it_is_removed_once(
     assert Delivery.get().problem == "the webhook was removed"
 
 
+def test_a_webhook_that_is_removed_is_told_nothing_more_that_waits(
+    database: Database, mailing_list: MailingList, clock: ManualClock
+) -> None:
+    def remove() -> None:
+        with database.connection_context():
+            webhooks.remove(database, Webhook.get().id, now=NOW, actor="me@example.org")
+
+    with Receiver(Answer(before=remove)) as receiver:
+        add(database, receiver)
+        for _ in range(3):
+            make_removed(database, mailing_list, Reason.NO)
+        run(database, clock)
+        assert len(receiver.told) == 1
+    # What had been told was.
+    assert standing() == [("delivered", 1, 204), ("failed", 0, 0), ("failed", 0, 0)]
+
+
 def test_a_yes_that_is_late_does_not_undo_a_later_no(
     database: Database, mailing_list: MailingList, clock: ManualClock
 ) -> None:

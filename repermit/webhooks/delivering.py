@@ -18,7 +18,7 @@ from repermit import evidence
 from repermit.errors import NotFound
 from repermit.models import Delivery, Webhook, limit_idleness
 from repermit.saying import Said
-from repermit.webhooks.keeping import SEALED, end, lock, open_secret
+from repermit.webhooks.keeping import SEALED, end, fail_removed, lock, open_secret
 from repermit.webhooks.line import Line, Reply
 from repermit.webhooks.news import is_overtaken, news_of
 from repermit.webhooks.signing import signed_headers
@@ -67,13 +67,14 @@ def deliver_due(
 ) -> Sent:
     """Deliver what is due, to each webhook in the order of the entries and on a line of its own.
 
-    A webhook that fails is left alone for the rest of the run. Safe to run in several processes at
-    once: each delivery is claimed by a conditional UPDATE.
+    A webhook that fails is left alone for the rest of the run, and one that was removed for good.
+    Safe to run in several processes at once: each delivery is claimed by a conditional UPDATE.
     """
     shift = _Shift(database, settings, clock, should_stop)
     waiting = [webhook.id for webhook in _with_due(clock.now())]
     with ThreadPoolExecutor(max_workers=_LINES, thread_name_prefix="webhook") as pool:
         outcomes = list(pool.map(shift.serve, waiting))
+    fail_removed(database, should_stop=should_stop)
     return Sent(
         done=sum(one.done for one in outcomes),
         failed=sum(one.failed for one in outcomes),
@@ -125,11 +126,17 @@ class _Shift:
         return found
 
     def _take(self, found: Delivery, now: datetime) -> bool:
-        """Say whether it is ours now: nobody was quicker since it was read."""
+        """Say whether it is ours now: nobody was quicker, nor removed its webhook."""
+        there = Webhook.select(Webhook.id).where(Webhook.removed_at.is_null())
         with self._database.atomic():
             taken = (
                 Delivery.update(attempts=found.attempts + 1, lease_until=now + LEASE)
-                .where(Delivery.id == found.id, Delivery.attempts == found.attempts, *_free(now))
+                .where(
+                    Delivery.id == found.id,
+                    Delivery.attempts == found.attempts,
+                    Delivery.webhook.in_(there),
+                    *_free(now),
+                )
                 .execute()
             )
         return bool(taken)

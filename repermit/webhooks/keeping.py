@@ -5,6 +5,7 @@ May import evidence, models and what lies below. Each act is one transaction wit
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from peewee import SQL
@@ -12,7 +13,15 @@ from peewee import SQL
 from repermit import evidence
 from repermit.errors import NotFound, Refused
 from repermit.evidence import Entry
-from repermit.models import Delivery, EvidenceHead, MailingList, Webhook, lock_rows
+from repermit.models import (
+    Delivery,
+    EvidenceHead,
+    MailingList,
+    Webhook,
+    literal,
+    lock_rows,
+    run_steps,
+)
 from repermit.saying import Said
 from repermit.sealed_secrets import Seal, webhook_name
 from repermit.webhooks.facts import Added, DeliveryFacts, WebhookFacts, problem_of
@@ -21,6 +30,7 @@ from repermit.webhooks.places import check_url, host_of
 from repermit.webhooks.signing import new_secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from repermit.config import Settings
@@ -149,13 +159,38 @@ def _found(query: Any) -> Webhook:
 
 
 def end(locked: Webhook, *, now: datetime, actor: str, why: str = "") -> Entry:
-    """Remove a webhook within the caller's transaction, and return the entry to append last."""
+    """Remove a webhook within the caller's transaction, and return the entry to append last.
+
+    Nothing more is claimed of what it was still to be told, which `fail_removed` settles in steps.
+    """
     Webhook.update(removed_at=now).where(Webhook.id == locked.id).execute()
-    Delivery.update(state="failed", problem=_REMOVED, lease_until=None).where(
-        Delivery.webhook == locked, SQL("state = 'waiting'")
-    ).execute()
     facts = {"why": why} if why else {}
     return _entry("webhook_removed", locked, now=now, actor=actor, **facts)
+
+
+def fail_removed(database: Database, *, should_stop: Callable[[], bool]) -> None:
+    """Fail what webhooks were still to be told that have been removed, in steps."""
+    for webhook in list(Webhook.select().where(~Webhook.removed_at.is_null())):
+        # Nothing is locked where nothing waits, as almost always.
+        if _waiting(webhook).exists():
+            run_steps(database, partial(_fail_some, webhook), should_stop=should_stop)
+
+
+def _fail_some(webhook: Webhook, limit: int) -> bool:
+    found = [number for (number,) in _waiting(webhook).select(Delivery.id).limit(limit).tuples()]
+    Delivery.update(state="failed", problem=_REMOVED, lease_until=None).where(
+        Delivery.id.in_(literal(found)), Delivery.state == "waiting"
+    ).execute()
+    return bool(found)
+
+
+def _waiting(webhook: Webhook) -> Any:
+    # In an order, so that SQLite takes the index of those that wait.
+    return (
+        Delivery.select()
+        .where(Delivery.webhook == webhook, SQL("state = 'waiting'"))
+        .order_by(Delivery.due_at)
+    )
 
 
 def note_test(database: Database, webhook: Webhook, *, now: datetime, actor: str) -> None:
@@ -178,8 +213,6 @@ def _entry(event: str, webhook: Webhook, *, now: datetime, actor: str, **more: A
 
 def _facts(webhook: Webhook) -> WebhookFacts:
     own = Delivery.select().where(Delivery.webhook == webhook)
-    # In an order, so that SQLite takes the index of those that wait.
-    waiting = own.where(SQL("state = 'waiting'")).order_by(Delivery.due_at)
     tried: Delivery | None = own.where(SQL("at IS NOT NULL")).order_by(Delivery.at.desc()).first()
     return WebhookFacts(
         id=webhook.id,
@@ -187,7 +220,7 @@ def _facts(webhook: Webhook) -> WebhookFacts:
         list=slug_of(webhook),
         created_by=webhook.created_by,
         created_at=webhook.created_at,
-        waiting=waiting.limit(_MOST_COUNTED).count(),
+        waiting=_waiting(webhook).limit(_MOST_COUNTED).count(),
         last=_delivery_facts(tried) if tried else None,
     )
 
