@@ -18,6 +18,7 @@ from repermit.models import (
     Access,
     ApiToken,
     BackgroundTask,
+    Campaign,
     CampaignWording,
     Chosen,
     Contact,
@@ -55,6 +56,7 @@ from repermit.models import (
     keep_counts,
     read_moment,
     run_sql,
+    targets_of,
 )
 
 if TYPE_CHECKING:
@@ -364,6 +366,19 @@ def _imports_in_steps(database: Database) -> None:
     keep_counts(database)
 
 
+def _doubts_and_pilots_in_steps(database: Database) -> None:
+    """Version 32: mails in doubt are found in order, and each step of a launch lets its pilot go.
+
+    What the steps before have made of a pilot is let go here.
+    """
+    run_sql(database, "DROP INDEX IF EXISTS mail_in_doubt")
+    database.create_tables([Mail])
+    for campaign in list(Campaign.select().where(Campaign.id.in_(targets_of(TaskKind.LAUNCH)))):
+        made = Mail.select(Mail.id).where(Mail.campaign == campaign).order_by(Mail.id)
+        first = made.limit(campaign.pilot)
+        Mail.update(due_at=campaign.starts_at).where(Mail.id.in_(first)).execute()
+
+
 def _drop_counts(database: Database) -> None:
     """Drop what counts contacts by the columns of an older version."""
     for table in ("contact_count", "held_count"):
@@ -422,6 +437,7 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _background_tasks,
     _tallied_and_sealed,
     _imports_in_steps,
+    _doubts_and_pilots_in_steps,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from repermit import evidence
-from repermit.consent import CampaignState, MailState, Reason
+from repermit.consent import CampaignState, MailKind, MailState, Reason
 from repermit.delivery import SendResult, resolve
 from repermit.errors import Refused
-from repermit.models import Campaign, CampaignWording, Evidence, EvidencePart
-from tests.building import NOW, make_contact, make_list, make_removed
+from repermit.models import Campaign, CampaignWording, Evidence, EvidencePart, Mail
+from tests.building import NOW, make_contact, make_list, make_removed, put_in
+from tests.plans import plans_of
 from tests.sending import Story, again, mail_settings, make_story, state_of
 
 if TYPE_CHECKING:
-    from repermit.models import Database, Mail
+    from collections.abc import Callable
+
+    from repermit.models import Database
     from tests.inbox import Inbox
 
 DOUBT: dict[str, Any] = {"state": MailState.IN_DOUBT, "worker": "dead", "started_at": NOW}
@@ -27,11 +32,12 @@ def story(database: Database, database_url: str, inbox: Inbox) -> Story:
     return make_story(database, mail_settings(database_url, inbox.port), state="open")
 
 
-def decide(story: Story, *, resend: bool) -> int:
+def decide(story: Story, *, resend: bool, shown: int | None = None) -> int:
     return resolve(
         story.database,
         story.mailing_list,
         resend=resend,
+        shown=shown,
         now=story.clock.now(),
         actor="admin@example.org",
     )
@@ -144,3 +150,113 @@ def test_a_confirmation_in_doubt_needs_no_campaign(story: Story, inbox: Inbox) -
     assert Evidence.get().campaign == 0
     assert story.send() == SendResult(sent=1)
     assert inbox.to("jan@example.org")
+
+
+# --- Many. --------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """What ends a process in the middle of its work."""
+
+
+def make_many(story: Story) -> None:
+    """Put 150 mails in doubt, of which a first step takes 100."""
+    mail = {
+        "list": story.mailing_list,
+        "campaign": story.campaign,
+        "kind": MailKind.CONFIRM,
+        "due_at": NOW,
+        "message_id": MESSAGE_ID,
+        **DOUBT,
+    }
+    put_in(story.database, Mail, [mail] * 150)
+
+
+def count(state: MailState) -> int:
+    return int(Mail.select().where(Mail.state == state).count())
+
+
+def parts() -> list[int]:
+    """Return on how many mails each entry says that somebody decided."""
+    return [json.loads(part.json)["mails"] for part in EvidencePart.select().order_by("seq")]
+
+
+@pytest.mark.parametrize("resend", [True, False])
+def test_many_are_decided_on_in_steps_each_with_its_evidence(story: Story, resend: bool) -> None:
+    make_many(story)
+    assert decide(story, resend=resend) == 150
+    assert count(MailState.QUEUED if resend else MailState.FAILED) == 150
+    assert parts() == [100, 50]
+    assert not list(evidence.verify())
+
+
+def test_what_a_kill_left_in_doubt_is_decided_on_by_deciding_again(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_many(story)
+
+    def kill() -> None:
+        raise Killed
+
+    meanwhile(story, monkeypatch, kill)
+    with pytest.raises(Killed):
+        decide(story, resend=True)
+    assert (count(MailState.QUEUED), count(MailState.IN_DOUBT)) == (100, 50)
+    assert decide(story, resend=False) == 50
+    assert (count(MailState.QUEUED), count(MailState.FAILED)) == (100, 50)
+    assert parts() == [100, 50]
+    assert not list(evidence.verify())
+
+
+def meanwhile(story: Story, monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Let something happen between the first step of a decision and the second."""
+    atomic, steps = story.database.atomic, itertools.count(1)
+
+    def acting() -> Any:
+        if next(steps) == 2:
+            with atomic():
+                act()
+        return atomic()
+
+    monkeypatch.setattr(story.database, "atomic", acting)
+
+
+def test_what_comes_into_doubt_meanwhile_is_for_a_person_to_decide(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_many(story)
+    sent_again = Mail.update(state=MailState.IN_DOUBT).where(Mail.id <= 10)
+    meanwhile(story, monkeypatch, sent_again.execute)
+    assert decide(story, resend=True) == 150
+    assert (count(MailState.QUEUED), count(MailState.IN_DOUBT)) == (140, 10)
+
+
+def test_nothing_more_is_sent_again_once_the_campaign_is_over(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_many(story)
+    ask = in_doubt(story)
+    cancelled = Campaign.update(state=CampaignState.CANCELLED)
+    meanwhile(story, monkeypatch, cancelled.execute)
+    with pytest.raises(Refused, match="the campaign is over"):
+        decide(story, resend=True)
+    assert (count(MailState.QUEUED), state_of(ask)) == (100, ("in_doubt", ""))
+    assert parts() == [100]
+
+
+def test_what_is_not_as_it_was_shown_is_not_decided_on(story: Story) -> None:
+    make_many(story)
+    for shown in (0, 149, 151):
+        with pytest.raises(Refused, match="other mails are in doubt"):
+            decide(story, resend=False, shown=shown)
+    assert count(MailState.IN_DOUBT) == 150
+    assert decide(story, resend=False, shown=150) == 150
+
+
+@pytest.mark.counted_on_both
+def test_a_step_finds_the_next_in_doubt_by_their_index(story: Story) -> None:
+    in_doubt(story)
+    (plan,) = plans_of(story.database, lambda: decide(story, resend=True), having='"id" > ')
+    assert "mail_in_doubt" in plan
+    assert "SORT" not in plan.upper()
+    assert "TEMP B-TREE" not in plan

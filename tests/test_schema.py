@@ -13,10 +13,12 @@ import pytest
 from repermit import campaigns, contacts, evidence, importing, schema
 from repermit.accounts import second_steps
 from repermit.consent import Reason
+from repermit.contacts.braking import AFTER_PILOT
 from repermit.errors import SchemaTooNew
 from repermit.models import (
     ALL_TABLES,
     COUNTS,
+    Campaign,
     Contact,
     EvidenceHead,
     Import,
@@ -50,6 +52,7 @@ from tests.building import (
     make_removed,
     make_settings,
 )
+from tests.test_campaigns_launching import start
 
 if TYPE_CHECKING:
     from peewee import Model
@@ -393,3 +396,28 @@ def test_what_an_import_changed_before_version_30_can_still_be_taken_back(
 _COUNTS_OF_ONE = (
     '{"rows": 1, "addresses": 1, "fates": {"duplicate": 1}, "merged": 0, "improved": 1}'
 )
+
+
+def test_a_launch_under_way_in_version_31_lets_its_pilot_go(empty_database_url: str) -> None:
+    with open_database(empty_database_url) as database:
+        schema.upgrade(database)
+        expected = _shape(database, Mail)
+        news = make_list(database)
+        for _ in range(4):
+            make_contact(database, news)
+        start(database, news, pilot=2, most=3)
+        assert campaigns.making_of(Campaign.get()) == campaigns.Making(made=3, asked=4)
+        with database.atomic():
+            Mail.update(due_at=AFTER_PILOT).execute()
+            run_sql(database, "DROP INDEX mail_in_doubt")
+            run_sql(
+                database, "CREATE INDEX mail_in_doubt ON mail (list_id) WHERE state = 'in_doubt'"
+            )
+            Meta.update(value="31").where(Meta.key == "schema_version").execute()
+        assert schema.upgrade(database) == 31
+        assert _shape(database, Mail) == expected
+        (index,) = (one for one in database.get_indexes("mail") if one.name == "mail_in_doubt")
+        assert index.columns == ["list_id", "id"]
+        campaigns.finish_launches(database, settings=make_settings(), now=NOW)
+        due = [mail.due_at for mail in Mail.select().order_by(Mail.id)]
+        assert due == [NOW] * 2 + [AFTER_PILOT] * 2

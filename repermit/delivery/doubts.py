@@ -1,19 +1,21 @@
 """What a person decides about the mails in doubt; they are never sent again by themselves.
 
-May import evidence and what lies below.
+May import contacts, evidence and what lies below.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from peewee import SQL
 
-from repermit import evidence
+from repermit import contacts, evidence
 from repermit.consent import CampaignState, MailKind, MailState
 from repermit.errors import Refused
 from repermit.evidence import Entry
-from repermit.models import Campaign, Mail, latest_campaign, lock_rows
+from repermit.models import Campaign, Mail, latest_campaign, literal, lock_rows, run_steps
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,25 +37,61 @@ def resolve(
     With `resend` they are queued again, under the same Message-ID; otherwise they have failed, and
     their contacts count as unasked. `shown` is how many were shown to whoever decides, None if
     none were. Raises Refused where resending would come after the campaign, and if there are not as
-    many as were shown; then nothing is changed.
+    many as were shown; then nothing is changed, unless the campaign ends in the middle.
+
+    In steps, each with its evidence: a restored list has its whole launch in doubt. What a kill has
+    left in doubt is decided on by deciding again. What comes into doubt meanwhile stays so.
     """
-    with database.atomic():
-        campaign = _locked_campaign(mailing_list)
-        asks = _in_doubt(mailing_list).where(Mail.kind == MailKind.ASK).count()
-        if resend and asks:
+    work = _Work(mailing_list, resend=resend, shown=shown, now=now, actor=actor)
+    run_steps(database, work.step)
+    return work.decided
+
+
+@dataclass
+class _Work:
+    """A decision that is carried out: on the mails up to the number `reached`, `left` to go."""
+
+    mailing_list: MailingList
+    resend: bool
+    shown: int | None
+    now: datetime
+    actor: str
+    reached: int = 0
+    left: int | None = None
+    decided: int = 0
+
+    def step(self, limit: int) -> bool:
+        """Decide on the next mails, in the caller's transaction; False if none are left."""
+        campaign = _locked_campaign(self.mailing_list)
+        doubts = _count(self.mailing_list)
+        if self.resend and doubts[MailKind.ASK]:
             _send_on(campaign)
+        if self.left is None:
+            self.left = doubts.total()
+            if self.shown not in (None, self.left):
+                raise Refused("other mails are in doubt than were shown; look again")
+        found = self._next(min(limit, self.left))
+        if not found:
+            return False
         decided: int = (
-            Mail.update(worker="", **_decision(resend=resend, now=now))
-            .where(Mail.list == mailing_list, _IS_IN_DOUBT)
+            Mail.update(worker="", **_decision(resend=self.resend, now=self.now))
+            .where(Mail.id.in_(literal(found)), _IS_IN_DOUBT)
             .execute()
         )
-        if shown not in (None, decided):
-            raise Refused("other mails are in doubt than were shown; look again")
+        self.reached = found[-1]
+        self.left -= len(found)
+        self.decided += decided
         if decided:
-            how = {"resend": resend, "mails": decided}
+            how = {"resend": self.resend, "mails": decided}
             number = campaign.id if campaign else 0
-            evidence.append(_entry(mailing_list, number, how, now, actor))
-    return decided
+            evidence.append(_entry(self.mailing_list, number, how, self.now, self.actor))
+        return self.left > 0
+
+    def _next(self, limit: int) -> list[int]:
+        mails: Any = Mail.select(Mail.id).where(
+            Mail.list == self.mailing_list, _IS_IN_DOUBT, Mail.id > self.reached
+        )
+        return [number for (number,) in mails.order_by(Mail.id).limit(limit).tuples()]
 
 
 def _locked_campaign(mailing_list: MailingList) -> Campaign | None:
@@ -64,8 +102,12 @@ def _locked_campaign(mailing_list: MailingList) -> Campaign | None:
     return locked
 
 
-def _in_doubt(mailing_list: MailingList) -> Any:
-    return Mail.select().where(Mail.list == mailing_list, _IS_IN_DOUBT)
+def _count(mailing_list: MailingList) -> Counter[MailKind]:
+    """Count a list's mails in doubt by their kind."""
+    kinds: Counter[MailKind] = Counter()
+    for mails, count in contacts.count_mails(mailing_list).items():
+        kinds[mails.kind] += count * (mails.state is MailState.IN_DOUBT)
+    return kinds
 
 
 # Written out, so that SQLite uses the index for just these.

@@ -526,7 +526,7 @@ Mail.add_index(
     where=SQL("state = 'queued'"),
 )
 Mail.add_index(Mail.worker, name="mail_leased", where=SQL("lease_until IS NOT NULL"))
-Mail.add_index(Mail.list, name="mail_in_doubt", where=SQL("state = 'in_doubt'"))
+Mail.add_index(Mail.list, Mail.id, name="mail_in_doubt", where=SQL("state = 'in_doubt'"))
 Mail.add_index(Mail.campaign, name="mail_bounced", where=SQL("bounce <> ''"))
 Mail.add_index(Mail.list, name="mail_put_off", where=SQL("state = 'queued' AND reply_code >= 500"))
 
