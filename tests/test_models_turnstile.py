@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,6 +91,21 @@ def test_who_waits_too_long_is_told_who_holds_the_database(tmp_path: Path) -> No
     turnstile = Turnstile(tmp_path / "db", patience=0.2)
     turnstile.enter()
     turnstile.close()
+
+
+@pytest.mark.parametrize("holds", ["another process", "another thread"])
+def test_who_may_wait_only_shortly_is_told_for_how_long_that_was(
+    tmp_path: Path, holds: str
+) -> None:
+    mine = Turnstile(tmp_path / "db")
+    other = mine if holds == "another thread" else Turnstile(tmp_path / "db")
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(other.enter).result(10)
+        with mine.waiting_at_most(0.21), pytest.raises(DatabaseBusy) as error:
+            mine.enter()
+        pool.submit(other.close).result(10)
+    assert "for more than 0.2 seconds" in str(error.value)
+    mine.close()
 
 
 def test_a_process_that_was_stopped_holds_nobody_up_without_end(tmp_path: Path) -> None:

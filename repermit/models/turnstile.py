@@ -62,8 +62,7 @@ class Turnstile:
 
     def enter(self) -> None:
         """Wait for this thread's turn to write; raises DatabaseBusy if it does not come."""
-        patience = getattr(self._mine, "patience", self._patience)
-        until = time.monotonic() + patience
+        until = time.monotonic() + self._own_patience
         while True:
             self._come_in(until)
             try:
@@ -75,6 +74,12 @@ class Turnstile:
                 self.leave()
                 raise
             self.leave()
+
+    @property
+    def _own_patience(self) -> float:
+        """Return for how many seconds this thread waits."""
+        patience: float = getattr(self._mine, "patience", self._patience)
+        return patience
 
     def leave(self) -> None:
         """Let the next one write; harmless if this thread holds nothing."""
@@ -109,7 +114,7 @@ class Turnstile:
     @contextmanager
     def waiting_at_most(self, seconds: float) -> Iterator[None]:
         """Let this thread wait for so many seconds for its turn."""
-        before = getattr(self._mine, "patience", self._patience)
+        before = self._own_patience
         self._mine.patience = seconds
         try:
             yield
@@ -144,7 +149,7 @@ class Turnstile:
             self.leave()
             raise
         if not has_come and self._gave_up(handed_on):
-            raise DatabaseBusy(who_holds(self._paths, self._patience))
+            raise DatabaseBusy(who_holds(self._paths, self._own_patience))
         self._mine.is_in = True
         _nap.inside.add(threading.get_ident())
 
@@ -181,7 +186,7 @@ class Turnstile:
                 return True
             now = time.monotonic()
             if now >= until:
-                raise DatabaseBusy(who_holds(self._paths, self._patience))
+                raise DatabaseBusy(who_holds(self._paths, self._own_patience))
             if now >= told_at:
                 _logger.warning("still waiting: %s", who_holds(self._paths, self._patience))
                 told_at = math.inf
@@ -240,7 +245,7 @@ def stop_between_turns() -> None:
 
 def who_holds(paths: tuple[Path, ...], patience: float) -> str:
     """Return a sentence about the process that holds a lock on one of these files."""
-    waited = f"the database is held by another program for more than {patience:g} seconds"
+    waited = f"the database is held by another program for more than {round(patience, 1):g} seconds"
     for process in filter(None, map(holder, paths)):
         if _is_stopped(process):
             return (
