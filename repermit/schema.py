@@ -126,9 +126,9 @@ def _leases(database: Database) -> None:
 
 
 def _tallies(database: Database) -> None:
-    """Version 5: counts that are kept; contacts are found by status, in pages, and by letter."""
+    """Version 5: counts that are kept; contacts are found by letter."""
     run_sql(database, "DROP INDEX IF EXISTS contact_list_id_status_reason")
-    database.create_tables([Contact, Tally])
+    database.create_tables([Tally])
     _find_by_beginning(database)
 
 
@@ -171,13 +171,13 @@ def _receipts(database: Database) -> None:
 
 
 def _rare_ones(database: Database) -> None:
-    """Version 11: mails that were put off, and people who are forgotten, are found at once."""
-    database.create_tables([Contact, Mail])
+    """Version 11: mails that were put off are found at once."""
+    database.create_tables([Mail])
 
 
 def _erasures(database: Database) -> None:
-    """Version 12: who is to be erased, and which parts are to end, is found by partial indexes."""
-    database.create_tables([Contact, EvidencePart])
+    """Version 12: which parts are to end is found by partial indexes."""
+    database.create_tables([EvidencePart])
 
 
 def _papers(database: Database) -> None:
@@ -211,7 +211,7 @@ def _lost_launches(database: Database) -> None:
 
 def _steps_back(database: Database) -> None:
     """Version 18: an import is taken back in steps, and what it brought is found by indexes."""
-    database.create_tables([Contact, Suppression])
+    database.create_tables([Suppression])
 
 
 def _openings(database: Database) -> None:
@@ -379,6 +379,22 @@ def _doubts_and_pilots_in_steps(database: Database) -> None:
         Mail.update(due_at=campaign.starts_at).where(Mail.id.in_(first)).execute()
 
 
+def _found_by_subject(database: Database) -> None:
+    """Version 33: who moved or came back, and who was erased, is found by the subject at once.
+
+    It makes the indexes of earlier versions too, which were left to it: one needs the new column.
+    """
+    flag = {"has_predecessor": "BOOLEAN NOT NULL DEFAULT FALSE"}
+    _add_columns(database, "contact", flag)
+    run_sql(
+        database,
+        "UPDATE contact SET has_predecessor = TRUE "
+        "WHERE subject IN (SELECT subject FROM evidence WHERE event = 'corrected') "
+        "OR subject IN (SELECT subject FROM contact WHERE erased_at IS NOT NULL)",
+    )
+    database.create_tables([Contact])
+
+
 def _drop_counts(database: Database) -> None:
     """Drop what counts contacts by the columns of an older version."""
     for table in ("contact_count", "held_count"):
@@ -438,6 +454,7 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _tallied_and_sealed,
     _imports_in_steps,
     _doubts_and_pilots_in_steps,
+    _found_by_subject,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

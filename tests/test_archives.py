@@ -191,7 +191,9 @@ def test_who_was_erased_and_came_back_has_one_proof(closed: Desk) -> None:
         gone = Contact.get(Contact.erased_at.is_null(is_null=False))
         back = make_contact(database, mailing_list, "gone@example.org", status=Status.CONFIRMED)
         with database.atomic():
-            Contact.update(subject=gone.subject).where(Contact.id == back.id).execute()
+            Contact.update(subject=gone.subject, has_predecessor=True).where(
+                Contact.id == back.id
+            ).execute()
     path = closed.folder / "news.zip"
     closed.do("archive", "news", "-o", str(path))
     with zipfile.ZipFile(path) as opened:

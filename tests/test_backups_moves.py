@@ -12,6 +12,8 @@ import pytest
 from repermit import addresses, backups, evidence, rights
 from repermit.backups import MovedAway
 from repermit.consent import Answer, Reason, Status
+from repermit.contacts import put_back_suppressions
+from repermit.errors import Refused
 from repermit.models import Contact, EvidencePart, Journal, Suppression, stored
 from tests.building import NOW, make_contact, make_list, make_settings
 from tests.desk import Desk
@@ -122,6 +124,25 @@ def test_who_left_after_they_had_moved_has_left(
         print_of(name) for name in ("anna", "new", "newer")
     }
     assert evidence.verify_chain(database).fault is None
+
+
+@pytest.mark.parametrize("is_replayed", [True, False])
+def test_of_who_moved_since_the_backup_a_later_address_is_neither_proved_nor_forgotten(
+    database: Database, anna: Contact, tmp_path: Path, is_replayed: bool
+) -> None:
+    lines = (moved(anna, "anna"), moved(anna, "new", 1), left(anna, "newer", 2))
+    if is_replayed:
+        take_up(database, tmp_path, *lines)
+    else:
+        database.journal = Journal(tmp_path / "suppressions.journal", key_check=CHECK)
+        database.journal.note(*lines)
+        database.journal.before_commit()
+        put_back_suppressions(database, settings=make_settings(), now=LATER)
+    act: dict[str, Any] = {"settings": make_settings(), "now": LATER, "actor": "cli:els"}
+    for name in ("new", "newer"):
+        for act_on in (rights.prove, rights.forget):
+            with pytest.raises(Refused, match="the earlier address of somebody"):
+                act_on(database, address=address(name), mailing_list=anna.list, **act)
 
 
 def test_who_left_after_a_move_and_said_yes_again_has_only_moved(

@@ -14,9 +14,11 @@ from repermit.consent import MailState
 from repermit.exports import Format
 from repermit.models import Contact, Import, Mail, SignUp, Suppression, new_id
 from tests.building import NOW, make_campaign, make_contact, make_list, make_mail, make_settings
+from tests.plans import plans_of
 from tests.taking import ATTEST, mailchimp, plain, take_back, take_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
@@ -129,3 +131,51 @@ def test_an_export_had_whoever_a_file_had_taken_off_that_was_taken_back_before(
         exports.export(news, what, now=NOW + 5 * DAY, out=out, format=Format.CSV, **asked)
     taken = forget(database, news, NOW + 6 * DAY).beyond.exports
     assert [one.what for one in taken] == ["keep"]
+
+
+# --- In time that does not grow with the list. ---------------------------------------------------
+
+
+def prove(database: Database, news: MailingList) -> object:
+    return rights.prove(database, news, JAN, settings=SETTINGS, now=NOW + 2 * DAY, actor="cli:els")
+
+
+def prove_all(database: Database, news: MailingList) -> None:
+    act: dict[str, Any] = {"settings": SETTINGS, "now": NOW + 2 * DAY, "actor": "cli:els"}
+    with rights.proving_all(database, news, **act):
+        pass
+
+
+def forget_again(database: Database, news: MailingList) -> object:
+    return forget(database, news, NOW + 2 * DAY)
+
+
+def sign_up_again(database: Database, news: MailingList) -> object:
+    return come_back(database, news, NOW + 2 * DAY)
+
+
+@pytest.mark.parametrize("act", [forget_again, prove, sign_up_again])
+def test_who_was_erased_is_found_without_reading_the_list(
+    database: Database, news: MailingList, act: Callable[[Database, MailingList], object]
+) -> None:
+    make_contact(database, news, JAN)
+    forget(database, news, NOW + DAY)
+    plans = plans_of(database, lambda: act(database, news), having='"subject" = ')
+    of_contacts = [plan for plan in plans if "contact_" in plan]
+    assert of_contacts
+    assert [plan for plan in of_contacts if "contact_subject" not in plan] == []
+
+
+def test_who_came_back_is_found_among_the_erased_without_reading_the_list_for_each(
+    database: Database, news: MailingList
+) -> None:
+    make_contact(database, news, JAN)
+    forget(database, news, NOW)
+    come_back(database, news, NOW + DAY)
+    plans = plans_of(database, lambda: prove_all(database, news), having="EXISTS")
+    assert plans
+    for plan in plans:
+        assert "contact_subject" in plan
+        # Nor is the list sorted anew for each step.
+        assert "SORT" not in plan.upper()
+        assert "TEMP B-TREE" not in plan

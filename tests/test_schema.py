@@ -393,6 +393,34 @@ def test_what_an_import_changed_before_version_30_can_still_be_taken_back(
         assert (found.status, found.basis, found.basis_at) == ("unconfirmed", "", None)
 
 
+def test_of_a_database_of_version_31_who_moved_or_came_back_is_found_by_their_subject(
+    empty_database_url: str,
+) -> None:
+    with open_database(empty_database_url) as database:
+        schema.upgrade(database)
+        expected = _shape(database, Contact)
+        news = make_list(database)
+        erased = make_removed(database, news, Reason.REQUEST)
+        moved, back, other = (make_contact(database, news) for _ in range(3))
+        with database.atomic():
+            Contact.update(erased_at=NOW).where(Contact.id == erased.id).execute()
+            Contact.update(subject=erased.subject).where(Contact.id == back.id).execute()
+            evidence.append(
+                evidence.Entry(
+                    event="corrected", at=NOW, actor="person", list="news", subject=moved.subject
+                )
+            )
+            run_sql(database, "DROP INDEX contact_subject")
+            run_sql(database, "ALTER TABLE contact DROP COLUMN has_predecessor")
+            Meta.update(value="31").where(Meta.key == "schema_version").execute()
+        assert schema.upgrade(database) == 31
+        assert _shape(database, Contact) == expected
+        subjects = (moved.subject, erased.subject, other.subject)
+        found = [contacts.find_held(news.id, subject) for subject in subjects]
+        assert found == [moved, back, None]
+        assert contacts.find_erased(news.id, erased.subject) == [erased]
+
+
 _COUNTS_OF_ONE = (
     '{"rows": 1, "addresses": 1, "fates": {"duplicate": 1}, "merged": 0, "improved": 1}'
 )

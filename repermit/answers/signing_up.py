@@ -89,8 +89,8 @@ def _new_contact(found: SignUp, arrived: datetime, settings: Settings) -> Contac
         source=messages.translations(language).gettext("your own sign-up on our page"),
         since=arrived,
     )
-    subject = _known_subject(found, settings)
-    contact.subject = subject or contact.subject
+    if subject := _known_subject(found, settings):
+        contact.subject, contact.has_predecessor = subject, True
     return contact
 
 
@@ -111,7 +111,7 @@ def _known_subject(found: SignUp, settings: Settings) -> str:
         .order_by(Suppression.list.is_null())
         .first()
     )
-    if known is None or _is_there(found, known.subject):
+    if known is None or contacts.find_held(found.list_id, known.subject):
         return ""
     slug = found.list.slug
     if evidence.told_elsewhere([known.subject], slug):
@@ -119,15 +119,6 @@ def _known_subject(found: SignUp, settings: Settings) -> str:
     # Who was never erased here was never held, and had no other address to move to.
     is_theirs = evidence.erased_as(known.subject, slug) in {"", fingerprint}
     return known.subject if is_theirs else ""
-
-
-def _is_there(found: SignUp, subject: str) -> bool:
-    own = Contact.select(Contact.id).where(
-        Contact.list == found.list_id,
-        Contact.subject == subject,
-        Contact.erased_at.is_null(),
-    )
-    return bool(own.exists())
 
 
 def _forget_old(now: datetime) -> int:

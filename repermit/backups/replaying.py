@@ -16,7 +16,7 @@ from repermit.consent import LEFT_ELSEWHERE, Basis, Reason, Status, require_remo
 from repermit.contacts import Act, Suppressed
 from repermit.errors import TransitionRefused
 from repermit.evidence import Entry
-from repermit.models import Contact, MailingList, SignUp, Suppression, chunks, stored
+from repermit.models import Contact, MailingList, SignUp, Suppression, chunks, literal, stored
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -72,6 +72,7 @@ def replay(heard: Heard, *, key: bytes, now: datetime, actor: str) -> Replayed:
     for mailing_list in list(MailingList.select()):
         one = _of_list(mailing_list, heard, now=now, actor=actor, key=key)
         for found in _matched(one):
+            _note_predecessors(one, found)
             _leave_alone(one, found)
             moved += _moved(one, found)
             removed.update(_remove(one, found))
@@ -152,6 +153,16 @@ def _pages(mailing_list: MailingList) -> Iterator[list[tuple[int, str, str]]]:
             return
         yield rows
         last = rows[-1][0]
+
+
+def _note_predecessors(one: _List, found: Sequence[tuple[Contact, str]]) -> None:
+    """Let those be found by their subject who have left another address than the backup has."""
+    ids = [
+        contact.id
+        for contact, fingerprint in found
+        if one.left.get(fingerprint) != one.left_subjects.get(contact.subject)
+    ]
+    Contact.update(has_predecessor=True).where(Contact.id.in_(literal(ids))).execute()
 
 
 def _leave_alone(one: _List, found: Sequence[tuple[Contact, str]]) -> None:

@@ -42,7 +42,12 @@ from repermit.contacts.erasing import (
     forget_sign_ups,
     forget_sign_ups_again,
 )
-from repermit.contacts.finding import AddressStanding, address_standing
+from repermit.contacts.finding import (
+    AddressStanding,
+    address_standing,
+    find_erased,
+    find_held,
+)
 from repermit.contacts.keys import is_other_key, recognise_key
 from repermit.contacts.looking import (
     WHY_UNASKED,
@@ -156,6 +161,8 @@ __all__ = [
     "erase_all",
     "find_contact",
     "find_contacts",
+    "find_erased",
+    "find_held",
     "fingerprint_of",
     "finish_pilots",
     "forget_file_counts",

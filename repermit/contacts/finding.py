@@ -6,6 +6,7 @@ May import models and what lies below. Nothing is written.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from repermit import addresses
@@ -56,6 +57,32 @@ def address_standing(
     )
     fingerprint = addresses.fingerprint(fingerprint_key, key)
     return _standing(found, suppressed=is_suppressed(mailing_list.id, fingerprint))
+
+
+def find_held(list_id: int, subject: str) -> Contact | None:
+    """Return who is held under the subject of an earlier address, or of somebody erased."""
+    found: Contact | None = (
+        Contact.select()
+        .where(
+            # By the index of subjects: `+ 0` keeps those that begin with the list from being used.
+            Contact.list + 0 == list_id,
+            Contact.subject == subject,
+            Contact.has_predecessor,
+            Contact.erased_at.is_null(),
+        )
+        .first()
+    )
+    return found
+
+
+def find_erased(list_id: int, subject: str) -> list[Contact]:
+    """Return what somebody was each time that they were erased, the newest first."""
+    rows = Contact.select().where(
+        Contact.list + 0 == list_id,
+        Contact.subject == subject,
+        Contact.erased_at.is_null(is_null=False),
+    )
+    return sorted(rows, key=attrgetter("id"), reverse=True)
 
 
 def _standing(contact: Contact | None, *, suppressed: bool) -> AddressStanding:

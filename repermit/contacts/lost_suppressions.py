@@ -6,15 +6,22 @@ May import evidence, models and what lies below.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repermit import evidence
 from repermit.contacts.suppressing import Suppressed, suppress
 from repermit.evidence import Entry
-from repermit.models import chunks, find_list, lost_suppressions, seal_journal
+from repermit.models import (
+    Contact,
+    chunks,
+    find_list,
+    literal,
+    lost_suppressions,
+    seal_journal,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from repermit.config import Settings
@@ -31,13 +38,23 @@ def put_back_suppressions(database: Database, *, settings: Settings, now: dateti
     if database.journal is None:
         return 0
     lost = lost_suppressions(key=settings.fingerprint_key)
+    held = _held({one.subject for one in lost}) if lost else {}
     for some in chunks(lost, _CHUNK):
         with database.atomic():
+            ids = literal(held[one.subject] for one in some if one.subject in held)
+            Contact.update(has_predecessor=True).where(Contact.id.in_(ids)).execute()
             _put_back(some, now)
     size = database.journal.try_out()
     with database.atomic():
         seal_journal(database.journal, size)
     return len(lost)
+
+
+def _held(subjects: Collection[str]) -> dict[str, int]:
+    """Return the contacts of these subjects, who may be held under another address."""
+    own: Any = Contact.select(Contact.subject, Contact.id).where(Contact.erased_at.is_null())
+    rows = own.tuples().iterator()
+    return {subject: number for subject, number in rows if subject in subjects}
 
 
 def _put_back(lost: Sequence[LostSuppression], now: datetime) -> None:

@@ -1,6 +1,6 @@
 """What an erasure cannot reach: where else somebody's address may stand, as the record knows it.
 
-May import models, consent and what lies below. Nothing here writes.
+May import contacts, models, consent and what lies below. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import fn
 
+from repermit import contacts
 from repermit.consent import MailKind, MailState, Status
 from repermit.models import Contact, Evidence, EvidencePart, Import, Mail, Upload
 
@@ -81,22 +82,9 @@ def beyond(mailing_list: MailingList, contact: Contact | None) -> Beyond:
 
 
 def rows_of(contact: Contact) -> list[Contact]:
-    """Return a contact, and what they were each time they were erased before, the newest first.
-
-    That there was such a time the record tells at once; only then a list is looked through.
-    """
-    erasures = Evidence.select().where(
-        Evidence.subject == contact.subject, Evidence.event == "erased"
-    )
-    if not erasures.exists():
-        return [contact]
-    earlier = Contact.select().where(
-        Contact.list == contact.list_id,
-        Contact.subject == contact.subject,
-        Contact.erased_at.is_null(is_null=False),
-        Contact.id < contact.id,
-    )
-    return [contact, *earlier.order_by(Contact.id.desc())]
+    """Return a contact, and what they were each time they were erased before, the newest first."""
+    erased = contacts.find_erased(contact.list_id, contact.subject)
+    return [contact, *(one for one in erased if one.id < contact.id)]
 
 
 def held_since(rows: Sequence[Contact]) -> datetime:

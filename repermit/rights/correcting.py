@@ -137,9 +137,9 @@ def _move(
 ) -> None:
     before = addresses.Address(contact.address or "", contact.address_key)
     contacts.forget_file_counts(contact.list_id)
-    Contact.update(address=found.address, address_key=found.address_key).where(
-        Contact.id == contact.id
-    ).execute()
+    Contact.update(
+        address=found.address, address_key=found.address_key, has_predecessor=True
+    ).where(Contact.id == contact.id).execute()
     FreshLink.update(used_at=now).where(
         FreshLink.contact == contact, FreshLink.used_at.is_null()
     ).execute()

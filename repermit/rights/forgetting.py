@@ -271,8 +271,5 @@ def _once(mailing_list: MailingList, known: Suppression | None) -> Contact | Non
     """
     if known is None:
         return None
-    rows = Contact.select().where(Contact.list == mailing_list, Contact.subject == known.subject)
-    newest: Contact | None = rows.order_by(
-        Contact.erased_at.is_null().desc(), Contact.id.desc()
-    ).first()
-    return newest
+    held = contacts.find_held(mailing_list.id, known.subject)
+    return held or next(iter(contacts.find_erased(mailing_list.id, known.subject)), None)

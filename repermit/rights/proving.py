@@ -101,21 +101,13 @@ def _subject_of(mailing_list: MailingList, address_key: str, settings: Settings)
         .order_by(Suppression.list.is_null())
         .first()
     )
-    if known and _is_held(mailing_list, known.subject):
+    if known and contacts.find_held(mailing_list.id, known.subject):
         raise Refused(
             "this was the earlier address of somebody whom the list holds under another; whoever "
             "has it now may be somebody else. Prove the address that they have now"
         )
     # Nobody's, so that whoever was never here is told the same as whoever said nothing here.
     return known.subject if known else ""
-
-
-def _is_held(mailing_list: MailingList, subject: str) -> bool:
-    """Say whether a person is still held, which after their own address was not found is moved."""
-    held = Contact.select().where(
-        Contact.list == mailing_list, Contact.subject == subject, Contact.erased_at.is_null()
-    )
-    return bool(held.exists())
 
 
 def _prove(

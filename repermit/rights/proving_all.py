@@ -120,14 +120,17 @@ def _all_decided(mailing_list: MailingList) -> Iterator[list[Contact]]:
     later = Contact.alias("later")
     has_come_back = fn.EXISTS(
         later.select(later.id).where(
-            later.list == Contact.list,
+            later.list + 0 == Contact.list,
             later.subject == Contact.subject,
+            later.has_predecessor,
             later.id > Contact.id,
             later.status.in_(_DECIDED),
         )
     )
     query = Contact.select().where(
-        Contact.list == mailing_list,
+        # From contact to contact by number: `+ 0` keeps an index of the list from being used, whose
+        # rows would be sorted anew for each step.
+        Contact.list + 0 == mailing_list.id,
         Contact.status.in_(_DECIDED),
         Contact.erased_at.is_null() | ~has_come_back,
     )
