@@ -45,6 +45,7 @@ from repermit.models import (
     Reply,
     SecurityEvent,
     Session,
+    SignUp,
     Suppression,
     Tally,
     TaskKind,
@@ -379,10 +380,11 @@ def _doubts_and_pilots_in_steps(database: Database) -> None:
         Mail.update(due_at=campaign.starts_at).where(Mail.id.in_(first)).execute()
 
 
-def _found_by_subject(database: Database) -> None:
-    """Version 33: who moved or came back, and who was erased, is found by the subject at once.
+def _found_at_once(database: Database) -> None:
+    """Version 33: people are found by subject, and sign-ups that nobody confirmed by their age.
 
-    It makes the indexes of earlier versions too, which were left to it: one needs the new column.
+    Of people only who moved, came back or was erased. It makes the indexes of contacts of earlier
+    versions too, which were left to it, since one needs the new column.
     """
     flag = {"has_predecessor": "BOOLEAN NOT NULL DEFAULT FALSE"}
     _add_columns(database, "contact", flag)
@@ -392,7 +394,7 @@ def _found_by_subject(database: Database) -> None:
         "WHERE subject IN (SELECT subject FROM evidence WHERE event = 'corrected') "
         "OR subject IN (SELECT subject FROM contact WHERE erased_at IS NOT NULL)",
     )
-    database.create_tables([Contact])
+    database.create_tables([Contact, SignUp])
 
 
 def _drop_counts(database: Database) -> None:
@@ -454,7 +456,7 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _tallied_and_sealed,
     _imports_in_steps,
     _doubts_and_pilots_in_steps,
-    _found_by_subject,
+    _found_at_once,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

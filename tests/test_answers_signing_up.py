@@ -24,6 +24,7 @@ from repermit.models import (
     new_id,
 )
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
+from tests.plans import plans_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -142,9 +143,44 @@ def test_what_nobody_confirmed_is_forgotten_after_a_month(
 ) -> None:
     sign_up(database, mailing_list, "old@example.org")
     confirmed(database, signed_up(database, mailing_list, "kept@example.org"))
+    sign_up(database, mailing_list, "older@example.org")
     sign_up(database, mailing_list, "new@example.org", now=NOW + timedelta(days=31))
+    # Not by whoever signs up next, who would have to wait for it.
+    assert SignUp.select().count() == 4
+    later = NOW + timedelta(days=31)
+    assert answers.forget_old_sign_ups(database, now=later, should_stop=lambda: True) == 0
+    assert answers.forget_old_sign_ups(database, now=later, chunk=1) == 2
     left = {row.address for row in SignUp.select()}
     assert left == {"kept@example.org", "new@example.org"}
+    assert answers.forget_old_sign_ups(database, now=later) == 0
+
+
+def test_what_nobody_confirmed_is_found_without_reading_what_was_confirmed(
+    database: Database, mailing_list: MailingList
+) -> None:
+    sign_up(database, mailing_list)
+    later = NOW + timedelta(days=31)
+    plans = plans_of(
+        database,
+        lambda: answers.forget_old_sign_ups(database, now=later),
+        having='SELECT "t1"."id" FROM "sign_up"',
+    )
+    assert plans
+    for plan in plans:
+        assert "sign_up_unconfirmed" in plan
+        assert "SORT" not in plan.upper()
+        assert "TEMP B-TREE" not in plan
+
+
+def test_the_sign_ups_of_who_is_erased_are_found_by_their_addresses(
+    database: Database, mailing_list: MailingList
+) -> None:
+    keys = [f"anna{number}@example.org" for number in range(200)]
+    with database.atomic():
+        (plan,) = plans_of(
+            database, lambda: contacts.forget_sign_ups(mailing_list.id, keys), having="sign_up"
+        )
+    assert "sign_up_address_key" in plan
 
 
 def test_a_press_on_the_link_puts_somebody_new_on_the_list(

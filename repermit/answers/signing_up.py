@@ -10,9 +10,21 @@ from typing import TYPE_CHECKING
 
 from repermit import addresses, contacts, evidence, messages
 from repermit.consent import MailKind, Status
-from repermit.models import Contact, Mail, SignUp, Suppression, lock_rows, new_id, owe_wiping
+from repermit.models import (
+    LARGEST_STEP,
+    Contact,
+    Mail,
+    SignUp,
+    Suppression,
+    literal,
+    lock_rows,
+    new_id,
+    owe_wiping,
+    run_steps,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from repermit.config import Settings
@@ -36,7 +48,6 @@ def sign_up(
     found = addresses.parse(address)
     with database.atomic():
         contacts.one_at_a_time(database, found.key)
-        _forget_old(now)
         if not contacts.may_sign_up(found.key, now=now):
             return
         made = SignUp.create(
@@ -54,10 +65,36 @@ def sign_up(
         contacts.forget_file_counts(mailing_list.id)
 
 
-def forget_old_sign_ups(database: Database, *, now: datetime) -> int:
-    """Delete what nobody confirmed in a month; return how many there were."""
-    with database.atomic():
-        return _forget_old(now)
+def forget_old_sign_ups(
+    database: Database,
+    *,
+    now: datetime,
+    chunk: int = LARGEST_STEP,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> int:
+    """Delete what nobody confirmed in a month: addresses that anybody may have typed in.
+
+    In steps of `chunk` at most. Returns how many there were.
+    """
+    unconfirmed = SignUp.confirmed_at.is_null()
+    old = (unconfirmed, SignUp.at < now - contacts.SIGN_UPS_KEPT)
+    count = 0
+
+    def step(limit: int) -> bool:
+        nonlocal count
+        oldest = SignUp.select(SignUp.id).where(*old).order_by(SignUp.at).limit(limit)
+        ids = [number for (number,) in oldest.tuples()]
+        # One of them may have been confirmed in this very moment.
+        gone = SignUp.delete().where(SignUp.id.in_(literal(ids)), unconfirmed).execute()
+        if gone:
+            owe_wiping()
+        count += int(gone)
+        return bool(ids)
+
+    # Nothing is locked where nothing is old, as almost always.
+    if SignUp.select().where(*old).exists():
+        run_steps(database, step, should_stop=should_stop, most_a_step=chunk)
+    return count
 
 
 def contact_of(found: SignUp, arrived: datetime, settings: Settings) -> Contact:
@@ -119,14 +156,3 @@ def _known_subject(found: SignUp, settings: Settings) -> str:
     # Who was never erased here was never held, and had no other address to move to.
     is_theirs = evidence.erased_as(known.subject, slug) in {"", fingerprint}
     return known.subject if is_theirs else ""
-
-
-def _forget_old(now: datetime) -> int:
-    """Delete what nobody confirmed in a month: addresses that anybody may have typed in."""
-    old = SignUp.delete().where(
-        SignUp.confirmed_at.is_null(), SignUp.at < now - contacts.SIGN_UPS_KEPT
-    )
-    count = int(old.execute())
-    if count:
-        owe_wiping()
-    return count

@@ -265,7 +265,7 @@ class Jobs:
         now = self._clock.now()
         with self._connected() as settings:
             accounts.tidy(self._database, settings=settings, now=now)
-            answers.forget_old_sign_ups(self._database, now=now)
+            answers.forget_old_sign_ups(self._database, now=now, should_stop=self._stopping.is_set)
             importing.sweep_uploads(self._database, settings=settings, now=now)
             with self._database.atomic():
                 contacts.forget_links(now=now)

@@ -405,6 +405,10 @@ class SignUp(Table):
     form_version = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
 
 
+# What nobody confirms is forgotten: it is found at once among the many that were confirmed.
+SignUp.add_index(SignUp.at, name="sign_up_unconfirmed", where=SQL("confirmed_at IS NULL"))
+
+
 class Campaign(Table):
     """One asking of a list's unconfirmed contacts.
 
