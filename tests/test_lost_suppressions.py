@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from repermit.errors import JournalRefused
 from repermit.evidence import How
 from repermit.evidence.kept_counts import KeptCounts
 from repermit.models import (
+    FIRST_STEP,
     Contact,
     Evidence,
     Journal,
@@ -457,6 +459,27 @@ def test_a_database_that_is_upgraded_or_restored_has_no_seal_yet(
     verdict = found(database)
     assert verdict
     assert verdict[0] is How.JOURNAL_CUT
+
+
+def test_a_long_journal_that_has_no_seal_yet_is_sealed_in_steps(
+    database: Database, five: Journal
+) -> None:
+    lines = five.path.read_bytes().splitlines(keepends=True)
+    five.path.write_bytes(b"".join([*lines, *lines[1:3] * 200]))
+    delete(database, SEALS)
+    sealed: list[int] = []
+
+    def look() -> None:
+        row = Meta.get_or_none(Meta.key ** "journal:%")
+        sealed.append(json.loads(row.value)["lines"] if row else 0)
+
+    database.before_commit = look
+    contacts.put_back_suppressions(database, settings=SETTINGS, now=LATER)
+    database.before_commit = None
+    assert sealed[0] <= FIRST_STEP
+    assert sealed == sorted(sealed)
+    assert sealed[-1] == len(lines) + 400
+    assert found(database) is None
 
 
 def test_a_journal_that_began_later_or_elsewhere_is_no_finding(

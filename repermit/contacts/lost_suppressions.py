@@ -6,6 +6,7 @@ May import evidence, models and what lies below.
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from repermit import evidence
@@ -17,6 +18,7 @@ from repermit.models import (
     find_list,
     literal,
     lost_suppressions,
+    run_steps,
     seal_journal,
 )
 
@@ -44,9 +46,9 @@ def put_back_suppressions(database: Database, *, settings: Settings, now: dateti
             ids = literal(held[one.subject] for one in some if one.subject in held)
             Contact.update(has_predecessor=True).where(Contact.id.in_(ids)).execute()
             _put_back(some, now)
-    size = database.journal.try_out()
-    with database.atomic():
-        seal_journal(database.journal, size)
+    seal = partial(seal_journal, database.journal, database.journal.try_out())
+    # All lines are new to a database that was upgraded or restored.
+    run_steps(database, lambda limit: seal(most=limit))
     return len(lost)
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import socket
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from repermit.models.database import lock_rows
@@ -41,14 +42,16 @@ class Seal:
     digest: str = ""
 
 
-def seal_journal(journal: Journal, size: int) -> None:
+def seal_journal(journal: Journal, size: int, *, most: int | None = None) -> bool:
     """Keep how the journal is up to so many octets, in the caller's transaction.
 
     A journal that is shorter than it was keeps its seal, by which `verify` finds it out.
+
+    - `most`: lines that are read at most; returns whether there may be more.
     """
     name = _name_of(journal)
     if not name:
-        return
+        return False
     own = Meta.select().where(Meta.key == _KEY + name)
     row = lock_rows(own).first()
     if row is None:
@@ -57,10 +60,11 @@ def seal_journal(journal: Journal, size: int) -> None:
         row = lock_rows(own).get()
     before = Seal(**json.loads(row.value))
     if size <= before.size:
-        return
-    sealed = _go_on(journal, before, size)
+        return False
+    sealed = _go_on(journal, before, size, most=most)
     text = json.dumps(asdict(sealed) | {"place": place_of_journal(journal.path)})
     Meta.update(value=text).where(Meta.key == _KEY + name).execute()
+    return sealed.lines - before.lines == most
 
 
 def forget_seals() -> None:
@@ -119,12 +123,14 @@ def _differing(journal: Journal, sealed: Seal) -> str:
     return "" if is_same else f"one of its first {sealed.lines:,} lines was changed or taken out"
 
 
-def _go_on(journal: Journal, sealed: Seal, size: int) -> Seal:
-    """Return what a seal becomes by the lines behind it, up to so many octets."""
+def _go_on(journal: Journal, sealed: Seal, size: int, *, most: int | None = None) -> Seal:
+    """Return what a seal becomes by the lines behind it, up to so many octets and lines."""
     digest, lines, at = sealed.digest, sealed.lines, sealed.size
     with journal.path.open("rb") as file:
         file.seek(at)
-        while at < size and (line := file.readline()):
+        for line in islice(file, most):
+            if at >= size:
+                break
             made = hashlib.blake2b(
                 digest.encode() + line, key=journal.seal, digest_size=_DIGEST_BYTES
             )
