@@ -16,5 +16,6 @@ and look at what `git diff tests/golden/master` shows. Nothing else may have cha
 - `record.py` runs the script and writes the master.
 
 In the master, `commands.txt` and `routes.txt` tell what the campaign does not use. `digests.txt`
-alone changes if nothing does but the order in which random numbers are drawn.
+holds a digest of each file with its tokens, so that it changes if other random numbers are drawn;
+of the others, those then change that follow the order in which mails leave.
 """

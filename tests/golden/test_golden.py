@@ -1,0 +1,39 @@
+"""What can be seen from outside is as the golden master has it; see the package's docstring."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+
+import pytest
+
+from tests.golden.record import read_master, record
+
+_MOST_LINES, _MOST_FILES = 60, 10
+
+
+@pytest.fixture(scope="module")
+def recorded() -> dict[str, str]:
+    """Return what comes out of the script now."""
+    return record()
+
+
+def test_the_same_files_come_out(recorded: dict[str, str]) -> None:
+    assert sorted(recorded) == sorted(read_master())
+
+
+def test_every_file_is_as_in_the_master(recorded: dict[str, str]) -> None:
+    master = read_master()
+    both = recorded.keys() & master.keys()
+    changed = [name for name in sorted(both) if recorded[name] != master[name]]
+    shown = [_diff(name, master[name], recorded[name]) for name in changed[:_MOST_FILES]]
+    told = itertools.chain([f"{len(changed)} files differ:"], changed, *shown)
+    assert not changed, "\n".join(told)
+
+
+def _diff(name: str, before: str, after: str) -> list[str]:
+    """Return the beginning of the difference of two texts."""
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), f"master/{name}", "now", lineterm=""
+    )
+    return list(itertools.islice(lines, _MOST_LINES))
