@@ -13,7 +13,7 @@ CREATE INDEX "campaign_wording_campaign_id" ON "campaign_wording" ("campaign_id"
 CREATE UNIQUE INDEX "campaign_wording_campaign_id_kind_language_revision" ON "campaign_wording" ("campaign_id", "kind", "language", "revision");
 CREATE INDEX "campaign_wording_wording_id" ON "campaign_wording" ("wording_id");
 CREATE TABLE "chosen" ("key" VARCHAR(255) NOT NULL PRIMARY KEY, "value" TEXT NOT NULL, "at" TEXT NOT NULL, "by" VARCHAR(255) NOT NULL);
-CREATE TABLE "contact" ("id" INTEGER NOT NULL PRIMARY KEY, "list_id" INTEGER NOT NULL, "uid" VARCHAR(32) NOT NULL, "subject" VARCHAR(32) NOT NULL, "address" TEXT, "address_key" TEXT NOT NULL, "name" TEXT NOT NULL, "language" VARCHAR(255) NOT NULL, "source" TEXT NOT NULL, "since" TEXT, "status" VARCHAR(255) NOT NULL, "status_at" TEXT NOT NULL, "reason" VARCHAR(255) NOT NULL, "basis" VARCHAR(255) NOT NULL, "basis_at" TEXT, "imported_by_id" INTEGER, "erased_at" TEXT, "form_version" INTEGER NOT NULL DEFAULT 0, "has_refused" INTEGER NOT NULL DEFAULT FALSE, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id"), FOREIGN KEY ("imported_by_id") REFERENCES "import" ("id"));
+CREATE TABLE "contact" ("id" INTEGER NOT NULL PRIMARY KEY, "list_id" INTEGER NOT NULL, "uid" VARCHAR(32) NOT NULL, "subject" VARCHAR(32) NOT NULL, "address" TEXT, "address_key" TEXT NOT NULL, "name" TEXT NOT NULL, "language" VARCHAR(255) NOT NULL, "source" TEXT NOT NULL, "since" TEXT, "status" VARCHAR(255) NOT NULL, "status_at" TEXT NOT NULL, "reason" VARCHAR(255) NOT NULL, "basis" VARCHAR(255) NOT NULL, "basis_at" TEXT, "imported_by_id" INTEGER, "erased_at" TEXT, "form_version" INTEGER NOT NULL DEFAULT 0, "has_refused" INTEGER NOT NULL DEFAULT FALSE, "has_predecessor" INTEGER NOT NULL DEFAULT FALSE, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id"), FOREIGN KEY ("imported_by_id") REFERENCES "import" ("id"));
 CREATE TRIGGER contact_comes AFTER INSERT ON contact BEGIN INSERT INTO contact_count (list_id, status, reason, basis, language, import_id, count) VALUES (NEW.list_id, NEW.status, NEW.reason, NEW.basis, NEW.language, COALESCE(NEW.imported_by_id, 0), 1) ON CONFLICT (list_id, status, reason, basis, language, import_id) DO UPDATE SET count = count + 1; END;
 CREATE TABLE "contact_count" ("id" INTEGER NOT NULL PRIMARY KEY, "list_id" INTEGER NOT NULL, "status" VARCHAR(255) NOT NULL, "reason" VARCHAR(255) NOT NULL, "basis" VARCHAR(255) NOT NULL, "language" VARCHAR(255) NOT NULL, "import_id" INTEGER NOT NULL, "count" INTEGER NOT NULL);
 CREATE UNIQUE INDEX contact_count_kind ON contact_count (list_id, status, reason, basis, language, import_id);
@@ -23,6 +23,7 @@ CREATE INDEX "contact_imported" ON "contact" ("imported_by_id", "status_at", "id
 CREATE UNIQUE INDEX "contact_list_id_address_key" ON "contact" ("list_id", "address_key");
 CREATE INDEX "contact_list_id_status_reason_id" ON "contact" ("list_id", "status", "reason", "id");
 CREATE INDEX "contact_removed" ON "contact" ("status_at", "id") WHERE status = 'removed';
+CREATE INDEX "contact_subject" ON "contact" ("subject") WHERE has_predecessor OR erased_at IS NOT NULL;
 CREATE INDEX "contact_to_erase" ON "contact" ("list_id", "status_at", "id") WHERE status = 'removed' AND erased_at IS NULL;
 CREATE TRIGGER contact_turns AFTER UPDATE OF list_id, status, reason, basis, language, imported_by_id ON contact WHEN OLD.list_id IS NOT NEW.list_id OR OLD.status IS NOT NEW.status OR OLD.reason IS NOT NEW.reason OR OLD.basis IS NOT NEW.basis OR OLD.language IS NOT NEW.language OR OLD.imported_by_id IS NOT NEW.imported_by_id BEGIN INSERT INTO contact_count (list_id, status, reason, basis, language, import_id, count) VALUES (OLD.list_id, OLD.status, OLD.reason, OLD.basis, OLD.language, COALESCE(OLD.imported_by_id, 0), -1) ON CONFLICT (list_id, status, reason, basis, language, import_id) DO UPDATE SET count = count + -1; INSERT INTO contact_count (list_id, status, reason, basis, language, import_id, count) VALUES (NEW.list_id, NEW.status, NEW.reason, NEW.basis, NEW.language, COALESCE(NEW.imported_by_id, 0), 1) ON CONFLICT (list_id, status, reason, basis, language, import_id) DO UPDATE SET count = count + 1; END;
 CREATE UNIQUE INDEX "contact_uid" ON "contact" ("uid");
@@ -77,7 +78,7 @@ CREATE INDEX "mail_contact_id" ON "mail" ("contact_id");
 CREATE TABLE "mail_count" ("id" INTEGER NOT NULL PRIMARY KEY, "list_id" INTEGER NOT NULL, "campaign_id" INTEGER NOT NULL, "kind" VARCHAR(255) NOT NULL, "state" VARCHAR(255) NOT NULL, "reason" VARCHAR(255) NOT NULL, "bounce" VARCHAR(255) NOT NULL, "count" INTEGER NOT NULL);
 CREATE UNIQUE INDEX mail_count_kind ON mail_count (list_id, campaign_id, kind, state, reason, bounce);
 CREATE TRIGGER mail_goes AFTER DELETE ON mail BEGIN INSERT INTO mail_count (list_id, campaign_id, kind, state, reason, bounce, count) VALUES (OLD.list_id, COALESCE(OLD.campaign_id, 0), OLD.kind, OLD.state, OLD.reason, OLD.bounce, -1) ON CONFLICT (list_id, campaign_id, kind, state, reason, bounce) DO UPDATE SET count = count + -1; END;
-CREATE INDEX "mail_in_doubt" ON "mail" ("list_id") WHERE state = 'in_doubt';
+CREATE INDEX "mail_in_doubt" ON "mail" ("list_id", "id") WHERE state = 'in_doubt';
 CREATE INDEX "mail_leased" ON "mail" ("worker") WHERE lease_until IS NOT NULL;
 CREATE INDEX "mail_put_off" ON "mail" ("list_id") WHERE state = 'queued' AND reply_code >= 500;
 CREATE INDEX "mail_queued" ON "mail" ("kind", "campaign_id", "due_at", "id") WHERE state = 'queued';
@@ -113,6 +114,7 @@ CREATE TABLE "sign_up" ("id" INTEGER NOT NULL PRIMARY KEY, "list_id" INTEGER NOT
 CREATE INDEX "sign_up_address_key" ON "sign_up" ("address_key");
 CREATE INDEX "sign_up_list_id" ON "sign_up" ("list_id");
 CREATE UNIQUE INDEX "sign_up_uid" ON "sign_up" ("uid");
+CREATE INDEX "sign_up_unconfirmed" ON "sign_up" ("at") WHERE confirmed_at IS NULL;
 CREATE TABLE "suppression" ("id" INTEGER NOT NULL PRIMARY KEY, "list_id" INTEGER, "fingerprint" VARCHAR(64) NOT NULL, "subject" VARCHAR(32) NOT NULL, "reason" VARCHAR(255) NOT NULL, "at" TEXT NOT NULL, "imported_by_id" INTEGER, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id"), FOREIGN KEY ("imported_by_id") REFERENCES "import" ("id"));
 CREATE TRIGGER suppression_comes AFTER INSERT ON suppression BEGIN INSERT INTO suppression_count (list_id, reason, imported, count) VALUES (COALESCE(NEW.list_id, 0), NEW.reason, CASE WHEN NEW.imported_by_id IS NOT NULL THEN 1 ELSE 0 END, 1) ON CONFLICT (list_id, reason, imported) DO UPDATE SET count = count + 1; END;
 CREATE TABLE "suppression_count" ("id" INTEGER NOT NULL PRIMARY KEY, "list_id" INTEGER NOT NULL, "reason" VARCHAR(255) NOT NULL, "imported" INTEGER NOT NULL, "count" INTEGER NOT NULL);
