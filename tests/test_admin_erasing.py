@@ -153,6 +153,7 @@ def test_who_once_had_the_address_of_somebody_elsewhere_is_not_erased_with_them(
     contact = make_contact(database, news, JAN)
     moved = make_contact(database, make_list(database, slug="club"), "new@example.net")
     with database.atomic():
+        Contact.update(has_predecessor=True).where(Contact.id == moved.id).execute()
         Suppression.create(
             list=moved.list,
             fingerprint=addresses.fingerprint(settings.fingerprint_key, JAN),
