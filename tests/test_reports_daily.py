@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from repermit import messages, reports
 from repermit.consent import CampaignState, Reason
 from repermit.models import Campaign, Mail
-from repermit.reports import daily
-from repermit.reports.turns import turns
 from tests.building import NOW, make_asked, make_campaign, make_contact, make_list, make_settings
+from tests.plans import statements_in_transactions
 from tests.test_reports import say_yes, take_off
 
 if TYPE_CHECKING:
@@ -76,21 +75,13 @@ def test_it_tells_what_came_and_how_all_stand(
 
 
 def test_a_day_of_any_size_is_counted_while_nothing_is_locked(
-    database: Database,
-    mailing_list: MailingList,
-    campaign: Campaign,
-    monkeypatch: pytest.MonkeyPatch,
+    database: Database, mailing_list: MailingList, campaign: Campaign
 ) -> None:
     say_yes(database, make_asked(database, mailing_list, campaign), campaign.id)
-    locked = []
-
-    def read(**about: Any) -> Any:
-        locked.append(database.in_transaction())
-        return turns(**about)
-
-    monkeypatch.setattr(daily, "turns", read)
-    assert owe(database, FOUR) == 1
-    assert locked == [False]
+    ran = statements_in_transactions(database, lambda: owe(database, FOUR))
+    assert len(_notices()) == 1
+    assert ran
+    assert not [statement for statement in ran if 'FROM "evidence' in statement]
 
 
 def test_nothing_is_told_twice_and_without_news_there_is_no_mail(

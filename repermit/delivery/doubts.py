@@ -5,7 +5,6 @@ May import contacts, evidence and what lies below.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,14 +41,14 @@ def resolve(
     In steps, each with its evidence: a restored list has its whole launch in doubt. What a kill has
     left in doubt is decided on by deciding again. What comes into doubt meanwhile stays so.
     """
-    work = _Work(mailing_list, resend=resend, shown=shown, now=now, actor=actor)
-    run_steps(database, work.step)
-    return work.decided
+    resolution = _Resolution(mailing_list, resend=resend, shown=shown, now=now, actor=actor)
+    run_steps(database, resolution.step)
+    return resolution.decided
 
 
 @dataclass
-class _Work:
-    """A decision that is carried out: on the mails up to the number `reached`, `left` to go."""
+class _Resolution:
+    """How far a decision is carried out: up to the mail `reached`, with so many `remaining`."""
 
     mailing_list: MailingList
     resend: bool
@@ -57,20 +56,20 @@ class _Work:
     now: datetime
     actor: str
     reached: int = 0
-    left: int | None = None
+    remaining: int | None = None
     decided: int = 0
 
     def step(self, limit: int) -> bool:
         """Decide on the next mails, in the caller's transaction; False if none are left."""
         campaign = _locked_campaign(self.mailing_list)
-        doubts = _count(self.mailing_list)
-        if self.resend and doubts[MailKind.ASK]:
+        mails = contacts.count_mails(self.mailing_list)
+        if self.resend and contacts.total(mails, _is_ask_in_doubt):
             _send_on(campaign)
-        if self.left is None:
-            self.left = doubts.total()
-            if self.shown not in (None, self.left):
+        if self.remaining is None:
+            self.remaining = contacts.total(mails, _is_in_doubt)
+            if self.shown not in (None, self.remaining):
                 raise Refused("other mails are in doubt than were shown; look again")
-        found = self._next(min(limit, self.left))
+        found = self._next(min(limit, self.remaining))
         if not found:
             return False
         decided: int = (
@@ -79,13 +78,13 @@ class _Work:
             .execute()
         )
         self.reached = found[-1]
-        self.left -= len(found)
+        self.remaining -= len(found)
         self.decided += decided
         if decided:
             how = {"resend": self.resend, "mails": decided}
             number = campaign.id if campaign else 0
             evidence.append(_entry(self.mailing_list, number, how, self.now, self.actor))
-        return self.left > 0
+        return self.remaining > 0
 
     def _next(self, limit: int) -> list[int]:
         mails: Any = Mail.select(Mail.id).where(
@@ -102,12 +101,12 @@ def _locked_campaign(mailing_list: MailingList) -> Campaign | None:
     return locked
 
 
-def _count(mailing_list: MailingList) -> Counter[MailKind]:
-    """Count a list's mails in doubt by their kind."""
-    kinds: Counter[MailKind] = Counter()
-    for mails, count in contacts.count_mails(mailing_list).items():
-        kinds[mails.kind] += count * (mails.state is MailState.IN_DOUBT)
-    return kinds
+def _is_in_doubt(mails: contacts.Mails) -> bool:
+    return mails.state is MailState.IN_DOUBT
+
+
+def _is_ask_in_doubt(mails: contacts.Mails) -> bool:
+    return _is_in_doubt(mails) and mails.kind is MailKind.ASK
 
 
 # Written out, so that SQLite uses the index for just these.

@@ -27,6 +27,7 @@ _USUAL_HEADERS = {
     *("Cross-Origin-Resource-Policy", "Permissions-Policy", "Referrer-Policy"),
     *("Strict-Transport-Security", "X-Content-Type-Options", "X-Frame-Options", "X-Robots-Tag"),
 }
+_STYLE = re.compile(r"(?<=<style>).+?(?=</style>)", re.DOTALL)
 _TOKEN = re.compile(
     r"""(?<![A-Za-z0-9-])(?:
       [0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}  # UUID
@@ -59,6 +60,7 @@ class Book:
         # The folder of the run is another one each time.
         text = text.replace(self._folder, "<folder>")
         self._digests[path] = hashlib.sha256(text.encode()).hexdigest()[:16]
+        text = _STYLE.sub(lambda style: f"({self._share('style', style[0])})", text)
         text = _canonicalise(text)
         if like:
             before, after = self.files[like].splitlines(), text.splitlines()
@@ -82,12 +84,6 @@ class Book:
         head = f"{asked.method} {asked.full_path.rstrip('?')}\n{response.status}\n"
         shared = f"(headers: {self._share('headers', ''.join(usual))})\n"
         body = render_bytes(response.data)
-        body = re.sub(
-            r"(<style>)(.+?)(</style>)",
-            lambda style: f"{style[1]}({self._share('style', style[2])}){style[3]}",
-            body,
-            flags=re.DOTALL,
-        )
         self.keep(
             path, "".join((head, *own, shared, "\n", body, *(f"\n{note}\n" for note in notes)))
         )
