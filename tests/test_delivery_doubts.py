@@ -229,6 +229,8 @@ def test_what_comes_into_doubt_meanwhile_is_for_a_person_to_decide(
     meanwhile(story, monkeypatch, sent_again.execute)
     assert decide(story, resend=True) == 150
     assert (count(MailState.QUEUED), count(MailState.IN_DOUBT)) == (140, 10)
+    # Those that may have been sent twice by now, not others in their place.
+    assert Mail.select().where(Mail.state == MailState.IN_DOUBT, Mail.id <= 10).count() == 10
 
 
 def test_nothing_more_is_sent_again_once_the_campaign_is_over(
