@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import Error
 
 from repermit import campaigns, expiry, importing
 from repermit.campaigns import Conditions
@@ -36,7 +37,7 @@ from tests.test_reports import say_yes, take_off
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import CDPSession, Page
 
     from repermit.models import Contact, Database
 
@@ -212,8 +213,20 @@ def take(page: Page, picture: Picture, url: str) -> bytes:
     page.goto(url)
     for frame in page.frames:
         frame.wait_for_load_state()
-    taken = browser.send("Page.captureScreenshot", {"format": "webp", "quality": 82})
+    taken = captured(page, browser)
     browser.detach()
+    return taken
+
+
+def captured(page: Page, browser: CDPSession, tries: int = 10) -> bytes:
+    """Return what the browser shows, which a busy one has not always drawn at the first asking."""
+    page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    try:
+        taken = browser.send("Page.captureScreenshot", {"format": "webp", "quality": 82})
+    except Error as error:
+        if tries == 1 or "Unable to capture screenshot" not in error.message:
+            raise
+        return captured(page, browser, tries - 1)
     return base64.b64decode(taken["data"])
 
 
