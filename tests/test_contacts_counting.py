@@ -24,6 +24,7 @@ from repermit.models import (
     Mail,
     MailCount,
     MailingList,
+    StepSize,
     Suppression,
     correct_counts,
     counts,
@@ -108,7 +109,7 @@ class Life:
             fingerprint_key=SETTINGS.fingerprint_key,
             rates=pacing.Rates(),
             now=self.clock.now(),
-            most=1,
+            size=StepSize(first=1),
             mailing_list=self.mailing_list,
         )
         return claimed.claims

@@ -12,6 +12,7 @@ from repermit.delivery.claiming import Claim, claim
 from repermit.delivery.letters import Letters
 from repermit.delivery.pacing import Rates
 from repermit.errors import NotFound
+from repermit.models import StepSize
 from tests.building import NOW
 from tests.sending import Story, make_story
 
@@ -57,7 +58,7 @@ def claim_all(story: Story) -> list[Claim]:
         fingerprint_key=story.settings.fingerprint_key,
         rates=Rates(),
         now=story.clock.now(),
-        most=1_000,
+        size=StepSize(first=1_000),
     ).claims
 
 

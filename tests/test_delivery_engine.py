@@ -78,7 +78,7 @@ def send_by(
             rates=Rates.of(story.settings.mail),
             clock=story.clock,
             mailing_list=None,
-            at_first=2,
+            at_first=4,
             on_drop=lambda _number, _why: None,
         )
         engine = Engine(

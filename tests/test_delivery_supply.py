@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +14,8 @@ import pytest
 from repermit import campaigns
 from repermit.config import MailServer
 from repermit.consent import CampaignState
+from repermit.delivery import booking
+from repermit.delivery import owed as owing
 from repermit.delivery.pacing import Rates
 from repermit.delivery.supply import Supply
 from repermit.models import Campaign, Contact, Mail, SignUp
@@ -20,8 +23,11 @@ from tests.building import NOW, make_campaign, make_list
 from tests.sending import Story, make_story
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from repermit.clock import ManualClock
     from repermit.config import Settings
+    from repermit.delivery.owed import Owed
     from repermit.models import Database, MailingList
 
 A_MOMENT = timedelta(milliseconds=1)
@@ -48,6 +54,7 @@ class Worker:
     story: Story
     rates: dict[str, Any]
     name: str = "worker"
+    at_first: int = 4
     left: list[Left] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -58,7 +65,7 @@ class Worker:
             rates=Rates.of(MailServer(**self.rates)),
             clock=self.clock,
             mailing_list=None,
-            at_first=2,
+            at_first=self.at_first,
             on_drop=lambda _number, _why: None,
         )
 
@@ -101,6 +108,56 @@ def another_campaign(story: Story, slug: str, **overrides: Any) -> tuple[Mailing
     return news, make_campaign(
         story.database, news, **{"state": CampaignState.SENDING, **overrides}
     )
+
+
+# --- The size of a claim. -----------------------------------------------------------------------
+
+
+def claims_of(story: Story, monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[int]:
+    """Let 200 mails leave, each claim of which takes so long at least; return how many each had."""
+    sizes: list[int] = []
+    terms_of = owing.terms_of
+
+    def slow(owed: Sequence[Owed]) -> Any:
+        sizes.append(len(owed))
+        time.sleep(seconds)
+        return terms_of(owed)
+
+    owe_many(story, "example.org", 200)
+    worker = Worker(story, {}, at_first=64)
+    with monkeypatch.context() as patch:
+        patch.setattr(owing, "terms_of", slow)
+        assert len(worker.work()) == 200
+    return sizes
+
+
+def test_the_next_claim_is_so_small_that_it_holds_the_lock_for_a_short_time(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = claims_of(story, monkeypatch, 0.25)
+    assert sizes[0] == 64
+    assert max(sizes[1:]) == 10
+
+
+def test_what_is_given_back_is_given_back_in_steps_of_that_size(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owe_many(story, "example.org", 64)
+    worker = Worker(story, {}, at_first=64)
+    assert worker.supply.has_more()
+    worker.supply.put_back(worker.supply.take(story.clock.now()))  # type: ignore[arg-type]
+    steps: list[int] = []
+    give_back = booking.give_back
+
+    def counted(database: Database, numbers: Sequence[int], **given: Any) -> Any:
+        steps.append(len(numbers))
+        return give_back(database, numbers, **given)
+
+    monkeypatch.setattr(booking, "give_back", counted)
+    monkeypatch.setattr(worker.supply._size, "rows", 20)
+    worker.supply.give_back_all()
+    assert steps == [20, 20, 20, 4]
+    assert Mail.select().where(Mail.state == "queued").count() == 64
 
 
 # --- A rate of domains. -------------------------------------------------------------------------

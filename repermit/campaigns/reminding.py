@@ -1,6 +1,6 @@
 """Owing reminders: once, to those who were asked and have not answered.
 
-May import contacts and what lies below. Each chunk is one transaction.
+May import contacts and what lies below. Each step is one transaction.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from repermit.models import (
     Campaign,
     Contact,
     Mail,
-    StepSize,
     Suppression,
     lock_rows,
+    run_steps,
     stored,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from repermit.config import Settings
@@ -38,16 +38,23 @@ _RUNNING = (CampaignState.SENDING, CampaignState.OPEN)
 
 
 def owe_reminders(
-    database: Database, *, settings: Settings, now: datetime, chunk: int = LARGEST_STEP
+    database: Database,
+    *,
+    settings: Settings,
+    now: datetime,
+    chunk: int = LARGEST_STEP,
+    should_stop: Callable[[], bool] = bool,
 ) -> int:
     """Owe a reminder to whom it is due, in all campaigns that are sending or open; count them.
 
     To each contact whose ask a server has accepted at least a day ago and that has not come back,
-    who has not answered and is not suppressed. In chunks, each in a transaction of its own. Safe to
+    who has not answered and is not suppressed. In steps, each in a transaction of its own. Safe to
     run twice at once and as often as wanted: nobody is owed two of one campaign.
     """
     return sum(
-        _remind(database, campaign, chunk, settings=settings, now=now) for campaign in _due(now)
+        _remind(database, campaign, chunk, settings=settings, now=now, should_stop=should_stop)
+        for campaign in _due(now)
+        if not should_stop()
     )
 
 
@@ -62,18 +69,28 @@ def _due(now: datetime) -> list[Campaign]:
 
 
 def _remind(
-    database: Database, campaign: Campaign, chunk: int, *, settings: Settings, now: datetime
+    database: Database,
+    campaign: Campaign,
+    chunk: int,
+    *,
+    settings: Settings,
+    now: datetime,
+    should_stop: Callable[[], bool],
 ) -> int:
-    owed, reached, silent, size = 0, 0, list(_silent(campaign, now)), StepSize(most=chunk)
-    while some := silent[reached : reached + size.rows]:
-        ids = _not_suppressed(campaign, some, settings.fingerprint_key)
-        reached += len(some)
-        with size.step(database):
-            found = _locked(campaign.id, now)
-            if found is None:
-                return owed
-            owed += _owe(found, ids, now)
-    _finish(database, campaign, now)
+    owed, silent = 0, list(_silent(campaign, now))
+
+    def step(limit: int) -> bool:
+        nonlocal owed
+        some, silent[:limit] = silent[:limit], []
+        found = _locked(campaign.id, now)
+        if found is None:
+            silent.clear()
+        else:
+            owed += _owe(found, _not_suppressed(found, some, settings.fingerprint_key), now)
+        return bool(silent)
+
+    if not silent or run_steps(database, step, should_stop=should_stop, most_a_step=chunk):
+        _finish(database, campaign, now)
     return owed
 
 
@@ -120,10 +137,7 @@ def _locked(campaign_id: int, now: datetime) -> Campaign | None:
 
 
 def _not_suppressed(campaign: Campaign, ids: Sequence[int], key: bytes) -> list[int]:
-    """Return those of the contacts that nothing keeps from being mailed.
-
-    Outside the transaction: it takes long, and is looked at again before each mail.
-    """
+    """Return those of the contacts that nothing keeps from being mailed."""
     rows: Any = Contact.select(Contact.id, Contact.address_key).where(Contact.id.in_(ids)).tuples()
     prints = {addresses.fingerprint(key, address_key): number for number, address_key in rows}
     suppressed = Suppression.select(Suppression.fingerprint).where(
@@ -184,4 +198,5 @@ def _finish(database: Database, campaign: Campaign, now: datetime) -> None:
             Campaign.id == campaign.id,
             Campaign.state == CampaignState.OPEN,
             Campaign.opened_at == seen.opened_at,
+            Campaign.reminder_at <= now,
         ).execute()

@@ -14,7 +14,6 @@ from repermit.contacts.suppressing import Suppressed, suppress
 from repermit.evidence import Entry
 from repermit.models import (
     Contact,
-    chunks,
     find_list,
     literal,
     lost_suppressions,
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from repermit.config import Settings
     from repermit.models import Database, LostSuppression
 
-_CHUNK = 500
-
 
 def put_back_suppressions(database: Database, *, settings: Settings, now: datetime) -> int:
     """Keep off again whom the journal alone still knows; return how many.
@@ -41,11 +38,17 @@ def put_back_suppressions(database: Database, *, settings: Settings, now: dateti
         return 0
     lost = lost_suppressions(key=settings.fingerprint_key)
     held = _held({one.subject for one in lost}) if lost else {}
-    for some in chunks(lost, _CHUNK):
-        with database.atomic():
-            ids = literal(held[one.subject] for one in some if one.subject in held)
-            Contact.update(has_predecessor=True).where(Contact.id.in_(ids)).execute()
-            _put_back(some, now)
+    rest = list(lost)
+
+    def step(limit: int) -> bool:
+        some, rest[:limit] = rest[:limit], []
+        ids = literal(held[one.subject] for one in some if one.subject in held)
+        Contact.update(has_predecessor=True).where(Contact.id.in_(ids)).execute()
+        _put_back(some, now)
+        return bool(rest)
+
+    if lost:
+        run_steps(database, step)
     seal = partial(seal_journal, database.journal, database.journal.try_out())
     # All lines are new to a database that was upgraded or restored.
     run_steps(database, lambda limit: seal(most=limit))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from repermit.consent import Dropped
     from repermit.delivery.owed import Owed
     from repermit.delivery.pacing import Rates
-    from repermit.models import Database, MailingList
+    from repermit.models import Database, MailingList, StepSize
 
 LEASE = timedelta(minutes=5)
 """How long a claim is left alone; after it the mail is claimed anew, also from a living worker."""
@@ -82,17 +82,17 @@ def claim(
     fingerprint_key: bytes,
     rates: Rates,
     now: datetime,
-    most: int,
+    size: StepSize,
     mailing_list: MailingList | None = None,
     after: int = 0,
 ) -> Claimed:
-    """Take up to `most` due mails in one transaction, and drop those that are not to be sent.
+    """Take so many due mails in one transaction, and drop those that are not to be sent.
 
     Mails that somebody has just asked for go first. Campaigns come one after the other, beginning
     with the next one after that of the number `after`. With rates, no more is claimed than may
     leave.
     """
-    with database.atomic():
+    with size.transaction(database) as most:
         wait_until = pacing.next_moment(rates, now=now)
         if wait_until is not None:
             # Only what is due has to wait.

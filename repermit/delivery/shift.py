@@ -51,7 +51,7 @@ def work_shift(
             rates=Rates.of(settings.mail),
             clock=clock,
             mailing_list=mailing_list,
-            at_first=2 * settings.mail.connections,
+            at_first=4 * settings.mail.connections,
             on_drop=lambda number, _: tell(number, MailState.DROPPED),
         )
         engine = Engine(

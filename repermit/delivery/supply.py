@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from repermit.delivery import booking, claiming, pacing
 from repermit.delivery.claiming import LEASE
+from repermit.models import StepSize, chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +59,7 @@ class Supply:
         self._mailing_list = mailing_list
         self._on_drop = on_drop
         self._stock: deque[Claim] = deque()
-        self._size = at_first
+        self._size = StepSize(first=at_first, most=_MOST)
         self._after = 0
         self._is_dry = False
         self._filled_at = clock.now()
@@ -122,14 +123,12 @@ class Supply:
     def give_back_all(self) -> None:
         """Put everything in stock back into the queue."""
         claims, self._stock = list(self._stock), deque()
-        if claims:
-            self.give_back(*claims)
+        for some in chunks(claims, self._size.rows):
+            self.give_back(*some)
 
     def _fill(self) -> None:
         if self.wait_until is not None and self._clock.now() < self.wait_until:
             return
-        # What would lie here for long is given back in time.
-        self._size = min(self._size * 2, _MOST)
         claimed = self._claim()
         # Those that were put off come back one by one, and the first of them first.
         earliest = claimed.put_off_until
@@ -152,7 +151,7 @@ class Supply:
             fingerprint_key=self._key,
             rates=self._rates,
             now=self._clock.now(),
-            most=self._size,
+            size=self._size,
             mailing_list=self._mailing_list,
             after=self._after,
         )

@@ -137,7 +137,12 @@ class Jobs:
     def remind(self) -> None:
         """Owe the reminders whose time has come."""
         with self._connected() as settings:
-            owed = campaigns.owe_reminders(self._database, settings=settings, now=self._clock.now())
+            owed = campaigns.owe_reminders(
+                self._database,
+                settings=settings,
+                now=self._clock.now(),
+                should_stop=self._stopping.is_set,
+            )
         if owed:
             _log.info("%d reminders", owed)
 

@@ -252,13 +252,20 @@ class StepSize:
         self._seen: int | None = None
 
     @contextmanager
-    def step(self, database: Database) -> Iterator[int]:
-        """Begin a transaction for a step of so many rows; its time sizes the next one."""
+    def transaction(self, database: Database) -> Iterator[int]:
+        """Begin a transaction for so many rows; its time sizes the next one."""
         with database.atomic():
             began = time.monotonic()
             yield self.rows
+        self.adapt(time.monotonic() - began)
+
+    @contextmanager
+    def step(self, database: Database) -> Iterator[int]:
+        """Begin the same for a step of a large work, which lets others have the machine."""
+        with self.transaction(database) as rows:
+            began = time.monotonic()
+            yield rows
         ended = time.monotonic()
-        self.adapt(ended - began)
         if self._is_shared(database, began):
             time.sleep(min(_REST * (ended - began), _LONGEST_REST))
         if ended > self._write_back_at:

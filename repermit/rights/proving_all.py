@@ -16,7 +16,7 @@ from peewee import fn
 from repermit import evidence
 from repermit.consent import Status
 from repermit.evidence import proofs
-from repermit.models import Contact
+from repermit.models import Contact, run_steps
 from repermit.rights.proving import (
     Proof,
     document_of,
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from repermit.evidence import Checkpoint, Entry
     from repermit.models import Database, MailingList
 
-# So few that whoever wants to answer meanwhile waits for some tens of milliseconds at most.
-_STEP = 50
 _LENGTH_BYTES = 8
 _DECIDED = (Status.CONFIRMED, Status.CUSTOMER, Status.REMOVED)
 
@@ -106,14 +104,22 @@ def proving_all(
     """
     with tempfile.TemporaryFile() as file:
         sealed = Proofs(file)
-        for some in _all_decided(mailing_list):
-            with database.atomic():
+        decided, after = _all_decided(mailing_list), 0
+
+        def step(limit: int) -> bool:
+            nonlocal after
+            some = list(decided.where(Contact.id > after).limit(limit))
+            if some:
                 _seal(sealed, mailing_list, some, settings=settings, now=now, actor=actor)
+                after = some[-1].id
+            return bool(some)
+
+        run_steps(database, step)
         yield sealed
 
 
-def _all_decided(mailing_list: MailingList) -> Iterator[list[Contact]]:
-    """Yield who may be mailed or was removed, some at a time, each person once.
+def _all_decided(mailing_list: MailingList) -> Any:
+    """Return the query for who may be mailed or was removed, by number, each person once.
 
     Whoever was erased and has come back goes on with the record from before, in a later row.
     """
@@ -134,10 +140,7 @@ def _all_decided(mailing_list: MailingList) -> Iterator[list[Contact]]:
         Contact.status.in_(_DECIDED),
         Contact.erased_at.is_null() | ~has_come_back,
     )
-    after = 0
-    while some := list(query.where(Contact.id > after).order_by(Contact.id).limit(_STEP)):
-        yield some
-        after = some[-1].id
+    return query.order_by(Contact.id)
 
 
 def _seal(

@@ -309,7 +309,11 @@ def _settings(path: Path, port: int, connections: int) -> Settings:
     if key.exists():
         server = replace(server, dkim_selector="bench", dkim_key=key.read_text("ascii"))
     organisation = config.Organisation(
-        name="De Linde", address="Lindelaan 1\n1234 AB Utrecht", email="info@example.org"
+        name="De Linde",
+        address="Lindelaan 1\n1234 AB Utrecht",
+        email="info@example.org",
+        authority="Autoriteit Persoonsgegevens",
+        authority_url="https://autoriteitpersoonsgegevens.nl",
     )
     return replace(settings, mail=server, organisation=organisation)
 
