@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 from repermit import addresses, answers, backups, bounces, contacts, evidence, importing, rights
 from repermit.bounces import Effect
 from repermit.consent import Answer, Basis, CampaignState, Fate, Outcome, Reason, Status
+from repermit.contacts import suppressing
 from repermit.errors import TransitionRefused
 from repermit.models import (
     Contact,
@@ -335,6 +337,20 @@ def test_who_has_moved_back_stands_again_under_the_old_address(
 def test_whom_a_file_took_off_is_found_by_an_index(database: Database, anna: Contact) -> None:
     (plan,) = plans_of(database, lambda: contacts.is_off_by_file(anna), having='FROM "suppression"')
     assert "suppression_imported" in plan or "Seq Scan" in plan
+
+
+@pytest.mark.counted_on_both
+def test_whom_files_took_off_are_found_by_their_subjects_among_those_of_all_lists(
+    database: Database, news: MailingList
+) -> None:
+    many = [f"{number:032x}" for number in range(500)]
+    (plan,) = plans_of(
+        database,
+        lambda: suppressing.stay_of_subjects(news, many),
+        having='UPDATE "suppression"',
+    )
+    assert "SCAN" not in plan.replace("SCAN t1", "")
+    assert re.search(r"imported_by_id=\? AND subject=\?|suppression_imported", plan), plan
 
 
 def restored(

@@ -564,7 +564,7 @@ def test_every_sweep_is_planned_never_dropped_and_never_beside_itself(desk: Desk
 
 
 def test_the_pages_give_the_beat_and_workers_do_all_else(desk: Desk) -> None:
-    assert OF_THE_PAGES == ("beat", "note_openings")
+    assert OF_THE_PAGES == ("beat", "note_openings", "write_back")
     assert sorted((*OF_THE_PAGES, *OF_WORKERS)) == sorted(SECONDS)
     with desk.database() as database:
         scheduler = make_scheduler(jobs_of(desk, database), OF_WORKERS)

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import peewee
@@ -34,13 +35,61 @@ from repermit.models.turnstile import Turnstile
 from tests.building import NOW, make_contact, make_list
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from repermit.models import Database
 
 
 def ask(database: Any, sql: str) -> Any:
     return database.execute_sql(sql)
+
+
+# --- SQLite's write-ahead log. ------------------------------------------------------------------
+
+
+def put_much(database: Database, name: str) -> None:
+    with database.atomic():
+        Meta.create(key=name, value="x" * 8_000_000)
+
+
+def file_size(database: Database) -> int:
+    return int(Path(str(database.database)).stat().st_size)
+
+
+def test_nothing_is_written_back_while_others_wait_for_the_commit(sqlite_url: str) -> None:
+    """Nor in a commit at all where people wait for it, however much stands in the log."""
+    with open_database(sqlite_url) as database:
+        assert isinstance(database, TurnstileDatabase)
+        schema.upgrade(database)
+        database.writes_back = False
+        before = file_size(database)
+        for name in ("one", "two", "three"):
+            put_much(database, name)
+        assert file_size(database) == before
+        database.writes_back = True
+        held: list[bool] = []
+        leave = database.turnstile.leave
+
+        def left() -> None:
+            held.append(file_size(database) == before)
+            leave()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(database.turnstile, "leave", left)
+            put_much(database, "four")
+        assert held == [True]
+        assert file_size(database) > before + 4 * 8_000_000
+
+
+def test_a_commit_holds_whether_or_not_it_can_be_written_back(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> None:
+        raise peewee.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("repermit.models.database.write_back", full)
+    with open_database(sqlite_url) as database:
+        schema.upgrade(database)
+        put_much(database, "one")
+        assert Meta.select().where(Meta.key == "one").exists()
 
 
 # --- Opening. -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from repermit.contacts import Act
 from repermit.models import Contact, Evidence, EvidencePart, Opening, stored
 from repermit.rights.retaining import years_after
 from tests.building import NOW, make_contact, make_list, make_settings
+from tests.plans import plans_of
 
 if TYPE_CHECKING:
     from repermit.models import Database, MailingList
@@ -185,6 +187,23 @@ def test_proofs_end_in_steps_each_of_which_goes_on_where_the_last_one_ended(
     assert end(database, FIVE_YEARS, chunk=2, should_stop=lambda: next(stops, True)) == (8, 0)
     assert end(database, FIVE_YEARS, chunk=2) == (0, 10)
     assert end(database, FIVE_YEARS, chunk=2) == (0, 0)
+
+
+@pytest.mark.counted_on_both
+def test_the_next_step_is_found_at_once_among_many_who_left_at_the_same_moment(
+    database: Database, news: MailingList
+) -> None:
+    for person in [make_contact(database, news) for _ in range(3)]:
+        say_yes(database, person)
+        leave(database, person)
+    plans = plans_of(
+        database, lambda: end(database, FIVE_YEARS, chunk=1), having='"status_at", "t1"."id"'
+    )
+    after_the_first = plans[1]
+    assert re.search(
+        r"status_at=\? AND id>\?|Index Cond: .*status_at = .* AND \(id >", after_the_first
+    ), after_the_first
+    assert not [plan for plan in plans if "TEMP B-TREE" in plan]
 
 
 @pytest.mark.parametrize(

@@ -432,7 +432,7 @@ def test_who_is_suppressed_already_is_found_by_their_fingerprints(
     many = [f"{number:064x}" for number in range(500)]
     (plan,) = plans_of(
         database,
-        lambda: contacts.stay(news, Suppression.fingerprint.in_(many)),
+        lambda: contacts.stay_of_addresses(news, many),
         having='UPDATE "suppression"',
     )
     assert re.search(r"fingerprint=\?|fingerprint\)::text = ANY", plan), plan

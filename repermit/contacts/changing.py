@@ -24,7 +24,7 @@ from repermit.consent import (
 )
 from repermit.contacts.looking import fingerprint_of, is_off_by_file
 from repermit.contacts.openings import release
-from repermit.contacts.suppressing import Suppressed, lift_own, stay, suppress
+from repermit.contacts.suppressing import Suppressed, lift_own, stay_of_subjects, suppress
 from repermit.contacts.telling import asked_last, campaign_mails, told_last
 from repermit.evidence import Entry
 from repermit.models import (
@@ -32,8 +32,6 @@ from repermit.models import (
     Contact,
     Mail,
     PreparedQuery,
-    Suppression,
-    bound,
     chunks,
     literal,
 )
@@ -119,7 +117,7 @@ def remove(
     if by_file:
         # Also at an address that they have corrected since.
         own = [contact.subject for contact in contacts if contact.id in by_file]
-        stay(contacts[0].list, Suppression.subject.in_(bound(own)))
+        stay_of_subjects(contacts[0].list, own)
     for some in chunks(contacts, _CHUNK):
         for at, these in _by_moment(some, left_at, act.at).items():
             Contact.update(

@@ -151,13 +151,25 @@ def stays_with_none(record: Import, subjects: Sequence[str]) -> None:
     ).execute()
 
 
-def stay(mailing_list: MailingList, *conditions: Any) -> None:
-    """Keep a list's suppressions for which these conditions hold, whatever file they came with."""
-    files = Import.select(Import.id).where(Import.list == mailing_list)
-    # Found by the conditions: a file may have brought most of all suppressions.
+def stay_of_subjects(mailing_list: MailingList, subjects: Sequence[str]) -> None:
+    """Keep a list's suppressions of these subjects, whatever file they came with."""
     Suppression.update(imported_by=None).where(
-        (Suppression.imported_by + 0).in_(files), *conditions
+        Suppression.imported_by.in_(_files(mailing_list)),
+        Suppression.subject.in_(bound(subjects)),
     ).execute()
+
+
+def stay_of_addresses(mailing_list: MailingList, prints: Sequence[str]) -> None:
+    """Keep a list's suppressions of these fingerprints, whatever file they came with."""
+    # Found by the fingerprints: a file may have brought most of all suppressions.
+    Suppression.update(imported_by=None).where(
+        (Suppression.imported_by + 0).in_(_files(mailing_list)),
+        Suppression.fingerprint.in_(bound(prints)),
+    ).execute()
+
+
+def _files(mailing_list: MailingList) -> Any:
+    return Import.select(Import.id).where(Import.list == mailing_list)
 
 
 def note_erasure(mailing_list: MailingList, these: Sequence[tuple[str, str]], at: datetime) -> None:

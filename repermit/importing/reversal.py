@@ -188,8 +188,9 @@ class Step:
         found = [number for (number,) in self.made().tuples()]
         if not found:
             return None
-        # Who has left by themselves in this very moment stays so.
-        own = Suppression.imported_by == self._record
+        # Who has left by themselves in this very moment stays so. By number: `+ 0` keeps the index
+        # from being used that finds all of the file.
+        own = Suppression.imported_by + 0 == self._record.id
         self.progress.suppressions += contacts.lift(Suppression.id.in_(literal(found)), own)
         return _Entries()
 

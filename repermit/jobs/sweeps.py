@@ -356,8 +356,8 @@ SECONDS = {
 }
 """Seconds between two runs of each sweep."""
 
-OF_THE_PAGES = ("beat", "note_openings")
-"""What the process that serves the pages runs itself, since no other can know of it."""
+OF_THE_PAGES = ("beat", "note_openings", "write_back")
+"""What the process that serves the pages runs itself."""
 
 OF_WORKERS = tuple(name for name in SECONDS if name not in OF_THE_PAGES)
 """What a worker runs."""

@@ -23,7 +23,6 @@ from repermit.models.database import (
     is_used_by_others,
     lock_rows,
     version_seen,
-    write_back,
 )
 from repermit.models.tables import MailingList, Table, moment
 
@@ -44,9 +43,6 @@ LARGEST_STEP = 20_000
 
 SMALLEST_STEP = 10
 """Rows of a step; fewer take hardly less time, most of which is the commit's."""
-
-_WRITE_BACK_EVERY = 0.5
-"""Seconds between two times that the log of a large work is written back."""
 
 _REST = 3
 """How many times as long as a step the rest after it is, in which others have the machine."""
@@ -248,7 +244,6 @@ class StepSize:
         self.rows = min(first, most)
         self._least = min(least, most)
         self._most = most
-        self._write_back_at = 0.0
         self._seen: int | None = None
 
     @contextmanager
@@ -268,9 +263,6 @@ class StepSize:
         ended = time.monotonic()
         if self._is_shared(database, began):
             time.sleep(min(_REST * (ended - began), _LONGEST_REST))
-        if ended > self._write_back_at:
-            write_back(database)
-            self._write_back_at = time.monotonic() + _WRITE_BACK_EVERY
 
     def _is_shared(self, database: Database, began: float) -> bool:
         """Say whether others have used the database since a step began, by time.monotonic.

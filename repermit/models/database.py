@@ -6,8 +6,10 @@ May import config and errors only.
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import threading
+import time
 from abc import abstractmethod
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,10 +40,12 @@ _PRAGMAS = {
     "secure_delete": 1,
     "cache_size": -16_000,
     "temp_store": "memory",
-    # Writing the log back into the file is done beside the writers, see `write_back`. Within a
-    # commit, where everybody waits for it, only if nobody has done so for 64 MB.
-    "wal_autocheckpoint": 16_000,
+    # Not within a commit, where everybody waits for it, see `write_back`.
+    "wal_autocheckpoint": 0,
 }
+
+_WRITE_BACK_EVERY = 0.5
+"""Seconds between two times that a process which writes much writes the log back."""
 
 
 class _Savepoint(peewee._savepoint):  # noqa: SLF001  there is no other name
@@ -64,6 +68,8 @@ class _Journalling(peewee.Database):
     journal: Journal | None = None
     before_commit: Callable[[], None] | None = None
     """What is called in the thread that commits, when nothing but the commit is left to do."""
+    writes_back: bool = True
+    """Whether commits have SQLite's log written back; where people wait for them, a job does."""
 
     def commit(self) -> Any:
         """Commit between what the journal gets before and what it gets after."""
@@ -109,6 +115,7 @@ class TurnstileDatabase(_Journalling, peewee.SqliteDatabase):
         self.path = path
         self.turnstile = Turnstile(path, patience=patience)
         self._opened = threading.local()
+        self._write_back_at = 0.0
 
     def _connect(self) -> Any:
         # Looked at before it is opened: what is put in its place in between is opened then.
@@ -151,7 +158,19 @@ class TurnstileDatabase(_Journalling, peewee.SqliteDatabase):
         """
         result = super().commit()
         self.turnstile.leave()
+        if self.writes_back and time.monotonic() > self._write_back_at:
+            self._write_back_now()
         return result
+
+    def _write_back_now(self) -> None:
+        # One thread is enough.
+        self._write_back_at = math.inf
+        try:
+            # What is committed stays so, whether or not there is room for it in the file by now.
+            with suppress(peewee.PeeweeException):
+                write_back(self)
+        finally:
+            self._write_back_at = time.monotonic() + _WRITE_BACK_EVERY
 
     def rollback(self) -> Any:
         """Roll back, then let the next one in."""
@@ -257,6 +276,9 @@ def waiting_without_limit(database: Database) -> Iterator[None]:
 
 def write_back(database: Database) -> None:
     """Write SQLite's write-ahead log into its file, as far as it can be; outside a transaction.
+
+    Others write meanwhile, unlike where a commit does it: after a long reading, up to which nothing
+    can be written back, that may be seconds.
 
     https://sqlite.org/wal.html#checkpointing
     """

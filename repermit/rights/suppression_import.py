@@ -543,7 +543,7 @@ class _Suppressing:
             contacts.remove(
                 [*leaving, *again], reason=Reason.REQUEST, act=self.act, fingerprint_key=self.key
             )
-            contacts.stay(self.mailing_list, Suppression.fingerprint.in_(list(known)))
+            contacts.stay_of_addresses(self.mailing_list, list(known))
         progress = self.progress
         progress.added += len(added)
         progress.known += len(known)

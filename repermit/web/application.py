@@ -71,6 +71,7 @@ def create_app(
     app = Application("repermit", static_folder=None, template_folder=None)
     database = database or connect(settings.database, journal=journal_of(settings))
     database.before_commit = connection.note_commit
+    database.writes_back = False
     app.extensions["repermit"] = site.Site(
         settings=settings,
         clock=clock,
