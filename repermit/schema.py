@@ -397,6 +397,11 @@ def _found_at_once(database: Database) -> None:
     database.create_tables([Contact, SignUp])
 
 
+def _personal_mails(database: Database) -> None:
+    """Version 34: mails that somebody has just asked for are found in order."""
+    database.create_tables([Mail])
+
+
 def _drop_counts(database: Database) -> None:
     """Drop what counts contacts by the columns of an older version."""
     for table in ("contact_count", "held_count"):
@@ -457,6 +462,7 @@ UPGRADES: tuple[Callable[[Database], None], ...] = (
     _imports_in_steps,
     _doubts_and_pilots_in_steps,
     _found_at_once,
+    _personal_mails,
 )
 """Step n turns version n into version n + 1; steps are only ever added at the end.
 

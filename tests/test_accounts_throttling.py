@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from repermit import accounts
 from repermit.accounts import throttling
 from repermit.models import Throttle
-from tests.building import NOW
+from tests.building import NOW, make_settings
 
 if TYPE_CHECKING:
     from repermit.models import Database
@@ -144,6 +145,7 @@ def test_no_address_stands_in_the_table(database: Database) -> None:
 
 def test_what_is_old_is_deleted(database: Database) -> None:
     throttling.book(database, scopes(), now=NOW)
-    with database.atomic():
-        assert throttling.forget_failures(now=NOW + timedelta(hours=24)) == 0
-        assert throttling.forget_failures(now=NOW + timedelta(hours=24, seconds=1)) == 3
+    settings = make_settings()
+    for age, left in ((timedelta(hours=24), 3), (timedelta(hours=24, seconds=1), 0)):
+        accounts.tidy(database, settings=settings, now=NOW + age)
+        assert Throttle.select().count() == left

@@ -5,10 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from repermit.consent import CampaignState
 from repermit.delivery import count_due
+from repermit.delivery.claiming import Claim, claim
+from repermit.delivery.pacing import Rates
+from repermit.models import StepSize
 from tests.building import NOW, make_list
-from tests.sending import make_story
+from tests.plans import plans_of
+from tests.sending import Story, make_story
 
 if TYPE_CHECKING:
     from repermit.config import Settings
@@ -29,3 +35,29 @@ def test_what_is_due_is_counted_and_what_waits_is_not(
     assert count_due(now=NOW, mailing_list=other) == 0
     story.change(story.campaign, state=CampaignState.PAUSED)
     assert count_due(now=NOW) == 1
+
+
+@pytest.mark.counted_on_both
+def test_the_first_of_many_mails_that_were_asked_for_is_found_at_once(
+    database: Database, settings: Settings
+) -> None:
+    story = make_story(database, settings)
+    for name in ("jan", "anna"):
+        story.owe_confirm(f"{name}@example.org")
+    plans = plans_of(database, lambda: claimed(story), having='"due_at" <= ')
+    assert len(plans) >= 3
+    for plan in plans[:3]:
+        assert "mail_personal" in plan
+        assert "SORT" not in plan.upper()
+        assert "TEMP B-TREE" not in plan
+
+
+def claimed(story: Story) -> list[Claim]:
+    return claim(
+        story.database,
+        worker="worker",
+        fingerprint_key=story.settings.fingerprint_key,
+        rates=Rates(),
+        now=NOW,
+        size=StepSize(),
+    ).claims

@@ -10,8 +10,18 @@ import pytest
 
 from repermit import evidence
 from repermit.evidence import Entry
-from repermit.models import Meta, is_postgresql, open_database, owe_wiping, run_sql, wipe
+from repermit.models import (
+    Meta,
+    Throttle,
+    delete_in_steps,
+    is_postgresql,
+    open_database,
+    owe_wiping,
+    run_sql,
+    wipe,
+)
 from tests.building import NOW, make_contact, make_list
+from tests.plans import statements_in_transactions
 
 if TYPE_CHECKING:
     from repermit.models import Database
@@ -33,6 +43,34 @@ def erase(database: Database) -> None:
         seqs = evidence.erase_parts_of([JAN], ["person"], slug="")[JAN]
         erased = {"seqs": seqs, "parts": ["person"]}
         evidence.append(Entry(**{**told, "event": "erased"}, consent=erased))
+
+
+def is_wiping_owed() -> bool:
+    return bool(Meta.select().where(Meta.key == "wipe_owed").exists())
+
+
+@pytest.mark.parametrize("holds_addresses", [True, False])
+@pytest.mark.counted_on_both
+def test_what_is_over_is_deleted_in_steps(database: Database, holds_addresses: bool) -> None:
+    """And nothing is locked where nothing is over; until the lock is free others cannot write."""
+    for number in range(5):
+        Throttle.create(scope=f"account:{number}", last_at=NOW, next_at=NOW)
+    steps: list[int] = []
+
+    def delete(**more: Any) -> int:
+        over = Throttle.scope != "account:4"
+        return delete_in_steps(database, Throttle, over, holds_addresses=holds_addresses, **more)
+
+    def stop() -> bool:
+        steps.append(int(Throttle.select().count()))
+        return len(steps) == 2
+
+    assert delete(most_a_step=2, should_stop=stop) == 2
+    assert steps == [5, 3]
+    assert delete(most_a_step=2) == 2
+    assert [row.scope for row in Throttle.select()] == ["account:4"]
+    assert is_wiping_owed() is (holds_addresses and not is_postgresql(database))
+    assert statements_in_transactions(database, delete) == []
 
 
 @pytest.mark.counted_on_both

@@ -195,8 +195,7 @@ def test_the_address_from_before_is_told_and_gone(
         None,
         "queued",
     )
-    with database.atomic():
-        contacts.forget_links(now=LATER + timedelta(days=1))
+    contacts.forget_links(database, now=LATER + timedelta(days=1))
     for table in (Contact, SignUp, FreshLink):
         assert not table.select().where(table.address == "anna@example.org").exists()
 

@@ -152,15 +152,22 @@ def test_what_a_link_opened_ends_with_its_hour(
     assert rights.find_opened("", now=NOW) is None
 
 
+def test_whoever_asks_for_a_link_does_not_wait_for_the_deleting_of_old_ones(
+    database: Database, anna: Contact
+) -> None:
+    asked_for(database, anna)
+    asked_for(database, anna, now=NOW + timedelta(days=2))
+    assert FreshLink.select().count() == 2
+
+
 def test_links_are_forgotten_after_a_day(database: Database, anna: Contact) -> None:
     asked_for(database, anna)
-    with database.atomic():
-        assert contacts.forget_links(now=NOW + timedelta(days=1) - MOMENT) == 0
-        owed = Meta.select().where(Meta.key == "wipe_owed")
-        assert not owed.exists()
-        assert contacts.forget_links(now=NOW + timedelta(days=1)) == 1
-        # On SQLite the addresses that they went to stand in the log until that is written back.
-        assert owed.exists() is not is_postgresql(database)
+    assert contacts.forget_links(database, now=NOW + timedelta(days=1) - MOMENT) == 0
+    owed = Meta.select().where(Meta.key == "wipe_owed")
+    assert not owed.exists()
+    assert contacts.forget_links(database, now=NOW + timedelta(days=1)) == 1
+    # On SQLite the addresses that they went to stand in the log until that is written back.
+    assert owed.exists() is not is_postgresql(database)
     # That a mail was sent stays.
     assert Mail.select().count() == 1
 

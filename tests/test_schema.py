@@ -450,3 +450,16 @@ def test_a_launch_under_way_in_version_31_lets_its_pilot_go(empty_database_url: 
         campaigns.finish_launches(database, settings=make_settings(), now=NOW)
         due = [mail.due_at for mail in Mail.select().order_by(Mail.id)]
         assert due == [NOW] * 2 + [AFTER_PILOT] * 2
+
+
+def test_of_a_database_of_version_33_personal_mails_are_found_in_order(
+    empty_database_url: str,
+) -> None:
+    with open_database(empty_database_url) as database:
+        schema.upgrade(database)
+        expected = _shape(database, Mail)
+        with database.atomic():
+            run_sql(database, "DROP INDEX mail_personal")
+            Meta.update(value="33").where(Meta.key == "schema_version").execute()
+        assert schema.upgrade(database) == 33
+        assert _shape(database, Mail) == expected

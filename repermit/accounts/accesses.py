@@ -5,7 +5,6 @@ May import models and what lies below.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from repermit.models import Access
@@ -13,7 +12,6 @@ from repermit.models import Access
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from repermit.config import Settings
     from repermit.models import MailingList
 
 
@@ -32,9 +30,3 @@ def note_access(
     """
     slug = mailing_list.slug if mailing_list else ""
     Access.insert(at=now, actor=actor, act=act, list=slug, subject=subject).execute()
-
-
-def forget_accesses(*, settings: Settings, now: datetime) -> int:
-    """Delete what is older than `access_days`, in the caller's transaction; return how many."""
-    oldest = now - timedelta(days=settings.retention.access_days)
-    return int(Access.delete().where(Access.at < oldest).execute())

@@ -16,7 +16,6 @@ from repermit.models import SecurityEvent
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from repermit.config import Settings
 
 _logger = logging.getLogger(__name__)
 
@@ -96,12 +95,6 @@ def note_security_event(
     _logger.log(
         level, "%s: account %s, network %s", words, actor or "unknown", network or "unknown"
     )
-
-
-def forget_security_events(*, settings: Settings, now: datetime) -> int:
-    """Delete what is older than `access_days`, in the caller's transaction; return how many."""
-    oldest = now - timedelta(days=settings.retention.access_days)
-    return int(SecurityEvent.delete().where(SecurityEvent.at < oldest).execute())
 
 
 def _hour(now: datetime) -> datetime:

@@ -169,10 +169,9 @@ def end_all(user_id: int, *, now: datetime, but: int | None = None) -> None:
     ).execute()
 
 
-def forget_sessions(*, now: datetime) -> int:
-    """Delete what has ended, in the caller's transaction; return how many."""
-    is_over = Session.ended_at.is_null(is_null=False) | (Session.created_at <= now - LONGEST)
-    return int(Session.delete().where(is_over).execute())
+def is_over(now: datetime) -> Any:
+    """Return the condition for sessions that have ended."""
+    return Session.ended_at.is_null(is_null=False) | (Session.created_at <= now - LONGEST)
 
 
 def _lasts(now: datetime) -> Any:

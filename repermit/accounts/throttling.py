@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repermit import addresses
 from repermit.models import Throttle, lock_rows
@@ -98,10 +98,9 @@ def forgive(database: Database, scopes: tuple[str, ...], *, now: datetime) -> No
         ).execute()
 
 
-def forget_failures(*, now: datetime) -> int:
-    """Delete what nobody has failed at for a day, in the caller's transaction; return how many."""
-    old = Throttle.last_at < now - _FORGOTTEN_AFTER
-    return int(Throttle.delete().where(old).execute())
+def is_forgotten(now: datetime) -> Any:
+    """Return the condition for what nobody has failed at for a day."""
+    return Throttle.last_at < now - _FORGOTTEN_AFTER
 
 
 def wait_after(failures: int, *, free: int = 0, longest: timedelta = LONGEST) -> timedelta:

@@ -218,10 +218,9 @@ def forget_nameless(*, but: int = 0) -> None:
     User.delete().where(User.email == "", User.id != but).execute()
 
 
-def forget_invitations(*, now: datetime) -> int:
-    """Delete links that work no longer, in the caller's transaction; return how many."""
-    is_over = Invitation.used_at.is_null(is_null=False) | (Invitation.expires_at <= now)
-    return int(Invitation.delete().where(is_over).execute())
+def is_over(now: datetime) -> Any:
+    """Return the condition for links that work no longer."""
+    return Invitation.used_at.is_null(is_null=False) | (Invitation.expires_at <= now)
 
 
 def _invite(user: User, *, now: datetime) -> Invited:

@@ -16,11 +16,9 @@ from repermit.models import (
     Mail,
     SignUp,
     Suppression,
-    literal,
+    delete_in_steps,
     lock_rows,
     new_id,
-    owe_wiping,
-    run_steps,
 )
 
 if TYPE_CHECKING:
@@ -76,25 +74,15 @@ def forget_old_sign_ups(
 
     In steps of `chunk` at most. Returns how many there were.
     """
-    unconfirmed = SignUp.confirmed_at.is_null()
-    old = (unconfirmed, SignUp.at < now - contacts.SIGN_UPS_KEPT)
-    count = 0
-
-    def step(limit: int) -> bool:
-        nonlocal count
-        oldest = SignUp.select(SignUp.id).where(*old).order_by(SignUp.at).limit(limit)
-        ids = [number for (number,) in oldest.tuples()]
-        # One of them may have been confirmed in this very moment.
-        gone = SignUp.delete().where(SignUp.id.in_(literal(ids)), unconfirmed).execute()
-        if gone:
-            owe_wiping()
-        count += int(gone)
-        return bool(ids)
-
-    # Nothing is locked where nothing is old, as almost always.
-    if SignUp.select().where(*old).exists():
-        run_steps(database, step, should_stop=should_stop, most_a_step=chunk)
-    return count
+    return delete_in_steps(
+        database,
+        SignUp,
+        SignUp.confirmed_at.is_null(),
+        SignUp.at < now - contacts.SIGN_UPS_KEPT,
+        holds_addresses=True,
+        should_stop=should_stop,
+        most_a_step=chunk,
+    )
 
 
 def contact_of(found: SignUp, arrived: datetime, settings: Settings) -> Contact:

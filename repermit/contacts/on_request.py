@@ -1,6 +1,6 @@
 """Mail that somebody has just asked for: three a day at most to an address, of each kind.
 
-May import models and what lies below. Everything here must be called inside the caller's
+May import models and what lies below. All but `forget_links` must be called inside the caller's
 transaction.
 """
 
@@ -11,9 +11,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from repermit import consent
-from repermit.models import FreshLink, SignUp, is_postgresql, owe_wiping, run_sql
+from repermit.models import FreshLink, SignUp, delete_in_steps, is_postgresql, run_sql
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from repermit.models import Database
@@ -66,9 +67,14 @@ def next_link_at(address_key: str, purpose: str, *, now: datetime) -> datetime:
     return now if consent.may_mail_on_request(len(moments)) else moments[-1] + _DAY
 
 
-def forget_links(*, now: datetime) -> int:
+def forget_links(
+    database: Database, *, now: datetime, should_stop: Callable[[], bool] = bool
+) -> int:
     """Delete the links that are older than a day, with the addresses they went to."""
-    count = int(FreshLink.delete().where(FreshLink.at <= now - LINKS_KEPT).execute())
-    if count:
-        owe_wiping()
-    return count
+    return delete_in_steps(
+        database,
+        FreshLink,
+        FreshLink.at <= now - LINKS_KEPT,
+        holds_addresses=True,
+        should_stop=should_stop,
+    )

@@ -269,11 +269,11 @@ class Jobs:
         """
         now = self._clock.now()
         with self._connected() as settings:
-            accounts.tidy(self._database, settings=settings, now=now)
-            answers.forget_old_sign_ups(self._database, now=now, should_stop=self._stopping.is_set)
+            should_stop = self._stopping.is_set
+            accounts.tidy(self._database, settings=settings, now=now, should_stop=should_stop)
+            answers.forget_old_sign_ups(self._database, now=now, should_stop=should_stop)
+            contacts.forget_links(self._database, now=now, should_stop=should_stop)
             importing.sweep_uploads(self._database, settings=settings, now=now)
-            with self._database.atomic():
-                contacts.forget_links(now=now)
 
     def erase(self) -> None:
         """Erase who was taken off long enough ago, and end the parts of the evidence that are due.

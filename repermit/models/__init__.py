@@ -124,7 +124,7 @@ from repermit.models.tallies import Tally
 from repermit.models.temporary_files import TemporaryFiles, UnfinishedFile, temporary_files
 from repermit.models.texts import ListText
 from repermit.models.turnstile import privately, stop_between_turns
-from repermit.models.wiping import owe_wiping, wipe
+from repermit.models.wiping import delete_in_steps, owe_wiping, wipe
 from repermit.models.work_locks import Work, background_work, foreground_work
 
 ALL_TABLES: tuple[type[Table], ...] = (
@@ -239,6 +239,7 @@ __all__ = [
     "chunks",
     "connect",
     "correct_counts",
+    "delete_in_steps",
     "drop_staged",
     "find_drift",
     "find_list",

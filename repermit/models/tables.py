@@ -538,6 +538,14 @@ Mail.add_index(
     name="mail_queued",
     where=SQL("state = 'queued'"),
 )
+# What somebody has just asked for comes before all else, in each claim.
+Mail.add_index(
+    Mail.kind,
+    Mail.due_at,
+    Mail.id,
+    name="mail_personal",
+    where=SQL("state = 'queued' AND kind IN ('confirm', 'receipt', 'notice')"),
+)
 Mail.add_index(Mail.worker, name="mail_leased", where=SQL("lease_until IS NOT NULL"))
 Mail.add_index(Mail.list, Mail.id, name="mail_in_doubt", where=SQL("state = 'in_doubt'"))
 Mail.add_index(Mail.campaign, name="mail_bounced", where=SQL("bounce <> ''"))

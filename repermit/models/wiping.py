@@ -6,11 +6,12 @@ the README.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from repermit.models.background_tasks import LARGEST_STEP, run_steps
 from repermit.models.database import TurnstileDatabase, proxy, run_sql, write_back
 from repermit.models.scrubbing import scrub
-from repermit.models.tables import Meta, new_id
+from repermit.models.tables import Meta, Table, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,37 @@ def owe_wiping() -> None:
         Meta.insert(key=_KEY, value=new_id()).on_conflict(
             conflict_target=[Meta.key], preserve=[Meta.value]
         ).execute()
+
+
+def delete_in_steps(
+    database: Database,
+    table: type[Table],
+    *conditions: Any,
+    holds_addresses: bool = False,
+    should_stop: Callable[[], bool] = bool,
+    most_a_step: int = LARGEST_STEP,
+) -> int:
+    """Delete the rows for which these conditions hold; return how many there were.
+
+    - `holds_addresses`: what SQLite still holds of them is to be wiped.
+    """
+    rows: Any = table
+    key, total = rows._meta.primary_key, 0  # noqa: SLF001  peewee has no other name for it
+
+    def step(limit: int) -> bool:
+        nonlocal total
+        some = rows.select(key).where(*conditions).limit(limit)
+        # On PostgreSQL one of them may have changed in this very moment.
+        gone = int(rows.delete().where(key.in_(some), *conditions).execute())
+        if gone and holds_addresses:
+            owe_wiping()
+        total += gone
+        return gone == limit
+
+    # Nothing is locked where there is nothing, as almost always.
+    if rows.select().where(*conditions).exists():
+        run_steps(database, step, should_stop=should_stop, most_a_step=most_a_step)
+    return total
 
 
 def wipe(database: Database, *, should_stop: Callable[[], bool] = bool) -> bool:

@@ -71,7 +71,6 @@ def ask_new_address(
         if wanted.sending == contact.address:
             return False
         contacts.one_at_a_time(database, wanted.key)
-        contacts.forget_links(now=now)
         if _may_ask(contact, now):
             owe_in_turn(contact, "address", wanted, language=language, now=now)
         return True

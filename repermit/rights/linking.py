@@ -34,7 +34,6 @@ def ask_for_link(database: Database, *, uid: str, language: str, now: datetime) 
         if contact is None or contact.address is None:
             return
         contacts.one_at_a_time(database, contact.address_key)
-        contacts.forget_links(now=now)
         address = addresses.Address(contact.address, contact.address_key)
         owe_in_turn(contact, "see", address, language=language, now=now)
 

@@ -80,6 +80,7 @@ CREATE UNIQUE INDEX mail_count_kind ON mail_count (list_id, campaign_id, kind, s
 CREATE TRIGGER mail_goes AFTER DELETE ON mail BEGIN INSERT INTO mail_count (list_id, campaign_id, kind, state, reason, bounce, count) VALUES (OLD.list_id, COALESCE(OLD.campaign_id, 0), OLD.kind, OLD.state, OLD.reason, OLD.bounce, -1) ON CONFLICT (list_id, campaign_id, kind, state, reason, bounce) DO UPDATE SET count = count + -1; END;
 CREATE INDEX "mail_in_doubt" ON "mail" ("list_id", "id") WHERE state = 'in_doubt';
 CREATE INDEX "mail_leased" ON "mail" ("worker") WHERE lease_until IS NOT NULL;
+CREATE INDEX "mail_personal" ON "mail" ("kind", "due_at", "id") WHERE state = 'queued' AND kind IN ('confirm', 'receipt', 'notice');
 CREATE INDEX "mail_put_off" ON "mail" ("list_id") WHERE state = 'queued' AND reply_code >= 500;
 CREATE INDEX "mail_queued" ON "mail" ("kind", "campaign_id", "due_at", "id") WHERE state = 'queued';
 CREATE INDEX "mail_sign_up_id" ON "mail" ("sign_up_id");
