@@ -39,6 +39,7 @@ from tests.taking import OPTED_IN, contact_at, mailchimp, on_list, plain, take_b
 from tests.test_campaigns_launching import start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from repermit.models import Campaign, Database, MailingList
@@ -176,16 +177,60 @@ def test_who_was_mailed_is_looked_for_anew_if_a_mail_left_meanwhile(
     database: Database, news: MailingList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     campaign = make_mailed_before(database, news)
-    atomic = database.atomic
 
-    def mailing() -> Any:
-        monkeypatch.undo()
+    def mail() -> None:
         make_mail(database, campaign, contact_at(news, "proven@example.org"))
-        return atomic()
 
-    monkeypatch.setattr(database, "atomic", mailing)
+    before_next_transaction(database, monkeypatch, mail)
     with pytest.raises(Refused, match="people from it have been mailed"):
         take_back(database, news)
+
+
+def test_a_mail_that_left_meanwhile_lets_nobody_wait_for_another_look(
+    database: Database, news: MailingList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_mailed_before(database, news)
+
+    def send_receipt() -> None:
+        mine = contact_at(news, "mine@example.org")
+        sent = {"state": MailState.SENT, "due_at": NOW, "message_id": ""}
+        Mail.create(list=news, contact=mine, kind=MailKind.RECEIPT, topic=NOW.isoformat(), **sent)
+
+    before_next_transaction(database, monkeypatch, send_receipt)
+    within = statements_in_transactions(database, lambda: take_back(database, news))
+    assert Import.get().undone_at is not None
+    assert not [sql for sql in within if 'FROM "mail" ' in sql]
+
+
+def test_while_its_mails_leave_a_list_is_looked_at_once(
+    database: Database, news: MailingList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = make_campaign(database, news)
+    mails: list[Mail] = []
+
+    def mail() -> None:
+        mails.append(make_mail(database, campaign, contact_at(news, "mine@example.org")))
+        if len(mails) < 3:
+            before_next_transaction(database, monkeypatch, mail)
+
+    before_next_transaction(database, monkeypatch, mail)
+    with pytest.raises(Refused, match="while a campaign is live"):
+        take_back(database, news)
+    assert len(mails) == 1
+
+
+def before_next_transaction(
+    database: Database, monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]
+) -> None:
+    """Let something happen, as by another process, just before a transaction begins."""
+    atomic = database.atomic
+
+    def acting() -> Any:
+        monkeypatch.undo()
+        act()
+        return atomic()
+
+    monkeypatch.setattr(database, "atomic", acting)
 
 
 def make_mailed_before(database: Database, news: MailingList) -> Campaign:

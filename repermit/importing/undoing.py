@@ -56,20 +56,23 @@ def undo_import(
 ) -> UndoResult:
     """Take back the last import of a list that is not taken back yet.
 
-    1. Decide, under the list's lock; raise Refused while a campaign is live, and when one of its
-       contacts was mailed or has answered. From then on nothing is launched and no file taken in.
-       Who was mailed is looked for before, since that takes long among many.
-    2. Its contacts and its suppressions go, and contacts that it changed become what they were,
+    1. Look who was mailed, with nothing locked, since that takes long among many.
+    2. Decide, under the list's lock, unless a mail has left meanwhile: then look anew. Raise
+       Refused while a campaign is live, and when one of its contacts was mailed or has answered.
+       From then on nothing is launched and no file taken in.
+    3. Its contacts and its suppressions go, and contacts that it changed become what they were,
        unless something happened to them since: in steps that let others write in between.
-    3. In the last step keep what was done as evidence: only then the import is taken back.
+    4. In the last step keep what was done as evidence: only then the import is taken back.
 
     If one is under way already, by a kill for instance, that one goes on. A file that is only half
     taken in is taken in no further, and what was is taken back. A file of more than
     `most` rows is only begun: `finish_undoings` does the rest.
     """
-    seen = _see(mailing_list)
-    with database.atomic():
-        number = _begin(database, mailing_list, seen, now=now, actor=actor)
+    number = None
+    while number is None:
+        seen = _see(mailing_list)
+        with database.atomic():
+            number = _begin(database, mailing_list, seen, now=now, actor=actor)
     sweep_staged(database)
     record = _import(number)
     if most is None or json.loads(record.counts)["rows"] <= most:
@@ -131,8 +134,11 @@ def _see(mailing_list: MailingList) -> _Seen:
 
 def _begin(
     database: Database, mailing_list: MailingList, seen: _Seen, *, now: datetime, actor: str
-) -> int:
-    """Decide to take the last import back, if that is not decided yet; return its number."""
+) -> int | None:
+    """Decide to take the last import back, if that is not decided yet; return its number.
+
+    None if a mail of the list has left since `seen`, or another file came to be the last.
+    """
     # Before the list, as a step of it does.
     unfinished = lock_task_on(TaskKind.IMPORT, mailing_list.id)
     # Whoever launches locks it too, and whoever takes a file in.
@@ -140,15 +146,16 @@ def _begin(
     under_way = task_on(TaskKind.UNDO_IMPORT, mailing_list)
     if under_way is not None:
         return under_way.target
+    # First of all: while its mails leave, no look would be the last.
+    _require_no_campaign(mailing_list)
     if unfinished is not None:
-        _require_no_campaign(mailing_list)
         take_back_unfinished(database, unfinished, now=now, actor=actor)
         return int(unfinished.target)
     contacts.require_no_unfinished_file(mailing_list)
     record = _last(mailing_list)
     if (seen.record, seen.left) != (record.id, _left(mailing_list)):
-        seen = _see(mailing_list)
-    _require_untouched(mailing_list, record, is_mailed=seen.is_mailed)
+        return None
+    _require_untouched(record, is_mailed=seen.is_mailed)
     begin_reversal(record, now=now, actor=actor)
     return int(record.id)
 
@@ -172,8 +179,7 @@ def _require_no_campaign(mailing_list: MailingList) -> None:
         raise Refused("an import cannot be taken back while a campaign is live")
 
 
-def _require_untouched(mailing_list: MailingList, record: Import, *, is_mailed: bool) -> None:
-    _require_no_campaign(mailing_list)
+def _require_untouched(record: Import, *, is_mailed: bool) -> None:
     if is_mailed:
         raise Refused(
             "%(file)s cannot be taken back: people from it have been mailed", file=record.file
