@@ -527,6 +527,24 @@ def test_postgresqls_planner_learns_of_what_a_work_fills(postgresql_url: str) ->
             assert planned_in_second_step(database, first, last) >= last
 
 
+def test_a_work_goes_on_though_a_table_is_dropped_before_it_has_been_counted(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the rows of a file are by another process, once the last of them is merged."""
+    with open_database(postgresql_url) as database:
+        run_sql(database, "CREATE TABLE staged_00 AS SELECT 1 AS id")
+        execute: Any = database.execute_sql
+
+        def drop_once_listed(sql: str, *values: Any) -> Any:
+            found = execute(sql, *values)
+            if "pg_relation_size" in sql:
+                execute("DROP TABLE staged_00")
+            return found
+
+        monkeypatch.setattr(database, "execute_sql", drop_once_listed)
+        assert planned_in_second_step(database, 1, 400) >= 400
+
+
 def test_a_work_of_one_step_has_nothing_counted(postgresql_url: str) -> None:
     """Such as what is noted each second while people answer."""
     with open_database(postgresql_url) as database:

@@ -24,6 +24,7 @@ from repermit.models import (
     Import,
     MailingList,
     TaskKind,
+    analyze_grown,
     background_work,
     drop_staged,
     find_task,
@@ -32,7 +33,6 @@ from repermit.models import (
     lock_rows,
     lock_task,
     open_staged,
-    run_sql,
     run_task,
     staged_table,
     start_task,
@@ -223,12 +223,11 @@ def merge_import(
             most_a_step=step,
             least_a_step=_LEAST_STEP,
         )
-    if is_whole and is_postgresql(database):
-        # The planner would take the list for as small as it was, until PostgreSQL itself looks.
-        with database.atomic():
-            run_sql(database, "ANALYZE contact")
-    elif is_whole:
-        drop_staged(database, token)
+    if is_whole:
+        if not is_postgresql(database):
+            drop_staged(database, token)
+        # Whoever launches next counts them all.
+        analyze_grown(database)
     return is_whole
 
 

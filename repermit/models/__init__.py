@@ -41,6 +41,7 @@ from repermit.models.counts import (
 from repermit.models.database import (
     Database,
     TurnstileDatabase,
+    analyze_grown,
     bound,
     chunks,
     connect,
@@ -232,6 +233,7 @@ __all__ = [
     "Work",
     "actor_of_login",
     "alone",
+    "analyze_grown",
     "attached",
     "background_work",
     "bound",

@@ -295,8 +295,10 @@ def analyze_grown(database: Database) -> None:
     """
     if is_postgresql(database):
         for (table,) in run_sql(database, _GROWN).fetchall():
-            # Another process that is at it is enough.
-            run_sql(database, f'ANALYZE (SKIP_LOCKED) "{table}"')
+            # Another process may have dropped it since, such as the rows of a file that is merged.
+            with suppress(peewee.ProgrammingError):
+                # Another process that is at it is enough.
+                run_sql(database, f'ANALYZE (SKIP_LOCKED) "{table}"')
 
 
 _GROWN = """\
