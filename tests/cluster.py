@@ -81,6 +81,19 @@ class Cluster:
         assert self._server
         self._server.start()
 
+    def demote(self) -> None:
+        """Start it again as a standby, which takes nothing that writes; needs wal_level=replica."""
+        self.stop()
+        data = self._folder / "data"
+        (data / "standby.signal").touch()
+        shutil.chown(data / "standby.signal", data.stat().st_uid)
+        self.start()
+        self.close()
+
+    def promote(self) -> None:
+        """Let the standby take what writes again."""
+        assert self._own.execute("SELECT pg_promote()").fetchone() == (True,)
+
     def url(self, database: str) -> str:
         """Return the address of a database, as libpq and config.toml write it."""
         return f"postgresql://repermit@/{database}?host={quote(str(self._folder), safe='')}"

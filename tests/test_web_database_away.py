@@ -23,7 +23,7 @@ import pytest
 from repermit import schema
 from repermit.cli.running import RedactingFormatter
 from repermit.links import KINDS, Links, redact
-from repermit.models import connect, is_away, is_busy, run_sql
+from repermit.models import Meta, connect, is_away, is_busy, run_sql
 from tests.building import make_settings
 from tests.cluster import SETTINGS, find_binaries, running_cluster
 from tests.desk import Desk
@@ -47,7 +47,8 @@ def own_cluster() -> Iterator[Cluster]:
     binaries = find_binaries()
     if binaries is None:
         pytest.skip("there is no PostgreSQL here (Debian: apt-get install postgresql)")
-    with running_cluster(binaries, (*SETTINGS, "synchronous_commit=on")) as running:
+    settings = (*SETTINGS, "synchronous_commit=on", "wal_level=replica")
+    with running_cluster(binaries, settings) as running:
         yield running
 
 
@@ -92,6 +93,29 @@ def test_pages_say_that_postgresql_is_away_and_go_on_once_it_is_back(
         assert site.removed() == {first, second}
         _, log = site.server.end(signal.SIGTERM)
     assert "a page failed: answering.show_question: OperationalError" in log
+    assert not TOKEN.search(log)
+
+
+def test_a_standby_shows_pages_and_whoever_answers_is_told_to_come_again(
+    tmp_path: Path, own_cluster: Cluster, inbox: Inbox
+) -> None:
+    """As after a failover, until the standby is promoted or the address leads elsewhere."""
+    url = own_cluster.add_database("served")
+    with make_site(Desk(tmp_path, database_url=url, inbox=inbox)) as site:
+        uid = site.uids[0]
+        own_cluster.demote()
+        for kind in ("yes", "no"):
+            assert ask(site.port, "GET", site.path(kind, uid))[0] == 200
+            assert is_told(site, "POST", site.path(kind, uid))
+        assert ask(site.port, "GET", site.path("me", uid))[0] == 200
+        assert is_told(site, "POST", site.path("no", uid), ONE_CLICK)
+        assert ask(site.port, "GET", "/join/news")[0] == 200
+        assert is_told(site, "POST", "/join/news", "address=jan%40example.org")
+        own_cluster.promote()
+        assert site.removed() == set()
+        assert site.say_no(uid)[0] == 200
+        assert site.removed() == {uid}
+        _, log = site.server.end(signal.SIGTERM)
     assert not TOKEN.search(log)
 
 
@@ -246,6 +270,7 @@ def test_who_hangs_up_while_they_wait_leaves_no_token_in_the_log(site: Site) -> 
         psycopg.errors.CannotConnectNow("the database system is starting up"),
         psycopg.errors.DiskFull("could not extend file"),
         psycopg.errors.IdleInTransactionSessionTimeout("terminating connection"),
+        psycopg.errors.ReadOnlySqlTransaction("cannot execute UPDATE in a read-only transaction"),
         peewee.OperationalError(psycopg.OperationalError("connection refused"), "refused"),
     ],
     ids=lambda error: str(error)[:40],
@@ -272,6 +297,13 @@ def test_what_means_that_the_database_is_away(error: Exception) -> None:
 def test_what_does_not(error: Exception) -> None:
     assert not is_away(error)
     assert not is_busy(error)
+
+
+def test_a_get_that_writes_is_a_failure_of_ours(pages: Pages) -> None:
+    """The database refuses it as a standby does."""
+    pages.app.view_functions["joining.show_form"] = lambda **_: str(Meta.delete().execute())
+    response = pages.client.get("/join/news")
+    assert (response.status_code, response.headers.get("Retry-After")) == (500, None)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,10 @@ _POSTGRESQL_BUSY = ("40001", "40P01", "57014", "55P03")
 # connection that was ended as it was idle in a transaction.
 _POSTGRESQL_AWAY = ("08", "53", "57P", "58", "25P03")
 
+# read_only_sql_transaction: a standby, such as the former primary after a failover. So is refused
+# what is written on a connection that was told to read alone.
+_POSTGRESQL_READ_ONLY = "25006"
+
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 
 
@@ -39,12 +43,17 @@ def is_busy(error: BaseException) -> bool:
     )
 
 
-def is_away(error: BaseException) -> bool:
+def is_away(error: BaseException, *, may_write: bool = True) -> bool:
     """Say whether the database cannot be reached or written for now: stopped, cut off, disk full.
 
     What comes of a program that is wrong is neither busy nor away.
+
+    - `may_write`: whether the connection may write, so that only a standby refuses what is written.
     """
-    return any(map(_means_away, _causes(error)))
+    return any(
+        _means_away(cause) or (may_write and _sqlstate(cause) == _POSTGRESQL_READ_ONLY)
+        for cause in _causes(error)
+    )
 
 
 def _means_away(cause: BaseException) -> bool:

@@ -94,7 +94,8 @@ def show_unavailable(error: Exception) -> Response:
 
     Any other error is raised again: it is a failure of ours.
     """
-    if not (is_busy(error) or is_away(error)):
+    # Anything but a POST is refused by the database itself if it writes: a failure of ours too.
+    if not (is_busy(error) or is_away(error, may_write=request.method == "POST")):
         raise error
     # The words of all other errors may quote an address.
     why = error if isinstance(error, errors.DatabaseBusy) else type(error).__name__
