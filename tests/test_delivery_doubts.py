@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from peewee import fn
 
 from repermit import evidence
 from repermit.consent import CampaignState, MailKind, MailState, Reason
@@ -234,6 +235,24 @@ def test_what_comes_into_doubt_meanwhile_is_for_a_person_to_decide(
     assert (count(MailState.QUEUED), count(MailState.IN_DOUBT)) == (140, 10)
     # Those that may have been sent twice by now, not others in their place.
     assert Mail.select().where(Mail.state == MailState.IN_DOUBT, Mail.id <= 10).count() == 10
+
+
+@pytest.mark.parametrize("resend", [True, False])
+def test_what_was_not_in_doubt_when_it_was_decided_is_not_decided_on_in_the_place_of_what_was(
+    story: Story, monkeypatch: pytest.MonkeyPatch, resend: bool
+) -> None:
+    make_many(story)
+    # A worker has started these, and dies between two steps.
+    first = Mail.select(fn.MIN(Mail.id)).scalar()
+    others = (Mail.id >= first + 110, Mail.id < first + 130)
+    with story.database.atomic():
+        Mail.update(state=MailState.STARTED).where(*others).execute()
+    lost = Mail.update(state=MailState.IN_DOUBT).where(*others)
+    meanwhile(story, monkeypatch, lost.execute)
+    assert decide(story, resend=resend, shown=130) == 130
+    assert Mail.select().where(*others, Mail.state == MailState.IN_DOUBT).count() == 20
+    assert count(MailState.QUEUED if resend else MailState.FAILED) == 130
+    assert sum(parts()) == 130
 
 
 def test_nothing_more_is_sent_again_once_the_campaign_is_over(

@@ -5,7 +5,9 @@ May import contacts, evidence and what lies below.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from peewee import SQL
@@ -31,7 +33,7 @@ def resolve(
     now: datetime,
     actor: str,
 ) -> int:
-    """Decide on all of a list's mails in doubt; return how many there were.
+    """Decide on all of a list's mails in doubt; return on how many.
 
     With `resend` they are queued again, under the same Message-ID; otherwise they have failed, and
     their contacts count as unasked. `shown` is how many were shown to whoever decides, None if
@@ -39,24 +41,45 @@ def resolve(
     many as were shown; then nothing is changed, unless the campaign ends in the middle.
 
     In steps, each with its evidence: a restored list has its whole launch in doubt. What a kill has
-    left in doubt is decided on by deciding again. What comes into doubt meanwhile stays so.
+    left in doubt is decided on by deciding again. What comes into doubt meanwhile stays so: only
+    what was in doubt before the first step is decided on.
     """
-    resolution = _Resolution(mailing_list, resend=resend, shown=shown, now=now, actor=actor)
+    runs = _runs_in_doubt(mailing_list)
+    if shown not in (None, sum(last - first + 1 for first, last in runs)):
+        raise Refused("other mails are in doubt than were shown; look again")
+    resolution = _Resolution(mailing_list, runs, resend=resend, now=now, actor=actor)
     run_steps(database, resolution.step)
     return resolution.decided
 
 
+def _runs_in_doubt(mailing_list: MailingList) -> list[list[int]]:
+    """Return which mails of a list are in doubt, as first and last of each run of numbers.
+
+    A launch is a few runs, and its million mails would fill the memory.
+    """
+    runs: list[list[int]] = []
+    for (number,) in _select_in_doubt(mailing_list.id).order_by(Mail.id).tuples().iterator():
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return runs
+
+
+def _select_in_doubt(list_id: int) -> Any:
+    return Mail.select(Mail.id).where(Mail.list == list_id, _IS_IN_DOUBT)
+
+
 @dataclass
 class _Resolution:
-    """How far a decision is carried out: up to the mail `reached`, with so many `remaining`."""
+    """How far a decision on the mails of these runs is carried out: up to the mail `reached`."""
 
     mailing_list: MailingList
+    runs: list[list[int]]
     resend: bool
-    shown: int | None
     now: datetime
     actor: str
     reached: int = 0
-    remaining: int | None = None
     decided: int = 0
 
     def step(self, limit: int) -> bool:
@@ -65,32 +88,33 @@ class _Resolution:
         mails = contacts.count_mails(self.mailing_list)
         if self.resend and contacts.total(mails, _is_ask_in_doubt):
             _send_on(campaign)
-        if self.remaining is None:
-            self.remaining = contacts.total(mails, _is_in_doubt)
-            if self.shown not in (None, self.remaining):
-                raise Refused("other mails are in doubt than were shown; look again")
-        found = self._next(min(limit, self.remaining))
+        found = self._next(limit)
         if not found:
             return False
+        self.reached = found[-1]
         decided: int = (
             Mail.update(worker="", **_decision(resend=self.resend, now=self.now))
-            .where(Mail.id.in_(literal(found)), _IS_IN_DOUBT)
+            .where(Mail.id.in_(literal(filter(self._is_meant, found))), _IS_IN_DOUBT)
             .execute()
         )
-        self.reached = found[-1]
-        self.remaining -= len(found)
         self.decided += decided
         if decided:
             how = {"resend": self.resend, "mails": decided}
             number = campaign.id if campaign else 0
             evidence.append(_entry(self.mailing_list, number, how, self.now, self.actor))
-        return self.remaining > 0
+        return len(found) == limit
 
     def _next(self, limit: int) -> list[int]:
-        mails: Any = Mail.select(Mail.id).where(
-            Mail.list == self.mailing_list, _IS_IN_DOUBT, Mail.id > self.reached
+        if not self.runs:
+            return []
+        mails = _select_in_doubt(self.mailing_list.id).where(
+            Mail.id > self.reached, Mail.id <= self.runs[-1][1]
         )
         return [number for (number,) in mails.order_by(Mail.id).limit(limit).tuples()]
+
+    def _is_meant(self, number: int) -> bool:
+        run = bisect_right(self.runs, number, key=itemgetter(0)) - 1
+        return run >= 0 and number <= self.runs[run][1]
 
 
 def _locked_campaign(mailing_list: MailingList) -> Campaign | None:
@@ -101,12 +125,8 @@ def _locked_campaign(mailing_list: MailingList) -> Campaign | None:
     return locked
 
 
-def _is_in_doubt(mails: contacts.Mails) -> bool:
-    return mails.state is MailState.IN_DOUBT
-
-
 def _is_ask_in_doubt(mails: contacts.Mails) -> bool:
-    return _is_in_doubt(mails) and mails.kind is MailKind.ASK
+    return mails.state is MailState.IN_DOUBT and mails.kind is MailKind.ASK
 
 
 # Written out, so that SQLite uses the index for just these.
