@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import contacts, evidence, expiry
+from repermit import contacts, delivery, evidence, expiry
 from repermit.consent import CampaignState, MailState
 from repermit.models import Campaign, CampaignWording, Contact, Evidence, Mail
+from repermit.web.admin import steering
 from tests.admin_pages import ENGLISH, admin_client, csrf_token, post, words_at
 from tests.building import (
     DEADLINE,
@@ -230,6 +231,36 @@ def test_mails_in_doubt_are_decided_on(
         Mail.update(state=MailState.IN_DOUBT).execute()
     assert "2 mails count as failed" in press(client, "resolve", decision="leave", shown=2)
     assert {mail.state for mail in Mail.select()} == {MailState.FAILED}
+
+
+TOLD = {
+    "resend": "decided to send the mails in doubt again. 50 are still to be queued",
+    "leave": "leave the mails in doubt at that. 50 are still to be counted as failed",
+}
+
+
+@pytest.mark.parametrize("decision", TOLD)
+def test_a_decision_on_many_is_told_while_it_goes_on(
+    database: Database,
+    campaign: Campaign,
+    client: FlaskClient,
+    monkeypatch: pytest.MonkeyPatch,
+    decision: str,
+) -> None:
+    monkeypatch.setattr(steering, "_AT_ONCE", 100)
+    for _ in range(150):
+        doubtful = make_contact(database, campaign.list)
+        make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
+    assert "150 mails" in press(client, "resolve", decision=decision, shown=150)
+    assert Mail.select().where(Mail.state == MailState.IN_DOUBT).count() == 50
+    for page in ("", "doubts"):
+        response = client.get(URL + page, headers=ENGLISH)
+        assert TOLD[decision] in words_of(response)
+        # What is decided is not to be decided again.
+        assert 'name="decision"' not in response.text
+    delivery.finish_resolutions(database)
+    assert "It is decided" not in look(client)
+    assert not Mail.select().where(Mail.state == MailState.IN_DOUBT).exists()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,15 @@ from repermit.campaigns.planning import LOST_LAUNCH_NOTE
 from repermit.clock import ManualClock
 from repermit.consent import CampaignState, MailState, PauseReason
 from repermit.models import BackgroundTask, Campaign, Contact, Journal, Mail, MailingList, stored
-from tests.building import DEADLINE, NOW, make_campaign, make_contact, make_list, make_settings
+from tests.building import (
+    DEADLINE,
+    NOW,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_mail,
+    make_settings,
+)
 from tests.desk import ATTEST, Desk
 from tests.fresh import asked_for, opened_for
 from tests.test_backups_restoring import add_list, asks_to
@@ -164,6 +172,24 @@ def test_a_launch_that_was_under_way_is_made_ready_in_doubt_and_stays_paused(
     campaign = Campaign.get()
     assert (campaign.state, campaign.paused_from) == (CampaignState.PAUSED, CampaignState.SENDING)
     assert lost_on(news) is None
+
+
+@pytest.mark.parametrize("resend", [True, False])
+def test_what_was_being_decided_about_mails_in_doubt_is_for_a_person_to_decide_again(
+    database: Database, journal: Journal, resend: bool
+) -> None:
+    news = make_list(database)
+    campaign = make_campaign(database, news)
+    for _ in range(2):
+        doubtful = make_contact(database, news)
+        make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
+    delivery.resolve(database, news, resend=resend, now=NOW, actor="admin", most=0)
+    assert delivery.being_resolved(news) is not None
+    take_up(database, noted(journal))
+    # Since the backup they may have been sent again.
+    assert delivery.being_resolved(news) is None
+    delivery.finish_resolutions(database)
+    assert [mail.state for mail in Mail.select()] == [MailState.IN_DOUBT] * 2
 
 
 def test_a_link_for_one_use_that_may_have_been_used_opens_nothing_more(

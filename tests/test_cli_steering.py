@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from repermit import delivery
 from repermit.consent import CampaignState, MailState, Status
 from repermit.models import Campaign, Contact, EvidencePart, Mail
 from tests.building import DEADLINE, NOW, make_campaign, make_contact, make_mail
@@ -162,6 +163,19 @@ def test_mails_in_doubt_may_be_sent_again(doubtful: Desk) -> None:
     assert doubtful.do("resolve", "news", "--resend") == "1 mail to be sent again.\n"
     with doubtful.database():
         assert Mail.get().state == MailState.QUEUED
+
+
+@pytest.mark.parametrize(("resend", "became"), [(True, "sent again"), (False, "counted as failed")])
+def test_the_status_tells_of_a_decision_that_is_under_way(
+    doubtful: Desk, resend: bool, became: str
+) -> None:
+    said = f"It is decided that mails in doubt are {became}: 1 mail to go."
+    with doubtful.news() as (database, news):
+        delivery.resolve(database, news, resend=resend, now=NOW, actor="admin", most=0)
+    assert said in doubtful.do("status", "news")
+    with doubtful.database() as database:
+        delivery.finish_resolutions(database)
+    assert "It is decided" not in doubtful.do("status", "news")
 
 
 def test_without_a_doubt_there_is_nothing_to_decide(running: Desk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,9 +12,9 @@ from peewee import fn
 
 from repermit import evidence
 from repermit.consent import CampaignState, MailKind, MailState, Reason
-from repermit.delivery import SendResult, resolve
+from repermit.delivery import Resolving, SendResult, being_resolved, finish_resolutions, resolve
 from repermit.errors import Refused
-from repermit.models import Campaign, CampaignWording, Evidence, EvidencePart, Mail
+from repermit.models import BackgroundTask, Campaign, CampaignWording, Evidence, EvidencePart, Mail
 from tests.building import NOW, make_contact, make_list, make_removed, put_in
 from tests.plans import plans_of
 from tests.sending import Story, again, mail_settings, make_story, state_of
@@ -33,7 +34,7 @@ def story(database: Database, database_url: str, inbox: Inbox) -> Story:
     return make_story(database, mail_settings(database_url, inbox.port), state="open")
 
 
-def decide(story: Story, *, resend: bool, shown: int | None = None) -> int:
+def decide(story: Story, *, resend: bool, shown: int | None = None, most: int | None = None) -> int:
     return resolve(
         story.database,
         story.mailing_list,
@@ -41,6 +42,7 @@ def decide(story: Story, *, resend: bool, shown: int | None = None) -> int:
         shown=shown,
         now=story.clock.now(),
         actor="admin@example.org",
+        most=most,
     )
 
 
@@ -212,12 +214,84 @@ def test_what_a_kill_left_in_doubt_is_decided_on_by_deciding_again(
     assert not list(evidence.verify())
 
 
+@pytest.mark.parametrize("resend", [True, False])
+def test_a_decision_on_many_is_only_begun_and_goes_on_by_itself(story: Story, resend: bool) -> None:
+    make_many(story)
+    assert being_resolved(story.mailing_list) is None
+    assert decide(story, resend=resend, shown=150, most=100) == 150
+    became = MailState.QUEUED if resend else MailState.FAILED
+    assert (count(became), count(MailState.IN_DOUBT)) == (100, 50)
+    assert being_resolved(story.mailing_list) == Resolving(resend=resend, left=50)
+    at = story.clock.now()
+    story.clock.advance(timedelta(hours=1))
+    finish_resolutions(story.database)
+    assert (count(became), count(MailState.IN_DOUBT)) == (150, 0)
+    assert being_resolved(story.mailing_list) is None
+    # As if one had waited for all of it.
+    assert parts() == [100, 50]
+    assert {(one.at, one.actor) for one in Evidence.select()} == {(at, "admin@example.org")}
+    assert not list(evidence.verify())
+
+
+def test_a_decision_that_was_killed_goes_on_with_what_it_was_about(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_many(story)
+
+    def kill() -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        meanwhile(story, patch, kill)
+        with pytest.raises(Killed):
+            decide(story, resend=True)
+    # A mail of before that is sent again and lost again, and one that has never been in doubt.
+    first = Mail.select(fn.MIN(Mail.id)).scalar()
+    with story.database.atomic():
+        Mail.update(state=MailState.IN_DOUBT).where(Mail.id == first).execute()
+    in_doubt(story)
+    finish_resolutions(story.database)
+    assert (count(MailState.QUEUED), count(MailState.IN_DOUBT)) == (149, 2)
+    assert sum(parts()) == 150
+    finish_resolutions(story.database)
+    assert count(MailState.IN_DOUBT) == 2
+
+
+def test_mails_in_doubt_among_which_some_have_left_are_several_tasks(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("repermit.delivery.doubts._RUNS", 10)
+    make_many(story)
+    numbers = [mail.id for mail in Mail.select(Mail.id).order_by(Mail.id)]
+    with story.database.atomic():
+        Mail.update(state=MailState.SENT).where(Mail.id.in_(numbers[::3])).execute()
+    assert decide(story, resend=False, most=20) == 100
+    assert (count(MailState.FAILED), BackgroundTask.select().count()) == (20, 4)
+    assert being_resolved(story.mailing_list) == Resolving(resend=False, left=80)
+    finish_resolutions(story.database)
+    assert (count(MailState.FAILED), count(MailState.SENT)) == (100, 50)
+    assert not BackgroundTask.select().exists()
+
+
+def test_a_decision_that_goes_on_by_itself_ends_with_the_campaign(story: Story) -> None:
+    make_many(story)
+    ask = in_doubt(story)
+    assert decide(story, resend=True, most=100) == 151
+    with story.database.atomic():
+        Campaign.update(state=CampaignState.CANCELLED).execute()
+    finish_resolutions(story.database)
+    assert being_resolved(story.mailing_list) is None
+    assert (count(MailState.QUEUED), state_of(ask)) == (100, ("in_doubt", ""))
+    assert parts() == [100]
+
+
 def meanwhile(story: Story, monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Let something happen between the first step of a decision and the second."""
     atomic, steps = story.database.atomic, itertools.count(1)
 
     def acting() -> Any:
-        if next(steps) == 2:
+        # It is noted first, in a transaction of its own.
+        if next(steps) == 3:
             with atomic():
                 act()
         return atomic()

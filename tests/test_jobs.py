@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import accounts, answers, evidence, expiry, importing, rights
+from repermit import accounts, answers, delivery, evidence, expiry, importing, rights
 from repermit.clock import ManualClock
 from repermit.config import Bounces
 from repermit.consent import CampaignState, MailState, Reason, Status
@@ -133,6 +133,23 @@ def test_a_suppression_import_goes_on(desk: Desk, tmp_path: Path, times: int) ->
         assert Suppression.select().count() == 2
         imported = Evidence.select().where(Evidence.event == "suppressions_imported")
         assert imported.count() == 1
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_decision_on_mails_in_doubt_goes_on(desk: Desk, times: int) -> None:
+    with desk.news() as (database, news):
+        campaign = make_campaign(database, news)
+        for _ in range(2):
+            doubtful = make_contact(database, news)
+            make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
+        delivery.resolve(database, news, resend=False, now=NOW, actor="cli:els", most=0)
+        sweep = jobs_of(desk, database).resolve
+        with foreground_work(database, TaskKind.RESOLVE):
+            at_once(sweep)
+            assert {mail.state for mail in Mail.select()} == {MailState.IN_DOUBT}
+        at_once(*[sweep] * times)
+        assert {mail.state for mail in Mail.select()} == {MailState.FAILED}
+        assert Evidence.select().where(Evidence.event == "resolved").count() == 1
 
 
 @pytest.mark.parametrize("times", [1, 2])

@@ -14,6 +14,7 @@ from repermit.backups.facts import Held
 from repermit.consent import CampaignState, MailState, PauseReason
 from repermit.evidence import Entry
 from repermit.models import (
+    BackgroundTask,
     Campaign,
     FreshLink,
     Invitation,
@@ -47,11 +48,13 @@ def hold(
     campaign was launched since, the mails of the next one are in doubt too: `launched` says when by
     list, as far as journals tell, and None that there is no journal, so that it may have been on
     any. 5. Whoever was logged in is no more, and one-time links that may have been used end.
+    6. What was being decided about mails in doubt ends: they may have been sent again since.
     """
     live = list(Campaign.select().where(Campaign.state.in_(_LIVE)).order_by(Campaign.id))
     reminders = tuple(one.list.slug for one in live if _has_begun_to_remind(one, now))
     for campaign in live:
         _pause(campaign, now, actor)
+    BackgroundTask.delete().where(BackgroundTask.kind == TaskKind.RESOLVE).execute()
     Session.delete().execute()
     Invitation.delete().execute()
     FreshLink.update(used_at=now, authority="").execute()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from repermit.campaigns import CampaignFacts, CampaignProgress, CampaignStatus
     from repermit.cli.lines import Tell
-    from repermit.delivery import Fault, SendResult, Stopping
+    from repermit.delivery import Fault, Resolving, SendResult, Stopping
     from repermit.expiry import Upcoming
     from repermit.models import Database, MailingList
 
@@ -56,6 +56,7 @@ def status(house: House, slug: str, *, watch: bool, as_json: bool) -> None:
         erasures = tuple(due_in_words(house, mailing_list))
         otherwise = campaigns.read_otherwise(mailing_list)
         coming = importing.unfinished_import(mailing_list)
+        resolving = delivery.being_resolved(mailing_list)
     if as_json:
         say_json(found.to_json())
     else:
@@ -65,6 +66,7 @@ def status(house: House, slug: str, *, watch: bool, as_json: bool) -> None:
                 f"{coming.file} is being taken in: {coming.done:,} of {coming.addresses:,} "
                 "addresses so far. Nobody whom it brings is counted here, or asked, before all are."
             )
+        say(*_being_resolved(resolving))
         say(*otherwise_in_words(otherwise, slug))
         say(*_put_off(put_off))
         say_replies(house, slug, replies)
@@ -233,6 +235,17 @@ def _put_off(counts: Mapping[str, int]) -> Iterator[str]:
             f"Refused for a policy, of the mail server's or of the recipients': "
             f"{several(sum(counts.values()), 'mail')} ({codes}). They are offered again every four "
             "hours, as long as there is time; nobody is taken off for it."
+        )
+
+
+def _being_resolved(resolving: Resolving | None) -> Iterator[str]:
+    """Yield how far a decision on mails in doubt is."""
+    if resolving is not None:
+        became = "sent again" if resolving.resend else "counted as failed"
+        yield ""
+        yield (
+            f"It is decided that mails in doubt are {became}: {several(resolving.left, 'mail')} to "
+            "go. `serve` and `worker` do so by themselves."
         )
 
 

@@ -5,7 +5,13 @@ in doubt; every step is a conditional UPDATE, and its row count says whether it 
 """
 
 from repermit.delivery.claiming import count_due
-from repermit.delivery.doubts import resolve
+from repermit.delivery.doubts import (
+    Resolving,
+    being_resolved,
+    count_in_doubt,
+    finish_resolutions,
+    resolve,
+)
 from repermit.delivery.faults import Fault, last_fault
 from repermit.delivery.policies import put_off_by_policy
 from repermit.delivery.recovery import Recovered, recover
@@ -18,10 +24,14 @@ __all__ = [
     "Fault",
     "Progress",
     "Recovered",
+    "Resolving",
     "SendResult",
     "Stopping",
     "Worker",
+    "being_resolved",
     "count_due",
+    "count_in_doubt",
+    "finish_resolutions",
     "is_alive",
     "last_fault",
     "look_after",

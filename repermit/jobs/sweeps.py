@@ -134,6 +134,11 @@ class Jobs:
                 should_stop=self._stopping.is_set,
             )
 
+    def resolve(self) -> None:
+        """Go on with what was decided about mails in doubt."""
+        with self._connected():
+            delivery.finish_resolutions(self._database, should_stop=self._stopping.is_set)
+
     def remind(self) -> None:
         """Owe the reminders whose time has come."""
         with self._connected() as settings:
@@ -339,6 +344,7 @@ SECONDS = {
     "finish_imports": 5,
     "finish_suppression_imports": 5,
     "take_back": 5,
+    "resolve": 5,
     "remind": 300,
     "look_after": 5,
     "write_back": 1,

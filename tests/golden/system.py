@@ -39,7 +39,17 @@ if TYPE_CHECKING:
 
 _JOBS = (
     *("beat", "note_openings", "start_campaigns", "finish_imports", "finish_suppression_imports"),
-    *("take_back", "remind", "look_after", "send", "expire", "bounces", "tally", "count_people"),
+    *(
+        "take_back",
+        "resolve",
+        "remind",
+        "look_after",
+        "send",
+        "expire",
+        "bounces",
+        "tally",
+        "count_people",
+    ),
     *("tell_daily", "send", "webhooks", "tidy", "erase", "write_back"),
 )
 _NO_USER = 54321

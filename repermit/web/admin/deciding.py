@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, abort, request
 
-from repermit import answers, campaigns, contacts, expiry
+from repermit import answers, campaigns, contacts, delivery, expiry
 from repermit.consent import Answer, CampaignState
 from repermit.errors import Refused
 from repermit.models import find_list, latest_campaign
@@ -87,7 +87,12 @@ def show_doubts(slug: str) -> Response:
     mailing_list = find_list(slug)
     note_look("doubts", mailing_list=mailing_list)
     doubts = campaigns.doubts(mailing_list)
-    return show("live/doubts.html", mailing_list=mailing_list, doubts=doubts)
+    return show(
+        "live/doubts.html",
+        mailing_list=mailing_list,
+        doubts=doubts,
+        resolving=delivery.being_resolved(mailing_list),
+    )
 
 
 @pages.get("/silent")

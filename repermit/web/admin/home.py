@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint
 from peewee import fn
 
-from repermit import campaigns, contacts, delivery, expiry, reports
+from repermit import contacts, delivery, expiry, reports
 from repermit.consent import CampaignState, PauseReason, Status, expiry_waits
 from repermit.models import Draft, MailingList, Upload, latest_campaign
 from repermit.web.admin.live import wait_in_words
@@ -143,7 +143,8 @@ def _paused_because(reason: PauseReason) -> str:
 def _piled_up(standing: Standing) -> Iterator[tuple[str, str]]:
     """Yield the replies to decide, and the mails in doubt."""
     replies = len(contacts.waiting_replies(standing.mailing_list))
-    doubts = len(campaigns.doubts(standing.mailing_list))
+    is_decided = delivery.being_resolved(standing.mailing_list) is not None
+    doubts = 0 if is_decided else delivery.count_in_doubt(standing.mailing_list)
     if replies:
         said = ngettext("One reply to decide.", "%(count)s replies to decide.", replies)
         yield said, "deciding.show_replies"

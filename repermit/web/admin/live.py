@@ -103,11 +103,13 @@ def _numbers(mailing_list: MailingList) -> dict[str, Any]:
     found = reports.figures(mailing_list, zone=site.settings.zone)
     assert found is not None  # noqa: S101  the list has a campaign
     sending = _sending(campaign, found)
+    resolving = delivery.being_resolved(mailing_list)
     return {
         **fields,
         "found": found,
         "making": campaigns.making_of(campaign),
-        "doubts": len(campaigns.doubts(mailing_list)),
+        "resolving": resolving,
+        "doubts": 0 if resolving else delivery.count_in_doubt(mailing_list),
         "is_live": CampaignState(campaign.state).is_live,
         "is_over": campaign.deadline <= now,
         "is_too_late": _is_too_late(campaign),

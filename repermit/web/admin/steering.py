@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from repermit.campaigns import Extended
     from repermit.models import MailingList
 
-# So many mails are dropped or let go while somebody waits for the page; the others within seconds.
+# So many mails are dropped, let go or decided on while somebody waits for the page; the others
+# within seconds.
 _AT_ONCE = 5000
 
 pages = Blueprint("steering", __name__, url_prefix="/admin/lists/<slug>")
@@ -114,6 +115,7 @@ def resolve(slug: str) -> AnyResponse:
             shown=shown,
             now=arrival(),
             actor=actor(),
+            most=_AT_ONCE,
         )
         if resend:
             return ngettext("One mail is sent again.", "%(count)s mails are sent again.", decided)
