@@ -181,6 +181,16 @@ def test_a_loop_over_a_query_is_noticed(rows: str, is_found: bool) -> None:
     assert bool(lazy_loops(f"for row in {rows}:\n    pass")) is is_found
 
 
+def test_who_wishes_it_is_erased_in_one_place_which_sees_to_half_taken_in_files_too() -> None:
+    """Sweeps erase many at once, by `erase_all`."""
+    assert [
+        name_of(path)
+        for path in MODULES
+        for node in nodes_of(path.read_text("utf-8"))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "contacts.erase"
+    ] == ["repermit.rights.erasure"]
+
+
 def test_every_module_says_what_lives_there() -> None:
     docstrings = {name_of(path): docstring_of(path.read_text("utf-8")) for path in MODULES}
     says = re.compile(r"[Ii]mports? |rooms of this package")

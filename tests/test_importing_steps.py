@@ -50,6 +50,7 @@ from repermit.models import (
 from repermit.reports import papers
 from repermit.reports.papers import Kind
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings, put_in
+from tests.fresh import opened_for
 from tests.taking import (
     OPTED_IN,
     contact_at,
@@ -278,9 +279,11 @@ def test_who_is_forgotten_stands_in_what_is_kept_of_the_file_no_more(
 ) -> None:
     begin(database, news, file)
     make_contact(database, news, "ask2@example.org")
+    opened = opened_for(database, make_contact(database, news, "ask@example.org"), now=LATER)
     shared: dict[str, Any] = {"settings": SETTINGS, "now": LATER, "actor": "admin@example.org"}
     rights.forget(database, "new@example.org", mailing_list=None, **shared)
     rights.forget_contact(database, news, contact_at(news, "ask2@example.org").id, **shared)
+    assert rights.delete(database, authority=opened.authority, settings=SETTINGS, now=LATER)
     if isinstance(database, TurnstileDatabase):
         (path,) = staged_file(database, "").parent.glob("*.db")
         kept = path.read_bytes()
@@ -292,6 +295,7 @@ def test_who_is_forgotten_stands_in_what_is_kept_of_the_file_no_more(
     assert b"new2@example.org" in kept
     assert b"new@example.org" not in kept
     assert b"ask2@example.org" not in kept
+    assert b"ask@example.org" not in kept
 
 
 def test_an_answer_given_meanwhile_stands_and_its_giver_stays_when_the_file_goes(

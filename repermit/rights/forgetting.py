@@ -21,16 +21,16 @@ from repermit.models import (
     User,
     Work,
     foreground_work,
-    forget_staged,
     lock_rows,
     new_id,
     temporary_files,
     wipe,
 )
 from repermit.rights.beyond import Beyond, beyond
+from repermit.rights.erasure import erasure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from repermit.config import Settings
@@ -107,11 +107,12 @@ def forget(
     every = MailingList.select().order_by(MailingList.slug)
     lists = [mailing_list] if mailing_list else list(every)
     act = Act(at=now, actor=actor)
-    for one in lists:
-        forget_staged(database, one.id, key)
-    with database.atomic():
+    ids, secret = [one.id for one in lists], settings.fingerprint_key
+    with erasure(database, ids, key, act=act, fingerprint_key=secret) as erase:
         _lock(lists, key)
-        done = [_forget(one, key, suppress=suppress, settings=settings, act=act) for one in lists]
+        done = [
+            _forget(one, key, erase, suppress=suppress, settings=settings, act=act) for one in lists
+        ]
     others: tuple[str, ...] = tuple(
         found.list.slug
         for found in Contact.select().where(
@@ -158,19 +159,28 @@ def forget_contact(
     Raises NotFound, also for one who was erased before.
     """
     # One who is erased already has no address that a file could hold.
-    forget_staged(
-        database, mailing_list.id, contacts.find_contact(mailing_list, number).address_key
-    )
-    with database.atomic():
+    address_key = contacts.find_contact(mailing_list, number).address_key
+    with erasure(
+        database,
+        [mailing_list.id],
+        address_key,
+        act=Act(at=now, actor=actor),
+        fingerprint_key=settings.fingerprint_key,
+    ) as erase:
         found = contacts.lock(contacts.find_contact(mailing_list, number).id)
         if found.erased_at is not None:
             raise NotFound("nothing is held of this contact any more")
-        key = settings.fingerprint_key
-        return contacts.erase(found, act=Act(at=now, actor=actor), fingerprint_key=key)
+        return erase(found)
 
 
 def _forget(
-    mailing_list: MailingList, key: str, *, suppress: bool, settings: Settings, act: Act
+    mailing_list: MailingList,
+    key: str,
+    erase: Callable[[Contact], Erased],
+    *,
+    suppress: bool,
+    settings: Settings,
+    act: Act,
 ) -> Forgotten:
     found: Contact | None = Contact.get_or_none(
         Contact.list == mailing_list, Contact.address_key == key
@@ -178,7 +188,7 @@ def _forget(
     if found is None:
         return _forget_stranger(mailing_list, key, suppress=suppress, settings=settings, act=act)
     contact = contacts.lock(found.id)
-    erased = contacts.erase(contact, act=act, fingerprint_key=settings.fingerprint_key)
+    erased = erase(contact)
     return Forgotten(
         list=mailing_list.slug,
         found=Found.CONTACT,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from repermit import contacts, evidence, messages, receipts
 from repermit.consent import MailKind, Reason, Status, may_leave
 from repermit.models import Contact, Evidence, Mail
-from repermit.rights.linking import lock_opened
+from repermit.rights.erasure import erasure
+from repermit.rights.linking import find_opened, lock_opened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,15 +70,17 @@ def say_not_the_person(
 
 def delete(database: Database, *, authority: str, settings: Settings, now: datetime) -> bool:
     """Erase everything at the person's own wish (GDPR art. 17(1)); False once time is over."""
-    with database.atomic():
+    opened = find_opened(authority, now=now)
+    if opened is None:
+        return False
+    seen: Contact = Contact.get_by_id(opened.contact)
+    act = contacts.Act(at=now, actor="person", consent={"method": "page"})
+    key = settings.fingerprint_key
+    with erasure(database, [seen.list_id], seen.address_key, act=act, fingerprint_key=key) as erase:
         contact = lock_opened(authority, now=now)
         if contact is None:
             return False
-        contacts.erase(
-            contact,
-            act=contacts.Act(at=now, actor="person", consent={"method": "page"}),
-            fingerprint_key=settings.fingerprint_key,
-        )
+        erase(contact)
         return True
 
 
