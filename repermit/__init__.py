@@ -1,6 +1,6 @@
 """Ask everyone on a mailing list once, keep the proof of every Yes, take off the rest.
 
-The rooms of this package stand on floors; see "For the next engineer" in the README.
+How its packages build on each other stands in docs/develop/architecture.md.
 """
 
 __version__ = "0.1.0"

@@ -1,7 +1,4 @@
-"""Run the command line: `repermit` and `python -m repermit`.
-
-May import cli only.
-"""
+"""Run the command line: `repermit` and `python -m repermit`."""
 
 from repermit.cli import main
 

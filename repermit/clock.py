@@ -1,16 +1,14 @@
-"""The only place where the time of day is read. May import errors only."""
+"""The only place where the time of day is read."""
 
 from __future__ import annotations
 
 import re
 import threading
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from repermit.errors import Refused
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
 
 
 class Clock(Protocol):

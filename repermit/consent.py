@@ -1,6 +1,6 @@
 """The rules: who may be asked, which status follows which, who may expire.
 
-Pure functions on plain values: no database, no clock, no Flask. Imports errors only.
+Pure functions on plain values: no database, no clock, no Flask.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from repermit.errors import Refused, TransitionRefused
-from repermit.saying import Said
+from repermit.lazy_text import Said
 
 
 class Status(StrEnum):

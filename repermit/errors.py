@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree. May import saying.
+"""What can go wrong, as one tree.
 
 ::
 
@@ -11,7 +11,7 @@
     │   ├── SchemaTooNew       the database was written by a later repermit
     │   ├── NotAllowed         a webhook would go where none may
     │   ├── ChoiceRefused      settings that were chosen make no sense           .errors
-    │   └── Overtaken          somebody else has changed the settings meanwhile
+    │   └── ChangedMeanwhile          somebody else has changed the settings meanwhile
     ├── ListFileError          a file cannot be read         .line .column .expected
     ├── AddressError           a mail address cannot be used                     .reason
     ├── WordingError           a mail's own wording may not be used              .reasons
@@ -26,10 +26,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from repermit.saying import Joined, Said
+from repermit.lazy_text import Joined, Said
 
 if TYPE_CHECKING:
-    from repermit.saying import Value
+    from repermit.lazy_text import Value
 
 
 class RepermitError(Exception):
@@ -92,7 +92,7 @@ class ChoiceRefused(Refused):
         self.errors = errors
 
 
-class Overtaken(Refused):
+class ChangedMeanwhile(Refused):
     """Somebody else has changed the settings since the form was opened."""
 
 

@@ -1,13 +1,10 @@
-"""What Python's garbage collector need not look at. Imports nothing of repermit."""
+"""What Python's garbage collector need not look at."""
 
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """A function that reads input from outside, in a process of its own under limits.
 
-May import errors. What fills the memory or never ends then ends that process and nothing else. It
-is started afresh and never forked, since the processes that need it have threads.
+What fills the memory or never ends then ends that process and nothing else. It is started afresh
+and never forked, since the processes that need it have threads.
 """
 
 from __future__ import annotations
@@ -17,15 +17,13 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self, cast
+from typing import IO, Any, Self, cast
 
 from repermit.errors import RepermitError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _PATIENCE = 5
 """Seconds of the clock that a value may take for each of the processor, which has other work."""

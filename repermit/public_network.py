@@ -1,7 +1,7 @@
 """Which hosts stand on the internet, and which on this machine or a private network.
 
-Imports nothing of repermit. Whoever names a URL could reach with it what this server alone can
-(OWASP, Server-Side Request Forgery Prevention).
+Whoever names a URL could reach with it what this server alone can (OWASP, Server-Side Request
+Forgery Prevention).
 """
 
 from __future__ import annotations

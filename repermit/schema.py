@@ -1,67 +1,51 @@
-"""Versions of the database: an older one is upgraded at start, a newer one is refused.
-
-May import evidence, models and what lies below.
-"""
+"""Versions of the database: an older one is upgraded at start, a newer one is refused."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from repermit import evidence
 from repermit.consent import REFUSALS
-from repermit.errors import SchemaTooNew
-from repermit.models import (
-    ALL_TABLES,
-    COUNTS,
-    JOURNAL_SEALED_SINCE,
+from repermit.db.account_tables import (
     Access,
     ApiToken,
-    BackgroundTask,
+    Invitation,
+    RecoveryCode,
+    SecurityEvent,
+    Session,
+    Throttle,
+    User,
+)
+from repermit.db.all_tables import ALL_TABLES
+from repermit.db.background_tasks import BackgroundTask, TaskKind, targets_of
+from repermit.db.connection import Database, is_postgresql, run_sql
+from repermit.db.contact_tables import FreshLink, Opening
+from repermit.db.journal_seal import JOURNAL_SEALED_SINCE
+from repermit.db.list_tables import Draft, HandedOver, ListText, RegisterNotes, Upload
+from repermit.db.row_counts import COUNTS, Tally, keep_counts
+from repermit.db.setting_tables import Chosen, Correction
+from repermit.db.tables import (
     Campaign,
     CampaignWording,
-    Chosen,
     Contact,
-    Correction,
-    Database,
-    Delivery,
-    Draft,
     Evidence,
     EvidenceHead,
     EvidenceNode,
     EvidencePart,
-    FreshLink,
-    HandedOver,
     ImportChange,
-    Invitation,
-    ListText,
     Mail,
     MailingList,
     Meta,
-    Opening,
     Pace,
-    RecoveryCode,
-    RegisterNotes,
     Reply,
-    SecurityEvent,
-    Session,
     SignUp,
     Suppression,
-    Tally,
-    TaskKind,
-    Throttle,
-    Upload,
-    User,
-    Webhook,
-    is_postgresql,
-    keep_counts,
     read_moment,
-    run_sql,
-    targets_of,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from repermit.db.webhook_tables import Delivery, Webhook
+from repermit.errors import SchemaTooNew
+from repermit.evidence import count_checks, erased_parts, stored_tree, tallied_days
 
 _KEY = "schema_version"
 
@@ -72,7 +56,7 @@ def _create(database: Database) -> None:
     _find_by_beginning(database)
     keep_counts(database)
     EvidenceHead.insert(id=1, seq=0, hash="0" * 64).execute()
-    evidence.grow_tree()
+    stored_tree.grow_tree()
 
 
 def _pace_and_bounces(database: Database) -> None:
@@ -148,7 +132,7 @@ def _merkle_tree(database: Database) -> None:
             column = f"{name} {kind} NOT NULL DEFAULT ''"
             run_sql(database, f"ALTER TABLE evidence_head ADD COLUMN {column}")
     database.create_tables([EvidenceNode])
-    evidence.grow_tree()
+    stored_tree.grow_tree()
 
 
 def _choices(database: Database) -> None:
@@ -265,7 +249,7 @@ def _logins_hardened(database: Database) -> None:
 def _told_terms(_: Database) -> None:
     """Version 26: erasures of proofs from here on tell the term by which these were due."""
     newest = EvidenceHead.select(EvidenceHead.seq).scalar() or 0
-    Meta.insert(key=evidence.TERMS_TOLD_SINCE, value=str(newest)).on_conflict_ignore().execute()
+    Meta.insert(key=erased_parts.TERMS_TOLD_SINCE, value=str(newest)).on_conflict_ignore().execute()
 
 
 def _numbered_forms(database: Database) -> None:
@@ -340,10 +324,10 @@ def _tallied_and_sealed(_: Database) -> None:
     """Version 30: of days counted before the time zone is not known, nor is each journal sealed."""
     newest = EvidenceHead.select(EvidenceHead.seq).scalar() or 0
     Meta.insert(key=JOURNAL_SEALED_SINCE, value=str(newest)).on_conflict_ignore().execute()
-    row = Meta.get_or_none(Meta.key == evidence.TALLIED_UPTO)
+    row = Meta.get_or_none(Meta.key == count_checks.TALLIED_UPTO)
     if row is not None:
         value = json.dumps({"after": int(row.value), "zone": ""})
-        Meta.insert(key=evidence.TALLIED_IN, value=value).on_conflict_ignore().execute()
+        Meta.insert(key=tallied_days.TALLIED_IN, value=value).on_conflict_ignore().execute()
 
 
 def _imports_in_steps(database: Database) -> None:

@@ -1,7 +1,7 @@
 """The seal under which secrets stand in the database, so that a copy of it alone tells none.
 
-May import nothing of repermit. The key is made from secret_keys, which stand elsewhere: the newest
-seals, and every one that is still there opens.
+The key is made from secret_keys, which stand elsewhere: the newest seals, and every one that is
+still there opens.
 """
 
 from __future__ import annotations
@@ -10,12 +10,9 @@ import base64
 import hashlib
 import hmac
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # Of every Fernet token until the year 2106: its version, and the first bytes of the time.
 _BEGINNING = "gAAAA"

@@ -1,11 +1,11 @@
-"""Which URLs pages and mails may link to. May import normalization and public_network."""
+"""Which URLs pages and mails may link to."""
 
 from __future__ import annotations
 
 import ipaddress
 
-from repermit.normalization import split_url
 from repermit.public_network import ip_address_of
+from repermit.unicode_limits import split_url
 
 # RFC 3986 §2 has none of these in a URL; browsers take a backslash for a slash.
 _NOT_IN_URLS = frozenset(' "<>\\^`{|}')

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import AbstractContextManager
+from datetime import datetime
 from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -15,20 +17,15 @@ import pyotp
 from itsdangerous import URLSafeTimedSerializer
 
 from repermit.accounts import passwords
-from repermit.models import Session, User
+from repermit.db.account_tables import Session, User
+from repermit.db.connection import Database
 from tests.building import NOW
-from tests.pages import words_of
+from tests.pages import Pages, words_of
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-    from datetime import datetime
-
     from flask.sessions import SessionMixin
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
-
-    from repermit.models import Database
-    from tests.pages import Pages
 
 ENGLISH = {"Accept-Language": "en"}
 PASSWORD = "four quiet otters wait"

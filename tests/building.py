@@ -5,21 +5,21 @@ Whatever is saved is saved in a transaction of its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from repermit import addresses, contacts
-from repermit.config import Organisation, Settings
+from repermit import email_address
 from repermit.consent import CampaignState, MailKind, MailState, Reason, Status
-from repermit.models import Campaign, Contact, ListText, Mail, MailingList
+from repermit.contacts import lookup, status_changes
+from repermit.db.connection import Database
+from repermit.db.list_tables import ListText
+from repermit.db.tables import Campaign, Contact, Mail, MailingList
+from repermit.settings.definitions import Organisation, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from peewee import Model
-
-    from repermit.models import Database
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """A Monday morning on which the stories of the tests begin."""
@@ -94,7 +94,7 @@ def make_contact(
     """Save and return a contact, unconfirmed if not told otherwise."""
     text = address or f"person{next(_numbers)}@example.org"
     values: dict[str, Any] = {"status": Status.UNCONFIRMED, "status_at": NOW}
-    contact = contacts.new_contact(mailing_list, addresses.parse(text), **{**values, **overrides})
+    contact = lookup.new_contact(mailing_list, email_address.parse(text), **{**values, **overrides})
     with database.atomic():
         contact.save(force_insert=True)
     return contact
@@ -165,10 +165,10 @@ def make_removed(
     before = Status.CONFIRMED if reason is Reason.WITHDRAWN else Status.UNCONFIRMED
     contact = make_contact(database, mailing_list, address, status=before)
     with database.atomic():
-        contacts.remove(
+        status_changes.remove(
             [contact],
             reason=reason,
-            act=contacts.Act(at=NOW, actor="person"),
+            act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=make_settings().fingerprint_key,
         )
     return Contact.get_by_id(contact.id)

@@ -11,9 +11,9 @@ import gettext
 import io
 import re
 import sys
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from babel import Locale
 from babel.messages.catalog import Catalog, Message
@@ -22,16 +22,13 @@ from babel.messages.pofile import read_po, write_po
 
 from tests.sayings import said
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
 ROOT = Path(__file__).parent.parent
 LOCALE = ROOT / "repermit" / "locale"
 
 # Where texts stand that only admins read; they do in English and Dutch (web/admin/showing).
 _ADMINS = (
-    "templates/admin/", "templates/proofs/", "repermit/web/admin/", "repermit/preflight/",
-    "repermit/exports/", "repermit/rights/telling.py", "repermit/rights/standing.py",
+    "templates/admin/", "templates/proofs/", "repermit/web/admin/", "repermit/checks/",
+    "repermit/exports/", "repermit/privacy/proof_text.py",
     "repermit/reports/papers/",
     "templates/papers/",
 )  # fmt: skip

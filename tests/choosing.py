@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from repermit import choices
-from repermit.choices import Typed
+from repermit.db.connection import Database
+from repermit.setting_overrides import change_settings, current_settings
+from repermit.setting_overrides.change_settings import Kept, Typed
+from repermit.settings.definitions import Settings
 from tests.building import NOW
-
-if TYPE_CHECKING:
-    from repermit.choices import Kept
-    from repermit.config import Settings
-    from repermit.models import Database
 
 
 def choose(
@@ -27,5 +24,5 @@ def choose(
         secrets=secrets or {},
         removed=frozenset(removed),
     )
-    since = choices.version()
-    return choices.keep(database, settings, typed, since=since, now=NOW, actor="user:1")
+    since = current_settings.version()
+    return change_settings.keep(database, settings, typed, since=since, now=NOW, actor="user:1")

@@ -1,7 +1,4 @@
-"""A throw-away PostgreSQL cluster made from the binaries that this machine has, for tests.
-
-Imports nothing of repermit.
-"""
+"""A throw-away PostgreSQL cluster made from the binaries that this machine has, for tests."""
 
 from __future__ import annotations
 
@@ -15,15 +12,12 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import psycopg
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
 
 _STARTING = 60  # seconds; a loaded machine with a slow disk may need some
 _PREFIX = "repermit-pg-"  # and the number of the process that runs it

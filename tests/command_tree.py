@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from repermit.cli import cli
-from repermit.cli.commands import Command, Group
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from repermit.cli.command import Command, Group
 
 REPERMIT = Path(sysconfig.get_path("scripts")) / "repermit"
 """The script that the package installs."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from repermit import config
-
-if TYPE_CHECKING:
-    from repermit.config import Settings
+from repermit.settings import config_file
+from repermit.settings.definitions import Settings
 
 FOLDER = Path("/srv/repermit")
 KEY = "0123456789abcdef"
@@ -26,4 +24,4 @@ def make_document(**overrides: Any) -> dict[str, Any]:
 
 
 def parse(**overrides: Any) -> Settings:
-    return config.parse(make_document(**overrides), folder=FOLDER)
+    return config_file.parse(make_document(**overrides), folder=FOLDER)

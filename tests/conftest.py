@@ -10,20 +10,24 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 import trustme
 
-from repermit import messages, preflight, schema
-from repermit.models import open_database
-from repermit.preflight import pages as pages_checked
-from repermit.web import dispatcher, site
+from repermit import schema
+from repermit.checks import run, website
+from repermit.db.connection import Database, open_database
+from repermit.db.tables import Campaign, MailingList
+from repermit.emails import catalogues
+from repermit.settings.definitions import Settings
+from repermit.web import dispatcher, request_context
 from repermit.web.admin import launch_check
 from tests.building import make_campaign, make_list, make_settings
-from tests.cluster import find_binaries, running_cluster
+from tests.cluster import Cluster, find_binaries, running_cluster
 from tests.counting import Counting
 from tests.desk import Desk
 from tests.inbox import Inbox
@@ -38,14 +42,7 @@ from tests.quicker import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-    from typing import Any
-
     from playwright.sync_api import Playwright
-
-    from repermit.config import Settings
-    from repermit.models import Campaign, Database, MailingList
-    from tests.cluster import Cluster
 
 # The same examples every time, so that a red run is red again; as slow as a loaded machine is.
 # `--hypothesis-profile=search` looks further, at other places each time.
@@ -134,7 +131,7 @@ def _no_hurry_in_a_browser(request: pytest.FixtureRequest, monkeypatch: pytest.M
     What the server refuses after two seconds, to be pressed again, has tests of its own.
     """
     if "browser" in request.fixturenames:
-        for module in (site, dispatcher):
+        for module in (request_context, dispatcher):
             monkeypatch.setattr(module, "PATIENCE", 60.0)
 
 
@@ -149,7 +146,7 @@ def real_check() -> None:
 @pytest.fixture
 def here_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take loopback, where the servers of a test are, for what everybody reaches."""
-    monkeypatch.setattr(pages_checked, "is_private", lambda _: False)
+    monkeypatch.setattr(website, "is_private", lambda _: False)
 
 
 @pytest.fixture(autouse=True)
@@ -159,7 +156,7 @@ def _nothing_wrong(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     Checks have tests of their own, and so has a launch that finds something (`real_check`).
     """
     if "real_check" not in request.fixturenames:
-        monkeypatch.setattr(preflight, "find_problems", lambda *_, **__: ())
+        monkeypatch.setattr(run, "find_problems", lambda *_, **__: ())
     monkeypatch.setattr(launch_check, "_PATIENCE", 60.0)
 
 
@@ -290,7 +287,7 @@ def desk(tmp_path: Path, sqlite_url: str, inbox: Inbox) -> Desk:
 def usual_texts() -> Iterator[None]:
     """Have mails and pages say again what they usually do, once a test has corrected it."""
     yield
-    messages.correct({})
+    catalogues.correct({})
 
 
 # --- The browser. -------------------------------------------------------------------------------

@@ -1,20 +1,18 @@
 """Which tests have their lines counted; a plugin of pytest, which conftest registers.
 
-Imports nothing of repermit. Python 3.11 is several times slower while lines are counted, in
-libraries too, so what goes the same ways through the code is counted once.
+Python 3.11 is several times slower while lines are counted, in libraries too, so what goes the same
+ways through the code is counted once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from os import environ
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import coverage
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, MutableMapping
 
 # By it coverage tells the processes that a test starts to count too (its patch "subprocess"); it
 # puts it back by itself when it goes on.

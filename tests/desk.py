@@ -6,29 +6,29 @@ import contextlib
 import io
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import config, schema
+from repermit import schema
 from repermit.cli import main
 from repermit.clock import ManualClock
-from repermit.models import find_list, journal_of, open_database
-from repermit.web import create_app
+from repermit.db.connection import Database, open_database
+from repermit.db.suppression_journal import journal_of
+from repermit.db.tables import MailingList, find_list
+from repermit.settings import config_file
+from repermit.settings.definitions import Settings
+from repermit.web.application import create_app
 from tests.building import NOW, make_list, make_settings
+from tests.inbox import Inbox, Received
+from tests.scripted import ScriptedServer
+from tests.sink import Sink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from flask.testing import FlaskClient
-
-    from repermit.config import Settings
-    from repermit.models import Database, MailingList
-    from tests.inbox import Inbox, Received
-    from tests.scripted import ScriptedServer
-    from tests.sink import Sink
 
 ATTEST = "Decided by the board on 1 March; addresses from our own forms; none of them opted out."
 ACCEPTED = tuple(
@@ -71,7 +71,7 @@ class Desk:
 
     @property
     def settings(self) -> Settings:
-        return config.load(self.config)
+        return config_file.load(self.config)
 
     def run(self, *arguments: str) -> Ran:
         """Give a command as somebody at a shell would; its exit code is as it may be."""

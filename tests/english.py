@@ -6,15 +6,12 @@ Imports repermit and tests.catalogues.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
 
-from repermit.messages import translations
+from repermit.emails.catalogues import translations
 from tests.catalogues import messages, texts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _SHORTEST = 12
 """A sentence of fewer letters may well be one in another language too."""

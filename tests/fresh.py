@@ -6,18 +6,15 @@ Imports repermit and tests.building.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from datetime import datetime
 
-from repermit import rights
-from repermit.models import FreshLink
+from repermit.db.connection import Database
+from repermit.db.contact_tables import FreshLink
+from repermit.db.tables import Contact
+from repermit.privacy import data_links
+from repermit.privacy.data_links import Opened
 from tests.building import NOW
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from repermit.models import Contact, Database
-    from repermit.rights import Opened
 
 TRACE = {"network": "198.51.100.0/24", "browser": "Firefox"}
 
@@ -31,14 +28,14 @@ def newest(purpose: str = "see") -> FreshLink:
 
 def asked_for(database: Database, contact: Contact, *, now: datetime = NOW) -> FreshLink:
     """Ask for a link and return it."""
-    rights.ask_for_link(database, uid=contact.uid, language="nl", now=now)
+    data_links.ask_for_link(database, uid=contact.uid, language="nl", now=now)
     return newest()
 
 
 def opened_for(database: Database, contact: Contact, *, now: datetime = NOW) -> Opened:
     """Ask for a link, open it, and return what it opened."""
     link = asked_for(database, contact, now=now)
-    opened = rights.open_link(database, uid=link.uid, now=now)
+    opened = data_links.open_link(database, uid=link.uid, now=now)
     assert opened is not None
     return opened
 

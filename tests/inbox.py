@@ -1,7 +1,4 @@
-"""A real SMTP server on loopback that keeps what it accepts, for tests.
-
-Imports nothing of repermit.
-"""
+"""A real SMTP server on loopback that keeps what it accepts, for tests."""
 
 from __future__ import annotations
 
@@ -10,18 +7,14 @@ import email
 import email.policy
 import socket
 import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import Any, Self
 
 from aiosmtpd.controller import Controller
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from types import TracebackType
-    from typing import Self
-
-    from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
 HANG_UP = "hang up"
 """As a reply: close the connection without any."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import random
 import signal
 import socket
 import subprocess
@@ -18,17 +19,19 @@ import threading
 import time
 import zipfile
 from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import Any, Self
 
 from repermit.clock import ManualClock, SystemClock
 from repermit.consent import CampaignState, MailState, Reason, Status
-from repermit.links import Links
-from repermit.models import (
-    BackgroundTask,
+from repermit.db.background_tasks import BackgroundTask
+from repermit.db.row_counts import find_drift
+from repermit.db.tables import (
     Contact,
     Evidence,
     EvidencePart,
@@ -37,20 +40,12 @@ from repermit.models import (
     MailingList,
     Meta,
     Suppression,
-    find_drift,
     latest_campaign,
 )
+from repermit.signed_links import Kind, Links
 from tests.command_tree import REPERMIT
 from tests.desk import ACCEPTED, ATTEST, Desk
 from tests.serving import Serving
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable, Iterator
-    from types import TracebackType
-    from typing import Self
-
-    from repermit.links import Kind
 
 PEOPLE = 1000
 """On the list that is worked on."""
@@ -67,12 +62,13 @@ _ERASE = """\
 import sys, threading
 from pathlib import Path
 from peewee import PeeweeException
-from repermit import config
+from repermit.settings import config_file
 from repermit.clock import SystemClock
 from repermit.errors import RepermitError
-from repermit.jobs import Jobs
-from repermit.models import connect, journal_of
-settings = config.load(Path(sys.argv[1]))
+from repermit.jobs.periodic_jobs import Jobs
+from repermit.db.connection import connect
+from repermit.db.suppression_journal import journal_of
+settings = config_file.load(Path(sys.argv[1]))
 database = connect(settings.database, journal=journal_of(settings))
 try:
     Jobs(settings, database, clock=SystemClock(), stopping=threading.Event()).erase()

@@ -1,7 +1,4 @@
-"""Small builders of what a mail is made from, and the comparison with what was kept.
-
-May import messages and its ground only.
-"""
+"""Small builders of what a mail is made from, and the comparison with what was kept."""
 
 from __future__ import annotations
 
@@ -12,27 +9,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from repermit.config import Organisation
-from repermit.messages import (
+from repermit.emails.admin_notices import (
+    draft_closing,
+    draft_daily,
+    draft_not_the_person,
+    draft_notice,
+)
+from repermit.emails.campaign_result import ClosingNews
+from repermit.emails.daily_summary import DayNews
+from repermit.emails.frozen_draft import Draft
+from repermit.emails.mail_values import (
     AskValues,
-    ClosingNews,
     ConfirmValues,
-    DayNews,
-    Draft,
     MailingListFacts,
     NoticeValues,
     ReceiptValues,
-    draft_ask,
-    draft_closing,
-    draft_confirm,
-    draft_daily,
-    draft_no_receipt,
-    draft_not_the_person,
-    draft_notice,
-    draft_receipt,
-    draft_reminder,
-    draft_requested,
 )
+from repermit.emails.make_draft import draft_ask, draft_confirm, draft_reminder
+from repermit.emails.personal_mails import draft_no_receipt, draft_receipt, draft_requested
+from repermit.settings.definitions import Organisation
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 SENT = datetime(2026, 12, 1, 8, 30, tzinfo=UTC)

@@ -6,21 +6,17 @@ import csv
 import io
 import struct
 import zipfile
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
 import openpyxl
 
-from repermit.listfile import ListFile, open_list
-from repermit.listfile.sheets import read_workbook, sheet_tables
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-    from typing import Any
-
-    from repermit.listfile.model import Table
+from repermit.list_files.open_file import ListFile, open_list
+from repermit.list_files.rows import Table
+from repermit.list_files.workbook import read_workbook, sheet_tables
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 _SPREADSHEET = "application/vnd.oasis.opendocument.spreadsheet"

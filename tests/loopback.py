@@ -1,17 +1,11 @@
-"""A guard that lets no socket of this process reach another machine, for tests.
-
-Imports nothing of repermit.
-"""
+"""A guard that lets no socket of this process reach another machine, for tests."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
+from types import TracebackType
+from typing import Any, Self
 
 
 class LeftThisMachine(ConnectionError):

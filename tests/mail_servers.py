@@ -1,7 +1,4 @@
-"""Real mail servers, Postfix and Dovecot, with all that is theirs in one folder, on loopback.
-
-Imports nothing of repermit.
-"""
+"""Real mail servers, Postfix and Dovecot, with all that is theirs in one folder, on loopback."""
 
 from __future__ import annotations
 
@@ -14,14 +11,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from types import TracebackType
-    from typing import Self
+from types import TracebackType
+from typing import Any, Self
 
 NOBODY = 65_534
 """A user who may do nothing: what repermit runs as."""

@@ -1,7 +1,4 @@
-"""Small IMAP and POP3 servers on loopback, with one mailbox, that misbehave if told to.
-
-Imports nothing of repermit.
-"""
+"""Small IMAP and POP3 servers on loopback, with one mailbox, that misbehave if told to."""
 
 from __future__ import annotations
 
@@ -9,14 +6,11 @@ import base64
 import re
 import shlex
 import socketserver
+import ssl
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import ssl
-    from types import TracebackType
-    from typing import Self
+from types import TracebackType
+from typing import Self
 
 HANG_UP = "hang up"
 

@@ -1,13 +1,12 @@
-"""A DNS server on loopback that knows what a test tells it, for domains that are set up wrong.
-
-Imports nothing of repermit.
-"""
+"""A DNS server on loopback that knows what a test tells it, for domains that are set up wrong."""
 
 from __future__ import annotations
 
 import socketserver
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
 
 import dns.flags
 import dns.message
@@ -15,11 +14,6 @@ import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import TracebackType
-    from typing import Self
 
 SILENCE = "silence"
 """As a record: say nothing at all when asked for this name."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from html import unescape
@@ -15,25 +16,26 @@ from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
 
-from repermit import answers, contacts, evidence, messages, web
+from repermit.answers import join
+from repermit.answers.pending_openings import Pending
 from repermit.clock import ManualClock
-from repermit.links import Links
-from repermit.messages import AskValues
-from repermit.models import ALL_TABLES, CampaignWording, Contact
+from repermit.contacts import lookup
+from repermit.db.all_tables import ALL_TABLES
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, CampaignWording, Contact, MailingList, Table
+from repermit.emails import compose_mail, make_draft
+from repermit.emails.mail_values import AskValues, Mail
+from repermit.evidence import chain
+from repermit.settings.definitions import Settings
+from repermit.signed_links import Kind, Links
+from repermit.web import application
+from repermit.web import server as web_server
 from tests.building import DEADLINE, NOW, make_organisation, make_settings
 from tests.zoo import buttons_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
-
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
-
-    from repermit.answers import Pending
-    from repermit.config import Settings
-    from repermit.links import Kind
-    from repermit.messages import Mail
-    from repermit.models import Campaign, Database, MailingList, Table
 
 _SPAN = re.compile(r"</?span[^>]*>")
 _TAG = re.compile(r"<style>.*?</style>|<[^>]+>", re.DOTALL)
@@ -49,7 +51,7 @@ class Pages:
         self.settings = settings
         self.clock = clock or ManualClock(NOW)
         self.links = Links(settings.public_url, settings.secret_keys)
-        self.app = web.create_app(settings, clock=self.clock, database=database)
+        self.app = application.create_app(settings, clock=self.clock, database=database)
         self.client = self.app.test_client()
         self.openings: Pending = self.app.extensions["repermit"].openings
 
@@ -82,7 +84,7 @@ class Pages:
         with self.database.connection_context():
             found = Contact.get_or_none(uid=uid)
             version = found.form_version if found else 0
-            sign_up = None if found else answers.look_up_sign_up(uid, now=self.clock.now())
+            sign_up = None if found else join.look_up_sign_up(uid, now=self.clock.now())
         return self.links.form_number(uid, sign_up.form_version if sign_up else version)
 
 
@@ -131,15 +133,15 @@ def freeze_wording(
     revision: int = 1,
 ) -> str:
     """Keep the wording of a campaign's ask in one language; return its digest."""
-    draft = messages.draft_ask(
+    draft = make_draft.draft_ask(
         organisation=make_organisation(),
-        mailing_list=contacts.list_facts(mailing_list),
+        mailing_list=lookup.list_facts(mailing_list),
         deadline=campaign.deadline + timedelta(days=revision),
         zone=make_settings().zone,
         language=language,
     )
     with database.atomic():
-        digest = evidence.keep_wording(draft.content)
+        digest = chain.keep_wording(draft.content)
         CampaignWording.create(
             campaign=campaign, kind="ask", language=language, revision=revision, wording=digest
         )
@@ -148,9 +150,9 @@ def freeze_wording(
 
 def ask_to(pages: Pages, contact: Contact) -> Mail:
     """Return the ask as it leaves to somebody who reads Dutch."""
-    draft = messages.draft_ask(
+    draft = make_draft.draft_ask(
         organisation=make_organisation(),
-        mailing_list=contacts.list_facts(contact.list),
+        mailing_list=lookup.list_facts(contact.list),
         deadline=DEADLINE,
         zone=pages.settings.zone,
         language="nl",
@@ -165,7 +167,7 @@ def ask_to(pages: Pages, contact: Contact) -> Mail:
         return_path="praktijk@example.org",
         date=NOW,
     )
-    return messages.compose(draft, values)
+    return compose_mail.compose(draft, values)
 
 
 @contextmanager
@@ -179,7 +181,7 @@ def served(make_pages: Callable[[str], Pages]) -> Iterator[Pages]:
 
     sockets: dict[int, Any] = {}
     plain = make_settings(public_url="http://127.0.0.1")
-    server = web.make_server(app, settings=plain, port=0, sockets=sockets)
+    server = web_server.make_server(app, settings=plain, port=0, sockets=sockets)
     pages = make_pages(f"http://127.0.0.1:{server.effective_port}")
     inner.append(pages.app)
     closing = threading.Event()

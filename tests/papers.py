@@ -5,21 +5,17 @@ Imports repermit and tests.building.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from repermit import contacts, evidence
-from repermit.consent import (
-    Basis,
-    BounceKind,
-    CampaignState,
-    Dropped,
-    MailKind,
-    MailState,
-    Reason,
-)
-from repermit.evidence import Entry
+from repermit.consent import Basis, BounceKind, CampaignState, Dropped, MailKind, MailState, Reason
+from repermit.contacts import status_changes
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Contact, MailingList
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
 from tests.building import (
     NOW,
     make_campaign,
@@ -29,11 +25,6 @@ from tests.building import (
     make_settings,
 )
 from tests.test_reports import say_yes, take_off
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from repermit.models import Campaign, Contact, Database, MailingList
 
 SECRET = "somebody.secret"
 DAY = timedelta(days=1)
@@ -103,7 +94,7 @@ def make_rich(
 
 
 def _launch(rich: Rich) -> None:
-    told = evidence.keep_wording("What regulators hold.")
+    told = chain.keep_wording("What regulators hold.")
     consent = {
         "attest": "Decided by the board.",
         "told": told,
@@ -112,7 +103,7 @@ def _launch(rich: Rich) -> None:
         "left_out": {"opted_out": 1, "invalid": 2},
     }
     with rich.database.atomic():
-        evidence.append(
+        chain.append(
             Entry(
                 event="launched",
                 at=NOW,
@@ -133,7 +124,7 @@ def _remove(rich: Rich, reason: Reason) -> None:
 
 def _confirm_otherwise(rich: Rich) -> None:
     contact = rich.asked()
-    act = contacts.Act(at=NOW, actor="user:1")
+    act = status_changes.Act(at=NOW, actor="user:1")
     key = make_settings().fingerprint_key
     with rich.database.atomic():
-        contacts.confirm(contact, basis=Basis.IMPORTED, act=act, fingerprint_key=key)
+        status_changes.confirm(contact, basis=Basis.IMPORTED, act=act, fingerprint_key=key)

@@ -6,14 +6,10 @@ For tests that a page stays quick among a million rows, which no stopwatch of a 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-from repermit.models import is_postgresql, run_sql
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from repermit.models import Database
+from repermit.db.connection import Database, is_postgresql, run_sql
 
 
 def plan_of(database: Database, query: Any) -> str:

@@ -1,12 +1,13 @@
 """What libraries would work out anew for each test, worked out once.
 
-Imports nothing of repermit. Nothing comes out otherwise: a result is kept under all that it
-depends on (test_quicker.py).
+Nothing comes out otherwise: a result is kept under all that it depends on (test_quicker.py).
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import argon2
@@ -19,9 +20,6 @@ from werkzeug.routing import Rule
 from tests.uncounted import call_uncounted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
     import pytest
 
     Builder = Callable[..., tuple[str, str]]
@@ -62,7 +60,7 @@ def keep_analyses() -> None:
 def leave_out_sql() -> None:
     """Count nothing while peewee puts a query into words, which takes it most of its time.
 
-    What of ours it calls meanwhile is how a column writes a value (test_models_tables).
+    What of ours it calls meanwhile is how a column writes a value (test_db_tables).
     """
     peewee.Database.execute = _executed  # type: ignore[method-assign, assignment]
 

@@ -1,20 +1,14 @@
-"""A program that webhooks tell: a real HTTP server on a port of loopback.
-
-Imports nothing of repermit.
-"""
+"""A program that webhooks tell: a real HTTP server on a port of loopback."""
 
 from __future__ import annotations
 
+import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
+from types import TracebackType
+from typing import Any, Self
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,4 @@
-"""The published field lists of consent records and receipts, as JSON Schemas to hold ours to.
-
-Imports nothing of repermit.
-"""
+"""The published field lists of consent records and receipts, as JSON Schemas to hold ours to."""
 
 from __future__ import annotations
 

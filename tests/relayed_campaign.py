@@ -12,21 +12,19 @@ import smtplib
 import sqlite3
 import subprocess
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.message import EmailMessage
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from repermit.clock import SystemClock
 from repermit.consent import CampaignState
 from tests.desk import Desk
 from tests.mail_servers import AS_NOBODY, NOBODY, Dovecot, Postfix, give_to, wait_until
 from tests.sending import make_story
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 RETURNS = "bounces.example.org"
 SENDER = "news@example.org"

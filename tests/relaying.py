@@ -1,18 +1,12 @@
-"""A web server in front of another one, which says whom it asks for.
-
-Imports nothing of repermit.
-"""
+"""A web server in front of another one, which says whom it asks for."""
 
 from __future__ import annotations
 
 import http.client
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @contextmanager

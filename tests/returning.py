@@ -6,13 +6,10 @@ Imports messages and what lies below.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from repermit import messages
+from repermit.db.tables import Mail
+from repermit.emails import message_id as emails_message_id
 from tests.building import make_settings
-
-if TYPE_CHECKING:
-    from repermit.models import Mail
 
 FOLDER = Path(__file__).parent / "bounces"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.eml"))
@@ -21,12 +18,14 @@ KEY = make_settings().secret_keys[-1]
 
 def verp_of(mail: Mail, *, key: bytes = KEY) -> str:
     """Return the envelope sender of a mail that has one of its own."""
-    return messages.return_path("verp", sender="praktijk@example.org", mail_id=mail.id, key=key)
+    return emails_message_id.return_path(
+        "verp", sender="praktijk@example.org", mail_id=mail.id, key=key
+    )
 
 
 def message_id_of(mail: Mail, *, key: bytes = KEY) -> str:
     """Return the Message-ID of a mail."""
-    return messages.message_id(mail.id, sender_domain="example.org", key=key)
+    return emails_message_id.message_id(mail.id, sender_domain="example.org", key=key)
 
 
 def returned(name: str, *, verp: str = "", message_id: str = "") -> bytes:

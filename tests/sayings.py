@@ -6,19 +6,16 @@ A room says it by `Said`, by `said_of`, or by raising an error of ours; see repe
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from repermit.errors import RepermitError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
 
 # What no page shows: the commands, and what only they use.
-_COMMANDS = ("cli/", "demo/", "archives/", "backups/", "schema.py", "config/reading.py")
+_COMMANDS = ("cli/", "demo/", "archives/", "backups/", "schema.py", "settings/config_file.py")
 # Errors that are not said in words of their own: they hold what was said, or no page shows them.
 _OTHERWISE = {"ChoiceRefused", "DatabaseBusy", "LaunchRefused", "LinkError", "WordingError"}
 _SAYING = {"Said", "said_of"}
@@ -89,7 +86,7 @@ def _imported(tree: ast.Module) -> set[str]:
         one.name
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom)
-        and node.module in {"repermit.errors", "repermit.saying"}
+        and node.module in {"repermit.errors", "repermit.lazy_text"}
         for one in node.names
     }
 

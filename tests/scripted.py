@@ -1,7 +1,4 @@
-"""An SMTP server on loopback that says what a test tells it to, for servers that misbehave.
-
-Imports nothing of repermit.
-"""
+"""An SMTP server on loopback that says what a test tells it to, for servers that misbehave."""
 
 from __future__ import annotations
 
@@ -11,15 +8,13 @@ import socketserver
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from tests.inbox import HANG_UP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from types import TracebackType
-    from typing import Self
-
     Line = str | Callable[[], str]
 
 SILENCE = "silence"

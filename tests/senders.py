@@ -7,25 +7,21 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 from repermit.clock import ManualClock, SystemClock
 from repermit.consent import CampaignState, MailKind, Status
-from repermit.models import Contact, Mail, new_id
+from repermit.db.tables import Contact, Mail, new_id
 from tests.building import NOW, put_in
 from tests.command_tree import REPERMIT
 from tests.desk import Desk
 from tests.sending import make_story
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-    from types import TracebackType
-    from typing import Self
-
-    from tests.sink import Sink
+from tests.sink import Sink
 
 
 def make_desk(folder: Path, database_url: str, sink: Sink, **mail: int) -> Desk:

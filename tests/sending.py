@@ -6,19 +6,19 @@ Imports delivery and what lies below.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from repermit import contacts, delivery, evidence, messages
 from repermit.clock import ManualClock
-from repermit.config import MailServer
 from repermit.consent import CampaignState, MailKind, MailState
-from repermit.models import Campaign, CampaignWording, Contact, Mail, SignUp, new_id
+from repermit.contacts import lookup
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, CampaignWording, Contact, Mail, MailingList, SignUp, new_id
+from repermit.emails import make_draft
+from repermit.evidence import chain
+from repermit.sending import send_due
+from repermit.sending.send_due import SendResult
+from repermit.settings.definitions import MailServer, Settings
 from tests.building import NOW, make_campaign, make_contact, make_list, make_mail, make_settings
-
-if TYPE_CHECKING:
-    from repermit.config import Settings
-    from repermit.delivery import SendResult
-    from repermit.models import Database, MailingList
 
 
 def mail_settings(database_url: str, port: int, **overrides: Any) -> Settings:
@@ -86,7 +86,7 @@ class Story:
     def send(self, **options: Any) -> SendResult:
         """Send what is due."""
         values = {"settings": self.settings, "clock": self.clock, **options}
-        return delivery.send_due(self.database, **values)
+        return send_due.send_due(self.database, **values)
 
     def change(self, row: Mail | Contact | Campaign | SignUp, **values: Any) -> None:
         """Change a row; in whatever thread, also in that of a server."""
@@ -109,10 +109,13 @@ def make_wording(
     story: Story, language: str, *, kind: MailKind = MailKind.ASK, revision: int = 1
 ) -> None:
     """Freeze the campaign's wording of its asks, or reminders, in a language."""
-    drafting = {MailKind.ASK: messages.draft_ask, MailKind.REMINDER: messages.draft_reminder}
+    drafting = {
+        MailKind.ASK: make_draft.draft_ask,
+        MailKind.REMINDER: make_draft.draft_reminder,
+    }
     draft = drafting[kind](
         organisation=story.settings.organisation,
-        mailing_list=contacts.list_facts(story.mailing_list),
+        mailing_list=lookup.list_facts(story.mailing_list),
         deadline=story.campaign.deadline,
         zone=story.settings.zone,
         language=language,
@@ -123,7 +126,7 @@ def make_wording(
             kind=kind,
             language=language,
             revision=revision,
-            wording=evidence.keep_wording(draft.content),
+            wording=chain.keep_wording(draft.content),
         )
 
 

@@ -5,27 +5,23 @@ Imports repermit and tests.building.
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 
 from repermit.consent import Status
-from repermit.links import Links
-from repermit.models import Contact
-from repermit.models.turnstile import Turnstile
+from repermit.db.tables import Contact
+from repermit.db.write_lock import WriteLock
+from repermit.signed_links import Links
 from tests.building import make_asked, make_campaign, make_list
+from tests.desk import Desk
 from tests.pages import freeze_wording
 from tests.serving import Serving
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-
-    from tests.desk import Desk
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
 FORM = "application/x-www-form-urlencoded"
@@ -85,12 +81,12 @@ def make_site(desk: Desk) -> Iterator[Site]:
 def write_lock(url: str) -> Iterator[None]:
     """Hold what every answer needs to be recorded, as another process."""
     if url.startswith("sqlite:///"):
-        turnstile = Turnstile(Path(url.removeprefix("sqlite:///")))
-        turnstile.enter()
+        write_lock = WriteLock(Path(url.removeprefix("sqlite:///")))
+        write_lock.enter()
         try:
             yield
         finally:
-            turnstile.close()
+            write_lock.close()
     else:
         with closing(psycopg.connect(url)) as other:
             other.execute("LOCK TABLE contact, access, session, evidence IN EXCLUSIVE MODE")

@@ -1,7 +1,4 @@
-"""`repermit serve` and others as processes of their own, for tests that stop or kill them.
-
-Imports nothing of repermit but through the command line.
-"""
+"""`repermit serve` and others as processes of their own, for tests that stop or kill them."""
 
 from __future__ import annotations
 
@@ -12,15 +9,11 @@ import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import IO, Self
 
 from tests.command_tree import REPERMIT
-
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import IO, Self
-
-    from tests.desk import Desk
+from tests.desk import Desk
 
 
 class Running:

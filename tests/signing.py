@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 import dkim
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from repermit.preflight.names import Names
-
-if TYPE_CHECKING:
-    from tests.naming import NameServer
+from repermit.checks.dns_lookup import Names
+from tests.naming import NameServer
 
 
 def make_key(bits: int = 2048) -> str:

@@ -1,7 +1,4 @@
-"""A quick SMTP server on loopback that keeps books of what it was given, for tests that compare.
-
-Imports nothing of repermit.
-"""
+"""A quick SMTP server on loopback that keeps books of what it was given, for tests that compare."""
 
 from __future__ import annotations
 
@@ -9,13 +6,10 @@ import asyncio
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
+from types import TracebackType
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from repermit.importing import ImportResult, UndoResult, import_file, undo_import
-from repermit.models import Contact, Evidence, EvidencePart, Suppression
+from repermit.consent import Fate
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, Suppression
+from repermit.imports.import_file import import_file
+from repermit.imports.import_results import ImportResult, UndoResult
+from repermit.imports.undo import undo_import
 from tests.building import NOW, make_settings
 from tests.list_files import MAILCHIMP_TITLES, as_csv
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from repermit.consent import Fate
-    from repermit.models import Database, MailingList
 
 OPTED_IN = {"OPTIN_TIME": "2021-05-04 10:00:00", "OPTIN_IP": "81.2.69.142"}
 """What Mailchimp writes of a sign-up by the person."""

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 import argon2
 import pytest
 
-from repermit import accounts, webhooks
-from repermit.accounts import Tried, Visit
+from repermit.accounts import login as accounts_login
+from repermit.accounts import sessions, two_factor, users
+from repermit.accounts.login import Tried, Visit
+from repermit.accounts.sessions import Login
+from repermit.db.account_tables import Session, User
+from repermit.db.connection import Database
+from repermit.db.tables import Evidence, EvidencePart
 from repermit.errors import AddressError, NotFound, Refused
-from repermit.models import Evidence, EvidencePart, Session, User
 from repermit.sealed_secrets import Seal, totp_name
+from repermit.webhooks import endpoints
 from tests.admin_pages import PASSWORD, SECRET, code_at, make_admin, make_session, make_user
 from tests.building import NOW, make_settings
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from repermit.accounts import Login
-    from repermit.models import Database
 
 SETTINGS = make_settings()
 FRESH = "five rather slow herons"
@@ -36,13 +34,13 @@ def visit(now: datetime = NOW) -> Visit:
 def log_in(
     database: Database, email: str, password: str = PASSWORD, *, now: datetime = NOW
 ) -> Tried:
-    return accounts.log_in(
+    return accounts_login.log_in(
         database, email=email, password=password, settings=SETTINGS, visit=visit(now)
     )
 
 
 def find(token: str, now: datetime = NOW) -> Login:
-    login = accounts.find_login(token, now=now, settings=SETTINGS)
+    login = sessions.find_login(token, now=now, settings=SETTINGS)
     assert login
     return login
 
@@ -92,7 +90,9 @@ def test_a_hash_of_old_parameters_is_renewed_at_login(database: Database) -> Non
 
 
 def take(database: Database, login: Login, code: str, *, now: datetime = NOW) -> Tried:
-    return accounts.take_second_step(database, login, code, settings=SETTINGS, visit=visit(now))
+    return accounts_login.take_second_step(
+        database, login, code, settings=SETTINGS, visit=visit(now)
+    )
 
 
 def test_the_second_step_makes_a_session_full_and_is_noted(database: Database) -> None:
@@ -114,10 +114,12 @@ def test_the_second_step_makes_a_session_full_and_is_noted(database: Database) -
 
 def test_a_recovery_code_stands_for_the_second_step(database: Database) -> None:
     user = make_user(database)
-    codes = accounts.renew_recovery_codes(database, login_of(database, user).person, visit=visit())
+    codes = accounts_login.renew_recovery_codes(
+        database, login_of(database, user).person, visit=visit()
+    )
     login = login_of(database, user, is_full=False)
     assert take(database, login, codes[3]).is_right
-    assert accounts.codes_left(user.id) == 9
+    assert two_factor.codes_left(user.id) == 9
     assert events() == ["recovery_codes_renewed", "logged_in"]
     assert '{"second_step":"recovery_code"}' in {part.json for part in EvidencePart.select()}
 
@@ -140,7 +142,7 @@ def test_a_code_alone_does_not_open_a_locked_session(database: Database) -> None
 
 
 def set_up(database: Database, login: Login, code: str, secret: str = SECRET) -> Tried:
-    return accounts.set_up_second_step(
+    return accounts_login.set_up_second_step(
         database, login, secret=secret, code=code, settings=SETTINGS, visit=visit()
     )
 
@@ -181,7 +183,7 @@ def test_of_two_half_sessions_one_sets_an_app_up(database: Database) -> None:
     # A copy of the database tells no secret: it is sealed, and for this user alone.
     assert SECRET not in kept
     assert Seal(SETTINGS.secret_keys).open(totp_name(user.id), kept) == SECRET
-    assert accounts.codes_left(user.id) == 10
+    assert two_factor.codes_left(user.id) == 10
     assert events() == ["second_step_set_up"]
 
 
@@ -190,11 +192,11 @@ def test_another_app_ends_all_other_sessions(database: Database) -> None:
     user = make_user(database)
     login_of(database, user)
     tried = set_up(database, login_of(database, user), code_at(NOW, other), other)
-    assert [one.id for one in accounts.open_sessions(user.id, now=NOW)] == [find(tried.token).id]
+    assert [one.id for one in sessions.open_sessions(user.id, now=NOW)] == [find(tried.token).id]
 
 
 def unlock(database: Database, login: Login, password: str) -> Tried:
-    return accounts.unlock(database, login, password, visit=visit())
+    return accounts_login.unlock(database, login, password, visit=visit())
 
 
 def test_the_password_opens_a_locked_screen(database: Database) -> None:
@@ -205,7 +207,7 @@ def test_the_password_opens_a_locked_screen(database: Database) -> None:
     assert row.id == find(tried.token).id
     # Whoever copied the cookie before the screen was locked is not in again.
     assert tried.token != token
-    assert accounts.find_login(token, now=NOW, settings=SETTINGS) is None
+    assert sessions.find_login(token, now=NOW, settings=SETTINGS) is None
 
 
 def test_a_wrong_password_leaves_it_locked_and_waits(database: Database) -> None:
@@ -228,11 +230,11 @@ def test_a_changed_password_ends_all_other_sessions(database: Database) -> None:
     login_of(database, user)
     login = login_of(database, user)
     link = invited(database, user)
-    tried = accounts.change_password(database, login, FRESH, visit=visit())
+    tried = accounts_login.change_password(database, login, FRESH, visit=visit())
     assert find(tried.token).id == login.id
     assert find(tried.token).is_full
-    assert accounts.find_invitation(link, now=NOW) is None
-    assert [one.id for one in accounts.open_sessions(user.id, now=NOW)] == [login.id]
+    assert users.find_invitation(link, now=NOW) is None
+    assert [one.id for one in sessions.open_sessions(user.id, now=NOW)] == [login.id]
     assert not log_in(database, user.email).is_right
     assert log_in(database, user.email, FRESH, now=NOW + SECOND).is_right
     assert User.get_by_id(user.id).password_at == NOW
@@ -240,18 +242,18 @@ def test_a_changed_password_ends_all_other_sessions(database: Database) -> None:
 
 
 def invited(database: Database, user: User) -> str:
-    made = accounts.invite(database, user.id, now=NOW, actor="cli:keeper")
+    made = users.invite(database, user.id, now=NOW, actor="cli:keeper")
     return made.token
 
 
 def test_a_link_is_used_once(database: Database) -> None:
     user = make_user(database, password="")
     token = invited(database, user)
-    tried = accounts.accept_invitation(database, token, FRESH, visit=visit())
+    tried = accounts_login.accept_invitation(database, token, FRESH, visit=visit())
     assert tried.is_right
     assert not find(tried.token).is_full
     with pytest.raises(NotFound):
-        accounts.accept_invitation(database, token, PASSWORD, visit=visit())
+        accounts_login.accept_invitation(database, token, PASSWORD, visit=visit())
     assert log_in(database, user.email, FRESH).is_right
     assert events() == ["user_invited", "password_chosen"]
 
@@ -262,7 +264,7 @@ def test_of_two_who_use_a_link_at_once_one_gets_in(database: Database) -> None:
     def accept(password: str) -> bool:
         with database.connection_context():
             try:
-                accounts.accept_invitation(database, token, password, visit=visit())
+                accounts_login.accept_invitation(database, token, password, visit=visit())
             except NotFound:
                 return False
             return True
@@ -274,26 +276,30 @@ def test_of_two_who_use_a_link_at_once_one_gets_in(database: Database) -> None:
 def test_a_password_chosen_by_a_link_ends_all_sessions(database: Database) -> None:
     user = make_user(database)
     old = login_of(database, user)
-    tried = accounts.accept_invitation(database, invited(database, user), FRESH, visit=visit())
-    still = [one.id for one in accounts.open_sessions(user.id, now=NOW)]
+    tried = accounts_login.accept_invitation(
+        database, invited(database, user), FRESH, visit=visit()
+    )
+    still = [one.id for one in sessions.open_sessions(user.id, now=NOW)]
     assert still == [find(tried.token).id]
     assert old.id not in still
 
 
 def test_one_link_of_the_first_admin_that_is_used_ends_the_others(database: Database) -> None:
-    links = [accounts.invite_first_admin(database, now=NOW, actor="cli:keeper") for _ in range(3)]
+    links = [users.invite_first_admin(database, now=NOW, actor="cli:keeper") for _ in range(3)]
     tokens = [one.token for one in links if one]
-    accounts.accept_invitation(database, tokens[1], FRESH, email="a@example.org", visit=visit())
-    assert [accounts.find_invitation(one, now=NOW) for one in tokens] == [None] * 3
+    accounts_login.accept_invitation(
+        database, tokens[1], FRESH, email="a@example.org", visit=visit()
+    )
+    assert [users.find_invitation(one, now=NOW) for one in tokens] == [None] * 3
 
 
 def test_of_two_links_of_the_first_admin_used_at_once_one_gets_in(database: Database) -> None:
-    links = [accounts.invite_first_admin(database, now=NOW, actor="cli:keeper") for _ in range(2)]
+    links = [users.invite_first_admin(database, now=NOW, actor="cli:keeper") for _ in range(2)]
 
     def accept(token: str) -> bool:
         with database.connection_context():
             try:
-                accounts.accept_invitation(
+                accounts_login.accept_invitation(
                     database, token, FRESH, email="a@example.org", visit=visit()
                 )
             except NotFound:
@@ -306,28 +312,30 @@ def test_of_two_links_of_the_first_admin_used_at_once_one_gets_in(database: Data
 
 def test_the_first_admin_is_nobody_who_is_there_already(database: Database) -> None:
     viewer = make_user(database)
-    first = accounts.invite_first_admin(database, now=NOW, actor="cli:keeper")
+    first = users.invite_first_admin(database, now=NOW, actor="cli:keeper")
     assert first
     with pytest.raises(Refused):
-        accounts.accept_invitation(database, first.token, FRESH, email=viewer.email, visit=visit())
-    assert accounts.find_invitation(first.token, now=NOW)
+        accounts_login.accept_invitation(
+            database, first.token, FRESH, email=viewer.email, visit=visit()
+        )
+    assert users.find_invitation(first.token, now=NOW)
 
 
 def test_the_first_admin_says_who_they_are(database: Database) -> None:
-    first = accounts.invite_first_admin(database, now=NOW, actor="cli:keeper")
+    first = users.invite_first_admin(database, now=NOW, actor="cli:keeper")
     assert first
     with pytest.raises(AddressError):
-        accounts.accept_invitation(database, first.token, FRESH, email="anna", visit=visit())
-    tried = accounts.accept_invitation(
+        accounts_login.accept_invitation(database, first.token, FRESH, email="anna", visit=visit())
+    tried = accounts_login.accept_invitation(
         database, first.token, FRESH, email="Anna@example.org", visit=visit()
     )
     assert find(tried.token).person.email == "anna@example.org"
     assert "anna@example.org" in " ".join(part.json for part in EvidencePart.select())
     make_admin(database)
-    accounts.remove_user(
+    users.remove_user(
         database,
         find(tried.token).person.id,
-        end_webhooks=webhooks.end_all,
+        end_webhooks=endpoints.end_all,
         now=NOW,
         actor="cli:keeper",
     )

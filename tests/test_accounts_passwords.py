@@ -10,7 +10,7 @@ import pytest
 
 from repermit.accounts import passwords
 from repermit.accounts.passwords import Weakness
-from repermit.normalization import normalize
+from repermit.unicode_limits import normalize
 
 EMAIL = "anna.jansen@delinde.example"
 ORGANISATION = "Praktijk De Linde"

@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from repermit.accounts import second_steps
-from repermit.models import RecoveryCode, User
+from repermit.accounts import two_factor
+from repermit.db.account_tables import RecoveryCode, User
+from repermit.db.connection import Database
 from repermit.sealed_secrets import Seal, totp_name
 from tests.admin_pages import SECRET, code_at, make_user
 from tests.building import NOW
-
-if TYPE_CHECKING:
-    from repermit.models import Database
 
 STEP = timedelta(seconds=30)
 KEYS = (b"a-secret-key-for-tests-only",)
@@ -31,7 +28,7 @@ KEYS = (b"a-secret-key-for-tests-only",)
 def test_the_codes_are_those_of_rfc_6238(seconds: int, code: str) -> None:
     moment = datetime.fromtimestamp(seconds, UTC)
     secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
-    assert second_steps.matching_step(secret, code, now=moment) == seconds // 30
+    assert two_factor.matching_step(secret, code, now=moment) == seconds // 30
 
 
 @pytest.mark.parametrize(
@@ -39,33 +36,33 @@ def test_the_codes_are_those_of_rfc_6238(seconds: int, code: str) -> None:
 )
 def test_a_clock_may_be_one_step_off(steps: int, is_right: bool) -> None:
     code = code_at(NOW + steps * STEP)
-    assert (second_steps.matching_step(SECRET, code, now=NOW) is not None) is is_right
+    assert (two_factor.matching_step(SECRET, code, now=NOW) is not None) is is_right
 
 
 @pytest.mark.parametrize("text", ["", "12345", "\uff11\uff12\uff13\uff14\uff15\uff16", "abcdef"])
 def test_what_is_no_code_is_none(text: str) -> None:
-    assert second_steps.matching_step(SECRET, text, now=NOW) is None
+    assert two_factor.matching_step(SECRET, text, now=NOW) is None
 
 
 def test_a_code_may_be_typed_in_two_halves() -> None:
     code = code_at(NOW)
-    assert second_steps.matching_step(SECRET, f" {code[:3]} {code[3:]} ", now=NOW)
+    assert two_factor.matching_step(SECRET, f" {code[:3]} {code[3:]} ", now=NOW)
 
 
 def use_code(user_id: int, code: str, *, keys: tuple[bytes, ...] = KEYS) -> bool:
-    return second_steps.use_code(user_id, code, seal=Seal(keys), now=NOW)
+    return two_factor.use_code(user_id, code, seal=Seal(keys), now=NOW)
 
 
 def renew(database: Database, user: User) -> tuple[str, ...]:
-    made = second_steps.new_recovery_codes()
+    made = two_factor.new_recovery_codes()
     with database.atomic():
-        return second_steps.keep_recovery_codes(user.id, made)
+        return two_factor.keep_recovery_codes(user.id, made)
 
 
 def use_recovery_code(database: Database, user: User, code: str) -> bool:
-    found = second_steps.find_recovery_code(user.id, code)
+    found = two_factor.find_recovery_code(user.id, code)
     with database.atomic():
-        return found is not None and second_steps.use_recovery_code(found, now=NOW)
+        return found is not None and two_factor.use_recovery_code(found, now=NOW)
 
 
 def test_a_code_works_once(database: Database) -> None:
@@ -111,18 +108,18 @@ def test_there_are_ten_recovery_codes_and_each_works_once(database: Database) ->
     for left, code in zip(range(9, -1, -1), codes, strict=True):
         assert use_recovery_code(database, user, code)
         assert not use_recovery_code(database, user, code)
-        assert second_steps.codes_left(user.id) == left
+        assert two_factor.codes_left(user.id) == left
 
 
 def test_of_many_who_use_a_recovery_code_at_once_one_gets_in(database: Database) -> None:
     user = make_user(database)
     code = renew(database, user)[0]
-    found = second_steps.find_recovery_code(user.id, code)
+    found = two_factor.find_recovery_code(user.id, code)
     assert found
 
     def use(_: int) -> bool:
         with database.connection_context(), database.atomic():
-            return second_steps.use_recovery_code(found, now=NOW)
+            return two_factor.use_recovery_code(found, now=NOW)
 
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(use, range(4))) == 1
@@ -131,13 +128,13 @@ def test_of_many_who_use_a_recovery_code_at_once_one_gets_in(database: Database)
 def test_a_recovery_code_may_be_typed_in_any_way(database: Database) -> None:
     user = make_user(database)
     typed = f" {renew(database, user)[0].lower().replace('-', ' ')} "
-    assert not second_steps.is_of_app(typed)
+    assert not two_factor.is_of_app(typed)
     assert use_recovery_code(database, user, typed)
 
 
 @pytest.mark.parametrize("code", ["123456", " 123 456 ", "12345", ""])
 def test_what_is_as_short_as_an_app_s_code_is_taken_for_one(code: str) -> None:
-    assert second_steps.is_of_app(code)
+    assert two_factor.is_of_app(code)
 
 
 def test_a_recovery_code_is_its_owners_alone_and_kept_under_a_slow_hash(
@@ -161,14 +158,14 @@ def test_one_slow_hash_is_computed_for_a_code_right_or_wrong(
     user = make_user(database)
     codes = renew(database, user)
     computed: list[str] = []
-    is_right = second_steps._is_right
+    is_right = two_factor._is_right
 
     def count(digest: str, kept: str) -> bool:
         computed.append(kept)
         return is_right(digest, kept)
 
-    monkeypatch.setattr(second_steps, "_is_right", count)
-    found = second_steps.find_recovery_code(user.id, codes[0] if code == "right" else code)
+    monkeypatch.setattr(two_factor, "_is_right", count)
+    found = two_factor.find_recovery_code(user.id, codes[0] if code == "right" else code)
     assert (found is not None) is (code == "right")
     assert [kept.partition("$v=")[0] for kept in computed] == ["$argon2id"]
 
@@ -183,7 +180,7 @@ def test_codes_of_which_the_digest_was_kept_go_on_working_and_are_hashed(
             digest = hashlib.sha256(code.replace("-", "").encode()).hexdigest()
             RecoveryCode.create(user=user, digest=digest)
     assert use_recovery_code(database, user, old[0])
-    second_steps.hash_old_codes(database)
+    two_factor.hash_old_codes(database)
     assert {row.digest for row in RecoveryCode.select()} == {""}
     assert [bool(row.hash) for row in RecoveryCode.select().order_by(RecoveryCode.id)] == [
         False,
@@ -193,7 +190,7 @@ def test_codes_of_which_the_digest_was_kept_go_on_working_and_are_hashed(
     assert not use_recovery_code(database, user, old[0])
     assert use_recovery_code(database, user, old[1])
     assert not use_recovery_code(database, user, old[1])
-    assert second_steps.codes_left(user.id) == 1
+    assert two_factor.codes_left(user.id) == 1
 
 
 def test_new_recovery_codes_end_the_old(database: Database) -> None:
@@ -204,15 +201,15 @@ def test_new_recovery_codes_end_the_old(database: Database) -> None:
 
 
 def test_the_app_is_told_whose_secret_it_is() -> None:
-    secret = second_steps.new_secret()
-    uri = second_steps.setup_uri(secret, email="anna@example.org", organisation="De Linde: noord")
+    secret = two_factor.new_secret()
+    uri = two_factor.setup_uri(secret, email="anna@example.org", organisation="De Linde: noord")
     assert uri.startswith("otpauth://totp/De%20Linde")
     assert parse_qs(urlsplit(uri).query)["secret"] == [secret]
-    assert second_steps.setup_uri(secret, email="a@b", organisation="").startswith(
+    assert two_factor.setup_uri(secret, email="a@b", organisation="").startswith(
         "otpauth://totp/repermit:"
     )
 
 
 def test_secrets_differ() -> None:
-    assert second_steps.new_secret() != second_steps.new_secret()
-    assert len(second_steps.new_secret()) == 32
+    assert two_factor.new_secret() != two_factor.new_secret()
+    assert len(two_factor.new_secret()) == 32

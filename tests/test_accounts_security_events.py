@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from repermit import accounts
-from repermit.accounts import SecurityEventKind, Visit, security_events
-from repermit.models import SecurityEvent
+from repermit.accounts import audit_log, sessions
+from repermit.accounts import login as accounts_login
+from repermit.accounts.audit_log import SecurityEventKind
+from repermit.accounts.login import Visit
+from repermit.db.account_tables import SecurityEvent
+from repermit.db.connection import Database
 from tests.admin_pages import PASSWORD, make_session, make_user
 from tests.building import NOW, make_settings
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import pytest
-
-    from repermit.models import Database
 
 SETTINGS = make_settings()
 NETWORK = "192.0.2.0/24"
@@ -35,8 +34,10 @@ def visit(now: datetime = NOW, network: str = NETWORK) -> Visit:
     return Visit(now=now, network=network, browser="A browser")
 
 
-def log_in(database: Database, email: str, password: str, *, at: Visit) -> accounts.Tried:
-    return accounts.log_in(database, email=email, password=password, settings=SETTINGS, visit=at)
+def log_in(database: Database, email: str, password: str, *, at: Visit) -> accounts_login.Tried:
+    return accounts_login.log_in(
+        database, email=email, password=password, settings=SETTINGS, visit=at
+    )
 
 
 def test_wrong_passwords_are_counted_for_the_account_and_the_network(database: Database) -> None:
@@ -71,19 +72,19 @@ def test_each_refusal_is_a_line_of_the_log_without_what_was_typed(
     caplog.set_level(logging.INFO)
     user = make_user(database)
     token, _ = make_session(database, user, is_full=False)
-    login = accounts.find_login(token, now=NOW, settings=SETTINGS)
+    login = sessions.find_login(token, now=NOW, settings=SETTINGS)
     assert login
     log_in(database, user.email, "a wrong password", at=visit())
     log_in(database, user.email, "a wrong password", at=visit())
     for code in ("987654", "ABCD-EFGH-JKMN"):
         later = visit(NOW + HOUR if code == "987654" else NOW + 2 * HOUR)
-        accounts.take_second_step(database, login, code, settings=SETTINGS, visit=later)
+        accounts_login.take_second_step(database, login, code, settings=SETTINGS, visit=later)
     full, _ = make_session(database, user, is_locked=True)
-    locked = accounts.find_login(full, now=NOW, settings=SETTINGS)
+    locked = sessions.find_login(full, now=NOW, settings=SETTINGS)
     assert locked
-    accounts.unlock(database, locked, "a wrong password", visit=visit())
-    accounts.unlock(database, locked, PASSWORD, visit=visit(NOW + MINUTE))
-    accounts.confirm_password(database, locked, "a wrong password", visit=visit(NOW + MINUTE))
+    accounts_login.unlock(database, locked, "a wrong password", visit=visit())
+    accounts_login.unlock(database, locked, PASSWORD, visit=visit(NOW + MINUTE))
+    accounts_login.confirm_password(database, locked, "a wrong password", visit=visit(NOW + MINUTE))
     who = f"user:{user.id}"
     assert [(what, actor) for what, actor, _, _ in rows()] == [
         ("login_failed", who),
@@ -94,7 +95,7 @@ def test_each_refusal_is_a_line_of_the_log_without_what_was_typed(
         ("unlocked", who),
         ("password_failed", who),
     ]
-    lines = [one for one in caplog.records if one.name == security_events.__name__]
+    lines = [one for one in caplog.records if one.name == audit_log.__name__]
     assert [one.getMessage() for one in lines][:2] == [
         f"login failed: account {who}, network {NETWORK}",
         f"too many tries: account {who}, network {NETWORK}",
@@ -126,13 +127,13 @@ def test_who_goes_on_without_waiting_is_noted_once_a_minute(
 def test_a_flood_from_many_networks_fills_nothing_and_still_names_the_account(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(security_events, "MOST_ROWS", 5)
+    monkeypatch.setattr(audit_log, "MOST_ROWS", 5)
     for number in range(20):
         with database.atomic():
-            accounts.note_security_event(
+            audit_log.note_security_event(
                 SecurityEventKind.LOGIN_FAILED, network=f"10.0.{number}.0/24", now=NOW
             )
-            accounts.note_security_event(
+            audit_log.note_security_event(
                 SecurityEventKind.LOGIN_FAILED,
                 actor="user:7",
                 network=f"10.1.{number}.0/24",
@@ -143,7 +144,7 @@ def test_a_flood_from_many_networks_fills_nothing_and_still_names_the_account(
     assert ("login_failed", "user:7", "", 18) in rows()
     # A day later there is room again.
     with database.atomic():
-        accounts.note_security_event(
+        audit_log.note_security_event(
             SecurityEventKind.LOGIN_FAILED,
             network="10.2.0.0/24",
             now=NOW + timedelta(days=1, minutes=1),
@@ -155,12 +156,12 @@ def test_what_was_refused_is_read_a_page_at_a_time(database: Database) -> None:
     kinds = (SecurityEventKind.LOGIN_FAILED, SecurityEventKind.CODE_FAILED)
     with database.atomic():
         for number in range(4):
-            accounts.note_security_event(
+            audit_log.note_security_event(
                 kinds[number % 2], actor=f"user:{number}", network=NETWORK, now=NOW
             )
-    first = accounts.list_security_events(page=3)
+    first = audit_log.list_security_events(page=3)
     assert [one.actor for one in first.records] == ["user:3", "user:2", "user:1"]
-    rest = accounts.list_security_events(page=3, before=first.before)
+    rest = audit_log.list_security_events(page=3, before=first.before)
     assert [one.actor for one in rest.records] == ["user:0"]
-    (one,) = accounts.list_security_events(what="login_failed", actor="user:2").records
+    (one,) = audit_log.list_security_events(what="login_failed", actor="user:2").records
     assert one.said == {"times": 1, "until": NOW, "network": NETWORK}

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 import pytest
 
-from repermit import accounts
 from repermit.accounts import sessions
-from repermit.config import Web
-from repermit.models import Session
+from repermit.accounts.sessions import Login
+from repermit.db.account_tables import Session
+from repermit.db.connection import Database
+from repermit.settings.definitions import Web
 from tests.admin_pages import make_session, make_user
 from tests.building import NOW, make_settings
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from repermit.accounts import Login
-    from repermit.models import Database
 
 MOMENT = timedelta(microseconds=1)
 SETTINGS = make_settings()
 
 
 def find(token: str, now: datetime = NOW) -> Login | None:
-    return accounts.find_login(token, now=now, settings=SETTINGS)
+    return sessions.find_login(token, now=now, settings=SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +43,7 @@ def test_a_session_locks_after_15_idle_minutes(
 def test_the_idle_minutes_are_a_setting(database: Database) -> None:
     token, _ = make_session(database, make_user(database))
     settings = make_settings(web=Web(idle_minutes=60))
-    login = accounts.find_login(token, now=NOW + timedelta(minutes=59), settings=settings)
+    login = sessions.find_login(token, now=NOW + timedelta(minutes=59), settings=settings)
     assert login
     assert not login.is_locked
 
@@ -119,7 +113,7 @@ def test_being_seen_is_noted_once_a_minute(
     now = NOW + timedelta(seconds=seconds)
     login = find(token, now)
     assert login
-    assert accounts.is_seen_to_note(login, now=now) is is_noted
+    assert sessions.is_seen_to_note(login, now=now) is is_noted
 
 
 def test_being_seen_moves_the_lock(database: Database) -> None:
@@ -128,7 +122,7 @@ def test_being_seen_moves_the_lock(database: Database) -> None:
     assert login
     later = NOW + timedelta(minutes=14)
     with database.atomic():
-        accounts.note_seen(login, now=later)
+        sessions.note_seen(login, now=later)
     found = find(token, NOW + timedelta(minutes=20))
     assert found
     assert not found.is_locked
@@ -136,7 +130,7 @@ def test_being_seen_moves_the_lock(database: Database) -> None:
 
 def test_a_lock_holds_until_it_is_released(database: Database) -> None:
     token, row = make_session(database, make_user(database))
-    accounts.lock(database, row.id)
+    sessions.lock(database, row.id)
     login = find(token)
     assert login
     assert login.is_locked
@@ -154,7 +148,7 @@ def test_sessions_are_listed_the_last_used_first(database: Database) -> None:
     _, new = make_session(database, user, seen_at=NOW + timedelta(minutes=1), browser="B")
     make_session(database, user, ended_at=NOW)
     make_session(database, make_user(database))
-    found = accounts.open_sessions(user.id, now=NOW)
+    found = sessions.open_sessions(user.id, now=NOW)
     assert [one.id for one in found] == [new.id, old.id]
     assert (found[0].browser, found[0].network, found[0].is_full) == ("B", "192.0.2.0/24", True)
     assert (found[1].created_at, found[1].seen_at) == (NOW, NOW)
@@ -163,7 +157,7 @@ def test_sessions_are_listed_the_last_used_first(database: Database) -> None:
 def test_a_session_can_be_ended_by_its_user_alone(database: Database) -> None:
     user, other = make_user(database), make_user(database)
     token, row = make_session(database, user)
-    accounts.end_session(database, row.id, user_id=other.id, now=NOW)
+    sessions.end_session(database, row.id, user_id=other.id, now=NOW)
     assert find(token)
-    accounts.end_session(database, row.id, user_id=user.id, now=NOW)
+    sessions.end_session(database, row.id, user_id=user.id, now=NOW)
     assert find(token) is None

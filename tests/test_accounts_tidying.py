@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import accounts
-from repermit.accounts import throttling
-from repermit.config import Retention
-from repermit.models import Access, Invitation, RecoveryCode, SecurityEvent, Session, Throttle
+from repermit.accounts import audit_log, cleanup, login_throttle, users
+from repermit.db.account_tables import (
+    Access,
+    Invitation,
+    RecoveryCode,
+    SecurityEvent,
+    Session,
+    Throttle,
+)
+from repermit.db.connection import Database
+from repermit.settings.definitions import Retention
 from tests.admin_pages import make_session, make_user
 from tests.building import NOW, make_list, make_settings
-
-if TYPE_CHECKING:
-    from repermit.models import Database
 
 DAY = timedelta(days=1)
 MOMENT = timedelta(microseconds=1)
@@ -24,10 +27,10 @@ MOMENT = timedelta(microseconds=1)
 def test_a_look_is_noted_with_who_and_at_whom(database: Database) -> None:
     news = make_list(database)
     with database.atomic():
-        accounts.note_access(
+        audit_log.note_access(
             now=NOW, actor="user:1", act="looked", mailing_list=news, subject="ab" * 16
         )
-        accounts.note_access(now=NOW, actor="user:2", act="searched")
+        audit_log.note_access(now=NOW, actor="user:2", act="searched")
     found = [(one.at, one.actor, one.act, one.list, one.subject) for one in Access.select()]
     assert found == [
         (NOW, "user:1", "looked", "news", "ab" * 16),
@@ -40,9 +43,9 @@ def test_a_look_is_noted_with_who_and_at_whom(database: Database) -> None:
 )
 def test_a_look_is_kept_access_days(database: Database, age: timedelta, is_kept: bool) -> None:
     with database.atomic():
-        accounts.note_access(now=NOW, actor="user:1", act="looked")
+        audit_log.note_access(now=NOW, actor="user:1", act="looked")
     settings = make_settings(retention=Retention(access_days=10))
-    forgotten = accounts.tidy(database, settings=settings, now=NOW + age)
+    forgotten = cleanup.tidy(database, settings=settings, now=NOW + age)
     assert forgotten == (0 if is_kept else 1)
     assert Access.select().exists() is is_kept
 
@@ -52,15 +55,15 @@ def test_what_was_refused_is_kept_access_days(
     database: Database, age: timedelta, is_kept: bool
 ) -> None:
     with database.atomic():
-        accounts.note_security_event(accounts.SecurityEventKind.LOGIN_FAILED, now=NOW)
+        audit_log.note_security_event(audit_log.SecurityEventKind.LOGIN_FAILED, now=NOW)
     settings = make_settings(retention=Retention(access_days=10))
-    accounts.tidy(database, settings=settings, now=NOW + age)
+    cleanup.tidy(database, settings=settings, now=NOW + age)
     assert SecurityEvent.select().exists() is is_kept
 
 
 def test_codes_of_which_a_digest_was_kept_are_hashed(database: Database) -> None:
     RecoveryCode.create(user=make_user(database), digest="ab" * 32)
-    accounts.tidy(database, settings=make_settings(), now=NOW)
+    cleanup.tidy(database, settings=make_settings(), now=NOW)
     assert RecoveryCode.get().digest == ""
 
 
@@ -69,13 +72,13 @@ def test_what_is_over_is_forgotten_and_what_lasts_is_kept(database: Database) ->
     _, lasting = make_session(database, user)
     make_session(database, user, ended_at=NOW)
     make_session(database, user, created_at=NOW - 7 * DAY)
-    invited = accounts.invite(database, user.id, now=NOW, actor="cli:keeper")
+    invited = users.invite(database, user.id, now=NOW, actor="cli:keeper")
     Invitation.create(user=user, digest="used", expires_at=NOW + DAY, used_at=NOW)
     Invitation.create(user=user, digest="late", expires_at=NOW)
-    throttling.book(database, ("account:1", "network:1"), now=NOW)
-    throttling.book(database, ("account:2", "network:1"), now=NOW - 2 * DAY)
-    accounts.tidy(database, settings=make_settings(), now=NOW)
+    login_throttle.book(database, ("account:1", "network:1"), now=NOW)
+    login_throttle.book(database, ("account:2", "network:1"), now=NOW - 2 * DAY)
+    cleanup.tidy(database, settings=make_settings(), now=NOW)
     assert [one.id for one in Session.select()] == [lasting.id]
-    assert accounts.find_invitation(invited.token, now=NOW)
+    assert users.find_invitation(invited.token, now=NOW)
     assert Invitation.select().count() == 1
     assert {one.scope for one in Throttle.select()} <= {"account:1", "network:1"}

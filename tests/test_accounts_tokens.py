@@ -6,23 +6,22 @@ import hashlib
 import json
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit import accounts
+from repermit.accounts import api_tokens
+from repermit.db.account_tables import ApiToken
+from repermit.db.connection import Database
+from repermit.db.tables import Evidence, EvidencePart
 from repermit.errors import NotFound, Refused
-from repermit.models import ApiToken, Evidence, EvidencePart
 from tests.building import NOW
-
-if TYPE_CHECKING:
-    from repermit.models import Database
 
 BY_ME: dict[str, Any] = {"now": NOW, "actor": "me@example.org"}
 
 
-def make(database: Database, name: str = "Mailchimp", *scopes: str) -> accounts.MadeToken:
-    return accounts.make_token(database, name, scopes=scopes or ("read:status",), **BY_ME)
+def make(database: Database, name: str = "Mailchimp", *scopes: str) -> api_tokens.MadeToken:
+    return api_tokens.make_token(database, name, scopes=scopes or ("read:status",), **BY_ME)
 
 
 def test_a_token_is_shown_once_and_kept_as_its_digest(database: Database) -> None:
@@ -35,8 +34,8 @@ def test_a_token_is_shown_once_and_kept_as_its_digest(database: Database) -> Non
 
 def test_a_token_is_found_by_what_is_shown(database: Database) -> None:
     made = make(database, "  the   tool ", "read:answers", "read:status", "read:answers")
-    found = accounts.find_token(made.bearer)
-    assert found == accounts.TokenFacts(
+    found = api_tokens.find_token(made.bearer)
+    assert found == api_tokens.TokenFacts(
         id=made.id,
         name="the tool",
         scopes=("read:status", "read:answers"),
@@ -46,22 +45,22 @@ def test_a_token_is_found_by_what_is_shown(database: Database) -> None:
         revoked_at=None,
     )
     for wrong in ("", "rp_", made.bearer[:-1], made.bearer + "x", made.bearer.upper(), "é"):
-        assert accounts.find_token(wrong) is None
+        assert api_tokens.find_token(wrong) is None
 
 
 def test_a_revoked_token_is_found_no_more(database: Database) -> None:
     made = make(database)
     later = NOW + timedelta(days=1)
-    accounts.revoke_token(database, made.id, now=later, actor="me@example.org")
-    assert accounts.find_token(made.bearer) is None
-    assert [one.revoked_at for one in accounts.tokens()] == [later]
+    api_tokens.revoke_token(database, made.id, now=later, actor="me@example.org")
+    assert api_tokens.find_token(made.bearer) is None
+    assert [one.revoked_at for one in api_tokens.tokens()] == [later]
     with pytest.raises(NotFound):
-        accounts.revoke_token(database, made.id, **BY_ME)
+        api_tokens.revoke_token(database, made.id, **BY_ME)
     with pytest.raises(NotFound):
-        accounts.revoke_token(database, 99, **BY_ME)
+        api_tokens.revoke_token(database, 99, **BY_ME)
     # Its name is free again.
     make(database)
-    assert [one.name for one in accounts.tokens()] == ["Mailchimp", "Mailchimp"]
+    assert [one.name for one in api_tokens.tokens()] == ["Mailchimp", "Mailchimp"]
 
 
 def test_two_tokens_are_not_called_the_same(database: Database) -> None:
@@ -74,23 +73,23 @@ def test_two_tokens_are_not_called_the_same(database: Database) -> None:
 def test_a_name_that_cannot_be_used_is_refused(database: Database, name: str) -> None:
     with pytest.raises(Refused, match="needs a name of up to 60 signs"):
         make(database, name)
-    assert accounts.tokens() == ()
+    assert api_tokens.tokens() == ()
 
 
 def test_the_longest_name_is_taken(database: Database) -> None:
     make(database, "a" * 60)
-    assert len(accounts.tokens()) == 1
+    assert len(api_tokens.tokens()) == 1
 
 
 @pytest.mark.parametrize("scopes", [(), ("write:all",), ("read:status", "read")])
 def test_a_token_is_for_scopes_that_there_are(database: Database, scopes: tuple[str, ...]) -> None:
     with pytest.raises(Refused, match="read:status, read:contacts, read:answers"):
-        accounts.make_token(database, "tool", scopes=scopes, **BY_ME)
+        api_tokens.make_token(database, "tool", scopes=scopes, **BY_ME)
 
 
 def test_every_act_is_kept_with_its_actor_and_without_the_token(database: Database) -> None:
     made = make(database)
-    accounts.revoke_token(database, made.id, now=NOW, actor="you@example.org")
+    api_tokens.revoke_token(database, made.id, now=NOW, actor="you@example.org")
     entries = [(one.event, one.actor) for one in Evidence.select().order_by(Evidence.seq)]
     assert entries == [("token_made", "me@example.org"), ("token_revoked", "you@example.org")]
     for part in EvidencePart.select():
@@ -100,14 +99,14 @@ def test_every_act_is_kept_with_its_actor_and_without_the_token(database: Databa
 
 def test_its_use_is_noted_to_the_hour(database: Database) -> None:
     made = make(database)
-    found = accounts.find_token(made.bearer)
+    found = api_tokens.find_token(made.bearer)
     assert found
-    assert accounts.is_use_to_note(found, now=NOW)
+    assert api_tokens.is_use_to_note(found, now=NOW)
     with database.atomic():
-        accounts.note_token_use(found, now=NOW)
-    used = accounts.find_token(made.bearer)
+        api_tokens.note_token_use(found, now=NOW)
+    used = api_tokens.find_token(made.bearer)
     assert used
     assert used.used_at == NOW
     hour = timedelta(hours=1)
-    assert not accounts.is_use_to_note(used, now=NOW + hour - timedelta(microseconds=1))
-    assert accounts.is_use_to_note(used, now=NOW + hour)
+    assert not api_tokens.is_use_to_note(used, now=NOW + hour - timedelta(microseconds=1))
+    assert api_tokens.is_use_to_note(used, now=NOW + hour)

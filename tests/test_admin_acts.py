@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit.models import Evidence
-from repermit.web.admin.log_words import ACTS
+from repermit.db.connection import Database
+from repermit.db.tables import Evidence
+from repermit.web.admin.log_text import ACTS
 from tests.admin_pages import PASSWORD, client_of, make_admin, post
 from tests.building import make_settings
 from tests.test_admin_routes import ADMINS, World
-
-if TYPE_CHECKING:
-    from repermit.models import Database
 
 # Every form of the admin's pages, and the event of the entry that it leaves.
 ENTRIES = {

@@ -6,12 +6,16 @@ import csv
 import io
 import json
 import zipfile
-from typing import TYPE_CHECKING
 
-from repermit import answers, evidence
-from repermit.answers import Trace
+from repermit.answers import lookup, record_answer
+from repermit.answers.lookup import Trace
 from repermit.consent import Answer, Reason, Status
-from repermit.models import Access, Campaign, ContactCount, Evidence
+from repermit.db.account_tables import Access
+from repermit.db.connection import Database
+from repermit.db.row_counts import ContactCount
+from repermit.db.tables import Campaign, Evidence
+from repermit.evidence import verify_chain, verify_proof
+from repermit.settings.definitions import Settings
 from tests.admin_pages import ENGLISH, admin_client, post, words_at
 from tests.building import (
     NOW,
@@ -22,10 +26,6 @@ from tests.building import (
     make_removed,
 )
 from tests.pages import Pages, freeze_wording
-
-if TYPE_CHECKING:
-    from repermit.config import Settings
-    from repermit.models import Database
 
 AT = "/admin/lists/news/papers"
 
@@ -38,7 +38,7 @@ def test_a_list_is_archived_by_a_press_once_its_campaign_is_over(
     freeze_wording(database, campaign, news, "nl")
     client = admin_client(Pages(database, settings))
     for address in ("anna@example.org", "bram@example.org"):
-        answers.record_answer(
+        record_answer.record_answer(
             database,
             uid=make_asked(database, news, campaign, address).uid,
             answer=Answer.YES,
@@ -46,7 +46,7 @@ def test_a_list_is_archived_by_a_press_once_its_campaign_is_over(
             settings=settings,
             method="page",
             trace=Trace(network="198.51.100.0/24", browser="Firefox"),
-            page=lambda _: answers.PageShown(wording="<p>Zouden wij u mogen blijven mailen?</p>"),
+            page=lambda _: lookup.PageShown(wording="<p>Zouden wij u mogen blijven mailen?</p>"),
         )
     make_removed(database, news, Reason.NO, "left@example.org")
     assert "there is an archive once it is over" in words_at(client, f"{AT}/")
@@ -68,13 +68,13 @@ def test_a_list_is_archived_by_a_press_once_its_campaign_is_over(
     ]
     assert keep == ["anna@example.org", "bram@example.org"]
     proofs = [text for name, text in found.items() if name.endswith("proof.json")]
-    assert [evidence.check_proof(text.encode()).faults for text in proofs] == [(), (), ()]
+    assert [verify_proof.check_proof(text.encode()).faults for text in proofs] == [(), (), ()]
     checkpoint = json.loads(found["checkpoint.json"])
     assert all(json.loads(text)["checkpoint"] == checkpoint for text in proofs)
     entry = Evidence.get(Evidence.event == "archived")
     assert entry.actor.startswith("user:")
     assert Access.select().where(Access.act == "archived").count() == 1
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 def test_how_long_an_archive_of_many_takes_is_told(database: Database, settings: Settings) -> None:

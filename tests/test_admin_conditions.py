@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import campaigns
-from repermit.campaigns import Conditions
-from repermit.config import MailServer
-from repermit.models import Draft
-from repermit.preflight import Area, Verdict
-from repermit.web.admin import findings
+from repermit.campaigns import draft_conditions
+from repermit.campaigns.draft_conditions import Conditions
+from repermit.checks.findings import Area, Verdict
+from repermit.db.connection import Database
+from repermit.db.list_tables import Draft
+from repermit.db.tables import MailingList
+from repermit.settings.definitions import MailServer, Settings
+from repermit.web.admin import check_findings
 from tests.admin_pages import admin_client, csrf_token, post, viewer_client
 from tests.building import NOW, make_contact, make_list
 from tests.pages import Pages, everything_in, words_of
@@ -20,9 +22,6 @@ from tests.pages import Pages, everything_in, words_of
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.models import Database, MailingList
 
 URL = "/admin/lists/news/conditions"
 ATTEST = (
@@ -89,7 +88,7 @@ def test_conditions_are_kept_and_the_launch_comes_next(
     )
     assert answer.status_code == 303
     assert answer.location == "/admin/lists/news/launch"
-    assert campaigns.conditions_of(mailing_list) == Conditions(
+    assert draft_conditions.conditions_of(mailing_list) == Conditions(
         deadline="2026-03-30T17:00",
         starts="2026-03-03T08:30",
         reminder=7,
@@ -145,7 +144,7 @@ def test_conditions_that_were_kept_with_a_day_far_away_can_be_mended(
 ) -> None:
     make_contact(database, mailing_list)
     kept = Conditions(deadline=far, starts=far, reminder=7, attest=ATTEST)
-    campaigns.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    draft_conditions.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     page = admin.get(URL)
     assert f'value="{far}"' in page.text
     launch = admin.get("/admin/lists/news/launch")
@@ -180,7 +179,7 @@ def test_what_is_not_decided_yet_is_kept_as_such_and_said(
     admin: FlaskClient, mailing_list: MailingList
 ) -> None:
     assert save(admin, until="", attest="").status_code == 303
-    assert campaigns.conditions_of(mailing_list) == Conditions()
+    assert draft_conditions.conditions_of(mailing_list) == Conditions()
     said = words_of(admin.get(URL))
     assert "Say until when answers count." in said
     assert "Say who decided to ask, on what ground" in said
@@ -294,8 +293,8 @@ def test_a_check_is_no_reason_to_lose_what_cannot_be(offline: FlaskClient) -> No
 
 def test_every_verdict_and_every_area_has_words(pages: Pages) -> None:
     with pages.app.test_request_context("/admin/"):
-        assert len({findings.verdict_in_words(one) for one in Verdict}) == len(Verdict)
-        assert len({findings.area_in_words(one) for one in Area}) == len(Area)
+        assert len({check_findings.verdict_in_words(one) for one in Verdict}) == len(Verdict)
+        assert len({check_findings.area_in_words(one) for one in Area}) == len(Area)
 
 
 # --- Who, and in which language. ------------------------------------------------------------------
@@ -334,7 +333,7 @@ def test_a_deadline_that_has_passed_is_said_at_its_field_and_not_kept(
     error = page.text[page.text.index('id="until-wrong"') :].partition("</p>")[0]
     assert "This has passed already: choose a later day." in error
     assert f'value="{until}"' in page.text
-    assert campaigns.conditions_of(mailing_list) is None
+    assert draft_conditions.conditions_of(mailing_list) is None
     assert save(admin, until="2026-03-02", until_time="10:01").status_code == 303
 
 
@@ -373,7 +372,7 @@ def test_a_first_day_that_has_passed_since_it_was_kept_is_said_and_begins_at_onc
 ) -> None:
     make_contact(database, mailing_list)
     kept = Conditions(deadline="2026-03-30", starts="2026-03-01", attest=ATTEST)
-    campaigns.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    draft_conditions.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     assert (
         "First mail As soon as you launch: the first day of asking has begun already."
     ) in words_of(admin.get(URL))

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import accounts, webhooks
-from repermit.config import Web
+from repermit.accounts import api_tokens
 from repermit.consent import Reason
-from repermit.models import Delivery, Evidence, User, Webhook
-from repermit.saying import Said
+from repermit.db.account_tables import User
+from repermit.db.connection import Database
+from repermit.db.tables import Evidence
+from repermit.db.webhook_tables import Delivery, Webhook
+from repermit.lazy_text import Said
 from repermit.sealed_secrets import Seal
-from repermit.web.admin.telling import in_words
-from repermit.webhooks.facts import problem_of
+from repermit.settings.definitions import Settings, Web
+from repermit.web.admin.result_text import in_words
+from repermit.webhooks import endpoints
+from repermit.webhooks import events as webhooks_events
+from repermit.webhooks.webhook_results import problem_of
 from tests.admin_pages import ENGLISH, client_of, csrf_token, make_admin, viewer_client, words_at
 from tests.building import NOW, make_list, make_removed
 from tests.pages import Pages, heading_of, words_of
@@ -24,9 +29,6 @@ from tests.receiver import Answer, Receiver
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.models import Database
 
 URL = "/admin/connecting/"
 TOOL = "https://tool.example.org/hooks/news"
@@ -75,7 +77,7 @@ def events() -> list[tuple[str, str]]:
 
 
 def add_webhook(pages: Pages, url: str = TOOL) -> int:
-    added = webhooks.add(pages.database, url, settings=pages.settings, now=NOW, actor="cli:keeper")
+    added = endpoints.add(pages.database, url, settings=pages.settings, now=NOW, actor="cli:keeper")
     return added.id
 
 
@@ -86,7 +88,7 @@ def test_a_token_is_made_and_shown_once(client: FlaskClient, admin: User) -> Non
     scopes = ["read:status", "read:answers"]
     answer = send(client, "tokens", name="The tool", scopes=scopes)
     (bearer,) = re.findall(r"<code>(rp_[\w-]+)</code>", answer.text)
-    found = accounts.find_token(bearer)
+    found = api_tokens.find_token(bearer)
     assert found
     assert (found.name, found.scopes) == ("The tool", ("read:status", "read:answers"))
     assert events() == [("token_made", f"user:{admin.id}")]
@@ -110,29 +112,29 @@ def test_a_token_is_made_and_shown_once(client: FlaskClient, admin: User) -> Non
 def test_what_is_amiss_with_a_token_is_said(
     client: FlaskClient, pages: Pages, fields: dict[str, str], said: str
 ) -> None:
-    accounts.make_token(
+    api_tokens.make_token(
         pages.database, "The tool", scopes=["read:status"], now=NOW, actor="cli:keeper"
     )
     answer = send(client, "tokens", **fields)
     assert answer.status_code == 422
     assert said in words_of(answer)
     assert f'value="{fields.get("name", "")}"' in answer.text
-    assert len(accounts.tokens()) == 1
+    assert len(api_tokens.tokens()) == 1
 
 
 def test_a_used_token_says_when_and_is_revoked(client: FlaskClient, pages: Pages) -> None:
-    made = accounts.make_token(
+    made = api_tokens.make_token(
         pages.database, "The tool", scopes=["read:status"], now=NOW, actor="cli:keeper"
     )
-    token = accounts.find_token(made.bearer)
+    token = api_tokens.find_token(made.bearer)
     assert token
     with pages.database.atomic():
-        accounts.note_token_use(token, now=NOW)
+        api_tokens.note_token_use(token, now=NOW)
     assert "Last used on Monday 2 March 2026" in look(client)
     said = press(client, f"tokens/{made.id}/revoke")
     assert "Revoked. The program is refused from now on." in said
     assert "There is no token." in said
-    assert accounts.find_token(made.bearer) is None
+    assert api_tokens.find_token(made.bearer) is None
     assert send(client, f"tokens/{made.id}/revoke").status_code == 404
 
 
@@ -211,7 +213,7 @@ def test_what_a_webhook_was_told_is_listed_and_told_again(
     news = make_list(pages.database)
     for _ in range(3):
         make_removed(pages.database, news, Reason.NO)
-    webhooks.owe(pages.database, now=NOW)
+    webhooks_events.owe(pages.database, now=NOW)
     good, bad, _ = Delivery.select().order_by(Delivery.seq)
     with pages.database.atomic():
         for one, facts in (
@@ -242,7 +244,7 @@ def test_how_the_last_message_fared_is_said_at_a_glance(
 ) -> None:
     add_webhook(pages)
     make_removed(pages.database, make_list(pages.database), Reason.NO)
-    webhooks.owe(pages.database, now=NOW)
+    webhooks_events.owe(pages.database, now=NOW)
     with pages.database.atomic():
         Delivery.update(at=NOW, attempts=1, problem=problem).execute()
     assert said in look(client)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import evidence, messages
 from repermit.consent import Basis, MailState, Reason, Status
-from repermit.evidence import Entry
-from repermit.models import Access, Contact, Evidence
+from repermit.db.account_tables import Access
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, Evidence, MailingList
+from repermit.emails import catalogues
+from repermit.evidence import chain, stored_tree
+from repermit.evidence.entries import Entry
 from tests import independent_verifier
 from tests.admin_pages import ENGLISH, admin_client, csrf_token, post, words_at
 from tests.building import (
@@ -30,12 +33,8 @@ from tests.pages import Pages, words_of
 from tests.test_reports import take_off
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
-
-    from repermit.models import Database, MailingList
 
 URL = "/admin/lists/news/contacts/"
 
@@ -209,7 +208,7 @@ def test_what_is_rare_has_a_title_too(
 ) -> None:
     contact = make_removed(database, mailing_list, Reason.NO)
     with database.atomic():
-        evidence.append(
+        chain.append(
             Entry(event=event, at=NOW, actor="person", list="news", subject=contact.subject)
         )
     assert title in look(client, page_of(contact))
@@ -395,8 +394,8 @@ def test_who_cannot_be_added_is_not_and_the_form_says_why(
 
 def test_somebody_is_added_with_any_language_that_mails_come_in(client: FlaskClient) -> None:
     page = client.get(URL + "add").text
-    for language in messages.languages():
-        assert f'<option value="{language}">{messages.language_name(language)}<' in page
+    for language in catalogues.languages():
+        assert f'<option value="{language}">{catalogues.language_name(language)}<' in page
     assert send(client, URL + "add", **PERSON, language="pl").status_code == 303
     assert Contact.get().language == "pl"
 
@@ -458,7 +457,7 @@ def test_a_proof_shows_that_the_record_goes_on_from_a_checkpoint(
     database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
     contact = make_removed(database, mailing_list, Reason.NO, "anna@example.org")
-    url, known = f"{page_of(contact)}/proof", evidence.checkpoint().to_json()
+    url, known = f"{page_of(contact)}/proof", stored_tree.checkpoint().to_json()
     answer = send(client, url, checkpoint=json.dumps(known))
     with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
         document = json.loads(archive.read(f"proof-news-{contact.id}.json"))

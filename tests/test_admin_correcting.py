@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import choices, messages
-from repermit.web.admin import correcting
+from repermit.db.connection import Database
+from repermit.emails import catalogues, wording_overrides
+from repermit.setting_overrides import text_overrides
+from repermit.settings.definitions import Settings
+from repermit.web.admin import text_corrections
 from tests.admin_pages import admin_client, post, viewer_client, words_at
 from tests.pages import Pages, words_of
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-    from repermit.config import Settings
-    from repermit.models import Database
-
 pytestmark = pytest.mark.usefixtures("usual_texts")
 
 URL = "/admin/texts/"
-YES = messages.key_of("Yes, keep sending me these mails")
-DAYS = messages.key_of("When one of us looked at your data: for one day.")
+YES = wording_overrides.key_of("Yes, keep sending me these mails")
+DAYS = wording_overrides.key_of("When one of us looked at your data: for one day.")
 USUAL = "Ja, blijf mij deze mails sturen"
 
 
@@ -54,10 +54,10 @@ def test_all_texts_are_there_page_after_page(admin: FlaskClient) -> None:
     while found := re.search(r'href="([^"]+)" rel="next"', pages[-1]):
         pages.append(admin.get(unescape(found[1])).text)
     seen = re.findall(r"/admin/texts/de/(\w+)", "".join(pages))
-    assert seen == list(messages.texts_in("de"))
-    assert len(pages) == -(-len(seen) // correcting.AT_ONCE)
+    assert seen == list(wording_overrides.texts_in("de"))
+    assert len(pages) == -(-len(seen) // text_corrections.AT_ONCE)
     assert [html.count('rel="prev"') for html in pages] == [0] + [1] * (len(pages) - 1)
-    assert shown(admin, language="de", after="gone") == seen[: correcting.AT_ONCE]
+    assert shown(admin, language="de", after="gone") == seen[: text_corrections.AT_ONCE]
 
 
 def test_a_text_is_corrected_and_taken_back(admin: FlaskClient, pages: Pages) -> None:
@@ -74,9 +74,9 @@ def test_a_text_is_corrected_and_taken_back(admin: FlaskClient, pages: Pages) ->
     assert ">\r\nJa, graag</textarea>" in page.text
     assert "Have the usual text again" in page.text
     post(admin, path, form_0="Ja, graag", usual="yes")
-    assert choices.corrections_in("nl") == {}
+    assert text_overrides.corrections_in("nl") == {}
     pages.app.extensions["repermit.present"].settings()
-    assert messages.translations("nl").gettext("Yes, keep sending me these mails") == USUAL
+    assert catalogues.translations("nl").gettext("Yes, keep sending me these mails") == USUAL
 
 
 def test_each_form_has_a_field_that_says_for_which_number(admin: FlaskClient) -> None:
@@ -86,16 +86,16 @@ def test_each_form_has_a_field_that_says_for_which_number(admin: FlaskClient) ->
         assert f"What it says for {number}" in said
     forms = {f"form_{place}": f"Dni {place}: %(days)s" for place in range(3)}
     post(admin, path, **forms)
-    assert choices.corrections_in("pl")[DAYS] == tuple(forms.values())
+    assert text_overrides.corrections_in("pl")[DAYS] == tuple(forms.values())
 
 
-@pytest.mark.parametrize("language", messages.languages())
+@pytest.mark.parametrize("language", catalogues.languages())
 def test_a_text_with_numbers_has_its_page_in_every_language(
     admin: FlaskClient, language: str
 ) -> None:
     page = admin.get(f"{URL}{language}/{DAYS}")
     assert page.status_code == 200
-    assert page.text.count("<textarea") == len(messages.texts_in(language)[DAYS].usual)
+    assert page.text.count("<textarea") == len(wording_overrides.texts_in(language)[DAYS].usual)
 
 
 def test_what_is_refused_stays_as_it_was_typed(admin: FlaskClient) -> None:
@@ -103,7 +103,7 @@ def test_what_is_refused_stays_as_it_was_typed(admin: FlaskClient) -> None:
     assert page.status_code == 422
     assert "The sign < cannot stand in a text." in words_of(page)
     assert "Ja &lt;i&gt;graag&lt;/i&gt;" in page.text
-    assert choices.corrections_in("nl") == {}
+    assert text_overrides.corrections_in("nl") == {}
 
 
 @pytest.mark.parametrize("path", [f"xx/{YES}", "nl/0123456789abcdef", "nl/x"])
@@ -120,7 +120,7 @@ def test_an_unknown_language_is_that_of_the_page(admin: FlaskClient) -> None:
 def test_a_viewer_corrects_nothing(pages: Pages) -> None:
     viewer = viewer_client(pages)
     assert post(viewer, f"{URL}nl/{YES}", form_0="Ja, graag").status_code == 403
-    assert choices.corrections_in("nl") == {}
+    assert text_overrides.corrections_in("nl") == {}
 
 
 def test_the_settings_lead_there(admin: FlaskClient) -> None:

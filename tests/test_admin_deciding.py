@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import contacts
 from repermit.consent import MailKind, MailState, Reason, Status
-from repermit.models import Access, Contact, MailingList, Reply
+from repermit.contacts import human_replies
+from repermit.db.account_tables import Access
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, MailingList, Reply
 from tests.admin_pages import admin_client, post, words_at
 from tests.building import (
     DEADLINE,
@@ -19,13 +21,11 @@ from tests.building import (
     make_contact,
     make_mail,
 )
+from tests.pages import Pages
 from tests.test_reports import say_yes, take_off
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
-
-    from repermit.models import Database
-    from tests.pages import Pages
 
 URL = "/admin/lists/news/"
 
@@ -62,7 +62,7 @@ def test_the_mails_in_doubt_are_listed_and_the_look_is_noted(
 
 def reply_of(database: Database, contact: Contact, proposed: str = "") -> int:
     with database.atomic():
-        contacts.keep_reply(
+        human_replies.keep_reply(
             contact, digest=contact.uid * 2, proposed=proposed, at=NOW, decided_at=None
         )
     number: int = Reply.select().order_by(Reply.id.desc()).get().id
@@ -105,7 +105,7 @@ def test_what_decides_nothing_about_a_reply_is_refused(
     contact = make_asked(database, mailing_list, make_campaign(database, mailing_list))
     number = reply_of(database, contact)
     assert post(client, f"{URL}replies/{number}", **fields).status_code == 400
-    assert [one.number for one in contacts.waiting_replies(mailing_list)] == [number]
+    assert [one.number for one in human_replies.waiting_replies(mailing_list)] == [number]
 
 
 def test_a_reply_says_what_it_seems_to_be(
@@ -125,7 +125,7 @@ def test_a_yes_after_the_deadline_is_refused_and_waits_on(
     campaign = make_campaign(database, mailing_list, deadline=NOW + timedelta(hours=1))
     contact = make_asked(database, mailing_list, campaign)
     with database.atomic():
-        contacts.keep_reply(
+        human_replies.keep_reply(
             contact,
             digest="a" * 64,
             proposed="",

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.config import Organisation
-from repermit.models import Evidence, MailingList, find_list
+from repermit.db.connection import Database
+from repermit.db.tables import Evidence, MailingList, find_list
+from repermit.settings.definitions import Organisation, Settings
 from tests.admin_pages import admin_client, post, viewer_client
 from tests.building import make_campaign, make_list
 from tests.pages import Pages, words_of
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
-
-    from repermit.config import Settings
-    from repermit.models import Database
 
 NEW = "/admin/new-list"
 DESCRIBE = "/admin/lists/news/describe"

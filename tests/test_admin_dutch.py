@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.models import User
+from repermit.db.account_tables import User
 from tests.admin_pages import client_of
 from tests.english import english_on
+from tests.pages import Pages
 from tests.test_admin_routes import ADMINS, FOR_VIEWERS
 from tests.test_browser_admin_looks import furnish, places
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
-
-    from tests.pages import Pages
 
 DUTCH = {"Accept-Language": "nl"}
 

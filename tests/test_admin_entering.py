@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -13,10 +14,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import accounts
-from repermit.accounts import Role, passwords, second_steps
-from repermit.config import Web
-from repermit.models import Evidence, Session, Throttle, User, open_database
+from repermit.accounts import passwords, sessions, two_factor
+from repermit.accounts import users as accounts_users
+from repermit.accounts.user_info import Role
+from repermit.db.account_tables import Session, Throttle, User
+from repermit.db.connection import Database, open_database
+from repermit.db.tables import Evidence
+from repermit.settings.definitions import Settings, Web
 from tests.admin_pages import (
     PASSWORD,
     admin_client,
@@ -32,12 +36,7 @@ from tests.building import NOW, make_settings
 from tests.pages import Pages, heading_of, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from flask.testing import FlaskClient
-
-    from repermit.config import Settings
-    from repermit.models import Database
 
 FRESH = "five rather slow herons"
 
@@ -171,9 +170,9 @@ def test_an_app_is_not_set_up_before_it_was_shown_a_secret(pages: Pages) -> None
 
 def test_a_recovery_code_lets_somebody_in(pages: Pages) -> None:
     user = make_admin(pages.database)
-    made = second_steps.new_recovery_codes()
+    made = two_factor.new_recovery_codes()
     with pages.database.atomic():
-        codes = second_steps.keep_recovery_codes(user.id, made)
+        codes = two_factor.keep_recovery_codes(user.id, made)
     client = client_of(pages, user, is_full=False)
     assert post(client, "/admin/second-step", code=codes[0]).status_code == 303
     assert client.get("/admin/own/").status_code == 200
@@ -193,17 +192,17 @@ def test_logging_in_ends_the_session_that_the_browser_had(pages: Pages) -> None:
     client = client_of(pages, user)
     token = token_of(client)
     log_in(client, user.email, "wrong")
-    assert accounts.find_login(token, now=NOW, settings=pages.settings)
+    assert sessions.find_login(token, now=NOW, settings=pages.settings)
     pages.clock.advance(timedelta(seconds=1))
     log_in(client, user.email)
-    assert accounts.find_login(token, now=NOW, settings=pages.settings) is None
+    assert sessions.find_login(token, now=NOW, settings=pages.settings) is None
 
 
 def test_a_one_time_link_ends_the_session_that_the_browser_had(pages: Pages) -> None:
     client = admin_client(pages)
     token, url = token_of(client), f"/admin/welcome/{invite(pages)}"
     assert post(client, url, password=FRESH, again=FRESH).status_code == 303
-    assert accounts.find_login(token, now=NOW, settings=pages.settings) is None
+    assert sessions.find_login(token, now=NOW, settings=pages.settings) is None
 
 
 def test_leaving_ends_the_session_in_the_database_too(pages: Pages) -> None:
@@ -211,7 +210,7 @@ def test_leaving_ends_the_session_in_the_database_too(pages: Pages) -> None:
     token = token_of(client)
     assert post(client, "/admin/leave").location == "/admin/login"
     assert token_of(client) == ""
-    assert accounts.find_login(token, now=NOW, settings=pages.settings) is None
+    assert sessions.find_login(token, now=NOW, settings=pages.settings) is None
     assert post(client, "/admin/leave").location == "/admin/login"
     assert [one.event for one in Evidence.select()] == ["logged_out"]
 
@@ -228,7 +227,7 @@ def test_leaving_half_way_through_a_login_is_no_log_out(pages: Pages) -> None:
 
 def invite(pages: Pages, **overrides: str) -> str:
     user = make_user(pages.database, password="", totp_secret="", **overrides)
-    return accounts.invite(pages.database, user.id, now=NOW, actor="cli:keeper").token
+    return accounts_users.invite(pages.database, user.id, now=NOW, actor="cli:keeper").token
 
 
 def test_a_link_shows_where_to_choose_a_password_and_is_not_used_up_by_looking(
@@ -292,7 +291,7 @@ def test_of_four_uses_of_a_link_at_once_one_gets_in_and_the_others_are_told(
 
 
 def test_the_first_admin_gives_an_address_too(pages: Pages) -> None:
-    first = accounts.invite_first_admin(pages.database, now=NOW, actor="cli:keeper")
+    first = accounts_users.invite_first_admin(pages.database, now=NOW, actor="cli:keeper")
     assert first
     url = f"/admin/welcome/{first.token}"
     assert 'name="email"' in pages.client.get(url).text
@@ -304,7 +303,7 @@ def test_the_first_admin_gives_an_address_too(pages: Pages) -> None:
     assert wrong.status_code == 422
     assert "Somebody may log in with this address already." in words_of(wrong)
     post(pages.client, url, email="anna@example.org", password=FRESH, again=FRESH)
-    assert accounts.find_person("anna@example.org").role is Role.ADMIN
+    assert accounts_users.find_person("anna@example.org").role is Role.ADMIN
 
 
 # --- Throttling.
@@ -425,8 +424,8 @@ def test_a_token_planted_before_the_login_is_worth_nothing_after_it(pages: Pages
     post(pages.client, "/admin/second-step", code=code_at(NOW))
     full = token_of(pages.client)
     assert full not in {"", "planted", half}
-    assert accounts.find_login(half, now=NOW, settings=pages.settings) is None
-    assert accounts.find_login("planted", now=NOW, settings=pages.settings) is None
+    assert sessions.find_login(half, now=NOW, settings=pages.settings) is None
+    assert sessions.find_login("planted", now=NOW, settings=pages.settings) is None
 
 
 def test_a_form_from_before_the_login_proves_nothing_after_it(pages: Pages) -> None:

@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import addresses
+from repermit import email_address
 from repermit.consent import Reason, Status
-from repermit.models import (
-    Contact,
-    Evidence,
-    MailingList,
-    Suppression,
-    Upload,
-    User,
-    temporary_files,
-)
+from repermit.db.account_tables import User
+from repermit.db.connection import Database
+from repermit.db.list_tables import Upload
+from repermit.db.tables import Contact, Evidence, MailingList, Suppression
+from repermit.db.temporary_files import temporary_files
+from repermit.settings.definitions import Settings
 from tests.admin_pages import admin_client, make_user, post, words_at
 from tests.building import (
     NOW,
@@ -31,9 +28,6 @@ from tests.test_admin_handing_in import FILE, hand_in
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
-
-    from repermit.config import Settings
-    from repermit.models import Database
 
 URL = "/admin/lists/news/contacts/"
 JAN = "jan@example.net"
@@ -156,7 +150,7 @@ def test_who_once_had_the_address_of_somebody_elsewhere_is_not_erased_with_them(
         Contact.update(has_predecessor=True).where(Contact.id == moved.id).execute()
         Suppression.create(
             list=moved.list,
-            fingerprint=addresses.fingerprint(settings.fingerprint_key, JAN),
+            fingerprint=email_address.fingerprint(settings.fingerprint_key, JAN),
             subject=moved.subject,
             reason=Reason.REQUEST,
             at=NOW,

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from werkzeug.datastructures import MultiDict
 from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
+from repermit.db.connection import Database
+from repermit.settings.definitions import Settings
 from repermit.web.admin.forms import N_, Form
 from tests.pages import Pages
-
-if TYPE_CHECKING:
-    from repermit.config import Settings
-    from repermit.models import Database
 
 
 class OneField(Form):

@@ -9,18 +9,26 @@ import re
 import shutil
 import time
 import zipfile
+from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import addresses, importing, listfile
+from repermit import email_address
 from repermit.consent import Fate, Reason
+from repermit.db.account_tables import Access
+from repermit.db.connection import Database
+from repermit.db.list_tables import Upload
+from repermit.db.tables import Contact, Evidence, EvidencePart, Import, MailingList
 from repermit.errors import AddressError
-from repermit.importing.uploads import folder_of
-from repermit.models import Access, Contact, Evidence, EvidencePart, Import, MailingList, Upload
-from repermit.web.admin import columns, reasons
-from repermit.web.admin.marks import marks_of
+from repermit.imports import import_file, import_task, undo, uploads
+from repermit.imports.uploads import folder_of
+from repermit.list_files import rows as list_files_rows
+from repermit.settings.definitions import Settings
+from repermit.web.admin import import_columns, import_preview
+from repermit.web.admin.page_permissions import marks_of
 from tests import sayings
 from tests.admin_pages import admin_client, csrf_token, post, viewer_client
 from tests.building import NOW, make_campaign, make_contact, make_list, make_removed
@@ -28,14 +36,8 @@ from tests.list_files import write_workbook
 from tests.pages import Pages, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.models import Database
 
 EDGE = "the-edge-between-two-fields"
 FILE = "/admin/lists/news/file"
@@ -162,7 +164,7 @@ def test_a_form_without_a_file_is_answered(admin: FlaskClient) -> None:
 
 
 def test_a_file_too_large_is_refused(admin: FlaskClient) -> None:
-    answer = hand_in(admin, bytes(importing.LARGEST + 1))
+    answer = hand_in(admin, bytes(uploads.LARGEST + 1))
     assert answer.status_code == 422
     assert "The file is too large. Expected: at most 100 MB." in words_of(answer)
 
@@ -256,7 +258,9 @@ def test_a_field_that_there_is_none_of_changes_nothing(admin: FlaskClient) -> No
 
 def mapping_after(path: Path, **changed: str) -> dict[str, str]:
     """Return the mapping after other fields were chosen for the columns of these titles."""
-    return columns.mapping_of(path, columns.choose(columns.columns_of(path, {}), changed))
+    return import_columns.mapping_of(
+        path, import_columns.choose(import_columns.columns_of(path, {}), changed)
+    )
 
 
 @pytest.mark.parametrize(
@@ -281,8 +285,8 @@ def test_whatever_is_chosen_for_the_columns_is_how_they_are_read(
         "a@example.org,Anna,Berg,subscribed,ja,12,a2@example.org\n",
         "utf-8",
     )
-    before = {column.name: column.field for column in columns.columns_of(path, {})}
-    after = columns.columns_of(path, mapping_after(path, **changed))
+    before = {column.name: column.field for column in import_columns.columns_of(path, {})}
+    after = import_columns.columns_of(path, mapping_after(path, **changed))
     assert {column.name: column.field for column in after} == {**before, **changed}
 
 
@@ -291,10 +295,10 @@ def test_columns_without_a_title_or_with_the_same_are_called_by_their_number(
 ) -> None:
     path = tmp_path / "list.csv"
     path.write_text("email,naam,naam,\na@example.org,Anna,Berg,x\n", "utf-8")
-    names = [column.name for column in columns.columns_of(path, {})]
+    names = [column.name for column in import_columns.columns_of(path, {})]
     assert names[:3] == ["email", "2", "3"]
     mapping = mapping_after(path, **{"2": "", "3": "last_name"})
-    fields = [column.field for column in columns.columns_of(path, mapping)]
+    fields = [column.field for column in import_columns.columns_of(path, mapping)]
     assert fields[:3] == ["address", "", "last_name"]
 
 
@@ -303,15 +307,15 @@ def test_sheets_without_addresses_are_not_shown(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("one.csv", "email,naam\na@example.org,Anna\n")
         archive.writestr("two.csv", "E-mail adres,naam\nb@example.org,Bert\n")
-    shown = columns.columns_of(path, {})
+    shown = import_columns.columns_of(path, {})
     assert [(one.part, one.title) for one in shown] == [
         ("one.csv", "email"),
         ("one.csv", "naam"),
         ("two.csv", "E-mail adres"),
     ]
-    assert not columns.wrong_choices(shown)
-    mapping = columns.mapping_of(path, columns.choose(shown, {"naam": ""}))
-    assert {one.title: one.field for one in columns.columns_of(path, mapping)} == {
+    assert not import_columns.wrong_choices(shown)
+    mapping = import_columns.mapping_of(path, import_columns.choose(shown, {"naam": ""}))
+    assert {one.title: one.field for one in import_columns.columns_of(path, mapping)} == {
         "email": "address",
         "naam": "",
         "E-mail adres": "address",
@@ -508,7 +512,7 @@ def test_waiting_for_a_file_is_asked_for_in_the_background(
     assert admin.get(f"{FILE}/state.json").json == {"is_busy": False}
     hand_in(admin, MIXED)
     assert admin.get(f"{FILE}/state.json").json == {"is_busy": False}
-    kept = importing.find_upload(news, settings=settings)
+    kept = uploads.find_upload(news, settings=settings)
     assert kept is not None
     kept.forget_outcome()
     with closing(kept.lock()):  # type: ignore[type-var]
@@ -527,7 +531,7 @@ def test_whoever_comes_while_a_file_is_read_is_told_so(
     news: MailingList, admin: FlaskClient, settings: Settings
 ) -> None:
     hand_in(admin, MIXED)
-    kept = importing.find_upload(news, settings=settings)
+    kept = uploads.find_upload(news, settings=settings)
     assert kept is not None
     kept.forget_outcome()
     assert "was cut off" in words_of(admin.get(FILE))
@@ -594,7 +598,7 @@ def test_a_large_file_is_taken_back_beside_the_page(database: Database, admin: F
     # Whoever presses again, in another window, changes nothing of that.
     assert post(admin, f"{FILE}/undo").location == FILE
     assert len(statuses()) == 3
-    importing.finish_undoings(database)
+    undo.finish_undoings(database)
     assert statuses() == {}
     assert "taken back:" in words_of(admin.get(FILE))
     assert admin.get(f"{FILE}/state.json").json == {"is_busy": False}
@@ -640,15 +644,15 @@ def test_every_reason_against_an_address_has_its_words() -> None:
     said: set[str] = set()
     for text in wrong:
         with pytest.raises(AddressError) as refused:
-            addresses.parse(text)
+            email_address.parse(text)
         said.add(refused.value.reason)
     assert len(said) > 10
     assert said <= {text for text in sayings.said() if isinstance(text, str)}
 
 
 def test_every_fate_and_every_field_has_its_words() -> None:
-    assert set(reasons._TITLES) == set(reasons._REASONS) == set(Fate)
-    assert set(columns._WORDS) == set(listfile.FIELDS)
+    assert set(import_preview._TITLES) == set(import_preview._REASONS) == set(Fate)
+    assert set(import_columns._WORDS) == set(list_files_rows.FIELDS)
 
 
 def test_words_that_leave_a_row_in_doubt_are_shown_with_it(
@@ -785,7 +789,7 @@ def test_that_the_file_is_to_be_looked_at_anew_is_said_on_the_page_that_shows_it
     """Not on the page that waits for it, which goes on by itself and would take it away."""
     hand_in(admin, DOUBTS)
     send(admin, "take-in", looked="y", doubt=["2", "3"], opt_out=["3"])
-    kept = importing.find_upload(news, settings=settings)
+    kept = uploads.find_upload(news, settings=settings)
     assert kept is not None
     outcome = kept.outcome
     assert outcome is not None
@@ -815,7 +819,7 @@ def test_who_is_ticked_is_not_asked_and_can_be_unticked(admin: FlaskClient) -> N
 def test_what_was_decided_of_rows_that_are_not_shown_stays(
     admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repermit.web.admin.seeing._DOUBTFUL", 1)
+    monkeypatch.setattr("repermit.web.admin.import_preview._DOUBTFUL", 1)
     hand_in(admin, DOUBTS)
     page = admin.get(FILE)
     assert re.findall(r'name="opt_out" value="(\d+)"', page.text) == ["2"]
@@ -843,7 +847,7 @@ def test_how_far_a_file_is_taken_in_is_shown_and_it_can_be_taken_back_meanwhile(
     path = tmp_path / "half.csv"
     path.write_text("email\na@example.org\nb@example.org\n", "utf-8")
     with pytest.raises(_Killed):
-        importing.import_file(
+        import_file.import_file(
             database,
             news,
             path,
@@ -852,7 +856,7 @@ def test_how_far_a_file_is_taken_in_is_shown_and_it_can_be_taken_back_meanwhile(
             actor="admin@example.org",
             staged=kill,
         )
-    importing.finish_imports(
+    import_task.finish_imports(
         database, settings=settings, now=NOW, step=1, should_stop=iter((False, True)).__next__
     )
     page = admin.get(FILE)

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import pytest
 
 from repermit.consent import Reason, Status
+from repermit.db.account_tables import Access
+from repermit.db.connection import Database
+from repermit.db.list_tables import HandedOver
+from repermit.db.tables import Evidence, EvidencePart, MailingList
 from repermit.errors import Refused
-from repermit.exports import Tool
-from repermit.models import Access, Evidence, EvidencePart, HandedOver
-from repermit.web.admin.streaming import stream
+from repermit.exports.tool_formats import Tool
+from repermit.settings.definitions import Settings
+from repermit.web.admin.file_download import stream
 from tests.admin_pages import ENGLISH, admin_client, csrf_token
 from tests.building import make_campaign, make_contact, make_removed
 from tests.pages import Pages, words_of
@@ -22,9 +26,6 @@ from tests.test_exports_exporting import fill
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.models import Database, MailingList
 
 URL = "/admin/lists/news/handover/"
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.consent import CampaignState, MailState, PauseReason, Reason, Status
-from repermit.delivery.faults import note_fault
-from repermit.models import Draft, Meta, Reply, Upload, stored
+from repermit.db.connection import Database
+from repermit.db.list_tables import Draft, Upload
+from repermit.db.tables import Campaign, MailingList, Meta, Reply, stored
+from repermit.sending.server_faults import note_fault
 from tests.admin_pages import admin_client, client_of, make_admin, viewer_client
 from tests.building import (
     DEADLINE,
@@ -26,8 +28,6 @@ from tests.test_reports import say_yes, take_off
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
-
-    from repermit.models import Campaign, Database, MailingList
 
 NAME = "Nieuws van de praktijk"
 

@@ -5,25 +5,20 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import addresses, campaigns, contacts
-from repermit.campaigns import Conditions
-from repermit.config import MailServer, Organisation
+from repermit import email_address
+from repermit.campaigns import draft_conditions, enqueue_asks, launch_plan, list_translations
+from repermit.campaigns.draft_conditions import Conditions
 from repermit.consent import CampaignState, Reason, Status
-from repermit.models import (
-    Campaign,
-    Contact,
-    Evidence,
-    Import,
-    Mail,
-    MailingList,
-    find_list,
-)
-from repermit.web.admin.obstacles import obstacles
-from repermit.web.admin.telling import sentence
+from repermit.contacts import lookup
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Contact, Evidence, Import, Mail, MailingList, find_list
+from repermit.settings.definitions import MailServer, Organisation, Settings
+from repermit.web.admin.launch_obstacles import obstacles
+from repermit.web.admin.result_text import sentence
 from tests.admin_pages import admin_client, post, viewer_client
 from tests.building import (
     DEADLINE,
@@ -41,13 +36,8 @@ from tests.pages import Pages, everything_in, words_of
 from tests.test_admin_conditions import ATTEST
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.models import Database
 
 URL = "/admin/lists/news/launch"
 READY = Conditions(deadline="2026-03-30", attest=ATTEST)
@@ -59,7 +49,7 @@ def mailing_list(database: Database) -> MailingList:
     news = make_list(database)
     for _ in range(3):
         make_contact(database, news)
-    campaigns.keep_conditions(database, news, READY, now=NOW, actor="user:1")
+    draft_conditions.keep_conditions(database, news, READY, now=NOW, actor="user:1")
     return news
 
 
@@ -77,7 +67,7 @@ def launch(client: FlaskClient, typed: str) -> TestResponse:
 
 def describe(database: Database, mailing_list: MailingList, **fields: str) -> None:
     """Say in German what a list is, beside its own language."""
-    campaigns.change_text(
+    list_translations.change_text(
         database,
         mailing_list,
         "de",
@@ -95,7 +85,7 @@ def test_the_page_says_who_will_be_asked_and_what_will_happen(
     database: Database, admin: FlaskClient, mailing_list: MailingList
 ) -> None:
     more = replace(READY, starts="2026-03-03", pilot=2, reminder=7)
-    campaigns.keep_conditions(database, mailing_list, more, now=NOW, actor="user:1")
+    draft_conditions.keep_conditions(database, mailing_list, more, now=NOW, actor="user:1")
     said = words_of(admin.get(URL))
     assert "3 will be asked 0 will not be asked" in said
     assert "The first mail leaves on Tuesday 3 March 2026, 09:00" in said
@@ -164,7 +154,7 @@ def test_what_stands_against_it_is_all_said_with_the_page_that_mends_it(
 
 def said_of(pages: Pages, conditions: Conditions, **more: Any) -> list[tuple[str, str]]:
     """Return what stands against a launch under these conditions, and where it is mended."""
-    plan = campaigns.plan(
+    plan = launch_plan.plan(
         find_list("news"), settings=pages.settings, now=NOW, **{"deadline": DEADLINE, **more}
     )
     with pages.app.test_request_context("/admin/"):
@@ -254,7 +244,7 @@ def test_what_must_be_read_has_a_translation_however_it_is_made(
         mailing_list.sensitive = True
         mailing_list.save()
     make_contact(database, mailing_list, language="de")
-    plan = campaigns.plan(
+    plan = launch_plan.plan(
         mailing_list, settings=pages.settings, now=NOW, deadline=DEADLINE, reminder=7
     )
     assert len(plan.notes) == 5
@@ -294,7 +284,7 @@ def test_a_launch_wants_the_number_typed_and_goes_to_the_campaign(
     assert Mail.select().count() == 3
     entry = Evidence.get(Evidence.event == "launched")
     assert entry.actor.startswith("user:")
-    assert campaigns.conditions_of(mailing_list) is None
+    assert draft_conditions.conditions_of(mailing_list) is None
     assert "Launched: 3 people will be asked." in words_of(admin.get("/admin/lists/news/"))
 
 
@@ -303,7 +293,7 @@ def test_a_launch_follows_the_conditions(
 ) -> None:
     thin = make_contact(database, mailing_list, status=Status.CONFIRMED, basis="thin")
     conditions = replace(READY, starts="2026-03-03", reminder=7, pilot=2, include_thin=True)
-    campaigns.keep_conditions(database, mailing_list, conditions, now=NOW, actor="user:1")
+    draft_conditions.keep_conditions(database, mailing_list, conditions, now=NOW, actor="user:1")
     launch(admin, "4")
     campaign = Campaign.get()
     assert campaign.state == CampaignState.SCHEDULED
@@ -331,9 +321,9 @@ def test_a_number_may_be_typed_as_it_is_shown(
     database: Database, admin: FlaskClient, mailing_list: MailingList, typed: str
 ) -> None:
     rows = [
-        contacts.new_contact(
+        lookup.new_contact(
             mailing_list,
-            addresses.parse(f"many{number}@example.org"),
+            email_address.parse(f"many{number}@example.org"),
             status=Status.UNCONFIRMED,
             status_at=NOW,
         ).__data__
@@ -346,7 +336,7 @@ def test_a_number_may_be_typed_as_it_is_shown(
 def test_what_stands_against_it_refuses_the_launch_too(
     database: Database, admin: FlaskClient, mailing_list: MailingList
 ) -> None:
-    campaigns.keep_conditions(
+    draft_conditions.keep_conditions(
         database, mailing_list, replace(READY, attest="we"), now=NOW, actor="user:1"
     )
     answer = launch(admin, "3")
@@ -358,13 +348,13 @@ def test_what_stands_against_it_refuses_the_launch_too(
 def test_without_a_deadline_nothing_is_launched(
     database: Database, admin: FlaskClient, mailing_list: MailingList
 ) -> None:
-    campaigns.drop_conditions(database, mailing_list)
+    draft_conditions.drop_conditions(database, mailing_list)
     answer = launch(admin, "3")
     assert answer.status_code == 422
     assert "Say until when answers count." in words_of(answer)
     # Such as a time that the clocks skip, in a zone that the settings have since.
     skipped = replace(READY, deadline="2026-03-29T02:30")
-    campaigns.keep_conditions(database, mailing_list, skipped, now=NOW, actor="user:1")
+    draft_conditions.keep_conditions(database, mailing_list, skipped, now=NOW, actor="user:1")
     assert "Say until when answers count." in words_of(launch(admin, "3"))
     assert not Campaign.select().exists()
 
@@ -387,7 +377,7 @@ def test_what_was_not_seen_is_not_launched(
         "attest": replace(READY, attest=f"{ATTEST} And more."),
     }
     conditions = changed.get(what, READY)
-    campaigns.keep_conditions(database, mailing_list, conditions, now=NOW, actor="user:1")
+    draft_conditions.keep_conditions(database, mailing_list, conditions, now=NOW, actor="user:1")
     with database.atomic():
         MailingList.update(own_subject="May we?" if what == "wording" else "").execute()
     if what == "further language":
@@ -476,7 +466,7 @@ def test_a_large_launch_goes_on_beside_the_page(
     assert "Move the deadline" not in said
     assert Mail.select().count() == 3
     assert not Evidence.select().where(Evidence.event == "launched").exists()
-    campaigns.finish_launches(database, settings=settings, now=NOW)
+    enqueue_asks.finish_launches(database, settings=settings, now=NOW)
     said = words_of(admin.get("/admin/lists/news/"))
     assert "is being sent" in said
     assert "Move the deadline" in said

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import evidence
-from repermit.config import Bounces, MailServer
 from repermit.consent import BounceKind, CampaignState, MailState
-from repermit.evidence import Entry
-from repermit.models import Access, Campaign, Mail, Meta
-from repermit.web.admin.live import wait_in_words
+from repermit.db.account_tables import Access
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Mail, MailingList, Meta
+from repermit.evidence import chain, stored_tree
+from repermit.evidence.entries import Entry
+from repermit.settings.definitions import Bounces, MailServer, Settings
+from repermit.web.admin.campaign_page import wait_in_words
 from tests.admin_pages import ENGLISH, admin_client, post, viewer_client, words_at
 from tests.building import (
     DEADLINE,
@@ -30,9 +32,6 @@ from tests.test_reports import say_yes, take_off
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
-
-    from repermit.config import Settings
-    from repermit.models import Database, MailingList
 
 URL = "/admin/lists/news/"
 
@@ -73,9 +72,9 @@ def test_a_checkpoint_of_the_record_is_there_to_be_copied(
 ) -> None:
     make_campaign(database, mailing_list)
     with database.atomic():
-        evidence.append(Entry(event="noted", at=NOW, actor="job"))
+        chain.append(Entry(event="noted", at=NOW, actor="job"))
     for its_client in (client, viewer_client(pages)):
-        kept = json.dumps(evidence.checkpoint().to_json(), sort_keys=True)
+        kept = json.dumps(stored_tree.checkpoint().to_json(), sort_keys=True)
         assert kept in words_at(its_client, URL)
 
 
@@ -348,9 +347,9 @@ def test_it_tells_of_tools_that_still_mail(
 ) -> None:
     make_campaign(database, mailing_list)
     with database.atomic():
-        evidence.append(Entry(event="still_mailed", at=NOW, actor="person", list="news"))
+        chain.append(Entry(event="still_mailed", at=NOW, actor="person", list="news"))
         for _ in range(2):
-            evidence.append(Entry(event="not_the_person", at=NOW, actor="person", list="news"))
+            chain.append(Entry(event="not_the_person", at=NOW, actor="person", list="news"))
     assert "some tool still mails them" in look(client)
     assert "Compare it with this list" in look(client)
     assert "Compare it with this list" not in look(viewer_client(pages))
@@ -371,7 +370,5 @@ def test_it_says_that_counting_is_behind(
 ) -> None:
     make_campaign(database, mailing_list)
     with database.atomic():
-        evidence.append(
-            *(Entry(event="other", at=NOW, actor="job", list="news") for _ in range(2001))
-        )
+        chain.append(*(Entry(event="other", at=NOW, actor="job", list="news") for _ in range(2001)))
     assert "still being counted" in look(client)

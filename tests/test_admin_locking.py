@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.models import Session, User
+from repermit.db.account_tables import Session, User
+from repermit.db.connection import Database
+from repermit.settings.definitions import Settings
 from tests.admin_pages import (
     PASSWORD,
     admin_client,
@@ -27,9 +29,6 @@ from tests.pages import Pages, heading_of, words_of
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
-
-    from repermit.config import Settings
-    from repermit.models import Database
 
 IDLE = timedelta(minutes=15)
 SECOND = timedelta(seconds=1)

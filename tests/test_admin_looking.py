@@ -10,22 +10,23 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from repermit import accounts, evidence
-from repermit.accounts import SecurityEventKind
+from repermit.accounts import api_tokens, audit_log
+from repermit.accounts.audit_log import SecurityEventKind
 from repermit.consent import Reason
-from repermit.evidence import Entry
-from repermit.models import EvidenceHead, SecurityEvent, User
+from repermit.db.account_tables import SecurityEvent, User
+from repermit.db.connection import Database
+from repermit.db.tables import EvidenceHead
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
 from repermit.reports.papers.breach_traces import looks_in_words
-from repermit.reports.papers.words import Words
-from repermit.web.admin.log_words import ACTS, LOOKS, SECURITY_EVENTS
+from repermit.reports.papers.report_wording import Words
+from repermit.web.admin.log_text import ACTS, LOOKS, SECURITY_EVENTS
 from tests.admin_pages import client_of, log_in, make_admin, make_user, viewer_client, words_at
 from tests.building import NOW, make_list, make_removed
 from tests.pages import Pages, words_of
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
-
-    from repermit.models import Database
 
 URL = "/admin/log/"
 ROOT = Path(__file__).parent.parent / "repermit"
@@ -55,7 +56,7 @@ def look(client: FlaskClient, url: str = URL) -> str:
 
 def act(database: Database, event: str, actor: str, **more: Any) -> None:
     with database.atomic():
-        evidence.append(Entry(event=event, at=NOW, actor=actor, **more))
+        chain.append(Entry(event=event, at=NOW, actor=actor, **more))
 
 
 def test_acts_are_told_in_words_with_who_and_when(
@@ -147,9 +148,7 @@ def test_pages_follow_one_another_and_keep_the_filter(
     database: Database, client: FlaskClient
 ) -> None:
     with database.atomic():
-        evidence.append(
-            *(Entry(event="paused", at=NOW, actor=f"cli:els-{n}") for n in range(1, 61))
-        )
+        chain.append(*(Entry(event="paused", at=NOW, actor=f"cli:els-{n}") for n in range(1, 61)))
     first = client.get(f"{URL}?what=paused", headers={"Accept-Language": "en"}).text
     assert "els-60, on the command line" in first
     assert "els-10, on the command line" not in first
@@ -181,10 +180,10 @@ def test_a_page_that_is_none_is_the_first(
 
 def test_looks_are_told_in_words(database: Database, client: FlaskClient, admin: User) -> None:
     with database.atomic():
-        accounts.note_access(
+        audit_log.note_access(
             now=NOW, actor=f"user:{admin.id}", act="contact", mailing_list=make_list(database)
         )
-        accounts.note_access(now=NOW, actor="api:tool", act="some_thing")
+        audit_log.note_access(now=NOW, actor="api:tool", act="some_thing")
     said = look(client, f"{URL}looks")
     assert "admin@example.org looked at one contact news" in said
     assert "The program tool some thing" in said
@@ -419,7 +418,7 @@ def test_pages_forms_links_and_tokens_that_are_refused_are_noted(
     assert looker.post("/admin/own/language", data={"language": "nl"}).status_code == 400
     assert pages.client.post("/admin/login", data={"email": "a@example.org"}).status_code == 400
     assert pages.client.get("/admin/welcome/no-such-link").status_code == 410
-    made = accounts.make_token(
+    made = api_tokens.make_token(
         pages.database, "tool", scopes=["read:status"], now=NOW, actor="user:1"
     )
     for bearer, status in (("rp_unknown", 401), (made.bearer, 403)):
@@ -438,7 +437,7 @@ def test_pages_forms_links_and_tokens_that_are_refused_are_noted(
     assert "viewer@example.org asked for a page that is for admins" in said
     assert "The program tool showed a token" in said
     # It is no act, and the record of acts says nothing of it.
-    assert not [one for one in accounts.acts().records if one.what not in ACTS]
+    assert not [one for one in audit_log.acts().records if one.what not in ACTS]
 
 
 def refused() -> list[tuple[str, str, int]]:
@@ -449,7 +448,7 @@ def refused() -> list[tuple[str, str, int]]:
 def test_a_long_log_of_refusals_goes_on_on_the_next_page(pages: Pages, client: FlaskClient) -> None:
     with pages.database.atomic():
         for number in range(60):
-            accounts.note_security_event(
+            audit_log.note_security_event(
                 SecurityEventKind.LOGIN_FAILED, network=f"10.0.{number}.0/24", now=NOW
             )
     first = client.get(SECURITY).text

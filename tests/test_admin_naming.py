@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import contacts
 from repermit.consent import Reason
-from repermit.contacts import Act
-from repermit.models import Access, Contact, Evidence, Suppression, temporary_files
+from repermit.contacts import erasure, lookup
+from repermit.contacts.status_changes import Act
+from repermit.db.account_tables import Access
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, Evidence, MailingList, Suppression
+from repermit.db.temporary_files import temporary_files
+from repermit.settings.definitions import Settings
 from tests import independent_verifier
 from tests.admin_pages import ENGLISH, admin_client, csrf_token, make_user
 from tests.building import NOW, make_contact, make_list, make_removed
 from tests.pages import Pages, words_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.models import Database, MailingList
 
 URL = "/admin/lists/news/address"
 JAN = "jan@example.org"
@@ -59,8 +59,8 @@ def test_whoever_was_erased_is_proved_by_naming_the_address(
     assert f'href="{URL}"' in client.get("/admin/lists/news/contacts/").text
     contact = make_removed(database, mailing_list, Reason.NO, JAN)
     with database.atomic():
-        held, act = contacts.lock(contact.id), Act(at=NOW, actor="person")
-        contacts.erase(held, act=act, fingerprint_key=settings.fingerprint_key)
+        held, act = lookup.lock(contact.id), Act(at=NOW, actor="person")
+        erasure.erase(held, act=act, fingerprint_key=settings.fingerprint_key)
     answer = send(client, "proof", address="Jan@Example.org")
     with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
         assert archive.namelist() == ["proof-news.json", "proof-news.html"]

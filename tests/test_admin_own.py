@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from repermit import accounts
-from repermit.models import User
+from repermit.accounts import sessions, two_factor
+from repermit.db.account_tables import User
 from repermit.sealed_secrets import Seal
-from repermit.web.admin.words import browser_in_words
+from repermit.web.admin.account_text import browser_in_words
 from tests.admin_pages import (
     PASSWORD,
     admin_client,
@@ -74,7 +74,7 @@ def test_a_password_is_changed_and_ends_all_other_sessions(pages: Pages) -> None
     with cookie_of(client) as cookie:
         before = cookie["token"]
     assert post(client, "/admin/own/password", **fields).location == "/admin/own/"
-    assert accounts.find_login(before, now=NOW, settings=pages.settings) is None
+    assert sessions.find_login(before, now=NOW, settings=pages.settings) is None
     assert "Your password is changed" in words_of(client.get("/admin/own/"))
     assert elsewhere.get("/admin/own/").location == "/admin/login"
     assert log_in(pages.client, user.email, FRESH).status_code == 303
@@ -146,11 +146,11 @@ def test_new_recovery_codes_are_shown_once_to_who_gives_the_password(pages: Page
     assert wrong.status_code == 422
     too_soon = post(client, "/admin/own/recovery-codes", confirmation=PASSWORD)
     assert (too_soon.status_code, too_soon.headers["Retry-After"]) == (429, "1")
-    assert accounts.codes_left(user.id) == 0
+    assert two_factor.codes_left(user.id) == 0
     pages.clock.advance(timedelta(seconds=1))
     answer = post(client, "/admin/own/recovery-codes", confirmation=PASSWORD)
     codes = re.findall(r"<code>([\w-]+)</code>", answer.text)
-    assert len(codes) == accounts.codes_left(user.id) == 10
+    assert len(codes) == two_factor.codes_left(user.id) == 10
     assert codes[0] not in client.get("/admin/own/").text
 
 
@@ -169,7 +169,7 @@ def test_nobody_ends_the_session_of_somebody_else(pages: Pages) -> None:
     other = make_user(pages.database)
     token, row = make_session(pages.database, other)
     post(admin_client(pages), f"/admin/own/sessions/{row.id}/end")
-    assert accounts.find_login(token, now=NOW, settings=pages.settings)
+    assert sessions.find_login(token, now=NOW, settings=pages.settings)
 
 
 @pytest.mark.parametrize(

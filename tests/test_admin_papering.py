@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.models import Evidence, RegisterNotes, find_list, open_database
-from repermit.reports import papers
+from repermit.db.connection import open_database
+from repermit.db.list_tables import RegisterNotes
+from repermit.db.tables import Evidence, find_list
+from repermit.reports.papers import register_notes
+from repermit.settings.definitions import Settings
 from tests.admin_pages import ENGLISH, admin_client, post, words_at
 from tests.building import make_list, make_settings
 from tests.pages import Pages, words_of
 from tests.papers import SECRET, make_rich
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from flask.testing import FlaskClient
-
-    from repermit.config import Settings
 
 AT = "/admin/lists/news/papers"
 
@@ -119,14 +119,14 @@ def test_what_only_the_organisation_knows_is_filled_in(pages: Pages, client: Fla
     again = {"new.name": "A printer, b v", "new.country": "DE", "own": "nobody"}
     post(client, f"{AT}/answers/", **again)
     post(client, f"{AT}/answers/", **{"new.name": "…"})
-    notes = papers.read_notes(find_list("news"))
+    notes = register_notes.read_notes(find_list("news"))
     assert set(notes.processors) == {"hosting", "a-printer-b-v", "a-printer-b-v-2", "other"}
     assert notes.of("hosting", "country") == "NL"
     shown = client.get(f"{AT}/answers/", headers=ENGLISH).text
     assert 'value="A Host"' in shown
     assert '<option value="NL" selected>Netherlands</option>' in shown
     post(client, f"{AT}/answers/", own="hosting", **{"hosting.agreement": "2025-05-02"})
-    assert papers.read_notes(news).of("hosting", "agreement") == papers.OWN
+    assert register_notes.read_notes(news).of("hosting", "agreement") == register_notes.OWN
     assert "checked" in client.get(f"{AT}/answers/", headers=ENGLISH).text
     assert RegisterNotes.select().count() == 1
 

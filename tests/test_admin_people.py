@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import accounts, webhooks
-from repermit.models import Evidence, Invitation, User
+from repermit.accounts import api_tokens, users
+from repermit.db.account_tables import Invitation, User
+from repermit.db.tables import Evidence
+from repermit.webhooks import endpoints
 from tests.admin_pages import (
     PASSWORD,
     client_of,
@@ -55,7 +57,7 @@ def test_everybody_who_may_log_in_is_listed_with_how_far_they_are(
 def test_somebody_is_added_and_their_link_shown_once(client: FlaskClient, admin: User) -> None:
     answer = post(client, "/admin/people/", email="New@example.org", role="viewer")
     (token,) = re.findall(r"https://ask\.example\.org/admin/welcome/([\w-]+)", answer.text)
-    invited = accounts.find_invitation(token, now=NOW)
+    invited = users.find_invitation(token, now=NOW)
     assert invited
     assert (invited.email, invited.role) == ("new@example.org", "viewer")
     assert actors() == [("user_added", f"user:{admin.id}", invited.actor)]
@@ -208,10 +210,10 @@ def test_what_ends_with_an_admin_is_said_before_and_ends(
 ) -> None:
     user, database = make_admin(pages.database), pages.database
     theirs: dict[str, Any] = {"now": NOW, "actor": f"user:{user.id}"}
-    made = accounts.make_token(database, "Laposta", scopes=["read:answers"], **theirs)
-    gone = accounts.make_token(database, "Old tool", scopes=["read:answers"], **theirs)
-    accounts.revoke_token(database, gone.id, **theirs)
-    webhooks.add(database, "https://tool.example.org/a", settings=make_settings(), **theirs)
+    made = api_tokens.make_token(database, "Laposta", scopes=["read:answers"], **theirs)
+    gone = api_tokens.make_token(database, "Old tool", scopes=["read:answers"], **theirs)
+    api_tokens.revoke_token(database, gone.id, **theirs)
+    endpoints.add(database, "https://tool.example.org/a", settings=make_settings(), **theirs)
     for url in ("/admin/people/", f"/admin/people/{user.id}/remove"):
         said = words_of(client.get(url))
         assert "The token Laposta: the program that uses it is refused." in said
@@ -221,8 +223,8 @@ def test_what_ends_with_an_admin_is_said_before_and_ends(
     said = words_of(client.get("/admin/connecting/"))
     assert "It ends when who added it is an admin no more" in said
     post(client, f"/admin/people/{user.id}/{how}", role="viewer")
-    assert accounts.find_token(made.bearer) is None
-    assert webhooks.listed() == ()
+    assert api_tokens.find_token(made.bearer) is None
+    assert endpoints.listed() == ()
 
 
 def test_of_who_made_nothing_nothing_is_said_to_end(pages: Pages, client: FlaskClient) -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from repermit.db.connection import open_database
 from repermit.errors import Refused
-from repermit.models import open_database
 from tests.admin_pages import admin_client, csrf_token, post, viewer_client
 from tests.building import make_settings
 from tests.pages import Pages, heading_of, words_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_page_that_there_is_not_leads_back_to_the_lists(pages: Pages) -> None:

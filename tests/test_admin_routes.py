@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,22 +12,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import accounts, contacts, web
+from repermit.accounts import users
 from repermit.clock import ManualClock
 from repermit.consent import MailState, Status
-from repermit.messages import key_of
-from repermit.models import (
-    ALL_TABLES,
-    Access,
-    Campaign,
-    Contact,
-    SecurityEvent,
-    Session,
-    User,
-    open_database,
-)
-from repermit.models.database import TurnstileDatabase
-from repermit.web.admin.marks import marks_of
+from repermit.contacts import human_replies
+from repermit.db.account_tables import Access, SecurityEvent, Session, User
+from repermit.db.all_tables import ALL_TABLES
+from repermit.db.connection import Database, FairSqliteDatabase, open_database
+from repermit.db.tables import Campaign, Contact
+from repermit.emails.wording_overrides import key_of
+from repermit.settings.definitions import Settings
+from repermit.web import application
+from repermit.web.admin.page_permissions import marks_of
 from tests.admin_pages import admin_client, client_of, csrf_token, make_user, viewer_client
 from tests.building import (
     NOW,
@@ -40,13 +37,8 @@ from tests.building import (
 from tests.pages import Pages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.models import Database
 
 # Whoever adds a page for others than admins names it here too, and so has thought of it twice.
 FOR_EVERYBODY = {
@@ -106,8 +98,8 @@ class Route:
 
 
 def _all_routes() -> Iterator[Route]:
-    app = web.create_app(
-        make_settings(), clock=ManualClock(NOW), database=TurnstileDatabase(Path("unused.db"))
+    app = application.create_app(
+        make_settings(), clock=ManualClock(NOW), database=FairSqliteDatabase(Path("unused.db"))
     )
     for rule in app.url_map.iter_rules():
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
@@ -131,7 +123,7 @@ class World:
         contact.save()
         make_contact(database, news, status=Status.CONFIRMED, basis="answer")
         self.user = make_user(database)
-        invited = accounts.invite(database, self.user.id, now=NOW, actor="cli:keeper")
+        invited = users.invite(database, self.user.id, now=NOW, actor="cli:keeper")
         self.values = {
             "slug": "news",
             "number": contact.id,
@@ -154,7 +146,7 @@ class World:
         made = make_contact(database, news, f"-{SECRET_ADDRESS}", status=Status.CONFIRMED)
         make_mail(database, campaign, made, state=MailState.IN_DOUBT, started_at=NOW)
         with database.atomic():
-            contacts.keep_reply(
+            human_replies.keep_reply(
                 contact, digest=contact.uid * 2, proposed="", at=NOW, decided_at=None
             )
         client = admin_client(self.pages)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import config
-from repermit.config import MailServer, Organisation, Origin
-from repermit.models import Evidence, User
-from repermit.preflight import WORDS, Finding, Report
-from repermit.web.admin.findings import findings_by_area
+from repermit.checks.finding_texts import WORDS
+from repermit.checks.findings import Finding, Report
+from repermit.db.account_tables import User
+from repermit.db.connection import Database
+from repermit.db.tables import Evidence
+from repermit.settings import config_file, definitions, editable_settings, toml_tables
+from repermit.settings.definitions import MailServer, Organisation, Origin, Settings
+from repermit.web.admin.check_findings import findings_by_area
 from repermit.web.admin.setting_groups import GROUPS
-from repermit.web.admin.setting_words import OPTIONS
+from repermit.web.admin.setting_text import OPTIONS
 from repermit.web.admin.settings import show_report
 from tests.admin_pages import (
     ENGLISH,
@@ -32,12 +36,7 @@ from tests.inbox import HANG_UP, Inbox
 from tests.pages import Pages, everything_in, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from flask.testing import FlaskClient
-
-    from repermit.config import Settings
-    from repermit.models import Database
 
 URL = "/admin/settings/"
 PAGES = (*GROUPS, "installation")
@@ -103,7 +102,7 @@ def test_the_settings_know_where_each_value_comes_from(tmp_path: Path) -> None:
         mail={"preset": "office365", "port": 26, "password_file": "password"},
         bounces={"protocol": "imap", "server": "mail.example.org", "username": "news"},
     )
-    origins = config.parse(document, folder=tmp_path).origins
+    origins = config_file.parse(document, folder=tmp_path).origins
     assert origins["public_url"] is Origin.CONFIG
     assert origins["mail.port"] is Origin.CONFIG
     assert origins["mail.password"] is Origin.FILE
@@ -117,7 +116,7 @@ def test_the_settings_know_their_file_and_are_the_same_without(tmp_path: Path) -
     text = f'public_url = "https://ask.example.org"\nsecret_keys = ["{KEY}"]\n'
     path = tmp_path / "config.toml"
     path.write_text(f'{text}fingerprint_key = "{KEY}"\ndatabase = "sqlite:////srv/a.db"\n')
-    loaded = config.load(path)
+    loaded = config_file.load(path)
     assert loaded.path == path
     assert parse().path is None
     assert loaded == parse(database="sqlite:////srv/a.db", journal=str(loaded.journal))
@@ -161,7 +160,7 @@ def test_what_stands_in_the_file_is_shown_with_its_source(
         mail={"password_file": "password", "username": "news@example.org"},
         web={"webhooks_to_private": True},
     )
-    settings = replace(config.parse(document, folder=tmp_path), path=Path("/srv/config.toml"))
+    settings = replace(config_file.parse(document, folder=tmp_path), path=Path("/srv/config.toml"))
     client = client_with(database, settings)
     said = page(client, "organisation") + page(client, "mail") + page(client, "installation")
     for words in (
@@ -199,7 +198,7 @@ def test_no_key_and_no_password_is_shown(database: Database) -> None:
         secret_keys=(b"links-6",),
         fingerprint_key=b"fingers-7",
         mail=MailServer(**secrets),
-        bounces=config.Bounces(**secrets),
+        bounces=definitions.Bounces(**secrets),
     )
     client = client_with(database, settings)
     shown = "".join(client.get(URL + one, headers=ENGLISH).text for one in ("", *PAGES))
@@ -214,9 +213,9 @@ def test_no_key_and_no_password_is_shown(database: Database) -> None:
 def test_every_setting_is_on_one_page(database: Database) -> None:
     client = client_with(database, parse())
     shown = "".join(client.get(URL + one, headers=ENGLISH).text for one in PAGES)
-    kept_in_files = {f"{key}_file" for key in config.secret_names()}
-    keys = [key for key in config.known_keys() if key not in kept_in_files]
-    chosen = {key: shown.count(f'name="{key}"') for key in config.choosable_keys()}
+    kept_in_files = {f"{key}_file" for key in config_file.secret_names()}
+    keys = [key for key in config_file.known_keys() if key not in kept_in_files]
+    chosen = {key: shown.count(f'name="{key}"') for key in editable_settings.choosable_keys()}
     assert set(chosen.values()) == {1}
     assert not [key for key in keys if key not in chosen and f">{key}</code>" not in shown]
 
@@ -237,8 +236,8 @@ def test_a_viewer_sees_no_settings_and_changes_none(database: Database, settings
 
 
 def test_what_may_be_chosen_has_a_title_in_every_case() -> None:
-    for key in config.choosable_keys():
-        choices_of_key = {*config.choices_of(key)} if key != "timezone" else set()
+    for key in editable_settings.choosable_keys():
+        choices_of_key = {*toml_tables.choices_of(key)} if key != "timezone" else set()
         assert set(OPTIONS.get(key, ())) == choices_of_key
 
 

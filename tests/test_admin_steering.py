@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import contacts, delivery, evidence, expiry
 from repermit.consent import CampaignState, MailState
-from repermit.models import Campaign, CampaignWording, Contact, Evidence, Mail
-from repermit.web.admin import steering
+from repermit.contacts import circuit_breaker
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, CampaignWording, Contact, Evidence, Mail, MailingList
+from repermit.evidence import verify_chain
+from repermit.expiry import downtime
+from repermit.expiry import sweep as expiry_sweep
+from repermit.sending import in_doubt
+from repermit.web.admin import campaign_actions
 from tests.admin_pages import ENGLISH, admin_client, csrf_token, post, words_at
 from tests.building import (
     DEADLINE,
@@ -24,8 +29,6 @@ from tests.pages import Pages, words_of
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
-
-    from repermit.models import Database, MailingList
 
 URL = "/admin/lists/news/"
 
@@ -85,12 +88,12 @@ def test_silence_counts_despite_downtime_once_an_admin_has_decided_so(
     silent = make_asked(database, mailing_list, campaign)
     assert "Let silence count" not in look(client)
     assert "there is nothing to decide" in press(client, "count-silence", sure="yes").lower()
-    expiry.beat(database, now=DEADLINE)
+    downtime.beat(database, now=DEADLINE)
     pages.clock.move_to(DEADLINE)
     later = admin_client(pages)
 
     def sweep() -> int:
-        swept = expiry.expire_due(database, settings=pages.settings, clock=pages.clock)
+        swept = expiry_sweep.expire_due(database, settings=pages.settings, clock=pages.clock)
         return int(swept.removed)
 
     assert sweep() == 0
@@ -103,7 +106,7 @@ def test_silence_counts_despite_downtime_once_an_admin_has_decided_so(
     assert sweep() == 1
     assert Contact.get_by_id(silent.id).reason == "no_response"
     assert "there is nothing to decide" in press(later, "count-silence", sure="yes").lower()
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 def test_after_a_pilot_it_says_how_many_may_leave(
@@ -119,7 +122,7 @@ def test_after_a_pilot_it_says_how_many_may_leave(
             make_contact(database, mailing_list),
             state="queued",
             sent_at=None,
-            due_at=contacts.braking.AFTER_PILOT,
+            due_at=circuit_breaker.AFTER_PILOT,
         )
     assert "3 more mails may leave now" in press(client, "resume")
 
@@ -247,7 +250,7 @@ def test_a_decision_on_many_is_told_while_it_goes_on(
     monkeypatch: pytest.MonkeyPatch,
     decision: str,
 ) -> None:
-    monkeypatch.setattr(steering, "_AT_ONCE", 100)
+    monkeypatch.setattr(campaign_actions, "_AT_ONCE", 100)
     for _ in range(150):
         doubtful = make_contact(database, campaign.list)
         make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
@@ -258,7 +261,7 @@ def test_a_decision_on_many_is_told_while_it_goes_on(
         assert TOLD[decision] in words_of(response)
         # What is decided is not to be decided again.
         assert 'name="decision"' not in response.text
-    delivery.finish_resolutions(database)
+    in_doubt.finish_resolutions(database)
     assert "It is decided" not in look(client)
     assert not Mail.select().where(Mail.state == MailState.IN_DOUBT).exists()
 

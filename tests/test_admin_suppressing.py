@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import evidence, rights
 from repermit.consent import Basis, Reason, Status
-from repermit.models import Contact, Evidence, EvidencePart, Suppression, User
+from repermit.db.account_tables import User
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, Suppression
+from repermit.evidence import verify_chain
+from repermit.privacy import fingerprint_files
+from repermit.settings.definitions import Settings
 from tests.admin_pages import ENGLISH, client_of, csrf_token, make_admin
 from tests.building import NOW, make_contact, make_list, make_removed
 from tests.pages import Pages, words_of
@@ -19,9 +23,6 @@ from tests.pages import Pages, words_of
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.models import Database, MailingList
 
 URL = "/admin/lists/news/suppressions"
 JAN, PIET, ANNA = "jan@example.org", "piet@example.org", "anna@example.org"
@@ -91,7 +92,7 @@ def test_fingerprints_go_from_one_list_to_another(
     assert (entry.event, entry.actor) == ("suppressions_imported", f"user:{admin.id}")
     assert (entry.list, told["added"], told["removed"]) == ("club", 2, 1)
     assert Contact.get(Contact.list == club).status == Status.REMOVED
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 class Full(io.BytesIO):
@@ -108,13 +109,17 @@ def test_a_file_that_was_not_finished_is_recorded_as_what_it_is(
 ) -> None:
     asked: dict[str, Any] = {"settings": settings, "now": NOW, "actor": "cli:keeper"}
     with pytest.raises(OSError, match="full"):
-        rights.write_suppressions(database, mailing_list, out=Full(b"\n\n"), form="csv", **asked)
+        fingerprint_files.write_suppressions(
+            database, mailing_list, out=Full(b"\n\n"), form="csv", **asked
+        )
     assert not Evidence.select().exists(), "nothing of anybody left"
     for address in (JAN, PIET, ANNA):
         make_removed(database, mailing_list, Reason.NO, address)
     before = Evidence.select().count()
     with pytest.raises(OSError, match="full"):
-        rights.write_suppressions(database, mailing_list, out=Full(), form="csv", **asked)
+        fingerprint_files.write_suppressions(
+            database, mailing_list, out=Full(), form="csv", **asked
+        )
     assert Evidence.select().count() == before + 1
     _, told = last_entry()
     assert (told["rows"], told["whole"]) == (2, False)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from repermit.consent import CampaignState
-from repermit.saying import Joined, Said, said_of
-from repermit.web.admin import telling
+from repermit.db.connection import Database
+from repermit.lazy_text import Joined, Said, said_of
+from repermit.settings.definitions import Settings
+from repermit.web.admin import result_text
 from tests.pages import Pages
-
-if TYPE_CHECKING:
-    from repermit.config import Settings
-    from repermit.models import Database
 
 AT = datetime(2026, 12, 22, 16, 0, tzinfo=UTC)
 
@@ -63,4 +60,6 @@ def test_a_page_says_it_in_its_language(database: Database, settings: Settings) 
     app = Pages(database, settings).app
     for language, column in (("en", 1), ("nl", 2)):
         with app.test_request_context("/admin/", headers={"Accept-Language": language}):
-            assert [telling.sentence(one[0]) for one in SAID] == [str(one[column]) for one in SAID]
+            assert [result_text.sentence(one[0]) for one in SAID] == [
+                str(one[column]) for one in SAID
+            ]

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import campaigns, contacts, messages
-from repermit.models import ListText
+from repermit.campaigns import list_translations, preview
+from repermit.contacts import lookup
+from repermit.db.connection import Database
+from repermit.db.list_tables import ListText
+from repermit.db.tables import MailingList
+from repermit.emails import catalogues
+from repermit.settings.definitions import Settings
 from tests.admin_pages import admin_client, post, viewer_client, words_at
 from tests.building import NOW, make_contact, make_list, make_settings
 from tests.pages import Pages, words_of
-from tests.test_messages_wording import GOOD_HTML, GOOD_TEXT
+from tests.test_emails_wording import GOOD_HTML, GOOD_TEXT
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
-
-    from repermit.config import Settings
-    from repermit.models import Database, MailingList
 
 DESCRIBE = "/admin/lists/news/describe"
 IN = f"{DESCRIBE}/in"
@@ -73,13 +75,13 @@ def test_a_language_is_described_beside_the_lists_own_words(
     assert "There is an example here once somebody would get a mail in this language." in said
     answer = post(admin, IN, **GERMAN)
     assert answer.location == f"{DESCRIBE}#languages"
-    assert contacts.list_facts(news).told_in("de").purpose == GERMAN["purpose"]
-    assert campaigns.read_otherwise(news) == {"fr": 2}
+    assert lookup.list_facts(news).told_in("de").purpose == GERMAN["purpose"]
+    assert list_translations.read_otherwise(news) == {"fr": 2}
     said = words_at(admin, DESCRIBE)
     assert "Saved." in said
     assert "German" in said.partition("For readers of other languages")[2].partition("One lang")[0]
     said = words_at(admin, f"{IN}?language=de")
-    assert messages.translations("de").gettext("Yes, keep sending me these mails") in said
+    assert catalogues.translations("de").gettext("Yes, keep sending me these mails") in said
     assert GERMAN["purpose"] in said
 
 
@@ -89,7 +91,7 @@ def test_what_is_still_to_be_said_is_told(admin: FlaskClient, news: MailingList)
     said = words_at(admin, answer.location)
     wanted = "nobody gets a mail in this language: where your privacy statement is"
     assert wanted in said
-    assert contacts.list_facts(news).languages == ("nl",)
+    assert lookup.list_facts(news).languages == ("nl",)
     said = words_at(admin, DESCRIBE)
     lacks = "German : not used yet; still to be said: where your privacy statement is"
     assert f"{lacks} (one person reads it)" in said
@@ -104,7 +106,7 @@ def test_an_address_that_is_none_is_refused_with_what_was_typed(
     assert page.status_code == 422
     assert "This is no web address" in words_of(page)
     assert GERMAN["purpose"] in page.text
-    assert contacts.list_facts(news).languages == ("nl",)
+    assert lookup.list_facts(news).languages == ("nl",)
 
 
 def test_the_mail_may_have_own_words_in_it(admin: FlaskClient, news: MailingList) -> None:
@@ -112,7 +114,7 @@ def test_the_mail_may_have_own_words_in_it(admin: FlaskClient, news: MailingList
     assert page.status_code == 422
     assert "Your own wording cannot be used" in words_of(page)
     assert "<details open>" in page.text
-    assert contacts.list_facts(news).languages == ("nl",)
+    assert lookup.list_facts(news).languages == ("nl",)
     fields = ("greeting", "yes_url", "no_url", "deadline", "stop", "privacy_url")
     own = "\r\n".join(["Dürfen wir?", *(f"{{{{ {one} }}}}" for one in fields)])
     own += "\r\n{{ organisation }}\r\n"
@@ -133,7 +135,7 @@ def test_the_mail_may_be_laid_out_in_it_too(admin: FlaskClient, news: MailingLis
     assert ListText.get().own_html == GOOD_HTML
     assert html.escape(GOOD_HTML.splitlines()[0]) in admin.get(f"{IN}?language=de").text
     for language, is_there in (("de", True), ("nl", False)):
-        mail = campaigns.preview(news, settings=make_settings(), now=NOW, language=language)
+        mail = preview.preview(news, settings=make_settings(), now=NOW, language=language)
         assert (">Privacy</a></p>" in mail.html) is is_there
     post(admin, IN, **GERMAN, own_text=GOOD_TEXT, own_html=" \r\n")
     assert ListText.get().own_html == ""
@@ -158,7 +160,7 @@ def test_only_the_languages_of_the_list_are_previewed(
 
 
 def test_all_languages_can_be_there(database: Database, admin: FlaskClient) -> None:
-    news = make_list(database, languages=messages.languages())
+    news = make_list(database, languages=catalogues.languages())
     assert news.id
     assert "One language more" not in words_at(admin, DESCRIBE)
 
@@ -167,4 +169,4 @@ def test_it_is_the_admin_s_to_say(pages: Pages, news: MailingList) -> None:
     viewer = viewer_client(pages)
     assert viewer.get(IN).status_code == 403
     assert post(viewer, IN, **GERMAN).status_code == 403
-    assert contacts.list_facts(news).languages == ("nl",)
+    assert lookup.list_facts(news).languages == ("nl",)

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import evidence
 from repermit.consent import Reason
-from repermit.evidence import How
-from repermit.models import Access, Evidence, User, private_folder
-from repermit.web.admin import verifying
-from repermit.web.admin.fault_words import WORDS
+from repermit.db.account_tables import Access, User
+from repermit.db.connection import Database
+from repermit.db.tables import Evidence, MailingList
+from repermit.db.temporary_files import private_folder
+from repermit.evidence import chain, stored_tree, verify_chain
+from repermit.evidence.diagnosis import How
+from repermit.settings.definitions import Settings
+from repermit.web.admin import evidence_check
+from repermit.web.admin.evidence_check import WORDS
 from tests.admin_pages import ENGLISH, client_of, csrf_token, make_admin
 from tests.building import make_contact, make_removed
 from tests.pages import Pages, words_of
@@ -23,9 +27,6 @@ from tests.pages import Pages, words_of
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.models import Database, MailingList
 
 URL = "/admin/log/verify"
 NOTHING = {"seq": 0, "hash": "0" * 64, "root": "0" * 64}
@@ -90,14 +91,14 @@ def test_a_record_that_holds_is_told_with_its_checkpoint(
     before = Evidence.select().count(), Access.select().count()
     answer = send(client, "chain")
     assert (answer.status_code, answer.location) == (303, URL)
-    known = evidence.checkpoint()
+    known = stored_tree.checkpoint()
     said = look(client)
     assert "The record holds." in said
     assert "anna@example.org" in said
     assert "goes on from your checkpoint" not in said
     assert known.hash in said
     found = client.get(f"{URL}/result.json")
-    assert found.json == evidence.verify_chain(database).to_json()
+    assert found.json == verify_chain.verify_chain(database).to_json()
     # A receipt by mail has them in capitals.
     typed = {"seq": known.seq, "hash": known.hash.upper(), "root": known.root.upper()}
     send(client, "chain", checkpoint=json.dumps(typed))
@@ -109,7 +110,7 @@ def test_a_record_that_does_not_hold_names_the_entry(
     database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
     make_removed(database, mailing_list, Reason.NO)
-    known = evidence.checkpoint().to_json()
+    known = stored_tree.checkpoint().to_json()
     send(client, "chain", checkpoint=json.dumps({**known, "root": "0" * 64}))
     said = look(client)
     assert "The record does not hold. Entries were rewritten: your checkpoint" in said
@@ -178,7 +179,7 @@ def test_parts_that_are_gone_are_counted(
     assert "held no longer" not in check(client, octets)
     subject = json.loads(octets)["statement"]["subject"]
     with database.atomic():
-        assert evidence.erase_parts(subject, ("person",))
+        assert chain.erase_parts(subject, ("person",))
     data = {"csrf_token": csrf_token(client)}
     answer = client.post("/admin/lists/news/contacts/1/proof", data=data)
     with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
@@ -212,7 +213,7 @@ def test_the_zip_that_a_contacts_page_hands_out_is_taken(
 def bomb() -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.json", bytes(verifying.LARGEST + 1))
+        archive.writestr("a.json", bytes(evidence_check.LARGEST + 1))
     return made.getvalue()
 
 
@@ -242,9 +243,9 @@ def test_two_checkpoints_are_seen_to_go_on_from_one_another(
     database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
     make_removed(database, mailing_list, Reason.NO)
-    known = evidence.checkpoint()
+    known = stored_tree.checkpoint()
     make_removed(database, mailing_list, Reason.NO)
-    shown = evidence.verify_chain(database, known=known).to_json()
+    shown = verify_chain.verify_chain(database, known=known).to_json()
     octets = json.dumps(shown).encode()
     assert "It goes on from your checkpoint:" in check(client, octets, known.to_json())
     assert "This file holds." in check(client, octets)

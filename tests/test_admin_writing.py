@@ -7,26 +7,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import campaigns
-from repermit.campaigns import Conditions
-from repermit.config import MailServer
-from repermit.messages import FIELDS
-from repermit.models import Evidence, find_list
-from repermit.web.admin.telling import in_words
-from repermit.web.admin.wordings import field_titles
+from repermit.campaigns import draft_conditions, list_wording
+from repermit.campaigns.draft_conditions import Conditions
+from repermit.db.connection import Database
+from repermit.db.tables import Evidence, MailingList, find_list
+from repermit.emails.wording_validation import FIELDS
+from repermit.lazy_text import Said
+from repermit.settings.definitions import MailServer, Settings
+from repermit.web.admin.mail_wording import field_titles
+from repermit.web.admin.result_text import in_words
 from tests.admin_pages import admin_client, client_of, make_admin, post
 from tests.building import NOW, make_campaign, make_list
-from tests.inbox import HANG_UP
+from tests.inbox import HANG_UP, Inbox
 from tests.pages import Pages, everything_in, words_of
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.models import Database, MailingList
-    from repermit.saying import Said
-    from tests.inbox import Inbox
 
 URL = "/admin/lists/news/mail"
 TEXT = """\
@@ -223,7 +220,7 @@ def test_the_deadline_is_that_of_the_conditions(
 ) -> None:
     assert "maandag 30 maart 2026, 23:59" in words_of(admin.get(f"{URL}/look"))
     kept = Conditions(deadline="2026-04-24")
-    campaigns.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    draft_conditions.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     assert "vrijdag 24 april 2026, 23:59" in words_of(admin.get(f"{URL}/look"))
 
 
@@ -335,10 +332,10 @@ def reasons_against(mailing_list: MailingList, settings: Settings) -> set[Said]:
     for texts in FLAWED:
         for part in ("subject", "text", "html"):
             setattr(mailing_list, f"own_{part}", texts.get(part, ""))
-        found |= set(campaigns.wording_flaws(mailing_list, settings))
+        found |= set(list_wording.wording_flaws(mailing_list, settings))
     mailing_list.sensitive, mailing_list.own_text = True, TEXT
     mailing_list.own_html, mailing_list.own_subject = "", "{{ purpose }} Nieuws van de praktijk"
-    return found | set(campaigns.wording_flaws(mailing_list, settings))
+    return found | set(list_wording.wording_flaws(mailing_list, settings))
 
 
 def test_whatever_messages_says_of_a_wording_has_a_translation(

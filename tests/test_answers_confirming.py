@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from itertools import permutations, product
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import answers, contacts, evidence, receipts, reports, suspicion, webhooks
-from repermit.answers import Trace
+from repermit import bot_detection
+from repermit.answers import join
+from repermit.answers.lookup import Trace
 from repermit.consent import Basis, CampaignState, MailKind, MailState, Outcome, Reason, Status
-from repermit.models import Contact, Evidence, Mail, SignUp, Suppression
+from repermit.contacts import receipts
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, Evidence, Mail, MailingList, SignUp, Suppression
+from repermit.evidence import verify_chain
+from repermit.receipts import record
+from repermit.reports import outcome_counts
+from repermit.webhooks import events as webhooks_events
 from tests.building import (
     NOW,
     make_campaign,
@@ -23,11 +31,6 @@ from tests.building import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import datetime
-
-    from repermit.models import Database, MailingList
-
     Standing = Callable[[Database, MailingList], Contact]
 
 ADDRESS = "Anna@example.org"
@@ -44,7 +47,7 @@ def mailing_list(database: Database) -> MailingList:
 
 def sign_up(database: Database, mailing_list: MailingList, address: str = ADDRESS) -> str:
     """Type the address into the form, in other letters and with another name; return the link."""
-    answers.sign_up(
+    join.sign_up(
         database,
         mailing_list,
         address=address.upper(),
@@ -57,7 +60,7 @@ def sign_up(database: Database, mailing_list: MailingList, address: str = ADDRES
 
 
 def say_yes(database: Database, uid: str, *, at: datetime, **more: Any) -> Outcome:
-    done = answers.confirm_sign_up(
+    done = join.confirm_sign_up(
         database,
         uid=uid,
         arrived=at,
@@ -71,7 +74,7 @@ def say_yes(database: Database, uid: str, *, at: datetime, **more: Any) -> Outco
 
 
 def say_no(database: Database, uid: str, *, at: datetime) -> Outcome:
-    done = answers.decline_sign_up(database, uid=uid, arrived=at, settings=SETTINGS, trace=Trace())
+    done = join.decline_sign_up(database, uid=uid, arrived=at, settings=SETTINGS, trace=Trace())
     assert done is not None
     return done.outcome
 
@@ -128,11 +131,11 @@ def test_a_program_that_presses_yes_and_no_leaves_everybody_as_they_stood(
     assert as_they_stand() == before
     last = Evidence.select().order_by(Evidence.seq.desc()).get()
     assert (last.event, last.actor) == ("sign_up_undone", "reader")
-    verified = evidence.verify_chain(database, fingerprint_key=KEY)
+    verified = verify_chain.verify_chain(database, fingerprint_key=KEY)
     assert verified.fault is None
     # A person may use the link after it, and is asked once more, since both were pressed.
     assert say_yes(database, uid, at=LATER + timedelta(hours=1)) is Outcome.HOLD
-    mark = suspicion.mark_of(SignUp.get().doubted_at)
+    mark = bot_detection.mark_of(SignUp.get().doubted_at)
     assert say_yes(database, uid, at=LATER + timedelta(hours=2), mark=mark) is Outcome.CONFIRM
     assert Contact.get().basis == Basis.SIGN_UP
 
@@ -142,7 +145,7 @@ def test_who_was_nobody_before_is_taken_off(database: Database, mailing_list: Ma
     say_yes(database, uid, at=LATER)
     assert say_no(database, uid, at=LATER + SECOND) is Outcome.CONFIRM
     assert (Contact.get().status, Contact.get().reason) == (Status.REMOVED, Reason.REQUEST)
-    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 @pytest.mark.parametrize(
@@ -163,7 +166,7 @@ def test_who_stands_otherwise_than_they_were_put_back_is_found(
     say_no(database, uid, at=LATER + SECOND)
     with database.atomic():
         Contact.update({column: value}).execute()
-    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is not None
+    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is not None
 
 
 def test_the_record_tells_that_the_yes_was_none(
@@ -176,9 +179,9 @@ def test_the_record_tells_that_the_yes_was_none(
     assert receipts_of(contact) != before
     say_no(database, uid, at=LATER + SECOND)
     assert receipts_of(contact) == before
-    counted = reports.turns.count(0, reports.turns.head(), SETTINGS.zone)
+    counted = outcome_counts.count(0, outcome_counts.head(), SETTINGS.zone)
     assert {key.what: number for key, number in counted.items() if number} == {"no": 1}
-    page = webhooks.news_since(0, limit=9)
+    page = webhooks_events.news_since(0, limit=9)
     assert [(one.event, one.reason) for one in page.news] == [
         ("answer.no", "no"),
         ("answer.yes", ""),
@@ -188,8 +191,8 @@ def test_the_record_tells_that_the_yes_was_none(
 
 def receipts_of(contact: Contact) -> list[dict[str, str]]:
     """Return the events of a contact's consent record."""
-    account = contacts.receipts.account_of(Contact.get_by_id(contact.id), settings=SETTINGS)
-    events: list[dict[str, str]] = receipts.consent_record(account)["event"]
+    account = receipts.account_of(Contact.get_by_id(contact.id), settings=SETTINGS)
+    events: list[dict[str, str]] = record.consent_record(account)["event"]
     return events
 
 
@@ -264,6 +267,6 @@ def test_a_second_yes_of_the_page_before_is_asked_again(
 
 def mark_on_page(uid: str, at: datetime) -> str:
     """Return what the buttons of a sign-up's page send along."""
-    found = answers.look_up_sign_up(uid, now=at)
+    found = join.look_up_sign_up(uid, now=at)
     assert found is not None
     return found.mark

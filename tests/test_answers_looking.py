@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import answers, contacts
+from repermit.answers import lookup
 from repermit.consent import Answer, Basis, MailState, Outcome, Status
-from repermit.models import CampaignWording, Contact, Mail, new_id
+from repermit.contacts import erasure, status_changes
+from repermit.db.connection import Database
+from repermit.db.tables import CampaignWording, Contact, Mail, new_id
 from tests.building import (
     DEADLINE,
     NOW,
@@ -23,19 +24,16 @@ from tests.building import (
 )
 from tests.pages import freeze_wording
 
-if TYPE_CHECKING:
-    from repermit.models import Database
 
-
-def standing_of(contact: Contact) -> answers.Standing:
-    found = answers.look_up(contact.uid)
+def standing_of(contact: Contact) -> lookup.Standing:
+    found = lookup.look_up(contact.uid)
     assert found is not None
     return found
 
 
 def test_an_unknown_uid_has_no_standing(database: Database) -> None:
     make_list(database)
-    assert answers.look_up(new_id()) is None
+    assert lookup.look_up(new_id()) is None
 
 
 def test_a_contact_never_asked_has_no_deadline(database: Database) -> None:
@@ -156,9 +154,9 @@ def test_the_page_says_what_the_mail_said_when_the_list_was_changed_since(
 def test_an_erased_contact_is_gone_but_its_list_is_known(database: Database) -> None:
     contact = make_contact(database, make_list(database))
     with database.atomic():
-        contacts.erase(
+        erasure.erase(
             contact,
-            act=contacts.Act(at=NOW, actor="admin"),
+            act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=make_settings().fingerprint_key,
         )
     standing = standing_of(contact)
@@ -170,28 +168,28 @@ def test_foreseeing_an_answer_changes_nothing(database: Database) -> None:
     mailing_list = make_list(database)
     contact = make_asked(database, mailing_list, make_campaign(database, mailing_list))
     standing = standing_of(contact)
-    assert answers.foresee(standing, Answer.YES, arrived=NOW).outcome is Outcome.CONFIRM
-    assert answers.foresee(standing, Answer.YES, arrived=DEADLINE).outcome is Outcome.LATE
+    assert lookup.foresee(standing, Answer.YES, arrived=NOW).outcome is Outcome.CONFIRM
+    assert lookup.foresee(standing, Answer.YES, arrived=DEADLINE).outcome is Outcome.LATE
     confirmed = replace(standing, status=Status.CONFIRMED, basis=Basis.ANSWER)
-    assert answers.foresee(confirmed, Answer.YES, arrived=DEADLINE).outcome is Outcome.NOTHING
+    assert lookup.foresee(confirmed, Answer.YES, arrived=DEADLINE).outcome is Outcome.NOTHING
     assert standing_of(contact) == standing
 
 
 def test_a_list_is_joined_by_its_name(database: Database) -> None:
     mailing_list = make_list(database)
     settings = make_settings()
-    assert answers.join_id(mailing_list, settings=settings) == "news"
-    assert answers.find_joinable("news", settings=settings) == mailing_list
-    assert answers.find_joinable("other", settings=settings) is None
+    assert lookup.join_id(mailing_list, settings=settings) == "news"
+    assert lookup.find_joinable("news", settings=settings) == mailing_list
+    assert lookup.find_joinable("other", settings=settings) is None
 
 
 def test_a_sensitive_list_is_joined_under_a_name_that_tells_nothing(database: Database) -> None:
     mailing_list = make_list(database, slug="hiv-group", sensitive=True)
     settings = make_settings()
-    name = answers.join_id(mailing_list, settings=settings)
+    name = lookup.join_id(mailing_list, settings=settings)
     assert len(name) == 16
     assert int(name, 16)
-    assert answers.find_joinable(name, settings=settings) == mailing_list
-    assert answers.find_joinable("hiv-group", settings=settings) is None
+    assert lookup.find_joinable(name, settings=settings) == mailing_list
+    assert lookup.find_joinable("hiv-group", settings=settings) is None
     changed = replace(settings, secret_keys=(b"another-key-of-the-links",))
-    assert answers.join_id(mailing_list, settings=changed) == name
+    assert lookup.join_id(mailing_list, settings=changed) == name

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from peewee import DatabaseError
 
-from repermit import contacts
-from repermit.answers import Pending, Seen
-from repermit.models import Contact, Opening, new_id
+from repermit.answers.pending_openings import Pending, Seen
+from repermit.contacts import erasure, link_openings, status_changes
+from repermit.db.connection import Database
+from repermit.db.contact_tables import Opening
+from repermit.db.tables import Contact, new_id
 from tests.building import NOW, make_contact, make_list, make_settings
-
-if TYPE_CHECKING:
-    from repermit.models import Database
 
 A_SECOND = timedelta(seconds=1)
 GET = Seen("yes", is_head=False, at=NOW)
@@ -37,7 +35,7 @@ def test_what_was_opened_is_written_once(database: Database, contact: Contact) -
     assert (row.contact_id, row.list_id) == (contact.id, contact.list_id)
     assert (row.yes_gets, row.yes_heads, row.no_gets, row.no_heads) == (2, 0, 0, 1)
     assert (row.began_at, row.together_at) == (NOW, NOW + A_SECOND)
-    assert contacts.recall(contact, row) == contacts.past_of(row)
+    assert link_openings.recall(contact, row) == link_openings.past_of(row)
 
 
 def test_the_row_grows_by_counts_alone_and_knows_its_oldest_moment(
@@ -80,9 +78,9 @@ def test_of_nobody_and_of_who_was_erased_nothing_is_kept(
     pending.note(contact.uid, GET)
     pending.note(new_id(), GET)
     with database.atomic():
-        contacts.erase(
+        erasure.erase(
             contact,
-            act=contacts.Act(at=NOW, actor="person"),
+            act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=make_settings().fingerprint_key,
         )
     pending.write(database)
@@ -123,9 +121,9 @@ def test_erasing_takes_the_openings_along_and_so_does_deleting(
         pending.note(one.uid, GET)
     pending.write(database)
     with database.atomic():
-        contacts.erase(
+        erasure.erase(
             contact,
-            act=contacts.Act(at=NOW, actor="person"),
+            act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=make_settings().fingerprint_key,
         )
     assert [row.contact_id for row in Opening.select()] == [other.id]
@@ -138,6 +136,6 @@ def test_of_links_that_nothing_happened_to_nothing_is_kept(
     database: Database, contact: Contact
 ) -> None:
     with database.atomic():
-        contacts.remember(contact, None, contacts.recall(contact, None))
+        link_openings.remember(contact, None, link_openings.recall(contact, None))
     assert Opening.select().count() == 0
-    assert contacts.signs_of(contacts.opening_of(contact)) == ()
+    assert link_openings.signs_of(link_openings.opening_of(contact)) == ()

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from repermit import answers, contacts, evidence
-from repermit.answers import Trace
+from repermit.answers import lookup, record_answer
+from repermit.answers.lookup import Recorded, Trace
 from repermit.consent import Answer, Basis, Outcome, Reason, Status
+from repermit.contacts import erasure, human_replies, status_changes
+from repermit.db.connection import Database
+from repermit.db.tables import (
+    Contact,
+    Evidence,
+    EvidencePart,
+    MailingList,
+    Suppression,
+    Wording,
+    new_id,
+)
 from repermit.errors import AddressError, NotFound, Refused
-from repermit.models import Contact, Evidence, EvidencePart, Suppression, Wording, new_id
+from repermit.evidence import entries, verify_chain
 from tests.building import (
     DEADLINE,
     NOW,
@@ -26,12 +37,6 @@ from tests.building import (
     make_settings,
 )
 from tests.pages import freeze_wording
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from repermit.answers import Recorded
-    from repermit.models import Database, MailingList
 
 SOON = NOW + timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
@@ -47,9 +52,9 @@ def give(
     page_wording: str = "As on the page.",
     **more: Any,
 ) -> Recorded | None:
-    page = answers.PageShown(wording=page_wording)
+    page = lookup.PageShown(wording=page_wording)
     values: dict[str, Any] = {"method": "page", "trace": TRACE, "page": lambda _: page}
-    return answers.record_answer(
+    return record_answer.record_answer(
         database,
         uid=contact.uid,
         answer=answer,
@@ -71,7 +76,7 @@ def parts() -> list[dict[str, Any]]:
     """Return the parts of the last entry: consent, person, trace."""
     last = Evidence.select().order_by(Evidence.seq.desc()).get()
     rows = {row.part: row for row in EvidencePart.select().where(EvidencePart.seq == last.seq)}
-    return [json.loads(rows[name].json) if name in rows else {} for name in evidence.PARTS]
+    return [json.loads(rows[name].json) if name in rows else {} for name in entries.PARTS]
 
 
 def events() -> list[str]:
@@ -102,7 +107,7 @@ def test_a_yes_confirms_and_leaves_its_evidence(database: Database, asked: Conta
         SOON,
     )
     assert events() == ["confirmed"]
-    assert not list(evidence.verify())
+    assert not list(verify_chain.verify())
 
 
 def test_the_evidence_of_a_yes_shows_what_was_asked_and_answered(
@@ -214,15 +219,15 @@ def test_an_answer_in_time_reverses_a_removal_for_silence_that_came_first(
     database: Database, asked: Contact, answer: Answer, status: Status, reason: str
 ) -> None:
     with database.atomic():
-        contacts.remove(
+        status_changes.remove(
             [asked],
             reason=Reason.NO_RESPONSE,
-            act=contacts.Act(at=DEADLINE, actor="job"),
+            act=status_changes.Act(at=DEADLINE, actor="job"),
             fingerprint_key=make_settings().fingerprint_key,
         )
     recorded = given(database, asked, answer, arrived=DEADLINE - MICROSECOND)
     assert (recorded.status, recorded.reason) == (status, reason)
-    assert not list(evidence.verify())
+    assert not list(verify_chain.verify())
 
 
 def test_a_contact_that_was_never_asked_may_say_no_but_not_yes(
@@ -242,9 +247,9 @@ def test_a_one_click_no_keeps_no_page_wording(database: Database, asked: Contact
 
 def erase(database: Database, contact: Contact) -> None:
     with database.atomic():
-        contacts.erase(
+        erasure.erase(
             contact,
-            act=contacts.Act(at=NOW, actor="admin"),
+            act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=make_settings().fingerprint_key,
         )
 
@@ -269,7 +274,7 @@ def test_a_tool_that_still_mails_somebody_erased_is_noted_once_a_day(
 
 
 def test_a_tool_that_still_mails_somebody_unknown_is_noted_too(database: Database) -> None:
-    recorded = answers.record_answer(
+    recorded = record_answer.record_answer(
         database,
         uid=new_id(),
         answer=Answer.NO,
@@ -300,14 +305,14 @@ def test_one_answer_posted_by_eight_at_once_is_one_entry(
         thread.join()
     assert sorted(outcomes) == [Outcome.CONFIRM] + [Outcome.NOTHING] * 7
     assert events() == ["confirmed"]
-    assert not list(evidence.verify())
+    assert not list(verify_chain.verify())
 
 
 def tell(
     database: Database, mailing_list: MailingList, address: str, answer: Answer, **more: Any
 ) -> Recorded:
     values: dict[str, Any] = {"note": "by phone", "now": SOON, "actor": "admin@example.org"}
-    return answers.answer_for(
+    return record_answer.answer_for(
         database, mailing_list, address, answer, settings=make_settings(), **{**values, **more}
     )
 
@@ -365,7 +370,7 @@ def test_an_address_that_is_not_on_the_list_is_not_found(
 
 def write_back(database: Database, contact: Contact, proposed: str, at: datetime) -> None:
     with database.atomic():
-        contacts.keep_reply(contact, digest=f"{at}", proposed=proposed, at=at, decided_at=None)
+        human_replies.keep_reply(contact, digest=f"{at}", proposed=proposed, at=at, decided_at=None)
 
 
 @pytest.mark.parametrize(
@@ -379,21 +384,21 @@ def test_invariant_10_a_yes_by_mail_counts_from_its_arrival_also_after_the_sweep
     arrived = DEADLINE + late * MICROSECOND
     write_back(database, asked, "yes", arrived)
     with database.atomic():
-        contacts.remove(
+        status_changes.remove(
             [asked],
             reason=Reason.NO_RESPONSE,
-            act=contacts.Act(at=DEADLINE, actor="job"),
+            act=status_changes.Act(at=DEADLINE, actor="job"),
             fingerprint_key=make_settings().fingerprint_key,
         )
     now = DEADLINE + timedelta(days=3)
     if status is Status.CONFIRMED:
         tell(database, mailing_list, "anna@example.org", Answer.YES, now=now)
         assert parts()[0]["arrived_at"] == arrived.isoformat()
-        assert contacts.waiting_replies(mailing_list) == ()
+        assert human_replies.waiting_replies(mailing_list) == ()
     else:
         with pytest.raises(Refused, match="until its deadline"):
             tell(database, mailing_list, "anna@example.org", Answer.YES, now=now)
-        assert len(contacts.waiting_replies(mailing_list)) == 1
+        assert len(human_replies.waiting_replies(mailing_list)) == 1
     assert Contact.get_by_id(asked.id).status == status
 
 
@@ -403,7 +408,7 @@ def test_an_answer_on_the_page_decides_on_what_was_written_too(
 ) -> None:
     write_back(database, asked, "yes", SOON)
     given(database, asked, answer)
-    assert contacts.waiting_replies(mailing_list) == ()
+    assert human_replies.waiting_replies(mailing_list) == ()
 
 
 def test_an_answer_that_changes_nothing_decides_on_what_was_written(
@@ -413,4 +418,4 @@ def test_an_answer_that_changes_nothing_decides_on_what_was_written(
     gone = make_removed(database, mailing_list, Reason.BOUNCE, "anna@example.org")
     write_back(database, gone, "no", SOON)
     assert tell(database, mailing_list, "anna@example.org", Answer.NO).outcome is Outcome.NOTHING
-    assert contacts.waiting_replies(mailing_list) == ()
+    assert human_replies.waiting_replies(mailing_list) == ()

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from repermit import answers, contacts, evidence
-from repermit.answers import Trace
+from repermit.answers import join, record_answer
+from repermit.answers.lookup import SignedUp, Trace
 from repermit.consent import Answer, Basis, MailKind, MailState, Outcome, Reason, Status
-from repermit.errors import AddressError
-from repermit.models import (
+from repermit.contacts import erasure, status_changes
+from repermit.db.connection import Database
+from repermit.db.tables import (
     Contact,
     Evidence,
     EvidencePart,
     Mail,
+    MailingList,
     SignUp,
     Suppression,
     Wording,
     new_id,
 )
+from repermit.errors import AddressError
+from repermit.evidence import verify_chain
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
 from tests.plans import plans_of
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from repermit.answers import SignedUp
-    from repermit.models import Database, MailingList
 
 LATER = NOW + timedelta(hours=1)
 
@@ -45,7 +43,7 @@ def sign_up(
 ) -> SignUp | None:
     """Sign up, and return the newest sign-up."""
     values: dict[str, Any] = {"name": "Anna", "language": "fr", "now": NOW}
-    answers.sign_up(
+    join.sign_up(
         database, mailing_list, address=address or "anna@example.org", **{**values, **more}
     )
     newest: SignUp | None = SignUp.select().order_by(SignUp.id.desc()).first()
@@ -59,7 +57,7 @@ def signed_up(database: Database, mailing_list: MailingList, address: str = "") 
 
 
 def confirm(database: Database, uid: str, *, arrived: datetime = LATER) -> SignedUp | None:
-    return answers.confirm_sign_up(
+    return join.confirm_sign_up(
         database,
         uid=uid,
         arrived=arrived,
@@ -148,11 +146,11 @@ def test_what_nobody_confirmed_is_forgotten_after_a_month(
     # Not by whoever signs up next, who would have to wait for it.
     assert SignUp.select().count() == 4
     later = NOW + timedelta(days=31)
-    assert answers.forget_old_sign_ups(database, now=later, should_stop=lambda: True) == 0
-    assert answers.forget_old_sign_ups(database, now=later, chunk=1) == 2
+    assert join.forget_old_sign_ups(database, now=later, should_stop=lambda: True) == 0
+    assert join.forget_old_sign_ups(database, now=later, chunk=1) == 2
     left = {row.address for row in SignUp.select()}
     assert left == {"kept@example.org", "new@example.org"}
-    assert answers.forget_old_sign_ups(database, now=later) == 0
+    assert join.forget_old_sign_ups(database, now=later) == 0
 
 
 def test_what_nobody_confirmed_is_found_without_reading_what_was_confirmed(
@@ -162,7 +160,7 @@ def test_what_nobody_confirmed_is_found_without_reading_what_was_confirmed(
     later = NOW + timedelta(days=31)
     plans = plans_of(
         database,
-        lambda: answers.forget_old_sign_ups(database, now=later),
+        lambda: join.forget_old_sign_ups(database, now=later),
         having='DELETE FROM "sign_up"',
     )
     assert plans
@@ -178,7 +176,7 @@ def test_the_sign_ups_of_who_is_erased_are_found_by_their_addresses(
     keys = [f"anna{number}@example.org" for number in range(200)]
     with database.atomic():
         (plan,) = plans_of(
-            database, lambda: contacts.forget_sign_ups(mailing_list.id, keys), having="sign_up"
+            database, lambda: erasure.forget_sign_ups(mailing_list.id, keys), having="sign_up"
         )
     assert "sign_up_address_key" in plan
 
@@ -195,7 +193,7 @@ def test_a_press_on_the_link_puts_somebody_new_on_the_list(
     assert (row.source, row.since) == ("votre propre inscription sur notre page", LATER)
     assert done.standing is not None
     assert done.standing.uid == row.uid
-    assert not list(evidence.verify())
+    assert not list(verify_chain.verify())
 
 
 def test_the_evidence_of_a_sign_up_shows_both_steps(
@@ -243,9 +241,9 @@ def test_who_was_erased_comes_back_as_the_same_subject(
 ) -> None:
     contact = make_contact(database, mailing_list, "anna@example.org")
     with database.atomic():
-        contacts.erase(
+        erasure.erase(
             contact,
-            act=contacts.Act(at=NOW, actor="admin"),
+            act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=make_settings().fingerprint_key,
         )
     confirmed(database, signed_up(database, mailing_list))
@@ -285,7 +283,7 @@ def test_a_name_that_is_known_stays_when_none_is_given(
 def test_a_link_works_once(database: Database, mailing_list: MailingList) -> None:
     made = signed_up(database, mailing_list)
     uid = confirmed(database, made).standing.uid  # type: ignore[union-attr]
-    answers.record_answer(
+    record_answer.record_answer(
         database,
         uid=uid,
         answer=Answer.NO,
@@ -312,7 +310,7 @@ def test_a_link_is_good_for_seven_days(
 ) -> None:
     made = signed_up(database, mailing_list)
     arrived = NOW + timedelta(days=7) + after
-    foreseen = answers.look_up_sign_up(made.uid, now=arrived)
+    foreseen = join.look_up_sign_up(made.uid, now=arrived)
     assert foreseen is not None
     assert foreseen.outcome is outcome
     assert (foreseen.sign_up.address, foreseen.sign_up.language) == ("a…a@example.org", "fr")
@@ -323,7 +321,7 @@ def test_a_link_is_good_for_seven_days(
 
 def test_an_unknown_link_confirms_nothing(database: Database, mailing_list: MailingList) -> None:
     sign_up(database, mailing_list)
-    assert answers.look_up_sign_up(new_id(), now=NOW) is None
+    assert join.look_up_sign_up(new_id(), now=NOW) is None
     assert confirm(database, new_id()) is None
 
 

@@ -13,23 +13,19 @@ import sys
 import tracemalloc
 import zipfile
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import addresses, archives, evidence
+from repermit import email_address
+from repermit.archives import make_archive
 from repermit.consent import Reason, Status
-from repermit.links import KINDS, Links
-from repermit.models import (
-    Access,
-    Campaign,
-    Contact,
-    Evidence,
-    EvidencePart,
-    Suppression,
-    chunks,
-    open_database,
-)
+from repermit.db.account_tables import Access
+from repermit.db.connection import Database, chunks, open_database
+from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, MailingList, Suppression
+from repermit.evidence import verify_chain, verify_proof
+from repermit.signed_links import KINDS, Links
 from tests import independent_verifier
 from tests.building import (
     NOW,
@@ -40,15 +36,11 @@ from tests.building import (
     make_removed,
     make_settings,
 )
+from tests.desk import Desk
 from tests.pages import freeze_wording
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from playwright.sync_api import Page
-
-    from repermit.models import Database, MailingList
-    from tests.desk import Desk
 
 NAMES = [f"person{number}@bücher.example" for number in range(70)]
 
@@ -123,7 +115,7 @@ def test_an_archive_holds_all_that_is_to_outlast_the_server(closed: Desk) -> Non
         told = EvidencePart.get(EvidencePart.seq == entry.seq)
         assert json.loads(told.json)["rows"] == 72
         assert [(one.act, one.list) for one in Access.select()] == [("archived", "news")]
-        assert list(evidence.verify()) == []
+        assert list(verify_chain.verify()) == []
     # Somebody who is forgotten later is told of it.
     forgotten = closed.do("forget", "news", NAMES[0])
     assert "the export `archive` of Monday 2 March 2026, 11:00, zip, 72 rows" in forgotten
@@ -140,7 +132,7 @@ def test_each_proof_holds_offline_under_the_one_checkpoint(closed: Desk) -> None
         text = found[f"proofs/{one['folder']}/proof.json"]
         document = json.loads(text)
         independent_verifier.check(text.encode())
-        assert not evidence.check_proof(text.encode()).faults
+        assert not verify_proof.check_proof(text.encode()).faults
         assert document["checkpoint"] == checkpoint
         people = [*NAMES, "left@example.org"]
         named = [name for name in people if f'"{name.partition("@")[0]}@' in text]
@@ -166,7 +158,7 @@ def test_each_proof_holds_offline_under_the_one_checkpoint(closed: Desk) -> None
         document = json.loads(found[f"proofs/{whose[0]['folder']}/proof.json"])
         change(document)
         octets = json.dumps(document).encode()
-        assert evidence.check_proof(octets).faults
+        assert verify_proof.check_proof(octets).faults
         with pytest.raises((ValueError, KeyError)):
             independent_verifier.check(octets)
 
@@ -175,7 +167,7 @@ def test_who_was_erased_has_a_proof_that_only_their_fingerprint_finds(closed: De
     path = closed.folder / "news.zip"
     closed.do("archive", "news", "-o", str(path))
     found = unpacked(path)
-    print_ = addresses.fingerprint(make_settings().fingerprint_key, "gone@example.org")
+    print_ = email_address.fingerprint(make_settings().fingerprint_key, "gone@example.org")
     (folder,) = (
         one["subject"] for one in rows(found["suppressions.csv"]) if one["fingerprint"] == print_
     )
@@ -326,7 +318,7 @@ def test_of_one_that_fails_nothing_more_is_written_or_said(
     out = Full()
     asked: dict[str, Any] = {"settings": closed.settings, "now": closed.clock.now()}
     with closed.news() as (database, news), pytest.raises(OSError, match="full"):
-        archives.archive(news, database=database, out=out, actor="cli:els", **asked)
+        make_archive.archive(news, database=database, out=out, actor="cli:els", **asked)
     written = out.getvalue()
     if is_closed:
         out.close()
@@ -350,7 +342,7 @@ def peak_of_archiving(database: Database, mailing_list: MailingList) -> int:
     asked: dict[str, Any] = {"settings": make_settings(), "now": NOW, "actor": "cli:els"}
     tracemalloc.start()
     try:
-        archives.archive(mailing_list, database=database, out=Nowhere(), **asked)  # type: ignore[arg-type]
+        make_archive.archive(mailing_list, database=database, out=Nowhere(), **asked)  # type: ignore[arg-type]
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

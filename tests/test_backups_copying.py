@@ -5,25 +5,21 @@ from __future__ import annotations
 import resource
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from repermit.backups.copying import check
+from repermit.backups.backup import check
 from repermit.consent import Reason
+from repermit.db.tables import Evidence, EvidencePart
 from repermit.errors import Refused
-from repermit.evidence import Checkpoint
-from repermit.models import Evidence, EvidencePart
+from repermit.evidence.entries import Checkpoint
 from tests.building import make_list, make_removed
 from tests.command_tree import REPERMIT
-from tests.test_models_journal import lines_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.desk import Desk
+from tests.desk import Desk
+from tests.test_db_journal import lines_of
 
 
 def test_a_backup_is_one_private_file_that_is_sound_and_says_what_it_lacks(desk: Desk) -> None:

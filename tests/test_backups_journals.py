@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from repermit.backups.journals import Heard, Whose, hear
+from repermit.backups.journal_reader import Heard, Whose, hear
+from repermit.db.tables import stored
 from repermit.errors import Refused
-from repermit.models import stored
 from tests.building import NOW
-from tests.test_models_journal import CHECK
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.test_db_journal import CHECK
 
 JAN = Whose("news", "f" * 64)
 KEY_LINE = {"do": "key", "check": CHECK}

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from repermit import backups, campaigns, delivery, evidence, expiry, rights
-from repermit.campaigns.planning import LOST_LAUNCH_NOTE
+from repermit.backups import restore
+from repermit.backups.backup import Restored
+from repermit.campaigns import enqueue_asks, launch_plan, lifecycle, progress
+from repermit.campaigns.launch_plan import LOST_LAUNCH_NOTE
 from repermit.clock import ManualClock
 from repermit.consent import CampaignState, MailState, PauseReason
-from repermit.models import BackgroundTask, Campaign, Contact, Journal, Mail, MailingList, stored
+from repermit.db.background_tasks import BackgroundTask
+from repermit.db.connection import Database
+from repermit.db.suppression_journal import Journal
+from repermit.db.tables import Campaign, Contact, Mail, MailingList, stored
+from repermit.evidence import verify_chain
+from repermit.expiry import sweep
+from repermit.privacy import data_links
+from repermit.sending import in_doubt, send_due
 from tests.building import (
     DEADLINE,
     NOW,
@@ -24,16 +34,10 @@ from tests.building import (
 )
 from tests.desk import ATTEST, Desk
 from tests.fresh import asked_for, opened_for
+from tests.inbox import Inbox
 from tests.test_backups_restoring import add_list, asks_to
 from tests.test_campaigns_launching import start
-from tests.test_models_journal import CHECK, lines_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from repermit.backups import Restored
-    from repermit.models import Database
-    from tests.inbox import Inbox
+from tests.test_db_journal import CHECK, lines_of
 
 LATER = NOW + timedelta(hours=3)
 LAUNCHED = NOW + timedelta(hours=1)
@@ -55,7 +59,7 @@ def noted(journal: Journal, *slugs: str) -> list[Path]:
 
 def take_up(database: Database, journals: list[Path]) -> Restored:
     said: dict[str, Any] = {"now": LATER, "actor": "command line"}
-    return backups.take_up(database, settings=make_settings(), journals=journals, **said)
+    return restore.take_up(database, settings=make_settings(), journals=journals, **said)
 
 
 def lost_on(news: MailingList) -> object:
@@ -90,15 +94,15 @@ def test_after_a_launch_that_is_lost_no_mail_leaves_until_somebody_has_decided(
         (MailState.IN_DOUBT, PauseReason.RESTORED, LAUNCHED)
     }
     clock, settings = ManualClock(LATER), make_settings()
-    assert delivery.send_due(database, settings=settings, clock=clock).sent == 0
-    assert all(one.is_restored for one in campaigns.doubts(news))
+    assert send_due.send_due(database, settings=settings, clock=clock).sent == 0
+    assert all(one.is_restored for one in progress.doubts(news))
     # The next campaign is like any other, and asks nobody whose mail is in doubt.
     assert lost_on(news) is None
     assert LOST_LAUNCH_NOTE not in start(database, other, now=LATER).plan.notes
-    campaigns.cancel(database, news, now=LATER, actor="anna")
-    planned = campaigns.plan(news, settings=settings, now=LATER, deadline=DEADLINE)
+    lifecycle.cancel(database, news, now=LATER, actor="anna")
+    planned = launch_plan.plan(news, settings=settings, now=LATER, deadline=DEADLINE)
     assert planned.asked == 0
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 @pytest.mark.parametrize("resend", [True, False])
@@ -110,10 +114,10 @@ def test_a_person_decides_whether_they_were_asked(
     take_up(database, noted(journal, "news"))
     start(database, news, now=LATER)
     said: dict[str, Any] = {"now": LATER, "actor": "anna"}
-    assert delivery.resolve(database, news, resend=resend, **said) == 1
+    assert in_doubt.resolve(database, news, resend=resend, **said) == 1
     assert Mail.get().state == (MailState.QUEUED if resend else MailState.FAILED)
     after = DEADLINE + timedelta(hours=1)
-    done = expiry.expire_due(
+    done = sweep.expire_due(
         database, settings=make_settings(), clock=ManualClock(after), despite_downtime=True
     )
     # Nobody is taken off for a silence of which nothing is known.
@@ -145,11 +149,11 @@ def test_a_list_that_the_backup_does_not_know_is_there_again_with_who_has_left_i
     assert taken.replayed.suppressed == 1
     assert taken.held.launched == ("asked", "later")
     later = MailingList.get(MailingList.slug == "later")
-    planned = campaigns.plan(later, settings=make_settings(), now=LATER, deadline=DEADLINE)
+    planned = launch_plan.plan(later, settings=make_settings(), now=LATER, deadline=DEADLINE)
     # Nobody is asked on it by accident: it has to be described anew.
     assert any("the list has no purpose" in reason for reason in planned.refusals)
     assert lost_on(later) == LAUNCHED
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
     assert take_up(database, [journal.path]).replayed.remade == ()
 
 
@@ -167,7 +171,7 @@ def test_a_launch_that_was_under_way_is_made_ready_in_doubt_and_stays_paused(
     assert (BackgroundTask.select().count(), Mail.select().count()) == (1, 1)
     taken = take_up(database, noted(journal))
     assert (taken.held.launched, taken.held.paused) == (("news",), ("news",))
-    campaigns.finish_launches(database, settings=make_settings(), now=LATER)
+    enqueue_asks.finish_launches(database, settings=make_settings(), now=LATER)
     assert [mail.state for mail in Mail.select()] == [MailState.IN_DOUBT] * 2
     campaign = Campaign.get()
     assert (campaign.state, campaign.paused_from) == (CampaignState.PAUSED, CampaignState.SENDING)
@@ -183,12 +187,12 @@ def test_what_was_being_decided_about_mails_in_doubt_is_for_a_person_to_decide_a
     for _ in range(2):
         doubtful = make_contact(database, news)
         make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
-    delivery.resolve(database, news, resend=resend, now=NOW, actor="admin", most=0)
-    assert delivery.being_resolved(news) is not None
+    in_doubt.resolve(database, news, resend=resend, now=NOW, actor="admin", most=0)
+    assert in_doubt.being_resolved(news) is not None
     take_up(database, noted(journal))
     # Since the backup they may have been sent again.
-    assert delivery.being_resolved(news) is None
-    delivery.finish_resolutions(database)
+    assert in_doubt.being_resolved(news) is None
+    in_doubt.finish_resolutions(database)
     assert [mail.state for mail in Mail.select()] == [MailState.IN_DOUBT] * 2
 
 
@@ -199,8 +203,8 @@ def test_a_link_for_one_use_that_may_have_been_used_opens_nothing_more(
     opened = opened_for(database, contact, now=LATER)
     unused = asked_for(database, contact, now=LATER)
     take_up(database, noted(journal))
-    assert rights.find_opened(opened.authority, now=LATER) is None
-    assert rights.open_link(database, uid=unused.uid, now=LATER) is None
+    assert data_links.find_opened(opened.authority, now=LATER) is None
+    assert data_links.open_link(database, uid=unused.uid, now=LATER) is None
 
 
 def test_who_was_asked_after_the_backup_is_not_asked_twice(desk: Desk, inbox: Inbox) -> None:

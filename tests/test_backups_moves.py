@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
-from repermit import addresses, backups, evidence, rights
-from repermit.backups import MovedAway
+from repermit import email_address
+from repermit.backups import restore as backups_restore
+from repermit.backups.backup import MovedAway, Restored
 from repermit.consent import Answer, Reason, Status
-from repermit.contacts import put_back_suppressions
+from repermit.contacts.suppressions import restore_lost_suppressions
+from repermit.db.connection import Database
+from repermit.db.suppression_journal import Journal
+from repermit.db.tables import Contact, EvidencePart, Suppression, stored
 from repermit.errors import Refused
-from repermit.models import Contact, EvidencePart, Journal, Suppression, stored
+from repermit.evidence import verify_chain
+from repermit.privacy import forget, make_proof, printable_proof
 from tests.building import NOW, make_contact, make_list, make_settings
+from tests.cluster import Cluster
 from tests.desk import Desk
+from tests.inbox import Inbox
 from tests.test_backups_restoring import add_list, address, contact, restore
+from tests.test_db_journal import CHECK, lines_of
 from tests.test_evidence_beside import say
-from tests.test_models_journal import CHECK, lines_of
-from tests.test_rights_correcting import move
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from repermit.backups import Restored
-    from repermit.models import Database
-    from tests.cluster import Cluster
-    from tests.inbox import Inbox
+from tests.test_privacy_correcting import move
 
 KEY = make_settings().fingerprint_key
 MOVED_AT = NOW + timedelta(hours=1)
@@ -36,7 +36,7 @@ LATER = NOW + timedelta(hours=3)
 
 
 def print_of(name: str) -> str:
-    return addresses.fingerprint(KEY, address(name))
+    return email_address.fingerprint(KEY, address(name))
 
 
 def moved(one: Contact, name: str, minutes: int = 0, **more: str) -> dict[str, str]:
@@ -70,7 +70,7 @@ def take_up(database: Database, folder: Path, *lines: dict[str, str]) -> Restore
     journal.note({"do": "backup", "mark": "another"}, *lines)
     journal.before_commit()
     said: dict[str, Any] = {"settings": make_settings(), "now": LATER, "actor": "cli:els"}
-    return backups.take_up(database, journals=[journal.path], **said)
+    return backups_restore.take_up(database, journals=[journal.path], **said)
 
 
 def told_of(event: str) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def test_who_moved_since_is_off_the_list_with_their_former_address_and_named(
     # The record tells that they had not left.
     assert told_of("left_at")["moved"] is True
     assert told_of("mark")["moved"] == 1
-    assert evidence.verify_chain(database).fault is None
+    assert verify_chain.verify_chain(database).fault is None
     assert take_up(database, tmp_path).replayed.moved == ()
 
 
@@ -123,7 +123,7 @@ def test_who_left_after_they_had_moved_has_left(
     assert {one.fingerprint for one in Suppression.select()} == {
         print_of(name) for name in ("anna", "new", "newer")
     }
-    assert evidence.verify_chain(database).fault is None
+    assert verify_chain.verify_chain(database).fault is None
 
 
 @pytest.mark.parametrize("is_replayed", [True, False])
@@ -137,10 +137,10 @@ def test_of_who_moved_since_the_backup_a_later_address_is_neither_proved_nor_for
         database.journal = Journal(tmp_path / "suppressions.journal", key_check=CHECK)
         database.journal.note(*lines)
         database.journal.before_commit()
-        put_back_suppressions(database, settings=make_settings(), now=LATER)
+        restore_lost_suppressions(database, settings=make_settings(), now=LATER)
     act: dict[str, Any] = {"settings": make_settings(), "now": LATER, "actor": "cli:els"}
     for name in ("new", "newer"):
-        for act_on in (rights.prove, rights.forget):
+        for act_on in (make_proof.prove, forget.forget):
             with pytest.raises(Refused, match="the earlier address of somebody"):
                 act_on(database, address=address(name), mailing_list=anna.list, **act)
 
@@ -166,17 +166,17 @@ def test_who_moved_is_named_though_somebody_else_has_come_with_their_former_addr
     assert told_of("left_at")["moved"] is True
     assert told_of("left_at")["left_for"] == "request"
     assert Contact.get_by_id(anna.id).status == Status.REMOVED
-    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 def test_a_proof_tells_of_who_moved_since_a_backup(
     database: Database, anna: Contact, tmp_path: Path
 ) -> None:
     take_up(database, tmp_path, moved(anna, "anna"))
-    made = rights.prove(
+    made = make_proof.prove(
         database, anna.list, address("anna"), settings=make_settings(), now=LATER, actor="cli:els"
     )
-    page = rights.proof_page(made.document, language="en", zone=make_settings().zone)
+    page = printable_proof.proof_page(made.document, language="en", zone=make_settings().zone)
     assert "The person had moved to another address, which the backup" in page
 
 

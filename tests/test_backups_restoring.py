@@ -8,41 +8,31 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import psycopg
 import pytest
 
-from repermit import campaigns, contacts, evidence
-from repermit.contacts import Act
-from repermit.models import (
-    Campaign,
-    Contact,
-    EvidencePart,
-    Mail,
-    Session,
-    SignUp,
-    Suppression,
-    alone,
-    wipe,
-)
+from repermit.campaigns import reminders
+from repermit.contacts import erasure, lookup, suppressions
+from repermit.contacts.status_changes import Act
+from repermit.db.account_tables import Session
+from repermit.db.open_files import alone
+from repermit.db.secure_delete import wipe
+from repermit.db.tables import Campaign, Contact, EvidencePart, Mail, SignUp, Suppression
+from repermit.evidence import verify_chain
 from tests.building import NOW
+from tests.cluster import Cluster
 from tests.command_tree import REPERMIT
 from tests.desk import ACCEPTED, ATTEST, Desk, links_of
-from tests.inbox import Inbox
+from tests.inbox import Inbox, Received
 from tests.pages import answer_by
 from tests.serving import Serving
 from tests.sink import wait_until
-from tests.test_models_journal import lines_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.cluster import Cluster
-    from tests.inbox import Received
+from tests.test_db_journal import lines_of
 
 FIRST = ("said-no", "said-yes", "withdrawn", "erased", "moved", "waits", "silent")
 LATER = ("late-no", "late-silent")
@@ -119,7 +109,7 @@ def after_the_backup(desk: Desk, inbox: Inbox) -> None:
     with desk.news() as (database, _), database.atomic():
         act = Act(at=desk.clock.now(), actor="person")
         key = desk.settings.fingerprint_key
-        contacts.erase(contacts.lock(contact("erased").id), act=act, fingerprint_key=key)
+        erasure.erase(lookup.lock(contact("erased").id), act=act, fingerprint_key=key)
     opted_out = desk.file("email,status", f"{address('elsewhere')},unsubscribed", name="out.csv")
     desk.do("import", "news", opted_out)
     answer(desk, inbox, "spoke", "no")
@@ -130,7 +120,7 @@ def after_the_backup(desk: Desk, inbox: Inbox) -> None:
     desk.do("expire", "agenda", "--despite-downtime")
     with desk.database() as database:
         assert contact("kept-quiet").reason == "no_response"
-        owed = campaigns.owe_reminders(database, settings=desk.settings, now=desk.clock.now())
+        owed = reminders.enqueue_reminders(database, settings=desk.settings, now=desk.clock.now())
         assert owed == 3
     desk.do("send")
     assert len(asks_to(inbox, "silent")) == 2
@@ -198,7 +188,7 @@ def test_who_had_only_signed_up_and_was_forgotten_stays_forgotten(desk: Desk) ->
         kept = {(one.list.slug, one.address) for one in SignUp.select()}
         assert kept == {("news", address("stays")), ("agenda", address("stays"))}
         assert Mail.select().count() == 2
-        assert list(evidence.verify()) == []
+        assert list(verify_chain.verify()) == []
         wipe(database)
     here = (desk.folder / "repermit.db").read_bytes()
     assert b"stays@example.org" in here
@@ -210,7 +200,7 @@ def require_nobody_came_back(desk: Desk, inbox: Inbox) -> None:
     """Do all that may be done with a restored database; compare with what the server got."""
     sent = len(inbox.mails)
     with desk.database():
-        assert list(evidence.verify()) == []
+        assert list(verify_chain.verify()) == []
         for name, reason in (
             ("said-no", "no"),
             ("late-no", "no"),
@@ -232,7 +222,7 @@ def require_nobody_came_back(desk: Desk, inbox: Inbox) -> None:
         desk.do("resume", slug)
     with desk.database() as database:
         settings, now = desk.settings, desk.clock.now()
-        assert campaigns.owe_reminders(database, settings=settings, now=now) == 0
+        assert reminders.enqueue_reminders(database, settings=settings, now=now) == 0
     desk.do("send")
     # The daily mail and what tells of the pause are no asking.
     assert [mail for mail in inbox.mails[sent:] if mail.message["List-Unsubscribe"]] == []
@@ -246,7 +236,7 @@ def require_nobody_came_back(desk: Desk, inbox: Inbox) -> None:
         # Whose ask was in doubt was not silent.
         assert contact("late-silent").status == "unconfirmed"
         assert contact("silent").reason == "no_response"
-        assert list(evidence.verify()) == []
+        assert list(verify_chain.verify()) == []
     assert all(len(asks_to(inbox, name)) == 1 for name in (*AGENDA, "said-no", "late-no"))
 
 
@@ -542,13 +532,13 @@ def test_an_opt_in_of_the_file_is_taken_off_for_whatever_it_left(desk: Desk, inb
     desk.do("backup", str(desk.folder / "backup.db"))
     for name, reason in (("jan", "no_response"), ("anna", "unknown")):
         with desk.news() as (database, news), database.atomic():
-            one = contacts.Suppressed(
-                fingerprint=contacts.fingerprint_of(contact(name), desk.settings.fingerprint_key),
+            one = suppressions.Suppressed(
+                fingerprint=lookup.fingerprint_of(contact(name), desk.settings.fingerprint_key),
                 subject=contact(name).subject,
                 reason=reason,
                 at=desk.clock.now(),
             )
-            contacts.suppress(news, [one])
+            suppressions.suppress(news, [one])
     restore(desk)
     with desk.database():
         assert [(one.status, one.reason) for one in Contact.select()] == [

@@ -5,19 +5,17 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from repermit import schema
 from repermit.backups import schema_check
-from repermit.models import open_database, presence, run_sql
+from repermit.db import open_files
+from repermit.db.connection import open_database, run_sql
+from tests.cluster import Cluster
 from tests.desk import Desk
-
-if TYPE_CHECKING:
-    from tests.cluster import Cluster
-    from tests.inbox import Inbox
+from tests.inbox import Inbox
 
 _VERSION_1 = Path(__file__).parent / "schemas" / "1-sqlite.sql"
 
@@ -110,7 +108,7 @@ def refusal_of(desk: Desk, backup: Path) -> str:
     before = place.read_bytes()
     said = desk.refused("restore", str(backup), "--replace")
     assert place.read_bytes() == before
-    assert not Path(f"{place}{presence.RESTORING}").exists()
+    assert not Path(f"{place}{open_files.RESTORING}").exists()
     assert not list(desk.folder.glob("*.replaced-*"))
     desk.do("status", "news")
     return said

@@ -6,10 +6,9 @@ import logging
 
 import pytest
 
-from repermit import bounces
-from repermit.bounces import Kind, MessageReader, read
-from repermit.bounces.facts import NONE
-from repermit.bounces.message_reader import readings
+from repermit.bounces.bounce_results import NONE, Kind
+from repermit.bounces.message_reader import MessageReader, readings
+from repermit.bounces.read_message import read
 from tests import hostile
 from tests.returning import returned
 
@@ -72,8 +71,3 @@ def test_a_mail_of_any_size_is_read_as_far_as_is_looked_at() -> None:
 def test_no_process_starts_where_no_mail_came() -> None:
     with MessageReader() as reader:
         assert reader._process._process is None
-
-
-def test_the_room_gives_what_it_names_and_nothing_else() -> None:
-    assert all(getattr(bounces, name) is not None for name in bounces.__all__)
-    assert not hasattr(bounces, "no_such_thing")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import bounces
-from repermit.bounces import Kind
+from repermit.bounces import poll as bounces_poll
+from repermit.bounces.bounce_results import Kind
 from repermit.clock import ManualClock
-from repermit.config import Bounces, Settings
 from repermit.consent import Reason
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, Evidence, Mail, Meta, Reply
 from repermit.errors import ConfigError, TransportError
-from repermit.models import Contact, Evidence, Mail, Meta, Reply
+from repermit.settings.definitions import Bounces, Settings
 from tests import hostile
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.certificates import server_context
@@ -24,12 +27,7 @@ from tests.returning import reply_to, returned, returned_for
 from tests.tokens import TokenEndpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
     import trustme
-
-    from repermit.models import Database
 
 SERVERS: dict[str, type[Mailbox]] = {"imap": ImapMailbox, "pop3": Pop3Mailbox}
 OTHERS = returned("newsletter_of_others")
@@ -71,7 +69,7 @@ def poll(
     **overrides: Any,
 ) -> Mapping[Kind, int]:
     settings = settings_for(mailbox.protocol, mailbox.port, **overrides)
-    return bounces.poll(
+    return bounces_poll.poll(
         database, settings=settings, clock=ManualClock(NOW), should_stop=should_stop
     )
 
@@ -141,7 +139,7 @@ def test_an_empty_mailbox_is_no_fault(database: Database, protocol: str) -> None
 
 def test_without_a_mailbox_nothing_is_looked_at(database: Database) -> None:
     settings = make_settings()
-    assert bounces.poll(database, settings=settings, clock=ManualClock(NOW)) == {}
+    assert bounces_poll.poll(database, settings=settings, clock=ManualClock(NOW)) == {}
     assert not Meta.select().where(Meta.key.startswith("mailbox")).exists()
 
 
@@ -224,7 +222,7 @@ def test_a_mailbox_that_is_not_there_is_a_fault(database: Database, name: str) -
     with ImapMailbox() as server:
         settings = settings_for("imap", server.port, mailbox=name)
         with pytest.raises(TransportError) as raised:
-            bounces.poll(database, settings=settings, clock=ManualClock(NOW))
+            bounces_poll.poll(database, settings=settings, clock=ManualClock(NOW))
     said = str(raised.value)
     assert "has no mailbox of the name in bounces.mailbox" in said
 

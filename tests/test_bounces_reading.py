@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.header import Header
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.bounces import LONGEST, Kind, read
-from repermit.bounces.answering import text_of_html
+from repermit.bounces.bounce_results import Kind
+from repermit.bounces.parse import LONGEST
+from repermit.bounces.read_message import read
+from repermit.bounces.reply_text import text_of_html
 from tests.returning import NAMES, returned
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 VERP = "bounce+somebody@example.org"
 MESSAGE_ID = "<some-mail@example.org>"

@@ -5,34 +5,33 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit import addresses, bounces, contacts, evidence, expiry, messages
-from repermit.bounces import Effect, Kind, Taken
+from repermit import email_address
+from repermit.bounces import record_bounce
+from repermit.bounces.bounce_results import Effect, Kind, Taken
 from repermit.clock import ManualClock
-from repermit.config import CampaignRules
-from repermit.consent import (
-    Basis,
-    CampaignState,
-    MailKind,
-    MailState,
-    PauseReason,
-    Reason,
-    Status,
-)
-from repermit.models import (
+from repermit.consent import Basis, CampaignState, MailKind, MailState, PauseReason, Reason, Status
+from repermit.contacts import erasure, lookup, status_changes
+from repermit.db.connection import Database
+from repermit.db.tables import (
     Campaign,
     Contact,
     Evidence,
     EvidencePart,
     Mail,
+    MailingList,
     Reply,
     SignUp,
     Suppression,
     new_id,
 )
+from repermit.emails import message_id
+from repermit.evidence import verify_chain
+from repermit.expiry import decision, downtime, sweep
+from repermit.settings.definitions import CampaignRules
 from tests.building import (
     DEADLINE,
     NOW,
@@ -44,9 +43,6 @@ from tests.building import (
 )
 from tests.returning import NAMES, message_id_of, reply_to, returned, returned_for, verp_of
 from tests.test_bounces_reading import TABLE
-
-if TYPE_CHECKING:
-    from repermit.models import Database, MailingList
 
 SOON = NOW + timedelta(days=1)
 KEY = make_settings().fingerprint_key
@@ -72,7 +68,7 @@ def make_ask(database: Database, campaign: Campaign, **overrides: Any) -> Mail:
 
 
 def take(database: Database, raw: bytes, *, now: datetime = SOON, **settings: Any) -> Taken:
-    return bounces.take(database, raw, settings=make_settings(**settings), now=now)
+    return record_bounce.take(database, raw, settings=make_settings(**settings), now=now)
 
 
 def came_back(database: Database, name: str, mail: Mail, *, now: datetime = SOON) -> Effect:
@@ -222,9 +218,9 @@ def test_no_such_mailbox_removes_with_evidence_and_suppression(
         }
     ]
     suppressed = Suppression.get()
-    assert suppressed.fingerprint == addresses.fingerprint(KEY, "jan@example.net")
+    assert suppressed.fingerprint == email_address.fingerprint(KEY, "jan@example.net")
     assert suppressed.reason == Reason.BOUNCE
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 _REPORT = """From: MAILER-DAEMON@example.net
@@ -445,9 +441,9 @@ def test_a_mail_in_doubt_that_came_back_was_taken_by_somebody(
 
 def test_a_contact_that_was_erased_is_left_alone(database: Database, ask: Mail) -> None:
     with database.atomic():
-        contacts.erase(
-            contacts.lock(ask.contact_id or 0),
-            act=contacts.Act(at=NOW, actor="admin"),
+        erasure.erase(
+            lookup.lock(ask.contact_id or 0),
+            act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=KEY,
         )
     change(database, ask.contact, reason=Reason.NO_RESPONSE)
@@ -488,9 +484,9 @@ def test_a_no_in_a_reply_is_known_as_one_before_the_admin_decides(
 # --- Invariant 4: nobody is called silent whom the question did not reach.
 
 
-def expire(database: Database) -> expiry.Expired:
-    expiry.skip(database, to=DEADLINE)
-    return expiry.expire_due(database, settings=make_settings(), clock=ManualClock(DEADLINE))
+def expire(database: Database) -> decision.Expired:
+    downtime.skip(database, to=DEADLINE)
+    return sweep.expire_due(database, settings=make_settings(), clock=ManualClock(DEADLINE))
 
 
 @pytest.mark.parametrize("name", [SOFT, "postfix_delayed"])
@@ -498,11 +494,11 @@ def test_who_was_not_reached_for_now_is_unasked_and_not_silent(
     database: Database, mailing_list: MailingList, ask: Mail, name: str
 ) -> None:
     assert came_back(database, name, ask) is Effect.NOTED
-    assert [one.id for one in contacts.unasked(mailing_list)] == [ask.contact_id]
+    assert [one.id for one in lookup.unasked(mailing_list)] == [ask.contact_id]
     swept = expire(database)
     assert (swept.removed, swept.unasked) == (0, 1)
     assert standing(ask) == (Status.UNCONFIRMED, "")
-    assert [one.id for one in contacts.unasked(mailing_list)] == [ask.contact_id]
+    assert [one.id for one in lookup.unasked(mailing_list)] == [ask.contact_id]
 
 
 def test_a_bounce_after_the_removal_for_silence_makes_it_unreached(
@@ -517,7 +513,7 @@ def test_a_bounce_after_the_removal_for_silence_makes_it_unreached(
     assert told()[-1]["was_removed_for"] == "no_response"
     assert Suppression.get().reason == Reason.BOUNCE
     assert Suppression.select().count() == 1
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
     assert came_back(database, HARD, ask, now=late) is Effect.KNOWN
 
 
@@ -724,4 +720,4 @@ def test_no_address_and_no_mark_is_logged(
     came_back(database, name, ask)
     said = caplog.text.lower()
     assert "@" not in said
-    assert messages.message_id(ask.id, sender_domain="x", key=b"x" * 16)[1:8] not in said
+    assert message_id.message_id(ask.id, sender_domain="x", key=b"x" * 16)[1:8] not in said

@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
-from repermit.bounces import read
-from repermit.bounces.tongues import PLAIN, meant
-from repermit.messages import languages
+from repermit.bounces.read_message import read
+from repermit.bounces.reply_text import PLAIN, meant
+from repermit.emails.catalogues import languages
 
 HEAD = (
     "From: Ana <ana@example.net>\n"

@@ -8,17 +8,15 @@ that says the opposite.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.bounces import Kind, read
+from repermit.bounces.bounce_results import Kind
+from repermit.bounces.read_message import read
 from tests.returning import NAMES, returned
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 GONE = [
     # Exchange and Exchange Online.

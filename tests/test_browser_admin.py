@@ -5,29 +5,30 @@ from __future__ import annotations
 import csv
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import accounts, contacts, delivery, expiry
-from repermit.config import MailServer
+from repermit.accounts import users
 from repermit.consent import CampaignState, Reason, Status
-from repermit.models import Campaign, Contact, Evidence, find_list
+from repermit.contacts import human_replies
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Contact, Evidence, find_list
+from repermit.expiry import downtime, sweep
+from repermit.sending import send_due
+from repermit.settings.definitions import MailServer
 from tests.admin_pages import PASSWORD, SECRET, code_at, make_admin, make_user
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
+from tests.inbox import Inbox, Received
 from tests.pages import Pages, answer_by, served
 from tests.test_admin_routes import ADMINS, FOR_EVERYBODY, FOR_THE_HALF_LOGGED_IN, FOR_VIEWERS
 from tests.test_admin_writing import TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
     from playwright.sync_api import Browser, Locator, Page
-
-    from repermit.models import Database
-    from tests.inbox import Inbox, Received
 
 PEOPLE = 500
 ANSWERS = 30
@@ -186,7 +187,7 @@ def arrive(page: Page, heading: str | re.Pattern[str]) -> None:
 
 def enter_first(page: Page, pages: Pages, hand: Hand) -> str:
     """Become the first admin, by the one-time link; return the secret that the app was given."""
-    invited = accounts.invite_first_admin(pages.database, now=NOW, actor="cli:keeper")
+    invited = users.invite_first_admin(pages.database, now=NOW, actor="cli:keeper")
     assert invited
     return become_admin(
         page, f"{pages.settings.public_url}/admin/welcome/{invited.token}", hand, now=NOW
@@ -313,7 +314,7 @@ def decide(page: Page, pages: Pages, hand: Hand, mails: Sequence[Received]) -> N
         contact = Contact.get(Contact.address == mail.rcpt_tos[0])
         at = pages.clock.now() - timedelta(hours=number)
         with pages.database.atomic():
-            contacts.keep_reply(
+            human_replies.keep_reply(
                 contact, digest=str(number) * 64, proposed="", at=at, decided_at=None
             )
     hand.follow(page, "Campaign")
@@ -350,7 +351,7 @@ def compare(page: Page, hand: Hand, file: Path) -> None:
 
 
 def send(pages: Pages) -> None:
-    result = delivery.send_due(pages.database, settings=pages.settings, clock=pages.clock)
+    result = send_due.send_due(pages.database, settings=pages.settings, clock=pages.clock)
     assert not result.server_fault
     assert Campaign.get().state == CampaignState.OPEN
 
@@ -370,8 +371,8 @@ def answer(pages: Pages, mails: Sequence[Received]) -> None:
 def expire(pages: Pages) -> None:
     """Let the deadline pass, with the pages up all the time."""
     pages.clock.move_to(OVER)
-    expiry.skip(pages.database, to=OVER)
-    gone = expiry.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
+    downtime.skip(pages.database, to=OVER)
+    gone = sweep.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
     assert gone.removed == PEOPLE - ANSWERS - REPLIES
     assert Campaign.get().state == CampaignState.CLOSED
     reasons = [one.reason for one in Contact.select().where(Contact.status == Status.REMOVED)]

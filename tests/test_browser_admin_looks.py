@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from repermit import accounts, campaigns, contacts, importing, webhooks
-from repermit.campaigns import Conditions
-from repermit.config import MailServer, Web
+from repermit.accounts import api_tokens, audit_log
+from repermit.campaigns import draft_conditions
+from repermit.campaigns.draft_conditions import Conditions
 from repermit.consent import CampaignState, MailState, Reason, Status
-from repermit.messages import key_of
-from repermit.models import Delivery, Reply, User
+from repermit.contacts import human_replies
+from repermit.db.account_tables import User
+from repermit.db.connection import Database
+from repermit.db.tables import MailingList, Reply
+from repermit.db.webhook_tables import Delivery
+from repermit.emails.wording_overrides import key_of
+from repermit.imports import import_process, uploads
+from repermit.settings.definitions import MailServer, Web
+from repermit.webhooks import endpoints
 from tests.admin_pages import client_of, make_admin, make_user
 from tests.building import (
     NOW,
@@ -34,12 +43,7 @@ from tests.test_admin_routes import ADMINS
 from tests.test_reports import say_yes, take_off
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
     from playwright.sync_api import Page
-
-    from repermit.models import Database, MailingList
 
 LONG = f"{'a-rather-long-name-' * 3}b@{'a-rather-long-domain-' * 2}b.example.org"
 FILE = (
@@ -83,7 +87,7 @@ def furnish(pages: Pages) -> User:
     _add_prepared(pages)
     _add_refused(pages)
     _add_connections(pages)
-    accounts.note_access(now=NOW, actor="user:1", act="looked", mailing_list=None)
+    audit_log.note_access(now=NOW, actor="user:1", act="looked", mailing_list=None)
     return admin
 
 
@@ -111,7 +115,7 @@ def _add_running(pages: Pages) -> None:
     make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
     replied = make_asked(database, news, campaign)
     with database.atomic():
-        contacts.keep_reply(replied, digest="d" * 64, proposed="no", at=NOW, decided_at=None)
+        human_replies.keep_reply(replied, digest="d" * 64, proposed="no", at=NOW, decided_at=None)
 
 
 def _add_over(pages: Pages) -> None:
@@ -143,23 +147,23 @@ def _add_prepared(pages: Pages) -> None:
     club = make_list(pages.database, slug="club", name="De leden van de wandelclub")
     make_removed(pages.database, club, Reason.NO, "gone@example.org")
     _hand_in(pages, club, "email\n" + "".join(f"lid{one}@example.org\n" for one in range(30)))
-    _deal_with(pages, importing.take_in, club)
+    _deal_with(pages, import_process.take_in, club)
     conditions = Conditions(deadline="2026-03-30", reminder=7, pilot=10, attest="By the board.")
-    campaigns.keep_conditions(pages.database, club, conditions, now=NOW, actor="user:1")
+    draft_conditions.keep_conditions(pages.database, club, conditions, now=NOW, actor="user:1")
     _hand_in(pages, club, FILE)
-    _deal_with(pages, importing.look_at, club)
+    _deal_with(pages, import_process.look_at, club)
 
 
 def _add_refused(pages: Pages) -> None:
     """Add `odd`, whose file cannot be read as it is, and `bare`, of which nothing is known."""
     odd = make_list(pages.database, slug="odd", name="Odd")
     _hand_in(pages, odd, "one,two\nthree,four\n")
-    _deal_with(pages, importing.look_at, odd)
+    _deal_with(pages, import_process.look_at, odd)
     make_list(pages.database, slug="bare", name="Bare", purpose="", privacy_url="", sender="")
 
 
 def _hand_in(pages: Pages, mailing_list: MailingList, text: str) -> None:
-    importing.keep_upload(
+    uploads.keep_upload(
         pages.database,
         mailing_list,
         io.BytesIO(text.encode()),
@@ -171,14 +175,16 @@ def _hand_in(pages: Pages, mailing_list: MailingList, text: str) -> None:
 
 
 def _deal_with(pages: Pages, act: Any, mailing_list: MailingList) -> None:
-    choices = importing.Choices()
+    choices = uploads.Choices()
     given = {"settings": pages.settings, "now": NOW, "actor": "user:1", "choices": choices}
     assert act(pages.database, mailing_list, **given)
 
 
 def _add_connections(pages: Pages) -> None:
-    accounts.make_token(pages.database, "Our tool", scopes=["read:status"], now=NOW, actor="user:1")
-    hook = webhooks.add(
+    api_tokens.make_token(
+        pages.database, "Our tool", scopes=["read:status"], now=NOW, actor="user:1"
+    )
+    hook = endpoints.add(
         pages.database,
         f"https://tool.example.org/{'hooks/' * 12}",
         settings=pages.settings,

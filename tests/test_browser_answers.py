@@ -5,16 +5,21 @@ from __future__ import annotations
 import http.client
 import random
 import re
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from repermit import addresses, answers, contacts, messages
+from repermit import email_address
+from repermit.answers import join, lookup
 from repermit.consent import Status
-from repermit.messages import ConfirmValues
-from repermit.models import Contact, Evidence, SignUp, latest_campaign
+from repermit.contacts import lookup as contacts_lookup
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Contact, Evidence, MailingList, SignUp, latest_campaign
+from repermit.emails import compose_mail, mail_values, make_draft
+from repermit.emails.mail_values import ConfirmValues
 from tests.building import (
     DEADLINE,
     NOW,
@@ -28,11 +33,7 @@ from tests.building import (
 from tests.pages import Pages, ask_to, everything_in, served
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from playwright.sync_api import Browser, BrowserContext, Page
-
-    from repermit.models import Campaign, Database, MailingList
 
 NOT_YET = "Nog niet vastgelegd: druk nog één keer"
 PHONE: dict[str, Any] = {"viewport": {"width": 320, "height": 640}, "java_script_enabled": False}
@@ -52,7 +53,7 @@ def pages(database: Database) -> Iterator[Pages]:
 
 
 def the_list() -> MailingList:
-    found = answers.find_joinable("news", settings=make_settings())
+    found = lookup.find_joinable("news", settings=make_settings())
     assert found is not None
     return found
 
@@ -73,7 +74,7 @@ def asked(database: Database, pages: Pages) -> Contact:
 # --- The mails, as they leave. -------------------------------------------------------------------
 
 
-def confirm_of(pages: Pages, made: SignUp) -> messages.Mail:
+def confirm_of(pages: Pages, made: SignUp) -> mail_values.Mail:
     values = ConfirmValues(
         address=made.address,
         confirm_url=pages.links.url("confirm", made.uid),
@@ -82,16 +83,16 @@ def confirm_of(pages: Pages, made: SignUp) -> messages.Mail:
         return_path="praktijk@example.org",
         date=NOW,
     )
-    draft = messages.draft_confirm(
+    draft = make_draft.draft_confirm(
         organisation=make_organisation(),
-        mailing_list=contacts.list_facts(the_list()),
+        mailing_list=contacts_lookup.list_facts(the_list()),
         zone=pages.settings.zone,
         language="nl",
     )
-    return messages.compose(draft, values)
+    return compose_mail.compose(draft, values)
 
 
-def links_in(mail: messages.Mail, pages: Pages) -> set[str]:
+def links_in(mail: mail_values.Mail, pages: Pages) -> set[str]:
     """Return every link to our pages in a mail: of its text, its HTML and its headers."""
     raw = mail.raw.decode()
     head = raw.partition("\r\n\r\n")[0]
@@ -109,9 +110,7 @@ def every_link(pages: Pages) -> list[str]:
         mails.append(
             ask_to(pages, make_contact(database, mailing_list, status=status, basis=basis))
         )
-    answers.sign_up(
-        database, mailing_list, address="new@example.org", name="", language="", now=NOW
-    )
+    join.sign_up(database, mailing_list, address="new@example.org", name="", language="", now=NOW)
     mails.append(confirm_of(pages, SignUp.get()))
     return sorted(set().union(*(links_in(mail, pages) for mail in mails)))
 
@@ -310,7 +309,7 @@ def test_both_answers_are_equally_large(pages: Pages, asked: Contact, page: Page
 def test_a_long_address_and_a_long_word_break_rather_than_widen_the_page(
     pages: Pages, browser: Browser
 ) -> None:
-    long = addresses.parse("a" * 60 + "@" + "b" * 60 + "." + "c" * 60 + ".example.org")
+    long = email_address.parse("a" * 60 + "@" + "b" * 60 + "." + "c" * 60 + ".example.org")
     mailing_list = the_list()
     contact = make_contact(pages.database, mailing_list, long.sending, source="d" * 200)
     page = browser.new_page(viewport={"width": 320, "height": 640})

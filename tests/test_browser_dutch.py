@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import messages, rights
-from repermit.models import Contact, find_list
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, find_list
+from repermit.emails import catalogues
+from repermit.privacy import forget
 from tests.building import make_settings
 from tests.catalogues import used
 from tests.english import english_on
@@ -15,11 +18,7 @@ from tests.pages import Pages, served
 from tests.test_browser_admin_looks import LONG, furnish, let_in, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from playwright.sync_api import Locator, Page
-
-    from repermit.models import Database
 
 # Labels and buttons as in English; the page has them in Dutch. A text is typed, None ticks, and
 # octets are those of a file.
@@ -139,7 +138,7 @@ def pages(database: Database, sqlite_url: str) -> Iterator[Pages]:
 def dutch(text: str) -> str:
     """Return what a page in Dutch says for it."""
     assert (None, text) in used("nl")
-    said: str = messages.translations("nl").gettext(text)
+    said: str = catalogues.translations("nl").gettext(text)
     return said
 
 
@@ -175,7 +174,7 @@ def erase_one(pages: Pages) -> dict[str, Any]:
         "now": pages.clock.now(),
         "actor": "user:1",
     }
-    rights.forget_contact(pages.database, club, gone.id, **about)
+    forget.forget_contact(pages.database, club, gone.id, **about)
     return {"number": Contact.get(Contact.address == LONG).id, "gone": gone.id}
 
 

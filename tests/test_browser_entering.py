@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,18 +11,15 @@ import pyotp
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from repermit import accounts
-from repermit.models import User
+from repermit.accounts import users
+from repermit.db.account_tables import User
+from repermit.db.connection import Database
 from tests.admin_pages import PASSWORD, SECRET, code_at, make_admin, make_user
 from tests.building import NOW, make_settings
 from tests.pages import Pages, served
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from playwright.sync_api import Browser, Page
-
-    from repermit.models import Database
 
 FRESH = "five rather slow herons"
 IDLE = timedelta(minutes=15)
@@ -62,7 +60,7 @@ def enter_and_look_at_people(page: Page, pages: Pages, email: str) -> None:
 
 
 def test_a_link_leads_to_a_password_an_app_and_the_pages(page: Page, pages: Pages) -> None:
-    invited = accounts.invite_first_admin(pages.database, now=NOW, actor="cli:keeper")
+    invited = users.invite_first_admin(pages.database, now=NOW, actor="cli:keeper")
     assert invited
     page.goto(f"{pages.settings.public_url}/admin/welcome/{invited.token}")
     page.get_by_label("E-mail address").fill("anna@example.org")
@@ -196,7 +194,7 @@ def test_a_session_that_has_ended_leaves_what_was_typed(page: Page, pages: Pages
     user = make_admin(pages.database)
     enter_and_look_at_people(page, pages, user.email)
     page.get_by_label("E-mail address").fill("new@example.org")
-    accounts.end_sessions(pages.database, user.id, now=NOW, actor="cli:keeper")
+    users.end_sessions(pages.database, user.id, now=NOW, actor="cli:keeper")
     page.clock.fast_forward(90_000)
     page.get_by_text("The session has ended.").wait_for()
     assert page.locator("#email").input_value() == "new@example.org"
@@ -226,7 +224,7 @@ def visited(page: Page, pages: Pages, *, look: Callable[[str], None]) -> None:
     user = make_admin(pages.database, email="anna@example.org")
     other = make_user(pages.database, email="bram@example.org")
     make_user(pages.database, email="cees@example.org", password="")
-    invited = accounts.invite(pages.database, other.id, now=NOW, actor="cli:keeper")
+    invited = users.invite(pages.database, other.id, now=NOW, actor="cli:keeper")
     page.goto(f"{url}/admin/login")
     look("login")
     page.locator("#email").fill(user.email)

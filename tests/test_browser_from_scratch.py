@@ -5,21 +5,19 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repermit.clock import SystemClock
 from tests.command_tree import REPERMIT
+from tests.desk import Desk
+from tests.inbox import Inbox, Received
 from tests.serving import Serving
 from tests.test_browser_admin import Mouse, arrive, become_admin, numbers_on, prepare
 from tests.test_browser_settings import choose_server, say_who_asks
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from playwright.sync_api import Page
-
-    from tests.desk import Desk
-    from tests.inbox import Inbox, Received
 
 SUBJECT = "Do you still want our news?"
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from repermit.consent import Status
-from repermit.models import Campaign, Contact, EvidencePart, MailingList, SignUp
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Contact, EvidencePart, MailingList, SignUp
 from tests.building import (
     DEADLINE,
     make_asked,
@@ -25,11 +27,7 @@ from tests.website import WebSite
 from tests.weighing import Scales
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from playwright.sync_api import Browser, BrowserContext, Page
-
-    from repermit.models import Database
 
 YES = "Ja, blijf mij deze mails sturen"
 RECORDED = "Uw Ja is vastgelegd"

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from repermit import messages
-from repermit.config import asset
+from repermit.db.connection import Database
+from repermit.emails import catalogues
+from repermit.settings.definitions import Settings
+from repermit.settings.package_files import asset
 from tests.building import make_campaign, make_list
 from tests.catalogues import ROOT
 from tests.english import english_in
 from tests.pages import Pages, words_of
-from tests.test_messages_snapshots import make_mail
+from tests.test_emails_snapshots import make_mail
 from tests.walking import walk
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-    from repermit.config import Settings
-    from repermit.models import Database
 
 _MOST_LINES = 3
 
@@ -86,9 +85,9 @@ def test_labels_are_found_in_the_templates() -> None:
 def test_no_label_has_a_hyphen_at_which_a_narrow_button_breaks_its_word() -> None:
     found = {
         (language, label)
-        for language in messages.languages()
+        for language in catalogues.languages()
         for label in labels()
-        if re.search(r"\w-\w", messages.translations(language).gettext(label))
+        if re.search(r"\w-\w", catalogues.translations(language).gettext(label))
     }
     assert found == set()
 
@@ -111,8 +110,8 @@ def narrow(page: Page) -> Page:
 
 def test_no_label_is_too_long_for_its_button(narrow: Page) -> None:
     wrong = {}
-    for language in messages.languages():
-        gettext = messages.translations(language).gettext
+    for language in catalogues.languages():
+        gettext = catalogues.translations(language).gettext
         narrow.set_content(page_of([gettext(label) for label in labels()]))
         wrong[language] = narrow.evaluate(_FLAWS, _MOST_LINES)
         for kind in ("ask", "ask-sensitive", "receipt", "see", "address"):
@@ -149,11 +148,11 @@ def test_every_page_can_be_read_by_everybody_in_every_language(
 ) -> None:
     """As axe-core finds it, no wider than a phone, and translated throughout."""
     pages = Pages(database, settings)
-    campaign = make_campaign(database, make_list(database, languages=messages.languages()))
+    campaign = make_campaign(database, make_list(database, languages=catalogues.languages()))
     narrow.set_content("<!doctype html><title>Axe</title>")
     narrow.evaluate(Axe().axe_script)
     wrong = {}
-    for language in messages.languages():
+    for language in catalogues.languages():
         seen = list(walk(pages, campaign, language))
         assert len(seen) > 20
         for name, one in seen:

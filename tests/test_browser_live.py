@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import importing
 from repermit.consent import CampaignState
-from repermit.importing.uploads import folder_of
-from repermit.models import Campaign
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign
+from repermit.imports import uploads
+from repermit.imports.uploads import folder_of
+from repermit.settings.definitions import Settings
 from tests.admin_pages import admin_client, make_admin
 from tests.building import NOW, make_asked, make_campaign, make_list
 from tests.pages import Pages, served
@@ -21,9 +23,6 @@ from tests.test_reports import say_yes
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-    from repermit.config import Settings
-    from repermit.models import Database
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ def test_an_answer_appears_by_itself_and_an_open_table_stays_open(
 def test_a_page_that_waits_for_a_file_loads_anew_once_it_is_read_and_not_before(
     database: Database, settings: Settings, page: Page
 ) -> None:
-    kept = importing.keep_upload(
+    kept = uploads.keep_upload(
         database,
         make_list(database),
         io.BytesIO(b"email\na@example.org\n"),

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 from axe_playwright_python.sync_playwright import Axe
 
-from repermit import messages
-from repermit.messages import OwnWording
+from repermit.emails import catalogues
+from repermit.emails.mail_values import OwnWording
 from tests.letters import make_ask
-from tests.test_messages_snapshots import KINDS, make_mail
-from tests.test_messages_wording import GOOD_HTML, GOOD_TEXT
+from tests.test_emails_snapshots import KINDS, make_mail
+from tests.test_emails_wording import GOOD_HTML, GOOD_TEXT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -110,7 +110,7 @@ def test_a_mail_is_read_aloud_as_it_is_meant(page: Page) -> None:
 
 def test_text_of_twice_the_size_is_not_cut_off_on_the_narrowest_phone(page: Page) -> None:
     page.set_viewport_size({"width": 320, "height": 640})
-    for language in messages.languages():
+    for language in catalogues.languages():
         for kind in ("reminder", "receipt", "closing"):
             page.set_content(make_mail(f"{kind}-{language}-sensitive").html)
             assert page.evaluate(_CUT_OFF) == [], (kind, language)

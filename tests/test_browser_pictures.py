@@ -9,6 +9,7 @@ import base64
 import io
 import os
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,10 +18,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Error
 
-from repermit import campaigns, expiry, importing
-from repermit.campaigns import Conditions
+from repermit.campaigns import draft_conditions
+from repermit.campaigns.draft_conditions import Conditions
 from repermit.consent import CampaignState, Reason
-from repermit.demo import sample
+from repermit.db.connection import Database
+from repermit.db.tables import Contact
+from repermit.demo import sample_list
+from repermit.expiry import downtime
+from repermit.imports import import_process, uploads
 from tests.admin_pages import make_admin
 from tests.building import (
     NOW,
@@ -35,11 +40,7 @@ from tests.test_browser_admin_looks import let_in
 from tests.test_reports import say_yes, take_off
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from playwright.sync_api import CDPSession, Page
-
-    from repermit.models import Contact, Database
 
 ROOT = Path(__file__).parent.parent
 MOST = 60 << 10
@@ -111,7 +112,7 @@ def pages(database: Database, sqlite_url: str) -> Iterator[Pages]:
 def add_running(pages: Pages) -> Contact:
     """Add a list in the middle of its campaign; return one whom it has asked."""
     database, began = pages.database, NOW - timedelta(days=len(YES) - 1, hours=1)
-    linde = make_list(database, slug="linde", **sample.LIST)
+    linde = make_list(database, slug="linde", **sample_list.LIST)
     campaign = make_campaign(
         database,
         linde,
@@ -136,13 +137,13 @@ def add_running(pages: Pages) -> Contact:
         for _ in range(69):
             make_asked(database, linde, campaign)
     # The pages were up all the time.
-    expiry.skip(database, to=NOW)
+    downtime.skip(database, to=NOW)
     return silent
 
 
 def add_prepared(pages: Pages) -> None:
     """Add a list whose file, the sample of the demo, waits to be taken in."""
-    about: dict[str, Any] = {**sample.LIST, "name": "Courses at De Linde"}
+    about: dict[str, Any] = {**sample_list.LIST, "name": "Courses at De Linde"}
     courses = make_list(
         pages.database,
         slug="courses",
@@ -150,23 +151,23 @@ def add_prepared(pages: Pages) -> None:
         own_subject="May we keep writing to you?",
         own_text=TEXT,
     )
-    campaigns.keep_conditions(
+    draft_conditions.keep_conditions(
         pages.database, courses, Conditions(deadline="2026-03-30"), now=NOW, actor="user:1"
     )
     given: dict[str, Any] = {"settings": pages.settings, "now": NOW}
-    file = io.BytesIO(sample.as_csv().encode())
-    importing.keep_upload(
+    file = io.BytesIO(sample_list.as_csv().encode())
+    uploads.keep_upload(
         pages.database, courses, file, name="customers-2026.csv", user_id=1, **given
     )
-    assert importing.look_at(
-        pages.database, courses, actor="user:1", choices=importing.Choices(), **given
+    assert import_process.look_at(
+        pages.database, courses, actor="user:1", choices=uploads.Choices(), **given
     )
 
 
 def add_over(pages: Pages) -> None:
     """Add a list whose campaign is over."""
     database, began, ended = pages.database, NOW - timedelta(days=40), NOW - timedelta(days=12)
-    about: dict[str, Any] = {**sample.LIST, "name": "Invitations to open days"}
+    about: dict[str, Any] = {**sample_list.LIST, "name": "Invitations to open days"}
     over = make_list(database, slug="open", **about)
     campaign = make_campaign(
         database,

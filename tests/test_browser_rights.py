@@ -9,28 +9,29 @@ import io
 import json
 import re
 from collections import deque
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import delivery, exports
-from repermit.config import MailServer
 from repermit.consent import Reason, Status
-from repermit.models import ALL_TABLES, Contact, MailingList, Webhook
+from repermit.db.all_tables import ALL_TABLES
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, MailingList
+from repermit.db.webhook_tables import Webhook
+from repermit.exports import export
+from repermit.sending import send_due
+from repermit.settings.definitions import MailServer
 from tests.building import NOW, make_contact, make_settings
+from tests.inbox import Inbox
 from tests.pages import Pages, everything_in, served
 from tests.sending import Story, make_story
 from tests.test_browser_admin_looks import COLOURS, violations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from playwright.sync_api import Browser, BrowserContext, Page
-
-    from repermit.models import Database
-    from tests.inbox import Inbox
 
 PHONE: dict[str, Any] = {"viewport": {"width": 320, "height": 640}, "java_script_enabled": False}
 SEE = "Toon wat er van mij bewaard wordt"
@@ -60,7 +61,7 @@ class Town:
 
     def send(self) -> None:
         """Let all mails that are due arrive."""
-        delivery.send_due(self.pages.database, settings=self.pages.settings, clock=self.pages.clock)
+        send_due.send_due(self.pages.database, settings=self.pages.settings, clock=self.pages.clock)
 
     def link(self, address: str, kind: str) -> str:
         """Return the link of a kind in the newest mail to an address that has one."""
@@ -286,7 +287,7 @@ class Beholder:
 
 def _hand_on(town: Town) -> None:
     """Let the address go into a file, on a host of a long name."""
-    exports.export(
+    export.export(
         town.story.mailing_list,
         "evidence",
         database=town.pages.database,

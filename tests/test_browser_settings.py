@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import config
-from repermit.models import Chosen
+from repermit.db.connection import Database
+from repermit.db.setting_tables import Chosen
+from repermit.settings import config_file
 from tests.admin_pages import make_admin
 from tests.building import make_list
 from tests.configuring import make_document
@@ -16,12 +19,7 @@ from tests.pages import Pages, served
 from tests.test_browser_admin_looks import let_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from playwright.sync_api import Page
-
-    from repermit.models import Database
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def pages(database: Database, sqlite_url: str, tmp_path: Path) -> Iterator[Pages
 
     def make(url: str) -> Pages:
         document = make_document(public_url=url, database=sqlite_url)
-        return Pages(database, config.parse(document, folder=tmp_path))
+        return Pages(database, config_file.parse(document, folder=tmp_path))
 
     with served(make) as running:
         yield running

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from repermit.db.connection import Database
+from repermit.settings.definitions import Settings
 from tests.admin_pages import admin_client
 from tests.building import make_list
 from tests.pages import Pages, everything_in, served
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from playwright.sync_api import Page
-
-    from repermit.config import Settings
-    from repermit.models import Database
 
 
 @pytest.fixture

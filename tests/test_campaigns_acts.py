@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from repermit import contacts, delivery, evidence
-from repermit.campaigns import Resumed, cancel, extend, pause, resume, start_scheduled
-from repermit.config import MailServer
+from repermit.campaigns.lifecycle import (
+    Extended,
+    Resumed,
+    cancel,
+    extend,
+    pause,
+    resume,
+    start_scheduled,
+)
 from repermit.consent import BounceKind, CampaignState, Dropped, MailState, PauseReason
-from repermit.contacts.braking import AFTER_PILOT
+from repermit.contacts import circuit_breaker, status_changes
+from repermit.contacts.circuit_breaker import AFTER_PILOT
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, Mail, MailingList
+from repermit.db.work_locks import Work
 from repermit.errors import NotFound, Refused, TransitionRefused
-from repermit.models import Campaign, Contact, Evidence, EvidencePart, Mail, Work
+from repermit.evidence import verify_chain
+from repermit.sending import maintenance
+from repermit.settings.definitions import MailServer
 from tests.building import (
     DEADLINE,
     NOW,
@@ -25,13 +37,7 @@ from tests.building import (
     make_settings,
 )
 from tests.plans import statements_in_transactions
-from tests.test_models_work_locks import asking_at_each_commit
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from repermit.campaigns import Extended
-    from repermit.models import Database, MailingList
+from tests.test_db_work_locks import asking_at_each_commit
 
 ANNA = "anna@example.org"
 INSTANT = timedelta(microseconds=1)
@@ -60,7 +66,7 @@ def newest() -> tuple[str, object]:
     """Return the newest entry's event and what it keeps."""
     entry = Evidence.select().order_by(Evidence.seq.desc()).get()
     assert (entry.actor, entry.list, entry.campaign) == (ANNA, "news", Campaign.get().id)
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
     part = EvidencePart.get_or_none(EvidencePart.seq == entry.seq)
     return entry.event, json.loads(part.json) if part else None
 
@@ -208,15 +214,15 @@ def test_who_waits_for_a_pilot_is_let_go_in_steps_that_the_sweep_takes_too(
     assert (resumed.let_go, waiting.count()) == (3, 3)
     assert newest() == ("resumed", {"after": "pilot", "let_go": 3})
     with database.atomic():
-        assert contacts.let_go(campaign, now=SOON, most=1) == 1
-    delivery.look_after(database, now=SOON)
+        assert circuit_breaker.let_go(campaign, now=SOON, most=1) == 1
+    maintenance.look_after(database, now=SOON)
     due = [mail.due_at for mail in Mail.select().where(Mail.state == MailState.QUEUED)]
     assert sorted(due) == [SOON, SOON, SOON, LATER]
 
 
 def test_nobody_is_let_go_whose_pilot_is_not_over(database: Database) -> None:
     make_stopped(database, make_list(database))
-    delivery.look_after(database, now=SOON)
+    maintenance.look_after(database, now=SOON)
     assert Mail.select().where(Mail.due_at == AFTER_PILOT).count() == 1
 
 
@@ -250,7 +256,7 @@ def test_what_stopped_a_campaign_does_not_stop_it_again(
 
     def brake() -> PauseReason | None:
         with database.atomic():
-            return contacts.apply_brake(campaign.id, percent=2, now=NOW)
+            return circuit_breaker.apply_brake(campaign.id, percent=2, now=NOW)
 
     assert brake() is not None
     go_on(database, mailing_list, NOW)
@@ -353,6 +359,6 @@ def test_what_a_cancel_leaves_in_the_queue_is_dropped_by_the_next_sweep(
     assert newest() == ("cancelled", {"dropped": 3})
     assert Mail.select().where(Mail.state == MailState.QUEUED).count() == 3
     with database.atomic():
-        assert contacts.drop_owed(campaign, Dropped.CANCELLED, most=1) == 1
-    delivery.look_after(database, now=NOW)
+        assert status_changes.drop_queued(campaign, Dropped.CANCELLED, most=1) == 1
+    maintenance.look_after(database, now=NOW)
     assert {(mail.state, mail.reason) for mail in Mail.select()} == {("dropped", "cancelled")}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.campaigns import attestation_lacks
-from repermit.demo import sample
+from repermit.campaigns.draft_conditions import attestation_lacks
+from repermit.demo import sample_list
 from tests import desk
 
 FIVE = "Bestuur adressen grondslag formulieren afgemeld"
 SIX = f"{FIVE} een"
 
 
-@pytest.mark.parametrize("attest", [desk.ATTEST, sample.ATTEST, SIX, f"\n{SIX.upper()}\n"])
+@pytest.mark.parametrize("attest", [desk.ATTEST, sample_list.ATTEST, SIX, f"\n{SIX.upper()}\n"])
 def test_a_sentence_that_can_say_it_is_accepted(attest: str) -> None:
     assert attestation_lacks(attest) == ""
 

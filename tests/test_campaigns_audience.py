@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from itertools import product
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import addresses
-from repermit.campaigns.audience import count_audience
-from repermit.campaigns.owing import begin, make_asks, span
+from repermit import email_address
+from repermit.campaigns.audience import Audience, count_audience
+from repermit.campaigns.enqueue_asks import begin, make_asks, span
 from repermit.consent import (
     Basis,
     CampaignState,
@@ -21,7 +20,8 @@ from repermit.consent import (
     Status,
     exclusion,
 )
-from repermit.models import Campaign, Contact, Mail, Suppression
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Contact, Mail, MailingList, Suppression
 from tests.building import (
     NOW,
     make_campaign,
@@ -31,10 +31,6 @@ from tests.building import (
     make_removed,
     make_settings,
 )
-
-if TYPE_CHECKING:
-    from repermit.campaigns.audience import Audience
-    from repermit.models import Database, MailingList
 
 KEY = make_settings().fingerprint_key
 
@@ -58,7 +54,7 @@ def suppress(
     with database.atomic():
         Suppression.create(
             list=mailing_list,
-            fingerprint=addresses.fingerprint(KEY, address),
+            fingerprint=email_address.fingerprint(KEY, address),
             subject="0" * 32,
             reason=reason,
             at=NOW,

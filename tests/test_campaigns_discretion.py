@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit.campaigns import plan
-from repermit.campaigns.planning import NOTES
-from repermit.models import ListText
+from repermit.campaigns.launch_plan import NOTES, plan
+from repermit.db.connection import Database
+from repermit.db.list_tables import ListText
 from tests.building import DEADLINE, NOW, make_list, make_organisation, make_settings
-
-if TYPE_CHECKING:
-    from repermit.models import Database
 
 LIST: dict[str, Any] = {
     "slug": "nieuws-hiv",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from repermit import messages
-from repermit.campaigns import extend, launch
+from repermit.campaigns.launch import launch
+from repermit.campaigns.lifecycle import Extended, extend
 from repermit.consent import CampaignState, MailKind, MailState
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, CampaignWording, Evidence, EvidencePart, Mail, MailingList
+from repermit.emails import dates, frozen_draft
 from repermit.errors import Refused
-from repermit.models import Campaign, CampaignWording, Evidence, EvidencePart, Mail
 from tests.building import (
     DEADLINE,
     NOW,
@@ -23,12 +25,6 @@ from tests.building import (
     make_settings,
 )
 from tests.desk import ATTEST
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from repermit.campaigns import Extended
-    from repermit.models import Database, MailingList
 
 ANNA = "anna@example.org"
 INSTANT = timedelta(microseconds=1)
@@ -138,11 +134,13 @@ def test_mails_that_are_made_from_then_on_name_the_later_deadline(database: Data
     for revision, deadline in ((2, LATER), (3, LATER + timedelta(days=1))):
         move(database, mailing_list, deadline)
         rows = list(CampaignWording.select().where(CampaignWording.revision == revision))
-        found = {(row.kind, row.language): messages.read_draft(row.wording.content) for row in rows}
+        found = {
+            (row.kind, row.language): frozen_draft.read_draft(row.wording.content) for row in rows
+        }
         assert set(found) == {(kind, lang) for kind in ("ask", "reminder") for lang in ("fr", "nl")}
         for draft in found.values():
             assert draft.deadline == deadline
-            said = messages.moment_in_words(
+            said = dates.moment_in_words(
                 deadline, language=draft.language, zone=make_settings().zone
             )
             assert said in draft.text

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit import addresses, evidence, messages
-from repermit.campaigns import change_list, launch
-from repermit.campaigns.planning import REMINDER_NOTE
-from repermit.config import CampaignRules
+from repermit import email_address
+from repermit.campaigns.campaign_results import Launched
+from repermit.campaigns.launch import launch
+from repermit.campaigns.launch_plan import REMINDER_NOTE
+from repermit.campaigns.mailing_lists import change_list
 from repermit.consent import CampaignState, Exclusion, MailKind, MailState, Reason
-from repermit.contacts.braking import AFTER_PILOT
-from repermit.errors import LaunchRefused
-from repermit.models import (
+from repermit.contacts.circuit_breaker import AFTER_PILOT
+from repermit.db.connection import Database
+from repermit.db.tables import (
     Campaign,
     CampaignWording,
     Contact,
@@ -26,6 +27,10 @@ from repermit.models import (
     Suppression,
     Wording,
 )
+from repermit.emails import frozen_draft
+from repermit.errors import LaunchRefused
+from repermit.evidence import verify_chain
+from repermit.settings.definitions import CampaignRules
 from tests.building import (
     DEADLINE,
     NOW,
@@ -34,10 +39,6 @@ from tests.building import (
     make_removed,
     make_settings,
 )
-
-if TYPE_CHECKING:
-    from repermit.campaigns import Launched
-    from repermit.models import Database
 
 ATTEST = "The board decided on 1 March; our own forms; nobody opted out."
 
@@ -112,7 +113,7 @@ def test_the_wording_is_frozen_in_each_language_that_is_needed(database: Databas
     frozen = {row.language: row.wording for row in CampaignWording.select()}
     # The list's own language is always there, for whoever has none of the others.
     assert set(frozen) == {"fr", "nl"}
-    draft = messages.read_draft(frozen["fr"].content)
+    draft = frozen_draft.read_draft(frozen["fr"].content)
     assert (draft.language, draft.deadline) == ("fr", DEADLINE)
     assert draft.mailing_list.purpose == "Nieuws over onze praktijk, vier keer per jaar"
 
@@ -134,7 +135,7 @@ def test_who_decided_and_what_they_were_told_is_kept(database: Database) -> None
     assert kept["deadline"] == "2026-03-30T09:00:00.000000+00:00"
     assert kept["wordings"] == {"nl": CampaignWording.get().wording_id}
     assert Wording.get_by_id(kept["told"]).content == "\n\n".join(launched.plan.notes)
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 @pytest.mark.parametrize("attest", ["", " \n"])
@@ -229,7 +230,7 @@ def test_who_is_suppressed_takes_no_place_in_a_pilot(database: Database) -> None
     with database.atomic():
         Suppression.create(
             list=None,
-            fingerprint=addresses.fingerprint(settings.fingerprint_key, "0@example.org"),
+            fingerprint=email_address.fingerprint(settings.fingerprint_key, "0@example.org"),
             subject="",
             reason="no",
             at=NOW,
@@ -251,7 +252,7 @@ def test_a_reminder_is_planned_and_its_wording_frozen(database: Database) -> Non
     rows = CampaignWording.select().where(CampaignWording.kind == MailKind.REMINDER)
     digests = {row.language: row.wording_id for row in rows}
     assert set(digests) == {"fr", "nl"}
-    draft = messages.read_draft(Wording.get_by_id(digests["nl"]).content)
+    draft = frozen_draft.read_draft(Wording.get_by_id(digests["nl"]).content)
     assert (draft.kind, draft.deadline) == ("reminder", DEADLINE)
     assert draft.subject == "Herinnering van Nieuws van de praktijk: mogen wij u blijven mailen?"
     kept = json.loads(EvidencePart.get().json)

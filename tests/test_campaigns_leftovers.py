@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from repermit.campaigns.leftovers import count_leftovers
+from repermit.campaigns.launch_plan import count_leftovers
 from repermit.consent import Fate
-from repermit.importing import import_file, undo_import
+from repermit.db.connection import Database
+from repermit.db.tables import MailingList
+from repermit.imports.import_file import import_file
+from repermit.imports.undo import undo_import
 from tests.building import NOW, make_contact, make_list, make_settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from repermit.models import Database, MailingList
 
 FILE = (
     "email;status",

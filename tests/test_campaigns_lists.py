@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import Unpack
 
 import pytest
 
-from repermit import evidence
-from repermit.campaigns import add_list, change_list, frozen_note, list_facts
+from repermit.campaigns.mailing_lists import (
+    ListFields,
+    add_list,
+    change_list,
+    frozen_note,
+    list_facts,
+)
 from repermit.consent import CampaignState
+from repermit.db.connection import Database
+from repermit.db.tables import Evidence, EvidencePart, MailingList, Wording
 from repermit.errors import Refused
-from repermit.models import Evidence, EvidencePart, MailingList, Wording
+from repermit.evidence import chain, verify_chain
+from repermit.settings.definitions import Settings
 from tests.building import NOW, make_campaign, make_list, make_organisation, make_settings
-
-if TYPE_CHECKING:
-    from typing import Unpack
-
-    from repermit.campaigns import ListFields
-    from repermit.config import Settings
-    from repermit.models import Database
 
 OWN_TEXT = """{{ organisation }} asks: may we go on? Answer by {{ deadline }}.
 Yes: {{ yes_url }}
@@ -106,7 +107,7 @@ def test_adding_is_kept_as_evidence(database: Database) -> None:
         "anna@example.org",
     )
     assert kept_fields() == {"name": "News", "language": "nl"}
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 @pytest.mark.parametrize("slug", ["n", "a-1", "9", "x" * 63])
@@ -176,7 +177,7 @@ def test_a_usable_sender_is_kept_as_it_was_written(database: Database, sender: s
 def test_an_own_wording_is_checked_and_kept_by_its_digest(database: Database) -> None:
     add(database, sender="news@example.org", own_text=OWN_TEXT)
     assert MailingList.get().own_text == OWN_TEXT
-    digest = evidence.keep_wording(OWN_TEXT)
+    digest = chain.keep_wording(OWN_TEXT)
     assert kept_fields() == {"name": "News", "sender": "news@example.org", "own_text": digest}
     assert Wording.get_by_id(digest).content == OWN_TEXT
 

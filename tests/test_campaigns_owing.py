@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit import campaigns, contacts, delivery, evidence
+from repermit.campaigns import enqueue_asks, lifecycle
 from repermit.campaigns.audience import LOOKED_UP
-from repermit.campaigns.owing import make_asks
+from repermit.campaigns.enqueue_asks import make_asks
 from repermit.clock import ManualClock
 from repermit.consent import CampaignState, Exclusion, MailState, Reason, Status
-from repermit.contacts.braking import AFTER_PILOT
+from repermit.contacts import lookup, status_changes, suppressions
+from repermit.contacts.circuit_breaker import AFTER_PILOT
+from repermit.db.connection import Database, is_postgresql
+from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, Mail, MailingList
 from repermit.errors import Refused
-from repermit.models import Campaign, Contact, Evidence, EvidencePart, Mail, is_postgresql
+from repermit.evidence import verify_chain
+from repermit.sending import send_due
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings, put_in
 from tests.plans import plans_of
 from tests.test_campaigns_launching import start
-
-if TYPE_CHECKING:
-    from repermit.models import Database, MailingList
 
 SETTINGS = make_settings()
 
@@ -46,7 +47,7 @@ def go_on(database: Database, steps: int | None = None) -> int:
     def should_stop() -> bool:
         return next(left, None) is None
 
-    return campaigns.finish_launches(
+    return enqueue_asks.finish_launches(
         database, settings=SETTINGS, now=NOW, step=1, should_stop=should_stop
     )
 
@@ -59,18 +60,18 @@ def test_nothing_is_launched_until_all_asks_are_made(database: Database, news: M
     for steps, made in ((0, 0), (1, 1), (2, 2)):
         # Wherever it is cut off, another process goes on.
         assert go_on(database, min(steps, 1)) == 1
-        assert campaigns.making_of(campaign) == campaigns.Making(made=made, asked=3)
-        assert campaigns.start_scheduled(database, now=NOW) == 0
-        sent = delivery.send_due(database, settings=SETTINGS, clock=ManualClock(NOW))
+        assert enqueue_asks.making_of(campaign) == enqueue_asks.Making(made=made, asked=3)
+        assert lifecycle.start_scheduled(database, now=NOW) == 0
+        sent = send_due.send_due(database, settings=SETTINGS, clock=ManualClock(NOW))
         assert (sent.sent, Evidence.select().count()) == (0, 0)
         assert Campaign.get().state == CampaignState.SCHEDULED
     assert go_on(database) == 1
-    assert campaigns.making_of(campaign) is None
+    assert enqueue_asks.making_of(campaign) is None
     assert Campaign.get().state == CampaignState.SENDING
     assert asked() == {"0@example.org", "1@example.org", "2@example.org"}
     assert (Evidence.get().event, Evidence.select().count()) == ("launched", 1)
     assert json.loads(EvidencePart.get().json)["asked"] == 3
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
     assert go_on(database) == 0
 
 
@@ -104,10 +105,10 @@ def test_who_leaves_meanwhile_is_not_asked_nor_is_who_comes(
 ) -> None:
     start(database, news, most=2, starts_at=NOW + timedelta(days=1))
     assert asked() == {"0@example.org", "1@example.org"}
-    act = contacts.Act(at=NOW, actor="person")
+    act = status_changes.Act(at=NOW, actor="person")
     with database.atomic():
         leaving = list(Contact.select().where(Contact.id.in_([1, 3])))
-        contacts.remove(
+        status_changes.remove(
             leaving, reason=Reason.NO, act=act, fingerprint_key=SETTINGS.fingerprint_key
         )
     make_contact(database, news, "later@example.org", id=4)
@@ -117,7 +118,7 @@ def test_who_leaves_meanwhile_is_not_asked_nor_is_who_comes(
     assert Mail.select().count() == 2
     # Its time has still to come.
     assert Campaign.get().state == CampaignState.SCHEDULED
-    assert campaigns.start_scheduled(database, now=NOW + timedelta(days=1)) == 1
+    assert lifecycle.start_scheduled(database, now=NOW + timedelta(days=1)) == 1
 
 
 def test_while_asks_are_made_a_campaign_can_be_cancelled_and_nothing_else(
@@ -126,12 +127,12 @@ def test_while_asks_are_made_a_campaign_can_be_cancelled_and_nothing_else(
     start(database, news, most=1)
     said: dict[str, Any] = {"now": NOW, "actor": "anna@example.org"}
     with pytest.raises(Refused, match="are still being made ready"):
-        campaigns.pause(database, news, **said)
+        lifecycle.pause(database, news, **said)
     with pytest.raises(Refused, match="are still being made ready"):
-        campaigns.extend(
+        lifecycle.extend(
             database, news, deadline=DEADLINE + timedelta(days=1), settings=SETTINGS, **said
         )
-    campaigns.cancel(database, news, **said)
+    lifecycle.cancel(database, news, **said)
     assert go_on(database) == 0
     assert [(mail.state, mail.reason) for mail in Mail.select()] == [("dropped", "cancelled")]
     assert [entry.event for entry in Evidence.select()] == ["cancelled"]
@@ -151,10 +152,10 @@ def test_a_step_finds_whom_it_asks_by_number(database: Database, news: MailingLi
 def test_two_who_go_on_at_once_make_each_ask_once(database: Database, news: MailingList) -> None:
     start(database, news, most=1)
     campaign = Campaign.get()
-    while campaigns.making_of(campaign):
+    while enqueue_asks.making_of(campaign):
         for _ in range(2):
             go_on(database, 1)
-    assert campaigns.making_of(campaign) is None
+    assert enqueue_asks.making_of(campaign) is None
     # Whoever comes late finds nothing to do.
     assert make_asks(database, campaign.id, settings=SETTINGS, now=NOW, most=None)
     assert Mail.select().count() == 3
@@ -179,11 +180,11 @@ def test_who_is_suppressed_on_a_large_list_is_found_when_the_asks_are_made(
     put_in(database, Contact, rows)
     with database.atomic():
         suppressed = Contact.get(Contact.address == "777@example.org")
-        contacts.suppress(
+        suppressions.suppress(
             news,
             [
-                contacts.Suppressed(
-                    fingerprint=contacts.fingerprint_of(suppressed, SETTINGS.fingerprint_key),
+                suppressions.Suppressed(
+                    fingerprint=lookup.fingerprint_of(suppressed, SETTINGS.fingerprint_key),
                     subject="0" * 32,
                     reason=Reason.REQUEST,
                     at=NOW,

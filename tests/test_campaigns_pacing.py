@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from repermit.campaigns import plan
 from repermit.campaigns.audience import Audience
-from repermit.campaigns.pacing import reminder_moment, time_needed
+from repermit.campaigns.campaign_results import Plan
+from repermit.campaigns.launch_plan import plan
+from repermit.campaigns.send_plan import reminder_moment, time_needed
 from repermit.clock import parse_when
-from repermit.config import CampaignRules, MailServer
 from repermit.consent import Basis, CampaignState, MailKind, MailState, Status
-from repermit.models import MailingList
+from repermit.db.connection import Database
+from repermit.db.tables import MailingList
+from repermit.settings.definitions import CampaignRules, MailServer
 from tests.building import (
     DEADLINE,
     NOW,
@@ -24,10 +26,6 @@ from tests.building import (
     make_mail,
     make_settings,
 )
-
-if TYPE_CHECKING:
-    from repermit.campaigns import Plan
-    from repermit.models import Database
 
 INSTANT = timedelta(microseconds=1)
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")

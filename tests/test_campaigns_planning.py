@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from repermit.campaigns import description_lacks, plan
-from repermit.config import CampaignRules, MailServer, Organisation
+from repermit.campaigns.launch_plan import description_lacks, plan
 from repermit.consent import Basis, CampaignState, Exclusion, Status
-from repermit.models import Campaign, Evidence, Mail, Wording
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Evidence, Mail, Wording
+from repermit.settings.definitions import CampaignRules, MailServer, Organisation, Settings
 from tests.building import (
     DEADLINE,
     NOW,
@@ -20,12 +21,6 @@ from tests.building import (
     make_organisation,
     make_settings,
 )
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from repermit.config import Settings
-    from repermit.models import Database
 
 INSTANT = timedelta(microseconds=1)
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
-from repermit import campaigns
-from repermit.campaigns import Conditions
-from repermit.models import Draft, Evidence, EvidencePart
+from repermit.campaigns import draft_conditions
+from repermit.campaigns.draft_conditions import Conditions
+from repermit.db.connection import Database
+from repermit.db.list_tables import Draft
+from repermit.db.tables import Evidence, EvidencePart
 from tests.building import NOW, make_list
-
-if TYPE_CHECKING:
-    from repermit.models import Database
 
 GIVEN = Conditions(
     deadline="2026-04-01T17:00",
@@ -26,21 +24,23 @@ GIVEN = Conditions(
 
 
 def test_nothing_is_kept_at_first(database: Database) -> None:
-    assert campaigns.conditions_of(make_list(database)) is None
+    assert draft_conditions.conditions_of(make_list(database)) is None
 
 
 def test_conditions_come_back_as_they_were_given(database: Database) -> None:
     news, other = make_list(database), make_list(database, slug="other")
-    campaigns.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
-    assert campaigns.conditions_of(news) == GIVEN
-    assert campaigns.conditions_of(other) is None
+    draft_conditions.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
+    assert draft_conditions.conditions_of(news) == GIVEN
+    assert draft_conditions.conditions_of(other) is None
 
 
 def test_what_is_kept_later_takes_the_place_of_what_was_kept(database: Database) -> None:
     news, later = make_list(database), NOW + timedelta(hours=1)
-    campaigns.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
-    campaigns.keep_conditions(database, news, Conditions(reminder=3), now=later, actor="user:1")
-    assert campaigns.conditions_of(news) == Conditions(reminder=3)
+    draft_conditions.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
+    draft_conditions.keep_conditions(
+        database, news, Conditions(reminder=3), now=later, actor="user:1"
+    )
+    assert draft_conditions.conditions_of(news) == Conditions(reminder=3)
     assert Draft.select().count() == 1
     assert Draft.get().updated_at == later
 
@@ -48,10 +48,10 @@ def test_what_is_kept_later_takes_the_place_of_what_was_kept(database: Database)
 def test_conditions_are_gone_once_dropped(database: Database) -> None:
     news, other = make_list(database), make_list(database, slug="other")
     for one in (news, other):
-        campaigns.keep_conditions(database, one, GIVEN, now=NOW, actor="user:1")
-    campaigns.drop_conditions(database, news)
-    assert campaigns.conditions_of(news) is None
-    assert campaigns.conditions_of(other) == GIVEN
+        draft_conditions.keep_conditions(database, one, GIVEN, now=NOW, actor="user:1")
+    draft_conditions.drop_conditions(database, news)
+    assert draft_conditions.conditions_of(news) is None
+    assert draft_conditions.conditions_of(other) == GIVEN
 
 
 def test_what_another_version_kept_besides_is_passed_over(database: Database) -> None:
@@ -59,7 +59,7 @@ def test_what_another_version_kept_besides_is_passed_over(database: Database) ->
     answers = json.dumps({"reminder": 5, "colour": "green"})
     with database.atomic():
         Draft.create(list=news, answers=answers, updated_at=NOW)
-    assert campaigns.conditions_of(news) == Conditions(reminder=5)
+    assert draft_conditions.conditions_of(news) == Conditions(reminder=5)
 
 
 # --- The evidence of who wrote what. --------------------------------------------------------------
@@ -76,16 +76,16 @@ def told() -> list[tuple[str, str, dict[str, object]]]:
 def test_who_wrote_the_conditions_is_kept_as_evidence(database: Database) -> None:
     news = make_list(database)
     more = replace(GIVEN, attest="Decided by the board of the club, twice.", pilot=0)
-    campaigns.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
-    campaigns.keep_conditions(database, news, more, now=NOW, actor="user:2")
+    draft_conditions.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
+    draft_conditions.keep_conditions(database, news, more, now=NOW, actor="user:2")
     changed = {"attest": more.attest, "pilot": 0}
     assert told() == [("news", "user:1", vars(GIVEN)), ("news", "user:2", changed)]
 
 
 def test_saving_the_same_again_is_no_entry(database: Database) -> None:
     news = make_list(database)
-    campaigns.keep_conditions(database, news, Conditions(), now=NOW, actor="user:1")
+    draft_conditions.keep_conditions(database, news, Conditions(), now=NOW, actor="user:1")
     assert told() == []
     for _ in range(2):
-        campaigns.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
+        draft_conditions.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
     assert len(told()) == 1

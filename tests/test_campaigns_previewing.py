@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.campaigns import preview
-from repermit.campaigns.wording import NOBODY
-from repermit.config import CampaignRules
+from repermit.campaigns.list_wording import NOBODY
+from repermit.campaigns.preview import preview
 from repermit.consent import MailKind, Status
+from repermit.db.connection import Database
+from repermit.db.tables import Evidence, Mail
 from repermit.errors import AddressError, Refused, WordingError
-from repermit.links import Links
-from repermit.models import Evidence, Mail
+from repermit.settings.definitions import CampaignRules
+from repermit.signed_links import Links
 from tests.building import NOW, make_contact, make_list, make_settings
-
-if TYPE_CHECKING:
-    from repermit.models import Database
 
 
 def test_a_preview_is_in_the_lists_language_and_to_its_sender(database: Database) -> None:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit import addresses
-from repermit.campaigns import owe_reminders
-from repermit.consent import (
-    Basis,
-    BounceKind,
-    CampaignState,
-    MailKind,
-    MailState,
-    Reason,
-    Status,
-)
-from repermit.models import Campaign, Contact, Mail, Suppression
+from repermit import email_address
+from repermit.campaigns.reminders import enqueue_reminders
+from repermit.consent import Basis, BounceKind, CampaignState, MailKind, MailState, Reason, Status
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Contact, Mail, MailingList, Suppression
 from tests.building import (
     DEADLINE,
     NOW,
@@ -32,11 +25,6 @@ from tests.building import (
 )
 from tests.plans import statements_in_transactions
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from repermit.models import Database, MailingList
-
 INSTANT = timedelta(microseconds=1)
 REMINDER = DEADLINE - timedelta(days=7)
 
@@ -48,7 +36,7 @@ def make_running(database: Database, **overrides: Any) -> Campaign:
 
 def remind(database: Database, now: datetime = REMINDER, **options: Any) -> list[str]:
     """Owe what is due; return the addresses that a reminder is owed to, sorted."""
-    owe_reminders(database, settings=make_settings(), now=now, **options)
+    enqueue_reminders(database, settings=make_settings(), now=now, **options)
     return reminded()
 
 
@@ -60,7 +48,7 @@ def reminded() -> list[str]:
 def test_who_was_asked_and_has_not_answered_is_reminded(database: Database) -> None:
     campaign = make_running(database)
     contact = make_asked(database, campaign.list, campaign, "anna@example.org")
-    assert owe_reminders(database, settings=make_settings(), now=REMINDER) == 1
+    assert enqueue_reminders(database, settings=make_settings(), now=REMINDER) == 1
     owed = Mail.get(Mail.kind == MailKind.REMINDER)
     assert (owed.contact_id, owed.campaign_id) == (contact.id, campaign.id)
     assert (owed.list_id, owed.state, owed.due_at) == (campaign.list_id, "queued", REMINDER)
@@ -161,7 +149,7 @@ def suppress(database: Database, address: str, mailing_list: MailingList | None)
     with database.atomic():
         Suppression.create(
             list=mailing_list,
-            fingerprint=addresses.fingerprint(key, address),
+            fingerprint=email_address.fingerprint(key, address),
             subject="",
             reason=Reason.NO,
             at=NOW,
@@ -183,8 +171,8 @@ def test_nobody_is_reminded_twice(database: Database) -> None:
     some = [make_asked(database, campaign.list, campaign) for _ in range(3)]
     make_mail(database, campaign, some[0], kind=MailKind.REMINDER, state=MailState.DROPPED)
     settings = make_settings()
-    assert owe_reminders(database, settings=settings, now=REMINDER) == 2
-    assert owe_reminders(database, settings=settings, now=REMINDER + INSTANT) == 0
+    assert enqueue_reminders(database, settings=settings, now=REMINDER) == 2
+    assert enqueue_reminders(database, settings=settings, now=REMINDER + INSTANT) == 0
     assert len(reminded()) == 3
 
 
@@ -266,6 +254,6 @@ def test_a_campaign_that_is_paused_in_the_middle_reminds_nobody_more(
     for _ in range(3):
         make_asked(database, campaign.list, campaign)
     pause_before_second_step(database, monkeypatch)
-    owed = owe_reminders(database, settings=make_settings(), now=REMINDER, chunk=1)
+    owed = enqueue_reminders(database, settings=make_settings(), now=REMINDER, chunk=1)
     assert owed == len(reminded()) == 1
     assert Campaign.get().reminded_at is None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
-from repermit import evidence
-from repermit.campaigns import DoubtFacts, progress, status
 from repermit.campaigns.audience import count_audience
+from repermit.campaigns.campaign_results import CampaignStatus, DoubtFacts
+from repermit.campaigns.progress import progress, status
 from repermit.consent import CampaignState, MailKind, MailState, Reason, Status
-from repermit.evidence import Entry, keep_wording
-from repermit.models import CampaignWording, Contact, Mail, SignUp
+from repermit.db.connection import Database
+from repermit.db.tables import CampaignWording, Contact, Mail, MailingList, SignUp
+from repermit.evidence import chain, stored_tree
+from repermit.evidence.chain import keep_wording
+from repermit.evidence.entries import Entry
 from tests.building import (
     NOW,
     make_asked,
@@ -22,10 +24,6 @@ from tests.building import (
     make_removed,
     make_settings,
 )
-
-if TYPE_CHECKING:
-    from repermit.campaigns import CampaignStatus
-    from repermit.models import Database, MailingList
 
 
 def look(mailing_list: MailingList) -> CampaignStatus:
@@ -43,7 +41,7 @@ def test_a_list_without_a_campaign_has_every_key_with_zeros(database: Database) 
         "mails": dict.fromkeys("ask reminder receipt confirm notice".split(), states),
         "unasked": 0,
         "held": 0,
-        "checkpoint": evidence.checkpoint().to_json(),
+        "checkpoint": stored_tree.checkpoint().to_json(),
     }
     assert json.loads(json.dumps(document)) == document
 
@@ -221,7 +219,7 @@ def test_the_admin_learns_that_another_tool_still_mails_who_was_erased(database:
             ("news", "erased"),
             ("other", "still_mailed"),
         ):
-            evidence.append(Entry(event=event, at=NOW, actor="person", list=slug, subject="s"))
+            chain.append(Entry(event=event, at=NOW, actor="person", list=slug, subject="s"))
     assert (look(news).still_mailed, look(other).still_mailed) == (1, 1)
 
 

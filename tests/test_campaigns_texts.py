@@ -4,14 +4,35 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit import answers, campaigns, contacts, evidence, messages
+from repermit.answers import lookup, record_answer
+from repermit.campaigns import (
+    campaign_results,
+    launch,
+    launch_plan,
+    list_translations,
+    mailing_lists,
+)
+from repermit.campaigns import preview as campaigns_preview
 from repermit.consent import Answer, MailKind, Status
+from repermit.contacts import lookup as contacts_lookup
+from repermit.contacts import suppressions
+from repermit.db.connection import Database
+from repermit.db.list_tables import ListText
+from repermit.db.tables import (
+    Campaign,
+    CampaignWording,
+    Contact,
+    Evidence,
+    EvidencePart,
+    MailingList,
+)
+from repermit.emails import frozen_draft, mail_values, make_draft
 from repermit.errors import Refused
-from repermit.models import Campaign, CampaignWording, Evidence, EvidencePart, ListText
+from repermit.evidence import chain, verify_chain
 from tests.building import (
     DEADLINE,
     NOW,
@@ -24,9 +45,6 @@ from tests.building import (
 from tests.letters import make_facts
 from tests.pages import freeze_wording
 
-if TYPE_CHECKING:
-    from repermit.models import Contact, Database, MailingList
-
 PURPOSE = "Neues aus der Praxis, viermal im Jahr"
 URL = "https://www.example.org/datenschutz"
 OWN = "{{ greeting }} {{ yes_url }} {{ no_url }} {{ deadline }} {{ stop }} {{ privacy_url }}\n"
@@ -38,7 +56,7 @@ def news(database: Database) -> MailingList:
 
 
 def say(database: Database, mailing_list: MailingList, language: str = "de", **fields: Any) -> None:
-    campaigns.change_text(
+    list_translations.change_text(
         database,
         mailing_list,
         language,
@@ -53,8 +71,8 @@ def say_german(database: Database, mailing_list: MailingList, **more: Any) -> No
     say(database, mailing_list, purpose=PURPOSE, privacy_url=URL, **more)
 
 
-def facts(mailing_list: MailingList) -> messages.MailingListFacts:
-    return contacts.list_facts(mailing_list)
+def facts(mailing_list: MailingList) -> mail_values.MailingListFacts:
+    return contacts_lookup.list_facts(mailing_list)
 
 
 # --- What is whole. -------------------------------------------------------------------------------
@@ -104,14 +122,14 @@ def test_a_list_that_changes_its_language_has_its_own_words_in_it(
         news.save()
     assert facts(news).languages == ("de",)
     assert facts(news).told_in("de").purpose == news.purpose
-    assert campaigns.texts_of(news) == []
+    assert list_translations.texts_of(news) == []
 
 
 def test_what_is_taken_back_is_forgotten(database: Database, news: MailingList) -> None:
     say(database, news, purpose="", name="")
     assert not EvidencePart.select().exists()
     say_german(database, news)
-    assert [text.language for text in campaigns.texts_of(news)] == ["de"]
+    assert [text.language for text in list_translations.texts_of(news)] == ["de"]
     say(database, news, purpose="", privacy_url="")
     assert not ListText.select().exists()
 
@@ -143,11 +161,11 @@ def test_what_is_said_is_kept_as_evidence_with_its_language(
     say_german(database, news, own_subject="Dürfen wir?")
     told = newest_told("list_changed")
     assert told["in"] == "de"
-    digest = evidence.keep_wording("Dürfen wir?")
+    digest = chain.keep_wording("Dürfen wir?")
     fields = {"purpose": PURPOSE, "privacy_url": URL, "own_subject": digest}
     assert told["fields"] == fields
-    assert list(evidence.verify()) == []
-    assert campaigns.list_facts(news).texts["de"]["purpose"] == PURPOSE
+    assert list(verify_chain.verify()) == []
+    assert mailing_lists.list_facts(news).texts["de"]["purpose"] == PURPOSE
 
 
 # --- Mails. ---------------------------------------------------------------------------------------
@@ -158,7 +176,7 @@ def test_nobody_gets_half_a_translation(database: Database, news: MailingList) -
         make_contact(database, news, language=language)
     make_contact(database, news, language="fr", status=Status.REMOVED, reason="no")
     say_german(database, news)
-    assert campaigns.read_otherwise(news) == {"fr": 2}
+    assert list_translations.read_otherwise(news) == {"fr": 2}
     planned = plan_of(news)
     assert planned.languages == {"de": 1, "nl": 4}
     (note,) = (one for one in planned.notes if "a language in which this list has no" in one)
@@ -168,7 +186,7 @@ def test_nobody_gets_half_a_translation(database: Database, news: MailingList) -
         preview(news, "fr")
     assert PURPOSE in preview(news, "de").text
     say(database, news, "fr", purpose="Des nouvelles, chaque mois", privacy_url=f"{URL}/fr")
-    assert campaigns.read_otherwise(news) == {}
+    assert list_translations.read_otherwise(news) == {}
     assert not [one for one in plan_of(news).notes if "a language in which" in one]
 
 
@@ -178,11 +196,11 @@ def test_whoever_is_suppressed_is_not_counted_among_the_readers_of_a_language(
     contact = make_contact(database, news, language="fr")
     key = make_settings().fingerprint_key
     with database.atomic():
-        contacts.suppress(
+        suppressions.suppress(
             news,
             [
-                contacts.Suppressed(
-                    fingerprint=contacts.fingerprint_of(contact, key),
+                suppressions.Suppressed(
+                    fingerprint=contacts_lookup.fingerprint_of(contact, key),
                     subject=contact.subject,
                     reason="no",
                     at=NOW,
@@ -216,7 +234,7 @@ def test_an_own_wording_goes_to_readers_of_its_own_language(
 def test_a_launch_freezes_the_words_of_each_language(database: Database, news: MailingList) -> None:
     say_german(database, news)
     contact = make_contact(database, news, "anna@example.org", language="de")
-    campaigns.launch(
+    launch.launch(
         database,
         news,
         settings=make_settings(),
@@ -233,11 +251,11 @@ def test_a_launch_freezes_the_words_of_each_language(database: Database, news: M
     # Both as they were, and the mail's own language first.
     assert (standing.language, standing.mailing_list.purpose) == ("de", PURPOSE)
     assert standing.mailing_list.told_in("nl").purpose == news.purpose
-    drafts = {row.language: messages.read_draft(row.wording.content) for row in wordings()}
+    drafts = {row.language: frozen_draft.read_draft(row.wording.content) for row in wordings()}
     assert drafts["de"].mailing_list.purpose == PURPOSE
     assert PURPOSE in drafts["de"].text
     assert PURPOSE not in drafts["nl"].text
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 def test_an_answer_is_kept_in_the_words_that_it_was_asked_in(
@@ -247,15 +265,15 @@ def test_an_answer_is_kept_in_the_words_that_it_was_asked_in(
     campaign = make_campaign(database, news)
     freeze_wording(database, campaign, news, "nl")
     contact = make_asked(database, news, campaign, "anna@example.org")
-    answers.record_answer(
+    record_answer.record_answer(
         database,
         uid=contact.uid,
         answer=Answer.YES,
         arrived=NOW,
         settings=make_settings(),
         method="page",
-        trace=answers.Trace(),
-        page=lambda _: answers.PageShown(wording="Wollen Sie?", language="de"),
+        trace=lookup.Trace(),
+        page=lambda _: lookup.PageShown(wording="Wollen Sie?", language="de"),
     )
     told = newest_told("confirmed")
     assert (told["language"], told["purpose"], told["privacy_url"]) == ("de", PURPOSE, URL)
@@ -263,7 +281,7 @@ def test_an_answer_is_kept_in_the_words_that_it_was_asked_in(
 
 def test_a_wording_from_before_lists_had_further_languages_is_read_as_it_was() -> None:
     """Its own words stood in the mails of all four, and its pages were in all four."""
-    draft = messages.draft_ask(
+    draft = make_draft.draft_ask(
         organisation=make_settings().organisation,
         mailing_list=make_facts(),
         deadline=DEADLINE,
@@ -273,7 +291,7 @@ def test_a_wording_from_before_lists_had_further_languages_is_read_as_it_was() -
     document = json.loads(draft.content)
     del document["mailing_list"]["texts"]
     content = json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    read = messages.read_draft(content)
+    read = frozen_draft.read_draft(content)
     assert read.mailing_list.languages == ("nl", "en", "de", "fr")
     assert read.mailing_list.told_in("de") == read.mailing_list
     # What it is known by is what was stored.
@@ -296,18 +314,18 @@ def newest_told(event: str) -> Any:
     return json.loads(part.json)
 
 
-def plan_of(mailing_list: MailingList) -> campaigns.Plan:
-    return campaigns.plan(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
+def plan_of(mailing_list: MailingList) -> campaign_results.Plan:
+    return launch_plan.plan(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
 
 
-def preview(mailing_list: MailingList, language: str) -> messages.Mail:
-    return campaigns.preview(
+def preview(mailing_list: MailingList, language: str) -> mail_values.Mail:
+    return campaigns_preview.preview(
         mailing_list, settings=make_settings(), now=NOW, kind=MailKind.ASK, language=language
     )
 
 
-def standing_of(contact: Contact) -> answers.Standing:
-    found = answers.look_up(contact.uid)
+def standing_of(contact: Contact) -> lookup.Standing:
+    found = lookup.look_up(contact.uid)
     assert found is not None
     return found
 

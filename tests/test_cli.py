@@ -11,20 +11,16 @@ import sys
 import termios
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO
 
 import click
 import pytest
 
 from repermit import __version__
 from repermit.cli import main
-from repermit.models import MailingList
+from repermit.db.tables import MailingList
 from tests.command_tree import COMMANDS, REPERMIT, parse
-
-if TYPE_CHECKING:
-    from typing import IO
-
-    from tests.desk import Desk
+from tests.desk import Desk
 
 # What would make `repermit --help` slow; each is for the commands that need it.
 SLOW = {"apscheduler", "babel", "flask", "jinja2", "peewee", "waitress"}

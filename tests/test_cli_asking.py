@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from repermit.consent import CampaignState, Exclusion, MailKind, MailState, Reason, Status
-from repermit.models import Campaign, Evidence, Mail, run_sql
+from repermit.db.connection import run_sql
+from repermit.db.tables import Campaign, Evidence, Mail
 from tests.building import make_contact, make_removed
-from tests.desk import ATTEST, links_of
-
-if TYPE_CHECKING:
-    from tests.desk import Desk
-    from tests.inbox import Inbox
+from tests.desk import ATTEST, Desk, links_of
+from tests.inbox import Inbox
 
 DEADLINE = ("--deadline", "2026-03-30")
 ATTESTED = ("--attest", ATTEST)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from repermit.consent import CampaignState, Reason, Status
-from repermit.models import Campaign, Contact, Mail, Reply
+from repermit.db.tables import Campaign, Contact, Mail, Reply
 from tests import hostile
 from tests.building import NOW, make_asked, make_campaign
 from tests.command_tree import REPERMIT
+from tests.desk import Desk, Ran
 from tests.returning import reply_to, returned, returned_for
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.desk import Desk, Ran
 
 TRY_AGAIN = 75
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
-from repermit.models import ContactCount, Evidence, Mail
+from repermit.db.row_counts import ContactCount
+from repermit.db.tables import Evidence, Mail
+from tests.desk import Desk
 from tests.naming import NameServer
 from tests.website import WebSite
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.desk import Desk
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import pytest
 
-from repermit.cli.commands import Command, Group, any_slug_argument, command, slug_argument
+from repermit.cli.command import Command, Group, any_slug_argument, command, slug_argument
 
 
 def help_of(made: Command) -> str:

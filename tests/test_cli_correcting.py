@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from repermit import messages
-from repermit.models import Evidence
-from tests.desk import ATTEST, links_of
-
-if TYPE_CHECKING:
-    from tests.desk import Desk
-    from tests.inbox import Inbox
+from repermit.db.tables import Evidence
+from repermit.emails import wording_overrides
+from tests.desk import ATTEST, Desk, links_of
+from tests.inbox import Inbox
 
 pytestmark = pytest.mark.usefixtures("usual_texts")
 
 YES = "Yes, keep sending me these mails"
 USUAL = "Ja, blijf mij deze mails sturen"
-KEY = messages.key_of(YES)
+KEY = wording_overrides.key_of(YES)
 
 
 def test_texts_are_listed_with_their_keys(desk: Desk) -> None:
@@ -70,12 +65,14 @@ def test_an_empty_text_is_no_correction(desk: Desk) -> None:
 
 
 def test_a_text_is_named_with_plain_blanks(desk: Desk) -> None:
-    text = next(one for one in messages.texts_in("fr").values() if "\u00a0" in one.usual[0])
+    text = next(
+        one for one in wording_overrides.texts_in("fr").values() if "\u00a0" in one.usual[0]
+    )
     desk.do("text", "set", "fr", text.usual[0].replace("\u00a0", " "), text.usual[0] + " x")
 
 
 def test_a_text_that_several_say_is_named_by_its_key(desk: Desk) -> None:
-    texts = messages.texts_in("nl").values()
+    texts = wording_overrides.texts_in("nl").values()
     said = [text.usual[0] for text in texts if not text.numbers]
     twice = next(one for one in said if said.count(one) > 1)
     ran = desk.run("text", "set", "nl", twice, "Iets")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from repermit import contacts, evidence, expiry, importing, suspicion
+from repermit import bot_detection
 from repermit.consent import CampaignState, MailKind, MailState, PauseReason, Reason, Status
-from repermit.evidence import Entry
+from repermit.contacts import circuit_breaker, link_openings
+from repermit.db.tables import Campaign, Contact, Evidence, Mail
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
 from repermit.evidence.merkle import EMPTY_ROOT
-from repermit.models import Campaign, Contact, Evidence, Mail
+from repermit.expiry import downtime
+from repermit.imports import import_file, import_task, undo
 from tests.building import (
     DEADLINE,
     NOW,
@@ -22,13 +26,8 @@ from tests.building import (
     make_mail,
     make_removed,
 )
-from tests.desk import ATTEST
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.desk import Desk
-    from tests.inbox import Inbox
+from tests.desk import ATTEST, Desk
+from tests.inbox import Inbox
 
 
 @pytest.fixture
@@ -88,15 +87,15 @@ def test_a_status_tells_how_the_campaign_stands(desk: Desk) -> None:
 def test_a_status_tells_that_another_tool_still_mails_who_was_erased(desk: Desk) -> None:
     desk.add_news()
     with desk.database() as database, database.atomic():
-        evidence.append(Entry(event="still_mailed", at=NOW, actor="person", list="news"))
+        chain.append(Entry(event="still_mailed", at=NOW, actor="person", list="news"))
     assert "Still mailed: 1." in desk.do("status", "news")
 
 
 def test_a_status_tells_whose_yes_waits_for_one_press_more(asked: Desk) -> None:
     assert "Held:" not in asked.do("status", "news")
     with asked.database() as database, database.atomic():
-        past = suspicion.doubted(suspicion.Past(), at=NOW)
-        contacts.remember(Contact.get(), None, past, held_at=NOW)
+        past = bot_detection.doubted(bot_detection.Past(), at=NOW)
+        link_openings.remember(Contact.get(), None, past, held_at=NOW)
     assert "Held: 1." in asked.do("status", "news")
     assert asked.run("status", "news", "--json").document["held"] == 1
 
@@ -133,7 +132,7 @@ def test_a_campaign_that_is_paused_says_how_to_go_on(asked: Desk) -> None:
 )
 def test_a_campaign_that_paused_by_itself_says_why(asked: Desk, reason: str, words: str) -> None:
     with asked.database() as database, database.atomic():
-        contacts.pause_by_itself(Campaign.get().id, PauseReason(reason), now=NOW)
+        circuit_breaker.pause_by_itself(Campaign.get().id, PauseReason(reason), now=NOW)
     shown = asked.do("status", "news")
     assert f"It paused by itself: {words}" in shown
     assert "Nobody is asked or removed until `repermit resume news`" in shown
@@ -276,7 +275,7 @@ def test_a_campaign_that_is_paused_says_why_nobody_is_removed(asked: Desk) -> No
 def test_at_the_deadline_who_did_not_answer_is_removed(asked: Desk) -> None:
     asked.clock.move_to(DEADLINE)
     with asked.database() as database:
-        expiry.skip(database, to=DEADLINE)
+        downtime.skip(database, to=DEADLINE)
     told = "for no answer: 1\nCould not be asked in time, and stay apart: 0\n"
     assert asked.do("expire", "news", "--dry-run") == f"Would be removed, {told}"
     with asked.database():
@@ -315,7 +314,7 @@ def test_a_file_that_is_half_taken_in_is_told_and_nobody_of_it_counted(
     file.write_text("email\na@example.org\nb@example.org\n", "utf-8")
     with desk.news() as (database, news):
         with pytest.raises(_Killed):
-            importing.import_file(
+            import_file.import_file(
                 database,
                 news,
                 file,
@@ -324,7 +323,7 @@ def test_a_file_that_is_half_taken_in_is_told_and_nobody_of_it_counted(
                 actor="cli:0",
                 staged=kill,
             )
-        importing.finish_imports(
+        import_task.finish_imports(
             database,
             settings=desk.settings,
             now=NOW,
@@ -342,9 +341,9 @@ def test_a_file_that_is_half_taken_in_is_told_and_nobody_of_it_counted(
     desk.do("restore", str(desk.folder / "half.db"), "--replace")
     desk.do("verify")
     with desk.news() as (database, news):
-        assert importing.unfinished_import(news)
-        importing.finish_imports(database, settings=desk.settings, now=NOW)
-        assert importing.unfinished_import(news) is None
+        assert undo.unfinished_import(news)
+        import_task.finish_imports(database, settings=desk.settings, now=NOW)
+        assert undo.unfinished_import(news) is None
     assert desk.run("status", "news", "--json").document["contacts"]["unconfirmed"] == 0
     desk.do("verify")
     assert "2 rows imported" in desk.do("import", "news", str(file))

@@ -7,24 +7,19 @@ import json
 import os
 import sqlite3
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit import contacts, evidence, importing, rights
 from repermit.consent import MailKind, MailState, Reason, Status
+from repermit.contacts import human_replies
+from repermit.db.actors import actor_of_login, login_name
+from repermit.db.list_tables import Upload
+from repermit.db.tables import Contact, Evidence, EvidencePart, Mail, SignUp, Suppression
 from repermit.errors import NotFound
-from repermit.models import (
-    Contact,
-    Evidence,
-    EvidencePart,
-    Mail,
-    SignUp,
-    Suppression,
-    Upload,
-    actor_of_login,
-    login_name,
-)
+from repermit.evidence import verify_chain
+from repermit.imports import uploads
+from repermit.privacy import forget
 from tests.admin_pages import make_user
 from tests.building import (
     NOW,
@@ -35,10 +30,8 @@ from tests.building import (
     make_mail,
     make_removed,
 )
+from tests.desk import Desk
 from tests.taking import OPTED_IN, mailchimp
-
-if TYPE_CHECKING:
-    from tests.desk import Desk
 
 JAN = "jan@example.org"
 
@@ -61,7 +54,7 @@ def sign_up(desk: Desk, address: str = JAN) -> None:
 def holds(desk: Desk) -> None:
     """Assert that the chain of the desk holds, and that no part names anybody."""
     with desk.database():
-        assert list(evidence.verify()) == []
+        assert list(verify_chain.verify()) == []
         assert not EvidencePart.select().where(EvidencePart.part == "person").exists()
 
 
@@ -76,7 +69,7 @@ def test_somebody_in_a_campaign_is_erased_and_what_is_out_of_reach_is_told(news:
         make_mail(database, campaign, jan, state=MailState.STARTED, started_at=NOW)
         make_mail(database, campaign, jan, kind="reminder", state="queued", sent_at=None)
         with database.atomic():
-            contacts.keep_reply(jan, digest="d" * 64, proposed="", at=NOW, decided_at=None)
+            human_replies.keep_reply(jan, digest="d" * 64, proposed="", at=NOW, decided_at=None)
             Upload.create(list=mailing_list, user=make_user(database), token="t", name="x", at=NOW)
     sign_up(news)
     news.do("export", "news", "unasked", "-o", str(news.folder / "late.json"))
@@ -140,7 +133,7 @@ def test_who_was_removed_before_is_erased_and_told_where_else_they_are(news: Des
 
 def test_a_file_that_waits_goes_with_who_may_be_in_it(news: Desk) -> None:
     with news.news() as (database, mailing_list):
-        importing.keep_upload(
+        uploads.keep_upload(
             database,
             mailing_list,
             io.BytesIO(f"email\n{JAN}\n".encode()),
@@ -152,10 +145,10 @@ def test_a_file_that_waits_goes_with_who_may_be_in_it(news: Desk) -> None:
     said = news.do("forget", "news", JAN)
     assert "news: a file handed in at /admin/ may have held it, and is deleted" in said
     with news.news() as (database, mailing_list):
-        kept = importing.find_upload(mailing_list, settings=news.settings)
+        kept = uploads.find_upload(mailing_list, settings=news.settings)
         assert kept
         assert kept.path.read_bytes() == b""
-        importing.give_up(database, kept)
+        uploads.give_up(database, kept)
 
 
 def test_where_somebody_signed_up_from_elsewhere_goes_with_their_address(news: Desk) -> None:
@@ -243,7 +236,7 @@ def test_who_is_erased_cannot_be_erased_once_more_by_number(news: Desk) -> None:
     with news.news() as (database, mailing_list):
         number = make_contact(database, mailing_list, JAN).id
         once: dict[str, Any] = {"settings": news.settings, "now": NOW, "actor": "cli:keeper"}
-        rights.forget_contact(database, mailing_list, number, **once)
+        forget.forget_contact(database, mailing_list, number, **once)
         with pytest.raises(NotFound, match="nothing is held of this contact any more"):
-            rights.forget_contact(database, mailing_list, number, **once)
+            forget.forget_contact(database, mailing_list, number, **once)
         assert Evidence.select().where(Evidence.event == "erased").count() == 1

@@ -7,21 +7,17 @@ import io
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import openpyxl
 import pytest
 
-from repermit import contacts
 from repermit.consent import Reason, Status
-from repermit.models import Contact, Evidence
+from repermit.contacts import erasure, status_changes
+from repermit.db.tables import Contact, Evidence
 from tests.building import NOW, make_contact, make_removed
 from tests.command_tree import REPERMIT
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.desk import Desk
+from tests.desk import Desk
 
 WHAT = {
     "keep": "address,name,language,basis,since",
@@ -195,9 +191,9 @@ def test_who_is_erased_and_what_is_for_the_hand_is_said(settled: Desk) -> None:
         make_removed(database, news, Reason.NO, "=1+1@example.org")
         gone = make_removed(database, news, Reason.NO, "gone@example.org")
         with database.atomic():
-            contacts.erase(
+            erasure.erase(
                 gone,
-                act=contacts.Act(at=NOW, actor="admin"),
+                act=status_changes.Act(at=NOW, actor="admin"),
                 fingerprint_key=settled.settings.fingerprint_key,
             )
     ran = settled.run("export", "news", "removed", "--for", "mailchimp")

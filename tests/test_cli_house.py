@@ -5,24 +5,21 @@ from __future__ import annotations
 import os
 import pwd
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from repermit.cli.house import House
+from repermit.cli.context import CommandContext
+from repermit.db.actors import actor_of_login, login_name
+from repermit.db.tables import Evidence
 from repermit.errors import Refused
-from repermit.models import Evidence, actor_of_login, login_name
 from tests.choosing import choose
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.desk import Desk
+from tests.desk import Desk
 
 
 @pytest.fixture
-def house(desk: Desk) -> House:
-    return House(config=str(desk.config), clock=desk.clock)
+def house(desk: Desk) -> CommandContext:
+    return CommandContext(config=str(desk.config), clock=desk.clock)
 
 
 def test_a_login_has_a_name_or_at_least_a_number() -> None:
@@ -40,7 +37,7 @@ def test_the_evidence_names_who_gave_the_command_by_a_number(desk: Desk) -> None
         assert Evidence.get().actor == f"cli:{os.getuid()}"
 
 
-def test_a_new_database_is_for_its_user_alone(desk: Desk, house: House) -> None:
+def test_a_new_database_is_for_its_user_alone(desk: Desk, house: CommandContext) -> None:
     path = desk.settings.sqlite_path
     assert path
     path.unlink()
@@ -50,7 +47,7 @@ def test_a_new_database_is_for_its_user_alone(desk: Desk, house: House) -> None:
         assert [one.stat().st_mode & 0o777 for one in beside] == [0o600, 0o600]
 
 
-def test_a_database_that_is_there_keeps_its_permissions(desk: Desk, house: House) -> None:
+def test_a_database_that_is_there_keeps_its_permissions(desk: Desk, house: CommandContext) -> None:
     desk.add_news()
     path = desk.settings.sqlite_path
     assert path
@@ -60,13 +57,13 @@ def test_a_database_that_is_there_keeps_its_permissions(desk: Desk, house: House
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-def test_moments_are_read_and_shown_in_the_organisations_zone(house: House) -> None:
+def test_moments_are_read_and_shown_in_the_organisations_zone(house: CommandContext) -> None:
     moment = house.when("2026-07-01T17:00")
     assert moment == datetime(2026, 7, 1, 15, 0, tzinfo=UTC)
     assert house.in_words(moment) == "Wednesday 1 July 2026, 17:00"
 
 
-def test_a_command_knows_what_was_chosen_on_the_pages(desk: Desk, house: House) -> None:
+def test_a_command_knows_what_was_chosen_on_the_pages(desk: Desk, house: CommandContext) -> None:
     path = desk.settings.sqlite_path
     assert path
     path.unlink()
@@ -74,7 +71,7 @@ def test_a_command_knows_what_was_chosen_on_the_pages(desk: Desk, house: House) 
     assert not path.exists()
     with desk.database() as database:
         choose(database, desk.settings, timezone="America/New_York")
-    before, within = (House(config=str(desk.config), clock=desk.clock) for _ in range(2))
+    before, within = (CommandContext(config=str(desk.config), clock=desk.clock) for _ in range(2))
     assert before.settings.timezone == "America/New_York"
     assert before.when("2026-07-01T17:00") == datetime(2026, 7, 1, 21, 0, tzinfo=UTC)
     with within.database():
@@ -82,11 +79,14 @@ def test_a_command_knows_what_was_chosen_on_the_pages(desk: Desk, house: House) 
     # Keys of the file's own win again once they are there.
     text = desk.config.read_text("utf-8")
     desk.config.write_text(f'timezone = "Europe/Paris"\n{text}', "utf-8")
-    assert House(config=str(desk.config), clock=desk.clock).settings.timezone == "Europe/Paris"
+    assert (
+        CommandContext(config=str(desk.config), clock=desk.clock).settings.timezone
+        == "Europe/Paris"
+    )
 
 
 @pytest.mark.parametrize("when", ["tomorrow", "2026-03-29T02:30", "2026-10-25T02:30"])
-def test_what_is_no_moment_or_two_is_refused(house: House, when: str) -> None:
+def test_what_is_no_moment_or_two_is_refused(house: CommandContext, when: str) -> None:
     with pytest.raises(Refused):
         house.when(when)
 

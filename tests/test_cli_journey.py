@@ -5,16 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from repermit import evidence
+from repermit.evidence import verify_chain
 from tests.desk import ATTEST, Desk, links_of
+from tests.inbox import Inbox
 from tests.pages import answer_by
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.inbox import Inbox
 
 FILE = (
     "E-mail;Naam;Taal;Status;Klant",
@@ -55,7 +52,7 @@ def test_a_whole_campaign(tmp_path: Path, database_url: str, inbox: Inbox) -> No
     _close(desk)
     _hand_over(desk, launched["asked"])
     with desk.database():
-        assert list(evidence.verify()) == []
+        assert list(verify_chain.verify()) == []
 
 
 def _prepare(desk: Desk) -> dict[str, Any]:

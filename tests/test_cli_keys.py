@@ -5,19 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 
 from repermit.consent import Reason
-from repermit.models import Contact
+from repermit.db.tables import Contact
 from tests.building import make_removed, make_settings
-from tests.desk import ATTEST, links_of
+from tests.desk import ATTEST, Desk, links_of
+from tests.inbox import Inbox
 from tests.pages import answer_by
-
-if TYPE_CHECKING:
-    from tests.desk import Desk
-    from tests.inbox import Inbox
 
 OLD = make_settings().secret_keys[0].decode()
 NEW = "another-key-that-came-later-on"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from repermit.cli.lines import say_json, say_table, several, tell_counts, warn
+from repermit.cli.output import say_json, say_table, several, tell_counts, warn
 
 
 def test_counts_stand_below_one_another(capsys: pytest.CaptureFixture[str]) -> None:

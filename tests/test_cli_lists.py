@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.models import proxy
+from repermit.db.connection import proxy
 from tests.building import make_campaign, make_contact
-
-if TYPE_CHECKING:
-    from tests.desk import Desk
+from tests.desk import Desk
 
 
 def test_a_list_is_added_changed_and_shown(desk: Desk) -> None:

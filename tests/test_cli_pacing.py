@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from tests.building import NOW, make_contact
-from tests.desk import ATTEST, links_of
+from tests.desk import ATTEST, Desk, links_of
+from tests.inbox import Inbox, Received
 from tests.pages import answer_by
-
-if TYPE_CHECKING:
-    from tests.desk import Desk
-    from tests.inbox import Inbox, Received
 
 DEADLINE = "2026-03-30"
 ADMIN = ("praktijk@example.org",)

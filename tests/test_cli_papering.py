@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import stat
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import evidence
-from repermit.models import Evidence
-from tests.desk import ATTEST
-
-if TYPE_CHECKING:
-    from tests.desk import Desk
+from repermit.db.tables import Evidence
+from repermit.evidence import stored_tree, verify_chain
+from tests.desk import ATTEST, Desk
 
 
 @pytest.fixture
@@ -56,8 +52,8 @@ def test_a_report_tells_what_came_of_a_campaign_and_verifies(desk_with_news: Des
     assert "a@example.org" not in text
     # What it was made of stands still, so that its checkpoint can be held against the chain.
     with desk.database():
-        assert not list(evidence.verify())
-        assert found["checkpoint"]["seq"] < evidence.checkpoint().seq
+        assert not list(verify_chain.verify())
+        assert found["checkpoint"]["seq"] < stored_tree.checkpoint().seq
 
 
 @pytest.mark.parametrize("paper", ["register", "report", "breach"])

@@ -6,22 +6,19 @@ import json
 import stat
 import zipfile
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from repermit import contacts
-from repermit.campaigns import launch
+from repermit.campaigns.launch import launch
 from repermit.consent import MailState
-from repermit.models import Access, Contact, Evidence, Mail
+from repermit.contacts import erasure, lookup, status_changes
+from repermit.db.account_tables import Access
+from repermit.db.tables import Contact, Evidence, Mail
 from tests import independent_verifier
 from tests.building import DEADLINE, NOW, make_contact, make_settings
-from tests.desk import ATTEST
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.desk import Desk
+from tests.desk import ATTEST, Desk
 
 ANNA = "anna@example.org"
 
@@ -212,9 +209,9 @@ def test_what_shows_no_going_on_is_refused(asked: Desk) -> None:
 
 def test_after_erasure_the_address_is_proved_by_being_named(asked: Desk) -> None:
     with asked.news() as (database, _), database.atomic():
-        contacts.erase(
-            contacts.lock(Contact.get(Contact.address == ANNA).id),
-            act=contacts.Act(at=NOW, actor="person"),
+        erasure.erase(
+            lookup.lock(Contact.get(Contact.address == ANNA).id),
+            act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=make_settings().fingerprint_key,
         )
     path = proved(asked)

@@ -6,22 +6,18 @@ import contextlib
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from http.client import HTTPConnection
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from repermit import config
 from repermit.cli import main
+from repermit.settings import config_file
 from tests.command_tree import REPERMIT
+from tests.desk import Desk
 from tests.serving import Serving
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.desk import Desk
 
 
 def status_of(url: str) -> int:
@@ -71,7 +67,7 @@ def test_what_init_makes_explains_every_setting(desk: Desk) -> None:
     desk.config.unlink()
     desk.do("init")
     text = desk.config.read_text("utf-8")
-    assert all(f"{key.rpartition('.')[2]} = " in text for key in config.known_keys())
+    assert all(f"{key.rpartition('.')[2]} = " in text for key in config_file.known_keys())
 
 
 # --- serve.

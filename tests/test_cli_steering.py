@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import delivery
 from repermit.consent import CampaignState, MailState, Status
-from repermit.models import Campaign, Contact, EvidencePart, Mail
+from repermit.db.tables import Campaign, Contact, EvidencePart, Mail
+from repermit.sending import in_doubt
 from tests.building import DEADLINE, NOW, make_campaign, make_contact, make_mail
-from tests.desk import ATTEST
-
-if TYPE_CHECKING:
-    from tests.desk import Desk
-    from tests.inbox import Inbox
+from tests.desk import ATTEST, Desk
+from tests.inbox import Inbox
 
 
 @pytest.fixture
@@ -171,10 +167,10 @@ def test_the_status_tells_of_a_decision_that_is_under_way(
 ) -> None:
     said = f"It is decided that mails in doubt are {became}: 1 mail to go."
     with doubtful.news() as (database, news):
-        delivery.resolve(database, news, resend=resend, now=NOW, actor="admin", most=0)
+        in_doubt.resolve(database, news, resend=resend, now=NOW, actor="admin", most=0)
     assert said in doubtful.do("status", "news")
     with doubtful.database() as database:
-        delivery.finish_resolutions(database)
+        in_doubt.finish_resolutions(database)
     assert "It is decided" not in doubtful.do("status", "news")
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import contacts, evidence
 from repermit.consent import Basis, Reason, Status
-from repermit.models import Contact, Evidence, Suppression
+from repermit.contacts import status_changes
+from repermit.db.tables import Contact, Evidence, Suppression
+from repermit.evidence import verify_chain
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
+from tests.desk import Desk
 from tests.records import problems_of
-
-if TYPE_CHECKING:
-    from tests.desk import Desk
 
 JAN, PIET, ANNA = "jan@example.org", "piet@bücher.example.org", "anna@example.org"
 
@@ -36,7 +34,7 @@ def add(desk: Desk, *people: str, slug: str = "news", **more: object) -> None:
 
 def standing(desk: Desk) -> dict[str, str]:
     with desk.database():
-        assert list(evidence.verify()) == []
+        assert list(verify_chain.verify()) == []
         return {one.address: one.status for one in Contact.select() if one.address}
 
 
@@ -182,8 +180,8 @@ def test_a_yes_holds_against_an_earlier_opt_out_and_not_against_a_later_one(news
         for person, days in ((JAN, 1), (ANNA, -1)):
             contact = make_contact(database, club, person)
             with database.atomic():
-                act = contacts.Act(at=NOW + timedelta(days=days), actor="person")
-                contacts.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
+                act = status_changes.Act(at=NOW + timedelta(days=days), actor="person")
+                status_changes.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
     path = news.folder / "out.csv"
     news.do("suppression", "export", "news", "-o", str(path))
     said = news.do("suppression", "import", "club", str(path))

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import zipfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from repermit.consent import Fate
-from repermit.importing.reporting import MOST_PROBLEMS
-from repermit.models import Contact, Import, MailingList
+from repermit.db.tables import Contact, Import, MailingList
+from repermit.imports.import_report import MOST_PROBLEMS
+from tests.desk import Desk
 from tests.list_files import MAILCHIMP_TITLES, as_csv
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.desk import Desk
 
 FILE = (
     "E-mail;Naam;Status;Optin time;Optin IP",
@@ -329,7 +325,7 @@ def test_a_line_without_a_row_is_refused_and_changes_nothing(desk: Desk, line: s
 def test_how_far_a_long_import_is_stands_on_stderr(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repermit.cli.taking._SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("repermit.cli.import_file._SECONDS_BETWEEN", 0.0)
     desk.add_news()
     path = tmp_path / "list.csv"
     path.write_text("email\na@example.org\nb@example.org\n", "utf-8")

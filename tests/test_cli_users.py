@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 import signal
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
-from repermit import accounts, config, webhooks
-from repermit.models import Evidence, User, open_database
+from repermit.accounts import users
+from repermit.accounts.user_info import Person
+from repermit.db.account_tables import User
+from repermit.db.connection import open_database
+from repermit.db.tables import Evidence
+from repermit.settings import editable_settings
+from repermit.webhooks import endpoints
 from tests.admin_pages import make_admin, make_session, make_user
 from tests.building import NOW, make_settings
+from tests.desk import Desk
 from tests.serving import Serving
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from repermit.accounts import Person
-    from tests.desk import Desk
 
 LINK = re.compile(r"/admin/welcome/([\w-]+)")
 
@@ -28,7 +29,7 @@ def invited_by(desk: Desk, printed: str) -> Person:
     """Return whose the link is that a command printed."""
     (token,) = LINK.findall(printed)
     with desk.database():
-        found = accounts.find_invitation(token, now=desk.clock.now())
+        found = users.find_invitation(token, now=desk.clock.now())
     assert found
     return found
 
@@ -100,12 +101,12 @@ def test_the_webhooks_of_who_is_removed_end_and_are_named(desk: Desk) -> None:
             "now": NOW,
             "actor": f"user:{user.id}",
         }
-        webhooks.add(database, "https://tool.example.org/a", **theirs)
+        endpoints.add(database, "https://tool.example.org/a", **theirs)
     said = desk.do("user", "remove", "anna@example.org")
     assert "told nothing more" in said
     assert "https://tool.example.org/a" in said
     with desk.database():
-        assert webhooks.listed() == ()
+        assert endpoints.listed() == ()
 
 
 def test_the_last_admin_is_not_removed_nor_who_is_not_there(desk: Desk) -> None:
@@ -141,7 +142,7 @@ def test_init_may_be_told_where_the_pages_will_be(bare: Desk) -> None:
     assert "https://www.example.org/ask/admin/welcome/" in said
     assert "fill in public_url" not in said
     # Everything that may be chosen on the pages is left to them.
-    assert not config.settled(bare.settings)
+    assert not editable_settings.settled(bare.settings)
 
 
 def test_init_makes_nothing_for_what_is_no_web_address(bare: Desk) -> None:
@@ -171,7 +172,7 @@ def test_serve_prints_a_link_while_there_is_no_admin(desk: Desk) -> None:
     token = LINK.findall(lines[-1])
     assert lines[-1].strip().startswith("https://ask.example.org/admin/welcome/")
     with desk.database():
-        assert accounts.find_invitation(token[0], now=NOW)
+        assert users.find_invitation(token[0], now=NOW)
 
 
 def test_serve_prints_no_link_where_there_is_an_admin(desk: Desk) -> None:

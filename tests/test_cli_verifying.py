@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import evidence
-from repermit.evidence import Entry
-from repermit.models import Evidence
+from repermit.db.tables import Evidence
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
 from tests.building import NOW
-
-if TYPE_CHECKING:
-    from tests.desk import Desk
+from tests.desk import Desk
 
 DEEP = "[" * 100_000
 
@@ -21,7 +18,7 @@ DEEP = "[" * 100_000
 def append(desk: Desk, count: int) -> None:
     with desk.database() as database, database.atomic():
         noted = Entry(event="exported", at=NOW, actor="job", consent={"n": 1})
-        evidence.append(*[noted] * count)
+        chain.append(*[noted] * count)
 
 
 def tamper(desk: Desk) -> None:
@@ -44,11 +41,11 @@ def test_a_chain_that_holds_is_told_with_its_checkpoint(desk: Desk) -> None:
 
 def test_what_was_erased_is_told(desk: Desk) -> None:
     with desk.database() as database, database.atomic():
-        evidence.append(
+        chain.append(
             Entry(event="proved", at=NOW, actor="cli:els", subject="a", person={"name": "Jan"})
         )
-        said = {"seqs": evidence.erase_parts("a", ("person",)), "parts": ("person",)}
-        evidence.append(Entry(event="erased", at=NOW, actor="job", subject="a", consent=said))
+        said = {"seqs": chain.erase_parts("a", ("person",)), "parts": ("person",)}
+        chain.append(Entry(event="erased", at=NOW, actor="job", subject="a", consent=said))
     assert "2 entries, 1 part (1 more were erased)" in desk.do("verify")
 
 

@@ -7,24 +7,20 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from repermit.clock import ManualClock, SystemClock
 from repermit.consent import CampaignState, MailState
-from repermit.models import Campaign, Mail
+from repermit.db.tables import Campaign, Mail
 from tests.building import make_contact
 from tests.desk import ACCEPTED, ATTEST, Desk
+from tests.inbox import Inbox, Received
 from tests.serving import Running
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tests.inbox import Inbox, Received
 
 SIGNS = pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 SOON = (SystemClock().now() + timedelta(days=60)).date().isoformat()

@@ -7,16 +7,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
-from tests.cluster import clear_leftovers, find_binaries
-
-if TYPE_CHECKING:
-    from tests.cluster import Cluster
-
+from tests.cluster import Cluster, clear_leftovers, find_binaries
 
 ROOT = Path(__file__).parent.parent
 

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit import addresses, contacts, evidence
-from repermit.consent import (
-    Basis,
-    CampaignState,
-    Dropped,
-    MailKind,
-    MailState,
-    Reason,
-    Status,
-)
-from repermit.contacts import Act
-from repermit.errors import TransitionRefused
-from repermit.models import (
+from repermit import email_address
+from repermit.consent import Basis, CampaignState, Dropped, MailKind, MailState, Reason, Status
+from repermit.contacts import erasure, lookup, status_changes
+from repermit.contacts.status_changes import Act
+from repermit.db.connection import Database
+from repermit.db.tables import (
     CampaignWording,
     Contact,
     Evidence,
@@ -32,6 +26,8 @@ from repermit.models import (
     Wording,
     stored,
 )
+from repermit.errors import TransitionRefused
+from repermit.evidence import verify_chain
 from tests.building import (
     DEADLINE,
     NOW,
@@ -45,11 +41,6 @@ from tests.building import (
 )
 from tests.pages import freeze_wording
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from repermit.models import Database
-
 KEY = make_settings().fingerprint_key
 LATER = NOW + timedelta(days=3)
 REMOVING = [one for one in Reason if one is not Reason.WITHDRAWN]
@@ -62,8 +53,8 @@ def act(**overrides: Any) -> Act:
 
 def confirm(database: Database, contact: Contact, basis: Basis = Basis.ANSWER) -> Contact:
     with database.atomic():
-        contacts.confirm(
-            contacts.lock(contact.id),
+        status_changes.confirm(
+            lookup.lock(contact.id),
             basis=basis,
             act=act(consent={"answer": "yes"}, trace={"browser": "x"}),
             fingerprint_key=KEY,
@@ -78,13 +69,15 @@ def remove(
     facts: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> int:
     with database.atomic():
-        return contacts.remove(some, reason=reason, act=act(), fingerprint_key=KEY, facts=facts)
+        return status_changes.remove(
+            some, reason=reason, act=act(), fingerprint_key=KEY, facts=facts
+        )
 
 
 def erase(database: Database, contact: Contact) -> Contact:
     with database.atomic():
-        contacts.erase(
-            contacts.lock(contact.id),
+        erasure.erase(
+            lookup.lock(contact.id),
             act=act(actor="anna@example.org", consent={"note": "by phone"}),
             fingerprint_key=KEY,
         )
@@ -120,7 +113,7 @@ def test_a_confirmation_is_status_and_evidence_together(database: Database) -> N
     named = {"address": "jan@example.org", "name": "Jan", "link": contact.uid}
     assert kept("person") == [named]
     assert kept("trace") == [{"browser": "x"}]
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 def test_the_persons_own_yes_lifts_the_suppression_of_this_list(database: Database) -> None:
@@ -131,8 +124,8 @@ def test_the_persons_own_yes_lifts_the_suppression_of_this_list(database: Databa
     confirm(database, contact, Basis.SIGN_UP)
     left = {(one.list_id, one.fingerprint) for one in Suppression.select()}
     assert left == {
-        (mailing_list.id, addresses.fingerprint(KEY, "piet@example.org")),
-        (other.id, addresses.fingerprint(KEY, "jan@example.org")),
+        (mailing_list.id, email_address.fingerprint(KEY, "piet@example.org")),
+        (other.id, email_address.fingerprint(KEY, "jan@example.org")),
     }
 
 
@@ -141,12 +134,12 @@ def test_a_yes_for_one_list_leaves_a_suppression_for_all_to_the_other_lists(
 ) -> None:
     mailing_list, other = make_list(database), make_list(database, slug="other")
     contact = make_removed(database, mailing_list, Reason.NO, "jan@example.org")
-    fingerprint = addresses.fingerprint(KEY, "jan@example.org")
+    fingerprint = email_address.fingerprint(KEY, "jan@example.org")
     with database.atomic():
         Suppression.create(list=None, fingerprint=fingerprint, subject="", reason="no", at=NOW)
     confirm(database, contact, Basis.SIGN_UP)
     assert [one.list_id for one in Suppression.select()] == [None]
-    assert contacts.is_suppressed(other.id, fingerprint)
+    assert lookup.is_suppressed(other.id, fingerprint)
     assert Contact.get().status == Status.CONFIRMED
 
 
@@ -164,13 +157,13 @@ def test_invariant_5_a_removal_is_status_evidence_and_suppression_together(
     assert (found.status, found.status_at, found.reason) == (Status.REMOVED, LATER, reason)
     suppression = Suppression.get()
     assert suppression.list == mailing_list
-    assert suppression.fingerprint == addresses.fingerprint(KEY, "jan@example.org")
+    assert suppression.fingerprint == email_address.fingerprint(KEY, "jan@example.org")
     assert (suppression.subject, suppression.reason) == (contact.subject, reason)
     assert suppression.at == LATER
     entry = Evidence.get()
     assert (entry.event, entry.subject, entry.list) == ("removed", contact.subject, "news")
     assert [one["reason"] for one in kept("consent")] == [reason]
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 @pytest.mark.parametrize("status", [Status.CONFIRMED, Status.CUSTOMER])
@@ -198,7 +191,7 @@ def test_invariant_5_what_fails_later_undoes_the_removal(database: Database) -> 
 
     def remove_and_fail() -> None:
         with database.atomic():
-            contacts.remove([contact], reason=Reason.NO, act=act(), fingerprint_key=KEY)
+            status_changes.remove([contact], reason=Reason.NO, act=act(), fingerprint_key=KEY)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -375,8 +368,8 @@ def test_dropping_says_how_many_there_were(database: Database) -> None:
     for contact in some:
         make_mail(database, campaign, contact, state=MailState.QUEUED)
     with database.atomic():
-        assert contacts.drop_unsent(some, Dropped.SUPPRESSED) == 2
-        assert contacts.drop_unsent(some, Dropped.SUPPRESSED) == 0
+        assert status_changes.drop_unsent(some, Dropped.SUPPRESSED) == 2
+        assert status_changes.drop_unsent(some, Dropped.SUPPRESSED) == 0
 
 
 # --- Erasing. -----------------------------------------------------------------------------------
@@ -405,18 +398,18 @@ def test_erasure_takes_address_and_name_away_and_leaves_what_adds_up(database: D
     assert erased.erased_at == LATER
     assert (erased.status, erased.reason) == (Status.REMOVED, Reason.REQUEST)
     assert [row.address for row in SignUp.select()] == ["piet@example.org"]
-    assert Suppression.get().fingerprint == addresses.fingerprint(KEY, "jan@example.org")
+    assert Suppression.get().fingerprint == email_address.fingerprint(KEY, "jan@example.org")
     assert kept("person") == kept("trace") == []
     events = [row.event for row in Evidence.select().order_by(Evidence.seq)]
     assert events == ["confirmed", "removed", "erased"]
     assert kept("consent")[-1] == {
         "seqs": [1, 2],
-        "whose": addresses.fingerprint(KEY, "jan@example.org"),
+        "whose": email_address.fingerprint(KEY, "jan@example.org"),
         "parts": ["person", "trace"],
         "note": "by phone",
     }
     assert Evidence.get_by_id(3).actor == "anna@example.org"
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 def test_who_was_removed_before_keeps_that_reason_after_erasure(database: Database) -> None:
@@ -424,7 +417,7 @@ def test_who_was_removed_before_keeps_that_reason_after_erasure(database: Databa
     erased = erase(database, contact)
     assert (erased.status, erased.reason, erased.status_at) == ("removed", "no", NOW)
     assert [row.event for row in Evidence.select().order_by(Evidence.seq)] == ["removed", "erased"]
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 # --- Suppression. -------------------------------------------------------------------------------
@@ -437,10 +430,10 @@ def test_a_suppression_holds_for_its_list_or_for_all(database: Database) -> None
             Suppression.create(
                 list=its_list, fingerprint=fingerprint, subject="", reason="no", at=NOW
             )
-    assert contacts.is_suppressed(mailing_list.id, "here")
-    assert not contacts.is_suppressed(other.id, "here")
-    assert contacts.is_suppressed(other.id, "everywhere")
-    assert not contacts.is_suppressed(mailing_list.id, "nowhere")
+    assert lookup.is_suppressed(mailing_list.id, "here")
+    assert not lookup.is_suppressed(other.id, "here")
+    assert lookup.is_suppressed(other.id, "everywhere")
+    assert not lookup.is_suppressed(mailing_list.id, "nowhere")
 
 
 # --- New, and unasked. --------------------------------------------------------------------------
@@ -448,8 +441,8 @@ def test_a_suppression_holds_for_its_list_or_for_all(database: Database) -> None
 
 def test_a_new_contact_has_ids_that_tell_nothing(database: Database) -> None:
     mailing_list = make_list(database)
-    address = addresses.parse("Jan@Example.org")
-    first, second = (contacts.new_contact(mailing_list, address, name="Jan") for _ in range(2))
+    address = email_address.parse("Jan@Example.org")
+    first, second = (lookup.new_contact(mailing_list, address, name="Jan") for _ in range(2))
     assert (first.address, first.address_key, first.name) == (
         "Jan@example.org",
         "jan@example.org",
@@ -482,7 +475,7 @@ def unasked(database: Database, *, closed: bool) -> set[str]:
         kind=MailKind.CONFIRM,
         state=MailState.FAILED,
     )
-    rows = list(contacts.unasked(mailing_list).dicts())
+    rows = list(lookup.unasked(mailing_list).dicts())
     assert all((row["mail_reason"], row["reply_code"]) == ("r", 550) for row in rows)
     assert all(row["address"] == f"{row['mail_state']}@example.org" for row in rows)
     return {row["mail_state"] for row in rows}
@@ -500,19 +493,19 @@ def test_invariant_4_whose_ask_came_back_is_unasked(database: Database) -> None:
     mailing_list = make_list(database)
     contact = make_contact(database, mailing_list)
     make_mail(database, make_campaign(database, mailing_list), contact, bounce="soft")
-    assert [row.mail_bounce for row in contacts.unasked(mailing_list).objects()] == ["soft"]
+    assert [row.mail_bounce for row in lookup.unasked(mailing_list).objects()] == ["soft"]
 
 
 def test_without_a_campaign_nobody_is_unasked(database: Database) -> None:
     mailing_list = make_list(database)
     make_contact(database, mailing_list)
-    assert contacts.unasked(mailing_list).count() == 0
+    assert lookup.unasked(mailing_list).count() == 0
 
 
 def test_who_was_asked_is_not_unasked(database: Database) -> None:
     mailing_list = make_list(database)
     make_asked(database, mailing_list, make_campaign(database, mailing_list))
-    assert contacts.unasked(mailing_list).count() == 0
+    assert lookup.unasked(mailing_list).count() == 0
 
 
 def test_several_are_erased_at_once_each_with_an_entry_of_their_own(
@@ -522,9 +515,9 @@ def test_several_are_erased_at_once_each_with_an_entry_of_their_own(
     people = [make_contact(database, mailing_list, name="Jan") for _ in range(3)]
     people.append(make_removed(database, mailing_list, Reason.NO))
     with database.atomic():
-        erased = contacts.erase_all(people, act=Act(at=NOW, actor="job"), fingerprint_key=KEY)
+        erased = erasure.erase_all(people, act=Act(at=NOW, actor="job"), fingerprint_key=KEY)
     assert (erased.contacts, erased.removed, erased.entries) == (4, 3, 4)
     assert {one.address_key for one in Contact.select()} == {one.uid for one in people}
     assert Evidence.select().where(Evidence.event == "erased").count() == 4
     assert not EvidencePart.select().where(EvidencePart.part == "person").exists()
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []

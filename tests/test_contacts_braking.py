@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit import contacts, evidence
 from repermit.consent import BounceKind, CampaignState, MailKind, MailState, PauseReason
-from repermit.contacts.braking import AFTER_PILOT
-from repermit.models import Campaign, Evidence, EvidencePart, Mail
+from repermit.contacts import circuit_breaker
+from repermit.contacts.circuit_breaker import AFTER_PILOT
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Evidence, EvidencePart, Mail
+from repermit.evidence import verify_chain
 from tests.building import DEADLINE, NOW, make_campaign, make_contact, make_list, make_mail
-
-if TYPE_CHECKING:
-    from repermit.models import Database
 
 INSTANT = timedelta(microseconds=1)
 RUNNING = [CampaignState.SENDING, CampaignState.OPEN]
@@ -33,7 +32,7 @@ def make_mails(database: Database, campaign: Campaign, count: int, **overrides: 
 
 def pause(database: Database, campaign: Campaign, reason: PauseReason) -> bool:
     with database.atomic():
-        return contacts.pause_by_itself(campaign.id, reason, now=NOW)
+        return circuit_breaker.pause_by_itself(campaign.id, reason, now=NOW)
 
 
 def brake(
@@ -41,7 +40,7 @@ def brake(
 ) -> PauseReason | None:
     values = {"now": NOW, "percent": percent, **overrides}
     with database.atomic():
-        return contacts.apply_brake(campaign.id, **values)
+        return circuit_breaker.apply_brake(campaign.id, **values)
 
 
 def standing() -> tuple[str, str, str]:
@@ -54,7 +53,7 @@ def notices() -> list[str]:
 
 
 def reasons_kept() -> list[Any]:
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
     return [json.loads(part.json) for part in EvidencePart.select().order_by(EvidencePart.seq)]
 
 
@@ -147,7 +146,9 @@ def test_what_came_back_later_counts_like_a_refusal(database: Database) -> None:
     make_mails(database, campaign, 1, bounce=BounceKind.HARD)
     make_mails(database, campaign, 1, bounce=BounceKind.HARD, kind=MailKind.REMINDER)
     make_mails(database, campaign, 1, bounce=BounceKind.SOFT)
-    assert contacts.tally(campaign) == contacts.Tally(sent=100, bounced=2, complaints=0)
+    assert circuit_breaker.tally(campaign) == circuit_breaker.Tally(
+        sent=100, bounced=2, complaints=0
+    )
     assert brake(database, campaign) is PauseReason.BOUNCES
 
 
@@ -160,7 +161,7 @@ def test_what_is_no_bounce_does_not_count(database: Database) -> None:
     make_mails(database, campaign, 1, state=MailState.IN_DOUBT)
     make_mails(database, campaign, 1, state=MailState.QUEUED)
     make_mails(database, campaign, 1, kind=MailKind.CONFIRM, bounce=BounceKind.HARD)
-    assert contacts.tally(campaign) == contacts.Tally(sent=0, bounced=0, complaints=0)
+    assert circuit_breaker.tally(campaign) == circuit_breaker.Tally(sent=0, bounced=0, complaints=0)
 
 
 @pytest.mark.parametrize("state", RUNNING)
@@ -204,10 +205,10 @@ def test_a_pilot_ends_when_its_asks_are_settled(database: Database) -> None:
     make_mails(database, campaign, 1)
     make_mails(database, campaign, 1, state=MailState.FAILED)
     make_mails(database, campaign, 3, state=MailState.QUEUED, due_at=AFTER_PILOT)
-    assert contacts.finish_pilots(database, now=NOW) == 1
+    assert circuit_breaker.finish_pilots(database, now=NOW) == 1
     assert standing() == ("paused", "sending", "pilot")
     assert notices() == ["paused_pilot"]
-    assert contacts.finish_pilots(database, now=NOW) == 0
+    assert circuit_breaker.finish_pilots(database, now=NOW) == 0
 
 
 @pytest.mark.parametrize("state", [MailState.QUEUED, MailState.CLAIMED, MailState.STARTED])
@@ -218,7 +219,7 @@ def test_a_pilot_goes_on_until_its_last_ask_is_settled(
     make_mails(database, campaign, 1)
     make_mails(database, campaign, 1, state=state, due_at=NOW + timedelta(hours=1))
     make_mails(database, campaign, 3, state=MailState.QUEUED, due_at=AFTER_PILOT)
-    assert contacts.finish_pilots(database, now=NOW) == 0
+    assert circuit_breaker.finish_pilots(database, now=NOW) == 0
     assert standing() == ("sending", "", "")
 
 
@@ -229,5 +230,5 @@ def test_what_has_no_pilot_under_way_is_left_alone(
     database: Database, pilot: int, state: CampaignState
 ) -> None:
     make_sending(database, pilot=pilot, state=state)
-    assert contacts.finish_pilots(database, now=NOW) == 0
+    assert circuit_breaker.finish_pilots(database, now=NOW) == 0
     assert standing() == (state, "", "")

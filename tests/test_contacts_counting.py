@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as run
 from hypothesis import strategies as st
 
-from repermit import answers, campaigns, contacts, delivery, expiry, importing
+from repermit.answers import record_answer
+from repermit.campaigns import launch as campaigns_launch
+from repermit.campaigns import lifecycle, reminders
 from repermit.clock import ManualClock
 from repermit.consent import Answer, CampaignState, MailKind, MailState, Reason, Status
-from repermit.delivery import booking, claiming, outcomes, pacing
-from repermit.errors import RepermitError, TransportError
-from repermit.mailer import Reply as Told
-from repermit.models import (
-    Contact,
+from repermit.contacts import admin_requests, counts, erasure, status_changes, suppressions
+from repermit.db import row_counts
+from repermit.db.background_tasks import StepSize
+from repermit.db.connection import Database, is_postgresql
+from repermit.db.row_counts import (
     ContactCount,
-    Mail,
     MailCount,
-    MailingList,
-    StepSize,
-    Suppression,
     correct_counts,
-    counts,
     find_drift,
     fold_counts,
-    is_postgresql,
     recount,
 )
+from repermit.db.tables import Contact, Mail, MailingList, Suppression
+from repermit.errors import RepermitError, TransportError
+from repermit.expiry import downtime, sweep
+from repermit.imports import import_file, undo
+from repermit.sending import in_doubt, maintenance, queue, send_rate, send_step, smtp_outcomes
+from repermit.smtp.reply_codes import Reply as Told
 from tests.building import (
     NOW,
     make_asked,
@@ -43,12 +47,6 @@ from tests.building import (
     make_settings,
 )
 from tests.desk import ATTEST
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from repermit.models import Database
 
 SETTINGS = make_settings()
 ADMIN = "anna@example.org"
@@ -83,17 +81,17 @@ class Life:
             f"a{number // 3}@example.org,,bounced\nc{number}@example.org,,subscribed\n"
             + "".join(f"{n}-{number}@example.org,,\n" for n in range(9))
         )
-        importing.import_file(self.database, self.mailing_list, self.file, **self.now)
+        import_file.import_file(self.database, self.mailing_list, self.file, **self.now)
 
     def take_back(self) -> None:
-        importing.undo_import(self.database, self.mailing_list, **self.now)
+        undo.undo_import(self.database, self.mailing_list, **self.now)
 
     def add(self) -> None:
-        person = contacts.ByHand(address=f"p{next(_numbers)}@example.org", source="a letter")
-        contacts.add_by_hand(self.database, self.mailing_list, person, **self.now)
+        person = admin_requests.ByHand(address=f"p{next(_numbers)}@example.org", source="a letter")
+        admin_requests.add_by_hand(self.database, self.mailing_list, person, **self.now)
 
     def launch(self) -> None:
-        campaigns.launch(
+        campaigns_launch.launch(
             self.database,
             self.mailing_list,
             deadline=self.clock.now() + timedelta(days=28),
@@ -102,12 +100,12 @@ class Life:
             **self.now,
         )
 
-    def claim(self) -> list[claiming.Claim]:
-        claimed = claiming.claim(
+    def claim(self) -> list[queue.Claim]:
+        claimed = queue.claim(
             self.database,
             worker="me",
             fingerprint_key=SETTINGS.fingerprint_key,
-            rates=pacing.Rates(),
+            rates=send_rate.Rates(),
             now=self.clock.now(),
             size=StepSize(first=1),
             mailing_list=self.mailing_list,
@@ -116,18 +114,20 @@ class Life:
 
     def start(self) -> list[int]:
         now = self.clock.now()
-        starts = [booking.Start(one, "<1@example.org>", now) for one in self.claim()]
-        _, started = booking.step(self.database, worker="me", accepted=[], starts=starts, now=now)
+        starts = [send_step.Start(one, "<1@example.org>", now) for one in self.claim()]
+        _, started = send_step.step(self.database, worker="me", accepted=[], starts=starts, now=now)
         return sorted(started)
 
     def send(self) -> None:
         accepted = [(number, Told(250, "2.0.0")) for number in self.start()]
-        booking.step(self.database, worker="me", accepted=accepted, starts=[], now=self.clock.now())
+        send_step.step(
+            self.database, worker="me", accepted=accepted, starts=[], now=self.clock.now()
+        )
 
     def refuse(self) -> None:
         error = TransportError(550, "5.1.1", permanent=True, scope="recipient")
         for number in self.start():
-            outcomes.refused(
+            smtp_outcomes.refused(
                 self.database,
                 number,
                 error,
@@ -140,11 +140,11 @@ class Life:
 
     def lose(self) -> None:
         for number in self.start():
-            outcomes.left_in_doubt(self.database, number, worker="me")
-        delivery.look_after(self.database, now=self.clock.now())
+            smtp_outcomes.left_in_doubt(self.database, number, worker="me")
+        maintenance.look_after(self.database, now=self.clock.now())
 
     def resolve(self) -> None:
-        delivery.resolve(
+        in_doubt.resolve(
             self.database, self.mailing_list, resend=True, now=self.clock.now(), actor=ADMIN
         )
 
@@ -153,7 +153,7 @@ class Life:
         address = person.address if person else None
         for one in filter(None, [address]):
             said = (Answer.YES, Answer.NO)[next(_numbers) % 2]
-            answers.answer_for(
+            record_answer.answer_for(
                 self.database, self.mailing_list, one, said, note="by phone", **self.now
             )
 
@@ -161,27 +161,27 @@ class Life:
         person = self.some()
         held = [person] if person and person.erased_at is None else []
         for one in held:
-            act = contacts.Act(at=self.clock.now(), actor=ADMIN)
+            act = status_changes.Act(at=self.clock.now(), actor=ADMIN)
             with self.database.atomic():
-                contacts.erase(one, act=act, fingerprint_key=SETTINGS.fingerprint_key)
+                erasure.erase(one, act=act, fingerprint_key=SETTINGS.fingerprint_key)
 
     def remind(self) -> None:
         self.clock.advance(timedelta(days=13))
-        campaigns.owe_reminders(self.database, settings=SETTINGS, now=self.clock.now())
+        reminders.enqueue_reminders(self.database, settings=SETTINGS, now=self.clock.now())
 
     def pause(self) -> None:
-        campaigns.pause(self.database, self.mailing_list, now=self.clock.now(), actor=ADMIN)
+        lifecycle.pause(self.database, self.mailing_list, now=self.clock.now(), actor=ADMIN)
 
     def resume(self) -> None:
-        campaigns.resume(self.database, self.mailing_list, **self.now)
+        lifecycle.resume(self.database, self.mailing_list, **self.now)
 
     def cancel(self) -> None:
-        campaigns.cancel(self.database, self.mailing_list, now=self.clock.now(), actor=ADMIN)
+        lifecycle.cancel(self.database, self.mailing_list, now=self.clock.now(), actor=ADMIN)
 
     def expire(self) -> None:
         self.clock.advance(timedelta(days=28))
-        expiry.skip(self.database, to=self.clock.now())
-        expiry.expire_due(
+        downtime.skip(self.database, to=self.clock.now())
+        sweep.expire_due(
             self.database,
             settings=SETTINGS,
             clock=self.clock,
@@ -220,12 +220,12 @@ def test_counts_are_what_is_there_after_whatever_may_happen(
             with suppress(RepermitError):
                 act(life)
             assert find_drift(database) == 0, act.__name__
-            seen.update(mails.state for mails in contacts.count_mails(life.mailing_list))
+            seen.update(mails.state for mails in counts.count_mails(life.mailing_list))
 
     seen: set[MailState] = set()
     live()
-    assert contacts.count_people().total() == Contact.select().count()
-    assert contacts.count_mails().total() == Mail.select().count() > 0
+    assert counts.count_people().total() == Contact.select().count()
+    assert counts.count_mails().total() == Mail.select().count() > 0
     assert seen == set(MailState)
 
 
@@ -237,15 +237,15 @@ def test_counts_come_by_list_and_by_campaign(database: Database) -> None:
     make_contact(database, news, language="fr")
     make_removed(database, news, Reason.NO)
     make_contact(database, other)
-    assert contacts.count_contacts(news) == {
+    assert counts.count_contacts(news) == {
         (Status.UNCONFIRMED, ""): 3,
         (Status.REMOVED, Reason.NO): 1,
     }
-    assert contacts.count_people(news)[contacts.People(Status.UNCONFIRMED, "", "", "fr")] == 1
-    sent = contacts.Mails(campaign.id, MailKind.ASK, MailState.SENT, "", "")
-    assert contacts.count_mails(campaign=campaign) == {sent: 2}
-    assert contacts.count_mails(news) == contacts.count_mails() == {sent: 2}
-    assert contacts.count_mails(other) == {}
+    assert counts.count_people(news)[counts.People(Status.UNCONFIRMED, "", "", "fr")] == 1
+    sent = counts.Mails(campaign.id, MailKind.ASK, MailState.SENT, "", "")
+    assert counts.count_mails(campaign=campaign) == {sent: 2}
+    assert counts.count_mails(news) == counts.count_mails() == {sent: 2}
+    assert counts.count_mails(other) == {}
 
 
 def test_what_a_cascade_deletes_is_counted_out(database: Database) -> None:
@@ -253,7 +253,7 @@ def test_what_a_cascade_deletes_is_counted_out(database: Database) -> None:
     person = make_asked(database, news, make_campaign(database, news))
     with database.atomic():
         person.delete_instance()
-    assert contacts.count_mails() == {}
+    assert counts.count_mails() == {}
     assert find_drift(database) == 0
 
 
@@ -262,15 +262,15 @@ def test_what_is_held_and_who_is_suppressed_is_counted_as_it_changes(database: D
     person = make_contact(database, news, name="Anna", source="a letter")
     make_contact(database, news)
     make_contact(database, other, name="Bob")
-    assert contacts.count_held(news) == contacts.Held(addresses=2, names=1, sources=1)
+    assert counts.count_held(news) == counts.Held(addresses=2, names=1, sources=1)
     with database.atomic():
         Contact.update(name="").where(Contact.id == person.id).execute()
-    assert contacts.count_held(news) == contacts.Held(addresses=2, names=0, sources=1)
+    assert counts.count_held(news) == counts.Held(addresses=2, names=0, sources=1)
     make_removed(database, news, Reason.NO)
-    assert contacts.count_suppressions(news) == {(Reason.NO, False): 1}
+    assert counts.count_suppressions(news) == {(Reason.NO, False): 1}
     with database.atomic():
-        contacts.lift(Suppression.list == news)
-    assert contacts.count_suppressions(news) == {}
+        suppressions.lift(Suppression.list == news)
+    assert counts.count_suppressions(news) == {}
     assert find_drift(database) == 0
 
 
@@ -294,17 +294,17 @@ def test_counts_are_mended_while_others_write(
     with database.atomic():
         ContactCount.update(count=ContactCount.count + 7).execute()
         MailCount.delete().execute()
-    correction = counts._correction
+    correction = row_counts._correction
 
     def write_before(*known: Any) -> str:
         monkeypatch.undo()
         make_asked(database, news, campaign)
         return correction(*known)
 
-    monkeypatch.setattr(counts, "_correction", write_before)
+    monkeypatch.setattr(row_counts, "_correction", write_before)
     correct_counts(database)
     assert find_drift(database) == 0
-    assert contacts.count_mails(campaign=campaign).total() == 2
+    assert counts.count_mails(campaign=campaign).total() == 2
 
 
 @pytest.mark.counted_on_both
@@ -317,6 +317,6 @@ def test_many_rows_of_one_count_become_one(database: Database) -> None:
             Mail.update(reason=str(number % 2)).execute()
     fold_counts(database)
     assert find_drift(database) == 0
-    assert contacts.count_mails(campaign=campaign).total() == 1
+    assert counts.count_mails(campaign=campaign).total() == 1
     rows = MailCount.select().where(MailCount.count != 0).count()
     assert rows == 1 if is_postgresql(database) else rows >= 1

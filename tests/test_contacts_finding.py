@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import contacts
 from repermit.consent import Reason, Status
-from repermit.contacts import AddressStanding
+from repermit.contacts import erasure, lookup, status_changes
+from repermit.contacts.lookup import AddressStanding
+from repermit.db.connection import Database
+from repermit.db.tables import MailingList
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
-
-if TYPE_CHECKING:
-    from repermit.models import Database, MailingList
 
 KEY = make_settings().fingerprint_key
 
@@ -24,7 +22,7 @@ def mailing_list(database: Database) -> MailingList:
 
 
 def stands(mailing_list: MailingList, address: str = "anna@example.org") -> AddressStanding:
-    return contacts.address_standing(mailing_list, address, fingerprint_key=KEY)
+    return lookup.address_standing(mailing_list, address, fingerprint_key=KEY)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +58,9 @@ def test_of_who_was_erased_only_the_suppression_is_known(
     database: Database, mailing_list: MailingList
 ) -> None:
     contact = make_contact(database, mailing_list, "anna@example.org", status=Status.CONFIRMED)
-    act = contacts.Act(at=NOW + timedelta(days=1), actor="me")
+    act = status_changes.Act(at=NOW + timedelta(days=1), actor="me")
     with database.atomic():
-        contacts.erase(contact, act=act, fingerprint_key=KEY)
+        erasure.erase(contact, act=act, fingerprint_key=KEY)
     assert stands(mailing_list) == AddressStanding(
         status=None, reason="", basis="", since=None, is_suppressed=True, subject=""
     )

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import contacts
 from repermit.consent import Answer, CampaignState
-from repermit.contacts import Act, WaitingReply
+from repermit.contacts import erasure, human_replies, lookup
+from repermit.contacts.human_replies import WaitingReply
+from repermit.contacts.status_changes import Act
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Contact, Evidence, MailingList, Reply
 from repermit.errors import NotFound
-from repermit.models import Campaign, Contact, Evidence, Reply
 from tests.building import DEADLINE, NOW, make_asked, make_campaign, make_list, make_settings
-
-if TYPE_CHECKING:
-    from repermit.models import Database, MailingList
 
 SOON = NOW + timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
@@ -41,7 +39,7 @@ def keep(
     decided_at: datetime | None = None,
 ) -> bool:
     with database.atomic():
-        return contacts.keep_reply(
+        return human_replies.keep_reply(
             contact, digest=digest, proposed=proposed, at=at, decided_at=decided_at
         )
 
@@ -57,10 +55,10 @@ def test_a_reply_waits_until_it_is_decided_on(
         number=Reply.get().id,
         contact=asked.id,
     )
-    assert contacts.waiting_replies(news) == (waiting,)
+    assert human_replies.waiting_replies(news) == (waiting,)
     with database.atomic():
-        contacts.settle_replies(asked, at=DEADLINE)
-    assert contacts.waiting_replies(news) == ()
+        human_replies.settle_replies(asked, at=DEADLINE)
+    assert human_replies.waiting_replies(news) == ()
     assert Reply.get().decided_at == DEADLINE
 
 
@@ -73,7 +71,7 @@ def test_a_reply_that_says_what_is_known_does_not_wait(
     database: Database, news: MailingList, asked: Contact
 ) -> None:
     keep(database, asked, decided_at=SOON)
-    assert contacts.waiting_replies(news) == ()
+    assert human_replies.waiting_replies(news) == ()
 
 
 def test_replies_wait_in_the_order_of_their_coming_and_for_their_own_list(
@@ -84,7 +82,7 @@ def test_replies_wait_in_the_order_of_their_coming_and_for_their_own_list(
     keep(database, asked, digest="later", at=SOON + MICROSECOND)
     keep(database, asked, "no", digest="first")
     keep(database, stranger, digest="of another list")
-    assert [one.at for one in contacts.waiting_replies(news)] == [SOON, SOON + MICROSECOND]
+    assert [one.at for one in human_replies.waiting_replies(news)] == [SOON, SOON + MICROSECOND]
 
 
 @pytest.mark.parametrize(
@@ -97,11 +95,11 @@ def test_replies_of_before_the_latest_campaign_are_not_shown(
         Campaign.update(state=CampaignState.CLOSED).execute()
     make_campaign(database, news, launched_at=DEADLINE)
     keep(database, asked, at=DEADLINE + late * MICROSECOND)
-    assert len(contacts.waiting_replies(news)) == count
+    assert len(human_replies.waiting_replies(news)) == count
 
 
 def test_a_list_without_a_campaign_has_none(news: MailingList) -> None:
-    assert contacts.waiting_replies(news) == ()
+    assert human_replies.waiting_replies(news) == ()
 
 
 @pytest.mark.parametrize(
@@ -118,17 +116,17 @@ def test_an_answer_came_when_the_mail_came_that_may_be_it(
 ) -> None:
     keep(database, asked, proposed, digest="later", at=DEADLINE)
     keep(database, asked, proposed)
-    assert contacts.replied_at(asked, answer) == (SOON if found else None)
+    assert human_replies.replied_at(asked, answer) == (SOON if found else None)
     with database.atomic():
-        contacts.settle_replies(asked, at=DEADLINE)
-    assert contacts.replied_at(asked, answer) is None
+        human_replies.settle_replies(asked, at=DEADLINE)
+    assert human_replies.replied_at(asked, answer) is None
 
 
 def test_erasure_forgets_that_a_person_wrote(database: Database, asked: Contact) -> None:
     keep(database, asked)
     with database.atomic():
-        contacts.erase(
-            contacts.lock(asked.id),
+        erasure.erase(
+            lookup.lock(asked.id),
             act=Act(at=SOON, actor="admin"),
             fingerprint_key=make_settings().fingerprint_key,
         )
@@ -141,9 +139,9 @@ def test_a_reply_that_is_no_answer_is_set_aside_once(
     keep(database, asked)
     number = Reply.get().id
     for now in (SOON, DEADLINE):
-        contacts.set_aside(database, news, number, now=now, actor="user:1")
+        human_replies.set_aside(database, news, number, now=now, actor="user:1")
     assert Reply.get().decided_at == SOON
     (entry,) = Evidence.select()
     assert (entry.event, entry.subject) == ("reply_set_aside", asked.subject)
     with pytest.raises(NotFound):
-        contacts.set_aside(database, news, number + 1, now=SOON, actor="user:1")
+        human_replies.set_aside(database, news, number + 1, now=SOON, actor="user:1")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit import contacts
 from repermit.consent import Basis, Reason, Status
-from repermit.contacts import ByHand
+from repermit.contacts import admin_requests, erasure, status_changes
+from repermit.contacts.admin_requests import ByHand
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, Suppression, Wording
 from repermit.errors import AddressError, NotFound, Refused, TransitionRefused
-from repermit.models import Contact, Evidence, EvidencePart, Suppression, Wording
 from tests.building import (
     NOW,
     make_asked,
@@ -21,9 +22,6 @@ from tests.building import (
     make_removed,
     make_settings,
 )
-
-if TYPE_CHECKING:
-    from repermit.models import Database, MailingList
 
 WHO = {"settings": make_settings(), "now": NOW, "actor": "user:1"}
 
@@ -42,12 +40,12 @@ def said(part_of_it: str = "consent") -> dict[str, Any]:
 
 
 def take_off(database: Database, mailing_list: MailingList, number: int, note: str) -> None:
-    contacts.remove_at_request(database, mailing_list, number, note=note, **WHO)  # type: ignore[arg-type]
+    admin_requests.remove_at_request(database, mailing_list, number, note=note, **WHO)  # type: ignore[arg-type]
 
 
 def add(database: Database, mailing_list: MailingList, **overrides: Any) -> Contact:
     person = {"address": "Jan@Example.org", "source": " the visitors' book ", **overrides}
-    return contacts.add_by_hand(database, mailing_list, ByHand(**person), **WHO)  # type: ignore[arg-type]
+    return admin_requests.add_by_hand(database, mailing_list, ByHand(**person), **WHO)  # type: ignore[arg-type]
 
 
 def test_who_asks_for_it_is_taken_off_with_evidence_and_suppression(
@@ -166,9 +164,9 @@ def test_nobody_is_added_twice_or_against_their_word(
         add(database, mailing_list)
     gone = make_removed(database, mailing_list, Reason.NO, "piet@example.org")
     with database.atomic():
-        contacts.erase(
+        erasure.erase(
             gone,
-            act=contacts.Act(at=NOW, actor="person"),
+            act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=make_settings().fingerprint_key,
         )
     with pytest.raises(Refused, match="said No before"):

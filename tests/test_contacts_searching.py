@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
-from repermit import contacts
 from repermit.consent import Reason, Status
-from repermit.contacts import searching
-from repermit.models import Contact, is_postgresql, new_id
+from repermit.contacts import counts as contacts_counts
+from repermit.contacts import search as contacts_search
+from repermit.contacts.search import Found
+from repermit.db.connection import Database, is_postgresql
+from repermit.db.tables import Contact, MailingList, new_id
 from tests.building import NOW, make_contact, make_list, make_removed, put_in
 from tests.plans import plans_of
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from repermit.contacts import Found
-    from repermit.models import Database, MailingList
 
 
 @pytest.fixture
@@ -34,7 +30,7 @@ def all_pages(mailing_list: MailingList, **wanted: Any) -> list[str | None]:
     """Return what all pages together hold, each of two."""
     every, after = [], ""
     while True:
-        found = contacts.find_contacts(mailing_list, page=2, after=after, **wanted)
+        found = contacts_search.find_contacts(mailing_list, page=2, after=after, **wanted)
         assert len(found.contacts) <= 2
         every += addresses_of(found)
         if not found.after:
@@ -94,7 +90,7 @@ def test_a_domain_is_found_as_people_write_it_and_as_it_is_kept(
 ) -> None:
     make_contact(database, mailing_list, READ)
     make_contact(database, mailing_list, "bea@münchen.example")
-    assert addresses_of(contacts.find_contacts(mailing_list, search=typed)) == [KEPT]
+    assert addresses_of(contacts_search.find_contacts(mailing_list, search=typed)) == [KEPT]
 
 
 @pytest.mark.parametrize("typed", [READ, KEPT, "anna@shop.bücher.", "anna@shop.xn--", "anna@"])
@@ -103,9 +99,9 @@ def test_in_a_large_list_too_it_is_found_by_its_beginning(
 ) -> None:
     make_contact(database, mailing_list, READ)
     make_contact(database, mailing_list, "bea@münchen.example")
-    counts = searching._Counts(all=1_000_000, alike=1_000_000)
+    counts = contacts_search._Counts(all=1_000_000, alike=1_000_000)
     query = Contact.select().where(Contact.list == mailing_list)
-    assert addresses_of(searching._search(query, typed, "", 50, counts=counts)) == [KEPT]
+    assert addresses_of(contacts_search._search(query, typed, "", 50, counts=counts)) == [KEPT]
 
 
 @pytest.mark.parametrize("typed", ["Ömer", "ömer", "Özil", "özil", "ÖMER", "ömer özil", "Ömer Ö"])
@@ -122,9 +118,11 @@ def test_a_number_that_no_database_holds_counts_as_the_first_page(
     database: Database, mailing_list: MailingList, after: str
 ) -> None:
     make_contact(database, mailing_list, "a@example.org")
-    found = contacts.find_contacts(mailing_list, status="unconfirmed", after=after)
+    found = contacts_search.find_contacts(mailing_list, status="unconfirmed", after=after)
     assert addresses_of(found) == ["a@example.org"]
-    assert addresses_of(contacts.find_contacts(mailing_list, after=after)) == ["a@example.org"]
+    assert addresses_of(contacts_search.find_contacts(mailing_list, after=after)) == [
+        "a@example.org"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -151,13 +149,13 @@ def test_a_search_finds_a_whole_address_or_a_part_of_address_or_name(
 def test_in_a_large_list_a_search_finds_what_begins_so(
     database: Database, mailing_list: MailingList
 ) -> None:
-    fill(database, mailing_list, searching._FEW - 1)
+    fill(database, mailing_list, contacts_search._FEW - 1)
     gone = make_removed(database, mailing_list, Reason.NO)
-    assert contacts.find_contacts(mailing_list, search="0001").by_part
+    assert contacts_search.find_contacts(mailing_list, search="0001").by_part
     make_contact(database, mailing_list, "zjan@example.org")
     for address in ("jan-a@example.org", "jan@example.org", "janneke@example.org"):
         make_contact(database, mailing_list, address)
-    found = contacts.find_contacts(mailing_list, search="jan")
+    found = contacts_search.find_contacts(mailing_list, search="jan")
     assert not found.by_part
     assert addresses_of(found) == ["jan-a@example.org", "jan@example.org", "janneke@example.org"]
     assert all_pages(mailing_list, search="jan") == addresses_of(found)
@@ -165,15 +163,15 @@ def test_in_a_large_list_a_search_finds_what_begins_so(
     assert all_pages(mailing_list, search=begins, reason="no") == [gone.address]
     assert not all_pages(mailing_list, search="many", reason="no")
     many: dict[str, Any] = {"search": "many", "status": "unconfirmed"}
-    first = contacts.find_contacts(mailing_list, **many)
-    second = contacts.find_contacts(mailing_list, **many, after=first.after)
+    first = contacts_search.find_contacts(mailing_list, **many)
+    second = contacts_search.find_contacts(mailing_list, **many, after=first.after)
     assert addresses_of(second)[0] == "many00050@example.net"
     # A place before all that begin so is none that a page gave.
-    before = contacts.find_contacts(mailing_list, search="jan@example.org").contacts[0].id
-    assert addresses_of(contacts.find_contacts(mailing_list, **many, after=str(before))) == (
+    before = contacts_search.find_contacts(mailing_list, search="jan@example.org").contacts[0].id
+    assert addresses_of(contacts_search.find_contacts(mailing_list, **many, after=str(before))) == (
         addresses_of(first)
     )
-    assert addresses_of(contacts.find_contacts(mailing_list, search="zjan@example.org")) == [
+    assert addresses_of(contacts_search.find_contacts(mailing_list, search="zjan@example.org")) == [
         "zjan@example.org"
     ]
 
@@ -194,10 +192,13 @@ def test_a_search_in_a_large_list_looks_at_those_alone_that_may_match(
     after = str(make_contact(database, mailing_list, "many1@example.org").id)
     query: Any = Contact.select().where(Contact.list == mailing_list, Contact.status == "removed")
     few, many = (
-        searching._Counts(all=1_000_000, alike=searching._FEW_ALIKE + more) for more in (0, 1)
+        contacts_search._Counts(all=1_000_000, alike=contacts_search._FEW_ALIKE + more)
+        for more in (0, 1)
     )
-    (rare,) = plans_of(database, lambda: searching._search(query, "many", "", 50, counts=few))
-    (deep,) = plans_of(database, lambda: searching._search(query, "many", after, 50, counts=many))
+    (rare,) = plans_of(database, lambda: contacts_search._search(query, "many", "", 50, counts=few))
+    (deep,) = plans_of(
+        database, lambda: contacts_search._search(query, "many", after, 50, counts=many)
+    )
     if is_postgresql(database):
         assert "contact_by_letter" in deep
         assert "contact_by_letter" not in rare
@@ -212,7 +213,8 @@ def test_the_next_page_of_a_status_begins_where_an_index_leads(
     database: Database, mailing_list: MailingList
 ) -> None:
     plans = plans_of(
-        database, lambda: contacts.find_contacts(mailing_list, status="removed", after="no.7")
+        database,
+        lambda: contacts_search.find_contacts(mailing_list, status="removed", after="no.7"),
     )
     # The rest of the reason, and the reasons after it.
     rest, others = plans
@@ -230,8 +232,10 @@ def test_a_place_that_no_page_gave_is_the_beginning(
     database: Database, mailing_list: MailingList, after: str
 ) -> None:
     make_contact(database, mailing_list)
-    assert len(contacts.find_contacts(mailing_list, after=after).contacts) == 1
-    assert len(contacts.find_contacts(mailing_list, after=after, status="unconfirmed").contacts)
+    assert len(contacts_search.find_contacts(mailing_list, after=after).contacts) == 1
+    assert len(
+        contacts_search.find_contacts(mailing_list, after=after, status="unconfirmed").contacts
+    )
 
 
 def test_contacts_are_counted_by_status_and_reason(
@@ -239,7 +243,10 @@ def test_contacts_are_counted_by_status_and_reason(
 ) -> None:
     make_contact(database, mailing_list)
     make_removed(database, mailing_list, Reason.NO)
-    assert contacts.count_contacts(mailing_list) == {("unconfirmed", ""): 1, ("removed", "no"): 1}
+    assert contacts_counts.count_contacts(mailing_list) == {
+        ("unconfirmed", ""): 1,
+        ("removed", "no"): 1,
+    }
 
 
 @pytest.mark.parametrize("sign", ["é", "\u0300\u0316", "%", "a"])
@@ -247,4 +254,4 @@ def test_a_search_for_what_is_far_too_long_finds_nobody(
     database: Database, mailing_list: MailingList, sign: str
 ) -> None:
     make_contact(database, mailing_list, "a@example.org")
-    assert addresses_of(contacts.find_contacts(mailing_list, search=sign * 100_000)) == []
+    assert addresses_of(contacts_search.find_contacts(mailing_list, search=sign * 100_000)) == []

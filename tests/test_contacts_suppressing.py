@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from repermit import addresses, contacts
+from repermit import email_address
 from repermit.consent import Basis, Reason, Status
-from repermit.contacts import Act
+from repermit.contacts import erasure, fingerprint_key, lookup, status_changes, suppressions
+from repermit.contacts.status_changes import Act
+from repermit.db.connection import Database
+from repermit.db.suppression_journal import Journal
+from repermit.db.tables import Contact, Meta, Suppression, stored
 from repermit.errors import ConfigError, JournalRefused
-from repermit.models import Contact, Journal, Meta, Suppression, stored
 from tests.building import NOW, make_contact, make_list, make_settings
-from tests.test_house import MODULES, PACKAGE, nodes_of
-from tests.test_models_journal import CHECK, lines_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from repermit.models import Database
-    from tests.desk import Desk
+from tests.desk import Desk
+from tests.test_db_journal import CHECK, lines_of
+from tests.test_layout import MODULES, PACKAGE, nodes_of
 
 KEY = make_settings().fingerprint_key
 ACT = Act(at=NOW, actor="person")
@@ -38,7 +37,7 @@ def journal(database: Database, tmp_path: Path) -> Path:
 def about(contact: Contact) -> dict[str, str]:
     return {
         "list": contact.list.slug,
-        "fingerprint": addresses.fingerprint(KEY, contact.address_key),
+        "fingerprint": email_address.fingerprint(KEY, contact.address_key),
         "subject": contact.subject,
     }
 
@@ -46,7 +45,7 @@ def about(contact: Contact) -> dict[str, str]:
 def remove(database: Database, *these: Contact, at: Any = NOW) -> None:
     with database.atomic():
         act = Act(at=at, actor="person")
-        contacts.remove(these, reason=Reason.NO, act=act, fingerprint_key=KEY)
+        status_changes.remove(these, reason=Reason.NO, act=act, fingerprint_key=KEY)
 
 
 def suppressed(contact: Contact) -> dict[str, str]:
@@ -61,13 +60,13 @@ def test_a_removal_a_yes_and_an_erasure_are_journalled_without_an_address(
     remove(database, jan, anna)
     assert lines_of(journal) == [suppressed(jan), suppressed(anna)]
     with database.atomic():
-        found = contacts.lock(jan.id)
-        contacts.confirm(found, basis=Basis.ANSWER, act=ACT, fingerprint_key=KEY)
+        found = lookup.lock(jan.id)
+        status_changes.confirm(found, basis=Basis.ANSWER, act=ACT, fingerprint_key=KEY)
     lifted = {**about(jan), "do": "lift", "until": stored(NOW)}
     del lifted["subject"]
     assert lines_of(journal)[2:] == [lifted]
     with database.atomic():
-        contacts.erase(contacts.lock(anna.id), act=ACT, fingerprint_key=KEY)
+        erasure.erase(lookup.lock(anna.id), act=ACT, fingerprint_key=KEY)
     assert lines_of(journal)[3:] == [{"do": "erase", "at": stored(NOW), **about(anna)}]
     assert "@" not in journal.read_text("utf-8")
 
@@ -77,14 +76,14 @@ def test_a_yes_of_somebody_who_was_not_suppressed_lifts_nothing(
 ) -> None:
     jan = make_contact(database, make_list(database))
     with database.atomic():
-        contacts.confirm(jan, basis=Basis.ANSWER, act=ACT, fingerprint_key=KEY)
+        status_changes.confirm(jan, basis=Basis.ANSWER, act=ACT, fingerprint_key=KEY)
     assert not journal.exists()
 
 
 def test_what_was_rolled_back_is_not_journalled(database: Database, journal: Path) -> None:
     jan = make_contact(database, make_list(database))
     with database.atomic() as transaction:
-        contacts.remove([jan], reason=Reason.NO, act=ACT, fingerprint_key=KEY)
+        status_changes.remove([jan], reason=Reason.NO, act=ACT, fingerprint_key=KEY)
         transaction.rollback()
     assert not journal.exists()
     remove(database, jan)
@@ -112,10 +111,10 @@ def test_a_lifting_that_was_taken_back_alone_is_not_journalled(
     remove(database, jan)
     with database.atomic():
         with database.atomic() as savepoint:
-            assert contacts.lift(Suppression.subject == jan.subject) == 1
+            assert suppressions.lift(Suppression.subject == jan.subject) == 1
             savepoint.rollback()
         with database.atomic():
-            assert contacts.lift(Suppression.subject == "nobody") == 0
+            assert suppressions.lift(Suppression.subject == "nobody") == 0
     assert Suppression.select().count() == 1
     assert lines_of(journal) == [suppressed(jan)]
 
@@ -134,7 +133,7 @@ def test_a_file_that_is_taken_in_and_back_is_journalled_both_times(desk: Desk) -
     desk.do("import", "news", file)
     journal = desk.folder / "suppressions.journal"
     (line,) = lines_of(journal)
-    print_of_jan = addresses.fingerprint(KEY, "jan@example.org")
+    print_of_jan = email_address.fingerprint(KEY, "jan@example.org")
     assert (line["do"], line["fingerprint"], line["list"]) == ("suppress", print_of_jan, "news")
     assert (line["reason"], line["at"]) == ("unsubscribed", stored(NOW))
     with desk.database():
@@ -148,7 +147,7 @@ def test_a_file_that_is_taken_in_and_back_is_journalled_both_times(desk: Desk) -
 
 _FIELDS = {field.name for field in Suppression._meta.sorted_fields}
 _MAY_READ = {"select", "get_or_none", "alias", "add_index", "id", *_FIELDS}
-_DOOR = PACKAGE / "contacts" / "suppressing.py"
+_WRITER = PACKAGE / "contacts" / "suppressions.py"
 
 
 def test_nothing_else_writes_suppressions() -> None:
@@ -160,16 +159,19 @@ def test_nothing_else_writes_suppressions() -> None:
         and isinstance(node.value, ast.Name)
         and node.value.id == "Suppression"
     }
-    others = {attribute for module, attribute in used if module != _DOOR}
+    others = {attribute for module, attribute in used if module != _WRITER}
     assert others <= _MAY_READ
-    assert {attribute for module, attribute in used if module == _DOOR} > {"delete", "insert_rows"}
+    assert {attribute for module, attribute in used if module == _WRITER} > {
+        "delete",
+        "insert_rows",
+    }
 
 
 def test_every_database_that_is_opened_has_its_journal() -> None:
     calls = [
         node
         for module in MODULES
-        if module.parent != PACKAGE / "models"
+        if module.parent != PACKAGE / "db"
         for node in nodes_of(module.read_text("utf-8"))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
@@ -184,16 +186,16 @@ def test_every_database_that_is_opened_has_its_journal() -> None:
 
 def test_a_database_recognises_its_key_and_never_holds_it(database: Database) -> None:
     settings, other = make_settings(), make_settings(fingerprint_key=b"quite another key")
-    contacts.recognise_key(database, other)
-    contacts.recognise_key(database, settings)
-    assert not contacts.is_other_key(other.fingerprint_key)
+    fingerprint_key.recognise_key(database, other)
+    fingerprint_key.recognise_key(database, settings)
+    assert not fingerprint_key.is_other_key(other.fingerprint_key)
     remove(database, make_contact(database, make_list(database)))
-    contacts.recognise_key(database, settings)
+    fingerprint_key.recognise_key(database, settings)
     with pytest.raises(ConfigError, match="put the former key back") as refused:
-        contacts.recognise_key(database, other)
+        fingerprint_key.recognise_key(database, other)
     assert refused.value.key == "fingerprint_key"
     kept = [row.value for row in Meta.select()]
-    assert addresses.key_check(KEY) in kept
+    assert email_address.key_check(KEY) in kept
     assert not any(KEY.decode() in value or KEY.hex() in value for value in kept)
 
 

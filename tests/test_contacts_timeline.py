@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 import pytest
 
-from repermit import contacts, evidence
 from repermit.consent import MailKind, MailState, Reason
-from repermit.contacts import Moment
-from repermit.contacts.braking import AFTER_PILOT
-from repermit.evidence import Entry
-from repermit.models import Import, SignUp, new_id
+from repermit.contacts import history, human_replies, status_changes
+from repermit.contacts.circuit_breaker import AFTER_PILOT
+from repermit.contacts.history import Moment
+from repermit.db.connection import Database
+from repermit.db.tables import Import, SignUp, new_id
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
 from tests.building import NOW, make_campaign, make_contact, make_list, make_mail, make_settings
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from repermit.models import Database
 
 
 def at(minutes: int) -> datetime:
@@ -42,21 +38,23 @@ def test_everything_that_happened_is_told_in_its_order(database: Database) -> No
             address_key=contact.address_key,
             at=at(3),
         )
-        contacts.keep_reply(contact, digest="a" * 64, proposed="no", at=at(4), decided_at=None)
-    act = contacts.Act(at=at(5), actor="user:1", campaign=campaign.id, consent={"note": "phone"})
+        human_replies.keep_reply(contact, digest="a" * 64, proposed="no", at=at(4), decided_at=None)
+    act = status_changes.Act(
+        at=at(5), actor="user:1", campaign=campaign.id, consent={"note": "phone"}
+    )
     with database.atomic():
-        contacts.remove(
+        status_changes.remove(
             [contact],
             reason=Reason.NO,
             act=act,
             fingerprint_key=make_settings().fingerprint_key,
         )
         # Without a part of its own, and of somebody else's list.
-        evidence.append(
+        chain.append(
             Entry(event="erased", at=at(6), actor="job", list="news", subject=contact.subject),
             Entry(event="removed", at=at(6), actor="job", list="other", subject=contact.subject),
         )
-    assert contacts.timeline(contact) == (
+    assert history.timeline(contact) == (
         Moment(at=NOW, what="imported", facts={"file": "a.csv"}),
         Moment(at=at(1), what="mail_sent", facts={"kind": "ask", "reason": "", "code": ""}),
         Moment(at=at(2), what="bounced", facts={"kind": "soft", "code": ""}),
@@ -84,7 +82,7 @@ def test_what_waits_for_a_pilot_stands_where_the_campaign_was_launched(database:
     campaign = make_campaign(database, mailing_list)
     waiting = {"state": MailState.QUEUED, "due_at": AFTER_PILOT, "sent_at": None}
     make_mail(database, campaign, contact, **waiting)
-    (moment,) = contacts.timeline(contact)
+    (moment,) = history.timeline(contact)
     assert (moment.what, moment.at) == ("mail_queued", campaign.launched_at)
 
 
@@ -104,7 +102,7 @@ def test_a_mail_that_did_not_leave_stands_where_it_was_tried_with_the_servers_co
         reply_code=550,
         reply_status="5.1.1",
     )
-    (moment,) = contacts.timeline(contact)
+    (moment,) = history.timeline(contact)
     assert moment == Moment(
         at=at(7),
         what="mail_failed",
@@ -124,6 +122,6 @@ def test_a_part_whose_time_is_over_is_told_as_that_part(database: Database, part
         consent={"seqs": [1], "parts": [part], "why": "retention"},
     )
     with database.atomic():
-        evidence.append(ended)
-    (moment,) = contacts.timeline(contact)
+        chain.append(ended)
+    (moment,) = history.timeline(contact)
     assert moment == Moment(at=at(6), what="erased", seq=1, actor="job", facts={"ended": part})

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,25 +17,23 @@ import pytest
 from markupsafe import escape
 from werkzeug.serving import make_server
 
-from repermit import campaigns, delivery, evidence, expiry
+from repermit.campaigns import progress
 from repermit.cli import main
 from repermit.consent import Fate, Reason, Status
-from repermit.demo import clients, pages, sample, telling, wire
-from repermit.demo.forms import Button, look_through
+from repermit.demo import http_client, mail_clients, pages, result_text, sample_list
+from repermit.demo.environment import Stage, set_stage
+from repermit.demo.http_client import Button, look_through
 from repermit.demo.inbox import Received
-from repermit.demo.playing import play
-from repermit.demo.running import expire_all, send_all, served
-from repermit.demo.scanning import Scanned, scan
-from repermit.demo.stage import set_stage
+from repermit.demo.run import expire_all, send_all, served
+from repermit.demo.simulated_people import Scanned, play, scan
 from repermit.demo.story import tell_story
-from repermit.evidence import Entry
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+from repermit.expiry import sweep
+from repermit.sending import send_due
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from playwright.sync_api import Browser, Page
-
-    from repermit.demo.stage import Stage
 
 
 def test_the_demo_played_once_ends_well_and_its_table_adds_up(
@@ -63,15 +62,15 @@ def _sum_below(title: str, said: str) -> int:
 def test_the_demo_says_so_if_a_number_does_not_add_up(capsys: pytest.CaptureFixture[str]) -> None:
     with set_stage() as stage:
         # Nothing has been sent or answered here, so that what was asked is not accounted for.
-        assert not telling.tell(stage)
+        assert not result_text.tell(stage)
         assert "every number adds up: no" in capsys.readouterr().out
 
 
 def test_the_sample_has_about_sixty_people_in_ten_languages_and_every_fate() -> None:
-    people = sample.people()
+    people = sample_list.people()
     assert 55 <= len(people) <= 65
-    assert {person.language for person in people} == {"en", *sample.TEXTS}
-    assert len(sample.TEXTS) == 9
+    assert {person.language for person in people} == {"en", *sample_list.TEXTS}
+    assert len(sample_list.TEXTS) == 9
     with set_stage() as stage:
         assert stage.imported.rows == len(people)
         assert all(stage.imported.fates[fate] for fate in Fate)
@@ -83,7 +82,7 @@ def test_moving_the_clock_twice_moves_it_once_and_counts_as_no_downtime() -> Non
         there = stage.clock.now()
         stage.move_to_deadline()
         assert (stage.clock.now() - there).total_seconds() < 60
-        would = expiry.would_expire(
+        would = sweep.would_expire(
             stage.database, settings=stage.settings, clock=stage.clock, chunk=10
         )
         assert would.waiting == ()
@@ -159,13 +158,13 @@ def test_a_mail_is_shown_from_top_to_bottom_without_scrolling_inside_it(
 def all_mails() -> Iterator[dict[str, str]]:
     """Serve the demo's pages; return where one mail of each language is."""
     with set_stage() as stage:
-        delivery.send_due(stage.database, settings=stage.settings, clock=stage.clock)
+        send_due.send_due(stage.database, settings=stage.settings, clock=stage.clock)
         first: dict[str, str] = {}
         with _serving(stage) as url:
             for mail in stage.inbox.mails:
                 language = _found('<html lang="(..)"', mail.part("html"))
                 first.setdefault(language, f"{url}/inbox/{mail.number}")
-            assert set(first) == {"en", *sample.TEXTS}
+            assert set(first) == {"en", *sample_list.TEXTS}
             yield first
 
 
@@ -198,9 +197,7 @@ def test_what_people_do_with_their_data_is_in_the_story_too() -> None:
     with set_stage() as stage:
         with stage.database.atomic():
             for event in ("corrected", "corrected", "still_mailed"):
-                evidence.append(
-                    Entry(event=event, at=stage.clock.now(), actor="person", list="linde")
-                )
+                chain.append(Entry(event=event, at=stage.clock.now(), actor="person", list="linde"))
         told = [chapter.text for chapter in tell_story(stage)]
     assert told[-2:] == ["Somebody corrected what is held about them.", "Still mailed."]
 
@@ -210,9 +207,7 @@ def test_a_scanner_that_presses_everything_gives_nobody_a_yes() -> None:
         send_all(stage)
         few = stage.inbox.mails[:3]
         looked, pressed = scan(few, presses=False), scan(few, presses=True)
-        status = campaigns.status(
-            stage.mailing_list, settings=stage.settings, now=stage.clock.now()
-        )
+        status = progress.status(stage.mailing_list, settings=stage.settings, now=stage.clock.now())
     assert looked.mails == pressed.mails == 3
     assert looked.pages >= 6
     assert looked.presses == 0
@@ -228,7 +223,7 @@ def test_a_scanner_follows_what_a_page_links_to_on_its_own_host_alone() -> None:
         link = stage.inbox.mails[0].links["yes"]
         mail = Received(1, "", "jan@example.org", f"Subject: x\r\n\r\n{link}\r\n".encode())
         did = scan([mail], presses=False)
-        missing = wire.get(f"{stage.settings.public_url}/nothing-is-here")
+        missing = http_client.get(f"{stage.settings.public_url}/nothing-is-here")
     assert 1 < did.pages <= 4
     assert "<h1" in missing
 
@@ -278,7 +273,7 @@ MAIL = """<html style="color-scheme: light dark"><head>
 
 
 def shown(key: str, *, dark: bool = False, images: bool = True) -> str:
-    return clients.as_shown(MAIL, clients.find_client(key), dark=dark, images=images)
+    return mail_clients.as_shown(MAIL, mail_clients.find_client(key), dark=dark, images=images)
 
 
 def test_a_mail_has_its_own_dark_colours_only_where_a_program_knows_of_them() -> None:
@@ -307,21 +302,21 @@ def test_word_reads_its_own_part_and_knows_few_properties() -> None:
 
 
 def test_without_images_their_words_stand_in_their_place() -> None:
-    assert clients.count_images(MAIL) == 2
-    assert clients.count_images(shown("gmail", images=False)) == 0
+    assert mail_clients.count_images(MAIL) == 2
+    assert mail_clients.count_images(shown("gmail", images=False)) == 0
     assert "<span>De Linde</span></body>" in shown("gmail", images=False)
 
 
 def test_the_page_of_a_mail_offers_each_program_and_shows_the_mail_as_it_does() -> None:
     with set_stage() as stage:
-        delivery.send_due(stage.database, settings=stage.settings, clock=stage.clock)
+        send_due.send_due(stage.database, settings=stage.settings, clock=stage.clock)
         own = pages.make_pages(stage).test_client()
         text = own.get("/inbox/1?client=outlook&dark=yes&images=no").text
         framed = _found('<iframe[^>]* src="([^"]+)"', text).replace("&amp;", "&")
         assert framed == "/inbox/1/html?client=outlook&dark=yes&images=no"
         assert "invert(1)" in own.get(framed).text
         assert "invert(1)" not in own.get("/inbox/1/html").text
-        for client in clients.CLIENTS:
+        for client in mail_clients.CLIENTS:
             assert client.name in text
         assert "?client=outlook&amp;images=no" in text
         assert "The mail has no images" in text
@@ -330,7 +325,7 @@ def test_the_page_of_a_mail_offers_each_program_and_shows_the_mail_as_it_does() 
 
 def test_the_text_of_a_mail_has_its_links_and_does_not_write_to_part_of_an_address() -> None:
     with set_stage() as stage:
-        delivery.send_due(stage.database, settings=stage.settings, clock=stage.clock)
+        send_due.send_due(stage.database, settings=stage.settings, clock=stage.clock)
         text = pages.make_pages(stage).test_client().get("/inbox/1").text
         mail = stage.inbox.mails[0]
     assert "…" in mail.part("plain")

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import pytest
 
-from repermit import config, exports, messages
 from repermit.consent import Fate, Reason, Status
-from repermit.models import Contact, Evidence, latest_campaign
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, Evidence, MailingList, latest_campaign
+from repermit.emails import wording_validation
+from repermit.exports import handover_steps
+from repermit.settings import config_file, mail_account, package_files
 from tests.building import NOW, make_contact, make_removed
 from tests.command_tree import COMMANDS, parse
-from tests.desk import ATTEST
+from tests.desk import ATTEST, Desk
 from tests.naming import NameServer
-from tests.test_rights_correcting import move
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from repermit.models import Database, MailingList
-    from tests.desk import Desk
+from tests.test_privacy_correcting import move
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 PROSE = re.sub(r"^```.*?^```|^ {4}.*?$", "", README, flags=re.MULTILINE | re.DOTALL)
@@ -172,7 +170,7 @@ def restored(desk: Desk) -> set[str]:
 def tick(database: Database, news: MailingList) -> None:
     campaign = latest_campaign(news)
     assert campaign
-    exports.set_tick(
+    handover_steps.set_tick(
         database,
         campaign,
         tool="mailchimp",
@@ -224,17 +222,17 @@ def test_every_fate_is_explained() -> None:
 def test_every_field_of_an_own_wording_is_one() -> None:
     named = set(re.findall(r"\{\{ (\w+) \}\}", README))
     assert named
-    assert named <= messages.FIELDS
+    assert named <= wording_validation.FIELDS
 
 
 def test_every_setting_in_the_text_is_one() -> None:
-    known = {key.rpartition(".")[2] for key in config.known_keys()}
+    known = {key.rpartition(".")[2] for key in config_file.known_keys()}
     named = {match[1] for span in SPANS if (match := re.match(r"(\w+) = ", span))}
     assert named
     assert named <= known
 
 
-def paces(preset: config.Preset) -> str:
+def paces(preset: mail_account.Preset) -> str:
     """Return the rates of a preset as the table of the README words them."""
     rates = {
         "a minute": preset.rate_per_minute,
@@ -250,12 +248,12 @@ def test_the_table_has_what_every_preset_sets() -> None:
             f"{f'`{one.server}`' if one.server else 'yours'} | {one.port}, {one.tls}"
             f" | {one.connections} | {paces(one)}"
         )
-        for name, one in config.PRESETS.items()
+        for name, one in mail_account.PRESETS.items()
     }
     assert table("preset") == expected
 
 
 def test_the_example_names_every_preset() -> None:
-    example = config.asset("config.example.toml").read_text("utf-8")
+    example = package_files.asset("config.example.toml").read_text("utf-8")
     (named,) = re.findall(r"what you give below holds instead\.(.*?)The README", example, re.DOTALL)
-    assert set(config.PRESETS) <= set(re.split(r"[\s,;]+", named))
+    assert set(mail_account.PRESETS) <= set(re.split(r"[\s,;]+", named))

@@ -5,21 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit import evidence
-from repermit.evidence import Entry, Fault
-from repermit.models import Evidence, EvidenceHead, EvidencePart, Wording
+from repermit.db.connection import Database
+from repermit.db.tables import Evidence, EvidenceHead, EvidencePart, Wording
+from repermit.evidence import chain, verify_chain
+from repermit.evidence import entries as evidence_entries
+from repermit.evidence.diagnosis import Fault
+from repermit.evidence.entries import Entry
 from tests.building import NOW
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from repermit.models import Database
 
 JAN = "a" * 32
 
@@ -31,11 +29,11 @@ def entry(**overrides: Any) -> Entry:
 
 def append(database: Database, *entries: Entry) -> int:
     with database.atomic():
-        return evidence.append(*entries)
+        return chain.append(*entries)
 
 
 def faults() -> list[Fault]:
-    return list(evidence.verify())
+    return list(verify_chain.verify())
 
 
 def test_an_entry_holds_digests_of_its_parts_and_nothing_personal(database: Database) -> None:
@@ -93,7 +91,7 @@ def test_the_hash_covers_the_previous_hash_and_the_leaf(database: Database) -> N
     assert (head.seq, head.hash) == (2, expected)
 
 
-_TEXTS = ("event", "list", "subject", "actor", *evidence.PARTS)
+_TEXTS = ("event", "list", "subject", "actor", *evidence_entries.PARTS)
 
 
 @given(
@@ -104,10 +102,10 @@ _TEXTS = ("event", "list", "subject", "actor", *evidence.PARTS)
 )
 def test_a_leaf_is_the_digest_of_the_canonical_text(fields: dict[str, Any], at: datetime) -> None:
     written = at.isoformat(timespec="microseconds")
-    text = evidence.canonical({**fields, "at": written})
+    text = evidence_entries.canonical({**fields, "at": written})
     expected = hashlib.sha256(text.encode()).hexdigest()
-    assert evidence.leaf({**fields, "at": at}) == expected
-    assert evidence.leaf({**fields, "at": written}) == expected
+    assert evidence_entries.leaf({**fields, "at": at}) == expected
+    assert evidence_entries.leaf({**fields, "at": written}) == expected
 
 
 def test_the_same_content_twice_has_two_digests(database: Database) -> None:
@@ -148,7 +146,7 @@ def test_several_may_append_at_once(database: Database) -> None:
 
 def test_a_wording_is_kept_once_under_its_digest(database: Database) -> None:
     with database.atomic():
-        digests = {evidence.keep_wording("Mogen wij … é") for _ in range(2)}
+        digests = {chain.keep_wording("Mogen wij … é") for _ in range(2)}
     assert digests == {hashlib.sha256("Mogen wij … é".encode()).hexdigest()}
     assert [row.content for row in Wording.select()] == ["Mogen wij … é"]
 
@@ -156,5 +154,5 @@ def test_a_wording_is_kept_once_under_its_digest(database: Database) -> None:
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.none()))
 def test_one_value_has_one_text(value: dict[str, Any]) -> None:
     backwards = dict(reversed(value.items()))
-    assert evidence.canonical(value) == evidence.canonical(backwards)
-    assert json.loads(evidence.canonical(value)) == value
+    assert evidence_entries.canonical(value) == evidence_entries.canonical(backwards)
+    assert json.loads(evidence_entries.canonical(value)) == value

@@ -7,20 +7,18 @@ import io
 import pickle
 import shutil
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
-from repermit import evidence
-from repermit.evidence import Entry, Walk, apart, last_walk, walk_apart
-from repermit.models import Evidence, place_of, private_folder
+from repermit.db.connection import Database
+from repermit.db.tables import Evidence
+from repermit.db.temporary_files import place_of, private_folder
+from repermit.evidence import chain, stored_tree, verify_chain, verify_process
+from repermit.evidence.entries import Entry
+from repermit.evidence.verify_process import Walk, last_walk, verify_in_process
+from repermit.settings.definitions import Settings
 from tests.building import NOW, make_settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from repermit.config import Settings
-    from repermit.models import Database
 
 PATIENCE = 60  # seconds
 
@@ -33,11 +31,11 @@ def _nothing_left(settings: Settings) -> Iterator[None]:
 
 def append(database: Database, count: int) -> None:
     with database.atomic():
-        evidence.append(*[Entry(event="exported", at=NOW, actor="job", consent={"n": 1})] * count)
+        chain.append(*[Entry(event="exported", at=NOW, actor="job", consent={"n": 1})] * count)
 
 
 def walk(database: Database, settings: Settings) -> bool:
-    return walk_apart(database, settings=settings, now=NOW, actor="user:1")
+    return verify_in_process(database, settings=settings, now=NOW, actor="user:1")
 
 
 def seen(settings: Settings) -> Walk:
@@ -56,11 +54,11 @@ def test_a_short_chain_is_walked_at_once(database: Database, settings: Settings)
     assert walk(database, settings)
     found = seen(settings)
     assert (found.at, found.actor, found.known, found.is_busy) == (NOW, "user:1", None, False)
-    assert found.found == evidence.verify_chain(database).to_json()
+    assert found.found == verify_chain.verify_chain(database).to_json()
     assert found.found["holds"]
-    known = evidence.checkpoint()
+    known = stored_tree.checkpoint()
     append(database, 1)
-    assert walk_apart(database, known=known, settings=settings, now=NOW, actor="user:1")
+    assert verify_in_process(database, known=known, settings=settings, now=NOW, actor="user:1")
     found = seen(settings)
     assert found.known == 3
     assert found.found
@@ -88,7 +86,7 @@ def test_what_does_not_hold_is_kept(database: Database, settings: Settings) -> N
 def test_a_long_chain_is_walked_by_a_process_of_its_own(
     database: Database, settings: Settings
 ) -> None:
-    append(database, apart.LARGE)
+    append(database, verify_process.LARGE)
     assert walk(database, settings)
     end = time.monotonic() + PATIENCE
     while seen(settings).is_busy:
@@ -96,7 +94,7 @@ def test_a_long_chain_is_walked_by_a_process_of_its_own(
         time.sleep(0.05)
     found = seen(settings).found
     assert found
-    assert (found["holds"], found["entries"]) == (True, apart.LARGE)
+    assert (found["holds"], found["entries"]) == (True, verify_process.LARGE)
 
 
 def test_only_one_walks_at_a_time(database: Database, settings: Settings) -> None:
@@ -116,12 +114,14 @@ def test_only_one_walks_at_a_time(database: Database, settings: Settings) -> Non
 
 def job(settings: Settings) -> io.BytesIO:
     begun = {"at": NOW.isoformat(), "actor": "user:1", "known": None}
-    return io.BytesIO(pickle.dumps(apart._Job(settings=settings, known=None, now=NOW, begun=begun)))
+    return io.BytesIO(
+        pickle.dumps(verify_process._Job(settings=settings, known=None, now=NOW, begun=begun))
+    )
 
 
 def test_the_process_does_its_one_job(database: Database, settings: Settings) -> None:
     append(database, 2)
-    apart.serve(job(settings))
+    verify_process.serve(job(settings))
     found = seen(settings).found
     assert found
     assert found["entries"] == 2
@@ -134,7 +134,7 @@ def test_what_goes_wrong_in_it_is_told_without_its_text(
     folder = place_of(settings, "verified")
     folder.write_text("no folder")
     try:
-        apart.serve(job(settings))
+        verify_process.serve(job(settings))
     finally:
         folder.unlink()
     told = capsys.readouterr().err

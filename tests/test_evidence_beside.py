@@ -5,25 +5,25 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from repermit import addresses, answers, contacts, evidence, rights
-from repermit.campaigns import cancel, extend, launch, pause, resume
+from repermit import email_address
+from repermit.answers import lookup, record_answer
+from repermit.campaigns.launch import launch
+from repermit.campaigns.lifecycle import cancel, extend, pause, resume
 from repermit.consent import Answer, Basis, Reason
-from repermit.contacts import ByHand
-from repermit.evidence import Entry, How
-from repermit.exports import set_tick
-from repermit.models import (
-    Campaign,
-    CampaignWording,
-    Contact,
-    Evidence,
-    open_database,
-    run_sql,
-    stored,
-)
+from repermit.contacts import admin_requests, erasure, status_changes
+from repermit.contacts.admin_requests import ByHand
+from repermit.db.connection import Database, open_database, run_sql
+from repermit.db.tables import Campaign, CampaignWording, Contact, Evidence, stored
+from repermit.evidence import chain, diagnosis, verify_chain
+from repermit.evidence.diagnosis import How
+from repermit.evidence.entries import Entry
+from repermit.exports.handover_steps import set_tick
+from repermit.privacy import forget
 from tests.building import (
     DEADLINE,
     NOW,
@@ -35,12 +35,7 @@ from tests.building import (
 from tests.desk import ATTEST
 from tests.taking import OPTED_IN, mailchimp, plain, take_back, take_in
 from tests.test_answers_signing_up import confirmed, signed_up
-from tests.test_rights_correcting import move
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from repermit.models import Database
+from tests.test_privacy_correcting import move
 
 KEY = make_settings().fingerprint_key
 LATER = NOW + timedelta(hours=1)
@@ -53,15 +48,15 @@ def at(name: str) -> Contact:
 
 
 def say(database: Database, name: str, answer: Answer) -> None:
-    answers.record_answer(
+    record_answer.record_answer(
         database,
         uid=at(name).uid,
         answer=answer,
         arrived=LATER,
         settings=make_settings(),
         method="page",
-        trace=answers.Trace(network="", browser=""),
-        page=lambda _: answers.PageShown(wording="De vraag"),
+        trace=lookup.Trace(network="", browser=""),
+        page=lambda _: lookup.PageShown(wording="De vraag"),
     )
 
 
@@ -94,7 +89,9 @@ def story(database: Database, tmp_path: Path) -> Database:
     say(database, "ja", Answer.YES)
     say(database, "nee", Answer.NO)
     say(database, "terug", Answer.NO)
-    contacts.remove_at_request(database, news, at("weg").id, note="by phone", now=LATER, **WHO)
+    admin_requests.remove_at_request(
+        database, news, at("weg").id, note="by phone", now=LATER, **WHO
+    )
     pause(database, news, now=LATER, actor="cli:els")
     resume(database, news, now=LATER, **WHO)
     extend(database, news, deadline=DEADLINE + timedelta(days=7), now=LATER, **WHO)
@@ -109,8 +106,8 @@ def story(database: Database, tmp_path: Path) -> Database:
             actor="user:1",
         )
     with database.atomic():
-        contacts.erase(at("weg"), act=contacts.Act(at=LATER, actor="job"), fingerprint_key=KEY)
-    rights.forget(database, "nooit@example.org", mailing_list=news, suppress=True, now=LATER, **WHO)
+        erasure.erase(at("weg"), act=status_changes.Act(at=LATER, actor="job"), fingerprint_key=KEY)
+    forget.forget(database, "nooit@example.org", mailing_list=news, suppress=True, now=LATER, **WHO)
     return database
 
 
@@ -131,7 +128,7 @@ def suppression(values: str, name: str) -> str:
 
 OF_A_CONTACT = "subject IN (SELECT one.subject FROM contact one)"
 PRINT_OF_NEE, PRINT_OF_TERUG = (
-    addresses.fingerprint(KEY, f"{name}@example.org") for name in ("nee", "terug")
+    email_address.fingerprint(KEY, f"{name}@example.org") for name in ("nee", "terug")
 )
 
 
@@ -393,24 +390,24 @@ TAMPERED: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 def test_invariant_7_what_stands_beside_the_chain_is_held_against_it(story: Database) -> None:
-    assert evidence.verify_chain(story).fault is None
+    assert verify_chain.verify_chain(story).fault is None
     told = {}
     for way, (statements, _) in TAMPERED.items():
         with story.atomic() as transaction:
             for statement in statements:
                 run_sql(story, statement)
-            fault = evidence.verify_chain(story, fingerprint_key=KEY).fault
+            fault = verify_chain.verify_chain(story, fingerprint_key=KEY).fault
             told[way] = "all well" if fault is None else named(fault)
             transaction.rollback()
     assert told == {way: event for way, (_, event) in TAMPERED.items()}
-    assert evidence.verify_chain(story).fault is None
+    assert verify_chain.verify_chain(story).fault is None
 
 
 @pytest.mark.counted_on_both
 def test_a_fingerprint_that_was_changed_is_found_by_who_has_the_key(story: Database) -> None:
     run_sql(story, suppression(f"fingerprint = '{'f' * 64}'", "nee"))
-    assert evidence.verify_chain(story).fault is None
-    fault = evidence.verify_chain(story, fingerprint_key=KEY).fault
+    assert verify_chain.verify_chain(story).fault is None
+    fault = verify_chain.verify_chain(story, fingerprint_key=KEY).fault
     assert fault
     number = at("nee").id
     assert fault.what == f"contact {number}: the fingerprint by which it is not asked again"
@@ -427,7 +424,7 @@ def test_what_is_wrong_with_a_suppression_is_named(
     story: Database, values: str, name: str, what: str
 ) -> None:
     run_sql(story, suppression(values, name))
-    fault = evidence.verify_chain(story, fingerprint_key=KEY).fault
+    fault = verify_chain.verify_chain(story, fingerprint_key=KEY).fault
     assert fault
     assert fault.what == f"contact {at(name).id}: {what}"
 
@@ -443,7 +440,7 @@ def test_what_is_wrong_with_a_suppression_is_named(
 def test_what_is_wrong_with_a_contact_is_named(story: Database, values: str, what: str) -> None:
     run_sql(story, OTHER_LIST)
     run_sql(story, contact(values, "ja"))
-    fault = evidence.verify_chain(story).fault
+    fault = verify_chain.verify_chain(story).fault
     assert fault
     assert fault.what == f"contact {at('ja').id}: {what}"
 
@@ -453,7 +450,7 @@ def test_of_whom_entries_name_no_number_in_the_links_nothing_is_said(database: D
     person = make_contact(database, make_list(database), status="confirmed", basis="answer")
     named = {"address": person.address, "name": ""}
     with database.atomic():
-        evidence.append(
+        chain.append(
             Entry(
                 event="confirmed",
                 at=person.status_at,
@@ -464,7 +461,7 @@ def test_of_whom_entries_name_no_number_in_the_links_nothing_is_said(database: D
                 person=named,
             )
         )
-    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 def test_who_moved_came_back_or_was_put_in_by_hand_stands_as_the_record_says(
@@ -474,18 +471,18 @@ def test_who_moved_came_back_or_was_put_in_by_hand_stands_as_the_record_says(
     added: dict[str, Any] = {"source": "a form", "proof": "folder 7", "basis": Basis.THIN}
     for name, basis_at in (("An", None), ("O'Brien", NOW.replace(year=2024))):
         person = ByHand(address=f"{name}@bücher.example.org", basis_at=basis_at, **added)
-        contacts.add_by_hand(database, news, person, now=NOW, **WHO)
+        admin_requests.add_by_hand(database, news, person, now=NOW, **WHO)
     moved = Contact.select().order_by(Contact.id).first()
     assert move(database, moved, "Ans@example.org")
-    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
-    act = contacts.Act(at=LATER, actor="job")
+    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    act = status_changes.Act(at=LATER, actor="job")
     for _ in range(2):
         confirmed(database, signed_up(database, news))
-        assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
+        assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
         with database.atomic():
             left = {at("anna").id: LATER - timedelta(days=3)}
             facts = {number: {"left_at": stored(moment)} for number, moment in left.items()}
-            contacts.remove(
+            status_changes.remove(
                 [at("anna")],
                 reason=Reason.WITHDRAWN,
                 act=act,
@@ -493,10 +490,10 @@ def test_who_moved_came_back_or_was_put_in_by_hand_stands_as_the_record_says(
                 moments=left,
                 facts=facts,
             )
-        assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
+        assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
         with database.atomic():
-            contacts.erase(at("anna"), act=act, fingerprint_key=KEY)
-    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
+            erasure.erase(at("anna"), act=act, fingerprint_key=KEY)
+    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 @pytest.mark.parametrize("ways_out", [False, True])
@@ -510,13 +507,13 @@ def test_a_launch_under_way_is_no_fault_and_one_that_is_given_up_neither(
         if ways_out:
             cancel(database, news, now=NOW, actor="cli:els")
         assert CampaignWording.select().exists()
-        assert evidence.verify_chain(database).fault is None
+        assert verify_chain.verify_chain(database).fault is None
 
 
 def test_a_campaign_of_which_no_entry_tells_is_found(sqlite_url: str) -> None:
     with open_database(sqlite_url) as database:
         make_campaign(database, make_list(database))
-        fault = evidence.verify_chain(database).fault
+        fault = verify_chain.verify_chain(database).fault
         assert str(fault) == (
             "the database holds something that no entry of the record accounts for (campaign 1)"
         )
@@ -528,7 +525,7 @@ def test_a_moment_that_is_none_is_found_on_sqlite(sqlite_url: str) -> None:
         make_contact(database, news)
         launch(database, news, deadline=DEADLINE, now=NOW, attest=ATTEST, **WHO)
         run_sql(database, "UPDATE campaign SET deadline = 'tomorrow'")
-        fault = evidence.verify_chain(database).fault
+        fault = verify_chain.verify_chain(database).fault
         assert fault
         assert (named(fault), fault.what) == ("launched", "campaign 1: deadline")
 
@@ -536,14 +533,14 @@ def test_a_moment_that_is_none_is_found_on_sqlite(sqlite_url: str) -> None:
 def test_a_day_that_is_none_is_found_on_sqlite(sqlite_url: str) -> None:
     with open_database(sqlite_url) as database:
         person = ByHand(address="jan@example.org", source="a form")
-        contacts.add_by_hand(database, make_list(database), person, now=NOW, **WHO)
+        admin_requests.add_by_hand(database, make_list(database), person, now=NOW, **WHO)
         run_sql(database, "UPDATE contact SET status_at = 'tomorrow'")
-        fault = evidence.verify_chain(database).fault
+        fault = verify_chain.verify_chain(database).fault
         assert fault
         assert (named(fault), fault.what) == ("added", "contact 1: since when")
 
 
-def named(fault: evidence.Fault) -> str:
+def named(fault: diagnosis.Fault) -> str:
     """Return the event of the entry that is contradicted, "" where none accounts for it."""
     entry: Evidence | None = Evidence.get_or_none(Evidence.seq == fault.seq)
     assert fault.how is (How.CONTRADICTED if entry else How.UNVOUCHED)
@@ -555,8 +552,8 @@ def test_whoever_signs_up_with_an_address_that_was_suppressed_before_contradicts
 ) -> None:
     news = make_list(database)
     address = "nooit@example.org"
-    rights.forget(database, address, mailing_list=news, suppress=True, now=NOW, **WHO)
-    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
+    forget.forget(database, address, mailing_list=news, suppress=True, now=NOW, **WHO)
+    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
     confirmed(database, signed_up(database, news, address))
     say(database, "nooit", Answer.NO)
-    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None

@@ -6,30 +6,34 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from peewee import fn
 
-from repermit import answers, contacts, evidence, reports, rights
-from repermit.campaigns import cancel, launch
+from repermit.answers import lookup, record_answer
+from repermit.campaigns.launch import launch
+from repermit.campaigns.lifecycle import cancel
 from repermit.clock import ManualClock
 from repermit.consent import Answer, Reason
-from repermit.evidence import Entry, How
-from repermit.evidence.entry_times import AHEAD, BEHIND, BEHIND_OF_PEOPLE
-from repermit.expiry import expire_due
-from repermit.importing import finish_undoings
-from repermit.models import Campaign, Contact, Evidence, EvidencePart, Mail, Tally, run_sql, stored
-from repermit.web.admin.log_words import ACTS
+from repermit.contacts import admin_requests, erasure, status_changes
+from repermit.db.connection import Database, run_sql
+from repermit.db.row_counts import Tally
+from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, Mail, stored
+from repermit.evidence import chain, entries, verify_chain
+from repermit.evidence.diagnosis import How
+from repermit.evidence.entries import Entry
+from repermit.evidence.time_checks import AHEAD, BEHIND, BEHIND_OF_PEOPLE
+from repermit.expiry.sweep import expire_due
+from repermit.imports.undo import finish_undoings
+from repermit.privacy import retention
+from repermit.reports import tally as reports_tally
+from repermit.web.admin.log_text import ACTS
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_mail, make_settings
 from tests.desk import ATTEST
 from tests.taking import OPTED_IN, mailchimp, plain, take_back, take_in
 from tests.test_answers_signing_up import confirmed, signed_up
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from repermit.models import Database
 
 SETTINGS = make_settings()
 KEY = SETTINGS.fingerprint_key
@@ -54,13 +58,13 @@ def say(database: Database, name: str, answer: Answer, moment: datetime = ANSWER
         "arrived": moment,
         "settings": SETTINGS,
         "method": "page",
-        "trace": answers.Trace(network="192.0.2.0/24", browser="Firefox"),
-        "page": lambda _: answers.PageShown(wording="De vraag"),
+        "trace": lookup.Trace(network="192.0.2.0/24", browser="Firefox"),
+        "page": lambda _: lookup.PageShown(wording="De vraag"),
     }
-    first = answers.record_answer(database, **told)
+    first = record_answer.record_answer(database, **told)
     assert first
     if first.mark:
-        answers.record_answer(database, **told, is_again=True, mark=first.mark)
+        record_answer.record_answer(database, **told, is_again=True, mark=first.mark)
 
 
 @pytest.fixture
@@ -80,10 +84,10 @@ def story(database: Database, tmp_path: Path) -> Database:
     say(database, "om", Answer.YES, ANSWERED + timedelta(hours=3))
     gone = at("weg").id
     moment = ANSWERED + timedelta(hours=4)
-    contacts.remove_at_request(database, news, gone, note="by phone", now=moment, **WHO)
+    admin_requests.remove_at_request(database, news, gone, note="by phone", now=moment, **WHO)
     with database.atomic():
-        act = contacts.Act(at=moment, actor="job")
-        contacts.erase(at("weg"), act=act, fingerprint_key=KEY)
+        act = status_changes.Act(at=moment, actor="job")
+        erasure.erase(at("weg"), act=act, fingerprint_key=KEY)
     tally(database)
     assert found(database) is None
     return database
@@ -91,7 +95,7 @@ def story(database: Database, tmp_path: Path) -> Database:
 
 def found(database: Database, now: datetime = END) -> tuple[How, str] | None:
     """Return how the record fails first, and the event of the entry that is named."""
-    fault = evidence.verify_chain(database, fingerprint_key=KEY, now=now).fault
+    fault = verify_chain.verify_chain(database, fingerprint_key=KEY, now=now).fault
     if fault is None:
         return None
     entry: Evidence | None = Evidence.get_or_none(Evidence.seq == fault.seq)
@@ -100,20 +104,20 @@ def found(database: Database, now: datetime = END) -> tuple[How, str] | None:
 
 def tally(database: Database, zone: str = SETTINGS.timezone, **more: Any) -> int:
     settings = make_settings(timezone=zone)
-    return reports.tally_up(database, **{"settings": settings, "now": END, **more})
+    return reports_tally.tally_up(database, **{"settings": settings, "now": END, **more})
 
 
 def append(database: Database, **values: Any) -> None:
     told: dict[str, Any] = {"event": "exported", "at": END, "actor": "cli:els", "list": "news"}
     with database.atomic():
-        evidence.append(Entry(**{**told, **values}))
+        chain.append(Entry(**{**told, **values}))
 
 
 # --- Events and times. ---------------------------------------------------------------------------
 
 
 def test_every_event_has_words_in_the_log_and_the_other_way_round() -> None:
-    assert ACTS.keys() == evidence.EVENTS
+    assert ACTS.keys() == entries.EVENTS
 
 
 @pytest.mark.parametrize("event", ["granted", "Confirmed", ""])
@@ -182,11 +186,11 @@ def erase_proof(database: Database, name: str, *, actor: str = "job", **more: An
     """Delete somebody's proofs, and append an entry that would excuse it."""
     subject = at(name).subject
     with database.atomic():
-        seqs = evidence.erase_parts(subject, ("consent",))
+        seqs = chain.erase_parts(subject, ("consent",))
         told = {"seqs": seqs, "parts": ["consent"], "why": "retention", **more}
         moment = more.pop("at", END)
         told.pop("at", None)
-        evidence.append(
+        chain.append(
             Entry(
                 event="erased",
                 at=moment,
@@ -241,11 +245,11 @@ def test_proofs_that_the_job_ends_in_their_time_are_no_finding(
     take_in(story, news, first, now=END)
     take_back(story, news, now=END)
     left = {at("stil").id: END - timedelta(days=200)}
-    act = contacts.Act(at=END, actor="cli:els", consent={"by": "restored"})
+    act = status_changes.Act(at=END, actor="cli:els", consent={"by": "restored"})
     with story.atomic():
         # As restoring a backup does of whom the journal alone knew.
         facts = {at("stil").id: {"left_at": stored(left[at("stil").id])}}
-        contacts.remove(
+        status_changes.remove(
             [at("stil")],
             reason=Reason.REQUEST,
             act=act,
@@ -253,10 +257,10 @@ def test_proofs_that_the_job_ends_in_their_time_are_no_finding(
             moments=left,
             facts=facts,
         )
-        evidence.append(Entry(event="restored", at=END, actor="cli:els"))
+        chain.append(Entry(event="restored", at=END, actor="cli:els"))
     for days in (1826 - 150, 1827):
         later = END + timedelta(days=days)
-        ended = rights.end_parts(story, settings=SETTINGS, now=later)
+        ended = retention.end_parts(story, settings=SETTINGS, now=later)
         assert ended.proofs
         assert found(story, now=later) is None
 
@@ -305,7 +309,7 @@ def test_somebody_who_has_not_answered_and_was_deleted_with_their_ask_is_found(
 ) -> None:
     who = "(SELECT id FROM contact WHERE address_key = 'stil@example.org')"
     sql(story, *(statement.format(who=who) for statement in deleted))
-    fault = evidence.verify_chain(story, fingerprint_key=KEY, now=END).fault
+    fault = verify_chain.verify_chain(story, fingerprint_key=KEY, now=END).fault
     assert fault
     assert (fault.how, fault.what) == (
         How.CONTRADICTED,
@@ -450,7 +454,7 @@ def test_a_mail_that_was_not_sent_as_its_row_says_is_found(
     story: Database, changed: str, what: str
 ) -> None:
     sql(story, mailed("stil", changed))
-    fault = evidence.verify_chain(story, fingerprint_key=KEY, now=END).fault
+    fault = verify_chain.verify_chain(story, fingerprint_key=KEY, now=END).fault
     assert fault
     number = Mail.get(Mail.contact == at("stil"), Mail.kind == "ask").id
     assert (fault.how, fault.what) == (How.UNVOUCHED, f"mail {number}: {what}")
@@ -515,9 +519,11 @@ def test_a_silence_of_somebody_who_had_no_time_to_answer_is_found(
     }
     moment = f"'{said['asked_at']}'"
     sql(story, mailed("thuis", f"sent_at = {moment}, started_at = {moment}, due_at = {moment}"))
-    act = contacts.Act(at=after, actor="job", campaign=Campaign.get().id, consent=said)
+    act = status_changes.Act(at=after, actor="job", campaign=Campaign.get().id, consent=said)
     with story.atomic():
-        contacts.remove([at("thuis")], reason=Reason.NO_RESPONSE, act=act, fingerprint_key=KEY)
+        status_changes.remove(
+            [at("thuis")], reason=Reason.NO_RESPONSE, act=act, fingerprint_key=KEY
+        )
     assert (found(story, now=after) is not None) is is_found
 
 
@@ -549,7 +555,7 @@ def test_a_silence_of_somebody_who_had_no_time_to_answer_is_found(
 @pytest.mark.counted_on_both
 def test_a_count_that_was_changed_is_found(story: Database, changed: str, what: str) -> None:
     sql(story, changed)
-    fault = evidence.verify_chain(story, fingerprint_key=KEY, now=END).fault
+    fault = verify_chain.verify_chain(story, fingerprint_key=KEY, now=END).fault
     assert fault
     assert fault.how is How.MISCOUNTED
     assert what in fault.what
@@ -569,7 +575,7 @@ def test_tallies_of_what_was_undone_or_has_ended_are_no_finding(
     tally(story)
     assert found(story) is None
     later = END + timedelta(days=1830)
-    assert rights.end_parts(story, settings=SETTINGS, now=later).proofs
+    assert retention.end_parts(story, settings=SETTINGS, now=later).proofs
     assert found(story, now=later) is None
 
 
@@ -604,7 +610,7 @@ def test_a_count_that_was_moved_to_another_day_is_found(
     story: Database, changed: str, what: str
 ) -> None:
     sql(story, changed)
-    fault = evidence.verify_chain(story, fingerprint_key=KEY, now=END).fault
+    fault = verify_chain.verify_chain(story, fingerprint_key=KEY, now=END).fault
     assert fault
     assert fault.how is How.MISCOUNTED
     assert what in fault.what

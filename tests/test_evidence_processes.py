@@ -7,18 +7,17 @@ import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from repermit import answers, contacts, evidence
-from repermit.answers import Trace
-from repermit.campaigns import launch
+from repermit.answers import lookup, record_answer
+from repermit.answers.lookup import Trace
+from repermit.campaigns.launch import launch
 from repermit.consent import Answer
-from repermit.models import Contact, Evidence, lock_rows, open_database
+from repermit.contacts import erasure, status_changes
+from repermit.db.connection import Database, lock_rows, open_database
+from repermit.db.tables import Contact, Evidence
+from repermit.evidence import chain, entries, stored_tree, verify_chain
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings
 from tests.desk import ATTEST
-
-if TYPE_CHECKING:
-    from repermit.models import Database
 
 PROCESSES = 4
 ROUNDS = 8
@@ -37,7 +36,7 @@ def work(url: str, number: int) -> None:
         uids = [contact.uid for contact in Contact.select().order_by(Contact.id)]
         for turn in range(ROUNDS):
             one = uids[(number * 7 + turn * (1 + number)) % len(uids)]
-            answers.record_answer(
+            record_answer.record_answer(
                 database,
                 uid=one,
                 answer=(Answer.YES, Answer.NO)[(turn + number) % 2],
@@ -48,26 +47,26 @@ def work(url: str, number: int) -> None:
                 page=partial(shown, turn),
             )
             with database.atomic():
-                exported = evidence.Entry(
+                exported = entries.Entry(
                     event="exported", at=NOW, actor="job", consent={"by": number}
                 )
-                evidence.append(*[exported] * (turn % 3 + 1))
+                chain.append(*[exported] * (turn % 3 + 1))
         with database.atomic():
             erase(number)
 
 
-def shown(turn: int, _: answers.Standing) -> answers.PageShown:
+def shown(turn: int, _: lookup.Standing) -> lookup.PageShown:
     """Return one of three pages."""
-    return answers.PageShown(wording=f"page {turn % 3}")
+    return lookup.PageShown(wording=f"page {turn % 3}")
 
 
 def erase(number: int) -> None:
     """Erase a quarter of the contacts."""
     every = lock_rows(Contact.select().order_by(Contact.id))
     for contact in list(every)[number::PROCESSES]:
-        contacts.erase(
+        erasure.erase(
             contact,
-            act=contacts.Act(at=NOW, actor=f"cli:{number}"),
+            act=status_changes.Act(at=NOW, actor=f"cli:{number}"),
             fingerprint_key=make_settings().fingerprint_key,
         )
 
@@ -104,8 +103,8 @@ def test_four_processes_at_once_make_one_chain(database: Database, database_url:
     assert [process.returncode for process in running] == [0] * PROCESSES, said
     seqs = [entry.seq for entry in Evidence.select().order_by(Evidence.seq)]
     assert seqs == list(range(1, len(seqs) + 1))
-    found = evidence.verify_chain(database)
-    assert (found.fault, found.checkpoint) == (None, evidence.checkpoint())
+    found = verify_chain.verify_chain(database)
+    assert (found.fault, found.checkpoint) == (None, stored_tree.checkpoint())
     events = Counter(entry.event for entry in Evidence.select())
     assert events["exported"] == PROCESSES * sum(turn % 3 + 1 for turn in range(ROUNDS))
     assert events["erased"] == 8

@@ -8,30 +8,29 @@ import io
 import json
 import sys
 import zipfile
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repermit import answers, contacts, evidence, rights
-from repermit.answers import Trace
+from repermit.answers import lookup, record_answer
+from repermit.answers.lookup import Trace
 from repermit.consent import Answer, Basis
-from repermit.contacts import ByHand
-from repermit.evidence import canonical, part_digest, proofs
-from repermit.evidence.leaves import link
-from repermit.models import open_database
+from repermit.contacts import admin_requests, erasure, status_changes
+from repermit.contacts import lookup as contacts_lookup
+from repermit.contacts.admin_requests import ByHand
+from repermit.db.connection import Database, open_database
+from repermit.evidence import proof_file, stored_tree, verify_proof
+from repermit.evidence.entries import canonical, link, part_digest
+from repermit.privacy import make_proof
 from tests import independent_verifier
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.pages import freeze_wording
 from tests.records import problems_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from repermit.models import Database
 
 ANNA = "anna@example.org"
 LATER = NOW + timedelta(days=800)
@@ -39,7 +38,7 @@ KEY = make_settings().fingerprint_key
 
 
 def record(database: Database, uid: str, answer: Answer) -> None:
-    answers.record_answer(
+    record_answer.record_answer(
         database,
         uid=uid,
         answer=answer,
@@ -47,7 +46,7 @@ def record(database: Database, uid: str, answer: Answer) -> None:
         settings=make_settings(),
         method="page",
         trace=Trace(network="198.51.100.0/24", browser="Firefox"),
-        page=lambda _: answers.PageShown(
+        page=lambda _: lookup.PageShown(
             wording="<p>Zouden wij u mogen blijven mailen, ⟦address⟧?</p>"
         ),
     )
@@ -72,10 +71,10 @@ def made(ready_sqlite: Path) -> list[bytes]:
         for contact in (anna, *others, bram):
             record(database, contact.uid, Answer.YES)
         record(database, bram.uid, Answer.NO)
-        known = evidence.checkpoint()
+        known = stored_tree.checkpoint()
         with database.atomic():
-            act = contacts.Act(at=LATER, actor="person")
-            contacts.erase(contacts.lock(bram.id), act=act, fingerprint_key=KEY)
+            act = status_changes.Act(at=LATER, actor="person")
+            erasure.erase(contacts_lookup.lock(bram.id), act=act, fingerprint_key=KEY)
         hetty = ByHand(
             address="hetty@example.org",
             source="the desk",
@@ -83,11 +82,11 @@ def made(ready_sqlite: Path) -> list[bytes]:
             proof="a card of 2019",
             wording="Ja, ik wil nieuws.",
         )
-        contacts.add_by_hand(
+        admin_requests.add_by_hand(
             database, mailing_list, hetty, settings=make_settings(), now=NOW, actor="cli:anna"
         )
         return [
-            rights.prove(
+            make_proof.prove(
                 database,
                 mailing_list,
                 one,
@@ -101,7 +100,7 @@ def made(ready_sqlite: Path) -> list[bytes]:
 
 
 def own_check(octets: bytes) -> bool:
-    return not evidence.check_proof(octets).faults
+    return not verify_proof.check_proof(octets).faults
 
 
 def independent_check(octets: bytes) -> bool:
@@ -239,7 +238,7 @@ def forged(
     document.pop("keep", None)
     part = seal["parts"]["consent"]
     if "statement" in part["content"]:
-        part["content"] = {"statement": proofs.digest_of(statement)}
+        part["content"] = {"statement": proof_file.digest_of(statement)}
     seal["entry"]["consent"] = part_digest(part["salt"], canonical(part["content"]))
     leaves = [hashlib.sha256(canonical(one["entry"]).encode()).digest() for one in entries]
     document["paths"] = {
@@ -251,7 +250,7 @@ def forged(
         "root": tree(leaves).hex(),
     }
     made = json.dumps(document).encode()
-    faults: list[str] = list(evidence.check_proof(made).faults)
+    faults: list[str] = list(verify_proof.check_proof(made).faults)
     assert independent_check(made) is not (by_the_rules and faults != [])
     return faults
 
@@ -357,7 +356,7 @@ def test_a_part_that_could_not_be_told_is_no_proof(
     one["parts"][part]["content"] = content
     salt = one["parts"][part]["salt"]
     one["entry"][part] = part_digest(salt, canonical(content))
-    (fault,) = evidence.check_proof(json.dumps(document).encode()).faults
+    (fault,) = verify_proof.check_proof(json.dumps(document).encode()).faults
     assert "it is not of the form repermit-proof/1" in fault
 
 
@@ -371,11 +370,11 @@ def test_a_part_that_could_not_be_told_is_no_proof(
         (b"NaN", "NaN is no JSON"),
         (b'{"a": 1, "a": 2}', "a name stands twice"),
         (b"[" * 100_000, "nested too deeply"),
-        (b" " * (proofs.LARGEST + 1), "more than 50,000,000 octets"),
+        (b" " * (proof_file.LARGEST + 1), "more than 50,000,000 octets"),
     ],
 )
 def test_what_is_no_proof_is_told_as_such(octets: bytes, fault: str) -> None:
-    (found,) = evidence.check_proof(octets).faults
+    (found,) = verify_proof.check_proof(octets).faults
     assert fault in found
 
 
@@ -389,11 +388,11 @@ def zipped(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> 
 
 def test_the_one_proof_in_a_zip_is_checked(made: list[bytes]) -> None:
     files = {"proof.html": b"<p>", "__MACOSX/._proof.json": b"x", "proof.json": made[0]}
-    checked = evidence.check_proof(zipped(files))
+    checked = verify_proof.check_proof(zipped(files))
     assert checked.faults == ()
     assert checked.document == json.loads(made[0])
-    assert not evidence.check_proof(zipped(files), most=len(made[0])).faults
-    (fault,) = evidence.check_proof(zipped(files), most=len(made[0]) - 1).faults
+    assert not verify_proof.check_proof(zipped(files), most=len(made[0])).faults
+    (fault,) = verify_proof.check_proof(zipped(files), most=len(made[0]) - 1).faults
     assert fault == f"unpacked, it has more than {len(made[0]) - 1:,} octets"
 
 
@@ -409,7 +408,10 @@ def altered(octets: bytes, before: bytes, after: bytes) -> bytes:
         (zipped({}), "there is no proof in the ZIP"),
         (zipped({"a.json": b"{}", "b.json": b"{}"}), "more than one proof in the ZIP"),
         (zipped({"a.json": b"{}"}, zipfile.ZIP_BZIP2), "packed in an unusual way"),
-        (zipped({"a.json": b" " * (proofs.LARGEST + 1)}), "unpacked, it has more than 50,000,000"),
+        (
+            zipped({"a.json": b" " * (proof_file.LARGEST + 1)}),
+            "unpacked, it has more than 50,000,000",
+        ),
         (zipped({"a.json": b"no"}), "it is no JSON"),
         (b"PK\x03\x04 and no more", "the ZIP is broken"),
         # Its directory begins far beyond its end.
@@ -422,11 +424,11 @@ def altered(octets: bytes, before: bytes, after: bytes) -> bytes:
     ],
 )
 def test_a_zip_without_just_one_proof_is_told_as_such(octets: bytes, fault: str) -> None:
-    (found,) = evidence.check_proof(octets).faults
+    (found,) = verify_proof.check_proof(octets).faults
     assert fault in found
 
 
 def test_a_proof_of_another_format_is_not_judged(made: list[bytes]) -> None:
     document = {**json.loads(made[0]), "format": "repermit-proof/2"}
-    (fault,) = evidence.check_proof(json.dumps(document).encode()).faults
+    (fault,) = verify_proof.check_proof(json.dumps(document).encode()).faults
     assert fault == "its format is 'repermit-proof/2', not repermit-proof/1"

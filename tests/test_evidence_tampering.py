@@ -6,29 +6,24 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from peewee import fn
 
-from repermit import evidence
-from repermit.evidence import Checkpoint, Entry, Fault, How
-from repermit.models import (
-    CampaignWording,
-    Evidence,
-    EvidenceHead,
-    EvidenceNode,
-    EvidencePart,
+from repermit.db.connection import (
+    Database,
     is_postgresql,
     open_database,
+    proxy,
     run_sql,
     steady_view,
 )
-from repermit.models.database import proxy
+from repermit.db.tables import CampaignWording, Evidence, EvidenceHead, EvidenceNode, EvidencePart
+from repermit.evidence import chain, entries, stored_tree, verify_chain
+from repermit.evidence.diagnosis import Fault, How
+from repermit.evidence.entries import Checkpoint, Entry
 from tests.building import NOW, make_campaign, make_contact, make_list
-
-if TYPE_CHECKING:
-    from repermit.models import Database
 
 JAN, PIET, ANNA = ("a" * 32, "b" * 32, "c" * 32)
 LAST = 75
@@ -55,12 +50,12 @@ def record(database: Database) -> Database:
     campaign = make_campaign(database, make_list(database))
     with database.atomic():
         for text in (ASK, PAGE, LATER, NEVER):
-            evidence.keep_wording(text)
+            chain.keep_wording(text)
         for language, text in (("nl", ASK), ("de", LATER)):
             CampaignWording.create(
                 campaign=campaign, kind="ask", language=language, wording=digest(text)
             )
-        evidence.append(
+        chain.append(
             entry("launched", consent={"wordings": {"nl": digest(ASK)}, "asked": 0}),
             *(turn(seq) for seq in range(2, 10)),
             entry("confirmed", subject=ANNA, person={"name": "Anna"}, trace={"browser": "x"}),
@@ -73,9 +68,9 @@ def record(database: Database) -> Database:
             person.address, person.address_key, person.erased_at = None, person.uid, NOW
         person.save()
     with database.atomic():
-        evidence.append(*(turn(seq) for seq in range(12, LAST + 1)))
-    assert evidence.checkpoint().seq == LAST
-    assert list(evidence.verify()) == []
+        chain.append(*(turn(seq) for seq in range(12, LAST + 1)))
+    assert stored_tree.checkpoint().seq == LAST
+    assert list(verify_chain.verify()) == []
     return database
 
 
@@ -95,16 +90,16 @@ def turn(seq: int) -> Entry:
 
 def erase(database: Database, subject: str, *, by: str = "") -> None:
     with database.atomic():
-        seqs = evidence.erase_parts(subject, ("person", "trace"))
+        seqs = chain.erase_parts(subject, ("person", "trace"))
         said = {"seqs": seqs, "parts": ("person", "trace")}
-        evidence.append(entry("erased", subject=by or subject, consent=said))
+        chain.append(entry("erased", subject=by or subject, consent=said))
 
 
 def found(known: Checkpoint | None = None) -> list[tuple[int, How]]:
     """Return what does not hold, once `repermit verify` is seen to say the first of it too."""
-    faults = list(evidence.verify(known))
+    faults = list(verify_chain.verify(known))
     if faults:
-        assert evidence.verify_chain(proxy.obj, known=known).fault == faults[0]
+        assert verify_chain.verify_chain(proxy.obj, known=known).fault == faults[0]
     return [(fault.seq, fault.how) for fault in faults]
 
 
@@ -393,13 +388,13 @@ def delete_part(database: Database, seq: int, part: str) -> None:
 
 def test_two_peoples_parts_that_were_swapped_are_named(record: Database) -> None:
     sql(record, *swap_parts(20, 21, "person"))
-    fault, other = evidence.verify()
+    fault, other = verify_chain.verify()
     assert fault == Fault(20, How.PARTS_SWAPPED, "person, with that of entry 21")
     assert other == Fault(21, How.PARTS_SWAPPED, "person, with that of entry 20")
 
 
 def test_an_erasure_excuses_what_came_before_it_of_the_same_person_alone(record: Database) -> None:
-    assert evidence.verify_chain(record).erased == 2
+    assert verify_chain.verify_chain(record).erased == 2
     erase(record, JAN)
     assert found() == []
     delete_part(record, 20, "consent")
@@ -407,7 +402,7 @@ def test_an_erasure_excuses_what_came_before_it_of_the_same_person_alone(record:
     said = {"seqs": [20, 21], "parts": ["consent", "person"]}
     with record.atomic():
         # One of Jan, for Piet's entry too.
-        evidence.append(entry("erased", subject=JAN, consent=said))
+        chain.append(entry("erased", subject=JAN, consent=said))
     assert found() == [(21, How.PART_MISSING)]
 
 
@@ -425,7 +420,7 @@ def test_the_job_ends_by_time_what_is_not_who_it_was(
 ) -> None:
     said = {"seqs": [20, 21], "parts": [part]}
     with record.atomic():
-        evidence.append(Entry(event="erased", at=NOW, actor=actor, consent=said))
+        chain.append(Entry(event="erased", at=NOW, actor=actor, consent=said))
     delete_part(record, 20, part)
     delete_part(record, 21, part)
     assert found() == [(20, How.PART_MISSING), (21, How.PART_MISSING)] * is_found
@@ -434,8 +429,8 @@ def test_the_job_ends_by_time_what_is_not_who_it_was(
 def test_an_erasure_excuses_nothing_that_came_after_it(record: Database) -> None:
     with record.atomic():
         said = {"seqs": [77], "parts": ["person"]}
-        evidence.append(entry("erased", subject=JAN, consent=said))
-        evidence.append(entry("confirmed", subject=JAN, person={"name": "Jan"}))
+        chain.append(entry("erased", subject=JAN, consent=said))
+        chain.append(entry("confirmed", subject=JAN, person={"name": "Jan"}))
     delete_part(record, 77, "person")
     assert found() == [(77, How.PART_MISSING)]
 
@@ -466,8 +461,8 @@ def test_an_erasure_of_which_nothing_is_left_excuses_nothing(record: Database) -
 def test_what_an_erasure_says_is_never_erased_itself(record: Database) -> None:
     with record.atomic():
         parts = ("consent", "person", "trace")
-        said = {"seqs": evidence.erase_parts(ANNA, parts), "parts": parts}
-        evidence.append(entry("erased", subject=ANNA, consent=said))
+        said = {"seqs": chain.erase_parts(ANNA, parts), "parts": parts}
+        chain.append(entry("erased", subject=ANNA, consent=said))
     assert EvidencePart.select().where(EvidencePart.seq == 11).exists()
     assert found() == []
 
@@ -481,7 +476,7 @@ def make_hashes_anew(database: Database, first: int) -> None:
     rows: Any = Evidence.select().where(Evidence.seq >= first).order_by(Evidence.seq).dicts()
     with database.atomic():
         for row in list(rows):
-            both = bytes.fromhex(previous) + bytes.fromhex(evidence.leaf(row))
+            both = bytes.fromhex(previous) + bytes.fromhex(entries.leaf(row))
             previous = hashlib.sha256(both).hexdigest()
             Evidence.update(hash=previous).where(Evidence.seq == row["seq"]).execute()
         last = Evidence.select(fn.MAX(Evidence.seq)).scalar()
@@ -491,14 +486,14 @@ def make_hashes_anew(database: Database, first: int) -> None:
 def make_tree_anew(database: Database) -> None:
     with database.atomic():
         EvidenceNode.delete().execute()
-        evidence.grow_tree()
+        stored_tree.grow_tree()
 
 
 @pytest.mark.parametrize(("edited", "named"), [(20, 1), (70, 65), (75, 75)])
 def test_a_rewritten_tail_is_found_by_the_tree_or_else_by_a_checkpoint(
     record: Database, edited: int, named: int
 ) -> None:
-    known = evidence.checkpoint()
+    known = stored_tree.checkpoint()
     sql(record, f"UPDATE evidence SET actor = 'job' WHERE seq = {edited}")
     make_hashes_anew(record, edited)
     assert found() == [(named, How.REWRITTEN)]
@@ -508,15 +503,15 @@ def test_a_rewritten_tail_is_found_by_the_tree_or_else_by_a_checkpoint(
 
 
 def test_a_rewritten_tail_is_found_though_the_chain_went_on(record: Database) -> None:
-    known = evidence.checkpoint()
+    known = stored_tree.checkpoint()
     sql(record, "UPDATE evidence SET actor = 'job' WHERE seq = 70")
     make_hashes_anew(record, 70)
     make_tree_anew(record)
     with record.atomic():
-        evidence.append(*(turn(seq) for seq in range(76, 200)))
+        chain.append(*(turn(seq) for seq in range(76, 200)))
     assert found() == []
     assert found(known) == [(LAST, How.REWRITTEN)]
-    assert found(evidence.checkpoint()) == []
+    assert found(stored_tree.checkpoint()) == []
 
 
 def test_a_rewritten_tail_whose_head_was_forgotten_is_found(record: Database) -> None:
@@ -528,7 +523,7 @@ def test_a_rewritten_tail_whose_head_was_forgotten_is_found(record: Database) ->
 
 
 def test_a_cut_tail_is_found_by_the_tree_or_else_by_a_checkpoint(record: Database) -> None:
-    known = evidence.checkpoint()
+    known = stored_tree.checkpoint()
     sql(record, *delete(71, 72, 73, 74, 75))
     assert found() == found(known) == [(71, How.MISSING)]
     make_hashes_anew(record, 70)
@@ -544,12 +539,12 @@ def test_a_cut_tail_is_found_by_the_tree_or_else_by_a_checkpoint(record: Databas
 
 
 def test_a_cut_tail_is_found_though_it_has_grown_again(record: Database) -> None:
-    known = evidence.checkpoint()
+    known = stored_tree.checkpoint()
     sql(record, *delete(71, 72, 73, 74, 75))
     make_hashes_anew(record, 70)
     make_tree_anew(record)
     with record.atomic():
-        evidence.append(*(turn(seq) for seq in range(71, 80)))
+        chain.append(*(turn(seq) for seq in range(71, 80)))
     assert found() == []
     assert found(known) == [(LAST, How.REWRITTEN)]
 
@@ -571,7 +566,7 @@ def test_an_entry_that_was_put_behind_the_last_is_found(record: Database, *, cou
 
 def test_an_altered_subtree_beside_others_is_told_from_rewritten_entries(record: Database) -> None:
     with record.atomic():
-        evidence.append(*(turn(seq) for seq in range(76, 140)))
+        chain.append(*(turn(seq) for seq in range(76, 140)))
     sql(record, f"UPDATE evidence_node SET hash = {HASH} WHERE level = 6 AND place = 1")
     assert found() == [(65, How.TREE)]
     sql(record, "UPDATE evidence_node SET hash = 'x' WHERE level = 6 AND place = 1")
@@ -587,9 +582,9 @@ def test_an_altered_subtree_beside_others_is_told_from_rewritten_entries(record:
 
 def test_an_entry_is_looked_for_to_the_end_before_it_is_called_missing(record: Database) -> None:
     with record.atomic():
-        evidence.append(*(turn(seq) for seq in range(76, 300)))
+        chain.append(*(turn(seq) for seq in range(76, 300)))
     sql(record, *move(20, 900))
-    assert next(evidence.verify()) == Fault(20, How.REORDERED, "it stands as entry 900 now")
+    assert next(verify_chain.verify()) == Fault(20, How.REORDERED, "it stands as entry 900 now")
     sql(record, *delete(900))
     assert found() == [(20, How.MISSING)]
 
@@ -609,12 +604,12 @@ def test_an_entry_is_looked_for_to_the_end_before_it_is_called_missing(record: D
 def test_what_no_entry_can_hold_is_found_on_sqlite(sqlite_url: str, statement: str) -> None:
     with open_database(sqlite_url) as database:
         with database.atomic():
-            evidence.append(*(turn(seq) for seq in range(1, 41)), entry("x"))
-            evidence.keep_wording(PAGE)
+            chain.append(*(turn(seq) for seq in range(1, 41)), entry("x"))
+            chain.keep_wording(PAGE)
         sql(database, statement)
         assert found()[:1] == [(20, How.EDITED)]
         with database.atomic():
-            evidence.grow_tree()
+            stored_tree.grow_tree()
 
 
 # --- What is told. -------------------------------------------------------------------------------
@@ -622,9 +617,9 @@ def test_what_no_entry_can_hold_is_found_on_sqlite(sqlite_url: str, statement: s
 
 def test_a_fault_is_a_sentence(record: Database) -> None:
     sql(record, f"UPDATE wording SET content = 'Ja' WHERE digest = '{digest(PAGE)}'")
-    assert str(next(evidence.verify())) == f"entry 2: a wording was altered ({digest(PAGE)})"
+    assert str(next(verify_chain.verify())) == f"entry 2: a wording was altered ({digest(PAGE)})"
     sql(record, *swap(20, 40))
-    *_, last = evidence.verify()
+    *_, last = verify_chain.verify()
     assert str(last) == (
         "entry 20 is not the one that stood there: entries were reordered "
         "(it stands as entry 40 now)"
@@ -639,22 +634,22 @@ def test_every_way_to_fail_has_its_sentence() -> None:
 def test_what_was_checked_is_told(record: Database) -> None:
     # What no entry tells of beside the chain has tests of its own.
     CampaignWording.delete().where(CampaignWording.language == "de").execute()
-    checked = evidence.verify_chain(record, known=evidence.checkpoint())
+    checked = verify_chain.verify_chain(record, known=stored_tree.checkpoint())
     assert checked.to_json() == {
         "holds": True,
         "entries": LAST,
         "parts": 1 + 72 * 3 + 1,
         "erased": 2,
         "wordings": 4,
-        "checkpoint": evidence.checkpoint().to_json(),
+        "checkpoint": stored_tree.checkpoint().to_json(),
         "consistency": {
-            "earlier": {"seq": LAST, "root": evidence.checkpoint().root},
+            "earlier": {"seq": LAST, "root": stored_tree.checkpoint().root},
             "path": [],
         },
         "fault": None,
     }
     sql(record, *delete(20))
-    told = evidence.verify_chain(record).to_json()
+    told = verify_chain.verify_chain(record).to_json()
     assert (told["holds"], told["entries"], told["checkpoint"]) == (False, 19, None)
     assert told["fault"] == {"seq": 20, "how": "missing", "what": ""}
 
@@ -667,17 +662,17 @@ def test_what_is_written_meanwhile_disturbs_nothing(record: Database) -> None:
             erase(record, JAN)
 
     with steady_view(record), ThreadPoolExecutor(1) as pool:
-        before = evidence.checkpoint()
-        faults = evidence.verify()
+        before = stored_tree.checkpoint()
+        faults = verify_chain.verify()
         pool.submit(write).result(20)
         assert list(faults) == []
-        assert evidence.checkpoint() == before
-    assert evidence.checkpoint().seq == LAST + 1
+        assert stored_tree.checkpoint() == before
+    assert stored_tree.checkpoint().seq == LAST + 1
     assert found(before) == []
     with record.atomic():
-        assert evidence.verify_chain(record).entries == LAST + 1
+        assert verify_chain.verify_chain(record).entries == LAST + 1
 
 
 def test_a_record_of_nothing_holds(database: Database) -> None:
-    assert evidence.verify_chain(database).entries == 0
+    assert verify_chain.verify_chain(database).entries == 0
     assert found(Checkpoint(3, HASH, HASH)) == [(1, How.CUT)]

@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit import evidence, schema
+from repermit import schema
+from repermit.db.connection import Database, run_sql
+from repermit.db.tables import Evidence, EvidenceHead, EvidenceNode, Meta
 from repermit.errors import Refused
-from repermit.evidence import Checkpoint, Entry, merkle
-from repermit.models import Evidence, EvidenceHead, EvidenceNode, Meta, run_sql
+from repermit.evidence import chain, merkle, stored_tree
+from repermit.evidence import entries as evidence_entries
+from repermit.evidence.entries import Checkpoint, Entry
 from tests.building import NOW
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from repermit.models import Database
 
 
 def append(database: Database, count: int) -> None:
     with database.atomic():
-        evidence.append(
+        chain.append(
             *(Entry(event="noted", at=NOW, actor="job", consent={"n": n}) for n in range(count))
         )
 
 
 def leaves() -> list[bytes]:
     rows: Any = Evidence.select().order_by(Evidence.seq).dicts()
-    return [bytes.fromhex(evidence.leaf(row)) for row in rows]
+    return [bytes.fromhex(evidence_entries.leaf(row)) for row in rows]
 
 
 # --- RFC 9162 §2.1.1 and §2.1.3.1, word for word. ------------------------------------------------
@@ -150,28 +149,28 @@ def test_a_record_shows_that_it_goes_on_from_each_of_its_checkpoints(database: D
     checkpoints = []
     for count in (1, 62, 1, 1, 63, 72):
         append(database, count)
-        checkpoints.append(evidence.checkpoint())
-    newest = evidence.checkpoint()
+        checkpoints.append(stored_tree.checkpoint())
+    newest = stored_tree.checkpoint()
     for known in checkpoints:
-        shown = evidence.consistency(known, newest)
-        assert evidence.check_consistency(shown, newest)
-        assert not evidence.check_consistency(shown, Checkpoint(newest.seq, "", "f" * 64))
-        assert not evidence.check_consistency({**shown, "path": ["x"]}, newest)
+        shown = stored_tree.consistency(known, newest)
+        assert stored_tree.check_consistency(shown, newest)
+        assert not stored_tree.check_consistency(shown, Checkpoint(newest.seq, "", "f" * 64))
+        assert not stored_tree.check_consistency({**shown, "path": ["x"]}, newest)
         way = [bytes.fromhex(one) for one in shown["path"]]
         assert way == subproof(known.seq, leaves(), is_whole=True)
-    one = evidence.consistency(checkpoints[0], newest)
+    one = stored_tree.consistency(checkpoints[0], newest)
     one["earlier"]["seq"] = True
-    assert not evidence.check_consistency(one, newest)
+    assert not stored_tree.check_consistency(one, newest)
     other = Checkpoint(1, "f" * 64, checkpoints[0].root)
     for unknown in (other, Checkpoint(0, "0" * 64, merkle.EMPTY_ROOT), Checkpoint(999, "", "")):
         with pytest.raises(Refused, match="does not go on from that checkpoint"):
-            evidence.consistency(unknown, newest)
+            stored_tree.consistency(unknown, newest)
 
 
 def test_an_empty_chain_has_the_root_of_an_empty_tree(database: Database) -> None:
-    assert evidence.checkpoint() == Checkpoint(0, "0" * 64, hashlib.sha256().hexdigest())
+    assert stored_tree.checkpoint() == Checkpoint(0, "0" * 64, hashlib.sha256().hexdigest())
     append(database, 0)
-    assert evidence.checkpoint().seq == 0
+    assert stored_tree.checkpoint().seq == 0
 
 
 def test_each_entry_has_a_path_to_every_checkpoint_that_came_after_it(database: Database) -> None:
@@ -179,7 +178,7 @@ def test_each_entry_has_a_path_to_every_checkpoint_that_came_after_it(database: 
     checkpoints = []
     for count in (1, 1, 61, 1, 1, 66, 127, 42):
         append(database, count)
-        checkpoints.append(evidence.checkpoint())
+        checkpoints.append(stored_tree.checkpoint())
     entries = leaves()
     assert len(entries) == 300
     for checkpoint in checkpoints:
@@ -188,11 +187,11 @@ def test_each_entry_has_a_path_to_every_checkpoint_that_came_after_it(database: 
         for seq in {1, 2, 63, 64, 65, 128, 129, 256, 257, 300, checkpoint.seq}:
             if seq > checkpoint.seq:
                 with pytest.raises(Refused, match=f"says nothing of entry {seq}"):
-                    evidence.inclusion(seq, checkpoint)
+                    stored_tree.inclusion(seq, checkpoint)
                 continue
-            proof = evidence.inclusion(seq, checkpoint)
+            proof = stored_tree.inclusion(seq, checkpoint)
             assert list(proof) == [one.hex() for one in path(seq - 1, until)]
-            assert evidence.check_inclusion(entries[seq - 1].hex(), seq, proof, checkpoint)
+            assert stored_tree.check_inclusion(entries[seq - 1].hex(), seq, proof, checkpoint)
     kept = {(node.level, node.place): node.hash for node in EvidenceNode.select()}
     assert kept == {
         (level, place): mth(entries[place << level : place + 1 << level]).hex()
@@ -203,35 +202,35 @@ def test_each_entry_has_a_path_to_every_checkpoint_that_came_after_it(database: 
 
 def test_what_is_no_hash_proves_nothing(database: Database) -> None:
     append(database, 3)
-    checkpoint = evidence.checkpoint()
-    leaf, proof = leaves()[1].hex(), evidence.inclusion(2, checkpoint)
-    assert evidence.check_inclusion(leaf, 2, proof, checkpoint)
-    assert not evidence.check_inclusion(leaf.upper(), 2, proof, checkpoint)
-    assert not evidence.check_inclusion(leaf[:-2], 2, proof, checkpoint)
-    assert not evidence.check_inclusion(leaf, 2, ("", *proof), checkpoint)
-    assert not evidence.check_inclusion(leaf, 0, proof, checkpoint)
+    checkpoint = stored_tree.checkpoint()
+    leaf, proof = leaves()[1].hex(), stored_tree.inclusion(2, checkpoint)
+    assert stored_tree.check_inclusion(leaf, 2, proof, checkpoint)
+    assert not stored_tree.check_inclusion(leaf.upper(), 2, proof, checkpoint)
+    assert not stored_tree.check_inclusion(leaf[:-2], 2, proof, checkpoint)
+    assert not stored_tree.check_inclusion(leaf, 2, ("", *proof), checkpoint)
+    assert not stored_tree.check_inclusion(leaf, 0, proof, checkpoint)
 
 
 @pytest.mark.parametrize("gone", [Evidence, EvidenceNode])
 def test_a_chain_with_gaps_proves_nothing(database: Database, gone: type[Evidence]) -> None:
     append(database, 130)
-    checkpoint = evidence.checkpoint()
+    checkpoint = stored_tree.checkpoint()
     with database.atomic():
         gone.delete().execute()
     with pytest.raises(Refused, match="has gaps"):
-        evidence.inclusion(70, checkpoint)
+        stored_tree.inclusion(70, checkpoint)
     with pytest.raises(Refused, match="has gaps"):
-        evidence.checkpoint_at(130)
+        stored_tree.checkpoint_at(130)
 
 
 def test_a_checkpoint_can_be_had_later_as_it_was_right_after_an_entry(database: Database) -> None:
-    taken = [evidence.checkpoint()]
+    taken = [stored_tree.checkpoint()]
     for _ in range(70):
         append(database, 2)
-        taken.append(evidence.checkpoint())
-    assert [evidence.checkpoint_at(one.seq) for one in taken[1:]] == taken[1:]
+        taken.append(stored_tree.checkpoint())
+    assert [stored_tree.checkpoint_at(one.seq) for one in taken[1:]] == taken[1:]
     with pytest.raises(Refused, match="has gaps"):
-        evidence.checkpoint_at(141)
+        stored_tree.checkpoint_at(141)
 
 
 def test_a_damaged_tree_holds_up_no_answer(database: Database) -> None:
@@ -240,27 +239,27 @@ def test_a_damaged_tree_holds_up_no_answer(database: Database) -> None:
         EvidenceHead.update(frontier="x").execute()
         EvidenceNode.create(level=6, place=0, hash="f" * 64)
     append(database, 2)
-    assert (evidence.checkpoint().seq, EvidenceNode.get().hash != "f" * 64) == (65, True)
+    assert (stored_tree.checkpoint().seq, EvidenceNode.get().hash != "f" * 64) == (65, True)
 
 
 def test_an_older_database_gets_its_tree(database: Database) -> None:
     """Entries that are missing or beyond reading are not the upgrade's business."""
     append(database, 200)
-    expected = evidence.checkpoint(), EvidenceHead.get().frontier, nodes()
+    expected = stored_tree.checkpoint(), EvidenceHead.get().frontier, nodes()
     with database.atomic():
         for column in ("root", "frontier"):
             run_sql(database, f"ALTER TABLE evidence_head DROP COLUMN {column}")
         run_sql(database, "DROP TABLE evidence_node")
         Meta.update(value="6").where(Meta.key == "schema_version").execute()
     assert schema.upgrade(database) == 6
-    assert (evidence.checkpoint(), EvidenceHead.get().frontier, nodes()) == expected
+    assert (stored_tree.checkpoint(), EvidenceHead.get().frontier, nodes()) == expected
     append(database, 100)
-    assert evidence.checkpoint().root == mth(leaves()).hex()
+    assert stored_tree.checkpoint().root == mth(leaves()).hex()
     zeroed = [*leaves()[:4], bytes(32), *leaves()[5:]]
     with database.atomic():
         Evidence.delete().where(Evidence.seq == 5).execute()
-        evidence.grow_tree()
-    assert evidence.checkpoint().root == mth(zeroed).hex()
+        stored_tree.grow_tree()
+    assert stored_tree.checkpoint().root == mth(zeroed).hex()
 
 
 def nodes() -> list[tuple[int, int, str]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
 from repermit.consent import CampaignState, MailKind, MailState, Status
-from repermit.expiry import Silent, Upcoming, silent, upcoming
-from repermit.models import Contact, is_postgresql, new_id
+from repermit.db.connection import Database, is_postgresql
+from repermit.db.tables import Campaign, Contact, MailingList, new_id
+from repermit.expiry.forecast import Silent, Upcoming, silent, upcoming
 from tests.building import (
     DEADLINE,
     NOW,
@@ -20,9 +20,6 @@ from tests.building import (
     make_mail,
 )
 from tests.plans import plans_of
-
-if TYPE_CHECKING:
-    from repermit.models import Campaign, Database, MailingList
 
 INSTANT = timedelta(microseconds=1)
 

@@ -10,13 +10,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from repermit import contacts, evidence
-from repermit.campaigns import extend, pause
+from repermit.campaigns.lifecycle import extend, pause
 from repermit.clock import ManualClock, parse_when
 from repermit.consent import (
     Basis,
@@ -28,18 +27,24 @@ from repermit.consent import (
     Reason,
     Status,
 )
-from repermit.contacts import Act
-from repermit.evidence import keep_wording
-from repermit.expiry import Expired, expire_due, skip, would_expire
-from repermit.models import (
+from repermit.contacts import lookup, status_changes
+from repermit.contacts.status_changes import Act
+from repermit.db.connection import Database
+from repermit.db.tables import (
     Campaign,
     CampaignWording,
     Contact,
     Evidence,
     EvidencePart,
     Mail,
+    MailingList,
     Suppression,
 )
+from repermit.evidence import verify_chain
+from repermit.evidence.chain import keep_wording
+from repermit.expiry.decision import Expired
+from repermit.expiry.downtime import skip
+from repermit.expiry.sweep import expire_due, would_expire
 from tests.building import (
     DEADLINE,
     NOW,
@@ -50,9 +55,6 @@ from tests.building import (
     make_mail,
     make_settings,
 )
-
-if TYPE_CHECKING:
-    from repermit.models import Database, MailingList
 
 ROOT = Path(__file__).parent.parent
 INSTANT = timedelta(microseconds=1)
@@ -80,7 +82,7 @@ def sweep(database: Database, *, now: datetime = DEADLINE, **options: Any) -> Ex
     assert states() == before
     swept = expire_due(database, settings=settings, clock=clock, **options)
     assert swept == foreseen
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
     return swept
 
 
@@ -519,9 +521,9 @@ def test_a_sweep_stops_where_the_admin_intervenes(
 def confirm(database: Database, contact_id: int) -> bool:
     """Answer Yes as somebody in time would; return whether the question was still open."""
     with database.connection_context(), database.atomic():
-        contact = contacts.lock(contact_id)
+        contact = lookup.lock(contact_id)
         was_open = contact.status == UNCONFIRMED
-        contacts.confirm(
+        status_changes.confirm(
             contact,
             basis=Basis.ANSWER,
             act=Act(at=DEADLINE - INSTANT, actor="person"),
@@ -557,7 +559,7 @@ def test_an_answer_gets_in_during_the_sweep(database: Database, mailing_list: Ma
     assert status_of(asked[-1]) == (Status.CONFIRMED, "")
     assert Contact.select().where(Contact.status == REMOVED).count() == 59
     assert set(entries_by_subject().values()) == {1}
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
     assert Campaign.get().state == CampaignState.CLOSED
 
 
@@ -568,13 +570,13 @@ def test_an_answer_that_is_being_recorded_when_its_turn_comes_counts(
     asked = [make_asked(database, mailing_list, campaign) for _ in range(3)]
     sweeping = threading.Event()
     with database.atomic():
-        contact = contacts.lock(asked[1].id)
+        contact = lookup.lock(asked[1].id)
         thread = in_thread(database, SteppingClock(DEADLINE, nth=1, act=sweeping.set), chunk=10)
         assert sweeping.wait(30)
-        # The sweep comes to this contact's lock, or to the turnstile, and waits there.
+        # The sweep comes to this contact's lock, or to the write lock, and waits there.
         thread.join(0.3)
         assert thread.is_alive()
-        contacts.confirm(
+        status_changes.confirm(
             contact,
             basis=Basis.ANSWER,
             act=Act(at=DEADLINE - INSTANT, actor="person"),
@@ -582,14 +584,14 @@ def test_an_answer_that_is_being_recorded_when_its_turn_comes_counts(
         )
     thread.join(60)
     assert [status_of(one)[0] for one in asked] == [REMOVED, Status.CONFIRMED, REMOVED]
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 SWEEPER = """
 import sys
 from repermit.clock import ManualClock
-from repermit.expiry import expire_due
-from repermit.models import open_database
+from repermit.expiry.sweep import expire_due
+from repermit.db.connection import open_database
 from tests.building import DEADLINE, make_settings
 
 url = sys.argv[1]
@@ -632,7 +634,7 @@ def test_two_processes_at_once_remove_each_exactly_once(
     assert list(entries_by_subject().values()) == [1] * 40
     assert Suppression.select().count() == 40
     assert Evidence.select().where(Evidence.event == "closed").count() == 1
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 def test_a_sweep_that_is_told_to_stop_is_gone_on_with_by_the_next(
@@ -658,4 +660,4 @@ def test_a_sweep_that_is_told_to_stop_is_gone_on_with_by_the_next(
     assert (removed[0], sum(removed)) == (0, 3)
     assert len(removed) > max(removed) > 0
     assert len(kept("closed")) == 1
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 import pytest
 
 from repermit import schema
 from repermit.consent import CampaignState
-from repermit.expiry import beat, downtime, skip
-from repermit.models import Campaign
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign
+from repermit.expiry.downtime import beat, downtime, skip
 from tests.building import NOW, make_campaign, make_list
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from repermit.models import Database
 
 MINUTE = timedelta(minutes=1)
 INSTANT = timedelta(microseconds=1)

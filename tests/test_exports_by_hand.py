@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
 
 import pytest
 
 from repermit.consent import Reason, Status
-from repermit.exports import Format, Tool, What, by_hand, export, formats_for
-from repermit.models import Contact
+from repermit.db.connection import Database
+from repermit.db.tables import Contact
+from repermit.exports.export import export
+from repermit.exports.export_rows import by_hand
+from repermit.exports.tool_formats import Format, Tool, What, formats_for
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
-
-if TYPE_CHECKING:
-    from repermit.models import Database
 
 ODD = ("+jan@example.org", "-jan@example.org", "=jan@example.org")
 

@@ -7,7 +7,7 @@ import re
 import shlex
 from dataclasses import replace
 
-from repermit.exports import Finding, Reconciled, as_document, counts, lines, next_steps
+from repermit.exports.reconcile import Finding, Reconciled, as_document, counts, lines, next_steps
 from tests.command_tree import parse
 
 RESULT = Reconciled(

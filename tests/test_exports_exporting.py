@@ -7,7 +7,7 @@ import io
 import json
 import tracemalloc
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import openpyxl
 import pytest
@@ -15,24 +15,16 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from repermit import evidence
 from repermit.consent import Basis, Reason, Status
+from repermit.db.connection import Database, open_database
+from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, new_id
 from repermit.errors import Refused
-from repermit.exports import Exported, Format, Tool, What, export
-from repermit.exports.forms import FORMS
-from repermit.links import Links
-from repermit.models import (
-    Contact,
-    Evidence,
-    EvidencePart,
-    new_id,
-    open_database,
-)
+from repermit.evidence import verify_chain
+from repermit.exports.export import Exported, export
+from repermit.exports.tool_formats import FORMS, Format, Tool, What
 from repermit.schema import upgrade
+from repermit.signed_links import Links
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings, put_in
-
-if TYPE_CHECKING:
-    from repermit.models import Database, MailingList
 
 # 23:30 UTC is the next day in the Netherlands.
 LATE = datetime(2025, 12, 31, 23, 30, tzinfo=UTC)
@@ -113,7 +105,7 @@ def test_every_export_is_recorded(database: Database) -> None:
         "rows": 1,
         "with_links": True,
     }
-    assert not list(evidence.verify())
+    assert not list(verify_chain.verify())
 
 
 def test_links_to_unsubscribe_come_when_asked_for(database: Database) -> None:
@@ -406,7 +398,7 @@ def test_an_export_that_is_broken_off_is_recorded_as_far_as_it_came(
     expected = [] if rows is None else [(rows, False)]
     assert [(one["rows"], one["whole"]) for one in told] == expected
     assert [one.event for one in Evidence.select()] == ["exported"] * len(told)
-    assert not list(evidence.verify())
+    assert not list(verify_chain.verify())
 
 
 @pytest.mark.parametrize("what", ["keep", "removed"])

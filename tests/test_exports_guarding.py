@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from repermit.evidence import canonical
-from repermit.exports.guarding import guard, guard_json
+from repermit.evidence.entries import canonical
+from repermit.exports.file_formats import guard, guard_json
 
 SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20"
 FORMULA = re.compile(rf"[\s\0-\x1f\u200b-\u200f\u2060\ufeff]*[{re.escape(SIGNS)}]")

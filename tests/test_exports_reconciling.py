@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import io
 import zipfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from repermit import addresses, contacts
+from repermit import email_address
 from repermit.consent import Basis, Reason, Status
+from repermit.contacts import erasure, status_changes
+from repermit.db.connection import Database, open_database
+from repermit.db.tables import Contact, Evidence, MailingList, Suppression, new_id
 from repermit.errors import ListFileError
-from repermit.exports import Finding, counts, export, reconcile
-from repermit.models import Contact, Evidence, Suppression, new_id, open_database
+from repermit.exports.export import export
+from repermit.exports.reconcile import Finding, counts, reconcile
 from repermit.schema import upgrade
+from repermit.settings.definitions import Settings
 from tests.building import NOW, make_contact, make_list, make_removed
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from repermit.config import Settings
-    from repermit.models import Database, MailingList
 
 
 def write(folder: Path, *lines: str, name: str = "export.csv") -> Path:
@@ -44,7 +42,7 @@ def suppress(
     with database.atomic():
         Suppression.create(
             list=mailing_list,
-            fingerprint=addresses.fingerprint(settings.fingerprint_key, address),
+            fingerprint=email_address.fingerprint(settings.fingerprint_key, address),
             subject=new_id(),
             reason=Reason.COMPLAINT,
             at=NOW,
@@ -84,9 +82,9 @@ def test_the_erased_are_known_by_their_fingerprint(
     mailing_list = make_list(database)
     contact = make_kept(database, mailing_list, "gone@example.org")
     with database.atomic():
-        contacts.erase(
+        erasure.erase(
             contact,
-            act=contacts.Act(at=NOW, actor="person"),
+            act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=settings.fingerprint_key,
         )
     path = write(tmp_path, "email", "Gone@example.org")

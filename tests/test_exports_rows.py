@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit import addresses, contacts, evidence
+from repermit import email_address
 from repermit.consent import Basis, CampaignState, MailState, Reason, Status
-from repermit.exports import rows
-from repermit.models import Contact, Mail
+from repermit.contacts import erasure, status_changes
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, Mail, MailingList
+from repermit.evidence import chain, entries
+from repermit.exports import export_rows
 from tests.building import (
     NOW,
     make_asked,
@@ -24,33 +28,28 @@ from tests.building import (
     put_in,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
-    from repermit.models import Database, MailingList
-
-
-def addresses_of(found: Iterable[rows.Record]) -> list[str]:
+def addresses_of(found: Iterable[export_rows.Record]) -> list[str]:
     return [row["address"] for row in found]
 
 
-def columns_of(row: rows.Record, columns: tuple[str, ...]) -> dict[str, Any]:
+def columns_of(row: export_rows.Record, columns: tuple[str, ...]) -> dict[str, Any]:
     return {name: row[name] for name in columns}
 
 
 def erase(database: Database, contact: Contact) -> None:
     with database.atomic():
-        contacts.erase(
+        erasure.erase(
             contact,
-            act=contacts.Act(at=NOW, actor="admin@example.org"),
+            act=status_changes.Act(at=NOW, actor="admin@example.org"),
             fingerprint_key=make_settings().fingerprint_key,
         )
 
 
 def append(database: Database, mailing_list: MailingList, **parts: Any) -> None:
-    entry = evidence.Entry(event="noted", at=NOW, actor="job", list=mailing_list.slug, **parts)
+    entry = entries.Entry(event="noted", at=NOW, actor="job", list=mailing_list.slug, **parts)
     with database.atomic():
-        evidence.append(entry)
+        chain.append(entry)
 
 
 # --- keep. --------------------------------------------------------------------------------------
@@ -65,7 +64,7 @@ def test_keep_has_the_confirmed_and_the_customers_and_nobody_else(database: Data
     make_contact(database, other, "other@example.org", status=Status.CONFIRMED)
     make_removed(database, mailing_list, Reason.NO, "no@example.org")
 
-    assert addresses_of(rows.keep(mailing_list)) == ["b@example.org", "c@example.org"]
+    assert addresses_of(export_rows.keep(mailing_list)) == ["b@example.org", "c@example.org"]
 
 
 def test_keep_says_on_what_ground_and_since_when(database: Database) -> None:
@@ -82,9 +81,9 @@ def test_keep_says_on_what_ground_and_since_when(database: Database) -> None:
         basis_at=at,
     )
 
-    (row,) = rows.keep(mailing_list)
+    (row,) = export_rows.keep(mailing_list)
 
-    assert columns_of(row, rows.KEEP) == {
+    assert columns_of(row, export_rows.KEEP) == {
         "address": "Zoë@example.org",
         "name": "Zoë",
         "language": "nl",
@@ -97,7 +96,7 @@ def test_without_a_date_of_its_basis_a_contact_counts_from_its_status(database: 
     mailing_list = make_list(database)
     make_contact(database, mailing_list, status=Status.CUSTOMER)
 
-    assert [row["since"] for row in rows.keep(mailing_list)] == [NOW]
+    assert [row["since"] for row in export_rows.keep(mailing_list)] == [NOW]
 
 
 def test_a_contact_without_a_language_has_the_lists(database: Database) -> None:
@@ -105,7 +104,7 @@ def test_a_contact_without_a_language_has_the_lists(database: Database) -> None:
     make_contact(database, mailing_list, "a@example.org", status=Status.CONFIRMED)
     make_contact(database, mailing_list, "b@example.org", status=Status.CONFIRMED, language="fr")
 
-    assert [row["language"] for row in rows.keep(mailing_list)] == ["de", "fr"]
+    assert [row["language"] for row in export_rows.keep(mailing_list)] == ["de", "fr"]
 
 
 def test_every_row_comes_once_and_in_order_over_several_pages(database: Database) -> None:
@@ -125,7 +124,7 @@ def test_every_row_comes_once_and_in_order_over_several_pages(database: Database
     ]
     put_in(database, Contact, people)
 
-    assert addresses_of(rows.keep(mailing_list)) == wanted
+    assert addresses_of(export_rows.keep(mailing_list)) == wanted
 
 
 # --- removed. -----------------------------------------------------------------------------------
@@ -136,8 +135,8 @@ def test_removed_says_why_and_when(database: Database) -> None:
     make_removed(database, mailing_list, Reason.WITHDRAWN, "w@example.org")
     make_contact(database, mailing_list, "stays@example.org", status=Status.CONFIRMED)
 
-    (row,) = rows.removed(mailing_list)
-    assert columns_of(row, rows.REMOVED) == {
+    (row,) = export_rows.removed(mailing_list)
+    assert columns_of(row, export_rows.REMOVED) == {
         "address": "w@example.org",
         "name": "",
         "reason": "withdrawn",
@@ -150,8 +149,8 @@ def test_the_erased_are_counted_and_left_out(database: Database) -> None:
     erase(database, make_removed(database, mailing_list, Reason.NO))
     make_removed(database, mailing_list, Reason.NO, "no@example.org")
 
-    assert addresses_of(rows.removed(mailing_list)) == ["no@example.org"]
-    assert rows.count_erased(mailing_list) == 1
+    assert addresses_of(export_rows.removed(mailing_list)) == ["no@example.org"]
+    assert export_rows.count_erased(mailing_list) == 1
 
 
 # --- unasked. -----------------------------------------------------------------------------------
@@ -177,7 +176,7 @@ def test_unasked_says_why(
     contact = make_contact(database, mailing_list, "u@example.org", name="U")
     make_mail(database, campaign, contact, state=state, reason=reason, bounce=bounce)
 
-    assert list(rows.unasked(mailing_list)) == [
+    assert list(export_rows.unasked(mailing_list)) == [
         {"address": "u@example.org", "name": "U", "reason": says}
     ]
 
@@ -186,7 +185,7 @@ def test_who_still_may_answer_is_not_unasked(database: Database) -> None:
     mailing_list = make_list(database)
     make_asked(database, mailing_list, make_campaign(database, mailing_list))
 
-    assert not list(rows.unasked(mailing_list))
+    assert not list(export_rows.unasked(mailing_list))
 
 
 def test_unasked_comes_in_the_order_of_addresses(database: Database) -> None:
@@ -197,7 +196,7 @@ def test_unasked_comes_in_the_order_of_addresses(database: Database) -> None:
     with database.atomic():
         Mail.update(state=MailState.FAILED).execute()
 
-    assert addresses_of(rows.unasked(mailing_list)) == ["a@example.org", "b@example.org"]
+    assert addresses_of(export_rows.unasked(mailing_list)) == ["a@example.org", "b@example.org"]
 
 
 # --- evidence. ----------------------------------------------------------------------------------
@@ -208,12 +207,12 @@ def test_the_evidence_comes_with_its_parts_as_they_are_stored(database: Database
     append(database, mailing_list, consent={"note": "by telephone"})
     append(database, make_list(database, slug="other"))
 
-    (row,) = rows.evidence(mailing_list)
+    (row,) = export_rows.evidence(mailing_list)
 
-    assert set(row) >= set(rows.EVIDENCE)
+    assert set(row) >= set(export_rows.EVIDENCE)
     assert (row["seq"], row["at"], row["event"], row["list"]) == (1, NOW, "noted", "news")
     assert json.loads(row["consent"]) == {"note": "by telephone"}
-    digest = evidence.part_digest(row["consent_salt"], row["consent"])
+    digest = entries.part_digest(row["consent_salt"], row["consent"])
     assert digest == row["consent_digest"]
     assert (row["person_digest"], row["person_salt"], row["person"]) == ("", None, None)
 
@@ -222,7 +221,7 @@ def test_an_erased_part_is_gone_and_its_digest_stays(database: Database) -> None
     mailing_list = make_list(database)
     erase(database, make_removed(database, mailing_list, Reason.NO, "no@example.org"))
 
-    found = list(rows.evidence(mailing_list))
+    found = list(export_rows.evidence(mailing_list))
 
     assert [row["event"] for row in found] == ["removed", "erased"]
     assert found[0]["person_digest"]
@@ -245,7 +244,7 @@ def test_an_erased_part_is_gone_and_its_digest_stays(database: Database) -> None
     ],
 )
 def test_a_domain_is_written_so_that_it_is_read_as_the_same(kept: str, written: str) -> None:
-    assert addresses.as_people_write(kept) == written
+    assert email_address.as_people_write(kept) == written
 
 
 def test_who_could_not_be_asked_has_a_readable_domain_too(database: Database) -> None:
@@ -253,4 +252,4 @@ def test_who_could_not_be_asked_has_a_readable_domain_too(database: Database) ->
     contact = make_contact(database, mailing_list, "a@bücher.example.org")
     campaign = make_campaign(database, mailing_list)
     make_mail(database, campaign, contact, state=MailState.FAILED, sent_at=None)
-    assert addresses_of(rows.unasked(mailing_list)) == ["a@bücher.example.org"]
+    assert addresses_of(export_rows.unasked(mailing_list)) == ["a@bücher.example.org"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.exports import Tool, What, steps
-from repermit.exports.forms import FORMS
+from repermit.exports.handover_steps import steps
+from repermit.exports.tool_formats import FORMS, Tool, What
 
 
 @pytest.mark.parametrize("tool", Tool)

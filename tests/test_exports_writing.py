@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repermit.errors import Refused
-from repermit.exports.rows import StoredJson
-from repermit.exports.writing import write_csv, write_json, write_xlsx
+from repermit.exports.export_rows import StoredJson
+from repermit.exports.file_formats import write_csv, write_json, write_xlsx
 from tests.building import NOW
 
 COLUMNS = {"address": "address", "name": "Full name"}

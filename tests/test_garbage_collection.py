@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import gc
 import weakref
-from typing import TYPE_CHECKING
 
-from repermit.cli.house import House
+from repermit.cli.context import CommandContext
 from repermit.garbage_collection import heap_frozen
-
-if TYPE_CHECKING:
-    from tests.desk import Desk
+from tests.desk import Desk
 
 
 class _Knot:
@@ -36,6 +33,6 @@ def test_what_is_made_after_it_is_collected() -> None:
 
 def test_a_command_that_has_the_database_is_not_looked_at(desk: Desk) -> None:
     desk.add_news()
-    with House(config=str(desk.config), clock=desk.clock).database():
+    with CommandContext(config=str(desk.config), clock=desk.clock).database():
         assert gc.get_freeze_count()
     assert gc.get_freeze_count() == 0

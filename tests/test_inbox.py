@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import smtplib
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
 from tests.inbox import HANG_UP, Inbox
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 RAW = b"Subject: Hello\r\n\r\n.a dot first\r\n"
 

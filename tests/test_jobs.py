@@ -7,55 +7,48 @@ import json
 import logging
 import shutil
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from repermit import accounts, answers, delivery, evidence, expiry, importing, rights
+from repermit.accounts import audit_log
+from repermit.answers import pending_openings
 from repermit.clock import ManualClock
-from repermit.config import Bounces
 from repermit.consent import CampaignState, MailState, Reason, Status
-from repermit.contacts.braking import AFTER_PILOT
-from repermit.importing.uploads import folder_of
-from repermit.jobs import OF_THE_PAGES, OF_WORKERS, SECONDS, Jobs, make_scheduler, run
-from repermit.models import (
-    Access,
-    Campaign,
-    Contact,
-    Evidence,
-    FreshLink,
-    Import,
-    Mail,
-    Opening,
-    SignUp,
-    Suppression,
-    Tally,
-    TaskKind,
-    Upload,
-    Work,
-    background_work,
-    foreground_work,
-)
-from repermit.rights.suppression_import import begin_suppression_import
+from repermit.contacts.circuit_breaker import AFTER_PILOT
+from repermit.db.account_tables import Access
+from repermit.db.background_tasks import TaskKind
+from repermit.db.connection import Database
+from repermit.db.contact_tables import FreshLink, Opening
+from repermit.db.list_tables import Upload
+from repermit.db.row_counts import Tally
+from repermit.db.tables import Campaign, Contact, Evidence, Import, Mail, SignUp, Suppression
+from repermit.db.work_locks import Work, background_work, foreground_work
+from repermit.evidence import verify_chain
+from repermit.expiry import decision, downtime
+from repermit.expiry import sweep as expiry_sweep
+from repermit.imports import uploads
+from repermit.imports.uploads import folder_of
+from repermit.jobs.periodic_jobs import OF_THE_PAGES, OF_WORKERS, SECONDS, Jobs, make_scheduler, run
+from repermit.privacy import data_links
+from repermit.privacy.suppression_import import begin_suppression_import
+from repermit.sending import in_doubt
+from repermit.settings.definitions import Bounces
 from tests.admin_pages import make_admin
 from tests.building import DEADLINE, NOW, make_asked, make_campaign, make_contact, make_mail
 from tests.choosing import choose
 from tests.desk import ATTEST, Desk
+from tests.inbox import Inbox
 from tests.mailboxes import ImapMailbox
 from tests.returning import returned_for
 from tests.taking import plain, take_back, take_in
-from tests.test_models_work_locks import by_hand
+from tests.test_db_work_locks import by_hand
 from tests.test_reports import take_off
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from repermit.models import Database
-    from tests.inbox import Inbox
 
 
 @pytest.fixture
@@ -142,7 +135,7 @@ def test_a_decision_on_mails_in_doubt_goes_on(desk: Desk, times: int) -> None:
         for _ in range(2):
             doubtful = make_contact(database, news)
             make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
-        delivery.resolve(database, news, resend=False, now=NOW, actor="cli:els", most=0)
+        in_doubt.resolve(database, news, resend=False, now=NOW, actor="cli:els", most=0)
         sweep = jobs_of(desk, database).resolve
         with foreground_work(database, TaskKind.RESOLVE):
             at_once(sweep)
@@ -202,7 +195,7 @@ def test_who_did_not_answer_is_removed_once(desk: Desk, times: int) -> None:
         for _ in range(5):
             make_asked(database, news, campaign)
         desk.clock.move_to(DEADLINE)
-        expiry.skip(database, to=DEADLINE)
+        downtime.skip(database, to=DEADLINE)
         at_once(*[jobs_of(desk, database).expire] * times)
         assert {one.reason for one in Contact.select()} == {Reason.NO_RESPONSE}
         assert Evidence.select().where(Evidence.event == "removed").count() == 5
@@ -216,18 +209,18 @@ def test_the_job_removes_nobody_while_the_command_does(
         campaign = make_campaign(database, news)
         for _ in range(5):
             make_asked(database, news, campaign)
-        expiry.skip(database, to=DEADLINE)
+        downtime.skip(database, to=DEADLINE)
         desk.clock.move_to(DEADLINE)
-    expire_due = expiry.expire_due
+    expire_due = expiry_sweep.expire_due
     counts: list[int] = []
 
-    def expire_beside_the_job(database: Database, **options: Any) -> expiry.Expired:
+    def expire_beside_the_job(database: Database, **options: Any) -> decision.Expired:
         if options.get("actor", "job") != "job":
             at_once(jobs_of(desk, database).expire)
             counts.append(Contact.select().where(Contact.reason == Reason.NO_RESPONSE).count())
         return expire_due(database, **options)
 
-    monkeypatch.setattr(expiry, "expire_due", expire_beside_the_job)
+    monkeypatch.setattr(expiry_sweep, "expire_due", expire_beside_the_job)
     assert json.loads(desk.do("expire", "news", "--json")) == {"removed": 5, "unasked": 0}
     assert counts == [0]
 
@@ -237,10 +230,10 @@ def test_the_job_goes_on_with_what_a_command_has_begun(desk: Desk) -> None:
         campaign = make_campaign(database, news)
         for _ in range(5):
             make_asked(database, news, campaign)
-        expiry.skip(database, to=DEADLINE)
+        downtime.skip(database, to=DEADLINE)
         desk.clock.move_to(DEADLINE)
         steps = iter([False, False, False])
-        expiry.expire_due(
+        expiry_sweep.expire_due(
             database,
             settings=desk.settings,
             clock=desk.clock,
@@ -299,10 +292,10 @@ def test_what_a_dead_worker_left_is_seen_also_while_sending_rests(desk: Desk, ti
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_which_links_were_opened_is_written_once(desk: Desk, times: int) -> None:
-    openings = answers.Pending()
+    openings = pending_openings.Pending()
     with desk.news() as (database, news):
         contact = make_contact(database, news)
-        openings.note(contact.uid, answers.Seen("yes", is_head=False, at=NOW))
+        openings.note(contact.uid, pending_openings.Seen("yes", is_head=False, at=NOW))
         jobs = Jobs(
             desk.settings,
             database,
@@ -320,7 +313,7 @@ def test_who_looked_long_ago_is_forgotten(desk: Desk, times: int) -> None:
         for days in (364, 366):
             with database.atomic():
                 then = desk.clock.now() - timedelta(days=days)
-                accounts.note_access(now=then, actor="user:1", act=f"looked {days} days ago")
+                audit_log.note_access(now=then, actor="user:1", act=f"looked {days} days ago")
         at_once(*[jobs_of(desk, database).tidy] * times)
         assert [one.act for one in Access.select()] == ["looked 364 days ago"]
 
@@ -328,7 +321,7 @@ def test_who_looked_long_ago_is_forgotten(desk: Desk, times: int) -> None:
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_file_that_nobody_took_in_is_deleted_after_a_day(desk: Desk, times: int) -> None:
     with desk.news() as (database, news):
-        kept = importing.keep_upload(
+        kept = uploads.keep_upload(
             database,
             news,
             io.BytesIO(b"email\na@example.org\n"),
@@ -350,7 +343,7 @@ def test_a_file_that_nobody_took_in_is_deleted_after_a_day(desk: Desk, times: in
 def test_links_for_one_use_are_forgotten_after_a_day(desk: Desk, times: int) -> None:
     with desk.news() as (database, news):
         contact = make_contact(database, news)
-        rights.ask_for_link(database, uid=contact.uid, language="", now=desk.clock.now())
+        data_links.ask_for_link(database, uid=contact.uid, language="", now=desk.clock.now())
         at_once(*[jobs_of(desk, database).tidy] * times)
         assert FreshLink.select().count() == 1
         desk.clock.advance(timedelta(days=1))
@@ -368,7 +361,7 @@ def test_a_beat_counts_the_pages_as_up(desk: Desk, times: int) -> None:
         desk.clock.advance(timedelta(minutes=1))
         beat()
         assert Campaign.get().downtime == 2 * 60 * 60
-        assert expiry.downtime(Campaign.get(), desk.clock.now()) == timedelta(hours=2)
+        assert downtime.downtime(Campaign.get(), desk.clock.now()) == timedelta(hours=2)
 
 
 def test_sending_ends_between_two_mails_when_the_process_stops(desk: Desk, inbox: Inbox) -> None:
@@ -616,7 +609,7 @@ def test_who_was_taken_off_is_erased_once_and_traces_and_proofs_end(
             at_once(*[sweep] * times)
         assert Contact.select().where(Contact.address.is_null()).count() == 5
         assert Evidence.select().where(Evidence.event == "erased").count() == 10
-        assert list(evidence.verify()) == []
+        assert list(verify_chain.verify()) == []
     assert "5 who were taken off are erased" in caplog.text
     assert "ended: 0 traces, 5 proofs" in caplog.text
 

@@ -9,14 +9,11 @@ import sys
 import threading
 import time
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from repermit.jobs import Child, hold
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from repermit.jobs.worker_process import Child, hold
 
 # Notes when it began and what it was told, and leaves as the last line says.
 _CHILD = """\
@@ -159,7 +156,8 @@ def test_a_byte_stops_and_the_end_of_the_pipe_ends() -> None:
 
 def test_who_is_left_alone_is_killed(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    held = "from repermit.jobs import hold; note('held'); hold(0, stop=lambda: None).join()"
+    held = "from repermit.jobs.worker_child import hold; note('held')"
+    held += "; hold(0, stop=lambda: None).join()"
     start = "import subprocess, sys, time; "
     start += "subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE); time.sleep(60)"
     with subprocess.Popen(

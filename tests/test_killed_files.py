@@ -7,21 +7,19 @@ import signal
 import subprocess
 import sys
 from io import BytesIO
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from repermit import importing
 from repermit.consent import Reason
-from repermit.models import Upload, User, temporary_files
+from repermit.db.account_tables import User
+from repermit.db.list_tables import Upload
+from repermit.db.temporary_files import temporary_files
+from repermit.imports import row_preview, uploads
 from tests.admin_pages import make_admin
 from tests.building import NOW, make_asked, make_campaign, make_removed
+from tests.desk import Desk
 from tests.pages import freeze_wording
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.desk import Desk
 
 pytestmark = pytest.mark.processes_uncounted
 
@@ -44,9 +42,12 @@ _COMMAND = f"{_KILLED}from repermit.__main__ import main\nmain()\n"
 _UPLOAD = """\
 import os, signal, sys
 from pathlib import Path
-from repermit import config, importing
+from repermit.settings import config_file
+from repermit.imports import uploads
 from repermit.clock import SystemClock
-from repermit.models import User, find_list, open_database
+from repermit.db.connection import open_database
+from repermit.db.account_tables import User
+from repermit.db.tables import find_list
 class Broken:
     pieces = [b"E-mail\\n", b"jan@example.org\\n" * 5000]
     def read(self, size):
@@ -57,21 +58,23 @@ class Broken:
         print("half", flush=True)
         sys.stdin.readline()
         return b""
-settings = config.load(Path(sys.argv[1]))
+settings = config_file.load(Path(sys.argv[1]))
 with open_database(settings.database) as database:
-    importing.keep_upload(database, find_list("news"), Broken(), name="list.csv",
+    uploads.keep_upload(database, find_list("news"), Broken(), name="list.csv",
         user_id=User.get().id, settings=settings, now=SystemClock().now())
 """
 _LOOK = f"""\
 {_KILLED}
 from pathlib import Path
-from repermit import config, importing
+from repermit.settings import config_file
+from repermit.imports import import_process
 from repermit.clock import SystemClock
-from repermit.importing import Choices
-from repermit.models import find_list, open_database
-settings = config.load(Path(sys.argv[1]))
+from repermit.imports.uploads import Choices
+from repermit.db.connection import open_database
+from repermit.db.tables import find_list
+settings = config_file.load(Path(sys.argv[1]))
 with open_database(settings.database) as database:
-    importing.look_at(database, find_list("news"), choices=Choices(), settings=settings,
+    import_process.look_at(database, find_list("news"), choices=Choices(), settings=settings,
         now=SystemClock().now(), actor="user:1")
 """
 
@@ -196,7 +199,7 @@ def test_half_an_upload_is_no_file_and_goes_at_the_next_command(closed: Desk) ->
     assert half_written(closed)
     with closed.news() as (_, news):
         assert Upload.select().exists()
-        assert importing.find_upload(news, settings=closed.settings) is None
+        assert uploads.find_upload(news, settings=closed.settings) is None
     closed.do("status", "news")
     assert half_written(closed) == []
     assert holding(closed, JAN) == []
@@ -219,14 +222,14 @@ def test_an_erasure_leaves_an_upload_under_way_to_its_process(closed: Desk) -> N
         assert f"{part}: a program is writing this file now" in said
         running.communicate("go on\n")
     with closed.news() as (_, news):
-        kept = importing.find_upload(news, settings=closed.settings)
+        kept = uploads.find_upload(news, settings=closed.settings)
         assert kept
         assert kept.path.read_bytes().count(JAN.encode()) == 5000
 
 
 def test_what_a_killed_look_at_an_upload_left_hides_nobody_from_an_erasure(closed: Desk) -> None:
     with closed.news() as (database, news):
-        importing.keep_upload(
+        uploads.keep_upload(
             database,
             news,
             BytesIO(f"E-mail\n{JAN}\n".encode()),
@@ -244,9 +247,9 @@ def test_what_a_killed_look_at_an_upload_left_hides_nobody_from_an_erasure(close
             break
         with closed.news() as (database, news):
             # What is there is whole.
-            kept = importing.find_upload(news, settings=closed.settings)
+            kept = uploads.find_upload(news, settings=closed.settings)
             assert kept
-            assert not kept.rows.exists() or importing.read_sights(kept.rows)
+            assert not kept.rows.exists() or row_preview.read(kept.rows)
     assert killed
     assert "may have held it, and is deleted" in closed.do("forget", "news", JAN)
     assert half_written(closed) == []

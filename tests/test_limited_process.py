@@ -7,16 +7,14 @@ import os
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from repermit import addresses
+from repermit import email_address
 from repermit.errors import AddressError
 from repermit.limited_process import LimitedProcess, ProcessDied
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MEMORY = 1 << 29
 
@@ -32,7 +30,7 @@ def death(function: Callable[..., Any], request: object, *, seconds: int = 20) -
 
 
 def test_the_values_come_back_in_order_for_one_request_after_the_other() -> None:
-    with process(addresses.parse) as limited:
+    with process(email_address.parse) as limited:
         assert list(limited.ask("Jan@Example.org")) == ["Jan@example.org", "jan@example.org"]
         assert list(limited.ask("an@example.org")) == ["an@example.org", "an@example.org"]
 
@@ -44,7 +42,7 @@ def test_what_is_large_goes_there_and_comes_back() -> None:
 
 
 def test_an_error_of_ours_is_raised_here_and_the_process_goes_on() -> None:
-    with process(addresses.parse) as limited:
+    with process(email_address.parse) as limited:
         with pytest.raises(AddressError, match="no @ in the address"):
             list(limited.ask("nobody"))
         assert "an@example.org" in limited.ask("an@example.org")

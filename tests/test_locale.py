@@ -8,14 +8,14 @@ added, and run it again without.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from babel.messages.pofile import read_po
 
-from repermit.messages import languages
-from repermit.web.admin.showing import LANGUAGES
-from repermit.web.admin.telling import OWN
+from repermit.emails.catalogues import languages
+from repermit.web.admin.rendering import LANGUAGES
+from repermit.web.admin.result_text import OWN
 from tests.catalogues import (
     LOCALE,
     OF_ADMINS,
@@ -29,9 +29,6 @@ from tests.catalogues import (
 )
 from tests.letters import kept
 from tests.sayings import codes, said, unsayable
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # Catalogues under work are held to the same as those in use, so that a language is there one day
 # by its entry alone.

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import socket
 import urllib.request
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from tests.inbox import Inbox
 from tests.loopback import LeftThisMachine, LoopbackOnly
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.inbox import Inbox
 
 # RFC 5737 and 3849: addresses for documentation, which are nobody's.
 ELSEWHERE = "192.0.2.1"

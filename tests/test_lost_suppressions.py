@@ -6,41 +6,33 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from repermit import addresses, answers, contacts, evidence, rights, schema
-from repermit.campaigns import launch
+from repermit import email_address, schema
+from repermit.answers import lookup, record_answer
+from repermit.campaigns.launch import launch
 from repermit.consent import Answer, Fate
+from repermit.contacts import suppressions
+from repermit.db.background_tasks import FIRST_STEP
+from repermit.db.connection import Database, run_sql
+from repermit.db.journal_seal import seal_journal
+from repermit.db.row_counts import recount
+from repermit.db.suppression_journal import Journal, journal_of
+from repermit.db.tables import Contact, Evidence, Mail, MailingList, Meta, Suppression
 from repermit.errors import JournalRefused
-from repermit.evidence import How
-from repermit.evidence.kept_counts import KeptCounts
-from repermit.models import (
-    FIRST_STEP,
-    Contact,
-    Evidence,
-    Journal,
-    Mail,
-    Meta,
-    Suppression,
-    journal_of,
-    recount,
-    run_sql,
-    seal_journal,
-)
+from repermit.evidence import chain, entries, stored_tree, verify_chain
+from repermit.evidence.count_checks import KeptCounts
+from repermit.evidence.diagnosis import How
+from repermit.privacy import forget
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings
 from tests.desk import ATTEST
 from tests.taking import fates_of, mailchimp, plain, take_back, take_in
 from tests.test_answers_signing_up import confirmed, signed_up
-from tests.test_rights_correcting import move
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import Path
-
-    from repermit.models import Database, MailingList
+from tests.test_privacy_correcting import move
 
 LATER = NOW + timedelta(hours=1)
 EVEN_LATER = NOW + timedelta(hours=2)
@@ -67,15 +59,15 @@ def news(database: Database, journal: Journal) -> MailingList:
 def say_no(
     database: Database, contact: Contact, answer: Answer = Answer.NO, at: datetime = LATER
 ) -> None:
-    answers.record_answer(
+    record_answer.record_answer(
         database,
         uid=contact.uid,
         answer=answer,
         arrived=at,
         settings=SETTINGS,
         method="page",
-        trace=answers.Trace(network="", browser=""),
-        page=lambda _: answers.PageShown(wording="De vraag"),
+        trace=lookup.Trace(network="", browser=""),
+        page=lambda _: lookup.PageShown(wording="De vraag"),
     )
 
 
@@ -96,7 +88,7 @@ def fates(database: Database, news: MailingList, folder: Path, *names: str) -> d
 
 
 def found(database: Database) -> tuple[How, str] | None:
-    fault = evidence.verify_chain(database, fingerprint_key=KEY).fault
+    fault = verify_chain.verify_chain(database, fingerprint_key=KEY).fault
     return (fault.how, fault.what) if fault else None
 
 
@@ -106,12 +98,12 @@ def _says_no(database: Database, news: MailingList, _: Path) -> None:
 
 def _is_erased(database: Database, news: MailingList, _: Path) -> None:
     make_contact(database, news, "weg@example.org")
-    rights.forget(database, "weg@example.org", mailing_list=news, now=LATER, **WHO)
+    forget.forget(database, "weg@example.org", mailing_list=news, now=LATER, **WHO)
 
 
 def _never_here(database: Database, news: MailingList, _: Path) -> None:
     address = "weg@example.org"
-    rights.forget(database, address, mailing_list=news, suppress=True, now=LATER, **WHO)
+    forget.forget(database, address, mailing_list=news, suppress=True, now=LATER, **WHO)
 
 
 def _left_elsewhere(database: Database, news: MailingList, folder: Path) -> None:
@@ -148,16 +140,16 @@ def test_a_suppression_that_was_deleted_is_put_back_and_the_evidence_says_so(
 ) -> None:
     leave(database, news, tmp_path)
     kept = list(Suppression.select(Suppression.fingerprint, Suppression.reason).tuples())
-    assert contacts.put_back_suppressions(database, settings=SETTINGS, now=LATER) == 0
+    assert suppressions.restore_lost_suppressions(database, settings=SETTINGS, now=LATER) == 0
     delete(database, "suppression")
     assert found(database) is not None
-    assert contacts.put_back_suppressions(database, settings=SETTINGS, now=LATER) == 1
+    assert suppressions.restore_lost_suppressions(database, settings=SETTINGS, now=LATER) == 1
     again = Suppression.select(Suppression.fingerprint, Suppression.reason)
     assert list(again.tuples()) == kept
     last = Evidence.select().order_by(Evidence.seq.desc()).get()
     assert (last.event, last.actor, last.list) == ("suppressions_put_back", "job", "news")
     assert found(database) is None
-    assert contacts.put_back_suppressions(database, settings=SETTINGS, now=LATER) == 0
+    assert suppressions.restore_lost_suppressions(database, settings=SETTINGS, now=LATER) == 0
 
 
 def test_a_launch_asks_nobody_whom_the_journal_knows(
@@ -186,7 +178,7 @@ def test_verify_names_the_line_of_a_suppression_that_was_deleted(
             database,
             f"UPDATE evidence_head SET seq = 0, hash = '{'0' * 64}', frontier = '', root = ''",
         )
-        evidence.grow_tree()
+        stored_tree.grow_tree()
     run_counts(database)
     assert found(database) == (How.SUPPRESSION_DELETED, "news, line 2 of the journal")
 
@@ -214,7 +206,7 @@ def test_verify_accuses_nobody_who_leaves_while_it_walks(
         return walk(counts)
 
     monkeypatch.setattr(KeptCounts, "faults", leave)
-    assert evidence.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
     assert Suppression.select().count() == 1
 
 
@@ -236,7 +228,7 @@ def test_a_yes_counts_whose_lifting_was_never_written(
     confirmed(database, signed_up(database, news, "weg@example.org"), arrived=LATER + DAY)
     journal.path.write_bytes(before)
     assert found(database) is None
-    assert contacts.put_back_suppressions(database, settings=SETTINGS, now=LATER) == 0
+    assert suppressions.restore_lost_suppressions(database, settings=SETTINGS, now=LATER) == 0
     assert fates(database, news, tmp_path, "weg") == {Fate.DUPLICATE: 1}
 
 
@@ -261,14 +253,14 @@ def test_who_moved_away_and_back_is_no_finding(database: Database, news: Mailing
     contacts_seen = person.id
     assert move(database, person, "nieuw@example.org")
     assert move(database, Contact.get_by_id(contacts_seen), "oud@example.org")
-    assert contacts.put_back_suppressions(database, settings=SETTINGS, now=LATER) == 0
+    assert suppressions.restore_lost_suppressions(database, settings=SETTINGS, now=LATER) == 0
 
 
 def test_a_line_of_a_transaction_that_failed_counts_for_nobody(
     database: Database, news: MailingList, journal: Journal, tmp_path: Path
 ) -> None:
     _never_here(database, news, tmp_path)
-    lost = addresses.fingerprint(KEY, "nooit@example.org")
+    lost = email_address.fingerprint(KEY, "nooit@example.org")
     line = {"do": "suppress", "at": LATER.isoformat(), "list": "news", "fingerprint": lost}
     journal.note({**line, "subject": "s", "reason": "no"})
     assert journal.before_commit()
@@ -449,7 +441,7 @@ def test_a_database_that_is_upgraded_or_restored_has_no_seal_yet(
             if name == "zes":
                 Meta.update(value="28").where(Meta.key == "schema_version").execute()
             else:
-                evidence.append(evidence.Entry(event="restored", at=LATER, actor="cli:els"))
+                chain.append(entries.Entry(event="restored", at=LATER, actor="cli:els"))
         schema.upgrade(database)
         assert found(database) is None
         say_no(database, make_contact(database, news, f"{name}@example.org"), at=EVEN_LATER)
@@ -474,7 +466,7 @@ def test_a_long_journal_that_has_no_seal_yet_is_sealed_in_steps(
         sealed.append(json.loads(row.value)["lines"] if row else 0)
 
     database.before_commit = look
-    contacts.put_back_suppressions(database, settings=SETTINGS, now=LATER)
+    suppressions.restore_lost_suppressions(database, settings=SETTINGS, now=LATER)
     database.before_commit = None
     assert sealed[0] <= FIRST_STEP
     assert sealed == sorted(sealed)
@@ -491,17 +483,17 @@ def test_a_journal_that_began_later_or_elsewhere_is_no_finding(
     assert found(database) is None
     say_no(database, make_contact(database, news, "tweede@example.org"))
     assert found(database) is None
-    assert contacts.put_back_suppressions(database, settings=SETTINGS, now=LATER) == 0
+    assert suppressions.restore_lost_suppressions(database, settings=SETTINGS, now=LATER) == 0
     assert fates(database, news, tmp_path, "eerst", "tweede") == {Fate.SUPPRESSED: 2}
 
 
 def test_a_journal_that_names_its_key_alone_goes_on_as_itself(
     database: Database, news: MailingList, tmp_path: Path
 ) -> None:
-    assert contacts.put_back_suppressions(database, settings=SETTINGS, now=NOW) == 0
+    assert suppressions.restore_lost_suppressions(database, settings=SETTINGS, now=NOW) == 0
     assert found(database) is None
     _says_no(database, news, tmp_path)
-    assert contacts.put_back_suppressions(database, settings=SETTINGS, now=NOW) == 0
+    assert suppressions.restore_lost_suppressions(database, settings=SETTINGS, now=NOW) == 0
     assert found(database) is None
 
 

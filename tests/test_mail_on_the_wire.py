@@ -6,28 +6,25 @@ import base64
 import email
 import email.policy
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from email.header import decode_header, make_header
 from email.utils import parseaddr
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import mailer, messages
-from repermit.links import Links
-from repermit.messages.signing import signer_of
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, Mail
+from repermit.emails import message_id
+from repermit.emails.dkim_signature import signer_of
+from repermit.signed_links import Links
+from repermit.smtp import mail_server
 from tests.building import make_contact, make_organisation
-from tests.inbox import Inbox
+from tests.inbox import Inbox, Received
 from tests.naming import NameServer
 from tests.sending import Story, mail_settings, make_story, make_wording, state_of
 from tests.signing import is_signed, make_key
-from tests.test_messages_snapshots import make_mail
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from repermit.models import Contact, Database, Mail
-    from tests.inbox import Received
+from tests.test_emails_snapshots import make_mail
 
 SENDER_NAME = "Praktijk Müller & Zonen – “De Linde”, huisartsen sinds 1987"
 SENDER = f"{SENDER_NAME} <praktijk@xn--mller-kva.example.org>"
@@ -175,8 +172,8 @@ def test_a_bounce_finds_its_way_back(story: Story, open_inbox: Inbox) -> None:
     assert len(local_part) <= 64
     assert domain == "bounces.example.org"
     keys = story.settings.secret_keys
-    assert messages.read_return_path(received.mail_from, keys) == mail.id
-    assert messages.read_message_id(received.message["Message-ID"], keys) == mail.id
+    assert message_id.read_return_path(received.mail_from, keys) == mail.id
+    assert message_id.read_message_id(received.message["Message-ID"], keys) == mail.id
 
 
 def test_text_comes_before_html_and_both_say_the_same_links(
@@ -238,6 +235,6 @@ def test_a_mail_is_signed_where_there_is_a_key(story: Story, open_inbox: Inbox) 
         server.text("mail2026._domainkey.xn--mller-kva.example.org", signer.record)
         assert is_signed(received.raw, server)
         # A mail that nothing is recorded of, such as a preview, is signed as all are.
-        mailer.send_one(account, make_mail("ask-nl"))
+        mail_server.send_one(account, make_mail("ask-nl"))
         server.text("mail2026._domainkey.example.org", signer.record)
         assert is_signed(open_inbox.to("jan.jansen@example.com")[0].raw, server)

@@ -11,23 +11,18 @@ import random
 import shutil
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from repermit import schema
-from repermit.models import open_database
-from tests.cluster import find_binaries, running_cluster
+from repermit.db.connection import open_database
+from tests.cluster import Cluster, find_binaries, running_cluster
 from tests.desk import Desk
 from tests.large_works import Site
 from tests.sink import Sink
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from tests.cluster import Cluster
 
 pytestmark = pytest.mark.processes_uncounted
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import argon2
 import coverage
 import peewee
 import pytest
 
-from repermit.models import Meta
+from repermit.db.connection import Database
+from repermit.db.tables import Meta
+from repermit.settings.definitions import Settings
 from tests.pages import Pages
 from tests.quicker import analysed_anew, compiled_anew, rewrite_asserts
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from repermit.config import Settings
-    from repermit.models import Database
 
 
 def test_a_kept_builder_of_addresses_is_the_one_that_a_route_would_compile(

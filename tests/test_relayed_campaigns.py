@@ -8,16 +8,13 @@ from __future__ import annotations
 import pwd
 import smtplib
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.mail_servers import OWNER, install, lacking, open_folder, wait_until
 from tests.relayed_campaign import RETURNS, SENDER, RelayedCampaign, Setting
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 SOURCES = (DEPLOY.parent, Path(sysconfig.get_path("purelib")))

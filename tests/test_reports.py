@@ -6,15 +6,23 @@ import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from repermit import contacts, evidence, reports
 from repermit.consent import Basis, BounceKind, CampaignState, Dropped, MailState, Reason, Status
-from repermit.evidence import Entry
-from repermit.models import Contact, Tally
-from repermit.reports import Day, Turn, tallying
+from repermit.contacts import lookup, status_changes
+from repermit.db.connection import Database
+from repermit.db.row_counts import Tally
+from repermit.db.tables import Campaign, Contact, MailingList
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+from repermit.reports import statistics
+from repermit.reports import tally as reports_tally
+from repermit.reports.outcome_counts import Turn
+from repermit.reports.statistics import Day, Figures
+from repermit.settings.definitions import Settings
 from tests.building import (
     DEADLINE,
     NOW,
@@ -27,13 +35,6 @@ from tests.building import (
 )
 from tests.plans import plans_of
 from tests.taking import take_back, take_in, write
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from repermit.config import Settings
-    from repermit.models import Campaign, Database, MailingList
-    from repermit.reports import Figures
 
 KEY = make_settings().fingerprint_key
 
@@ -49,10 +50,10 @@ def campaign(database: Database, mailing_list: MailingList) -> Campaign:
 
 
 def say_yes(database: Database, contact: Contact, campaign: int, at: datetime = NOW) -> None:
-    act = contacts.Act(at=at, actor="person", campaign=campaign, consent={"answer": "yes"})
+    act = status_changes.Act(at=at, actor="person", campaign=campaign, consent={"answer": "yes"})
     with database.atomic():
-        contacts.confirm(
-            contacts.lock(contact.id),
+        status_changes.confirm(
+            lookup.lock(contact.id),
             basis=Basis.ANSWER,
             act=act,
             fingerprint_key=KEY,
@@ -67,16 +68,16 @@ def take_off(
     at: datetime = NOW,
 ) -> None:
     with database.atomic():
-        contacts.remove(
-            [contacts.lock(contact.id)],
+        status_changes.remove(
+            [lookup.lock(contact.id)],
             reason=reason,
-            act=contacts.Act(at=at, actor="person", campaign=campaign),
+            act=status_changes.Act(at=at, actor="person", campaign=campaign),
             fingerprint_key=KEY,
         )
 
 
 def look(mailing_list: MailingList) -> Figures:
-    found = reports.figures(mailing_list, zone=make_settings().zone)
+    found = statistics.figures(mailing_list, zone=make_settings().zone)
     assert found is not None
     return found
 
@@ -89,11 +90,11 @@ def parts(found: Figures) -> dict[str, int]:
 
 
 def tally(database: Database, **more: Any) -> int:
-    return reports.tally_up(database, settings=make_settings(), now=NOW, **more)
+    return reports_tally.tally_up(database, settings=make_settings(), now=NOW, **more)
 
 
 def test_a_list_without_a_campaign_has_no_figures(mailing_list: MailingList) -> None:
-    assert reports.figures(mailing_list, zone=make_settings().zone) is None
+    assert statistics.figures(mailing_list, zone=make_settings().zone) is None
 
 
 @pytest.mark.parametrize("is_tallied", [False, True])
@@ -241,7 +242,7 @@ def test_what_answers_nothing_is_no_answer(database: Database, mailing_list: Mai
         event="confirmed", at=NOW, actor="admin", list="news", consent={"basis": "imported"}
     )
     with database.atomic():
-        evidence.append(imported, Entry(event="removed", at=NOW, actor="job", list="news"))
+        chain.append(imported, Entry(event="removed", at=NOW, actor="job", list="news"))
     assert tally(database) == 2
     assert Tally.select().count() == 0
     assert mailing_list.slug == "news"
@@ -252,15 +253,15 @@ def test_many_entries_are_counted_step_by_step(
 ) -> None:
     contact = make_asked(database, mailing_list, campaign)
     entries = [
-        Entry(event="other", at=NOW, actor="job", list="news") for _ in range(tallying._STEP)
+        Entry(event="other", at=NOW, actor="job", list="news") for _ in range(reports_tally._STEP)
     ]
     with database.atomic():
-        evidence.append(*entries)
+        chain.append(*entries)
     say_yes(database, contact, campaign.id)
     behind = look(mailing_list)
     assert (behind.yes, behind.is_whole) == (0, False)
     assert tally(database, should_stop=lambda: True) == 0
-    assert tally(database) == tallying._STEP + 1
+    assert tally(database) == reports_tally._STEP + 1
     assert look(mailing_list).yes == 1
     assert look(mailing_list).is_whole
 

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit import accounts, contacts, evidence, messages
+from repermit.accounts import audit_log
 from repermit.consent import Basis, Reason
-from repermit.models import (
-    ApiToken,
-    Import,
-    Session,
-    SignUp,
-    Throttle,
-    Upload,
-    Webhook,
-    new_id,
-)
-from repermit.reports import papers
-from repermit.reports.papers import Kind
-from repermit.reports.papers.model import Grid, Letter, Points
+from repermit.contacts import erasure, status_changes
+from repermit.db.account_tables import ApiToken, Session, Throttle
+from repermit.db.connection import Database
+from repermit.db.list_tables import Upload
+from repermit.db.tables import Import, MailingList, SignUp, new_id
+from repermit.db.webhook_tables import Webhook
+from repermit.emails import breach_message, catalogues
+from repermit.evidence import chain, entries
+from repermit.reports.papers import make_report, report_formats
+from repermit.reports.papers.blocks import Grid, Kind, Letter, Paper, Points
 from tests.admin_pages import make_admin, make_session
 from tests.building import (
     NOW,
@@ -34,10 +31,6 @@ from tests.building import (
 )
 from tests.test_reports import say_yes
 
-if TYPE_CHECKING:
-    from repermit.models import Database, MailingList
-    from repermit.reports.papers import Paper
-
 SETTINGS = make_settings()
 HOURS = timedelta(hours=72)
 SECOND = timedelta(seconds=1)
@@ -47,7 +40,7 @@ def breach(
     news: MailingList, *, now: datetime = NOW, discovered: datetime | None = None, **more: Any
 ) -> Paper:
     given = {"settings": SETTINGS, "language": "en", **more}
-    return papers.make_paper(news, Kind.BREACH, now=now, discovered=discovered, **given)
+    return make_report.make_paper(news, Kind.BREACH, now=now, discovered=discovered, **given)
 
 
 @pytest.fixture
@@ -56,7 +49,7 @@ def news(database: Database) -> MailingList:
 
 
 def words(paper: Paper) -> str:
-    return " ".join(papers.as_text(paper).replace("|", " ").split())
+    return " ".join(report_formats.as_text(paper).replace("|", " ").split())
 
 
 @pytest.mark.parametrize(
@@ -109,8 +102,8 @@ def test_it_counts_what_could_have_leaked_and_what_could_not(
     make_removed(database, news, Reason.NO)
     erased = make_removed(database, news, Reason.NO)
     with database.atomic():
-        act = contacts.Act(at=NOW, actor="user:1")
-        contacts.erase(erased, act=act, fingerprint_key=SETTINGS.fingerprint_key)
+        act = status_changes.Act(at=NOW, actor="user:1")
+        erasure.erase(erased, act=act, fingerprint_key=SETTINGS.fingerprint_key)
     made = breach(news)
     found = made.document
     assert found["people"] == found["held"]["addresses"] == 3
@@ -221,7 +214,7 @@ def test_who_has_confirmed_a_sign_up_is_counted_once(database: Database, news: M
             address = f"{name}@example.org"
             SignUp.create(list=news, uid=new_id(), address=address, address_key=address, at=NOW)
     for kind in (Kind.BREACH, Kind.REGISTER):
-        made = papers.make_paper(news, kind, settings=SETTINGS, now=NOW, language="en")
+        made = make_report.make_paper(news, kind, settings=SETTINGS, now=NOW, language="en")
         (rows,) = [
             [tuple(map(str, row)) for row in block.rows]
             for section in made.sections
@@ -236,10 +229,12 @@ def test_networks_browsers_and_ip_addresses_are_among_the_data(
     database: Database, news: MailingList
 ) -> None:
     contact = make_contact(database, news)
-    act = contacts.Act(at=NOW, actor="person", trace={"network": "192.0.2.0/24", "browser": "x"})
+    act = status_changes.Act(
+        at=NOW, actor="person", trace={"network": "192.0.2.0/24", "browser": "x"}
+    )
     counts = json.dumps({"rows": 2, "fates": {"confirmed": 2}})
     with database.atomic():
-        contacts.confirm(
+        status_changes.confirm(
             contact, basis=Basis.ANSWER, act=act, fingerprint_key=SETTINGS.fingerprint_key
         )
         Import.create(list=news, file="a.csv", digest="0" * 64, counts=counts, at=NOW)
@@ -282,10 +277,10 @@ def test_it_tells_where_to_look(database: Database, news: MailingList) -> None:
     old = NOW - timedelta(days=90) - SECOND
     with database.atomic():
         for at, slug in ((NOW, "news"), (NOW, "other"), (old, "news")):
-            evidence.append(evidence.Entry(event="exported", at=at, actor="user:5", list=slug))
-        accounts.note_access(now=NOW, actor="cli:root", act="searched", mailing_list=news)
-        accounts.note_access(now=NOW, actor="cli:root", act="a_new_look", mailing_list=news)
-        accounts.note_access(now=old, actor="cli:root", act="contact", mailing_list=news)
+            chain.append(entries.Entry(event="exported", at=at, actor="user:5", list=slug))
+        audit_log.note_access(now=NOW, actor="cli:root", act="searched", mailing_list=news)
+        audit_log.note_access(now=NOW, actor="cli:root", act="a_new_look", mailing_list=news)
+        audit_log.note_access(now=old, actor="cli:root", act="contact", mailing_list=news)
         for name, used in (("Our tool", NOW), ("Unused", None)):
             ApiToken.create(
                 name=name, digest=name, scopes="", created_by="x", created_at=NOW, used_at=used
@@ -313,7 +308,7 @@ def test_it_tells_where_to_look(database: Database, news: MailingList) -> None:
         "Wrong logins lately: 9, from 203.0.113.0/24",
     ):
         assert said in text, said
-    assert "s3cret" not in papers.document_of(made)
+    assert "s3cret" not in make_report.document_of(made)
 
 
 @pytest.mark.parametrize(
@@ -332,12 +327,12 @@ def test_a_copy_of_the_whole_database_and_mail_led_elsewhere_are_among_the_acts(
     )
     with database.atomic():
         for event in events:
-            evidence.append(evidence.Entry(event=event, at=NOW, actor="cli:root"))
+            chain.append(entries.Entry(event=event, at=NOW, actor="cli:root"))
     made = breach(news, language=language)
     acts = {one["what"] for one in made.document["traces"]["acts"]}
     assert acts == set(events)
     for sentence in sentences:
-        assert sentence in papers.page_of(made)
+        assert sentence in report_formats.page_of(made)
 
 
 @pytest.mark.parametrize("sensitive", [False, True])
@@ -346,7 +341,7 @@ def test_the_message_to_people_is_in_the_language_of_the_list(
 ) -> None:
     news = make_list(database, sensitive=sensitive, name="Leven met hiv", languages=())
     make_contact(database, news, name="Anna", source="a book", language="nl")
-    for language in messages.languages():
+    for language in catalogues.languages():
         news.language = language
         made = breach(news)
         letter = made.sections[-1].blocks[-1]
@@ -357,13 +352,13 @@ def test_the_message_to_people_is_in_the_language_of_the_list(
         assert "hiv" not in subject
         assert letter.text.count("\n- ") == 5
         assert SETTINGS.organisation.authority in letter.text
-        sorry = messages.translations(language).gettext("We are sorry that this happened.")
+        sorry = catalogues.translations(language).gettext("We are sorry that this happened.")
         assert (sorry in letter.text) is not sensitive
 
 
 def test_an_organisation_that_names_nobody_has_a_gap_in_the_message() -> None:
     nobody = make_organisation(officer="", email="", telephone="", authority="")
-    message = messages.breach_message(
+    message = breach_message.breach_message(
         organisation=nobody, list_name="x", data=("address",), language="en", sensitive=False
     )
     assert "Your questions go to: […]" in message

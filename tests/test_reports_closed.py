@@ -4,35 +4,34 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import evidence, messages, reports
 from repermit.consent import CampaignState
-from repermit.models import Campaign, Mail
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Mail
+from repermit.emails import campaign_result
+from repermit.emails.campaign_result import ClosingNews
+from repermit.evidence import stored_tree
+from repermit.reports import closing_mail
 from tests.building import NOW, make_asked, make_campaign, make_list
 from tests.papers import ASKED, DAY, OTHERWISE, REMOVED, SECRET, YES, make_rich
-
-if TYPE_CHECKING:
-    from repermit.messages import ClosingNews
-    from repermit.models import Database
 
 INSTANT = timedelta(microseconds=1)
 
 
 def owe(database: Database, now: object = NOW + 28 * DAY) -> int:
-    return reports.owe_closing(database, now=now)  # type: ignore[arg-type]
+    return closing_mail.enqueue_closing_mails(database, now=now)  # type: ignore[arg-type]
 
 
 def told() -> list[ClosingNews | None]:
     rows = Mail.select().where(Mail.kind == "notice").order_by(Mail.id)
-    return [messages.read_closing(mail.topic) for mail in rows]
+    return [campaign_result.read_closing(mail.topic) for mail in rows]
 
 
 def test_it_tells_counts_that_add_up_and_the_checkpoint(database: Database) -> None:
     make_rich(database, state=CampaignState.CLOSED)
-    point = evidence.checkpoint()
+    point = stored_tree.checkpoint()
     assert owe(database) == 1
     (news,) = told()
     assert news

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import messages, reports
 from repermit.consent import CampaignState, Reason
-from repermit.models import Campaign, Mail
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Mail, MailingList
+from repermit.emails import daily_summary
+from repermit.emails.daily_summary import DayNews
+from repermit.reports import daily_mail
 from tests.building import NOW, make_asked, make_campaign, make_contact, make_list, make_settings
 from tests.plans import statements_in_transactions
 from tests.test_reports import say_yes, take_off
-
-if TYPE_CHECKING:
-    from repermit.messages import DayNews
-    from repermit.models import Database, MailingList
 
 # In Amsterdam it is one hour later in winter.
 FOUR = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
@@ -36,11 +34,11 @@ def campaign(database: Database, mailing_list: MailingList) -> Campaign:
 
 
 def owe(database: Database, now: datetime) -> int:
-    return reports.owe_daily(database, settings=make_settings(), now=now)
+    return daily_mail.enqueue_daily_mails(database, settings=make_settings(), now=now)
 
 
 def told() -> list[DayNews | None]:
-    return [messages.read_news(mail.topic) for mail in _notices()]
+    return [daily_summary.read_news(mail.topic) for mail in _notices()]
 
 
 def _notices() -> list[Mail]:
@@ -68,7 +66,7 @@ def test_it_tells_what_came_and_how_all_stand(
     take_off(database, make_contact(database, mailing_list), 0, Reason.REQUEST)
     assert owe(database, FOUR) == 1
     assert told() == [
-        messages.DayNews(
+        daily_summary.DayNews(
             since=NOW, yes=2, no=1, withdrawn=1, others=2, asked=5, all_yes=1, all_no=3, silent=1
         )
     ]

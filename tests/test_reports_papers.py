@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit import campaigns, contacts, evidence, exports, reports
+from repermit.campaigns import lifecycle
 from repermit.consent import CampaignState, MailKind, PauseReason, Reason, Status
+from repermit.contacts import erasure, lookup, status_changes
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, Evidence, Import, Mail, MailingList
 from repermit.errors import NotFound
-from repermit.models import Contact, Evidence, Import, Mail, MailingList
-from repermit.reports import Turn, papers
-from repermit.reports.papers import Kind
-from repermit.reports.papers.model import Grid
+from repermit.evidence import chain, entries, stored_tree
+from repermit.exports import handover_steps
+from repermit.reports import statistics
+from repermit.reports.outcome_counts import Turn
+from repermit.reports.papers import make_report, report_formats
+from repermit.reports.papers.blocks import Grid, Kind, Paper
 from tests.building import (
     DEADLINE,
     NOW,
@@ -25,10 +30,6 @@ from tests.building import (
 )
 from tests.papers import ASKED, DAY, OTHERWISE, REMOVED, SECRET, SILENT, WAITING, YES, make_rich
 from tests.test_reports import say_yes
-
-if TYPE_CHECKING:
-    from repermit.models import Database
-    from repermit.reports.papers import Paper
 
 SETTINGS = make_settings()
 LATER = NOW + 3 * DAY
@@ -49,7 +50,7 @@ WHY_PAUSED = {
 
 
 def report(mailing_list: MailingList, language: str = "en") -> Paper:
-    return papers.make_paper(
+    return make_report.make_paper(
         mailing_list, Kind.REPORT, settings=SETTINGS, now=LATER, language=language
     )
 
@@ -69,10 +70,10 @@ def test_its_numbers_add_up_and_are_those_of_the_database(database: Database) ->
     assert {why: count for why, count in people["unasked"].items() if count} == dict.fromkeys(
         ("failed", "in_doubt", "too_late", "came_back"), 1
     )
-    assert set(people["unasked"]) == set(contacts.WHY_UNASKED)
+    assert set(people["unasked"]) == set(lookup.WHY_UNASKED)
     assert sum((*parts, *people["removed"].values(), *people["unasked"].values())) == ASKED
     assert people["asked"] == ASKED == Contact.select().count()
-    assert sum(people["unasked"].values()) == contacts.unasked(rich.mailing_list).count()
+    assert sum(people["unasked"].values()) == lookup.unasked(rich.mailing_list).count()
     # Those who withdrew had said Yes: so often something turned, and on these days.
     assert found["turns"]["yes"] == YES + REMOVED["withdrawn"]
     turned = Evidence.select().where(Evidence.campaign == rich.campaign.id, Evidence.subject != "")
@@ -83,7 +84,7 @@ def test_its_numbers_add_up_and_are_those_of_the_database(database: Database) ->
     assert sum(found["mails"]["ask"].values()) == asks.count() == ASKED
     assert sum(found["mails"]["reminder"].values()) == 1
     assert found["bounces"] == {"hard": 0, "soft": 1, "complaint": 0}
-    assert found["checkpoint"] == evidence.checkpoint().to_json()
+    assert found["checkpoint"] == stored_tree.checkpoint().to_json()
 
 
 def test_who_is_erased_at_their_wish_or_opts_out_elsewhere_is_counted_on_that_day(
@@ -93,13 +94,13 @@ def test_who_is_erased_at_their_wish_or_opts_out_elsewhere_is_counted_on_that_da
     campaign = make_campaign(database, news)
     yes, *others = (make_asked(database, news, campaign) for _ in range(4))
     say_yes(database, yes, campaign.id)
-    act = contacts.Act(at=NOW + DAY, actor="cli:els")
+    act = status_changes.Act(at=NOW + DAY, actor="cli:els")
     key = SETTINGS.fingerprint_key
     with database.atomic():
-        contacts.erase_all([contacts.lock(yes.id), *others[:1]], act=act, fingerprint_key=key)
+        erasure.erase_all([lookup.lock(yes.id), *others[:1]], act=act, fingerprint_key=key)
     with database.atomic():
         gone = [others[1], make_contact(database, news)]
-        contacts.remove(gone, reason=Reason.REQUEST, act=act, fingerprint_key=key)
+        status_changes.remove(gone, reason=Reason.REQUEST, act=act, fingerprint_key=key)
     found: dict[str, Any] = dict(report(news).document)
     assert (found["people"]["asked"], found["people"]["removed"]["request"]) == (4, 3)
     assert (found["turns"]["yes"], found["turns"]["request"]) == (1, 3)
@@ -111,7 +112,7 @@ def test_who_is_erased_at_their_wish_or_opts_out_elsewhere_is_counted_on_that_da
 def test_the_figures_of_the_live_page_say_the_same(database: Database) -> None:
     rich = make_rich(database)
     people = report(rich.mailing_list).document["people"]
-    live = reports.figures(rich.mailing_list, zone=SETTINGS.zone)
+    live = statistics.figures(rich.mailing_list, zone=SETTINGS.zone)
     assert live
     assert (live.asked, live.waiting, live.yes) == (people["asked"], WAITING, YES)
 
@@ -119,7 +120,11 @@ def test_the_figures_of_the_live_page_say_the_same(database: Database) -> None:
 def test_nobody_on_the_list_is_named(database: Database) -> None:
     rich = make_rich(database)
     made = report(rich.mailing_list)
-    for text in (papers.as_text(made), papers.page_of(made), papers.document_of(made)):
+    for text in (
+        report_formats.as_text(made),
+        report_formats.page_of(made),
+        make_report.document_of(made),
+    ):
         assert SECRET not in text
         assert "Decided by the board." in text
 
@@ -147,18 +152,20 @@ def test_it_tells_who_decided_what_happened_on_the_way_and_what_was_handed_out(
     rich = make_rich(database)
     news, campaign = rich.mailing_list, rich.campaign
     given: dict[str, Any] = {"now": LATER, "actor": "user:1"}
-    campaigns.pause(database, news, **given)
-    campaigns.resume(database, news, settings=SETTINGS, **given)
-    campaigns.extend(database, news, settings=SETTINGS, deadline=DEADLINE + DAY, **given)
+    lifecycle.pause(database, news, **given)
+    lifecycle.resume(database, news, settings=SETTINGS, **given)
+    lifecycle.extend(database, news, settings=SETTINGS, deadline=DEADLINE + DAY, **given)
     for step in ("keep-1", "removed-2"):
-        exports.set_tick(database, campaign, tool="laposta", step=step, is_done=True, **given)
+        handover_steps.set_tick(
+            database, campaign, tool="laposta", step=step, is_done=True, **given
+        )
     with database.atomic():
         for what, at in (("removed", LATER), ("keep", NOW - DAY)):
             consent = {"what": what, "format": "csv", "tool": "laposta", "rows": 3}
-            evidence.append(
-                evidence.Entry(event="exported", at=at, actor="api:x", list="news", consent=consent)
+            chain.append(
+                entries.Entry(event="exported", at=at, actor="api:x", list="news", consent=consent)
             )
-        evidence.append(evidence.Entry(event="still_mailed", at=LATER, actor="person", list="news"))
+        chain.append(entries.Entry(event="still_mailed", at=LATER, actor="person", list="news"))
         fates = {"ask": 60, "invalid": 2}
         counts = json.dumps({"rows": 62, "fates": fates})
         for undone_at in (None, LATER):
@@ -173,7 +180,7 @@ def test_it_tells_who_decided_what_happened_on_the_way_and_what_was_handed_out(
     assert [one["what"] for one in found["exports"]] == ["removed"]
     assert (found["still_mailed"], len(found["imports"])) == (1, 2)
     assert sum(found["fates"].values()) == found["imports"][0]["rows"] == 62
-    text = papers.as_text(made)
+    text = report_formats.as_text(made)
     for said in (
         "user 1",
         "the deadline moved to",
@@ -192,7 +199,7 @@ def test_it_says_why_the_campaign_was_paused(
     database: Database, reason: PauseReason, language: str
 ) -> None:
     rich = make_rich(database)
-    paused = evidence.Entry(
+    paused = entries.Entry(
         event="paused",
         at=LATER,
         actor="job",
@@ -201,7 +208,7 @@ def test_it_says_why_the_campaign_was_paused(
         consent={"reason": str(reason)},
     )
     with database.atomic():
-        evidence.append(paused)
+        chain.append(paused)
     made = report(rich.mailing_list, language)
     tables = [one for part in made.sections for one in part.blocks if isinstance(one, Grid)]
     assert WHY_PAUSED[language][reason] in [row[1] for one in tables for row in one.rows]
@@ -223,7 +230,7 @@ def test_it_says_whether_the_campaign_still_runs(
     campaign = make_campaign(database, news, state=state, closed_at=over, opened_at=NOW)
     make_asked(database, news, campaign)
     made = report(news)
-    assert said in papers.as_text(made)
+    assert said in report_formats.as_text(made)
     assert made.document["campaign"]["is_over"] is not state.is_live
     # Whoever has not been removed when a campaign closed could not be asked in time.
     is_closed = state is CampaignState.CLOSED
@@ -253,5 +260,5 @@ def test_while_many_answers_are_still_counted_it_says_so(database: Database) -> 
     one = make_asked(database, news, campaign)
     say_yes(database, one, campaign.id)
     with database.atomic():
-        evidence.append(*[evidence.Entry(event="searched", at=NOW, actor="job")] * 2001)
-    assert "still being counted" in papers.as_text(report(news))
+        chain.append(*[entries.Entry(event="searched", at=NOW, actor="job")] * 2001)
+    assert "still being counted" in report_formats.as_text(report(news))

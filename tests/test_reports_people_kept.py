@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
-from repermit import reports
-from repermit.models import Contact, Meta
-from repermit.reports.papers import as_text
-from repermit.reports.papers.closing import closing_report
-from repermit.reports.papers.closing_words import closing_paper
-from repermit.reports.papers.people import count_people
-from repermit.reports.papers.people_kept import people_of
-from repermit.reports.papers.words import Words
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, Meta
+from repermit.reports.papers import outcomes
+from repermit.reports.papers.closing_report import closing_report
+from repermit.reports.papers.closing_text import closing_paper
+from repermit.reports.papers.outcomes import count_people, people_of
+from repermit.reports.papers.report_formats import as_text
+from repermit.reports.papers.report_wording import Words
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.papers import make_rich
 from tests.test_reports import say_yes
-
-if TYPE_CHECKING:
-    from repermit.models import Database
 
 SETTINGS = make_settings()
 INSTANT = timedelta(microseconds=1)
@@ -28,12 +24,12 @@ HOUR = timedelta(hours=1)
 
 
 def keep(database: Database, *, after: timedelta = timedelta(), few: int = 0) -> int:
-    return reports.keep_people(database, now=NOW + after, few=few)
+    return outcomes.keep_people(database, now=NOW + after, few=few)
 
 
 def test_few_are_counted_while_somebody_waits(database: Database) -> None:
     campaign = make_rich(database).campaign
-    assert reports.keep_people(database, now=NOW) == 0
+    assert outcomes.keep_people(database, now=NOW) == 0
     found = people_of(campaign, now=NOW)
     assert (found.people, found.at) == (count_people(campaign), NOW)
     assert not Meta.select().where(Meta.key.startswith("people_")).exists()
@@ -43,7 +39,7 @@ def test_many_are_read_as_they_were_counted(database: Database) -> None:
     campaign = make_rich(database).campaign
     # Before the first time they are counted at once.
     assert people_of(campaign, now=NOW, few=0).people == count_people(campaign)
-    assert reports.keep_people(database, now=NOW, should_stop=lambda: True, few=0) == 0
+    assert outcomes.keep_people(database, now=NOW, should_stop=lambda: True, few=0) == 0
     assert keep(database) == 1
     assert keep(database, after=HOUR) == 0
     # As long as nothing changes, that is how it stands.

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from repermit import accounts, contacts, evidence
-from repermit.config import Bounces, MailServer, Retention
+from repermit.accounts import audit_log
 from repermit.consent import Reason, Status
+from repermit.contacts import erasure, status_changes
+from repermit.db.account_tables import ApiToken
+from repermit.db.connection import Database
+from repermit.db.list_tables import HandedOver, ListText, RegisterNotes
+from repermit.db.tables import Campaign, Contact, Evidence, Import, MailingList, Reply, SignUp
+from repermit.db.webhook_tables import Webhook
 from repermit.errors import Refused
-from repermit.models import (
-    ApiToken,
-    Campaign,
-    Contact,
-    Evidence,
-    HandedOver,
-    Import,
-    ListText,
-    RegisterNotes,
-    Reply,
-    SignUp,
-    Webhook,
-)
-from repermit.reports import papers
-from repermit.reports.papers import EEA, Kind, roles
-from repermit.reports.papers.held import held
-from repermit.reports.papers.model import Grid
-from repermit.reports.papers.words import Words
+from repermit.evidence import chain
+from repermit.evidence import entries as evidence_entries
+from repermit.reports.papers import make_report, register_notes, report_formats, report_wording
+from repermit.reports.papers.blocks import Grid, Kind, Paper
+from repermit.reports.papers.data_recipients import EEA
+from repermit.reports.papers.held_data import held
+from repermit.reports.papers.register_lines import roles
+from repermit.reports.papers.report_wording import Words
+from repermit.settings.definitions import Bounces, MailServer, Retention, Settings
 from tests.admin_pages import make_user
 from tests.building import (
     NOW,
@@ -41,25 +39,19 @@ from tests.building import (
     make_settings,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from repermit.config import Settings
-    from repermit.models import Database, MailingList
-    from repermit.reports.papers import Paper
-
 MAIL = MailServer(preset="office365", server="smtp.office365.com")
 SETTINGS = make_settings(mail=MAIL)
 
 
 def record(news: MailingList, settings: Settings = SETTINGS, language: str = "en") -> Paper:
-    return papers.make_paper(news, Kind.REGISTER, settings=settings, now=NOW, language=language)
+    return make_report.make_paper(
+        news, Kind.REGISTER, settings=settings, now=NOW, language=language
+    )
 
 
 def fill_in(database: Database, news: MailingList, **given: str) -> None:
     named = {name.replace("__", ".").replace("_", "-"): value for name, value in given.items()}
-    papers.set_notes(database, news, named, now=NOW, actor="user:1")
+    register_notes.set_notes(database, news, named, now=NOW, actor="user:1")
 
 
 def keys(paper: Paper) -> list[str]:
@@ -83,8 +75,8 @@ def test_it_asks_for_what_it_cannot_know_and_for_nothing_else(news: MailingList)
         "measures",
     ]
     assert made.document["missing"] == keys(made)
-    assert "To be filled in" in papers.page_of(made)
-    assert "7 things are still to be filled in." in papers.page_of(made)
+    assert "To be filled in" in report_formats.page_of(made)
+    assert "7 things are still to be filled in." in report_formats.page_of(made)
 
 
 def test_what_was_filled_in_is_missing_no_more(database: Database, news: MailingList) -> None:
@@ -94,12 +86,12 @@ def test_what_was_filled_in_is_missing_no_more(database: Database, news: Mailing
     made = record(news)
     # Microsoft is in the United States, where no decision covers everybody.
     assert keys(made) == ["mail.safeguard"]
-    text = papers.as_text(made)
+    text = report_formats.as_text(made)
     for said in ("A Host", "2025-05-02", "Netherlands", "Microsoft 365", "United States"):
         assert said in text
     fill_in(database, news, mail__safeguard="Data Privacy Framework", representative="R")
     assert keys(record(news)) == []
-    assert "Representative in the Union" in papers.as_text(record(news))
+    assert "Representative in the Union" in report_formats.as_text(record(news))
     fill_in(database, news, mail__safeguard="")
     assert keys(record(news)) == ["mail.safeguard"]
 
@@ -110,7 +102,7 @@ def test_a_country_that_a_decision_covers_needs_no_safeguard(
     fill_in(database, news, mail__country="CH", hosting__agreement="own")
     made = record(news)
     assert "mail.safeguard" not in keys(made)
-    assert "an adequacy decision" in papers.as_text(made)
+    assert "an adequacy decision" in report_formats.as_text(made)
     # What the organisation does itself has neither agreement nor another country.
     assert not [key for key in keys(made) if key.startswith("hosting")]
 
@@ -119,7 +111,7 @@ def test_within_the_economic_area_there_is_no_transfer(
     database: Database, news: MailingList
 ) -> None:
     fill_in(database, news, mail__country="IE", hosting__agreement="own", hosting__country="NL")
-    assert "in the European Economic Area" in papers.as_text(record(news))
+    assert "in the European Economic Area" in report_formats.as_text(record(news))
 
 
 def test_each_change_is_an_entry_with_its_actor(database: Database, news: MailingList) -> None:
@@ -155,24 +147,27 @@ def test_what_makes_no_sense_is_refused_and_nothing_kept(
 ) -> None:
     given = {"measures": "locks", name: value} if name != "measures" else {name: value}
     with pytest.raises(Refused, match=r"measures|hosting|printer|known"):
-        papers.set_notes(database, news, given, now=NOW, actor="user:1")
+        register_notes.set_notes(database, news, given, now=NOW, actor="user:1")
     assert not RegisterNotes.select().exists()
 
 
 def test_countries_are_countries() -> None:
-    known = papers.countries()
+    known = register_notes.countries()
     assert set(known) >= EEA
     assert not {"EU", "ZZ", "XA", "001"} & set(known)
-    words = {language: Words(language, SETTINGS.zone) for language in papers.LANGUAGES}
-    assert [words[one].country("DE") for one in papers.LANGUAGES] == ["Germany", "Duitsland"]
+    words = {language: Words(language, SETTINGS.zone) for language in report_wording.LANGUAGES}
+    assert [words[one].country("DE") for one in report_wording.LANGUAGES] == [
+        "Germany",
+        "Duitsland",
+    ]
 
 
 def test_everybody_who_gets_data_is_a_recipient(database: Database, news: MailingList) -> None:
     campaign = make_campaign(database, news)
     with database.atomic():
         said = {"what": "keep", "format": "csv", "tool": "mailchimp", "rows": 1}
-        evidence.append(
-            evidence.Entry(event="exported", at=NOW, actor="x", list="news", consent=said)
+        chain.append(
+            evidence_entries.Entry(event="exported", at=NOW, actor="x", list="news", consent=said)
         )
         row: dict[str, Any] = {"step": "keep-1", "by": "x", "at": NOW}
         HandedOver.create(campaign=campaign, tool="laposta", **row)
@@ -196,7 +191,7 @@ def test_everybody_who_gets_data_is_a_recipient(database: Database, news: Mailin
         ("webhook", "example.net"),
         ("api", "Our tool"),
     ]
-    assert "secret" not in papers.document_of(record(news, settings))
+    assert "secret" not in make_report.document_of(record(news, settings))
     known = roles(Words("en", SETTINGS.zone))
     assert {one["role"] for one in found} < set(known)
 
@@ -215,9 +210,9 @@ def test_it_counts_whose_data_and_which_are_really_held(
     gone = make_removed(database, news, Reason.NO)
     erased = make_removed(database, news, Reason.NO)
     with database.atomic():
-        contacts.erase(
+        erasure.erase(
             erased,
-            act=contacts.Act(at=NOW, actor="user:1"),
+            act=status_changes.Act(at=NOW, actor="user:1"),
             fingerprint_key=SETTINGS.fingerprint_key,
         )
         SignUp.create(list=news, uid="u", address="a@b.example", address_key="a@b.example", at=NOW)
@@ -228,7 +223,7 @@ def test_it_counts_whose_data_and_which_are_really_held(
     assert (kept["addresses"], kept["names"], kept["sources"]) == (5, 1, 1)
     assert (kept["erased"], kept["sign_ups"], kept["replies"]) == (1, 1, 1)
     assert "customers" in made.document["legal_bases"]
-    text = papers.as_text(made)
+    text = report_formats.as_text(made)
     assert "that they wrote back" in text
     assert "also the IP address of that sign-up" in " ".join(text.split())
 
@@ -237,7 +232,7 @@ def test_a_sensitive_list_says_so(database: Database) -> None:
     news = make_list(database, sensitive=True, frequency="monthly")
     made = record(news)
     assert made.document["legal_bases"][0] == "explicit_consent"
-    text = papers.as_text(made)
+    text = report_formats.as_text(made)
     assert "special categories" in text
     assert "How often" in text
 
@@ -278,7 +273,7 @@ def test_every_term_of_the_settings_stands_there_with_its_number(news: MailingLi
     assert set(vars(retention)) < set(terms)
     assert terms["evidence_years"] == (7, "years")
     assert terms["trace_days"] == (1, "days")
-    text = papers.as_text(made)
+    text = report_formats.as_text(made)
     assert "7 years" in text
     assert "30 days" in text
 
@@ -289,8 +284,8 @@ def test_the_attestation_of_the_last_launch_stands_there(
     assert record(news).document["attest"] == ""
     campaign: Campaign = make_campaign(database, news)
     with database.atomic():
-        evidence.append(
-            evidence.Entry(
+        chain.append(
+            evidence_entries.Entry(
                 event="launched",
                 at=NOW,
                 actor="x",
@@ -299,7 +294,7 @@ def test_the_attestation_of_the_last_launch_stands_there(
                 consent={"attest": "By the board."},
             )
         )
-    assert "By the board." in papers.as_text(record(news))
+    assert "By the board." in report_formats.as_text(record(news))
 
 
 def measures(news: MailingList, settings: Settings) -> dict[str, bool]:
@@ -344,7 +339,7 @@ def test_a_measure_stands_there_only_if_it_is_in_force(
         "private_settings",
         "private_database",
     }
-    text = papers.as_text(record(news, bad))
+    text = report_formats.as_text(record(news, bad))
     assert "Not in force" in text
     assert "Only 1 of 2 users" in text
 
@@ -362,7 +357,7 @@ def test_a_mail_server_on_this_machine_is_not_said_to_be_reached_over_tls(
     local = make_settings(mail=MailServer(server="127.0.0.1", tls="none"))
     assert "tls_mail" not in measures(news, local)
     assert measures(news, local)["local_mail"]
-    assert sentence in papers.as_text(record(news, local, language=language))
+    assert sentence in report_formats.as_text(record(news, local, language=language))
     encrypted = make_settings(mail=MailServer(server="127.0.0.1", tls="starttls"))
     assert measures(news, encrypted)["tls_mail"]
     assert "local_mail" not in measures(news, encrypted)
@@ -379,17 +374,17 @@ def test_what_the_settings_lack_is_missing_too(database: Database) -> None:
 
 
 def test_who_took_a_paper_along_is_an_entry(database: Database, news: MailingList) -> None:
-    papers.note_made(
+    make_report.note_made(
         database, news, record(news), form="html", now=NOW + timedelta(days=1), actor="user:7"
     )
     entry = Evidence.get(Evidence.event == "paper_made")
     assert (entry.actor, entry.list) == ("user:7", "news")
-    assert accounts.acts(what="paper_made").records[0].actor == "user:7"
+    assert audit_log.acts(what="paper_made").records[0].actor == "user:7"
 
 
-@pytest.mark.parametrize("language", papers.LANGUAGES)
+@pytest.mark.parametrize("language", report_wording.LANGUAGES)
 def test_a_file_loads_nothing_and_holds_its_own_style(news: MailingList, language: str) -> None:
-    page = papers.page_of(record(news, language=language))
+    page = report_formats.page_of(record(news, language=language))
     assert f'<html lang="{language}"' in page
     for sign in ("<script", "<link", " src=", "@import", "url("):
         assert sign not in page
@@ -410,8 +405,8 @@ def test_held_since_is_when_the_one_who_has_been_there_longest_came(
     make_contact(database, news, status=Status.CUSTOMER, status_at=NOW - day)
     assert since() == NOW
     with database.atomic():
-        evidence.append(
-            evidence.Entry(
+        chain.append(
+            evidence_entries.Entry(
                 event="customer", at=NOW - 3 * day, actor=actor, list="news", subject=first.subject
             )
         )

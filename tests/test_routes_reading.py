@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import accounts, rights, webhooks
-from repermit.models import ApiToken, Campaign, Contact, SignUp, new_id
+from repermit.accounts import api_tokens
+from repermit.db.account_tables import ApiToken
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Contact, SignUp, new_id
+from repermit.privacy import rectification
+from repermit.settings.definitions import Settings
+from repermit.signed_links import Kind
+from repermit.webhooks import endpoints
 from tests.admin_pages import admin_client, client_of
 from tests.building import NOW, make_asked
 from tests.fresh import asked_for, newest, opened_for
@@ -18,10 +24,6 @@ from tests.test_admin_routes import ROUTES, Route, World
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.links import Kind
-    from repermit.models import Database
 
 GETS = tuple(route for route in ROUTES if route.method == "GET")
 _ANSWERS = "answering.show_question"
@@ -38,10 +40,10 @@ class Reader:
         answered = make_asked(database, contact.list, Campaign.get())
         pages.post("yes", answered.uid)
         by_admin: dict[str, Any] = {"now": NOW, "actor": f"user:{world.user.id}"}
-        webhooks.add(
+        endpoints.add(
             database, "https://tool.example.org/", settings=world.pages.settings, **by_admin
         )
-        made = accounts.make_token(database, "Tool", scopes=accounts.SCOPES, **by_admin)
+        made = api_tokens.make_token(database, "Tool", scopes=api_tokens.SCOPES, **by_admin)
         with database.atomic():
             # That it is used is noted, as with a session, but once in an hour only.
             ApiToken.update(used_at=NOW).execute()
@@ -86,7 +88,7 @@ class Reader:
 def _new_address(database: Database, contact: Contact) -> str:
     opened = opened_for(database, contact)
     asked = {"authority": opened.authority, "address": "new@private.example", "language": "nl"}
-    assert rights.ask_new_address(database, now=NOW, **asked)
+    assert rectification.ask_new_address(database, now=NOW, **asked)
     return str(newest("address").uid)
 
 
@@ -106,7 +108,7 @@ def reader(database: Database, settings: Settings) -> Reader:
 
 
 def test_no_get_has_an_effect(reader: Reader) -> None:
-    """DESIGN invariant 1, for GET and HEAD alike."""
+    """Invariant 1, for GET and HEAD alike."""
     before = reader.world.digest()
     for route in GETS:
         for word in ("yes", "no") if route.endpoint == _ANSWERS else ("yes",):

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import campaigns, contacts, evidence, importing, schema
-from repermit.accounts import second_steps
+from repermit import schema
+from repermit.accounts import two_factor
+from repermit.campaigns import enqueue_asks, mailing_lists
 from repermit.consent import Reason
-from repermit.contacts.braking import AFTER_PILOT
-from repermit.errors import SchemaTooNew
-from repermit.models import (
-    ALL_TABLES,
-    COUNTS,
+from repermit.contacts import counts, lookup
+from repermit.contacts.circuit_breaker import AFTER_PILOT
+from repermit.db.account_tables import RecoveryCode, SecurityEvent
+from repermit.db.all_tables import ALL_TABLES
+from repermit.db.background_tasks import TaskKind, find_task, task_on
+from repermit.db.connection import Database, is_postgresql, open_database, run_sql
+from repermit.db.contact_tables import Opening
+from repermit.db.list_tables import Upload
+from repermit.db.row_counts import COUNTS, find_drift
+from repermit.db.tables import (
     Campaign,
     Contact,
     EvidenceHead,
@@ -26,22 +32,14 @@ from repermit.models import (
     Mail,
     MailingList,
     Meta,
-    Opening,
-    RecoveryCode,
-    SecurityEvent,
     SignUp,
     Suppression,
-    TaskKind,
-    Upload,
-    find_drift,
     find_list,
-    find_task,
-    is_postgresql,
-    open_database,
-    run_sql,
     stored,
-    task_on,
 )
+from repermit.errors import SchemaTooNew
+from repermit.evidence import chain, count_checks, entries, tallied_days
+from repermit.imports import undo
 from tests.admin_pages import make_user
 from tests.building import (
     NOW,
@@ -56,8 +54,6 @@ from tests.test_campaigns_launching import start
 
 if TYPE_CHECKING:
     from peewee import Model
-
-    from repermit.models import Database
 
 LATEST = len(schema.UPGRADES)
 _SCHEMAS = Path(__file__).parent / "schemas"
@@ -196,13 +192,13 @@ def test_recovery_codes_of_version_24_go_on_working(empty_database_url: str) -> 
         assert schema.upgrade(database) == 24
         assert _shape(database, RecoveryCode) == expected
         assert SecurityEvent.select().count() == 0
-        assert second_steps.find_recovery_code(user.id, "abcd-efgh-jkmn") == code.id
-        second_steps.hash_old_codes(database)
-        assert second_steps.find_recovery_code(user.id, "abcd-efgh-jkmn") == code.id
-        made = second_steps.new_recovery_codes()
+        assert two_factor.find_recovery_code(user.id, "abcd-efgh-jkmn") == code.id
+        two_factor.hash_old_codes(database)
+        assert two_factor.find_recovery_code(user.id, "abcd-efgh-jkmn") == code.id
+        made = two_factor.new_recovery_codes()
         with database.atomic():
-            second_steps.keep_recovery_codes(user.id, made)
-        assert second_steps.codes_left(user.id) == 10
+            two_factor.keep_recovery_codes(user.id, made)
+        assert two_factor.codes_left(user.id) == 10
 
 
 def test_a_database_of_version_26_knows_who_said_no_and_numbers_its_forms(
@@ -246,11 +242,11 @@ def test_lists_of_version_27_send_receipts_unless_their_admin_chose_otherwise(
         schema.upgrade(database)
         settings = make_settings()
         shared: Any = {"settings": settings, "now": NOW, "actor": "cli:els", "name": "News"}
-        campaigns.add_list(database, "never", **shared)
-        campaigns.add_list(database, "chosen", receipts=False, **shared)
-        campaigns.add_list(database, "later", **shared)
+        mailing_lists.add_list(database, "never", **shared)
+        mailing_lists.add_list(database, "chosen", receipts=False, **shared)
+        mailing_lists.add_list(database, "later", **shared)
         for receipts in (True, False):
-            campaigns.change_list(
+            mailing_lists.change_list(
                 database,
                 find_list("later"),
                 settings=settings,
@@ -299,11 +295,9 @@ def test_what_was_under_way_in_version_28_goes_on(empty_database_url: str) -> No
         assert launch
         assert undoing
         assert (launch.list, launch.actor, launch.at) == (news, "els", NOW)
-        assert campaigns.making_of(campaign) == campaigns.Making(made=2, asked=5)
+        assert enqueue_asks.making_of(campaign) == enqueue_asks.Making(made=2, asked=5)
         assert (undoing.target, undoing.actor, undoing.at) == (record.id, "jan", NOW)
-        assert importing.being_taken_back(news) == importing.TakingBack(
-            file="a.csv", done=8, rows=9
-        )
+        assert undo.undo_progress(news) == undo.UndoProgress(file="a.csv", done=8, rows=9)
         assert not database.table_exists("launching")
         assert not database.table_exists("undoing")
 
@@ -316,13 +310,13 @@ def test_of_days_that_version_28_counted_the_time_zone_is_not_known(
         schema.upgrade(database)
         with database.atomic():
             if upto is not None:
-                Meta.create(key=evidence.TALLIED_UPTO, value=str(upto))
+                Meta.create(key=count_checks.TALLIED_UPTO, value=str(upto))
             Meta.update(value="28").where(Meta.key == "schema_version").execute()
         assert schema.upgrade(database) == 28
         if upto is None:
-            assert Meta.get_or_none(Meta.key == evidence.TALLIED_IN) is None
+            assert Meta.get_or_none(Meta.key == tallied_days.TALLIED_IN) is None
         else:
-            assert evidence.tallied_zones() == [(upto, "")]
+            assert tallied_days.tallied_zones() == [(upto, "")]
 
 
 def _shape(database: Database, table: type[Model]) -> tuple[set[str], set[str]]:
@@ -345,8 +339,8 @@ def test_what_an_older_database_holds_is_counted(empty_database_url: str) -> Non
             Meta.update(value="8").where(Meta.key == "schema_version").execute()
         make_contact(database, news)
         assert schema.upgrade(database) == 8
-        assert contacts.count_contacts(news).total() == 2
-        assert contacts.count_mails(news).total() == 1
+        assert counts.count_contacts(news).total() == 2
+        assert counts.count_mails(news).total() == 1
         make_contact(database, news)
         assert find_drift(database) == 0
 
@@ -385,7 +379,7 @@ def test_what_an_import_changed_before_version_30_can_still_be_taken_back(
         assert schema.upgrade(database) == 29
         assert "before" not in {column.name for column in database.get_columns("import")}
         assert find_drift(database) == 0
-        undone = importing.undo_import(
+        undone = undo.undo_import(
             database, news, settings=make_settings(), now=NOW, actor="admin@example.org"
         )
         assert (undone.file, undone.restored) == (record.file, 1)
@@ -405,8 +399,8 @@ def test_of_a_database_of_version_31_who_moved_or_came_back_is_found_by_their_su
         with database.atomic():
             Contact.update(erased_at=NOW).where(Contact.id == erased.id).execute()
             Contact.update(subject=erased.subject).where(Contact.id == back.id).execute()
-            evidence.append(
-                evidence.Entry(
+            chain.append(
+                entries.Entry(
                     event="corrected", at=NOW, actor="person", list="news", subject=moved.subject
                 )
             )
@@ -417,9 +411,9 @@ def test_of_a_database_of_version_31_who_moved_or_came_back_is_found_by_their_su
         assert schema.upgrade(database) == 31
         assert [_shape(database, table) for table in (Contact, SignUp)] == expected
         subjects = (moved.subject, erased.subject, other.subject)
-        found = [contacts.find_held(news.id, subject) for subject in subjects]
+        found = [lookup.find_held(news.id, subject) for subject in subjects]
         assert found == [moved, back, None]
-        assert contacts.find_erased(news.id, erased.subject) == [erased]
+        assert lookup.find_erased(news.id, erased.subject) == [erased]
 
 
 _COUNTS_OF_ONE = (
@@ -435,7 +429,7 @@ def test_a_launch_under_way_in_version_31_lets_its_pilot_go(empty_database_url: 
         for _ in range(4):
             make_contact(database, news)
         start(database, news, pilot=2, most=3)
-        assert campaigns.making_of(Campaign.get()) == campaigns.Making(made=3, asked=4)
+        assert enqueue_asks.making_of(Campaign.get()) == enqueue_asks.Making(made=3, asked=4)
         with database.atomic():
             Mail.update(due_at=AFTER_PILOT).execute()
             run_sql(database, "DROP INDEX mail_in_doubt")
@@ -447,7 +441,7 @@ def test_a_launch_under_way_in_version_31_lets_its_pilot_go(empty_database_url: 
         assert _shape(database, Mail) == expected
         (index,) = (one for one in database.get_indexes("mail") if one.name == "mail_in_doubt")
         assert index.columns == ["list_id", "id"]
-        campaigns.finish_launches(database, settings=make_settings(), now=NOW)
+        enqueue_asks.finish_launches(database, settings=make_settings(), now=NOW)
         due = [mail.due_at for mail in Mail.select().order_by(Mail.id)]
         assert due == [NOW] * 2 + [AFTER_PILOT] * 2
 

@@ -7,17 +7,13 @@ browser has of a page in its tabs and its history: none of it tells what the lis
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from tests.building import DEADLINE
 from tests.desk import ATTEST, Desk
+from tests.inbox import Inbox, Received
 from tests.zoo import buttons_in
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.inbox import Inbox, Received
 
 TELLING = re.compile("psoriasis|lotgenoten|leven met", re.IGNORECASE)
 MAIL_LINKS = re.compile(r"https://ask\.example\.org/[^\s\"<>]*")

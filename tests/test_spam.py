@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from repermit.messages import languages
+from repermit.emails.catalogues import languages
+from repermit.emails.mail_values import Mail
 from tests import spam
 from tests.letters import make_ask_values, make_facts, make_practice
-from tests.test_messages_snapshots import KINDS, LANGUAGES, TO_THE_ADMIN, make_mail
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from repermit.messages import Mail
+from tests.test_emails_snapshots import KINDS, LANGUAGES, TO_THE_ADMIN, make_mail
 
 # What the server is called that hands a mail over: a relay of the organisation's own, a provider's.
 _RELAYS = (

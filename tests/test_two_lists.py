@@ -6,35 +6,27 @@ may tell of both lists, by entries of each.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from repermit import answers, contacts, evidence, rights
+from repermit.answers import lookup, record_answer
 from repermit.consent import Answer, Reason, Status
-from repermit.models import (
-    Contact,
-    Evidence,
-    EvidencePart,
-    MailingList,
-    SignUp,
-    Suppression,
-    run_sql,
-)
-from repermit.reports.papers.held import held
+from repermit.contacts import erasure, status_changes, suppressions
+from repermit.db.connection import Database, run_sql
+from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, SignUp, Suppression
+from repermit.evidence import chain, entries, verify_chain, verify_proof
+from repermit.privacy import fingerprint_files, make_proof, purge, retention, suppression_import
+from repermit.privacy import forget as privacy_forget
+from repermit.privacy.make_proof import Proof
+from repermit.reports.papers.held_data import held
 from tests.building import NOW, make_contact, make_list, make_settings
 from tests.taking import OPTED_IN, mailchimp, take_back, take_in
 from tests.test_answers_signing_up import confirmed, signed_up
 from tests.test_evidence_beside import KEY, LATER, WHO
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-    from pathlib import Path
-
-    from repermit.models import Database
-    from repermit.rights import Proof
 
 ANNA = "anna@example.org"
 DAY = timedelta(days=1)
@@ -69,15 +61,15 @@ def share(database: Database, mailing_list: MailingList, subject: str) -> None:
 
 
 def say_no(database: Database, contact: Contact, arrived: datetime = LATER) -> None:
-    answers.record_answer(
+    record_answer.record_answer(
         database,
         uid=contact.uid,
         answer=Answer.NO,
         arrived=arrived,
         settings=make_settings(),
         method="page",
-        trace=answers.Trace(network="192.0.2.0/24", browser=""),
-        page=lambda _: answers.PageShown(wording="De vraag"),
+        trace=lookup.Trace(network="192.0.2.0/24", browser=""),
+        page=lambda _: lookup.PageShown(wording="De vraag"),
     )
 
 
@@ -93,9 +85,9 @@ def hand_over(database: Database, folder: Path, *lists: MailingList) -> None:
     first, *others = lists
     path = folder / "off.csv"
     with path.open("wb") as out:
-        rights.write_suppressions(database, first, out=out, form="csv", now=LATER, **WHO)
+        fingerprint_files.write_suppressions(database, first, out=out, form="csv", now=LATER, **WHO)
     for other in others:
-        rights.import_suppressions(database, other, path, now=LATER, **WHO)
+        suppression_import.import_suppressions(database, other, path, now=LATER, **WHO)
 
 
 def parts_on(mailing_list: MailingList, event: str) -> Sequence[str]:
@@ -110,17 +102,17 @@ def parts_on(mailing_list: MailingList, event: str) -> Sequence[str]:
 
 
 def fault(database: Database) -> str:
-    found = evidence.verify_chain(database, fingerprint_key=KEY).fault
+    found = verify_chain.verify_chain(database, fingerprint_key=KEY).fault
     return found.what if found else ""
 
 
 def forget(database: Database, mailing_list: MailingList | None, *, days: int = 2) -> None:
-    rights.forget(database, ANNA, mailing_list=mailing_list, now=LATER + days * DAY, **WHO)
+    privacy_forget.forget(database, ANNA, mailing_list=mailing_list, now=LATER + days * DAY, **WHO)
 
 
 def prove(database: Database, mailing_list: MailingList, *, days: int = 3) -> Proof:
-    made = rights.prove(database, mailing_list, ANNA, now=LATER + days * DAY, **WHO)
-    assert evidence.check_proof(made.text.encode()).faults == ()
+    made = make_proof.prove(database, mailing_list, ANNA, now=LATER + days * DAY, **WHO)
+    assert verify_proof.check_proof(made.text.encode()).faults == ()
     return made
 
 
@@ -146,7 +138,7 @@ def test_who_is_taken_over_to_another_list_has_a_record_of_their_own_there(
     assert on(agenda).subject != anna.subject
     assert not Suppression.select().where(Suppression.list == agenda).exists()
     assert not fault(database)
-    rights.purge_due(database, settings=make_settings(), now=NOW + 40 * DAY)
+    purge.purge_due(database, settings=make_settings(), now=NOW + 40 * DAY)
     assert on(news).erased_at
     assert parts_on(agenda, "confirmed") == PARTS
     proof = prove(database, agenda, days=40)
@@ -176,13 +168,13 @@ def test_a_suppression_that_is_put_back_on_its_list_leads_to_the_record_there(
     anna = make_contact(database, news, ANNA)
     say_no(database, anna)
     with database.atomic():
-        contacts.erase(on(news), act=contacts.Act(at=LATER, actor="job"), fingerprint_key=KEY)
+        erasure.erase(on(news), act=status_changes.Act(at=LATER, actor="job"), fingerprint_key=KEY)
     path = tmp_path / "off.csv"
     with path.open("wb") as out:
-        rights.write_suppressions(database, news, out=out, form="csv", now=LATER, **WHO)
+        fingerprint_files.write_suppressions(database, news, out=out, form="csv", now=LATER, **WHO)
     with database.atomic():
-        contacts.lift(Suppression.list == news)
-    rights.import_suppressions(database, news, path, now=LATER, **WHO)
+        suppressions.lift(Suppression.list == news)
+    suppression_import.import_suppressions(database, news, path, now=LATER, **WHO)
     assert Suppression.get().subject == anna.subject
     confirmed(database, signed_up(database, news, ANNA))
     assert on(news).subject == anna.subject
@@ -193,7 +185,7 @@ def test_who_signs_up_on_two_lists_that_know_one_suppression_has_two_records(
     database: Database, news: MailingList, agenda: MailingList, tmp_path: Path, *, for_all: bool
 ) -> None:
     elsewhere = make_list(database, slug="elsewhere")
-    rights.forget(database, ANNA, mailing_list=elsewhere, suppress=True, now=NOW, **WHO)
+    privacy_forget.forget(database, ANNA, mailing_list=elsewhere, suppress=True, now=NOW, **WHO)
     with database.atomic():
         # As the file of another system has it, of which this record knows nothing.
         Suppression.update(subject="e" * 32).execute()
@@ -275,11 +267,9 @@ def test_of_what_an_earlier_version_erased_on_both_lists_the_proof_says_why_it_i
     with shared.atomic():
         EvidencePart.delete().where(EvidencePart.part.in_(erased["parts"])).execute()
         told: dict[str, Any] = {"event": "erased", "at": LATER + 2 * DAY, "actor": "job"}
-        evidence.append(
-            evidence.Entry(**told, list="news", subject=on(news).subject, consent=erased)
-        )
+        chain.append(entries.Entry(**told, list="news", subject=on(news).subject, consent=erased))
     assert events_of(prove(shared, agenda)) == ["confirmed", "erased"]
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 def test_since_when_somebody_is_held_on_a_list_its_own_entries_tell(
@@ -288,7 +278,7 @@ def test_since_when_somebody_is_held_on_a_list_its_own_entries_tell(
     with shared.atomic():
         SignUp.delete().execute()
     assert (held(news).since, held(agenda).since) == (LATER, LATER + DAY)
-    found = rights.forget(shared, ANNA, mailing_list=agenda, now=LATER + 2 * DAY, **WHO)
+    found = privacy_forget.forget(shared, ANNA, mailing_list=agenda, now=LATER + 2 * DAY, **WHO)
     assert found.lists[0].beyond.since == LATER + DAY
 
 
@@ -298,7 +288,9 @@ def test_the_proof_of_a_yes_that_is_in_use_outlives_a_withdrawal_on_the_other_li
     confirmed(shared, signed_up(shared, news, ANNA), arrived=LATER + 2 * DAY)
     left = LATER + 3 * DAY
     say_no(shared, on(news), left)
-    ended = rights.end_parts(shared, settings=make_settings(), now=left.replace(year=left.year + 5))
+    ended = retention.end_parts(
+        shared, settings=make_settings(), now=left.replace(year=left.year + 5)
+    )
     assert ended.proofs == 3
     assert parts_on(news, "removed") == ("person", "person")
     assert parts_on(agenda, "confirmed") == ("consent", "person")
@@ -309,7 +301,7 @@ def test_a_removal_counts_for_the_term_of_its_own_list(
     shared: Database, news: MailingList, agenda: MailingList
 ) -> None:
     """The newer Yes on the other list keeps nothing of it."""
-    ended = rights.end_parts(
+    ended = retention.end_parts(
         shared, settings=make_settings(), now=LATER.replace(year=LATER.year + 5)
     )
     assert ended.proofs == 1
@@ -327,7 +319,7 @@ def test_a_file_that_is_taken_back_ends_nothing_on_the_other_list(
     assert not Contact.select().where(Contact.list == news).exists()
     assert parts_on(news, "confirmed") == ("consent",)
     assert parts_on(agenda, "confirmed") == PARTS
-    rights.end_parts(database, settings=make_settings(), now=LATER.replace(year=LATER.year + 5))
+    retention.end_parts(database, settings=make_settings(), now=LATER.replace(year=LATER.year + 5))
     assert parts_on(news, "confirmed") == ()
     assert parts_on(agenda, "confirmed") == ("consent", "person")
     assert not fault(database)
@@ -338,9 +330,9 @@ def test_who_was_erased_on_one_list_has_not_come_back_by_the_other(
 ) -> None:
     anna = make_contact(database, news, ANNA)
     with database.atomic():
-        act = contacts.Act(at=LATER, actor="job")
-        contacts.remove([anna], reason=Reason.REQUEST, act=act, fingerprint_key=KEY)
-        contacts.erase(Contact.get_by_id(anna.id), act=act, fingerprint_key=KEY)
+        act = status_changes.Act(at=LATER, actor="job")
+        status_changes.remove([anna], reason=Reason.REQUEST, act=act, fingerprint_key=KEY)
+        erasure.erase(Contact.get_by_id(anna.id), act=act, fingerprint_key=KEY)
     share(database, agenda, anna.subject)
     confirmed(database, signed_up(database, agenda, ANNA))
     assert (on(news).status, fault(database)) == (Status.REMOVED, "")

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit import campaigns, contacts, messages, reports
+from repermit.campaigns import progress
 from repermit.consent import Basis, BounceKind, CampaignState, Dropped, MailState, Reason, Status
-from repermit.exports import rows
-from repermit.models import Campaign, Mail
-from repermit.reports import papers
-from repermit.reports.papers import Kind
+from repermit.contacts import lookup
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Contact, Mail
+from repermit.emails import campaign_result
+from repermit.exports import export_rows
+from repermit.reports import closing_mail, statistics
+from repermit.reports.papers import make_report
+from repermit.reports.papers.blocks import Kind
+from repermit.settings.definitions import Settings
 from tests.admin_pages import admin_client
 from tests.building import DEADLINE, NOW, make_settings
 from tests.pages import Pages, words_of
 from tests.papers import DAY, Rich, make_rich
 from tests.test_reports import say_yes, take_off
-
-if TYPE_CHECKING:
-    from repermit.config import Settings
-    from repermit.models import Contact, Database
 
 LATER = NOW + 29 * DAY
 
@@ -69,22 +70,22 @@ def test_all_say_the_same_number(
 ) -> None:
     rich = make_nasty(database, state)
     news = rich.mailing_list
-    expected = contacts.unasked(news).count()
+    expected = lookup.unasked(news).count()
     assert expected > 5
-    made = papers.make_paper(news, Kind.REPORT, settings=settings, now=LATER, language="en")
+    made = make_report.make_paper(news, Kind.REPORT, settings=settings, now=LATER, language="en")
     people: dict[str, Any] = dict(made.document)["people"]
-    live = reports.figures(news, zone=settings.zone)
+    live = statistics.figures(news, zone=settings.zone)
     assert live
     found = {
         "report": sum(people["unasked"].values()),
         "page": on_the_page(database, settings, "/admin/lists/news/"),
         "figures": live.unasked,
-        "export": len(list(rows.unasked(news))),
-        "status": campaigns.status(news, settings=settings, now=LATER).unasked,
+        "export": len(list(export_rows.unasked(news))),
+        "status": progress.status(news, settings=settings, now=LATER).unasked,
     }
     if state is CampaignState.CLOSED:
-        assert reports.owe_closing(database, now=LATER) == 1
-        mail = messages.read_closing(Mail.get(Mail.kind == "notice").topic)
+        assert closing_mail.enqueue_closing_mails(database, now=LATER) == 1
+        mail = campaign_result.read_closing(Mail.get(Mail.kind == "notice").topic)
         assert mail
         found["mail"] = mail.unasked
     assert found == dict.fromkeys(found, expected)
@@ -97,9 +98,9 @@ def test_the_reasons_of_report_and_export_are_the_same(
     database: Database, settings: Settings
 ) -> None:
     news = make_nasty(database, CampaignState.CLOSED).mailing_list
-    made = papers.make_paper(news, Kind.REPORT, settings=settings, now=LATER, language="en")
+    made = make_report.make_paper(news, Kind.REPORT, settings=settings, now=LATER, language="en")
     people: dict[str, Any] = dict(made.document)["people"]
-    said = [row["reason"] for row in rows.unasked(news)]
+    said = [row["reason"] for row in export_rows.unasked(news)]
     assert {why: n for why, n in people["unasked"].items() if n} == {
         why: said.count(why) for why in said
     }
@@ -109,9 +110,9 @@ def test_who_was_taken_off_since_there_is_no_mailbox_is_gone_and_not_unasked(
     database: Database,
 ) -> None:
     rich = make_rich(database)
-    before = reports.figures(rich.mailing_list, zone=make_settings().zone)
+    before = statistics.figures(rich.mailing_list, zone=make_settings().zone)
     take_off(database, rich.asked(bounce=BounceKind.HARD), rich.campaign.id, Reason.BOUNCE)
-    after = reports.figures(rich.mailing_list, zone=make_settings().zone)
+    after = statistics.figures(rich.mailing_list, zone=make_settings().zone)
     assert before
     assert after
     assert (after.no, after.unasked) == (before.no + 1, before.unasked)

@@ -6,28 +6,34 @@ import http.client
 import json
 import re
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import answers, contacts, messages
+from repermit.answers import join, lookup
 from repermit.clock import ManualClock
 from repermit.consent import Answer, Reason, Status
-from repermit.links import NOBODY
-from repermit.models import (
+from repermit.contacts import erasure, status_changes
+from repermit.contacts import lookup as contacts_lookup
+from repermit.db.connection import Database
+from repermit.db.contact_tables import Opening
+from repermit.db.list_tables import ListText
+from repermit.db.tables import (
     Contact,
     Evidence,
     EvidencePart,
-    ListText,
+    MailingList,
     Meta,
-    Opening,
     SignUp,
     Suppression,
     Wording,
     new_id,
 )
-from repermit.web.site import ARRIVED
+from repermit.emails import catalogues
+from repermit.settings.definitions import Settings
+from repermit.signed_links import NOBODY, Kind
+from repermit.web.request_context import ARRIVED
 from tests.building import (
     DEADLINE,
     NOW,
@@ -49,13 +55,7 @@ from tests.pages import (
 )
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.links import Kind
-    from repermit.models import Database, MailingList
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 YES, NO = "Ja, blijf mij deze mails sturen", "Nee, stuur mij deze mails niet meer"
@@ -86,9 +86,9 @@ def status_of(contact: Contact) -> str:
 
 def erase(pages: Pages, contact: Contact) -> None:
     with pages.database.atomic():
-        contacts.erase(
+        erasure.erase(
             contact,
-            act=contacts.Act(at=NOW, actor="admin"),
+            act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
 
@@ -101,7 +101,7 @@ def erase(pages: Pages, contact: Contact) -> None:
 def test_no_get_or_head_changes_anything(
     pages: Pages, mailing_list: MailingList, asked: Contact, method: str, when: datetime
 ) -> None:
-    answers.sign_up(
+    join.sign_up(
         pages.database, mailing_list, address="new@example.org", name="", language="", now=NOW
     )
     everybody = [
@@ -242,7 +242,7 @@ def test_a_page_offers_the_languages_that_its_list_can_be_told_in(
 
 
 def test_many_languages_stand_on_a_page_of_their_own(pages: Pages, database: Database) -> None:
-    news = make_list(database, languages=messages.languages())
+    news = make_list(database, languages=catalogues.languages())
     asked = make_asked(database, news, make_campaign(database, news))
     page = pages.get("yes", asked.uid, query_string={"as": "representative"})
     assert 'href="?languages&amp;as=representative"' in page.text
@@ -251,7 +251,7 @@ def test_many_languages_stand_on_a_page_of_their_own(pages: Pages, database: Dat
     chooser = pages.get("yes", asked.uid, query_string={"languages": "", "as": "representative"})
     assert (chooser.status_code, heading_of(chooser)) == (200, "Taal")
     offered = re.findall(r'<a href="([^"]+)" lang="(..)"', chooser.text)
-    assert [code for _, code in offered] == list(messages.languages())
+    assert [code for _, code in offered] == list(catalogues.languages())
     assert ("?lang=el&amp;as=representative", "el") in offered
     assert chooser.text.count('aria-current="true">Nederlands<') == 1
     assert "<form" not in chooser.text
@@ -325,7 +325,7 @@ def test_the_wording_that_is_kept_is_what_the_page_showed_but_for_what_is_person
     wording = without_spans(Wording.get_by_id(told["page_wording"]).content)
     assert wording.count("⟦address⟧") == wording.count("⟦reason⟧") == 1
     assert "a…a" not in wording
-    standing = answers.look_up(asked.uid)
+    standing = lookup.look_up(asked.uid)
     assert standing is not None
     reason = (
         "Uw adres staat op deze lijst. Wij weten niet sinds wanneer en ook niet hoe het daarop is "
@@ -459,7 +459,7 @@ def test_an_answer_is_stamped_when_it_arrives_not_when_it_gets_its_turn(
     responses: list[TestResponse] = []
     press = threading.Thread(target=lambda: responses.append(pages.post("yes", asked.uid)))
     with database.atomic():
-        contacts.lock(asked.id)
+        contacts_lookup.lock(asked.id)
         press.start()
         assert clock.was_read.wait(10)
         clock.move_to(DEADLINE + timedelta(hours=1))
@@ -540,7 +540,7 @@ def test_forged_and_unknown_links_get_one_and_the_same_page(
     assert len(found) == 1
     status, page = found.pop()
     assert status == 404
-    for language in messages.languages():
+    for language in catalogues.languages():
         assert f'<div lang="{language}">' in page.decode()
     assert "This page does not exist" in page.decode()
     assert "https://www.example.org/privacy" in page.decode()

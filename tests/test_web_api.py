@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import accounts, campaigns, contacts
+from repermit.accounts import api_tokens
+from repermit.campaigns import progress
 from repermit.consent import Basis, Reason, Status
-from repermit.models import Access, ApiToken, open_database
-from repermit.web.api import Allowances
-from repermit.web.api.pacing import BURST, PER_MINUTE
+from repermit.contacts import erasure, status_changes
+from repermit.db.account_tables import Access, ApiToken
+from repermit.db.connection import Database, open_database
+from repermit.db.tables import MailingList
+from repermit.web.api.authentication import BURST, PER_MINUTE, Allowances
 from tests.building import (
     NOW,
     make_campaign,
@@ -24,11 +28,7 @@ from tests.building import (
 from tests.pages import Pages, everything_in
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from werkzeug.test import TestResponse
-
-    from repermit.models import Database, MailingList
 
 KEY = make_settings().fingerprint_key
 LISTS, STATUS = "/api/v1/lists", "/api/v1/lists/news/status"
@@ -39,8 +39,8 @@ class Tool:
     """A newsletter tool: a client with a token of these scopes, of all if none are named."""
 
     def __init__(self, database: Database, *scopes: str, public_url: str = "") -> None:
-        made = accounts.make_token(
-            database, "tool", scopes=scopes or accounts.SCOPES, now=NOW, actor="me"
+        made = api_tokens.make_token(
+            database, "tool", scopes=scopes or api_tokens.SCOPES, now=NOW, actor="me"
         )
         self.token = made.id
         self.bearer = made.bearer
@@ -108,7 +108,7 @@ def test_the_status_is_the_one_of_the_command(
     if with_campaign:
         make_campaign(tool.database, mailing_list)
     response = tool.get(STATUS)
-    expected = campaigns.status(mailing_list, settings=make_settings(), now=NOW).to_json()
+    expected = progress.status(mailing_list, settings=make_settings(), now=NOW).to_json()
     assert response.json == expected
     assert (response.json["campaign"] is not None) == with_campaign
 
@@ -157,10 +157,10 @@ def test_who_is_not_on_the_list_is_told_so(
 def test_answers_and_removals_come_by_cursor(tool: Tool, mailing_list: MailingList) -> None:
     contact = make_contact(tool.database, mailing_list, "anna@example.org")
     with tool.database.atomic():
-        contacts.confirm(
+        status_changes.confirm(
             contact,
             basis=Basis.ANSWER,
-            act=contacts.Act(at=NOW, actor="person"),
+            act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=KEY,
         )
     make_removed(tool.database, mailing_list, Reason.NO)
@@ -199,7 +199,7 @@ def test_answers_may_be_those_of_one_list(tool: Tool, mailing_list: MailingList)
 def test_of_the_erased_no_address_is_told(tool: Tool, mailing_list: MailingList) -> None:
     contact = make_removed(tool.database, mailing_list, Reason.NO, "anna@example.org")
     with tool.database.atomic():
-        contacts.erase(contact, act=contacts.Act(at=NOW, actor="me"), fingerprint_key=KEY)
+        erasure.erase(contact, act=status_changes.Act(at=NOW, actor="me"), fingerprint_key=KEY)
     response = tool.get(ANSWERS)
     assert response.json
     assert [entry["data"]["address"] for entry in response.json["entries"]] == [None]
@@ -238,8 +238,8 @@ def test_a_scope_opens_what_it_is_for_and_nothing_else(
     tool = Tool(database, scope)
     response = tool.pages.client.open(path, method=method, headers=tool.headers, json=body)
     assert response.status_code == 200
-    accounts.revoke_token(database, tool.token, now=NOW, actor="me")
-    others = [one for one in accounts.SCOPES if one != scope]
+    api_tokens.revoke_token(database, tool.token, now=NOW, actor="me")
+    others = [one for one in api_tokens.SCOPES if one != scope]
     tool = Tool(database, *others)
     response = tool.pages.client.open(path, method=method, headers=tool.headers, json=body)
     assert is_problem(response, 403)
@@ -258,7 +258,7 @@ def test_a_scope_is_tested_for_every_address_of_the_document(tool: Tool) -> None
         for name, operation in item.items()
         if name in {"get", "post"} and operation.get("security") != []
     }
-    assert scopes == set(ASKING) == set(accounts.SCOPES)
+    assert scopes == set(ASKING) == set(api_tokens.SCOPES)
 
 
 @pytest.mark.parametrize("header", [None, "", "Basic bWU6eW91", "Token abc"])
@@ -270,7 +270,7 @@ def test_without_a_token_nothing_is_told(
     response = tool.pages.client.open(path, method=method, headers=headers)
     assert is_problem(response, 401)
     assert response.headers["WWW-Authenticate"] == 'Bearer realm="repermit"'
-    assert scope in accounts.SCOPES
+    assert scope in api_tokens.SCOPES
 
 
 @pytest.mark.parametrize("bearer", ["", "rp_wrong", "é", "x" * 3000])
@@ -283,7 +283,7 @@ def test_a_wrong_token_opens_nothing(tool: Tool, bearer: str) -> None:
 
 def test_a_revoked_token_opens_nothing_more(tool: Tool) -> None:
     assert tool.get(LISTS).status_code == 200
-    accounts.revoke_token(tool.database, tool.token, now=NOW, actor="me")
+    api_tokens.revoke_token(tool.database, tool.token, now=NOW, actor="me")
     assert is_problem(tool.get(LISTS), 401)
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import pytest
 import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, events, from_schema
+from schemathesis.engine.recorder import ScenarioRecorder
 
-from repermit import accounts, contacts, webhooks
+from repermit.accounts import api_tokens
 from repermit.clock import ManualClock
 from repermit.consent import Basis, Reason
-from repermit.web.api import document
+from repermit.contacts import status_changes
+from repermit.db.connection import Database
+from repermit.web.api.openapi import document
+from repermit.webhooks import events as webhooks_events
 from tests.building import (
     NOW,
     make_campaign,
@@ -23,14 +27,6 @@ from tests.building import (
     make_settings,
 )
 from tests.pages import Pages, served
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from schemathesis.engine.recorder import ScenarioRecorder
-
-    from repermit.models import Database
 
 DOCUMENT = document("https://ask.example.org")
 
@@ -54,13 +50,13 @@ def bearer(database: Database) -> str:
     mailing_list = make_list(database)
     make_campaign(database, mailing_list)
     contact = make_contact(database, mailing_list, "anna@example.org")
-    act = contacts.Act(at=NOW, actor="person")
+    act = status_changes.Act(at=NOW, actor="person")
     key = make_settings().fingerprint_key
     with database.atomic():
-        contacts.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
+        status_changes.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
     for reason in Reason:
         make_removed(database, mailing_list, reason)
-    made = accounts.make_token(database, "tool", scopes=accounts.SCOPES, now=NOW, actor="me")
+    made = api_tokens.make_token(database, "tool", scopes=api_tokens.SCOPES, now=NOW, actor="me")
     return made.bearer
 
 
@@ -100,7 +96,7 @@ def test_the_document_is_told_without_a_token(pages: Pages) -> None:
 
 def test_news_are_described_as_they_are_told() -> None:
     kinds = DOCUMENT["components"]["schemas"]["Entry"]["properties"]["type"]["enum"]
-    assert tuple(kinds) == webhooks.EVENTS
+    assert tuple(kinds) == webhooks_events.EVENTS
 
 
 def checks_of(recorder: ScenarioRecorder) -> Iterator[tuple[str, str]]:

@@ -7,18 +7,23 @@ import gzip
 import hashlib
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import abort
 
-from repermit import config, messages, web
 from repermit.clock import ManualClock
-from repermit.config import Organisation, Web
 from repermit.consent import MailKind, MailState, Status
-from repermit.models import Contact, EvidencePart, SignUp, open_database
+from repermit.db.connection import Database, open_database
+from repermit.db.tables import Contact, EvidencePart, MailingList, SignUp
+from repermit.emails import catalogues
+from repermit.settings import package_files
+from repermit.settings.definitions import Organisation, Web
+from repermit.signed_links import Kind
+from repermit.web import application
 from repermit.web.client_address import network_in_part
-from repermit.web.monitoring import FRESH
+from repermit.web.health import FRESH
 from tests.building import (
     NOW,
     make_asked,
@@ -30,12 +35,6 @@ from tests.building import (
 )
 from tests.choosing import choose
 from tests.pages import Pages, heading_of, words_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from repermit.links import Kind
-    from repermit.models import Database, MailingList
 
 
 @pytest.fixture
@@ -255,10 +254,10 @@ def test_a_mistake_is_told_first_in_what_the_browser_would_rather_read(
     headers = {"Accept-Language": wanted} if wanted else {}
     response = pages_at(database).client.get("/elsewhere", headers=headers)
     languages = re.findall(r'<div lang="(..)">', response.text)
-    assert languages == [first, *(one for one in config.LANGUAGES if one != first)]
+    assert languages == [first, *(one for one in package_files.LANGUAGES if one != first)]
     assert languages[:5] == ["nl", "en", "de", "fr", "bg"] or first != "nl"
     assert f'<html lang="{first}"' in response.text
-    does_not_exist = messages.translations(first).gettext("This page does not exist")
+    does_not_exist = catalogues.translations(first).gettext("This page does not exist")
     assert heading_of(response) == does_not_exist
     assert response.text.count("<h1>") == 1
     assert response.headers["Vary"] == "Accept-Language"
@@ -336,7 +335,7 @@ def test_no_token_and_no_address_stands_in_the_log(
 
 @pytest.mark.usefixtures("database")
 def test_health_is_told_also_when_no_connection_is_open(sqlite_url: str) -> None:
-    app = web.create_app(make_settings(database=sqlite_url), clock=ManualClock(NOW))
+    app = application.create_app(make_settings(database=sqlite_url), clock=ManualClock(NOW))
     response = app.test_client().get("/healthz")
     assert (response.status_code, response.json) == (200, {"status": "ok"})
 

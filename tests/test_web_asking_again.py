@@ -6,17 +6,28 @@ import json
 import re
 from datetime import timedelta
 from html import unescape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import answers, campaigns, contacts, evidence, expiry, messages, reports, suspicion
+from repermit import bot_detection
+from repermit.answers import record_answer
+from repermit.bot_detection import Sign
+from repermit.campaigns import progress
 from repermit.consent import Answer, CampaignState, Dropped, MailKind, MailState, Reason, Status
-from repermit.models import Contact, Evidence, EvidencePart, FreshLink, Mail, Opening, Wording
-from repermit.reports.papers.held import held as of_whom
-from repermit.suspicion import Sign
-from repermit.web import asking_again
-from repermit.web.words import Voice
+from repermit.contacts import erasure, link_openings, receipts, status_changes
+from repermit.db.connection import Database
+from repermit.db.contact_tables import FreshLink, Opening
+from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, Mail, MailingList, Wording
+from repermit.emails import catalogues
+from repermit.evidence import verify_chain
+from repermit.expiry import downtime, sweep
+from repermit.reports import statistics
+from repermit.reports.papers.held_data import held as of_whom
+from repermit.settings.definitions import Settings
+from repermit.web import ask_again
+from repermit.web.page_text import Voice
 from tests.admin_pages import admin_client
 from tests.building import DEADLINE, NOW, make_asked, make_campaign, make_contact, make_list
 from tests.list_files import as_csv
@@ -24,12 +35,7 @@ from tests.pages import Pages, everything_in, heading_of, words_of
 from tests.taking import take_back, take_in, write
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.models import Campaign, Database, MailingList
 
 ASKED_AGAIN = "Hebt u zelf op Ja gedrukt?"
 BOTH_OPENED = "De links voor Ja en voor Nee zijn binnen een minuut na elkaar geopend"
@@ -47,15 +53,15 @@ def look_at_both(pages: Pages, contact: Contact) -> None:
         assert pages.client.get(pages.path(link, contact.uid)).status_code == 200
 
 
-def past_of(contact: Contact) -> suspicion.Past:
-    return contacts.recall(contact, contacts.opening_of(contact))
+def past_of(contact: Contact) -> bot_detection.Past:
+    return link_openings.recall(contact, link_openings.opening_of(contact))
 
 
 def press(
     pages: Pages, contact: Contact, choice: str = "", *, on: TestResponse | None = None
 ) -> TestResponse:
     """Press Yes, or a button of the page that asked again: of the newest one, or that given."""
-    mark = mark_on(on.text) if on else suspicion.mark_of(past_of(contact).doubted_at)
+    mark = mark_on(on.text) if on else bot_detection.mark_of(past_of(contact).doubted_at)
     return pages.post("yes", contact.uid, data={"choice": choice, "round": mark} if choice else {})
 
 
@@ -127,7 +133,7 @@ def test_a_yes_after_both_links_were_opened_is_asked_for_once_more_and_why(
     assert "Mogen wij u ‘Nieuws van de praktijk’ blijven sturen?" in said
     assert status_of(asked) == Status.UNCONFIRMED
     assert Evidence.select().count() == 0
-    assert contacts.count_yes_held(mailing_list) == 1
+    assert link_openings.count_yes_held(mailing_list) == 1
     assert Opening.get().signs == "both_opened,soon"
 
 
@@ -158,7 +164,7 @@ def test_a_person_gets_through_with_one_further_press(
     response = press(pages, asked, "again")
     assert heading_of(response) == RECORDED
     assert status_of(asked) == Status.CONFIRMED
-    assert contacts.count_yes_held(mailing_list) == 0
+    assert link_openings.count_yes_held(mailing_list) == 0
     assert Opening.get().signs == ""
     told = trace()
     assert told["signs"] == [Sign.BOTH_OPENED, Sign.UNSETTLED, Sign.SOON]
@@ -267,7 +273,7 @@ def test_a_link_to_a_page_that_asked_again_is_the_plain_question_once_its_time_h
     held(pages, asked)
     found = pages.get("yes", asked.uid, query_string={"round": mark})
     assert heading_of(found) != ASKED_AGAIN
-    newest = suspicion.mark_of(past_of(asked).doubted_at)
+    newest = bot_detection.mark_of(past_of(asked).doubted_at)
     assert heading_of(pages.get("no", asked.uid, query_string={"round": newest})) != ASKED_AGAIN
     press(pages, asked, "not_me")
     found = pages.get("yes", asked.uid, query_string={"round": newest})
@@ -318,7 +324,7 @@ def test_who_did_not_press_yes_leaves_nothing_recorded(
     assert "maandag 30 maart 2026, 11:00 uur" in words_of(response)
     assert "<form" not in response.text
     assert status_of(asked) == Status.UNCONFIRMED
-    assert contacts.count_yes_held(mailing_list) == 0
+    assert link_openings.count_yes_held(mailing_list) == 0
     assert Evidence.select().count() == 0
     again = press(pages, asked, "again")
     assert heading_of(again) == ASKED_AGAIN
@@ -349,9 +355,9 @@ def test_the_button_of_a_page_long_open_does_what_it_can(
     other = make_asked(database, asked.list, campaign)
     assert heading_of(press(pages, other, "not_me")) == "De tijd voor dit antwoord is voorbij"
     with database.atomic():
-        contacts.erase(
+        erasure.erase(
             asked,
-            act=contacts.Act(at=NOW, actor="person"),
+            act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
     gone = heading_of(pages.get("yes", asked.uid))
@@ -400,11 +406,11 @@ def test_who_did_not_press_yes_after_all_takes_it_back_and_is_on_no_list(
     # What would tell the person of a Yes does not leave, and no record says that they consented.
     receipt = Mail.get(Mail.kind == MailKind.RECEIPT)
     assert (receipt.state, receipt.reason) == (MailState.DROPPED, Dropped.ANSWERED)
-    made = contacts.receipt_of(found, settings=pages.settings, links=pages.links)
+    made = receipts.receipt_of(found, settings=pages.settings, links=pages.links)
     assert made is not None
     states = [one["event_state"] for one in made["consent_record"]["event"]]
     assert states == ["dpv:ConsentRequested", "dpv:ConsentUnknown"]
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
     # Its person can still answer, with one press more at most.
     assert heading_of(press(pages, asked, "not_me", on=page)) == "Er is geen Ja vastgelegd"
     again = press(pages, asked)
@@ -428,7 +434,7 @@ def test_a_no_of_the_same_page_takes_the_yes_back_too_and_is_no_withdrawal(
         .json
     )
     assert (told["method"], told.get("answer")) == ("both_pressed", None)
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 def test_a_no_by_any_other_button_is_a_withdrawal_whatever_was_asked_before(
@@ -450,7 +456,7 @@ def test_a_yes_of_a_later_page_or_by_other_means_is_not_taken_back_by_an_old_one
     page = held(pages, asked)
     press(pages, asked, "again", on=page)
     pages.post("no", asked.uid)
-    answers.answer_for(
+    record_answer.answer_for(
         pages.database,
         asked.list,
         str(asked.address),
@@ -486,10 +492,10 @@ def test_a_held_yes_is_counted_among_the_silent_for_the_admin(
     assert waits not in admin.get("/admin/lists/news/figures").text
     held(pages, asked)
     assert waits in admin.get("/admin/lists/news/figures").text
-    found = reports.figures(mailing_list, zone=pages.settings.zone)
+    found = statistics.figures(mailing_list, zone=pages.settings.zone)
     assert found is not None
     assert (found.held, found.silent, found.yes) == (1, 1, 0)
-    status = campaigns.status(mailing_list, settings=pages.settings, now=NOW)
+    status = progress.status(mailing_list, settings=pages.settings, now=NOW)
     assert status.to_json()["held"] == status.held == 1
     assert of_whom(mailing_list).openings == 1
 
@@ -499,11 +505,11 @@ def test_at_the_deadline_a_held_yes_is_silence(
 ) -> None:
     held(pages, asked)
     pages.clock.move_to(DEADLINE)
-    expiry.skip(pages.database, to=DEADLINE)
-    expiry.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
+    downtime.skip(pages.database, to=DEADLINE)
+    sweep.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
     assert Contact.get_by_id(asked.id).reason == Reason.NO_RESPONSE
-    assert contacts.count_yes_held(mailing_list) == 0
-    assert list(evidence.verify()) == []
+    assert link_openings.count_yes_held(mailing_list) == 0
+    assert list(verify_chain.verify()) == []
 
 
 def test_the_person_sees_what_is_kept_of_openings(pages: Pages, asked: Contact) -> None:
@@ -571,18 +577,18 @@ def test_a_no_ends_the_waiting_for_a_yes_and_so_does_being_removed(
 ) -> None:
     held(pages, asked)
     pages.post("no", asked.uid)
-    assert contacts.count_yes_held(mailing_list) == 0
+    assert link_openings.count_yes_held(mailing_list) == 0
     other = make_asked(pages.database, mailing_list, campaign)
     held(pages, other)
-    assert contacts.count_yes_held(mailing_list) == 1
+    assert link_openings.count_yes_held(mailing_list) == 1
     with pages.database.atomic():
-        contacts.remove(
+        status_changes.remove(
             [other],
             reason=Reason.NO_RESPONSE,
-            act=contacts.Act(at=NOW, actor="job"),
+            act=status_changes.Act(at=NOW, actor="job"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
-    assert contacts.count_yes_held(mailing_list) == 0
+    assert link_openings.count_yes_held(mailing_list) == 0
 
 
 def test_a_press_that_changes_nothing_is_never_asked_about(
@@ -600,12 +606,12 @@ def test_a_press_that_changes_nothing_is_never_asked_about(
 
 
 def test_each_sign_is_told_in_words_of_each_language(settings: Settings) -> None:
-    for language in messages.languages():
+    for language in catalogues.languages():
         voice = Voice(language=language, zone=settings.zone)
-        told = {sign: asking_again.why_again([sign], voice) for sign in Sign}
+        told = {sign: ask_again.why_again([sign], voice) for sign in Sign}
         assert len(set(told.values())) == 5, language
         # What says most comes first, whatever else there is.
-        assert asking_again.why_again(list(Sign), voice) == told[Sign.BOTH_OPENED]
+        assert ask_again.why_again(list(Sign), voice) == told[Sign.BOTH_OPENED]
 
 
 # --- A No that only a file tells of.

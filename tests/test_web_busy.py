@@ -8,20 +8,17 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import pytest
 
 from repermit.consent import Status
-from repermit.models import Contact, open_database
-from repermit.models.database import TurnstileDatabase, proxy
-from repermit.models.turnstile import Turnstile
+from repermit.db.connection import FairSqliteDatabase, open_database, proxy
+from repermit.db.tables import Contact
+from repermit.db.write_lock import WriteLock
+from repermit.signed_links import Kind
 from tests.building import make_asked, make_campaign, make_list, make_settings
 from tests.pages import Pages, freeze_wording, served
-
-if TYPE_CHECKING:
-    from repermit.links import Kind
 
 
 @pytest.mark.parametrize("kind", ["yes", "no"])
@@ -29,7 +26,7 @@ def test_an_answer_that_cannot_be_written_is_told_when_to_come_again(
     sqlite_url: str, kind: Kind, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = Path(sqlite_url.removeprefix("sqlite:///"))
-    database = TurnstileDatabase(path, patience=0.2)
+    database = FairSqliteDatabase(path, patience=0.2)
     proxy.initialize(database)
     with database.connection_context():
         mailing_list = make_list(database)
@@ -38,7 +35,7 @@ def test_an_answer_that_cannot_be_written_is_told_when_to_come_again(
         freeze_wording(database, campaign, mailing_list, "nl")
         pages = Pages(database, make_settings(database=sqlite_url))
         assert pages.get(kind, asked.uid).status_code == 200
-        other = Turnstile(path)
+        other = WriteLock(path)
         other.enter()
         refused = pages.post(kind, asked.uid)
         other.close()

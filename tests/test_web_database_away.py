@@ -10,32 +10,28 @@ import signal
 import socket
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from shutil import copy
-from typing import TYPE_CHECKING
 
 import peewee
 import psycopg
 import pytest
 
 from repermit import schema
-from repermit.cli.running import RedactingFormatter
-from repermit.links import KINDS, Links, redact
-from repermit.models import Meta, connect, is_away, is_busy, run_sql
+from repermit.cli.serve import RedactingFormatter
+from repermit.db.connection import connect, is_away, is_busy, run_sql
+from repermit.db.tables import Meta
+from repermit.signed_links import KINDS, Links, redact
 from tests.building import make_settings
-from tests.cluster import SETTINGS, find_binaries, running_cluster
+from tests.cluster import SETTINGS, Cluster, find_binaries, running_cluster
 from tests.desk import Desk
+from tests.inbox import Inbox
 from tests.pages import Pages
 from tests.served_site import ONE_CLICK, Site, ask, make_site, write_lock
 from tests.sink import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.cluster import Cluster
-    from tests.inbox import Inbox
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}")
 FRENCH = {"Accept-Language": "fr"}

@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import answers, contacts, expiry, rights
+from repermit.answers import join, record_answer
 from repermit.consent import Answer, Reason, Status
-from repermit.links import Links
-from repermit.models import Contact, Evidence, Opening, SignUp
+from repermit.contacts import status_changes
+from repermit.db.connection import Database
+from repermit.db.contact_tables import Opening
+from repermit.db.tables import Campaign, Contact, Evidence, MailingList, SignUp
+from repermit.expiry import downtime, sweep
+from repermit.privacy import not_the_person
+from repermit.signed_links import Kind, Links
 from tests.building import DEADLINE, NOW, make_asked
 from tests.pages import Pages, everything_in, heading_of, words_of
 from tests.zoo import Button, buttons_in
 
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
-
-    from repermit.links import Kind
-    from repermit.models import Campaign, Database, MailingList
 
 QUESTION = "Nog niet vastgelegd: druk nog één keer"
 RECORDED = "Uw Ja is vastgelegd"
@@ -165,7 +167,7 @@ def test_a_no_of_a_page_from_before_a_yes_by_phone_shows_the_question(
     pages: Pages, asked: Contact
 ) -> None:
     _, no = on(pages, "yes", asked)
-    answers.answer_for(
+    record_answer.answer_for(
         pages.database,
         asked.list,
         str(asked.address),
@@ -189,12 +191,12 @@ def test_one_click_needs_no_page_and_is_a_no_alone(pages: Pages, asked: Contact)
 def test_silence_leaves_a_page_good_that_was_open_before(
     pages: Pages, asked: Contact, database: Database
 ) -> None:
-    """DESIGN invariant 10: an answer stamped in time reverses what the sweep took for silence."""
+    """Invariant 10: an answer stamped in time reverses what the sweep took for silence."""
     with database.atomic():
-        contacts.remove(
+        status_changes.remove(
             [Contact.get_by_id(asked.id)],
             reason=Reason.NO_RESPONSE,
-            act=contacts.Act(at=NOW, actor="job"),
+            act=status_changes.Act(at=NOW, actor="job"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
     yes, _ = on(pages, "yes", asked)
@@ -206,9 +208,9 @@ def test_the_sweep_at_the_deadline_makes_no_form_stale(
     pages: Pages, asked: Contact, campaign: Campaign
 ) -> None:
     yes, no = on(pages, "yes", asked)
-    expiry.skip(pages.database, to=DEADLINE)
+    downtime.skip(pages.database, to=DEADLINE)
     pages.clock.move_to(DEADLINE)
-    expiry.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
+    sweep.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
     assert Contact.get_by_id(asked.id).reason == Reason.NO_RESPONSE
     assert campaign.id
     pages.clock.move_to(DEADLINE - timedelta(seconds=1))
@@ -254,10 +256,10 @@ def test_after_any_removal_that_was_a_no_a_yes_is_asked_for_once_more(
         if reason is Reason.WITHDRAWN:
             pages.post("yes", contact.uid)
         with database.atomic():
-            contacts.remove(
+            status_changes.remove(
                 [Contact.get_by_id(contact.id)],
                 reason=reason,
-                act=contacts.Act(at=NOW, actor="cli:els"),
+                act=status_changes.Act(at=NOW, actor="cli:els"),
                 fingerprint_key=pages.settings.fingerprint_key,
             )
         pages.clock.advance(timedelta(days=2))
@@ -272,14 +274,14 @@ def test_a_no_that_changed_nothing_was_a_no_all_the_same(
 ) -> None:
     bounced = make_asked(database, campaign.list, campaign)
     with database.atomic():
-        contacts.remove(
+        status_changes.remove(
             [bounced],
             reason=Reason.BOUNCE,
-            act=contacts.Act(at=NOW, actor="job"),
+            act=status_changes.Act(at=NOW, actor="job"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
     if way == "note":
-        answers.answer_for(
+        record_answer.answer_for(
             database,
             campaign.list,
             str(bounced.address),
@@ -303,7 +305,7 @@ def test_a_no_that_changed_nothing_was_a_no_all_the_same(
 
 @pytest.fixture
 def signed_up(pages: Pages, mailing_list: MailingList) -> SignUp:
-    answers.sign_up(
+    join.sign_up(
         pages.database, mailing_list, address="new@example.org", name="", language="nl", now=NOW
     )
     return SignUp.get()
@@ -347,7 +349,7 @@ def test_who_had_a_sign_up_undone_is_asked_once_more_by_the_mails_links(
     pages: Pages, database: Database, mailing_list: MailingList, campaign: Campaign
 ) -> None:
     contact = make_asked(database, mailing_list, campaign)
-    answers.sign_up(
+    join.sign_up(
         database, mailing_list, address=str(contact.address), name="", language="nl", now=NOW
     )
     _, yes, no = buttons_in(pages.get("confirm", SignUp.get().uid).text)
@@ -379,14 +381,14 @@ def test_a_sign_up_page_that_was_open_before_a_no_does_not_count(
 def make_sign_up(pages: Pages, mailing_list: MailingList, contact: Contact) -> SignUp:
     address = contact.address or ""
     now = pages.clock.now()
-    answers.sign_up(pages.database, mailing_list, address=address, name="", language="nl", now=now)
+    join.sign_up(pages.database, mailing_list, address=address, name="", language="nl", now=now)
     sign_up: SignUp = SignUp.get()
     return sign_up
 
 
 def refuse(pages: Pages, contact: Contact, way: str) -> None:
     if way == "by_phone":
-        answers.answer_for(
+        record_answer.answer_for(
             pages.database,
             contact.list,
             contact.address or "",
@@ -397,7 +399,7 @@ def refuse(pages: Pages, contact: Contact, way: str) -> None:
             actor="cli:1",
         )
     elif way == "not_the_person":
-        rights.say_not_the_person(
+        not_the_person.say_not_the_person(
             pages.database,
             uid=contact.uid,
             settings=pages.settings,

@@ -6,25 +6,23 @@ import logging
 import re
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from waitress import wasyncore
 
-from repermit import web
-from repermit.config import asset
-from repermit.models import Contact
+from repermit.db.tables import Contact
+from repermit.settings.package_files import asset
+from repermit.signed_links import Kind
+from repermit.web import server as web_server
 from tests.admin_pages import admin_client, viewer_client
 from tests.building import make_settings
 from tests.test_admin_routes import ROUTES, World, world
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from werkzeug.test import TestResponse
-
-    from repermit.links import Kind
 
 __all__ = ["world"]
 
@@ -123,7 +121,7 @@ def serve() -> Iterator[Callable[..., int]]:
 
     def start(app: Any) -> int:
         sockets: dict[int, Any] = {}
-        server = web.make_server(
+        server = web_server.make_server(
             app, settings=make_settings(), host="127.0.0.1", port=0, sockets=sockets
         )
         is_over = threading.Event()

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from repermit.reports import papers
-from repermit.rights import Entry, HandedOn, Held, LinkOpened, Openings, Recipient
-from repermit.web.held_words import (
+from repermit.privacy.data_links import Entry, HandedOn, Held, LinkOpened, Openings, Recipient
+from repermit.reports.papers import register_lines, report_wording
+from repermit.web.my_data_text import (
     handed_on_in_words,
     happenings,
     openings_in_words,
     recipient_in_words,
     source_in_words,
 )
-from repermit.web.words import Voice
+from repermit.web.page_text import Voice
 from tests.building import NOW
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 VOICE = Voice(language="en", zone=ZoneInfo("Europe/Amsterdam"))
 
@@ -46,7 +44,7 @@ def test_who_gets_the_data_is_named_with_what_for(about: Mapping[str, str], said
 
 
 def test_every_role_of_the_record_has_words() -> None:
-    for role in papers.roles(papers.Words("en", VOICE.zone)):
+    for role in register_lines.roles(report_wording.Words("en", VOICE.zone)):
         one = Recipient(role=role, name="Somebody", country="", safeguard="")
         assert recipient_in_words(one, VOICE).endswith(": Somebody.")
 

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import accounts, answers, contacts, evidence, exports, importing
+from repermit.accounts import audit_log
+from repermit.answers import join, record_answer
 from repermit.consent import Answer, Basis, Reason, Status
-from repermit.models import (
-    Contact,
-    FreshLink,
-    Import,
-    Mail,
-    MailingList,
-    Suppression,
-    new_id,
-)
-from repermit.reports import papers
+from repermit.contacts import erasure, human_replies, lookup, status_changes
+from repermit.db.connection import Database
+from repermit.db.contact_tables import FreshLink
+from repermit.db.tables import Contact, Import, Mail, MailingList, Suppression, new_id
+from repermit.evidence import chain, entries
+from repermit.exports import export
+from repermit.imports import uploads
+from repermit.reports.papers import register_notes
+from repermit.settings.definitions import Settings
+from repermit.signed_links import Kind
 from tests.admin_pages import make_user
 from tests.building import (
     NOW,
@@ -37,10 +38,6 @@ from tests.pages import Pages, everything_in, heading_of, words_of
 
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.links import Kind
-    from repermit.models import Database
 
 GONE = "Alles is gewist"
 OVER = "Deze link is niet meer geldig"
@@ -84,9 +81,9 @@ def act(pages: Pages, authority: str, what: str, **fields: str) -> TestResponse:
 
 def erase(pages: Pages, contact: Contact) -> None:
     with pages.database.atomic():
-        contacts.erase(
+        erasure.erase(
             contact,
-            act=contacts.Act(at=NOW, actor="admin"),
+            act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
 
@@ -244,12 +241,12 @@ def furnish(pages: Pages, anna: Contact) -> None:
     with database.atomic():
         file = Import.create(list=news, file="leden.xlsx", digest="0" * 64, counts="{}", at=NOW)
         Contact.update(imported_by=file, since=NOW).where(Contact.id == anna.id).execute()
-        accounts.note_access(
+        audit_log.note_access(
             now=NOW, actor="user:1", act="contact", mailing_list=news, subject=anna.subject
         )
-    contacts.keep_reply(anna, digest="d" * 64, proposed="yes", at=NOW, decided_at=None)
-    answers.sign_up(database, news, address="anna@example.org", name="", language="", now=NOW)
-    answers.answer_for(
+    human_replies.keep_reply(anna, digest="d" * 64, proposed="yes", at=NOW, decided_at=None)
+    join.sign_up(database, news, address="anna@example.org", name="", language="", now=NOW)
+    record_answer.answer_for(
         database,
         news,
         "anna@example.org",
@@ -301,8 +298,8 @@ def test_what_was_recorded_is_told_in_words(pages: Pages, mailing_list: MailingL
     )
     with pages.database.atomic():
         for event, consent, _words in told:
-            evidence.append(
-                evidence.Entry(
+            chain.append(
+                entries.Entry(
                     event=event,
                     at=NOW,
                     actor="job",
@@ -314,7 +311,7 @@ def test_what_was_recorded_is_told_in_words(pages: Pages, mailing_list: MailingL
             )
         Suppression.create(
             list=None,
-            fingerprint=contacts.fingerprint_of(left, pages.settings.fingerprint_key),
+            fingerprint=lookup.fingerprint_of(left, pages.settings.fingerprint_key),
             subject=left.subject,
             reason="no",
             at=NOW,
@@ -439,15 +436,15 @@ def test_who_gets_the_data_is_told_as_the_record_of_processing_names_them(
         "printer.safeguard": "a contract",
     }
     said: dict[str, Any] = {"now": NOW, "actor": "user:1"}
-    papers.set_notes(pages.database, mailing_list, notes, **said)
-    contacts_act = contacts.Act(at=NOW, actor="person", consent={"answer": "yes"})
+    register_notes.set_notes(pages.database, mailing_list, notes, **said)
+    contacts_act = status_changes.Act(at=NOW, actor="person", consent={"answer": "yes"})
     with pages.database.atomic():
         confirm: dict[str, Any] = {
             "basis": Basis.ANSWER,
             "fingerprint_key": pages.settings.fingerprint_key,
         }
-        contacts.confirm(contacts.lock(anna.id), act=contacts_act, **confirm)
-    exports.export(
+        status_changes.confirm(lookup.lock(anna.id), act=contacts_act, **confirm)
+    export.export(
         mailing_list,
         "keep",
         database=pages.database,
@@ -501,7 +498,7 @@ def test_deleting_says_first_what_it_means(pages: Pages, anna: Contact) -> None:
     ):
         assert text in said
     assert everything_in(pages.database) == before
-    waiting = importing.keep_upload(
+    waiting = uploads.keep_upload(
         pages.database,
         anna.list,
         io.BytesIO(b"email\nanna@example.org\n"),
@@ -513,7 +510,7 @@ def test_deleting_says_first_what_it_means(pages: Pages, anna: Contact) -> None:
     deleted = act(pages, token, "delete")
     assert heading_of(deleted) == "Alles is gewist"
     assert waiting.path.read_bytes() == b""
-    importing.give_up(pages.database, waiting)
+    uploads.give_up(pages.database, waiting)
     assert "/join/news" in deleted.text
     row = Contact.get_by_id(anna.id)
     assert (row.address, row.name, row.status) == (None, "", Status.REMOVED)

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import answers, contacts
-from repermit.config import Web
+from repermit.answers import lookup
 from repermit.consent import Reason, Status
-from repermit.models import Contact, EvidencePart, Mail, SignUp, Wording, new_id
+from repermit.contacts import erasure, status_changes
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, EvidencePart, Mail, MailingList, SignUp, Wording, new_id
+from repermit.settings.definitions import Settings, Web
 from tests.building import NOW, make_contact, make_list, make_removed
 from tests.pages import Pages, everything_in, heading_of, without_spans, words_of
 from tests.zoo import buttons_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.models import Database, MailingList
 
 FORM = {"address": "anna@example.org", "name": "Anna"}
 NOT_YET = "Nog niet vastgelegd: druk nog één keer"
@@ -461,9 +459,9 @@ def test_a_used_link_of_somebody_who_is_no_longer_held_says_so(pages: Pages) -> 
     pages.post("confirm", made.uid, data=YES)
     contact = Contact.get()
     with pages.database.atomic():
-        contacts.erase(
+        erasure.erase(
             contact,
-            act=contacts.Act(at=NOW, actor="admin"),
+            act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
     assert heading_of(pages.get("confirm", made.uid)) == "Wij bewaren niets van u"
@@ -471,7 +469,7 @@ def test_a_used_link_of_somebody_who_is_no_longer_held_says_so(pages: Pages) -> 
 
 def test_a_sensitive_lists_form_tells_nothing_in_title_and_address(pages: Pages) -> None:
     sensitive = make_list(pages.database, slug="hiv-group", name="HIV group", sensitive=True)
-    name = answers.join_id(sensitive, settings=pages.settings)
+    name = lookup.join_id(sensitive, settings=pages.settings)
     assert pages.client.get("/join/hiv-group").status_code == 404
     text = pages.client.get(f"/join/{name}").text
     head, _, body = text.partition("<body>")

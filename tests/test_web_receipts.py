@@ -6,18 +6,23 @@ import io
 import json
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import answers, contacts, delivery, evidence, exports
+from repermit.answers import record_answer
 from repermit.clock import ManualClock
 from repermit.consent import Answer, Basis, CampaignState, MailKind, MailState, Status
-from repermit.delivery import owed
-from repermit.delivery.claiming import Claim
-from repermit.delivery.letters import Letters
+from repermit.contacts import erasure, lookup, receipts, status_changes
+from repermit.db.connection import Database
+from repermit.db.contact_tables import FreshLink
+from repermit.db.tables import Campaign, Contact, Mail, MailingList, Suppression
 from repermit.errors import NotFound
-from repermit.models import Campaign, Contact, FreshLink, Mail, MailingList, Suppression
+from repermit.evidence import stored_tree
+from repermit.exports import export
+from repermit.sending import queued_mail, send_due
+from repermit.sending.compose import Letters
+from repermit.sending.queue import Claim
+from repermit.settings.definitions import Settings
 from tests.building import (
     DEADLINE,
     NOW,
@@ -26,14 +31,10 @@ from tests.building import (
     make_contact,
     make_list,
 )
+from tests.inbox import Inbox
 from tests.pages import Pages, everything_in, freeze_wording, heading_of, words_of
 from tests.records import problems_of
 from tests.sending import mail_settings
-
-if TYPE_CHECKING:
-    from repermit.config import Settings
-    from repermit.models import Database
-    from tests.inbox import Inbox
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 RECEIPT = re.compile(r'href="https://ask\.example\.org(/receipt/[^"]+)"')
@@ -77,7 +78,7 @@ def test_after_a_yes_the_receipt_is_offered_and_can_be_read_and_kept(
         "Nieuws over onze praktijk, vier keer per jaar",
         "Nee, stuur mij deze mails niet meer",
         "a…a@example.org",
-        evidence.checkpoint().root,
+        stored_tree.checkpoint().root,
     ):
         assert expected in words, expected
     assert "<script" not in read.text
@@ -86,7 +87,7 @@ def test_after_a_yes_the_receipt_is_offered_and_can_be_read_and_kept(
     assert kept.headers["Content-Disposition"] == "attachment; filename=receipt.json"
     receipt = json.loads(kept.text)
     assert not problems_of(receipt, "consent-receipt")
-    assert receipt["checkpoint"] == evidence.checkpoint().to_json()
+    assert receipt["checkpoint"] == stored_tree.checkpoint().to_json()
     assert receipt["withdrawal"]["url"].endswith(pages.path("no", asked.uid))
     assert "anna" not in kept.text
     assert everything_in(pages.database) == before
@@ -126,9 +127,9 @@ def test_a_receipt_is_of_whoever_answered_and_is_held(
     )
     pages.post("yes", asked.uid)
     with database.atomic():
-        contacts.erase(
-            contacts.lock(asked.id),
-            act=contacts.Act(at=NOW, actor="person"),
+        erasure.erase(
+            lookup.lock(asked.id),
+            act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
     assert "Alles is gewist" in words_of(pages.client.get(path))
@@ -141,10 +142,10 @@ def test_the_receipt_of_a_sign_up_shows_no_wording_of_a_mail(
     mailing_list = make_list(database, sensitive=True)
     contact = make_contact(database, mailing_list, status=Status.CONFIRMED, basis="sign_up")
     with database.atomic():
-        act = contacts.Act(
+        act = status_changes.Act(
             at=NOW, actor="person", consent={"purpose": "X", "sensitive": True, "language": "nl"}
         )
-        contacts.confirm(
+        status_changes.confirm(
             contact, basis=Basis.SIGN_UP, act=act, fingerprint_key=pages.settings.fingerprint_key
         )
     read = pages.get("receipt", contact.uid)
@@ -164,7 +165,7 @@ def test_the_receipt_goes_by_mail_if_the_list_says_so(
     with pages.database.atomic():
         Campaign.update(state=CampaignState.PAUSED).execute()
     settings = mail_settings(pages.settings.database, inbox.port)
-    delivery.send_due(pages.database, settings=settings, clock=ManualClock(NOW))
+    send_due.send_due(pages.database, settings=settings, clock=ManualClock(NOW))
     (received,) = inbox.mails
     message = received.message
     assert message["Subject"] == "Nieuws van de praktijk: uw Ja is vastgelegd"
@@ -174,7 +175,7 @@ def test_the_receipt_goes_by_mail_if_the_list_says_so(
     text = body.get_content()
     assert pages.path("receipt", asked.uid) in text
     assert pages.path("no", asked.uid) in text
-    yes = evidence.checkpoint_at(1)
+    yes = stored_tree.checkpoint_at(1)
     assert yes.root.upper() in text
     assert yes.hash.upper() in text
 
@@ -222,7 +223,7 @@ def test_every_attempt_at_a_receipt_is_the_same_mail_whatever_was_recorded_since
     settings = mail_settings(pages.settings.database, 1)
 
     def make() -> bytes:
-        (one,) = owed.read(pages.database, [receipts_owed()[0].id])
+        (one,) = queued_mail.read(pages.database, [receipts_owed()[0].id])
         one = one._replace(started_at=NOW, message_id="<one@example.org>")
         claim = Claim(one, None, fingerprint="", last_moment=NOW, lease_until=NOW)
         return Letters(settings).make(claim, now=NOW).wire
@@ -246,7 +247,7 @@ def test_a_receipt_that_is_true_no_more_is_not_sent(
         pages.post("no", asked.uid)
     late = NOW + (timedelta(days=8) if when == "too late" else timedelta(0))
     settings = mail_settings(pages.settings.database, inbox.port)
-    delivery.send_due(pages.database, settings=settings, clock=ManualClock(late))
+    send_due.send_due(pages.database, settings=settings, clock=ManualClock(late))
     mail, *of_no = receipts_owed()
     reason = "answered" if when == "said No" else "too_late"
     assert (mail.state, mail.reason) == (MailState.DROPPED, reason)
@@ -257,7 +258,7 @@ def test_a_receipt_that_is_true_no_more_is_not_sent(
 def test_a_yes_by_phone_owes_a_receipt_too(
     pages: Pages, asked: Contact, database: Database
 ) -> None:
-    answers.answer_for(
+    record_answer.answer_for(
         database,
         asked.list,
         "anna@example.org",
@@ -276,7 +277,7 @@ def test_a_yes_by_phone_owes_a_receipt_too(
 def sent_to(pages: Pages, inbox: Inbox) -> list[str]:
     """Send what is owed; return the subjects of all that was sent so far, but to the admin."""
     settings = mail_settings(pages.settings.database, inbox.port)
-    delivery.send_due(pages.database, settings=settings, clock=pages.clock)
+    send_due.send_due(pages.database, settings=settings, clock=pages.clock)
     admin = pages.settings.organisation.email
     others = (one.message for one in inbox.mails if one.message["To"] != admin)
     return [str(message["Subject"]) for message in others]
@@ -294,7 +295,7 @@ def test_whose_yes_becomes_a_no_is_told_by_mail_with_the_link_to_the_question(
     assert sent_to(pages, inbox) == [YES_IS_TOLD]
     pages.clock.advance(timedelta(hours=1))
     if way == "note":
-        answers.answer_for(
+        record_answer.answer_for(
             pages.database,
             asked.list,
             "anna@example.org",
@@ -336,9 +337,9 @@ def test_a_no_that_does_not_stand_any_more_or_whose_person_is_erased_is_not_told
     pages.post("yes", asked.uid)
     pages.post("no", asked.uid)
     with pages.database.atomic():
-        contacts.erase(
+        erasure.erase(
             Contact.get_by_id(asked.id),
-            act=contacts.Act(at=NOW, actor="person"),
+            act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
     assert sent_to(pages, inbox) == []
@@ -396,7 +397,7 @@ def test_a_consent_is_withdrawn_years_later_in_one_press_in_each_of_three_ways(
         YEARS_LATER,
     )
     assert Suppression.get().reason == "withdrawn"
-    account = contacts.receipt_of(after, settings=pages.settings, links=pages.links)
+    account = receipts.receipt_of(after, settings=pages.settings, links=pages.links)
     assert account is not None
     assert account["consent_record"]["event"][-1]["event_state"] == "dpv:ConsentWithdrawn"
 
@@ -404,7 +405,7 @@ def test_a_consent_is_withdrawn_years_later_in_one_press_in_each_of_three_ways(
 def _exported_link(pages: Pages, contact: Contact) -> str:
     """Return the path of the link that the newsletter tool was handed."""
     out = io.BytesIO()
-    exports.export(
+    export.export(
         contact.list,
         "keep",
         database=pages.database,

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,20 +17,17 @@ import pytest
 
 from repermit.clock import SystemClock
 from repermit.consent import CampaignState, MailState
-from repermit.models import Campaign, Mail
-from repermit.web.running import Server
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Mail
+from repermit.web.run import Server
 from tests.building import make_contact
-from tests.desk import ATTEST
+from tests.desk import ATTEST, Desk
+from tests.inbox import Inbox, Received
 from tests.serving import Serving
 from tests.sink import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-    from repermit.models import Database
-    from tests.desk import Desk
-    from tests.inbox import Inbox, Received
 
 
 def launch(desk: Desk) -> None:

@@ -8,20 +8,18 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from repermit.models import open_database
+from repermit.db.connection import open_database
 from tests.building import make_asked, make_campaign, make_list, make_settings
 from tests.pages import Pages, served
 from tests.test_web_headers import wrong_with
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 HOST = "ask.example.org"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection
 from select import select
@@ -10,19 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.importing import LARGEST
-from repermit.web import serving
-from repermit.web.admin.marks import marks_of
+from repermit.db.connection import Database
+from repermit.imports.uploads import LARGEST
+from repermit.web import server
+from repermit.web.admin.page_permissions import marks_of
 from tests.admin_pages import admin_client, csrf_token
 from tests.building import make_settings
 from tests.pages import Pages, served
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from flask.testing import FlaskClient
-
-    from repermit.models import Database
 
 UPLOAD = "/admin/lists/news/file/upload"
 
@@ -157,7 +155,7 @@ def test_a_refusal_reaches_whoever_still_sends(site: Pages) -> None:
 def test_who_goes_on_sending_after_a_refusal_is_cut_off(
     site: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "_MOST_DROPPED", 1_000_000)
+    monkeypatch.setattr(server, "_MOST_DROPPED", 1_000_000)
     with connected(site) as plain:
         plain.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n")
         with pytest.raises(ConnectionError):
@@ -184,7 +182,7 @@ def test_who_has_not_logged_in_may_send_no_file(site: Pages) -> None:
 
 def test_a_file_comes_in_with_and_without_the_path_of_the_public_url(site: Pages) -> None:
     rooms, cookie = (
-        serving.Rooms(make_settings(public_url="https://example.org/a.b")),
+        server.BodyLimits(make_settings(public_url="https://example.org/a.b")),
         login_cookie(site).replace("repermit=", "__Host-repermit-a-b="),
     )
     assert rooms.most("/a.b" + UPLOAD, cookie) == rooms.most(UPLOAD, cookie) > LARGEST
@@ -192,7 +190,7 @@ def test_a_file_comes_in_with_and_without_the_path_of_the_public_url(site: Pages
 
 
 def test_the_server_lets_through_what_every_page_takes(site: Pages) -> None:
-    rooms, cookie = serving.Rooms(site.settings), login_cookie(site)
+    rooms, cookie = server.BodyLimits(site.settings), login_cookie(site)
     pages = site.app.url_map.bind("")
     for rule in site.app.url_map.iter_rules():
         if rule.rule.startswith("/admin") and "POST" in (rule.methods or ()):

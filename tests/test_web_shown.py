@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import answers, choices, contacts, messages
+from repermit.answers import join
 from repermit.consent import Status
-from repermit.models import Contact, EvidencePart, Opening, SignUp, Wording, new_id
+from repermit.contacts import erasure, status_changes
+from repermit.db.connection import Database
+from repermit.db.contact_tables import Opening
+from repermit.db.tables import Contact, EvidencePart, SignUp, Wording, new_id
+from repermit.emails import wording_overrides
+from repermit.setting_overrides import text_overrides
+from repermit.settings.definitions import Settings
+from repermit.signed_links import Kind
 from tests.building import NOW, make_asked, make_campaign, make_list
 from tests.pages import Pages, everything_in, heading_of
 from tests.zoo import Button, buttons_in
 
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.links import Kind
-    from repermit.models import Database
 
 pytestmark = pytest.mark.usefixtures("usual_texts")
 
@@ -44,8 +47,8 @@ def asked(database: Database) -> Contact:
 
 
 def correct(database: Database, source: str, form: str) -> None:
-    text = messages.texts_in("nl")[messages.key_of(source)]
-    assert choices.correct(database, text, (form,), now=NOW, actor="user:1")
+    text = wording_overrides.texts_in("nl")[wording_overrides.key_of(source)]
+    assert text_overrides.correct(database, text, (form,), now=NOW, actor="user:1")
 
 
 def yes_on(response: TestResponse) -> Button:
@@ -69,7 +72,7 @@ def link(pages: Pages, kind: Kind, asked: Contact) -> str:
     """Return what names the page of a kind: of the contact, or of a sign-up for the list."""
     if kind == "yes":
         return asked.uid
-    answers.sign_up(
+    join.sign_up(
         pages.database, asked.list, address="a@example.org", name="", language="nl", now=NOW
     )
     uid: str = SignUp.get().uid
@@ -141,9 +144,9 @@ def test_whoever_is_not_held_any_more_is_told_so(
     opened = pages.get("yes", asked.uid)
     correct(database, SOURCE["yes"], CORRECTED)
     with database.atomic():
-        contacts.erase(
+        erasure.erase(
             asked,
-            act=contacts.Act(at=NOW, actor="admin"),
+            act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
     assert heading_of(press(pages, yes_on(opened))) == "Alles is gewist"

@@ -6,27 +6,25 @@ import signal
 import sqlite3
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import peewee
 import psycopg
 import pytest
 from waitress import wasyncore
 
-from repermit import web
-from repermit.answers import Pending
-from repermit.clock import ManualClock
-from repermit.config.settings import Web
+from repermit.answers.pending_openings import Pending
+from repermit.clock import Clock, ManualClock
 from repermit.consent import Status
-from repermit.errors import DatabaseBusy
-from repermit.models import (
-    Access,
-    Contact,
-    Session,
+from repermit.db.account_tables import Access, Session
+from repermit.db.connection import (
+    Database,
     is_away,
     is_busy,
     is_postgresql,
@@ -34,23 +32,18 @@ from repermit.models import (
     run_sql,
     waiting_at_most,
 )
-from repermit.web.site import ARRIVED, SECONDS_LEFT
+from repermit.db.tables import Campaign, Contact, MailingList
+from repermit.errors import DatabaseBusy
+from repermit.settings.definitions import Web
+from repermit.web import server as web_server
+from repermit.web.request_context import ARRIVED, SECONDS_LEFT
 from tests.admin_pages import client_of, csrf_token, make_admin
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.desk import Desk
+from tests.inbox import Inbox
 from tests.pages import Pages, freeze_wording, heading_of
 from tests.served_site import PEOPLE, Site, ask, make_site, write_lock
 from tests.test_web_api import Tool, is_problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from concurrent.futures import Future
-    from datetime import datetime
-    from pathlib import Path
-
-    from repermit.clock import Clock
-    from repermit.models import Campaign, Database, MailingList
-    from tests.inbox import Inbox
 
 # --- The threads of the server.
 
@@ -60,7 +53,7 @@ def serving(app: Any, *, threads: int, clock: Clock | None = None) -> Iterator[i
     """Serve an application with so many threads of each kind; yield the port."""
     sockets: dict[int, Any] = {}
     settings = make_settings(web=Web(threads=threads))
-    server = web.make_server(
+    server = web_server.make_server(
         app, settings=settings, host="127.0.0.1", port=0, sockets=sockets, clock=clock
     )
     closing_time = threading.Event()
@@ -144,7 +137,7 @@ class CountingClock(ManualClock):
 
 
 def test_a_request_is_stamped_before_it_waits_for_a_thread() -> None:
-    """DESIGN invariant 10: an answer counts that came in time, however long it waited."""
+    """Invariant 10: an answer counts that came in time, however long it waited."""
     held, clock, stamps = Held(), CountingClock(), []
 
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -343,7 +336,7 @@ def test_who_may_be_recorded_is_not_told_otherwise(
     def lose(*_: object) -> None:
         raise DatabaseBusy("lost")
 
-    monkeypatch.setattr("repermit.web.answering.show_result", lose)
+    monkeypatch.setattr("repermit.web.answer.show_result", lose)
     answer = pages.post("no", uid, headers={"Accept-Language": "en"})
     assert Contact.get().status == Status.REMOVED
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
@@ -456,7 +449,7 @@ def test_what_cannot_even_be_read_is_told_so(postgresql_url: str) -> None:
         assert pages.client.get("/join/news").status_code == 200
 
 
-def test_a_program_that_passes_no_turnstile_holds_nobody_up_for_longer(sqlite_url: str) -> None:
+def test_a_program_that_passes_no_write_lock_holds_nobody_up_for_longer(sqlite_url: str) -> None:
     with open_database(sqlite_url) as database:
         mailing_list = make_list(database)
         campaign = make_campaign(database, mailing_list)

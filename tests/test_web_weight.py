@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import messages
+from repermit.db.connection import Database
+from repermit.db.tables import MailingList
+from repermit.emails import catalogues
+from repermit.settings.definitions import Settings
 from tests.building import make_asked, make_campaign, make_list, make_organisation
 from tests.pages import Pages
 from tests.weighing import FIRST_PACKETS, PACKET, Scales, round_trips, weight_asked_again
-
-if TYPE_CHECKING:
-    from repermit.config import Settings
-    from repermit.models import Database, MailingList
 
 MOST = 12_000
 """Octets of HTML, with its style; a heavier page is a longer one to read, too."""
@@ -53,7 +51,7 @@ def scales(database: Database, settings: Settings) -> Scales:
 
 
 def test_a_page_is_small_and_there_at_once_in_every_language(scales: Scales) -> None:
-    for language in messages.languages():
+    for language in catalogues.languages():
         weights = list(scales.weigh(language))
         assert len(weights) == 18
         heavy = {one.page: one.html for one in weights if one.html >= MOST}
@@ -81,7 +79,7 @@ def test_the_page_that_asks_again_is_there_at_once_too_of_a_long_list_in_every_l
     database: Database, settings: Settings, *, sensitive: bool, is_representative: bool
 ) -> None:
     weights = {}
-    for language in messages.languages():
+    for language in catalogues.languages():
         name, _, authority = _WORDS.get(language, _LATIN)
         organisation = make_organisation(
             name=name,

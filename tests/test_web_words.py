@@ -8,16 +8,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from repermit import messages
-from repermit.answers import Standing
+from repermit.answers.lookup import Standing
 from repermit.consent import Basis, Reason, Status
-from repermit.messages import MailingListFacts
-from repermit.web import words
-from repermit.web.words import Voice
+from repermit.emails import catalogues
+from repermit.emails.mail_values import MailingListFacts
+from repermit.web import page_text
+from repermit.web.page_text import Voice
 from tests.building import DEADLINE, NOW
 
 ENGLISH = Voice(language="en", zone=ZoneInfo("Europe/Amsterdam"))
-LANGUAGES = pytest.mark.parametrize("language", messages.languages())
+LANGUAGES = pytest.mark.parametrize("language", catalogues.languages())
 
 STANDING = Standing(
     uid="0" * 32,
@@ -60,7 +60,7 @@ def test_why_somebody_is_on_the_list_is_told_as_far_as_it_is_known(
     source: str, since: datetime | None, said: str
 ) -> None:
     standing = replace(STANDING, source=source, since=since)
-    assert said in words.why_listed(standing, ENGLISH)
+    assert said in page_text.why_listed(standing, ENGLISH)
 
 
 @LANGUAGES
@@ -69,14 +69,16 @@ def test_every_status_and_reason_has_its_own_words(language: str) -> None:
         *(replace(STANDING, status=status) for status in Status if status is not Status.REMOVED),
         *(replace(STANDING, status=Status.REMOVED, reason=reason) for reason in Reason),
     ]
-    said = {words.status_in_words(one, voice(language)) for one in standings}
+    said = {page_text.status_in_words(one, voice(language)) for one in standings}
     assert len(said) == len(standings)
 
 
 @LANGUAGES
 def test_every_basis_has_its_own_words(language: str) -> None:
     bases = ["", *Basis]
-    said = {words.basis_in_words(replace(STANDING, basis=one), voice(language)) for one in bases}
+    said = {
+        page_text.basis_in_words(replace(STANDING, basis=one), voice(language)) for one in bases
+    }
     assert len(said) == len(bases)
 
 
@@ -84,10 +86,10 @@ def test_every_basis_has_its_own_words(language: str) -> None:
 def test_every_button_says_what_it_does(language: str) -> None:
     told = voice(language)
     labels = {
-        words.yes_label(told, sensitive=False),
-        words.yes_label(told, sensitive=False, is_new=True),
-        words.yes_label(told, sensitive=True),
-        words.no_label(told),
+        page_text.yes_label(told, sensitive=False),
+        page_text.yes_label(told, sensitive=False, is_new=True),
+        page_text.yes_label(told, sensitive=True),
+        page_text.no_label(told),
     }
     assert len(labels) == 4
 
@@ -112,7 +114,7 @@ def test_a_second_answer_is_told_what_the_first_one_did(
     status: Status, reason: str, heading: str
 ) -> None:
     standing = replace(STANDING, status=status, reason=reason)
-    said = words.recorded_before(standing, ENGLISH)
+    said = page_text.recorded_before(standing, ENGLISH)
     assert said.heading == heading
     assert "Monday 2 March 2026, 10:00" in said.text
 
@@ -137,4 +139,4 @@ def test_what_was_recorded_earlier_is_told_before_the_question(
 ) -> None:
     standing = replace(STANDING, status=status, reason=reason, basis=basis)
     expected = f"{said} Monday 2 March 2026, 10:00" if said else ""
-    assert words.recorded_earlier(standing, ENGLISH) == expected
+    assert page_text.recorded_earlier(standing, ENGLISH) == expected

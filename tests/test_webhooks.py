@@ -5,23 +5,24 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import standardwebhooks
 
-from repermit import evidence, webhooks
 from repermit.clock import ManualClock, SystemClock
-from repermit.config import Web
 from repermit.consent import Reason
+from repermit.db.connection import Database
+from repermit.db.tables import Evidence, EvidencePart, MailingList
+from repermit.db.webhook_tables import Delivery, Webhook
 from repermit.errors import NotFound, Refused
-from repermit.models import Delivery, Evidence, EvidencePart, Webhook
+from repermit.evidence import verify_chain
+from repermit.settings.definitions import Web
+from repermit.webhooks import deliver as webhooks_deliver
+from repermit.webhooks import endpoints, events, webhook_results
 from tests.building import NOW, make_list, make_removed, make_settings
 from tests.plans import plans_of, statements_in_transactions
 from tests.receiver import Answer, Receiver
-
-if TYPE_CHECKING:
-    from repermit.models import Database, MailingList
 
 URL = "https://tool.example.org/hooks?key=s3cret"
 INSIDE = make_settings(web=Web(webhooks_to_private=True))
@@ -35,12 +36,14 @@ def mailing_list(database: Database) -> MailingList:
     return make_list(database)
 
 
-def add(database: Database, url: str = URL, **more: Any) -> webhooks.Added:
-    return webhooks.add(database, url, **{"settings": make_settings(), **BY_ME, **more})
+def add(database: Database, url: str = URL, **more: Any) -> webhook_results.Added:
+    return endpoints.add(database, url, **{"settings": make_settings(), **BY_ME, **more})
 
 
-def deliver(database: Database) -> webhooks.Sent:
-    return webhooks.deliver_due(database, settings=make_settings(), clock=ManualClock(BEFORE))
+def deliver(database: Database) -> webhooks_deliver.Sent:
+    return webhooks_deliver.deliver_due(
+        database, settings=make_settings(), clock=ManualClock(BEFORE)
+    )
 
 
 def acts() -> list[tuple[str, str, str, Any]]:
@@ -59,8 +62,8 @@ def test_a_webhook_is_added_and_its_secret_told_once(
     added = add(database)
     assert added.secret.startswith("whsec_")
     assert added.secret not in repr(added)
-    (found,) = webhooks.listed()
-    assert found == webhooks.WebhookFacts(
+    (found,) = endpoints.listed()
+    assert found == webhook_results.WebhookFacts(
         id=added.id,
         url=URL,
         list="",
@@ -70,7 +73,7 @@ def test_a_webhook_is_added_and_its_secret_told_once(
         last=None,
     )
     # It hears of what comes from now on, not of what was.
-    webhooks.owe(database, now=NOW)
+    events.owe(database, now=NOW)
     assert Delivery.select().count() == 0
     assert add(database, URL + "2").secret != added.secret
 
@@ -79,11 +82,11 @@ def test_a_webhook_may_be_for_one_list(database: Database, mailing_list: Mailing
     other = make_list(database, slug="other")
     add(database, mailing_list=mailing_list)
     make_removed(database, other, Reason.NO)
-    assert webhooks.owe(database, now=NOW) == 0
+    assert events.owe(database, now=NOW) == 0
     make_removed(database, mailing_list, Reason.NO)
-    assert webhooks.owe(database, now=NOW) == 1
-    assert webhooks.listed()[0].list == "news"
-    assert webhooks.listed()[0].waiting == 1
+    assert events.owe(database, now=NOW) == 1
+    assert endpoints.listed()[0].list == "news"
+    assert endpoints.listed()[0].waiting == 1
 
 
 def test_the_same_webhook_is_added_once(database: Database, mailing_list: MailingList) -> None:
@@ -93,16 +96,16 @@ def test_the_same_webhook_is_added_once(database: Database, mailing_list: Mailin
     add(database, mailing_list=mailing_list)
     with pytest.raises(Refused, match="already"):
         add(database, mailing_list=mailing_list)
-    webhooks.remove(database, first.id, **BY_ME)
+    endpoints.remove(database, first.id, **BY_ME)
     add(database)
-    assert len(webhooks.listed()) == 2
+    assert len(endpoints.listed()) == 2
 
 
 def test_a_url_that_cannot_be_used_is_refused(database: Database) -> None:
     with pytest.raises(Refused, match="private network"):
         add(database, "https://192.168.1.1/")
     add(database, "http://192.168.1.1/", settings=INSIDE)
-    assert [one.url for one in webhooks.listed()] == ["http://192.168.1.1/"]
+    assert [one.url for one in endpoints.listed()] == ["http://192.168.1.1/"]
 
 
 def test_every_act_is_kept_with_its_actor_and_without_what_is_secret(
@@ -110,17 +113,17 @@ def test_every_act_is_kept_with_its_actor_and_without_what_is_secret(
 ) -> None:
     added = add(database, mailing_list=mailing_list)
     make_removed(database, mailing_list, Reason.NO)
-    webhooks.owe(database, now=NOW)
+    events.owe(database, now=NOW)
     Delivery.update(state="failed").execute()
-    webhooks.redeliver(database, Delivery.get().id, **BY_ME)
-    webhooks.remove(database, added.id, **BY_ME)
+    endpoints.redeliver(database, Delivery.get().id, **BY_ME)
+    endpoints.remove(database, added.id, **BY_ME)
     where = {"webhook": added.id, "host": "tool.example.org"}
     assert acts() == [
         ("webhook_added", "me@example.org", "news", where),
         ("webhook_redelivered", "me@example.org", "news", {**where, "seq": 2}),
         ("webhook_removed", "me@example.org", "news", where),
     ]
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 def test_a_removed_webhook_is_told_nothing_more(
@@ -128,19 +131,19 @@ def test_a_removed_webhook_is_told_nothing_more(
 ) -> None:
     added = add(database)
     make_removed(database, mailing_list, Reason.NO)
-    webhooks.owe(database, now=NOW)
-    webhooks.remove(database, added.id, **BY_ME)
-    assert webhooks.listed() == ()
+    events.owe(database, now=NOW)
+    endpoints.remove(database, added.id, **BY_ME)
+    assert endpoints.listed() == ()
     deliver(database)
     assert (Delivery.get().state, Delivery.get().problem) == ("failed", "the webhook was removed")
     make_removed(database, mailing_list, Reason.NO)
-    assert webhooks.owe(database, now=NOW) == 0
+    assert events.owe(database, now=NOW) == 0
     for act in (
-        lambda: webhooks.remove(database, added.id, **BY_ME),
-        lambda: webhooks.log(added.id),
-        lambda: webhooks.test(database, added.id, settings=make_settings(), **BY_ME),
-        lambda: webhooks.redeliver(database, Delivery.get().id, **BY_ME),
-        lambda: webhooks.redeliver(database, 999, **BY_ME),
+        lambda: endpoints.remove(database, added.id, **BY_ME),
+        lambda: endpoints.log(added.id),
+        lambda: webhooks_deliver.test(database, added.id, settings=make_settings(), **BY_ME),
+        lambda: endpoints.redeliver(database, Delivery.get().id, **BY_ME),
+        lambda: endpoints.redeliver(database, 999, **BY_ME),
     ):
         with pytest.raises(NotFound):
             act()
@@ -152,12 +155,12 @@ def test_the_log_has_the_newest_first_and_goes_back(
     added = add(database)
     for _ in range(5):
         make_removed(database, mailing_list, Reason.NO)
-    assert webhooks.owe(database, now=NOW) == 5
-    assert [one.seq for one in webhooks.log(added.id)] == [6, 5, 4, 3, 2]
-    assert [one.seq for one in webhooks.log(added.id, limit=2)] == [6, 5]
-    older = webhooks.log(added.id, before=5, limit=2)
+    assert events.owe(database, now=NOW) == 5
+    assert [one.seq for one in endpoints.log(added.id)] == [6, 5, 4, 3, 2]
+    assert [one.seq for one in endpoints.log(added.id, limit=2)] == [6, 5]
+    older = endpoints.log(added.id, before=5, limit=2)
     assert [one.seq for one in older] == [4, 3]
-    assert older[0] == webhooks.DeliveryFacts(
+    assert older[0] == webhook_results.DeliveryFacts(
         id=older[0].id,
         seq=4,
         state="waiting",
@@ -173,11 +176,11 @@ def test_what_was_tried_last_is_told(database: Database, mailing_list: MailingLi
     add(database)
     for _ in range(3):
         make_removed(database, mailing_list, Reason.NO)
-    webhooks.owe(database, now=NOW)
+    events.owe(database, now=NOW)
     later = NOW + timedelta(minutes=1)
     Delivery.update(at=NOW, reply_code=204).where(Delivery.seq != 3).execute()
     Delivery.update(at=later, reply_code=500).where(Delivery.seq == 3).execute()
-    (found,) = webhooks.listed()
+    (found,) = endpoints.listed()
     assert found.last
     assert (found.last.seq, found.last.at, found.last.reply_code) == (3, later, 500)
 
@@ -187,13 +190,13 @@ def test_a_delivery_is_made_again_from_the_first_attempt_on(
 ) -> None:
     added = add(database)
     make_removed(database, mailing_list, Reason.NO)
-    webhooks.owe(database, now=NOW)
+    events.owe(database, now=NOW)
     with pytest.raises(Refused, match="waiting already"):
-        webhooks.redeliver(database, Delivery.get().id, **BY_ME)
+        endpoints.redeliver(database, Delivery.get().id, **BY_ME)
     Delivery.update(state="failed", attempts=10, reply_code=500, problem="no").execute()
     later = NOW + timedelta(days=4)
-    webhooks.redeliver(database, Delivery.get().id, now=later, actor="me@example.org")
-    (one,) = webhooks.log(added.id)
+    endpoints.redeliver(database, Delivery.get().id, now=later, actor="me@example.org")
+    (one,) = endpoints.log(added.id)
     assert (one.state, one.attempts, one.due_at) == ("waiting", 0, later)
     assert (one.reply_code, one.problem) == (0, "")
 
@@ -206,8 +209,8 @@ def test_a_webhook_can_be_tried(database: Database, mailing_list: MailingList) -
     with Receiver(Answer(status=200), Answer(status=500)) as receiver:
         added = add(database, receiver.url(), mailing_list=mailing_list, settings=INSIDE)
         trial: dict[str, Any] = {"settings": INSIDE, "now": now, "actor": "me@example.org"}
-        good = webhooks.test(database, added.id, **trial)
-        bad = webhooks.test(database, added.id, **trial)
+        good = webhooks_deliver.test(database, added.id, **trial)
+        bad = webhooks_deliver.test(database, added.id, **trial)
     assert (good.is_taken, good.code, good.problem) == (True, 200, "")
     assert (bad.is_taken, bad.code, bad.problem) == (False, 500, "it answered 500")
     told = receiver.told[0]
@@ -225,9 +228,9 @@ def test_a_secret_is_sealed_and_without_its_key_nothing_is_sent(database: Databa
         assert added.secret not in Webhook.get().secret
         trial: dict[str, Any] = {"now": SystemClock().now(), "actor": "me@example.org"}
         other = replace(INSIDE, secret_keys=(b"another key, of many bits",))
-        lost = webhooks.test(database, added.id, settings=other, **trial)
+        lost = webhooks_deliver.test(database, added.id, settings=other, **trial)
         rotated = replace(INSIDE, secret_keys=(*INSIDE.secret_keys, *other.secret_keys))
-        assert webhooks.test(database, added.id, settings=rotated, **trial).is_taken
+        assert webhooks_deliver.test(database, added.id, settings=rotated, **trial).is_taken
     assert (lost.is_taken, lost.code) == (False, 0)
     assert "sealed under a key that is no longer among secret_keys" in lost.problem
     (told,) = receiver.told
@@ -239,7 +242,7 @@ def test_a_secret_from_before_there_was_a_seal_still_signs(database: Database) -
         added = add(database, receiver.url(), settings=INSIDE)
         with database.atomic():
             Webhook.update(secret=added.secret).execute()
-        webhooks.test(
+        webhooks_deliver.test(
             database, added.id, settings=INSIDE, now=SystemClock().now(), actor="me@example.org"
         )
     (told,) = receiver.told
@@ -249,7 +252,7 @@ def test_a_secret_from_before_there_was_a_seal_still_signs(database: Database) -
 def test_a_trial_does_not_go_inside_either(database: Database) -> None:
     with Receiver() as receiver:
         added = add(database, receiver.url(), settings=INSIDE)
-        reply = webhooks.test(database, added.id, settings=make_settings(), **BY_ME)
+        reply = webhooks_deliver.test(database, added.id, settings=make_settings(), **BY_ME)
     assert "private network" in reply.problem
     assert receiver.told == []
     assert Webhook.get().list_id is None
@@ -262,9 +265,9 @@ def test_what_a_removed_webhook_waits_for_is_failed_in_steps(
     added = add(database)
     for _ in range(3):
         make_removed(database, mailing_list, Reason.NO)
-    webhooks.owe(database, now=NOW)
+    events.owe(database, now=NOW)
     within = statements_in_transactions(
-        database, lambda: webhooks.remove(database, added.id, **BY_ME)
+        database, lambda: endpoints.remove(database, added.id, **BY_ME)
     )
     assert not [sql for sql in within if '"delivery"' in sql]
     looks = plans_of(database, lambda: deliver(database), having="state = 'waiting'")
@@ -281,17 +284,17 @@ def test_all_of_somebody_end_at_once_with_what_they_were_still_to_be_told(
 ) -> None:
     theirs = [add(database, f"{URL}{n}", actor="user:2").id for n in range(2)]
     kept = add(database)
-    webhooks.remove(database, theirs.pop(), **BY_ME)
+    endpoints.remove(database, theirs.pop(), **BY_ME)
     make_removed(database, mailing_list, Reason.NO)
-    webhooks.owe(database, now=NOW)
+    events.owe(database, now=NOW)
     with database.atomic():
-        entries = webhooks.end_all("user:2", now=NOW, actor="user:1")
+        entries = endpoints.end_all("user:2", now=NOW, actor="user:1")
     assert [(one.event, one.actor, one.consent["why"]) for one in entries] == [
         ("webhook_removed", "user:1", "with whoever added it")
     ]
-    assert [one.id for one in webhooks.listed()] == [kept.id]
+    assert [one.id for one in endpoints.listed()] == [kept.id]
     deliver(database)
     states = {one.webhook_id: one.state for one in Delivery.select()}
     assert states == {theirs[0]: "failed", kept.id: "waiting"}
     with database.atomic():
-        assert webhooks.end_all("user:2", now=NOW, actor="user:1") == []
+        assert endpoints.end_all("user:2", now=NOW, actor="user:1") == []

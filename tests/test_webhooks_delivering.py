@@ -6,29 +6,28 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import standardwebhooks
 
-from repermit import contacts, evidence, webhooks
 from repermit.clock import ManualClock, SystemClock
-from repermit.config import Web
 from repermit.consent import Basis, Reason
-from repermit.jobs import Jobs
-from repermit.models import Contact, Delivery, Evidence, EvidencePart, Webhook
-from repermit.webhooks.delivering import LEASE, WAITS
+from repermit.contacts import erasure, status_changes
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList
+from repermit.db.webhook_tables import Delivery, Webhook
+from repermit.evidence import chain, entries
+from repermit.jobs.periodic_jobs import Jobs
+from repermit.settings.definitions import Settings, Web
+from repermit.webhooks import deliver, endpoints, events, webhook_results
+from repermit.webhooks.deliver import LEASE, WAITS
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
 from tests.receiver import Answer, Receiver
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from repermit.config import Settings
-    from repermit.models import Database, MailingList
 
 SETTINGS = make_settings(web=Web(webhooks_to_private=True))
 KEY = SETTINGS.fingerprint_key
@@ -50,27 +49,29 @@ def receiver() -> Iterator[Receiver]:
         yield listening
 
 
-def add(database: Database, receiver: Receiver, path: str = "/hooks?key=s3cret") -> webhooks.Added:
+def add(
+    database: Database, receiver: Receiver, path: str = "/hooks?key=s3cret"
+) -> webhook_results.Added:
     url = receiver.url(path=path)
-    return webhooks.add(database, url, settings=SETTINGS, now=NOW, actor="me@example.org")
+    return endpoints.add(database, url, settings=SETTINGS, now=NOW, actor="me@example.org")
 
 
-def run(database: Database, clock: ManualClock | SystemClock, **more: Any) -> webhooks.Sent:
+def run(database: Database, clock: ManualClock | SystemClock, **more: Any) -> deliver.Sent:
     """Do what the sweep does, once."""
-    webhooks.owe(database, now=clock.now())
-    return webhooks.deliver_due(database, settings=SETTINGS, clock=clock, **more)
+    events.owe(database, now=clock.now())
+    return deliver.deliver_due(database, settings=SETTINGS, clock=clock, **more)
 
 
 def say_yes(database: Database, contact: Contact) -> None:
-    act = contacts.Act(at=NOW, actor="person")
+    act = status_changes.Act(at=NOW, actor="person")
     with database.atomic():
-        contacts.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=KEY)
+        status_changes.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=KEY)
 
 
 def say_no(database: Database, contact: Contact) -> None:
-    act = contacts.Act(at=NOW + timedelta(hours=1), actor="person")
+    act = status_changes.Act(at=NOW + timedelta(hours=1), actor="person")
     with database.atomic():
-        contacts.remove([contact], reason=Reason.WITHDRAWN, act=act, fingerprint_key=KEY)
+        status_changes.remove([contact], reason=Reason.WITHDRAWN, act=act, fingerprint_key=KEY)
 
 
 def bodies(receiver: Receiver) -> list[Any]:
@@ -90,10 +91,10 @@ def test_without_the_key_of_its_secret_a_delivery_waits(
 ) -> None:
     add(database, receiver)
     say_yes(database, make_contact(database, mailing_list, "anna@example.org"))
-    webhooks.owe(database, now=clock.now())
+    events.owe(database, now=clock.now())
     other = replace(SETTINGS, secret_keys=(b"another key, of many bits",))
-    sent = webhooks.deliver_due(database, settings=other, clock=clock)
-    assert sent == webhooks.Sent(done=0, failed=1)
+    sent = deliver.deliver_due(database, settings=other, clock=clock)
+    assert sent == deliver.Sent(done=0, failed=1)
     assert "sealed under a key" in Delivery.get().problem
     assert (Delivery.get().state, receiver.told) == ("waiting", [])
 
@@ -103,7 +104,7 @@ def test_an_answer_arrives_signed(
 ) -> None:
     added = add(database, receiver)
     say_yes(database, make_contact(database, mailing_list, "anna@example.org"))
-    assert run(database, SystemClock()) == webhooks.Sent(done=1, failed=0)
+    assert run(database, SystemClock()) == deliver.Sent(done=1, failed=0)
     (told,) = receiver.told
     said = standardwebhooks.Webhook(added.secret).verify(told.body, told.headers)
     assert said == {
@@ -168,9 +169,9 @@ def test_of_who_was_erased_meanwhile_no_address_is_told(
 ) -> None:
     add(database, receiver)
     contact = make_removed(database, mailing_list, Reason.NO, "anna@example.org")
-    webhooks.owe(database, now=NOW)
+    events.owe(database, now=NOW)
     with database.atomic():
-        contacts.erase(contact, act=contacts.Act(at=NOW, actor="me"), fingerprint_key=KEY)
+        erasure.erase(contact, act=status_changes.Act(at=NOW, actor="me"), fingerprint_key=KEY)
     run(database, clock)
     (said,) = bodies(receiver)
     assert (said["type"], said["data"]["address"]) == ("answer.no", None)
@@ -183,11 +184,11 @@ def test_of_what_the_record_holds_no_more_nothing_is_told(
     add(database, receiver)
     contact = make_contact(database, mailing_list)
     say_yes(database, contact)
-    webhooks.owe(database, now=NOW)
+    events.owe(database, now=NOW)
     with database.atomic():
-        evidence.erase_parts(contact.subject, ["consent"])
+        chain.erase_parts(contact.subject, ["consent"])
     make_removed(database, mailing_list, Reason.NO)
-    assert run(database, clock) == webhooks.Sent(done=2, failed=0)
+    assert run(database, clock) == deliver.Sent(done=2, failed=0)
     assert [body["type"] for body in bodies(receiver)] == ["answer.no"]
     assert Delivery.get().problem == "the record holds no more what there was to tell"
 
@@ -200,7 +201,7 @@ def test_nothing_new_writes_nothing(
     run(database, clock)
     with database.atomic():
         before = Webhook.get().cursor
-    assert run(database, clock) == webhooks.Sent(done=0, failed=0)
+    assert run(database, clock) == deliver.Sent(done=0, failed=0)
     assert Webhook.get().cursor == before == Evidence.select().count()
 
 
@@ -209,10 +210,10 @@ def test_a_large_removal_is_owed_in_steps(
 ) -> None:
     add(database, receiver)
     gone = [make_contact(database, mailing_list) for _ in range(501)]
-    act = contacts.Act(at=NOW, actor="job")
+    act = status_changes.Act(at=NOW, actor="job")
     with database.atomic():
-        contacts.remove(gone, reason=Reason.NO_RESPONSE, act=act, fingerprint_key=KEY)
-    assert webhooks.owe(database, now=NOW) == 501
+        status_changes.remove(gone, reason=Reason.NO_RESPONSE, act=act, fingerprint_key=KEY)
+    assert events.owe(database, now=NOW) == 501
     assert Delivery.select().count() == 501
 
 
@@ -265,10 +266,10 @@ def test_what_failed_arrives_once_it_is_taken(
     with Receiver(Answer(status=500)) as receiver:
         add(database, receiver)
         make_removed(database, mailing_list, Reason.NO)
-        assert run(database, clock) == webhooks.Sent(done=0, failed=1)
+        assert run(database, clock) == deliver.Sent(done=0, failed=1)
         assert (Delivery.get().state, Delivery.get().problem) == ("waiting", "it answered 500")
         clock.advance(WAITS[0])
-        assert run(database, clock) == webhooks.Sent(done=1, failed=0)
+        assert run(database, clock) == deliver.Sent(done=1, failed=0)
     assert standing() == [("delivered", 2, 204)]
     assert Delivery.get().problem == ""
 
@@ -281,9 +282,9 @@ def test_who_fails_is_left_alone_for_the_rest_of_the_run(
         add(database, other)
         for _ in range(3):
             make_removed(database, mailing_list, Reason.NO)
-        assert run(database, clock) == webhooks.Sent(done=3, failed=1)
+        assert run(database, clock) == deliver.Sent(done=3, failed=1)
         assert len(failing.told) == 1
-        assert run(database, clock) == webhooks.Sent(done=2, failed=0)
+        assert run(database, clock) == deliver.Sent(done=2, failed=0)
 
 
 def test_a_webhook_that_is_gone_is_told_nothing_more(
@@ -298,7 +299,7 @@ def test_a_webhook_that_is_gone_is_told_nothing_more(
         run(database, clock)
         assert len(receiver.told) == 1
     assert standing() == [("failed", 1, 410), ("failed", 0, 0)]
-    assert webhooks.listed() == ()
+    assert endpoints.listed() == ()
     entry = Evidence.get(Evidence.event == "webhook_removed")
     part = EvidencePart.get(EvidencePart.seq == entry.seq)
     assert (entry.actor, json.loads(part.json)["why"]) == ("job", "410 Gone")
@@ -309,7 +310,7 @@ def test_a_webhook_that_goes_just_after_somebody_removed_it_is_removed_once(
 ) -> None:
     def remove() -> None:
         with database.connection_context():
-            webhooks.remove(database, Webhook.get().id, now=NOW, actor="me@example.org")
+            endpoints.remove(database, Webhook.get().id, now=NOW, actor="me@example.org")
 
     with Receiver(Answer(status=410, before=remove)) as receiver:
         add(database, receiver)
@@ -325,7 +326,7 @@ def test_a_webhook_that_is_removed_is_told_nothing_more_that_waits(
 ) -> None:
     def remove() -> None:
         with database.connection_context():
-            webhooks.remove(database, Webhook.get().id, now=NOW, actor="me@example.org")
+            endpoints.remove(database, Webhook.get().id, now=NOW, actor="me@example.org")
 
     with Receiver(Answer(before=remove)) as receiver:
         add(database, receiver)
@@ -348,7 +349,7 @@ def test_a_yes_that_is_late_does_not_undo_a_later_no(
         say_no(database, contact)
         run(database, clock)
         clock.advance(WAITS[0])
-        assert run(database, clock) == webhooks.Sent(done=1, failed=0)
+        assert run(database, clock) == deliver.Sent(done=1, failed=0)
     assert [body["type"] for body in bodies(receiver)] == ["answer.yes", "answer.no"]
     first = Delivery.get(Delivery.seq == 2)
     assert (first.state, first.problem) == ("failed", "overtaken by what this person did later")
@@ -369,7 +370,7 @@ def test_a_slow_receiver_holds_up_nobody_else(
         add(database, second)
         make_removed(database, mailing_list, Reason.NO)
         began = time.monotonic()
-        assert run(database, clock) == webhooks.Sent(done=2, failed=0)
+        assert run(database, clock) == deliver.Sent(done=2, failed=0)
         assert time.monotonic() - began < 8
 
 
@@ -378,8 +379,8 @@ def test_without_the_setting_nothing_goes_inside(
 ) -> None:
     add(database, receiver)
     make_removed(database, mailing_list, Reason.NO)
-    webhooks.owe(database, now=NOW)
-    webhooks.deliver_due(database, settings=make_settings(), clock=clock)
+    events.owe(database, now=NOW)
+    deliver.deliver_due(database, settings=make_settings(), clock=clock)
     assert receiver.told == []
     assert standing() == [("waiting", 1, 0)]
     assert "private network" in Delivery.get().problem
@@ -432,7 +433,7 @@ def test_what_another_process_holds_is_left_to_it_until_its_lease_ends(
 ) -> None:
     add(database, receiver)
     make_removed(database, mailing_list, Reason.NO)
-    webhooks.owe(database, now=NOW)
+    events.owe(database, now=NOW)
     # As it is left by a process that was killed in the middle of an attempt.
     Delivery.update(attempts=1, lease_until=NOW + LEASE).execute()
     clock.advance(LEASE - timedelta(microseconds=1))
@@ -463,17 +464,17 @@ def test_the_cursor_is_moved_by_one_process_alone(
     add(database, receiver)
     for _ in range(600):
         with database.atomic():
-            evidence.append(evidence.Entry(event="removed", at=NOW, actor="job", list="news"))
+            chain.append(entries.Entry(event="removed", at=NOW, actor="job", list="news"))
     together = threading.Barrier(4)
 
     def owe() -> int:
         with database.connection_context():
             together.wait(10)
-            return webhooks.owe(database, now=NOW)
+            return events.owe(database, now=NOW)
 
     with ThreadPoolExecutor(4) as pool:
         made = [done.result() for done in [pool.submit(owe) for _ in range(4)]]
-    made.append(webhooks.owe(database, now=NOW))
+    made.append(events.owe(database, now=NOW))
     assert sum(made) == Delivery.select().count() == 600
     assert mailing_list.slug == "news"
 

@@ -6,22 +6,20 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.webhooks.line import Line, Reply
+from repermit.webhooks.http_client import Line, Reply
 from tests.certificates import server_context
+from tests.loopback import LoopbackOnly
 from tests.receiver import Answer, Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     import trustme
-
-    from tests.loopback import LoopbackOnly
 
 
 @pytest.fixture

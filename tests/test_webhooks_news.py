@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import contacts, evidence, webhooks
 from repermit.consent import Basis, Reason, Status
-from repermit.evidence import Entry
-from repermit.models import Contact, EvidenceHead
-from repermit.webhooks.news import is_overtaken, news_of
+from repermit.contacts import erasure, status_changes
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, EvidenceHead, MailingList
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+from repermit.webhooks import events, webhook_results
+from repermit.webhooks.events import is_overtaken, news_of
+from repermit.webhooks.webhook_results import News
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
-
-if TYPE_CHECKING:
-    from repermit.models import Database, MailingList
-    from repermit.webhooks import News
 
 KEY = make_settings().fingerprint_key
 
@@ -26,17 +25,17 @@ def mailing_list(database: Database) -> MailingList:
     return make_list(database)
 
 
-def act(days: int = 0) -> contacts.Act:
-    return contacts.Act(at=NOW + timedelta(days=days), actor="person")
+def act(days: int = 0) -> status_changes.Act:
+    return status_changes.Act(at=NOW + timedelta(days=days), actor="person")
 
 
 def say_yes(database: Database, contact: Contact, basis: Basis = Basis.ANSWER) -> None:
     with database.atomic():
-        contacts.confirm(contact, basis=basis, act=act(), fingerprint_key=KEY)
+        status_changes.confirm(contact, basis=basis, act=act(), fingerprint_key=KEY)
 
 
 def all_news(slug: str = "") -> tuple[News, ...]:
-    return webhooks.news_since(0, limit=100, slug=slug).news
+    return events.news_since(0, limit=100, slug=slug).news
 
 
 @pytest.mark.parametrize("basis", [Basis.ANSWER, Basis.SIGN_UP])
@@ -64,12 +63,12 @@ def test_an_answer_tells_if_a_representative_gave_it(
     database: Database, mailing_list: MailingList, answer: str
 ) -> None:
     contact = make_contact(database, mailing_list)
-    given = contacts.Act(at=NOW, actor="person", consent={"given_by": "representative"})
+    given = status_changes.Act(at=NOW, actor="person", consent={"given_by": "representative"})
     with database.atomic():
         if answer == "yes":
-            contacts.confirm(contact, basis=Basis.ANSWER, act=given, fingerprint_key=KEY)
+            status_changes.confirm(contact, basis=Basis.ANSWER, act=given, fingerprint_key=KEY)
         else:
-            contacts.remove([contact], reason=Reason.NO, act=given, fingerprint_key=KEY)
+            status_changes.remove([contact], reason=Reason.NO, act=given, fingerprint_key=KEY)
     (news,) = all_news()
     assert (news.event, news.given_by) == (f"answer.{answer}", "representative")
     assert news.to_json()["data"]["given_by"] == "representative"
@@ -94,7 +93,7 @@ def test_what_an_import_brought_along_is_no_news(
     contact = make_contact(database, mailing_list, status=Status.CONFIRMED)
     told = {"basis": str(basis)} if basis else {}
     with database.atomic():
-        evidence.append(
+        chain.append(
             Entry(
                 event="confirmed",
                 at=NOW,
@@ -110,15 +109,15 @@ def test_what_an_import_brought_along_is_no_news(
 
 def test_an_admins_act_is_no_news(database: Database) -> None:
     with database.atomic():
-        evidence.append(Entry(event="paused", at=NOW, actor="me", list="news"))
-    assert webhooks.news_since(0, limit=10) == webhooks.NewsPage(news=(), next=1, more=False)
+        chain.append(Entry(event="paused", at=NOW, actor="me", list="news"))
+    assert events.news_since(0, limit=10) == webhook_results.NewsPage(news=(), next=1, more=False)
 
 
 def test_of_the_erased_no_address_is_told(database: Database, mailing_list: MailingList) -> None:
     contact = make_contact(database, mailing_list, "anna@example.org")
     say_yes(database, contact)
     with database.atomic():
-        contacts.erase(contact, act=act(), fingerprint_key=KEY)
+        erasure.erase(contact, act=act(), fingerprint_key=KEY)
     yes, removed = all_news()
     assert (yes.event, yes.address) == ("answer.yes", None)
     assert (removed.event, removed.address, removed.reason) == ("removed", None, "request")
@@ -129,7 +128,7 @@ def test_of_a_removal_whose_proof_has_ended_the_reason_is_not_known(
 ) -> None:
     contact = make_removed(database, mailing_list, Reason.NO)
     with database.atomic():
-        evidence.erase_parts(contact.subject, ["consent"])
+        chain.erase_parts(contact.subject, ["consent"])
     (news,) = all_news()
     assert (news.event, news.to_json()["data"]["reason"]) == ("removed", None)
 
@@ -140,13 +139,13 @@ def test_news_come_by_cursor_in_order(database: Database, mailing_list: MailingL
     seen: list[int] = []
     cursor, more = 0, True
     while more:
-        page = webhooks.news_since(cursor, limit=2)
+        page = events.news_since(cursor, limit=2)
         assert len(page.news) <= 2
         seen += [news.seq for news in page.news]
         cursor, more = page.next, page.more
     assert seen == [1, 2, 3, 4, 5]
-    assert webhooks.news_since(cursor, limit=2).next == 5
-    assert webhooks.news_since(99, limit=2) == webhooks.NewsPage(news=(), next=99, more=False)
+    assert events.news_since(cursor, limit=2).next == 5
+    assert events.news_since(99, limit=2) == webhook_results.NewsPage(news=(), next=99, more=False)
 
 
 def test_a_long_way_without_news_is_gone_in_steps(
@@ -154,11 +153,11 @@ def test_a_long_way_without_news_is_gone_in_steps(
 ) -> None:
     other = Entry(event="ask", at=NOW, actor="me", list="news")
     with database.atomic():
-        evidence.append(*[other] * 5_000)
+        chain.append(*[other] * 5_000)
     make_removed(database, mailing_list, Reason.NO)
-    first = webhooks.news_since(0, limit=10)
-    assert first == webhooks.NewsPage(news=(), next=5_000, more=True)
-    second = webhooks.news_since(first.next, limit=10)
+    first = events.news_since(0, limit=10)
+    assert first == webhook_results.NewsPage(news=(), next=5_000, more=True)
+    second = events.news_since(first.next, limit=10)
     assert [news.seq for news in second.news] == [5_001]
     assert not second.more
 
@@ -169,7 +168,7 @@ def test_news_may_be_those_of_one_list(database: Database, mailing_list: Mailing
     make_removed(database, other, Reason.NO)
     assert [news.list for news in all_news()] == ["news", "other"]
     assert [news.list for news in all_news("other")] == ["other"]
-    assert webhooks.news_since(0, limit=9, slug="news").next == EvidenceHead.get().seq
+    assert events.news_since(0, limit=9, slug="news").next == EvidenceHead.get().seq
 
 
 def test_news_are_overtaken_by_what_the_same_person_does_later(
@@ -182,7 +181,7 @@ def test_news_are_overtaken_by_what_the_same_person_does_later(
     make_removed(database, mailing_list, Reason.NO)
     assert not is_overtaken(yes)
     with database.atomic():
-        contacts.remove([contact], reason=Reason.WITHDRAWN, act=act(), fingerprint_key=KEY)
+        status_changes.remove([contact], reason=Reason.WITHDRAWN, act=act(), fingerprint_key=KEY)
     assert is_overtaken(yes)
     no = news_of(3)
     assert no

@@ -14,17 +14,14 @@ from __future__ import annotations
 import os
 import random
 import signal
-from typing import TYPE_CHECKING
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests.desk import Desk
 from tests.large_works import Site
 from tests.sink import Sink, wait_until
-
-if TYPE_CHECKING:
-    import subprocess
-    from pathlib import Path
 
 pytestmark = pytest.mark.processes_uncounted
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import cycle, islice, permutations
@@ -13,22 +14,21 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from repermit import answers, contacts, evidence
+from repermit.answers import join, record_answer
+from repermit.bot_detection import LINKS, Link
 from repermit.consent import Answer, Reason, Status
-from repermit.models import Contact, Evidence, Opening, SignUp
-from repermit.suspicion import LINKS
+from repermit.contacts import link_openings
+from repermit.db.connection import Database
+from repermit.db.contact_tables import Opening
+from repermit.db.tables import Campaign, Contact, Evidence, MailingList, SignUp
+from repermit.evidence import verify_chain
 from tests import zoo
 from tests.building import NOW, make_asked, make_settings
 from tests.pages import Pages, ask_to, served
 from tests.zoo import Button, Letter, Visit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from playwright.sync_api import Page
-
-    from repermit.models import Campaign, Database, MailingList
-    from repermit.suspicion import Link
 
     Program = Callable[[Visit, Letter], None]
 
@@ -118,7 +118,7 @@ def test_the_zoo_alone_gives_no_yes_and_people_need_one_press_more_at_most(
 
     pages.clock.advance(timedelta(hours=1))
     pages.openings.write(database)
-    held = contacts.count_yes_held(mailing_list)
+    held = link_openings.count_yes_held(mailing_list)
     assert held == Opening.select().where(Opening.held_at.is_null(False)).count()
     # Where a program has pressed No, the Yes is asked for once more, however late it comes.
     for one in later:
@@ -126,7 +126,7 @@ def test_the_zoo_alone_gives_no_yes_and_people_need_one_press_more_at_most(
         assert answer_yes(pages, one) == (2 if said_no else 1), visited[one.id]
     confirmed = Contact.select().where(Contact.status == Status.CONFIRMED).count()
     assert confirmed == len(at_once) + len(later)
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 def test_who_presses_yes_alone_in_haste_and_then_no_has_said_no(
@@ -142,9 +142,7 @@ def test_who_presses_yes_alone_in_haste_and_then_no_has_said_no(
 def test_no_program_confirms_a_sign_up_and_its_person_needs_one_press_more_at_most(
     pages: Pages, database: Database, mailing_list: MailingList, program: Program
 ) -> None:
-    answers.sign_up(
-        database, mailing_list, address="a@example.org", name="", language="nl", now=NOW
-    )
+    join.sign_up(database, mailing_list, address="a@example.org", name="", language="nl", now=NOW)
     url = pages.links.url("confirm", SignUp.get().uid)
     for later in ({}, {"hours": 1}):
         pages.clock.advance(timedelta(**later))
@@ -179,7 +177,7 @@ def test_who_presses_all_three_buttons_that_ask_again_gives_no_yes_in_any_order(
     for choice in order:
         visit.press(buttons[choice])
     assert Contact.get_by_id(asked.id).status != Status.CONFIRMED
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 @pytest.mark.counted_first
@@ -225,7 +223,7 @@ def say_no(pages: Pages, contact: Contact, way: str) -> None:
     elif way == "one_click":
         visit.press(Button(link, {"List-Unsubscribe": "One-Click"}))
     else:
-        answers.answer_for(
+        record_answer.answer_for(
             pages.database,
             contact.list,
             str(contact.address),
@@ -273,7 +271,7 @@ def test_nobody_who_wanted_nothing_is_on_the_list_by_programs_that_take_their_ti
         if not is_on:
             assert answer_yes(pages, one) <= 2, program.__name__
         pages.clock.move_to(NOW)
-    assert list(evidence.verify()) == []
+    assert list(verify_chain.verify()) == []
 
 
 @pytest.mark.counted_first

@@ -1,21 +1,15 @@
-"""A sign-in service on loopback that gives tokens, or says what a test tells it to.
-
-Imports nothing of repermit.
-"""
+"""A sign-in service on loopback that gives tokens, or says what a test tells it to."""
 
 from __future__ import annotations
 
 import json
 import secrets
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import parse_qsl
-
-if TYPE_CHECKING:
-    import ssl
-    from types import TracebackType
-    from typing import Self
 
 TENANT = "example.onmicrosoft.com"
 

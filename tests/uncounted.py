@@ -1,20 +1,19 @@
 """What is done without counting its lines; also a plugin of coverage.py, for importing.
 
-Imports nothing of repermit. Half of what counting costs a process that a test starts goes into
-importing, and the lines of its modules are counted where the tests import them.
+Half of what counting costs a process that a test starts goes into importing, and the lines of its
+modules are counted where the tests import them.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import ModuleType
-
     T = TypeVar("T")
 
 _load = SourceFileLoader.exec_module

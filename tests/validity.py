@@ -1,18 +1,15 @@
 """What HTML lets stand where, as far as mails use it, and how a mail is held to it.
 
 A parser (HTML Living Standard §13.2) alone finds what is written wrong, not what stands where it
-may not; there are so few elements in a mail that they can be listed. Imports nothing of repermit.
+may not; there are so few elements in a mail that they can be listed.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from justhtml import Element, JustHTML, Node
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _FLOW = frozenset("p h1 h2 h3 ul ol table div blockquote hr a b i em strong span u br code".split())
 _PHRASING = frozenset("a b i em strong span u br code".split())

@@ -6,19 +6,16 @@ Imports repermit, tests.building, tests.fresh and tests.pages.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from repermit.models import SignUp
+from repermit.db.tables import Campaign, SignUp
 from tests.building import make_asked, make_contact
 from tests.fresh import newest
+from tests.pages import Pages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from werkzeug.test import TestResponse
-
-    from repermit.models import Campaign
-    from tests.pages import Pages
 
 
 def walk(pages: Pages, campaign: Campaign, language: str) -> Iterator[tuple[str, TestResponse]]:

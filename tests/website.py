@@ -1,18 +1,12 @@
-"""A web server on loopback that answers what a test tells it to.
-
-Imports nothing of repermit.
-"""
+"""A web server on loopback that answers what a test tells it to."""
 
 from __future__ import annotations
 
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import ssl
-    from types import TracebackType
-    from typing import Self
+from types import TracebackType
+from typing import Self
 
 
 class WebSite:

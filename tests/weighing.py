@@ -5,12 +5,17 @@ Imports repermit, tests.building and tests.pages.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from repermit import answers, messages
+from repermit.answers import lookup
 from repermit.consent import Reason
-from repermit.models import Contact, SignUp, new_id
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, SignUp, new_id
+from repermit.emails import catalogues
+from repermit.settings.definitions import Settings
 from tests.building import (
     DEADLINE,
     NOW,
@@ -23,13 +28,7 @@ from tests.building import (
 from tests.pages import Pages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from datetime import datetime
-
     from werkzeug.test import TestResponse
-
-    from repermit.config import Settings
-    from repermit.models import Database
 
 PACKET = 1460
 """Octets of a TCP segment on an Ethernet."""
@@ -103,7 +102,7 @@ def _paths(
     for sensitive, slug in zip((False, True), slugs, strict=True):
         kind = "sensitive " if sensitive else ""
         mailing_list = make_list(
-            database, slug=slug, sensitive=sensitive, languages=messages.languages()
+            database, slug=slug, sensitive=sensitive, languages=catalogues.languages()
         )
         contact = make_asked(database, mailing_list, make_campaign(database, mailing_list))
         question = pages.path("yes", contact.uid)
@@ -113,7 +112,7 @@ def _paths(
         yield f"{kind}what is held", (NOW, pages.path("me", contact.uid))
         removed = make_removed(database, mailing_list, Reason.NO)
         yield f"{kind}answer given before", (NOW, pages.path("no", removed.uid))
-        join = f"/join/{answers.join_id(mailing_list, settings=pages.settings)}"
+        join = f"/join/{lookup.join_id(mailing_list, settings=pages.settings)}"
         yield f"{kind}sign-up", (NOW, join)
         pages.client.post(join, data={"address": f"{slug}@example.org"})
         made = SignUp.select().order_by(SignUp.id.desc()).get()

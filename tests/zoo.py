@@ -1,11 +1,12 @@
 """Programs that read mail before people do: each opens, and some press, what it finds.
 
-Imports nothing of repermit. Each is modelled on what is documented of a real one, its source in the
-docstring; what they have in common is a `Visit`, by which they ask for pages.
+Each is modelled on what is documented of a real one, its source in the docstring; what they have in
+common is a `Visit`, by which they ask for pages.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -15,11 +16,9 @@ from urllib.parse import urlsplit
 
 from werkzeug.test import Client
 
+from repermit.clock import ManualClock
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from repermit.clock import ManualClock
-
     Order = Callable[[Sequence["Button"]], Sequence["Button"]]
     Pick = Callable[[list["Button"]], "Button"]
 

@@ -1,7 +1,7 @@
 """Passwords: which may be chosen, and how they are kept.
 
-May import addresses and what lies below. Kept as argon2id hashes with the parameters of RFC 9106
-§4, the second recommended choice: 64 MiB, three passes, four lanes.
+Kept as argon2id hashes with the parameters of RFC 9106 §4, the second recommended choice: 64 MiB,
+three passes, four lanes.
 """
 
 from __future__ import annotations
@@ -9,19 +9,16 @@ from __future__ import annotations
 import base64
 import re
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
-from repermit.normalization import is_within, normalize
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from repermit.unicode_limits import is_within, normalize
 
 SHORTEST = 12
 """Signs, counted after NFC."""

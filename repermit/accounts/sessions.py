@@ -1,7 +1,7 @@
 """The browsers in which somebody has logged in: begun, raised, locked, listed, ended.
 
-May import models and what lies below. Of what the cookie holds its SHA-256 is kept; it is 256
-random bits, so that no slower hash is needed.
+Of what the cookie holds its SHA-256 is kept; it is 256 random bits, so that no slower hash is
+needed.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from repermit.accounts.digests import digest_of
-from repermit.accounts.people import Person, facts
-from repermit.models import Session, User
-
-if TYPE_CHECKING:
-    from repermit.config import Settings
-    from repermit.models import Database
+from repermit.accounts.api_tokens import digest_of
+from repermit.accounts.user_info import Person, facts
+from repermit.db.account_tables import Session, User
+from repermit.db.connection import Database
+from repermit.settings.definitions import Settings
 
 LONGEST = timedelta(days=7)
 """How long a session lasts at most, however busy it is."""

@@ -1,29 +1,28 @@
 """Adding people, inviting them, changing what they may do, removing them.
 
-May import evidence, models and what lies below. Evidence names a user by number; the address
-stands in a part of its own, which goes with them.
+Evidence names a user by number; the address stands in a part of its own, which goes with them.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from repermit import addresses, evidence
-from repermit.accounts import sessions, tokens
-from repermit.accounts.digests import digest_of
-from repermit.accounts.people import Person, Role, actor_of, facts
+from repermit import email_address
+from repermit.accounts import api_tokens, sessions
+from repermit.accounts.api_tokens import digest_of
+from repermit.accounts.user_info import Person, Role, actor_of, facts
+from repermit.db.account_tables import Invitation, RecoveryCode, Session, User
+from repermit.db.connection import Database, lock_rows
+from repermit.db.tables import Meta
 from repermit.errors import NotFound, Refused
-from repermit.evidence import Entry
-from repermit.models import Invitation, Meta, RecoveryCode, Session, User, lock_rows
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from repermit.models import Database
-
     End = Callable[..., Sequence[Entry]]
 
 INVITED_FOR = timedelta(hours=72)
@@ -49,7 +48,7 @@ def people() -> tuple[Person, ...]:
 
 def find_person(email: str) -> Person:
     """Return the user of this address; raises NotFound, and AddressError for what is none."""
-    found: User | None = User.get_or_none(User.email == addresses.parse(email).key)
+    found: User | None = User.get_or_none(User.email == email_address.parse(email).key)
     if found is None:
         raise NotFound("there is no user of that address")
     return facts(found)
@@ -57,7 +56,7 @@ def find_person(email: str) -> Person:
 
 def add_user(database: Database, email: str, *, role: Role, now: datetime, actor: str) -> Invited:
     """Add somebody, with a one-time link; raises AddressError, and Refused if they are there."""
-    key = addresses.parse(email).key
+    key = email_address.parse(email).key
     with database.atomic():
         _turn()
         if User.select().where(User.email == key).exists():
@@ -154,7 +153,7 @@ def change_role(
             changed = Entry(
                 event="user_role_changed", at=now, actor=actor, subject=subject, consent=consent
             )
-            evidence.append(*ended, changed)
+            chain.append(*ended, changed)
     return facts(user)
 
 
@@ -174,9 +173,9 @@ def remove_user(
         user.delete_instance()
         subject, parts = actor_of(user_id), ("person", "trace")
         ended = _end_grants(subject, end_webhooks, now=now, actor=actor)
-        seqs = evidence.erase_parts(subject, parts)
+        seqs = chain.erase_parts(subject, parts)
         erased = {"seqs": seqs, "parts": list(parts)}
-        evidence.append(
+        chain.append(
             *ended,
             Entry(event="user_removed", at=now, actor=actor, subject=subject),
             Entry(event="erased", at=now, actor=actor, subject=subject, consent=erased),
@@ -236,7 +235,7 @@ def _link(user: User, *, now: datetime) -> Invited:
 
 def _end_grants(maker: str, end_webhooks: End, *, now: datetime, actor: str) -> list[Entry]:
     """End what somebody let programs know, in the caller's transaction; return what to append."""
-    ended = tokens.revoke_all(maker, now=now, actor=actor)
+    ended = api_tokens.revoke_all(maker, now=now, actor=actor)
     return [*ended, *end_webhooks(maker, now=now, actor=actor)]
 
 
@@ -295,7 +294,7 @@ def _append(
 ) -> None:
     """Append what was done to a user; the last step of the act's transaction."""
     person = {"address": email} if email else {}
-    evidence.append(
+    chain.append(
         Entry(
             event=event,
             at=now,

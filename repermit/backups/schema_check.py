@@ -4,36 +4,25 @@ A trigger, a view or a default runs whatever it says at the next write, with the
 gave the command: https://sqlite.org/security.html. So a backup is compared with a database that is
 made for the purpose: by name and wording before anything is written into it, and once more, whole,
 when it has been brought to this version.
-
-May import schema, models and errors.
 """
 
 from __future__ import annotations
 
 import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from repermit import schema
+from repermit.db.all_tables import ALL_TABLES
+from repermit.db.connection import Database, is_postgresql, open_database, run_sql
+from repermit.db.row_counts import COUNTS, former_triggers, keep_counts
+from repermit.db.temporary_files import temporary_files
 from repermit.errors import Refused
-from repermit.models import (
-    ALL_TABLES,
-    COUNTS,
-    former_triggers,
-    is_postgresql,
-    keep_counts,
-    open_database,
-    run_sql,
-    temporary_files,
-)
+from repermit.settings.definitions import Settings
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Iterable, Iterator
-
-    from repermit.config import Settings
-    from repermit.models import Database
-
     Query = Callable[[str], Iterable[tuple[object, ...]]]
 
 _MOST_NAMED = 10

@@ -1,6 +1,6 @@
 """Bounces and replies in a mailbox that is read by IMAP (RFC 3501).
 
-May import mailer, config and errors. Messages stay where they are, and those of people unread.
+Messages stay where they are, and those of people unread.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import imaplib
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
-from repermit.bounces.mailboxes import (
+from repermit.bounces.mailbox import (
     MOST,
     TIMEOUT,
     TRIES,
@@ -20,17 +22,14 @@ from repermit.bounces.mailboxes import (
     tell_of_passing_over,
     with_token,
 )
-from repermit.bounces.parsing import LONGEST
-from repermit.mailer import checking_context, xoauth2
-from repermit.saying import Said
+from repermit.bounces.parse import LONGEST
+from repermit.lazy_text import Said
+from repermit.smtp.oauth import xoauth2
+from repermit.smtp.tls import checking_context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import date
-    from typing import Any
-
-    from repermit.bounces.mailboxes import Take, Token
-    from repermit.config import Bounces
+    from repermit.bounces.mailbox import Take, Token
+    from repermit.settings.definitions import Bounces
 
 _CUT_OFF = (OSError, imaplib.IMAP4.error)
 

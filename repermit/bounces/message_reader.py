@@ -1,22 +1,18 @@
-"""Reading messages in a process under limits, as they come from a mailbox or a pipe.
-
-May import limited_process and this room's reading, parsing and facts.
-"""
+"""Reading messages in a process under limits, as they come from a mailbox or a pipe."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Self
 
-from repermit.bounces.facts import NONE
-from repermit.bounces.parsing import LONGEST
-from repermit.bounces.reading import read_message
+from repermit.bounces.bounce_results import NONE
+from repermit.bounces.parse import LONGEST
+from repermit.bounces.read_message import read_message
 from repermit.limited_process import LimitedProcess, ProcessDied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from repermit.bounces.facts import Reading
+    from repermit.bounces.bounce_results import Reading
 
 # A bounce takes some milliseconds; the package's parser alone takes minutes for some that are made
 # for it.

@@ -1,7 +1,7 @@
 """Bounces and replies in a mailbox that is read by POP3 (RFC 1939).
 
-May import mailer, config and errors. Bounces of our mails are deleted once they are taken, since
-nothing can be marked there; what a person wrote never is.
+Bounces of our mails are deleted once they are taken, since nothing can be marked there; what a
+person wrote never is.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import base64
 import contextlib
 import hashlib
 import poplib
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
-from repermit.bounces.mailboxes import (
+from repermit.bounces.mailbox import (
     MOST,
     TIMEOUT,
     TRIES,
@@ -21,15 +22,14 @@ from repermit.bounces.mailboxes import (
     tell_of_passing_over,
     with_token,
 )
-from repermit.bounces.parsing import LONGEST
-from repermit.mailer import checking_context, xoauth2
-from repermit.saying import Said
+from repermit.bounces.parse import LONGEST
+from repermit.lazy_text import Said
+from repermit.smtp.oauth import xoauth2
+from repermit.smtp.tls import checking_context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
-
-    from repermit.bounces.mailboxes import Take, Token
-    from repermit.config import Bounces
+    from repermit.bounces.mailbox import Take, Token
+    from repermit.settings.definitions import Bounces
 
 _CUT_OFF = (OSError, EOFError, poplib.error_proto)
 

@@ -1,6 +1,5 @@
 """Amazon SES's notification by mail that a mail came back, which SNS sends as JSON.
 
-May import nothing of repermit but `parsing`.
 https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html
 """
 
@@ -8,12 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from email.message import Message
+from typing import Any, NamedTuple
 
-from repermit.bounces.parsing import addresses_in, texts
-
-if TYPE_CHECKING:
-    from email.message import Message
+from repermit.bounces.parse import addresses_in, texts
 
 
 class SnsNotification(NamedTuple):

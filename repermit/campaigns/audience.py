@@ -1,21 +1,22 @@
 """Whom a campaign asks: who may be, and counting them.
 
-May import consent, contacts, models and what lies below. What can be told from kept counts is;
-only what is suppressed is looked up address by address, where the list is not too large.
+What can be told from kept counts is; only what is suppressed is looked up address by address, where
+the list is not too large.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from peewee import SQL, fn
 
-from repermit import addresses, contacts, messages
-from repermit.campaigns.sharing import place
+from repermit import email_address
+from repermit.campaigns.competing_campaigns import place
 from repermit.consent import (
     NOT_STARTED,
     Basis,
@@ -26,20 +27,19 @@ from repermit.consent import (
     Status,
     exclusion,
 )
-from repermit.models import (
+from repermit.contacts import counts as contacts_counts
+from repermit.contacts import lookup
+from repermit.db.connection import chunks
+from repermit.db.tables import (
     Campaign,
     CampaignWording,
     Contact,
     Mail,
+    MailingList,
     Suppression,
-    chunks,
     latest_campaign,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from repermit.models import MailingList
+from repermit.emails import catalogues
 
 LOOKED_UP = 5_000
 """How many may be looked up among the suppressed while somebody waits, some 50 milliseconds."""
@@ -76,7 +76,7 @@ def count_audience(
     and whoever comes is looked up as they come. Who is suppressed all the same, as by a line that
     somebody else wrote into the database, is found when the asks are made, and gets none.
     """
-    about = contacts.list_facts(mailing_list)
+    about = lookup.list_facts(mailing_list)
     theirs: Counter[str] = Counter()
     excluded = Counter(dict.fromkeys(Exclusion, 0))
     for group, count in _groups(mailing_list, include_thin=include_thin):
@@ -91,7 +91,7 @@ def count_audience(
             theirs[group.language] += count
         else:
             excluded[why] += count
-    if theirs.total() <= LOOKED_UP and contacts.has_suppressions(mailing_list.id):
+    if theirs.total() <= LOOKED_UP and contacts_counts.has_suppressions(mailing_list.id):
         for language in _suppressed(mailing_list, include_thin, fingerprint_key):
             theirs[language] -= 1
             excluded[Exclusion.SUPPRESSED] += 1
@@ -100,7 +100,7 @@ def count_audience(
         otherwise=_summed(
             (read, n)
             for one, n in theirs.items()
-            if (read := messages.pick_language(one, otherwise="")) not in {"", *about.languages}
+            if (read := catalogues.pick_language(one, otherwise="")) not in {"", *about.languages}
         ),
         excluded=dict(excluded),
     )
@@ -134,15 +134,15 @@ def count_by_domain(mailing_list: MailingList, *, include_thin: bool) -> Mapping
 
 def count_asks(campaign: Campaign) -> int:
     """Return how many have an ask of a campaign, whatever has become of it."""
-    return contacts.total(
-        contacts.count_mails(campaign=campaign), lambda mails: mails.kind is MailKind.ASK
+    return contacts_counts.total(
+        contacts_counts.count_mails(campaign=campaign), lambda mails: mails.kind is MailKind.ASK
     )
 
 
 def count_unsent(campaign: Campaign) -> int:
     """Return how many asks are still to leave."""
-    return contacts.total(
-        contacts.count_mails(campaign=campaign),
+    return contacts_counts.total(
+        contacts_counts.count_mails(campaign=campaign),
         lambda mails: mails.kind is MailKind.ASK and mails.state in NOT_STARTED,
     )
 
@@ -173,7 +173,7 @@ class _Group:
 
 def _groups(mailing_list: MailingList, *, include_thin: bool) -> Iterator[tuple[_Group, int]]:
     asked = _count_asked_before(mailing_list, include_thin=include_thin)
-    there = contacts.count_people(mailing_list)
+    there = contacts_counts.count_people(mailing_list)
     for (status, reason, basis, language), count in there.items():
         before = 0 if reason else asked[status, basis, language]
         yield _Group(status, basis, language, asked_before=True), before
@@ -209,7 +209,7 @@ def _count_asked_before(
 
 def _last_asked(mailing_list: MailingList) -> int | None:
     """Return the highest number of a contact that may have got an ask, None if there is none."""
-    mails = contacts.count_mails(mailing_list)
+    mails = contacts_counts.count_mails(mailing_list)
     campaigns = {one.campaign for one in mails if one.kind is MailKind.ASK and one.state in _ASKED}
     highest = (
         Mail.select(fn.MAX(Mail.contact)).where(
@@ -270,7 +270,7 @@ def suppressed_of(
     mailing_list: MailingList, address_keys: Sequence[str], *, fingerprint_key: bytes
 ) -> set[str]:
     """Return which of some folded addresses are suppressed for a list."""
-    prints = addresses.fingerprints(fingerprint_key, address_keys)
+    prints = email_address.fingerprints(fingerprint_key, address_keys)
     whose = dict(zip(prints, address_keys, strict=True))
     found: set[str] = set()
     for some in chunks(prints, _CHUNK):

@@ -1,13 +1,19 @@
 """Knowing a purpose that says how often mail comes, in any official language of the Union.
 
-May import the further languages' patterns only. Who consents must know to what (EDPB 05/2020 §64).
+Who consents must know to what (EDPB 05/2020 §64).
 """
 
 from __future__ import annotations
 
 import re
 
-from repermit.campaigns.intervals import INTERVALS
+from repermit.settings import package_files
+
+# One pattern for each of twenty further languages, of whole words.
+INTERVALS = tuple(
+    phrase.replace("~", r"\s+(?:[\w-]+\s+){0,2}")
+    for phrase in package_files.data("frequency_phrases.toml").values()
+)
 
 _UNITS = (
     r"dag|dagen|week|weken|maand|maanden|kwartaal|kwartalen|halfjaar|jaar|jaren|seizoen"

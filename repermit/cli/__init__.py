@@ -1,44 +1,43 @@
 """The command line: input to a use case, its result to lines or JSON, its error to a message.
 
-May import everything. Rooms are imported inside the commands, so that `--help` stays quick.
+Packages are imported inside the commands, so that `--help` stays quick.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from repermit import __version__
 from repermit.cli import (
-    archiving,
-    asking,
-    bouncing,
-    checking,
-    correcting,
-    following,
-    forgetting,
-    handover,
-    keeping,
-    lists,
-    papering,
-    proving,
-    running,
-    steering,
-    suppressing,
-    taking,
-    users,
-    verifying,
+    archive,
+    backup,
+    bounce,
+    campaign_actions,
+    check,
+    export,
+    forget,
+    import_file,
+    launch,
+    mailing_list,
+    proof,
+    reports,
+    serve,
+    status,
+    suppression,
+    text,
+    user,
+    verify,
 )
-from repermit.cli.commands import Group
-from repermit.cli.house import House
+from repermit.cli.command import Group
+from repermit.cli.context import CommandContext
 from repermit.clock import SystemClock
 from repermit.errors import LaunchRefused, RepermitError, WordingError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from repermit.clock import Clock
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -63,30 +62,30 @@ def cli(context: click.Context, config: str) -> None:
 
     `demo` shows it happen, `init` begins for real.
     """
-    context.obj = House(config=config, clock=context.obj)
+    context.obj = CommandContext(config=config, clock=context.obj)
 
 
-for room in (
-    running,
-    checking,
-    lists,
-    correcting,
-    taking,
-    asking,
-    steering,
-    following,
-    bouncing,
-    handover,
-    papering,
-    archiving,
-    keeping,
-    proving,
-    forgetting,
-    suppressing,
-    users,
-    verifying,
+for module in (
+    serve,
+    check,
+    mailing_list,
+    text,
+    import_file,
+    launch,
+    campaign_actions,
+    status,
+    bounce,
+    export,
+    reports,
+    archive,
+    backup,
+    proof,
+    forget,
+    suppression,
+    user,
+    verify,
 ):
-    for command in room.COMMANDS:
+    for command in module.COMMANDS:
         cli.add_command(command)
 
 

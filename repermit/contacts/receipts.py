@@ -1,28 +1,28 @@
 """The receipt of a contact's newest answer, and the mail with it that may be owed.
 
-May import evidence, receipts, models and links. What is owed is owed in the caller's transaction.
+What is owed is owed in the caller's transaction.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from repermit import consent, evidence, receipts
+from repermit import consent
 from repermit.consent import NOT_STARTED, Answer, Basis, Dropped, MailKind, MailState, Status
-from repermit.models import Evidence, Mail, PreparedQuery, stored
-
-if TYPE_CHECKING:
-    from repermit.config import Settings
-    from repermit.links import Links
-    from repermit.models import Contact, MailingList
-    from repermit.receipts import Account
+from repermit.db.prepared_query import PreparedQuery
+from repermit.db.tables import Contact, Evidence, Mail, MailingList, stored
+from repermit.evidence import person_entries, proof_file, stored_tree
+from repermit.receipts import record
+from repermit.receipts.record import Account
+from repermit.settings.definitions import Settings
+from repermit.signed_links import Links
 
 _DAY = timedelta(days=1)
 _MAY_HAVE_LEFT = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 
 
-def owe_receipt(
+def enqueue_receipt(
     contact: Contact, mailing_list: MailingList, *, at: datetime, answer: Answer = Answer.YES
 ) -> None:
     """Owe whoever answers the receipt by mail, if the list says so; three a day at most.
@@ -60,13 +60,13 @@ _OWE = PreparedQuery(
 )
 
 
-def owe_no_receipt(contact: Contact, *, at: datetime) -> None:
+def enqueue_no_receipt(contact: Contact, *, at: datetime) -> None:
     """Owe whoever takes back a Yes the receipt of that No, before it is carried out.
 
     A first No gets none: nothing that was told before is otherwise now.
     """
     if contact.status == Status.CONFIRMED and contact.basis in _OWN_YES:
-        owe_receipt(contact, contact.list, at=at, answer=Answer.NO)
+        enqueue_receipt(contact, contact.list, at=at, answer=Answer.NO)
 
 
 _OWN_YES = frozenset({Basis.ANSWER, Basis.SIGN_UP})
@@ -128,23 +128,23 @@ _ENTRY = PreparedQuery(
 def account_of(contact: Contact, *, settings: Settings) -> Account:
     """Return all that a contact's consent record is made from."""
     slug = contact.list.slug
-    entries = evidence.entries_about(contact.subject, slug)
-    return receipts.Account(
+    entries = person_entries.entries_about(contact.subject, slug)
+    return record.Account(
         list=slug,
         subject=contact.subject,
-        entries=evidence.told_by(entries),
-        controller=receipts.controller_of(settings.organisation),
-        retention=receipts.retention_of(settings.retention),
+        entries=proof_file.told_by(entries),
+        controller=record.controller_of(settings.organisation),
+        retention=record.retention_of(settings.retention),
     )
 
 
 def receipt_of(contact: Contact, *, settings: Settings, links: Links) -> dict[str, Any] | None:
     """Return the receipt to hand to a contact; None for one who was never asked or answered."""
     account = account_of(contact, settings=settings)
-    if not receipts.consent_record(account)["event"]:
+    if not record.consent_record(account)["event"]:
         return None
-    return receipts.receipt(
+    return record.receipt(
         account,
         withdrawal_url=links.url("no", contact.uid),
-        checkpoint=evidence.checkpoint().to_json(),
+        checkpoint=stored_tree.checkpoint().to_json(),
     )

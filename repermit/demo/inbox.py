@@ -1,29 +1,23 @@
-"""A real SMTP server on loopback whose mails can be looked at.
-
-Imports nothing of repermit but the sample.
-"""
+"""A real SMTP server on loopback whose mails can be looked at."""
 
 from __future__ import annotations
 
+import asyncio
 import email
 import email.policy
 import re
 import socket
 import threading
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from email.message import EmailMessage
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from repermit.demo.sample import BOUNCING, REFUSED
-
-if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Awaitable
-
-    from aiosmtpd.smtp import SMTP, Envelope, Session
+from repermit.demo.sample_list import BOUNCING, REFUSED
 
 _REPLIES = {
     BOUNCING: "550 5.1.1 there is no such mailbox here",

@@ -1,12 +1,13 @@
 """The pages around the demonstration: how it stands, the inbox, the clock.
 
-May import this room but its running, and what lies below the demo. They stand beside the public
-pages, as an application of their own, so that the public pages are exactly the real ones.
+They stand beside the public pages, as an application of their own, so that the public pages are
+exactly the real ones.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +15,17 @@ from flask import Flask, Response, abort, redirect, request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from repermit import campaigns
-from repermit.config import asset
+from repermit.campaigns import progress
 from repermit.consent import MailKind, MailState, Status
-from repermit.demo.clients import CLIENTS, as_shown, count_images, find_client
-from repermit.demo.scanning import scan
+from repermit.demo.environment import Stage
+from repermit.demo.inbox import Received
+from repermit.demo.mail_clients import CLIENTS, as_shown, count_images, find_client
+from repermit.demo.simulated_people import scan
 from repermit.demo.story import tell_story
+from repermit.settings.package_files import asset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-    from repermit.demo.inbox import Received
-    from repermit.demo.stage import Stage
 
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; "
@@ -91,7 +90,7 @@ def make_pages(stage: Stage) -> Flask:
         return _respond(html.replace("<head>", '<head><base target="_blank">', 1))
 
     @app.post("/scan")
-    def let_a_scanner_loose() -> Any:
+    def run_scanner() -> Any:
         _scan(stage, presses="presses" in request.form)
         return redirect(f"{stage.settings.public_url}/", code=303)
 
@@ -107,7 +106,7 @@ def make_pages(stage: Stage) -> Flask:
 def _standing(stage: Stage) -> dict[str, Any]:
     """Return how the campaign stands, and what has happened so far."""
     with stage.database.connection_context():
-        found = campaigns.status(stage.mailing_list, settings=stage.settings, now=stage.clock.now())
+        found = progress.status(stage.mailing_list, settings=stage.settings, now=stage.clock.now())
         asks = found.mails[MailKind.ASK]
         moving = sum(asks[state] for state in _MOVING)
         return {"found": found, "asks": asks, "moving": moving, "story": tell_story(stage)}
@@ -129,7 +128,7 @@ def _scan(stage: Stage, *, presses: bool) -> None:
 def _answers(stage: Stage) -> tuple[int, int]:
     """Return how many may be mailed, and how many were taken off."""
     with stage.database.connection_context():
-        contacts = campaigns.status(
+        contacts = progress.status(
             stage.mailing_list, settings=stage.settings, now=stage.clock.now()
         ).contacts
     return contacts[Status.CONFIRMED], contacts[Status.REMOVED]

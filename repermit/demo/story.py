@@ -1,23 +1,18 @@
 """What has happened in the demonstration so far, as a story in the order of time.
 
-May import the stage of this room and what lies below the demo. It is read from the record of
-evidence and from the mails; what leaves nothing there the stage has noted.
+It is read from the record of evidence and from the mails; what leaves nothing there the stage has
+noted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
 
-from repermit import evidence
 from repermit.consent import Fate, MailKind, MailState, Reason
-from repermit.demo.stage import Chapter
-from repermit.models import Contact, Evidence, Mail
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from repermit.demo.stage import Stage
+from repermit.db.tables import Contact, Evidence, Mail
+from repermit.demo.environment import Chapter, Stage
+from repermit.evidence import verify_chain
 
 
 def tell_story(stage: Stage) -> list[Chapter]:
@@ -71,7 +66,7 @@ def _sentence(head: str, kinds: Sequence[str], stage: Stage) -> str:
     if head == "answered":
         return _answered(kinds.count("confirmed"), kinds.count("removed"))
     if head == "closed":
-        holds = evidence.verify_chain(stage.database).fault is None
+        holds = verify_chain.verify_chain(stage.database).fault is None
         return f"The campaign closed. The chain of evidence holds: {'yes' if holds else 'no'}."
     one, more = _SENTENCES.get(head, (f"{head.replace('_', ' ').capitalize()}.", ""))
     return one if len(kinds) == 1 or not more else more.format(len(kinds))

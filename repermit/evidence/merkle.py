@@ -1,18 +1,16 @@
 """The Merkle tree of RFC 9162 §2.1: root, growth, paths to a leaf and from an older root. Pure.
 
-May import nothing of repermit. A leaf of the tree is the leaf of an entry, 32 bytes; places count
-from 0, so entry `seq` stands at place `seq - 1`. Hashes are bytes here, and hex everywhere else.
+A leaf of the tree is the leaf of an entry, 32 bytes; places count from 0, so entry `seq` stands at
+place `seq - 1`. Hashes are bytes here, and hex everywhere else.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 SIZE = 32
 """Octets of a hash."""

@@ -1,23 +1,17 @@
-"""Whether the parts of entries are what their digests say, and that none is gone without excuse.
-
-May import models and this room's erasures, leaves, faults and reading.
-"""
+"""Whether the parts of entries are what their digests say, and that none is gone without excuse."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from repermit.evidence.faults import Fault, How
-from repermit.evidence.leaves import PARTS, part_digest
-from repermit.evidence.reading import Part, parts_between
-from repermit.models import Evidence
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from repermit.evidence.erasures import Erasures
+from repermit.db.tables import Evidence
+from repermit.evidence.chain_reader import Part, parts_between
+from repermit.evidence.diagnosis import Fault, How
+from repermit.evidence.entries import PARTS, part_digest
+from repermit.evidence.erased_parts import Erasures
 
 _NAMES = frozenset(PARTS)
 

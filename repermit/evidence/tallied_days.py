@@ -1,25 +1,21 @@
-"""Whether answers and removals are counted on the days of their entries.
-
-May import models and this room's faults.
-"""
+"""Whether answers and removals are counted on the days of their entries."""
 
 from __future__ import annotations
 
 import json
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import accumulate, chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from peewee import DoesNotExist, Value
 
-from repermit.models import Evidence, EvidencePart, Meta, position, read_moment
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from repermit.db.connection import position
+from repermit.db.tables import Evidence, EvidencePart, Meta, read_moment
 
 TALLIED_IN = "tallied_in"
 """The fact under which a database keeps in which time zone it first counted days, and since when.
@@ -90,7 +86,7 @@ class TalliedDays:
         """Count one less of the moment `at`, as the entry `seq` says."""
         self._taken_back[kind][self._window(seq, at)] += 1
 
-    def count_untold(self, whose: tuple[str, int], seq: int, at: Any) -> None:
+    def count_untallied(self, whose: tuple[str, int], seq: int, at: Any) -> None:
         """Count an entry that no longer says which turn it was; `whose` is list and campaign."""
         self._untold[whose][self._window(seq, at)] += 1
 

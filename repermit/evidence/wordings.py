@@ -1,24 +1,19 @@
-"""Whether the wordings that entries and campaigns name are there, and are what they were.
-
-May import models and this room's faults and leaves.
-"""
+"""Whether the wordings that entries and campaigns name are there, and are what they were."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from repermit.evidence.faults import Fault, How
-from repermit.evidence.leaves import is_hash
-from repermit.models import CampaignWording, Wording, chunks
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from repermit.evidence.reading import Part
+from repermit.db.connection import chunks
+from repermit.db.tables import CampaignWording, Wording
+from repermit.evidence.chain_reader import Part
+from repermit.evidence.diagnosis import Fault, How
+from repermit.evidence.entries import is_hash
 
 _CHUNK = 500
 

@@ -1,22 +1,18 @@
 """The consent record: header, processing, parties, events (ISO/IEC TS 27560:2023 §6.3).
 
-May import config. It holds no address and no name: the person is a random subject in it.
+It holds no address and no name: the person is a random subject in it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from repermit.receipts.states import REPRESENTATIVE, events_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from repermit.config import Organisation, Retention
-    from repermit.receipts.states import Said
+from repermit.receipts.states import REPRESENTATIVE, Said, events_of
+from repermit.settings.definitions import Organisation, Retention
 
 RECORD_SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#record"
 """The profile whose fields it has all of.
@@ -247,3 +243,33 @@ def _other(number: str, name: str, role: str, contact: str) -> dict[str, str]:
 
 def _known(**values: str | None) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
+
+
+# --- The receipt: the record as it is handed to the person (ISO/IEC TS 27560:2023 §6.4). ----------
+
+
+RECEIPT_SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#receipt"
+
+
+def receipt(
+    account: Account, *, withdrawal_url: str, checkpoint: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the receipt of the person's newest entry.
+
+    `withdrawal_url` is the person's own link for No, one press; `checkpoint` says where the record
+    stood, so that whoever keeps the receipt can tell later whether it was rewritten.
+    """
+    record = consent_record(account)
+    newest = record["event"][-1]
+    return {
+        "header": {
+            "schema_version": RECEIPT_SCHEMA,
+            "receipt_id": stable_id("receipt", account.list, account.subject, newest["event_time"]),
+        },
+        "consent_record": record,
+        "withdrawal": {
+            "url": withdrawal_url,
+            "how": "open it and press once; a mail program may post to it instead (RFC 8058)",
+        },
+        "checkpoint": dict(checkpoint),
+    }

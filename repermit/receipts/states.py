@@ -1,17 +1,15 @@
 """What became of a consent and when, in the states of the Data Privacy Vocabulary.
 
-Imports nothing of repermit. What each dpv:ConsentStatus means is said at https://w3id.org/dpv:
-Withdrawn is by the person, Revoked "by an entity other than the data subject", and Unknown where
-information "is not available, or cannot be trusted, or is known to be inaccurate".
+What each dpv:ConsentStatus means is said at https://w3id.org/dpv: Withdrawn is by the person,
+Revoked "by an entity other than the data subject", and Unknown where information "is not available,
+or cannot be trusted, or is known to be inaccurate".
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 REQUESTED = "dpv:ConsentRequested"
 REFUSED = "dpv:ConsentRefused"

@@ -1,45 +1,40 @@
-"""The composition of the web application.
-
-May import every room below, and Flask.
-"""
+"""The composition of the web application."""
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Flask
 
-from repermit.answers import Pending
-from repermit.choices import Present
-from repermit.links import Links
-from repermit.models import connect, journal_of
+from repermit.answers.pending_openings import Pending
+from repermit.clock import Clock
+from repermit.db.connection import Database, connect
+from repermit.db.suppression_journal import journal_of
+from repermit.setting_overrides.current_settings import Present
+from repermit.settings.definitions import Settings
+from repermit.signed_links import Links
 from repermit.web import (
-    answering,
-    connection,
-    headers,
-    holding,
-    joining,
-    mistakes,
-    monitoring,
-    opening,
-    packing,
-    receiving,
-    site,
-    turns,
+    answer,
+    compression,
+    database_connection,
+    error_pages,
+    health,
+    join,
+    my_data,
+    opened_link,
+    page_turns,
+    receipt,
+    request_context,
+    security_headers,
 )
-from repermit.web.admin import register as register_admin
-from repermit.web.api import Allowances, api
-from repermit.web.client_address import ReadClientAddress
-from repermit.web.public_path import StripPublicPath
+from repermit.web.admin.register_pages import register as register_admin
+from repermit.web.api.authentication import Allowances
+from repermit.web.api.routes import api
+from repermit.web.client_address import ReadClientAddress, StripPublicPath
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from repermit.clock import Clock
-    from repermit.config import Settings
-    from repermit.models import Database
-
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
 _LARGEST_FORM = 16 * 1024
@@ -50,9 +45,9 @@ class Application(Flask):
     """Flask, but for what it would write into the log."""
 
     def log_exception(self, exc_info: ExcInfo | tuple[None, None, None]) -> None:
-        """Note a failure without the request's path, which holds a token (DESIGN invariant 13)."""
+        """Note a failure without the request's path, which holds a token (invariant 13)."""
         kind, _, trace = exc_info
-        mistakes.log_failure(kind, trace)
+        error_pages.log_failure(kind, trace)
 
 
 def create_app(
@@ -70,9 +65,9 @@ def create_app(
     """
     app = Application("repermit", static_folder=None, template_folder=None)
     database = database or connect(settings.database, journal=journal_of(settings))
-    database.before_commit = connection.note_commit
+    database.before_commit = database_connection.note_commit
     database.writes_back = False
-    app.extensions["repermit"] = site.Site(
+    app.extensions["repermit"] = request_context.Site(
         settings=settings,
         clock=clock,
         database=database,
@@ -80,37 +75,37 @@ def create_app(
         openings=openings or Pending(),
     )
     app.extensions["repermit.present"] = Present(settings)
-    app.extensions["repermit.turns"] = turns.Turns(database)
-    app.extensions["repermit.counts"] = monitoring.Counts()
+    app.extensions["repermit.turns"] = page_turns.Turns(database)
+    app.extensions["repermit.counts"] = health.Counts()
     app.extensions["repermit.allowances"] = Allowances()
-    app.extensions["repermit.sign_ups"] = joining.SignUpLimits()
+    app.extensions["repermit.sign_ups"] = join.SignUpLimits()
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = _LARGEST_FORM
     app.config["MAX_FORM_PARTS"] = _MOST_FIELDS
     # Werkzeug would redirect //yes to /yes at the address that the Host header names.
     app.url_map.merge_slashes = False
-    app.before_request(site.stamp_arrival)
-    app.before_request(connection.open_connection)
-    app.before_request(turns.take_turn)
-    app.before_request(connection.limit_patience)
-    app.before_request(site.settle)
-    app.before_request(mistakes.refuse_too_much)
-    app.before_request(connection.refuse_late)
-    app.after_request(packing.pack)
-    app.after_request(headers.add_headers)
-    app.teardown_request(turns.give_turn)
-    app.teardown_request(connection.close_connection)
+    app.before_request(request_context.stamp_arrival)
+    app.before_request(database_connection.open_connection)
+    app.before_request(page_turns.take_turn)
+    app.before_request(database_connection.limit_patience)
+    app.before_request(request_context.settle)
+    app.before_request(error_pages.refuse_too_much)
+    app.before_request(database_connection.refuse_late)
+    app.after_request(compression.pack)
+    app.after_request(security_headers.add_headers)
+    app.teardown_request(page_turns.give_turn)
+    app.teardown_request(database_connection.close_connection)
     for pages in (
-        answering.pages,
-        receiving.pages,
-        holding.pages,
-        opening.pages,
-        joining.pages,
-        monitoring.pages,
+        answer.pages,
+        receipt.pages,
+        my_data.pages,
+        opened_link.pages,
+        join.pages,
+        health.pages,
         api,
     ):
         app.register_blueprint(pages)
     register_admin(app, settings)
-    mistakes.register(app)
+    error_pages.register(app)
     _stand_behind_proxies(app, settings)
     return app
 

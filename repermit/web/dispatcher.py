@@ -1,24 +1,18 @@
-"""Which thread serves a request: whoever reads waits for nobody who writes.
-
-May import this room's site.
-"""
+"""Which thread serves a request: whoever reads waits for nobody who writes."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
 
+from waitress.channel import HTTPChannel
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 
-from repermit.web.site import ARRIVED, KEEPS_CONNECTION, PATIENCE, SECONDS_LEFT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from waitress.channel import HTTPChannel
+from repermit.web.request_context import ARRIVED, KEEPS_CONNECTION, PATIENCE, SECONDS_LEFT
 
 # What a thread records within the patience at the least, as long as nothing was measured.
 _AT_FIRST = 16

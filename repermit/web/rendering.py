@@ -1,12 +1,12 @@
 """Making a page of a template, in the reader's language.
 
-May import messages (for its catalogues) and config. The style stands in the page, so that a page
-is one request.
+The style stands in the page, so that a page is one request.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,19 +15,16 @@ from urllib.parse import urlencode
 from flask import Response, request
 from markupsafe import Markup
 
-from repermit import messages
-from repermit.config import asset
-from repermit.receipts import REPRESENTATIVE
-from repermit.web import shown
-from repermit.web.site import current_site
+from repermit.answers.lookup import Giver
+from repermit.emails import catalogues, template_engine
+from repermit.emails.mail_values import MailingListFacts
+from repermit.receipts.states import REPRESENTATIVE
+from repermit.settings.package_files import asset
+from repermit.web import wording_shown
+from repermit.web.request_context import current_site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from jinja2 import Environment
-
-    from repermit.answers import Giver
-    from repermit.messages import MailingListFacts
 
 
 NUMBER = "number"
@@ -135,15 +132,17 @@ def language_names(about: MailingListFacts | None = None) -> dict[str, str]:
 
     Of a list that is given, those that it can be told in; there may be but one.
     """
-    offered = about.languages if about else messages.languages()
-    return {code: messages.language_name(code) for code in messages.languages() if code in offered}
+    offered = about.languages if about else catalogues.languages()
+    return {
+        code: catalogues.language_name(code) for code in catalogues.languages() if code in offered
+    }
 
 
 def wanted_languages() -> Iterator[str]:
     """Yield what the browser would rather read, of the languages there are, the best first."""
     for wanted, quality in request.accept_languages:
         if quality:
-            yield messages.pick_language(wanted, otherwise="")
+            yield catalogues.pick_language(wanted, otherwise="")
 
 
 @cache
@@ -168,8 +167,8 @@ def frame(reader: Reader) -> dict[str, Any]:
         "privacy_url": about.privacy_url if about else "",
         "choices": choices,
         "choose_url": f"?{_CHOOSE}{reader.here().replace('?', '&')}" if _are_many(choices) else "",
-        "texts": shown.version(),
-        "current_language": messages.language_name(reader.language),
+        "texts": wording_shown.version(),
+        "current_language": catalogues.language_name(reader.language),
         "style": Markup(style()),  # noqa: S704  our own file
         "more_style": Markup(style("public-more")),  # noqa: S704
     }
@@ -181,7 +180,7 @@ def _query(fields: Mapping[str, str]) -> str:
 
 
 def _choose(wanted: str, usual: str, about: MailingListFacts | None) -> str:
-    chosen = messages.pick_language(wanted, otherwise=usual)
+    chosen = catalogues.pick_language(wanted, otherwise=usual)
     return chosen if about is None or chosen in about.languages else usual
 
 
@@ -216,4 +215,4 @@ def _choices(reader: Reader) -> list[Choice]:
 
 @cache
 def _environment(language: str) -> Environment:
-    return messages.environment("public", language)
+    return template_engine.environment("public", language)

@@ -1,7 +1,7 @@
 """Answers, and GETs of the pages they are given on, sent at an even pace by a process of its own.
 
 Run as a script it is that process: it reads what to send as JSON from the first line of its input,
-sends until its input ends, and prints as JSON what came of it. Imports nothing of repermit.
+sends until its input ends, and prints as JSON what came of it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from typing import Any
 
 _PATIENCE = 120  # seconds that a page is waited for
 

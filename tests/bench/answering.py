@@ -15,24 +15,23 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from repermit import addresses, contacts
+from repermit import email_address
 from repermit.clock import SystemClock
 from repermit.consent import CampaignState, MailKind, MailState, Status
-from repermit.links import KINDS, Links
-from repermit.models import Campaign, Mail, MailingList, open_database
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from repermit.config import Settings
+from repermit.contacts import lookup
+from repermit.db.connection import open_database
+from repermit.db.tables import Campaign, Mail, MailingList
+from repermit.settings.definitions import Settings
+from repermit.signed_links import KINDS, Links
 
 _PEOPLE = 500
 _WAITERS = 64
@@ -67,8 +66,8 @@ def make_campaign(settings: Settings) -> list[Press]:
         )
         uids = []
         for number in range(_PEOPLE):
-            address = addresses.parse(f"asked{number}@example.org")
-            person = contacts.new_contact(asked, address, status=Status.UNCONFIRMED, status_at=now)
+            address = email_address.parse(f"asked{number}@example.org")
+            person = lookup.new_contact(asked, address, status=Status.UNCONFIRMED, status_at=now)
             person.save(force_insert=True)
             Mail.create(
                 list=asked,

@@ -11,10 +11,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from repermit import answers, archives, schema
-from repermit.answers import Trace
+from repermit import schema
+from repermit.answers import lookup, record_answer
+from repermit.answers.lookup import Trace
+from repermit.archives import make_archive
 from repermit.consent import Answer
-from repermit.models import open_database
+from repermit.db.connection import open_database
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.pages import freeze_wording
 
@@ -31,7 +33,7 @@ def main(people: int) -> None:
         freeze_wording(database, campaign, mailing_list, "nl")
         settings = make_settings()
         for _ in range(people):
-            answers.record_answer(
+            record_answer.record_answer(
                 database,
                 uid=make_asked(database, mailing_list, campaign).uid,
                 answer=Answer.YES,
@@ -39,7 +41,7 @@ def main(people: int) -> None:
                 settings=settings,
                 method="page",
                 trace=Trace(network="198.51.100.0/24", browser="Firefox"),
-                page=lambda _: answers.PageShown(
+                page=lambda _: lookup.PageShown(
                     wording="<p>Zouden wij u mogen blijven mailen?</p>" * 100
                 ),
             )
@@ -51,7 +53,7 @@ def main(people: int) -> None:
         began = time.monotonic()
         path = Path(folder) / "archive.zip"
         with path.open("wb") as out:
-            made = archives.archive(
+            made = make_archive.archive(
                 mailing_list,
                 database=database,
                 settings=settings,

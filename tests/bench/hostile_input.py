@@ -25,22 +25,22 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from collections.abc import Callable, Iterator, Mapping
+from multiprocessing.connection import Connection
+
 import answering
 import pages
 
-from repermit import config, web
 from repermit.clock import SystemClock
-from repermit.models import open_database
+from repermit.db.connection import open_database
+from repermit.settings import config_file
+from repermit.web import application
 from tests import hostile
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from multiprocessing.connection import Connection
 
 MARKS = "\u0300\u0316"
 _WATCHED = "/join/news"
@@ -60,7 +60,7 @@ def main() -> None:
         path = pages._prepare(folder / "installation", 100, 1, _database(folder))
         with answering.serving(path) as port:
             server = _server_process(path)
-            house = House(path, port)
+            house = CommandContext(path, port)
             print(f"{'':44}{'took':>9}{'answered':>14}{'server':>9}{'other':>9}{'page':>10}")
             for title, send in [("nothing", _rest), *inputs(house)]:
                 if only in title or title == "nothing":
@@ -79,7 +79,7 @@ def _database(folder: Path) -> str:
 # --- What is sent. ------------------------------------------------------------------------------
 
 
-def inputs(house: House) -> Iterator[tuple[str, Callable[[], str]]]:
+def inputs(house: CommandContext) -> Iterator[tuple[str, Callable[[], str]]]:
     """Yield everything that is sent, by its name."""
     fields: Mapping[str, str] = {
         "marks": MARKS * 17_000,
@@ -139,15 +139,15 @@ def files() -> dict[str, Callable[[Path], Path]]:
     }
 
 
-class House:
+class CommandContext:
     """Where it is sent, and by whom: anybody, an admin who has logged in, a mail server's pipe."""
 
     def __init__(self, path: Path, port: int) -> None:
-        settings = config.load(path)
+        settings = config_file.load(path)
         self._path = path
         self._port = port
         with open_database(settings.database):
-            cookie = pages._log_in(web.create_app(settings, clock=SystemClock()))
+            cookie = pages._log_in(application.create_app(settings, clock=SystemClock()))
         self._admin = {"Cookie": cookie}
 
     def log_in(self, password: str) -> str:

@@ -26,19 +26,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import answering
 
-from repermit import config, importing, schema
+from repermit import schema
 from repermit.clock import SystemClock
-from repermit.models import MailingList, find_list, open_database
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+from repermit.db.connection import open_database
+from repermit.db.tables import MailingList, find_list
+from repermit.imports import import_file
+from repermit.settings import config_file, package_files
 
 _SECONDS_BEFORE = 10
 _KIB = 1024
@@ -89,9 +88,9 @@ def _init(folder: Path) -> Path:
     """Make an installation with one list, and return its config.toml."""
     folder.mkdir()
     path = folder / "config.toml"
-    example = config.asset("config.example.toml").read_text("utf-8")
-    path.write_text(config.fresh_config(example), "utf-8")
-    settings = config.load(path)
+    example = package_files.asset("config.example.toml").read_text("utf-8")
+    path.write_text(package_files.fresh_config(example), "utf-8")
+    settings = config_file.load(path)
     with open_database(settings.database) as database:
         schema.upgrade(database)
         with database.atomic():
@@ -121,10 +120,10 @@ class Measured:
 
 def _take_in(configuration: Path, file: Path) -> None:
     """Import the file, and print what it took; this is the process that is measured."""
-    settings = config.load(configuration)
+    settings = config_file.load(configuration)
     with open_database(settings.database) as database:
         began = time.perf_counter()
-        importing.import_file(
+        import_file.import_file(
             database,
             find_list("news"),
             file,
@@ -198,7 +197,7 @@ def _print_shell(folder: Path, file: Path, rows: int, ours: float) -> None:
 
 def _print_answers(folder: Path, file: Path, per_second: int) -> None:
     configuration = _init(folder / "served")
-    paths = answering.make_campaign(config.load(configuration))
+    paths = answering.make_campaign(config_file.load(configuration))
     with answering.serving(configuration) as port:
         before = answering.answer_while(
             lambda: time.sleep(_SECONDS_BEFORE), port, paths, per_second=per_second

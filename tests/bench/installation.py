@@ -1,7 +1,4 @@
-"""Installations of any checkout, made by its own commands, for benchmarks: copied in a moment.
-
-Imports nothing of repermit, so that an older tree is measured as well as this one.
-"""
+"""Installations of any checkout, made by its own commands, for benchmarks: copied in a moment."""
 
 from __future__ import annotations
 
@@ -14,14 +11,11 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 _SETTINGS = {
     "server": "127.0.0.1",

@@ -25,41 +25,31 @@ from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from collections.abc import Callable, Iterator
+
 import answering
-from flask import url_for
+from flask import Flask, url_for
 from flask.sessions import SecureCookieSessionInterface
 
-from repermit import campaigns, config, contacts, expiry, schema, web
+from repermit import schema
+from repermit.campaigns import launch
 from repermit.clock import SystemClock
 from repermit.consent import CampaignState, MailKind, MailState, Status
-from repermit.models import (
-    Campaign,
-    Contact,
-    Import,
-    Mail,
-    MailingList,
-    Session,
-    User,
-    Webhook,
-    find_list,
-    is_postgresql,
-    open_database,
-    run_sql,
-    stored,
-)
+from repermit.contacts import counts as contacts_counts
+from repermit.db.account_tables import Session, User
+from repermit.db.connection import is_postgresql, open_database, run_sql
+from repermit.db.tables import Campaign, Contact, Import, Mail, MailingList, find_list, stored
+from repermit.db.webhook_tables import Webhook
+from repermit.expiry import downtime
+from repermit.settings import config_file, definitions, package_files
+from repermit.settings.definitions import Settings
+from repermit.web import application
 from tests.cluster import find_binaries, running_cluster
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from flask import Flask
-
-    from repermit.config import Settings
 
 _MORE = (
     "contacts.show?after={middle}",
@@ -96,7 +86,7 @@ def main() -> None:
         _database(Path(name), postgresql=options.postgresql) as url,
     ):
         path = _prepare(Path(name) / "installation", options.people, port, url)
-        settings = config.load(path)
+        settings = config_file.load(path)
         with open_database(settings.database):
             _measure(path, settings, options)
 
@@ -154,7 +144,7 @@ class _Asking:
     """An admin who has logged in and asks for pages."""
 
     def __init__(self, port: int, settings: Settings) -> None:
-        app = web.create_app(settings, clock=SystemClock())
+        app = application.create_app(settings, clock=SystemClock())
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         self._headers = {"Cookie": _log_in(app)}
         self._paths = dict(_paths(app))
@@ -343,7 +333,7 @@ _PEOPLE_POSTGRESQL = _ROWS.format(
 
 
 def _configuration(port: int, url: str) -> str:
-    text = config.fresh_config(config.asset("config.example.toml").read_text("utf-8"))
+    text = package_files.fresh_config(package_files.asset("config.example.toml").read_text("utf-8"))
     for key, value in (("server", '"127.0.0.1"'), ("port", port), ("tls", '"none"')):
         text = re.sub(rf"^# {key} = .*$", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
     return re.sub(r"^(# )?database = .*$", f'database = "{url}"', text, count=1, flags=re.MULTILINE)
@@ -351,11 +341,11 @@ def _configuration(port: int, url: str) -> str:
 
 def _launch(settings: Settings) -> None:
     now = SystemClock().now()
-    organisation = config.Organisation(
+    organisation = definitions.Organisation(
         name="De Linde", address="Lindelaan 1\n1234 AB Utrecht", email="info@example.org"
     )
     with open_database(settings.database) as database:
-        campaigns.launch(
+        launch.launch(
             database,
             find_list("news"),
             settings=replace(settings, organisation=organisation),
@@ -377,15 +367,17 @@ def _let_the_deadline_pass() -> None:
         Campaign.update(
             launched_at=long_ago, starts_at=long_ago, deadline=now, state=CampaignState.OPEN
         ).execute()
-    expiry.skip(database, to=now)
+    downtime.skip(database, to=now)
 
 
 def _sent() -> int:
-    return contacts.total(contacts.count_mails(), lambda one: one.state is MailState.SENT)
+    return contacts_counts.total(
+        contacts_counts.count_mails(), lambda one: one.state is MailState.SENT
+    )
 
 
 def _removed() -> int:
-    counts = contacts.count_contacts(find_list("news"))
+    counts = contacts_counts.count_contacts(find_list("news"))
     return sum(count for (status, _), count in counts.items() if status is Status.REMOVED)
 
 

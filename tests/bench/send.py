@@ -26,10 +26,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import answering
 import flask
@@ -38,16 +38,18 @@ import itsdangerous
 import jinja2
 import peewee
 
-from repermit import campaigns, config, delivery, evidence, importing, messages, schema
+from repermit import schema
+from repermit.campaigns import launch, lifecycle, progress
 from repermit.clock import SystemClock
 from repermit.consent import MailState
-from repermit.models import CampaignWording, MailingList, find_list, new_id, open_database
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from repermit.config import Settings
-    from repermit.models import Database
+from repermit.db.connection import Database, open_database
+from repermit.db.tables import CampaignWording, MailingList, find_list, new_id
+from repermit.emails import frozen_draft
+from repermit.evidence import chain
+from repermit.imports import import_file
+from repermit.sending import send_due
+from repermit.settings import config_file, definitions, package_files
+from repermit.settings.definitions import Settings
 
 _LENGTH = 3_000
 _SECONDS_ONE_WAY = 0.010
@@ -186,12 +188,12 @@ def _print_answers(folder: Path, options: argparse.Namespace) -> None:
         paths = answering.make_campaign(settings)
         with open_database(settings.database) as database:
             news = find_list("news")
-            campaigns.pause(database, news, now=SystemClock().now(), actor="bench")
+            lifecycle.pause(database, news, now=SystemClock().now(), actor="bench")
             with answering.serving(path) as pages:
                 before = answering.answer_while(
                     lambda: time.sleep(_SECONDS_BEFORE), pages, paths, per_second=options.per_second
                 )
-                campaigns.resume(
+                lifecycle.resume(
                     database, news, settings=settings, now=SystemClock().now(), actor="bench"
                 )
                 _wait_for_start(news, options.answers)
@@ -216,7 +218,7 @@ def _write_mail(path: Path, port: int, connections: int) -> Settings:
     ):
         text = re.sub(rf"^# {key} = .*$", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
     path.write_text(text, "utf-8")
-    return config.load(path)
+    return config_file.load(path)
 
 
 def _wait_for_start(news: MailingList, mails: int) -> None:
@@ -236,7 +238,7 @@ _TO_COME = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 
 
 def _left(news: MailingList) -> int:
-    found = campaigns.progress(news)
+    found = progress.progress(news)
     return sum(found.mails[state] for state in _TO_COME) if found else 0
 
 
@@ -247,7 +249,7 @@ def _launch(folder: Path, mails: int, port: int, connections: int) -> Path:
     """Make an installation whose one campaign owes so many asks; return its config.toml."""
     folder.mkdir()
     path = folder / "config.toml"
-    text = config.fresh_config(config.asset("config.example.toml").read_text("utf-8"))
+    text = package_files.fresh_config(package_files.asset("config.example.toml").read_text("utf-8"))
     path.write_text(text, "utf-8")
     settings = _settings(path, port, connections)
     people = folder / "list.csv"
@@ -271,8 +273,8 @@ def _launch(folder: Path, mails: int, port: int, connections: int) -> Path:
                 created_at=now,
             )
         news = find_list("news")
-        importing.import_file(database, news, people, settings=settings, now=now, actor="bench")
-        campaigns.launch(
+        import_file.import_file(database, news, people, settings=settings, now=now, actor="bench")
+        launch.launch(
             database,
             news,
             settings=settings,
@@ -294,21 +296,21 @@ def _make_key(folder: Path) -> None:
 def _shorten(database: Database) -> None:
     """Give the mails a short HTML part in place of the real one, so that they are as the peers'."""
     frozen = CampaignWording.get()
-    draft = messages.read_draft(frozen.wording.content)
+    draft = frozen_draft.read_draft(frozen.wording.content)
     with database.atomic():
-        digest = evidence.keep_wording(replace(draft, html=_HTML + _FILLING).content)
+        digest = chain.keep_wording(replace(draft, html=_HTML + _FILLING).content)
         CampaignWording.update(wording=digest).execute()
 
 
 def _settings(path: Path, port: int, connections: int) -> Settings:
-    settings = config.load(path)
-    server = config.MailServer(
+    settings = config_file.load(path)
+    server = definitions.MailServer(
         server="127.0.0.1", port=port, tls="none", connections=connections, return_path="verp"
     )
     key = path.parent / _KEY_FILE
     if key.exists():
         server = replace(server, dkim_selector="bench", dkim_key=key.read_text("ascii"))
-    organisation = config.Organisation(
+    organisation = definitions.Organisation(
         name="De Linde",
         address="Lindelaan 1\n1234 AB Utrecht",
         email="info@example.org",
@@ -331,7 +333,7 @@ def _send(path: Path) -> None:
     settings = _settings(path, port, connections)
     with open_database(settings.database) as database:
         began, busy = time.perf_counter(), time.process_time()
-        result = delivery.send_due(database, settings=settings, clock=SystemClock())
+        result = send_due.send_due(database, settings=settings, clock=SystemClock())
         seconds, busy = time.perf_counter() - began, time.process_time() - busy
     if result.server_fault or result.waiting:
         sys.exit(f"not everything was sent: {result}")

@@ -13,9 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from repermit.messages import languages
+from repermit.emails.catalogues import languages
 from tests import spam
-from tests.test_messages_snapshots import KINDS, make_mail
+from tests.test_emails_snapshots import KINDS, make_mail
 
 
 def main() -> None:

@@ -21,13 +21,15 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from repermit import addresses, evidence, schema
-from repermit.evidence import Entry
-from repermit.models import (
+from collections.abc import Callable, Iterator
+
+from repermit import email_address, schema
+from repermit.db.connection import Database, chunks, open_database, run_sql
+from repermit.db.tables import (
     Campaign,
     Contact,
     Evidence,
@@ -35,17 +37,11 @@ from repermit.models import (
     Mail,
     MailingList,
     Suppression,
-    chunks,
-    open_database,
-    run_sql,
     stored,
 )
+from repermit.evidence import chain, stored_tree, verify_chain
+from repermit.evidence.entries import Entry
 from tests.cluster import find_binaries, running_cluster
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from repermit.models import Database
 
 _AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 _KEY = b"a-fingerprint-key-for-the-bench"
@@ -102,11 +98,11 @@ def _seconds(act: Callable[[], object]) -> float:
 
 def _fill(database: Database, entries: int, erased: int) -> None:
     with database.atomic():
-        wording = evidence.keep_wording("Mogen wij u blijven mailen?")
+        wording = chain.keep_wording("Mogen wij u blijven mailen?")
         news = MailingList.create(slug="news", name="Nieuws", created_at=_AT)
         moments = {"launched_at": _AT, "starts_at": _AT, "deadline": _AT + timedelta(days=28)}
         Campaign.create(list=news, state="open", minimum_days=14, **moments)
-        evidence.append(
+        chain.append(
             Entry(
                 event="launched",
                 at=_AT,
@@ -125,8 +121,8 @@ def _fill(database: Database, entries: int, erased: int) -> None:
                 ).execute()
                 Mail.insert_many([_ask(n) for n in some]).execute()
                 Suppression.insert_many([_left(n, news) for n in some if n % 2]).execute()
-            evidence.append(*(_entry(n, wording) for n in numbers))
-            evidence.append(*(_erase(n) for n in numbers if n % erased == 0))
+            chain.append(*(_entry(n, wording) for n in numbers))
+            chain.append(*(_erase(n) for n in numbers if n % erased == 0))
 
 
 def _contact(number: int, news: MailingList, *, is_erased: bool) -> dict[str, Any]:
@@ -157,7 +153,7 @@ def _left(number: int, news: MailingList) -> dict[str, Any]:
 
 
 def _fingerprint(number: int) -> str:
-    return addresses.fingerprint(_KEY, f"person{number}@example.org")
+    return email_address.fingerprint(_KEY, f"person{number}@example.org")
 
 
 def _entry(number: int, wording: str) -> Entry:
@@ -186,23 +182,23 @@ def _entry(number: int, wording: str) -> Entry:
 
 def _erase(number: int) -> Entry:
     subject, parts = f"{number:032x}", ("person", "trace")
-    seqs = evidence.erase_parts(subject, parts)
+    seqs = chain.erase_parts(subject, parts)
     said = {"seqs": seqs, "parts": parts, "whose": _fingerprint(number)}
     return Entry(event="erased", at=_AT, actor="job", list="news", subject=subject, consent=said)
 
 
 def _verify(database: Database) -> None:
-    found = evidence.verify_chain(database, fingerprint_key=_KEY)
+    found = verify_chain.verify_chain(database, fingerprint_key=_KEY)
     assert found.fault is None, found.fault
 
 
 def _print_paths(entries: int) -> None:
-    checkpoint = evidence.checkpoint()
+    checkpoint = stored_tree.checkpoint()
     took = []
     for _ in range(100):
         seq = random.randrange(entries) + 1  # noqa: S311
         began = time.perf_counter()
-        evidence.inclusion(seq, checkpoint)
+        stored_tree.inclusion(seq, checkpoint)
         took.append((time.perf_counter() - began) * 1000)
     print(f"path of one entry {statistics.median(took):8.1f} ms  {max(took):.1f} ms at most")
 
@@ -220,7 +216,7 @@ def _print_fault(database: Database, statement: str) -> None:
     with database.atomic():
         run_sql(database, statement)
     began = time.perf_counter()
-    fault = evidence.verify_chain(database).fault
+    fault = verify_chain.verify_chain(database).fault
     print(f"until it is found {time.perf_counter() - began:8.1f} s   {fault}")
 
 

@@ -42,21 +42,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from collections.abc import Callable, Iterator
 
 import answer_load
 import answering
 from installation import Installation
 
-from repermit import config
 from repermit.clock import SystemClock
-from repermit.links import KINDS, Kind, Links
+from repermit.settings import config_file
+from repermit.signed_links import KINDS, Kind, Links
 from tests.cluster import find_binaries, running_cluster
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _ASKED = 20_000  # whose answers come in: of a longer work, those of its first 24 minutes
 _READERS = 500  # of them, who only look
@@ -372,7 +371,7 @@ def _serving(one: Installation) -> Iterator[int]:
 
 def _requests(one: Installation) -> dict[str, Any]:
     """Return the answers to be given, and the pages to be looked at."""
-    links = Links("", config.load(one.folder / "config.toml").secret_keys)
+    links = Links("", config_file.load(one.folder / "config.toml").secret_keys)
     rows = one.sql("SELECT uid FROM contact WHERE address LIKE 'asked.%' ORDER BY id")
     uids = [uid for (uid,) in rows]
     readers, people = uids[:_READERS], uids[_READERS:]

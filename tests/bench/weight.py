@@ -15,8 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from repermit import messages, schema
-from repermit.models import open_database
+from repermit import schema
+from repermit.db.connection import open_database
+from repermit.emails import catalogues
 from tests.building import make_settings
 from tests.weighing import PACKET, Scales, Weight, round_trips
 
@@ -47,4 +48,4 @@ def _line(weight: Weight, language: str, packed: int) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(messages.languages()))
+    main(sys.argv[1:] or list(catalogues.languages()))

@@ -11,7 +11,8 @@ from datetime import timedelta
 
 from repermit import schema
 from repermit.consent import Status
-from repermit.models import Contact, open_database
+from repermit.db.connection import open_database
+from repermit.db.tables import Contact
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.pages import Pages
 from tests.test_zoo import EVERY, answer_yes, let_loose, say_no

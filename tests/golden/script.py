@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,21 +19,15 @@ import pyotp
 import xlsxwriter
 from justhtml import JustHTML
 from werkzeug.exceptions import HTTPException
+from werkzeug.test import TestResponse
 
-from tests.golden.system import list_commands
-from tests.golden.text import render_command, render_mail
-from tests.inbox import HANG_UP
+from tests.golden.system import System, list_commands
+from tests.golden.text import Book, render_command, render_mail
+from tests.inbox import HANG_UP, Inbox
+from tests.receiver import Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from flask.testing import FlaskClient
-    from werkzeug.test import TestResponse
-
-    from tests.golden.system import System
-    from tests.golden.text import Book
-    from tests.inbox import Inbox
-    from tests.receiver import Receiver
 
 FOLDER = Path(__file__).parent
 PUBLIC_URL = "https://ask.example.org"

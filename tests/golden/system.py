@@ -13,7 +13,9 @@ import os
 import socket
 import threading
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from logging.handlers import BufferingHandler
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,18 +24,16 @@ from unittest.mock import patch
 
 import dns.resolver
 
-from repermit.answers import Pending
+from repermit.answers.pending_openings import Pending
 from repermit.cli import cli, main
 from repermit.clock import ManualClock
-from repermit.config import load
-from repermit.jobs import Jobs
-from repermit.models import journal_of, open_database
-from repermit.web import create_app
+from repermit.db.connection import open_database
+from repermit.db.suppression_journal import journal_of
+from repermit.jobs.periodic_jobs import Jobs
+from repermit.settings.config_file import load
+from repermit.web.application import create_app
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import datetime
-
     import click
     from flask.testing import FlaskClient
 

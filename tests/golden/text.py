@@ -1,7 +1,4 @@
-"""Outputs as text that is the same in every run.
-
-Imports nothing of repermit.
-"""
+"""Outputs as text that is the same in every run."""
 
 from __future__ import annotations
 
@@ -11,15 +8,14 @@ import io
 import re
 import shlex
 import zipfile
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tests.golden.system import Ran
+from tests.inbox import Received
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from werkzeug.test import TestResponse
-
-    from tests.golden.system import Ran
-    from tests.inbox import Received
 
 # Headers that nearly every page has alike; they are kept once.
 _USUAL_HEADERS = {

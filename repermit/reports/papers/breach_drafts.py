@@ -1,21 +1,17 @@
 """The steps after a breach, and a draft of the notification to the authority.
 
-May import this package. Square brackets stand for what only the organisation can say.
+Square brackets stand for what only the organisation can say.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
+from repermit.reports.papers.breach import Breach
+from repermit.reports.papers.held_data import Held
 from repermit.reports.papers.register_lines import categories_of_data, measure_lines, statuses
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from repermit.reports.papers.breach import Breach
-    from repermit.reports.papers.held import Held
-    from repermit.reports.papers.words import Words
+from repermit.reports.papers.report_wording import Words
 
 _CONTAINED_BY, _ASSESSED_BY = timedelta(hours=4), timedelta(hours=24)
 

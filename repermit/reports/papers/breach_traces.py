@@ -1,20 +1,12 @@
-"""Where to look after a breach, in words.
-
-May import this package.
-"""
+"""Where to look after a breach, in words."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
 
-from repermit.reports.papers.model import Grid, Points, Text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from repermit.reports.papers.model import Block
-    from repermit.reports.papers.traces import Trace, Traces
-    from repermit.reports.papers.words import Words
+from repermit.reports.papers.blocks import Block, Grid, Points, Text
+from repermit.reports.papers.breach import Trace, Traces
+from repermit.reports.papers.report_wording import Words
 
 
 def trace_blocks(found: Traces, words: Words, emails: Mapping[str, str]) -> Iterator[Block]:

@@ -1,22 +1,14 @@
-"""The tables of the closing report, each with the sum that it adds up to.
-
-May import consent and this package.
-"""
+"""The tables of the closing report, each with the sum that it adds up to."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
 from repermit.consent import BounceKind, Dropped, Exclusion, Fate, MailKind, MailState, Reason
-from repermit.reports.papers.model import Grid, Points, Text
-from repermit.reports.turns import Turn
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from repermit.reports.papers.closing_facts import Report
-    from repermit.reports.papers.model import Block
-    from repermit.reports.papers.words import Words
+from repermit.reports.outcome_counts import Turn
+from repermit.reports.papers.blocks import Block, Grid, Points, Text
+from repermit.reports.papers.closing_report import Report
+from repermit.reports.papers.report_wording import Words
 
 
 def counted(words: Words, title: str, rows: Iterable[tuple[str, int]], *, total: str = "") -> Grid:

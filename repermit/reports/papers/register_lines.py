@@ -1,21 +1,14 @@
-"""The lines of the record of processing: people, data, grounds, terms, measures, in words.
-
-May import consent and this package.
-"""
+"""The lines of the record of processing: people, data, grounds, terms, measures, in words."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
 
 from repermit.consent import Status
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from repermit.reports.papers.held import Held
-    from repermit.reports.papers.measures import Measure
-    from repermit.reports.papers.register import Register, Term
-    from repermit.reports.papers.words import Words
+from repermit.reports.papers.held_data import Held
+from repermit.reports.papers.processing_record import Register, Term
+from repermit.reports.papers.report_wording import Words
+from repermit.reports.papers.security_measures import Measure
 
 
 def categories_of_people(held: Held, words: Words) -> Iterator[tuple[str, str]]:

@@ -1,20 +1,18 @@
 """What all forms of the admin's pages share: texts in the page's language.
 
-May import messages and showing. Forms prove that they are ours by the guard, so that
-these are plain forms without a token of their own.
+Forms prove that they are ours by the guard, so that these are plain forms without a token of their
+own.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import wtforms
 
-from repermit import messages
-from repermit.web.admin.showing import gettext, page_language
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from repermit.emails import catalogues
+from repermit.web.admin.rendering import gettext, page_language
 
 
 def N_(text: str) -> str:  # noqa: N802  the name by which catalogues find a text to be translated
@@ -34,7 +32,7 @@ class _Texts:
 
     def ngettext(self, singular: str, plural: str, count: int) -> str:
         # Not the one of `showing`, which fills in: wtforms does so itself, with names of its own.
-        catalogue = messages.translations(page_language())
+        catalogue = catalogues.translations(page_language())
         return catalogue.ngettext(singular, plural, count)
 
 

@@ -1,26 +1,21 @@
-"""The check before a launch, which runs beside the pages: the mail server and the DNS take seconds.
-
-May import bounces, campaigns, preflight and the site.
-"""
+"""The check before a launch, run beside the pages: mail server and DNS take seconds."""
 
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 from flask import current_app
 
-from repermit import bounces, campaigns, preflight
+from repermit.bounces import poll
+from repermit.campaigns import mailing_lists
 from repermit.campaigns.frequency import says_how_often
-from repermit.web.site import arrival, current_site
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
-
-    from repermit.models import MailingList
-    from repermit.preflight import Finding
+from repermit.checks import run as checks_run
+from repermit.checks.findings import Finding
+from repermit.db.tables import MailingList
+from repermit.web.request_context import arrival, current_site
 
 _FRESH = timedelta(minutes=15)
 _PATIENCE = 1.0
@@ -48,7 +43,7 @@ class _Check(threading.Thread):
 def problems_before_launch(mailing_list: MailingList) -> tuple[Finding, ...] | None:
     """Return what a check has found wrong; None while it runs, which this begins if need be."""
     site = current_site()
-    about = (site.settings, campaigns.list_facts(mailing_list))
+    about = (site.settings, mailing_lists.list_facts(mailing_list))
     with _turn:
         check = _checks().get(mailing_list.slug)
         if check is None or check.about != about or arrival() - check.at > _FRESH:
@@ -92,13 +87,13 @@ def _begin(slug: str, about: Any) -> _Check:
     settings, database, now = site.settings, site.database, arrival()
 
     def look() -> tuple[Finding, ...]:
-        return preflight.find_problems(
+        return checks_run.find_problems(
             settings,
             slug,
             database=database,
             now=now,
             says_how_often=says_how_often,
-            log_in=bounces.log_in,
+            log_in=poll.log_in,
             config_path=settings.path,
         )
 

@@ -1,27 +1,18 @@
-"""The password asked for again, before an act that gives somebody a way in.
-
-May import accounts and Flask.
-"""
+"""The password asked for again, before an act that gives somebody a way in."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from flask import g
+from flask import Response, g
 from flask_login import current_user
 from wtforms import PasswordField
 
-from repermit import accounts
+from repermit.accounts import login
+from repermit.accounts.login import Tried
+from repermit.web.admin.account_text import seconds_of, wait_in_words
+from repermit.web.admin.current_user import visit
 from repermit.web.admin.forms import N_, Form
-from repermit.web.admin.showing import gettext
-from repermit.web.admin.visiting import visit
-from repermit.web.admin.words import seconds_of, wait_in_words
-from repermit.web.site import current_site
-
-if TYPE_CHECKING:
-    from flask import Response
-
-    from repermit.accounts import Tried
+from repermit.web.admin.rendering import gettext
+from repermit.web.request_context import current_site
 
 CONFIRMATION = "confirmation"
 """The field's name, in every form that has one."""
@@ -43,12 +34,12 @@ def confirm_password(form: Form, field: str = CONFIRMATION) -> Tried:
     A request that has just unlocked the screen has brought the password along already.
     """
     if has_given_password():
-        return accounts.Tried(is_right=True)
+        return login.Tried(is_right=True)
     typed = form[field].data
     if not typed:
         form.refuse(field, gettext("Please fill this in."))
-        return accounts.Tried()
-    tried = accounts.confirm_password(
+        return login.Tried()
+    tried = login.confirm_password(
         current_site().database, current_user.login, typed, visit=visit()
     )
     if tried.wait:

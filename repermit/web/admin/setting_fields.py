@@ -1,31 +1,24 @@
-"""The fields of a page of settings: what stands in them, where it comes from, what is wrong.
-
-May import choices, config and what the admin's pages share.
-"""
+"""The fields of a page of settings: what stands in them, where it comes from, what is wrong."""
 
 from __future__ import annotations
 
 import re
 import zoneinfo
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
-from repermit import choices, config
-from repermit.choices import Typed
-from repermit.config import Origin
-from repermit.web.admin.log_words import actor_in_words, emails
-from repermit.web.admin.setting_groups import GROUPS, HINTS
-from repermit.web.admin.setting_words import OPTIONS, in_words, title_of
-from repermit.web.admin.showing import day_in_words, gettext
-from repermit.web.admin.telling import sentence
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from datetime import datetime
-
-    from repermit.config import Settings
-    from repermit.errors import ConfigError
-    from repermit.web.admin.setting_groups import Section
+from repermit.errors import ConfigError
+from repermit.setting_overrides import change_settings
+from repermit.setting_overrides.change_settings import Typed
+from repermit.settings import config_file, editable_settings, toml_tables
+from repermit.settings.definitions import Origin, Settings
+from repermit.web.admin.log_text import actor_in_words, emails
+from repermit.web.admin.rendering import day_in_words, gettext
+from repermit.web.admin.result_text import sentence
+from repermit.web.admin.setting_groups import GROUPS, HINTS, Section
+from repermit.web.admin.setting_text import OPTIONS, in_words, title_of
 
 REMOVE = "remove."
 """Stands before a secret's key in the name of the box that removes it."""
@@ -85,10 +78,10 @@ def keys_of(group: str) -> tuple[str, ...]:
 
 def as_it_is(group: str, settings: Settings, file: Settings, preset: str | None = None) -> Filled:
     """Return the form with what holds now, or with what a preset would fill in."""
-    texts = {key: _text(config.value_of(settings, key)) for key in keys_of(group)}
-    own = config.settled(file)
+    texts = {key: _text(editable_settings.value_of(settings, key)) for key in keys_of(group)}
+    own = editable_settings.settled(file)
     if preset is not None and "mail.preset" not in own:
-        with_it = config.usual(file, {"mail.preset": preset})
+        with_it = editable_settings.usual(file, {"mail.preset": preset})
         filled = {key: _text(with_it[key]) for key in _OF_A_PRESET if key not in own}
         texts.update({**filled, "mail.preset": preset})
     return Filled(settings=settings, file=file, texts=texts)
@@ -111,9 +104,9 @@ _OF_A_PRESET = tuple(
 
 def read_typed(group: str, form: Mapping[str, str], file: Settings) -> Typed:
     """Return what a form says; an empty field stands for what is usual."""
-    own, secrets = config.settled(file), config.secret_names()
+    own, secrets = editable_settings.settled(file), config_file.secret_names()
     keys = [key for key in keys_of(group) if key not in own and key in form]
-    usual = config.usual(file, {key: form[key] for key in keys if key in OPTIONS})
+    usual = editable_settings.usual(file, {key: form[key] for key in keys if key in OPTIONS})
     return Typed(
         values={key: _value(key, form[key], usual) for key in keys if key not in secrets},
         secrets={key: form[key] for key in keys if key in secrets and form[key]},
@@ -123,7 +116,7 @@ def read_typed(group: str, form: Mapping[str, str], file: Settings) -> Typed:
 
 def as_typed(group: str, form: Mapping[str, str], filled: Filled) -> dict[str, str]:
     """Return what was typed, for the form to show again; no secret is."""
-    own = {*config.settled(filled.file), *config.secret_names()}
+    own = {*editable_settings.settled(filled.file), *config_file.secret_names()}
     typed = {key: form[key] for key in keys_of(group) if key in form and key not in own}
     return {**filled.texts, **typed}
 
@@ -135,7 +128,7 @@ def parts_of(group: str, filled: Filled) -> list[Part]:
 
 def field_of(key: str, filled: Filled) -> Field:
     """Return one setting as the form shows it."""
-    is_settled = key in config.settled(filled.file)
+    is_settled = key in editable_settings.settled(filled.file)
     return Field(
         key=key,
         title=title_of(key),
@@ -145,7 +138,9 @@ def field_of(key: str, filled: Filled) -> Field:
         options=tuple(_options(key, filled.texts[key])),
         error=" ".join(sentence(one.said) for one in filled.errors if one.key == key),
         source=_source(key, filled) if is_settled else "",
-        kept=_kept(key, filled.file) if key in config.secret_names() and not is_settled else "",
+        kept=_kept(key, filled.file)
+        if key in config_file.secret_names() and not is_settled
+        else "",
     )
 
 
@@ -181,24 +176,24 @@ def _value(key: str, text: str, usual: Mapping[str, Any]) -> Any:
     tidy = "\n".join(line.strip() for line in text.strip().splitlines())
     if not tidy:
         return usual[key]
-    is_number = key in OPTIONS or key == "timezone" or config.kind_of(key) is not int
+    is_number = key in OPTIONS or key == "timezone" or toml_tables.kind_of(key) is not int
     return tidy if is_number or not _NUMBER.fullmatch(tidy) else int(tidy)
 
 
 def _kind(key: str) -> str:
-    if key in config.secret_names():
+    if key in config_file.secret_names():
         return "secret"
     if key in OPTIONS or key == "timezone":
         return "choice"
     if key == "organisation.address":
         return "lines"
-    return "number" if config.kind_of(key) is int else "text"
+    return "number" if toml_tables.kind_of(key) is int else "text"
 
 
 def _shown(key: str, filled: Filled, *, is_settled: bool) -> str:
     if is_settled:
-        return in_words(key, config.value_of(filled.settings, key))
-    return "" if key in config.secret_names() else filled.texts[key]
+        return in_words(key, editable_settings.value_of(filled.settings, key))
+    return "" if key in config_file.secret_names() else filled.texts[key]
 
 
 def _options(key: str, at_present: str) -> Iterator[tuple[str, str]]:
@@ -218,7 +213,7 @@ def _hints(key: str, filled: Filled) -> Iterator[str]:
     if key in HINTS:
         yield gettext(HINTS[key])
     selecting = {name: filled.texts[name] for name in OPTIONS if name in filled.texts}
-    usual = config.usual(filled.file, selecting)[key]
+    usual = editable_settings.usual(filled.file, selecting)[key]
     has_usual = key not in OPTIONS and key != "timezone" and usual != ""
     if has_usual and filled.texts[key] != _text(usual):
         yield gettext("Usual: %(value)s.", value=usual)
@@ -239,7 +234,7 @@ def _source(key: str, filled: Filled) -> str:
 
 def _kept(key: str, file: Settings) -> str:
     """Return what is told of a secret that is kept; "" if there is none."""
-    kept = choices.kept_secrets(file).get(key)
+    kept = change_settings.kept_secrets(file).get(key)
     return _kept_in_words(*kept) if kept else ""
 
 

@@ -1,19 +1,18 @@
 """What went wrong, in the form for programs (RFC 9457).
 
-May import Flask. It tells nothing of what was asked for.
+It tells nothing of what was asked for.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Response, request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from werkzeug.exceptions import HTTPException
 
 PREFIX = "/api/v1"

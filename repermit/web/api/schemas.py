@@ -1,18 +1,13 @@
-"""The values that the API tells, as JSON schemas made from the words of the code.
-
-May import webhooks, receipts, consent and what lies below.
-"""
+"""The values that the API tells, as JSON schemas made from the words of the code."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from repermit.consent import Basis, CampaignState, MailKind, MailState, Reason, Status
-from repermit.receipts import REPRESENTATIVE
-from repermit.webhooks import SELF
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from repermit.receipts.states import REPRESENTATIVE
+from repermit.webhooks.events import SELF
 
 Schema = dict[str, Any]
 

@@ -1,0 +1,159 @@
+"""The bearer tokens of the API: made, found, revoked.
+
+Of a token its SHA-256 is kept, nothing else: it is 256 random bits, so that no slower hash is
+needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from repermit.db.account_tables import ApiToken
+from repermit.db.connection import Database
+from repermit.errors import NotFound, Refused
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+from repermit.lazy_text import Joined
+
+# --- What is kept of a secret that a machine made at random. --------------------------------------
+
+
+def digest_of(secret: str) -> str:
+    """Return the SHA-256 of a token, link or code as hex."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+# --- The bearer tokens of the API. ----------------------------------------------------------------
+
+
+SCOPES = ("read:status", "read:contacts", "read:answers")
+"""What a token may be for: counts; one contact by its address; answers and removals."""
+
+_PREFIX = "rp_"
+_BYTES = 32
+_LONGEST_NAME = 60
+_USE_NOTED_EVERY = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeToken:
+    """A fresh token; `bearer` ("rp_…") is shown now and never again."""
+
+    id: int
+    bearer: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenFacts:
+    """What is known of a token; `used_at` is right to the hour, None if it was never used."""
+
+    id: int
+    name: str
+    scopes: tuple[str, ...]
+    created_by: str
+    created_at: datetime
+    used_at: datetime | None
+    revoked_at: datetime | None
+
+
+def make_token(
+    database: Database, name: str, *, scopes: Collection[str], now: datetime, actor: str
+) -> MadeToken:
+    """Make a token that holds until it is revoked; raises Refused for a name or scopes amiss."""
+    tidy = " ".join(name.split())
+    # The name stands in evidence, where no address may be that cannot be erased.
+    if not tidy or len(tidy) > _LONGEST_NAME or not tidy.isprintable() or "@" in tidy:
+        raise Refused(
+            "a token needs a name of up to %(most)s signs, without @: which tool is it for?",
+            most=_LONGEST_NAME,
+        )
+    ordered = _ordered(scopes)
+    bearer = _PREFIX + secrets.token_urlsafe(_BYTES)
+    with database.atomic():
+        if ApiToken.select().where(ApiToken.name == tidy, ApiToken.revoked_at.is_null()).exists():
+            raise Refused("there is a token called %(name)s already", name=tidy)
+        made = ApiToken.create(
+            name=tidy,
+            digest=digest_of(bearer),
+            scopes=" ".join(ordered),
+            created_by=actor,
+            created_at=now,
+        )
+        chain.append(_entry("token_made", made, now=now, actor=actor))
+    return MadeToken(id=made.id, bearer=bearer)
+
+
+def revoke_token(database: Database, token_id: int, *, now: datetime, actor: str) -> None:
+    """End a token at once and for good; raises NotFound."""
+    with database.atomic():
+        revoked = (
+            ApiToken.update(revoked_at=now)
+            .where(ApiToken.id == token_id, ApiToken.revoked_at.is_null())
+            .execute()
+        )
+        if not revoked:
+            raise NotFound("there is no such token")
+        ended = ApiToken.get_by_id(token_id)
+        chain.append(_entry("token_revoked", ended, now=now, actor=actor))
+
+
+def revoke_all(maker: str, *, now: datetime, actor: str) -> list[Entry]:
+    """End all tokens that somebody made, in the caller's transaction; return what to append."""
+    own = ApiToken.select().where(ApiToken.created_by == maker, ApiToken.revoked_at.is_null())
+    ended = list(own.order_by(ApiToken.id))
+    ApiToken.update(revoked_at=now).where(ApiToken.id.in_([one.id for one in ended])).execute()
+    return [_entry("token_revoked", one, now=now, actor=actor) for one in ended]
+
+
+def tokens() -> tuple[TokenFacts, ...]:
+    """Return all tokens, also those that were revoked, in the order of their making."""
+    return tuple(map(_facts, ApiToken.select().order_by(ApiToken.id)))
+
+
+def find_token(bearer: str) -> TokenFacts | None:
+    """Return the token that somebody shows, None if it is none of ours or was revoked."""
+    found: ApiToken | None = ApiToken.get_or_none(
+        ApiToken.digest == digest_of(bearer), ApiToken.revoked_at.is_null()
+    )
+    return None if found is None else _facts(found)
+
+
+def is_use_to_note(token: TokenFacts, *, now: datetime) -> bool:
+    """Say whether the last use that is noted was long enough ago."""
+    return token.used_at is None or token.used_at <= now - _USE_NOTED_EVERY
+
+
+def note_token_use(token: TokenFacts, *, now: datetime) -> None:
+    """Note that a token was used, within the caller's transaction."""
+    ApiToken.update(used_at=now).where(ApiToken.id == token.id).execute()
+
+
+def _ordered(scopes: Collection[str]) -> list[str]:
+    unknown = sorted(set(scopes) - set(SCOPES))
+    if unknown or not scopes:
+        raise Refused(
+            "a token may be for %(scopes)s; choose one or more", scopes=Joined(tuple(SCOPES))
+        )
+    return [scope for scope in SCOPES if scope in scopes]
+
+
+def _facts(found: ApiToken) -> TokenFacts:
+    return TokenFacts(
+        id=found.id,
+        name=found.name,
+        scopes=tuple(found.scopes.split()),
+        created_by=found.created_by,
+        created_at=found.created_at,
+        used_at=found.used_at,
+        revoked_at=found.revoked_at,
+    )
+
+
+def _entry(event: str, token: ApiToken, *, now: datetime, actor: str) -> Entry:
+    facts: dict[str, Any] = {"token": token.id, "name": token.name, "scopes": token.scopes.split()}
+    return Entry(event=event, at=now, actor=actor, consent=facts)

@@ -1,0 +1,281 @@
+"""What was done and who looked, a page at a time, the newest first; of nobody's person is read."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from peewee import fn
+
+from repermit.db.account_tables import Access, SecurityEvent
+from repermit.db.tables import Evidence, EvidenceHead, EvidencePart, MailingList
+
+# --- Who looked at whose data, kept for a while. --------------------------------------------------
+
+
+def note_access(
+    *,
+    now: datetime,
+    actor: str,
+    act: str,
+    mailing_list: MailingList | None = None,
+    subject: str = "",
+) -> None:
+    """Note that somebody looked at personal data, in the caller's transaction.
+
+    `act` is one word such as "searched" or "exported"; `subject` is the contact's, "" for what is
+    about many. It is no evidence entry: looking changes nothing, and it is not kept as long.
+    """
+    slug = mailing_list.slug if mailing_list else ""
+    Access.insert(at=now, actor=actor, act=act, list=slug, subject=subject).execute()
+
+
+# --- What was refused to whoever tried to log in, kept for a while and written to the. ------------
+
+
+_logger = logging.getLogger(__name__)
+
+
+class SecurityEventKind(StrEnum):
+    """What happened (OWASP ASVS 5.0 V16.3.1 to V16.3.3)."""
+
+    LOGIN_FAILED = "login_failed"
+    CODE_FAILED = "code_failed"
+    UNLOCK_FAILED = "unlock_failed"
+    UNLOCKED = "unlocked"
+    PASSWORD_FAILED = "password_failed"  # noqa: S105  a name, no password
+    INVITATION_REFUSED = "invitation_refused"
+    TOO_MANY_TRIES = "too_many_tries"
+    PAGE_REFUSED = "page_refused"
+    FORM_REFUSED = "form_refused"
+    TOKEN_REFUSED = "token_refused"  # noqa: S105
+
+
+# Whoever has to wait, or needs no account, can ask as often as they like: it is noted once a minute
+# that they do. Every other kind is slowed down by `throttling`.
+_SELDOM = frozenset(
+    {
+        SecurityEventKind.INVITATION_REFUSED,
+        SecurityEventKind.TOO_MANY_TRIES,
+        SecurityEventKind.PAGE_REFUSED,
+        SecurityEventKind.FORM_REFUSED,
+        SecurityEventKind.TOKEN_REFUSED,
+    }
+)
+_SELDOM_EVERY = timedelta(minutes=1)
+
+MOST_ROWS = 500
+"""So many rows a day name the network; of more networks than that the account alone is kept."""
+
+_DAY = timedelta(days=1)
+
+
+def is_security_event_to_note(
+    kind: SecurityEventKind, *, actor: str = "", network: str = "", now: datetime
+) -> bool:
+    """Say whether it is to be noted, or was just now, in the same hour and for the same asker."""
+    if kind not in _SELDOM:
+        return True
+    recent = SecurityEvent.select().where(
+        SecurityEvent.hour == _hour(now),
+        SecurityEvent.what == kind,
+        SecurityEvent.actor == actor,
+        SecurityEvent.network.in_((network, "")),
+        SecurityEvent.last_at > now - _SELDOM_EVERY,
+    )
+    return not recent.exists()
+
+
+def note_security_event(
+    kind: SecurityEventKind, *, actor: str = "", network: str = "", now: datetime
+) -> None:
+    """Count one more and write a line to the log, in the caller's transaction.
+
+    `actor` is whose account it is about as evidence names them, "" for nobody's; `network` is
+    whence it came, in part.
+    """
+    key = {"hour": _hour(now), "what": kind, "actor": actor, "network": network}
+    if not SecurityEvent.select().filter(**key).exists() and _is_full(now):
+        key["network"] = ""
+    SecurityEvent.insert(**key, at=now, last_at=now).on_conflict(
+        conflict_target=[
+            SecurityEvent.hour,
+            SecurityEvent.what,
+            SecurityEvent.actor,
+            SecurityEvent.network,
+        ],
+        update={SecurityEvent.times: SecurityEvent.times + 1, SecurityEvent.last_at: now},
+    ).execute()
+    level = logging.INFO if kind is SecurityEventKind.UNLOCKED else logging.WARNING
+    words = kind.replace("_", " ")
+    _logger.log(
+        level, "%s: account %s, network %s", words, actor or "unknown", network or "unknown"
+    )
+
+
+def _hour(now: datetime) -> datetime:
+    return now.replace(minute=0, second=0, microsecond=0)
+
+
+def _is_full(now: datetime) -> bool:
+    return bool(SecurityEvent.select().where(SecurityEvent.at > now - _DAY).count() >= MOST_ROWS)
+
+
+# --- What was done and who looked, a page at a time, the newest first. ----------------------------
+
+
+_PAGE = 50
+# How far back one page looks, so that it is quick however seldom something is.
+_REACH = 50_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """An act or a look: `what` is the event or the act, `subject` whom it was about.
+
+    `number` counts from the first on, an entry's own sequence number for an act. `said` is what the
+    entry of an act keeps of it: not who it was about, nor where they were; nothing once it is gone.
+    """
+
+    number: int
+    at: datetime
+    what: str
+    actor: str
+    list: str
+    subject: str
+    said: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Records:
+    """A page; `before` is where the next one begins, 0 if there is none.
+
+    The page may have few records, or none, although more lie further back.
+    """
+
+    records: tuple[Record, ...]
+    before: int
+
+
+def acts(
+    *,
+    before: int = 0,
+    what: str = "",
+    actor: str = "",
+    slug: str = "",
+    page: int = _PAGE,
+    reach: int = _REACH,
+) -> Records:
+    """Return acts from the evidence before a number (0: the newest), filtered where one is given.
+
+    An `actor` that ends in ":" is everybody of that kind, as in "cli:".
+    """
+    end = before or EvidenceHead.get().seq + 1
+    wanted = _wanted(Evidence, Evidence.event, what=what, actor=actor, slug=slug)
+    rows = _rows(Evidence, Evidence.seq, wanted, end=end, page=page, reach=reach)
+    said = _said([row.seq for row in rows])
+    found = [
+        Record(
+            number=row.seq,
+            at=row.at,
+            what=row.event,
+            actor=row.actor,
+            list=row.list,
+            subject=row.subject,
+            said=said.get(row.seq, {}),
+        )
+        for row in rows
+    ]
+    return _page(found, page=page, floor=end - reach)
+
+
+def looks(
+    *,
+    before: int = 0,
+    what: str = "",
+    actor: str = "",
+    slug: str = "",
+    page: int = _PAGE,
+    reach: int = _REACH,
+) -> Records:
+    """Return looks at personal data, in the same way."""
+    end = before or (Access.select(fn.MAX(Access.id)).scalar() or 0) + 1
+    wanted = _wanted(Access, Access.act, what=what, actor=actor, slug=slug)
+    rows = _rows(Access, Access.id, wanted, end=end, page=page, reach=reach)
+    found = [
+        Record(
+            number=row.id,
+            at=row.at,
+            what=row.act,
+            actor=row.actor,
+            list=row.list,
+            subject=row.subject,
+        )
+        for row in rows
+    ]
+    return _page(found, page=page, floor=end - reach)
+
+
+def list_security_events(
+    *,
+    before: int = 0,
+    what: str = "",
+    actor: str = "",
+    page: int = _PAGE,
+    reach: int = _REACH,
+) -> Records:
+    """Return what was refused, in the same way; `said` has how often, until when and whence."""
+    end = before or (SecurityEvent.select(fn.MAX(SecurityEvent.id)).scalar() or 0) + 1
+    wanted = _wanted(SecurityEvent, SecurityEvent.what, what=what, actor=actor, slug="")
+    rows = _rows(SecurityEvent, SecurityEvent.id, wanted, end=end, page=page, reach=reach)
+    found = [
+        Record(
+            number=row.id,
+            at=row.at,
+            what=row.what,
+            actor=row.actor,
+            list="",
+            subject="",
+            said={"times": row.times, "until": row.last_at, "network": row.network},
+        )
+        for row in rows
+    ]
+    return _page(found, page=page, floor=end - reach)
+
+
+def _wanted(table: Any, kind: Any, *, what: str, actor: str, slug: str) -> list[Any]:
+    wanted = []
+    if what:
+        wanted.append(kind == what)
+    if actor.endswith(":"):
+        wanted.append(fn.SUBSTR(table.actor, 1, len(actor)) == actor)
+    elif actor:
+        wanted.append(table.actor == actor)
+    if slug:
+        wanted.append(table.list == slug)
+    return wanted
+
+
+def _rows(
+    table: Any, number: Any, wanted: Sequence[Any], *, end: int, page: int, reach: int
+) -> list[Any]:
+    """Return one row more than a page has, of the `reach` numbers before `end`."""
+    near = table.select().where(number < end, number >= end - reach, *wanted)
+    return list(near.order_by(number.desc()).limit(page + 1))
+
+
+def _said(seqs: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Return what entries keep of acts, by their numbers."""
+    parts = EvidencePart.select().where(EvidencePart.seq.in_(seqs), EvidencePart.part == "consent")
+    return {part.seq: json.loads(part.json) for part in parts}
+
+
+def _page(found: list[Record], *, page: int, floor: int) -> Records:
+    if len(found) > page:
+        return Records(records=tuple(found[:page]), before=found[page - 1].number)
+    return Records(records=tuple(found), before=floor if floor > 1 else 0)

@@ -1,0 +1,149 @@
+"""Weighing a press: what speaks for a program in it, and whether a Yes is held for that.
+
+Must be called inside the caller's transaction, with the contact locked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from repermit import bot_detection
+from repermit.answers.lookup import Standing, foresee
+from repermit.answers.pending_openings import Seen, with_seen
+from repermit.bot_detection import Past, Sign
+from repermit.consent import Answer, Basis, Outcome, Status, is_undecided
+from repermit.contacts import link_openings, status_changes
+from repermit.db.contact_tables import Opening
+from repermit.db.tables import Contact
+from repermit.signed_links import Form
+
+
+@dataclass(frozen=True, kw_only=True)
+class Press:
+    """What a press is worth, and what its trace tells.
+
+    `mark` is that of the round in which a Yes is held, "" if it is not. `takes_back` says that a No
+    undoes the Yes of its own page, which was no person's. `is_spent` says that its form does not
+    count, since something was pressed after the page was served, and that nothing is recorded.
+    `opening` is the row of the contact's links then.
+    """
+
+    trace: Mapping[str, Any]
+    mark: str = ""
+    takes_back: bool = False
+    is_spent: bool = False
+    opening: Opening | None = None
+
+
+def weigh(
+    contact: Contact,
+    opening: Opening | None,
+    standing: Standing,
+    answer: Answer,
+    arrived: datetime,
+    *,
+    seen: Iterable[Seen],
+    is_again: bool,
+    mark: str,
+    form: Form | None,
+) -> Press:
+    """Say what a press is worth, and keep what the next one is weighed by.
+
+    `mark` is what the button of a page that asked again sent along, "" from any other; `form` is
+    None where no page is needed, as for a mail program's No (RFC 8058).
+    """
+    past = with_seen(link_openings.recall(contact, opening), seen)
+    found = bot_detection.signs(answer.value, past, arrived=arrived, mailed_at=standing.mailed_at)
+    is_beside = answer is Answer.NO and _is_beside_yes(contact, past, form)
+    takes_back = answer is Answer.NO and (
+        is_taken_back(contact, past, mark) or (is_beside and _stands_by_press(contact, past))
+    )
+    outcome = foresee(standing, answer, arrived=arrived).outcome
+    is_good = form is None or form.version == contact.form_version
+    is_spent = not (is_good or is_beside or takes_back)
+    is_asked_again = outcome is Outcome.CONFIRM and _is_asked_again(past, found, form)
+    if is_spent and (bot_detection.is_awaited(past) or not is_asked_again):
+        opening = link_openings.remember(contact, opening, past)
+        mark = bot_detection.mark_of(past.doubted_at) if is_asked_again else ""
+        return Press(trace={}, mark=mark, is_spent=True, opening=opening)
+    if answer is Answer.NO:
+        is_suspect = bot_detection.is_suspect(found)
+        after = bot_detection.said_no(past, at=arrived)
+        opening = _keep(contact, opening, after, found if is_suspect else ())
+        is_news = bot_detection.is_awaited(past) or not contact.has_refused
+        if outcome is not Outcome.REMOVE and is_news:
+            status_changes.note_press(contact, is_no=True)
+        return Press(trace=_trace(past, found), takes_back=takes_back, opening=opening)
+    if outcome is not Outcome.CONFIRM:
+        opening = link_openings.remember(contact, opening, past)
+        return Press(trace=_trace(past, found), opening=opening)
+    if is_spent or not bot_detection.counts(past, found, is_again=is_again, mark=mark):
+        held_at = arrived if _is_open(contact) else None
+        after = bot_detection.doubted(past, at=arrived)
+        opening = _keep(contact, opening, after, found, held_at=held_at)
+        status_changes.note_press(contact)
+        return Press(trace={}, mark=bot_detection.mark_of(after.doubted_at), opening=opening)
+    says = bot_detection.settled if is_again else bot_detection.said_yes
+    opening = _keep(contact, opening, says(past, at=arrived), ())
+    trace = _trace(past, found, asked_again_at=past.doubted_at if is_again else None)
+    return Press(trace=trace, opening=opening)
+
+
+def is_taken_back(contact: Contact, past: Past, mark: str) -> bool:
+    """Say whether another press of a round undoes the Yes by which a contact is confirmed."""
+    return _stands_by_press(contact, past) and bot_detection.takes_back(past, mark)
+
+
+def _stands_by_press(contact: Contact, past: Past) -> bool:
+    """Say whether a contact is confirmed by the Yes that was pressed last."""
+    return contact.basis == Basis.ANSWER and contact.basis_at == past.yes_at
+
+
+def _is_beside_yes(contact: Contact, past: Past, form: Form | None) -> bool:
+    """Say whether a No was pressed beside the last Yes, which stands or is asked for again.
+
+    It is of the same page, or of one that was open with it: nothing was pressed in between.
+    """
+    is_next = form is not None and form.version == contact.form_version - 1
+    return is_next and (_stands_by_press(contact, past) or bot_detection.is_awaited(past))
+
+
+def _is_asked_again(past: Past, found: tuple[Sign, ...], form: Form | None) -> bool:
+    """Say whether a Yes of a page that is out of date leads to the page that asks again.
+
+    It would from the page as it is now: so whoever presses twice, or goes back to an open page
+    after a No, needs no press more than from there. What sends no number of ours sees the question.
+    """
+    is_ours = form is not None and form.version is not None
+    return is_ours and (bot_detection.is_awaited(past) or bot_detection.is_suspect(found))
+
+
+def _keep(
+    contact: Contact,
+    opening: Opening | None,
+    past: Past,
+    signs: Iterable[Sign],
+    *,
+    held_at: datetime | None = None,
+) -> Opening | None:
+    return link_openings.remember(contact, opening, past, signs=",".join(signs), held_at=held_at)
+
+
+def _is_open(contact: Contact) -> bool:
+    """Say whether the question is open to a contact; of who has said No, the No counts."""
+    return is_undecided(Status(contact.status), contact.basis, include_thin=True)
+
+
+def _trace(
+    past: Past, signs: Iterable[Sign], *, asked_again_at: datetime | None = None
+) -> dict[str, Any]:
+    """Return what speaks for and against a person, for the trace of the answer."""
+    told = {
+        "openings": link_openings.openings_told(past.openings),
+        "signs": [str(sign) for sign in signs],
+        "asked_again_at": asked_again_at.isoformat() if asked_again_at else "",
+    }
+    return {name: value for name, value in told.items() if value}

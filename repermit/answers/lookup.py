@@ -1,0 +1,303 @@
+"""Looking up the contact that a link names, and the list that a sign-up page names.
+
+Nothing here writes.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+from peewee import JOIN
+
+from repermit import bot_detection, consent, email_address
+from repermit.bot_detection import Sign
+from repermit.consent import Answer, Decision, MailKind, MailState, Outcome, Status
+from repermit.contacts import link_openings, lookup
+from repermit.db.contact_tables import Opening
+from repermit.db.prepared_query import PreparedQuery
+from repermit.db.tables import Campaign, CampaignWording, Contact, Mail, MailingList, Wording
+from repermit.emails import frozen_draft
+from repermit.emails.mail_values import MailingListFacts
+from repermit.settings.definitions import Settings
+
+# --- What is known of the contact that a link names, and what an answer did. ----------------------
+
+
+Method = Literal["page", "one_click", "note"]
+"""How an answer reached us: by a button, by RFC 8058, or told to the admin."""
+
+Giver = Literal["", "representative"]
+"""Who says to have given an answer: "" for the person themselves, or their legal representative."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """How an answer reached us: the network in part (198.51.100.0/24) and the browser's name."""
+
+    network: str = ""
+    browser: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageShown:
+    """The page that an answer comes from: the text around its button, and the language of it.
+
+    `given_by` is who gives the answer, by what the page was opened with.
+    """
+
+    wording: str = ""
+    language: str = ""
+    given_by: Giver = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where a contact stands, and what it was told.
+
+    `address` is in part and "" after erasure, `is_gone` says that nothing is held any more.
+    `mailing_list` is as the mail of the latest campaign told it, if there was one. `deadline` is
+    that campaign's, `asked_at` when a server took its ask and `reminded_at` the reminder,
+    `mail_wording` the ask's digest. `signs` are why the last press was suspect, if it was;
+    `awaited` is the mark of the round in which a Yes is asked for again, "" if none is.
+    `is_off_by_file` says that a file alone has taken them off, which may be taken back. Of
+    `form_version` are the forms that count now.
+    """
+
+    uid: str
+    address: str
+    language: str
+    status: Status
+    status_at: datetime
+    reason: str
+    basis: str
+    basis_at: datetime | None
+    source: str
+    since: datetime | None
+    is_gone: bool
+    mailing_list: MailingListFacts
+    campaign: int
+    deadline: datetime | None
+    asked_at: datetime | None
+    reminded_at: datetime | None
+    mail_wording: str
+    signs: tuple[Sign, ...]
+    awaited: str = ""
+    is_off_by_file: bool = False
+    form_version: int = 0
+
+    @property
+    def mailed_at(self) -> datetime | None:
+        """Return when a server took the last mail with the contact's links, None if none did."""
+        return self.reminded_at or self.asked_at
+
+    def awaits(self, mark: str) -> bool:
+        """Say whether the Yes of the round that a page names by its mark is still waited for."""
+        return bool(mark) and mark == self.awaited
+
+    def is_in_time(self, moment: datetime) -> bool:
+        """Say whether a Yes that arrives at `moment` answers an open question."""
+        return self.deadline is not None and moment < self.deadline
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What an answer did, and where the contact stands after it.
+
+    `mark` is what the buttons of the page send along that asks for a Yes again which is held.
+    """
+
+    outcome: Outcome
+    standing: Standing
+    mark: str = ""
+
+    @property
+    def status(self) -> Status:
+        """Return the contact's status after the answer."""
+        return self.standing.status
+
+    @property
+    def reason(self) -> str:
+        """Return why the contact was taken off, "" if it was not."""
+        return self.standing.reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignUpFacts:
+    """A sign-up, as its page shows it; `address` is in part."""
+
+    address: str
+    language: str
+    mailing_list: MailingListFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedUp:
+    """What a press on a sign-up's link did or would do.
+
+    `outcome` is `confirm`, `hold` (the Yes may be a program's), `nothing` (it was used before),
+    `ask` (the press came from no page that counts) or `late`. `standing` is its contact's, if there
+    is one. Until `ends_at` the link can be used. `mark` is that of the round in which a Yes is
+    asked for again, "" if none is; `signs` say why. Of `form_version` are the forms that count now.
+    """
+
+    outcome: Outcome
+    sign_up: SignUpFacts
+    standing: Standing | None
+    ends_at: datetime
+    mark: str
+    form_version: int
+    signs: tuple[Sign, ...] = ()
+
+
+# --- Looking up the contact that a link names, and the list that a sign-up page names. ------------
+
+
+def look_up(uid: str) -> Standing | None:
+    """Return where the contact that a link names stands, None if there is no such row."""
+    contact: Contact | None = Contact.get_or_none(Contact.uid == uid)
+    return None if contact is None else standing_of(contact, link_openings.opening_of(contact))
+
+
+def standing_of(contact: Contact, opening: Opening | None) -> Standing:
+    """Return where a contact stands; `opening` is the row of its links."""
+    ask, reminded_at = _latest_ask(contact)
+    digest = (ask.wording or _newest_wording(ask, contact)) if ask else ""
+    about = _facts_in(digest) if digest else lookup.list_facts(contact.list)
+    return Standing(
+        **_own(contact, opening),
+        language=about.pick(contact.language),
+        mailing_list=about,
+        campaign=ask.campaign if ask else 0,
+        deadline=ask.deadline if ask else None,
+        asked_at=ask.sent_at if ask and ask.state == MailState.SENT else None,
+        reminded_at=reminded_at,
+        mail_wording=digest,
+    )
+
+
+def standing_after(standing: Standing, contact: Contact, opening: Opening | None) -> Standing:
+    """Return where a contact stands after an act on it alone, in the transaction of that act."""
+    return replace(standing, **_own(contact, opening))
+
+
+def _own(contact: Contact, opening: Opening | None) -> dict[str, Any]:
+    return {
+        "uid": contact.uid,
+        "address": email_address.in_part(contact.address) if contact.address else "",
+        "status": Status(contact.status),
+        "status_at": contact.status_at,
+        "reason": contact.reason,
+        "basis": contact.basis,
+        "basis_at": contact.basis_at,
+        "source": contact.source,
+        "since": contact.since,
+        "is_gone": contact.erased_at is not None,
+        "signs": link_openings.signs_of(opening),
+        "awaited": bot_detection.awaited_mark(link_openings.recall(contact, opening)),
+        "is_off_by_file": lookup.is_off_by_file(contact),
+        "form_version": contact.form_version,
+    }
+
+
+def foresee(standing: Standing, answer: Answer, *, arrived: datetime) -> Decision:
+    """Say what an answer that arrives at `arrived` would do; changes nothing."""
+    return consent.decide(
+        answer,
+        standing.status,
+        reason=standing.reason,
+        basis=standing.basis,
+        arrived=arrived,
+        deadline=standing.deadline,
+        by_file=standing.is_off_by_file,
+    )
+
+
+def join_id(mailing_list: MailingListFacts | MailingList, *, settings: Settings) -> str:
+    """Return what names a list in the address of its sign-up page.
+
+    It is the slug, or on a sensitive list 16 hexadecimal digits that tell nothing and do not
+    change when the keys of the links do.
+    """
+    if not mailing_list.sensitive:
+        return mailing_list.slug
+    code = hmac.digest(settings.fingerprint_key, b"join\0" + mailing_list.slug.encode(), "sha256")
+    return code.hex()[:16]
+
+
+def find_joinable(name: str, *, settings: Settings) -> MailingList | None:
+    """Return the list whose `join_id` is `name`, or None."""
+    lists = MailingList.select()
+    return next((one for one in lists if join_id(one, settings=settings) == name), None)
+
+
+class _Ask(NamedTuple):
+    """A contact's mail of a campaign; `wording` is the digest of what it was made from, if any."""
+
+    campaign: int
+    deadline: datetime
+    kind: str
+    state: str
+    sent_at: datetime | None
+    wording: str | None
+
+
+def _latest_ask(contact: Contact) -> tuple[_Ask | None, datetime | None]:
+    """Return the ask of the latest campaign, and when a server took its reminder, if one did."""
+    mails = [_Ask(*row) for row in _MAILS.rows(contact)]
+    asks = [mail for mail in mails if mail.kind == MailKind.ASK]
+    ask = max(asks, key=lambda mail: mail.campaign, default=None)
+    reminders = (
+        mail.sent_at
+        for mail in mails
+        if ask
+        and (mail.kind, mail.campaign, mail.state)
+        == (MailKind.REMINDER, ask.campaign, MailState.SENT)
+    )
+    return ask, next(reminders, None)
+
+
+_MAILS = PreparedQuery(
+    # By the contact alone: SQLite would read all mails of the campaign rather than these few.
+    lambda contact: (
+        Mail.select(
+            *(Mail.campaign, Campaign.deadline, Mail.kind, Mail.state, Mail.sent_at),
+            CampaignWording.wording,
+        )
+        .join(Campaign)
+        .join_from(Mail, CampaignWording, JOIN.LEFT_OUTER)
+        .where(Mail.contact == contact)
+        .tuples()
+    ),
+    1,
+)
+
+
+def _newest_wording(ask: _Ask, contact: Contact) -> str:
+    """Return the digest of what an ask that is not made yet is to be made from.
+
+    That is the newest wording in the first of the languages that there is.
+    """
+    newest: dict[str, str] = dict(_WORDINGS.rows(ask.campaign))
+    return newest.get(contact.language) or newest.get(contact.list.language, "")
+
+
+_WORDINGS = PreparedQuery(
+    lambda campaign: (
+        CampaignWording.select(CampaignWording.language, CampaignWording.wording)
+        .where(CampaignWording.campaign == campaign, CampaignWording.kind == MailKind.ASK)
+        .order_by(CampaignWording.revision)
+        .tuples()
+    ),
+    1,
+)
+
+
+@lru_cache(maxsize=64)
+def _facts_in(digest: str) -> MailingListFacts:
+    """Return what a wording told of its list; a digest stands for one text, in any database."""
+    content = Wording.select(Wording.content).where(Wording.digest == digest).get().content
+    return frozen_draft.read_draft(content).mailing_list

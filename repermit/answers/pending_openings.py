@@ -1,0 +1,154 @@
+"""Openings of links, and other notes of GETs, that are not written yet: no page waits for that."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import peewee
+
+from repermit import bot_detection
+from repermit.bot_detection import Link, Past
+from repermit.contacts import link_openings
+from repermit.db.background_tasks import StepSize
+from repermit.db.connection import Database, is_away, is_busy, lock_rows
+from repermit.db.tables import Contact
+from repermit.errors import DatabaseBusy
+
+_log = logging.getLogger(__name__)
+
+_MOST = 20_000
+_MOST_OF_ONE = 20
+_MOST_AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class Seen:
+    """That a link was opened, by HEAD or by GET."""
+
+    link: Link
+    is_head: bool
+    at: datetime
+
+
+class Pending:
+    """Openings of all links of this process, and other notes, in memory until they are written.
+
+    Whoever gets a page must not wait for a turn to write, nor could a GET take one
+    (invariant 1). A sweep writes them every second; what a kill loses is a trace. So many are
+    kept in between, of one contact and of all; what comes beyond that is not counted.
+    """
+
+    def __init__(self, *, most: int = _MOST, most_of_one: int = _MOST_OF_ONE) -> None:
+        self._most, self._most_of_one = most, most_of_one
+        self._count = 0
+        self._postponed: deque[Callable[[], object]] = deque()
+        self._by_uid: dict[str, list[Seen]] = {}
+        # Whoever holds `_writing` may wait for the database, whoever holds `_mutex` for nothing.
+        self._writing, self._mutex = threading.Lock(), threading.Lock()
+
+    def note(self, uid: str, seen: Seen) -> None:
+        """Note that a link of the contact with this uid was opened."""
+        with self._mutex:
+            own = self._by_uid.get(uid, [])
+            if self._count < self._most and len(own) < self._most_of_one:
+                self._by_uid[uid] = [*own, seen]
+                self._count += 1
+
+    def postpone(self, write: Callable[[], object]) -> None:
+        """Keep what writes a note, to be called in a transaction; DatabaseBusy if too many wait."""
+        if len(self._postponed) >= self._most:
+            raise DatabaseBusy("more is to be noted than can be written")
+        self._postponed.append(write)
+
+    @contextmanager
+    def taken(self, uid: str, *, patience: float = -1) -> Iterator[tuple[Seen, ...]]:
+        """Take those of one contact, to be written with a press; if that fails, they are back.
+
+        Raises DatabaseBusy if they cannot be had within `patience` seconds; -1 is no limit.
+        """
+        # What is being written at this moment is in the database afterwards.
+        if not self._writing.acquire(timeout=patience):
+            raise DatabaseBusy("what was opened is being written")
+        try:
+            seen = self._take([uid])
+        finally:
+            self._writing.release()
+        try:
+            yield tuple(seen.get(uid, ()))
+        except BaseException:
+            self._put_back(seen)
+            raise
+
+    def write(self, database: Database) -> int:
+        """Write all of them, some contacts at a time; return of how many contacts there were any.
+
+        What cannot be written waits for the next time.
+        """
+        with self._mutex:
+            uids = sorted(self._by_uid)
+        size, reached = StepSize(most=_MOST_AT_ONCE), 0
+        while some := uids[reached : reached + size.rows]:
+            reached += len(some)
+            self._write_some(database, some, size)
+        self._write_postponed(database)
+        return len(uids)
+
+    def _write_some(self, database: Database, uids: Sequence[str], size: StepSize) -> None:
+        seen: dict[str, list[Seen]] = {}
+        try:
+            # In its turn already, so that whoever presses waits for few rows at the most.
+            with size.step(database), self._writing:
+                seen.update(self._take(uids))
+                _write(seen)
+        except BaseException:
+            self._put_back(seen)
+            raise
+
+    def _write_postponed(self, database: Database) -> None:
+        while self._postponed:
+            write = self._postponed.popleft()
+            try:
+                with database.atomic():
+                    write()
+            except (DatabaseBusy, peewee.PeeweeException) as error:
+                if is_busy(error) or is_away(error):
+                    self._postponed.appendleft(write)
+                    raise
+                # Such as about a session that is over: no later try does better.
+                _log.warning("a note was not written: %s", type(error).__name__)
+
+    def _put_back(self, seen: dict[str, list[Seen]]) -> None:
+        for uid, own in seen.items():
+            for one in own:
+                self.note(uid, one)
+
+    def _take(self, uids: Sequence[str]) -> dict[str, list[Seen]]:
+        with self._mutex:
+            found = {uid: self._by_uid.pop(uid) for uid in uids if uid in self._by_uid}
+            self._count -= sum(map(len, found.values()))
+        return found
+
+
+def with_seen(past: Past, seen: Iterable[Seen]) -> Past:
+    """Return a past with what was seen since."""
+    openings = past.openings
+    for one in seen:
+        openings = bot_detection.opened(openings, one.link, is_head=one.is_head, at=one.at)
+    return replace(past, openings=openings)
+
+
+def _write(seen: dict[str, list[Seen]]) -> None:
+    """Write what was seen, in the caller's transaction; of who was erased nothing is kept."""
+    rows = Contact.select().where(Contact.uid.in_(list(seen)), Contact.erased_at.is_null())
+    found = list(lock_rows(rows.order_by(Contact.id)))
+    openings = link_openings.openings_of(found)
+    for contact in found:
+        opening = openings.get(contact.id)
+        past = with_seen(link_openings.recall(contact, opening), seen[contact.uid])
+        link_openings.remember(contact, opening, past)

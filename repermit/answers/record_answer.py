@@ -1,0 +1,318 @@
+"""Recording an answer: the rules decide, and what follows is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from repermit import bot_detection, email_address
+from repermit.answers.held_answers import is_taken_back, weigh
+from repermit.answers.lookup import (
+    Giver,
+    Method,
+    PageShown,
+    Recorded,
+    Standing,
+    Trace,
+    foresee,
+    standing_after,
+    standing_of,
+)
+from repermit.answers.pending_openings import Seen, with_seen
+from repermit.consent import Answer, Basis, Outcome, Reason
+from repermit.contacts import human_replies, link_openings, lookup, receipts, status_changes
+from repermit.contacts.status_changes import Act
+from repermit.db.connection import Database, lock_rows
+from repermit.db.contact_tables import Opening
+from repermit.db.prepared_query import PreparedQuery
+from repermit.db.tables import Contact, Evidence, MailingList
+from repermit.errors import NotFound, Refused
+from repermit.evidence import chain, entries
+from repermit.receipts import states
+from repermit.settings.definitions import Settings
+from repermit.signed_links import NOBODY, Form
+
+_ONCE_IN = timedelta(days=1)
+_CHANGES = frozenset({Outcome.CONFIRM, Outcome.REMOVE})
+
+
+def record_answer(
+    database: Database,
+    *,
+    uid: str,
+    answer: Answer,
+    arrived: datetime,
+    settings: Settings,
+    method: Method,
+    trace: Trace,
+    page: Callable[[Standing], PageShown] | None = None,
+    seen: Iterable[Seen] = (),
+    is_again: bool = False,
+    mark: str = "",
+    form: Form | None = None,
+) -> Recorded | None:
+    """Record the answer of the person whom a link names.
+
+    `arrived` is when the answer reached us, stamped before any lock; `page` returns what somebody
+    who stands so was shown, if there was a page, and what it raises leaves everything as it was;
+    `seen` are openings that are not written yet, and `is_again` says that the page was the one that
+    asks once more, whose buttons send `mark` along. `form` is the form of the page that it was
+    pressed on, None where it needs none. A Yes that may be a program's is not recorded: its outcome
+    is `hold`. Nor is what comes from a page after which something was pressed: its outcome is
+    `ask`, where it would change anything. A No beside a Yes of one page takes that Yes back.
+
+    Returns None if nothing is held of that person any more; a one-click No to such a link is noted,
+    so that the admin learns that some tool still mails. Of the link of nobody, with which `check`
+    tries the pages, nothing is written.
+    """
+    if uid == NOBODY:
+        return None
+    with database.atomic():
+        contact = _locked(uid)
+        if contact is None or contact.erased_at is not None:
+            if method == "one_click":
+                _note_still_mailed(contact, arrived)
+            return None
+        opening = link_openings.opening_of(contact)
+        standing = standing_of(contact, opening)
+        shown = page(standing) if page else PageShown()
+        press = weigh(
+            contact,
+            opening,
+            standing,
+            answer,
+            arrived,
+            seen=seen,
+            is_again=is_again,
+            mark=mark,
+            form=form,
+        )
+        if press.is_spent and not press.mark:
+            outcome = foresee(standing, answer, arrived=arrived).outcome
+            return Recorded(
+                outcome=Outcome.ASK if outcome in _CHANGES else outcome, standing=standing
+            )
+        if press.mark:
+            after = standing_after(standing, contact, press.opening)
+            return Recorded(outcome=Outcome.HOLD, standing=after, mark=press.mark)
+        left = {"network": trace.network, "browser": trace.browser, **press.trace}
+        if press.takes_back:
+            return take_back(contact, states.BOTH_PRESSED, left, settings, at=arrived)
+        told = {**_told(standing, answer, arrived, method), **giver_told(shown.given_by)}
+        # Wordings stay for good, so none is kept of a press that changes nothing.
+        if shown.wording and foresee(standing, answer, arrived=arrived).outcome in _CHANGES:
+            told["page_wording"] = chain.keep_wording(shown.wording)
+            told |= _words_told(standing, shown.language or standing.language)
+        act = status_changes.Act(
+            at=arrived,
+            actor="person",
+            campaign=standing.campaign,
+            consent=told,
+            trace=left,
+        )
+        return _carry_out(
+            contact, press.opening, standing, answer, act=act, settings=settings, arrived=arrived
+        )
+
+
+def disown(
+    database: Database,
+    *,
+    uid: str,
+    arrived: datetime,
+    settings: Settings,
+    trace: Trace,
+    seen: Iterable[Seen] = (),
+    mark: str = "",
+) -> Recorded | None:
+    """Note that whoever was asked again says not to have pressed Yes.
+
+    The Yes of the same page, whose buttons send `mark` along, is taken back: the outcome is
+    `remove`. Otherwise nothing else changes, and it is what a Yes would do now. Returns None if
+    nothing is held of that person any more.
+    """
+    with database.atomic():
+        contact = _locked(uid)
+        if contact is None or contact.erased_at is not None:
+            return None
+        opening = link_openings.opening_of(contact)
+        past = with_seen(link_openings.recall(contact, opening), seen)
+        after = bot_detection.disowned(past, at=arrived)
+        opening = link_openings.remember(contact, opening, after, held_at=None)
+        if bot_detection.is_awaited(past):
+            status_changes.note_press(contact)
+        if is_taken_back(contact, past, mark):
+            left = {"network": trace.network, "browser": trace.browser}
+            return take_back(contact, states.NOT_PRESSED, left, settings, at=arrived)
+        standing = standing_of(contact, opening)
+        outcome = foresee(standing, Answer.YES, arrived=arrived).outcome
+        return Recorded(outcome=outcome, standing=standing)
+
+
+def take_back(
+    contact: Contact, method: str, left: dict[str, Any], settings: Settings, *, at: datetime
+) -> Recorded:
+    """Take off whom a Yes has put on the list that was no person's, as `method` says.
+
+    The contact is locked, and the reason is `request`: it is no No of the person's, nor a
+    withdrawal, who may never have consented (GDPR art. 4(11)). What would tell them of a Yes is not
+    sent any more. They are told of this, since they may have seen that Yes recorded; of a sign-up
+    they are only if they were told of its Yes.
+    """
+    human_replies.settle_replies(contact, at=at)
+    if contact.basis == Basis.ANSWER or receipts.has_receipt(contact):
+        receipts.enqueue_receipt(contact, contact.list, at=at, answer=Answer.NO)
+    else:
+        receipts.drop_receipts(contact)
+    act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=left)
+    key = settings.fingerprint_key
+    status_changes.remove([contact], reason=Reason.REQUEST, act=act, fingerprint_key=key)
+    contact = lookup.lock(contact.id)
+    after = standing_of(contact, link_openings.opening_of(contact))
+    return Recorded(outcome=Outcome.REMOVE, standing=after)
+
+
+def answer_for(
+    database: Database,
+    mailing_list: MailingList,
+    address: str,
+    answer: Answer,
+    *,
+    note: str,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+    given_by: Giver = "",
+) -> Recorded:
+    """Record an answer that the admin was given by phone, letter or reply.
+
+    `note` says how. If the person wrote back by mail, the answer arrived when that mail did, and
+    may still reverse a `no_response`. Raises AddressError, NotFound, and Refused for an empty note
+    and for a Yes to a question that is not open.
+    """
+    if not note.strip():
+        raise Refused(
+            "say with --note how the answer was given: by phone, by letter, as a reply",
+            code="answer_note",
+        )
+    with database.atomic():
+        contact = _locked_by_address(mailing_list, address)
+        opening = link_openings.opening_of(contact)
+        standing = standing_of(contact, opening)
+        arrived = human_replies.replied_at(contact, answer) or now
+        told = {**_told(standing, answer, arrived, "note"), **giver_told(given_by)}
+        act = status_changes.Act(
+            at=now,
+            actor=actor,
+            campaign=standing.campaign,
+            consent=told,
+            person={"note": note.strip()},
+        )
+        recorded = _carry_out(
+            contact, opening, standing, answer, act=act, settings=settings, arrived=arrived
+        )
+    if recorded.outcome is Outcome.LATE:
+        raise Refused(
+            "a Yes counts only while a campaign asks for it, until its deadline; this person can "
+            "sign up anew on the list's sign-up page"
+        )
+    return recorded
+
+
+def _locked(uid: str) -> Contact | None:
+    found: Contact | None = _LOCKED.first(uid)
+    return found
+
+
+_LOCKED = PreparedQuery(lambda uid: lock_rows(Contact.select().where(Contact.uid == uid)), 1)
+
+
+def _locked_by_address(mailing_list: MailingList, address: str) -> Contact:
+    key = email_address.parse(address).key
+    found: Contact | None = Contact.get_or_none(
+        Contact.list == mailing_list, Contact.address_key == key
+    )
+    if found is None:
+        raise NotFound("this address is not on the list %(list)s", list=mailing_list.slug)
+    return lookup.lock(found.id)
+
+
+def _carry_out(
+    contact: Contact,
+    opening: Opening | None,
+    standing: Standing,
+    answer: Answer,
+    *,
+    act: Act,
+    settings: Settings,
+    arrived: datetime,
+) -> Recorded:
+    """Do what the rules decide; the contact is locked, and what it wrote by mail is decided on."""
+    decision = foresee(standing, answer, arrived=arrived)
+    key = settings.fingerprint_key
+    if decision.outcome is not Outcome.LATE:
+        human_replies.settle_replies(contact, at=act.at)
+    if decision.outcome is Outcome.CONFIRM:
+        receipts.enqueue_receipt(contact, contact.list, at=act.at)
+        status_changes.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
+    elif decision.reason is not None:
+        receipts.enqueue_no_receipt(contact, at=act.at)
+        status_changes.remove([contact], reason=decision.reason, act=act, fingerprint_key=key)
+        contact = lookup.lock(contact.id)
+    elif answer is Answer.NO:
+        status_changes.note_refusal(contact)
+    after = standing_after(standing, contact, opening)
+    return Recorded(outcome=decision.outcome, standing=after)
+
+
+def _told(standing: Standing, answer: Answer, arrived: datetime, method: Method) -> dict[str, Any]:
+    """Return what is kept of an answer as its proof (GDPR art. 7(1), EDPB 05/2020 §108)."""
+    return {
+        "answer": str(answer),
+        "method": method,
+        "arrived_at": arrived.isoformat(),
+        "asked_at": standing.asked_at.isoformat() if standing.asked_at else "",
+        "reminded_at": standing.reminded_at.isoformat() if standing.reminded_at else "",
+        "deadline": standing.deadline.isoformat() if standing.deadline else "",
+        "mail_wording": standing.mail_wording,
+        **_words_told(standing, standing.language),
+    }
+
+
+def _words_told(standing: Standing, language: str) -> dict[str, str | bool]:
+    """Return in which language somebody was asked for what, and in which words."""
+    about = standing.mailing_list.told_in(language)
+    return {"language": language, **lookup.list_told(about)}
+
+
+def giver_told(given_by: Giver) -> dict[str, str]:
+    """Return what the proof says of who gave an answer, if it was not the person themselves.
+
+    Under 16, or under guardianship, consent is the representative's (GDPR art. 8(1), UAVG art. 5).
+    """
+    return {"given_by": given_by} if given_by else {}
+
+
+def _note_still_mailed(contact: Contact | None, arrived: datetime) -> None:
+    """Note that a tool elsewhere still mails somebody of whom nothing is held, once a day."""
+    subject = contact.subject if contact else ""
+    is_noted = (
+        Evidence.select()
+        .where(
+            Evidence.event == "still_mailed",
+            Evidence.subject == subject,
+            Evidence.at > arrived - _ONCE_IN,
+        )
+        .exists()
+    )
+    if not is_noted:
+        chain.append(
+            entries.Entry(
+                event="still_mailed",
+                at=arrived,
+                actor="person",
+                list=contact.list.slug if contact else "",
+                subject=subject,
+            )
+        )

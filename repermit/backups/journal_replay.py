@@ -1,0 +1,320 @@
+"""Bringing to a restored database who has left since its backup was made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress as without
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from repermit import email_address
+from repermit.backups.backup import MovedAway, Replayed
+from repermit.backups.journal_reader import Heard, Left
+from repermit.consent import LEFT_ELSEWHERE, Basis, Reason, Status, require_removal
+from repermit.contacts import erasure, lookup, status_changes, suppressions
+from repermit.contacts.status_changes import Act
+from repermit.contacts.suppressions import Suppressed
+from repermit.db.connection import chunks, literal
+from repermit.db.tables import Contact, MailingList, SignUp, Suppression, stored
+from repermit.errors import TransitionRefused
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class _List:
+    """Who has left one list, and who was erased there, by fingerprint and by subject.
+
+    By both, since an address may have been corrected after the backup was made. That it was, is
+    said of the former address alone: whoever has the new one, or the former one again, is rightly
+    there. `moves` are the last ones, by subject, each with the address that was left.
+    """
+
+    mailing_list: MailingList
+    left: dict[str, Left]
+    left_subjects: dict[str, Left]
+    moves: dict[str, tuple[str, Left]]
+    erased: set[str]
+    at: datetime
+    actor: str
+    key: bytes
+
+    def left_of(self, contact: Contact, fingerprint: str) -> Left | None:
+        """Return what the journal says of a contact, if it has left the list, or its address."""
+        here = self.left.get(fingerprint)
+        away_from, move = self.moves.get(contact.subject, ("", None))
+        if away_from == fingerprint:
+            # Whatever the journal says of the address since, it says of somebody else.
+            here = move
+        if here is None or here.has_moved:
+            return self.left_subjects.get(contact.subject, here)
+        return here
+
+
+def replay(heard: Heard, *, key: bytes, now: datetime, actor: str) -> Replayed:
+    """Take off who has left, suppress the others of whom the journals speak, erase anew.
+
+    In the caller's transaction. Nobody is put back on a list: a Yes that was given since is lost
+    with its evidence, and the person can give it again. Who has corrected their address since is
+    off the list with the former one, to which nothing may go, and is told of. A list that the
+    database does not know is made anew, without anything but who is not to be asked on it.
+    """
+    remade = _remake_lists(heard, now=now, actor=actor)
+    removed: Counter[Reason] = Counter()
+    moved: list[MovedAway] = []
+    suppressed = erased = 0
+    for mailing_list in list(MailingList.select()):
+        one = _of_list(mailing_list, heard, now=now, actor=actor, key=key)
+        for found in _matched(one):
+            _note_predecessors(one, found)
+            _leave_alone(one, found)
+            moved += _moved(one, found)
+            removed.update(_remove(one, found))
+            erased += _erase(one, found)
+        suppressed += _suppress(one)
+        erased += _forget_sign_ups(one, heard.sign_ups)
+    return Replayed(
+        removed={reason: removed[reason] for reason in Reason},
+        moved=tuple(moved),
+        suppressed=suppressed,
+        erased=erased,
+        remade=remade,
+        unreadable=heard.unreadable,
+    )
+
+
+def _remake_lists(heard: Heard, *, now: datetime, actor: str) -> tuple[str, ...]:
+    """Make the lists that the journals alone know; return their names.
+
+    Who has left one has to be kept somewhere: somebody will describe it again and bring in its
+    file. Until it has been described nobody can be asked on it.
+    """
+    known = {one.slug for one in MailingList.select(MailingList.slug)}
+    remade = tuple(sorted(heard.lists - known))
+    for slug in remade:
+        MailingList.create(slug=slug, name=slug, created_at=now)
+        about = {"name": slug, "by": "restored"}
+        chain.append(Entry(event="list_added", at=now, actor=actor, list=slug, consent=about))
+    return remade
+
+
+def _of_list(
+    mailing_list: MailingList, heard: Heard, *, now: datetime, actor: str, key: bytes
+) -> _List:
+    slug = mailing_list.slug
+    left = {whose.fingerprint: one for whose, one in heard.left.items() if whose.list == slug}
+    erased = {whose: subject for whose, subject in heard.erased.items() if whose.list == slug}
+    return _List(
+        mailing_list=mailing_list,
+        left=left,
+        moves={mover.subject: one for mover, one in heard.moves.items() if mover.list == slug},
+        left_subjects={one.subject: one for one in left.values() if not one.has_moved},
+        erased={*(whose.fingerprint for whose in erased), *erased.values()},
+        at=now,
+        actor=actor,
+        key=key,
+    )
+
+
+def _matched(one: _List) -> Iterator[list[tuple[Contact, str]]]:
+    """Yield the contacts of whom the journals speak, with their fingerprints, some at a time."""
+    spoken = {*one.left, *one.left_subjects, *one.moves, *one.erased}
+    if not spoken:
+        return
+    for rows in _pages(one.mailing_list):
+        prints = email_address.fingerprints(one.key, [address_key for _, address_key, _ in rows])
+        found = {
+            number: fingerprint
+            for (number, _, subject), fingerprint in zip(rows, prints, strict=True)
+            if fingerprint in spoken or subject in spoken
+        }
+        these = Contact.select().where(Contact.id.in_(list(found))).order_by(Contact.id)
+        yield [(contact, found[contact.id]) for contact in these]
+
+
+def _pages(mailing_list: MailingList) -> Iterator[list[tuple[int, str, str]]]:
+    last = 0
+    while True:
+        query: Any = (
+            Contact.select(Contact.id, Contact.address_key, Contact.subject)
+            .where(Contact.list == mailing_list, Contact.erased_at.is_null(), Contact.id > last)
+            .order_by(Contact.id)
+            .limit(_CHUNK)
+            .tuples()
+        )
+        rows = list(query)
+        if not rows:
+            return
+        yield rows
+        last = rows[-1][0]
+
+
+def _note_predecessors(one: _List, found: Sequence[tuple[Contact, str]]) -> None:
+    """Let those be found by their subject who have left another address than the backup has."""
+    ids = [
+        contact.id
+        for contact, fingerprint in found
+        if one.left.get(fingerprint) != one.left_subjects.get(contact.subject)
+    ]
+    Contact.update(has_predecessor=True).where(Contact.id.in_(literal(ids))).execute()
+
+
+def _leave_alone(one: _List, found: Sequence[tuple[Contact, str]]) -> None:
+    """Pass over who the backup knows to have said Yes later."""
+    for contact, fingerprint in found:
+        left = one.left_of(contact, fingerprint)
+        if left is not None and _said_yes_later(contact, left):
+            one.left.pop(fingerprint, None)
+            one.left_subjects.pop(contact.subject, None)
+            one.moves.pop(contact.subject, None)
+
+
+def _said_yes_later(contact: Contact, one: Left) -> bool:
+    """Say whether the backup knows a Yes by the person that came after they left.
+
+    Only of a line that may be older than the backup: its transaction may have failed, or its
+    lifting may be lacking because the process was killed before it wrote it.
+    """
+    own = contact.status == Status.CONFIRMED and contact.basis in (Basis.ANSWER, Basis.SIGN_UP)
+    return bool(not one.is_later and own and contact.status_at > one.at)
+
+
+def _moved(one: _List, found: Sequence[tuple[Contact, str]]) -> list[MovedAway]:
+    """Return who is still on the list under an address that they have corrected since."""
+    return [
+        MovedAway(list=one.mailing_list.slug, address=contact.address or "")
+        for contact, fingerprint in found
+        if (left := one.left_of(contact, fingerprint))
+        and left.has_moved
+        and contact.status != Status.REMOVED
+    ]
+
+
+def _remove(one: _List, found: Sequence[tuple[Contact, str]]) -> Counter[Reason]:
+    """Take off who has left, as of the moment at which they did; count whom `_moved` does not."""
+    facts: dict[int, dict[str, Any]] = {}
+    moved: set[int] = set()
+    moments: dict[int, datetime] = {}
+    whose: dict[Reason, list[Contact]] = {}
+    for contact, fingerprint in found:
+        left = one.left_of(contact, fingerprint)
+        if left is None or not _is_to_leave(contact, left):
+            continue
+        facts[contact.id] = {"left_at": stored(left.at), "left_for": left.reason}
+        if left.has_moved:
+            facts[contact.id]["moved"] = True
+            moved.add(contact.id)
+        moments[contact.id] = left.at
+        whose.setdefault(_reason(contact, left.reason), []).append(contact)
+    for reason, these in whose.items():
+        act = Act(at=one.at, actor=one.actor, consent={"by": "restored"})
+        status_changes.remove(
+            these,
+            reason=reason,
+            act=act,
+            fingerprint_key=one.key,
+            facts=facts,
+            moments=moments,
+            moved=moved,
+        )
+    return Counter(
+        reason for reason, these in whose.items() for contact in these if contact.id not in moved
+    )
+
+
+def _is_to_leave(contact: Contact, left: Left) -> bool:
+    """Say whether a contact is on the list, or off it by a file alone before they left themselves.
+
+    That file may be taken back, and must not put them back.
+    """
+    if contact.status != Status.REMOVED:
+        return True
+    is_later: bool = left.at > contact.status_at
+    return is_later and not left.has_moved and lookup.is_off_by_file(contact)
+
+
+def _reason(contact: Contact, noted: str) -> Reason:
+    """Return for what a contact, as the backup knows it, is taken off.
+
+    What was withdrawn since may be a Yes of which the backup does not know either; then it is a No.
+    An import notes why somebody had left elsewhere.
+    """
+    first, by_file = LEFT_ELSEWHERE.get(noted, noted), lookup.is_off_by_file(contact)
+    for reason in (first, _OTHERWISE.get(first, first)):
+        with without(ValueError, TransitionRefused):
+            possible = Reason(reason)
+            status = Status(contact.status)
+            require_removal(status, possible, basis=contact.basis, by_file=by_file)
+            return possible
+    return Reason.REQUEST
+
+
+_OTHERWISE: dict[str, str] = {Reason.NO: Reason.WITHDRAWN, Reason.WITHDRAWN: Reason.NO}
+
+
+def _erase(one: _List, found: Sequence[tuple[Contact, str]]) -> int:
+    """Erase anew who was erased since, unless they have come back."""
+    ids = [
+        contact.id
+        for contact, fingerprint in found
+        if fingerprint in one.erased or contact.subject in one.erased
+    ]
+    gone = Contact.select().where(Contact.id.in_(ids), Contact.status == Status.REMOVED)
+    these = list(gone.order_by(Contact.id))
+    if these:
+        act = Act(at=one.at, actor=one.actor, consent={"by": "restored"})
+        erasure.erase_all(these, act=act, fingerprint_key=one.key)
+    return len(these)
+
+
+def _forget_sign_ups(one: _List, uids: Collection[str]) -> int:
+    """Delete anew what was deleted of who had only signed up; return of how many addresses."""
+    own: Any = SignUp.select(SignUp.uid, SignUp.address_key).where(SignUp.list == one.mailing_list)
+    found = {uid: key for uid, key in own.tuples().iterator() if uid in uids}
+    if found:
+        for some in chunks(list(found), _CHUNK):
+            erasure.forget_sign_ups_again(list(some))
+        told = {"seqs": [], "parts": [], "sign_ups": len(found), "by": "restored"}
+        chain.append(
+            Entry(
+                event="erased",
+                at=one.at,
+                actor=one.actor,
+                list=one.mailing_list.slug,
+                consent=told,
+            )
+        )
+    return len(set(found.values()))
+
+
+def _suppress(one: _List) -> int:
+    """Suppress who is in no contact of this list, or is suppressed no more; return how many."""
+    made = 0
+    for prints in chunks(list(one.left), _CHUNK):
+        query: Any = (
+            Suppression.select(Suppression.fingerprint)
+            .where(
+                Suppression.list == one.mailing_list,
+                Suppression.fingerprint.in_(list(prints)),
+            )
+            .tuples()
+        )
+        known = {fingerprint for (fingerprint,) in query}
+        lacking = [fingerprint for fingerprint in prints if fingerprint not in known]
+        these = [
+            Suppressed(
+                fingerprint=fingerprint,
+                subject=one.left[fingerprint].subject,
+                reason=one.left[fingerprint].reason,
+                at=one.left[fingerprint].at,
+                has_moved=one.left[fingerprint].has_moved,
+            )
+            for fingerprint in lacking
+        ]
+        suppressions.suppress(one.mailing_list, these)
+        made += len(these)
+    return made

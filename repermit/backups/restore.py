@@ -1,0 +1,245 @@
+"""Putting a backup in the place of the database, and bringing it up to what has happened since."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from datetime import datetime
+from pathlib import Path
+
+from repermit import email_address, schema
+from repermit.backups.backup import MADE_AT, MARK, Restored, check, copy, sync
+from repermit.backups.held_campaigns import hold
+from repermit.backups.journal_reader import hear
+from repermit.backups.journal_replay import replay
+from repermit.backups.schema_check import (
+    Schema,
+    fresh_schema,
+    require_known,
+    require_known_on_postgresql,
+    require_whole,
+)
+from repermit.contacts import fingerprint_key
+from repermit.db.connection import Database, is_postgresql, open_database, run_sql
+from repermit.db.journal_seal import forget_seals
+from repermit.db.open_files import RESTORING, alone
+from repermit.db.suppression_journal import journal_of
+from repermit.db.tables import Meta, Suppression, read_moment, stored
+from repermit.db.write_lock import privately
+from repermit.errors import Refused
+from repermit.evidence import chain, stored_tree
+from repermit.evidence.entries import Entry
+from repermit.settings.definitions import Settings
+
+_BESIDE = ("-wal", "-shm", "-journal", ".turn-a", ".turn-b")
+_BEGINNING = b"SQLite format 3\0"
+
+
+def restore(
+    path: Path,
+    *,
+    settings: Settings,
+    journals: Sequence[Path],
+    is_journal_lost: bool,
+    replaces: bool,
+    now: datetime,
+    actor: str,
+) -> Restored:
+    """Put the backup at `path` in the place of the SQLite database.
+
+    1. A copy of it beside the database, which is there as it was until the last step. 2. In the
+    copy, all that `take_up` does. 3. The former database goes aside, and the copy into its place.
+    Killed at any instant it can be given again, and until then no other command works.
+
+    Raises Refused, and then nothing was changed: while anybody works with the database, if there is
+    one and not `replaces`, and for a file that is no sound backup of this repermit, or has more in
+    it than repermit makes.
+    """
+    place = settings.sqlite_path
+    if place is None:
+        raise Refused(
+            "with PostgreSQL, its own tool puts the copy back: `pg_restore`; then give `repermit "
+            "restore --already-there`"
+        )
+    _look_at(path, place, replaces=replaces)
+    with alone(place):
+        ready = Path(f"{place}{RESTORING}")
+        fresh = fresh_schema(settings)
+        try:
+            _copy_to(ready, path, fresh)
+            with open_database(f"sqlite:///{ready}", journal=journal_of(settings)) as database:
+                taken_up = take_up(
+                    database,
+                    fresh=fresh,
+                    settings=settings,
+                    journals=journals,
+                    is_journal_lost=is_journal_lost,
+                    now=now,
+                    actor=actor,
+                )
+            _make_one_file(ready)
+        except BaseException:
+            _delete(ready)
+            raise
+        aside = _change_places(ready, place)
+    return Restored(**{**vars(taken_up), "aside": aside})
+
+
+def take_up(
+    database: Database,
+    *,
+    settings: Settings,
+    journals: Sequence[Path],
+    is_journal_lost: bool = False,
+    now: datetime,
+    actor: str,
+    fresh: Schema | None = None,
+) -> Restored:
+    """Bring a database that is older than what has happened up to it, as far as that is known.
+
+    In one transaction: who has left since is taken off again (see `replay`), nothing that may have
+    been sent or decided since is sent or decided by itself (see `hold`), and the evidence tells it.
+    `fresh` is what an SQLite database has to be made of. Raises Refused while others work with a
+    PostgreSQL database, for one that is not made as ours are, for a journal that cannot be used,
+    and unless `is_journal_lost` where none is the one of the backup; nothing was changed then.
+    """
+    _refuse_others(database)
+    require_known_on_postgresql(database)
+    schema.upgrade(database)
+    if fresh is not None:
+        require_whole(database, fresh)
+    fingerprint_key.recognise_key(database, settings)
+    key = settings.fingerprint_key
+    facts = {row.key: row.value for row in Meta.select().where(Meta.key.in_((MARK, MADE_AT)))}
+    check_of_key = email_address.key_check(key)
+    heard = hear(journals, mark=facts.get(MARK, ""), key_check=check_of_key)
+    is_known = heard.is_of_backup or not (MARK in facts or Suppression.select().exists())
+    if journals and not is_known and not is_journal_lost:
+        raise Refused(_NOT_ITS_OWN)
+    made_at = read_moment(facts[MADE_AT]) if MADE_AT in facts else None
+    before = stored_tree.checkpoint()
+    with database.atomic():
+        # The journal that is there now counts from here on.
+        forget_seals()
+        replayed = replay(heard, key=key, now=now, actor=actor)
+        held = hold(
+            launched=heard.launched if journals and is_known else None,
+            made_at=made_at or now,
+            now=now,
+            actor=actor,
+        )
+        told = {
+            "made_at": stored(made_at) if made_at else "",
+            "mark": facts.get(MARK, ""),
+            "continues": before.to_json(),
+            "removed": {str(reason): count for reason, count in replayed.removed.items()},
+            "moved": len(replayed.moved),
+            "suppressed": replayed.suppressed,
+            "erased": replayed.erased,
+            "remade": list(replayed.remade),
+            "launched": list(held.launched),
+            "in_doubt": held.in_doubt,
+        }
+        chain.append(Entry(event="restored", at=now, actor=actor, consent=told))
+    return Restored(made_at=made_at, checkpoint=before, replayed=replayed, held=held, aside=None)
+
+
+_NOT_ITS_OWN = (
+    "no journal here was beside the database when this copy was made, as after a move to another "
+    "machine, so that whoever has left since would be asked again: name the journal of then with "
+    "--journal, or say --without-journal if it is lost for good"
+)
+
+
+def _refuse_others(database: Database) -> None:
+    if not is_postgresql(database):
+        return
+    others = "SELECT COUNT(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = "
+    (count,) = run_sql(database, f"{others}current_database()").fetchone()
+    if count:
+        raise Refused(
+            f"other programs ({count}) are connected to the database: stop `repermit serve` and "
+            "every `repermit worker` first, on each machine"
+        )
+
+
+def _look_at(path: Path, place: Path, *, replaces: bool) -> None:
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(len(_BEGINNING))
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}") from None
+    if beginning != _BEGINNING:
+        raise Refused(f"{path} is no backup: it is not an SQLite database")
+    if place.exists():
+        if place.samefile(path):
+            raise Refused(f"{path} is the database itself; give the file of a backup")
+        if not replaces:
+            raise Refused(
+                f"there is a database, {place}. With --replace it is put aside, not deleted, and "
+                "what was answered since the backup is lost but for who has left"
+            )
+
+
+def _copy_to(ready: Path, path: Path, fresh: Schema) -> None:
+    """Copy the backup to where it is made ready; what a killed process left there goes first."""
+    _delete(ready)
+    with open(ready, "xb", opener=privately):
+        pass
+    try:
+        copy(path, ready)
+        check(ready)
+        with closing(sqlite3.connect(ready)) as opened:
+            names = "SELECT COUNT(*) FROM sqlite_master WHERE name IN ('meta', 'evidence_head')"
+            if opened.execute(names).fetchone() != (2,):
+                raise Refused(f"{path} is no backup of repermit")
+            require_known(opened, fresh)
+    except sqlite3.Error as error:
+        raise Refused(f"{path} cannot be used: {error}") from None
+
+
+def _make_one_file(database: Path) -> None:
+    """Write all of a database into its own file, which needs no other one beside it then."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as opened:
+        opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        opened.execute("PRAGMA journal_mode = DELETE")
+    for ending in _BESIDE:
+        _unlink(f"{database}{ending}")
+    sync(database)
+
+
+def _change_places(ready: Path, place: Path) -> Path | None:
+    """Put the former database aside and the one that is made ready in its place.
+
+    Between the two nobody makes an empty one, since the one that is made ready is still there. The
+    former one is not opened any more: it may be damaged, and SQLite throws away the log of what it
+    cannot read. Its log goes first, to the name that is found again if this is broken off.
+    """
+    aside = None
+    if place.exists():
+        aside = _aside(place)
+        with suppress(FileNotFoundError):
+            Path(f"{place}-wal").rename(f"{aside}-wal")
+        place.rename(aside)
+    for ending in _BESIDE[:3]:
+        _unlink(f"{place}{ending}")
+    ready.rename(place)
+    sync(place.parent)
+    return aside
+
+
+def _aside(place: Path) -> Path:
+    names = (Path(f"{place}.replaced-{number}") for number in itertools.count(1))
+    return next(name for name in names if not name.exists())
+
+
+def _delete(database: Path) -> None:
+    for ending in ("", *_BESIDE):
+        _unlink(f"{database}{ending}")
+
+
+def _unlink(name: str) -> None:
+    with suppress(FileNotFoundError):
+        Path(name).unlink()

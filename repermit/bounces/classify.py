@@ -1,0 +1,155 @@
+"""Whether words and numbers in a bounce say that there is no such mailbox or domain."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import NamedTuple
+
+from repermit.bounces.bounce_results import Kind
+from repermit.smtp.refusal_words import Cause, names_another_domain, names_somebody_gone, plain
+from repermit.smtp.reply_codes import (
+    Reply,
+    cause_of,
+    deciding_status,
+    find_status,
+    is_vague,
+    quoted_reply,
+)
+
+_CODE = re.compile(r"(?<![\d.])([45]\d\d)(?=[ \-:#']|$)")
+
+# A mailbox that is full, and a mail that is too big.
+_OF_SIZE = re.compile(r"5\.(2\.[23]|3\.4)")
+
+_FAILED = 550
+_NO_MAILBOX_FOR_NOW = "450"
+_LONGEST = 4000
+
+
+class Judgement(NamedTuple):
+    """What a refusal means: its kind and the status that decided.
+
+    `is_clear` is False where nothing in it says why, so that more of the bounce may be asked.
+    """
+
+    kind: Kind
+    status: str
+    is_clear: bool = True
+
+
+def has_code(text: str) -> bool:
+    """Say whether a server's refusal stands in a text, as a status or as a code of three digits."""
+    return bool(re.search(r"[45]", find_status(text)[:1]) or _CODE.search(text))
+
+
+def judge(
+    words: str,
+    *,
+    status: str = "",
+    is_quoted: bool = False,
+    address: str = "",
+    around: str = "",
+    is_lasting: bool = False,
+) -> Judgement:
+    """Return hard or soft for a failure, and the status that decided.
+
+    - `words` are the server's and `status` is what the reporter made of them. What the server gave
+      itself comes first: a relay often puts a 5.1.1 or a 5.0.0 over whatever it was told.
+    - `is_quoted` says that the reporter only quotes another server's words. Then its own status
+      says of a mailbox no more than the words do.
+    - `address` is whom the bounce is about, "" if it does not say.
+    - `around` is what the reporter writes about it besides, such as to which command it was the
+      answer.
+    - `is_lasting` says that a relay has tried for days and given up. Then also a mailbox that is
+      not there for now is gone.
+    """
+    words = quoted_reply(" ".join(words.split()))[:_LONGEST]
+    own = deciding_status(words)
+    given = [one for one in (own, status) if one]
+    telling = next((one for one in given if not is_vague(one)), "")
+    shown = telling or next(iter(given), "")
+    code = _CODE.search(words)
+    is_for_now = shown[:1] in {"2", "4"} or bool(code and code[1].startswith("4"))
+    if is_for_now and not (is_lasting and _is_unknown_for_now(code, own, words)):
+        return Judgement(Kind.SOFT, shown)
+    if is_quoted and telling != own and _says_anything(words) and not _OF_SIZE.fullmatch(telling):
+        # Then the words alone count where they say it, and where the status alone would.
+        by_words = _cause(code, "", words)
+        if Cause.GONE in {by_words, _cause(code, telling, words)}:
+            shown, telling = own, ""
+    cause = _cause(code, telling or own, words)
+    if cause is not Cause.GONE:
+        return Judgement(Kind.SOFT, shown, is_clear=cause is not Cause.UNCLEAR or bool(telling))
+    is_believed = bool(own and not is_vague(own) and not is_for_now) or bool(
+        _NO_ACCOUNT.search(words)
+    )
+    is_wrong = names_another_domain(words, address) or _is_at_another_step(
+        f"{words} {around}", is_believed=is_believed
+    )
+    return Judgement(Kind.SOFT if is_wrong else Kind.HARD, shown)
+
+
+def _is_unknown_for_now(code: re.Match[str] | None, status: str, words: str) -> bool:
+    """Say whether a server answers that it knows nobody of that name, with a code for now.
+
+    Postfix does so with `soft_bounce`, and for an address that another server has refused to it.
+    """
+    is_of_a_mailbox = bool(code and code[1] == _NO_MAILBOX_FOR_NOW) and status in {"", "4.1.1"}
+    return is_of_a_mailbox and names_somebody_gone(plain(words))
+
+
+def _cause(code: re.Match[str] | None, status: str, words: str) -> Cause:
+    return cause_of(Reply(int(code[1]) if code else _FAILED, status), plain(words))
+
+
+def _says_anything(words: str) -> bool:
+    """Say whether there is more to words than codes and politeness."""
+    return bool(re.search(r"[^\W\d_]", _POLITENESS.sub("", plain(words))))
+
+
+_POLITENESS = re.compile(r"\b(sorry|error|smtp)\b")
+
+
+def names_somebody_else(words: str, names: Collection[str]) -> bool:
+    """Say whether words name an address that is none of `names`, to which a copy was passed on.
+
+    Where `words` name no address but a postmaster's, they are about whoever the report names.
+    """
+    known = {name.lower() for name in names}
+    written = {one.lower().strip(".") for one in WRITTEN_ADDRESS.findall(words)}
+    return bool(known) and any(not SERVICE_ADDRESS.match(one) for one in written - known)
+
+
+WRITTEN_ADDRESS = re.compile(
+    r"(?<![^\s<>(\[\"':;,=])([^\s<>()\[\]\"':;,@=]{1,64}@[\w-]+(?:\.[\w-]+)+)"
+)
+SERVICE_ADDRESS = re.compile(r"postmaster|mailer-daemon|abuse|support", re.IGNORECASE)
+
+
+def _is_at_another_step(text: str, *, is_believed: bool) -> bool:
+    """Say whether a refusal came before a recipient was named, or after one was accepted.
+
+    Who refuses our greeting or our sender knows nothing of a mailbox. A server that has accepted
+    the recipient and says "unknown user" of the mail itself hides why it does not want it, as some
+    telephone companies do; only a status or Yahoo's whole sentence is believed then.
+    """
+    text = " ".join(text.lower().split())
+    return bool(_BEFORE_RECIPIENT.search(text)) or (
+        not is_believed and bool(_AFTER_MAIL.search(text))
+    )
+
+
+# Postfix; Exim; qmail.
+_BEFORE_RECIPIENT = re.compile(
+    r"in reply to (?:helo|ehlo|lhlo|mail from|initial|connection)|"
+    r"remote mail server after (?:initial|pipelined mail|mail from|helo|ehlo|lhlo)|"
+    r"but (?:my name was rejected|sender was rejected|greeting failed)"
+)
+_AFTER_MAIL = re.compile(
+    r"in reply to (?:end of )?data|remote mail server after (?:end of )?data|"
+    r"failed after i sent the message|"
+    # Sendmail, whose transcript goes on with a complaint of DATA where a recipient was refused.
+    r"<<< 55\d[ -].{1,1000} 55\d (?:5\.0\.0 )?service unavailable(?! <<<)"
+)
+_NO_ACCOUNT = re.compile(r"\b(?:doesn't|does not) have an? \S+ account\b", re.IGNORECASE)

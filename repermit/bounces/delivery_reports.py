@@ -1,0 +1,275 @@
+"""Reports made for programs: of delivery (RFC 3464, RFC 6533), complaints (RFC 5965), and receipts.
+
+A message attached to a mail is never taken for its own report, so a person may forward a bounce.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+from email.message import Message
+
+from repermit.bounces.bounce_results import Kind, Verdict
+from repermit.bounces.classify import Judgement, has_code, judge, names_somebody_else
+from repermit.bounces.parse import (
+    addresses_in,
+    children,
+    header,
+    own_parts,
+    parse_date,
+    report_fields,
+    text_of,
+)
+from repermit.bounces.server_text import (
+    about,
+    judge_text,
+    mildest,
+    paragraphs_of,
+    replies_in,
+    without_copy,
+)
+from repermit.bounces.sns_notification import SnsNotification, sns_notification
+from repermit.smtp.reply_codes import find_status
+
+_DELIVERY = ("message/delivery-status", "message/global-delivery-status")
+_FEEDBACK = ("message/feedback-report",)
+_RECEIPT = ("message/disposition-notification", "message/global-disposition-notification")
+
+# Mail that somebody wants after all; a filter's finding, a signature that failed (RFC 6591). What
+# is not known counts as a complaint (RFC 5965 §7.3).
+_NO_COMPLAINT = ("not-spam", "virus", "auth-failure")
+
+
+def find_report(message: Message, *, is_machine: bool) -> Verdict | None:
+    """Return what a message that is a report says; None if it is none.
+
+    A report is what it calls itself (RFC 6522), or such a part in what a program sent
+    (`is_machine`): some gateways pack it into a multipart/mixed.
+    """
+    if _is_outlooks_complaint(message):
+        return Verdict(Kind.COMPLAINT)
+    notification = sns_notification(message)
+    if notification:
+        return _of_notification(notification)
+    if not is_machine and message.get_content_type() != "multipart/report":
+        return None
+    said: list[str] = []
+    for part in own_parts(message):
+        kind = part.get_content_type()
+        if kind in _DELIVERY:
+            own = {one.lower() for name in _OWN for one in addresses_in(message, name)}
+            blocks = _with_dates(report_fields(part), header(message, "Date"))
+            return _delivery(blocks, without_copy("\n\n".join(said)), own)
+        if kind in _FEEDBACK:
+            return _complaint(report_fields(part))
+        if kind in _RECEIPT:
+            return Verdict(Kind.AUTO_REPLY)
+        if kind == "text/plain":
+            said.append(text_of(part))
+    return None
+
+
+def feedback_senders(message: Message) -> list[str]:
+    """Return the envelope senders of the mails that a complaint is about (RFC 5965 §3.2)."""
+    return [
+        block["original-mail-from"].strip("<>")
+        for part in own_parts(message)
+        if part.get_content_type() in _FEEDBACK
+        for block in report_fields(part)
+        if "original-mail-from" in block
+    ]
+
+
+def _of_notification(notification: SnsNotification) -> Verdict:
+    if notification.kind == "Complaint":
+        return Verdict(Kind.COMPLAINT)
+    if notification.kind != "Bounce":
+        return Verdict(Kind.NOTHING)
+    return _delivery(notification.recipients, "", ())
+
+
+def _with_dates(blocks: list[dict[str, str]], written: str) -> list[dict[str, str]]:
+    """Return the blocks of a report, each with the dates from which its relay tried and till when.
+
+    The first block has the former (RFC 3464 §2.2.5). Where a recipient's has none of the latter
+    (§2.3.7), that is when the report was written.
+    """
+    first = blocks[0] if blocks else {}
+    shared = {"last-attempt-date": written, "arrival-date": first.get("arrival-date", "")}
+    return [{**shared, **block} for block in blocks]
+
+
+# Each mail of ours has one recipient, who may be an alias of a few; nobody is removed for a report
+# on more.
+_MOST_RECIPIENTS = 20
+
+
+def _delivery(blocks: list[dict[str, str]], text: str, own: Collection[str]) -> Verdict:
+    """Return what a report says of all its recipients: a failure counts as the mildest of them.
+
+    `text` is what stands for people above the report, `own` whom it was sent to.
+    """
+    blocks = [block for block in blocks if "action" in block or "status" in block]
+    if len(blocks) > _MOST_RECIPIENTS:
+        return Verdict(Kind.SOFT)
+    reported = {name for block in blocks for name in _named(block)} | set(own)
+    found = [_recipient(block, text, own, reported) for block in blocks]
+    failed = tuple(name for one in found for name in one.failed)
+    for kind in (Kind.SOFT, Kind.HARD):
+        first = next((one for one in found if one.kind is kind), None)
+        if first:
+            reached = any(one.kind is Kind.NOTHING for one in found)
+            return Verdict(Kind.SOFT if reached else kind, first.status, failed)
+    return Verdict(Kind.NOTHING)
+
+
+def _recipient(
+    block: dict[str, str], text: str, own: Collection[str], reported: Collection[str]
+) -> Verdict:
+    """Return what a report says of one recipient; `reported` are all addresses of its fields.
+
+    `expanded` and `relayed` mean that another server has it, `delayed` that one goes on trying.
+    """
+    action = re.match(r"[a-z]*", block.get("action", "").lower())
+    status = find_status(block.get("status", ""))
+    said = action[0] if action else ""
+    if said == "delayed":
+        return Verdict(Kind.SOFT, status, _named(block))
+    # OpenSMTPD writes "error"; and some leave the word out.
+    if said in {"failed", "fail", "error"} or (not said and status[:1] in {"4", "5"}):
+        judged = _judge_failure(block, status, text, own, reported)
+        return Verdict(judged.kind, judged.status, _named(block))
+    return Verdict(Kind.NOTHING)
+
+
+def _judge_failure(
+    block: dict[str, str],
+    status: str,
+    text: str,
+    own: Collection[str],
+    reported: Collection[str],
+) -> Judgement:
+    """Return what a failure means, by the fields of its report and by the text above them.
+
+    Who says "user unknown" of the address that the report was sent to means the sender.
+
+    The text is asked where the fields leave it open, and where it quotes another server: what
+    that server said outranks a report that somebody else is unknown.
+    """
+    is_lasting = _has_given_up(block)
+    names = _named(block)
+    address = names[0] if names else ""
+    comment = _comment(block)
+    found = _DIAGNOSTIC.fullmatch(block.get("diagnostic-code", ""))
+    kind, given = (found["kind"] or "", found["words"]) if found else ("", "")
+    around = "\n".join(about(address, text)[:1])
+    quoted = [given] if given else replies_in(text) or ([around] if has_code(around) else [])
+    judged = mildest(
+        judge(
+            words,
+            status=status,
+            is_quoted=bool(quoted) and kind.lower() in {"", "smtp"},
+            address=address,
+            around=around,
+            is_lasting=is_lasting,
+        )
+        for words in quoted or [comment]
+    )
+    if any(one in words.lower() for words in quoted for one in own):
+        return Judgement(Kind.SOFT, judged.status)
+    # Whoever was written to has got it where another's copy failed, as of somebody who forwards.
+    if any(names_somebody_else(words, names) for words in quoted):
+        return Judgement(Kind.SOFT, judged.status)
+    if not given and names_somebody_else(around or text, reported if names else ()):
+        return Judgement(Kind.SOFT, judged.status)
+    told = None if judged.is_clear else judge_text(text, address=address)
+    if told:
+        judged = told._replace(status=judged.status or told.status)
+    if judged.kind is Kind.SOFT:
+        return judged
+    return mildest([judged, *_objections(given, comment, text, is_lasting=is_lasting)])
+
+
+def _has_given_up(block: dict[str, str]) -> bool:
+    """Say whether a report is of a relay that has tried for days and goes on no more."""
+    arrived, tried = (
+        parse_date(block.get(f"{name}-date", "")) for name in ("arrival", "last-attempt")
+    )
+    is_failure = block.get("action", "").lower().startswith(("fail", "error"))
+    return is_failure and bool(arrived and tried and tried - arrived >= _LONG)
+
+
+# More than a weekend, and less than any relay goes on (RFC 5321 §4.5.4.1: four or five days).
+_LONG = timedelta(days=3)
+
+
+def _objections(words: str, comment: str, text: str, *, is_lasting: bool) -> Iterator[Judgement]:
+    """Yield what is said against a report that somebody is unknown, if it says why.
+
+    That stands in the comment on the status, in the whole of a reply of several lines whose code
+    the report gives, or where the report itself has no words, anywhere in the text.
+    """
+    replies = (
+        one
+        for one in replies_in(text)
+        if not one[:3].isdigit() or one[:3] == words[:3] or not words
+    )
+    paragraphs = paragraphs_of(text) if not words else []
+    for one in (comment, *replies, *paragraphs):
+        judged = judge(one, is_lasting=is_lasting)
+        if judged.kind is Kind.SOFT and judged.is_clear:
+            yield judged
+
+
+_OWN = ("To", "Delivered-To", "X-Original-To", "Envelope-To")
+
+_DIAGNOSTIC = re.compile(
+    r"(?:(?P<kind>[a-z][\w.-]*)\s*;)?\s*(?P<words>.*)", re.IGNORECASE | re.DOTALL
+)
+
+
+def _comment(block: dict[str, str]) -> str:
+    """Return what stands in brackets behind a status (RFC 3464 §2.3.4 with RFC 5322 §3.2.2)."""
+    return block.get("status", "").partition("(")[2].strip(") ")
+
+
+def _named(block: dict[str, str]) -> tuple[str, ...]:
+    """Return who a block is about, in each way in which it may be meant.
+
+    That is the final recipient (RFC 3464 §2.3.2), or the address that Sendmail made of it. The
+    original recipient never counts: it names whoever was written to, also where their copy has
+    arrived and only another one failed, and Postfix writes it unasked.
+    """
+    given = (block.get(name, "") for name in ("x-actual-recipient", "final-recipient"))
+    plain = next((one.rpartition(";")[2].strip("<> ") for one in given if "@" in one), "")
+    if plain.startswith("@"):
+        # Sendmail names a host alone where it has none for a domain.
+        return ()
+    return tuple(dict.fromkeys(way(plain) for way in (str, _of_xtext, _of_utf8))) if plain else ()
+
+
+def _of_xtext(text: str) -> str:
+    """Undo what RFC 3461 §4 does to an address; some leave it in."""
+    return re.sub(r"\+([0-9A-F]{2})", lambda found: chr(int(found[1], 16)), text)
+
+
+def _of_utf8(text: str) -> str:
+    """Undo what RFC 6533 §3 does to what is not ASCII in an address."""
+    return re.sub(r"\\x\{(10[0-9A-F]{4}|[0-9A-F]{2,5})\}", lambda f: chr(int(f[1], 16)), text)
+
+
+def _complaint(blocks: list[dict[str, str]]) -> Verdict:
+    kinds = [block["feedback-type"].lower() for block in blocks if "feedback-type" in block]
+    return Verdict(Kind.NOTHING if not kinds or kinds[0] in _NO_COMPLAINT else Kind.COMPLAINT)
+
+
+def _is_outlooks_complaint(message: Message) -> bool:
+    """Say whether this is a complaint as Outlook.com sends it, which follows no standard."""
+    sender = addresses_in(message, "From")
+    return sender == ["staff@hotmail.com"] and any(
+        header(child, "X-HmXmrOriginalRecipient")
+        for part in own_parts(message)
+        if part.get_content_type() == "message/rfc822"
+        for child in children(part)
+    )

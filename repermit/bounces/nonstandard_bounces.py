@@ -1,0 +1,140 @@
+"""Bounces that follow no standard: whom they name, through flufl.bounce, and what is said of them.
+
+Only for what a mail server itself has sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection
+from email.message import Message
+
+from flufl.bounce import all_failures
+
+from repermit.bounces.bounce_results import Kind, Verdict
+from repermit.bounces.classify import (
+    SERVICE_ADDRESS,
+    WRITTEN_ADDRESS,
+    Judgement,
+    has_code,
+    judge,
+    names_somebody_else,
+)
+from repermit.bounces.parse import addresses_in, header, parse, text_of, text_without_parts, texts
+from repermit.bounces.server_text import (
+    about,
+    judge_text,
+    mildest,
+    without_copy,
+    without_repeated_fields,
+)
+
+# It writes what it stumbles over into the log, addresses among it.
+logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL + 1)
+
+
+# What stands below is the copy; and flufl.bounce goes through it once for each of its patterns,
+# some of which take a time that grows with the square of a line's length.
+_SCANNED = 32_000
+_LONGEST_LINE = 2000
+
+
+def read_odd(message: Message, raw: bytes) -> Verdict:
+    """Return what a mail server's own words say; soft where it only says that it failed."""
+    whole = without_copy("\n\n".join(texts(message)) or text_without_parts(message))
+    said = _MADE_FROM.sub("", whole)
+    temporary, permanent = _named(parse(raw[:_SCANNED]))
+    is_child = said != whole
+    if permanent and not temporary:
+        listed = sorted(one.decode("utf-8", "replace") for one in permanent)
+        names = tuple(name for name in listed if name.lower() in said.lower())
+        # Only a header has them, which names whoever was written to where Exim hides the rest.
+        found = mildest(_judge_about(name, said) for name in names or listed)
+        is_unsure = (is_child and not names) or _tells_of_others(said, listed, message)
+        return Verdict(_unless(is_unsure, found), found.status, names or (*listed,))
+    has_failed = UNDELIVERED.search(header(message, "Subject"))
+    if has_code(said) or (has_failed and not temporary):
+        names = _written_in(said, message)
+        found = judge_text(without_repeated_fields(said), address="") or Judgement(Kind.SOFT, "")
+        is_unsure = bool(temporary) or (is_child and not names) or _are_not_each_gone(names, said)
+        return Verdict(_unless(is_unsure, found), "" if temporary else found.status, names)
+    return Verdict(Kind.SOFT if temporary or has_failed else Kind.NOTHING)
+
+
+def _unless(is_unsure: bool, found: Judgement) -> Kind:  # noqa: FBT001
+    return Kind.SOFT if is_unsure else found.kind
+
+
+# What an alias has made of an address, as Exim, Postfix and Sendmail tell it: the copy of whoever
+# was written to may have arrived.
+_MADE_FROM = re.compile(r"\((?:generated|expanded) from:?\s[^()]{1,500}\)")
+
+
+def _written_in(said: str, message: Message) -> tuple[str, ...]:
+    """Return the addresses that a text names, without those of the bounce itself."""
+    own = {one.lower() for one in _own(message)}
+    found = dict.fromkeys(WRITTEN_ADDRESS.findall(said[:_SCANNED]))
+    return tuple(one for one in found if one.lower() not in own and not SERVICE_ADDRESS.match(one))
+
+
+def _own(message: Message) -> list[str]:
+    return [one for name in _OWN for one in addresses_in(message, name)]
+
+
+_OWN = ("From", "To", "Delivered-To", "X-Original-To", "Envelope-To", "Return-Path", "Reply-To")
+
+
+def _are_not_each_gone(names: Collection[str], said: str) -> bool:
+    """Say whether of several addresses one has no line that alone says that it is gone.
+
+    A text that names two tells as likely of one and of where its mail is passed on to.
+    """
+    lines = _SENDER_FIELD.sub("", said[:_SCANNED]).splitlines()
+    about_each = [[line for line in lines if name in line] for name in names]
+    about_each = [some for some in about_each if some]
+    return len(about_each) > 1 and not all(
+        any(judge(line).kind is Kind.HARD for line in some) for some in about_each
+    )
+
+
+def _tells_of_others(said: str, failed: Collection[str], message: Message) -> bool:
+    """Say whether what stands about failed addresses names another, to which a copy went."""
+    known = {*failed, *_own(message)}
+    text = _SENDER_FIELD.sub("", said)
+    return any(names_somebody_else(one, known) for name in failed for one in about(name, text))
+
+
+# What some repeat of the mail that came back.
+_SENDER_FIELD = re.compile(
+    r"^[> \t]*(?:from|sender|reply-to|return-path|mail from):.*", re.IGNORECASE | re.MULTILINE
+)
+
+
+def _judge_about(address: str, said: str) -> Judgement:
+    return judge_text(said, address=address) or judge("")
+
+
+def _named(beginning: Message) -> tuple[Collection[bytes], Collection[bytes]]:
+    """Return the addresses that are named as failing for now and for good."""
+    try:
+        return ((), ()) if _has_long_lines(beginning) else all_failures(beginning)
+    except Exception:  # noqa: BLE001  it stumbles over a mail without a sender, for instance
+        return (), ()
+
+
+def _has_long_lines(message: Message) -> bool:
+    texts_in_it = (part for part in message.walk() if part.get_content_maintype() == "text")
+    lines = (f"{part.get_payload()}\n{text_of(part)}".split("\n") for part in texts_in_it)
+    return any(len(line) > _LONGEST_LINE for some in lines for line in some)
+
+
+UNDELIVERED = re.compile(
+    r"^(undeliver|returned mail|mail delivery|delivery (status|fail|delay|incomplete)|"
+    r"failure notice|warning: (could not|message)|mail (delivery )?(failed|failure|system error)|"
+    r"message (delayed|undeliver|not delivered)|delayed mail|nondeliverable|"
+    r"(automatisch )?onbestelbaar|niet bezorgd|unzustellbar|nicht zustellbar|"
+    r"zustellung|non remis|non distribu|échec)",
+    re.IGNORECASE,
+)
+"""What stands at the beginning of the subject of a bounce."""

@@ -1,0 +1,301 @@
+"""What a person wrote above the quotation, and whether it is a plain Yes or No.
+
+Nothing of the text is kept.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Collection
+from email.message import Message
+
+from repermit.bounces.parse import header, texts
+from repermit.unicode_limits import normalize
+
+# --- A plain Yes or No in every official language of the Union, judged by who writes it. ----------
+
+
+# Yes, No, and what may stand behind either: please, thank you.
+_WORDS = {
+    "bg": ("да", "не", "моля благодаря"),
+    "cs": ("ano", "ne", "prosím děkuji díky"),
+    "da": ("ja", "nej", "tak"),
+    "de": ("ja", "nein", "bitte danke"),
+    "el": ("ναι", "όχι οχι", "παρακαλώ ευχαριστώ"),  # noqa: RUF001  Greek
+    "en": ("yes", "no", "please thanks"),
+    "es": ("sí si", "no", "gracias"),
+    "et": ("jah", "ei", "palun aitäh tänan"),
+    "fi": ("kyllä joo", "ei", "kiitos"),
+    "fr": ("oui", "non", "merci svp"),
+    "ga": ("tá", "níl", ""),
+    "hr": ("da", "ne", "molim hvala"),
+    "hu": ("igen", "nem", "kérem köszönöm"),
+    "it": ("sì si", "no", "grazie"),
+    "lt": ("taip", "ne", "prašau ačiū"),
+    "lv": ("jā", "nē", "lūdzu paldies"),
+    "mt": ("iva", "le", "grazzi"),
+    "nl": ("ja", "nee neen", "graag bedankt"),
+    "pl": ("tak", "nie", "proszę dziękuję"),
+    "pt": ("sim", "não nao", "obrigado obrigada"),
+    "ro": ("da", "nu", "mulțumesc multumesc"),
+    "sk": ("áno", "nie", "prosím ďakujem"),
+    "sl": ("da", "ne", "prosim hvala"),
+    "sv": ("ja", "nej", "tack"),
+}
+
+PLAIN = {
+    language: {
+        **dict.fromkeys(yes.split(), "yes"),
+        **dict.fromkeys(no.split(), "no"),
+    }
+    for language, (yes, no, _) in _WORDS.items()
+}
+"""What each word means, by language."""
+
+_THANKS_BY_LANGUAGE = {
+    language: frozenset(thanks.split()) for language, (_, _, thanks) in _WORDS.items()
+}
+
+# "No" begins an agreement in Polish, Czech and Slovak, and is "but" in Bulgarian and the languages
+# of its neighbours; "ja" is "I" and "and".
+_OTHERWISE = {
+    "no": frozenset({"bg", "cs", "hr", "pl", "sk", "sl"}),
+    "ja": frozenset({"et", "hr", "pl", "sk"}),
+}
+
+
+def meant(line: str, languages: Collection[str], *, otherwise: str) -> str:
+    """Return "yes" or "no" if a line plainly says so in one of these languages, or else "".
+
+    `otherwise` is what it says to whoever knows nothing of its writer, which holds unless a word
+    means something else in one of them. What two of them read in opposite ways means nothing.
+    """
+    words = line.split()
+    found = {answer for one in languages if (answer := _in(words, one))}
+    if len(found) == 1:
+        return found.pop()
+    is_doubtful = bool(_OTHERWISE.get(line, frozenset()).intersection(languages))
+    return "" if found or is_doubtful else otherwise
+
+
+def _in(words: list[str], language: str) -> str:
+    if not words or not _THANKS_BY_LANGUAGE.get(language, frozenset()).issuperset(words[1:]):
+        return ""
+    return PLAIN.get(language, {}).get(words[0], "")
+
+
+# --- What a person wrote above the quotation, and whether it is a plain Yes or No. ----------------
+
+
+# Characters of a text, and of one whose most is markup.
+_READ = 50_000
+_READ_OF_HTML = 500_000
+_LONGEST_TAG = 500
+_MOST_WORDS_IN_A_NAME = 6
+
+
+def proposed_answer(message: Message) -> str:
+    """Return "yes" or "no" if a person plainly says so in Dutch, English, German or French.
+
+    Whoever knows which language they speak asks `tongues.meant` as well.
+    The first own line decides, and below it nothing but a name, a greeting or a signature may
+    stand: "Ja, maar…" is no plain answer, and "" is returned.
+    """
+    lines = own_lines(_text(message))
+    if lines and _is_salutation(_folded(lines[0])):
+        del lines[0]
+    if not lines:
+        return ""
+    first = _folded(lines[0])
+    names = set(_folded(header(message, "From")).split())
+    if not all(_adds_nothing(line, names) for line in lines[1:]):
+        return ""
+    if _YES.fullmatch(first):
+        return "yes"
+    return "no" if _NO.fullmatch(first) else ""
+
+
+def only_line(message: Message) -> str:
+    """Return what a message says if that is one line, in small letters and without signs; else "".
+
+    Its writer's name may stand below, and a quotation, whatever language introduces it.
+    """
+    names = set(_folded(header(message, "From")).split())
+    lines = _above_quotation(normalize("NFC", _text(message)))
+    own = lines[0] if lines else ""
+    is_alone = all(_is_the_writer(line, names) for line in lines[1:])
+    return _folded(own) if is_alone and len(own) <= _LONGEST_ANSWER else ""
+
+
+def _above_quotation(text: str) -> list[str]:
+    """Return the own lines without what introduces a quotation, with a day or an address in it."""
+    head = re.split(r"^[^\S\n]*>", text, maxsplit=1, flags=re.MULTILINE)[0]
+    lines = own_lines(head)
+    if head == text or not lines or not lines[-1].endswith(":"):
+        return lines
+    for first in (len(lines) - 1, len(lines) - 2):
+        if first > 0 and _INTRODUCES.search(lines[first]):
+            return lines[:first]
+    return lines
+
+
+def _is_the_writer(line: str, names: Collection[str]) -> bool:
+    """Say whether a line holds nothing but words of the writer's own name and address, numbers."""
+    return all(
+        set(_folded(word).split()) <= set(names) or _NUMBER.fullmatch(word.strip(".,:;"))
+        for word in line.split()
+    )
+
+
+def own_lines(text: str) -> list[str]:
+    """Return the lines that stand above the quotation and the greeting, without the empty ones."""
+    lines = []
+    for line in text.split("\n"):
+        stripped = line.strip()
+        if _END.match(stripped) or line.rstrip() == "--":
+            break
+        if stripped:
+            lines.append(stripped)
+    return lines
+
+
+def _text(message: Message) -> str:
+    plain = next((text for text in texts(message) if text.strip()), "")
+    if plain:
+        return plain[:_READ]
+    source = next(iter(texts(message, "html")), "")
+    return text_of_html(source[:_READ_OF_HTML])[:_READ]
+
+
+def text_of_html(source: str) -> str:
+    """Return what a page of HTML says above its first quotation, a line for each block.
+
+    Goes through it once from left to right, whatever is in it.
+    """
+    said: list[str] = []
+    position = 0
+    while (start := source.find("<", position)) >= 0:
+        said.append(" ".join(source[position:start].split()))
+        tag = source[start + 1 : start + _LONGEST_TAG].partition(">")[0].lower()
+        if _QUOTES.match(tag):
+            return _unescaped(said)
+        unseen = _UNSEEN.match(tag)
+        closing = _CLOSES[unseen[0]] if unseen else ">"
+        end = source.find(closing, start)
+        said.append("\n" if _BREAKS.match(tag) else " ")
+        # What is not closed hides all the rest, as it does in a browser.
+        position = end + len(closing) if end >= 0 else len(source)
+    return _unescaped([*said, source[position:]])
+
+
+def _unescaped(said: list[str]) -> str:
+    return html.unescape("".join(said)).replace("\xa0", " ")
+
+
+_BREAKS = re.compile(r"/?(br|p|div|tr|li|h\d)\b")
+_UNSEEN = re.compile(r"style|script|title|!--")
+_CLOSES = {"style": "</style>", "script": "</script>", "title": "</title>", "!--": "-->"}
+_QUOTES = re.compile(
+    r"(blockquote|hr)\b|div\b.*(gmail_quote|yahoo_quoted|appendonsend|divrplyfwdmsg|moz-cite)",
+    re.DOTALL,
+)
+
+
+def _folded(line: str) -> str:
+    """Return a line in small letters, without marks and signs, one space between its words."""
+    return " ".join(re.sub(r"[^\w]+|_", " ", line.lower()).split())
+
+
+def _is_salutation(line: str) -> bool:
+    return bool(_SALUTATION.fullmatch(line)) and not _CHANGES.search(line)
+
+
+def _adds_nothing(line: str, names: Collection[str]) -> bool:
+    """Say whether a line below the answer is surely no more than a name, a greeting, a signature.
+
+    `names` are the words of the sender's own name and address, in small letters.
+    """
+    folded = _folded(line)
+    if _CHANGES.search(folded):
+        return False
+    words = line.split()
+    is_short = len(words) <= _MOST_WORDS_IN_A_NAME
+    return bool(_COURTESY.fullmatch(folded)) or (
+        is_short and all(_is_of_a_name(word, names) for word in words)
+    )
+
+
+def _is_of_a_name(word: str, names: Collection[str]) -> bool:
+    """Say whether a word can stand in a signature: a name, a number, an address of any kind."""
+    bare = word.strip(".,:;!|&()/'\"-–—")
+    if not bare or _folded(bare) in _OF_NAMES or set(_folded(bare).split()) <= set(names):
+        return True
+    if _NUMBER.fullmatch(bare) or _ON_THE_NET.match(bare):
+        return True
+    # Whoever shouts writes everything so, and initials are short.
+    return bare[0].isupper() and (len(bare) <= _LONGEST_INITIALS or not bare.isupper())
+
+
+_LONGEST_INITIALS = 4
+_LONGEST_ANSWER = 40
+_INTRODUCES = re.compile(r"\d|@")
+# Whether there is a digit is seen first: tried in every place, it would take their number squared.
+_NUMBER = re.compile(r"(?=[()+./-]*\d)[\d()+./-]+[a-zA-Z]{0,2}")
+_ON_THE_NET = re.compile(r"https?://|www\.|[^@\s]+@[^@\s]+$", re.IGNORECASE)
+_OF_NAMES = frozenset(
+    "van de der den ten ter te en und and et von vom zu du le la les del della di da dos el bin "
+    "ibn op in aan dr ir drs ing mr mrs ms mw mevr mevrouw dhr heer fam familie herr frau madame "
+    "monsieur gr grt grtz vg lg liefs tel telefoon telefon tél mob mobiel mobil phone fax t m e "
+    "email bv".split()
+)
+
+# What may turn an answer into another one, be it alone on its line and with a capital.
+_CHANGES = re.compile(
+    r"\b(ja|nee|neen|niet|geen|maar|wel|toch|yes|no|not|but|except|however|doch|nein|nicht|kein\w*|"
+    r"aber|oui|non|pas|mais|stop\w*|als|tenzij|if|unless|wenn|falls|si|alleen|only|nur|seulement|"
+    r"nooit|never|nie|niemals|jamais|again|eraf|weg|uit|mij|me|mich|moi|"
+    r"afmeld\w*|afgemeld|uitschrijv\w*|uitgeschreven|verwijder\w*|schrap\w*|opzeg\w*|"
+    r"unsubscri\w*|remov\w*|delet\w*|cancel\w*|opt|"
+    r"abmeld\w*|abbestell\w*|lösch\w*|entfern\w*|streich\w*|austrag\w*|"
+    r"désabon\w*|désinscri\w*|supprim\w*|retir\w*|enlev\w*|spam|avg|gdpr|dsgvo|rgpd)\b"
+)
+
+_SALUTATION = re.compile(
+    r"(beste|geachte|hallo|hoi|hi|hello|dear|dag|goede\w*|good|guten|liebe[rs]?|sehr geehrte\w*|"
+    r"bonjour|bonsoir|madame|monsieur|lieve)( [^\s]+){0,6}"
+)
+
+_THANKS = (
+    r"(hoor|graag|gerne?|prima|akkoord|bitte|danke|danke schön|vielen dank|please|thanks|thank you|"
+    r"dank u( wel)?|dank je( wel)?|dankuwel|dankjewel|bedankt|merci|merci beaucoup|volontiers|svp|"
+    r"s il vous plaît|alstublieft|aub|avec plaisir)"
+)
+_COURTESY = re.compile(
+    rf"((alvast|heel|hartelijk|many) )?{_THANKS}( (alvast|in advance|im voraus|d avance))?|"
+    r"(nog )?(een )?(fijne|prettige|goede|mooie) (dag|avond|middag|week|weekend|zondag)( nog)?|"
+    r"have a (nice|good) (day|evening|weekend)|schönen (tag|abend)( noch)?|"
+    r"bonne (journée|soirée)|tot ziens|doei|bye|tschüss"
+)
+_YES = re.compile(rf"(ja|jazeker|jawel|yes|oui|graag|gerne|volontiers)( {_THANKS}){{0,3}}")
+_NO = re.compile(
+    rf"(nee|neen|no|nein|non|liever niet|lieber nicht)( {_THANKS}){{0,3}}|"
+    rf"({_THANKS} )?(stop|afmelden|uitschrijven|unsubscribe|abmelden|abbestellen|"
+    rf"(se |me )?désabonner|désinscription|désabonnement|unsubscribe me|remove me)"
+    rf"( {_THANKS}){{0,2}}"
+)
+
+_END = re.compile(
+    r"(>|_{5,}|-{3,}|={5,}|\*{5,}|"
+    # The line above a quotation, in one piece or before its line break.
+    r"(op|on|am|le) .{6,200}(schreef|wrote|schrieb|a écrit|:$)|"
+    r"(op|on|am|le) (\w{2,3}\.? )?\d{1,2}\b.{0,200}$|"
+    r"(van|from|von|de|verzonden|sent|gesendet|envoyé)\s?: |"
+    # What telephones and mail programs add, and the greeting, below which no answer stands.
+    r"(sent|verstuurd|verzonden|gesendet|envoyé|von mein\w*|get outlook|télécharge\w*|download\w*|"
+    r"outlook (voor|für|for|pour)) |"
+    r"(met (vriendelijke|hartelijke) groet|vriendelijke groet|hartelijke groet|groet(en|jes)?\b|"
+    r"mvg\b|kind regards|best regards|regards\b|best wishes|yours |sincerely|mit freundlichen|"
+    r"freundliche grüße|viele grüße|liebe grüße|mfg\b|cordialement|bien à vous|salutations))",
+    re.IGNORECASE,
+)

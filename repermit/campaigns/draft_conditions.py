@@ -1,0 +1,128 @@
+"""The conditions of a list's next campaign, as far as given, until it is launched."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from repermit.db.connection import Database, lock_rows
+from repermit.db.list_tables import Draft
+from repermit.db.tables import MailingList
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+from repermit.lazy_text import Said
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """On what terms a list is to be asked; what has not been given yet is "" or 0.
+
+    `deadline` and `starts` are WHEN as the command line takes it, since a day says more than a
+    moment does: another zone in the settings gives it another end. A day of `starts` begins in the
+    morning. `reminder` is in days before the deadline, `pilot` in people.
+    """
+
+    deadline: str = ""
+    starts: str = ""
+    reminder: int = 0
+    pilot: int = 0
+    include_thin: bool = False
+    attest: str = ""
+
+
+def conditions_of(mailing_list: MailingList) -> Conditions | None:
+    """Return what has been kept of a list's next campaign, None if nothing has."""
+    kept = Draft.get_or_none(Draft.list == mailing_list)
+    if kept is None:
+        return None
+    answers = json.loads(kept.answers)
+    known = {field.name for field in fields(Conditions)}
+    return Conditions(**{name: value for name, value in answers.items() if name in known})
+
+
+def keep_conditions(
+    database: Database,
+    mailing_list: MailingList,
+    conditions: Conditions,
+    *,
+    now: datetime,
+    actor: str,
+) -> None:
+    """Keep the conditions in place of those that were kept before; nothing begins by that.
+
+    What is another than it was is kept as evidence, with who wrote it: whoever launches may be
+    somebody else, and the attestation is the word of whoever gave it.
+    """
+    answers = json.dumps(vars(conditions), ensure_ascii=False)
+    with database.atomic():
+        # Two who save at once do so one after the other, each with what the other left.
+        found: MailingList = lock_rows(
+            MailingList.select().where(MailingList.id == mailing_list.id)
+        ).get()
+        before = vars(conditions_of(found) or Conditions())
+        Draft.insert(list=found, answers=answers, updated_at=now).on_conflict(
+            conflict_target=[Draft.list],
+            update={Draft.answers: answers, Draft.updated_at: now},
+        ).execute()
+        changed = {name: one for name, one in vars(conditions).items() if one != before[name]}
+        if changed:
+            chain.append(
+                Entry(
+                    event="conditions_changed",
+                    at=now,
+                    actor=actor,
+                    list=found.slug,
+                    consent={"fields": changed},
+                )
+            )
+
+
+def drop_conditions(database: Database, mailing_list: MailingList) -> None:
+    """Keep them no longer: the next campaign is decided on anew."""
+    with database.atomic():
+        Draft.delete().where(Draft.list == mailing_list).execute()
+
+
+# --- What the admin must say who launches a campaign. ---------------------------------------------
+
+
+_LEAST_CHARACTERS = 40
+_LEAST_WORDS = 6
+
+_LEAST_OF_A_REASON = 10
+
+_WANTED = Said(
+    "say with --attest who decided to ask, on what ground, where the addresses came from, and "
+    "that none of them opted out; it is kept as evidence",
+    code="attest",
+)
+_EXAMPLE = (
+    '"Decided by the board on 1 November: our members could sign up on paper only, and we cannot '
+    'show who did. Addresses from our own forms since 2016. None of them opted out."'
+)
+
+
+def is_reason(text: str) -> bool:
+    """Say whether a text can be the reason for launching in spite of what a check found."""
+    return len(text.strip()) >= _LEAST_OF_A_REASON and any(map(str.isalpha, text))
+
+
+def attestation_lacks(attest: str) -> Said:
+    """Return what is to be said if `attest` cannot say it, or "".
+
+    Four things cannot be said in fewer than six different words.
+    """
+    words = attest.split()
+    if not words:
+        return _WANTED
+    different = {word.casefold() for word in words if any(map(str.isalnum, word))}
+    if len(" ".join(words)) < _LEAST_CHARACTERS or len(different) < _LEAST_WORDS:
+        return Said(
+            "%(attest)s says too little: %(wanted)s. For example: %(example)s",
+            code="attest_more",
+            attest=repr(attest.strip()),
+            wanted=_WANTED,
+            example=_EXAMPLE,
+        )
+    return Said()

@@ -1,0 +1,255 @@
+"""Making the asks of a campaign that is launched, a step at a time beside everything else.
+
+A million asks in one transaction would hold up everybody's answers for as long as it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from peewee import SQL, Value, fn
+
+from repermit.campaigns.audience import may_be_asked_within, suppressed_of
+from repermit.consent import CampaignState, Exclusion, MailKind, MailState, PauseReason
+from repermit.contacts import counts
+from repermit.contacts.circuit_breaker import AFTER_PILOT
+from repermit.db.background_tasks import (
+    LARGEST_STEP,
+    BackgroundTask,
+    TaskKind,
+    find_task,
+    run_task,
+    start_task,
+    task_targets,
+)
+from repermit.db.connection import Database, lock_rows
+from repermit.db.tables import Campaign, Contact, Mail, MailingList, stored
+from repermit.db.work_locks import background_work
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+from repermit.settings.definitions import Settings
+
+
+@dataclass
+class _Progress:
+    """How far a launch is.
+
+    Contacts up to `newest` are its audience, and those up to `reached` have been looked at: `owed`
+    have their ask, and `suppressed` were left out for that alone. `facts` is what its entry says.
+    """
+
+    facts: dict[str, Any]
+    reached: int
+    newest: int
+    owed: int = 0
+    suppressed: int = 0
+
+
+def begin(
+    campaign: Campaign, audience: tuple[int, int], facts: Mapping[str, Any], *, actor: str
+) -> None:
+    """Note that a campaign's asks are to be made; in the transaction that launches it.
+
+    `audience` is frozen by that, see `span`: nobody who comes later is asked.
+    """
+    oldest, newest = audience
+    start_task(
+        TaskKind.LAUNCH,
+        campaign.id,
+        mailing_list=campaign.list,
+        actor=actor,
+        at=campaign.launched_at,
+        state=asdict(_Progress(facts=dict(facts), reached=oldest - 1, newest=newest)),
+    )
+
+
+def make_asks(
+    database: Database,
+    campaign_id: int,
+    *,
+    settings: Settings,
+    now: datetime,
+    most: int | None = None,
+    step: int = LARGEST_STEP,
+    should_stop: Callable[[], bool] = bool,
+) -> bool:
+    """Make the asks of a campaign, looking at about `most` contacts if given; False if some remain.
+
+    Each step is one transaction, of `step` contacts at most. The last one appends the entry of
+    the launch and lets the campaign begin, so that either everybody has their ask or nothing has
+    been launched. Who was taken off or answered since, or is suppressed, gets none.
+    """
+    return run_task(
+        database,
+        TaskKind.LAUNCH,
+        campaign_id,
+        partial(_step, key=settings.fingerprint_key, now=now),
+        should_stop=should_stop,
+        most=most,
+        most_a_step=step,
+    )
+
+
+def finish_launches(
+    database: Database,
+    *,
+    settings: Settings,
+    now: datetime,
+    step: int = LARGEST_STEP,
+    should_stop: Callable[[], bool] = bool,
+) -> int:
+    """Go on with the launches that are under way, also after a kill; return how many there were.
+
+    Nobody is disturbed who launches by hand.
+    """
+    under_way = task_targets(TaskKind.LAUNCH)
+    with background_work(database, TaskKind.LAUNCH, should_stop) as must_stop:
+        for number in under_way:
+            make_asks(
+                database, number, settings=settings, now=now, step=step, should_stop=must_stop
+            )
+    return len(under_way)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """How many asks of a campaign have been made, of how many that were to be."""
+
+    made: int
+    asked: int
+
+
+def making_of(campaign: Campaign) -> Making | None:
+    """Return how far a campaign's asks have been made, None if all are."""
+    task = find_task(TaskKind.LAUNCH, campaign.id)
+    if task is None:
+        return None
+    progress = _Progress(**task.state)
+    return Making(made=progress.owed, asked=progress.facts["asked"])
+
+
+def span(mailing_list: MailingList) -> tuple[int, int]:
+    """Return the lowest and the highest number of a list's contacts; (1, 0) if it has none.
+
+    An index finds both among those of each status and reason.
+    """
+    ends: list[int] = []
+    for status, reason in {one[:2] for one in counts.count_people(mailing_list)}:
+        own = (Contact.list == mailing_list, Contact.status == status, Contact.reason == reason)
+        ends += (
+            int(Contact.select(end(Contact.id)).where(*own).scalar() or 0)
+            for end in (fn.MIN, fn.MAX)
+        )
+    return (min(ends), max(ends)) if ends else (1, 0)
+
+
+def _step(task: BackgroundTask, limit: int, *, key: bytes, now: datetime) -> bool:
+    """Make the next asks, in the caller's transaction; False if none are left to be made."""
+    campaign: Campaign = lock_rows(Campaign.select().where(Campaign.id == task.target)).get()
+    progress = _Progress(**task.state)
+    upto = min(progress.reached + limit, progress.newest)
+    lacking = _suppressed(campaign, progress.reached, upto, key)
+    owed = _owe(campaign, progress.reached, upto, lacking)
+    if progress.owed < campaign.pilot:
+        _let_the_pilot_go(campaign, progress.reached, campaign.pilot - progress.owed)
+    progress.owed += owed
+    progress.suppressed += len(lacking)
+    progress.reached = upto
+    if upto >= progress.newest:
+        _end(campaign, progress, now, actor=task.actor)
+        return False
+    task.state = asdict(progress)
+    return True
+
+
+def _askable(campaign: Campaign, after: int, upto: int) -> Any:
+    return may_be_asked_within(campaign.list, campaign.include_thin, (after + 1, upto))
+
+
+def _suppressed(campaign: Campaign, after: int, upto: int, key: bytes) -> list[str]:
+    """Return the folded addresses of who may be asked but for their suppression."""
+    if not counts.has_suppressions(campaign.list_id):
+        return []
+    rows: Any = Contact.select(Contact.address_key).where(_askable(campaign, after, upto))
+    keys = [address_key for (address_key,) in rows.tuples()]
+    return sorted(suppressed_of(campaign.list, keys, fingerprint_key=key))
+
+
+def _owe(campaign: Campaign, after: int, upto: int, lacking: list[str]) -> int:
+    """Owe an ask to each from the campaign's start; return how many.
+
+    Where there is a pilot the others' asks are owed too, but not due. Where a restored database
+    does not know whom a campaign has asked meanwhile, all are in doubt.
+    """
+    lost_at = campaign.list.lost_launch_at
+    values: dict[Any, Any] = {
+        Mail.list: Contact.list,
+        Mail.campaign: Value(campaign.id),
+        Mail.contact: Contact.id,
+        Mail.kind: Value(MailKind.ASK),
+        Mail.state: Value(MailState.IN_DOUBT if lost_at else MailState.QUEUED),
+        Mail.reason: Value(PauseReason.RESTORED if lost_at else ""),
+        Mail.due_at: Value(stored(AFTER_PILOT if campaign.pilot else campaign.starts_at)),
+        Mail.attempts: Value(0),
+        Mail.worker: Value(""),
+        Mail.reply_code: Value(0),
+        Mail.reply_status: Value(""),
+        Mail.message_id: Value(""),
+        Mail.bounce: Value(""),
+        Mail.bounce_status: Value(""),
+        Mail.topic: Value(""),
+        Mail.started_at: Value(stored(lost_at) if lost_at else None),
+    }
+    asked = Contact.select(*values.values()).where(_askable(campaign, after, upto))
+    if lacking:
+        asked = asked.where(Contact.address_key.not_in(lacking))
+    insert = Mail.insert_from(asked.order_by(Contact.id), fields=list(values))
+    return int(insert.as_rowcount().execute())
+
+
+def _end(campaign: Campaign, progress: _Progress, now: datetime, *, actor: str) -> None:
+    """Let a campaign begin whose asks have all been made, and append its entry."""
+    if campaign.starts_at <= now:
+        _let_it_go(campaign)
+    MailingList.update(lost_launch_at=None).where(MailingList.id == campaign.list_id).execute()
+    facts = progress.facts
+    facts["asked"] = progress.owed
+    facts["excluded"][Exclusion.SUPPRESSED] = progress.suppressed
+    chain.append(
+        Entry(
+            event="launched",
+            at=campaign.launched_at,
+            actor=actor,
+            list=campaign.list.slug,
+            campaign=campaign.id,
+            consent=facts,
+        )
+    )
+
+
+def _let_it_go(campaign: Campaign) -> None:
+    """Let it send, or do so once it goes on, where it was restored halfway and stands."""
+    if campaign.state == CampaignState.PAUSED:
+        campaign.paused_from = CampaignState.SENDING
+    else:
+        campaign.state = CampaignState.SENDING
+    campaign.save()
+
+
+def _let_the_pilot_go(campaign: Campaign, after: int, most: int) -> None:
+    """Make the first asks of a step due, of contacts beyond a number, so many at most.
+
+    An import has put the contacts in a random order already.
+    """
+    first = (
+        Mail.select(Mail.id)
+        # Written out, so that the index for just these mails is used.
+        .where(Mail.campaign == campaign, SQL("kind IN ('ask', 'reminder')"), Mail.contact > after)
+        .order_by(Mail.contact)
+        .limit(most)
+    )
+    Mail.update(due_at=campaign.starts_at).where(Mail.id.in_(first)).execute()

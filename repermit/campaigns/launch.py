@@ -1,0 +1,259 @@
+"""Launching a campaign: wording and audience are frozen, and each ask is owed from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from repermit.campaigns.audience import count_asks, count_audience
+from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
+from repermit.campaigns.draft_conditions import attestation_lacks, is_reason
+from repermit.campaigns.enqueue_asks import begin, make_asks, making_of, span
+from repermit.campaigns.launch_plan import plan_for
+from repermit.campaigns.list_wording import draft, freeze
+from repermit.consent import CampaignState, MailKind
+from repermit.contacts import lookup, suppressions
+from repermit.db.background_tasks import BackgroundTask, TaskKind
+from repermit.db.connection import Database, lock_rows, steady_view
+from repermit.db.tables import Campaign, MailingList, latest_campaign, stored
+from repermit.db.work_locks import foreground_work
+from repermit.emails.frozen_draft import Draft
+from repermit.errors import LaunchRefused
+from repermit.evidence import chain
+from repermit.lazy_text import Said
+from repermit.settings.definitions import Settings
+
+
+def launch(
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    settings: Settings,
+    now: datetime,
+    deadline: datetime,
+    attest: str,
+    actor: str,
+    starts_at: datetime | None = None,
+    include_thin: bool = False,
+    pilot: int = 0,
+    reminder: int = 0,
+    expected: int | None = None,
+    most: int | None = None,
+    problems: Sequence[LaunchProblem] = (),
+    accepted: Mapping[str, str] = MappingProxyType({}),
+    told_as: Callable[[Said], str] = str,
+    told_in: str = "en",
+) -> Launched:
+    """Launch a campaign that asks until `deadline`.
+
+    1. Count, plan and compose, with nothing locked; raise LaunchRefused with all reasons at once.
+    2. Store the campaign and its wording in each language that is needed, and freeze the audience,
+       in one transaction, unless what the plan rests on has changed: then plan anew.
+    3. Make everybody's ask, owed from `starts_at` (now if None or past), in steps that let others
+       write in between; with a `pilot`, so many are due at first, and the others wait for `resume`.
+    4. In the last step keep who decided (`attest`), and what they had been told, as evidence, and
+       let the campaign begin: nothing of it is sent before.
+
+    `reminder` is how many days before the deadline who has not answered is reminded, 0 for never.
+    `problems` is what a check has found wrong; each stands in the way unless `accepted` has a
+    reason under its code, and those reasons are kept as evidence. `told_as` puts the plan's notes
+    into the words in which the admin has read them, of the language `told_in`; they are kept too.
+    `expected` is how many the admin was told would be asked; another number is refused. Of more
+    than about `most` contacts the asks are made by `finish_launches`, which goes on after a kill
+    too; until then the campaign is scheduled, and all it can do is be cancelled.
+    """
+    suppressions.restore_lost_suppressions(database, settings=settings, now=now)
+    while True:
+        with steady_view(database):
+            prepared = _prepare(
+                mailing_list.id,
+                settings=settings,
+                now=now,
+                deadline=deadline,
+                starts_at=starts_at,
+                include_thin=include_thin,
+                reminder=reminder,
+            )
+        planned = prepared.plan
+        _refuse(planned, attest, expected, _unaccepted(problems, accepted))
+        with database.atomic():
+            found: MailingList = lock_rows(
+                MailingList.select().where(MailingList.id == mailing_list.id)
+            ).get()
+            if prepared.seen != _state_of(found):
+                continue
+            is_in_doubt = found.lost_launch_at is not None
+            suppressions.note_launch(found, now)
+            campaign = Campaign.create(
+                list=found,
+                state=CampaignState.SCHEDULED,
+                deadline=deadline,
+                launched_at=now,
+                starts_at=max(now, starts_at or now),
+                include_thin=include_thin,
+                minimum_days=settings.campaign.minimum_days,
+                # A pilot of everybody is none, and neither is one of whom nobody leaves yet.
+                pilot=pilot if pilot < planned.asked and not is_in_doubt else 0,
+                reminder_at=planned.reminder_at,
+            )
+            wordings = _freeze_wordings(campaign, prepared.drafts)
+            facts = _facts(campaign, planned, wordings, attest=attest, told_as=told_as)
+            facts["told_in"] = told_in
+            facts["accepted"] = _accepted(problems, accepted)
+            begin(campaign, prepared.audience, facts, actor=actor)
+        break
+    with foreground_work(database, TaskKind.LAUNCH):
+        make_asks(database, campaign.id, settings=settings, now=now, most=most)
+    return _launched(campaign.id, planned, is_in_doubt=is_in_doubt)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """What a launch is made of, read and composed before anything is locked.
+
+    `seen` is what has to be as it was once everything is locked; `audience` are the lowest and the
+    highest number of its contacts.
+    """
+
+    seen: tuple[Any, ...]
+    audience: tuple[int, int]
+    plan: Plan
+    drafts: tuple[Draft, ...]
+
+
+def _prepare(
+    number: int,
+    *,
+    settings: Settings,
+    now: datetime,
+    deadline: datetime,
+    starts_at: datetime | None,
+    include_thin: bool,
+    reminder: int,
+) -> _Prepared:
+    found: MailingList = MailingList.get_by_id(number)
+    planned = plan_for(
+        found,
+        count_audience(found, include_thin=include_thin, fingerprint_key=settings.fingerprint_key),
+        settings=settings,
+        now=now,
+        deadline=deadline,
+        starts_at=starts_at,
+        include_thin=include_thin,
+        reminder=reminder,
+    )
+    kinds = (MailKind.ASK, *((MailKind.REMINDER,) if planned.reminder_at else ()))
+    drafts = (
+        draft(found, settings=settings, deadline=deadline, language=language, kind=kind)
+        for kind in kinds
+        for language in sorted({found.language, *planned.languages})
+    )
+    return _Prepared(
+        seen=_state_of(found),
+        audience=span(found),
+        plan=planned,
+        drafts=() if planned.refusals else tuple(drafts),
+    )
+
+
+def _state_of(mailing_list: MailingList) -> tuple[Any, ...]:
+    """Return what a launch rests on and others may change: the list, its campaign, its tasks."""
+    campaign = latest_campaign(mailing_list)
+    tasks = BackgroundTask.select().where(BackgroundTask.list == mailing_list)
+    state = (campaign.id, campaign.state) if campaign else None
+    return mailing_list.__data__, state, tasks.count()
+
+
+def _launched(number: int, planned: Plan, *, is_in_doubt: bool) -> Launched:
+    """Return how a campaign stands; somebody may have answered while its asks were made."""
+    campaign: Campaign = Campaign.get_by_id(number)
+    is_whole = making_of(campaign) is None
+    return Launched(
+        campaign=number,
+        state=CampaignState(campaign.state),
+        plan=replace(planned, asked=count_asks(campaign)) if is_whole else planned,
+        pilot=campaign.pilot,
+        is_whole=is_whole,
+        is_in_doubt=is_in_doubt,
+    )
+
+
+def _unaccepted(problems: Sequence[LaunchProblem], accepted: Mapping[str, str]) -> Iterator[Said]:
+    """Yield what a check found wrong and nobody has accepted with a reason."""
+    for one in problems:
+        if not is_reason(accepted.get(one.code, "")):
+            yield Said(
+                "the check found something wrong: %(found)s Mend it, or say why it may be so: "
+                "--accept %(name)s=REASON",
+                code="check_problem",
+                found=one.found,
+                name=one.code,
+            )
+
+
+def _accepted(
+    problems: Sequence[LaunchProblem], accepted: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """Return what was wrong and launched all the same, each with the reason, as evidence."""
+    return [
+        {"code": one.code, "found": one.found, "reason": accepted[one.code].strip()}
+        for one in problems
+    ]
+
+
+def _refuse(planned: Plan, attest: str, expected: int | None, found: Iterable[Said]) -> None:
+    reasons = [*planned.refusals, *found]
+    if lacks := attestation_lacks(attest):
+        reasons.append(lacks)
+    if expected is not None and expected != planned.asked:
+        reasons.append(
+            Said(
+                "%(before)s were to be asked, and now there are %(now)s",
+                before=expected,
+                now=planned.asked,
+            )
+        )
+    if reasons:
+        raise LaunchRefused(tuple(reasons))
+
+
+def _freeze_wordings(campaign: Campaign, drafts: Iterable[Draft]) -> dict[str, dict[str, str]]:
+    """Store what the mails say in each language; return the digests, as the evidence has them."""
+    wordings: dict[str, dict[str, str]] = {}
+    for one in drafts:
+        name = "wordings" if MailKind(one.kind) is MailKind.ASK else "reminder_wordings"
+        wordings.setdefault(name, {})[one.language] = freeze(campaign, one)
+    return wordings
+
+
+def _facts(
+    campaign: Campaign,
+    planned: Plan,
+    wordings: dict[str, Any],
+    *,
+    attest: str,
+    told_as: Callable[[Said], str],
+) -> dict[str, Any]:
+    """Return what the entry of the launch will say."""
+    mailing_list = campaign.list
+    return {
+        "attest": attest.strip(),
+        "told": chain.keep_wording("\n\n".join(map(told_as, planned.notes))),
+        "asked": planned.asked,
+        "excluded": {str(why): count for why, count in planned.excluded.items()},
+        "left_out": {str(fate): count for fate, count in planned.left_out.items()},
+        "deadline": stored(campaign.deadline),
+        "starts_at": stored(campaign.starts_at),
+        "minimum_days": campaign.minimum_days,
+        "include_thin": campaign.include_thin,
+        "pilot": campaign.pilot,
+        "reminder_at": stored(campaign.reminder_at) if campaign.reminder_at else "",
+        "purpose": mailing_list.purpose,
+        "frequency": mailing_list.frequency,
+        "privacy_url": mailing_list.privacy_url,
+        "texts": [asdict(one) for one in lookup.list_facts(mailing_list).texts[1:]],
+        **wordings,
+    }

@@ -1,0 +1,381 @@
+"""Planning a campaign: whom it would ask, and everything that stands against its start."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from repermit import email_address
+from repermit.campaigns.audience import Audience, count_audience, of_live_campaign
+from repermit.campaigns.campaign_results import Plan
+from repermit.campaigns.frequency import says_how_often
+from repermit.campaigns.list_wording import check_own_wording, check_sizes, own_wording
+from repermit.campaigns.send_plan import Pace, about_the_pace, reminder_moment, time_needed
+from repermit.campaigns.sensitive_lists import shows_its_name, tell_tales
+from repermit.consent import CampaignState, Fate, Reason
+from repermit.contacts import counts as contacts_counts
+from repermit.contacts import unfinished_imports
+from repermit.db.background_tasks import TaskKind, targets_of
+from repermit.db.tables import Import, MailingList, latest_campaign
+from repermit.emails import sender_identity
+from repermit.emails.mail_values import OwnWording
+from repermit.errors import AddressError, WordingError
+from repermit.lazy_text import Joined, Said
+from repermit.settings.definitions import MailServer, Organisation, Settings
+
+# --- Notes on readers of another language than the list's. ----------------------------------------
+
+
+def about_languages(mailing_list: MailingList, audience: Audience) -> Iterator[Said]:
+    """Yield who gets no mail in their language, and who does not get the own wording."""
+    if audience.otherwise:
+        yield Said(
+            "Some read a language in which this list has no purpose and privacy statement, and get "
+            "the mail in that of the list (%(languages)s): `repermit list set %(list)s --in …` "
+            "gives them.",
+            code="read_otherwise",
+            languages=_counted(audience.otherwise),
+            list=mailing_list.slug,
+        )
+    own = own_wording(mailing_list)
+    others = {
+        language: n
+        for language, n in audience.languages.items()
+        if n and own_wording(mailing_list, language) == OwnWording()
+    }
+    if own != OwnWording() and others:
+        yield Said(
+            "Your own wording is in the language of the list; those who read another "
+            "(%(languages)s) get the usual wording in theirs.",
+            languages=_counted(others),
+        )
+
+
+def _counted(languages: Mapping[str, int]) -> Joined:
+    return Joined(
+        tuple(
+            Said("%(count)s in %(language)s", count=n, language=language)
+            for language, n in languages.items()
+        )
+    )
+
+
+# --- Whom a list's imports left out, so that no campaign has them among those it does. ------------
+
+
+def count_leftovers(mailing_list: MailingList) -> Mapping[Fate, int]:
+    """Count the rows of imports that stand which never became contacts, by their fate.
+
+    Opted-out addresses count once. Of what is invalid nothing is kept: it counts once for a file
+    that came in several times, and once for each of different files.
+    """
+    return {Fate.OPTED_OUT: _opted_out(mailing_list), Fate.INVALID: _invalid(mailing_list)}
+
+
+def _opted_out(mailing_list: MailingList) -> int:
+    # Those who were on the list before are contacts that were removed, and told as such: their
+    # suppression has the reason of a removal, and not the mark that stood in the file.
+    counts = contacts_counts.count_suppressions(mailing_list)
+    return sum(
+        count
+        for (reason, is_imported), count in counts.items()
+        if is_imported and reason not in set(Reason)
+    )
+
+
+def _invalid(mailing_list: MailingList) -> int:
+    rows: Any = (
+        Import.select(Import.digest, Import.counts)
+        .where(
+            Import.list == mailing_list,
+            Import.undone_at.is_null(),
+            Import.id.not_in(targets_of(TaskKind.IMPORT)),
+        )
+        .order_by(Import.id)
+        .tuples()
+    )
+    newest: dict[str, str] = dict(rows)
+    return sum(json.loads(counts)["fates"][Fate.INVALID] for counts in newest.values())
+
+
+# --- Planning a campaign. -------------------------------------------------------------------------
+
+
+NOTES = (
+    Said(
+        "Some regulators hold that asking for consent by mail is itself advertising, which needs "
+        "the very consent that it asks for: the ICO on Honda (2017). In the Netherlands the ACM "
+        "supervises this rule (Telecommunicatiewet 11.7). Whether to ask is for your organisation "
+        "to decide; who decided, and on what ground, is kept as evidence."
+    ),
+    Said(
+        "Until their Yes nobody who is unconfirmed may get the newsletter, or any other "
+        "advertising: stop sending it to them now, also from other tools."
+    ),
+)
+"""What the admin must have read before deciding to ask."""
+
+REMINDER_NOTE = Said(
+    "A reminder is one more mail to people who have not agreed to any. There is one at most, and "
+    "whoever answers or cannot be reached is not reminded."
+)
+"""What is to be read beside them where there is to be a reminder."""
+
+OTHER_SENDER_NOTE = Said(
+    "The list's sender is not the mailbox that logs in (username under [mail]). Exchange Online "
+    "refuses every mail then (5.7.60), unless its administrator has given that mailbox the right "
+    "“Send As” for the sender."
+)
+"""What is to be read where Exchange Online may refuse the list's sender."""
+
+
+LOST_LAUNCH_NOTE = Said(
+    "A campaign was launched on this list, or may have been, of which the database knows nothing "
+    "since it was restored, and nobody is asked twice. So no mail of the next one leaves by "
+    "itself, nor is there a pilot: all are in doubt until you have looked at the mail server's log "
+    "and decided whether to send them."
+)
+"""What is to be read beside them where a restored database does not know whom it has asked."""
+
+
+def plan(
+    mailing_list: MailingList,
+    *,
+    settings: Settings,
+    now: datetime,
+    deadline: datetime,
+    starts_at: datetime | None = None,
+    include_thin: bool = False,
+    reminder: int = 0,
+) -> Plan:
+    """Return what a launch at `now` would do; writes nothing. Moments are aware.
+
+    `starts_at` is when the asking begins if later than now; `include_thin` asks those too whose
+    imported proof shows no wording; `reminder` is how many days before the deadline who has not
+    answered is reminded, 0 for never. While a campaign is under way nobody is counted: another one
+    is refused.
+    """
+    audience = of_live_campaign(mailing_list) or count_audience(
+        mailing_list, include_thin=include_thin, fingerprint_key=settings.fingerprint_key
+    )
+    return plan_for(
+        mailing_list,
+        audience,
+        settings=settings,
+        now=now,
+        deadline=deadline,
+        starts_at=starts_at,
+        include_thin=include_thin,
+        reminder=reminder,
+    )
+
+
+def plan_for(
+    mailing_list: MailingList,
+    audience: Audience,
+    *,
+    settings: Settings,
+    now: datetime,
+    deadline: datetime,
+    starts_at: datetime | None,
+    include_thin: bool,
+    reminder: int,
+) -> Plan:
+    """Return the plan for an audience that has been counted."""
+    pace = Pace(
+        starts_at=max(now, starts_at or now),
+        takes=time_needed(mailing_list, audience, settings=settings, include_thin=include_thin),
+        reminder_at=reminder_moment(deadline, reminder, settings.zone) if reminder else None,
+        deadline=deadline,
+    )
+    return Plan(
+        asked=audience.asked,
+        excluded=audience.excluded,
+        left_out=count_leftovers(mailing_list),
+        languages=audience.languages,
+        last_ask_at=pace.last_ask_at,
+        reminder_at=pace.reminder_at,
+        refusals=tuple(_refusals(mailing_list, audience, settings, pace, now=now)),
+        notes=(
+            *NOTES,
+            *((REMINDER_NOTE,) if reminder else ()),
+            *((LOST_LAUNCH_NOTE,) if mailing_list.lost_launch_at else ()),
+            *_about_the_account(mailing_list, settings.mail),
+            *tell_tales(mailing_list, settings),
+            *about_languages(mailing_list, audience),
+        ),
+    )
+
+
+def list_lacks(mailing_list: MailingList) -> tuple[Said, ...]:
+    """Return what stands against a launch in the description of a list itself."""
+    return tuple(_about_the_list(mailing_list))
+
+
+def description_lacks(mailing_list: MailingList, settings: Settings) -> tuple[Said, ...]:
+    """Return what a mail cannot say yet, of the organisation and of the list."""
+    return (*_about_the_organisation(settings.organisation), *list_lacks(mailing_list))
+
+
+def _refusals(
+    mailing_list: MailingList,
+    audience: Audience,
+    settings: Settings,
+    pace: Pace,
+    *,
+    now: datetime,
+) -> Iterator[Said]:
+    """Yield every reason why a campaign may not start, in the admin's words."""
+    yield from _about_the_organisation(settings.organisation)
+    yield from _about_the_list(mailing_list)
+    yield from _about_the_pages(settings.public_url)
+    yield from about_the_pace(pace, settings, now=now)
+    yield from _about_the_audience(mailing_list, audience)
+    yield from _about_the_wording(mailing_list, settings)
+
+
+def _about_the_organisation(organisation: Organisation) -> Iterator[Said]:
+    # GDPR art. 13(1)(a) and (b): who asks, and how to reach them.
+    if not organisation.name:
+        yield Said(
+            "the organisation has no name: set name under [organisation] in config.toml",
+            code="organisation_name",
+        )
+    if not organisation.postal_lines:
+        yield Said(
+            "the organisation has no postal address: set address under [organisation] in "
+            "config.toml",
+            code="organisation_address",
+        )
+    if not organisation.email and not organisation.telephone:
+        yield Said(
+            "the organisation cannot be reached: set email or telephone under [organisation] in "
+            "config.toml",
+            code="organisation_contact",
+        )
+    # GDPR art. 13(2)(d): where to complain stands in every statement of rights.
+    if not organisation.authority:
+        yield Said(
+            "the organisation names no supervisory authority: set authority under [organisation] "
+            "in config.toml",
+            code="organisation_authority",
+        )
+    if organisation.email and (reason := _against(organisation.email)):
+        yield Said(
+            "the organisation's email cannot be used: %(reason)s",
+            code="organisation_email",
+            reason=reason,
+        )
+
+
+def _about_the_list(mailing_list: MailingList) -> Iterator[Said]:
+    slug = mailing_list.slug
+    if not mailing_list.privacy_url:
+        yield Said(
+            "the list has no privacy statement: `repermit list set %(list)s --privacy-url …`",
+            code="privacy_url",
+            list=slug,
+        )
+    if not mailing_list.purpose:
+        yield Said(
+            "the list has no purpose, so nobody could know what they say Yes to: "
+            "`repermit list set %(list)s --purpose …`",
+            code="purpose",
+            list=slug,
+        )
+    if not mailing_list.frequency and not says_how_often(mailing_list.purpose):
+        yield Said(
+            "neither purpose nor frequency says how often mail comes: "
+            "`repermit list set %(list)s --frequency …`, such as “four times a year”",
+            code="frequency",
+            list=slug,
+        )
+    if shows_its_name(mailing_list):
+        yield Said(
+            "the list is sensitive, and a text that was corrected shows its name: take that back "
+            "(`repermit text list %(language)s --corrected`)",
+            code="corrected_text",
+            language=mailing_list.language,
+        )
+    if not mailing_list.sender:
+        yield Said(
+            "the list has no sender: `repermit list set %(list)s --sender …`",
+            code="no_sender",
+            list=slug,
+        )
+    elif reason := _against(sender_identity.written_address(mailing_list.sender)):
+        yield Said("the sender cannot be used: %(reason)s", code="sender", reason=reason)
+
+
+def _about_the_account(mailing_list: MailingList, mail: MailServer) -> Iterator[Said]:
+    """Yield what the mail account will say to the list's sender, unless it has been told of it."""
+    if not mail.refuses_other_senders or not mail.username:
+        return
+    with suppress(AddressError):
+        sender = email_address.parse(sender_identity.written_address(mailing_list.sender))
+        if sender.key != mail.username.strip().lower():
+            yield OTHER_SENDER_NOTE
+
+
+def _against(address: str) -> str:
+    """Return why an address cannot be used, "" if it can."""
+    try:
+        email_address.parse(address)
+    except AddressError as error:
+        return error.reason
+    return ""
+
+
+def _about_the_pages(public_url: str) -> Iterator[Said]:
+    parts = urlsplit(public_url)
+    if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
+        yield Said(
+            "answers would travel unprotected: public_url is %(url)s and must begin with https://",
+            code="unprotected",
+            url=public_url,
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _about_the_audience(mailing_list: MailingList, audience: Audience) -> Iterator[Said]:
+    campaign = latest_campaign(mailing_list)
+    if campaign is not None and CampaignState(campaign.state).is_live:
+        yield Said(
+            "a campaign is under way on %(list)s already: it is %(state)s",
+            code="under_way",
+            list=mailing_list.slug,
+            state=campaign.state,
+        )
+    elif said := unfinished_imports.unfinished_file(mailing_list):
+        yield said
+    elif not audience.asked:
+        yield Said("there is nobody to ask", code="nobody")
+
+
+def _about_the_wording(mailing_list: MailingList, settings: Settings) -> Iterator[Said]:
+    """Yield what stands against the admin's own wording, and else against the mail's size."""
+    # What is wrong with an address is said above, of the address itself.
+    with suppress(AddressError):
+        try:
+            check_own_wording(mailing_list, settings)
+        except WordingError as error:
+            yield from (
+                Said("your own wording cannot be used: %(reason)s", reason=reason)
+                for reason in error.reasons
+            )
+            return
+        try:
+            check_sizes(mailing_list, settings)
+        except WordingError as error:
+            yield from error.reasons

@@ -1,0 +1,339 @@
+"""What the admin does to a campaign that is under way: pause, resume, cancel.
+
+Each act is one transaction; the mails that it makes due or drops follow in steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from repermit.campaigns.list_wording import freeze
+from repermit.campaigns.send_plan import LONGEST, in_zone, last_unsent_at
+from repermit.consent import (
+    NOT_STARTED,
+    CampaignState,
+    Dropped,
+    MailKind,
+    MailState,
+    latest_ask,
+    require_campaign,
+)
+from repermit.contacts import circuit_breaker, counts, status_changes
+from repermit.db.background_tasks import TaskKind, lock_task, run_steps, targets_of
+from repermit.db.connection import Database, lock_rows
+from repermit.db.tables import (
+    Campaign,
+    CampaignWording,
+    Mail,
+    MailingList,
+    Wording,
+    latest_campaign,
+    stored,
+)
+from repermit.db.work_locks import Work, foreground_work
+from repermit.emails import frozen_draft, make_draft
+from repermit.errors import NotFound, Refused
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+from repermit.settings.definitions import Settings
+
+# --- What every act on a campaign begins and ends with. -------------------------------------------
+
+
+def locked(mailing_list: MailingList, act: str) -> Campaign:
+    """Return the latest campaign, locked, if its state allows the act.
+
+    While its asks are made there is one act, to cancel it; nothing is left to be made then.
+    """
+    latest = latest_campaign(mailing_list)
+    if latest is None:
+        raise NotFound("there is no campaign on %(list)s", list=mailing_list.slug)
+    # Locked in the order of a step of the launch: the task first.
+    launch = lock_task(TaskKind.LAUNCH, latest.id)
+    campaign: Campaign = lock_rows(Campaign.select().where(Campaign.id == latest.id)).get()
+    require_campaign(CampaignState(campaign.state), act)
+    if launch is not None:
+        if act != "cancel":
+            raise Refused(
+                "the mails of this campaign are still being made ready; wait until they are"
+            )
+        launch.delete_instance()
+    return campaign
+
+
+def append(
+    event: str,
+    campaign: Campaign,
+    mailing_list: MailingList,
+    *,
+    now: datetime,
+    actor: str,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Append what an admin did to a campaign; the last step of the act's transaction."""
+    chain.append(
+        Entry(
+            event=event,
+            at=now,
+            actor=actor,
+            list=mailing_list.slug,
+            campaign=campaign.id,
+            consent=facts or {},
+        )
+    )
+
+
+# --- What the admin does to a campaign that is under way. -----------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """A campaign that goes on; `let_go` asks had waited for the end of its pilot.
+
+    `last_ask_at` is when the rates let the last ask out, if nothing holds it up.
+    """
+
+    state: CampaignState
+    let_go: int
+    last_ask_at: datetime
+    deadline: datetime
+
+
+def pause(database: Database, mailing_list: MailingList, *, now: datetime, actor: str) -> None:
+    """Stop asks, reminders and expiry; answers and confirmations go on."""
+    with database.atomic():
+        campaign = locked(mailing_list, "pause")
+        campaign.paused_from = campaign.state
+        campaign.state = CampaignState.PAUSED
+        campaign.save()
+        append("paused", campaign, mailing_list, now=now, actor=actor)
+
+
+def resume(
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+    most: int | None = None,
+) -> Resumed:
+    """Go back to where the pause came from; raises Refused if the deadline has passed.
+
+    After a pilot the others' asks are due from now on; refused too if, at the rates, the last of
+    them would be too late to have time to answer. They are made due after the act itself, in steps
+    as `cancel` has, and `most` is the same. What made the campaign pause by itself does not do so
+    again: only what comes on top of it.
+
+    When the last ask leaves is worked out before the act: where domains have a rate, that takes
+    long among many. Nothing of a campaign that is paused is sent meanwhile.
+    """
+    latest = latest_campaign(mailing_list)
+    last_ask_at = last_unsent_at(latest, settings=settings, now=now) if latest else now
+    with database.atomic():
+        campaign = locked(mailing_list, "resume")
+        if campaign.deadline <= now:
+            raise Refused(
+                "the deadline has passed meanwhile; give people time to answer first: "
+                "`repermit extend %(list)s --deadline …`",
+                code="resume_passed",
+                list=mailing_list.slug,
+            )
+        facts: dict[str, Any] = {}
+        if campaign.pause_reason:
+            facts["after"] = campaign.pause_reason
+            facts |= circuit_breaker.release_brake(campaign)
+        let_go = circuit_breaker.end_pilot(campaign)
+        if let_go:
+            _refuse_too_late(campaign, mailing_list.slug, settings, now, last_ask_at)
+            facts["let_go"] = let_go
+        campaign.state = campaign.paused_from
+        campaign.paused_from = campaign.pause_reason = ""
+        campaign.save()
+        append("resumed", campaign, mailing_list, now=now, actor=actor, facts=facts)
+    if let_go:
+        with foreground_work(database, Work.END_PILOT):
+            run_steps(
+                database,
+                lambda limit: circuit_breaker.let_go(campaign, now=now, most=limit) > 0,
+                most=most,
+            )
+    return Resumed(
+        state=CampaignState(campaign.state),
+        let_go=let_go,
+        last_ask_at=last_ask_at,
+        deadline=campaign.deadline,
+    )
+
+
+def _refuse_too_late(
+    campaign: Campaign, slug: str, settings: Settings, now: datetime, last_ask_at: datetime
+) -> None:
+    latest = latest_ask(campaign.deadline, campaign.minimum_days)
+    if now > latest:
+        raise Refused(
+            "those who wait for the end of the pilot would have less than %(days)s days to "
+            "answer, and would not be asked any more; give them time first: "
+            "`repermit extend %(list)s --deadline …`",
+            code="pilot_too_near",
+            days=campaign.minimum_days,
+            list=slug,
+        )
+    if last_ask_at > latest:
+        earliest = last_ask_at + timedelta(days=campaign.minimum_days)
+        raise Refused(
+            "the mails leave too slowly: at the rates under [mail] the last of those who wait for "
+            "the end of the pilot is asked on %(last)s, and would have less than %(days)s days to "
+            "answer; the deadline must be later than %(earliest)s: "
+            "`repermit extend %(list)s --deadline …`",
+            code="pilot_too_slow",
+            last=in_zone(last_ask_at, settings),
+            days=campaign.minimum_days,
+            earliest=in_zone(earliest, settings),
+            list=slug,
+        )
+
+
+def cancel(
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    now: datetime,
+    actor: str,
+    most: int | None = None,
+) -> None:
+    """End a campaign: what is unsent is dropped, nobody is removed, links still answer.
+
+    From the first transaction on no mail can start any more. The unsent are dropped after it, in
+    steps that let others write in between, and about `most` of them at most if given; what is left,
+    also by a kill, is dropped by the sweep that looks after campaigns.
+    """
+    with database.atomic():
+        campaign = locked(mailing_list, "cancel")
+        campaign.state = CampaignState.CANCELLED
+        campaign.closed_at = now
+        campaign.save()
+        unsent = counts.total(
+            counts.count_mails(campaign=campaign), lambda mails: mails.state in NOT_STARTED
+        )
+        facts = {"dropped": unsent}
+        append("cancelled", campaign, mailing_list, now=now, actor=actor, facts=facts)
+    with foreground_work(database, Work.DROP_MAILS):
+        run_steps(
+            database,
+            lambda limit: status_changes.drop_queued(campaign, Dropped.CANCELLED, most=limit) > 0,
+            most=most,
+        )
+
+
+def start_scheduled(database: Database, *, now: datetime) -> int:
+    """Let the campaigns whose time has come begin; return how many there were.
+
+    Not those whose asks are still being made.
+    """
+    with database.atomic():
+        started = (
+            Campaign.update(state=CampaignState.SENDING)
+            .where(
+                Campaign.state == CampaignState.SCHEDULED,
+                Campaign.starts_at <= now,
+                Campaign.id.not_in(targets_of(TaskKind.LAUNCH)),
+            )
+            .execute()
+        )
+    return int(started)
+
+
+# --- Moving a campaign's deadline, and saying so in the mails that are still to leave. ------------
+
+
+_ASKING = (MailKind.ASK, MailKind.REMINDER)
+# A mail in doubt may have been read, and sent again it is the same mail.
+_MADE = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extended:
+    """A deadline that was moved; `sent` mails name the earlier one, `until`."""
+
+    deadline: datetime
+    until: datetime
+    sent: int
+    reminder_at: datetime | None
+
+
+def extend(
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    deadline: datetime,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> Extended:
+    """Move the deadline (aware) to later; raises Refused if it is not, or by more than LONGEST.
+
+    Also after it has passed, as long as the campaign has not been closed. Mails that are made from
+    now on name the new deadline, and say all else as they were frozen. A reminder that has not
+    begun moves along.
+    """
+    with database.atomic():
+        campaign = locked(mailing_list, "extend")
+        earlier = campaign.deadline
+        if deadline <= max(earlier, now):
+            raise Refused(
+                "a deadline only moves later: it is %(deadline)s",
+                deadline=earlier.astimezone(settings.zone),
+            )
+        if deadline - LONGEST > max(earlier, now):
+            raise Refused(
+                "a deadline moves by a year at most, and %(deadline)s is more: is its year right?",
+                deadline=deadline.astimezone(settings.zone),
+            )
+        campaign.deadline = deadline
+        if campaign.reminder_at and not _has_reminded(campaign):
+            campaign.reminder_at += deadline - earlier
+        campaign.save()
+        sent = counts.total(
+            counts.count_mails(campaign=campaign),
+            lambda mails: mails.kind in _ASKING and mails.state in _MADE,
+        )
+        facts = {
+            "from": stored(earlier),
+            "to": stored(deadline),
+            "sent": sent,
+            "reminder_at": stored(campaign.reminder_at) if campaign.reminder_at else "",
+            "wordings": _freeze_anew(campaign),
+        }
+        append("extended", campaign, mailing_list, now=now, actor=actor, facts=facts)
+    return Extended(deadline=deadline, until=earlier, sent=sent, reminder_at=campaign.reminder_at)
+
+
+def _has_reminded(campaign: Campaign) -> bool:
+    owed = Mail.select().where(Mail.campaign == campaign, Mail.kind == MailKind.REMINDER)
+    return bool(campaign.reminded_at or owed.exists())
+
+
+def _freeze_anew(campaign: Campaign) -> dict[str, dict[str, str]]:
+    """Store the newest wordings with the new deadline; return the digests by kind and language."""
+    digests: dict[str, dict[str, str]] = {}
+    for row in _newest(campaign):
+        wording = make_draft.redated(
+            frozen_draft.read_draft(row.wording.content), campaign.deadline
+        )
+        digest = freeze(campaign, wording, revision=row.revision + 1)
+        digests.setdefault(row.kind, {})[row.language] = digest
+    return digests
+
+
+def _newest(campaign: Campaign) -> list[CampaignWording]:
+    rows = (
+        CampaignWording.select(CampaignWording, Wording)
+        .join(Wording)
+        .where(CampaignWording.campaign == campaign)
+        .order_by(CampaignWording.kind, CampaignWording.language, CampaignWording.revision)
+    )
+    return list({(row.kind, row.language): row for row in rows}.values())

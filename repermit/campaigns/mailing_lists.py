@@ -1,0 +1,333 @@
+"""Settling what a list is: its purpose, its sender, its own wording."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields as fields_of
+from datetime import datetime
+from typing import Any, TypedDict, Unpack
+
+from repermit import email_address
+from repermit.campaigns.campaign_results import ListFacts
+from repermit.campaigns.list_wording import check_own_wording, check_sizes
+from repermit.consent import CampaignState
+from repermit.db.connection import Database, lock_rows
+from repermit.db.list_tables import ListText
+from repermit.db.tables import MailingList, latest_campaign
+from repermit.emails import sender_identity
+from repermit.errors import AddressError, Refused, WordingError
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+from repermit.lazy_text import Joined, Said
+from repermit.settings.definitions import Settings
+from repermit.settings.package_files import LANGUAGES
+from repermit.unicode_limits import normalize
+from repermit.web_address import is_web_address
+
+# --- The short names of lists, in which addresses of pages and commands name them. ----------------
+
+
+_LONGEST = 63
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_OF_NOTHING = "list"
+
+# Greek as ISO 843 has it and Cyrillic as Bulgarian law does (2009), as near as one letter by itself
+# allows; and what of Latin is no letter of ASCII with a sign.
+_PLAIN = {
+    **dict(zip("αβγδεζηικλμνξοπρστυφω", "avgdeziiklmnxoprstyfo", strict=True)),
+    "θ": "th",
+    "χ": "ch",
+    "ψ": "ps",
+    "ς": "s",
+    **dict(zip("абвгдезийклмнопрстуфхыэъь", "abvgdeziyklmnoprstufhyeay", strict=True)),
+    "ж": "zh",
+    "ц": "ts",
+    "ч": "ch",
+    "ш": "sh",
+    "щ": "sht",
+    "ю": "yu",
+    "я": "ya",
+    "ё": "yo",
+    "ß": "ss",
+    "æ": "ae",
+    "ø": "o",
+    "œ": "oe",
+    "ł": "l",
+    "đ": "d",
+    "ð": "d",
+    "þ": "th",
+    "ħ": "h",
+    "ı": "i",
+    "ŋ": "n",
+}
+
+
+def is_slug(text: str) -> bool:
+    """Say whether a text can name a list where programs read it."""
+    return _SLUG.fullmatch(text) is not None
+
+
+def suggest_slug(name: str) -> str:
+    """Return a slug for a list of that name, in Latin letters whatever the name is written in."""
+    composed = "".join(map(_plain, normalize("NFC", name.lower())))
+    plain = composed.encode("ascii", "ignore").decode()
+    return "-".join(re.findall("[a-z0-9]+", plain))[:_LONGEST].strip("-") or _OF_NOTHING
+
+
+def free_slug(name: str) -> str:
+    """Return a slug for a list of that name that no list has yet: numbered from the second on."""
+    wanted = suggest_slug(name)
+    ends = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    slugs = (wanted[: _LONGEST - len(end)].rstrip("-") + end for end in ends)
+    return next(one for one in slugs if not _is_taken(one))
+
+
+def _is_taken(slug: str) -> bool:
+    return MailingList.get_or_none(MailingList.slug == slug) is not None
+
+
+def _plain(letter: str) -> str:
+    """Return one letter in ASCII, itself if that is not known."""
+    if letter in _PLAIN:
+        return _PLAIN[letter]
+    # Its signs are taken off; what is left may be Greek.
+    decomposed = normalize("NFKD", letter)
+    return "".join(_PLAIN.get(one, one) for one in decomposed)
+
+
+# --- Settling what a list is. ---------------------------------------------------------------------
+
+
+class ListFields(TypedDict, total=False):
+    """What may be said of a list; `own_…` are templates for its asks, "" for repermit's own."""
+
+    name: str
+    purpose: str
+    frequency: str
+    privacy_url: str
+    language: str
+    sender: str
+    sensitive: bool
+    receipts: bool
+    own_subject: str
+    own_text: str
+    own_html: str
+
+
+def add_list(
+    database: Database,
+    slug: str,
+    *,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+    **fields: Unpack[ListFields],
+) -> MailingList:
+    """Add a list; what a launch needs may still be missing. Raises Refused."""
+    if not is_slug(slug):
+        raise Refused(
+            "%(list)s cannot name a list: take up to 63 lower-case letters, digits and dashes, "
+            "such as news",
+            list=repr(slug),
+        )
+    with database.atomic():
+        if MailingList.get_or_none(MailingList.slug == slug) is not None:
+            raise Refused(
+                "there is a list %(list)s already; `repermit list set %(list)s` changes it",
+                code="list_there",
+                list=slug,
+            )
+        added = MailingList(slug=slug, name=fields.get("name", ""), created_at=now)
+        changed = _settle(added, fields, settings)
+        added.save(force_insert=True)
+        keep_act("list_added", added, changed, now=now, actor=actor)
+    return added
+
+
+def change_list(
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+    **fields: Unpack[ListFields],
+) -> MailingList:
+    """Change what is given and leave the rest; raises Refused.
+
+    A campaign that is live keeps the wording it was launched with (see `frozen_note`).
+    """
+    with database.atomic():
+        found: MailingList = lock_rows(
+            MailingList.select().where(MailingList.id == mailing_list.id)
+        ).get()
+        _refuse_turning(found, fields)
+        changed = _settle(found, fields, settings)
+        if changed:
+            found.save()
+            keep_act("list_changed", found, changed, now=now, actor=actor)
+    return found
+
+
+def frozen_note(mailing_list: MailingList) -> str:
+    """Return what the admin should know who changes a list in the middle of a campaign, or ""."""
+    if not _is_live(mailing_list):
+        return ""
+    return "the campaign that is under way keeps the wording with which it was launched"
+
+
+def wrong_fields(**fields: Unpack[ListFields]) -> dict[str, Said]:
+    """Return by their names the fields that would be refused, each with the reason."""
+    wrong = {}
+    given: dict[str, Any] = {**fields}
+    for name in given.keys() & SETTLING.keys():
+        try:
+            SETTLING[name](given[name])
+        except Refused as refusal:
+            wrong[name] = refusal.said
+    return wrong
+
+
+def list_facts(mailing_list: MailingList) -> ListFacts:
+    """Return what is known of a list."""
+    texts = {
+        one.language: {name: getattr(one, name) for name in _TEXTS}
+        for one in ListText.select()
+        .where(ListText.list == mailing_list, ListText.language != mailing_list.language)
+        .order_by(ListText.language)
+    }
+    own = (one.name for one in fields_of(ListFacts) if one.name != "texts")
+    return ListFacts(texts=texts, **{name: getattr(mailing_list, name) for name in own})
+
+
+_LONG = ("own_subject", "own_text", "own_html")
+_TEXTS = ("name", "purpose", "frequency", "privacy_url", *_LONG)
+
+
+def _is_live(mailing_list: MailingList) -> bool:
+    campaign = latest_campaign(mailing_list)
+    return campaign is not None and CampaignState(campaign.state).is_live
+
+
+def _refuse_turning(mailing_list: MailingList, fields: ListFields) -> None:
+    """Refuse another answer to whether a Yes must be explicit while people are asked for it."""
+    turned = fields.get("sensitive", mailing_list.sensitive) != mailing_list.sensitive
+    if turned and _is_live(mailing_list):
+        raise Refused("a list cannot become sensitive, or cease to be, while a campaign is live")
+
+
+def _settle(
+    mailing_list: MailingList, fields: ListFields, settings: Settings
+) -> dict[str, str | bool]:
+    """Put the fields into the list; return those that were given another value."""
+    changed: dict[str, str | bool] = {}
+    given: dict[str, Any] = {**fields}
+    for name, value in given.items():
+        settled = SETTLING[name](value) if name in SETTLING else value
+        if settled != getattr(mailing_list, name) or mailing_list.id is None:
+            changed[name] = settled
+        setattr(mailing_list, name, settled)
+    if not mailing_list.name:
+        raise Refused("a list needs a name, as its readers know it: --name", code="list_name")
+    check_wording_of(mailing_list, settings)
+    return changed
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _privacy_url(text: str) -> str:
+    url = text.strip()
+    if url and not is_web_address(url):
+        raise Refused(
+            "%(url)s is no address of a privacy statement; one looks like "
+            "https://www.example.org/privacy",
+            url=repr(url),
+        )
+    return url
+
+
+def _language(text: str) -> str:
+    if text not in LANGUAGES:
+        raise Refused(
+            "there are no mails in %(language)s; there are %(languages)s",
+            language=repr(text),
+            languages=Joined(LANGUAGES),
+        )
+    return text
+
+
+def _sender(text: str) -> str:
+    sender = _one_line(text)
+    if sender:
+        try:
+            email_address.parse(sender_identity.written_address(sender))
+        except AddressError as error:
+            raise Refused(
+                'the sender cannot be used: %(reason)s; write "The Practice <news@example.org>"',
+                reason=error.reason,
+            ) from None
+    return sender
+
+
+SETTLING: Mapping[str, Callable[..., str]] = {
+    "name": _one_line,
+    "purpose": _one_line,
+    "frequency": _one_line,
+    "privacy_url": _privacy_url,
+    "language": _language,
+    "sender": _sender,
+}
+
+
+def check_wording_of(mailing_list: MailingList, settings: Settings) -> None:
+    """Return if the admin's own templates can be used in each of its languages; raises Refused."""
+    if not any(getattr(one, name) for one in _with_texts(mailing_list) for name in _LONG):
+        return
+    try:
+        check_own_wording(mailing_list, settings)
+        # Without a sender there is no mail yet; it is measured again when there is one.
+        if mailing_list.sender:
+            check_sizes(mailing_list, settings)
+    except WordingError as error:
+        raise Refused(
+            "your own wording cannot be used:\n%(reasons)s",
+            reasons=Joined(error.reasons, by="\n"),
+        ) from None
+    except AddressError as error:
+        raise Refused(
+            "your own wording cannot be checked, since replies have nowhere to go "
+            "(%(reason)s): give --sender first",
+            code="nowhere_to_reply",
+            reason=error.reason,
+        ) from None
+
+
+def _with_texts(mailing_list: MailingList) -> Iterator[MailingList | ListText]:
+    yield mailing_list
+    if mailing_list.id is not None:
+        yield from ListText.select().where(ListText.list == mailing_list)
+
+
+def keep_act(
+    event: str,
+    mailing_list: MailingList,
+    changed: Mapping[str, str | bool],
+    *,
+    now: datetime,
+    actor: str,
+    language: str = "",
+) -> None:
+    """Keep an act; long texts stand in it by their digest.
+
+    `language` is the one in which the list is described, "" for its own.
+    """
+    kept = {
+        name: chain.keep_wording(str(value)) if name in _LONG else value
+        for name, value in changed.items()
+    }
+    told = {"fields": kept, **({"in": language} if language else {})}
+    chain.append(Entry(event=event, at=now, actor=actor, list=mailing_list.slug, consent=told))

@@ -1,0 +1,170 @@
+"""The mails of a list as they would be sent now, for the admin to look at."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from repermit import email_address
+from repermit.campaigns.list_wording import NOBODY, draft
+from repermit.consent import MailKind, Status
+from repermit.contacts import lookup
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, MailingList
+from repermit.emails import (
+    compose_mail,
+    frozen_draft,
+    mail_values,
+    make_draft,
+    message_id,
+    personal_mails,
+    sender_identity,
+)
+from repermit.emails.mail_values import AskValues, ConfirmValues, ReceiptValues
+from repermit.errors import Refused
+from repermit.evidence import chain, stored_tree
+from repermit.evidence.entries import Entry
+from repermit.lazy_text import Joined
+from repermit.settings.definitions import Settings
+from repermit.settings.package_files import LANGUAGES
+from repermit.signed_links import Links
+
+_USUAL_DAYS = 28
+
+
+def preview(
+    mailing_list: MailingList,
+    *,
+    settings: Settings,
+    now: datetime,
+    kind: MailKind = MailKind.ASK,
+    language: str | None = None,
+    deadline: datetime | None = None,
+    to: str | None = None,
+) -> mail_values.Mail:
+    """Return a mail to a made-up contact, in the list's language if none is given.
+
+    An ask, its reminder, the mail that confirms a sign-up, or the receipt of a Yes.
+
+    Why and since when it is on the list is taken from the first contact that is to be asked, so
+    that the sentence reads as most will read it; nothing else is taken from there.
+    `deadline` is in 28 days if not given; `to` is the address that it is written to. Raises
+    Refused, AddressError for `to` and the sender, and WordingError.
+    """
+    language = language or mailing_list.language
+    _require_words(mailing_list, language)
+    days = settings.campaign.minimum_days + _USUAL_DAYS // 2
+    until = deadline or now + timedelta(days=max(days, _USUAL_DAYS))
+    if kind in _TO_ONE:
+        wording = _draft_to_one(kind, mailing_list, settings, now, language)
+    else:
+        wording = draft(
+            mailing_list, settings=settings, deadline=until, language=language, kind=kind
+        )
+    return compose_mail.compose(wording, _values(kind, mailing_list, settings, now, to))
+
+
+def _require_words(mailing_list: MailingList, language: str) -> None:
+    if language not in LANGUAGES:
+        raise Refused(
+            "there are no mails in %(language)s; there are %(languages)s",
+            language=repr(language),
+            languages=Joined(LANGUAGES),
+        )
+    if language not in lookup.list_facts(mailing_list).languages:
+        raise Refused(
+            "nobody gets a mail of this list in %(language)s, since it has no purpose and privacy "
+            "statement in it: `repermit list set %(list)s --in %(language)s …` gives them",
+            code="list_not_in",
+            language=language,
+            list=mailing_list.slug,
+        )
+
+
+_TO_ONE = (MailKind.CONFIRM, MailKind.RECEIPT)
+
+
+def _draft_to_one(
+    kind: MailKind, mailing_list: MailingList, settings: Settings, now: datetime, language: str
+) -> frozen_draft.Draft:
+    """Return the wording of a mail that one person has asked for; a receipt is of nobody's Yes."""
+    shared: dict[str, Any] = {
+        "organisation": settings.organisation,
+        "mailing_list": lookup.list_facts(mailing_list),
+        "zone": settings.zone,
+        "language": language,
+    }
+    if kind is MailKind.CONFIRM:
+        return make_draft.draft_confirm(**shared)
+    found = stored_tree.checkpoint()
+    checkpoint = (found.seq, found.hash, found.root)
+    return personal_mails.draft_receipt(answered_at=now, checkpoint=checkpoint, **shared)
+
+
+def note_test_mail(
+    database: Database, mailing_list: MailingList, *, now: datetime, actor: str
+) -> None:
+    """Append that a mail of a list was sent to whoever asked for it, to be looked at."""
+    entry = Entry(event="test_mail_sent", at=now, actor=actor, list=mailing_list.slug)
+    with database.atomic():
+        chain.append(entry)
+
+
+def _values(
+    kind: MailKind, mailing_list: MailingList, settings: Settings, now: datetime, to: str | None
+) -> AskValues | ConfirmValues | ReceiptValues:
+    links = Links(settings.public_url, settings.secret_keys)
+    if kind is MailKind.RECEIPT:
+        return ReceiptValues(
+            yes_url=links.url("yes", NOBODY),
+            no_url=links.url("no", NOBODY),
+            me_url=links.url("me", NOBODY),
+            receipt_url=links.url("receipt", NOBODY),
+            **_envelope(mailing_list, settings, now, to),
+        )
+    if kind is MailKind.CONFIRM:
+        confirm_url = links.url("confirm", NOBODY)
+        return ConfirmValues(confirm_url=confirm_url, **_envelope(mailing_list, settings, now, to))
+    source, since = _origin(mailing_list)
+    return AskValues(
+        source=source,
+        since=since,
+        yes_url=links.url("yes", NOBODY),
+        no_url=links.url("no", NOBODY),
+        me_url=links.url("me", NOBODY),
+        **_envelope(mailing_list, settings, now, to),
+    )
+
+
+def _envelope(
+    mailing_list: MailingList, settings: Settings, now: datetime, to: str | None
+) -> dict[str, Any]:
+    sender = email_address.parse(sender_identity.written_address(mailing_list.sender)).sending
+    key = settings.secret_keys[-1]
+    return {
+        "address": email_address.parse(to).sending if to else sender,
+        "list_label": sender_identity.list_label(
+            lookup.list_facts(mailing_list), key=settings.fingerprint_key
+        ),
+        "message_id": message_id.unnumbered_message_id(
+            f"preview {now.isoformat()}", sender_domain=sender.rpartition("@")[2], key=key
+        ),
+        "return_path": sender,
+        "date": now,
+    }
+
+
+def _origin(mailing_list: MailingList) -> tuple[str, datetime | None]:
+    """Return `source` and `since` of the first contact to be asked, or "" and None."""
+    first = (
+        Contact.select(Contact.source, Contact.since)
+        # Who is unconfirmed has no reason; said, so that one index has them in this order.
+        .where(
+            Contact.list == mailing_list,
+            Contact.status == Status.UNCONFIRMED,
+            Contact.reason == "",
+        )
+        .order_by(Contact.id)
+        .first()
+    )
+    return (first.source, first.since) if first else ("", None)

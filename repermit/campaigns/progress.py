@@ -1,0 +1,174 @@
+"""How a list and its latest campaign stand, in numbers.
+
+Counts only; nothing is written.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from peewee import JOIN, SQL, fn
+
+from repermit.campaigns.campaign_results import (
+    CampaignFacts,
+    CampaignProgress,
+    CampaignStatus,
+    DoubtFacts,
+)
+from repermit.consent import (
+    CampaignState,
+    MailKind,
+    MailState,
+    PauseReason,
+    Reason,
+    Status,
+    latest_ask,
+)
+from repermit.contacts import counts as contacts_counts
+from repermit.contacts import link_openings, lookup
+from repermit.db.contact_tables import FreshLink
+from repermit.db.tables import (
+    Campaign,
+    CampaignWording,
+    Contact,
+    Evidence,
+    Mail,
+    MailingList,
+    SignUp,
+    latest_campaign,
+)
+from repermit.evidence import stored_tree
+from repermit.settings.definitions import Settings
+
+
+def status(
+    mailing_list: MailingList,
+    *,
+    settings: Settings,  # noqa: ARG001  taken as every use case takes it
+    now: datetime,  # noqa: ARG001
+) -> CampaignStatus:
+    """Return how a list and its latest campaign stand."""
+    campaign = latest_campaign(mailing_list)
+    unasked = lookup.unasked(mailing_list)
+    statuses = dict.fromkeys(Status, 0)
+    removed = dict.fromkeys(Reason, 0)
+    for (its_status, reason), count in contacts_counts.count_contacts(mailing_list).items():
+        statuses[its_status] += count
+        if its_status == Status.REMOVED:
+            removed[Reason(reason)] += count
+    return CampaignStatus(
+        list=mailing_list.slug,
+        campaign=_facts(campaign) if campaign else None,
+        contacts=statuses,
+        removed=removed,
+        mails=_mails(mailing_list, campaign),
+        unasked=unasked.count(),
+        held=link_openings.count_yes_held(mailing_list),
+        unasked_in_doubt=unasked.where(Mail.state == MailState.IN_DOUBT).count(),
+        still_mailed=count_still_mailed(mailing_list),
+        in_doubt=doubts(mailing_list),
+        checkpoint=stored_tree.checkpoint(),
+        lost_launch_at=mailing_list.lost_launch_at,
+    )
+
+
+def progress(mailing_list: MailingList) -> CampaignProgress | None:
+    """Return how far the list's latest campaign is; None if it has none."""
+    campaign = latest_campaign(mailing_list)
+    if campaign is None:
+        return None
+    counts = dict.fromkeys(MailState, 0)
+    for mails, count in contacts_counts.count_mails(campaign=campaign).items():
+        if mails.kind in {MailKind.ASK, MailKind.REMINDER}:
+            counts[mails.state] += count
+    return CampaignProgress(state=CampaignState(campaign.state), mails=counts)
+
+
+def _mails(
+    mailing_list: MailingList, campaign: Campaign | None
+) -> dict[MailKind, dict[MailState, int]]:
+    counts = {kind: dict.fromkeys(MailState, 0) for kind in MailKind}
+    own = {0, campaign.id if campaign else 0}
+    for mails, count in contacts_counts.count_mails(mailing_list).items():
+        if mails.campaign in own:
+            counts[mails.kind][mails.state] += count
+    return counts
+
+
+def count_still_mailed(mailing_list: MailingList) -> int:
+    """Count how often somebody of whom nothing is held got rid of a mail from elsewhere."""
+    return _count_noted(mailing_list, "event = 'still_mailed'")
+
+
+def count_not_the_person(mailing_list: MailingList) -> int:
+    """Count who reads mail of ours and says that they are not the person meant."""
+    return _count_noted(mailing_list, "event = 'not_the_person'")
+
+
+def _count_noted(mailing_list: MailingList, condition: str) -> int:
+    # Written out, so that the index for just these entries is used.
+    noted = Evidence.select().where(SQL(condition), Evidence.list == mailing_list.slug)
+    return int(noted.count())
+
+
+def _facts(campaign: Campaign) -> CampaignFacts:
+    return CampaignFacts(
+        number=campaign.id,
+        state=CampaignState(campaign.state),
+        pause_reason=campaign.pause_reason,
+        deadline=campaign.deadline,
+        latest_ask=latest_ask(campaign.deadline, campaign.minimum_days),
+        launched_at=campaign.launched_at,
+        starts_at=campaign.starts_at,
+        opened_at=campaign.opened_at,
+        closed_at=campaign.closed_at,
+        asked=contacts_counts.total(
+            contacts_counts.count_mails(campaign=campaign), lambda mails: mails.kind is MailKind.ASK
+        ),
+        languages=_languages(campaign),
+        pilot=campaign.pilot,
+        reminder_at=campaign.reminder_at,
+        minimum_days=campaign.minimum_days,
+        include_thin=campaign.include_thin,
+        downtime=campaign.downtime,
+    )
+
+
+def _languages(campaign: Campaign) -> tuple[str, ...]:
+    query = CampaignWording.select(CampaignWording.language).where(
+        CampaignWording.campaign == campaign, CampaignWording.kind == MailKind.ASK
+    )
+    return tuple(sorted({row.language for row in query}))
+
+
+def doubts(mailing_list: MailingList) -> tuple[DoubtFacts, ...]:
+    """Return the mails of a list that are in doubt, of whatever kind, with their addresses."""
+    rows: Any = (
+        Mail.select(
+            Mail.id,
+            Mail.kind,
+            fn.COALESCE(FreshLink.address, SignUp.address, Contact.address, ""),
+            Mail.started_at,
+            Mail.attempts,
+            Mail.reason,
+        )
+        .join_from(Mail, Contact, JOIN.LEFT_OUTER)
+        .join_from(Mail, SignUp, JOIN.LEFT_OUTER)
+        .join_from(Mail, FreshLink, JOIN.LEFT_OUTER)
+        # Written out, so that the index for just these mails is used.
+        .where(Mail.list == mailing_list, Mail.state == SQL("'in_doubt'"))
+        .order_by(Mail.id)
+        .tuples()
+    )
+    return tuple(
+        DoubtFacts(
+            mail=mail,
+            kind=MailKind(kind),
+            address=address,
+            started_at=at,
+            attempts=attempts,
+            is_restored=reason == PauseReason.RESTORED,
+        )
+        for mail, kind, address, at, attempts, reason in rows
+    )

@@ -1,0 +1,187 @@
+"""Owing reminders: once, to those who were asked and have not answered.
+
+Each step is one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from peewee import Value
+
+from repermit import email_address
+from repermit.consent import REST_BEFORE_REMINDER, CampaignState, MailKind, MailState
+from repermit.contacts import lookup
+from repermit.db.background_tasks import LARGEST_STEP, run_steps
+from repermit.db.connection import Database, lock_rows
+from repermit.db.tables import Campaign, Contact, Mail, Suppression, stored
+from repermit.settings.definitions import Settings
+
+_RUNNING = (CampaignState.SENDING, CampaignState.OPEN)
+
+
+def enqueue_reminders(
+    database: Database,
+    *,
+    settings: Settings,
+    now: datetime,
+    chunk: int = LARGEST_STEP,
+    should_stop: Callable[[], bool] = bool,
+) -> int:
+    """Owe a reminder to whom it is due, in all campaigns that are sending or open; count them.
+
+    To each contact whose ask a server has accepted at least a day ago and that has not come back,
+    who has not answered and is not suppressed. In steps, each in a transaction of its own. Safe to
+    run twice at once and as often as wanted: nobody is owed two of one campaign.
+    """
+    return sum(
+        _remind(database, campaign, chunk, settings=settings, now=now, should_stop=should_stop)
+        for campaign in _due(now)
+        if not should_stop()
+    )
+
+
+def _due(now: datetime) -> list[Campaign]:
+    query = Campaign.select().where(
+        Campaign.state.in_(_RUNNING),
+        Campaign.reminder_at <= now,
+        Campaign.deadline > now,
+        Campaign.reminded_at.is_null(),
+    )
+    return list(query.order_by(Campaign.id))
+
+
+def _remind(
+    database: Database,
+    campaign: Campaign,
+    chunk: int,
+    *,
+    settings: Settings,
+    now: datetime,
+    should_stop: Callable[[], bool],
+) -> int:
+    owed, silent = 0, list(_silent(campaign, now))
+
+    def step(limit: int) -> bool:
+        nonlocal owed
+        some, silent[:limit] = silent[:limit], []
+        found = _locked(campaign.id, now)
+        if found is None:
+            silent.clear()
+        else:
+            owed += _owe(found, _not_suppressed(found, some, settings.fingerprint_key), now)
+        return bool(silent)
+
+    if not silent or run_steps(database, step, should_stop=should_stop, most_a_step=chunk):
+        _finish(database, campaign, now)
+    return owed
+
+
+def _silent(campaign: Campaign, now: datetime) -> Iterator[int]:
+    """Yield the ids of those who may be reminded by now, suppressed or not.
+
+    All at once: page by page, a database would sort the whole audience anew for every page.
+    """
+    rows: Any = (
+        Mail.select(Mail.contact)
+        .join(Contact)
+        .where(
+            Mail.campaign == campaign,
+            Mail.kind == MailKind.ASK,
+            Mail.state == MailState.SENT,
+            Mail.sent_at <= now - REST_BEFORE_REMINDER,
+            Mail.bounce == "",
+            lookup.is_undecided(campaign),
+            Contact.id.not_in(_reminded(campaign)),
+        )
+        .tuples()
+    )
+    for (contact_id,) in rows.iterator():
+        yield contact_id
+
+
+def _reminded(campaign: Campaign) -> Any:
+    return Mail.select(Mail.contact).where(
+        Mail.campaign == campaign, Mail.kind == MailKind.REMINDER
+    )
+
+
+def _locked(campaign_id: int, now: datetime) -> Campaign | None:
+    """Return the campaign, locked, if nobody paused, extended or ended it meanwhile."""
+    found: Campaign | None = lock_rows(
+        Campaign.select().where(
+            Campaign.id == campaign_id,
+            Campaign.state.in_(_RUNNING),
+            Campaign.reminder_at <= now,
+            Campaign.deadline > now,
+        )
+    ).first()
+    return found
+
+
+def _not_suppressed(campaign: Campaign, ids: Sequence[int], key: bytes) -> list[int]:
+    """Return those of the contacts that nothing keeps from being mailed."""
+    rows: Any = Contact.select(Contact.id, Contact.address_key).where(Contact.id.in_(ids)).tuples()
+    prints = {email_address.fingerprint(key, address_key): number for number, address_key in rows}
+    suppressed = Suppression.select(Suppression.fingerprint).where(
+        Suppression.fingerprint.in_(list(prints)),
+        (Suppression.list == campaign.list_id) | Suppression.list.is_null(),
+    )
+    for row in suppressed:
+        prints.pop(row.fingerprint, None)
+    return list(prints.values())
+
+
+def _owe(campaign: Campaign, ids: Sequence[int], now: datetime) -> int:
+    values: dict[Any, Any] = {
+        Mail.list: Contact.list,
+        Mail.campaign: Value(campaign.id),
+        Mail.contact: Contact.id,
+        Mail.kind: Value(MailKind.REMINDER),
+        Mail.due_at: Value(stored(now)),
+        Mail.message_id: Value(""),
+        **{field: Value(field.default) for field in _PLAIN},
+    }
+    silent = Contact.select(*values.values()).where(
+        Contact.id.in_(ids), lookup.is_undecided(campaign)
+    )
+    # Another process may have been quicker with some.
+    owing = Mail.insert_from(silent, fields=list(values)).on_conflict_ignore().as_rowcount()
+    owed: int = owing.execute()
+    return owed
+
+
+_PLAIN: tuple[Any, ...] = (
+    Mail.state,
+    Mail.reason,
+    Mail.attempts,
+    Mail.worker,
+    Mail.reply_code,
+    Mail.reply_status,
+    Mail.bounce,
+    Mail.bounce_status,
+    Mail.topic,
+)
+"""What a new mail has at first, which an INSERT from a SELECT does not fill in by itself."""
+
+
+def _finish(database: Database, campaign: Campaign, now: datetime) -> None:
+    """Note that nobody is left to remind, once the last ask has had its day.
+
+    Looks for a fresh ask before the transaction, which takes long among many. None has left since
+    if the campaign is still open, and is so from the same moment on.
+    """
+    seen = Campaign.get_by_id(campaign.id)
+    asks = Mail.select().where(Mail.campaign == campaign, Mail.kind == MailKind.ASK)
+    late = asks.where(Mail.state == MailState.SENT, Mail.sent_at > now - REST_BEFORE_REMINDER)
+    if seen.state != CampaignState.OPEN or late.exists():
+        return
+    with database.atomic():
+        Campaign.update(reminded_at=now).where(
+            Campaign.id == campaign.id,
+            Campaign.state == CampaignState.OPEN,
+            Campaign.opened_at == seen.opened_at,
+            Campaign.reminder_at <= now,
+        ).execute()

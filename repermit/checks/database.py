@@ -1,0 +1,107 @@
+"""Whether the database opens, is of this version, can be written and has room; and its lists.
+
+Nothing is changed, not even its version.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import peewee
+
+from repermit import schema
+from repermit.checks.finding_texts import finding
+from repermit.checks.findings import Finding
+from repermit.checks.settings import is_open_to_others
+from repermit.contacts import fingerprint_key
+from repermit.db.connection import Database
+from repermit.db.row_counts import find_drift
+from repermit.db.tables import Mail, MailingList, Meta, Reply
+
+_MEGABYTE = 1_000_000
+_LITTLE, _TOO_LITTLE = 1000, 100  # MB
+_TRIAL = "check"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What was found, and what else is looked at: the lists (None: unreadable), any bounce."""
+
+    findings: tuple[Finding, ...]
+    lists: tuple[MailingList, ...] | None = None
+    has_returned: bool = False
+
+
+def look_at_database(database: Database, path: Path | None, *, key: bytes = b"") -> Stored:
+    """Look into the database over a connection of its own; `path` is the file of an SQLite one.
+
+    `key` is the fingerprint key, if it is to be held against what the database remembers.
+    """
+    if path is not None and not path.exists():
+        # SQLite would make it, and then it would be there.
+        return Stored(findings=(finding("database_missing"),))
+    try:
+        with database.connection_context():
+            return _look(database, path, key)
+    except (peewee.PeeweeException, OSError) as error:
+        # The first line alone: PostgreSQL quotes values below it.
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        return Stored(findings=(finding("database_refused", reason=reason),))
+
+
+def _look(database: Database, path: Path | None, key: bytes) -> Stored:
+    version, newest = schema.version(database), len(schema.UPGRADES)
+    values = {"version": str(version), "newest": str(newest)}
+    if not version:
+        return Stored(findings=(finding("database_missing"),))
+    if version > newest:
+        return Stored(findings=(finding("database_new", **values),))
+    _write(database)
+    what = finding("database_ok") if version == newest else finding("database_old", **values)
+    findings = (what, *_about_the_file(path))
+    if version < newest:
+        return Stored(findings=findings)
+    other = [finding("database_other_key")] if key and fingerprint_key.is_other_key(key) else []
+    return Stored(
+        findings=(*findings, *other, *_about_the_counts(database)),
+        lists=tuple(MailingList.select().order_by(MailingList.slug)),
+        has_returned=_has_returned(),
+    )
+
+
+def _about_the_counts(database: Database) -> Iterator[Finding]:
+    if wrong := find_drift(database):
+        yield finding("database_miscounted", counts=f"{wrong:,}")
+
+
+def _write(database: Database) -> None:
+    """Write a row and take it back."""
+    with database.atomic() as transaction:
+        Meta.insert(key=_TRIAL, value="").execute()
+        transaction.rollback()
+
+
+def _has_returned() -> bool:
+    """Say whether a bounce or a reply has ever come in."""
+    return bool(Reply.select().exists() or Mail.select().where(Mail.bounce != "").exists())
+
+
+def _about_the_file(path: Path | None) -> Iterator[Finding]:
+    if path is None:
+        yield finding("database_room_elsewhere")
+        return
+    if is_open_to_others(path):
+        yield finding("database_readable", file=str(path))
+    yield about_room(shutil.disk_usage(path.parent).free)
+
+
+def about_room(free: int) -> Finding:
+    """Return what so many free octets mean."""
+    megabytes = free // _MEGABYTE
+    code = "database_room"
+    if megabytes < _LITTLE:
+        code = "database_little_room" if megabytes >= _TOO_LITTLE else "database_no_room"
+    return finding(code, free=f"{megabytes:,}")

@@ -1,0 +1,188 @@
+"""What the settings lack, who else may read them, whether keys can be guessed, and the pace."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from repermit import email_address
+from repermit.checks.dns_lookup import is_this_machine
+from repermit.checks.finding_texts import finding
+from repermit.checks.findings import Finding
+from repermit.db.tables import MailingList
+from repermit.emails import sender_identity
+from repermit.errors import AddressError
+from repermit.settings.definitions import MailServer, Organisation, Settings
+from repermit.settings.mail_account import PRESETS, Preset
+
+# --- What each list lacks, and which domains its mails come from. ---------------------------------
+
+
+def look_at_list(
+    mailing_list: MailingList, *, says_how_often: Callable[[str], bool]
+) -> Iterator[Finding]:
+    """Yield what a list does not say yet, though its readers must know it."""
+    slug = mailing_list.slug
+    lacking = {
+        "list_no_purpose": not mailing_list.purpose,
+        "list_no_frequency": not (mailing_list.frequency or says_how_often(mailing_list.purpose)),
+        "list_no_privacy": not mailing_list.privacy_url,
+        "list_no_sender": not sender_of(mailing_list),
+    }
+    yield from (finding(code, list=slug) for code, is_lacking in lacking.items() if is_lacking)
+    if not any(lacking.values()):
+        yield finding("list_ok", list=slug)
+
+
+def look_at_sender(mailing_list: MailingList, settings: Settings) -> Iterator[Finding]:
+    """Yield a warning if the mail server may refuse a list's sender."""
+    sender, mailbox = sender_of(mailing_list), settings.mail.username
+    is_another = sender.lower() != mailbox.lower()
+    if settings.mail.preset == "office365" and sender and mailbox and is_another:
+        yield finding("smtp_other_sender", list=mailing_list.slug)
+
+
+def sender_of(mailing_list: MailingList) -> str:
+    """Return the address that a list's mails come from, domain as an A-label; "" if none can be."""
+    return _sending(sender_identity.written_address(mailing_list.sender))
+
+
+def domains_of(lists: Sequence[MailingList], settings: Settings) -> tuple[str, ...]:
+    """Return the domains of the senders; without a list, that of the organisation's address."""
+    senders = [sender_of(one) for one in lists] or [_sending(settings.organisation.email)]
+    return tuple(sorted({one.rpartition("@")[2] for one in senders if one}))
+
+
+def _sending(text: str) -> str:
+    try:
+        return email_address.parse(text).sending
+    except AddressError:
+        return ""
+
+
+# --- What the settings lack, who else may read them, whether keys can be guessed, and. ------------
+
+
+_OTHERS = stat.S_IROTH | stat.S_IWOTH
+_DAY = timedelta(days=1)
+
+# 128 bits, as base64 has them; a random text of that length has more letters than so many.
+_SHORTEST_KEY = 22
+_FEWEST_LETTERS = 10
+
+
+def look_at_config(settings: Settings) -> Iterator[Finding]:
+    """Yield what the settings lack before anybody may be asked (GDPR art. 13(1) and (2)(d))."""
+    lacking = ", ".join(_lacking(settings.organisation))
+    yield finding("config_organisation", keys=lacking) if lacking else finding("config_ok")
+
+
+def _lacking(organisation: Organisation) -> Iterator[str]:
+    if not organisation.name:
+        yield "name"
+    if not organisation.postal_lines:
+        yield "address"
+    if not organisation.email and not organisation.telephone:
+        yield "email"
+    if not organisation.authority:
+        yield "authority"
+
+
+def look_at_keys(settings: Settings, path: Path | None) -> Iterator[Finding]:
+    """Yield what is wrong with the keys, and with the files in which secrets stand.
+
+    `path` is the file that the settings came from, None if it cannot be known.
+    """
+    found = [*_open_files(path), *_weak_keys(settings)]
+    yield from found or [finding("keys_ok")]
+    if settings.journal is not None:
+        yield from _about_the_journal(settings.journal)
+
+
+def _about_the_journal(path: Path) -> Iterator[Finding]:
+    """Yield what stands in the way of the journal of suppressions; it is not written."""
+    where = path if path.exists() else path.parent
+    if path.is_dir() or not os.access(where, os.R_OK | os.W_OK):
+        yield finding("keys_journal", file=str(path))
+    elif path.exists() and is_open_to_others(path):
+        yield finding("keys_readable", file=str(path))
+
+
+def is_open_to_others(path: Path) -> bool:
+    """Say whether everybody on this machine may read or change a file, as far as it says itself."""
+    return bool(path.stat().st_mode & _OTHERS)
+
+
+def _open_files(path: Path | None) -> Iterator[Finding]:
+    for one in _secret_files(path) if path else ():
+        if is_open_to_others(one):
+            yield finding("keys_readable", file=str(one))
+
+
+def _secret_files(path: Path) -> Iterator[Path]:
+    """Yield the file of the settings and those that it names; they have been read before."""
+    yield path
+    document = tomllib.loads(path.read_text("utf-8"))
+    for values in (document, *(one for one in document.values() if isinstance(one, dict))):
+        yield from (path.parent / name for name in _named(values))
+
+
+def _named(values: Mapping[str, Any]) -> Iterator[str]:
+    # What an authority's certificate says is no secret.
+    return (value for key, value in values.items() if key.endswith("_file") and key != "ca_file")
+
+
+def _weak_keys(settings: Settings) -> Iterator[Finding]:
+    keys = {"secret_keys": settings.secret_keys, "fingerprint_key": (settings.fingerprint_key,)}
+    for name, values in keys.items():
+        if any(_is_weak(value) for value in values):
+            yield finding("keys_weak", key=name)
+
+
+def _is_weak(key: bytes) -> bool:
+    return len(key) < _SHORTEST_KEY or len(set(key)) < _FEWEST_LETTERS
+
+
+def look_at_pace(mail: MailServer) -> Iterator[Finding]:
+    """Yield how fast mails leave, and whether the provider bears it."""
+    preset = PRESETS.get(mail.preset)
+    beyond = list(_beyond(mail, preset)) if preset else []
+    if beyond:
+        yield from beyond
+    elif mail.interval:
+        yield finding("pace_ok", day=_per_day(mail))
+    elif is_this_machine(mail.server):
+        yield finding("pace_free")
+    else:
+        yield finding("pace_none", server=mail.server)
+
+
+def _beyond(mail: MailServer, preset: Preset) -> Iterator[Finding]:
+    """Yield in what the settings ask more of a provider than its preset does."""
+    usual = replace(
+        mail,
+        rate_per_minute=preset.rate_per_minute,
+        rate_per_hour=preset.rate_per_hour,
+        rate_per_day=preset.rate_per_day,
+    )
+    values = {"preset": mail.preset}
+    if mail.interval < usual.interval:
+        yield finding("pace_above_preset", day=_per_day(mail), preset_day=_per_day(usual), **values)
+    if mail.connections > preset.connections:
+        most = str(preset.connections)
+        yield finding(
+            "pace_connections",
+            connections=str(mail.connections),
+            preset_connections=most,
+            **values,
+        )
+
+
+def _per_day(mail: MailServer) -> str:
+    return f"{_DAY // mail.interval:,}" if mail.interval else "∞"

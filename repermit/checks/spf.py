@@ -1,0 +1,222 @@
+"""Who may send for a domain (SPF, RFC 7208), as far as that can be told before a mail is sent."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+
+from repermit.checks.dns_lookup import Names, is_this_machine
+from repermit.checks.finding_texts import finding
+from repermit.checks.findings import Finding
+from repermit.settings.definitions import MailServer
+
+MOST_LOOKUPS = 10  # RFC 7208 §4.6.4
+_MOST_MAIL_SERVERS = 10
+
+_VERSION = re.compile(r"v=spf1(?: |$)", re.IGNORECASE)
+_TERM = re.compile(
+    r"([+\-~?]?)(all|include|a|mx|ptr|ip4|ip6|exists)(?::([^/]*))?((?:/\d+)?(?://\d+)?)"
+    r"|(?:(redirect)|[a-z][\w.-]*)=(.*)",
+    re.IGNORECASE,
+)
+# An IPv6 network has slashes, colons and no name: what follows ip4: and ip6: is taken whole.
+_NETWORK = re.compile(r"([+\-~?]?)(ip4|ip6):(.+)", re.IGNORECASE)
+
+
+def spf_records(names: Names, domain: str) -> tuple[str, ...]:
+    """Return the SPF records of a domain, of which there may be one."""
+    return tuple(text for text in names.texts(domain) if _VERSION.match(text))
+
+
+class Policy:
+    """What one record says, with all that it includes; what it passes alone is told apart.
+
+    `lookups` is how many it takes, counted no further than just beyond the most that there may
+    be; `included` which records it takes in; `broken` the part for which it cannot be used, or "";
+    `allows_everyone` and `allows_by_macro` what their names say. Raises Unanswered.
+    """
+
+    def __init__(self, names: Names, domain: str, record: str) -> None:
+        self._names = names
+        self.lookups = 0
+        self.included: set[str] = set()
+        self.broken = ""
+        self.allows_everyone = False
+        self.allows_by_macro = False
+        self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        self._read(domain, record, passes=True)
+
+    @property
+    def is_too_long(self) -> bool:
+        """Say whether it takes more look-ups than there may be."""
+        return self.lookups > MOST_LOOKUPS
+
+    @property
+    def allows_nobody(self) -> bool:
+        """Say whether there is no server at all that it lets send."""
+        return not (self._networks or self.allows_everyone or self.allows_by_macro)
+
+    def allows(self, address: str) -> bool:
+        """Say whether it names an IP address."""
+        asked = ipaddress.ip_address(address)
+        return self.allows_everyone or any(asked in network for network in self._networks)
+
+    def _read(self, domain: str, record: str, *, passes: bool) -> None:
+        redirect = ""
+        for term in record.split()[1:]:
+            if self.broken or self.is_too_long:
+                return
+            if term.lower().lstrip("+-~?") == "all":
+                # What stands behind it, and a redirect, do not count (§5.1, §6.1).
+                self.allows_everyone |= passes and term[0] in "+aA"
+                return
+            redirect = self._take(domain, term, passes=passes) or redirect
+        if redirect:
+            self._include(redirect, f"redirect={redirect}", passes=passes)
+
+    def _take(self, domain: str, term: str, *, passes: bool) -> str:
+        """Take in one term; return where it redirects to, or ""."""
+        if network := _NETWORK.fullmatch(term):
+            self._add_network(network[3], term, passes=passes and network[1] in {"", "+"})
+            return ""
+        found = _TERM.fullmatch(term)
+        if found is None:
+            self.broken = term
+            return ""
+        if found[2] is None:
+            return found[6] if found[5] else ""
+        passes = passes and found[1] in {"", "+"}
+        self._look_up(found[2].lower(), found[3] or domain, found[4], term, passes=passes)
+        return ""
+
+    def _look_up(self, what: str, name: str, size: str, term: str, *, passes: bool) -> None:
+        if "%" in name or what in {"exists", "ptr"}:
+            self.lookups += 1
+            self.allows_by_macro |= passes
+        elif what == "include" and ":" in term:
+            self._include(name, term, passes=passes)
+        elif what in {"a", "mx"}:
+            self.lookups += 1
+            for host in self._hosts(what, name):
+                self._add_host(host, size, passes=passes)
+        else:
+            self.broken = term
+
+    def _hosts(self, what: str, name: str) -> tuple[str, ...]:
+        if what == "a":
+            return (name,)
+        return self._names.mail_servers(name)[:_MOST_MAIL_SERVERS]
+
+    def _add_host(self, host: str, size: str, *, passes: bool) -> None:
+        of_4, _, of_6 = size.partition("//")
+        for address in self._names.addresses(host):
+            bits = of_6 if ":" in address else of_4.removeprefix("/")
+            network = f"{address}/{bits}" if bits else address
+            self._add_network(network, f"{host}{size}", passes=passes)
+
+    def _add_network(self, text: str, term: str, *, passes: bool) -> None:
+        try:
+            network = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            self.broken = term
+            return
+        if passes:
+            self._networks.append(network)
+
+    def _include(self, name: str, term: str, *, passes: bool) -> None:
+        self.lookups += 1
+        if "%" in name:
+            self.allows_by_macro |= passes
+            return
+        if self.is_too_long:
+            return
+        records = spf_records(self._names, name)
+        # §5.2 and §6.1: what is taken in has to have a record, and a single one.
+        if len(records) != 1:
+            self.broken = term
+            return
+        if passes:
+            self.included.add(name.rstrip(".").lower())
+        self._read(name, records[0], passes=passes)
+
+
+# --- Whether the domain that mails come from lets the servers send that they leave by. ------------
+
+
+# What providers tell their customers to include; the first is the one to add.
+# https://learn.microsoft.com/en-us/defender-office-365/email-authentication-spf-configure
+# https://support.google.com/a/answer/10684623
+# https://helpdesk.gandi.net/hc/en-us/articles/14001808469404-What-is-an-SPF-record
+# https://www.infomaniak.com/en/support/faq/2199/manage-spf-records
+# https://github.com/ovh/docs: "v=spf1 include:mx.ovh.com ~all"
+# The others as they stand in the records of customers that are public. Of domainfactory and
+# Hetzner none is known for certain, and with cpanel, plesk and directadmin each host has its own.
+_GOOGLE = ("_spf.google.com",)
+INCLUDES: Mapping[str, tuple[str, ...]] = {
+    "office365": ("spf.protection.outlook.com",),
+    "gmail": _GOOGLE,
+    "google-workspace": _GOOGLE,
+    "google-relay": _GOOGLE,
+    "transip": ("_spf.transip.email",),
+    "hostnet": ("_spf.hostnet.nl",),
+    "strato": ("_spf.strato.com", "_spf.strato.de"),
+    "one.com": ("_custspf.one.com",),
+    "ovh": ("mx.ovh.com",),
+    "gandi": ("_mailcust.gandi.net",),
+    "ionos": ("_spf-eu.ionos.com", "_spf-us.ionos.com", "_spf.perfora.net"),
+    "infomaniak": ("spf.infomaniak.ch",),
+    "hostinger": ("_spf.mail.hostinger.com",),
+}
+
+FAILING = frozenset(
+    {"spf_none", "spf_several", "spf_broken", "spf_lookups", "spf_nobody", "spf_lacks_provider"}
+)
+"""The findings by which no mail passes SPF."""
+
+
+def look_at_spf(names: Names, domain: str, mail: MailServer) -> Iterator[Finding]:
+    """Yield what the SPF record of a return path's domain means for the mail server."""
+    records = spf_records(names, domain)
+    if not records:
+        yield finding("spf_none", domain=domain, record=_proposed(mail))
+    elif len(records) > 1:
+        yield finding("spf_several", domain=domain, count=str(len(records)))
+    else:
+        yield _judged(names, domain, Policy(names, domain, records[0]), mail)
+
+
+def _proposed(mail: MailServer) -> str:
+    known = INCLUDES.get(mail.preset)
+    return f"v=spf1 include:{known[0]} ~all" if known else "v=spf1 a mx ~all"
+
+
+def _judged(names: Names, domain: str, policy: Policy, mail: MailServer) -> Finding:
+    if policy.is_too_long:
+        return finding("spf_lookups", domain=domain)
+    if policy.broken:
+        return finding("spf_broken", domain=domain, part=policy.broken)
+    if policy.allows_everyone:
+        return finding("spf_everyone", domain=domain)
+    return _allowing(names, domain, policy, mail)
+
+
+def _allowing(names: Names, domain: str, policy: Policy, mail: MailServer) -> Finding:
+    """Return whether a record that can be used lets the mail server send."""
+    known = INCLUDES.get(mail.preset, ())
+    if policy.allows_nobody and not known:
+        return finding("spf_nobody", domain=domain, record=_proposed(mail))
+    if known:
+        is_allowed = not policy.included.isdisjoint(known)
+    else:
+        # Nobody knows what it is on the internet.
+        if is_this_machine(mail.server):
+            return finding("spf_own_server", domain=domain)
+        is_allowed = any(policy.allows(one) for one in names.addresses(mail.server))
+    if is_allowed:
+        return finding("spf_ok", domain=domain)
+    if policy.allows_by_macro:
+        return finding("spf_macros", domain=domain)
+    if known:
+        return finding("spf_lacks_provider", domain=domain, preset=mail.preset, include=known[0])
+    return finding("spf_lacks_server", domain=domain, server=mail.server)

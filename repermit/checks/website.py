@@ -1,0 +1,300 @@
+"""Whether people and mail programs reach the answer pages."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote, urlsplit
+
+from repermit.checks.dns_lookup import Names, is_private, is_this_machine
+from repermit.checks.finding_texts import finding
+from repermit.checks.findings import Finding
+from repermit.public_network import is_public
+from repermit.settings.definitions import Settings
+from repermit.signed_links import NOBODY, PROXIES, Links
+
+# --- One request over HTTP. -----------------------------------------------------------------------
+
+
+_SECONDS = 5.0
+_LEAST = 1.0
+_READ = 1000
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """What a web server answered; `certificate_ends` is aware UTC, None without TLS.
+
+    `headers` are by their names in lower case.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    beginning: bytes
+    certificate_ends: datetime | None
+
+
+def port_of(url: str) -> int:
+    """Return the port that an address is at."""
+    parts = urlsplit(url)
+    return parts.port or _PORTS[parts.scheme]
+
+
+def visit(
+    url: str,
+    addresses: Sequence[str],
+    *,
+    to_private: bool,
+    form: bytes | None = None,
+    seconds: float = _SECONDS,
+) -> Visit:
+    """Ask for `url` at the first of `addresses` that takes a connection; a `form` makes it a POST.
+
+    It ends after `seconds` in all, however slowly the server writes. What stands on this machine or
+    a private network is not connected to, unless `to_private`. Raises ClosedNetwork if that leaves
+    no address, TooSlow, other OSError (ssl.SSLError among them), http.client.HTTPException, and
+    ValueError for what is no address.
+    """
+    open_ones = [one for one in addresses if to_private or is_public(one)]
+    if not open_ones:
+        raise ClosedNetwork
+    ends_at = time.monotonic() + seconds
+    with _dial(open_ones, port_of(url), ends_at) as plain, _Watch(plain, ends_at) as watch:
+        try:
+            seen = _visit(url, plain, form)
+        except (OSError, ValueError, http.client.HTTPException):
+            watch.check()
+            raise
+        # Broken off, its headers look as if they had come to their end.
+        watch.check()
+        return seen
+
+
+class ClosedNetwork(OSError):
+    """A server stands where nothing is fetched from: on this machine, or a private network."""
+
+
+class TooSlow(OSError):
+    """A server took the connection, and did not answer in time."""
+
+
+class _Watch:
+    """Breaks a connection off at a moment, also while something waits for it."""
+
+    def __init__(self, connection: socket.socket, ends_at: float) -> None:
+        # TLS takes the socket over; its twin still reaches the connection.
+        self._twin = connection.dup()
+        self._is_late = False
+        self._timer = threading.Timer(max(ends_at - time.monotonic(), 0), self._break_off)
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        self._twin.close()
+
+    def check(self) -> None:
+        """Raise TooSlow if the connection was broken off."""
+        if self._is_late:
+            raise TooSlow
+
+    def _break_off(self) -> None:
+        self._is_late = True
+        with suppress(OSError):
+            self._twin.shutdown(socket.SHUT_RDWR)
+
+
+def _visit(url: str, plain: socket.socket, form: bytes | None) -> Visit:
+    parts = urlsplit(url)
+    host = str(parts.hostname)
+    line = plain
+    ends = None
+    if parts.scheme == "https":
+        line = secured = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+        ends = _end_of(secured)
+    with line:
+        asking = http.client.HTTPConnection(host, parts.port or None)
+        asking.sock = line
+        _ask(asking, _path_of(url), form)
+        with asking.getresponse() as response:
+            beginning = response.read(_READ)
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Visit(
+            status=response.status, headers=headers, beginning=beginning, certificate_ends=ends
+        )
+
+
+def _dial(addresses: Sequence[str], port: int, ends_at: float) -> socket.socket:
+    *others, last = addresses
+    for address in others:
+        with suppress(OSError):
+            return _connect(address, port, ends_at)
+    return _connect(last, port, ends_at)
+
+
+def _connect(address: str, port: int, ends_at: float) -> socket.socket:
+    left = max(ends_at - time.monotonic(), _LEAST)
+    opened = socket.create_connection((address, port), timeout=left)
+    # From here on the watch is the first to end it.
+    opened.settimeout(left + _LEAST)
+    return opened
+
+
+def _path_of(url: str) -> str:
+    parts = urlsplit(url)
+    query = f"?{parts.query}" if parts.query else ""
+    return quote((parts.path or "/") + query, safe="/%:@!$&'()*+,;=~-._?")
+
+
+def _ask(asking: http.client.HTTPConnection, path: str, form: bytes | None) -> None:
+    headers = {"User-Agent": "repermit check", "Connection": "close"}
+    if form is None:
+        asking.request("GET", path, headers=headers)
+        return
+    headers["Content-Type"] = "application/x-www-form-urlencoded"
+    asking.request("POST", path, body=form, headers=headers)
+
+
+def _end_of(line: ssl.SSLSocket) -> datetime:
+    certificate = line.getpeercert() or {}
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
+
+
+# --- Whether people and mail programs reach the answer pages. -------------------------------------
+
+
+_FEW_DAYS = 14
+
+_ONE_CLICK = b"List-Unsubscribe=One-Click"  # RFC 8058 §3.2
+_ANSWER = b"Unsubscribed."
+
+_TOLD = re.compile(r"([0-9]{1,4}) ([0-9]{1,4})")
+_GONE = frozenset({404, 410})
+
+
+def look_at_pages(names: Names, settings: Settings, *, now: datetime) -> Iterator[Finding]:
+    """Yield what stands against the pages at `public_url`.
+
+    What a mail program would post is posted, with a link of nobody, of which nothing is noted.
+    """
+    url = settings.public_url
+    host = str(urlsplit(url).hostname)
+    addresses = addresses_of(names, host)
+    if not url.startswith("https:") and not is_this_machine(host):
+        yield finding("pages_plain", url=url)
+    if not addresses:
+        yield from look_at_reach(settings) or [finding("pages_no_name", host=host)]
+        return
+    if all(map(is_private, addresses)):
+        yield finding("pages_here_alone", host=host)
+    else:
+        yield from look_at_reach(settings)
+    yield from _visited(settings, host, addresses, now)
+
+
+def look_at_reach(settings: Settings) -> list[Finding]:
+    """Return what is wrong if `public_url` by itself leads to this machine or a private network."""
+    host = str(urlsplit(settings.public_url).hostname)
+    return [finding("pages_here_alone", host=host)] if is_private(host) else []
+
+
+def addresses_of(names: Names, host: str) -> tuple[str, ...]:
+    """Return the addresses of a web server; this machine's own name is not in the DNS."""
+    return ("127.0.0.1", "::1") if host == "localhost" else names.addresses(host)
+
+
+def look_at_statement(names: Names, slug: str, url: str, *, to_private: bool) -> Iterator[Finding]:
+    """Yield a warning if a list's privacy statement is not there for people out on the internet.
+
+    On this machine or a private network it is not looked for, unless `to_private`.
+    """
+    gone = finding("list_privacy_gone", list=slug, url=url)
+    addresses = addresses_of(names, str(urlsplit(url).hostname))
+    if not addresses:
+        yield gone
+        return
+    try:
+        # Who asks for no more than people do may be refused all the same; that says nothing.
+        is_gone = visit(url, addresses, to_private=to_private).status in _GONE
+    except TooSlow:
+        yield finding("lists_too_slow")
+        return
+    except (OSError, ValueError, http.client.HTTPException):
+        is_gone = True
+    if is_gone:
+        yield gone
+
+
+def _visited(
+    settings: Settings, host: str, addresses: tuple[str, ...], now: datetime
+) -> Iterator[Finding]:
+    url = settings.public_url
+    one_click = Links(url, settings.secret_keys).url("no", NOBODY)
+    try:
+        to_private = settings.web.checks_to_private
+        seen = visit(one_click, addresses, form=_ONE_CLICK, to_private=to_private)
+    except ClosedNetwork:
+        yield finding("pages_not_visited", host=host)
+    except TooSlow:
+        yield finding("pages_too_slow")
+    except ssl.SSLCertVerificationError as error:
+        yield finding("pages_certificate", host=host, reason=error.verify_message)
+    except (ssl.SSLError, http.client.HTTPException):
+        yield finding("pages_garbled", url=url)
+    except OSError:
+        yield finding("pages_unreachable", url=url, port=str(port_of(url)))
+    else:
+        yield _judged(seen, url)
+        yield from _about_the_way(seen)
+        yield from _about_the_end(seen, host, now)
+
+
+def _judged(seen: Visit, url: str) -> Finding:
+    status = str(seen.status)
+    if seen.status == http.HTTPStatus.OK and seen.beginning.startswith(_ANSWER):
+        return finding("pages_ok", url=url)
+    if seen.status in _GONE or seen.status < http.HTTPStatus.MULTIPLE_CHOICES:
+        return finding("pages_not_ours", url=url)
+    if seen.status < http.HTTPStatus.BAD_REQUEST:
+        return finding("pages_redirect", url=url, status=status)
+    if seen.status < http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        return finding("pages_refused", url=url, status=status)
+    return finding("pages_out_of_order", url=url, status=status)
+
+
+def _about_the_way(seen: Visit) -> Iterator[Finding]:
+    """Yield a warning if more web servers stand in front than the pages believe.
+
+    This request named no address, so that each that arrived was added on the way. Of fewer nothing
+    is said: this machine's way may be shorter than everybody else's, or none of them may add one.
+    """
+    told = _TOLD.fullmatch(seen.headers.get(PROXIES.lower(), ""))
+    if told and int(told[1]) > int(told[2]):
+        yield finding("pages_proxies", seen=told[1], trusted=told[2])
+
+
+def _about_the_end(seen: Visit, host: str, now: datetime) -> Iterator[Finding]:
+    if seen.certificate_ends is None:
+        return
+    days = (seen.certificate_ends - now).days
+    if days < _FEW_DAYS:
+        yield finding("pages_certificate_ends", host=host, days=str(max(0, days)))

@@ -1,0 +1,102 @@
+"""The command that keeps a list for after the server: archive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from repermit.cli.command import command, slug_argument
+from repermit.cli.context import CommandContext, pass_house
+from repermit.cli.output import private_file, say, several
+from repermit.errors import Refused
+
+if TYPE_CHECKING:
+    from repermit.archives.make_archive import Archived
+    from repermit.db.tables import MailingList
+
+
+@command(examples=("repermit archive news -o news.zip",))
+@slug_argument
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="FILE.zip",
+    help="A file that is not there yet; you alone can read it.",
+)
+@pass_house
+def archive(house: CommandContext, slug: str, *, output: Path) -> None:
+    """Put all that is to outlast the server into one file, also a page for old links.
+
+    Who may be mailed and who not, the proofs, the papers, the record. It prints what no longer
+    works once the server is switched off, and what then has to be done by hand.
+    """
+    from repermit.archives import make_archive
+
+    if output.suffix.lower() != ".zip":
+        raise click.UsageError(f"an archive is a ZIP: -o {output.with_suffix('.zip')}")
+    if output.exists():
+        raise Refused(f"{output} exists already, and nothing is written over: give another name")
+    house.give_way()
+    with house.mailing_list(slug) as (database, mailing_list):
+        with private_file(house, output) as file:
+            made = make_archive.archive(
+                mailing_list,
+                database=database,
+                settings=house.settings,
+                now=house.now,
+                actor=house.actor,
+                out=file,
+            )
+        say(f"{output}: {output.stat().st_size / 1e6:,.1f} MB, SHA-256 {made.digest}.")
+        say(*_held(made))
+        say(*_left(house, mailing_list))
+
+
+def _held(made: Archived) -> Iterator[str]:
+    """Yield what is in it."""
+    from repermit.exports.tool_formats import What
+
+    rows = made.rows
+    yield (
+        f"  {rows[What.KEEP]:,} who may be mailed, {rows[What.REMOVED]:,} who were removed, "
+        f"{rows[What.UNASKED]:,} who could not be asked"
+    )
+    yield f"  {several(made.suppressions, 'suppression')}, as fingerprints"
+    yield f"  {several(made.proofs, 'proof')}, up to entry {made.checkpoint.seq:,} of the record"
+    if made.unproved:
+        yield f"  No proof, since the record says nothing of them: {made.unproved:,}"
+    if made.erased:
+        yield f"  Removed and erased, so that the address is held no longer: {made.erased:,} more"
+    if not made.has_report:
+        yield "  No report, since there was no campaign"
+    yield "README.txt in it says what each file is and who may see it. Keep it encrypted."
+
+
+def _left(house: CommandContext, mailing_list: MailingList) -> Iterator[str]:
+    """Yield what no longer works without the server, and what is then left to people."""
+    from repermit.archives import archive_readme
+    from repermit.db.tables import MailingList
+
+    yield from ("", "Once the server is switched off, these no longer work:")
+    yield from _numbered(archive_readme.lost("en"))
+    yield from ("", "Then this has to be done by hand:")
+    yield from _numbered(
+        archive_readme.duties(mailing_list, settings=house.settings, language="en")
+    )
+    others = [one.slug for one in MailingList.select().order_by(MailingList.slug)]
+    others.remove(mailing_list.slug)
+    if others:
+        yield from ("", f"It serves other lists too, which end with it: {', '.join(others)}.")
+
+
+def _numbered(texts: tuple[str, ...]) -> Iterator[str]:
+    for number, text in enumerate(texts, start=1):
+        yield f"  {number}. {text}"
+
+
+COMMANDS = (archive,)

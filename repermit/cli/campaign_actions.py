@@ -1,0 +1,157 @@
+"""Commands that decide: pause, resume, cancel, extend, answer, resolve."""
+
+from __future__ import annotations
+
+import click
+
+from repermit.cli.command import command, slug_argument
+from repermit.cli.context import CommandContext, pass_house
+from repermit.cli.launch import tell_pace
+from repermit.cli.output import say, several
+from repermit.errors import Refused
+
+
+@command(examples=("repermit pause news",))
+@slug_argument
+@pass_house
+def pause(house: CommandContext, slug: str) -> None:
+    """Pause asking and removing; answers go on."""
+    from repermit.campaigns import lifecycle
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        lifecycle.pause(database, mailing_list, now=house.now, actor=house.actor)
+    say(
+        "Paused: nobody is asked or removed, answers still count. "
+        f"`repermit resume {slug}` goes on."
+    )
+
+
+@command(examples=("repermit resume news",))
+@slug_argument
+@pass_house
+def resume(house: CommandContext, slug: str) -> None:
+    """Go on after a pause, also one that the campaign made by itself.
+
+    After a pilot the others are asked from now on.
+    """
+    from repermit.campaigns import lifecycle
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        resumed = lifecycle.resume(
+            database, mailing_list, settings=house.settings, now=house.now, actor=house.actor
+        )
+    say("Resumed.")
+    if resumed.let_go:
+        say(f"The pilot is over: {several(resumed.let_go, 'mail')} more may leave now.")
+        tell_pace(house, resumed.last_ask_at, resumed.deadline, to=say)
+
+
+@command(examples=("repermit cancel news",))
+@slug_argument
+@pass_house
+def cancel(house: CommandContext, slug: str) -> None:
+    """End a campaign: nobody is removed for silence.
+
+    What is unsent is dropped; links in mails that were sent still answer.
+    """
+    from repermit.campaigns import lifecycle
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        lifecycle.cancel(database, mailing_list, now=house.now, actor=house.actor)
+    say("Cancelled: nobody will be removed for silence; links in sent mails still answer.")
+
+
+@command(examples=("repermit extend news --deadline 2027-01-05",))
+@slug_argument
+@click.option("--deadline", required=True, metavar="WHEN", help="The later deadline.")
+@pass_house
+def extend(house: CommandContext, slug: str, *, deadline: str) -> None:
+    """Move the deadline, to later only."""
+    from repermit.campaigns import lifecycle
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        extended = lifecycle.extend(
+            database,
+            mailing_list,
+            deadline=house.when(deadline),
+            now=house.now,
+            actor=house.actor,
+            settings=house.settings,
+        )
+    say(f"Answers count until {house.in_words(extended.deadline)}.")
+    say("Mails that are still to leave name that moment.")
+    if extended.sent:
+        say(
+            f"Sent already, and naming the earlier one, {house.in_words(extended.until)}: "
+            f"{several(extended.sent, 'mail')}."
+        )
+    if extended.reminder_at and extended.reminder_at > house.now:
+        say(f"Who has not answered is reminded on {house.in_words(extended.reminder_at)}.")
+
+
+@command(
+    examples=('repermit answer news jan@example.org yes --note "by phone on 3 March, to Anna"',)
+)
+@slug_argument
+@click.argument("address", metavar="ADDRESS")
+@click.argument("answer", metavar="yes|no", type=click.Choice(["yes", "no"]))
+@click.option("--note", required=True, metavar="TEXT", help="How the answer came.")
+@click.option(
+    "--representative", is_flag=True, help="The legal representative gave it, such as a parent."
+)
+@pass_house
+def answer(
+    house: CommandContext, slug: str, address: str, answer: str, *, note: str, representative: bool
+) -> None:
+    """Record an answer given by phone, letter or reply."""
+    from repermit.answers import record_answer
+    from repermit.consent import Answer, Outcome
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        recorded = record_answer.answer_for(
+            database,
+            mailing_list,
+            address,
+            Answer(answer),
+            note=note,
+            settings=house.settings,
+            now=house.now,
+            actor=house.actor,
+            given_by="representative" if representative else "",
+        )
+    stands = f"{recorded.status} ({recorded.reason})" if recorded.reason else recorded.status
+    if recorded.outcome is Outcome.NOTHING:
+        say(f"Nothing changed: the contact was {stands} already.")
+    else:
+        say(f"Recorded: the contact is {stands} now.")
+
+
+@command(examples=("repermit resolve news --leave", "repermit resolve news --resend"))
+@slug_argument
+@click.option("--resend", "decision", flag_value="resend", help="Send them again.")
+@click.option("--leave", "decision", flag_value="leave", help="Count them as failed.")
+@pass_house
+def resolve(house: CommandContext, slug: str, *, decision: str | None) -> None:
+    """Decide on the mails in doubt, which a server may or may not have taken.
+
+    Sent again, a mail may come twice; left, the person counts as not asked.
+    """
+    from repermit.sending import in_doubt
+
+    if decision is None:
+        raise click.UsageError("say --resend or --leave")
+    with house.mailing_list(slug) as (database, mailing_list):
+        decided = in_doubt.resolve(
+            database,
+            mailing_list,
+            resend=decision == "resend",
+            now=house.now,
+            actor=house.actor,
+        )
+    if not decided:
+        raise Refused("no mail of this list is in doubt")
+    became = "to be sent again" if decision == "resend" else "counted as failed"
+    say(f"{several(decided, 'mail')} {became}.")
+
+
+COMMANDS = (pause, resume, cancel, extend, answer, resolve)

@@ -1,0 +1,144 @@
+"""Whether a campaign would work: the command `check`."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from repermit.cli.command import command, json_option
+from repermit.cli.context import CommandContext, pass_house
+from repermit.cli.output import say, say_json, several, warn
+from repermit.errors import ConfigError, NotFound, Refused
+
+if TYPE_CHECKING:
+    from repermit.checks.findings import Finding, Report
+    from repermit.settings.definitions import Settings
+
+_MARKS = {"ok": "ok", "warning": "mind", "problem": "WRONG", "unknown": "?"}
+_WIDTH = max(map(len, _MARKS.values()))
+
+
+@command(
+    examples=(
+        "repermit check",
+        "repermit check --mail preview.eml",
+        "repermit check --recount",
+        "repermit check --nameserver 9.9.9.9 --json",
+    )
+)
+@click.option(
+    "--mail",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A mail of yours as it was received, such as a preview, to verify its signatures (DKIM).",
+)
+@click.option(
+    "--nameserver",
+    default="",
+    metavar="IP[:PORT]",
+    help="Ask this DNS server, to see what others see.  [default: this machine's own]",
+)
+@click.option(
+    "--recount",
+    is_flag=True,
+    help="First count contacts and mails anew, for the counts that pages show.",
+)
+@json_option
+@pass_house
+def check(
+    house: CommandContext, mail: Path | None, nameserver: str, *, recount: bool, as_json: bool
+) -> int:
+    """Say whether a campaign would work, and what to mend, in words to pass on.
+
+    Looks at settings, keys, database, lists, mail server, pages, and what the DNS says of the
+    sender. Sends nothing and changes nothing. The exit code is 1 if something is wrong.
+    """
+    if recount:
+        _recount(house)
+    report = _look(house, mail, nameserver)
+    if as_json:
+        say_json(report.to_json())
+    else:
+        _tell(report)
+    return 0 if report.works else 1
+
+
+def _recount(house: CommandContext) -> None:
+    from repermit.db.row_counts import correct_counts
+
+    with house.database() as database:
+        correct_counts(database)
+
+
+def _look(house: CommandContext, mail: Path | None, nameserver: str) -> Report:
+    from repermit.bounces import poll
+    from repermit.campaigns.frequency import says_how_often
+    from repermit.checks import run
+    from repermit.db.connection import connect
+    from repermit.db.suppression_journal import journal_of
+
+    received = None if mail is None else _read(mail)
+    try:
+        settings = _settings(house)
+        database = connect(settings.database, journal=journal_of(settings))
+    except ConfigError as error:
+        return run.refused_settings(error)
+    return run.check(
+        settings,
+        database=database,
+        now=house.now,
+        says_how_often=says_how_often,
+        log_in=poll.log_in,
+        config_path=Path(house.config),
+        nameserver=nameserver,
+        mail=received,
+    )
+
+
+def _settings(house: CommandContext) -> Settings:
+    """Return the settings, or the file's alone from a database that cannot be read, or not soon."""
+    from repermit.checks import parallel, run
+
+    try:
+        (found,) = parallel.together([lambda: house.settings], seconds=run.SECONDS)
+    except ConfigError:
+        raise
+    except Refused:
+        found = None
+    return found or house.file
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotFound(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _tell(report: Report) -> None:
+    area = ""
+    for one in report.findings:
+        if one.area != area:
+            say(*([""] if area else []), one.area.upper())
+            area = one.area
+        _tell_one(one)
+    say("")
+    if report.works:
+        say("A campaign would work, as far as this can be seen.")
+    else:
+        problems = several(sum(one.verdict == "problem" for one in report.findings), "problem")
+        warn(f"repermit: a campaign would not work yet: {problems}")
+
+
+def _tell_one(one: Finding) -> None:
+    indent = " " * (_WIDTH + 4)
+    for text, mark in ((one.found, _MARKS[one.verdict]), (one.remedy, "")):
+        if text:
+            first, *others = textwrap.wrap(text, 92, break_long_words=False, break_on_hyphens=False)
+            say(f"  {mark:<{_WIDTH}}  {first}", *(f"{indent}{line}" for line in others))
+
+
+COMMANDS = (check,)

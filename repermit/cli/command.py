@@ -1,0 +1,57 @@
+"""What every command has: help that ends with examples, which the tests run through the parser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class Command(click.Command):
+    """A command whose help shows how it is typed; an example may run over several lines."""
+
+    def __init__(self, *args: Any, examples: tuple[str, ...], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples as they are: wrapped, they could not be copied."""
+        super().format_epilog(ctx, formatter)
+        with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
+            for line in "\n".join(self.examples).splitlines():
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+class Group(Command, click.Group):
+    """A command that has commands."""
+
+
+def command(
+    name: str | None = None, *, examples: tuple[str, ...]
+) -> Callable[[Callable[..., Any]], Command]:
+    """Make a function a command."""
+    return click.command(name, cls=Command, examples=examples)
+
+
+def _no_file(context: click.Context, _: click.Parameter, slug: str | None) -> str | None:
+    """Refuse what no list can be called, but a file can: LIST and FILE are easily swapped."""
+    if slug is None or not set(slug) & set("./\\"):
+        return slug
+    message = f"{slug} looks like a file, not like a list such as news"
+    if any(one.name == "file" for one in context.command.params):
+        message += f"; the list comes first: {context.command_path} LIST FILE"
+    raise click.BadParameter(message)
+
+
+slug_argument = click.argument("slug", metavar="LIST", callback=_no_file)
+any_slug_argument = click.argument("slug", metavar="[LIST]", required=False, callback=_no_file)
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A file that you alone can read.  [default: stdout]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -1,0 +1,179 @@
+"""What a command finds when it starts: settings, database, clock, and who gives it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from repermit.errors import Refused
+from repermit.garbage_collection import heap_frozen
+
+if TYPE_CHECKING:
+    from repermit.clock import Clock
+    from repermit.db.connection import Database
+    from repermit.db.tables import MailingList
+    from repermit.settings.definitions import Settings
+
+_NICENESS = 5
+
+
+@dataclass
+class CommandContext:
+    """One command's surroundings; nothing is read or opened before it is asked for."""
+
+    config: str
+    clock: Clock
+    _opened: Database | None = None
+
+    @cached_property
+    def file(self) -> Settings:
+        """Return what config.toml says by itself; raises ConfigError."""
+        from repermit.settings import config_file
+
+        return config_file.load(Path(self.config))
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Return the settings: config.toml's, and beneath them what was chosen on the pages.
+
+        Those of the moment at which a command first asks. Raises ConfigError, and Refused if the
+        database cannot be used.
+        """
+        from repermit.db.connection import open_database
+        from repermit.db.suppression_journal import journal_of
+        from repermit.setting_overrides import current_settings
+
+        if self._opened is not None:
+            return current_settings.present(self.file, self._opened)
+        path = self.file.sqlite_path
+        if path is not None and not path.exists():
+            return self.file
+        journal = journal_of(self.file)
+        with in_our_words(path), open_database(self.file.database, journal=journal) as opened:
+            return current_settings.present(self.file, opened)
+
+    @property
+    def now(self) -> datetime:
+        """Return the present moment, aware UTC."""
+        return self.clock.now()
+
+    @property
+    def actor(self) -> str:
+        """Return who gives the command, as the evidence names it."""
+        from repermit.db.actors import actor_of_login
+
+        return actor_of_login(os.getuid())
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        """Open the database, brought to this version; raises Refused if it cannot be used."""
+        from repermit import schema
+        from repermit.contacts import fingerprint_key
+        from repermit.db.connection import open_database
+        from repermit.db.suppression_journal import journal_of
+        from repermit.db.temporary_files import temporary_files
+        from repermit.db.write_lock import stop_between_turns
+
+        stop_between_turns()
+        path = self.file.sqlite_path
+        with self.presence():
+            # What a killed command or server had half written may hold everybody on a list.
+            temporary_files(self.file).sweep()
+            _make_private(path)
+            journal = journal_of(self.file)
+            with in_our_words(path), open_database(self.file.database, journal=journal) as opened:
+                schema.upgrade(opened)
+                fingerprint_key.recognise_key(opened, self.file)
+                self._opened = opened
+                try:
+                    with heap_frozen():
+                        yield opened
+                finally:
+                    self._opened = None
+
+    def give_way(self) -> None:
+        """Let who answers go first on a busy machine: this command reads, and writes little.
+
+        Whoever writes must not, since they would hold everybody up for longer while they have the
+        database's lock.
+        """
+        lower = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
+        os.setpriority(os.PRIO_PROCESS, 0, lower)
+
+    @contextmanager
+    def presence(self) -> Iterator[None]:
+        """Let nobody restore the database meanwhile; raises Refused while somebody does."""
+        from repermit.db.open_files import present
+
+        with present(self.file.sqlite_path):
+            yield
+
+    def try_journal(self) -> None:
+        """Find out before anybody answers whether the journal can be written; JournalRefused."""
+        from repermit.db.suppression_journal import journal_of
+
+        journal = journal_of(self.file)
+        assert journal is not None  # noqa: S101  settings that come from a file have one
+        journal.try_out()
+
+    @contextmanager
+    def mailing_list(self, slug: str) -> Iterator[tuple[Database, MailingList]]:
+        """Open the database and find a list in it; raises NotFound."""
+        from repermit.db.tables import find_list
+
+        with self.database() as opened:
+            yield opened, find_list(slug)
+
+    def when(self, text: str) -> datetime:
+        """Read WHEN in the organisation's time zone; raises Refused."""
+        from repermit.clock import parse_when
+
+        return parse_when(text, self.settings.zone)
+
+    def when_to_come(self, text: str) -> datetime:
+        """Read WHEN, which must be still to come; raises Refused."""
+        found = self.when(text)
+        if found <= self.now:
+            raise Refused(f"{text} has passed: it was {self.in_words(found)}")
+        return found
+
+    def in_words(self, moment: datetime) -> str:
+        """Return a moment as the admin reads it, in the organisation's time zone."""
+        return moment.astimezone(self.settings.zone).strftime("%A %-d %B %Y, %H:%M")
+
+
+pass_house = click.make_pass_decorator(CommandContext)
+
+
+def _make_private(database: Path | None) -> None:
+    """Make the file of a new SQLite database readable by its user alone.
+
+    SQLite gives the files beside it (WAL and shared memory) the same permissions.
+    """
+    if database is not None and not database.exists():
+        try:
+            database.touch(mode=0o600)
+        except OSError as error:
+            raise Refused(f"the database {database} cannot be made: {error.strerror}") from None
+
+
+@contextmanager
+def in_our_words(path: Path | None) -> Iterator[None]:
+    """Translate what the database refuses: locked, not writable, not there, no database."""
+    import peewee
+
+    try:
+        yield
+    except peewee.PeeweeException as error:
+        # The first line alone: PostgreSQL quotes values below it.
+        words = str(error).strip().partition("\n")[0]
+        which = f"the database {path}" if path else "the database"
+        raise Refused(f"{which} cannot be used: {words}") from error

@@ -1,0 +1,134 @@
+"""Commands that hand results over: export, reconcile."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from repermit.cli.command import command, json_option, output_option, slug_argument
+from repermit.cli.context import CommandContext, pass_house
+from repermit.cli.import_file import mapping_option
+from repermit.cli.output import file_or_stdout, say, say_json, several, tell_counts, warn
+from repermit.errors import Refused
+
+if TYPE_CHECKING:
+    from repermit.cli.output import Tell
+
+_WHAT = ("keep", "removed", "unasked", "evidence")
+_FORMATS = ("csv", "json", "xlsx")
+_TOOLS = ("mailchimp", "laposta", "brevo", "mailerlite", "outlook")
+
+
+@command(
+    examples=(
+        "repermit export news keep -o keep.csv",
+        "repermit export news keep -o keep.xlsx",
+        "repermit export news keep --with-links --for mailchimp -o keep.csv",
+        "repermit export news removed --for laposta -o take-off.csv",
+        "repermit export news evidence --format json",
+    )
+)
+@slug_argument
+@click.argument("what", metavar="|".join(_WHAT), type=click.Choice(_WHAT))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(_FORMATS),
+    help="[default: as the file's name ends, or csv]",
+)
+@click.option("--for", "tool", type=click.Choice(_TOOLS), help="In the form that this tool takes.")
+@click.option("--with-links", is_flag=True, help="With a permanent unsubscribe_url for each.")
+@output_option
+@pass_house
+def export(
+    house: CommandContext,
+    slug: str,
+    what: str,
+    *,
+    form: str | None,
+    tool: str | None,
+    with_links: bool,
+    output: Path | None,
+) -> None:
+    """Export who stays, who was removed, who could not be asked, or the evidence."""
+    from repermit.exports import export as exports_export
+    from repermit.exports import handover_steps
+
+    form = _settled(form, output)
+    if form == "xlsx" and output is None and sys.stdout.isatty():
+        raise Refused("a spreadsheet is not for the screen: add -o FILE.xlsx")
+    house.give_way()
+    with house.mailing_list(slug) as (database, mailing_list), file_or_stdout(house, output) as out:
+        result = exports_export.export(
+            mailing_list,
+            what,
+            settings=house.settings,
+            format=form,
+            out=out,
+            tool=tool,
+            with_links=with_links,
+            now=house.now,
+            actor=house.actor,
+            database=database,
+        )
+    tell: Tell = say if output else warn
+    if output is not None:
+        say(f"{several(result.rows, 'row')} in {output}.")
+    if result.erased:
+        tell(f"Erased, so that the address is held no longer: {result.erased:,} more.")
+    if result.twice:
+        tell(f"In two rows, since tools hold one form of the domain or the other: {result.twice:,}")
+    for address in result.by_hand:
+        warn(f"Not in the file, since a spreadsheet would take it for a formula: {address}")
+    told = handover_steps.steps(tool, what, slug=slug) if tool else ()
+    for number, step in enumerate(told, start=1):
+        tell(f"{number}. {step}")
+
+
+def _settled(form: str | None, output: Path | None) -> str:
+    """Return the format that was asked for, by name or by the ending of the file."""
+    ending = output.suffix.lower().removeprefix(".") if output else ""
+    if form is None and ending in _OTHER_SPREADSHEETS:
+        raise click.UsageError(f"a spreadsheet is written as .xlsx, not as .{ending}")
+    if form and ending in {*_FORMATS, *_OTHER_SPREADSHEETS} - {form}:
+        raise click.UsageError(f"--format {form} does not go with a file called {output}")
+    return form or (ending if ending in _FORMATS else "csv")
+
+
+_OTHER_SPREADSHEETS = ("xls", "xlsm", "xlsb", "ods")
+
+
+@command(examples=("repermit reconcile news mailchimp-today.zip",))
+@slug_argument
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@mapping_option
+@json_option
+@pass_house
+def reconcile(
+    house: CommandContext, slug: str, file: Path, *, mapping: dict[str, str], as_json: bool
+) -> None:
+    """Compare a fresh export from your newsletter tool with what may be mailed.
+
+    It knows erased people too, by their fingerprint.
+    """
+    from repermit.exports import reconcile as exports_reconcile
+
+    with house.mailing_list(slug) as (_, mailing_list):
+        result = exports_reconcile.reconcile(
+            mailing_list, file, settings=house.settings, mapping=mapping
+        )
+    if as_json:
+        say_json(exports_reconcile.as_document(result))
+        return
+    tell_counts(exports_reconcile.counts(result), zeros=True)
+    say(*(f"  {line}" for line in exports_reconcile.lines(result)))
+    say(
+        "",
+        *(f"{n}. {step}" for n, step in enumerate(exports_reconcile.next_steps(result), start=1)),
+    )
+
+
+COMMANDS = (export, reconcile)

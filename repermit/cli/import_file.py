@@ -1,0 +1,255 @@
+"""The command that takes a file in: import."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from repermit.cli.command import command, json_option, slug_argument
+from repermit.cli.context import CommandContext, pass_house
+from repermit.cli.output import say, say_json, several, tell_counts, warn
+from repermit.cli.text_file import read_consent_text
+
+if TYPE_CHECKING:
+    from repermit.cli.output import Tell
+    from repermit.imports.import_results import ImportResult, Problem
+    from repermit.list_files.rows import Part
+
+
+def _mapping(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        field, equals, column = value.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{value!r} is not FIELD=COLUMN, such as address=B")
+        pairs[field] = column
+    return pairs
+
+
+mapping_option = click.option(
+    "--map",
+    "mapping",
+    multiple=True,
+    metavar="FIELD=COLUMN",
+    callback=_mapping,
+    help="What a column is, by its title, letter or number; FIELD= alone says that none is it. "
+    "May be given several times.",
+)
+
+
+@command(
+    "import",
+    examples=(
+        "repermit import news export.csv --dry-run",
+        'repermit import news export.xlsx --map address=B --source "visitors\' book 2019"',
+        "repermit import news export.csv --opt-out 12 --opt-out 40",
+        'repermit import news buyers.csv --customers --attest "Each bought from us; …"',
+        "repermit import news --undo",
+    ),
+)
+@slug_argument
+@click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@mapping_option
+@click.option(
+    "--source",
+    default="",
+    metavar="TEXT",
+    help="Where the addresses come from, as the mail tells their readers.",
+)
+@click.option("--customers", is_flag=True, help="Everybody in the file is a customer.")
+@click.option(
+    "--attest", default="", metavar="TEXT", help="That the customer basis holds, and who says so."
+)
+@click.option(
+    "--consent-text",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The text of the form with which the people in the file signed up.",
+)
+@click.option(
+    "--opt-out",
+    "opted_out",
+    multiple=True,
+    metavar="LINE",
+    help="Do not ask whoever stands in this line, after you had a look: 12, or Sheet1:12. "
+    "May be given several times.",
+)
+@click.option("--undo", is_flag=True, help="Take the last import back.")
+@json_option
+@pass_house
+def import_(
+    house: CommandContext, /, slug: str, file: Path | None, *, undo: bool, **options: Any
+) -> None:
+    """Import a file of addresses: CSV, Excel, ODS, or Mailchimp's ZIP.
+
+    Every row gets one fate. A file that cannot be read changes nothing.
+    """
+    if undo == (file is not None):
+        raise click.UsageError("give a FILE, or --undo without one")
+    if file is None:
+        if any(options.values()):
+            raise click.UsageError("--undo takes no other option")
+        _undo(house, slug)
+    else:
+        _import(house, slug, file, **options)
+
+
+def _undo(house: CommandContext, slug: str) -> None:
+    from repermit.imports import undo as imports_undo
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        result = imports_undo.undo_import(
+            database, mailing_list, settings=house.settings, now=house.now, actor=house.actor
+        )
+    say(
+        f"Took back {result.file}: {several(result.contacts_taken_back, 'contact')} and "
+        f"{several(result.suppressions_taken_back, 'suppression')}; put back as they were: "
+        f"{several(result.restored, 'contact')}."
+    )
+
+
+def _import(
+    house: CommandContext,
+    slug: str,
+    file: Path,
+    *,
+    as_json: bool,
+    consent_text: Path | None,
+    **options: Any,
+) -> None:
+    from repermit.imports import import_file
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        result = import_file.import_file(
+            database,
+            mailing_list,
+            file,
+            settings=house.settings,
+            now=house.now,
+            actor=house.actor,
+            consent_text=None if consent_text is None else read_consent_text(consent_text),
+            tell=_Progress(file.name).tell,
+            **options,
+        )
+    if as_json:
+        say_json(result.to_json())
+    else:
+        _say_import(result)
+    if result.unattested:
+        _tell_unattested(to=warn if as_json else say)
+
+
+class _Progress:
+    """Says on stderr how far an import is, every ten seconds."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._told_at = time.monotonic()
+
+    def tell(self, done: int, addresses: int) -> None:
+        """Say it if it is time to."""
+        if time.monotonic() - self._told_at >= _SECONDS_BETWEEN:
+            self._told_at = time.monotonic()
+            warn(f"{self._name}: {done:,} of {addresses:,} addresses are taken in")
+
+
+_SECONDS_BETWEEN = 10.0
+
+
+def _tell_unattested(*, to: Tell) -> None:
+    from repermit.consent import UNATTESTED
+
+    to("")
+    to(f"Without --dry-run this will be refused: {UNATTESTED}.")
+
+
+_SHOWN_PROBLEMS = 20
+_SHOWN_DOUBTFUL = 500
+
+
+def _say_import(result: ImportResult) -> None:
+    for part in result.parts:
+        _say_part(part)
+    verb = "would be imported; nothing was written" if result.dry_run else "imported"
+    say("", f"{several(result.rows, 'row')} {verb}:")
+    tell_counts(result.fates, zeros=True)
+    if result.additional:
+        say(
+            "Lines with several addresses make a row of each: "
+            f"{several(result.additional, 'row')} more than lines."
+        )
+    if result.improved:
+        say(f"Of people who are on the list already, with a better basis now: {result.improved:,}")
+    if result.merged:
+        say(f"Addresses under different names, greeted without a name: {result.merged:,}")
+    if result.thin:
+        say(
+            f"Opt-ins without a wording, kept as thin: {result.thin:,}. Add --consent-text "
+            "FILE, or ask those too with `repermit launch --include-thin`."
+        )
+    _say_problems(result.problems)
+
+
+def _say_part(part: Part) -> None:
+    known = [
+        f"{column.title or f'column {column.index + 1}'} = {column.field}"
+        for column in part.columns
+        if column.field
+    ]
+    tool = f" from {part.tool}" if part.tool != "generic" else ""
+    say(f"{part.name} ({part.format}{tool}): {'; '.join(known)}")
+    # One that holds a No, under a title that is not known, would otherwise go unseen.
+    unread = [column.title for column in part.columns if column.title and not column.field]
+    if unread:
+        say(f"  not read: {'; '.join(unread)}")
+
+
+def _say_problems(problems: tuple[Problem, ...]) -> None:
+    notes = list(takewhile(lambda problem: not problem.line, problems))
+    if notes:
+        say("", *(note.reason for note in notes))
+    rows = problems[len(notes) :]
+    if rows:
+        say("", "Rows to look at:")
+    ordered = sorted(rows, key=_weight)
+    doubtful = sum(problem.doubtful for problem in ordered)
+    # Whoever may want no mail is shown, however many others there are.
+    shown = max(_SHOWN_PROBLEMS, min(doubtful, _SHOWN_DOUBTFUL))
+    for problem in ordered[:shown]:
+        part = f"{problem.part}, " if problem.part else ""
+        say(f"  {part}line {problem.line}, {problem.column}: {problem.reason}")
+    if doubtful:
+        say(
+            f"{several(doubtful, 'row')} may say that somebody wants no mail. Leave out whoever is "
+            "not to be asked: --opt-out LINE."
+        )
+    if more := ordered[shown:]:
+        say("Not shown here; --json lists them:")
+        # Of a long list the last one is no row, but says how many more there are.
+        tell_counts(Counter(_kind(problem) for problem in more if problem.line))
+        say(*(f"  {problem.reason}" for problem in more if not problem.line))
+
+
+def _weight(problem: Problem) -> int:
+    """Return the place of a problem: who may want no mail, what can be mended, duplicates last."""
+    from repermit.consent import Fate
+
+    # What is taken in is listed because something in its row may speak against that.
+    taken_in = (Fate.ASK, Fate.CONFIRMED, Fate.CUSTOMER)
+    rest = (Fate.ROLE, Fate.SUPPRESSED, Fate.OPTED_OUT, Fate.DUPLICATE, None)
+    order = (Fate.INVALID, *taken_in, *rest)
+    return -1 if problem.doubtful else order.index(problem.fate)
+
+
+def _kind(problem: Problem) -> str:
+    # The reason of a duplicate names its other line, and others the words of their row.
+    return "duplicate" if problem.fate == "duplicate" else problem.reason.partition(" (")[0]
+
+
+COMMANDS = (import_,)

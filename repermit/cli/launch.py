@@ -1,0 +1,341 @@
+"""Commands that lead to an asking: preview, launch."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from repermit.cli.command import command, json_option, slug_argument
+from repermit.cli.context import CommandContext, pass_house
+from repermit.cli.output import say, say_json, several, tell_counts, warn
+from repermit.cli.status import say_sent, send_now
+
+if TYPE_CHECKING:
+    from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
+    from repermit.cli.output import Tell
+    from repermit.db.connection import Database
+    from repermit.db.tables import MailingList
+
+
+@command(
+    examples=(
+        "repermit preview news",
+        "repermit preview news --language de",
+        "repermit preview news --kind reminder",
+        "repermit preview news --to me@example.org",
+    )
+)
+@slug_argument
+@click.option("--to", metavar="ADDRESS", help="Send it there instead of printing it.")
+@click.option("--language", metavar="LANG", help="[default: the list's]")
+@click.option("--deadline", metavar="WHEN", help="The deadline to show.  [default: in 28 days]")
+@click.option(
+    "--kind",
+    type=click.Choice(["ask", "reminder", "confirm", "receipt"]),
+    default="ask",
+    help="The ask, its reminder, the mail that confirms a sign-up, or the receipt of a Yes."
+    "  [default: ask]",
+)
+@pass_house
+def preview(
+    house: CommandContext,
+    slug: str,
+    *,
+    to: str | None,
+    language: str | None,
+    deadline: str | None,
+    kind: str,
+) -> None:
+    """Show a mail that people on the list would get, or send it to yourself."""
+    from repermit.campaigns import launch_plan
+    from repermit.campaigns import preview as campaigns_preview
+    from repermit.consent import MailKind
+    from repermit.smtp import mail_server
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        mail = campaigns_preview.preview(
+            mailing_list,
+            settings=house.settings,
+            now=house.now,
+            kind=MailKind(kind),
+            language=language,
+            deadline=house.when_to_come(deadline) if deadline else None,
+            to=to,
+        )
+        lacks = launch_plan.description_lacks(mailing_list, house.settings)
+        if to is not None:
+            mail_server.send_one(house.settings.mail, mail)
+            campaigns_preview.note_test_mail(
+                database, mailing_list, now=house.now, actor=house.actor
+            )
+    if to is None:
+        say(f"Subject: {mail.subject}", "", mail.text.rstrip())
+    else:
+        say(f"Sent to {to}. Its links belong to nobody: pressing them changes nothing.")
+    if lacks:
+        warn("", "Before a launch:", *(f"  - {lack}" for lack in lacks))
+
+
+def _accepted(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    from repermit.campaigns import draft_conditions
+    from repermit.checks import finding_texts
+
+    reasons = {}
+    for value in values:
+        code, equals, reason = value.partition("=")
+        if not equals or not draft_conditions.is_reason(reason):
+            raise click.BadParameter(
+                f"{value!r} is not CODE=REASON, such as pages_here_alone='a trial in our office'"
+            )
+        if code not in finding_texts.WORDS:
+            raise click.BadParameter(f"a check finds nothing that is called {code!r}")
+        reasons[code] = reason
+    return reasons
+
+
+@command(
+    examples=(
+        (
+            "repermit launch news --deadline 2026-12-22 --attest \\\n"
+            '    "Decided by the board on 1 November, since …; addresses from our own forms;\n'
+            '    none of them opted out"'
+        ),
+        'repermit launch news --deadline 2026-12-22T17:00 --attest "$(cat decision.txt)" --wait',
+        'repermit launch news --deadline 2026-12-22 --attest "$(cat decision.txt)" --pilot 100',
+        (
+            'repermit launch news --deadline 2026-12-22 --attest "$(cat decision.txt)" \\\n'
+            '    --accept spf_none="our host adds the record this week"'
+        ),
+    )
+)
+@slug_argument
+@click.option("--deadline", required=True, metavar="WHEN", help="Until when answers count.")
+@click.option(
+    "--attest", default="", metavar="TEXT", help="Who decided, and on what ground: a sentence."
+)
+@click.option("--at", metavar="WHEN", help="Begin then.  [default: now]")
+@click.option("--include-thin", is_flag=True, help="Ask those too whose proof shows no wording.")
+@click.option(
+    "--pilot",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Ask so many first, then wait for `repermit resume`.",
+)
+@click.option(
+    "--reminder",
+    type=click.IntRange(1, 365),
+    default=None,
+    metavar="DAYS_BEFORE",
+    help="Remind who has not answered, once, so many days before the deadline.",
+)
+@click.option(
+    "--accept",
+    "accepted",
+    multiple=True,
+    metavar="CODE=REASON",
+    callback=_accepted,
+    help="Launch although the check finds this wrong, since …; kept as evidence. May be given "
+    "several times.",
+)
+@click.option("--wait", is_flag=True, help="Also send what is due now, then return.")
+@json_option
+@pass_house
+def launch(
+    house: CommandContext,
+    slug: str,
+    *,
+    deadline: str,
+    attest: str,
+    at: str | None,
+    include_thin: bool,
+    pilot: int,
+    reminder: int | None,
+    accepted: dict[str, str],
+    wait: bool,
+    as_json: bool,
+) -> int:
+    """Ask everybody on a list who has not opted in, once.
+
+    WHEN is 2026-12-22 (to the end of that day) or 2026-12-22T17:00. --attest says who decided, on
+    what ground, where the addresses came from, and that none of them opted out; it is kept as
+    evidence. Without it nothing starts, and you see what would happen. Nor does anything that
+    `repermit check` calls WRONG, unless --accept says why it may be so. With --wait, Ctrl-C stops
+    the sending as in `repermit send`; the campaign stays launched.
+    """
+    from repermit.sending.stop_signals import Stopping
+
+    stopping = Stopping()
+    until, starts_at = house.when_to_come(deadline), house.when_to_come(at) if at else None
+    with house.mailing_list(slug) as (database, mailing_list):
+        launched = _launch(
+            house,
+            database,
+            mailing_list,
+            deadline=until,
+            starts_at=starts_at,
+            attest=attest,
+            include_thin=include_thin,
+            pilot=pilot,
+            reminder=reminder or 0,
+            accepted=accepted,
+            as_json=as_json,
+        )
+        if not as_json:
+            _say_launched(house, slug, launched, until, starts_at)
+        if wait:
+            sent = send_now(house, database, mailing_list, stopping=stopping)
+            say_sent(sent, stopping=stopping, to=warn if as_json else say)
+        if as_json:
+            say_json(_document(house, mailing_list, launched))
+    return stopping.exit_code
+
+
+def _launch(
+    house: CommandContext,
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    deadline: datetime,
+    starts_at: datetime | None,
+    attest: str,
+    include_thin: bool,
+    pilot: int,
+    reminder: int,
+    accepted: dict[str, str],
+    as_json: bool,
+) -> Launched:
+    """Do a launch, and show what it does; what is refused shows the same on stderr."""
+    from repermit.campaigns import draft_conditions, launch_plan
+    from repermit.campaigns import launch as campaigns_launch
+
+    plan = launch_plan.plan(
+        mailing_list,
+        settings=house.settings,
+        now=house.now,
+        deadline=deadline,
+        starts_at=starts_at,
+        include_thin=include_thin,
+        reminder=reminder,
+    )
+    problems = _problems(house, database, mailing_list)
+    is_open = any(one.code not in accepted for one in problems)
+    is_refused = bool(plan.refusals or is_open or draft_conditions.attestation_lacks(attest))
+    if is_refused or as_json:
+        _tell_plan(house, plan, deadline, to=warn)
+    launched = campaigns_launch.launch(
+        database,
+        mailing_list,
+        settings=house.settings,
+        now=house.now,
+        deadline=deadline,
+        starts_at=starts_at,
+        attest=attest,
+        include_thin=include_thin,
+        pilot=pilot,
+        reminder=reminder,
+        actor=house.actor,
+        problems=problems,
+        accepted=accepted,
+    )
+    # Not before: nothing stands on stdout if the database fails, as when the disk is full.
+    if not as_json:
+        _tell_plan(house, plan, deadline, to=say)
+    return launched
+
+
+def _problems(
+    house: CommandContext, database: Database, mailing_list: MailingList
+) -> list[LaunchProblem]:
+    """Return what `repermit check` finds wrong with a launch of this list."""
+    from repermit.bounces import poll
+    from repermit.campaigns import campaign_results
+    from repermit.campaigns.frequency import says_how_often
+    from repermit.checks import run
+
+    found = run.find_problems(
+        house.settings,
+        mailing_list.slug,
+        database=database,
+        now=house.now,
+        says_how_often=says_how_often,
+        log_in=poll.log_in,
+        config_path=Path(house.config),
+    )
+    return [campaign_results.LaunchProblem(code=one.code, found=one.found) for one in found]
+
+
+def _tell_plan(house: CommandContext, plan: Plan, deadline: datetime, *, to: Tell) -> None:
+    languages = ", ".join(f"{n:,} in {language}" for language, n in plan.languages.items())
+    to(f"To be asked: {plan.asked:,}{f' ({languages})' if languages else ''}")
+    if any(plan.excluded.values()):
+        to("Not asked:")
+        tell_counts(plan.excluded, to=to)
+    if any(plan.left_out.values()):
+        fates = (f"{n:,} {fate.replace('_', ' ')}" for fate, n in plan.left_out.items())
+        to(f"Left out at import: {', '.join(fates)}")
+    if plan.asked and not plan.refusals:
+        tell_pace(house, plan.last_ask_at, deadline, to=to)
+        if plan.reminder_at:
+            to(f"Who has not answered is reminded on {house.in_words(plan.reminder_at)}.")
+    for note in plan.notes:
+        to(f"\nMind: {note}")
+    to("")
+
+
+def tell_pace(
+    house: CommandContext, last_ask_at: datetime, deadline: datetime, *, to: Tell
+) -> None:
+    """Tell when the last mail leaves, and how long that leaves people to answer."""
+    server = house.settings.mail
+    has_rates = server.interval or server.domain_interval
+    how = "at the rates under [mail]" if has_rates else "or as soon as the mail server takes it"
+    left = deadline - last_ask_at
+    span = several(left.days, "day") if left.days else several(left.seconds // 3600, "hour")
+    to(f"The last mail leaves on {house.in_words(last_ask_at)}, {how}; {span} to answer.")
+
+
+def _say_launched(
+    house: CommandContext,
+    slug: str,
+    launched: Launched,
+    deadline: datetime,
+    starts_at: datetime | None,
+) -> None:
+    until = f"answers count until {house.in_words(deadline)}"
+    if launched.is_in_doubt:
+        say(
+            f"Launched, but none of the {several(launched.plan.asked, 'mail')} leaves yet; "
+            f"{until}.",
+            "Whoever is on this list may have been asked before the database was restored, so that "
+            "all are in doubt.",
+            f"Look at the mail server's log: `repermit resolve {slug} --leave` if they were asked, "
+            "`--resend` if not.",
+        )
+        return
+    say(f"Launched: {launched.plan.asked:,} will be asked; {until}.")
+    if starts_at:
+        say(f"The asking begins on {house.in_words(starts_at)}.")
+    if launched.pilot:
+        say(
+            f"{launched.pilot:,} are asked first; then the others wait until you give "
+            f"`repermit resume {slug}`."
+        )
+    say("`repermit serve` sends, answers and removes by itself.")
+
+
+def _document(
+    house: CommandContext, mailing_list: MailingList, launched: Launched
+) -> dict[str, object]:
+    from repermit.campaigns import progress
+
+    found = progress.status(mailing_list, settings=house.settings, now=house.now)
+    plan = launched.plan.to_json()
+    of_plan = ("asked", "excluded", "last_ask_at")
+    return {**found.to_json(), **{name: plan[name] for name in of_plan}}
+
+
+COMMANDS = (preview, launch)

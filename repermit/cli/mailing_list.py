@@ -1,0 +1,210 @@
+"""Commands that describe a list: list add, list set, list show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from repermit.cli.command import Group, command, json_option, slug_argument
+from repermit.cli.context import CommandContext, pass_house
+from repermit.cli.output import say, say_json
+from repermit.cli.text_file import read_text
+
+if TYPE_CHECKING:
+    from repermit.db.tables import MailingList
+
+
+@click.group("list", cls=Group, examples=("repermit list show news",))
+def list_() -> None:
+    """Add a list, change it, or show it."""
+
+
+_FIELDS: tuple[tuple[str, str], ...] = (
+    ("name", "Its name, as readers know it."),
+    ("purpose", "What is sent, as the reader reads it, with how often."),
+    ("frequency", "How often, if the purpose does not say it."),
+    ("privacy-url", "Where the privacy statement is."),
+    ("sender", 'Who sends: "Name <address>".'),
+    ("language", "The language of all this, such as nl, en, de or fr.  [default: nl]"),
+)
+
+
+def _with_fields(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that describe a list."""
+    for file in ("subject", "text", "html"):
+        command = click.option(
+            f"--own-{file}",
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            help=f"Your own {file} for the asking mail, from a file; an empty one takes it back.",
+        )(command)
+    command = click.option(
+        "--sensitive/--not-sensitive",
+        default=None,
+        help="Being on it shows something about health, belief or the like (GDPR art. 9).",
+    )(command)
+    command = click.option(
+        "--receipts/--no-receipts",
+        default=None,
+        help="Who says Yes, or changes an answer, is told by mail with the way to undo it.  "
+        "[default: receipts]",
+    )(command)
+    for name, text in reversed(_FIELDS):
+        command = click.option(f"--{name}", metavar="…", help=text)(command)
+    return command
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return what was given, with the files among it read."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    return {
+        name: read_text(value) if isinstance(value, Path) else value
+        for name, value in given.items()
+    }
+
+
+@command(
+    "add",
+    examples=(
+        (
+            'repermit list add news --name "News from the practice" \\\n'
+            '    --purpose "News about our practice, four times a year" \\\n'
+            "    --privacy-url https://example.org/privacy \\\n"
+            '    --sender "The Practice <news@example.org>" --language en'
+        ),
+    ),
+)
+@click.argument("slug", metavar="SLUG")
+@_with_fields
+@pass_house
+def add(house: CommandContext, /, slug: str, **fields: Any) -> None:
+    """Add a list."""
+    from repermit.campaigns import launch_plan, mailing_lists
+
+    with house.database() as database:
+        added = mailing_lists.add_list(
+            database,
+            slug,
+            settings=house.settings,
+            now=house.now,
+            actor=house.actor,
+            **_given(fields),
+        )
+        lacks = launch_plan.list_lacks(added)
+    say(f"Added {slug}.")
+    if lacks:
+        say("Before a launch:", *(f"  - {lack}" for lack in lacks))
+
+
+@command(
+    "set",
+    examples=(
+        'repermit list set news --frequency "four times a year"',
+        (
+            'repermit list set news --in pl --purpose "Wiadomości z naszej przychodni" \\\n'
+            '    --frequency "cztery razy w roku" --privacy-url https://example.org/pl/prywatnosc'
+        ),
+    ),
+)
+@slug_argument
+@_with_fields
+@click.option(
+    "--in",
+    "further",
+    metavar="LANGUAGE",
+    help="For its readers in another language; they get mails and pages in it then.",
+)
+@pass_house
+def set_(house: CommandContext, /, slug: str, *, further: str | None, **fields: Any) -> None:
+    """Change a list; what is not given stays as it is.
+
+    With --in, say purpose and privacy statement in a further language (and how often, if the list
+    says that apart); an empty text takes it back.
+    """
+    from repermit.campaigns import list_translations, mailing_lists
+
+    given = _given(fields)
+    if not given:
+        raise click.UsageError("say what to change; --help lists the options")
+    if further and (shared := given.keys() - {*list_translations.TEXT_FIELDS}):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(shared))
+        raise click.UsageError(f"{names} is the same in all languages: give it without --in")
+    with house.mailing_list(slug) as (database, mailing_list):
+        change = partial(
+            mailing_lists.change_list if further is None else list_translations.change_text,
+            database,
+            mailing_list,
+            *([] if further is None else [further]),
+        )
+        change(settings=house.settings, now=house.now, actor=house.actor, **given)
+        lacks = _lacks_in(mailing_list, further)
+        note = mailing_lists.frozen_note(mailing_list)
+    say(f"Changed {slug}.", *lacks, *([f"Mind: {note}."] if note else []))
+
+
+def _lacks_in(mailing_list: MailingList, language: str | None) -> Iterator[str]:
+    """Yield what is still to be said before somebody gets a mail in a further language."""
+    from repermit.campaigns import list_translations
+    from repermit.contacts import lookup
+
+    if language is None:
+        return
+    lacks = lookup.text_lacks(list_translations.text_in(mailing_list, language), mailing_list)
+    if lacks:
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in lacks)
+        yield f"Nobody gets a mail in {language} before it has {options} too."
+
+
+@command("show", examples=("repermit list show news", "repermit list show news --json"))
+@slug_argument
+@json_option
+@pass_house
+def show(house: CommandContext, slug: str, *, as_json: bool) -> None:
+    """Show how a list is described, and where people can sign up."""
+    from repermit.answers import lookup as answers_lookup
+    from repermit.campaigns import list_translations, mailing_lists
+
+    with house.mailing_list(slug) as (_, mailing_list):
+        facts = mailing_lists.list_facts(mailing_list).to_json()
+        otherwise = list_translations.read_otherwise(mailing_list)
+        name = answers_lookup.join_id(mailing_list, settings=house.settings)
+    facts["sign_up_url"] = f"{house.settings.public_url}/join/{name}"
+    facts["read_otherwise"] = dict(otherwise)
+    if as_json:
+        say_json(facts)
+        return
+    del facts["read_otherwise"]
+    texts = facts.pop("texts")
+    _say_facts(facts)
+    for language, text in texts.items():
+        say("", f"In {language}:")
+        _say_facts({name: value for name, value in text.items() if value})
+    say(*otherwise_in_words(otherwise, slug))
+
+
+def _say_facts(facts: dict[str, Any]) -> None:
+    for name, value in facts.items():
+        text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+        lines = text.splitlines() or [""]
+        say(f"{name.replace('_', ' ') + ':':<13} {lines[0]}".rstrip())
+        say(*(f"{'':<13} {line}".rstrip() for line in lines[1:]))
+
+
+def otherwise_in_words(otherwise: Mapping[str, int], slug: str) -> Iterator[str]:
+    """Yield who gets no mail in their own language, and what would change that."""
+    if otherwise:
+        told = ", ".join(f"{count:,} in {language}" for language, count in otherwise.items())
+        yield ""
+        yield f"Who reads another language gets the list's own: {told}."
+        yield f"`repermit list set {slug} --in … --purpose … --privacy-url …` gives them theirs."
+
+
+for subcommand in (add, set_, show):
+    list_.add_command(subcommand)
+
+
+COMMANDS = (list_,)

@@ -1,0 +1,163 @@
+"""The command `proof`, and the checking of what it made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import click
+
+from repermit.cli.checkpoint_file import agreement, read_checkpoint, verify_consistency
+from repermit.cli.command import command, slug_argument
+from repermit.cli.context import CommandContext, pass_house
+from repermit.cli.output import private_file, say, several
+from repermit.errors import Refused
+
+if TYPE_CHECKING:
+    from repermit.evidence.entries import Checkpoint
+    from repermit.evidence.verify_proof import Checked
+
+
+@command(
+    examples=(
+        "repermit proof news jan@example.org -o jan.json",
+        "repermit proof news jan@example.org",
+        "repermit proof news jan@example.org --checkpoint receipt.json -o jan.json",
+    )
+)
+@slug_argument
+@click.argument("address", metavar="ADDRESS")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="A file that you alone can read, and a page to print beside it.  [default: stdout]",
+)
+@click.option(
+    "--checkpoint",
+    "kept",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A checkpoint that whoever asks holds, such as a receipt: the proof shows them that the "
+    "record goes on from there.",
+)
+@pass_house
+def proof(
+    house: CommandContext, slug: str, address: str, *, output: Path | None, kept: Path | None
+) -> None:
+    """Prove what one person said: a file that anybody can check without this system.
+
+    It holds their entries of the record, the words that they saw, and what it takes to check
+    them; nothing of anybody else.
+    """
+    from repermit.accounts import audit_log
+    from repermit.privacy import make_proof, printable_proof
+
+    page = _page_beside(output)
+    known = None if kept is None else read_checkpoint(kept)
+    with house.mailing_list(slug) as (database, mailing_list):
+        made = make_proof.prove(
+            database,
+            mailing_list,
+            address,
+            settings=house.settings,
+            now=house.now,
+            actor=house.actor,
+            known=known,
+        )
+        with database.atomic():
+            audit_log.note_access(
+                now=house.now,
+                actor=house.actor,
+                act="proved",
+                mailing_list=mailing_list,
+                subject=made.subject,
+            )
+        language, zone = mailing_list.language, house.settings.zone
+    if output is None or page is None:
+        click.echo(made.text, nl=False)
+        return
+    for path, text in (
+        (output, made.text),
+        (page, printable_proof.proof_page(made.document, language=language, zone=zone)),
+    ):
+        with private_file(house, path) as file:
+            file.write(text.encode())
+    say(f"The proof is in {output}; {page} is for reading and printing.")
+    say(f"Anybody can check it: repermit verify {output}")
+
+
+def _page_beside(output: Path | None) -> Path | None:
+    """Return where the page of a proof goes, None if it all goes to stdout."""
+    if output is None or str(output) == "-":
+        return None
+    page = output.with_suffix(".html")
+    if page == output:
+        raise click.UsageError("FILE is for the JSON, such as jan.json; jan.html comes beside it")
+    return page
+
+
+def verify_file(file: Path, *, known: Checkpoint | None) -> None:
+    """Check the proof in a file and say what it shows; raises Refused with all that is wrong.
+
+    `known` is a checkpoint that was kept elsewhere. What shows that the record goes on from that is
+    checked likewise.
+    """
+    from repermit.evidence import verify_proof
+    from repermit.privacy import proof_text
+
+    octets = _read(file)
+    if shown := verify_proof.shown_to_go_on(octets):
+        verify_consistency(file, shown, known)
+        return
+    checked = verify_proof.check_proof(octets)
+    if checked.faults:
+        raise Refused("\n".join((f"{file} proves nothing:", *_listed(checked.faults))))
+    told = agreement(checked.document, known) if known else _WITHOUT
+    statement, seal = checked.document["statement"], checked.document["seal"]["entry"]
+    purpose = statement["record"]["processing"]["purposes"][0]
+    say(f"{file} holds. It shows of one person on the list {statement['list']}:", "")
+    for one in proof_text.telling(checked.document, language="en", zone=ZoneInfo("UTC")):
+        say(f"  {one.at}: {one.text}", *(f"      {line}" for line in one.more))
+    holds = proof_text.standing(checked.document, language="en", zone=ZoneInfo("UTC"))
+    say("", f"What held when this proof was made: {holds}")
+    say(*_gone(checked), "", f"For: {purpose['service']}. Who keeps the list: {_keeper(statement)}")
+    say(f"Made {seal['at']} by {seal['actor']}, as entry {seal['seq']} of the record.", "", told)
+
+
+_WITHOUT = (
+    "Nothing in it was changed since it was made. Whether its entries were written afterwards can "
+    "only be told by a checkpoint that somebody else kept: --checkpoint FILE"
+)
+
+
+def _keeper(statement: dict[str, dict[str, str]]) -> str:
+    return statement["controller"].get("name", "not said")
+
+
+def _gone(checked: Checked) -> list[str]:
+    """Say which parts are held no longer, of which nothing is claimed."""
+    if not checked.gone:
+        return []
+    parts = ", ".join(f"{part} of entry {seq}" for seq, part in checked.gone)
+    return ["", f"Held no longer, {several(len(checked.gone), 'part')}: {parts}"]
+
+
+def _read(path: Path) -> bytes:
+    """Return what a file holds, of a larger one than a proof can be its beginning."""
+    from repermit.evidence.proof_file import LARGEST as LARGEST_PROOF
+
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST_PROOF + 1)
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _listed(faults: tuple[str, ...]) -> list[str]:
+    return [f"  - {fault}" for fault in faults]
+
+
+COMMANDS = (proof,)

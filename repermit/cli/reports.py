@@ -1,0 +1,224 @@
+"""Commands for the papers that the law asks for: register, report, breach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from repermit.cli.command import command, json_option, slug_argument
+from repermit.cli.context import CommandContext, pass_house
+from repermit.cli.output import private_file, say, several, warn
+
+if TYPE_CHECKING:
+    from repermit.db.connection import Database
+    from repermit.db.tables import MailingList
+    from repermit.reports.papers.blocks import Gap, Paper
+
+_LANGUAGES = ("en", "nl")
+
+
+def _ends_well(context: click.Context, _: click.Parameter, output: Path | None) -> Path | None:
+    """Refuse a file whose name does not say what it is to be."""
+    if output is None or output.suffix.lower() in {".html", ".json"}:
+        if output and output.suffix.lower() == ".html" and context.params.get("as_json"):
+            raise click.UsageError(f"--json does not go with a file called {output}")
+        return output
+    raise click.BadParameter("the file ends in .html, to be read and printed, or in .json")
+
+
+def _with_output(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that all papers have."""
+    command = click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        callback=_ends_well,
+        metavar="FILE",
+        help="FILE.html, which prints well, or FILE.json.  [default: text on stdout]",
+    )(command)
+    command = click.option(
+        "--language",
+        type=click.Choice(_LANGUAGES),
+        help="[default: the list's, or en]",
+    )(command)
+    return slug_argument(json_option(command))
+
+
+def _split(
+    _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
+) -> dict[str, str]:
+    """Read KEY=VALUE."""
+    pairs = [text.partition("=") for text in given]
+    for key, sign, _value in pairs:
+        if not sign:
+            raise click.BadParameter(f"{key}: give KEY=VALUE, such as hosting.country=NL")
+    return {key: value for key, _sign, value in pairs}
+
+
+@command(
+    examples=(
+        "repermit register news",
+        "repermit register news -o record.html",
+        'repermit register news --set hosting.name="A Host" --set hosting.country=NL',
+        "repermit register news --set mail.agreement=2025-05-02 --set joint-controllers=none",
+    )
+)
+@_with_output
+@click.option(
+    "--set",
+    "given",
+    multiple=True,
+    callback=_split,
+    metavar="KEY=VALUE",
+    help="Fill in what only you know; an empty VALUE takes it back. Can be given several times.",
+)
+@pass_house
+def register(
+    house: CommandContext,
+    slug: str,
+    *,
+    given: dict[str, str],
+    output: Path | None,
+    language: str | None,
+    as_json: bool,
+) -> None:
+    """Print the record of processing activities of a list (GDPR art. 30(1)).
+
+    It knows most by itself and shows what it cannot know as to be filled in, with the KEY.
+    """
+    from repermit.reports.papers import blocks, register_notes
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        if given:
+            register_notes.set_notes(
+                database, mailing_list, given, now=house.now, actor=house.actor
+            )
+        paper = _make(house, mailing_list, blocks.Kind.REGISTER, language)
+        is_wanted = not given or output is not None or as_json
+        if is_wanted:
+            _hand_out(house, database, mailing_list, paper, output=output, as_json=as_json)
+    if not is_wanted:
+        say("Kept.")
+    _tell_gaps(paper.gaps)
+
+
+def _tell_gaps(gaps: tuple[Gap, ...]) -> None:
+    if gaps:
+        warn(f"To be filled in: {several(len(gaps), 'thing')}, with --set or in its place:")
+        width = max(len(gap.key) for gap in gaps)
+        warn(*(f"  {gap.key:<{width}}  {gap.question}" for gap in gaps))
+
+
+@command(
+    examples=(
+        "repermit report news",
+        "repermit report news -o report.html",
+        "repermit report news --json",
+    )
+)
+@_with_output
+@pass_house
+def report(
+    house: CommandContext, slug: str, *, output: Path | None, language: str | None, as_json: bool
+) -> None:
+    """Print the report of a list's latest campaign: what was asked, answered and carried out.
+
+    Also while it runs. It counts people and names nobody on the list, so it may be mailed.
+    """
+    from repermit.reports.papers import blocks
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        paper = _make(house, mailing_list, blocks.Kind.REPORT, language)
+        _hand_out(house, database, mailing_list, paper, output=output, as_json=as_json)
+
+
+@command(
+    examples=(
+        "repermit breach news",
+        "repermit breach news --discovered 2026-03-02T14:30 -o breach.html",
+    )
+)
+@_with_output
+@click.option(
+    "--discovered",
+    metavar="WHEN",
+    help="When you became aware of it; the 72 hours run from then.",
+)
+@pass_house
+def breach(
+    house: CommandContext,
+    slug: str,
+    *,
+    discovered: str | None,
+    output: Path | None,
+    language: str | None,
+    as_json: bool,
+) -> None:
+    """Print what to do if data have leaked: the clock, the steps, what could have leaked, drafts.
+
+    GDPR art. 33 and 34. It shows what could have leaked at most, and where to look.
+    """
+    from repermit.reports.papers import blocks
+
+    when = _noticed(house, discovered)
+    with house.mailing_list(slug) as (database, mailing_list):
+        paper = _make(house, mailing_list, blocks.Kind.BREACH, language, discovered=when)
+        _hand_out(house, database, mailing_list, paper, output=output, as_json=as_json)
+
+
+def _noticed(house: CommandContext, text: str | None) -> datetime | None:
+    """Read when a breach was noticed, which has been."""
+    if text is None:
+        return None
+    when = house.when(text)
+    if when > house.now:
+        raise click.UsageError(f"--discovered {text} has not come yet; give the time of day too")
+    return when
+
+
+def _make(
+    house: CommandContext, mailing_list: MailingList, kind: Any, language: str | None, **more: Any
+) -> Paper:
+    from repermit.reports.papers import make_report
+
+    return make_report.make_paper(
+        mailing_list, kind, settings=house.settings, now=house.now, language=language or "", **more
+    )
+
+
+def _hand_out(
+    house: CommandContext,
+    database: Database,
+    mailing_list: MailingList,
+    paper: Paper,
+    *,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Note that it was made, and print it or write its file."""
+    from repermit.reports.papers import make_report, report_formats
+
+    form = "json" if as_json else "text"
+    form = output.suffix.lower().removeprefix(".") if output else form
+    make = {
+        "text": report_formats.as_text,
+        "html": report_formats.page_of,
+        "json": make_report.document_of,
+    }[form]
+    content = make(paper)
+    make_report.note_made(
+        database, mailing_list, paper, form=form, now=house.now, actor=house.actor
+    )
+    if output is None:
+        click.echo(content, nl=False)
+        return
+    with private_file(house, output) as file:
+        file.write(content.encode())
+    say(f"{paper.title}: {output}")
+
+
+COMMANDS = (register, report, breach)

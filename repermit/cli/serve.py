@@ -1,0 +1,221 @@
+"""Commands that start something: init, demo, serve, worker."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from repermit.cli.command import command
+from repermit.cli.context import CommandContext, pass_house
+from repermit.cli.output import say
+from repermit.errors import Refused
+
+if TYPE_CHECKING:
+    from repermit.accounts.users import Invited
+    from repermit.db.connection import Database
+
+
+@command(
+    examples=(
+        "repermit init --public-url https://ask.example.org",
+        "repermit init --public-url https://ask.example.org --admin anna@example.org",
+    )
+)
+@click.option(
+    "--public-url", metavar="URL", help="Where people will reach the pages; see config.toml."
+)
+@click.option("--admin", metavar="EMAIL", help="The first admin, who then need not say who it is.")
+@pass_house
+def init(house: CommandContext, public_url: str | None, admin: str | None) -> None:
+    """Make config.toml with fresh keys, the database, and the first admin's link."""
+    from repermit import email_address
+    from repermit.settings import package_files, validation
+
+    if admin is not None:
+        email_address.parse(admin)
+    if public_url is not None:
+        public_url = validation.public_url({"public_url": public_url})
+    path = Path(house.config)
+    example = package_files.asset("config.example.toml").read_text("utf-8")
+    text = package_files.fresh_config(example, public_url or "")
+    _write_new(path, text)
+    with house.database() as database:
+        invited = _first_link(house, database, admin)
+    say(
+        f"Made {path} with fresh keys, readable by you alone, and the database.",
+        "",
+        "Next:",
+        "  1. Keep a copy of it in a safe place: without its keys old links stop working.",
+        *_about_the_url(path, public_url),
+        "  3. repermit serve",
+    )
+    if invited:
+        say(
+            f"  4. The first admin opens this, until {house.in_words(invited.ends_at)}:",
+            f"     {public_url or ''}/admin/welcome/{invited.token}",
+            "     Organisation, supervisory authority, mail server and the rest are filled in",
+            "     there, under Settings.",
+            "     As long as there is no admin, `repermit serve` prints another link.",
+        )
+
+
+def _about_the_url(path: Path, public_url: str | None) -> tuple[str, ...]:
+    if public_url is None:
+        return (f"  2. Open {path} and fill in public_url, where people will reach the pages.",)
+    return (
+        f"  2. Let {public_url} lead to this machine, through a web server that does https;",
+        "     the README has the lines for it.",
+    )
+
+
+def _first_link(house: CommandContext, database: Database, admin: str | None) -> Invited | None:
+    from repermit.accounts import users
+    from repermit.accounts.user_info import Role
+
+    if admin is None:
+        return users.invite_first_admin(database, now=house.now, actor=house.actor)
+    return users.add_user(database, admin, role=Role.ADMIN, now=house.now, actor=house.actor)
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_text(text, "utf-8")
+    except FileExistsError:
+        raise Refused(f"{path} exists already; nothing was changed") from None
+    except OSError as error:
+        raise Refused(f"{path} cannot be written: {error.strerror}") from None
+
+
+@command(examples=("repermit serve", "repermit serve --host 127.0.0.1 --port 8080"))
+@click.option("--host", metavar="H", help="Address to listen on.  [default: web.host]")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="P", help="[default: web.port]")
+@pass_house
+def serve(house: CommandContext, host: str | None, port: int | None) -> None:
+    """Serve the pages, run the jobs, send what is due.
+
+    Until Ctrl-C or SIGTERM; a second one does not wait for what is under way. Jobs and sending run
+    in a process of their own, which starts and ends with this one.
+    """
+    _keep_log()
+    house.try_journal()
+    # From the first look at the database to the last mail nobody may put another in its place.
+    with house.presence():
+        _serve(house, host, port)
+
+
+def _serve(house: CommandContext, host: str | None, port: int | None) -> None:
+    from repermit.accounts import users
+    from repermit.contacts import suppressions
+    from repermit.setting_overrides import seal_secrets
+    from repermit.web.run import Server
+
+    settings = house.file
+    with house.database() as database:
+        # Which refuses what does not go together, before anybody relies on it.
+        seal_secrets.reseal(database, house.settings.secret_keys)
+        suppressions.restore_lost_suppressions(database, settings=settings, now=house.now)
+        invited = users.invite_first_admin(database, now=house.now, actor=house.actor)
+    place = (
+        (settings.web.host if host is None else host),
+        (settings.web.port if port is None else port),
+    )
+    try:
+        server = Server(
+            settings,
+            database=database,
+            clock=house.clock,
+            host=place[0],
+            port=place[1],
+            worker=_worker_beside(house),
+        )
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "there is no such address on this machine"
+        raise Refused(f"cannot listen on {place[0]}, port {place[1]}: {why}") from None
+    say(
+        f"Serving {settings.public_url} at http://{server.host}:{server.port}/",
+        "Jobs and sending run beside it. Ctrl-C stops both.",
+    )
+    if invited:
+        say(
+            "There is no admin yet. Whoever is the first opens this link:",
+            f"  {settings.public_url}/admin/welcome/{invited.token}",
+        )
+    server.run()
+
+
+class RedactingFormatter(logging.Formatter):
+    """Writes no link's token, whoever logs it (invariant 13)."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line for a record."""
+        from repermit.signed_links import redact
+
+        return redact(super().format(record))
+
+
+def _keep_log() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=(handler,))
+
+
+def _worker_beside(house: CommandContext) -> tuple[str, ...]:
+    """Return the command of a worker that lives as long as this process at most."""
+    # -P: not from a folder of the name repermit that happens to be here.
+    python = (sys.executable, "-P", "-m", "repermit")
+    return (*python, "--config", str(Path(house.config).absolute()), "worker", "--child")
+
+
+@command(examples=("repermit worker",))
+@click.option("--child", is_flag=True, hidden=True, help="Be the child of `serve`.")
+@pass_house
+def worker(house: CommandContext, *, child: bool) -> None:
+    """Run the jobs and send what is due, without the pages.
+
+    `serve` has one already; more of them share the work, on PostgreSQL also on other machines.
+    Until Ctrl-C or SIGTERM; a second one does not wait for what is under way.
+    """
+    _keep_log()
+    house.try_journal()
+    with house.presence():
+        _work(house, child=child)
+
+
+def _work(house: CommandContext, *, child: bool) -> None:
+    from repermit.contacts import suppressions
+    from repermit.jobs import worker_process
+
+    with house.database() as database:
+        settings = house.settings
+        if not child:
+            suppressions.restore_lost_suppressions(database, settings=settings, now=house.now)
+    if not child:
+        say(f"Working for {settings.public_url}. Ctrl-C stops.")
+    worker_process.work(
+        house.file,
+        database,
+        clock=house.clock,
+        # Where `serve` is heard.
+        leash=sys.stdin.fileno() if child else None,
+    )
+
+
+@command(examples=("repermit demo", "repermit demo --once"))
+@click.option("--once", is_flag=True, help="Play the recipients too, print the result, and end.")
+def demo(*, once: bool) -> int:
+    """Watch a whole campaign happen on this machine.
+
+    With a sample list, an inbox and a clock of its own. Nothing leaves this machine, and nothing
+    stays on it.
+    """
+    from repermit.demo.run import run_demo, run_once
+
+    return run_once() if once else run_demo()
+
+
+COMMANDS = (init, demo, serve, worker)

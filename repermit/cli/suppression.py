@@ -1,0 +1,138 @@
+"""Commands that hand suppressions over and take them in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from repermit.cli.command import Group, command, output_option, slug_argument
+from repermit.cli.context import CommandContext, pass_house
+from repermit.cli.import_file import mapping_option
+from repermit.cli.output import file_or_stdout, say, several, tell_counts
+
+if TYPE_CHECKING:
+    from repermit.privacy.suppression_import import SuppressionImportResult
+
+
+@click.group(
+    cls=Group,
+    examples=(
+        "repermit suppression export news -o suppressed.csv",
+        "repermit suppression import news unsubscribed.csv --dry-run",
+    ),
+)
+def suppression() -> None:
+    """Hand over who is not to be asked, as fingerprints, or take it in."""
+
+
+@command(
+    examples=(
+        "repermit suppression export news -o suppressed.csv",
+        "repermit suppression export news --format json",
+    )
+)
+@slug_argument
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("csv", "json")),
+    default="csv",
+    help="[default: csv]",
+)
+@output_option
+@pass_house
+def export(house: CommandContext, slug: str, *, form: str, output: Path | None) -> None:
+    """Export the fingerprints of who is not to be asked, for a system with the same key.
+
+    No address stands in it.
+    """
+    from repermit.privacy import fingerprint_files
+
+    with (
+        house.mailing_list(slug) as (database, mailing_list),
+        file_or_stdout(house, output) as file,
+    ):
+        rows = fingerprint_files.write_suppressions(
+            database,
+            mailing_list,
+            out=file,
+            form=form,
+            settings=house.settings,
+            now=house.now,
+            actor=house.actor,
+        )
+    if output is not None:
+        say(f"{several(rows, 'suppression')} in {output}.")
+
+
+@command(
+    "import",
+    examples=(
+        "repermit suppression import news suppressed.csv",
+        "repermit suppression import news unsubscribed.xlsx --dry-run",
+    ),
+)
+@slug_argument
+@click.argument("file", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@mapping_option
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@pass_house
+def import_(
+    house: CommandContext,
+    slug: str,
+    file: tuple[Path, ...],
+    *,
+    mapping: dict[str, str],
+    dry_run: bool,
+) -> None:
+    """Take in who is not to be asked: fingerprints of the same key, addresses, or hashes.
+
+    Hashes (MD5, SHA-1, SHA-256 of the lower-cased address, without salt) are held against the
+    addresses on the list; those that fit none are lost, and counted.
+    """
+    from repermit.privacy import suppression_import
+
+    with house.mailing_list(slug) as (database, mailing_list):
+        for one in file:
+            result = suppression_import.import_suppressions(
+                database,
+                mailing_list,
+                one,
+                mapping=mapping,
+                dry_run=dry_run,
+                settings=house.settings,
+                now=house.now,
+                actor=house.actor,
+            )
+            _say(one, result, dry_run=dry_run)
+
+
+def _say(file: Path, result: SuppressionImportResult, *, dry_run: bool) -> None:
+    verb = "would be taken in; nothing was written" if dry_run else "taken in"
+    say(f"{file.name}: {several(result.rows, 'row')} of {result.kind} {verb}:")
+    tell_counts(
+        {
+            "suppressed now": result.added,
+            "suppressed before": result.known,
+            "said Yes here themselves, which holds": result.kept,
+            "no address": result.invalid,
+            "stood there before": result.duplicates,
+            "hashes that fit nobody on the list": result.not_placed,
+        }
+    )
+    if result.removed:
+        verb = "would go" if dry_run else "are off"
+        say(f"Of them were on the list, and {verb}: {result.removed:,}")
+    if result.not_placed:
+        say(
+            "A hash does not tell its address: who comes onto the list later is not recognised by "
+            "it. Take this file in again after each import, or ask for the addresses."
+        )
+
+
+suppression.add_command(export)
+suppression.add_command(import_)
+
+COMMANDS = (suppression,)

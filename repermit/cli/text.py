@@ -1,0 +1,134 @@
+"""Commands on the texts of mails and pages: text list, text set, text reset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from repermit.cli.command import Group, command, json_option
+from repermit.cli.context import CommandContext, pass_house
+from repermit.cli.output import say, say_json
+from repermit.errors import NotFound, Refused
+
+if TYPE_CHECKING:
+    from repermit.emails.wording_overrides import Text
+
+
+@click.group("text", cls=Group, examples=("repermit text list pl",))
+def text() -> None:
+    """Show what mails and pages say in a language, correct a text, or take a correction back."""
+
+
+@command("list", examples=("repermit text list pl", "repermit text list pl --corrected --json"))
+@click.argument("language")
+@click.option("--corrected", is_flag=True, help="Only what was corrected.")
+@json_option
+@pass_house
+def list_(house: CommandContext, language: str, *, corrected: bool, as_json: bool) -> None:
+    """Show every text that recipients read in LANGUAGE, each with its key and its English.
+
+    What is in %(brackets)s is filled in. Where a number changes the words there are several forms.
+    """
+    from repermit.setting_overrides import text_overrides
+
+    texts = _texts_in(language)
+    with house.database():
+        changed = text_overrides.corrections_in(language)
+    shown = [one for key, one in texts.items() if key in changed or not corrected]
+    if as_json:
+        say_json({"language": language, "texts": [_told(one, changed) for one in shown]})
+        return
+    for one in shown:
+        say(f"{one.key}  {one.source[0]}")
+        for form in changed.get(one.key, one.usual):
+            say(f"{'corrected to' if one.key in changed else '':>16}  {form}")
+
+
+def _told(one: Text, changed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    return {
+        "key": one.key,
+        "english": list(one.source),
+        "numbers": list(one.numbers),
+        "usual": list(one.usual),
+        "corrected": list(changed.get(one.key, ())),
+    }
+
+
+@command(
+    "set",
+    examples=('repermit text set nl "Yes, keep sending me these mails" "Ja, graag"',),
+)
+@click.argument("language")
+@click.argument("which", metavar="TEXT")
+@click.argument("forms", metavar="CORRECTION…", nargs=-1, required=True)
+@pass_house
+def set_(house: CommandContext, language: str, which: str, forms: tuple[str, ...]) -> None:
+    """Correct a text of mails and pages in LANGUAGE.
+
+    TEXT is what it says now, its English, or its key. Where a number changes the words, give each
+    form, in the order of `text list`. Asks and reminders of a campaign that was launched stay as
+    they are.
+    """
+    if not any(map(str.strip, forms)):
+        raise click.UsageError("say what the text is to be; `repermit text reset` takes it back")
+    _correct(house, language, which, forms)
+    say("Corrected: preview a mail, and open a page, before many people read it.")
+
+
+@command("reset", examples=('repermit text reset nl "Yes, keep sending me these mails"',))
+@click.argument("language")
+@click.argument("which", metavar="TEXT")
+@pass_house
+def reset(house: CommandContext, language: str, which: str) -> None:
+    """Take the correction of a text in LANGUAGE back."""
+    _correct(house, language, which, ())
+    say("It is as it was.")
+
+
+def _correct(house: CommandContext, language: str, which: str, forms: Sequence[str]) -> None:
+    from repermit.setting_overrides import text_overrides
+
+    texts = _texts_in(language)
+    with house.database() as database:
+        found = _find(texts, which, text_overrides.corrections_in(language))
+        given = forms or ("",) * len(found.usual)
+        if not text_overrides.correct(database, found, given, now=house.now, actor=house.actor):
+            raise Refused("it says so already")
+
+
+def _texts_in(language: str) -> Mapping[str, Text]:
+    from repermit.emails import catalogues, wording_overrides
+
+    if language not in catalogues.languages():
+        known = ", ".join(sorted(catalogues.languages()))
+        raise NotFound(f"there are no texts in {language}; there are in: {known}")
+    return wording_overrides.texts_in(language)
+
+
+def _find(texts: Mapping[str, Text], which: str, changed: Mapping[str, Sequence[str]]) -> Text:
+    """Return the text that is meant; raises NotFound, and Refused for several."""
+    from repermit.emails import wording_overrides
+
+    wanted = wording_overrides.as_typed(which)
+    found = {
+        key: one
+        for key, one in texts.items()
+        if which == key
+        or wanted
+        in map(wording_overrides.as_typed, (*one.source, *one.usual, *changed.get(key, ())))
+    }
+    if not found:
+        raise NotFound("no text says that; `repermit text list` shows each, with its key")
+    if len(found) > 1:
+        keys = ", ".join(found)
+        raise Refused(f"several texts say that: name one by its key ({keys})")
+    return next(iter(found.values()))
+
+
+for subcommand in (list_, set_, reset):
+    text.add_command(subcommand)
+
+
+COMMANDS = (text,)

@@ -1,0 +1,89 @@
+"""Whether the chain of evidence holds: the command `verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from repermit.cli.checkpoint_file import read_checkpoint, say_checkpoint
+from repermit.cli.command import command, json_option
+from repermit.cli.context import CommandContext, pass_house
+from repermit.cli.output import say, say_json, several
+from repermit.cli.proof import verify_file
+from repermit.errors import Refused
+
+if TYPE_CHECKING:
+    from repermit.evidence.entries import Checkpoint
+    from repermit.evidence.verify_chain import Verified
+
+
+@command(
+    examples=(
+        "repermit verify",
+        "repermit verify --json",
+        "repermit verify --checkpoint checkpoint.json",
+        "repermit verify --checkpoint checkpoint.json --json",
+        "repermit verify jan.json",
+        "repermit verify jan.json --checkpoint checkpoint.json",
+    )
+)
+@click.argument("file", metavar="[FILE]", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--checkpoint",
+    "kept",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A checkpoint that you kept elsewhere: what this command or `status --json` printed then.",
+)
+@json_option
+@pass_house
+def verify(house: CommandContext, file: Path | None, kept: Path | None, *, as_json: bool) -> int:
+    """Walk the chain of evidence, and name the first entry that does not hold; or check a proof.
+
+    Prints a checkpoint: keep it where nobody who can write to the database can reach it. Given
+    again, it also shows a tail that was cut off or rewritten since. The exit code is 1 if something
+    does not hold, or cannot be told.
+
+    FILE is a proof, as `repermit proof` writes it or in the ZIP of a page, or what --checkpoint and
+    --json printed: it is checked without settings, database or network, and told in words.
+    """
+    from repermit.evidence import verify_chain
+
+    if file is not None and as_json:
+        raise click.UsageError("--json is for the chain: a proof is JSON itself")
+    known = None if kept is None else read_checkpoint(kept)
+    if file is not None:
+        verify_file(file, known=known)
+        return 0
+    house.give_way()
+    with house.database() as database:
+        found = verify_chain.verify_chain(
+            database, known=known, fingerprint_key=house.file.fingerprint_key, now=house.now
+        )
+    if as_json:
+        say_json(found.to_json())
+        return 0 if found.fault is None else 1
+    if found.checkpoint is None:
+        raise Refused(f"the chain does not hold: {found.fault}")
+    _tell(found, found.checkpoint, known)
+    return 0
+
+
+def _tell(found: Verified, checkpoint: Checkpoint, known: Checkpoint | None) -> None:
+    parts = several(found.parts, "part")
+    erased = f" ({found.erased:,} more were erased)" if found.erased else ""
+    counts = f"{_entries(found.entries)}, {parts}{erased}, {several(found.wordings, 'wording')}"
+    say(f"The chain holds: {counts}.")
+    if known is not None:
+        say(f"It goes on from your checkpoint at entry {known.seq:,}.")
+    say("", "Checkpoint, for `--checkpoint`; keep it where nobody who can write here can reach it:")
+    say_checkpoint(checkpoint)
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count:,} entries"
+
+
+COMMANDS = (verify,)

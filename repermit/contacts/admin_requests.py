@@ -1,0 +1,188 @@
+"""What an admin does for one person: takes them off at their request, or adds them by hand.
+
+Each is one transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from repermit import email_address
+from repermit.consent import Basis, Reason, Status, require_customer_basis
+from repermit.contacts.lookup import (
+    fingerprint_of,
+    is_suppressed,
+    list_facts,
+    list_unseen,
+    lock,
+    new_contact,
+)
+from repermit.contacts.status_changes import Act, confirm, remove
+from repermit.contacts.unfinished_imports import forget_file_counts
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, MailingList
+from repermit.errors import NotFound, Refused
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+from repermit.settings.definitions import Settings
+
+
+def remove_at_request(
+    database: Database,
+    mailing_list: MailingList,
+    number: int,
+    *,
+    note: str,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> None:
+    """Take off the contact of this number, who has asked for it; `note` says how.
+
+    Raises NotFound, TransitionRefused for one who was taken off before, and Refused for an empty
+    note.
+    """
+    if not note.strip():
+        raise Refused("say how the person asked for it: by phone, by letter, by mail")
+    with database.atomic():
+        contact = find_contact(mailing_list, number)
+        remove(
+            [lock(contact.id)],
+            reason=Reason.REQUEST,
+            act=Act(at=now, actor=actor, person={"note": note.strip()}),
+            fingerprint_key=settings.fingerprint_key,
+        )
+
+
+def find_contact(mailing_list: MailingList, number: int) -> Contact:
+    """Return the list's contact of this number; raises NotFound."""
+    found: Contact | None = Contact.get_or_none(Contact.list == mailing_list, Contact.id == number)
+    if found is None:
+        raise NotFound("there is no such contact on %(list)s", list=mailing_list.slug)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByHand:
+    """Somebody to be added by hand.
+
+    `basis` is "" for one who has still to be asked, `imported` or `thin` for a registered opt-in
+    with or without the wording of its form, or `customer`. `proof` says what shows it: when and how
+    they signed up, with the form's text; or that the conditions of the customer basis hold.
+    """
+
+    address: str
+    name: str = ""
+    language: str = ""
+    source: str
+    basis: Basis | None = None
+    basis_at: datetime | None = None
+    proof: str = ""
+    wording: str = ""
+
+
+_BY_HAND = (None, Basis.IMPORTED, Basis.THIN, Basis.CUSTOMER)
+
+
+def add_by_hand(
+    database: Database,
+    mailing_list: MailingList,
+    person: ByHand,
+    *,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> Contact:
+    """Put somebody on the list, with the evidence of the ground on which they may be there.
+
+    Who is unconfirmed is asked by the next campaign. Raises AddressError; and Refused for one who
+    is on the list or was taken off before (only they themselves can undo that), and for a basis
+    without its proof.
+    """
+    found = email_address.parse(person.address)
+    _require_proof(mailing_list, person)
+    with database.atomic():
+        contact = new_contact(
+            mailing_list,
+            found,
+            name=person.name.strip(),
+            language=person.language,
+            source=person.source.strip(),
+            since=person.basis_at,
+            status=Status.UNCONFIRMED,
+            status_at=now,
+        )
+        _refuse_known(contact, settings)
+        forget_file_counts(mailing_list.id)
+        contact.save(force_insert=True)
+        _settle(contact, person, settings, now, actor)
+    return contact
+
+
+def _require_proof(mailing_list: MailingList, person: ByHand) -> None:
+    if person.basis not in _BY_HAND:
+        raise Refused(
+            "nobody can be added by hand on the basis %(basis)s",
+            code="basis",
+            basis=str(person.basis),
+        )
+    if not person.source.strip():
+        raise Refused("say where the address comes from; the person reads it")
+    if person.basis and not person.proof.strip():
+        raise Refused("say what shows it: without a proof somebody is to be asked first")
+    if person.basis is Basis.IMPORTED and not person.wording.strip():
+        raise Refused("give the text of the form; without it the proof is thin")
+    if person.basis is Basis.CUSTOMER:
+        require_customer_basis(sensitive=mailing_list.sensitive, attested=True)
+
+
+def _refuse_known(contact: Contact, settings: Settings) -> None:
+    there = Contact.select().where(
+        Contact.list == contact.list_id, Contact.address_key == contact.address_key
+    )
+    if there.exists():
+        raise Refused("this address is on the list already, or was taken off it")
+    if is_suppressed(contact.list_id, fingerprint_of(contact, settings.fingerprint_key)):
+        raise Refused(
+            "this person said No before, or was taken off; only they themselves can come back, on "
+            "the list's sign-up page"
+        )
+
+
+def _settle(
+    contact: Contact, person: ByHand, settings: Settings, now: datetime, actor: str
+) -> None:
+    """Give a new contact its status, with its evidence."""
+    told = {
+        "method": "by_hand",
+        **list_unseen(list_facts(contact.list)),
+        "wording": chain.keep_wording(person.wording) if person.wording.strip() else "",
+        "basis_at": person.basis_at.isoformat() if person.basis_at else "",
+    }
+    typed = {"source": contact.source, "proof": person.proof.strip()}
+    act = Act(at=now, actor=actor, consent=told, person=typed)
+    if person.basis in (Basis.IMPORTED, Basis.THIN):
+        confirm(contact, basis=person.basis, act=act, fingerprint_key=settings.fingerprint_key)
+        Contact.update(basis_at=person.basis_at).where(Contact.id == contact.id).execute()
+        return
+    if person.basis is Basis.CUSTOMER:
+        Contact.update(
+            status=Status.CUSTOMER, basis=Basis.CUSTOMER, basis_at=person.basis_at or now
+        ).where(Contact.id == contact.id).execute()
+    chain.append(
+        Entry(
+            event="customer" if person.basis else "added",
+            at=now,
+            actor=actor,
+            list=contact.list.slug,
+            subject=contact.subject,
+            consent={"basis": str(person.basis or ""), **told},
+            person={
+                "address": contact.address,
+                "name": contact.name,
+                "link": contact.uid,
+                **typed,
+            },
+        )
+    )

@@ -1,0 +1,213 @@
+"""What makes a campaign pause by itself: bounces, complaints, and the end of its pilot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from peewee import SQL
+
+from repermit.consent import BounceKind, CampaignState, MailKind, MailState, PauseReason, brake
+from repermit.contacts.counts import count_mails, total
+from repermit.db.background_tasks import run_steps
+from repermit.db.connection import Database, literal, lock_rows
+from repermit.db.tables import Campaign, Mail
+from repermit.db.work_locks import Work, background_work
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+
+AFTER_PILOT = datetime(9999, 1, 1, tzinfo=UTC)
+"""When an ask is due that waits for the end of a pilot; `resume` gives it its real moment."""
+
+_RUNNING = (CampaignState.SENDING, CampaignState.OPEN)
+_BEGUN = (CampaignState.SENDING, CampaignState.PAUSED)
+_BRAKES = (PauseReason.BOUNCES, PauseReason.COMPLAINT)
+_ASKING = (MailKind.ASK, MailKind.REMINDER)
+_UNDERWAY = (MailState.CLAIMED, MailState.STARTED)
+# What a server says of the mail or its reader, not of itself or of the sender.
+_REFUSED_FOR = ("recipient", "message")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """What has become of a campaign's asks and reminders; `sent` counts the refused ones too."""
+
+    sent: int
+    bounced: int
+    complaints: int
+
+
+def tally(campaign: Campaign) -> Tally:
+    """Count what the brake looks at, since the launch."""
+    found = count_mails(campaign=campaign)
+    sent = refused = bounced = complaints = 0
+    for mails, count in found.items():
+        if mails.kind not in _ASKING:
+            continue
+        sent += count * (mails.state is MailState.SENT)
+        refused += count * (mails.state is MailState.FAILED and mails.reason in _REFUSED_FOR)
+        bounced += count * (mails.bounce == BounceKind.HARD)
+        complaints += count * (mails.bounce == BounceKind.COMPLAINT)
+    return Tally(sent=sent + refused, bounced=bounced + refused, complaints=complaints)
+
+
+def apply_brake(campaign_id: int, *, percent: int, now: datetime) -> PauseReason | None:
+    """Pause a campaign that has too many bounces or any complaint; return why, or None.
+
+    What the admin knew of at the last `resume` after such a pause is not counted again, and after
+    the deadline nothing is left to stop. Must be called in a transaction of its own, after the one
+    that wrote the bounce down: it locks the campaign, which comes before the contacts.
+    """
+    campaign = _locked(campaign_id)
+    if now >= campaign.deadline:
+        return None
+    found = tally(campaign)
+    why = brake(
+        found.sent - campaign.brake_sent,
+        found.bounced - campaign.brake_bounced,
+        found.complaints - campaign.brake_complaints,
+        percent=percent,
+    )
+    if why and _pause(campaign, why, now, vars(found)):
+        return why
+    return None
+
+
+def pause_by_itself(campaign_id: int, reason: PauseReason, *, now: datetime) -> bool:
+    """Pause a campaign for a reason that the admin is told by mail; False if it was not to be.
+
+    A campaign that is paused already stays so, but a brake takes the place of another reason, so
+    that nobody lets it go on without knowing. Must be called inside the caller's transaction.
+    """
+    return _pause(_locked(campaign_id), reason, now, {})
+
+
+def finish_pilots(database: Database, *, now: datetime) -> int:
+    """Pause the campaigns whose pilot is through; return how many there were."""
+    finished = 0
+    for campaign in list(
+        Campaign.select().where(Campaign.pilot > 0, Campaign.state == CampaignState.SENDING)
+    ):
+        if _is_pilot_under_way(campaign):
+            continue
+        with database.atomic():
+            finished += pause_by_itself(campaign.id, PauseReason.PILOT, now=now)
+    return finished
+
+
+def release_brake(campaign: Campaign) -> dict[str, int]:
+    """Note on a campaign (not saved) what the admin knows of who lets it go on; return the counts.
+
+    Nothing if it was not a brake that stopped it.
+    """
+    if campaign.pause_reason not in _BRAKES:
+        return {}
+    found = tally(campaign)
+    campaign.brake_sent = found.sent
+    campaign.brake_bounced = found.bounced
+    campaign.brake_complaints = found.complaints
+    return dict(vars(found))
+
+
+def end_pilot(campaign: Campaign) -> int:
+    """Note on a campaign (not saved) that its pilot is over; return how many asks waited for it.
+
+    None while the pilot is still under way, as when the admin had paused in the middle of it. The
+    asks themselves are let go by `let_go`, once this is saved.
+    """
+    is_through = campaign.pause_reason == PauseReason.PILOT or not _is_pilot_under_way(campaign)
+    if not campaign.pilot or not is_through:
+        return 0
+    campaign.pilot = 0
+    queued = total(
+        count_mails(campaign=campaign),
+        lambda mails: mails.kind is MailKind.ASK and mails.state is MailState.QUEUED,
+    )
+    # The others are the few of the pilot itself that were put off.
+    return queued - int(_queued_asks(campaign).where(Mail.due_at < AFTER_PILOT).count())
+
+
+def let_go(campaign: Campaign, *, now: datetime, most: int) -> int:
+    """Make asks due that waited for a pilot which is over, so many at most; return how many."""
+    waiting = _queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).limit(most)
+    found = [number for (number,) in waiting.tuples()]
+    if not found:
+        return 0
+    released = (
+        Mail.update(due_at=now)
+        .where(
+            Mail.id.in_(literal(found)),
+            Mail.state == MailState.QUEUED,
+            Mail.due_at == AFTER_PILOT,
+        )
+        .execute()
+    )
+    return int(released)
+
+
+def release_pilots(database: Database, *, now: datetime) -> None:
+    """Make all asks due that still wait for a pilot which is over, as after a kill."""
+    for campaign in list(Campaign.select().where(Campaign.pilot == 0, Campaign.state.in_(_BEGUN))):
+        # Nothing is locked where nobody waits, as almost always.
+        if _queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).exists():
+            with background_work(database, Work.END_PILOT) as should_stop:
+                run_steps(database, partial(_let_go, campaign, now), should_stop=should_stop)
+
+
+def _let_go(campaign: Campaign, now: datetime, limit: int) -> bool:
+    return let_go(campaign, now=now, most=limit) > 0
+
+
+def _queued_asks(campaign: Campaign) -> Any:
+    # Written out, so that SQLite uses the index for just these.
+    return Mail.select(Mail.id).where(
+        SQL("state = 'queued'"), Mail.kind == MailKind.ASK, Mail.campaign == campaign
+    )
+
+
+def _locked(campaign_id: int) -> Campaign:
+    found: Campaign = lock_rows(Campaign.select().where(Campaign.id == campaign_id)).get()
+    return found
+
+
+def _pause(campaign: Campaign, reason: PauseReason, now: datetime, counts: dict[str, int]) -> bool:
+    if campaign.state in _RUNNING:
+        campaign.paused_from = campaign.state
+        campaign.state = CampaignState.PAUSED
+    elif campaign.state != CampaignState.PAUSED or not _outweighs(reason, campaign.pause_reason):
+        return False
+    campaign.pause_reason = reason
+    campaign.save()
+    Mail.create(
+        list=campaign.list_id,
+        campaign=campaign,
+        kind=MailKind.NOTICE,
+        topic=f"paused_{reason}",
+        due_at=now,
+        message_id="",
+    )
+    chain.append(
+        Entry(
+            event="paused",
+            at=now,
+            actor="job",
+            list=campaign.list.slug,
+            campaign=campaign.id,
+            consent={"reason": str(reason), **counts},
+        )
+    )
+    return True
+
+
+def _outweighs(reason: PauseReason, present: str) -> bool:
+    return reason in _BRAKES and present not in _BRAKES
+
+
+def _is_pilot_under_way(campaign: Campaign) -> bool:
+    """Say whether an ask that did not wait for the pilot has still to be settled."""
+    asks = Mail.select().where(Mail.campaign == campaign, Mail.kind == MailKind.ASK)
+    on_its_way = asks.where(Mail.state.in_(_UNDERWAY))
+    yet_to_go = asks.where(Mail.state == MailState.QUEUED, Mail.due_at < AFTER_PILOT)
+    return bool(on_its_way.exists() or yet_to_go.exists())

@@ -1,0 +1,126 @@
+"""Erasing contacts: what is held of them goes, a suppression and pseudonymous evidence stay.
+
+Must be called inside the caller's transaction, as its last step: evidence is appended last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from repermit.consent import Dropped, Reason, Status
+from repermit.contacts.human_replies import forget_replies
+from repermit.contacts.status_changes import Act, drop_unsent, remove
+from repermit.contacts.suppressions import note_erasure, note_sign_ups_forgotten
+from repermit.db.connection import bound, literal
+from repermit.db.contact_tables import FreshLink, Opening
+from repermit.db.secure_delete import request_wiping
+from repermit.db.tables import Contact, SignUp
+from repermit.email_address import fingerprints
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+
+_PARTS = ("person", "trace")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erased:
+    """What was deleted: of how many contacts, and how much.
+
+    `removed` is how many of them were still on the list; `entries` how many entries of the evidence
+    name nobody any more.
+    """
+
+    contacts: int
+    removed: int
+    unsent: int
+    sign_ups: int
+    replies: int
+    entries: int
+
+
+def erase(contact: Contact, *, act: Act, fingerprint_key: bytes) -> Erased:
+    """Delete what is held about a contact (GDPR art. 17); see erase_all."""
+    return erase_all([contact], act=act, fingerprint_key=fingerprint_key)
+
+
+def erase_all(contacts: Sequence[Contact], *, act: Act, fingerprint_key: bytes) -> Erased:
+    """Delete what is held about contacts of one list, one at least, whose rows are locked.
+
+    Status, reason and dates stay, so that counts add up; a suppression and pseudonymous evidence
+    stay, so that the erasure itself is kept to. Who was still on the list is removed first, for
+    `request`. Each gets an entry `erased` of their own, which is a part of their proof.
+    """
+    staying = [one for one in contacts if one.status != Status.REMOVED]
+    unsent = drop_unsent(staying, Dropped.SUPPRESSED)
+    if staying:
+        remove(staying, reason=Reason.REQUEST, act=act, fingerprint_key=fingerprint_key)
+    keys = [one.address_key for one in contacts]
+    subjects = [one.subject for one in contacts]
+    prints = dict(zip(subjects, fingerprints(fingerprint_key, keys), strict=True))
+    note_erasure(contacts[0].list, [(prints[one.subject], one.subject) for one in contacts], act.at)
+    ids = literal(one.id for one in contacts)
+    sign_ups = forget_sign_ups(contacts[0].list_id, keys)
+    replies = forget_replies([one.id for one in contacts])
+    FreshLink.delete().where(FreshLink.contact.in_(ids)).execute()
+    Opening.delete().where(Opening.contact.in_(ids)).execute()
+    Contact.update(
+        address=None,
+        address_key=Contact.uid,
+        name="",
+        language="",
+        source="",
+        since=None,
+        erased_at=act.at,
+    ).where(Contact.id.in_(ids)).execute()
+    slug = contacts[0].list.slug
+    seqs = chain.erase_parts_of(subjects, _PARTS, slug=slug)
+    chain.append(
+        *(_entry(one, slug, seqs[one.subject], prints[one.subject], act) for one in contacts)
+    )
+    return Erased(
+        contacts=len(contacts),
+        removed=len(staying),
+        unsent=unsent,
+        sign_ups=sign_ups,
+        replies=replies,
+        entries=sum(map(len, seqs.values())),
+    )
+
+
+def forget_sign_ups(list_id: int, address_keys: Sequence[str]) -> int:
+    """Delete the sign-ups of these addresses on a list, and the mails that were owed for them.
+
+    Returns how many there were. The journal learns which, so that no backup brings them back.
+    """
+    # By the index of addresses: `+ 0` keeps that of lists from being used.
+    own = (SignUp.list + 0 == list_id, SignUp.address_key.in_(bound(address_keys)))
+    return _forget_sign_ups(*own)
+
+
+def forget_sign_ups_again(uids: Sequence[str]) -> None:
+    """Delete the sign-ups of these names, which a backup brought back."""
+    _forget_sign_ups(SignUp.uid.in_(uids))
+
+
+def _forget_sign_ups(*conditions: Any) -> int:
+    gone = SignUp.delete().where(*conditions).returning(SignUp.uid).execute()
+    uids = [one.uid for one in gone]
+    if uids:
+        request_wiping()
+    note_sign_ups_forgotten(uids)
+    return len(uids)
+
+
+def _entry(contact: Contact, slug: str, seqs: Sequence[int], whose: str, act: Act) -> Entry:
+    """Return the entry of an erasure; `whose` is the fingerprint by which the proof is found."""
+    return Entry(
+        event="erased",
+        at=act.at,
+        actor=act.actor,
+        list=slug,
+        campaign=act.campaign,
+        subject=contact.subject,
+        consent={"seqs": seqs, "parts": _PARTS, "whose": whose, **act.consent},
+    )

@@ -1,0 +1,133 @@
+"""What people wrote back by mail, and waits for the admin's decision.
+
+Nothing of their text is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from repermit.consent import Answer
+from repermit.db.connection import Database, literal
+from repermit.db.prepared_query import PreparedQuery
+from repermit.db.tables import Contact, MailingList, Reply, latest_campaign, stored
+from repermit.errors import NotFound
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingReply:
+    """A reply that the admin has still to decide on, and the number of its contact.
+
+    `proposed` is "yes", "no" or "" if it is no plain answer, or not from the asked address.
+    """
+
+    address: str
+    proposed: str
+    at: datetime
+    number: int
+    contact: int
+
+
+def keep_reply(
+    contact: Contact, *, digest: str, proposed: str, at: datetime, decided_at: datetime | None
+) -> bool:
+    """Note that a person wrote back; False if this very message was noted before.
+
+    `digest` names the message, `at` is when it arrived; `decided_at` is set for one that says
+    what is known.
+    """
+    before = Reply.select().where(Reply.message_digest == digest).exists()
+    Reply.insert(
+        list=contact.list_id,
+        contact=contact,
+        message_digest=digest,
+        proposed=proposed,
+        at=at,
+        decided_at=decided_at,
+    ).on_conflict_ignore().execute()
+    return not before
+
+
+def waiting_replies(mailing_list: MailingList) -> tuple[WaitingReply, ...]:
+    """Return the replies to the list's latest campaign that wait, in the order of their coming."""
+    campaign = latest_campaign(mailing_list)
+    if campaign is None:
+        return ()
+    rows: Any = (
+        Reply.select(Contact.address, Reply.proposed, Reply.at, Reply.id, Contact.id)
+        .join(Contact)
+        .where(
+            Reply.list == mailing_list,
+            Reply.decided_at.is_null(),
+            Reply.at >= campaign.launched_at,
+        )
+        .order_by(Reply.at, Reply.id)
+        .tuples()
+    )
+    return tuple(
+        WaitingReply(address=who or "", proposed=what, at=at, number=number, contact=contact)
+        for who, what, at, number, contact in rows
+    )
+
+
+def set_aside(
+    database: Database, mailing_list: MailingList, number: int, *, now: datetime, actor: str
+) -> None:
+    """Decide that a reply is no answer: a question, or thanks. Raises NotFound.
+
+    If somebody has decided on it already, that stands.
+    """
+    with database.atomic():
+        found: Reply | None = Reply.get_or_none(Reply.list == mailing_list, Reply.id == number)
+        if found is None:
+            raise NotFound("there is no such reply to %(list)s", list=mailing_list.slug)
+        decided = (
+            Reply.update(decided_at=now)
+            .where(Reply.id == number, Reply.decided_at.is_null())
+            .execute()
+        )
+        if decided:
+            chain.append(
+                Entry(
+                    event="reply_set_aside",
+                    at=now,
+                    actor=actor,
+                    list=mailing_list.slug,
+                    subject=found.contact.subject,
+                )
+            )
+
+
+def replied_at(contact: Contact, answer: Answer) -> datetime | None:
+    """Return when a reply arrived that may be this answer and that nobody has decided on."""
+    found: Reply | None = (
+        _waiting(contact).where(Reply.proposed.in_(("", answer))).order_by(Reply.at).first()
+    )
+    return found.at if found else None
+
+
+def settle_replies(contact: Contact, *, at: datetime) -> None:
+    """Mark a contact's replies as decided on."""
+    _SETTLE.execute(stored(at), contact)
+
+
+_SETTLE = PreparedQuery(
+    lambda at, contact: Reply.update(decided_at=at).where(
+        Reply.contact == contact, Reply.decided_at.is_null()
+    ),
+    2,
+)
+
+
+def forget_replies(contact_ids: Sequence[int]) -> int:
+    """Delete that contacts ever wrote back; return how many replies there were."""
+    return int(Reply.delete().where(Reply.contact.in_(literal(contact_ids))).execute())
+
+
+def _waiting(contact: Contact) -> Any:
+    return Reply.select().where(Reply.contact == contact, Reply.decided_at.is_null())

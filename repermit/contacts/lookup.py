@@ -1,0 +1,303 @@
+"""Looking up contacts, and making new ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Any
+
+from peewee import SQL
+
+from repermit import email_address
+from repermit.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
+from repermit.db.connection import lock_rows
+from repermit.db.list_tables import ListText
+from repermit.db.prepared_query import PreparedQuery
+from repermit.db.tables import (
+    Campaign,
+    Contact,
+    Import,
+    Mail,
+    MailingList,
+    Suppression,
+    latest_campaign,
+    new_id,
+)
+from repermit.emails.mail_values import ListWords, MailingListFacts
+from repermit.errors import AddressError
+from repermit.settings.package_files import LANGUAGES
+
+
+def is_undecided(campaign: Campaign) -> Any:
+    """Return consent.is_undecided, for a contact that the campaign has asked, as a condition."""
+    unconfirmed = Contact.status == Status.UNCONFIRMED
+    if not campaign.include_thin:
+        return unconfirmed
+    return unconfirmed | ((Contact.status == Status.CONFIRMED) & (Contact.basis == Basis.THIN))
+
+
+def lock(contact_id: int) -> Contact:
+    """Return the contact as it is now, locked until the transaction ends."""
+    found: Contact = lock_rows(Contact.select().where(Contact.id == contact_id)).get()
+    return found
+
+
+def is_off_by_file(contact: Contact) -> bool:
+    """Say whether a file alone has taken a contact off, which may be taken back."""
+    if contact.status != Status.REMOVED:
+        return False
+    # Named, so that the index is used that has what each file brought.
+    files = Import.select(Import.id).where(Import.list == contact.list_id)
+    own = Suppression.select().where(
+        Suppression.imported_by.in_(files), Suppression.subject == contact.subject
+    )
+    return bool(own.exists())
+
+
+def fingerprint_of(contact: Contact, key: bytes) -> str:
+    """Return the fingerprint of a contact's address."""
+    return email_address.fingerprint(key, contact.address_key)
+
+
+def is_suppressed(list_id: int, fingerprint: str) -> bool:
+    """Say whether an address is suppressed for this list or for all."""
+    return bool(
+        Suppression.select()
+        .where(
+            Suppression.fingerprint == fingerprint,
+            (Suppression.list == list_id) | Suppression.list.is_null(),
+        )
+        .exists()
+    )
+
+
+def list_facts(mailing_list: MailingList) -> MailingListFacts:
+    """Return what a reader is told about a list, as it is now, in each language it is whole in."""
+    return MailingListFacts(
+        slug=mailing_list.slug,
+        name=mailing_list.name,
+        purpose=mailing_list.purpose,
+        frequency=mailing_list.frequency,
+        privacy_url=mailing_list.privacy_url,
+        language=mailing_list.language,
+        sender=mailing_list.sender,
+        sensitive=mailing_list.sensitive,
+        texts=_texts(mailing_list),
+    )
+
+
+def text_lacks(text: ListText, mailing_list: MailingList) -> tuple[str, ...]:
+    """Return the fields without which a list is not told in a further language.
+
+    It may go by its own name there; how often mail comes has to be said again if it is said apart.
+    """
+    needed = ("purpose", "privacy_url", *(("frequency",) if mailing_list.frequency else ()))
+    return tuple(name for name in needed if not getattr(text, name))
+
+
+def _texts(mailing_list: MailingList) -> tuple[ListWords, ...]:
+    """Return a list's words in each language it is whole in; none if it has only its own."""
+    others = [
+        _words(one, name=one.name or mailing_list.name)
+        for one in _TEXTS.rows(mailing_list.id, mailing_list.language)
+        if one.language in LANGUAGES and not text_lacks(one, mailing_list)
+    ]
+    return (_words(mailing_list, name=mailing_list.name), *others) if others else ()
+
+
+_TEXTS = PreparedQuery(
+    lambda list_id, language: (
+        ListText.select()
+        .where(ListText.list == list_id, ListText.language != language)
+        .order_by(ListText.language)
+    ),
+    2,
+)
+
+
+def _words(text: ListText | MailingList, *, name: str) -> ListWords:
+    return ListWords(
+        language=text.language,
+        name=name,
+        purpose=text.purpose,
+        frequency=text.frequency,
+        privacy_url=text.privacy_url,
+    )
+
+
+def list_told(about: MailingListFacts) -> dict[str, str | bool]:
+    """Return what of a list goes into the proof of an answer: what the person was told of it."""
+    return {
+        "list_name": about.name,
+        "purpose": about.purpose,
+        "frequency": about.frequency,
+        "privacy_url": about.privacy_url,
+        "sensitive": about.sensitive,
+    }
+
+
+def list_unseen(about: MailingListFacts) -> dict[str, Any]:
+    """Return what of a list goes into the evidence about somebody whom nobody has told of it.
+
+    Such as an opt-in that was taken over: what it was given for, the file or its form says, if
+    anything does, and not what the list says today.
+    """
+    told = list_told(about)
+    known = ("list_name", "sensitive")
+    unseen = {name: value for name, value in told.items() if name not in known}
+    return {
+        **{name: told[name] for name in known},
+        "unseen": {"language": about.language, **unseen},
+    }
+
+
+def new_contact(mailing_list: MailingList, address: email_address.Address, **more: Any) -> Contact:
+    """Return a contact that is not saved yet, with fresh random `uid` and `subject`."""
+    return Contact(
+        list=mailing_list,
+        uid=new_id(),
+        subject=new_id(),
+        address=address.sending,
+        address_key=address.key,
+        **more,
+    )
+
+
+def unasked(mailing_list: MailingList) -> Any:
+    """Return a query for who could not be asked in the list's latest campaign.
+
+    Rows are contacts with `mail_state`, `mail_reason`, `mail_bounce` and `reply_code` of their
+    ask; one that came back asked nobody. Whoever is still unconfirmed when a campaign has closed
+    belongs here, since silence would have removed everybody who was asked in time
+    (invariant 4). Every page, report, mail and export counts them by this.
+    """
+    campaign = latest_campaign(mailing_list)
+    return _not_reached(campaign, Contact.status == Status.UNCONFIRMED)
+
+
+def kept_unasked(campaign: Campaign) -> Any:
+    """Return a query for who could not be asked and stays by the thin proof that there was."""
+    is_thin = (Contact.status == Status.CONFIRMED) & (Contact.basis == Basis.THIN)
+    return _not_reached(campaign, is_thin if campaign.include_thin else SQL("1 = 0"))
+
+
+def _not_reached(campaign: Campaign | None, which: Any) -> Any:
+    over = campaign is not None and campaign.state == CampaignState.CLOSED
+    given_up = () if over else (Mail.state.in_(_GIVEN_UP) | (Mail.bounce != ""),)
+    return (
+        Contact.select(
+            Contact,
+            Mail.state.alias("mail_state"),
+            Mail.reason.alias("mail_reason"),
+            Mail.bounce.alias("mail_bounce"),
+            Mail.reply_code.alias("reply_code"),
+        )
+        .join(Mail, on=(Mail.contact == Contact.id))
+        .where(
+            Mail.campaign == campaign,
+            Mail.kind == MailKind.ASK,
+            which,
+            *given_up,
+        )
+        .order_by(Contact.id)
+    )
+
+
+_GIVEN_UP = (MailState.FAILED, MailState.IN_DOUBT, MailState.DROPPED)
+
+
+def why_unasked(state: str, reason: str, bounce: str) -> str:
+    """Say why a contact could not be asked, by its ask's state, the reason of that, and its bounce.
+
+    What a server took may have come back later. What was sent counts as not asked if a server took
+    it less than `minimum_days` before the deadline.
+    """
+    if state == MailState.DROPPED:
+        return reason
+    if bounce:
+        return "came_back"
+    return state if state in {MailState.FAILED, MailState.IN_DOUBT} else "short_notice"
+
+
+WHY_UNASKED = ("short_notice", "came_back", MailState.FAILED, MailState.IN_DOUBT, *Dropped)
+"""Everything that `why_unasked` can say."""
+
+
+# --- How an address stands on a list, for whoever asks by the address. ----------------------------
+
+
+_MAILABLE = frozenset({Status.CONFIRMED, Status.CUSTOMER})
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddressStanding:
+    """How an address stands: `status` is None where the list does not have it.
+
+    `since` is when it became so. An address that was erased is suppressed and nothing else is known
+    of it. `subject` is "" without a contact.
+    """
+
+    status: Status | None
+    reason: str
+    basis: str
+    since: datetime | None
+    is_suppressed: bool
+    subject: str
+
+    @property
+    def may_be_mailed(self) -> bool:
+        """Whether the newsletter may go there: there is an opt-in, or the customer basis."""
+        return self.status in _MAILABLE
+
+
+def address_standing(
+    mailing_list: MailingList, text: str, *, fingerprint_key: bytes
+) -> AddressStanding:
+    """Return how an address stands on a list; what is no address is on no list."""
+    try:
+        key = email_address.parse(text).key
+    except AddressError:
+        return _standing(None, suppressed=False)
+    found: Contact | None = Contact.get_or_none(
+        Contact.list == mailing_list, Contact.address_key == key
+    )
+    fingerprint = email_address.fingerprint(fingerprint_key, key)
+    return _standing(found, suppressed=is_suppressed(mailing_list.id, fingerprint))
+
+
+def find_held(list_id: int, subject: str) -> Contact | None:
+    """Return who is held under the subject of an earlier address, or of somebody erased."""
+    found: Contact | None = (
+        Contact.select()
+        .where(
+            # By the index of subjects: `+ 0` keeps those that begin with the list from being used.
+            Contact.list + 0 == list_id,
+            Contact.subject == subject,
+            Contact.has_predecessor,
+            Contact.erased_at.is_null(),
+        )
+        .first()
+    )
+    return found
+
+
+def find_erased(list_id: int, subject: str) -> list[Contact]:
+    """Return what somebody was each time that they were erased, the newest first."""
+    rows = Contact.select().where(
+        Contact.list + 0 == list_id,
+        Contact.subject == subject,
+        Contact.erased_at.is_null(is_null=False),
+    )
+    return sorted(rows, key=attrgetter("id"), reverse=True)
+
+
+def _standing(contact: Contact | None, *, suppressed: bool) -> AddressStanding:
+    return AddressStanding(
+        status=Status(contact.status) if contact else None,
+        reason=contact.reason if contact else "",
+        basis=contact.basis if contact else "",
+        since=contact.status_at if contact else None,
+        is_suppressed=suppressed,
+        subject=contact.subject if contact else "",
+    )

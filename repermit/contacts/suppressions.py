@@ -1,0 +1,301 @@
+"""Suppressing addresses and lifting suppressions; all writing to the journal goes through here.
+
+Each call belongs to the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from peewee import JOIN
+
+from repermit.db.background_tasks import run_steps
+from repermit.db.connection import Database, bound, is_postgresql, literal, proxy
+from repermit.db.journal_seal import seal_journal
+from repermit.db.lost_suppressions import LostSuppression, lost_suppressions
+from repermit.db.prepared_query import PreparedQuery
+from repermit.db.suppression_journal import Journal
+from repermit.db.tables import (
+    Contact,
+    Import,
+    MailingList,
+    Suppression,
+    find_list,
+    read_moment,
+    stored,
+)
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+from repermit.settings.definitions import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suppressed:
+    """A suppression to be made: whose, why, and since when.
+
+    `subject` is the contact's, or a fresh one where there is none. `has_moved` says that they have
+    left this address alone, not the list: the journal notes it so. `imported_by` is the number of
+    the import with which it is taken back, if it came with one.
+    """
+
+    fingerprint: str
+    subject: str
+    reason: str
+    at: datetime
+    has_moved: bool = False
+    imported_by: int | None = None
+
+
+def suppress(mailing_list: MailingList, these: Sequence[Suppressed]) -> None:
+    """Suppress addresses for a list; who is suppressed already keeps the subject, not the reason.
+
+    Any number may be given, each address once. What came with an import stays from now on, whatever
+    becomes of that, unless it is given with one again.
+    """
+    rows = (
+        (
+            mailing_list.id,
+            one.fingerprint,
+            one.subject,
+            str(one.reason),
+            stored(one.at),
+            one.imported_by,
+        )
+        for one in these
+    )
+    Suppression.insert_rows(
+        _ROW,
+        rows,
+        unique=(Suppression.fingerprint, Suppression.list),
+        replace=(Suppression.reason, Suppression.at, Suppression.imported_by),
+    )
+    _note(_line(mailing_list.slug, one) for one in these)
+
+
+_ROW = (
+    Suppression.list,
+    Suppression.fingerprint,
+    Suppression.subject,
+    Suppression.reason,
+    Suppression.at,
+    Suppression.imported_by,
+)
+
+
+def suppress_selected(mailing_list: MailingList, query: Any, columns: Sequence[Any]) -> None:
+    """Suppress what a query finds, whose values are those of `columns` of Suppression, in order.
+
+    For as many as a large file holds: they go from table to table, and past here to the journal.
+    Who is suppressed already stays so.
+    """
+    names = [column.name for column in columns]
+    if _journal() is not None:
+        for values in query.tuples().iterator():
+            found = dict(zip(names, values, strict=True))
+            one = Suppressed(
+                fingerprint=found["fingerprint"],
+                subject=found["subject"],
+                reason=found["reason"],
+                at=read_moment(found["at"]),
+            )
+            _note([_line(mailing_list.slug, one)])
+    insert = Suppression.insert_from(query, list(columns))
+    # SQLite would ignore every other mistake as well, and lets nobody else write meanwhile.
+    (insert.on_conflict_ignore() if is_postgresql(proxy.obj) else insert).execute()
+
+
+def lift(*conditions: Any) -> int:
+    """Lift the suppressions for which these conditions hold; return how many there were.
+
+    By the person's own Yes, or because the import that made them is taken back. The journal learns
+    of it once the transaction has committed, and which suppression it was: of a later one of the
+    same address, whose transaction may have been quicker to write, this says nothing.
+    """
+    journal = _journal()
+    if journal is not None:
+        found: Any = (
+            Suppression.select(Suppression.fingerprint, Suppression.at, MailingList.slug)
+            .join(MailingList, JOIN.LEFT_OUTER)
+            .where(*conditions)
+            .tuples()
+        )
+        lifted = list(found)
+        if not lifted:
+            return 0
+        for fingerprint, at, slug in lifted:
+            about = {"list": slug, "fingerprint": fingerprint, "until": stored(at)}
+            journal.note_after({"do": "lift", **about})
+    return int(Suppression.delete().where(*conditions).execute())
+
+
+def lift_own(list_id: int, fingerprint: str) -> None:
+    """Lift the suppression of one address on one list, if there is one."""
+    if _OWN.rows(list_id, fingerprint):
+        lift(Suppression.list == list_id, Suppression.fingerprint == fingerprint)
+
+
+_OWN = PreparedQuery(
+    lambda list_id, fingerprint: (
+        Suppression.select(Suppression.id)
+        .where(Suppression.list == list_id, Suppression.fingerprint == fingerprint)
+        .tuples()
+    ),
+    2,
+)
+
+
+def detach_from_import(record: Import, subjects: Sequence[str]) -> None:
+    """Keep the suppressions of these, whatever becomes of the import that they came with."""
+    Suppression.update(imported_by=None).where(
+        Suppression.imported_by == record, Suppression.subject.in_(bound(subjects))
+    ).execute()
+
+
+def keep_suppressions_of_subjects(mailing_list: MailingList, subjects: Sequence[str]) -> None:
+    """Keep a list's suppressions of these subjects, whatever file they came with."""
+    Suppression.update(imported_by=None).where(
+        Suppression.imported_by.in_(_files(mailing_list)),
+        Suppression.subject.in_(bound(subjects)),
+    ).execute()
+
+
+def keep_suppressions_of_addresses(mailing_list: MailingList, prints: Sequence[str]) -> None:
+    """Keep a list's suppressions of these fingerprints, whatever file they came with."""
+    # Found by the fingerprints: a file may have brought most of all suppressions.
+    Suppression.update(imported_by=None).where(
+        (Suppression.imported_by + 0).in_(_files(mailing_list)),
+        Suppression.fingerprint.in_(bound(prints)),
+    ).execute()
+
+
+def _files(mailing_list: MailingList) -> Any:
+    return Import.select(Import.id).where(Import.list == mailing_list)
+
+
+def note_erasure(mailing_list: MailingList, these: Sequence[tuple[str, str]], at: datetime) -> None:
+    """Have the journal know whose data were erased, each by fingerprint and subject."""
+    _note(
+        {
+            "do": "erase",
+            "at": stored(at),
+            "list": mailing_list.slug,
+            "fingerprint": fingerprint,
+            "subject": subject,
+        }
+        for fingerprint, subject in these
+    )
+
+
+def note_sign_ups_forgotten(uids: Sequence[str]) -> None:
+    """Have the journal know which sign-ups were deleted.
+
+    By their random name alone: whoever has only signed up and asks to be forgotten has not asked
+    for a fingerprint to be kept.
+    """
+    _note({"do": "forget", "sign_up": uid} for uid in uids)
+
+
+def note_launch(mailing_list: MailingList, at: datetime) -> None:
+    """Have the journal know that a campaign was launched: a database that is restored does not."""
+    _note([{"do": "launch", "list": mailing_list.slug, "at": stored(at)}])
+
+
+def mark_backup(mark: str) -> None:
+    """Note in the journal that a backup begins here: it knows all that stands before.
+
+    Everything before has been committed on SQLite, where one transaction follows the other.
+    """
+    _note([{"do": "backup", "mark": mark}])
+
+
+def _line(slug: str, one: Suppressed) -> dict[str, str]:
+    return {
+        "do": "suppress",
+        "at": stored(one.at),
+        "list": slug,
+        "fingerprint": one.fingerprint,
+        "subject": one.subject,
+        "reason": str(one.reason),
+        **({"by": "move"} if one.has_moved else {}),
+    }
+
+
+def _note(lines: Any) -> None:
+    journal = _journal()
+    if journal is not None:
+        journal.note(*lines)
+
+
+def _journal() -> Journal | None:
+    journal: Journal | None = proxy.obj.journal
+    return journal
+
+
+# --- Putting back suppressions that only the journal knows. ---------------------------------------
+
+
+def restore_lost_suppressions(database: Database, *, settings: Settings, now: datetime) -> int:
+    """Keep off again whom the journal alone still knows; return how many.
+
+    Each list's entry of the evidence says how many. The journal is sealed as it is.
+    """
+    if database.journal is None:
+        return 0
+    lost = lost_suppressions(key=settings.fingerprint_key)
+    held = _held({one.subject for one in lost}) if lost else {}
+    rest = list(lost)
+
+    def step(limit: int) -> bool:
+        some, rest[:limit] = rest[:limit], []
+        ids = literal(held[one.subject] for one in some if one.subject in held)
+        Contact.update(has_predecessor=True).where(Contact.id.in_(ids)).execute()
+        _put_back(some, now)
+        return bool(rest)
+
+    if lost:
+        run_steps(database, step)
+    seal = partial(seal_journal, database.journal, database.journal.try_out())
+    # All lines are new to a database that was upgraded or restored.
+    run_steps(database, lambda limit: seal(most=limit))
+    return len(lost)
+
+
+def _held(subjects: Collection[str]) -> dict[str, int]:
+    """Return the contacts of these subjects, who may be held under another address."""
+    own: Any = Contact.select(Contact.subject, Contact.id).where(Contact.erased_at.is_null())
+    rows = own.tuples().iterator()
+    return {subject: number for subject, number in rows if subject in subjects}
+
+
+def _put_back(lost: Sequence[LostSuppression], now: datetime) -> None:
+    counts = Counter(one.list for one in lost)
+    for slug in sorted(counts):
+        these = [
+            Suppressed(
+                fingerprint=one.fingerprint,
+                subject=one.subject,
+                reason=one.reason,
+                at=one.at,
+                has_moved=one.has_moved,
+            )
+            for one in lost
+            if one.list == slug
+        ]
+        suppress(find_list(slug), these)
+    chain.append(
+        *(
+            Entry(
+                event="suppressions_put_back",
+                at=now,
+                actor="job",
+                list=slug,
+                consent={"rows": count},
+            )
+            for slug, count in sorted(counts.items())
+        )
+    )

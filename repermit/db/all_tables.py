@@ -1,0 +1,80 @@
+"""All tables, in an order in which they can be made."""
+
+from repermit.db.account_tables import (
+    Access,
+    ApiToken,
+    Invitation,
+    RecoveryCode,
+    SecurityEvent,
+    Session,
+    Throttle,
+    User,
+)
+from repermit.db.background_tasks import BackgroundTask
+from repermit.db.contact_tables import FreshLink, Opening
+from repermit.db.list_tables import Draft, HandedOver, ListText, RegisterNotes, Upload
+from repermit.db.row_counts import COUNTS, Tally
+from repermit.db.setting_tables import Chosen, Correction
+from repermit.db.tables import (
+    Campaign,
+    CampaignWording,
+    Contact,
+    Evidence,
+    EvidenceHead,
+    EvidenceNode,
+    EvidencePart,
+    Import,
+    ImportChange,
+    Mail,
+    MailingList,
+    Meta,
+    Pace,
+    Reply,
+    SignUp,
+    Suppression,
+    Table,
+    Wording,
+)
+from repermit.db.webhook_tables import Delivery, Webhook
+
+ALL_TABLES: tuple[type[Table], ...] = (
+    Meta,
+    MailingList,
+    ListText,
+    Correction,
+    Import,
+    ImportChange,
+    Contact,
+    SignUp,
+    Campaign,
+    Wording,
+    CampaignWording,
+    Mail,
+    Pace,
+    Reply,
+    Suppression,
+    EvidenceHead,
+    Evidence,
+    EvidenceNode,
+    EvidencePart,
+    User,
+    RecoveryCode,
+    Invitation,
+    Session,
+    Throttle,
+    SecurityEvent,
+    ApiToken,
+    Access,
+    Webhook,
+    Delivery,
+    Draft,
+    Upload,
+    HandedOver,
+    Tally,
+    Chosen,
+    *COUNTS,
+    BackgroundTask,
+    RegisterNotes,
+    FreshLink,
+    Opening,
+)

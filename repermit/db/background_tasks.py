@@ -1,0 +1,277 @@
+"""Large work that goes in steps: each a short transaction, sized by the time of the last one.
+
+One row says what is under way, how far it is, and by whom. Whoever takes the next step locks that
+row, so that any number of processes may try at once; a kill loses one step at most, which has
+changed nothing then, and the next sweep goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from peewee import BigIntegerField, CharField, ForeignKeyField, TextField
+
+from repermit.db.connection import (
+    Database,
+    FairSqliteDatabase,
+    analyze_grown,
+    is_used_by_others,
+    lock_rows,
+    version_seen,
+)
+from repermit.db.tables import MailingList, Table, moment
+
+_MOST_SECONDS = 0.025
+"""Of a step; no transaction may hold the write lock for more than 0.05 s, on a busy machine too."""
+
+FIRST_STEP = 100
+"""Rows of the first step."""
+
+LARGEST_STEP = 20_000
+"""Rows of a step at most."""
+
+SMALLEST_STEP = 10
+"""Rows of a step; fewer take hardly less time, most of which is the commit's."""
+
+_REST = 3
+"""How many times as long as a step the rest after it is, in which others have the machine."""
+
+_LONGEST_REST = 0.15
+"""Seconds between two steps at most."""
+
+_MOST_GROWTH = 2.0
+_MOST_SHRINKING = 0.1
+
+
+class TaskKind(StrEnum):
+    """What is done in steps, and to what: the target."""
+
+    LAUNCH = "launch"  # of a campaign
+    IMPORT = "import"  # of an import
+    UNDO_IMPORT = "undo_import"  # of an import
+    IMPORT_SUPPRESSIONS = "import_suppressions"  # by a number of its own: several at once
+    RESOLVE = "resolve"  # by its first mail: several at once of a list
+
+
+class BackgroundTask(Table):
+    """A large work under way.
+
+    `target` is the number of what it is done to. `at` is when that was decided, by `actor`;
+    `progress` is how far it is, as JSON of its kind.
+    """
+
+    if TYPE_CHECKING:
+        id: int
+        list_id: int
+
+    kind = CharField()
+    list = ForeignKeyField(MailingList)
+    target = BigIntegerField()
+    actor = CharField()
+    at = moment()
+    progress = TextField()
+
+    class Meta:
+        """One work of a kind on a target."""
+
+        indexes = ((("kind", "target"), True),)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Return how far it is."""
+        found: dict[str, Any] = json.loads(self.progress)
+        return found
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self.progress = json.dumps(state, ensure_ascii=False)
+
+
+def start_task(
+    kind: TaskKind,
+    target: int,
+    *,
+    mailing_list: MailingList,
+    actor: str,
+    at: datetime,
+    state: dict[str, Any],
+) -> BackgroundTask:
+    """Note, in the caller's transaction, that a work is under way."""
+    task: BackgroundTask = BackgroundTask.create(
+        kind=kind,
+        list=mailing_list,
+        target=target,
+        actor=actor,
+        at=at,
+        progress=json.dumps(state, ensure_ascii=False),
+    )
+    return task
+
+
+def find_task(kind: TaskKind, target: int) -> BackgroundTask | None:
+    """Return a work that is under way."""
+    return _first(BackgroundTask.kind == kind, BackgroundTask.target == target)
+
+
+def lock_task(kind: TaskKind, target: int) -> BackgroundTask | None:
+    """Return a work that is under way, locked until the caller's transaction ends."""
+    return _first(BackgroundTask.kind == kind, BackgroundTask.target == target, locks=True)
+
+
+def task_on(kind: TaskKind, mailing_list: MailingList) -> BackgroundTask | None:
+    """Return a work of a kind that is under way on a list."""
+    return _first(BackgroundTask.kind == kind, BackgroundTask.list == mailing_list)
+
+
+def lock_task_on(kind: TaskKind, list_id: int) -> BackgroundTask | None:
+    """Return the same, locked until the caller's transaction ends."""
+    return _first(BackgroundTask.kind == kind, BackgroundTask.list == list_id, locks=True)
+
+
+def _first(*conditions: Any, locks: bool = False) -> BackgroundTask | None:
+    query = BackgroundTask.select().where(*conditions)
+    found: BackgroundTask | None = (lock_rows(query) if locks else query).first()
+    return found
+
+
+def targets_of(kind: TaskKind) -> Any:
+    """Return the query for what works of a kind are under way on."""
+    return BackgroundTask.select(BackgroundTask.target).where(BackgroundTask.kind == kind)
+
+
+def task_targets(kind: TaskKind) -> list[int]:
+    """Return what works of a kind are under way on."""
+    return [number for (number,) in targets_of(kind).tuples()]
+
+
+def run_task(
+    database: Database,
+    kind: TaskKind,
+    target: int,
+    step: Callable[[BackgroundTask, int], bool],
+    *,
+    should_stop: Callable[[], bool] = bool,
+    between: Callable[[], None] = lambda: None,
+    most: int | None = None,
+    most_a_step: int = LARGEST_STEP,
+    least_a_step: int = SMALLEST_STEP,
+) -> bool:
+    """Take the steps of a work until it is done; False if it was stopped before.
+
+    - `step` takes the next one, of about so many rows, in a transaction of its own in which the
+      task is locked; it says whether there is more. What it puts into `state` is stored.
+    - `between` is called after each step, in no transaction.
+    - `most`: rows after which no further step is begun.
+    """
+
+    def take(limit: int) -> bool:
+        task = lock_task(kind, target)
+        if task is None:
+            return False
+        is_more = step(task, limit)
+        if is_more:
+            task.save()
+        else:
+            task.delete_instance()
+        return is_more
+
+    return run_steps(
+        database,
+        take,
+        should_stop=should_stop,
+        between=between,
+        most=most,
+        most_a_step=most_a_step,
+        least_a_step=least_a_step,
+    )
+
+
+def run_steps(
+    database: Database,
+    step: Callable[[int], bool],
+    *,
+    should_stop: Callable[[], bool] = bool,
+    between: Callable[[], None] = lambda: None,
+    most: int | None = None,
+    most_a_step: int = LARGEST_STEP,
+    least_a_step: int = SMALLEST_STEP,
+) -> bool:
+    """Take the steps of a work of which the database itself says what is left, as `run_task`.
+
+    - `step` takes the next one, of about so many rows, and says whether there is more.
+    """
+    most_a_step = most_a_step if most is None else max(1, min(most, most_a_step))
+    size = StepSize(least=least_a_step, most=most_a_step)
+    rows = 0
+    analyze_at = began = time.monotonic()
+    while not should_stop() and (most is None or rows < most):
+        rows += size.rows
+        with size.step(database) as limit:
+            is_more = step(limit)
+        between()
+        if not is_more:
+            return True
+        if time.monotonic() > analyze_at:
+            analyze_grown(database)
+            # When the work has taken twice as long, the tables are as much larger at most.
+            analyze_at = 2 * time.monotonic() - began
+    return False
+
+
+class StepSize:
+    """How many rows the next step of a work may take, by the time that the last one took.
+
+    Where others have used the database meanwhile, it rests after a step for longer than that took:
+    the machine is theirs as much as the work's.
+
+    - `first`: rows of the first step; `most`: rows of each at most.
+    - `least`: so few rows take less time than all else in a step, however slow the machine is.
+    """
+
+    def __init__(
+        self, *, first: int = FIRST_STEP, least: int = SMALLEST_STEP, most: int = LARGEST_STEP
+    ) -> None:
+        self.rows = min(first, most)
+        self._least = min(least, most)
+        self._most = most
+        self._seen: int | None = None
+
+    @contextmanager
+    def transaction(self, database: Database) -> Iterator[int]:
+        """Begin a transaction for so many rows; its time sizes the next one."""
+        with database.atomic():
+            began = time.monotonic()
+            yield self.rows
+        self.adapt(time.monotonic() - began)
+
+    @contextmanager
+    def step(self, database: Database) -> Iterator[int]:
+        """Begin the same for a step of a large work, which lets others have the machine."""
+        with self.transaction(database) as rows:
+            began = time.monotonic()
+            yield rows
+        ended = time.monotonic()
+        if self._is_shared(database, began):
+            time.sleep(min(_REST * (ended - began), _LONGEST_REST))
+
+    def _is_shared(self, database: Database, began: float) -> bool:
+        """Say whether others have used the database since a step began, by time.monotonic.
+
+        Of SQLite only those can be seen who have written into its file since the last step.
+        """
+        if not isinstance(database, FairSqliteDatabase):
+            return is_used_by_others(database, time.monotonic() - began)
+        before, self._seen = self._seen, version_seen(database)
+        return before is not None and self._seen != before
+
+    def adapt(self, seconds: float) -> None:
+        """Size the next step after one that took so long, its waiting not counted."""
+        factor = _MOST_SECONDS / max(seconds, 1e-6)
+        factor = min(max(factor, _MOST_SHRINKING), _MOST_GROWTH)
+        self.rows = min(max(int(self.rows * factor), self._least), self._most)

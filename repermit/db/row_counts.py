@@ -1,0 +1,403 @@
+"""How many contacts, mails and more there are of each kind, kept by the database itself.
+
+A page that counted a million rows would take a second.
+
+Triggers keep the counts in the transaction that changes a row, whoever changes it, so that a count
+is never behind and never ahead. On SQLite, where one writes at a time, they change the one row of
+a kind. On PostgreSQL workers would wait for each other there, so each statement adds a row with
+what it changed; a count is the sum of its rows, and `fold_counts` puts them together now and then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from peewee import AutoField, BigAutoField, BigIntegerField, CharField, IntegerField
+
+from repermit.db.connection import Database, is_postgresql, run_sql, steady_view
+from repermit.db.tables import Table
+
+# So many rows of one count are summed up in no time.
+_FEW = 100
+# So many are put together at once.
+_MANY = 100_000
+
+
+class ContactCount(Table):
+    """How many contacts there are with the same of all this; several rows are to be added up."""
+
+    id = BigAutoField()
+    # Not references: a row that goes would have to take its count along.
+    list_id = IntegerField()
+    status = CharField()
+    reason = CharField()
+    basis = CharField()
+    language = CharField()
+    # The import that brought them, 0 for none: one that is not whole yet is not counted.
+    import_id = IntegerField()
+    count = BigIntegerField()
+
+
+class MailCount(Table):
+    """The same of mails; `campaign_id` is 0 for those of none."""
+
+    id = BigAutoField()
+    list_id = IntegerField()
+    campaign_id = IntegerField()
+    kind = CharField()
+    state = CharField()
+    reason = CharField()
+    bounce = CharField()
+    count = BigIntegerField()
+
+
+class HeldCount(Table):
+    """The same of contacts by what is held about them; each column is 1 where there is some."""
+
+    id = BigAutoField()
+    list_id = IntegerField()
+    addressed = IntegerField()
+    named = IntegerField()
+    sourced = IntegerField()
+    import_id = IntegerField()
+    count = BigIntegerField()
+
+
+class SuppressionCount(Table):
+    """The same of suppressions; `list_id` is 0 for all lists, `imported` 1 if a file brought it."""
+
+    id = BigAutoField()
+    list_id = IntegerField()
+    reason = CharField()
+    imported = IntegerField()
+    count = BigIntegerField()
+
+
+class PartCount(Table):
+    """The same of the evidence's parts by the list's slug; `personal` is 1 if about somebody."""
+
+    id = BigAutoField()
+    list = CharField()
+    part = CharField()
+    personal = IntegerField()
+    count = BigIntegerField()
+
+
+COUNTS: tuple[type[Table], ...] = (ContactCount, MailCount, HeldCount, SuppressionCount, PartCount)
+"""All tables of counts."""
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """One table of counts, the table whose rows it counts, and its columns by how they are read.
+
+    `name` is what its triggers are called after; `sources` are the columns whose change counts.
+    """
+
+    name: str
+    counts: str
+    counted: str
+    columns: dict[str, str]
+    sources: tuple[str, ...]
+
+    @property
+    def names(self) -> str:
+        """Return the columns that rows have in common."""
+        return ", ".join(self.columns)
+
+    def of(self, row: str) -> str:
+        """Return the SQL for what they are in a row."""
+        return ", ".join(column.format(row=row) for column in self.columns.values())
+
+    def named(self, row: str) -> str:
+        """Return the same, each under its name."""
+        return ", ".join(
+            f"{column.format(row=row)} AS {name}" for name, column in self.columns.items()
+        )
+
+
+def _plainly(*names: str) -> dict[str, str]:
+    return {name: f"{{row}}.{name}" for name in names}
+
+
+def _whether(condition: str) -> str:
+    """Return the SQL that is 1 where something holds, and else 0, on every database."""
+    return f"CASE WHEN {condition} THEN 1 ELSE 0 END"
+
+
+_IMPORT = {"import_id": "COALESCE({row}.imported_by_id, 0)"}
+
+_KEPT = (
+    _Kept(
+        "contact",
+        "contact_count",
+        "contact",
+        _plainly("list_id", "status", "reason", "basis", "language") | _IMPORT,
+        ("list_id", "status", "reason", "basis", "language", "imported_by_id"),
+    ),
+    _Kept(
+        "mail",
+        "mail_count",
+        "mail",
+        {
+            "list_id": "{row}.list_id",
+            "campaign_id": "COALESCE({row}.campaign_id, 0)",
+            **_plainly("kind", "state", "reason", "bounce"),
+        },
+        ("list_id", "campaign_id", "kind", "state", "reason", "bounce"),
+    ),
+    _Kept(
+        "held",
+        "held_count",
+        "contact",
+        {
+            "list_id": "{row}.list_id",
+            "addressed": _whether("{row}.address IS NOT NULL"),
+            "named": _whether("{row}.name <> ''"),
+            "sourced": _whether("{row}.source <> ''"),
+            **_IMPORT,
+        },
+        ("list_id", "address", "name", "source", "imported_by_id"),
+    ),
+    _Kept(
+        "suppression",
+        "suppression_count",
+        "suppression",
+        {
+            "list_id": "COALESCE({row}.list_id, 0)",
+            "reason": "{row}.reason",
+            "imported": _whether("{row}.imported_by_id IS NOT NULL"),
+        },
+        ("list_id", "reason", "imported_by_id"),
+    ),
+    _Kept(
+        "part",
+        "part_count",
+        "evidence_part",
+        {
+            # An entry comes before its parts, never changes, and never goes. If somebody tampered
+            # with it, its parts must still be erased; `verify` finds the rest.
+            "list": "COALESCE((SELECT list FROM evidence WHERE evidence.seq = {row}.seq), '')",
+            "part": "{row}.part",
+            "personal": "COALESCE((SELECT "
+            + _whether("subject <> ''")
+            + " FROM evidence WHERE evidence.seq = {row}.seq), 0)",
+        },
+        ("seq", "part"),
+    ),
+)
+
+
+def keep_counts(database: Database) -> None:
+    """Make the triggers, and count what is there already."""
+    for kept in _KEPT:
+        if not is_postgresql(database):
+            # Those of an older version counted by other columns.
+            for verb in _VERBS:
+                run_sql(database, f"DROP TRIGGER IF EXISTS {kept.name}_{verb}")
+        statements = _postgresql(kept) if is_postgresql(database) else _sqlite(kept)
+        for statement in statements:
+            run_sql(database, statement)
+    recount(database)
+
+
+def former_triggers() -> list[str]:
+    """Return what made the triggers of SQLite before version 31, as an older backup has them."""
+    former = [
+        replace(
+            kept,
+            columns={name: of for name, of in kept.columns.items() if name not in _IMPORT},
+            sources=kept.sources[:-1],
+        )
+        for kept in _KEPT
+        if "import_id" in kept.columns
+    ]
+    return [made for kept in former for made in _sqlite(kept) if "TRIGGER" in made]
+
+
+def recount(database: Database) -> None:
+    """Count all rows anew, in the caller's transaction; nobody else changes any meanwhile."""
+    if is_postgresql(database):
+        counted = ", ".join(dict.fromkeys(kept.counted for kept in _KEPT))
+        run_sql(database, f"LOCK TABLE {counted} IN SHARE ROW EXCLUSIVE MODE")
+    for kept in _KEPT:
+        run_sql(database, f"DELETE FROM {kept.counts}")
+        run_sql(database, f"INSERT INTO {kept.counts} ({kept.names}, count) {_real(kept)}")
+
+
+def correct_counts(database: Database) -> None:
+    """Make each count what the rows say, whatever others write meanwhile; outside a transaction.
+
+    Triggers add every later change, so that what a count is wrong by stays the same: it is found in
+    a snapshot, which may take long, and taken off in a short transaction.
+    """
+    with steady_view(database):
+        found = [(kept, run_sql(database, _drift(kept)).fetchall()) for kept in _KEPT]
+    with database.atomic():
+        for kept, wrong in found:
+            for *kind, change in wrong:
+                run_sql(database, _correction(kept, database), *kind, -int(change))
+
+
+def find_drift(database: Database) -> int:
+    """Return how many counts are not what the rows say; looks through all of them."""
+    return sum(len(run_sql(database, _drift(kept)).fetchall()) for kept in _KEPT)
+
+
+def changed_counts(database: Database, parts: Mapping[tuple[str, str, bool], int]) -> list[str]:
+    """Return the tables of counts of which one or more are not what the rows say.
+
+    `parts` are how many parts the evidence has of each kind, by list, part, and whether it is about
+    somebody: whoever asks has just read them all.
+    """
+    wrong = [
+        kept.counts
+        for kept in _KEPT
+        if kept.name != "part" and run_sql(database, f"{_drift(kept)} LIMIT 1").fetchone()
+    ]
+    kept_parts: dict[tuple[str, str, bool], int] = {}
+    for row in list(PartCount.select()):
+        key = (row.list, row.part, bool(row.personal))
+        kept_parts[key] = kept_parts.get(key, 0) + row.count
+    is_right = {key: count for key, count in kept_parts.items() if count} == dict(parts)
+    return wrong if is_right else [*wrong, _KEPT[-1].counts]
+
+
+def fold_counts(database: Database) -> None:
+    """Put rows of the same count together where there are many.
+
+    Any number of processes may do so at once: each takes rows that no other has taken.
+    """
+    if not is_postgresql(database):
+        return
+    for kept in _KEPT:
+        if run_sql(database, _long(kept)).fetchone() is not None:
+            with database.atomic():
+                run_sql(database, _fold(kept))
+
+
+_VERBS = ("comes", "goes", "turns")
+
+
+# --- SQL, all of whose words are ours. ----------------------------------------------------------
+
+# ruff: noqa: S608
+
+
+def _real(kept: _Kept) -> str:
+    return (
+        f"SELECT {kept.names}, COUNT(*) FROM "
+        f"(SELECT {kept.named(kept.counted)} FROM {kept.counted}) AS counted GROUP BY {kept.names}"
+    )
+
+
+def _drift(kept: _Kept) -> str:
+    """Return the SQL for every kind whose count and number of rows differ, and by how much."""
+    return (
+        f"SELECT {kept.names}, SUM(change) FROM ("
+        f"SELECT {kept.names}, count AS change FROM {kept.counts} UNION ALL "
+        f"SELECT {kept.named(kept.counted)}, -1 FROM {kept.counted}"
+        f") AS changes GROUP BY {kept.names} HAVING SUM(change) <> 0"
+    )
+
+
+def _correction(kept: _Kept, database: Database) -> str:
+    """Return the SQL that adds to the count of a kind; on PostgreSQL a kind may have many rows."""
+    sign = "%s" if is_postgresql(database) else "?"
+    marks = ", ".join([sign] * (len(kept.columns) + 1))
+    added = f"INSERT INTO {kept.counts} ({kept.names}, count) VALUES ({marks})"
+    if is_postgresql(database):
+        return added
+    return f"{added} ON CONFLICT ({kept.names}) DO UPDATE SET count = count + excluded.count"
+
+
+def _sqlite(kept: _Kept) -> Iterator[str]:
+    counts, on = kept.counts, f"ON {kept.counted}"
+    yield f"CREATE UNIQUE INDEX IF NOT EXISTS {counts}_kind ON {counts} ({kept.names})"
+    more, less = _change(kept, "NEW", 1), _change(kept, "OLD", -1)
+    new = f"CREATE TRIGGER IF NOT EXISTS {kept.name}"
+    yield f"{new}_comes AFTER INSERT {on} BEGIN {more} END"
+    yield f"{new}_goes AFTER DELETE {on} BEGIN {less} END"
+    differs = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in kept.sources)
+    sources = ", ".join(kept.sources)
+    yield f"{new}_turns AFTER UPDATE OF {sources} {on} WHEN {differs} BEGIN {less} {more} END"
+
+
+def _change(kept: _Kept, row: str, change: int) -> str:
+    return (
+        f"INSERT INTO {kept.counts} ({kept.names}, count) VALUES ({kept.of(row)}, {change}) "
+        f"ON CONFLICT ({kept.names}) DO UPDATE SET count = count + {change};"
+    )
+
+
+def _postgresql(kept: _Kept) -> Iterator[str]:
+    """Yield triggers that fire once a statement, with all rows that it changed."""
+    name, counted = kept.name, kept.counted
+    came, went = _each(kept, "came", 1), _each(kept, "went", -1)
+    yield (
+        f"CREATE OR REPLACE FUNCTION count_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        f"BEGIN IF TG_OP = 'INSERT' THEN {_add(kept, came)}; "
+        f"ELSIF TG_OP = 'DELETE' THEN {_add(kept, went)}; "
+        f"ELSE {_add(kept, came, went)}; "
+        f"END IF; RETURN NULL; END $$"
+    )
+    for event, verb, tables in (
+        ("INSERT", "comes", "NEW TABLE AS came"),
+        ("DELETE", "goes", "OLD TABLE AS went"),
+        ("UPDATE", "turns", "OLD TABLE AS went NEW TABLE AS came"),
+    ):
+        yield f"DROP TRIGGER IF EXISTS {name}_{verb} ON {counted}"
+        yield (
+            f"CREATE TRIGGER {name}_{verb} AFTER {event} ON {counted} REFERENCING {tables} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION count_{name}()"
+        )
+
+
+def _each(kept: _Kept, rows: str, change: int) -> str:
+    return f"SELECT {kept.named(rows)}, {change} AS change FROM {rows}"
+
+
+def _add(kept: _Kept, *changes: str) -> str:
+    return (
+        f"INSERT INTO {kept.counts} ({kept.names}, count) SELECT {kept.names}, SUM(change) "
+        f"FROM ({' UNION ALL '.join(changes)}) AS changes "
+        f"GROUP BY {kept.names} HAVING SUM(change) <> 0"
+    )
+
+
+def _long(kept: _Kept) -> str:
+    return f"SELECT 1 FROM {kept.counts} GROUP BY {kept.names} HAVING COUNT(*) > {_FEW} LIMIT 1"
+
+
+def _fold(kept: _Kept) -> str:
+    return (
+        f"WITH taken AS (SELECT id FROM {kept.counts} LIMIT {_MANY} FOR UPDATE SKIP LOCKED), "
+        f"gone AS (DELETE FROM {kept.counts} USING taken WHERE {kept.counts}.id = taken.id "
+        f"RETURNING {kept.counts}.*) "
+        f"INSERT INTO {kept.counts} ({kept.names}, count) "
+        f"SELECT {kept.names}, SUM(count) FROM gone GROUP BY {kept.names} HAVING SUM(count) <> 0"
+    )
+
+
+# --- What has been counted already, so that no page counts a million entries anew. ----------------
+
+
+class Tally(Table):
+    """How many people of a campaign (0: of none) came to stand somewhere, on a day of a list.
+
+    `list` is the slug and `day` an ISO date in the organisation's zone; a row without a day says
+    how many stand there now. `what` is a reports.Turn.
+    """
+
+    id = AutoField()
+    list = CharField()
+    campaign = IntegerField(default=0)
+    day = CharField(max_length=10, default="")
+    what = CharField()
+    count = IntegerField(default=0)
+
+    class Meta:
+        """One row for each thing that is counted."""
+
+        indexes = ((("list", "campaign", "day", "what"), True),)

@@ -1,0 +1,157 @@
+"""Where the rows of a file stand that is being taken in: privately, until the last of them is.
+
+On SQLite they are a database file of their own, beside the database; on PostgreSQL a table, so that
+any machine can go on. The task of the import names them by a token. So it is with a file of
+suppressions, of which no address is staged.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from repermit.db.background_tasks import BackgroundTask, TaskKind, lock_task_on
+from repermit.db.connection import Database, FairSqliteDatabase, run_sql
+from repermit.db.temporary_files import make_private
+
+_SCHEMA = "staging"
+_STAGING = (TaskKind.IMPORT, TaskKind.IMPORT_SUPPRESSIONS)
+_ENDINGS = (".db", ".db-journal")
+# What is erased of a row: it comes to nothing then, as one whose address is suppressed.
+_ERASED = (
+    "key = NULL, sending = NULL, name = '', source = '', proof = NULL, fingerprint = '', "
+    "fate = 'suppressed'"
+)
+
+
+def staged_file(database: FairSqliteDatabase, token: str) -> Path:
+    """Return where the rows of an import are on SQLite, in a folder that is ours alone."""
+    folder = database.path.with_name(f"{database.path.name}.imports")
+    make_private(folder, for_root_too=True)
+    return folder / f"{token}.db"
+
+
+@contextmanager
+def attached(database: FairSqliteDatabase, path: Path) -> Iterator[None]:
+    """Open a file of rows beside the database, on this thread's connection."""
+    run_sql(database, f"ATTACH DATABASE ? AS {_SCHEMA}", str(path))
+    try:
+        yield
+    finally:
+        run_sql(database, f"DETACH DATABASE {_SCHEMA}")
+
+
+@contextmanager
+def open_staged(database: Database, token: str) -> Iterator[None]:
+    """Open the rows of an import for this thread's connection."""
+    if isinstance(database, FairSqliteDatabase):
+        with attached(database, staged_file(database, token)):
+            yield
+    else:
+        yield
+
+
+def sync_staged(path: Path) -> None:
+    """Write a file of rows to the disk, which SQLite was not asked to do row by row."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def staged_table(database: Database, token: str) -> str:
+    """Return the name of the table of an import's rows; on SQLite its file is attached."""
+    if isinstance(database, FairSqliteDatabase):
+        return f"{_SCHEMA}.picked"
+    return f"staged_{token}"
+
+
+def has_staged(database: Database, token: str) -> bool:
+    """Say whether the rows of an import are there, on this machine."""
+    if isinstance(database, FairSqliteDatabase):
+        return _is_whole(staged_file(database, token))
+    return bool(database.table_exists(f"staged_{token}"))
+
+
+def _is_whole(path: Path) -> bool:
+    """Say whether a file of rows is there and can be read; opening one that is not makes it."""
+    if not path.exists():
+        return False
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            return bool(connection.execute("SELECT MAX(id) FROM picked").fetchone())
+        except sqlite3.DatabaseError:
+            return False
+
+
+def drop_staged(database: Database, token: str) -> None:
+    """Delete the rows of an import; harmless if they are gone.
+
+    On PostgreSQL in the caller's transaction; on SQLite after it.
+    """
+    if isinstance(database, FairSqliteDatabase):
+        for ending in _ENDINGS:
+            staged_file(database, token).with_suffix(ending).unlink(missing_ok=True)
+    else:
+        run_sql(database, f"DROP TABLE IF EXISTS staged_{token}")
+
+
+def sweep_staged(database: Database) -> None:
+    """Delete the files that no task names: their import is whole, or was taken back."""
+    if not isinstance(database, FairSqliteDatabase):
+        # A table comes and goes with its task, in one transaction.
+        return
+    folder = staged_file(database, "").parent
+    if _unnamed(folder):
+        # A file gets its name in the transaction that begins its task.
+        with database.atomic():
+            for path in _unnamed(folder):
+                path.unlink(missing_ok=True)
+
+
+def _unnamed(folder: Path) -> list[Path]:
+    named = {token for kind in _STAGING for token, _ in _under_way(kind)}
+    return [path for path in folder.glob("[!.]*") if path.name.partition(".")[0] not in named]
+
+
+def forget_staged(database: Database, list_id: int, address_key: str) -> None:
+    """Erase an address from the rows of a list's unfinished import, in a transaction of its own.
+
+    On SQLite it is looked for before, since that may take longer than others should wait.
+    """
+    for token, its_list in _under_way(TaskKind.IMPORT):
+        if its_list != list_id or not has_staged(database, token):
+            continue
+        if isinstance(database, FairSqliteDatabase):
+            _erase_from_file(database, staged_file(database, token), address_key)
+        else:
+            with database.atomic():
+                # No step of the import reads them meanwhile.
+                lock_task_on(TaskKind.IMPORT, list_id)
+                if has_staged(database, token):
+                    statement = f"UPDATE staged_{token} SET {_ERASED} WHERE key = %s"  # noqa: S608
+                    run_sql(database, statement, address_key)
+
+
+def _erase_from_file(database: FairSqliteDatabase, path: Path, address_key: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        query = "SELECT id FROM picked WHERE key = ?"
+        found = connection.execute(query, (address_key,)).fetchall()
+        if not found:
+            return
+        connection.execute("PRAGMA secure_delete = 1")
+        # A journal on the disk would hold what is erased.
+        connection.execute("PRAGMA journal_mode = MEMORY")
+        # By its lock no step of the import reads the rows meanwhile.
+        with database.atomic():
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(f"UPDATE picked SET {_ERASED} WHERE id = ?", found)  # noqa: S608
+            connection.execute("COMMIT")
+
+
+def _under_way(kind: TaskKind) -> list[tuple[str, int]]:
+    """Return token and list of each import of a kind that is under way."""
+    tasks: Any = BackgroundTask.select().where(BackgroundTask.kind == kind)
+    return [(task.state["token"], task.list_id) for task in tasks]

@@ -1,0 +1,275 @@
+"""A fair lock before SQLite's own write lock: fair, bounded, and left before a process stops."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import math
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from repermit.errors import DatabaseBusy
+
+_logger = logging.getLogger(__name__)
+
+PATIENCE = 30.0
+"""Seconds that a writer waits for its turn, as long as SQLite itself would."""
+
+# Seconds for which the threads of a process that wait may write before another process does.
+_LONGEST_TURN = 0.05
+
+# Seconds between two tries. Whoever waits shortly, as beside a busy sender, must not lose time.
+_SHORTLY = 0.0001
+_SHORT = 1.0
+_LONG = 0.005
+
+
+class WriteLock:
+    """Let writers through one by one, across processes.
+
+    SQLite's own lock is not fair: a busy writer takes it again before a waiting one wakes up.
+    Here a process takes B, then A, gives B back, and writes holding A. Whoever has just written
+    must pass B again, where the first to wait stands already. The threads of a process that wait
+    write in its turn one after the other, the first to come first, as long as that is short.
+
+    A process that is stopped keeps its lock, so that nobody waits longer than `patience` seconds.
+    """
+
+    def __init__(self, database: Path, *, patience: float = PATIENCE) -> None:
+        self._paths = (Path(f"{database}.turn-a"), Path(f"{database}.turn-b"))
+        self._patience = patience
+        self._mine = threading.local()
+        # Guards the rest, and is held for an instant only.
+        self._mutex = threading.Lock()
+        self._queue: deque[threading.Semaphore] = deque()
+        self._is_taken = False
+        # Whoever has taken it, and nobody else, uses these.
+        self._files: tuple[IO[bytes], IO[bytes]] | None = None
+        self._turn_began: float | None = None
+
+    def enter(self) -> None:
+        """Wait for this thread's turn to write; raises DatabaseBusy if it does not come."""
+        until = time.monotonic() + self._own_patience
+        while True:
+            self._come_in(until)
+            try:
+                if self._turn_began is None and self._pass(until):
+                    self._turn_began = time.monotonic()
+                if self._turn_began is not None and not _nap.is_asked:
+                    return
+            except BaseException:
+                self.leave()
+                raise
+            self.leave()
+
+    @property
+    def _own_patience(self) -> float:
+        """Return for how many seconds this thread waits."""
+        patience: float = getattr(self._mine, "patience", self._patience)
+        return patience
+
+    def leave(self) -> None:
+        """Let the next one write; harmless if this thread holds nothing."""
+        if not getattr(self._mine, "is_in", False):
+            return
+        with self._mutex:
+            if not (self._queue and self._may_go_on()):
+                self._end_turn()
+            if self._queue:
+                self._queue.popleft().release()
+            else:
+                self._is_taken = False
+            self._mine.is_in = False
+            _nap.inside.discard(threading.get_ident())
+        _nap.begin()
+
+    def _may_go_on(self) -> bool:
+        began = self._turn_began
+        return began is not None and time.monotonic() - began < _LONGEST_TURN and not _nap.is_asked
+
+    def _end_turn(self) -> None:
+        if self._files:
+            fcntl.flock(self._files[0], fcntl.LOCK_UN)
+        self._turn_began = None
+
+    @contextmanager
+    def without_limit(self) -> Iterator[None]:
+        """Let this thread wait for however long it takes, and say so in the log."""
+        with self.waiting_at_most(math.inf):
+            yield
+
+    @contextmanager
+    def waiting_at_most(self, seconds: float) -> Iterator[None]:
+        """Let this thread wait for so many seconds for its turn."""
+        before = self._own_patience
+        self._mine.patience = seconds
+        try:
+            yield
+        finally:
+            self._mine.patience = before
+
+    def close(self) -> None:
+        """Leave, and close the files unless another thread uses them; they are opened again."""
+        self.leave()
+        with self._mutex:
+            if self._files and not self._is_taken:
+                for file in self._files:
+                    file.close()
+                self._files = None
+
+    def _come_in(self, until: float) -> None:
+        """Wait until no thread of this process is before this one."""
+        with self._mutex:
+            handed_on = threading.Semaphore(0)
+            if self._is_taken:
+                self._queue.append(handed_on)
+            else:
+                self._is_taken = True
+                handed_on.release()
+        try:
+            left = min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX)
+            has_come = handed_on.acquire(timeout=left)
+        except BaseException:
+            if self._gave_up(handed_on):
+                raise
+            self._mine.is_in = True
+            self.leave()
+            raise
+        if not has_come and self._gave_up(handed_on):
+            raise DatabaseBusy(who_holds(self._paths, self._own_patience))
+        self._mine.is_in = True
+        _nap.inside.add(threading.get_ident())
+
+    def _gave_up(self, handed_on: threading.Semaphore) -> bool:
+        """Leave the queue; False if the turn has come in this very instant."""
+        with self._mutex:
+            if handed_on in self._queue:
+                self._queue.remove(handed_on)
+                return True
+            return False
+
+    def _pass(self, until: float) -> bool:
+        held, door = self._files = self._files or self._open()
+        try:
+            return self._take(door, until) and self._take(held, until)
+        finally:
+            fcntl.flock(door, fcntl.LOCK_UN)
+
+    def _open(self) -> tuple[IO[bytes], IO[bytes]]:
+        held, door = (open(path, "ab", opener=privately) for path in self._paths)  # noqa: SIM115
+        return held, door
+
+    def _take(self, file: IO[bytes], until: float) -> bool:
+        """Wait for a lock; False if the process is to stop meanwhile.
+
+        By trying again and again, since no wait for such a lock has a limit. Only who holds B
+        tries to take A, so that nobody can be quicker.
+        """
+        began = time.monotonic()
+        told_at = began + self._patience
+        while not _nap.is_asked:
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            now = time.monotonic()
+            if now >= until:
+                raise DatabaseBusy(who_holds(self._paths, self._own_patience))
+            if now >= told_at:
+                _logger.warning("still waiting: %s", who_holds(self._paths, self._patience))
+                told_at = math.inf
+            time.sleep(_SHORTLY if now - began < _SHORT else _LONG)
+        return False
+
+
+def privately(path: str, flags: int) -> int:
+    """Open a file, as an opener of `open`, that nobody else may: who may, may hold its lock."""
+    return os.open(path, flags, mode=0o600)
+
+
+# --- Stopping between two turns.
+
+
+class _Nap:
+    """The wish that this process stops, as by Ctrl-Z; it does when no thread has its turn.
+
+    `inside` are the threads that have their turn, or wait for it. Adding to a set and taking from
+    it need no lock, which a signal could find taken.
+    """
+
+    def __init__(self) -> None:
+        self.is_asked = False
+        self.inside: set[int] = set()
+
+    def ask(self, _sign: int, _frame: FrameType | None) -> None:
+        """Hear the signal."""
+        self.is_asked = True
+        self.begin()
+
+    def begin(self) -> None:
+        """Stop if that is asked for and nobody is inside; goes on with SIGCONT."""
+        if self.is_asked and not self.inside:
+            # By this thread, so that it has happened when the call is over.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+            self.is_asked = False
+
+
+_nap = _Nap()
+
+
+def stop_between_turns() -> None:
+    """Let Ctrl-Z (SIGTSTP) stop this process only while it does not hold the write lock.
+
+    It would hold everybody up who has an answer to write. Harmless outside the main thread, and
+    where somebody else sees to the signal.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+        signal.signal(signal.SIGTSTP, _nap.ask)
+
+
+# --- Who holds everybody up.
+
+
+def who_holds(paths: tuple[Path, ...], patience: float) -> str:
+    """Return a sentence about the process that holds a lock on one of these files."""
+    waited = f"the database is held by another program for more than {round(patience, 1):g} seconds"
+    for process in filter(None, map(holder, paths)):
+        if _is_stopped(process):
+            return (
+                f"{waited}: process {process}, which is stopped; let it go on "
+                f"(`kill -CONT {process}`) or end it (`kill -KILL {process}`)"
+            )
+        return f"{waited}: process {process}; try again later"
+    return f"{waited}; try again later"
+
+
+def holder(path: Path) -> int:
+    """Return the process that holds the lock on a file, 0 where the system does not tell.
+
+    By proc_locks(5): "1: FLOCK ADVISORY WRITE 1234 08:02:5678 0 EOF"; the sixth is where the file
+    lies, and at the end its number.
+    """
+    with suppress(OSError):
+        number = str(path.stat().st_ino)
+        for line in _LOCKS.read_text("ascii").splitlines():
+            fields = line.split()
+            if fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == number:
+                return int(fields[4])
+    return 0
+
+
+_LOCKS = Path("/proc/locks")
+
+
+def _is_stopped(process: int) -> bool:
+    """Say whether a process sleeps until SIGCONT, by proc_pid_stat(5): its state is behind ")"."""
+    stat = Path(f"/proc/{process}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "T"

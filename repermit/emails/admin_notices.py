@@ -1,0 +1,173 @@
+"""Making the mails to the admin: a campaign has paused or closed, a day is over."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from repermit import email_address
+from repermit.emails.campaign_result import ClosingNews
+from repermit.emails.daily_summary import DayNews
+from repermit.emails.dates import moment_in_words
+from repermit.emails.frozen_draft import Draft
+from repermit.emails.mail_values import MailingListFacts
+from repermit.emails.make_draft import html_of, known_of, printable, subject_of, text_of
+from repermit.emails.sentences import closing_sentences, daily_sentences, notice_sentences, preview
+from repermit.settings.definitions import Organisation
+
+
+def draft_notice(
+    *,
+    topic: str,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    deadline: datetime,
+    zone: ZoneInfo,
+) -> Draft:
+    """Return the wording of a mail to the admin about a pause, in the list's language.
+
+    `topic` is what it is about: "paused_pilot", "paused_bounces" or "paused_complaint"; raises
+    KeyError for another one. `deadline` (aware UTC) is the campaign's. Raises AddressError if the
+    organisation has no address that can be used.
+    """
+    language = mailing_list.language
+    known: dict[str, Any] = {
+        **notice_sentences(topic, mailing_list.slug, language),
+        "deadline": moment_in_words(deadline, language=language, zone=zone),
+    }
+    return _draft(
+        "notice",
+        known,
+        organisation=organisation,
+        mailing_list=mailing_list,
+        zone=zone,
+        deadline=deadline,
+    )
+
+
+def draft_daily(
+    news: DayNews,
+    *,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    zone: ZoneInfo,
+    public_url: str,
+) -> Draft:
+    """Return the wording of the admin's daily mail, in the list's language.
+
+    It says how many, never who. Raises AddressError if the organisation has no address that can be
+    used.
+    """
+    language = mailing_list.language
+    known: dict[str, Any] = {
+        **daily_sentences(news, language),
+        "since": moment_in_words(news.since, language=language, zone=zone),
+        "removed": news.removed,
+        "campaign_url": f"{public_url}/admin/lists/{mailing_list.slug}/",
+        "take_off_url": f"{public_url}/admin/lists/{mailing_list.slug}/handover",
+        "take_off": f"repermit export {mailing_list.slug} removed",
+    }
+    return _draft(
+        "daily",
+        known,
+        organisation=organisation,
+        mailing_list=mailing_list,
+        zone=zone,
+        deadline=None,
+    )
+
+
+def draft_closing(
+    news: ClosingNews,
+    *,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    zone: ZoneInfo,
+    public_url: str,
+) -> Draft:
+    """Return the wording of the mail about a campaign that has closed, in the list's language.
+
+    It says how many, never who. Raises AddressError if the organisation has no address that can be
+    used.
+    """
+    slug, language = mailing_list.slug, mailing_list.language
+    checkpoint = {"seq": news.seq, "hash": news.hash, "root": news.root}
+    known: dict[str, Any] = {
+        **closing_sentences(news, language),
+        "take_off_url": f"{public_url}/admin/lists/{slug}/handover",
+        "take_off": f"repermit export {slug} removed",
+        "report_url": f"{public_url}/admin/lists/{slug}/papers/report",
+        "report": f"repermit report {slug} -o report.html",
+        "check": "repermit verify --checkpoint checkpoint.json",
+        "checkpoint": json.dumps(checkpoint),
+    }
+    return _draft(
+        "closing",
+        known,
+        organisation=organisation,
+        mailing_list=mailing_list,
+        zone=zone,
+        deadline=None,
+    )
+
+
+def not_the_person_topic(number: int) -> str:
+    """Return the topic of the notice that the contact of this number is not the person meant."""
+    return f"{_NOT_THE_PERSON}{number}"
+
+
+def read_not_the_person(topic: str) -> int | None:
+    """Return the contact's number in such a topic, None in any other."""
+    number = topic.removeprefix(_NOT_THE_PERSON)
+    return int(number) if number != topic else None
+
+
+_NOT_THE_PERSON = "not_the_person "
+
+
+def draft_not_the_person(
+    *, organisation: Organisation, mailing_list: MailingListFacts, zone: ZoneInfo, contact_url: str
+) -> Draft:
+    """Return the wording of a mail to the admin: somebody says they are not the person meant.
+
+    It names nobody and links to the contact's page, since mailboxes are hard to erase from. Raises
+    AddressError if the organisation has no address that can be used.
+    """
+    return _draft(
+        "not_the_person",
+        {"contact_url": contact_url},
+        organisation=organisation,
+        mailing_list=mailing_list,
+        zone=zone,
+        deadline=None,
+    )
+
+
+def _draft(
+    folder: Literal["notice", "daily", "closing", "not_the_person"],
+    known: dict[str, Any],
+    *,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    zone: ZoneInfo,
+    deadline: datetime | None,
+) -> Draft:
+    language = mailing_list.language
+    organisation, mailing_list = printable(organisation), printable(mailing_list)
+    email_address.parse(organisation.email)
+    known = known_of(organisation, mailing_list, language) | known
+    known["preview"] = preview(folder, known, language)
+    return Draft(
+        kind="notice",
+        language=language,
+        zone=zone.key,
+        deadline=deadline,
+        organisation=organisation,
+        mailing_list=mailing_list,
+        subject=subject_of(folder, known, language),
+        text=text_of(folder, known, language),
+        html=html_of(folder, known, language),
+        phrases={},
+    )

@@ -1,0 +1,149 @@
+"""The frozen wording of one campaign in one language, as it is stored and read back.
+
+Its content is canonical JSON; its digest names it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from functools import cached_property, lru_cache
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from repermit.emails.mail_values import ListWords, MailingListFacts
+from repermit.settings.definitions import Organisation
+
+# --- Marks that stand in a frozen wording for what differs from contact to contact. ---------------
+
+
+_MARK = re.compile("⟦([a-z_]+)⟧")
+_BRACKETS = str.maketrans("⟦⟧", "[]")
+# Control characters (CR and LF among them), line and paragraph separators, and the marks that
+# turn the direction of writing around, with which a name can rearrange the sentence it is in.
+_UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def mark(field: str) -> str:
+    """Return the mark of a field."""
+    return f"⟦{field}⟧"
+
+
+def unmarked(text: str) -> str:
+    """Return `text` so that nothing in it can be taken for a mark."""
+    return text.translate(_BRACKETS)
+
+
+def one_line(text: str) -> str:
+    """Return `text` on one line: no control characters, no runs of white space, no marks."""
+    printed = _SURROGATE.sub("\ufffd", _UNPRINTED.sub(" ", text))
+    return unmarked(" ".join(printed.split()))
+
+
+def fields_in(template: str) -> list[str]:
+    """Return the fields that have a mark in `template`, in order; a field may come again."""
+    return _MARK.findall(template)
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Return `template` with every mark replaced by its value.
+
+    Values are not looked at again, so a mark inside a value stays text. Raises KeyError if a
+    value is missing.
+    """
+    pieces = list(_pieces(template))
+    pieces[1::2] = [values[field] for field in pieces[1::2]]
+    return "".join(pieces)
+
+
+@lru_cache(maxsize=128)
+def _pieces(template: str) -> tuple[str, ...]:
+    """Return literal, field, literal, field, …, literal."""
+    return tuple(_MARK.split(template))
+
+
+# --- The frozen wording of one campaign in one language, as it is stored and read back. -----------
+
+
+Kind = Literal["ask", "reminder", "confirm", "receipt", "notice"]
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A mail's wording with marks (⟦yes_url⟧) where contacts differ; enough to make the mail.
+
+    `phrases` are the variants of its sentences that depend on the contact, by name.
+    `deadline` is aware UTC, None for a `confirm` or `receipt`.
+    """
+
+    kind: Kind
+    language: str
+    zone: str
+    deadline: datetime | None
+    organisation: Organisation
+    mailing_list: MailingListFacts
+    subject: str
+    text: str
+    html: str
+    phrases: Mapping[str, str]
+
+    @cached_property
+    def content(self) -> str:
+        """Return all of it as canonical JSON: sorted keys, no spaces, no escapes, UTF-8."""
+        document = asdict(self) | {"format": _FORMAT, "phrases": dict(self.phrases)}
+        document["deadline"] = self.deadline.isoformat() if self.deadline else None
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+    @cached_property
+    def digest(self) -> str:
+        """Return SHA-256 of the content, 64 hexadecimal digits."""
+        return hashlib.sha256(self.content.encode()).hexdigest()
+
+    @property
+    def zone_info(self) -> ZoneInfo:
+        """Return the zone that its dates are written in."""
+        return ZoneInfo(self.zone)
+
+
+def read_draft(content: str) -> Draft:
+    """Return the draft whose `content` this is.
+
+    Raises ValueError if it was written in a format that this version does not know.
+    """
+    document: dict[str, Any] = json.loads(content)
+    if document.pop("format", None) != _FORMAT:
+        message = "a wording in a format that this version does not know"
+        raise ValueError(message)
+    deadline = document.pop("deadline")
+    draft = Draft(
+        organisation=Organisation(**document.pop("organisation")),
+        mailing_list=_read_list(**document.pop("mailing_list")),
+        deadline=datetime.fromisoformat(deadline) if deadline else None,
+        **document,
+    )
+    # As it was stored, whatever has been added since, so that its digest stays the same.
+    vars(draft)["content"] = content
+    return draft
+
+
+def _read_list(texts: list[dict[str, str]] | None = None, **facts: Any) -> MailingListFacts:
+    """Return a list's facts; before it had `texts`, its own words stood in mails of all four."""
+    about = MailingListFacts(**facts)
+    if texts is None:
+        own = (about.name, about.purpose, about.frequency, about.privacy_url)
+        texts = [dict(zip(_WORDS, (one, *own), strict=True)) for one in _languages_before(about)]
+    return replace(about, texts=tuple(ListWords(**one) for one in texts))
+
+
+_WORDS = ("language", "name", "purpose", "frequency", "privacy_url")
+
+
+def _languages_before(about: MailingListFacts) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((about.language, "nl", "en", "de", "fr")))

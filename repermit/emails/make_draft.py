@@ -1,0 +1,255 @@
+"""Making drafts: everything that is the same for all contacts is rendered here, once.
+
+Marks stand for what differs from contact to contact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from datetime import datetime
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+
+from repermit.emails.catalogues import translations
+from repermit.emails.dates import moment_in_words
+from repermit.emails.frozen_draft import Draft, Kind, mark, one_line
+from repermit.emails.mail_values import ListWords, MailingListFacts, OwnWording
+from repermit.emails.sender_identity import reply_address
+from repermit.emails.sentences import (
+    ask_phrases,
+    ask_sentences,
+    confirm_sentences,
+    explicit_consent,
+    preview,
+)
+from repermit.emails.template_engine import inlined, render, render_own
+from repermit.emails.wording_validation import check_wording, html_of_text
+from repermit.settings.definitions import Organisation
+
+_Facts = TypeVar("_Facts", Organisation, MailingListFacts, ListWords)
+
+_ASKING = ("greeting", "reason", "address", "yes_url", "no_url", "me_url")
+_PER_CONTACT = {
+    "ask": _ASKING,
+    "reminder": _ASKING,
+    "confirm": ("address", "confirm_url"),
+    "receipt": ("address", "no_url", "me_url", "receipt_url"),
+    "no_receipt": ("address", "yes_url", "me_url"),
+    "see": ("address", "confirm_url"),
+    "address": ("address", "confirm_url"),
+    "changed": ("address",),
+}
+
+
+def draft_ask(
+    *,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    deadline: datetime,
+    zone: ZoneInfo,
+    language: str,
+    own: OwnWording | None = None,
+) -> Draft:
+    """Return the wording of an ask in one of `languages`.
+
+    `deadline` is aware UTC. Raises WordingError if `own` may not be used, AddressError if the
+    sender or the organisation's address cannot be.
+    """
+    organisation, mailing_list = printable(organisation), printable(mailing_list.told_in(language))
+    own = own or OwnWording()
+    check_wording(own, organisation=organisation, mailing_list=mailing_list)
+    return _draft_asking(
+        "ask",
+        own,
+        organisation=organisation,
+        mailing_list=mailing_list,
+        deadline=deadline,
+        zone=zone,
+        language=language,
+    )
+
+
+def draft_reminder(
+    *,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    deadline: datetime,
+    zone: ZoneInfo,
+    language: str,
+) -> Draft:
+    """Return the wording of the one reminder of an ask, in one of `languages`.
+
+    `deadline` is aware UTC. Raises AddressError if the sender or the organisation's address cannot
+    be used.
+    """
+    organisation, mailing_list = printable(organisation), printable(mailing_list.told_in(language))
+    return _draft_asking(
+        "reminder",
+        OwnWording(),
+        organisation=organisation,
+        mailing_list=mailing_list,
+        deadline=deadline,
+        zone=zone,
+        language=language,
+    )
+
+
+def draft_confirm(
+    *, organisation: Organisation, mailing_list: MailingListFacts, zone: ZoneInfo, language: str
+) -> Draft:
+    """Return the wording of the mail that confirms a sign-up, in one of `languages`.
+
+    Raises AddressError if the sender or the organisation's address cannot be used.
+    """
+    organisation, mailing_list = printable(organisation), printable(mailing_list.told_in(language))
+    known = known_of(organisation, mailing_list, language)
+    known |= confirm_sentences(mailing_list, language)
+    known["preview"] = preview("confirm", known, language)
+    return Draft(
+        kind="confirm",
+        language=language,
+        zone=zone.key,
+        deadline=None,
+        organisation=organisation,
+        mailing_list=mailing_list,
+        subject=subject_of("confirm", known, language),
+        text=text_of("confirm", known, language),
+        html=html_of("confirm", known, language),
+        phrases={},
+    )
+
+
+def redated(draft: Draft, deadline: datetime) -> Draft:
+    """Return the same wording with another deadline (aware UTC), all else as it was frozen."""
+    before, after = (
+        moment_in_words(moment, language=draft.language, zone=draft.zone_info)
+        for moment in (draft.deadline or deadline, deadline)
+    )
+    subject, text, html = (
+        _reworded(words, before, after) for words in (draft.subject, draft.text, draft.html)
+    )
+    return replace(draft, deadline=deadline, subject=subject, text=text, html=html)
+
+
+def _reworded(text: str, before: str, after: str) -> str:
+    """Return it with other words; a subject has plain spaces, and HTML names those that hold."""
+    for space in ("\N{NO-BREAK SPACE}", "&nbsp;", " "):
+        was, is_now = (words.replace("\N{NO-BREAK SPACE}", space) for words in (before, after))
+        text = text.replace(was, is_now)
+    return text
+
+
+def _draft_asking(
+    kind: Kind,
+    own: OwnWording,
+    *,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    deadline: datetime,
+    zone: ZoneInfo,
+    language: str,
+) -> Draft:
+    known = known_of(organisation, mailing_list, language) | ask_sentences(mailing_list, language)
+    known |= {"deadline": moment_in_words(deadline, language=language, zone=zone)}
+    known["preview"] = preview(kind, known, language)
+    own_html = own.html or html_of_text(own.text)
+    return Draft(
+        kind=kind,
+        language=language,
+        zone=zone.key,
+        deadline=deadline,
+        organisation=organisation,
+        mailing_list=mailing_list,
+        subject=subject_of(kind, known, language, own.subject),
+        text=text_of(kind, known, language, own.text),
+        html=html_of(kind, known, language, own_html, own.subject),
+        phrases=ask_phrases(language),
+    )
+
+
+def subject_of(kind: str, known: dict[str, str], language: str, own: str = "") -> str:
+    """Return the subject from the folder `kind` of the templates, or from one of their own."""
+    rendered = (
+        render_own(own, known, html=False)
+        if own
+        else render(f"{kind}/subject.txt", known, language=language)
+    )
+    return one_line(rendered)
+
+
+def text_of(kind: str, known: dict[str, str], language: str, own: str = "") -> str:
+    """Return the text body likewise."""
+    values = known | _marks(kind)
+    return (
+        render_own(own, values, html=False)
+        if own
+        else render(f"{kind}/body.txt", values, language=language)
+    )
+
+
+def html_of(
+    kind: str, known: dict[str, str], language: str, own: str = "", own_subject: str = ""
+) -> str:
+    """Return the HTML body likewise."""
+    values = known | _marks(kind)
+    values["subject"] = subject_of(kind, known, language, own_subject)
+    values["organisation"] = Markup("<br>\n").join(known["organisation"].splitlines())
+    if not own:
+        return inlined(render(f"{kind}/body.html", values, language=language))
+    # Rendered with escaping, from a template that may hold a short list of elements only.
+    content = Markup(render_own(own, values, html=True))  # noqa: S704
+    return inlined(render("layout.html", values | {"content": content}, language=language))
+
+
+def printable(facts: _Facts) -> _Facts:
+    """Return facts with each text on one line, the postal address on its lines."""
+    texts = {item.name: getattr(facts, item.name) for item in fields(facts)}
+    cleaned: dict[str, Any] = {
+        name: "\n".join(one_line(line) for line in value.splitlines())
+        if name == "address"
+        else one_line(value)
+        for name, value in texts.items()
+        if isinstance(value, str)
+    }
+    if isinstance(facts, MailingListFacts):
+        cleaned["texts"] = tuple(printable(one) for one in facts.texts)
+    return replace(facts, **cleaned)
+
+
+def _marks(kind: str) -> dict[str, str]:
+    return {field: mark(field) for field in _PER_CONTACT.get(kind, ())}
+
+
+def known_of(
+    organisation: Organisation, mailing_list: MailingListFacts, language: str
+) -> dict[str, str]:
+    """Return the fields that hold the same for every contact."""
+    reply_to = reply_address(mailing_list, organisation)
+    return {
+        "language": language,
+        "organisation": _identity(organisation, reply_to, language),
+        "organisation_name": organisation.name,
+        "reply_to": reply_to,
+        "list_name": mailing_list.name,
+        "purpose": mailing_list.purpose,
+        "frequency": mailing_list.frequency,
+        "privacy_url": mailing_list.privacy_url,
+        "sensitive": "yes" if mailing_list.sensitive else "",
+        "explicit_consent": explicit_consent(organisation, mailing_list, language),
+    }
+
+
+def _identity(organisation: Organisation, reply_to: str, language: str) -> str:
+    """Return who asks and how to reach them, a line each (GDPR art. 13(1)(a))."""
+    gettext = translations(language).gettext
+    telephone = gettext("Telephone: %(telephone)s") % {"telephone": organisation.telephone}
+    return "\n".join(
+        [
+            organisation.name,
+            *organisation.postal_lines,
+            *([telephone] if organisation.telephone else []),
+            gettext("Email: %(email)s") % {"email": reply_to},
+        ]
+    )

@@ -1,0 +1,157 @@
+"""A mail as it leaves: quoted-printable bodies, CRLF line ends, doubled dots."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from email.charset import Charset
+from email.header import Header
+from functools import reduce
+from typing import NamedTuple
+
+from repermit.emails.mail_values import Mail
+
+# --- Header lines, written byte by byte. ----------------------------------------------------------
+
+
+_LINE = 76
+# Longer words are encoded, since an encoded text can be folded anywhere (RFC 5322 §2.1.1).
+_LONGEST_WORD = 60
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
+
+def header(name: str, *words: str) -> str:
+    """Return one header with its CRLF, folded between words only, never inside one.
+
+    The first word stays on the first line, however long: some readers take an empty first line
+    for an empty header. Raises ValueError if a word could start a header of its own.
+    """
+    if any(_CONTROL.search(word) for word in words):
+        message = f"a control character in {name}"
+        raise ValueError(message)
+    return f"{unfinished(name, words)}\r\n"
+
+
+def unfinished(name: str, words: tuple[str, ...]) -> str:
+    """Return a header of checked words, without its CRLF."""
+    beginning = f"{name}: {words[0]}"
+    return reduce(with_word, words[1:], beginning) if len(words) > 1 else beginning
+
+
+def with_word(header: str, word: str) -> str:
+    """Return an unfinished header with one word more, folded before it if need be."""
+    length = len(header) - header.rfind("\n") - 1
+    fold = "" if length + 1 + len(word) <= _LINE else "\r\n"
+    return f"{header}{fold} {word}"
+
+
+def text_words(text: str) -> tuple[str, ...]:
+    """Return a line of text as words for `header`, encoded where it must be (RFC 2047)."""
+    words = text.split(" ")
+    plain = text.isascii() and "=?" not in text and max(map(len, words)) <= _LONGEST_WORD
+    return tuple(words) if plain else _encoded(text)
+
+
+def mailbox_words(display_name: str, address: str) -> tuple[str, ...]:
+    """Return "Name <address>" as words; the address alone if there is no name (RFC 5322 §3.4)."""
+    return (*phrase_words(display_name), f"<{address}>") if display_name else (address,)
+
+
+def phrase_words(phrase: str) -> tuple[str, ...]:
+    """Return a display name as a quoted string, or encoded where that cannot carry it."""
+    quoted = '"' + phrase.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    plain = phrase.isascii() and "=?" not in phrase and len(quoted) <= _LONGEST_WORD
+    return (quoted,) if plain else _encoded(phrase)
+
+
+def _encoded(text: str) -> tuple[str, ...]:
+    word = _UTF8.header_encode(text)
+    # Header comes to the same for what fits on the first line, but tries it sign by sign.
+    if len(word) <= _FIRST_LINE and text.splitlines() == [text]:
+        return (word,)
+    header = Header(text, "utf-8", maxlinelen=_LINE - 2, header_name=_LONGEST_NAME)
+    return tuple(header.encode().split())
+
+
+_UTF8 = Charset("utf-8")
+# The longest name of the headers that carry text.
+_LONGEST_NAME = "Reply-To"
+_FIRST_LINE = _LINE - 2 - len(f"{_LONGEST_NAME}: ")
+
+
+# --- A mail as it leaves. -------------------------------------------------------------------------
+
+
+class Letter(NamedTuple):
+    """A mail ready for the server.
+
+    `wire` is what follows DATA, without the final dot: lines end in CRLF, and a dot that begins a
+    line is doubled (RFC 5321 §4.5.2). `size` is in octets before that doubling (RFC 1870 §3).
+    """
+
+    envelope_from: str
+    envelope_to: str
+    wire: bytes
+    size: int
+    message_id: str
+    needs_smtputf8: bool
+
+
+def letter_of(mail: Mail) -> Letter:
+    """Return a mail that was composed by itself as it leaves."""
+    lines = with_crlf(mail.raw)
+    return Letter(
+        envelope_from=mail.envelope_from,
+        envelope_to=mail.envelope_to,
+        wire=stuffed(lines),
+        size=len(lines),
+        message_id=mail.message_id,
+        needs_smtputf8=mail.needs_smtputf8,
+    )
+
+
+def with_crlf(raw: bytes) -> bytes:
+    """Return a mail whose every line, the last too, ends in CRLF, however it ended before.
+
+    A bare CR or LF before a dot could end the mail early for some servers ("SMTP smuggling").
+    """
+    return _LINE_ENDS.sub(b"\r\n", raw.rstrip(b"\r\n") + b"\r\n")
+
+
+def stuffed(lines: bytes) -> bytes:
+    """Return lines with the dots doubled that begin one."""
+    return _LEADING_DOT.sub(b"..", lines) if b"." in lines else lines
+
+
+def unstuffed(lines: bytes) -> bytes:
+    """Return lines that end in CRLF as they were before `stuffed`."""
+    # A sixth of what the pattern above takes.
+    return (b"\r\n" + lines).replace(b"\r\n.", b"\r\n")[2:]
+
+
+_LINE_ENDS = re.compile(rb"\r\n|\r|\n")
+_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
+
+
+def quoted(lines: str) -> bytes:
+    """Return lines of a body with LF as quoted-printable with CRLF (RFC 2045 §6.7).
+
+    Lines are encoded each for itself, so a body may be given in parts that begin with a line.
+    """
+    return quoted_octets(octets_of(f"\n{lines}"))
+
+
+def octets_of(text: str) -> bytes:
+    """Return a part of a body in octets, with CRLF for LF.
+
+    A CR would be no line end here and one to some readers; it is left out.
+    """
+    return text.replace("\r", "").replace("\n", "\r\n").encode()
+
+
+def quoted_octets(octets: bytes) -> bytes:
+    """Return what follows a first CRLF as quoted-printable.
+
+    Python takes the line end of its soft breaks from the first line end that it meets.
+    """
+    return binascii.b2a_qp(octets, istext=True)[2:]

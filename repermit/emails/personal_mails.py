@@ -1,0 +1,145 @@
+"""Making the mails with a link for one use: to see what is held, to confirm a new address.
+
+And the one that tells the address from before.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from repermit.emails.catalogues import translations
+from repermit.emails.dates import moment_in_words
+from repermit.emails.frozen_draft import Draft
+from repermit.emails.mail_values import MailingListFacts
+from repermit.emails.make_draft import html_of, known_of, printable, subject_of, text_of
+from repermit.emails.sentences import no_receipt_sentences, preview, receipt_sentences
+from repermit.settings.definitions import Organisation
+
+
+def draft_requested(
+    purpose: str,
+    *,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    zone: ZoneInfo,
+    language: str,
+) -> Draft:
+    """Return the wording of a mail that its reader has asked for, in one of `languages`.
+
+    `purpose` is "see", "address" or "changed", as a fresh link has it; raises KeyError for another
+    one, AddressError if the sender or the organisation's address cannot be used.
+    """
+    organisation, mailing_list = printable(organisation), printable(mailing_list.told_in(language))
+    known = known_of(organisation, mailing_list, language) | _sentences(purpose, language)
+    return Draft(
+        kind="confirm",
+        language=language,
+        zone=zone.key,
+        deadline=None,
+        organisation=organisation,
+        mailing_list=mailing_list,
+        subject=subject_of(purpose, known, language),
+        text=text_of(purpose, known, language),
+        html=html_of(purpose, known, language),
+        phrases={},
+    )
+
+
+def _sentences(purpose: str, language: str) -> dict[str, Any]:
+    """Return title, label and preview, which say nothing of the list."""
+    gettext = translations(language).gettext
+    title, label, preview = {
+        "see": (
+            gettext("What we hold about you"),
+            gettext("Show what is held about me"),
+            gettext("A link for one use, good for one hour."),
+        ),
+        "address": (
+            gettext("Is this your new address?"),
+            gettext("Yes, this is my new address"),
+            gettext("If it was you, confirm it in this mail; if it was not, do nothing."),
+        ),
+        "changed": (
+            gettext("Your address has been changed"),
+            "",
+            gettext("If it was not you, please reply to this mail at once."),
+        ),
+    }[purpose]
+    return {
+        "greeting": gettext("Dear reader,"),
+        "title": title,
+        "label": label,
+        "preview": preview,
+    }
+
+
+# --- Making the mail with the receipt of a Yes, or of a No that took one back. --------------------
+
+
+def draft_receipt(
+    *,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    answered_at: datetime,
+    checkpoint: tuple[int, str, str],
+    zone: ZoneInfo,
+    language: str,
+) -> Draft:
+    """Return the wording of the mail that tells somebody that their Yes is recorded.
+
+    `answered_at` is aware UTC; `checkpoint` is the number of the Yes in the record, and hash and
+    root there. Raises AddressError if the sender or the organisation's address cannot be used.
+    """
+    organisation, mailing_list = printable(organisation), printable(mailing_list.told_in(language))
+    seq, digest, root = checkpoint
+    known = known_of(organisation, mailing_list, language) | receipt_sentences(language)
+    known |= {"moment": moment_in_words(answered_at, language=language, zone=zone)}
+    # In capitals: SpamAssassin's MIXED_ES counts each small Latin "e" beside Cyrillic ones.
+    known |= {"seq": str(seq), "hash": digest.upper(), "root": root.upper()}
+    known["preview"] = preview("receipt", known, language)
+    return Draft(
+        kind="receipt",
+        language=language,
+        zone=zone.key,
+        deadline=None,
+        organisation=organisation,
+        mailing_list=mailing_list,
+        subject=subject_of("receipt", known, language),
+        text=text_of("receipt", known, language),
+        html=html_of("receipt", known, language),
+        phrases={},
+    )
+
+
+def draft_no_receipt(
+    *,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    answered_at: datetime,
+    zone: ZoneInfo,
+    language: str,
+) -> Draft:
+    """Return the wording of the mail that tells whoever had said Yes that their No is recorded.
+
+    Its link leads to the question, by which a No that was no person's is undone. `answered_at` is
+    aware UTC. Raises AddressError if the sender or the organisation's address cannot be used.
+    """
+    organisation, mailing_list = printable(organisation), printable(mailing_list.told_in(language))
+    known = known_of(organisation, mailing_list, language)
+    known |= no_receipt_sentences(mailing_list, language)
+    known |= {"moment": moment_in_words(answered_at, language=language, zone=zone)}
+    known["preview"] = preview("receipt", known, language)
+    return Draft(
+        kind="receipt",
+        language=language,
+        zone=zone.key,
+        deadline=None,
+        organisation=organisation,
+        mailing_list=mailing_list,
+        subject=subject_of("no_receipt", known, language),
+        text=text_of("no_receipt", known, language),
+        html=html_of("no_receipt", known, language),
+        phrases={},
+    )

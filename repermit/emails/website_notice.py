@@ -1,0 +1,67 @@
+"""A notice for the sender's own website, so that who gets a mail can see that it is genuine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from repermit.emails.catalogues import translations
+from repermit.emails.dates import moment_in_words
+from repermit.emails.mail_values import MailingListFacts
+from repermit.settings.definitions import Organisation
+
+
+def website_notice(
+    *,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    public_url: str,
+    deadline: datetime | None,
+    zone: ZoneInfo,
+    language: str,
+) -> str:
+    """Return plain text, a paragraph or an item a line; `deadline` is aware, None if not known.
+
+    The name of a sensitive list does not stand in it: readers see it in their mails only.
+    """
+    gettext = translations(language).gettext
+    mailing_list = mailing_list.told_in(language)
+    names = {"organisation": organisation.name, "list": mailing_list.name}
+    if mailing_list.sensitive:
+        title = gettext("Did you get a mail from us with a question?")
+        asks = gettext(
+            "%(organisation)s is asking people on one of its mailing lists whether they want to "
+            "stay on it. This mail is really from us. You can know it by this:"
+        )
+    else:
+        title = gettext("Did you get a mail from us about “%(list)s”?")
+        asks = gettext(
+            "%(organisation)s is asking people on the mailing list “%(list)s” whether they want to "
+            "stay on it. This mail is really from us. You can know it by this:"
+        )
+    items = "\n".join(f"- {sign}" for sign in _signs(mailing_list, public_url, language))
+    closing = _closing(organisation, deadline, zone, language)
+    return "\n\n".join([title % names, asks % names, items, *closing])
+
+
+def _signs(mailing_list: MailingListFacts, public_url: str, language: str) -> Iterator[str]:
+    gettext = translations(language).gettext
+    if mailing_list.sender:
+        yield gettext("It comes from %(sender)s.") % {"sender": mailing_list.sender}
+    yield gettext("Its links begin with %(url)s") % {"url": f"{public_url.rstrip('/')}/"}
+    yield gettext(
+        "It asks for a Yes or a No and for nothing else: no password, no payment, no number of "
+        "an account or a document."
+    )
+
+
+def _closing(
+    organisation: Organisation, deadline: datetime | None, zone: ZoneInfo, language: str
+) -> Iterator[str]:
+    gettext = translations(language).gettext
+    if deadline:
+        until = moment_in_words(deadline, language=language, zone=zone)
+        yield gettext("Answers count until %(deadline)s.") % {"deadline": until}
+    if contact := organisation.email or organisation.telephone:
+        yield gettext("If in doubt, press nothing and ask us: %(contact)s") % {"contact": contact}

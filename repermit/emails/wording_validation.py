@@ -1,0 +1,271 @@
+"""The rules for a wording of the admin's own: what must be in it, and what may not.
+
+The rules are those of an asking that is no advertisement.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from jinja2 import TemplateSyntaxError, nodes
+
+from repermit.emails.advertising_words import offers_in
+from repermit.emails.autolinks import endless_word, glued_fields, other_links
+from repermit.emails.compose_mail import compose
+from repermit.emails.frozen_draft import Draft
+from repermit.emails.html_markup import read_markup
+from repermit.emails.mail_values import AskValues, MailingListFacts, OwnWording
+from repermit.emails.sender_identity import reply_address, shows
+from repermit.emails.template_engine import own_environment
+from repermit.emails.template_preview import FIELD, as_read, decoded, fields_in, marked
+from repermit.errors import WordingError
+from repermit.lazy_text import Joined, Said
+from repermit.settings.definitions import Organisation
+
+# --- How large a mail becomes in the worst case, and how large it may. ----------------------------
+
+
+LARGEST = 102_000
+"""Octets of a mail beyond which Gmail clips it, and Yes and No may be what it leaves out."""
+
+# Letters of three octets, each of which takes nine in a mail.
+_LETTER = "語"
+_LONGEST_NAME = 70
+_LONGEST_SOURCE = 300
+
+
+def require_size(draft: Draft, *, link: str) -> None:
+    """Return if an ask of this draft stays below `LARGEST`, also with the longest values.
+
+    `link` is one as long as those in the mails. Raises WordingError, and AddressError if the
+    sender or the organisation's address cannot be used.
+    """
+    octets = len(compose(draft, _longest_values(link)).raw)
+    if octets > LARGEST:
+        reason = Said(
+            "the mail can grow to %(octets)s octets, with its text and its HTML, and Gmail cuts "
+            "off what is beyond %(most)s: make it shorter",
+            octets=octets,
+            most=LARGEST,
+        )
+        raise WordingError((reason,))
+
+
+def _longest_values(link: str) -> AskValues:
+    long_ago = datetime(2009, 9, 30, 12, tzinfo=UTC)
+    domain = ".".join(["d" * 60] * 3)
+    return AskValues(
+        address=f"{'l' * 64}@{domain}",
+        name=_LETTER * _LONGEST_NAME,
+        source=_LETTER * _LONGEST_SOURCE,
+        since=long_ago,
+        yes_url=link,
+        no_url=link,
+        me_url=link,
+        list_label="l" * 63,
+        message_id=f"<{'m' * 64}@{domain}>",
+        return_path=f"{'r' * 64}@{domain}",
+        date=long_ago,
+    )
+
+
+# --- The rules for a wording of the admin's own. --------------------------------------------------
+
+
+SUBJECT_FIELDS = frozenset({"organisation_name", "list_name", "purpose", "frequency", "deadline"})
+FIELDS = SUBJECT_FIELDS | {
+    "address", "explicit_consent", "greeting", "me_url", "no_label", "no_url", "organisation",
+    "privacy_url", "reason", "reply_to", "stop", "yes_label", "yes_url",
+}  # fmt: skip
+"""The fields of an own wording; `organisation` is the name with all ways to reach it."""
+
+_MUST_HAVE = {
+    "yes_url": Said("the Yes"),
+    "no_url": Said("the No"),
+    "deadline": Said("the deadline"),
+    "organisation": Said("who asks and how to reach them"),
+    "stop": Said("the way to stop"),
+    "privacy_url": Said("the link to the privacy statement"),
+}
+_LONGEST_SUBJECT = 120
+
+# How repermit's own frozen wordings mark a field. In an admin's it would be filled in unchecked.
+_BRACKETS = re.compile("[⟦⟧]")
+# Each begins anew at the next of its kind, so that the text is read once.
+_STATEMENT = re.compile(r"\{%(?:(?!\{%|%\}).)*%\}|\{#(?:(?!\{#|#\}).)*#\}", re.DOTALL)
+
+# Unicode ends at seven digits; html.unescape fails at several thousand.
+_NO_CHARACTER = re.compile(r"&#(?:\d{8,}|x[0-9a-f]{7,})", re.IGNORECASE)
+_QUOTED = 20
+
+
+def check_wording(
+    own: OwnWording, *, organisation: Organisation, mailing_list: MailingListFacts
+) -> None:
+    """Return if `own` may be used for an ask.
+
+    Raises WordingError with every reason found, each beginning with the part that it is about.
+    """
+    reply_to = reply_address(mailing_list, organisation)
+    reasons = [
+        *_about(Said("subject"), own.subject, _subject_reasons(own.subject, mailing_list)),
+        *_about(Said("text"), own.text, _text_reasons(own.text, mailing_list, reply_to)),
+        *_about(_HTML, own.html, _html_reasons(own.html, mailing_list, reply_to)),
+    ]
+    if own.html and not own.text:
+        lacks = Said("there is no text of your own beside it, and both must say the same")
+        reasons.append(_of_part(_HTML, lacks))
+    if reasons:
+        raise WordingError(tuple(dict.fromkeys(reasons)))
+
+
+def html_of_text(text: str) -> str:
+    """Return the HTML template that says what a checked text template says; "" for ""."""
+    paragraphs = re.split(r"\n\s*\n", text.replace("\r\n", "\n").strip())
+    return "\n".join(f"<p>{_linked(paragraph)}</p>" for paragraph in paragraphs if paragraph)
+
+
+def _linked(paragraph: str) -> str:
+    escaped = html.escape(paragraph, quote=False).replace("\n", "<br>\n")
+    return FIELD.sub(lambda found: _LINKED.get(found[1], found[0]), escaped)
+
+
+_LINKED = {
+    "yes_url": '<a class="button" href="{{ yes_url }}">{{ yes_label }}</a>',
+    "no_url": '<a class="button" href="{{ no_url }}">{{ no_label }}</a>',
+    "privacy_url": '<a href="{{ privacy_url }}">{{ privacy_url }}</a>',
+    "me_url": '<a href="{{ me_url }}">{{ me_url }}</a>',
+}
+
+
+def _of_part(part: Said, reason: Said) -> Said:
+    return Said("%(part)s: %(reason)s", part=part, reason=reason)
+
+
+def _about(part: Said, source: str, reasons: Iterator[Said]) -> Iterator[Said]:
+    """Yield the reasons against a template; if it cannot be read, that one alone."""
+    if source:
+        yield from (_of_part(part, reason) for reason in _unreadable(source) or reasons)
+
+
+def _unreadable(source: str) -> tuple[Said, ...]:
+    """Return why a template is not read at all, if it is not."""
+    if (octets := len(source.encode())) > LARGEST:
+        # Before any search, since some of them would take very long.
+        reason = Said(
+            "it has %(octets)s octets, and a whole mail may have %(most)s: make it shorter",
+            octets=octets,
+            most=LARGEST,
+        )
+        return (reason,)
+    if found := _NO_CHARACTER.search(source):
+        return (Said("%(sign)s is no character", sign=found[0][:_QUOTED]),)
+    return ()
+
+
+def _subject_reasons(subject: str, mailing_list: MailingListFacts) -> Iterator[Said]:
+    used, reasons = _used_fields(subject, SUBJECT_FIELDS)
+    yield from reasons
+    yield from _forbidden(marked(subject), reply_to="")
+    if len(subject) > _LONGEST_SUBJECT or "\n" in subject.strip():
+        yield Said("it must be one line of at most %(most)s characters", most=_LONGEST_SUBJECT)
+    if mailing_list.sensitive:
+        yield from _told(subject, used, mailing_list)
+
+
+def _told(subject: str, used: set[str], mailing_list: MailingListFacts) -> Iterator[Said]:
+    """Yield what of a subject tells what a sensitive list is about."""
+    for field in sorted(used - {"deadline"}):
+        yield Said(
+            "the list is sensitive, so the subject may not show %(field)s", field=_written(field)
+        )
+    if shows(marked(subject), mailing_list.name):
+        yield Said("the list is sensitive, so the subject may not show its name")
+
+
+def _text_reasons(text: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[Said]:
+    used, reasons = _used_fields(text, FIELDS)
+    yield from reasons
+    yield from _missing(used, mailing_list)
+    yield from _forbidden(marked(text), reply_to=reply_to)
+
+
+def _html_reasons(markup: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[Said]:
+    _, reasons = _used_fields(markup, FIELDS)
+    yield from reasons
+    found = read_markup(markup, reply_to=reply_to)
+    yield from found.reasons
+    # A field counts where it is seen: a link that leads there, or text; not in a comment.
+    seen = fields_in(found.text) - {"yes_url", "no_url", "privacy_url"}
+    yield from _missing(seen | fields_in("".join(found.targets)), mailing_list)
+    yield from _forbidden(found.text, reply_to=reply_to)
+
+
+def _missing(used: set[str], mailing_list: MailingListFacts) -> Iterator[Said]:
+    needed = _MUST_HAVE | (
+        {"explicit_consent": Said("what a Yes means on a sensitive list")}
+        if mailing_list.sensitive
+        else {}
+    )
+    for field, what in needed.items():
+        if field not in used:
+            yield Said("%(what)s is missing: put %(field)s in it", what=what, field=_written(field))
+
+
+def _forbidden(text: str, *, reply_to: str) -> Iterator[Said]:
+    """Yield what may not stand in a text with marks."""
+    # Statements are refused as such; what they stand beside is not their fault.
+    read = as_read(_STATEMENT.sub(" ", text))
+    if reason := endless_word(read):
+        yield reason
+        return
+    yield from other_links(read, reply_to=reply_to)
+    yield from glued_fields(read)
+    for offer in offers_in(read):
+        yield Said("an offer, which makes the mail advertising: %(quoted)s", quoted=offer)
+
+
+def _used_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[Said]]:
+    """Return the fields in a template, and what else in it is not allowed."""
+    if _BRACKETS.search(decoded(source)):
+        return set(FIELD.findall(source)), [Said("⟦ and ⟧ may not stand in it: write [ and ]")]
+    if "{%" in source or "{#" in source:
+        reason = Said("only fields such as {{ deadline }} may stand in it, no {% … %} or {# … #}")
+        return set(FIELD.findall(source)), [reason]
+    try:
+        found = list(own_environment(html=False).parse(source).find_all(nodes.Node))
+    except TemplateSyntaxError as error:
+        fault = Said(
+            "line %(line)s: %(fault)s",
+            code="line",
+            line=str(error.lineno),
+            fault=error.message or "",
+        )
+        return set(), [fault]
+    except RecursionError:
+        return set(FIELD.findall(source)), [_BARE]
+    used = {node.name for node in found if isinstance(node, nodes.Name)}
+    reasons = [
+        Said(
+            "there is no field %(field)s here; there are %(fields)s",
+            field=_written(name),
+            fields=Joined(tuple(sorted(allowed))),
+        )
+        for name in sorted(used - allowed)
+    ]
+    # The parser sees no difference between a name and a name in parentheses.
+    if not all(isinstance(node, _PLAIN) for node in found) or "{{" in marked(source):
+        reasons.append(_BARE)
+    return used, reasons
+
+
+def _written(field: str) -> str:
+    return f"{{{{ {field} }}}}"
+
+
+_HTML = Said("HTML")
+_BARE = Said("only the bare name of a field may stand between {{ and }}")
+_PLAIN = (nodes.Output, nodes.TemplateData, nodes.Name)

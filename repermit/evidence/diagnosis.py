@@ -1,0 +1,211 @@
+"""What happened where the chain breaks: an entry that is edited, missing, inserted or elsewhere.
+
+An entry fits a place if the hash that it carries is that of its leaf, under that place's number,
+behind the hash before it. Nobody can make another entry fit without rewriting all that follow, so
+what fits where tells what was moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from repermit.db.tables import EvidenceHead
+from repermit.evidence.chain_reader import all_rows, leaf_of
+from repermit.evidence.entries import is_hash, link
+
+if TYPE_CHECKING:
+    Row = Mapping[str, Any]
+
+# --- How a chain may fail, and the sentence for each. ---------------------------------------------
+
+
+class How(StrEnum):
+    """What was done to the first entry that does not hold, as far as it can be told."""
+
+    EDITED = "edited"
+    MISSING = "missing"
+    INSERTED = "inserted"
+    REORDERED = "reordered"
+    PART_ALTERED = "part_altered"
+    PART_MISSING = "part_missing"
+    PART_INSERTED = "part_inserted"
+    PARTS_SWAPPED = "parts_swapped"
+    WORDING_ALTERED = "wording_altered"
+    WORDING_MISSING = "wording_missing"
+    HEAD = "head"
+    TREE = "tree"
+    CONTRADICTED = "contradicted"
+    UNVOUCHED = "unvouched"
+    REWRITTEN = "rewritten"
+    CUT = "cut"
+    UNKNOWN_EVENT = "unknown_event"
+    IN_THE_FUTURE = "in_the_future"
+    OUT_OF_ORDER = "out_of_order"
+    ERASED_WRONGLY = "erased_wrongly"
+    PERSON_DELETED = "person_deleted"
+    ASKED_AFTER_REMOVAL = "asked_after_removal"
+    MISCOUNTED = "miscounted"
+    JOURNAL_CUT = "journal_cut"
+    SUPPRESSION_DELETED = "suppression_deleted"
+
+
+_SENTENCES = {
+    How.EDITED: "entry {seq} was edited",
+    How.MISSING: "entry {seq} is missing",
+    How.INSERTED: "entry {seq} was inserted",
+    How.REORDERED: "entry {seq} is not the one that stood there: entries were reordered",
+    How.PART_ALTERED: "entry {seq}: a part was altered",
+    How.PART_MISSING: "entry {seq}: a part is missing, and no erasure accounts for it",
+    How.PART_INSERTED: "entry {seq}: a part was inserted",
+    How.PARTS_SWAPPED: "entry {seq}: a part was swapped with another entry's",
+    How.WORDING_ALTERED: "a wording was altered",
+    How.WORDING_MISSING: "a wording is missing",
+    How.HEAD: "the head of the chain does not match its last entry, {seq}",
+    How.TREE: "the Merkle tree was altered from entry {seq} on; the entries hold",
+    How.CONTRADICTED: "what the database holds beside entry {seq} is not what the entry says",
+    How.UNVOUCHED: "the database holds something that no entry of the record accounts for",
+    How.REWRITTEN: "entries were rewritten, with all hashes since",
+    How.CUT: "the chain was cut off: entry {seq} and those after it are gone",
+    How.UNKNOWN_EVENT: "entry {seq} tells of an event that repermit does not have",
+    How.IN_THE_FUTURE: "entry {seq} has a time that has not come yet",
+    How.OUT_OF_ORDER: "entry {seq} has an earlier time than an entry before it",
+    How.ERASED_WRONGLY: "entry {seq} erased a proof that nobody may erase, or not yet",
+    How.PERSON_DELETED: "the person of whom entry {seq} tells was deleted from the database",
+    How.ASKED_AFTER_REMOVAL: "somebody was asked after entry {seq} had taken them off",
+    How.MISCOUNTED: "a kept count is not what there is",
+    How.JOURNAL_CUT: "the journal of suppressions lacks lines that it had",
+    How.SUPPRESSION_DELETED: (
+        "somebody whom the journal of suppressions names may be asked again: that is deleted"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The entry that does not hold, and how it fails; `what` says more, "" if there is no more.
+
+    `seq` is 0 where no entry is concerned, as with a wording that only a campaign names.
+    """
+
+    seq: int
+    how: How
+    what: str = ""
+
+    def __str__(self) -> str:
+        sentence = _SENTENCES[self.how].format(seq=self.seq)
+        if self.seq and self.how in (How.WORDING_ALTERED, How.WORDING_MISSING):
+            sentence = f"entry {self.seq}: {sentence}"
+        return f"{sentence} ({self.what})" if self.what else sentence
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {"seq": self.seq, "how": str(self.how), "what": self.what}
+
+
+# --- What happened where the chain breaks. --------------------------------------------------------
+
+
+_GONE_AT_MOST = 100
+"""So many entries may have been taken out, and the others renumbered, and it is still noticed."""
+
+
+def diagnose(row: Row, *, place: int, before: str, head: EvidenceHead) -> Fault:
+    """Say what is wrong at a place of the chain, whose row there, or the next one, does not fit.
+
+    `before` is the hash before that place, up to which the chain holds.
+    """
+    if row["seq"] < 1:
+        return Fault(row["seq"], How.INSERTED, "numbers count from 1")
+    if (head.seq, head.hash) == (place - 1, before):
+        return Fault(row["seq"], How.INSERTED, "the head knows nothing of it")
+    if row["seq"] > place:
+        return _gap(row, place, before)
+    return (
+        _edited(row, place, before, head)
+        or _moved(row, place, before, head)
+        or _renumbered(row, place, head)
+        or Fault(place, How.EDITED)
+    )
+
+
+def fits(row: Row, place: int, before: str) -> bool:
+    """Say whether a row is the entry that stood at a place, behind this hash."""
+    its_leaf = leaf_of({**row, "seq": place})
+    return its_leaf is not None and is_hash(before) and link(before, its_leaf) == row["hash"]
+
+
+def _gap(row: Row, place: int, before: str) -> Fault:
+    """Nothing stands at the place: it is gone, unless it stands somewhere later."""
+    for other in all_rows(after=row["seq"] - 1):
+        if fits(other, place, before):
+            return Fault(place, How.REORDERED, f"it stands as entry {other['seq']} now")
+    return Fault(place, How.MISSING)
+
+
+def _edited(row: Row, place: int, before: str, head: EvidenceHead) -> Fault | None:
+    """Say that an entry was edited if what follows it follows it still."""
+    following = next(all_rows(after=place), None)
+    its_leaf = leaf_of(row)
+    true_hash = link(before, its_leaf) if its_leaf else ""
+    for its_hash, what in ((row["hash"], ""), (true_hash, "its hash")):
+        if following is None:
+            follows = (head.seq, head.hash) == (place, its_hash)
+        else:
+            follows = following["seq"] == place + 1 and fits(following, place + 1, its_hash)
+        if follows:
+            return Fault(place, How.EDITED, what)
+    return None
+
+
+def _moved(row: Row, place: int, before: str, head: EvidenceHead) -> Fault | None:
+    """Find the entry of this place further on: others were put in front of it, or it was moved."""
+    found = _find(place, before)
+    if found is None:
+        return None
+    neighbour, entry = found
+    ahead = entry["seq"] - place
+    last = _last_pushed(entry, ahead)
+    # What stands here now may belong behind those, or where the entry of this place is.
+    if fits(row, last["seq"] - ahead + 1, last["hash"]) or fits(
+        row, entry["seq"], neighbour["hash"]
+    ):
+        return Fault(place, How.REORDERED, f"it stands as entry {entry['seq']} now")
+    if last is not entry or last["hash"] == head.hash:
+        return Fault(place, How.INSERTED)
+    return Fault(place, How.REORDERED, f"it stands as entry {entry['seq']} now")
+
+
+def _find(place: int, before: str) -> tuple[Row, Row] | None:
+    """Return the row that fits a place, and the one in front of it."""
+    for neighbour, entry in pairwise(all_rows(after=place - 1)):
+        if fits(entry, place, before):
+            return neighbour, entry
+    return None
+
+
+def _last_pushed(entry: Row, ahead: int) -> Row:
+    """Return the last of the entries behind one that stand as much too far on as it does."""
+    last = entry
+    for following in all_rows(after=entry["seq"]):
+        if not fits(following, following["seq"] - ahead, last["hash"]):
+            break
+        last = following
+    return last
+
+
+def _renumbered(row: Row, place: int, head: EvidenceHead) -> Fault | None:
+    """Say that an entry is missing if those behind it had higher numbers."""
+    following = next(all_rows(after=place), None)
+    for gone in range(1, _GONE_AT_MOST + 1):
+        if following is None:
+            follows = (head.seq, head.hash) == (place + gone, row["hash"])
+        else:
+            follows = fits(following, following["seq"] + gone, row["hash"])
+        if follows:
+            what = "those after it were given other numbers"
+            return Fault(place, How.MISSING, what)
+    return None

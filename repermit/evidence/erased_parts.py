@@ -1,0 +1,256 @@
+"""What excuses a part that is gone: a later `erased` entry that names it, and may.
+
+That of a person accounts for that person's parts alone. That of nobody, by which the job ends what
+has had its time, accounts for `trace` and `consent` of anybody, never for who it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from peewee import JOIN, Value
+
+from repermit.clock import years_before
+from repermit.db.connection import chunks, position, streamed
+from repermit.db.tables import Evidence, EvidencePart, Meta, read_moment
+from repermit.evidence.diagnosis import Fault, How
+
+_CHUNK = 500
+_BY_TIME = ("consent", "trace")
+
+
+class Erasures:
+    """The `erased` entries, read as far as something is gone."""
+
+    def excused(self, gone: Sequence[tuple[int, str, str]]) -> set[tuple[int, str]]:
+        """Return (seq, part) of those that are accounted for, of (seq, part, subject)."""
+        own = _of_people({subject for _, _, subject in gone if subject})
+        return {
+            (seq, name)
+            for seq, name, subject in gone
+            if seq in own[subject, name] or (name in _BY_TIME and seq in self._by_time[name])
+        }
+
+    @cached_property
+    def _by_time(self) -> Mapping[str, set[int]]:
+        found: dict[str, set[int]] = defaultdict(set)
+        for _, seq, text in _said(Evidence.subject == "", Evidence.actor == "job"):
+            for name, earlier in _named(text, seq):
+                found[name].update(earlier)
+        return found
+
+
+def erased_as(subject: str, slug: str) -> str:
+    """Return the fingerprint of what somebody's address was when last erased on a list, else ""."""
+    query: Any = (
+        EvidencePart.select(EvidencePart.json)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(
+            Evidence.subject == subject,
+            Evidence.list == slug,
+            Evidence.event == "erased",
+            EvidencePart.part == "consent",
+        )
+        .order_by(Evidence.seq.desc())
+        .tuples()
+    )
+    told = (json.loads(text).get("whose", "") for (text,) in query)
+    return next(filter(None, told), "")
+
+
+def _of_people(subjects: Iterable[str]) -> Mapping[tuple[str, str], set[int]]:
+    found: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for some in chunks(sorted(subjects), _CHUNK):
+        for subject, seq, text in _said(Evidence.subject.in_(some)):
+            for name, earlier in _named(text, seq):
+                found[subject, name].update(earlier)
+    return found
+
+
+def _said(*whose: Any) -> Iterable[tuple[str, int, str]]:
+    """Return what the `erased` entries of some say, with their subject and number."""
+    query: Any = (
+        EvidencePart.select(Evidence.subject, Evidence.seq, EvidencePart.json)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(Evidence.event == "erased", EvidencePart.part == "consent", *whose)
+    )
+    found: Iterable[tuple[str, int, str]] = query.tuples().iterator()
+    return found
+
+
+def _named(text: str, seq: int) -> Iterator[tuple[str, list[int]]]:
+    """Yield the kinds of parts that an erasure names, each with the earlier entries it is about."""
+    try:
+        said = json.loads(text)
+        earlier = [one for one in said["seqs"] if one < seq]
+        names = [str(name) for name in said["parts"]]
+    except (TypeError, ValueError, KeyError):
+        return
+    for name in names:
+        yield name, earlier
+
+
+# --- Whether proofs were erased by the retention job alone, and not before their time. ------------
+
+
+TERMS_TOLD_SINCE = "terms_told_since"
+"""The fact under which a database keeps after which entry erasures of proofs tell their term."""
+
+_JOB = "job"
+_OFF = "removed"
+_STANDINGS = ("confirmed", "customer", _OFF, "import_undone", "sign_up_undone")
+_TAKEN_BACK = ("import_undone", "erased")
+
+_Person = tuple[str, str]
+"""The subject of somebody's record, and the list's slug."""
+
+
+class _Erasure(NamedTuple):
+    """An entry `erased` that names proofs: `years` is the term that it tells, None for none."""
+
+    seq: int
+    at: datetime
+    subject: str
+    slug: str
+    seqs: Sequence[int]
+    years: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """An entry about somebody; `said` is its part `consent` where it took a file back."""
+
+    seq: int
+    at: datetime
+    event: str
+    said: Mapping[str, Any]
+
+    @property
+    def takes_back(self) -> bool:
+        """Say whether it took a file back that had claimed something of this person."""
+        return self.event == "import_undone" or "imported_at" in self.said
+
+
+def wrongly_erased_proofs() -> Iterator[Fault]:
+    """Yield the entries that erased proofs which they may not, or not yet."""
+    known = Meta.get_or_none(Meta.key == TERMS_TOLD_SINCE)
+    since = int(known.value) if known else 0
+    restored = {read_moment(at) for at in _moments_of("restored")}
+    erasures: list[_Erasure] = []
+    for seq, at, actor, subject, slug, text in list(streamed(_naming_proofs())):
+        said = json.loads(text)
+        if "consent" not in said.get("parts", ()):
+            continue
+        if actor != _JOB:
+            yield Fault(seq, How.ERASED_WRONGLY, f"by {actor}")
+            continue
+        years = said.get("years")
+        if type(years) is not int and (seq > since or years is not None):
+            yield Fault(seq, How.ERASED_WRONGLY, "it tells no term")
+            continue
+        erasures.append(_Erasure(seq, read_moment(at), subject, slug, said["seqs"], years))
+    for some in chunks(erasures, _CHUNK):
+        owners = _owners(some)
+        told = _told_of(set().union(*owners.values()))
+        for erasure in some:
+            if not all(
+                _is_over(told.get(person, ()), erasure, restored) for person in owners[erasure.seq]
+            ):
+                yield Fault(erasure.seq, How.ERASED_WRONGLY, "before its time")
+
+
+def _naming_proofs() -> Any:
+    return (
+        Evidence.select(
+            Evidence.seq,
+            Evidence.at,
+            Evidence.actor,
+            Evidence.subject,
+            Evidence.list,
+            EvidencePart.json,
+        )
+        .join(EvidencePart, on=(EvidencePart.seq == Evidence.seq))
+        .where(
+            Evidence.event == "erased",
+            EvidencePart.part == "consent",
+            position(EvidencePart.json, Value('"consent"')) > 0,
+        )
+        .order_by(Evidence.seq)
+    )
+
+
+def _moments_of(event: str) -> Iterable[Any]:
+    rows: Any = Evidence.select(Evidence.at).where(Evidence.event == event).tuples()
+    return (at for (at,) in rows)
+
+
+def _owners(erasures: Sequence[_Erasure]) -> dict[int, set[_Person]]:
+    """Return whose proofs each erasure names; earlier versions named those of many at once."""
+    owners = {one.seq: {(one.subject, one.slug)} if one.subject else set() for one in erasures}
+    for one in erasures:
+        if not one.subject:
+            for seqs in chunks(one.seqs, _CHUNK):
+                rows: Any = Evidence.select(Evidence.subject, Evidence.list).where(
+                    Evidence.seq.in_(list(seqs)), Evidence.subject != ""
+                )
+                owners[one.seq] |= set(rows.tuples())
+    return owners
+
+
+def _told_of(people: Iterable[_Person]) -> dict[_Person, list[_Told]]:
+    """Return the entries about these people, oldest first."""
+    found: dict[_Person, list[_Told]] = {}
+    for some in chunks(sorted({subject for subject, _ in people}), _CHUNK):
+        rows: Any = (
+            Evidence.select(
+                Evidence.subject,
+                Evidence.list,
+                Evidence.seq,
+                Evidence.at,
+                Evidence.event,
+                EvidencePart.json,
+            )
+            .join(
+                EvidencePart,
+                JOIN.LEFT_OUTER,
+                on=(EvidencePart.seq == Evidence.seq) & (EvidencePart.part == "consent"),
+            )
+            .where(Evidence.subject.in_(list(some)))
+            .order_by(Evidence.seq)
+            .tuples()
+        )
+        for subject, slug, seq, at, event, text in rows.iterator():
+            said = json.loads(text) if text and event in _TAKEN_BACK else {}
+            one = _Told(seq=seq, at=at, event=event, said=said)
+            found.setdefault((subject, slug), []).append(one)
+    return found
+
+
+def _is_over(told: Iterable[_Told], erasure: _Erasure, restored: Iterable[datetime]) -> bool:
+    """Say whether the time of the proofs was over that an erasure names of a person."""
+    earlier = [one for one in told if one.seq < erasure.seq]
+    standings = [one for one in earlier if one.event in _STANDINGS]
+    last = standings[-1] if standings else None
+    # Who was taken off anew by restoring had left earlier, as their proof told.
+    if last and last.event == _OFF and (last.at in restored or _is_due(last.at, erasure)):
+        return True
+    named = [one for one in earlier if one.seq in set(erasure.seqs)]
+    back = [one for one in earlier if one.takes_back and _is_due(one.at, erasure)]
+    return all(any(_claims(one, undone) for undone in back) for one in named)
+
+
+def _is_due(moment: datetime, erasure: _Erasure) -> bool:
+    return erasure.years is None or moment <= years_before(erasure.at, erasure.years)
+
+
+def _claims(one: _Told, undone: _Told) -> bool:
+    """Say whether an entry tells what a file claimed that was taken back by the other one."""
+    # What it said itself may have ended since.
+    imported_at = "" if undone.event == "erased" else undone.said.get("imported_at", "")
+    return one.at == read_moment(imported_at) if imported_at else one.seq <= undone.seq

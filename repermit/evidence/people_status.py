@@ -1,0 +1,270 @@
+"""Whether people stand on their lists as the newest entries about them say.
+
+The database compares, since there may be a million; whom it cannot clear is looked at one by one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from peewee import JOIN, Case, Value, fn
+
+from repermit import email_address
+from repermit.db.connection import position, proxy
+from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, read_moment
+from repermit.errors import AddressError
+from repermit.evidence.diagnosis import Fault, How
+from repermit.evidence.people_checks import records_shared, wrongly_erased
+
+_STATUSES = ("confirmed", "customer", "removed")
+_UNDONE = ("import_undone", "sign_up_undone")
+_PUTTING = (*_STATUSES, "added", *_UNDONE)
+"""Events after which somebody stands somewhere: by their own name, or as their part says."""
+
+_SAID, _WHOSE = EvidencePart.alias("said"), EvidencePart.alias("whose")
+
+
+class _Found(NamedTuple):
+    """A contact that may not stand as its newest entry says; `is_other` is one that does not.
+
+    `is_elsewhere` says that this entry is about another list than `slug`, the contact's.
+    """
+
+    number: int
+    slug: str
+    status: str
+    subject: str
+    address: str | None
+    address_key: str
+    status_at: Any
+    basis_at: Any
+    seq: int | None
+    event: str | None
+    at: Any
+    said: str | None
+    is_other: int
+    is_named: int
+    has_other_link: int
+    is_elsewhere: int
+
+
+def check_people() -> Iterator[Fault]:
+    """Yield the contacts that are not what their newest entry says, or have another's record."""
+    yield from records_shared()
+    for one in _compared(_newest()):
+        yield from _faults_on_their_list(one) if one.is_elsewhere else _faults_of(one)
+    yield from wrongly_erased()
+
+
+def _compared(newest: Any, *whose: Any) -> Iterator[_Found]:
+    """Yield the contacts that do not plainly stand as their newest entries say."""
+    other, named, other_link = _is_other(), _is_plainly_named(), _has_other_link()
+    elsewhere = Evidence.list != fn.COALESCE(MailingList.slug, "")
+    query: Any = (
+        Contact.select(
+            Contact.id,
+            MailingList.slug,
+            Contact.status,
+            Contact.subject,
+            Contact.address,
+            Contact.address_key,
+            Contact.status_at,
+            Contact.basis_at,
+            Evidence.seq,
+            Evidence.event,
+            Evidence.at,
+            _SAID.json,
+            Case(None, ((other, 1),), 0),
+            Case(None, ((named, 1),), 0),
+            Case(None, ((other_link, 1),), 0),
+            Case(None, ((elsewhere, 1),), 0),
+        )
+        .join(MailingList, JOIN.LEFT_OUTER)
+        .switch(Contact)
+        .join(newest, JOIN.LEFT_OUTER, on=(newest.c.subject == Contact.subject))
+        .join(Evidence, JOIN.LEFT_OUTER, on=(Evidence.seq == newest.c.newest))
+        .join(
+            _SAID,
+            JOIN.LEFT_OUTER,
+            on=(_SAID.seq == Evidence.seq) & (_SAID.part == "consent"),
+        )
+        .join(
+            _WHOSE,
+            JOIN.LEFT_OUTER,
+            on=(_WHOSE.seq == Evidence.seq) & (_WHOSE.part == "person"),
+        )
+        .where(other | other_link | elsewhere | _is_doubtful(named), *whose)
+        .order_by(Contact.id)
+    )
+    return map(_Found._make, proxy.obj.execute(query))
+
+
+def _newest(*whose: Any) -> Any:
+    return (
+        Evidence.select(Evidence.subject, fn.MAX(Evidence.seq).alias("newest"))
+        .where(Evidence.event.in_(_PUTTING), Evidence.subject != "", *whose)
+        .group_by(Evidence.subject)
+        .alias("newest_of")
+    )
+
+
+def _faults_of(one: _Found) -> Iterator[Fault]:
+    what = one.status if one.is_other else _differing(one)
+    if what and not _is_over(one):
+        how = How.CONTRADICTED if one.seq else How.UNVOUCHED
+        yield Fault(one.seq or 0, how, f"contact {one.number}: {what}")
+
+
+def _faults_on_their_list(one: _Found) -> Iterator[Fault]:
+    """Yield what is wrong with a contact of whose record the newest entry is of another list.
+
+    One record may tell of one person on two lists, each by entries of its own: earlier versions
+    took a subject over with a file of suppressions.
+    """
+    own = (Evidence.subject == one.subject, Evidence.list == one.slug)
+    if Evidence.select().where(Evidence.event.in_(_PUTTING), *own).exists():
+        for again in _compared(_newest(*own), Contact.id == one.number):
+            yield from _faults_of(again)
+    else:
+        yield Fault(one.seq or 0, How.CONTRADICTED, f"contact {one.number}: its list")
+
+
+def _is_other() -> Any:
+    """Say whether a contact is not what its entry says; what has ended by time says nothing."""
+    expected = Case(
+        None,
+        (
+            (Evidence.event.in_(_STATUSES), Evidence.event),
+            (Evidence.event.in_(_UNDONE), Contact.status),
+        ),
+        "unconfirmed",
+    )
+    reason, basis, was = (
+        _says(name, column)
+        for name, column in (
+            ("reason", Contact.reason),
+            ("basis", Contact.basis),
+            ("status", Contact.status),
+        )
+    )
+    is_held = _SAID.json.is_null(is_null=False)
+    return (
+        (Contact.status != expected)
+        | (is_held & Evidence.event.in_(("removed", "sign_up_undone")) & ~reason)
+        | (is_held & Evidence.event.in_(("confirmed", "customer")) & ~basis)
+        | (is_held & Evidence.event.in_(_UNDONE) & ~(was & basis))
+    )
+
+
+def _is_plainly_named() -> Any:
+    """Say whether the entry has a contact's address as it is written, or nothing is held of it."""
+    is_named = position(_WHOSE.json, quoted("address", Contact.address)) > 0
+    is_folded = fn.LOWER(Contact.address) == Contact.address_key
+    return Contact.address.is_null() | (is_folded & _WHOSE.json.is_null(is_null=False) & is_named)
+
+
+def _has_other_link() -> Any:
+    """Say whether the entry names another number in the links of a contact that is held.
+
+    What was noted before entries named it says nothing.
+    """
+    is_told = position(_WHOSE.json, Value('"link":"')) > 0
+    is_so = position(_WHOSE.json, quoted("link", Contact.uid)) > 0
+    return Contact.address.is_null(is_null=False) & is_told & ~is_so
+
+
+def _is_doubtful(named: Any) -> Any:
+    """Say whether a contact's address or moments are not just so in its entry.
+
+    They may be right all the same: somebody has moved, or a file told when they had signed up.
+    """
+    is_told = _SAID.json.is_null(is_null=False) & _says("at", Contact.basis_at)
+    return Evidence.seq.is_null(is_null=False) & (
+        (Case(None, ((named, 1),), 0) == 0)
+        | (Contact.status_at != Evidence.at)
+        | (Contact.basis_at.is_null(is_null=False) & (Contact.basis_at != Evidence.at) & ~is_told)
+    )
+
+
+def _says(name: str, column: Any) -> Any:
+    """Say whether a part, whose JSON is canonical, says that a name has a column's value."""
+    return position(_SAID.json, quoted(name, column)) > 0
+
+
+def quoted(name: str, column: Any) -> Any:
+    """Return what stands in canonical JSON where a name has a column's value, as SQL."""
+    # Within a string quotes are escaped, so that this stands in it as a name and a value alone.
+    return Value(f'"{name}":"').concat(column).concat('"')
+
+
+def _is_over(one: _Found) -> bool:
+    return one.status == "removed" and has_come_back(one.number, one.subject, one.address)
+
+
+def has_come_back(number: int, subject: str, address: str | None) -> bool:
+    """Say whether who was removed was erased, too, and their record goes on with a later row.
+
+    Whoever was erased and signs up again keeps the subject; the newest entry is of the later row.
+    """
+    if address is not None:
+        return False
+    its_list = Contact.alias("one")
+    later = Contact.select().where(
+        Contact.list == its_list.select(its_list.list).where(its_list.id == number),
+        Contact.subject == subject,
+        Contact.id > number,
+    )
+    return bool(later.exists())
+
+
+def _differing(one: _Found) -> str:
+    """Return what of a contact its entries do not say, "" if they say it all."""
+    if one.has_other_link:
+        return "the number in its links"
+    if not one.is_named and not _is_named(one):
+        return "its address"
+    said: Mapping[str, Any] = json.loads(one.said) if one.said else {}
+    # When somebody was on a list before a file was taken back, no entry of that says.
+    if one.event == "import_undone" or not said:
+        return ""
+    since = said.get("left_at") or said.get("status_at") or one.at
+    if _moment(one.status_at) != _moment(since):
+        return "since when"
+    told = [_moment(at) for at in (one.at, said.get("at"), said.get("basis_at")) if at]
+    return "" if not one.basis_at or _moment(one.basis_at) in told else "since when"
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        return read_moment(value)
+    except (AttributeError, TypeError, ValueError):
+        return None
+
+
+def _is_named(one: _Found) -> bool:
+    """Say whether the newest entry that names an address of this person names this one."""
+    query: Any = (
+        EvidencePart.select(EvidencePart.json)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(
+            Evidence.subject == one.subject,
+            Evidence.list == one.slug,
+            EvidencePart.part == "person",
+            position(EvidencePart.json, Value('"address":"')) > 0,
+        )
+        .order_by(Evidence.seq.desc())
+        .limit(1)
+    )
+    texts = [text for (text,) in proxy.obj.execute(query).fetchall()]
+    said = [_key(json.loads(text)["address"]) for text in texts]
+    return len({*said, _key(one.address), one.address_key}) == 1
+
+
+def _key(address: Any) -> str:
+    try:
+        return email_address.parse(address).key
+    except (AddressError, AttributeError):
+        return ""

@@ -1,0 +1,392 @@
+"""The Merkle tree over the chain's leaves, as the database keeps it.
+
+The head holds the frontier, by which the tree grows, and the root; the larger perfect subtrees are
+kept too, so that a path to one leaf among a million takes two short runs of entries and a handful
+of nodes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache, reduce
+from itertools import chain
+from operator import or_
+from typing import Any
+
+from repermit.db.prepared_query import PreparedQuery
+from repermit.db.tables import Evidence, EvidenceHead, EvidenceNode
+from repermit.errors import Refused
+from repermit.evidence.chain_reader import STEP, leaf_of, rows_between
+from repermit.evidence.diagnosis import Fault, How
+from repermit.evidence.entries import NOTHING_BEFORE, Checkpoint, is_hash
+from repermit.evidence.merkle import (
+    SIZE,
+    Frontier,
+    Node,
+    Range,
+    additions,
+    goes_on,
+    join,
+    leads_to,
+    node_at,
+    perfect_parts,
+    root_of,
+    siblings,
+)
+from repermit.lazy_text import Said
+
+KEPT_LEVEL = 6
+"""From this level on, of 64 leaves each, perfect subtrees are kept."""
+
+# Of those that were read last, some hundred kilobytes.
+_RUNS = 64
+_NODE = (EvidenceNode.level, EvidenceNode.place, EvidenceNode.hash)
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+def frontier_of(head: EvidenceHead) -> Frontier:
+    """Return the frontier that the head holds.
+
+    Where somebody has damaged it, zeros stand for what cannot be read: answers must go on being
+    taken, and the damage is for `verify` to find.
+    """
+    kept = hashes_in(head.frontier)
+    size = max(head.seq, 0)
+    wanted = size.bit_count()
+    return Frontier(size, [*kept, *[bytes(SIZE)] * wanted][:wanted])
+
+
+def hashes_in(frontier: str) -> list[bytes]:
+    """Return the hashes that a frontier consists of, as far as they can be read."""
+    return [bytes.fromhex(one) for one in _HASH.findall(frontier)]
+
+
+class Growth:
+    """The tree while entries are appended, under the lock of the head."""
+
+    def __init__(self, frontier: Frontier) -> None:
+        self._frontier = frontier
+        self._made: list[Node] = []
+
+    def add(self, its_leaf: str) -> None:
+        """Add an entry's leaf."""
+        self._made += self._frontier.add(bytes.fromhex(its_leaf), least=KEPT_LEVEL)
+
+    def keep(self, *, seq: int, hash: str) -> None:  # noqa: A002  as the column is named
+        """Store the tree, and the newest entry, in the caller's transaction."""
+        self.keep_nodes()
+        frontier = b"".join(self._frontier.hashes).hex()
+        _KEEP_HEAD.execute(seq, hash, self._frontier.root().hex(), frontier)
+
+    def keep_nodes(self) -> None:
+        """Store the subtrees that were completed since the last time."""
+        # Nothing that stands there already, whoever wrote it, may hold up an answer.
+        EvidenceNode.insert_rows(
+            _NODE,
+            [(node.level, node.place, node.hash.hex()) for node in self._made],
+            unique=_NODE[:2],
+            replace=_NODE[2:],
+        )
+        self._made.clear()
+
+
+_KEEP_HEAD = PreparedQuery(
+    lambda seq, hash, root, frontier: EvidenceHead.update(  # noqa: A006  as the column is named
+        seq=seq, hash=hash, root=root, frontier=frontier
+    ),
+    4,
+)
+
+
+def grow_tree() -> None:
+    """Build the tree over a chain that has none yet, in the caller's transaction.
+
+    An entry that is missing, or cannot be read, counts as zeros: it is for `verify` to find.
+    """
+    head = EvidenceHead.get()
+    growth = Growth(Frontier())
+    for first in range(1, head.seq + 1, STEP):
+        last = min(first + STEP - 1, head.seq)
+        leaves = {row["seq"]: leaf_of(row) for row in rows_between(first, last)}
+        for seq in range(first, last + 1):
+            growth.add(leaves.get(seq) or NOTHING_BEFORE)
+        growth.keep_nodes()
+    growth.keep(seq=head.seq, hash=head.hash)
+
+
+def checkpoint() -> Checkpoint:
+    """Return what fixes the chain as it is now, to be kept elsewhere."""
+    head = EvidenceHead.get()
+    return Checkpoint(seq=head.seq, hash=head.hash, root=head.root)
+
+
+def checkpoint_at(seq: int) -> Checkpoint:
+    """Return the checkpoint as it was right after an entry; raises Refused if the tree has gaps."""
+    parts = perfect_parts(Range(0, seq))
+    known = _hashes_of(parts)
+    row: Evidence | None = Evidence.get_or_none(Evidence.seq == seq)
+    if row is None or len(known) != len(parts):
+        raise Refused(_GAPS)
+    root = join([known[part] for part in parts])
+    return Checkpoint(seq=seq, hash=row.hash, root=root.hex())
+
+
+_GAPS = Said(
+    "the chain has gaps, so nothing can be proved by it; see `repermit verify`", code="gaps"
+)
+
+
+def inclusion(seq: int, checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Return the path (RFC 9162 §2.1.3) from an entry's leaf to a checkpoint's root, in hex.
+
+    Raises Refused if the checkpoint does not reach to that entry, or the tree has gaps.
+    """
+    return Paths(checkpoint).path(seq)
+
+
+class Paths:
+    """The paths of many entries to one checkpoint: what was read for one serves its neighbours."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self._leaves = lru_cache(_RUNS)(self._read_leaves)
+        # A sixty-fourth of the entries at most, and as many again above them.
+        self._large: dict[Range, bytes] = {}
+
+    def path(self, seq: int) -> tuple[str, ...]:
+        """Return the path of one entry, as `inclusion` does."""
+        size = self._checkpoint.seq
+        if not 1 <= seq <= size:
+            raise Refused(
+                "a checkpoint at entry %(size)s says nothing of entry %(seq)s",
+                size=str(size),
+                seq=str(seq),
+            )
+        return self._hashes(siblings(seq - 1, size))
+
+    def from_earlier(self, known: Checkpoint) -> tuple[str, ...]:
+        """Return what shows that the record goes on from an earlier checkpoint (RFC 9162 §2.1.4).
+
+        Raises Refused if it does not, or that checkpoint is of no entry yet.
+        """
+        if not 1 <= known.seq <= self._checkpoint.seq or checkpoint_at(known.seq) != known:
+            raise Refused(
+                "the record does not go on from that checkpoint, at entry %(seq)s; see "
+                "`repermit verify --checkpoint FILE`",
+                code="not_gone_on",
+                seq=known.seq,
+            )
+        return self._hashes(additions(known.seq, self._checkpoint.seq))
+
+    def _hashes(self, ranges: Sequence[Range]) -> tuple[str, ...]:
+        parts = [perfect_parts(one) for one in ranges]
+        self._learn([part for some in parts for part in some if not _is_small(part)])
+        return tuple(join([self._hash(part) for part in some]).hex() for some in parts)
+
+    def _learn(self, parts: Sequence[Range]) -> None:
+        missing = [part for part in parts if part not in self._large]
+        self._large |= _kept(missing)
+
+    def _hash(self, part: Range) -> bytes:
+        """Return the hash of a perfect subtree; raises Refused where it cannot be known."""
+        if not _is_small(part):
+            found = self._large.get(part)
+        else:
+            run, place = divmod(part.start, 1 << KEPT_LEVEL)
+            leaves = self._leaves(run)[place : place + part.end - part.start]
+            read = [one for one in leaves if one]
+            found = root_of(read) if len(read) == part.end - part.start else None
+        if found is None:
+            raise Refused(_GAPS)
+        return found
+
+    def _read_leaves(self, run: int) -> list[bytes | None]:
+        """Return the leaves of an aligned run, as far as the checkpoint reaches; None for gaps."""
+        first = (run << KEPT_LEVEL) + 1
+        last = min(first + (1 << KEPT_LEVEL) - 1, self._checkpoint.seq)
+        leaves = {row["seq"]: leaf_of(row) for row in rows_between(first, last)}
+        found = (leaves.get(seq) for seq in range(first, last + 1))
+        return [bytes.fromhex(one) if one else None for one in found]
+
+
+def check_inclusion(leaf: str, seq: int, path: Sequence[str], checkpoint: Checkpoint) -> bool:
+    """Say whether a path proves that an entry with this leaf stands under a checkpoint's root.
+
+    Pure; what is no hex of the right length proves nothing.
+    """
+    texts = (leaf, checkpoint.root, *path)
+    if not all(map(is_hash, texts)):
+        return False
+    its_leaf, root, *steps = map(bytes.fromhex, texts)
+    return leads_to(root, its_leaf, seq - 1, checkpoint.seq, steps)
+
+
+def consistency(known: Checkpoint, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what shows a third party that one checkpoint goes on from an earlier one.
+
+    Raises Refused as `Paths.from_earlier` does.
+    """
+    path = Paths(checkpoint).from_earlier(known)
+    return {"earlier": {"seq": known.seq, "root": known.root}, "path": list(path)}
+
+
+def check_consistency(shown: Mapping[str, Any], checkpoint: Checkpoint) -> bool:
+    """Say whether what `consistency` returned proves that a checkpoint goes on from the earlier.
+
+    Pure. Raises what a document of another form raises.
+    """
+    seq, texts = shown["earlier"]["seq"], (shown["earlier"]["root"], *shown["path"])
+    if type(seq) is not int or not all(map(is_hash, (*texts, checkpoint.root))):
+        return False
+    older, *path = map(bytes.fromhex, texts)
+    root = bytes.fromhex(checkpoint.root)
+    return goes_on(root, checkpoint.seq, path, older=older, first=seq)
+
+
+def _hashes_of(parts: Sequence[Range]) -> dict[Range, bytes]:
+    """Return the hashes of perfect subtrees: the large ones as kept, the small ones made anew."""
+    small = list(filter(_is_small, parts))
+    large = [part for part in parts if part not in small]
+    return _kept(large) | _made(small)
+
+
+def _is_small(part: Range) -> bool:
+    return part.end - part.start < 1 << KEPT_LEVEL
+
+
+def _kept(parts: Sequence[Range]) -> dict[Range, bytes]:
+    wanted = {node_at(part): part for part in parts}
+    found = _nodes(len(wanted)).rows(*chain.from_iterable(wanted)) if wanted else ()
+    return {
+        wanted[node.level, node.place]: bytes.fromhex(node.hash)
+        for node in found
+        if is_hash(node.hash)
+    }
+
+
+@cache
+def _nodes(count: int) -> PreparedQuery:
+    """Return the query for so many nodes, by the level and place of each."""
+
+    def compose(*places: Any) -> Any:
+        one_by_one = zip(places[::2], places[1::2], strict=True)
+        stands_there = (
+            (EvidenceNode.level == level) & (EvidenceNode.place == place)
+            for level, place in one_by_one
+        )
+        return EvidenceNode.select().where(reduce(or_, stands_there))
+
+    return PreparedQuery(compose, 2 * count)
+
+
+def _made(parts: Sequence[Range]) -> dict[Range, bytes]:
+    """Make small subtrees from their entries; those of one path lie in two short runs at most."""
+    made: dict[Range, bytes] = {}
+    for part in parts:
+        leaves = [leaf_of(row) for row in rows_between(part.start + 1, part.end)]
+        read = [bytes.fromhex(one) for one in leaves if one]
+        if len(read) == part.end - part.start:
+            made[part] = root_of(read)
+    return made
+
+
+# --- Whether the Merkle tree that is kept is the one that the entries make. -----------------------
+
+
+class KeptTree:
+    """The tree as it is kept, beside the one that the entries make while they are walked."""
+
+    def __init__(self, head: EvidenceHead) -> None:
+        self._head = head
+        query: Any = EvidenceNode.select(EvidenceNode.level, EvidenceNode.place, EvidenceNode.hash)
+        self._nodes: dict[tuple[int, int], str] = {
+            (level, place): kept for level, place, kept in query.tuples()
+        }
+        kept = frontier_of(head)
+        self._roots = dict(zip(map(node_at, _parts(kept.size)), kept.hashes, strict=True))
+        self._last = next(reversed(hashes_in(head.frontier)), None)
+        self._made = Frontier()
+
+    def root(self) -> str:
+        """Return the root over the entries so far, in hex."""
+        return self._made.root().hex()
+
+    def add(self, its_leaf: str) -> Fault | None:
+        """Add an entry's leaf; return what is wrong with the tree up to there."""
+        hashes = self._made.hashes
+        # The first is the quick way to say no.
+        if hashes and hashes[-1] == self._last and self._is_complete():
+            what = "the Merkle tree knows nothing of it"
+            return Fault(self._made.size + 1, How.INSERTED, what)
+        for node in self._made.add(bytes.fromhex(its_leaf), least=KEPT_LEVEL):
+            kept = self._nodes.get((node.level, node.place))
+            if kept != node.hash.hex():
+                return self._wrong(node, kept)
+        return None
+
+    def end(self) -> Fault | None:
+        """Return what is wrong with the tree now that all entries are in it."""
+        frontier = b"".join(self._made.hashes).hex()
+        if (self._head.frontier, self._head.root) == (frontier, self.root()):
+            return self._beyond()
+        if self._head.frontier == frontier:
+            return Fault(self._made.size, How.HEAD, "the root")
+        part = self._first_difference()
+        is_kept = part.end - part.start >= 1 << KEPT_LEVEL
+        is_of_one_piece = self._head.root == join(hashes_in(self._head.frontier)).hex()
+        if is_of_one_piece and not is_kept:
+            return _rewritten(part.start + 1, self._made.size)
+        return Fault(part.start + 1, How.TREE, "the frontier")
+
+    def matches(self) -> bool:
+        """Say whether the root that is kept is that of the entries."""
+        return self._head.root == self.root()
+
+    def _is_complete(self) -> bool:
+        """Say whether the entries so far are all those that the tree was built over."""
+        made = b"".join(self._made.hashes).hex()
+        return self._head.frontier == made and self._head.root == self.root()
+
+    def _wrong(self, node: Node, kept: str | None) -> Fault:
+        first = (node.place << node.level) + 1
+        if kept is None:
+            return Fault(first, How.TREE, "a subtree is missing")
+        # The subtrees in a larger one hold, so it must have been altered itself.
+        if node.level == KEPT_LEVEL and self._is_vouched_for(node, kept):
+            return _rewritten(first, first - 1 + (1 << node.level))
+        return Fault(first, How.TREE, "a subtree")
+
+    def _is_vouched_for(self, node: Node, kept: str) -> bool:
+        """Say whether what stands above a subtree was built over it as it is kept."""
+        above = self._nodes.get((node.level + 1, node.place >> 1))
+        if above is None:
+            root = self._roots.get((node.level, node.place))
+            return root is not None and root.hex() == kept
+        pair = (self._nodes.get((node.level, node.place & ~1 | side), "") for side in (0, 1))
+        try:
+            return join([bytes.fromhex(one) for one in pair]).hex() == above
+        except ValueError:
+            return False
+
+    def _beyond(self) -> Fault | None:
+        """Return the first subtree over entries that there are not."""
+        size = self._made.size
+        beyond = [place << level for level, place in self._nodes if (place + 1) << level > size]
+        if not beyond:
+            return None
+        return Fault(min(beyond) + 1, How.TREE, "a subtree over entries that there are not")
+
+    def _first_difference(self) -> Range:
+        """Return the first part of the frontier that is not as it is kept."""
+        parts = zip(_parts(self._made.size), self._made.hashes, strict=True)
+        differ = (part for part, made in parts if self._roots.get(node_at(part)) != made)
+        return next(differ, Range(self._made.size, self._made.size))
+
+
+def _rewritten(first: int, last: int) -> Fault:
+    return Fault(first, How.REWRITTEN, f"from {first} to {last}, or one of them")
+
+
+def _parts(size: int) -> list[Range]:
+    return perfect_parts(Range(0, size))

@@ -1,0 +1,213 @@
+"""Whether the chain holds: a walk from its first entry to its head that ends where it breaks.
+
+A million entries are read a few thousand at a time, with their parts; no statement is for one entry
+alone unless something is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+from repermit.db.connection import Database, steady_view
+from repermit.db.tables import EvidenceHead
+from repermit.evidence.chain_reader import leaf_of, runs_of_rows
+from repermit.evidence.count_checks import Audiences, KeptCounts, journal_findings
+from repermit.evidence.diagnosis import Fault, How, diagnose
+from repermit.evidence.entries import EVENTS, NOTHING_BEFORE, Checkpoint, link
+from repermit.evidence.erased_parts import Erasures, wrongly_erased_proofs
+from repermit.evidence.parts import RunOfParts, parts_of_nobody
+from repermit.evidence.people_checks import asks_after_removal, deleted_people
+from repermit.evidence.people_status import check_people
+from repermit.evidence.related_tables import RelatedTables
+from repermit.evidence.stored_tree import KeptTree, consistency
+from repermit.evidence.suppression_check import check_suppressions
+from repermit.evidence.time_checks import EntryTimes, mail_times
+from repermit.evidence.wordings import Wordings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """What a walk along the chain found.
+
+    `checkpoint` is that of its end, None if there is a `fault`. `entries` were walked; `erased`
+    counts the parts that erasures took, and `parts` those that are there. `consistency` shows a
+    third party that it goes on from the checkpoint that was given, None if none was.
+    """
+
+    entries: int
+    parts: int
+    erased: int
+    wordings: int
+    checkpoint: Checkpoint | None
+    fault: Fault | None
+    consistency: Mapping[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {
+            "holds": self.fault is None,
+            "entries": self.entries,
+            "parts": self.parts,
+            "erased": self.erased,
+            "wordings": self.wordings,
+            "checkpoint": self.checkpoint.to_json() if self.checkpoint else None,
+            "fault": self.fault.to_json() if self.fault else None,
+            "consistency": self.consistency,
+        }
+
+
+def verify_chain(
+    database: Database,
+    *,
+    known: Checkpoint | None = None,
+    fingerprint_key: bytes | None = None,
+    now: datetime | None = None,
+) -> Verified:
+    """Walk the chain as it is now, up to the first entry that does not hold.
+
+    A checkpoint that was kept elsewhere shows a tail that was cut off or rewritten since. Whoever
+    writes meanwhile is not kept waiting, and what they write is not looked at. Where the chain
+    holds, so must what stands beside it: campaigns, files, people, mails, counts, and with the key
+    also the fingerprints of addresses that are held, and the journal of suppressions if the
+    database has one. With `now`, the present moment, no entry may be of a later one.
+    """
+    # What comes into it from now on, the database as it is seen below does not have.
+    journal_size = database.journal.size() if database.journal else 0
+    with steady_view(database):
+        walk = _Walk(known, now)
+        fault = next(chain(walk.faults(), walk.beside(fingerprint_key, journal_size)), None)
+        holds_from = known if known and known.seq and fault is None else None
+        shown = consistency(holds_from, walk.checkpoint()) if holds_from else None
+    return Verified(
+        entries=walk.entries,
+        parts=walk.parts,
+        erased=walk.erased,
+        wordings=walk.wordings.checked,
+        checkpoint=None if fault else walk.checkpoint(),
+        fault=fault,
+        consistency=shown,
+    )
+
+
+def verify(known: Checkpoint | None = None) -> Iterator[Fault]:
+    """Yield what does not hold, in the order of the entries.
+
+    It ends where the chain itself breaks: what follows can no longer be told from its consequences.
+    """
+    return _Walk(known).faults()
+
+
+class _Walk:
+    """A walk along the chain; `known` is a checkpoint that was kept elsewhere."""
+
+    def __init__(self, known: Checkpoint | None, now: datetime | None = None) -> None:
+        self.entries = self.parts = self.erased = 0
+        self.wordings = Wordings()
+        self._beside = RelatedTables()
+        self._erasures = Erasures()
+        self._times = EntryTimes(now)
+        self._counts = KeptCounts()
+        self._audiences = Audiences()
+        self._known = known
+        # One that was deleted matches nothing.
+        self._head = EvidenceHead.get_or_none() or EvidenceHead(seq=0, hash="")
+        self._tree = KeptTree(self._head)
+        self._hash = NOTHING_BEFORE
+
+    def checkpoint(self) -> Checkpoint:
+        """Return what fixes the entries that were walked."""
+        return Checkpoint(seq=self.entries, hash=self._hash, root=self._tree.root())
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield what does not hold, up to where the chain breaks."""
+        broken = yield from self._walk()
+        broken = broken or self._end()
+        if broken:
+            yield broken
+            return
+        yield from parts_of_nobody(self.entries)
+        yield from self.wordings.of_campaigns()
+        yield from self.wordings.of_nobody()
+
+    def beside(self, fingerprint_key: bytes | None, journal_size: int) -> Iterator[Fault]:
+        """Yield what is not so beside the chain, once that has been walked and holds."""
+        yield from self._times.faults()
+        yield from wrongly_erased_proofs()
+        yield from self._beside.faults()
+        yield from check_people()
+        yield from check_suppressions(fingerprint_key)
+        yield from deleted_people()
+        yield from asks_after_removal()
+        yield from self._audiences.faults()
+        yield from mail_times()
+        yield from self._counts.faults()
+        yield from journal_findings(fingerprint_key, journal_size)
+
+    def _walk(self) -> Generator[Fault, None, Fault | None]:
+        """Yield what is wrong with parts and wordings; return where the chain breaks."""
+        if broken := self._against_known():
+            return broken
+        after = None
+        for rows in runs_of_rows():
+            run = RunOfParts(rows, after=after, erasures=self._erasures)
+            self.wordings.look_up(run.parts)
+            for row in rows:
+                if broken := self._step(row):
+                    return broken
+                yield from self._own_faults(row, run)
+            self.erased += run.erased
+            after = rows[-1]["seq"]
+        return None
+
+    def _step(self, row: Mapping[str, Any]) -> Fault | None:
+        """Go on to an entry, if it is the next one."""
+        place, its_leaf = self.entries + 1, leaf_of(row)
+        if row["seq"] != place or not its_leaf or link(self._hash, its_leaf) != row["hash"]:
+            return diagnose(row, place=place, before=self._hash, head=self._head)
+        if broken := self._tree.add(its_leaf):
+            return broken
+        self.entries, self._hash = place, row["hash"]
+        return self._against_known() if self._known else None
+
+    def _own_faults(self, row: Mapping[str, Any], run: RunOfParts) -> Iterator[Fault]:
+        if not run.is_as_said(row):
+            yield from run.faults(row)
+        if row["event"] not in EVENTS:
+            yield Fault(row["seq"], How.UNKNOWN_EVENT, row["event"])
+        if fault := self._times.take(row):
+            yield fault
+        parts = run.of(row["seq"])
+        self.parts += len(parts)
+        self._beside.take(row, parts.values())
+        self._counts.take(row, parts)
+        self._audiences.take(row, parts)
+        if self.wordings.is_any_wrong:
+            for part in parts.values():
+                yield from self.wordings.faults(part)
+
+    def _against_known(self) -> Fault | None:
+        """Compare with the checkpoint that was kept, where that was made."""
+        known = self._known
+        if known is None or known.seq != self.entries or known == self.checkpoint():
+            return None
+        what = f"at {known.seq} or before: the checkpoint says otherwise"
+        return Fault(known.seq, How.REWRITTEN, what)
+
+    def _end(self) -> Fault | None:
+        """Compare with the head, the tree, and a checkpoint that reaches further."""
+        head, last = self._head, self.entries
+        if EvidenceHead.select().count() > 1:
+            return Fault(last, How.HEAD, "there is more than one")
+        is_end = (head.seq, head.hash) == (last, self._hash)
+        if is_end and self._known and self._known.seq > last:
+            return Fault(last + 1, How.CUT, f"the checkpoint knows {self._known.seq}")
+        broken = self._tree.end()
+        if is_end:
+            return broken
+        if broken and head.seq > last and not self._tree.matches():
+            return Fault(last + 1, How.MISSING, f"the head names {head.seq} as the last")
+        return broken if broken and head.seq == last else Fault(last, How.HEAD)

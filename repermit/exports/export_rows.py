@@ -1,0 +1,194 @@
+"""What an export holds, read from the database page by page.
+
+Nothing is locked: a row is as it was when its page was read. People come in the order of their
+addresses, and memory stays flat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from repermit import email_address
+from repermit.consent import Status
+from repermit.contacts import lookup, search
+from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList
+from repermit.email_address import as_people_write
+from repermit.exports.tool_formats import What
+
+_PAGE = 1000
+
+KEEP = ("address", "name", "language", "basis", "since")
+REMOVED = ("address", "name", "reason", "removed_at")
+UNASKED = ("address", "name", "reason")
+PARTS = ("consent", "person", "trace")
+EVIDENCE = (
+    "seq",
+    "at",
+    "event",
+    "list",
+    "campaign",
+    "subject",
+    "actor",
+    *(f"{part}_digest" for part in PARTS),
+    "hash",
+    *(name for part in PARTS for name in (f"{part}_salt", part)),
+)
+
+
+class StoredJson(str):
+    """A part of the evidence exactly as it is stored, so that its digest can be checked."""
+
+    __slots__ = ()
+
+
+Record = dict[str, Any]
+"""One row, by column: text, numbers, moments (aware UTC), StoredJson; None for what is gone."""
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return a moment as RFC 3339 writes it, in UTC."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def keep(mailing_list: MailingList) -> Iterator[Record]:
+    """Yield who may be mailed, with the columns KEEP, `uid`, the folded `key` and `agreed_at`.
+
+    `language` is the list's for whoever has none of their own. `agreed_at` is when the person
+    agreed; None for customers, who were not asked to, and where that moment is not known.
+    """
+    found = _people(mailing_list).where(Contact.status.in_((Status.CONFIRMED, Status.CUSTOMER)))
+    for row in _paged(found, Contact.address_key):
+        yield {
+            "uid": row["uid"],
+            "key": row["address_key"],
+            "address": email_address.as_people_write(row["address"]),
+            "name": row["name"],
+            "language": row["language"] or mailing_list.language,
+            "basis": row["basis"],
+            "since": row["basis_at"] or row["status_at"],
+            "agreed_at": None if row["status"] == Status.CUSTOMER else row["basis_at"],
+        }
+
+
+def removed(mailing_list: MailingList) -> Iterator[Record]:
+    """Yield who was taken off and is not erased, with the columns REMOVED and `a_label`.
+
+    `a_label` is the address with its domain in the form in which mail is sent to it.
+    """
+    found = _people(mailing_list).where(
+        Contact.status == Status.REMOVED, Contact.address.is_null(is_null=False)
+    )
+    for row in _paged(found, Contact.address_key):
+        yield {
+            "address": email_address.as_people_write(row["address"]),
+            "a_label": row["address"],
+            "name": row["name"],
+            "reason": row["reason"],
+            "removed_at": row["status_at"],
+        }
+
+
+def count_erased(mailing_list: MailingList) -> int:
+    """Count who was taken off and is erased: no address is held of them."""
+    return int(
+        Contact.select()
+        .where(
+            Contact.list == mailing_list,
+            Contact.erased_at.is_null(is_null=False),
+            Contact.status == Status.REMOVED,
+            Contact.address.is_null(),
+        )
+        .count()
+    )
+
+
+def unasked(mailing_list: MailingList) -> Iterator[Record]:
+    """Yield who could not be asked, and why, with the columns UNASKED."""
+    # In one go, since the whole would be sorted anew for every page; they are few.
+    found = lookup.unasked(mailing_list).order_by(Contact.address_key)
+    for row in found.dicts().iterator():
+        yield {
+            "address": email_address.as_people_write(row["address"]),
+            "name": row["name"],
+            "reason": lookup.why_unasked(row["mail_state"], row["mail_reason"], row["mail_bounce"]),
+        }
+
+
+def evidence(mailing_list: MailingList) -> Iterator[Record]:
+    """Yield the entries about a list, oldest first, with the columns EVIDENCE.
+
+    A part that was erased, or that an entry never had, is None; its digest tells which.
+    """
+    found = Evidence.select().where(Evidence.list == mailing_list.slug)
+    for page in _pages(found.order_by(Evidence.seq).dicts(), Evidence.seq, 0):
+        kept = _parts_of(row["seq"] for row in page)
+        for row in page:
+            yield {**_entry(row), **kept.get(row["seq"], {})}
+
+
+def _people(mailing_list: MailingList) -> Any:
+    return (
+        Contact.select().where(Contact.list == mailing_list).order_by(Contact.address_key).dicts()
+    )
+
+
+def _paged(query: Any, key: Any) -> Iterator[Mapping[str, Any]]:
+    for page in _pages(query, key, ""):
+        yield from page
+
+
+def _pages(query: Any, key: Any, start: object) -> Iterator[list[Mapping[str, Any]]]:
+    """Yield the rows of a query in pages; it must be ordered by `key`, which is unique in it."""
+    after = start
+    while page := list(query.where(key > after).limit(_PAGE)):
+        yield page
+        after = page[-1][key.name]
+
+
+def _entry(row: Mapping[str, Any]) -> Record:
+    digests = {f"{part}_digest": row[part] for part in PARTS}
+    empty = {name: None for part in PARTS for name in (f"{part}_salt", part)}
+    return {**row, **digests, **empty}
+
+
+def _parts_of(seqs: Iterable[int]) -> dict[int, Record]:
+    found: dict[int, Record] = {}
+    for part in list(EvidencePart.select().where(EvidencePart.seq.in_(list(seqs)))):
+        kept = found.setdefault(part.seq, {})
+        kept[f"{part.part}_salt"] = part.salt
+        kept[part.part] = StoredJson(part.json)
+    return found
+
+
+# --- Addresses that no tool's CSV can have, since a spreadsheet would take them for a. ------------
+
+
+# With what such an address begins; the guard's other signs cannot stand first in an address.
+_SIGNS = "+-="
+_MOST = 100
+_STATUSES = {What.KEEP: (Status.CONFIRMED, Status.CUSTOMER), What.REMOVED: (Status.REMOVED,)}
+
+
+def by_hand(mailing_list: MailingList, what: What) -> tuple[str, ...]:
+    """Return the addresses of an export that must be entered in the tool by hand, 100 at most."""
+    found = filter(lambda contact: contact.status in _STATUSES[what], _with_signs(mailing_list))
+    return tuple(as_people_write(contact.address or "") for contact in islice(found, _MOST))
+
+
+def _with_signs(mailing_list: MailingList) -> Iterator[Contact]:
+    """Yield whose address begins so, sign by sign, in the order of the addresses.
+
+    Their status is no condition: SQLite would go through everybody who has it.
+    """
+    letters = search.by_letter()
+    for sign in _SIGNS:
+        rows = Contact.select(Contact.address, Contact.status).where(
+            Contact.list == mailing_list,
+            letters >= sign,
+            letters < chr(ord(sign) + 1),
+            Contact.address.is_null(is_null=False),
+        )
+        yield from rows.order_by(letters).iterator()

@@ -1,0 +1,323 @@
+"""Comparing a fresh export from elsewhere with what may be mailed; writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from repermit import email_address
+from repermit.consent import Status
+from repermit.contacts import unfinished_imports
+from repermit.db.tables import Contact, MailingList, Suppression
+from repermit.errors import AddressError
+from repermit.exports import export_rows
+from repermit.list_files import open_file, rows
+from repermit.settings.definitions import Settings
+
+# --- What a comparison with another tool's export shows, as values and as lines to read. ----------
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One address of a comparison: where it stands (1-based; 0 if not in the file), and why.
+
+    `part` is the table of the file, where it has several ("" otherwise).
+    """
+
+    line: int
+    address: str
+    reason: str
+    part: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconciled:
+    """How a file from elsewhere differs from what may be mailed. Each address counts once.
+
+    All but `missing` add up to `rows`.
+
+    - `agree`: how many are there and may be;
+    - `should_not_be_there`: removed or suppressed, also if erased since; unsubscribe them there;
+    - `not_yet`: asked or still to be asked: no newsletter for them until their Yes;
+    - `unknown`: not on this list at all;
+    - `opted_out_there`: may be mailed as far as is known here, but opted out there: a No;
+    - `missing`: may be mailed, and does not stand in the file;
+    - `invalid`: rows that cannot be read;
+    - `already_off`: how many are opted out there and may not be mailed from here either;
+    - `duplicates`: how many further rows have an address that stands in the file before.
+    """
+
+    list: str
+    file: str
+    rows: int
+    agree: int
+    should_not_be_there: tuple[Finding, ...]
+    not_yet: tuple[Finding, ...]
+    unknown: tuple[Finding, ...]
+    opted_out_there: tuple[Finding, ...]
+    missing: tuple[Finding, ...]
+    invalid: tuple[Finding, ...]
+    already_off: int
+    duplicates: int
+
+
+_SAYS = {
+    "should_not_be_there": "should not be there",
+    "not_yet": "has not said Yes",
+    "unknown": "is not on this list",
+    "opted_out_there": "has opted out there",
+    "missing": "is missing there",
+    "invalid": "cannot be read",
+}
+
+
+def as_document(result: Reconciled) -> dict[str, Any]:
+    """Return the comparison as JSON can hold it."""
+    return asdict(result)
+
+
+def counts(result: Reconciled) -> dict[str, int]:
+    """Return how many there are of each kind, zeros included."""
+    found = {kind: len(getattr(result, kind)) for kind in _SAYS}
+    off = {"already_off": result.already_off, "duplicates": result.duplicates}
+    return {"rows": result.rows, "agree": result.agree, **found, **off}
+
+
+def lines(result: Reconciled) -> tuple[str, ...]:
+    """Return a line for each finding, the gravest first."""
+    return tuple(
+        _line(finding, says) for kind, says in _SAYS.items() for finding in getattr(result, kind)
+    )
+
+
+_STEPS = {
+    "should_not_be_there": (
+        "Unsubscribe there whoever should not be there, and delete nobody: an address that is "
+        "deleted comes back with the next import. `repermit export {list} removed --for "
+        "mailchimp` prints the steps there, and those of other tools likewise; its file lacks "
+        "whoever is erased or was never on this list, so go by the lines above."
+    ),
+    "not_yet": (
+        "Send nothing there to those who have not said Yes, until they do: leave them out of what "
+        "your newsletter goes to."
+    ),
+    "unknown": (
+        "Send nothing there to those who are not on this list either. To ask them, bring them in "
+        "(`repermit import {list} FILE`) and launch a campaign once none is under way."
+    ),
+    "opted_out_there": (
+        "Who has opted out there said No: leave them off there, and record it here with "
+        '`repermit answer {list} ADDRESS no --note "opted out in the newsletter tool"`.'
+    ),
+    "missing": (
+        "Add there whoever is missing: import the file of `repermit export {list} keep --for "
+        "mailchimp`, or that of your tool."
+    ),
+    "invalid": "Look at the lines that cannot be read: whether the tool mails them is not known.",
+}
+
+
+def next_steps(result: Reconciled) -> tuple[str, ...]:
+    """Return what to do about the findings, the gravest first, in the admin's words."""
+    found = tuple(
+        text.replace("{list}", result.list)
+        for kind, text in _STEPS.items()
+        if getattr(result, kind)
+    )
+    return found or ("Nothing is left to do: there stands who may be mailed, and nobody else.",)
+
+
+def _line(finding: Finding, says: str) -> str:
+    part = f"{finding.part}, " if finding.part else ""
+    place = f"{part}line {finding.line}: " if finding.line else ""
+    return f"{place}{finding.address} {says} ({finding.reason.replace('_', ' ')})"
+
+
+# --- Comparing a fresh export from elsewhere with what may be mailed. -----------------------------
+
+
+_BATCH = 500
+
+
+class _There(NamedTuple):
+    """One row of the file that has an address, and that address folded for comparing."""
+
+    row: rows.Row
+    part: str
+    key: str
+
+    def finding(self, reason: str) -> Finding:
+        return Finding(self.row.line, self.row.address, reason, self.part)
+
+
+class _Known(NamedTuple):
+    """What is known here of an address: its contact's status, and why it was taken off."""
+
+    status: str
+    reason: str
+
+
+@dataclass
+class _Tally:
+    """The comparison so far.
+
+    `seen` holds the keys that stand in the file as subscribed, `opted_out` those that stand in
+    it as opted out only.
+    """
+
+    rows: int = 0
+    agree: int = 0
+    duplicates: int = 0
+    seen: set[str] = field(default_factory=set)
+    should_not_be_there: list[Finding] = field(default_factory=list)
+    not_yet: list[Finding] = field(default_factory=list)
+    unknown: list[Finding] = field(default_factory=list)
+    invalid: list[Finding] = field(default_factory=list)
+    opted_out: dict[str, Finding] = field(default_factory=dict)
+
+
+def reconcile(
+    mailing_list: MailingList,
+    path: Path,
+    *,
+    settings: Settings,
+    mapping: Mapping[str, str] | None = None,
+) -> Reconciled:
+    """Compare a file from elsewhere with this list.
+
+    1. Each address of the file that is not opted out there is looked up: as a contact, and by
+       its fingerprint, since an erased contact has no address any more.
+    2. Whoever may be mailed and was not met is missing, unless the file has them opted out:
+       that is a No, and to add them again would override it.
+
+    `mapping` is as for an import. Raises ListFileError, and Refused while a file of the list is
+    under way.
+    """
+    unfinished_imports.require_no_unfinished_file(mailing_list)
+    file = open_file.open_list(path, mapping=mapping, zone=settings.zone)
+    tally = _Tally()
+    for batch in _batches(_rows(file, tally)):
+        _compare(batch, tally, mailing_list, settings.fingerprint_key)
+    missing, opted_out = _not_met(mailing_list, tally)
+    return Reconciled(
+        list=mailing_list.slug,
+        file=path.name,
+        rows=tally.rows,
+        agree=tally.agree,
+        should_not_be_there=tuple(tally.should_not_be_there),
+        not_yet=tuple(tally.not_yet),
+        unknown=tuple(tally.unknown),
+        opted_out_there=opted_out,
+        missing=missing,
+        invalid=tuple(tally.invalid),
+        already_off=len(tally.opted_out) - len(opted_out),
+        duplicates=tally.duplicates,
+    )
+
+
+def _rows(file: open_file.ListFile, tally: _Tally) -> Iterator[_There]:
+    """Yield each address that is subscribed in the file, once; take note of the other rows."""
+    several = len(file.parts) > 1
+    for part in file.parts:
+        name = part.name if several else ""
+        for row in file.rows_of(part):
+            tally.rows += 1
+            there = _usable(row, name, tally)
+            if there is not None and _is_news(there, tally):
+                yield there
+
+
+def _is_news(there: _There, tally: _Tally) -> bool:
+    """Take note of a row, and say whether its address now stands as subscribed for the first time.
+
+    One subscribed row is enough, wherever it stands: the tool mails that address.
+    """
+    key, mark = there.key, there.row.opted_out
+    tally.duplicates += key in tally.seen or key in tally.opted_out
+    if key in tally.seen:
+        return False
+    if mark:
+        tally.opted_out.setdefault(key, there.finding(mark))
+        return False
+    tally.opted_out.pop(key, None)
+    tally.seen.add(key)
+    return True
+
+
+def _usable(row: rows.Row, part: str, tally: _Tally) -> _There | None:
+    problem = row.problem
+    if not problem:
+        try:
+            return _There(row, part, email_address.parse(row.address).key)
+        except AddressError as error:
+            problem = error.reason
+    tally.invalid.append(Finding(row.line, row.address, problem, part))
+    return None
+
+
+def _compare(
+    batch: Sequence[_There], tally: _Tally, mailing_list: MailingList, fingerprint_key: bytes
+) -> None:
+    known = _contacts([there.key for there in batch], mailing_list)
+    doubtful = [there.key for there in batch if not _may_be_mailed(known.get(there.key))]
+    suppressed = _suppressions(doubtful, mailing_list, fingerprint_key)
+    for there in batch:
+        contact = known.get(there.key)
+        if _may_be_mailed(contact):
+            tally.agree += 1
+        elif contact and contact.status == Status.REMOVED:
+            tally.should_not_be_there.append(there.finding(contact.reason))
+        elif there.key in suppressed:
+            tally.should_not_be_there.append(there.finding(suppressed[there.key]))
+        elif contact:
+            tally.not_yet.append(there.finding(contact.status))
+        else:
+            tally.unknown.append(there.finding("unknown"))
+
+
+def _may_be_mailed(contact: _Known | None) -> bool:
+    return contact is not None and contact.status in {Status.CONFIRMED, Status.CUSTOMER}
+
+
+def _contacts(keys: Sequence[str], mailing_list: MailingList) -> dict[str, _Known]:
+    found = Contact.select(Contact.address_key, Contact.status, Contact.reason).where(
+        Contact.list == mailing_list, Contact.address_key.in_(keys)
+    )
+    return {each.address_key: _Known(each.status, each.reason) for each in found}
+
+
+def _suppressions(
+    keys: Sequence[str], mailing_list: MailingList, fingerprint_key: bytes
+) -> dict[str, str]:
+    """Return the reason for each of these addresses that is suppressed for the list or for all."""
+    prints = {email_address.fingerprint(fingerprint_key, key): key for key in keys}
+    found = Suppression.select(Suppression.fingerprint, Suppression.reason).where(
+        Suppression.fingerprint.in_(list(prints)),
+        (Suppression.list == mailing_list) | Suppression.list.is_null(),
+    )
+    return {prints[each.fingerprint]: each.reason for each in found}
+
+
+def _not_met(
+    mailing_list: MailingList, tally: _Tally
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """Return who is missing in the file, and who is opted out there, of those on the keep list."""
+    missing, opted_out = [], []
+    for row in export_rows.keep(mailing_list):
+        key = row["key"]
+        if key in tally.seen:
+            continue
+        if key in tally.opted_out:
+            opted_out.append(tally.opted_out[key])
+        else:
+            missing.append(Finding(0, row["address"], row["basis"]))
+    return tuple(missing), tuple(opted_out)
+
+
+def _batches(items: Iterable[_There]) -> Iterator[list[_There]]:
+    source = iter(items)
+    while batch := list(islice(source, _BATCH)):
+        yield batch

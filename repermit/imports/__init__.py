@@ -1,0 +1,1 @@
+"""Importing a list file in steps, and undoing an import."""

@@ -1,0 +1,184 @@
+"""What becomes of each address, given what the database knows of it.
+
+Changes temporary tables only, so it may run before the merge as well as, once more, within it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+from peewee import Case, Value, fn
+
+from repermit import email_address
+from repermit.consent import Basis, Fate, Status, improves
+from repermit.contacts import counts
+from repermit.db.connection import Database, chunks, is_postgresql, proxy, run_sql
+from repermit.db.tables import Contact, SignUp, Suppression
+from repermit.imports.staging import Picked
+
+NEW = (Fate.ASK, Fate.ROLE, Fate.CONFIRMED, Fate.CUSTOMER)
+"""The fates by which an address comes onto the list."""
+
+_BY_THE_PERSON = (Basis.ANSWER, Basis.SIGN_UP)
+_SAID_YES_SINCE = Contact.basis.in_(_BY_THE_PERSON) & (Contact.basis_at > Picked.mark_at)
+_ID = 32
+_BATCH = 500
+_CHUNK = 5_000
+_CHUNK_OF_LOST = 500
+
+
+def decide(list_id: int) -> int:
+    """Find out which addresses are on the list already and which are suppressed.
+
+    Returns how many of them it decided about; run again, it looks only at the others.
+    """
+    return _match(list_id) + _find_suppressed(list_id)
+
+
+def count_strangers(list_id: int) -> int:
+    """Count the addresses that are not on the list, and have not signed up for it either."""
+    signed_up = SignUp.select(Value(1)).where(
+        SignUp.list == list_id, SignUp.address_key == Picked.key
+    )
+    return int(Picked.select().where(Picked.contact.is_null(), ~fn.EXISTS(signed_up)).count())
+
+
+def _find_suppressed(list_id: int) -> int:
+    if not counts.has_suppressions(list_id):
+        return 0
+    # A Yes for this list stands above a suppression for all, which is left to the others.
+    said_yes = Contact.select(Value(1)).where(
+        Contact.id == Picked.contact,
+        Contact.list == list_id,
+        Contact.status == Status.CONFIRMED,
+        Contact.basis.in_(_BY_THE_PERSON),
+    )
+    suppressed = Suppression.select(Value(1)).where(
+        Suppression.fingerprint == Picked.fingerprint,
+        (Suppression.list == list_id) | Suppression.list.is_null(),
+    )
+    query = Picked.update(fate=Fate.SUPPRESSED).where(
+        Picked.fate != Fate.SUPPRESSED, fn.EXISTS(suppressed), ~fn.EXISTS(said_yes)
+    )
+    return int(query.execute())
+
+
+def keep_off(fingerprints: Sequence[str]) -> int:
+    """Take addresses for suppressed of which the journal alone still knows that they are."""
+    kept = 0
+    for some in chunks(fingerprints, _CHUNK_OF_LOST):
+        query = Picked.update(fate=Fate.SUPPRESSED).where(
+            Picked.fate != Fate.SUPPRESSED, Picked.fingerprint.in_(list(some))
+        )
+        kept += int(query.execute())
+    return kept
+
+
+def _match(list_id: int) -> int:
+    """Find the contacts that there are already; who was taken off counts as suppressed.
+
+    A mark in the file does not undo a Yes that the person gave here after it.
+    """
+    database = proxy.obj
+    statement, values = _matching(list_id, is_postgresql(database))
+    return int(run_sql(database, statement, *values).rowcount)
+
+
+@lru_cache(maxsize=8)
+def _matching(list_id: int, _on_postgresql: bool, /) -> tuple[str, list[Any]]:  # noqa: FBT001
+    """Return the SQL that does so: to put it together anew takes as long as hundreds of rows."""
+    fate = Case(
+        None,
+        (
+            (Contact.status == Status.REMOVED, Fate.SUPPRESSED),
+            ((Picked.said == Fate.OPTED_OUT) & ~_SAID_YES_SINCE, Fate.OPTED_OUT),
+        ),
+        Fate.DUPLICATE,
+    )
+    query = Picked.update(contact=Contact.id, fate=fate).from_(Contact)
+    same = (Contact.list == list_id, Contact.address_key == Picked.key)
+    found: tuple[str, list[Any]] = query.where(Picked.contact.is_null(), *same).sql()
+    return found
+
+
+def fill_in_fingerprints(database: Database, list_id: int, key: bytes) -> None:
+    """Give every address its fingerprint, if the first suppression came while rows were staged.
+
+    Must be called inside a transaction.
+    """
+    if not counts.has_suppressions(list_id):
+        return
+    lacking: Any = Picked.select(Picked.id, Picked.key).where(Picked.fingerprint.is_null())
+    cursor = database.cursor()  # type: ignore[no-untyped-call]
+    sign = database.param
+    while some := list(lacking.limit(_CHUNK).tuples()):
+        cursor.executemany(
+            f"UPDATE picked SET fingerprint = {sign} WHERE id = {sign}",  # noqa: S608
+            [(email_address.fingerprint(key, address_key), number) for number, address_key in some],
+        )
+
+
+def improvable(said: Fate, basis: Basis) -> Any:
+    """Return a query for the contacts to which the file gives a better basis than they have.
+
+    `said` is what the file's row says of them.
+    """
+    worse = ["", *(old for old in Basis if improves(old, basis))]
+    return _staged_contacts(Contact.id == Picked.contact).where(
+        Picked.said == said,
+        Picked.fate == Fate.DUPLICATE,
+        Contact.status != Status.REMOVED,
+        Contact.basis.in_(worse),
+    )
+
+
+def marked() -> Any:
+    """Return a query for the contacts that the file's marks take off the list."""
+    return _staged_contacts(Contact.id == Picked.contact).where(
+        Picked.fate == Fate.OPTED_OUT, Contact.status != Status.REMOVED, ~_SAID_YES_SINCE
+    )
+
+
+def added() -> Any:
+    """Return a query for the contacts that have come onto the list by a proof or as customers."""
+    return _staged_contacts(Contact.uid == uid_of(Picked.ids)).where(
+        Picked.fate.in_((Fate.CONFIRMED, Fate.CUSTOMER)), Picked.contact.is_null()
+    )
+
+
+def in_batches(query: Any) -> Iterator[list[Any]]:
+    """Run one of the queries above in batches; what is changed meanwhile does not upset it.
+
+    The contacts have `picked`, `said`, `mark` and `proof` of their row beside what
+    is their own.
+    """
+    last = 0
+    while some := list(query.where(Picked.id > last).limit(_BATCH).objects()):
+        yield some
+        last = some[-1].picked
+
+
+def _staged_contacts(on: Any) -> Any:
+    return (
+        Contact.select(
+            Contact,
+            Picked.id.alias("picked"),
+            Picked.said.alias("said"),
+            Picked.mark.alias("mark"),
+            Picked.proof.alias("proof"),
+        )
+        .join(Picked, on=on)
+        .order_by(Picked.id)
+    )
+
+
+def uid_of(ids: Any) -> Any:
+    """Return the SQL for the uid within the ids of an address."""
+    return fn.SUBSTR(ids, 1, _ID)
+
+
+def subject_of(ids: Any) -> Any:
+    """Return the SQL for the subject within the ids of an address."""
+    return fn.SUBSTR(ids, _ID + 1)

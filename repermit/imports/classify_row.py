@@ -1,0 +1,226 @@
+"""What a row of a file says by itself: its address, its fate, its proof."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from itertools import product
+from typing import Any, NamedTuple
+
+from repermit import email_address
+from repermit.consent import STRENGTH, Fate, RowFacts, fate, require_customer_basis
+from repermit.db.tables import stored
+from repermit.errors import AddressError
+from repermit.lazy_text import packed
+from repermit.list_files.cells import clean
+from repermit.list_files.open_file import ListFile
+from repermit.list_files.rows import Proof, Row
+
+# Deciding a million times by the rule itself would take as long as reading the file.
+_FATES = {
+    facts: fate(RowFacts(opted_out=facts[0], proven=facts[1], customer=facts[2], role=facts[3]))
+    for facts in product((False, True), repeat=4)
+}
+# Of several marks the one that weighs heaviest decides: the person's own come first.
+_MARKS = {"complained": 0, "unsubscribed": 1, "cleaned": 2}
+_IDS_BYTES = 32
+
+
+class StagedRow(NamedTuple):
+    """A row as it is staged; its fields are columns of the table, moments as the database has them.
+
+    `ids` is the `uid` and the `subject` that the address gets, 32 hex digits each; the same
+    address has the same ids, and an invalid one has none. `sending` is None where it is no other
+    than `key`, and of an invalid row what stands in the file. `strength` orders the rows of one
+    address, the strongest lowest. `mark_at` is set for a fate of `opted_out`, `basis_at` and
+    `proof` (as JSON) for what gives a basis. `reason` is why a row is invalid; of others, the words
+    in the file that opt it out or leave that in doubt.
+    """
+
+    number: int
+    part: int
+    line: int
+    ids: str | None = None
+    key: str | None = None
+    sending: str | None = None
+    name: str = ""
+    language: str = ""
+    source: str = ""
+    strength: int = 0
+    said: str = ""
+    since: str | None = None
+    fingerprint: str | None = None
+    mark: str | None = None
+    mark_at: str | None = None
+    basis_at: str | None = None
+    proof: str | None = None
+    reason: str | None = None
+
+
+PLAIN = StagedRow._fields.index("since")
+"""How many of the fields a plain row has; the others are None."""
+
+
+class Standing(NamedTuple):
+    """What a row says of its address beyond being there; see StagedRow."""
+
+    strength: int
+    said: str
+    mark: str | None = None
+    mark_at: str | None = None
+    basis_at: str | None = None
+    proof: str | None = None
+
+
+def _strength(said: Fate, mark: str = "") -> int:
+    return STRENGTH[said] * len(_MARKS) + _MARKS.get(mark, 0)
+
+
+_ASK = (_strength(Fate.ASK), Fate.ASK.value)
+_ROLE = (_strength(Fate.ROLE), Fate.ROLE.value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpreter:
+    """Reads rows by the rules of one import.
+
+    `secret` (32 bytes) makes the ids and is thrown away afterwards. `known_at` is since when a
+    mark without a date of its own is known. `opted_out` holds the lines that opt out by decision
+    of the admin, by the place of their part. With `fingerprint_all` every address gets its
+    fingerprint, otherwise only those that opted out.
+    """
+
+    secret: bytes = field(repr=False)
+    source: str
+    all_customers: bool
+    sensitive: bool
+    attested: bool
+    now: datetime
+    known_at: datetime
+    fingerprint_key: bytes = field(repr=False)
+    fingerprint_all: bool
+    opted_out: frozenset[tuple[int, int]] = frozenset()
+
+    def read(self, file: ListFile) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a file as they are staged: the plain tuples of StagedRows.
+
+        Most have the first PLAIN fields only. The database driver takes plain tuples and plain
+        text twice as fast as what builds on them.
+        Raises ListFileError where the file is broken, Refused for a customer where the customer
+        basis does not hold.
+        """
+        number = 0
+        for place, part in enumerate(file.parts):
+            for row in file.rows_of(part):
+                number += 1
+                yield self._row(number, place, row)
+
+    def _row(self, number: int, part: int, row: Row) -> tuple[Any, ...]:
+        if self.opted_out and (part, row.line) in self.opted_out:
+            row = row._replace(opted_out=row.opted_out or "unsubscribed", proof=None)
+        (
+            line,
+            address,
+            name,
+            language,
+            source,
+            mark,
+            proof,
+            is_customer,
+            since,
+            problem,
+            _,
+            said,
+            _,
+        ) = row
+        if problem:
+            return _invalid(number, part, row, problem)
+        try:
+            sending, key = email_address.parse(address)
+        except AddressError as error:
+            return _invalid(number, part, row, error.reason)
+        ids = self._keyed.copy()
+        ids.update(key.encode())
+        written = None if sending == key else sending
+        source = source or self.source
+        head = (number, part, line, ids.hexdigest(), key, written, name, language, source)
+        plain = _ROLE if email_address.is_role(key) else _ASK
+        if mark or proof or is_customer or since or said or self._all_need_more:
+            return head + self._rest(row, key, plain)
+        return head + plain
+
+    @cached_property
+    def _all_need_more(self) -> bool:
+        return self.all_customers or self.fingerprint_all
+
+    @cached_property
+    def _keyed(self) -> hashlib.blake2b:
+        """Return the hash that makes the ids of an address from its key.
+
+        Its 256 bits are random to whoever lacks the secret. Contacts are stored in their order, so
+        that a place in the database tells nothing of the address once that is erased; and the
+        rows of one address sort together.
+        """
+        return hashlib.blake2b(key=self.secret, digest_size=_IDS_BYTES)
+
+    def _rest(self, row: Row, key: str, plain: tuple[int, str]) -> tuple[Any, ...]:
+        """Return the fields that follow `source`."""
+        standing = Standing(*plain)
+        if row.opted_out or row.proof or row.customer or self.all_customers:
+            standing = self._standing(row, is_role=plain is _ROLE)
+        fingerprint = None
+        if standing.mark or self.fingerprint_all:
+            fingerprint = email_address.fingerprint(self.fingerprint_key, key)
+        strength, said, *more = standing
+        since = stored(row.since) if row.since else None
+        return (strength, said, since, fingerprint, *more, row.said or None)
+
+    def _standing(self, row: Row, *, is_role: bool) -> Standing:
+        is_customer = row.customer or self.all_customers
+        # A date that is still to come shows a mistake, and no consent.
+        proof = row.proof
+        if proof and proof.at and proof.at > self.now:
+            proof = None
+        said = _FATES[bool(row.opted_out), proof is not None, is_customer, is_role]
+        strength = _strength(said, row.opted_out)
+        if said is Fate.OPTED_OUT:
+            marked_at = row.opted_out_at or self.known_at
+            return Standing(strength, said.value, row.opted_out, stored(marked_at))
+        if proof is not None:
+            facts = _facts_of(proof)
+            text = json.dumps(facts, ensure_ascii=False)
+            return Standing(strength, said.value, basis_at=facts["at"], proof=text)
+        if not is_customer:
+            return Standing(strength, said.value)
+        require_customer_basis(sensitive=self.sensitive, attested=self.attested)
+        # Since when they buy is no word of the mail, but shows on what the customer basis rests.
+        customer_since = row.customer_since
+        is_past = customer_since is not None and customer_since <= self.now
+        return Standing(
+            strength,
+            said.value,
+            basis_at=stored(customer_since if customer_since and is_past else self.now),
+        )
+
+
+def _invalid(number: int, part: int, row: Row, reason: str) -> tuple[Any, ...]:
+    return tuple(
+        StagedRow(
+            number,
+            part,
+            row.line,
+            sending=clean(row.address),
+            name=row.name,
+            strength=_strength(Fate.INVALID),
+            said=Fate.INVALID.value,
+            reason=packed(reason),
+        )
+    )
+
+
+def _facts_of(proof: Proof) -> dict[str, str | None]:
+    return {**proof._asdict(), "at": stored(proof.at) if proof.at else None}

@@ -1,0 +1,242 @@
+"""Tell what became of a file's rows: how many of each fate, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Any
+
+from peewee import Case
+
+from repermit.consent import Fate
+from repermit.db.connection import proxy, run_sql
+from repermit.imports.import_results import Problem
+from repermit.imports.staging import Picked, Staged
+from repermit.lazy_text import unpacked
+from repermit.list_files.rows import DateNote, Part, Question
+
+MOST_PROBLEMS = 10_000
+"""How many rows are reported one by one; of the others it is said how many there are."""
+
+_NOT_REPORTED = (Fate.ASK, Fate.CONFIRMED, Fate.CUSTOMER)
+_MARKS = {
+    "unsubscribed": "the file says that this person unsubscribed, or is not to be mailed",
+    "cleaned": "the file says that mail to this address bounced",
+    "complained": "the file says that this person reported a mail as spam",
+}
+_REASONS = {
+    Fate.SUPPRESSED: "this address was taken off before, and is never asked again",
+    Fate.DUPLICATE: "this address is on the list already",
+    Fate.ROLE: "a shared mailbox rather than one person's: it is asked too, but have a look",
+}
+_IN_DOUBT = "have a look: the file may say that this person wants no mail"
+# What people write in these may leave it in doubt; see listfile's marks.
+_IN_WORDS = frozenset(("status", "consent", "active", "remark", "name", "first_name", "last_name"))
+
+
+_COUNT = "SELECT fate, COUNT(*) FROM picked WHERE fate <> 'ask' GROUP BY fate"
+
+
+def count_fates(rows: int, addresses: int) -> dict[Fate, int]:
+    """Count the rows by fate; what is not an address's strongest row is a duplicate.
+
+    `addresses` is how many there are. Only what is not simply asked is looked at one by
+    one, as that is most of a million.
+    """
+    counts = dict.fromkeys(Fate, 0)
+    for fate, count in run_sql(proxy.obj, _COUNT).fetchall():
+        counts[Fate(fate)] = count
+    counts[Fate.ASK] = addresses - sum(counts.values())
+    if rows > addresses:
+        counts[Fate.INVALID] = Staged.select().where(Staged.ids.is_null()).count()
+        counts[Fate.DUPLICATE] += rows - addresses - counts[Fate.INVALID]
+    return counts
+
+
+def problems(
+    fates: Mapping[Fate, int],
+    parts: Sequence[Part],
+    questions: Sequence[Question] = (),
+    date_notes: Sequence[DateNote] = (),
+) -> tuple[Problem, ...]:
+    """Return what is to be known of whole parts, then the rows that are not simply taken in.
+
+    The rows are in the file's order. Of very many the invalid ones go first, then those in doubt,
+    and duplicates last, into what is listed.
+    """
+    notes = (*_notes(parts, questions), *_about_dates(parts, date_notes))
+    doubts = _in_doubt().count() if _may_be_in_doubt(parts) else 0
+    total = sum(fates.values()) - sum(fates[fate] for fate in _NOT_REPORTED) + doubts
+    if not total:
+        return notes
+    in_doubt = _listed_in_doubt() if doubts else ()
+    found = islice(chain(_invalid(), in_doubt, _by_address(), _again(parts)), MOST_PROBLEMS)
+    listed = [_problem(row, parts) for row in sorted(found)]
+    if total > len(listed):
+        listed.append(Problem(0, "", f"and {total - len(listed):,} rows more"))
+    return (*notes, *listed)
+
+
+def _notes(parts: Sequence[Part], questions: Sequence[Question]) -> Iterator[Problem]:
+    for place, part in enumerate(parts):
+        name = part.name if len(parts) > 1 else ""
+        if part.holds == "nonsubscribed" and (count := _asked_of(place)):
+            yield Problem(0, "", _never_subscribed(part, count, has_others=bool(name)), part=name)
+        for question in questions:
+            if question.part is part:
+                yield Problem(0, question.column, _unclear(question), part=name)
+
+
+def _serial_dates(note: DateNote) -> str:
+    if note.numbers == 1:
+        return (
+            f"1 cell is a number of days, as spreadsheets keep dates ({note.example}), and is read "
+            "as a date"
+        )
+    return (
+        f"{note.numbers:,} cells are numbers of days, as spreadsheets keep dates "
+        f"({note.example}), and are read as dates"
+    )
+
+
+def _about_dates(parts: Sequence[Part], date_notes: Sequence[DateNote]) -> Iterator[Problem]:
+    for one in date_notes:
+        said = []
+        if one.numbers:
+            said.append(_serial_dates(one))
+        if one.unread == 1:
+            said.append("in 1 cell no date can be read, so it counts as empty")
+        elif one.unread:
+            said.append(f"in {one.unread:,} cells no date can be read, so they count as empty")
+        yield Problem(
+            0,
+            one.column,
+            f"column {one.column}: {'; '.join(said)}",
+            part=one.part.name if len(parts) > 1 else "",
+            numbers=one.numbers,
+            unread=one.unread,
+            example=one.example,
+        )
+
+
+def _unclear(question: Question) -> str:
+    rows = "row" if question.noes == 1 else "rows"
+    return (
+        f"column {question.column} says Yes and No, and it is not known to what: if a No "
+        f'({question.noes:,} {rows}) means no mail, add --map "consent={question.column}"'
+    )
+
+
+def _asked_of(place: int) -> int:
+    query = Picked.select().where(Picked.part == place, Picked.fate.in_((Fate.ASK, Fate.ROLE)))
+    return int(query.count())
+
+
+def _never_subscribed(part: Part, count: int, *, has_others: bool) -> str:
+    away = "unpack the ZIP and import its other files" if has_others else "do not import it"
+    return (
+        f"{part.name}: people who never subscribed in Mailchimp, which knows them from orders or "
+        f"imports, and who are to be asked: {count:,}. To leave them out, {away}"
+    )
+
+
+# A row that is reported: its number, its part, its line, the reason, its fate.
+_Reported = tuple[int, int, int, str, Fate]
+
+
+def _invalid() -> Iterator[_Reported]:
+    query = Staged.select(Staged.number, Staged.part, Staged.line, Staged.reason)
+    for *place, reason in _first(query.where(Staged.ids.is_null()), Staged.number):
+        yield (*place, unpacked(reason), Fate.INVALID)
+
+
+def _may_be_in_doubt(parts: Sequence[Part]) -> bool:
+    return any(column.field in _IN_WORDS for part in parts for column in part.columns)
+
+
+def _in_doubt() -> Any:
+    """Return a query for the rows taken in, in which something may speak against mailing."""
+    return (
+        Staged.select(Staged.number, Staged.part, Staged.line, Staged.reason, Picked.fate)
+        .join(Picked, on=(Picked.ids == Staged.ids) & (Picked.number == Staged.number))
+        .where(~Staged.reason.is_null(), Picked.fate.in_(_NOT_REPORTED))
+    )
+
+
+def _listed_in_doubt() -> Iterator[_Reported]:
+    for number, part, line, said, fate in _first(_in_doubt(), Staged.number):
+        yield number, part, line, _with(_IN_DOUBT, said), Fate(fate)
+
+
+def _with(reason: str, said: str | None) -> str:
+    return f"{reason} ({said})" if said else reason
+
+
+def _by_address() -> Iterator[_Reported]:
+    query = Picked.select(
+        Picked.number, Picked.part, Picked.line, Picked.fate, Picked.mark, Staged.reason
+    ).join(Staged, on=(Staged.number == Picked.number))
+    reported = query.where(Picked.fate.not_in(_NOT_REPORTED))
+    is_duplicate = Case(None, ((Picked.fate == Fate.DUPLICATE, 1),), 0)
+    for number, part, line, word, mark, said in _first(reported, is_duplicate, Picked.number):
+        fate = Fate(word)
+        if fate is Fate.OPTED_OUT:
+            yield number, part, line, _with(_MARKS[mark], said), fate
+        else:
+            yield number, part, line, _or_in_doubt(_REASONS[fate], mark, said), fate
+
+
+def _or_in_doubt(reason: str, mark: str | None, said: str | None) -> str:
+    """Return a reason, with the words that leave in doubt whether a row is one that opted out."""
+    return f"{reason}; {_with(_IN_DOUBT, said)}" if said and not mark else reason
+
+
+def _again(parts: Sequence[Part]) -> Iterator[_Reported]:
+    """Yield the rows whose address stands in a stronger row too."""
+    query = (
+        Staged.select(
+            Staged.number,
+            Staged.part,
+            Staged.line,
+            Staged.mark,
+            Staged.reason,
+            Picked.part,
+            Picked.line,
+            Picked.merged,
+        )
+        .join(Picked, on=(Picked.ids == Staged.ids))
+        .where(Picked.number != Staged.number)
+    )
+    for number, part, line, mark, said, its_part, its_line, is_merged in _first(
+        query, Staged.number
+    ):
+        where = "" if its_part == part else f" of {parts[its_part].name}"
+        reason = f"this address stands in line {its_line}{where} too"
+        if is_merged:
+            reason += ", under another name: the mail greets without a name"
+        yield number, part, line, _or_in_doubt(reason, mark, said), Fate.DUPLICATE
+
+
+def _first(query: Any, *order: Any) -> Iterator[tuple[Any, ...]]:
+    rows: Iterator[tuple[Any, ...]] = (
+        query.order_by(*order).limit(MOST_PROBLEMS).tuples().iterator()
+    )
+    return rows
+
+
+def _problem(row: _Reported, parts: Sequence[Part]) -> Problem:
+    _, place, line, reason, fate = row
+    part = parts[place]
+    return Problem(
+        line=line,
+        column=_address_column(part),
+        reason=reason,
+        fate=fate,
+        part=part.name if len(parts) > 1 else "",
+        doubtful=_IN_DOUBT in reason,
+    )
+
+
+def _address_column(part: Part) -> str:
+    column = next(column for column in part.columns if column.field == "address")
+    return column.title or str(column.index + 1)

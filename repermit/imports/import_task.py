@@ -1,0 +1,329 @@
+"""An import that is under way: begun once its file is staged, merged in steps, ended or stopped.
+
+Nothing of it is launched, exported or counted before its last step. A million rows in one
+transaction would hold up everybody's answers for as long as it takes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from repermit.consent import Basis, Fate
+from repermit.contacts import unfinished_imports
+from repermit.db.background_tasks import (
+    LARGEST_STEP,
+    BackgroundTask,
+    TaskKind,
+    find_task,
+    lock_task,
+    run_task,
+    start_task,
+    task_targets,
+)
+from repermit.db.connection import Database, analyze_grown, is_postgresql, lock_rows
+from repermit.db.staged_rows import drop_staged, has_staged, open_staged, staged_table, sweep_staged
+from repermit.db.tables import Import, MailingList
+from repermit.db.work_locks import background_work
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+from repermit.imports import address_fate, import_report, staging
+from repermit.imports.merge import Taking, merge
+from repermit.imports.undo_steps import begin_reversal, go_on
+from repermit.settings.definitions import Settings
+
+_log = logging.getLogger(__name__)
+
+# So many newcomers take less time than all that a step does once: however slow the machine is in
+# this moment, fewer would make the whole import slower and no step much shorter. Of those who are
+# taken off, each of whom takes ten times as long, so many take no longer than a step may.
+_LEAST_STEP = 100
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What is counted of a file, see ImportResult; `addresses` is how many it has."""
+
+    rows: int
+    addresses: int
+    fates: dict[Fate, int]
+    merged: int
+    improved: int
+
+
+def tally_picked(rows: int, addresses: int, merged: int, bases: Mapping[Fate, Basis]) -> Tally:
+    """Count what is to become of the rows that are picked."""
+    fates = import_report.count_fates(rows, addresses)
+    improved = 0
+    if fates[Fate.DUPLICATE]:
+        improved = sum(address_fate.improvable(*pair).count() for pair in bases.items())
+    return Tally(rows, addresses, fates, merged, improved)
+
+
+@dataclass
+class ImportProgress:
+    """How far an import is.
+
+    - `token` names where its rows are kept: `addresses` rows, the last of number `last`.
+    - `facts` is what its entry says, beside its counts; `shared` is in the entries of contacts too.
+    - `bases` has the basis that each fate gives.
+    - `fates` and `improved` count those up to the row `reached`, `done` in all, and the rows of the
+      file that were not picked.
+    """
+
+    token: str
+    rows: int
+    lines: int
+    addresses: int
+    merged: int
+    last: int
+    facts: dict[str, Any]
+    shared: dict[str, Any]
+    bases: dict[str, str]
+    fates: dict[str, int]
+    improved: int = 0
+    reached: int = 0
+    done: int = 0
+
+    def counts(self, *, rows: int, addresses: int) -> dict[str, Any]:
+        """Return the counts that the import and its entry have in common."""
+        return {
+            "rows": rows,
+            "addresses": addresses,
+            "fates": self.fates,
+            "merged": self.merged,
+            "improved": self.improved,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagedFile:
+    """A file that is staged whole: what it is called, and what is to become of its rows."""
+
+    name: str
+    digest: str
+    tally: Tally
+    lines: int
+    facts: Mapping[str, Any]
+    shared: Mapping[str, Any]
+    bases: Mapping[Fate, Basis]
+
+
+def begin_import(
+    database: Database,
+    mailing_list: MailingList,
+    file: StagedFile,
+    *,
+    token: str,
+    now: datetime,
+    actor: str,
+) -> int:
+    """Note, in the caller's transaction, that a staged file is to be merged; return its number.
+
+    Raises Refused if another file is under way on the list.
+    """
+    staging.keep_picked(database, staged_table(database, token))
+    # Whoever launches, or takes a file back, locks it too.
+    lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
+    unfinished_imports.require_no_unfinished_file(mailing_list)
+    # Who stands in a file that waits is not counted anew before this one is taken in.
+    unfinished_imports.forget_file_counts(mailing_list.id)
+    tally = file.tally
+    record = Import.create(
+        list=mailing_list,
+        file=file.name,
+        digest=file.digest,
+        counts=json.dumps(asdict(tally)),
+        at=now,
+    )
+    # What is not picked is counted already.
+    invalid = tally.fates[Fate.INVALID]
+    fates = dict.fromkeys(map(str, Fate), 0)
+    fates |= {Fate.INVALID: invalid, Fate.DUPLICATE: tally.rows - tally.addresses - invalid}
+    progress = ImportProgress(
+        token=token,
+        rows=tally.rows,
+        lines=file.lines,
+        addresses=tally.addresses,
+        merged=tally.merged,
+        last=staging.last_picked(),
+        facts=dict(file.facts),
+        shared=dict(file.shared),
+        bases={str(fate): str(basis) for fate, basis in file.bases.items()},
+        fates=fates,
+    )
+    start_task(
+        TaskKind.IMPORT,
+        record.id,
+        mailing_list=mailing_list,
+        actor=actor,
+        at=now,
+        state=asdict(progress),
+    )
+    return int(record.id)
+
+
+def merge_import(
+    database: Database,
+    number: int,
+    *,
+    settings: Settings,
+    now: datetime,
+    should_stop: Callable[[], bool] = bool,
+    tell: Callable[[int, int], None] = lambda _done, _all: None,
+    step: int = LARGEST_STEP,
+) -> bool:
+    """Merge an import, `step` rows at a time at most, until all of it is; several may at once.
+
+    False if it was to stop before. One whose rows are lost is taken back. `tell` is called between
+    two steps with how many addresses are merged, of how many.
+    """
+    task = find_task(TaskKind.IMPORT, number)
+    if task is None:
+        return True
+    token = task.state["token"]
+    if not has_staged(database, token):
+        _take_back_lost(database, number, now=now)
+        return True
+    done = 0
+
+    def take_step(task: BackgroundTask, limit: int) -> bool:
+        nonlocal done
+        has_more = _take_step(task, limit, database=database, key=settings.fingerprint_key)
+        done = task.state["done"]
+        return has_more
+
+    def between() -> None:
+        tell(done, task.state["addresses"])
+
+    with open_staged(database, token), staging.merging_area(database):
+        is_whole = run_task(
+            database,
+            TaskKind.IMPORT,
+            number,
+            take_step,
+            should_stop=should_stop,
+            between=between,
+            most_a_step=step,
+            least_a_step=_LEAST_STEP,
+        )
+    if is_whole:
+        if not is_postgresql(database):
+            drop_staged(database, token)
+        # Whoever launches next counts them all.
+        analyze_grown(database)
+    return is_whole
+
+
+def finish_imports(
+    database: Database,
+    *,
+    settings: Settings,
+    now: datetime,
+    should_stop: Callable[[], bool] = bool,
+    step: int = LARGEST_STEP,
+) -> int:
+    """Go on with the imports, as after a kill; return how many have come to their end.
+
+    Nobody is disturbed who imports by hand.
+    """
+    ended = 0
+    with background_work(database, TaskKind.IMPORT, should_stop) as must_stop:
+        for number in task_targets(TaskKind.IMPORT):
+            ended += merge_import(
+                database, number, settings=settings, now=now, should_stop=must_stop, step=step
+            )
+    sweep_staged(database)
+    return ended
+
+
+def _take_step(task: BackgroundTask, limit: int, *, database: Database, key: bytes) -> bool:
+    """Take the next step, in the caller's transaction; return whether there is more."""
+    progress = ImportProgress(**task.state)
+    if progress.reached >= progress.last:
+        _end(database, task, progress)
+        return False
+    source = staged_table(database, progress.token)
+    progress.reached, picked = staging.pick_step(
+        database, source, after=progress.reached, limit=limit
+    )
+    # Somebody may have signed up, or been taken off, since the file was read.
+    address_fate.fill_in_fingerprints(database, task.list_id, key)
+    address_fate.decide(task.list_id)
+    bases = {Fate(fate): Basis(basis) for fate, basis in progress.bases.items()}
+    tally = tally_picked(picked, picked, 0, bases)
+    merge(
+        Taking(
+            mailing_list=task.list,
+            record=Import(id=task.target, list=task.list, at=task.at),
+            actor=task.actor,
+            bases=bases,
+            fates=tally.fates,
+            improved=tally.improved,
+            shared=progress.shared,
+            fingerprint_key=key,
+        )
+    )
+    for fate, count in tally.fates.items():
+        progress.fates[fate] += count
+    progress.improved += tally.improved
+    progress.done += picked
+    task.state = asdict(progress)
+    return True
+
+
+def _end(database: Database, task: BackgroundTask, progress: ImportProgress) -> None:
+    """Note that all of a file is taken in."""
+    unfinished_imports.forget_file_counts(task.list_id)
+    if is_postgresql(database):
+        drop_staged(database, progress.token)
+    counts = progress.counts(rows=progress.rows, addresses=progress.addresses)
+    _note(task, progress, counts)
+
+
+def _note(task: BackgroundTask, progress: ImportProgress, counts: Mapping[str, Any]) -> None:
+    """Fix what became of the rows, in the import and in its entry."""
+    Import.update(counts=json.dumps(counts)).where(Import.id == task.target).execute()
+    chain.append(
+        Entry(
+            event="imported",
+            at=task.at,
+            actor=task.actor,
+            list=task.list.slug,
+            consent={**counts, **progress.shared, **progress.facts},
+        )
+    )
+
+
+def _take_back_lost(database: Database, number: int, *, now: datetime) -> None:
+    with database.atomic():
+        task = lock_task(TaskKind.IMPORT, number)
+        if task is not None:
+            take_back_unfinished(database, task, now=now, actor="job")
+            _log.warning(
+                "the rows of a file that was being taken into %s are lost; what was taken in of it "
+                "is taken back",
+                task.list.slug,
+            )
+    go_on(database, number)
+
+
+def take_back_unfinished(
+    database: Database, task: BackgroundTask, *, now: datetime, actor: str
+) -> None:
+    """Take in no more of a file, in the caller's transaction, which has locked its task.
+
+    What has been merged counts as taken in, and is to be taken back.
+    """
+    progress = ImportProgress(**task.state)
+    if is_postgresql(database):
+        drop_staged(database, progress.token)
+    progress.facts["whole"] = False
+    rows = sum(progress.fates.values())
+    task.delete_instance()
+    _note(task, progress, progress.counts(rows=rows, addresses=progress.done))
+    begin_reversal(Import.get_by_id(task.target), now=now, actor=actor)

@@ -1,0 +1,368 @@
+"""Files that were handed in and wait to be taken in: privately, beside the database, for a day."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Any
+
+from peewee import Case
+
+from repermit.db.connection import Database, proxy
+from repermit.db.list_tables import Upload
+from repermit.db.tables import MailingList, new_id
+from repermit.db.temporary_files import TemporaryFiles, private_folder, temporary_files
+from repermit.db.write_lock import privately
+from repermit.errors import ListFileError, Refused
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+from repermit.imports import row_preview
+from repermit.lazy_text import Said, packed
+from repermit.settings.definitions import Settings
+
+LARGEST = 100_000_000
+"""How many bytes a file may have."""
+
+LIFETIME = timedelta(days=1)
+"""How long a file stays if nobody takes it in."""
+
+_PIECE = 1 << 20
+_A_MOMENT = 0.05  # seconds
+_LONGEST_NAME = 200  # bytes; file systems allow 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """How a file is to be read and taken in; as the options of `import_file`.
+
+    `opted_out` are the lines that the admin has decided not to ask.
+    """
+
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+    customers: bool = False
+    attest: str = ""
+    consent_text: str = ""
+    opted_out: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Take the lines as they come from a document, in which they are a list."""
+        object.__setattr__(self, "opted_out", tuple(self.opted_out))
+
+    def reads_as(self, other: Choices) -> bool:
+        """Say whether both give every row the same fate."""
+        mine, its = set(self.opted_out), set(other.opted_out)
+        return (self.mapping, self.customers, mine) == (other.mapping, other.customers, its)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A file that is kept: its row, and the folder in which all that belongs to it stands."""
+
+    upload: Upload
+    folder: Path
+    files: TemporaryFiles
+
+    @property
+    def path(self) -> Path:
+        """Return where the file is; its name is the one it came with, which tells what it holds."""
+        return self.folder / "file" / self.upload.name
+
+    @property
+    def rows(self) -> Path:
+        """Return where what would become of each row stands, see `row_preview`."""
+        return self.folder / "rows.db"
+
+    @property
+    def choices(self) -> Choices:
+        """Return how the file is to be read."""
+        return Choices(**json.loads(self.upload.choices))
+
+    @property
+    def outcome(self) -> dict[str, Any] | None:
+        """Return what came of the last look at the file, or None if none was finished."""
+        try:
+            found: dict[str, Any] = json.loads(self._outcome.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        return found
+
+    @property
+    def is_busy(self) -> bool:
+        """Say whether the file is being looked at or taken in."""
+        try:
+            lock = self.lock()
+        except FileNotFoundError:
+            # It has just been taken in, and is gone.
+            return False
+        if lock is None:
+            return True
+        lock.close()
+        return False
+
+    def choose(self, choices: Choices) -> None:
+        """Keep how the file is to be read."""
+        self.upload.choices = json.dumps(asdict(choices))
+        self.upload.save(only=[Upload.choices])
+
+    def count(self, *, rows: int | None, people: int | None) -> None:
+        """Keep how much stands in the file, inside the caller's transaction; None: not known."""
+        Upload.update(rows=rows, people=people).where(Upload.id == self.upload.id).execute()
+
+    def begin_count(self) -> None:
+        """Note that it is being counted, inside the caller's transaction."""
+        # Whoever comes onto the list meanwhile has this forgotten, by which it is noticed.
+        self.count(rows=None, people=0)
+
+    def end_count(self, *, rows: int, people: int) -> None:
+        """Keep what was counted since `begin_count`, inside the caller's transaction.
+
+        Of how many people it is, only if nobody has come onto the list since.
+        """
+        Upload.update(
+            rows=rows, people=Case(None, ((Upload.people.is_null(), None),), people)
+        ).where(Upload.id == self.upload.id).execute()
+
+    def lock(self) -> IO[bytes] | None:
+        """Return the file by which only one works with it at a time, until closed; None if held.
+
+        Whoever has noted an outcome is about to end, which is waited for.
+        """
+        lock = self.open_lock()
+        while not _is_ours(lock):
+            if self.outcome is None:
+                lock.close()
+                return None
+            time.sleep(_A_MOMENT)
+        return lock
+
+    def open_lock(self) -> IO[bytes]:
+        """Open the file whose lock that is, which the caller closes."""
+        return open(self.folder / "lock", "ab", opener=privately)
+
+    def note(self, outcome: Mapping[str, Any]) -> None:
+        """Keep what came of a look, whole or not at all."""
+        with self.files.file_for(self._outcome) as part:
+            part.write_text(json.dumps(outcome), "utf-8")
+
+    def forget_outcome(self) -> None:
+        """Delete what came of the last look."""
+        self._outcome.unlink(missing_ok=True)
+
+    @property
+    def _outcome(self) -> Path:
+        return self.folder / "outcome.json"
+
+
+def keep_upload(
+    database: Database,
+    mailing_list: MailingList,
+    stream: IO[bytes],
+    *,
+    name: str,
+    user_id: int,
+    settings: Settings,
+    now: datetime,
+) -> Kept:
+    """Keep a file that is handed in, in place of the list's earlier one.
+
+    Its row comes first, so that a folder without one belongs to nobody. Raises ListFileError for
+    one that is empty or too large, Refused if an earlier one is being taken in.
+    """
+    for earlier in _kept_of(mailing_list, settings):
+        give_up(database, earlier)
+    with database.atomic():
+        upload = Upload.create(
+            list=mailing_list, user=user_id, token=new_id(), name=plain_name(name), at=now
+        )
+    kept = _kept(upload, settings)
+    try:
+        for folder in (kept.folder, kept.path.parent):
+            folder.mkdir(mode=0o700)
+        # Whoever erases somebody meanwhile learns that it is being worked with.
+        with closing(kept.open_lock()) as lock, kept.files.file_for(kept.path) as part:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _copy(stream, part)
+    except BaseException:
+        delete(database, kept)
+        raise
+    return kept
+
+
+def note_upload(
+    database: Database, mailing_list: MailingList, event: str, *, now: datetime, actor: str
+) -> None:
+    """Append that a file for a list was `handed_in` or `given_up`; what it is called stays out."""
+    entry = Entry(event=event, at=now, actor=actor, list=mailing_list.slug)
+    with database.atomic():
+        chain.append(entry)
+
+
+def find_upload(mailing_list: MailingList, *, settings: Settings) -> Kept | None:
+    """Return the file that waits to be taken in, or None if there is none on this machine."""
+    found = [kept for kept in _kept_of(mailing_list, settings) if kept.path.exists()]
+    return found[-1] if found else None
+
+
+def drop_broken_uploads(
+    database: Database, mailing_list: MailingList, *, settings: Settings
+) -> None:
+    """Forget the files of a list that never came whole: the process that took them was killed."""
+    for kept in _kept_of(mailing_list, settings):
+        if kept.folder.exists() and not kept.path.exists() and not kept.is_busy:
+            delete(database, kept)
+
+
+def give_up(database: Database, kept: Kept) -> None:
+    """Delete a file and all that belongs to it; raises Refused while it is being worked with."""
+    if kept.folder.exists():
+        lock = kept.lock()
+        if lock is None:
+            raise Refused("this file is being worked with; try again in a minute")
+        lock.close()
+    delete(database, kept)
+
+
+def sweep_uploads(database: Database, *, settings: Settings, now: datetime) -> int:
+    """Delete the files that are a day old, and what belongs to none; return how many rows went."""
+    folder = folder_of(settings)
+    gone = 0
+    for upload in _older(now - LIFETIME):
+        # FileNotFoundError: another sweep has just deleted it.
+        with suppress(Refused, FileNotFoundError):
+            give_up(database, _kept(upload, settings))
+            gone += 1
+    tokens = {path.name for path in folder.iterdir()}
+    for token in tokens - {upload.token for upload in Upload.select()}:
+        shutil.rmtree(folder / token, ignore_errors=True)
+    return gone
+
+
+def plain_name(name: str) -> str:
+    """Return the last part of a file's name, without what could lead out of its folder."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    shown = "".join(sign for sign in last if sign.isprintable()).strip(" .")
+    stem, dot, ending = shown.rpartition(".")
+    if dot and len(ending) <= 8:  # noqa: PLR2004  endings are short, and tell what a file is
+        return f"{_cut(stem)}.{ending}"
+    return _cut(shown) or "list"
+
+
+def _older(than: datetime) -> list[Upload]:
+    return list(Upload.select().where(Upload.at <= than))
+
+
+def _kept_of(mailing_list: MailingList, settings: Settings) -> Iterator[Kept]:
+    uploads = list(Upload.select().where(Upload.list == mailing_list).order_by(Upload.id))
+    for upload in uploads:
+        yield _kept(upload, settings)
+
+
+def _kept(upload: Upload, settings: Settings) -> Kept:
+    folder = folder_of(settings) / upload.token
+    return Kept(upload=upload, folder=folder, files=temporary_files(settings))
+
+
+def delete(database: Database, kept: Kept) -> None:
+    """Delete a file and all that belongs to it, whoever works with it."""
+    shutil.rmtree(kept.folder, ignore_errors=True)
+    with database.atomic():
+        Upload.delete().where(Upload.id == kept.upload.id).execute()
+
+
+def folder_of(settings: Settings) -> Path:
+    """Return the folder of all files: ours alone to open. Raises Refused if it is not."""
+    return private_folder(settings, "uploads")
+
+
+def _cut(text: str) -> str:
+    return text.encode(errors="ignore")[:_LONGEST_NAME].decode(errors="ignore")
+
+
+def _copy(stream: IO[bytes], path: Path) -> None:
+    size = 0
+    with path.open("wb") as file:
+        while piece := stream.read(_PIECE):
+            size += len(piece)
+            if size > LARGEST:
+                raise ListFileError(
+                    "the file is too large",
+                    expected=Said("at most %(most)s MB", most=LARGEST // 1_000_000),
+                )
+            file.write(piece)
+    if not size:
+        raise ListFileError("the file is empty", expected="a list with one address on a line")
+
+
+def _is_ours(lock: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+# --- Erasing an address from a file that was handed in and waits to be taken in. ------------------
+
+
+class Waiting(StrEnum):
+    """What became of a file that waited for a list, as an address was erased there.
+
+    `nothing`: there is none, or the address is not in it; `deleted`; `left`: somebody works with
+    it in this moment, or it is on another machine, so that it goes within a day.
+    """
+
+    NOTHING = "nothing"
+    DELETED = "deleted"
+    LEFT = "left"
+
+
+def forget_in_upload(mailing_list: MailingList, address_key: str, *, settings: Settings) -> Waiting:
+    """Delete the file that waits for a list if an address that was erased is in it.
+
+    Of a file whose rows nobody has looked at yet this cannot be known, so that it goes too.
+    """
+    drop_broken_uploads(proxy.obj, mailing_list, settings=settings)
+    kept = find_upload(mailing_list, settings=settings)
+    if kept is None:
+        is_elsewhere = Upload.select().where(Upload.list == mailing_list).exists()
+        return Waiting.LEFT if is_elsewhere else Waiting.NOTHING
+    lock = kept.lock()
+    if lock is None:
+        return Waiting.LEFT
+    with closing(lock):
+        if kept.rows.exists() and not row_preview.holds(kept.rows, address_key):
+            return Waiting.NOTHING
+        _empty(kept)
+    return Waiting.DELETED
+
+
+def _empty(kept: Kept) -> None:
+    """Leave nothing of a file but why; killed in between, it is one that was not looked at."""
+    kept.forget_outcome()
+    kept.rows.unlink(missing_ok=True)
+    kept.path.write_bytes(b"")
+    with proxy.obj.atomic():
+        kept.count(rows=0, people=0)
+    kept.note({**_REFUSAL, "glimpses": []})
+
+
+_REFUSAL: dict[str, Any] = {
+    "refused": packed(
+        Said(
+            "somebody whose address may be in this file was erased, and the file with it: hand "
+            "it in again, and their row is left out"
+        )
+    ),
+    "line": 0,
+    "column": 0,
+    "expected": "",
+}

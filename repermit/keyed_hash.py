@@ -1,0 +1,32 @@
+"""Authentication codes: HMAC-SHA256 under one key for many messages, half of the work done once."""
+
+from __future__ import annotations
+
+import hashlib
+
+_BLOCK = 64
+_INNER = bytes(octet ^ 0x36 for octet in range(256))
+_OUTER = bytes(octet ^ 0x5C for octet in range(256))
+
+
+class Mac:
+    """HMAC-SHA256 under `key` (RFC 2104 §2); `beginning` stands before every message.
+
+    Both hashes are kept as they are behind the key (§4), which takes half the time of the
+    standard library's; a property test holds it to that one.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes, *, beginning: bytes = b"") -> None:
+        block = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+        self._inner = hashlib.sha256(block.translate(_INNER) + beginning)
+        self._outer = hashlib.sha256(block.translate(_OUTER))
+
+    def of(self, message: bytes) -> bytes:
+        """Return the code of a message, 32 octets."""
+        inner = self._inner.copy()
+        inner.update(message)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()

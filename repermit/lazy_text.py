@@ -1,0 +1,127 @@
+"""What a use case says to the admin, as a sentence that can still be put into another language.
+
+`cli` prints it as it is, in English; pages show it in the admin's language.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Several things in one sentence, each of which may be something said."""
+
+    parts: tuple[str, ...]
+    by: str = ", "
+
+
+Value = str | int | datetime | Joined
+"""What fills in a template: a count is an int, while what is no count (a line) is text."""
+
+
+class Said(str):
+    """A sentence in English that knows what it was made of.
+
+    `template` is its id in the catalogues of translations, in which the `values` stand as
+    %(names)s, if there are any: gettext's own way. A value may be something said itself; a moment
+    is given in the zone that it is to be shown in. `code` names the sentence for a page that has
+    words of its own for it, since it can be mended there and not by a command.
+    """
+
+    __slots__ = ("code", "plural", "template", "values")
+
+    code: str
+    plural: str
+    template: str
+    values: Mapping[str, Value]
+
+    def __new__(cls, template: str = "", /, *, code: str = "", **values: Value) -> Self:
+        """Say a sentence."""
+        return cls._made(template, values, code=code)
+
+    def in_words(
+        self,
+        translate: Callable[[str, str, int], str],
+        show: Callable[[Value], str],
+    ) -> str:
+        """Return the sentence by a catalogue, which takes singular, plural (or "") and count."""
+        return _filled(translate(self.template, self.plural, self._count), self.values, show)
+
+    @property
+    def _count(self) -> int:
+        # Without a plural it is not looked at.
+        return int(str(self.values["count"])) if self.plural else 1
+
+    @classmethod
+    def _made(
+        cls,
+        template: str,
+        values: Mapping[str, Value],
+        *,
+        code: str = "",
+        plural: str = "",
+    ) -> Self:
+        chosen = plural if plural and values["count"] != 1 else template
+        said = super().__new__(cls, _filled(chosen, values, in_english))
+        said.code, said.template, said.plural, said.values = code, template, plural, values
+        return said
+
+
+def said_of(singular: str, plural: str, count: int, /, *, code: str = "", **values: Value) -> Said:
+    """Say a sentence of a count, which may stand in it as %(count)s."""
+    return Said._made(  # noqa: SLF001  the other way of making one
+        singular, {"count": count, **values}, code=code, plural=plural
+    )
+
+
+def in_english(value: Value) -> str:
+    """Return a value as it stands in an English sentence."""
+    if isinstance(value, Joined):
+        return value.by.join(value.parts)
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _filled(text: str, values: Mapping[str, Value], show: Callable[[Value], str]) -> str:
+    shown = {name: show(value) for name, value in values.items()}
+    return text % shown if shown else text
+
+
+def packed(said: str) -> str:
+    """Return what was said as a text to be kept, from which `unpacked` makes it again.
+
+    That is the sentence itself if it has neither values nor a code. No value may be a moment.
+    """
+    whole = isinstance(said, Said) and (said.values or said.code)
+    return json.dumps(_packed(said), separators=(",", ":")) if whole else str(said)
+
+
+def unpacked(text: str) -> Said:
+    """Return what was packed."""
+    return _unpacked(json.loads(text)) if text.startswith('{"said":') else Said(text)
+
+
+def _packed(value: Value) -> Any:
+    if isinstance(value, Said):
+        values = {name: _packed(one) for name, one in value.values.items()}
+        return {
+            "said": value.template, "plural": value.plural, "code": value.code, "values": values,
+        }  # fmt: skip
+    if isinstance(value, Joined):
+        return {"by": value.by, "parts": list(map(_packed, value.parts))}
+    return value
+
+
+def _unpacked(kept: Any) -> Any:
+    if not isinstance(kept, dict):
+        return kept
+    if "by" in kept:
+        return Joined(tuple(map(_unpacked, kept["parts"])), by=kept["by"])
+    values = {name: _unpacked(one) for name, one in kept["values"].items()}
+    return Said._made(kept["said"], values, code=kept["code"], plural=kept["plural"])  # noqa: SLF001

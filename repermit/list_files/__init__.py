@@ -1,0 +1,1 @@
+"""Reading files of addresses, of whatever format and encoding, into rows."""

@@ -1,0 +1,285 @@
+"""Find the header of a table, and which column is what: by title, by content, as the admin says."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from repermit.errors import ListFileError
+from repermit.lazy_text import Joined, Said
+from repermit.list_files.cell_words import is_answer, is_known_status, is_language, says_no
+from repermit.list_files.cells import clean, fold, is_like_address
+from repermit.list_files.column_titles import PART_OF_A_NAME, is_address_title
+from repermit.list_files.newsletter_tools import Tool, tool_of
+from repermit.list_files.opt_out_marks import may_refuse
+from repermit.list_files.rows import FIELDS, REPEATED_FIELDS, Column, Record
+
+# Titles of a report ("Ledenlijst 2024", an empty line, who made it) are rarely longer than this.
+_HEADER_WITHIN = 20
+_LETTERS = 26
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Where the header is and what the columns are.
+
+    `header_line` is 0 if there is no header; records before `first_line` are not data. `unknown`
+    are the places of the columns that may turn out to say Yes and No to a question nobody knows:
+    under no title that is known, with nothing else in these first records.
+    """
+
+    header_line: int
+    first_line: int
+    columns: tuple[Column, ...]
+    tool: Tool
+    unknown: tuple[int, ...]
+
+
+def check_mapping(mapping: Mapping[str, str]) -> None:
+    """Raise ListFileError if the mapping names a field that does not exist."""
+    for name in mapping:
+        if name not in FIELDS:
+            near = difflib.get_close_matches(name, FIELDS, n=1)
+            raise ListFileError(
+                "there is no field %(name)s%(hint)s",
+                name=repr(name),
+                hint=Said("; did you mean %(near)s?", near=near[0]) if near else "",
+                expected=Said("one of %(fields)s", fields=Joined(FIELDS)),
+            )
+
+
+def find_columns(sample: Sequence[Record], mapping: Mapping[str, str]) -> Found:
+    """Return what the first records of a table tell; `mapping` is as for `open_list`.
+
+    Raises ListFileError if no column holds addresses or a mapped column does not exist.
+    """
+    at = _header_at(sample, mapping)
+    header = sample[at][1] if at is not None else []
+    data = [cells for _, cells in sample[_data_from(sample, at) :]]
+    titles = _titles(header, data)
+    folded = [fold(title) for title in titles]
+    tool = tool_of(folded)
+    fields = _by_title(folded, tool) if header else _by_content(data, len(titles))
+    _settle_addresses(fields, data, has_header=bool(header))
+    _settle_names(fields, folded)
+    _settle_remarks(fields, data)
+    _apply(mapping, titles, fields)
+    if "address" not in fields:
+        raise _no_address(sample, at)
+    return Found(
+        header_line=sample[at][0] if at is not None else 0,
+        first_line=_first_line(sample, at),
+        columns=tuple(map(Column, range(len(titles)), titles, fields)),
+        tool=tool,
+        unknown=tuple(
+            index
+            for index, name in enumerate(fields)
+            if name is None
+            and not tool.knows(folded[index])
+            and all(map(is_answer, _values(data, index)))
+        ),
+    )
+
+
+def _header_at(sample: Sequence[Record], mapping: Mapping[str, str]) -> int | None:
+    """Return which record is the header, or None if there is none."""
+    named = (title for columns in mapping.values() for title in columns.splitlines())
+    wanted = {fold(title) for title in named if not _place_of(title)} - {""}
+    top = [cells for _, cells in sample[:_HEADER_WITHIN]]
+    for at, cells in enumerate(top):
+        folded = {fold(cell) for cell in cells}
+        is_titled = folded & wanted or any(map(is_address_title, folded))
+        if is_titled and not any(map(is_like_address, cells)):
+            return at
+    first = next((at for at, cells in enumerate(top) if any(map(is_like_address, cells))), 0)
+    # A header whose titles are not known still has one for each column, as a title line has not.
+    if first and _filled(top[first - 1]) >= _filled(top[first]):
+        return first - 1
+    return None
+
+
+def _filled(cells: Sequence[str]) -> int:
+    return sum(bool(cell.strip()) for cell in cells)
+
+
+def _data_from(sample: Sequence[Record], at: int | None) -> int:
+    if at is not None:
+        return at + 1
+    return next(
+        (index for index, (_, cells) in enumerate(sample) if any(map(is_like_address, cells))), 0
+    )
+
+
+def _first_line(sample: Sequence[Record], at: int | None) -> int:
+    index = _data_from(sample, at)
+    return sample[index][0] if index < len(sample) else sample[-1][0] + 1
+
+
+def _titles(header: Sequence[str], data: Sequence[Sequence[str]]) -> list[str]:
+    """Return a title for each column, "" where there is none; they are shown on a terminal."""
+    titles = [clean(title) for title in header]
+    while titles and not titles[-1]:
+        titles.pop()
+    return titles or [""] * max(map(len, data), default=0)
+
+
+def _by_title(folded: Sequence[str], tool: Tool) -> list[str | None]:
+    known = [tool.field_of(title) for title in folded]
+    best: dict[str | None, int] = {}
+    for index, (name, rank) in enumerate(known):
+        if name not in best or rank < known[best[name]][1]:
+            best[name] = index
+    return [
+        name if name in REPEATED_FIELDS or best[name] == index else None
+        for index, (name, _) in enumerate(known)
+    ]
+
+
+def _by_content(data: Sequence[Sequence[str]], width: int) -> list[str | None]:
+    """Return what columns without titles hold, as far as that is plain to see."""
+    fields: list[str | None] = [None] * width
+    texts = []
+    for index in range(width):
+        values = _values(data, index)
+        if values and all(map(is_known_status, values)):
+            fields[index] = "status"
+        elif values and all(map(is_language, values)):
+            fields[index] = "language"
+        elif values and _may_be_names(values):
+            texts.append(index)
+    # With more of them, one may as well be a town.
+    if len(texts) == 1:
+        fields[texts[0]] = "name"
+    return fields
+
+
+def _may_be_names(values: Sequence[str]) -> bool:
+    is_text = not any(set(value) & set("@0123456789") for value in values)
+    return is_text and not _is_yes_or_no(values) and not may_refuse(values)
+
+
+def _values(data: Sequence[Sequence[str]], index: int) -> list[str]:
+    return [cells[index] for cells in data if index < len(cells) and cells[index].strip()]
+
+
+def _settle_addresses(
+    fields: list[str | None], data: Sequence[Sequence[str]], *, has_header: bool
+) -> None:
+    """Take the columns whose content is addresses, where titles say nothing or mislead."""
+    titled = {index for index, name in enumerate(fields) if name == "address"}
+    misleading = {
+        index for index in titled if (values := _values(data, index)) and "@" not in "".join(values)
+    }
+    shares = [_share_of_addresses(data, index) for index in range(len(fields))]
+    if titled == misleading and any(shares):
+        # Under a title that is not known, a second one may be that of somebody else.
+        fields[shares.index(max(shares))] = "address"
+        for index in range(len(fields)) if not has_header else ():
+            fields[index] = "address" if shares[index] else fields[index]
+        titled = set()
+    for index in misleading if any(shares) or titled != misleading else ():
+        # "Mail: nee" beside the addresses answers whether one may.
+        fields[index] = "consent" if _is_yes_or_no(_values(data, index)) else None
+
+
+def _share_of_addresses(data: Sequence[Sequence[str]], index: int) -> int:
+    """Return how many cells of a column are addresses, 0 if fewer than half of them are."""
+    values = _values(data, index)
+    count = sum(map(is_like_address, values))
+    return count if 2 * count >= len(values) else 0
+
+
+def _is_yes_or_no(values: Sequence[str]) -> bool:
+    return all(map(is_answer, values)) and any(map(says_no, values))
+
+
+def _settle_remarks(fields: list[str | None], data: Sequence[Sequence[str]]) -> None:
+    """Read a column under a title that is not known for remarks if somebody's refusal is in it."""
+    for index, name in enumerate(fields):
+        if name is None and may_refuse(_values(data, index)):
+            fields[index] = "remark"
+
+
+def _settle_names(fields: list[str | None], folded: Sequence[str]) -> None:
+    """Read "Naam" beside "Voornaam", and "Name" beside "Last name", as the part that is missing."""
+    if "name" not in fields:
+        return
+    at = fields.index("name")
+    if folded[at] in {"name", "naam", "nom"} | PART_OF_A_NAME:
+        if "first_name" in fields and "last_name" not in fields:
+            fields[at] = "last_name"
+        elif "last_name" in fields and "first_name" not in fields:
+            fields[at] = "first_name"
+
+
+def _apply(mapping: Mapping[str, str], titles: Sequence[str], fields: list[str | None]) -> None:
+    for name, columns in mapping.items():
+        places = _places_in(columns, titles)
+        # Whatever says no in one column, a further one that the admin names does not unsay it.
+        is_further = "\n" not in columns and name in REPEATED_FIELDS and name != "address"
+        if not places or not is_further:
+            fields[:] = [None if field == name else field for field in fields]
+        for at in places:
+            fields[at] = name
+
+
+def _places_in(columns: str, titles: Sequence[str]) -> list[int]:
+    """Return which columns are meant; of several, one a line, those that this table has."""
+    if "\n" in columns:
+        found = (_find(column, titles) for column in columns.splitlines() if column.strip())
+        return [at for at in found if at is not None]
+    if not columns.strip():
+        return []
+    at = _find(columns, titles)
+    if at is None:
+        raise ListFileError(
+            "there is no column %(named)s",
+            code="column",
+            named=repr(columns),
+            expected=_listed(titles),
+        )
+    return [at]
+
+
+def _find(column: str, titles: Sequence[str]) -> int | None:
+    folded = [fold(title) for title in titles]
+    if fold(column) and fold(column) in folded:
+        return folded.index(fold(column))
+    place = _place_of(column)
+    return place - 1 if 0 < place <= len(titles) else None
+
+
+def _place_of(column: str) -> int:
+    """Return the 1-based place that "3" or a spreadsheet's "C" means, or 0."""
+    column = column.strip()
+    if column.isascii() and column.isdigit():
+        return int(column)
+    if not re.fullmatch(r"[A-Za-z]{1,2}", column):
+        return 0
+    place = 0
+    for letter in column.upper():
+        place = place * _LETTERS + ord(letter) - ord("A") + 1
+    return place
+
+
+def _listed(titles: Sequence[str]) -> Said:
+    if any(titles):
+        return Said("one of: %(titles)s", titles=Joined(tuple(filter(None, titles))))
+    return Said("a number from 1 to %(last)s", last=len(titles))
+
+
+def _no_address(sample: Sequence[Record], at: int | None) -> ListFileError:
+    line, cells = sample[at or 0]
+    return ListFileError(
+        "no column of this file is known to hold e-mail addresses (%(what)s: %(cells)s)",
+        code="no_address",
+        line=line,
+        what="its first line" if at is None else "its columns",
+        cells=Joined(tuple(filter(None, map(clean, cells)))),
+        expected=Said(
+            "a column such as E-mail, or --map address=COLUMN to say which one it is",
+            code="address_column",
+        ),
+    )

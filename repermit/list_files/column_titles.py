@@ -1,0 +1,106 @@
+"""Titles of columns in Dutch, English, German and French, and what each is taken for."""
+
+from __future__ import annotations
+
+import re
+
+from repermit.settings import package_files
+
+_DATA = package_files.data("column_titles.toml")
+PART_OF_A_NAME = frozenset(_DATA["part_of_a_name"]["titles"].split())
+"""Titles that mean a whole name where they stand alone, and one of its parts beside the other."""
+
+FURTHER_ADDRESS = (
+    r"имеил(?:адрес)?|епоща|електрон(?:напоща|енадрес)|адресна(?:електроннапоща|имеил)"  # bg
+    r"|emailov[ay]adresa|adresaemailu?|elektronickaposta"  # cs, sk
+    r"|διευθυνση(?:email|ηλεκτρονικουταχυδρομειου)|ηλεκτρονικ(?:ηδιευθυνση|οταχυδρομειο)"  # el
+    r"|correo(?:electronico)?|direcciondecorreo(?:electronico)?|direccion(?:de)?email"  # es
+    r"|epost(?:iaadress|adress(?:en)?)?|meiliaadress|mejl(?:adress)?"  # et, sv
+    r"|sahkoposti(?:osoite)?|email?osoite"  # fi
+    r"|riomhphost|seoladhriomhphoist"  # ga
+    r"|eposta|adresaeposte|elektronickaadresa|emailadresa"  # hr
+    r"|emailcim|elektronikuslevelcim|dromposta"  # hu
+    r"|indirizzo(?:di)?(?:email|postaelettronica)|postaelettronica"  # it
+    r"|elpasto(?:adresas)?|elpastas|epasts?|epastaadrese"  # lt, lv
+    r"|indirizz(?:tal)?(?:email|elettroniku)"  # mt
+    r"|adresemail(?:owy)?|pocztaelektroniczna"  # pl
+    r"|enderecode(?:email|correioeletronico)|correioeletronico"  # pt
+    r"|adresa(?:de)?email|postaelectronica"  # ro
+    r"|epostninaslov|elektronsk(?:inaslov|aposta)|enaslov"  # sl
+)
+
+
+# By the field and its place; the earlier of two titles for one field is the better one.
+_RANKED = {
+    title: (field, rank)
+    for field, titles in _DATA["titles"].items()
+    for rank, title in enumerate(f"{titles} {_DATA['further_titles'].get(field, '')}".split())
+}
+# Email, E-mailadres 2, E-Mail 2: Adresse, E-mail 1 - Value, Adresse de messagerie, E-mail (werk).
+_ADDRESS = re.compile(
+    r"(?:primary|work|home|other|contact|private|business|zakelijk|prive|persoonlijk|subscriber)?"
+    r"(?:email|mail)(?:\d)?(?:address|addresses|adres|adressen|adresse|adressen|value)?(?:\d)?"
+    r"(?:work|home|other|primary|werk|zakelijk|prive|privat|geschaftlich|contact)?"
+    r"|adresse(?:s)?(?:de|d)?(?:email|mail|emails|mails|messagerie|courriel|courrielle)(?:\d)?"
+    r"|adresse(?:e|mail)?electronique|courriel|subscriber|relatieemail|mailadresse|emailprofessionnel|"
+    + FURTHER_ADDRESS
+).fullmatch
+# "Wil nieuwsbrief ontvangen?", "Recevoir la newsletter", "AVG akkoord", and their opposites.
+_MAY_WE = re.compile(
+    r"nieuwsbrie[fv]|newsletter|infolettre|lettredinformation|rundbrief|mailing|marketing|"
+    r"toestemming|akkoord|consent|optin|einwilligung|zustimmung|permission|avg|gdpr|dsgvo|rgpd|"
+    # "Mag gemaild", "Mogen we je mailen?", "May we email you", "Dürfen wir mailen".
+    r"^(?:mag|mogen|kan|may|can|darf|durfen|oke?(?:ay)?)"
+    r"(?:ik|je|jou|wij|we|i|wir|u|niet|nicht|not|geen|keine?|to|om|te|per|by){0,4}"
+    r"(?:ge|an|ange)?e?mail(?!adres|address)|^e?mail(?:ok|oke|okay|erlaubt|toegestaan|allowed|mag)|"
+    r"^accepte(?:les|des)?(?:e?mails|courriels)"
+)
+_MAY_WE_NOT = re.compile(
+    r"geen|niet|afgemeld|afmeld|uitgeschreven|uitschrijf|optout|optedout|unsub|kein|nicht|abgemeld|"
+    r"abmeld|desabon|desinscri|^(?:no|stop|sans|pasde|dont|donot)(?=newsl|nieuws|info|lettre|send|rec)"
+)
+# "Email opt out", "Unsubscribed from all email", whatever else the title says.
+_LEFT = re.compile(
+    r"optout|optedout|unsubscri|afgemeld|afmelding|uitgeschreven|abgemeldet|abmeldung|desabonn|"
+    r"desinscri|blacklist|blocklist|suppressed|(?:niet|donot|dont|nicht)(?:e?mail|contact|kontakt)"
+)
+# When, whence and how often. That no double opt-in was completed is no refusal.
+_NO_ANSWER = re.compile(
+    r"datum|date|dag$|bron$|source|quelle|origin|ip$|id$|naam|name|nom$|titel|open|click|klik|laatste|"
+    r"last|letzte|derni|frequen|taal$|sprache|langu|adres|address|incasso|profil|voorwaarden|terms|"
+    r"agb|double|dubbel|doppel|tijd|time|form$|formul|contactstatus"
+)
+_ABOUT_ELSE = re.compile(
+    r"foto|photo|bild|video|image|tele(?!se?mails)|phone|sms|whatsapp|bellen|call|anruf|cookie|post|url|link|"
+    r"count|aantal|anzahl|nombre|token|hash"
+)
+# People write beside a question which answers there are: "Nieuwsbrief ja/nee", "Newsletter (y/n)".
+_ANSWERS = re.compile(r"(?:janee|jn|yesno|yn|janein|ouinon)$")
+
+
+def field_of(folded: str) -> tuple[str | None, int]:
+    """Return the field that a folded title stands for, or None, and its rank (0 is best)."""
+    if _ADDRESS(folded):
+        return "address", 0
+    title = folded if folded in _RANKED else _ANSWERS.sub("", folded)
+    return _RANKED.get(title) or (_asking_whether(title), len(_RANKED))
+
+
+def _asking_whether(title: str) -> str | None:
+    if is_about_else(title):
+        return None
+    if _LEFT.search(title):
+        return "opted_out_at"
+    if not _MAY_WE.search(title) or _NO_ANSWER.search(title):
+        return None
+    return "opted_out_at" if _MAY_WE_NOT.search(title) else "consent"
+
+
+def is_about_else(folded: str) -> bool:
+    """Say whether a folded title is one of something other than mail: photographs, calls."""
+    return _ABOUT_ELSE.search(folded) is not None
+
+
+def is_address_title(folded: str) -> bool:
+    """Say whether a folded title is one of a column of addresses."""
+    return _ADDRESS(folded) is not None

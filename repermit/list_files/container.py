@@ -1,0 +1,232 @@
+"""What a file is by its first bytes, and the tables in it: a CSV, a workbook, a ZIP of CSVs."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from repermit.errors import ListFileError
+from repermit.lazy_text import Said
+from repermit.limited_process import LimitedProcess, ProcessDied
+from repermit.list_files.csv_dialect import delimited_table
+from repermit.list_files.opt_out_words import plain
+from repermit.list_files.workbook import read_workbook, sheet_tables, unreadable_file
+
+if TYPE_CHECKING:
+    from repermit.list_files.rows import Table
+
+# --- Whom a file, a member of a ZIP or a sheet holds, as far as its name tells. -------------------
+
+
+# The members of the ZIP of Mailchimp's audience export; its "cleaned_" is about bounces, whereas
+# "leden cleaned" is a list that somebody has tidied.
+_NEVER = re.compile(r"non[-_ ]?subscribed(?![a-z])").match
+_CLEANED = re.compile(r"cleaned(?:_|$)").match
+_UNSUBSCRIBED = re.compile(
+    r"unsubscri|afgemeld|afmelding|uitgeschreven|uitschrijving|abgemeldet|abmeldung|desabonn|"
+    r"desinscri|(?<![a-z])opt(?:ed)?[-_ ]?outs?(?![a-z])|blacklist|blocklist|suppress"
+).search
+_BOUNCED = re.compile(r"(?<![a-z])(?:hard[-_ ]?)?bounce").search
+# "Lijst zonder afgemelden", "aan- en afmeldingen".
+_OTHERWISE = re.compile(
+    r"(?<![a-z])(?:zonder|without|excl\w*|niet|nicht|not|non|no|ohne|sans|minus|geen|en|and|und|et)"
+    r"(?![a-z])"
+).search
+
+
+def holds(name: str) -> str:
+    """Return "unsubscribed", "cleaned" or "nonsubscribed" if a name says so of everybody, or ""."""
+    text = plain(PurePosixPath(name.replace("\\", "/")).name)
+    stem = re.sub(r"\.(?:csv|txt|tsv|tab|xlsx?|ods)$", "", text)
+    if _NEVER(stem):
+        return "nonsubscribed"
+    if _CLEANED(stem):
+        return "cleaned"
+    if _OTHERWISE(stem):
+        return ""
+    if _UNSUBSCRIBED(stem):
+        return "unsubscribed"
+    return "cleaned" if _BOUNCED(stem) else ""
+
+
+# --- What a file is by its first bytes, and the tables in it. -------------------------------------
+
+
+_A_LIST = Said("a CSV, an Excel (.xlsx) or LibreOffice (.ods) workbook, or Mailchimp's ZIP")
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_NOT_A_LIST = (
+    (b"\x89PNG", Said("a PNG picture")),
+    (b"\xff\xd8\xff", Said("a JPEG picture")),
+    (b"GIF8", Said("a GIF picture")),
+    (b"%PDF", Said("a PDF document")),
+    (b"{\\rtf", Said("an RTF document")),
+    (b"\x1f\x8b", Said("a gzip archive")),
+    (b"Rar!", Said("a RAR archive")),
+    (b"7z\xbc\xaf", Said("a 7-Zip archive")),
+    (b"SQLite format 3", Said("a database")),
+    (b"!BDN", Said("an Outlook data file")),
+    (b"BEGIN:VCARD", Said("a file of vCards")),
+    # Programs that export "to Excel" often write a web page and call it .xls.
+    (b"<!doctype html", Said("a web page")),
+    (b"<html", Said("a web page")),
+    (b"<table", Said("a web page")),
+    (b"<?xml", Said("an XML file")),
+)
+_HEAD = 1 << 10
+
+# A million rows are some 60 MB of CSV, or 200 MB of a workbook's XML; text seldom shrinks to a
+# hundredth. A bomb is far beyond both.
+_LARGEST = 1 << 30
+_HARMLESS = 1 << 24
+_RATIO = 200
+_MOST_MEMBERS = 1000
+
+# Of the process that opens a ZIP or a workbook: the largest sheet that is read takes 1.6 GB, and a
+# million rows of twenty columns a minute of the processor. The second holds for a thousand rows.
+_MEMORY = 1 << 31
+_SECONDS = 120
+_TEXTS = frozenset((".csv", ".txt", ".tsv", ".tab"))
+_IS_ENCRYPTED = 0x1
+
+
+def tables_of(path: Path) -> list[Table]:
+    """Return the tables of a file; what is in it decides, not its name.
+
+    Raises ListFileError for what is not a list, cannot be read or is a ZIP bomb.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD)
+        if head.startswith((*_ZIP, _OLD_OFFICE)):
+            return _tables_of_container(path)
+        _refuse_other(head)
+        return [delimited_table(path.name, lambda: path.open("rb"))]
+    except FileNotFoundError:
+        raise ListFileError("there is no file %(path)s", path=str(path)) from None
+    except OSError as error:
+        raise ListFileError(
+            "%(path)s cannot be read: %(reason)s", path=str(path), reason=str(error.strerror)
+        ) from None
+
+
+def is_packed(path: Path) -> bool:
+    """Say whether a file is a ZIP or a workbook, which may hold far more than its size tells."""
+    with path.open("rb") as stream:
+        return stream.read(_HEAD).startswith((*_ZIP, _OLD_OFFICE))
+
+
+def unpacked_size(path: Path) -> int:
+    """Return how many bytes there are to read in a file, of a ZIP what its members declare."""
+    size = path.stat().st_size
+    if not is_packed(path):
+        return size
+    with suppress(BadZipFile), ZipFile(path) as archive:
+        size = max(size, sum(member.file_size for member in archive.infolist()))
+    return size
+
+
+def _refuse_other(head: bytes) -> None:
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:32].lower()
+    for mark, name in _NOT_A_LIST:
+        if start.startswith(mark.lower()):
+            raise ListFileError("this is %(what)s, not a list", what=name, expected=_A_LIST)
+
+
+def _tables_of_container(path: Path) -> list[Table]:
+    """Return the tables of a ZIP or a workbook, which a process under limits opens."""
+    with LimitedProcess(open_container, memory=_MEMORY, seconds=_SECONDS) as process:
+        try:
+            opened = process.ask(path)
+            kind = next(opened)
+            if kind != "zip":
+                return sheet_tables(opened, kind=kind)
+            names = list(opened)
+        except ProcessDied:
+            raise unreadable_file() from None
+    return [_table_of_member(path, name) for name in names]
+
+
+def open_container(path: Path) -> Iterator[datetime | str | bytes | None]:
+    """Yield what is in a ZIP or a workbook, whose cells or list of members may be a bomb.
+
+    First the kind: "zip" is followed by the names of the lists in it, a kind of workbook by what
+    `read_workbook` yields. Raises ListFileError.
+    """
+    kind, names = _contents_of(path)
+    yield kind
+    yield from names if kind == "zip" else read_workbook(path, kind)
+
+
+def _contents_of(path: Path) -> tuple[str, list[str]]:
+    """Return the kind of a file, and the names of the lists in it if it is a plain ZIP."""
+    with path.open("rb") as stream:
+        if stream.read(len(_OLD_OFFICE)) == _OLD_OFFICE:
+            return "xls", []
+    with _translated(), ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+    _refuse_bomb(members, path.stat().st_size)
+    names = {member.filename for member in members}
+    if "xl/workbook.bin" in names:
+        raise ListFileError("this is a binary Excel workbook (.xlsb)", expected=_A_LIST)
+    if "[Content_Types].xml" in names or "content.xml" in names:
+        return ("ods" if "content.xml" in names else "xlsx"), []
+    lists = [member for member in members if _is_list(member)]
+    if not lists:
+        raise ListFileError("there is no CSV in this ZIP", expected=_A_LIST)
+    if any(member.flag_bits & _IS_ENCRYPTED for member in lists):
+        raise ListFileError(
+            "this ZIP is protected by a password", expected="the files in it, unpacked"
+        )
+    return "zip", [member.filename for member in lists]
+
+
+def _table_of_member(path: Path, name: str) -> Table:
+    opened = partial(_opened_member, path, name)
+    with _translated():
+        return delimited_table(name, opened)
+
+
+@contextmanager
+def _opened_member(path: Path, name: str) -> Iterator[IO[bytes]]:
+    with _translated(), ZipFile(path) as archive, archive.open(name) as stream:
+        yield stream
+
+
+def _is_list(member: ZipInfo) -> bool:
+    """Say whether a member is a list; macOS adds a hidden twin to each, empty ones hold nobody."""
+    name = PurePosixPath(member.filename)
+    is_hidden = name.name.startswith(".") or "__MACOSX" in name.parts
+    return name.suffix.lower() in _TEXTS and not is_hidden and member.file_size > 0
+
+
+def _refuse_bomb(members: list[ZipInfo], size: int) -> None:
+    """Refuse on what the members declare: zipfile reads no further than that."""
+    unpacked = sum(member.file_size for member in members)
+    is_dense = unpacked > _HARMLESS and unpacked > _RATIO * size
+    if unpacked > _LARGEST or is_dense or len(members) > _MOST_MEMBERS:
+        raise ListFileError(
+            "unpacked, this file would be %(size)s MB in %(parts)s parts",
+            size=unpacked // 1_000_000,
+            parts=len(members),
+            expected=Said(
+                "at most %(most)s MB and %(ratio)s times the packed size",
+                most=_LARGEST // 1_000_000,
+                ratio=_RATIO,
+            ),
+        )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (BadZipFile, zlib.error, EOFError, NotImplementedError):
+        raise ListFileError("this ZIP is broken", expected="a copy that can be unpacked") from None

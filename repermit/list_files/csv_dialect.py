@@ -1,0 +1,143 @@
+"""CSV in all its dialects: which delimiter, and records with the line where each starts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain
+
+from repermit.errors import ListFileError
+from repermit.list_files.cells import is_like_address
+from repermit.list_files.encoding import Opened, encoding_of, line_too_long
+from repermit.list_files.rows import LONGEST_CELL, LONGEST_RECORD, MOST_COLUMNS, Record, Table
+
+_SAMPLE = 1 << 16
+_DELIMITERS = (",", ";", "\t", "|")
+# Excel writes and reads this line to say what divides the cells.
+_SEP = re.compile(r'"?sep=([^\w\s"]|\t)"?;*,*[\r\n]*', re.IGNORECASE)
+_END = "\x1aend of the file\x1a"
+
+# It can be set for the whole process only, which reads no other CSV.
+csv.field_size_limit(LONGEST_CELL)
+
+Refuse = Callable[[int, list[str]], None]
+
+
+def delimited_table(name: str, opened: Opened) -> Table:
+    """Return a text file as a table; it is read to the end once, to know its encoding.
+
+    Raises ListFileError if the file is empty, is not text or cannot be decoded.
+    """
+    encoding = encoding_of(opened)
+    with opened() as stream, io.TextIOWrapper(stream, encoding, newline="") as beginning:
+        sample = beginning.read(_SAMPLE)
+    first = io.StringIO(sample, newline="").readline()
+    told = _SEP.fullmatch(first)
+    delimiter = told[1] if told else _delimiter_of(sample)
+
+    def records(refuse: Refuse | None) -> Iterator[Record]:
+        with opened() as again, io.TextIOWrapper(again, encoding, newline="") as text:
+            yield from read_records(text, delimiter, refuse)
+
+    return Table(
+        name=name,
+        format="csv",
+        encoding=encoding.removesuffix("-sig"),
+        delimiter=delimiter,
+        first_line=2 if told else 1,
+        may_shift=True,
+        records=records,
+    )
+
+
+def _delimiter_of(sample: str) -> str:
+    return max(_DELIMITERS, key=lambda delimiter: _fitness(sample, delimiter))
+
+
+def _fitness(sample: str, delimiter: str) -> tuple[int, int, int]:
+    """Return how well a delimiter fits: addresses alone in a cell, lines alike, columns."""
+    # The last line may be cut off.
+    lines = io.StringIO(sample, newline="").readlines()
+    whole = lines[:-1] if len(sample) == _SAMPLE else lines
+    records: list[list[str]] = []
+    # An endless value is told of where the file is read.
+    with suppress(csv.Error):
+        records.extend(csv.reader(whole, delimiter=delimiter, skipinitialspace=True))
+    records = list(filter(None, records))
+    addresses = Counter(
+        at for record in records for at, cell in enumerate(record) if is_like_address(cell)
+    )
+    widths = Counter(map(len, records))
+    width, alike = max(widths.items(), key=lambda item: (item[1], item[0]), default=(0, 0))
+    best = max(addresses.values(), default=0)
+    return best, alike if width > 1 else 0, width
+
+
+def read_records(text: Iterable[str], delimiter: str, refuse: Refuse | None) -> Iterator[Record]:
+    """Yield each record that is not blank, with the line where it starts.
+
+    `text` gives lines with their ends kept as they are. `refuse` is called with each record that
+    runs over several lines. Raises ListFileError if a quotation mark is never closed, and for a
+    record that is larger than any list has.
+    """
+    ended: list[bool] = []
+    size = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal size
+        for part in text:
+            size += len(part)
+            if size > LONGEST_RECORD:
+                raise line_too_long(line)
+            yield part
+
+    reader = csv.reader(chain(counted(), _end(ended)), delimiter=delimiter, skipinitialspace=True)
+    line = 1
+    try:
+        for record in reader:
+            size = 0
+            following = reader.line_num + 1
+            if len(record) > MOST_COLUMNS:
+                raise line_too_long(line)
+            if ended:
+                _refuse_unclosed(line, record, is_one_line=following - line == 1)
+            elif record:
+                if refuse is not None and following - line > 1:
+                    refuse(line, record)
+                yield line, record
+            line = following
+    except csv.Error:
+        raise ListFileError(
+            "a value of more than %(most)s characters; a quotation mark that opens here is "
+            "probably not closed",
+            most=LONGEST_CELL,
+            line=line,
+        ) from None
+
+
+def _end(ended: list[bool]) -> Iterator[str]:
+    """Give one more line: if it ends up inside a record, that record's quotation is open."""
+    ended.append(True)
+    yield _END
+
+
+def _refuse_unclosed(line: int, record: Sequence[str], *, is_one_line: bool) -> None:
+    if not (is_one_line and record == [_END]):
+        raise unclosed(line + sum(map(_lines_in, record[:-1])))
+
+
+def _lines_in(cell: str) -> int:
+    return len(io.StringIO(cell, newline="").readlines()) - 1 if cell else 0
+
+
+def unclosed(line: int) -> ListFileError:
+    """Return the error for a quotation mark that opens on a line and is not closed."""
+    return ListFileError(
+        "a quotation mark opens here and is not closed, which swallows the lines after it",
+        line=line,
+        expected='a second " at the end of the value',
+    )

@@ -1,0 +1,153 @@
+"""What the cells of a row say against mailing, and in which column and words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from repermit.list_files.cell_words import (
+    is_doubtful_status,
+    is_mark,
+    opt_out_in,
+    says_no,
+    says_yes,
+)
+from repermit.list_files.cells import clean, fold
+from repermit.list_files.opt_out_words import DOUBTFUL, REFUSED, has_a_no, plain, refusal_in
+
+if TYPE_CHECKING:
+    from repermit.list_files.rows import Column
+
+_STRONGEST_FIRST = ("complained", "unsubscribed", "cleaned", DOUBTFUL)
+_MOST_LETTERS = 80
+# Nobody has said no where nobody was asked, or where no answer came.
+_UNASKED = (
+    "gevraagd",
+    "gefragt",
+    "asked",
+    "antwoord",
+    "answer",
+    "antwort",
+    "reactie",
+    "response",
+    "reponse",
+    "demande",
+    "bekend",
+    "known",
+    "ingevuld",
+    "bekannt",
+)
+
+
+class Against(NamedTuple):
+    """What a row says against mailing.
+
+    `mark` is "", "unsubscribed", "cleaned" or "complained"; `said` is the column and its words
+    ("Opmerking: wil geen mail"). `said` without a `mark` are words that leave it in doubt.
+    """
+
+    mark: str = ""
+    said: str = ""
+
+
+_NOTHING = Against()
+
+
+class Marks:
+    """The columns of a table that may say something against mailing."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns = [
+            (column.index, column.title or f"column {column.index + 1}", judge)
+            for column in columns
+            if (judge := _judge_of(column))
+        ]
+
+    def in_cells(self, cells: Sequence[str]) -> Against:
+        """Return the strongest of what the cells of a row say."""
+        found: dict[str, str] = {}
+        for place, title, judge in self._columns:
+            if (text := cells[place]) and (mark := judge(text)):
+                found.setdefault(mark, f"{title}: {_shortened(text)}")
+        if not found:
+            return _NOTHING
+        mark = next(mark for mark in _STRONGEST_FIRST if mark in found)
+        return Against("" if mark == DOUBTFUL else mark, found[mark])
+
+
+def may_refuse(texts: Iterable[str]) -> bool:
+    """Say whether any of these cells, of a column that is not known, holds a refusal."""
+    return any(refusal_in(text) == REFUSED for text in texts)
+
+
+def _shortened(text: str) -> str:
+    text = clean(text)
+    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
+
+
+def _by_remark(text: str) -> str:
+    said = refusal_in(text)
+    return "unsubscribed" if said == REFUSED else said
+
+
+def _by_status(text: str) -> str:
+    mark = opt_out_in(text) or _by_remark(text)
+    return DOUBTFUL if not mark and is_doubtful_status(text) else mark
+
+
+@lru_cache(maxsize=1024)
+def _by_consent(text: str) -> str:
+    """Judge the answer to "Newsletter?": what has a no in it is one, unless a yes comes first."""
+    if says_no(text) or refusal_in(text) == REFUSED:
+        return "unsubscribed"
+    words = plain(text).split()
+    if not words or says_yes(words[0].strip(",.;:!")):
+        return refusal_in(text)
+    if not has_a_no(" ".join(words)) and fold(words[0]) != "stop":
+        return refusal_in(text)
+    return DOUBTFUL if any(word in fold(text) for word in _UNASKED) else "unsubscribed"
+
+
+def _by_name(text: str) -> str:
+    """Judge a name: "Jan Jansen (overl. 2021)" is one with a remark in it."""
+    return DOUBTFUL if may_be_remark(text) and refusal_in(text) else ""
+
+
+_NO_NAME = frozenset("([†*/:;=!?0123456789")
+_NO_NAMES = (
+    " - ",
+    " overl",
+    "geen ",
+    " gn ",
+    " kein",
+    " niet ",
+    " nicht ",
+    " not ",
+    " no ",
+    " dcd",
+)
+
+
+def may_be_remark(name: str) -> bool:
+    """Say whether there is something in a name that no name has; quick, for a million of them."""
+    small = name.lower()
+    return not _NO_NAME.isdisjoint(small) or any(map(small.__contains__, _NO_NAMES))
+
+
+_JUDGES: dict[str | None, Callable[[str], str]] = {
+    "status": _by_status,
+    "consent": _by_consent,
+    "active": _by_consent,
+    "opted_out_at": lambda text: "unsubscribed" if is_mark(text) else "",
+    "cleaned_at": lambda text: "cleaned" if is_mark(text) else "",
+    "complained_at": lambda text: "complained" if is_mark(text) else "",
+    "remark": _by_remark,
+    **dict.fromkeys(("name", "first_name", "last_name"), _by_name),
+}
+
+
+def _judge_of(column: Column) -> Callable[[str], str] | None:
+    # "Subscribed" is followed by a date, or by a yes or no.
+    is_answer = column.field == "since" and fold(column.title) == "subscribed"
+    return _by_consent if is_answer else _JUDGES.get(column.field)

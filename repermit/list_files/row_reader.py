@@ -1,0 +1,310 @@
+"""Turn the records of a table whose columns are known into rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING
+
+from repermit.lazy_text import Said
+from repermit.list_files.cell_words import (
+    is_answer,
+    is_pending,
+    is_somebodys_ip,
+    is_web_form,
+    language_of,
+    says_no,
+    says_yes,
+)
+from repermit.list_files.cells import addresses_in, clean, fold, is_like_address, is_plain_address
+from repermit.list_files.csv_dialect import unclosed
+from repermit.list_files.dates import FROM_1900, is_serial, moment
+from repermit.list_files.opt_out_marks import Against, Marks, may_be_remark
+from repermit.list_files.rows import DateNote, Part, Proof, Question, Row, Table
+
+if TYPE_CHECKING:
+    from repermit.list_files.column_detection import Found
+
+# What a row needs beyond these takes the long way.
+_PLAIN_FIELDS = frozenset((None, "address", "name", "first_name", "middle_name", "last_name"))
+_PLAIN_FIELDS_AND_LANGUAGE = _PLAIN_FIELDS | {"language"}
+DATES = frozenset(
+    ("consent_at", "since", "customer_since", "opted_out_at", "cleaned_at", "complained_at")
+)
+"""The fields that hold a date."""
+
+# What most columns of dates hold, so that the rest need not be read twice.
+_PLAIN_DATE = re.compile(r"\d{4}-\d\d-\d\d|\s*$").match
+_DATED_MARKS = ("opted_out_at", "cleaned_at", "complained_at")
+# Added to a record, so that index -1 is an empty cell: where a column that is missing points to.
+_EMPTY = [""]
+# A row's values after its language, where the file says nothing else.
+_NOTHING_MORE = Row(0, "")[4:]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meaning:
+    """What a table's rows have in common, beside its columns.
+
+    `opted_out` holds for every row if it is not "" (Mailchimp's unsubscribed_ and cleaned_ files),
+    because of what stands in `said`.
+    `may_prove` is false where nobody signed up (its nonsubscribed_ file).
+    """
+
+    found: Found
+    zone: tzinfo
+    month_first: bool = False
+    day_0: datetime | None = FROM_1900
+    opted_out: str = ""
+    said: str = ""
+    may_prove: bool = True
+
+
+class Reading:
+    """The rows of one table."""
+
+    def __init__(self, table: Table, part: Part, meaning: Meaning) -> None:
+        self.part = part
+        self._table = table
+        self._meaning = meaning
+        self._tool = meaning.found.tool
+        self._zone = self._tool.zone or meaning.zone
+        self._titles = [column.title for column in part.columns]
+        self._width = len(part.columns)
+        self._addresses = self._places("address")
+        self._statuses = self._places("status")
+        self._marks = Marks(part.columns)
+        self._mark_dates = [place for field in _DATED_MARKS for place in self._places(field)]
+        self._name = self._place("name")
+        self._names = tuple(map(self._place, ("first_name", "middle_name", "last_name")))
+        self._language = self._place("language")
+        self._source = self._place("source")
+        self._customer = self._place("customer")
+        self._since = self._place("since")
+        self._customer_since = self._place("customer_since")
+        self._consent_at = self._place("consent_at")
+        self._consent_ip = self._place("consent_ip")
+        self._consent_source = self._place("consent_source")
+        self._methods: dict[tuple[int, ...], str] = {}
+
+    def _places(self, field: str) -> tuple[int, ...]:
+        return tuple(column.index for column in self.part.columns if column.field == field)
+
+    def _place(self, field: str) -> int:
+        return next(iter(self._places(field)), -1)
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows in their order, reading the file anew.
+
+        Raises ListFileError where a quotation mark is not closed.
+        """
+        first_line = self._meaning.found.first_line
+        width, at, is_plain_table = self._width, self._addresses[0], self._is_plain()
+        language = self._language
+        new = tuple.__new__
+        for line, record in self._table.records(self._refuse_swallowed):
+            if is_plain_table and line >= first_line and len(record) == width:
+                # Nine rows in ten of a plain list end here; the rest costs three times as much.
+                address = record[at]
+                if is_plain_address(address):
+                    cells = record + _EMPTY
+                    code = language_of(cells[language]) if language >= 0 else ""
+                    name = self._name_in(cells)
+                    if name and may_be_remark(name):
+                        yield from self._interpret(line, record, is_data=True)
+                        continue
+                    yield new(Row, (line, address, name, code, *_NOTHING_MORE))
+                    continue
+            yield from self._interpret(line, record, is_data=line >= first_line)
+
+    def questions(self) -> Iterator[Question]:
+        """Yield the columns of Yes and No of which it is not known what they answer."""
+        unknown, first_line = self._meaning.found.unknown, self._meaning.found.first_line
+        answers = dict.fromkeys(unknown, 0)
+        noes = dict.fromkeys(unknown, 0)
+        for line, cells in self._table.records(None) if unknown else ():
+            for place in unknown if line >= first_line else ():
+                text = cells[place].strip() if place < len(cells) else ""
+                if text:
+                    answers[place] += 1 if is_answer(text) else -1
+                    noes[place] += says_no(text) and not text.isdigit()
+        for place in unknown:
+            # Now and then somebody writes something else beside them.
+            if noes[place] and answers[place] >= 0:
+                yield Question(self.part, self._titles[place] or str(place + 1), noes[place])
+
+    def date_notes(self) -> Iterator[DateNote]:
+        """Yield the columns of dates in which cells are numbers of days, or no date at all."""
+        places = [column.index for column in self.part.columns if column.field in DATES]
+        numbers, unread = dict.fromkeys(places, 0), dict.fromkeys(places, 0)
+        examples = dict.fromkeys(places, "")
+        for line, cells in self._table.records(None) if places else ():
+            for place in places if line >= self._meaning.found.first_line else ():
+                text = cells[place] if place < len(cells) else ""
+                if _PLAIN_DATE(text):
+                    continue
+                if self._meaning.day_0 and is_serial(text):
+                    numbers[place] += 1
+                    examples[place] = examples[place] or text.strip()
+                elif self._is_unread(place, text):
+                    unread[place] += 1
+        for place in places:
+            if numbers[place] or unread[place]:
+                title = self._titles[place] or str(place + 1)
+                yield DateNote(self.part, title, numbers[place], unread[place], examples[place])
+
+    def _is_unread(self, place: int, text: str) -> bool:
+        """Say whether a date cannot be read; in a column of marks a yes or a reason is none."""
+        is_mark = place in self._mark_dates
+        is_expected = any(map(str.isdigit, text)) if is_mark else not is_answer(text)
+        return is_expected and self._moment(text) is None
+
+    def _is_plain(self) -> bool:
+        fields = {column.field for column in self.part.columns}
+        return (
+            fields <= _PLAIN_FIELDS_AND_LANGUAGE
+            and len(self._addresses) == 1
+            and not self._meaning.opted_out
+        )
+
+    def _interpret(self, line: int, record: list[str], *, is_data: bool) -> Iterator[Row]:
+        if not any(map(clean, record)):
+            return
+        cells = record + _EMPTY * (max(self._width - len(record), 0) + 1)
+        problem = self._problem(record, cells) if is_data else self._problem_above(record)
+        if problem:
+            yield Row(line, clean(cells[self._addresses[0]]), problem=problem)
+        elif is_data:
+            yield from self._rows_in(line, cells)
+
+    def _problem(self, record: Sequence[str], cells: Sequence[str]) -> str:
+        if self._table.may_shift and any(map(str.strip, record[self._width :])):
+            # Which value slipped into which column cannot be known: it may be "unsubscribed".
+            return self._has_other_columns(record)
+        if len(record) <= self._addresses[0]:
+            return self._has_other_columns(record)
+        address = cells[self._addresses[0]]
+        if "@" not in address and self._is_title(address):
+            return Said("this line repeats the header")
+        return ""
+
+    def _has_other_columns(self, record: Sequence[str]) -> Said:
+        return Said(
+            "this line has %(here)s columns, the header has %(there)s",
+            here=str(len(record)),
+            there=str(self._width),
+        )
+
+    def _is_title(self, cell: str) -> bool:
+        title = self._titles[self._addresses[0]]
+        return bool(title) and fold(cell) == fold(title)
+
+    @staticmethod
+    def _problem_above(record: Sequence[str]) -> str:
+        is_lost = any(map(is_like_address, record))
+        return Said("this line stands above the header") if is_lost else ""
+
+    def _rows_in(self, line: int, cells: Sequence[str]) -> Iterator[Row]:
+        opted_out, said = self._against(cells)
+        consented_at = self._moment(cells[self._consent_at])
+        proof = None if opted_out else self._proof(cells, consented_at)
+        name = self._name_in(cells)
+        language = language_of(cells[self._language])
+        source = clean(cells[self._source])
+        is_customer = says_yes(cells[self._customer])
+        since = self._moment(cells[self._since]) or consented_at
+        opted_out_at = self._opted_out_at(cells) if opted_out else None
+        for address, inner in self._addresses_in(cells):
+            yield Row(
+                line,
+                address,
+                name or inner,
+                language,
+                source,
+                opted_out,
+                proof,
+                is_customer,
+                since,
+                "",
+                opted_out_at,
+                said,
+                self._moment(cells[self._customer_since]),
+            )
+
+    def _addresses_in(self, cells: Sequence[str]) -> list[tuple[str, str]]:
+        found: dict[str, str] = {}
+        for place in self._addresses:
+            for address, inner in addresses_in(cells[place]):
+                found[address] = found.get(address) or inner
+        return list(found.items()) or [("", "")]
+
+    def _name_in(self, cells: Sequence[str]) -> str:
+        if self._name >= 0 and (name := clean(cells[self._name])):
+            return name
+        if self._names == (-1, -1, -1):
+            return ""
+        first, middle, last = (clean(cells[place]) for place in self._names)
+        # "Voornaam" often holds the whole name.
+        if last and first.casefold().endswith(last.casefold()):
+            return first
+        return " ".join(filter(None, (first, middle, last)))
+
+    def _moment(self, text: str) -> datetime | None:
+        if not text:
+            return None
+        meaning = self._meaning
+        return moment(text, self._zone, month_first=meaning.month_first, day_0=meaning.day_0)
+
+    def _against(self, cells: Sequence[str]) -> Against:
+        if self._meaning.opted_out:
+            return Against(self._meaning.opted_out, self._meaning.said)
+        return self._marks.in_cells(cells)
+
+    def _opted_out_at(self, cells: Sequence[str]) -> datetime | None:
+        """Return the latest moment in the columns of marks; a mark may also be a mere yes."""
+        moments = (self._moment(cells[place]) for place in self._mark_dates)
+        return max(filter(None, moments), default=None)
+
+    def _proof(self, cells: Sequence[str], consented_at: datetime | None) -> Proof | None:
+        """Return what shows that the person signed up: when, and from where (GDPR art. 7(1))."""
+        if consented_at is None or not self._meaning.may_prove:
+            return None
+        if any(is_pending(cells[place]) for place in self._statuses):
+            return None
+        ip = clean(cells[self._consent_ip])
+        source_at = self._consent_source if clean(cells[self._consent_source]) else self._source
+        source = clean(cells[source_at])
+        by_ip = self._tool.ip_proves and is_somebodys_ip(ip)
+        by_form = self._tool.form_proves and is_web_form(source)
+        if not (by_ip or by_form):
+            return None
+        shown_by = (self._consent_ip if by_ip else -1, source_at if by_form else -1)
+        return Proof(self._method(*shown_by), consented_at, source, ip)
+
+    def _method(self, *shown_by: int) -> str:
+        if shown_by not in self._methods:
+            places = (self._consent_at, *(place for place in shown_by if place >= 0))
+            titles = ", ".join(self._titles[place] or str(place + 1) for place in places)
+            self._methods[shown_by] = f"web form ({self._tool.label} {titles})"
+        return self._methods[shown_by]
+
+    def _refuse_swallowed(self, line: int, record: Sequence[str]) -> None:
+        """Refuse a quoted value that has whole lines of the file in it.
+
+        A stray quotation mark swallows all lines up to the next one: people who would silently
+        be missing.
+        """
+        for index, cell in enumerate(record):
+            for below, text in enumerate(cell.splitlines() if self._width > 1 else ()):
+                parts = text.split(self._table.delimiter)
+                # Above the first line break there is only what follows the quotation mark.
+                start = 0 if below else index
+                place = self._addresses[0] - start
+                if len(parts) == self._width - start and place >= 0 and _is_bare(parts[place]):
+                    raise unclosed(line)
+
+
+def _is_bare(text: str) -> bool:
+    return is_plain_address(text.strip(' "')) is not None

@@ -1,0 +1,1 @@
+"""The rights of people: access, correction, erasure, proofs and retention."""

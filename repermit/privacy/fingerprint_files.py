@@ -1,0 +1,241 @@
+"""The file in which suppressions go to another system that has the same fingerprint key."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+import re
+from codecs import StreamWriter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from repermit import email_address
+from repermit.consent import LEFT_ELSEWHERE, Reason
+from repermit.contacts import unfinished_imports
+from repermit.db.connection import Database, steady_view
+from repermit.db.tables import MailingList, Suppression, stored
+from repermit.errors import Refused
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+from repermit.settings.definitions import Settings
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_REASONS = {*Reason, *LEFT_ELSEWHERE}
+_PAGE = 2000
+_DELIMITERS = (",", ";", "\t")
+"""Ours, and what Excel makes of it in many countries when it saves the file."""
+
+_PIECE = 1 << 16
+_LARGEST_ROW = 1 << 18
+_BETWEEN = re.compile(r"[\s,]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedSuppression:
+    """One row; `key` tells which fingerprint key made it, without telling the key."""
+
+    key: str
+    fingerprint: str
+    reason: str
+    at: str
+    subject: str
+
+
+_COLUMNS = [one.name for one in fields(SharedSuppression)]
+
+
+def key_check(key: bytes) -> str:
+    """Return what tells one fingerprint key from another: the code of words that no address is."""
+    return email_address.fingerprint(key, "which key is this")[:16]
+
+
+def write_suppressions(
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    out: BinaryIO,
+    form: str,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> int:
+    """Write the suppressions of a list and of all lists as "csv" or "json"; return how many.
+
+    As all were at one moment: memory stays flat, and nothing is locked meanwhile. No address stands
+    in it. That it was made is recorded, also if the writing ends early after the first row, then
+    with `whole` false and the rows that were written. Raises Refused while a file of the list is
+    under way.
+    """
+    written, is_whole = _Written(), False
+    facts = {"what": "suppressions", "format": form, "tool": "", "with_links": False}
+    made = Entry(event="exported", at=now, actor=actor, list=mailing_list.slug)
+    text = codecs.getwriter("utf-8")(out)
+    rows = written.counting(_shared(mailing_list, key_check(settings.fingerprint_key)))
+    try:
+        # A file of the list may begin to be taken in while a slow reader takes the rows.
+        with steady_view(database):
+            unfinished_imports.require_no_unfinished_file(mailing_list)
+            (_write_json if form == "json" else _write_csv)(rows, text)
+        is_whole = True
+    finally:
+        if is_whole or written.rows:
+            told = {**facts, "rows": written.rows}
+            _record(database, made, told if is_whole else {**told, "whole": False})
+    return written.rows
+
+
+@dataclass
+class _Written:
+    """How many rows have been handed on so far."""
+
+    rows: int = 0
+
+    def counting(self, found: Iterable[SharedSuppression]) -> Iterator[SharedSuppression]:
+        for row in found:
+            self.rows += 1
+            yield row
+
+
+def _record(database: Database, made: Entry, told: dict[str, Any]) -> None:
+    with database.atomic():
+        chain.append(replace(made, consent=told))
+
+
+def _shared(mailing_list: MailingList, check: str) -> Iterator[SharedSuppression]:
+    """Yield the rows of a file, some thousands read at a time."""
+    columns = (
+        Suppression.id,
+        Suppression.fingerprint,
+        Suppression.reason,
+        Suppression.at,
+        Suppression.subject,
+    )
+    query: Any = Suppression.select(*columns).where(
+        (Suppression.list == mailing_list) | Suppression.list.is_null()
+    )
+    after = 0
+    while page := list(query.where(Suppression.id > after).order_by(Suppression.id).limit(_PAGE)):
+        for one in page:
+            yield SharedSuppression(
+                key=check,
+                fingerprint=one.fingerprint,
+                reason=one.reason,
+                at=stored(one.at),
+                subject=one.subject,
+            )
+        after = page[-1].id
+
+
+def _write_json(rows: Iterable[SharedSuppression], out: StreamWriter) -> None:
+    before = "[\n"
+    for row in rows:
+        out.write(before + json.dumps(asdict(row)))
+        before = ",\n"
+    out.write("[]\n" if before == "[\n" else "\n]\n")
+
+
+def _write_csv(rows: Iterable[SharedSuppression], out: StreamWriter) -> None:
+    writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(vars(row) for row in rows)
+
+
+def read_shared(path: Path, *, settings: Settings) -> Iterator[SharedSuppression] | None:
+    """Return the rows of such a file, read as they are asked for; None if it is something else.
+
+    They raise Refused for a file that was made under another key, or that is broken.
+    """
+    rows = _rows(path)
+    return None if rows is None else _checked(rows, key_check(settings.fingerprint_key))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[TextIO]:
+    """Open a file of text; what is no UTF-8 is left out."""
+    with path.open(encoding="utf-8-sig", errors="ignore") as file:
+        yield file
+
+
+def _checked(rows: Iterator[Any], check: str) -> Iterator[SharedSuppression]:
+    for number, row in enumerate(rows, start=1):
+        found = _row(number, row)
+        if found.key != check:
+            raise Refused(
+                "these fingerprints were made under another fingerprint_key: they say nothing of "
+                "any address here. Only systems that share the key can exchange them; between "
+                "others, hand over the addresses themselves"
+            )
+        yield found
+
+
+def _rows(path: Path) -> Iterator[Any] | None:
+    """Return the rows of a text that looks like such a file."""
+    with opened(path) as file:
+        beginning = file.read(_PIECE)
+    if beginning.startswith("[") and '"fingerprint"' in beginning:
+        return _json_rows(path)
+    title = beginning.partition("\n")[0].strip().replace('"', "")
+    for delimiter in _DELIMITERS:
+        if {"key", "fingerprint"} <= set(title.split(delimiter)):
+            return _csv_rows(path, delimiter)
+    return None
+
+
+def _csv_rows(path: Path, delimiter: str) -> Iterator[Any]:
+    with opened(path) as file:
+        reader = csv.DictReader(file, delimiter=delimiter)
+        try:
+            yield from reader
+        except csv.Error:
+            raise _broken(reader.line_num) from None
+
+
+def _json_rows(path: Path) -> Iterator[Any]:
+    """Yield what stands in an array, a piece of the file at a time."""
+    decode = json.JSONDecoder().raw_decode
+    with opened(path) as file:
+        text, place = file.read(_PIECE), 1
+        while True:
+            between = _BETWEEN.match(text, place)
+            place = between.end() if between else place
+            try:
+                row, place = decode(text, place)
+            except (ValueError, RecursionError):
+                if text.startswith("]", place) and not text[place + 1 :].strip():
+                    return
+                more = file.read(_PIECE)
+                text, place = text[place:] + more, 0
+                if not more or len(text) > _LARGEST_ROW:
+                    raise _no_json() from None
+            else:
+                if not isinstance(row, dict):
+                    raise _no_json()
+                yield row
+
+
+def _no_json() -> Refused:
+    return Refused("this file is cut off or broken: it is no JSON")
+
+
+def _row(number: int, row: Any) -> SharedSuppression:
+    try:
+        found = SharedSuppression(**{name: row[name] for name in _COLUMNS})
+        # Only in small letters does it fit the fingerprint that is made of an address later.
+        found = replace(found, fingerprint=found.fingerprint.lower())
+        if _FINGERPRINT.fullmatch(found.fingerprint) and found.reason in _REASONS:
+            stored(datetime.fromisoformat(found.at))
+            return found
+    except (AttributeError, KeyError, TypeError, ValueError):
+        pass
+    raise _broken(number)
+
+
+def _broken(number: int) -> Refused:
+    return Refused(
+        "suppression %(number)s of this file is broken; nothing was taken in", number=str(number)
+    )

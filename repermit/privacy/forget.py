@@ -1,0 +1,302 @@
+"""Erasing at a person's request (GDPR art. 17): on one list or on all, whatever is held of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+
+from repermit import email_address
+from repermit.consent import Reason, Status
+from repermit.contacts import admin_requests, lookup, suppressions
+from repermit.contacts import erasure as contacts_erasure
+from repermit.contacts.erasure import Erased
+from repermit.contacts.status_changes import Act
+from repermit.db.account_tables import User
+from repermit.db.connection import Database, lock_rows
+from repermit.db.secure_delete import wipe
+from repermit.db.staged_rows import forget_staged
+from repermit.db.tables import Contact, MailingList, Suppression, new_id
+from repermit.db.temporary_files import UnfinishedFile, temporary_files
+from repermit.db.work_locks import Work, foreground_work
+from repermit.errors import NotFound, Refused
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+from repermit.privacy.external_copies import Beyond, beyond
+from repermit.settings.definitions import Settings
+
+# --- The transaction in which a person is erased at their wish, or at an admin's. -----------------
+
+
+@contextmanager
+def erasure(
+    database: Database,
+    list_ids: Sequence[int],
+    address_key: str,
+    *,
+    act: Act,
+    fingerprint_key: bytes,
+) -> Iterator[Callable[[Contact], Erased]]:
+    """Begin a transaction, and yield what erases in it whoever has an address on these lists.
+
+    Files that are half taken in lose the address before: a step of theirs locks its task before
+    contacts, and must not bring the address back afterwards.
+    """
+    for list_id in list_ids:
+        forget_staged(database, list_id, address_key)
+    with database.atomic():
+        yield partial(contacts_erasure.erase, act=act, fingerprint_key=fingerprint_key)
+
+
+# --- Erasing at a person's request (GDPR art. 17). ------------------------------------------------
+
+
+class Found(StrEnum):
+    """What was held of an address on a list.
+
+    `contact`: a contact, which is erased now; `sign_up`: only sign-ups that nobody confirmed, which
+    are deleted; `fingerprint`: only that of an address that is not asked, as after an earlier
+    erasure; `nothing`.
+    """
+
+    CONTACT = "contact"
+    SIGN_UP = "sign_up"
+    FINGERPRINT = "fingerprint"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgotten:
+    """What was done on one list.
+
+    `status` and `reason` are what the contact was, None and "" without one. `suppressed` says
+    whether a fingerprint is kept by which the address is known again.
+    """
+
+    list: str
+    found: Found
+    status: Status | None
+    reason: str
+    erased: Erased
+    suppressed: bool
+    beyond: Beyond
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgetting:
+    """What was done on one list or on all, and where else the address still stands here.
+
+    `elsewhere` are other lists that hold it; `is_user` tells that somebody logs in with it.
+    `unfinished` are files that were half written and are still there, since a program writes them
+    now or they could not be deleted: somebody's address may be in them.
+    `is_wiped` is false while a program still reads what SQLite's log has to keep for it, such as a
+    large export; the job wipes it afterwards.
+    """
+
+    lists: tuple[Forgotten, ...]
+    elsewhere: tuple[str, ...]
+    is_user: bool
+    unfinished: tuple[UnfinishedFile, ...]
+    is_wiped: bool
+
+
+def forget(
+    database: Database,
+    address: str,
+    *,
+    mailing_list: MailingList | None,
+    suppress: bool = False,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> Forgetting:
+    """Erase whatever is held of an address, on one list or (None) on all, in one transaction.
+
+    Who was held stays suppressed. For an address that was not held nothing is written down, since
+    whoever asks to be forgotten has not asked to be noted: only with `suppress` its fingerprint is
+    kept, so that no later file brings it back (art. 21(3)). Raises AddressError, and Refused for
+    the earlier address of somebody who is held under another; then nothing was erased on any list.
+    """
+    key = email_address.parse(address).key
+    every = MailingList.select().order_by(MailingList.slug)
+    lists = [mailing_list] if mailing_list else list(every)
+    act = Act(at=now, actor=actor)
+    ids, secret = [one.id for one in lists], settings.fingerprint_key
+    with erasure(database, ids, key, act=act, fingerprint_key=secret) as erase:
+        _lock(lists, key)
+        done = [
+            _forget(one, key, erase, suppress=suppress, settings=settings, act=act) for one in lists
+        ]
+    others: tuple[str, ...] = tuple(
+        found.list.slug
+        for found in Contact.select().where(
+            Contact.address_key == key, Contact.list.not_in([one.id for one in lists])
+        )
+    )
+    return Forgetting(
+        lists=tuple(done),
+        elsewhere=tuple(sorted(others)),
+        is_user=is_user(key),
+        unfinished=temporary_files(settings).sweep(),
+        is_wiped=_wipe(database),
+    )
+
+
+def _wipe(database: Database) -> bool:
+    with foreground_work(database, Work.ERASE):
+        return wipe(database)
+
+
+def is_user(address_key: str) -> bool:
+    """Say whether somebody logs in with an address, as it is folded for comparing."""
+    return bool(User.select().where(User.email == address_key).exists())
+
+
+def _lock(lists: Sequence[MailingList], key: str) -> None:
+    """Lock whoever is held under an address on any list, before anything is appended for one."""
+    ids = [one.id for one in lists]
+    whose = Contact.select().where(Contact.address_key == key, Contact.list.in_(ids))
+    list(lock_rows(whose.order_by(Contact.id)))
+
+
+def forget_contact(
+    database: Database,
+    mailing_list: MailingList,
+    number: int,
+    *,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+) -> Erased:
+    """Erase the contact of this number; the job wipes what the files still hold, within a minute.
+
+    Raises NotFound, also for one who was erased before.
+    """
+    # One who is erased already has no address that a file could hold.
+    address_key = admin_requests.find_contact(mailing_list, number).address_key
+    with erasure(
+        database,
+        [mailing_list.id],
+        address_key,
+        act=Act(at=now, actor=actor),
+        fingerprint_key=settings.fingerprint_key,
+    ) as erase:
+        found = lookup.lock(admin_requests.find_contact(mailing_list, number).id)
+        if found.erased_at is not None:
+            raise NotFound("nothing is held of this contact any more")
+        return erase(found)
+
+
+def _forget(
+    mailing_list: MailingList,
+    key: str,
+    erase: Callable[[Contact], Erased],
+    *,
+    suppress: bool,
+    settings: Settings,
+    act: Act,
+) -> Forgotten:
+    found: Contact | None = Contact.get_or_none(
+        Contact.list == mailing_list, Contact.address_key == key
+    )
+    if found is None:
+        return _forget_stranger(mailing_list, key, suppress=suppress, settings=settings, act=act)
+    contact = lookup.lock(found.id)
+    erased = erase(contact)
+    return Forgotten(
+        list=mailing_list.slug,
+        found=Found.CONTACT,
+        status=Status(found.status),
+        reason=found.reason,
+        erased=erased,
+        suppressed=True,
+        beyond=beyond(mailing_list, contact),
+    )
+
+
+def _forget_stranger(
+    mailing_list: MailingList, key: str, *, suppress: bool, settings: Settings, act: Act
+) -> Forgotten:
+    """Delete what an address has left that is no contact: sign-ups that nobody confirmed."""
+    fingerprint = email_address.fingerprint(settings.fingerprint_key, key)
+    known = _suppression(mailing_list, fingerprint)
+    once = _once(mailing_list, known)
+    if once and once.erased_at is None:
+        raise Refused(
+            "this was the earlier address of somebody whom %(list)s holds under another one, and "
+            "the record still has it; nothing was erased on any list: forget the address that "
+            "they have now",
+            list=mailing_list.slug,
+        )
+    sign_ups = contacts_erasure.forget_sign_ups(mailing_list.id, [key])
+    entries = []
+    if sign_ups:
+        told = {"seqs": [], "parts": [], "sign_ups": sign_ups}
+        entries.append(_entry("erased", mailing_list, act, told))
+    # What a file alone has suppressed may be taken back with it, and this may not.
+    may_end = once is None and known is not None and known.imported_by_id is not None
+    if suppress and (known is None or may_end):
+        known = _suppress(mailing_list, fingerprint, act)
+        entries.append(_entry("suppressed", mailing_list, act, {"reason": Reason.REQUEST}, known))
+    chain.append(*entries)
+    found = Found.FINGERPRINT if known and not suppress else Found.NOTHING
+    return Forgotten(
+        list=mailing_list.slug,
+        found=Found.SIGN_UP if sign_ups else found,
+        status=None,
+        reason=known.reason if known else "",
+        erased=Erased(contacts=0, removed=0, unsent=0, sign_ups=sign_ups, replies=0, entries=0),
+        suppressed=known is not None,
+        beyond=beyond(mailing_list, once),
+    )
+
+
+def _suppression(mailing_list: MailingList, fingerprint: str) -> Suppression | None:
+    """Return what suppresses an address for a list: its own before the one for all lists."""
+    found = Suppression.select().where(
+        Suppression.fingerprint == fingerprint,
+        (Suppression.list == mailing_list) | Suppression.list.is_null(),
+    )
+    first: Suppression | None = found.order_by(Suppression.list.is_null()).first()
+    return first
+
+
+def _suppress(mailing_list: MailingList, fingerprint: str, act: Act) -> Suppression | None:
+    """Suppress an address that was never held, under a fresh subject."""
+    made = suppressions.Suppressed(
+        fingerprint=fingerprint, subject=new_id(), reason=Reason.REQUEST, at=act.at
+    )
+    suppressions.suppress(mailing_list, [made])
+    return _suppression(mailing_list, fingerprint)
+
+
+def _entry(
+    event: str,
+    mailing_list: MailingList,
+    act: Act,
+    told: dict[str, object],
+    known: Suppression | None = None,
+) -> Entry:
+    return Entry(
+        event=event,
+        at=act.at,
+        actor=act.actor,
+        list=mailing_list.slug,
+        subject=known.subject if known else "",
+        consent=told,
+    )
+
+
+def _once(mailing_list: MailingList, known: Suppression | None) -> Contact | None:
+    """Return the contact that an address once was, by the subject of its suppression.
+
+    Who came back after an erasure has a row of each time: the one that is still held, under another
+    address, counts before those that are erased, and of these the newest.
+    """
+    if known is None:
+        return None
+    held = lookup.find_held(mailing_list.id, known.subject)
+    return held or next(iter(lookup.find_erased(mailing_list.id, known.subject)), None)

@@ -1,0 +1,118 @@
+"""Not being the person meant, and having everything deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from repermit.consent import MailKind, Reason, Status, may_leave
+from repermit.contacts import human_replies, lookup, receipts, status_changes
+from repermit.db.connection import Database
+from repermit.db.tables import Contact, Evidence, Mail
+from repermit.emails import admin_notices
+from repermit.evidence import chain, entries
+from repermit.privacy.data_links import find_opened, lock_opened
+from repermit.privacy.forget import erasure
+from repermit.receipts import states
+from repermit.settings.definitions import Settings
+from repermit.signed_links import Form
+
+_EVENT = states.NOT_THE_PERSON
+
+_BACK = ("confirmed", "customer", "added")
+"""Events by which somebody who was taken off is on the list again."""
+
+_ACTOR = "reader"
+"""Who reads the mail to an address and says that they are not the person meant."""
+
+
+def say_not_the_person(
+    database: Database,
+    *,
+    uid: str,
+    settings: Settings,
+    now: datetime,
+    trace: Mapping[str, str],
+    form: Form | None = None,
+) -> bool:
+    """Take off whose mail somebody else reads, and tell the admin.
+
+    False if nothing is held, or if something was pressed since the page with this `form` was
+    served; it is None where none is needed. The reason is `request`: it is no No of the person's,
+    and no answer at all. Saying it again changes nothing, unless somebody has come back since.
+    Whom a file alone had taken off leaves by it: taking that file back does not put them back.
+    """
+    with database.atomic():
+        found: Contact | None = Contact.get_or_none(Contact.uid == uid)
+        contact = found and lookup.lock(found.id)
+        if contact is None or contact.erased_at is not None:
+            return False
+        if _is_said(contact):
+            return True
+        if form and form.version != contact.form_version:
+            return False
+        human_replies.settle_replies(contact, at=now)
+        Mail.create(
+            list=contact.list_id,
+            kind=MailKind.NOTICE,
+            topic=admin_notices.not_the_person_topic(contact.id),
+            due_at=now,
+            message_id="",
+        )
+        status_changes.note_press(contact, is_no=True)
+        _take_off(contact, settings.fingerprint_key, trace, now)
+        return True
+
+
+def delete(database: Database, *, authority: str, settings: Settings, now: datetime) -> bool:
+    """Erase everything at the person's own wish (GDPR art. 17(1)); False once time is over."""
+    opened = find_opened(authority, now=now)
+    if opened is None:
+        return False
+    seen: Contact = Contact.get_by_id(opened.contact)
+    act = status_changes.Act(at=now, actor="person", consent={"method": "page"})
+    key = settings.fingerprint_key
+    with erasure(database, [seen.list_id], seen.address_key, act=act, fingerprint_key=key) as erase:
+        contact = lock_opened(authority, now=now)
+        if contact is None:
+            return False
+        erase(contact)
+        return True
+
+
+def _is_said(contact: Contact) -> bool:
+    """Say whether it was said of who is off the list already, and nobody came back since."""
+    if _may_leave(contact):
+        return False
+    newest = Evidence.select(Evidence.event).where(
+        Evidence.subject == contact.subject,
+        Evidence.list == contact.list.slug,
+        Evidence.event.in_((_EVENT, *_BACK)),
+    )
+    return bool(newest.order_by(Evidence.seq.desc()).limit(1).scalar() == _EVENT)
+
+
+def _may_leave(contact: Contact) -> bool:
+    return may_leave(Status(contact.status), by_file=lookup.is_off_by_file(contact))
+
+
+def _take_off(
+    contact: Contact, fingerprint_key: bytes, trace: Mapping[str, str], now: datetime
+) -> None:
+    if _may_leave(contact):
+        act = status_changes.Act(at=now, actor=_ACTOR, consent={"method": _EVENT}, trace=trace)
+        # A program that presses each button of a page may have said it of whoever said Yes.
+        receipts.enqueue_no_receipt(contact, at=now)
+        status_changes.remove(
+            [contact], reason=Reason.REQUEST, act=act, fingerprint_key=fingerprint_key
+        )
+    chain.append(
+        entries.Entry(
+            event=_EVENT,
+            at=now,
+            actor=_ACTOR,
+            list=contact.list.slug,
+            subject=contact.subject,
+            consent={"method": "page"},
+        )
+    )

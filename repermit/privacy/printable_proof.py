@@ -1,0 +1,185 @@
+"""A proof as a page to read and to print; it says nothing that its JSON does not.
+
+Nothing of a wording goes into the page but its text.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, lru_cache
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+
+from repermit import email_address
+from repermit.emails import compose_mail, frozen_draft, template_engine
+from repermit.emails.frozen_draft import Draft
+from repermit.evidence.entries import PARTS
+from repermit.privacy.proof_text import LANGUAGES, content_of, moment, standing, telling
+from repermit.receipts.states import state_of
+from repermit.settings.package_files import asset
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A wording as the person saw it: of which kind, under which digest, and its text."""
+
+    kind: str
+    digest: str
+    text: str
+
+
+def proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) -> str:
+    """Return the page of a proof, in `language` if there is one in it, or else in English."""
+    language = language if language in LANGUAGES else "en"
+    statement = document["statement"]
+    seal = document["seal"]["entry"]
+    style = _style()
+    return (
+        _environment(language)
+        .get_template("proof.html")
+        .render(
+            language=language,
+            statement=statement,
+            record=statement["record"],
+            state=state_of(statement["record"]["event"]),
+            told=telling(document, language=language, zone=zone),
+            standing=standing(document, language=language, zone=zone),
+            shown=[one for entry in statement["entries"] for one in _shown(entry, statement)],
+            entries=[*statement["entries"], document["seal"]],
+            gone=[
+                (one["entry"]["seq"], part)
+                for one in statement["entries"]
+                for part in PARTS
+                if one["entry"][part] and part not in one["parts"]
+            ],
+            made_at=moment(seal["at"], language=language, zone=zone),
+            made_by=seal["actor"],
+            checkpoint=document["checkpoint"],
+            style=Markup(style),  # noqa: S704  a file of ours
+            digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        )
+    )
+
+
+def _shown(one: Mapping[str, Any], statement: Mapping[str, Any]) -> Iterator[Shown]:
+    """Yield the wordings that an entry names, filled in with what is held of the person."""
+    told, wordings = content_of(one, "consent"), statement["wordings"]
+    person = content_of(one, "person")
+    mail = told.get("mail_wording")
+    draft = _draft(wordings[mail]) if mail else None
+    if mail:
+        asked = {**person, **_as_asked(one, statement["entries"])}
+        text = wordings[mail] if draft is None else _mail_text(draft, asked)
+        yield Shown(kind="mail", digest=mail, text=text)
+    if page := told.get("page_wording"):
+        text = _filled(text_of(wordings[page]), draft, person)
+        yield Shown(kind="page", digest=page, text=text)
+    if form := told.get("wording"):
+        yield Shown(kind="form", digest=form, text=wordings[form])
+
+
+def _as_asked(one: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what the mail said of the person otherwise than the entry of their answer does.
+
+    What they corrected between the two; the earliest correction knows what was there before.
+    """
+    asked_at = content_of(one, "consent").get("asked_at")
+    found: dict[str, str] = {}
+    if not asked_at:
+        return found
+    asked = datetime.fromisoformat(asked_at)
+    for other in entries[: entries.index(one)]:
+        if datetime.fromisoformat(other["entry"]["at"]) >= asked:
+            found = {**content_of(other, "person").get("before", {}), **found}
+    if "address" in found:
+        found["address_in_part"] = found.pop("address")
+    return found
+
+
+def _draft(content: str) -> Draft | None:
+    """Return the frozen draft of a mail, None if it is of a format not known here."""
+    try:
+        return frozen_draft.read_draft(content)
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _mail_text(draft: Draft, person: Mapping[str, Any]) -> str:
+    return f"{draft.subject}\n\n{_filled(draft.text, draft, person)}"
+
+
+def _filled(text: str, draft: Draft | None, person: Mapping[str, Any]) -> str:
+    """Put in what is held of the person; marks stay where nothing is, and for their own links."""
+    if not person.get("address"):
+        return text
+    in_part = person.get("address_in_part") or email_address.in_part(person["address"])
+    values = {"address": in_part}
+    if draft is not None:
+        since = person.get("since")
+        values["greeting"] = compose_mail.greeting(draft, person.get("name", ""))
+        values["reason"] = compose_mail.reason(
+            draft,
+            source=person.get("source", ""),
+            since=datetime.fromisoformat(since) if since else None,
+        )
+    for name, value in values.items():
+        text = text.replace(f"⟦{name}⟧", value)
+    return text
+
+
+_BLOCKS = frozenset({"p", "li", "br", "address", "ul", "section", "div"})
+_HEADINGS = frozenset({"h1", "h2", "h3"})
+
+
+# A line that is kept though nothing stands on it; no blank is left of what a page says.
+_BLANK = "\0"
+
+
+class _Text(HTMLParser):
+    """Takes the text out of HTML, a line for each block and a blank one before each heading."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines = [""]
+
+    def handle_starttag(self, tag: str, _attrs: object) -> None:
+        if tag in _HEADINGS:
+            self.lines.append(_BLANK)
+        if tag in _BLOCKS | _HEADINGS:
+            self.lines.append("- " if tag == "li" else "")
+
+    def handle_data(self, data: str) -> None:
+        self.lines[-1] += " ".join(data.split("\n"))
+
+
+@lru_cache(maxsize=16)
+def text_of(html: str) -> str:
+    """Return what a page's HTML says, a line for each block and a blank one before headings."""
+    reader = _Text()
+    reader.feed(html)
+    reader.close()
+    lines = (" ".join(line.split()) for line in reader.lines)
+    return "\n".join(line for line in lines if line).replace(_BLANK, "").strip()
+
+
+@cache
+def _style() -> str:
+    return (asset("static") / "proof.css").read_text("utf-8").strip()
+
+
+@cache
+def _environment(language: str) -> Environment:
+    environment = template_engine.environment("proofs", language)
+    environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False, indent=1)
+    return environment

@@ -1,0 +1,176 @@
+"""Erasing who was taken off, once there was the time to take them off elsewhere too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from functools import partial
+from typing import Any
+
+from peewee import SQL
+
+from repermit.consent import CampaignState, Status
+from repermit.contacts import counts as contacts_counts
+from repermit.contacts import erasure
+from repermit.contacts.status_changes import Act
+from repermit.db.background_tasks import LARGEST_STEP, run_steps
+from repermit.db.connection import Database, literal, lock_rows
+from repermit.db.tables import Campaign, Contact, MailingList
+from repermit.settings.definitions import Settings
+
+_FEW = 10_000
+_LIVE = [state for state in CampaignState if state.is_live]
+
+HAND_OVER = timedelta(days=7)
+"""How long after its campaign has closed nobody of it is erased yet, so that the removals of all of
+it can be handed over in one go; less, if `removed_days` is less."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Due:
+    """Who of a list waits to be erased.
+
+    `waiting` are all of them. `first` are erased by the end of the day of `first_at`, unless a
+    campaign is extended or waits; both are 0 and None if nobody waits.
+    """
+
+    waiting: int
+    first: int
+    first_at: datetime | None
+
+
+def purge_due(
+    database: Database,
+    *,
+    settings: Settings,
+    now: datetime,
+    chunk: int = LARGEST_STEP,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> int:
+    """Erase who was taken off `removed_days` ago or longer; return how many.
+
+    In steps of `chunk` at most, each locked in a transaction of its own. Safe to run twice at once.
+    Whoever was taken off since the launch of a campaign of their list waits for its end, and
+    HAND_OVER longer.
+    """
+    sweep = _Sweep(settings=settings, now=now)
+    for mailing_list in list(MailingList.select().order_by(MailingList.id)):
+        latest = _latest_removal(mailing_list, settings, now)
+        step = partial(_take_step, sweep, mailing_list, latest)
+        # Nothing is locked where nobody is due, as almost always.
+        if _due(mailing_list, latest).exists():
+            run_steps(database, step, should_stop=should_stop, most_a_step=chunk)
+    return sweep.erased
+
+
+@dataclass(kw_only=True)
+class _Sweep:
+    """What a sweep takes along, and how many it has erased."""
+
+    settings: Settings
+    now: datetime
+    erased: int = 0
+
+
+def due(mailing_list: MailingList, *, settings: Settings, now: datetime, few: int = _FEW) -> Due:
+    """Return who waits, and when the next of them are erased.
+
+    In time that does not grow with the list, unless more than `few` wait for a later day.
+    """
+    oldest = _waiting(mailing_list).order_by(Contact.status_at, Contact.id).first()
+    if oldest is None:
+        return Due(waiting=0, first=0, first_at=None)
+    first_at = max(due_at(mailing_list, oldest.status_at, settings, now), now)
+    midnight = datetime.combine(
+        first_at.astimezone(settings.zone).date() + timedelta(days=1), time(), settings.zone
+    )
+    latest = _latest_removal(mailing_list, settings, midnight, today=now)
+    later = _waiting(mailing_list).where(Contact.status_at > latest).limit(few + 1).count()
+    waiting = _count_waiting(mailing_list)
+    # A campaign that has just closed is all of it, or nearly.
+    first = (
+        waiting - later
+        if later <= few
+        else _waiting(mailing_list).where(Contact.status_at <= latest).count()
+    )
+    return Due(waiting=waiting, first=first, first_at=first_at)
+
+
+def _count_waiting(mailing_list: MailingList) -> int:
+    """Count who was taken off and is not erased, by the counts that the database keeps.
+
+    Whoever is erased has been taken off, and has no address any more.
+    """
+    counts = contacts_counts.count_contacts(mailing_list)
+    erased = counts.total() - contacts_counts.count_held(mailing_list).addresses
+    removed = sum(count for (status, _), count in counts.items() if status is Status.REMOVED)
+    return removed - erased
+
+
+def _take_step(sweep: _Sweep, mailing_list: MailingList, latest: datetime, limit: int) -> bool:
+    """Erase some, in the caller's transaction; return whether there were any to look at."""
+    oldest = _due(mailing_list, latest).order_by(Contact.status_at, Contact.id).limit(limit)
+    ids = [number for (number,) in oldest.tuples()]
+    if not ids:
+        return False
+    held = Contact.select().where(
+        Contact.id.in_(literal(ids)), Contact.status == Status.REMOVED, Contact.erased_at.is_null()
+    )
+    # Another sweep, or the person, may have been quicker.
+    found = list(lock_rows(held.order_by(Contact.id)))
+    if found:
+        key = sweep.settings.fingerprint_key
+        erasure.erase_all(found, act=Act(at=sweep.now, actor="job"), fingerprint_key=key)
+    sweep.erased += len(found)
+    return True
+
+
+def _due(mailing_list: MailingList, latest: datetime) -> Any:
+    return _waiting(mailing_list).select(Contact.id).where(Contact.status_at <= latest)
+
+
+def _waiting(mailing_list: MailingList) -> Any:
+    # Written out, so that the index for just these is used.
+    return Contact.select().where(
+        Contact.list == mailing_list, SQL("status = 'removed'"), Contact.erased_at.is_null()
+    )
+
+
+def _latest_removal(
+    mailing_list: MailingList, settings: Settings, at: datetime, *, today: datetime | None = None
+) -> datetime:
+    """Return until when one must have been taken off to be erased at a moment.
+
+    `today` is from when the campaigns are looked at, if that is earlier.
+    """
+    latest: datetime = at - timedelta(days=settings.retention.removed_days)
+    held = [begin for begin, end in _campaigns(mailing_list, settings, today or at) if end > at]
+    just_before = [begin - timedelta(microseconds=1) for begin in held]
+    return min([latest, *just_before])
+
+
+def due_at(
+    mailing_list: MailingList, removed_at: datetime, settings: Settings, now: datetime
+) -> datetime:
+    """Return from when somebody who was taken off is erased, as far as this can be told now."""
+    ends = [end for begin, end in _campaigns(mailing_list, settings, now) if begin <= removed_at]
+    usual: datetime = removed_at + timedelta(days=settings.retention.removed_days)
+    return max([usual, *ends])
+
+
+def _campaigns(
+    mailing_list: MailingList, settings: Settings, now: datetime
+) -> Iterator[tuple[datetime, datetime]]:
+    """Yield since when and until when a list's campaigns keep those who were taken off meanwhile.
+
+    A live one has no end before its deadline, and none in sight once that has passed.
+    """
+    rest = min(HAND_OVER, timedelta(days=settings.retention.removed_days))
+    query = Campaign.select().where(Campaign.list == mailing_list)
+    for campaign in query:
+        if campaign.state in _LIVE:
+            still_to_come = now + timedelta(microseconds=1)
+            yield campaign.launched_at, max(campaign.deadline, still_to_come) + rest
+        elif campaign.closed_at is not None:
+            yield campaign.launched_at, campaign.closed_at + rest

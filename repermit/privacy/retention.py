@@ -1,0 +1,403 @@
+"""Ending parts of the evidence when their time is over; the chain holds without them.
+
+What ends when: `trace` (network in part, browser, openings) `trace_days` after its entry, and
+what is kept of openings beside the evidence `trace_days` after its first moment. `consent`, the
+proof, is needed as long as the person is mailed, and `evidence_years` longer (EDPB 05/2020
+§§106-107; GDPR art. 17(3)(e): claims), so it counts from the removal; whoever is still on a list
+keeps theirs. What a file claimed counts from when that file was taken back. An entry `erased`
+itself says nothing of a person, and without it what it excuses would be missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, NamedTuple
+
+from peewee import JOIN, SQL
+
+from repermit.clock import years_before
+from repermit.consent import Status
+from repermit.db.background_tasks import LARGEST_STEP, StepSize, run_steps
+from repermit.db.connection import Database, bound, literal, lock_rows
+from repermit.db.contact_tables import Opening
+from repermit.db.secure_delete import request_wiping
+from repermit.db.tables import (
+    Contact,
+    Evidence,
+    EvidencePart,
+    Import,
+    MailingList,
+    Meta,
+    read_moment,
+    stored,
+)
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+from repermit.settings.definitions import Settings
+
+# --- What undone imports claimed, found when the term of its proof is over. -----------------------
+
+
+_CLAIMS_KEY = "claims_ended"
+_NOBODY = ""
+_GONE = "erased"
+_RESTORED = "import_undone"
+
+
+class _Place(NamedTuple):
+    """How far this has come: the file that was seen to last, and the entry reached of the next."""
+
+    undone_at: str = ""
+    number: int = 0
+    seq: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claims:
+    """Some of what a file claimed: the numbers of the parts that say so, and how far that is."""
+
+    parts: Sequence[int]
+    place: _Place
+
+
+def next_claims(latest: datetime, chunk: int) -> Claims | None:
+    """Return what a file that was taken back by then claimed of the next people; None: no more.
+
+    Needs no lock: an entry is never changed, and whoever deletes finds out what is still there.
+    """
+    place = _reached()
+    record = _next_file(place, latest)
+    if record is None:
+        return None
+    said = _taken_back(record, place.seq, chunk)
+    if len(said) == chunk:
+        reached = place._replace(seq=said[-1][0])
+    else:
+        reached = _Place(stored(record.undone_at), record.id)
+    return Claims(parts=_claimed(record, said), place=reached)
+
+
+def keep_place(claims: Claims) -> None:
+    """Keep that these have been seen to, inside the caller's transaction."""
+    Meta.insert(key=_CLAIMS_KEY, value=json.dumps(claims.place)).on_conflict(
+        conflict_target=[Meta.key], update={Meta.value: json.dumps(claims.place)}
+    ).execute()
+
+
+def _reached() -> _Place:
+    kept = Meta.get_or_none(Meta.key == _CLAIMS_KEY)
+    return _Place(*json.loads(kept.value)) if kept else _Place()
+
+
+def _next_file(place: _Place, latest: datetime) -> Any:
+    query: Any = (
+        Import.select(Import.id, Import.at, Import.undone_at, MailingList.slug)
+        .join(MailingList)
+        .where(Import.undone_at <= latest)
+    )
+    if place.number:
+        moment = read_moment(place.undone_at)
+        is_later = (Import.undone_at > moment) | (Import.id > place.number)
+        query = query.where(Import.undone_at >= moment, is_later)
+    return query.order_by(Import.undone_at, Import.id).objects().first()
+
+
+def _taken_back(record: Any, seq: int, chunk: int) -> list[tuple[int, str, str]]:
+    """Return number, subject and event of the next entries by which a file was taken back."""
+    query: Any = Evidence.select(Evidence.seq, Evidence.subject, Evidence.event).where(
+        Evidence.seq > seq,
+        Evidence.at == record.undone_at,
+        Evidence.list == record.slug,
+        Evidence.subject != _NOBODY,
+        Evidence.event.in_((_GONE, _RESTORED)),
+    )
+    return list(query.order_by(Evidence.seq).limit(chunk).tuples())
+
+
+def _claimed(record: Any, said: Sequence[tuple[int, str, str]]) -> list[int]:
+    """Return the parts by which the file claimed something; of whom it brought, all before that.
+
+    Somebody who is known again by an earlier address goes on under the same subject.
+    """
+    gone = {subject: seq for seq, subject, event in said if event == _GONE}
+    rows: Any = (
+        EvidencePart.select(EvidencePart.id, Evidence.seq, Evidence.subject, Evidence.at)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(
+            Evidence.subject.in_(bound(subject for _, subject, _ in said)),
+            Evidence.list == record.slug,
+            Evidence.event != _GONE,
+            EvidencePart.part == "consent",
+        )
+        .tuples()
+    )
+    return [
+        number
+        for number, seq, subject, at in rows
+        if (seq < gone[subject] if subject in gone else at == record.at)
+    ]
+
+
+# --- Ending parts of the evidence when their time is over. ----------------------------------------
+
+
+_KEY = "proofs_ended"
+_STANDINGS = ("confirmed", "customer", "removed", "import_undone", "sign_up_undone")
+
+_OnList = tuple[str, str]
+"""Somebody on one list: the subject of their record, and the list's slug."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How many parts were deleted, and of how many contacts what was kept of openings."""
+
+    traces: int = 0
+    proofs: int = 0
+    openings: int = 0
+
+
+def end_parts(
+    database: Database,
+    *,
+    settings: Settings,
+    now: datetime,
+    chunk: int = LARGEST_STEP,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Ended:
+    """Delete the parts whose time is over, in steps of a transaction each.
+
+    Each step appends an entry `erased` for each person, which names what it deleted of theirs. Safe
+    to run twice at once.
+    """
+
+    def take(step: Callable[..., tuple[bool, int]], *known: Any) -> int:
+        return _in_steps(database, partial(step, *known), chunk, should_stop)
+
+    traced = now - timedelta(days=settings.retention.trace_days)
+    years = settings.retention.evidence_years
+    proven = years_before(now, years)
+    return Ended(
+        traces=take(_end_traces, traced, now),
+        openings=take(_end_openings, traced),
+        proofs=take(_end_proofs, proven, now, years)
+        + _end_claims(database, now, years, chunk, should_stop),
+    )
+
+
+def _in_steps(
+    database: Database,
+    step: Callable[[int], tuple[bool, int]],
+    chunk: int,
+    should_stop: Callable[[], bool],
+) -> int:
+    """Take steps until there is no more to do; return how many parts that were in all."""
+    total = 0
+
+    def take(limit: int) -> bool:
+        nonlocal total
+        more, count = step(limit)
+        total += count
+        return more
+
+    run_steps(database, take, should_stop=should_stop, most_a_step=chunk)
+    return total
+
+
+def years_after(moment: datetime, years: int) -> datetime:
+    """Return the same moment so many years later; of 29 February, 1 March (see years_before)."""
+    try:
+        return moment.replace(year=moment.year + years)
+    except ValueError:
+        return moment.replace(year=moment.year + years, month=3, day=1)
+
+
+def _end_traces(latest: datetime, now: datetime, chunk: int) -> tuple[bool, int]:
+    """Delete the oldest traces that are due; return whether there may be more, and how many.
+
+    Entries are in the order of their moments but for seconds, so that the oldest ones tell.
+    """
+    oldest: Any = (
+        EvidencePart.select(EvidencePart.id, Evidence.at)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        # Written out, so that the index for just these is used.
+        .where(SQL("part = 'trace'"))
+        .order_by(EvidencePart.seq)
+        .limit(chunk)
+        .tuples()
+    )
+    found = list(oldest)
+    ids = [number for number, at in found if at <= latest]
+    return len(ids) == chunk, _end(ids, "trace", now) if ids else 0
+
+
+def _end_openings(latest: datetime, chunk: int) -> tuple[bool, int]:
+    """Delete the oldest rows of openings that are due; as _end_traces does.
+
+    Nothing excuses the gap, since they are no part of the evidence. A Yes that waited for a further
+    press is forgotten with it, and is asked for anew.
+    """
+    oldest: Any = (
+        Opening.select(Opening.contact)
+        .where(Opening.began_at <= latest)
+        .order_by(Opening.began_at)
+        .limit(chunk)
+        .tuples()
+    )
+    ids = [number for (number,) in oldest]
+    if not ids:
+        return False, 0
+    count = (
+        Opening.delete()
+        .where(Opening.contact.in_(literal(ids)), Opening.began_at <= latest)
+        .execute()
+    )
+    request_wiping()
+    return len(ids) == chunk, int(count)
+
+
+def _end_proofs(latest: datetime, now: datetime, years: int, chunk: int) -> tuple[bool, int]:
+    """Delete the proofs of the next who were taken off long enough ago; as _end_traces does.
+
+    How far this has come is kept: who was taken off earlier has been seen to.
+    """
+    Meta.insert(key=_KEY, value="[]").on_conflict_ignore().execute()
+    upto = json.loads(lock_rows(Meta.select().where(Meta.key == _KEY)).get().value)
+    found = _removed_after(upto, latest, chunk)
+    if not found:
+        return False, 0
+    reached = json.dumps([stored(found[-1][0]), found[-1][1]])
+    Meta.update(value=reached).where(Meta.key == _KEY).execute()
+    ids = _proofs_of(_ended({(subject, slug) for _, _, subject, slug in found}, latest))
+    return len(found) == chunk, _end(ids, "consent", now, years=years) if ids else 0
+
+
+def _removed_after(
+    upto: tuple[str, int] | None, latest: datetime, most: int
+) -> list[tuple[datetime, int, str, str]]:
+    """Return who was taken off next: the moment, the contact, its subject and its list."""
+    query: Any = (
+        Contact.select(Contact.status_at, Contact.id, Contact.subject, MailingList.slug)
+        # An outer join, so that the index of moments leads.
+        .join(MailingList, JOIN.LEFT_OUTER)
+        .where(SQL("status = 'removed'"), Contact.status_at <= latest)
+        .order_by(Contact.status_at, Contact.id)
+        .tuples()
+    )
+    if not upto:
+        return list(query.limit(most))
+    moment, number = read_moment(upto[0]), upto[1]
+    # A file takes thousands off at one moment, whom one question would look through each time.
+    found = list(query.where(Contact.status_at == moment, Contact.id > number).limit(most))
+    return found + list(query.where(Contact.status_at > moment).limit(most - len(found)))
+
+
+def _end_claims(
+    database: Database,
+    now: datetime,
+    years: int,
+    chunk: int,
+    should_stop: Callable[[], bool],
+) -> int:
+    """Delete the proofs of what files claimed that were taken back long enough ago.
+
+    What is due is looked up before anything is locked, since the record may be long.
+    """
+    total, latest, size = 0, years_before(now, years), StepSize(most=chunk)
+    while not should_stop() and (claims := next_claims(latest, size.rows)) is not None:
+        with size.step(database):
+            if claims.parts:
+                total += _end(claims.parts, "consent", now, years=years)
+            keep_place(claims)
+    return total
+
+
+def _ended(people: Collection[_OnList], latest: datetime) -> set[_OnList]:
+    """Return who was taken off a list last, and not later than that: some have come back since.
+
+    So has whoever stands on the list again since the file was taken back that had taken them off.
+    """
+    rows: Any = (
+        Evidence.select(Evidence.subject, Evidence.list, Evidence.event, Evidence.at, Evidence.seq)
+        .where(Evidence.subject.in_(bound(_subjects(people))), Evidence.event.in_(_STANDINGS))
+        .order_by(Evidence.seq)
+        .tuples()
+    )
+    last = {(subject, slug): (at, seq, event) for subject, slug, event, at, seq in rows}
+    removed = {
+        one: (at, seq)
+        for one, (at, seq, event) in last.items()
+        if one in people and event == Status.REMOVED
+    }
+    in_truth = _left_at([seq for at, seq in removed.values() if at > latest])
+    return {one for one, (at, seq) in removed.items() if in_truth.get(seq, at) <= latest}
+
+
+def _subjects(people: Iterable[_OnList]) -> set[str]:
+    return {subject for subject, _ in people}
+
+
+def _left_at(seqs: Sequence[int]) -> dict[int, datetime]:
+    """Return when those left who were taken off anew as a backup was put back, by entry."""
+    parts = EvidencePart.select(EvidencePart.seq, EvidencePart.json).where(
+        EvidencePart.seq.in_(literal(seqs)), EvidencePart.part == "consent"
+    )
+    said = {part.seq: json.loads(part.json).get("left_at") for part in parts}
+    return {seq: read_moment(left_at) for seq, left_at in said.items() if left_at}
+
+
+def _proofs_of(people: Collection[_OnList]) -> list[int]:
+    rows: Any = (
+        EvidencePart.select(EvidencePart.id, Evidence.subject, Evidence.list)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(
+            Evidence.subject.in_(bound(_subjects(people))),
+            Evidence.event != "erased",
+            EvidencePart.part == "consent",
+        )
+        .tuples()
+    )
+    return [number for number, subject, slug in rows if (subject, slug) in people]
+
+
+def _end(ids: Sequence[int], part: str, now: datetime, **term: int) -> int:
+    """Delete these parts, all of one kind; append for each person the entry that names theirs.
+
+    Each has one of their own, which is what excuses the gap, and stands in their proof. `term` is
+    how many `years` a proof was to be kept: by this `verify` tells whether it was due.
+    """
+    these = EvidencePart.id.in_(literal(ids))
+    locked: Any = lock_rows(
+        EvidencePart.select(EvidencePart.seq).where(these).order_by(EvidencePart.id)
+    )
+    # Another sweep, or an erasure, may have been quicker.
+    seqs = [seq for (seq,) in locked.tuples()]
+    owners: Any = (
+        Evidence.select(Evidence.subject, Evidence.list, Evidence.seq)
+        .where(Evidence.seq.in_(literal(seqs)))
+        .order_by(Evidence.seq)
+        .tuples()
+    )
+    named: dict[tuple[str, str], list[int]] = {}
+    for subject, slug, seq in owners:
+        named.setdefault((subject, slug), []).append(seq)
+    EvidencePart.delete().where(these).execute()
+    request_wiping()
+    chain.append(
+        *(
+            Entry(
+                event="erased",
+                at=now,
+                actor="job",
+                list=slug,
+                subject=subject,
+                consent={"seqs": its, "parts": [part], "why": "retention", **term},
+            )
+            for (subject, slug), its in named.items()
+        )
+    )
+    return len(seqs)

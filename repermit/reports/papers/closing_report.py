@@ -1,0 +1,336 @@
+"""The closing report of a list's latest campaign: the facts, counted, naming nobody.
+
+Nothing here writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from repermit.consent import BounceKind, CampaignState, Exclusion, Fate, MailKind, MailState
+from repermit.contacts import counts as contacts_counts
+from repermit.db.list_tables import HandedOver
+from repermit.db.tables import (
+    Campaign,
+    CampaignWording,
+    Evidence,
+    Import,
+    MailingList,
+    Wording,
+    latest_campaign,
+)
+from repermit.emails import frozen_draft
+from repermit.errors import NotFound
+from repermit.evidence.entries import Checkpoint
+from repermit.evidence.stored_tree import checkpoint
+from repermit.reports.outcome_counts import Turn
+from repermit.reports.papers.admin_acts import Done, done
+from repermit.reports.papers.outcomes import People, people_of
+from repermit.reports.tally import read_tallies
+
+# --- What the closing report holds, as plain values. ----------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """Under which conditions it ran; `downtime` is in seconds, `launched_by` as evidence has it.
+
+    `attest` is what was attested at launch, `told` what was said before it, in the language
+    `told_in`; `accepted` is what a check had found wrong, with the reason for launching all the
+    same; `excluded` and `left_out` are who was not asked, by why. All are empty where no entry
+    tells.
+    """
+
+    number: int
+    state: CampaignState
+    is_over: bool
+    launched_at: datetime
+    launched_by: str
+    starts_at: datetime
+    opened_at: datetime | None
+    closed_at: datetime | None
+    deadline: datetime
+    minimum_days: int
+    include_thin: bool
+    pilot: int
+    reminder_at: datetime | None
+    downtime: int
+    attest: str
+    told: str
+    told_in: str
+    accepted: Sequence[Mapping[str, str]]
+    excluded: Mapping[Exclusion, int]
+    left_out: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsedWording:
+    """A frozen wording; `digest` is the SHA-256 of `content`, of which subject and text are."""
+
+    kind: MailKind
+    language: str
+    revision: int
+    digest: str
+    subject: str
+    text: str
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakenIn:
+    """A file that came onto the list; `fates` add up to `rows`."""
+
+    file: str
+    digest: str
+    at: datetime
+    undone_at: datetime | None
+    rows: int
+    fates: Mapping[Fate, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayTurns:
+    """What was recorded on a day of the organisation's zone, by what."""
+
+    day: str
+    counts: Mapping[Turn, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interruption:
+    """That it was paused, went on, was extended or ended: `event` is the entry's."""
+
+    event: str
+    at: datetime
+    actor: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A step of handing over that was ticked."""
+
+    tool: str
+    step: str
+    at: datetime
+    actor: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """A file that was made."""
+
+    at: datetime
+    what: str
+    format: str
+    tool: str
+    rows: int
+    actor: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What came of a campaign. `turns` are all days together; `is_whole` is false while counting.
+
+    Whoever changed their mind is in two `turns`, and in `people` once, who are counted at
+    `counted_at`.
+    """
+
+    list: str
+    name: str
+    purpose: str
+    language: str
+    made_at: datetime
+    counted_at: datetime
+    campaign: Conditions
+    people: People
+    turns: Mapping[Turn, int]
+    days: tuple[DayTurns, ...]
+    is_whole: bool
+    mails: Mapping[MailKind, Mapping[MailState, int]]
+    bounces: Mapping[BounceKind, int]
+    imports: tuple[TakenIn, ...]
+    fates: Mapping[Fate, int]
+    interruptions: tuple[Interruption, ...]
+    handed_over: tuple[Step, ...]
+    exports: tuple[Export, ...]
+    still_mailed: int
+    wordings: tuple[UsedWording, ...]
+    checkpoint: Checkpoint
+
+
+# --- The closing report of a list's latest campaign. ----------------------------------------------
+
+
+_PAUSES = ("paused", "resumed", "cancelled", "closed")
+_EVENTS = ("launched", "imported", "import_undone", "exported", "extended", *_PAUSES)
+
+
+def closing_report(mailing_list: MailingList, *, now: datetime, zone: ZoneInfo) -> Report:
+    """Return what came of the list's latest campaign, up to now; raises NotFound if it has none."""
+    campaign = latest_campaign(mailing_list)
+    if campaign is None:
+        raise NotFound("there was no campaign on %(list)s yet to report on", list=mailing_list.slug)
+    acts = done(mailing_list.slug, _EVENTS)
+    own = [one for one in acts if one.campaign == campaign.id]
+    counts, is_whole = read_tallies(mailing_list.slug, campaign.id, zone=zone)
+    by_day: dict[str, dict[Turn, int]] = {}
+    for key, count in counts.items():
+        if key.day and count:
+            by_day.setdefault(key.day, dict.fromkeys(Turn, 0))[key.what] = count
+    imports = _imports(mailing_list)
+    counted = people_of(campaign, now=now)
+    return Report(
+        list=mailing_list.slug,
+        name=mailing_list.name,
+        purpose=mailing_list.purpose,
+        language=mailing_list.language,
+        made_at=now,
+        counted_at=counted.at,
+        campaign=_conditions(campaign, own),
+        people=counted.people,
+        turns={what: sum(day[what] for day in by_day.values()) for what in Turn},
+        days=tuple(DayTurns(day=day, counts=by_day[day]) for day in sorted(by_day)),
+        is_whole=is_whole,
+        mails=_mails(campaign),
+        bounces=_bounces(campaign),
+        imports=imports,
+        fates={
+            fate: sum(one.fates[fate] for one in imports if one.undone_at is None) for fate in Fate
+        },
+        interruptions=tuple(_interruptions(own)),
+        handed_over=_steps(campaign),
+        exports=tuple(_exports(acts, since=campaign.launched_at)),
+        still_mailed=_still_mailed(mailing_list),
+        wordings=_wordings(campaign),
+        checkpoint=checkpoint(),
+    )
+
+
+def _conditions(campaign: Campaign, acts: Sequence[Done]) -> Conditions:
+    launch = next((one for one in acts if one.event == "launched"), None)
+    said: Mapping[str, Any] = launch.said if launch else {}
+    told = Wording.get_or_none(Wording.digest == said.get("told", ""))
+    state = CampaignState(campaign.state)
+    return Conditions(
+        number=campaign.id,
+        state=state,
+        is_over=not state.is_live,
+        launched_at=campaign.launched_at,
+        launched_by=launch.actor if launch else "",
+        starts_at=campaign.starts_at,
+        opened_at=campaign.opened_at,
+        closed_at=campaign.closed_at,
+        deadline=campaign.deadline,
+        minimum_days=campaign.minimum_days,
+        include_thin=campaign.include_thin,
+        pilot=said.get("pilot", campaign.pilot),
+        reminder_at=campaign.reminder_at,
+        downtime=campaign.downtime,
+        attest=said.get("attest", ""),
+        told=told.content if told else "",
+        # Before it was kept, everybody was told in English.
+        told_in=said.get("told_in", "en") if told else "",
+        accepted=said.get("accepted", []),
+        excluded={why: said.get("excluded", {}).get(why, 0) for why in Exclusion},
+        left_out=said.get("left_out", {}),
+    )
+
+
+def _wordings(campaign: Campaign) -> tuple[UsedWording, ...]:
+    rows = (
+        CampaignWording.select(CampaignWording, Wording)
+        .join(Wording)
+        .where(CampaignWording.campaign == campaign)
+        .order_by(CampaignWording.kind, CampaignWording.language, CampaignWording.revision)
+    )
+    return tuple(map(_wording, rows))
+
+
+def _wording(row: CampaignWording) -> UsedWording:
+    draft = frozen_draft.read_draft(row.wording.content)
+    return UsedWording(
+        kind=MailKind(row.kind),
+        language=row.language,
+        revision=row.revision,
+        digest=row.wording_id,
+        subject=draft.subject.strip(),
+        text=draft.text,
+        content=row.wording.content,
+    )
+
+
+def _imports(mailing_list: MailingList) -> tuple[TakenIn, ...]:
+    # Not how the contacts were that they changed, which may be many megabytes.
+    columns = (Import.file, Import.digest, Import.counts, Import.at, Import.undone_at)
+    rows = Import.select(*columns).where(Import.list == mailing_list).order_by(Import.id)
+    return tuple(map(_taken_in, rows))
+
+
+def _taken_in(row: Import) -> TakenIn:
+    counts = json.loads(row.counts)
+    return TakenIn(
+        file=row.file,
+        digest=row.digest,
+        at=row.at,
+        undone_at=row.undone_at,
+        rows=counts["rows"],
+        fates={fate: counts["fates"].get(fate, 0) for fate in Fate},
+    )
+
+
+def _mails(campaign: Campaign) -> dict[MailKind, dict[MailState, int]]:
+    counts = {kind: dict.fromkeys(MailState, 0) for kind in (MailKind.ASK, MailKind.REMINDER)}
+    for mails, number in contacts_counts.count_mails(campaign=campaign).items():
+        if mails.kind in counts:
+            counts[mails.kind][mails.state] += number
+    return counts
+
+
+def _bounces(campaign: Campaign) -> dict[BounceKind, int]:
+    found = dict.fromkeys(BounceKind, 0)
+    for mails, number in contacts_counts.count_mails(campaign=campaign).items():
+        if mails.bounce:
+            found[BounceKind(mails.bounce)] += number
+    return found
+
+
+def _interruptions(acts: Iterable[Done]) -> Iterable[Interruption]:
+    for one in acts:
+        if one.event in _PAUSES or one.event == "extended":
+            detail = one.said.get("to") or one.said.get("reason") or ""
+            yield Interruption(event=one.event, at=one.at, actor=one.actor, detail=detail)
+
+
+def _steps(campaign: Campaign) -> tuple[Step, ...]:
+    rows = HandedOver.select().where(HandedOver.campaign == campaign)
+    return tuple(
+        Step(tool=row.tool, step=row.step, at=row.at, actor=row.by)
+        for row in rows.order_by(HandedOver.at, HandedOver.id)
+    )
+
+
+def _exports(acts: Iterable[Done], *, since: datetime) -> Iterable[Export]:
+    for one in acts:
+        if one.event == "exported" and one.at >= since:
+            said = one.said
+            yield Export(
+                at=one.at,
+                what=said["what"],
+                format=said["format"],
+                tool=said["tool"],
+                rows=said["rows"],
+                actor=one.actor,
+            )
+
+
+def _still_mailed(mailing_list: MailingList) -> int:
+    own = Evidence.select().where(
+        Evidence.event == "still_mailed", Evidence.list == mailing_list.slug
+    )
+    return int(own.count())

@@ -1,0 +1,149 @@
+"""Who gets data of a list, by settings and evidence, with what the organisation says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from repermit.db.account_tables import ApiToken
+from repermit.db.list_tables import HandedOver
+from repermit.db.tables import Campaign, MailingList
+from repermit.db.webhook_tables import Webhook
+from repermit.reports.papers.admin_acts import done
+from repermit.reports.papers.register_notes import OWN, Notes
+from repermit.settings.definitions import Settings
+
+EEA = frozenset(
+    (
+        "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK"
+    ).split()
+)
+"""The European Economic Area: no third country (GDPR art. 44, EEA agreement)."""
+
+ADEQUATE = frozenset("AD AR CA CH FO GB GG IL IM JE JP KR NZ UY".split())
+"""Countries with a decision after art. 45 that covers, as a rule, whoever stands under their law.
+
+The United States are not among them: there it covers who is certified alone.
+"""
+
+_PERSONAL = frozenset(("read:contacts", "read:answers"))
+_LOCAL = frozenset(("localhost", "127.0.0.1", "::1", ""))
+_PROVIDERS = {
+    "office365": "Microsoft 365",
+    "gmail": "Gmail (Google)",
+    "google-workspace": "Google Workspace",
+    "google-relay": "Google Workspace",
+    "transip": "TransIP",
+    "hostnet": "Hostnet",
+    "strato": "Strato",
+    "one.com": "one.com",
+    "ovh": "OVHcloud",
+    "hetzner": "Hetzner",
+    "domainfactory": "DomainFactory",
+    "gandi": "Gandi",
+    "ionos": "IONOS",
+    "infomaniak": "Infomaniak",
+    "hostinger": "Hostinger",
+}
+_TOOLS = {
+    "mailchimp": "Mailchimp",
+    "laposta": "Laposta",
+    "brevo": "Brevo",
+    "mailerlite": "MailerLite",
+    "outlook": "Outlook",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipient:
+    """Somebody who gets data; `role` is one of those that register_lines puts into words.
+
+    `server` is where data goes as the settings know it, "" for none. What is "" in the others has
+    not been said. `agreement` is an ISO date (art. 28(3)), or "own".
+    """
+
+    key: str
+    role: str
+    server: str
+    name: str
+    country: str
+    agreement: str
+    safeguard: str
+
+    @property
+    def is_own(self) -> bool:
+        """Say whether the organisation does it itself."""
+        return self.agreement == OWN
+
+    @property
+    def is_abroad(self) -> bool:
+        """Say whether it is known to be in a third country."""
+        return bool(self.country) and self.country not in EEA
+
+    @property
+    def needs_safeguard(self) -> bool:
+        """Say whether data may go there only with a safeguard or a certification (art. 46)."""
+        return self.is_abroad and self.country not in ADEQUATE
+
+
+def recipients(
+    mailing_list: MailingList, *, settings: Settings, notes: Notes
+) -> tuple[Recipient, ...]:
+    """Return everybody who gets data of a list, those that are known by themselves first."""
+    found = {
+        key: (role, server, name) for key, role, server, name in _known(mailing_list, settings)
+    }
+    for key in notes.processors:
+        found.setdefault(key, ("other", "", ""))
+    return tuple(
+        Recipient(
+            key=key,
+            role=role,
+            server=server,
+            name=notes.of(key, "name") or name,
+            country=notes.of(key, "country"),
+            agreement=notes.of(key, "agreement"),
+            safeguard=notes.of(key, "safeguard"),
+        )
+        for key, (role, server, name) in found.items()
+    )
+
+
+def _known(mailing_list: MailingList, settings: Settings) -> Iterator[tuple[str, str, str, str]]:
+    yield "hosting", "hosting", urlsplit(settings.public_url).hostname or "", ""
+    mail, bounces = settings.mail, settings.bounces
+    if mail.server not in _LOCAL:
+        yield "mail", "mail", mail.server, _PROVIDERS.get(mail.preset) or _domain(mail.server)
+    is_elsewhere = _domain(bounces.server) != _domain(mail.server)
+    if bounces.protocol != "none" and bounces.server not in _LOCAL and is_elsewhere:
+        yield "mailbox", "mailbox", bounces.server, _domain(bounces.server)
+    database = urlsplit(settings.database).hostname or ""
+    if database not in _LOCAL:
+        yield "database", "database", database, _domain(database)
+    for tool in sorted(_tools(mailing_list)):
+        yield tool, "tool", "", _TOOLS.get(tool, tool)
+    for host in sorted(_hosts(mailing_list)):
+        yield host, "webhook", host, _domain(host)
+    for token in list(ApiToken.select().where(ApiToken.revoked_at.is_null()).order_by(ApiToken.id)):
+        if _PERSONAL & set(token.scopes.split()):
+            yield f"token-{token.id}", "api", "", token.name
+
+
+def _domain(host: str) -> str:
+    """Return the last two labels of a host's name: enough to tell two providers apart."""
+    return ".".join(host.lower().split(".")[-2:])
+
+
+def _tools(mailing_list: MailingList) -> set[str]:
+    """Return the tools that a file was made for, or in which a step was carried out."""
+    exported = {one.said.get("tool", "") for one in done(mailing_list.slug, ("exported",))}
+    rows = HandedOver.select(HandedOver.tool).join(Campaign).where(Campaign.list == mailing_list)
+    return (exported | {row.tool for row in rows}) - {""}
+
+
+def _hosts(mailing_list: MailingList) -> set[str]:
+    rows = Webhook.select(Webhook.url).where(
+        (Webhook.list == mailing_list) | Webhook.list.is_null(), Webhook.removed_at.is_null()
+    )
+    return {urlsplit(row.url).hostname or "" for row in rows} - {""}

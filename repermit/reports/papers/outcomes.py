@@ -1,0 +1,228 @@
+"""What became of the people whom a campaign asked: parts that add up to all of them.
+
+Nothing here writes, and nobody is named.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from peewee import fn
+
+from repermit.consent import Basis, CampaignState, MailKind, MailState, Reason, Status, is_undecided
+from repermit.contacts import counts as contacts_counts
+from repermit.contacts import lookup
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Contact, Mail, Meta, stored
+from repermit.reports.outcome_counts import head
+
+_OWED = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
+_ANSWERS = (Basis.ANSWER, Basis.SIGN_UP)
+
+
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """The people of a campaign by where they stand; `asked` is the sum of all the others.
+
+    `yes` agreed themselves; `otherwise` are confirmed or customers by a proof that came meanwhile;
+    `removed` has every reason. Of who has not decided, `silent` were asked, `waiting` still are to
+    be, and `unasked` could not be, by why.
+    """
+
+    asked: int
+    yes: int
+    otherwise: int
+    removed: Mapping[Reason, int]
+    silent: int
+    waiting: int
+    unasked: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """So many people whose status and whose ask look alike."""
+
+    status: Status
+    reason: str
+    basis: str
+    mail: MailState
+    mail_reason: str
+    bounce: str
+    count: int
+
+
+def count_people(campaign: Campaign) -> People:
+    """Count a campaign's people in one look, so that the parts belong together."""
+    yes = otherwise = silent = waiting = asked = 0
+    removed = dict.fromkeys(Reason, 0)
+    unasked = {str(why): 0 for why in lookup.WHY_UNASKED}
+    for group in _groups(campaign):
+        asked += group.count
+        if is_undecided(group.status, group.basis, include_thin=campaign.include_thin):
+            if group.mail in _OWED and campaign.state != CampaignState.CLOSED:
+                waiting += group.count
+            elif why := _why_unasked(group, campaign):
+                # Who has a thin proof keeps it, and may be mailed as before.
+                if group.status is Status.UNCONFIRMED:
+                    unasked[why] += group.count
+                else:
+                    otherwise += group.count
+            else:
+                silent += group.count
+        elif group.status is Status.REMOVED:
+            removed[Reason(group.reason)] += group.count
+        elif group.basis in _ANSWERS:
+            yes += group.count
+        else:
+            otherwise += group.count
+    return People(
+        asked=asked,
+        yes=yes,
+        otherwise=otherwise,
+        removed=removed,
+        silent=silent,
+        waiting=waiting,
+        unasked=unasked,
+    )
+
+
+def _why_unasked(group: _Group, campaign: Campaign) -> str:
+    """Return why they could not be asked, "" if they were; as contacts.unasked has it."""
+    was_sent = group.mail == MailState.SENT and not group.bounce
+    if was_sent and campaign.state != CampaignState.CLOSED:
+        return ""
+    return lookup.why_unasked(group.mail, group.mail_reason, group.bounce)
+
+
+def _groups(campaign: Campaign) -> Iterable[_Group]:
+    columns = (
+        Contact.status,
+        Contact.reason,
+        Contact.basis,
+        Mail.state,
+        Mail.reason,
+        Mail.bounce,
+    )
+    rows: Any = (
+        Mail.select(*columns, fn.COUNT(Mail.id))
+        .join(Contact)
+        .where(Mail.campaign == campaign, Mail.kind == MailKind.ASK)
+        .group_by(*columns)
+        .tuples()
+    )
+    for status, reason, basis, state, mail_reason, bounce, count in rows:
+        yield _Group(
+            status=Status(status),
+            reason=reason,
+            basis=basis,
+            mail=MailState(state),
+            mail_reason=mail_reason,
+            bounce=bounce,
+            count=count,
+        )
+
+
+# --- Outcomes of a large campaign, counted now and then. ------------------------------------------
+
+
+FEW = 10_000
+"""So many people are counted while somebody waits."""
+
+# How long a count is left alone while things change, and how old one may be that is shown.
+_REST = timedelta(minutes=5)
+_LONGEST = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """The people of a campaign, as they stood at a moment."""
+
+    people: People
+    at: datetime
+
+
+def people_of(campaign: Campaign, *, now: datetime, few: int = FEW) -> Counted:
+    """Return what became of a campaign's people: as of now, or as last counted if they are many."""
+    kept = None if _count(campaign) <= few else _kept(campaign)
+    if kept is not None and kept.mark == _mark(campaign):
+        return Counted(people=kept.people, at=now)
+    if kept is not None and kept.at > now - _LONGEST:
+        return Counted(people=kept.people, at=kept.at)
+    return Counted(people=count_people(campaign), at=now)
+
+
+def keep_people(
+    database: Database,
+    *,
+    now: datetime,
+    should_stop: Callable[[], bool] = bool,
+    few: int = FEW,
+) -> int:
+    """Count the people of large campaigns anew where something has changed; return of how many.
+
+    Of each list's latest campaign, which is the one that papers are about. Any number of processes
+    may do so at once; nothing is locked meanwhile.
+    """
+    counted = 0
+    for campaign in _large(few):
+        kept, mark = _kept(campaign), _mark(campaign)
+        if kept is not None and (kept.mark == mark or kept.at > now - _REST):
+            continue
+        if should_stop():
+            break
+        said = {"mark": mark, "at": stored(now), "people": asdict(count_people(campaign))}
+        with database.atomic():
+            Meta.insert(key=_key(campaign), value=json.dumps(said)).on_conflict(
+                conflict_target=[Meta.key], preserve=[Meta.value]
+            ).execute()
+        counted += 1
+    return counted
+
+
+def _large(few: int) -> Iterator[Campaign]:
+    newest = Campaign.select(fn.MAX(Campaign.id)).group_by(Campaign.list)
+    for campaign in list(Campaign.select().where(Campaign.id.in_(newest)).order_by(Campaign.id)):
+        if _count(campaign) > few:
+            yield campaign
+
+
+def _count(campaign: Campaign) -> int:
+    counts = contacts_counts.count_mails(campaign=campaign)
+    return contacts_counts.total(counts, lambda mails: mails.kind is MailKind.ASK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kept(Counted):
+    """What was counted; `mark` is what it stood at, which changes with anything that counts."""
+
+    mark: str
+
+
+def _kept(campaign: Campaign) -> _Kept | None:
+    row = Meta.get_or_none(Meta.key == _key(campaign))
+    if row is None:
+        return None
+    said: dict[str, Any] = json.loads(row.value)
+    removed = {Reason(reason): count for reason, count in said["people"].pop("removed").items()}
+    return _Kept(
+        people=People(removed=removed, **said["people"]),
+        at=datetime.fromisoformat(said["at"]),
+        mark=said["mark"],
+    )
+
+
+def _mark(campaign: Campaign) -> str:
+    """Return what changes whenever anybody comes to stand elsewhere, or any mail does.
+
+    Read before the counting, so that what comes meanwhile makes it old.
+    """
+    mails = sorted(contacts_counts.count_mails(campaign=campaign).items())
+    return f"{head()} {campaign.state} {[(*map(str, one), count) for one, count in mails]}"
+
+
+def _key(campaign: Campaign) -> str:
+    return f"people_{campaign.id}"

@@ -1,0 +1,96 @@
+"""How papers say things: texts, moments, numbers, countries and actors in one language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+
+from repermit.db.actors import login_name
+from repermit.emails import catalogues, dates
+
+LANGUAGES = ("en", "nl")
+"""The languages that papers are written in."""
+
+_DAY, _HOUR, _MINUTE = 86400, 3600, 60
+
+
+def paper_language(wanted: str) -> str:
+    """Return the language of a paper for a list in this language."""
+    return wanted if wanted in LANGUAGES else LANGUAGES[0]
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words of one language, with moments in one zone."""
+
+    language: str
+    zone: ZoneInfo
+
+    def gettext(self, text: str, **values: object) -> str:
+        """Return a text, its %(names)s filled in."""
+        found = catalogues.translations(self.language).gettext(text)
+        return found % values if values else found
+
+    def ngettext(self, singular: str, plural: str, count: int) -> str:
+        """Return a text for a count, which may stand in it."""
+        found = catalogues.translations(self.language).ngettext(singular, plural, count)
+        return found % {"count": self.number(count)}
+
+    def moment(self, at: datetime | None) -> str:
+        """Return a day and time in words; "" for None."""
+        if at is None:
+            return ""
+        return dates.moment_in_words(at, language=self.language, zone=self.zone)
+
+    def short(self, at: datetime) -> str:
+        """Return a day and time as they stand in a table: 2026-12-22 09:00, in the zone."""
+        return f"{at.astimezone(self.zone):%Y-%m-%d %H:%M}"
+
+    def number(self, value: int) -> str:
+        """Return a number with the language's separators, as in 1,234 or 1.234."""
+        text = f"{value:,}"
+        return text.replace(",", ".") if self.language == "nl" else text
+
+    def yes_or_no(self, *, holds: bool) -> str:
+        """Return yes or no."""
+        return self.gettext("yes") if holds else self.gettext("no")
+
+    def country(self, code: str) -> str:
+        """Return a country's name for its two letters (ISO 3166); raises KeyError."""
+        name: str = Locale(self.language).territories[code]
+        return name
+
+    def tongue(self, code: str) -> str:
+        """Return what one of our languages is called, by its two letters; raises KeyError."""
+        name: str = Locale(self.language).languages[code]
+        return name
+
+    def span(self, seconds: int) -> str:
+        """Return a length of time in its two largest units; none for 0."""
+        if not seconds:
+            return self.gettext("none")
+        days, rest = divmod(seconds, _DAY)
+        hours, rest = divmod(rest, _HOUR)
+        minutes = rest // _MINUTE
+        parts = [
+            self.ngettext("one day", "%(count)s days", days) if days else "",
+            self.ngettext("one hour", "%(count)s hours", hours) if hours else "",
+            self.ngettext("one minute", "%(count)s minutes", minutes) if minutes else "",
+        ]
+        said = [part for part in parts if part][:2]
+        return ", ".join(said) or self.gettext("less than a minute")
+
+    def actor(self, actor: str) -> str:
+        """Return who acted, without an address: papers travel by mail."""
+        kind, _, name = actor.partition(":")
+        return {
+            "job": self.gettext("by itself"),
+            "person": self.gettext("the person"),
+            "reader": self.gettext("who reads the mail to the address"),
+            "user": self.gettext("user %(number)s", number=name),
+            "cli": self.gettext("%(name)s, on the command line", name=login_name(actor)),
+            "api": self.gettext("the program %(name)s", name=name),
+        }.get(kind, actor)

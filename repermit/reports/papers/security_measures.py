@@ -1,0 +1,88 @@
+"""The security measures that are really in force, each read from settings or database.
+
+Nothing is claimed that was not looked at (GDPR art. 32 and 30(1)(g)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from repermit.contacts import counts
+from repermit.db.account_tables import User
+from repermit.db.tables import EvidenceHead, MailingList
+from repermit.settings.definitions import Settings
+
+_OTHERS_MAY = 0o077
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A measure: whether it is in force, and the numbers that its sentence tells."""
+
+    key: str
+    in_force: bool
+    numbers: Mapping[str, int]
+
+
+def measures(mailing_list: MailingList, settings: Settings) -> tuple[Measure, ...]:
+    """Return every measure that repermit knows of, those that are not in force too."""
+    return tuple(
+        Measure(key=key, in_force=holds, numbers=numbers)
+        for key, holds, numbers in (
+            *_of_people(settings),
+            *_of_ways(settings),
+            *_of_data(mailing_list),
+            *_of_files(settings),
+        )
+    )
+
+
+_Known = tuple[str, bool, dict[str, int]]
+
+
+def _of_people(settings: Settings) -> Iterator[_Known]:
+    users = list(User.select())
+    hashes = [one.password for one in users if one.password]
+    if hashes:
+        all_argon = all(one.startswith("$argon2id$") for one in hashes)
+        second = sum(bool(one.totp_secret) for one in users if one.password)
+        yield "passwords", all_argon, {"users": len(hashes)}
+        yield "second_step", second == len(hashes), {"with": second, "users": len(hashes)}
+    admins = sum(one.role == "admin" for one in users)
+    yield "roles", True, {"admins": admins, "viewers": len(users) - admins}
+    yield "lock", True, {"minutes": settings.web.idle_minutes}
+    yield "access_log", True, {"days": settings.retention.access_days}
+
+
+def _of_ways(settings: Settings) -> Iterator[_Known]:
+    yield "tls_pages", settings.public_url.startswith("https:"), {}
+    if settings.mail.tls == "none" and settings.mail.server in _THIS_MACHINE:
+        yield "local_mail", True, {}  # over no network, whatever that server does next
+    else:
+        yield "tls_mail", settings.mail.tls != "none", {}
+    if settings.bounces.protocol != "none":
+        yield "tls_mailbox", settings.bounces.tls != "none", {}
+
+
+def _of_data(mailing_list: MailingList) -> Iterator[_Known]:
+    fingerprints = counts.count_suppressions(mailing_list)
+    yield "fingerprints", True, {"count": fingerprints.total()}
+    yield "chain", True, {"entries": EvidenceHead.get().seq}
+    people, found = counts.count_people(mailing_list), counts.count_held(mailing_list)
+    yield "erasure", True, {"erased": people.total() - found.addresses}
+
+
+def _of_files(settings: Settings) -> Iterator[_Known]:
+    for key, path in (
+        ("private_settings", settings.path),
+        ("private_database", settings.sqlite_path),
+    ):
+        if path is not None and path.exists():
+            yield key, _is_private(path), {}
+
+
+def _is_private(path: Path) -> bool:
+    return not path.stat().st_mode & _OTHERS_MAY

@@ -1,0 +1,1 @@
+"""Sending queued mails with exact records, one durable step after the other."""

@@ -1,0 +1,82 @@
+"""Making lines to the mail server, each in a thread of its own, since that may take long."""
+
+from __future__ import annotations
+
+import queue
+import selectors
+import socket
+import threading
+from collections.abc import Iterator
+
+from repermit.errors import TransportError
+from repermit.smtp.mail_server import Mailer
+from repermit.smtp.nonblocking_connection import Line
+from repermit.smtp.time_limit import Cutter
+
+
+class Dialling:
+    """Dials lines beside the engine's loop, whose selector wakes up (with no data) for each.
+
+    `count` is how many are being dialled.
+    """
+
+    def __init__(self, mailer: Mailer, selector: selectors.BaseSelector) -> None:
+        self._mailer = mailer
+        self._lock = threading.Lock()
+        self._cutters: set[Cutter] = set()
+        self._is_closed = False
+        self._done: queue.SimpleQueue[Line | TransportError | BaseException] = queue.SimpleQueue()
+        self._bell, self._ear = socket.socketpair()
+        selector.register(self._ear, selectors.EVENT_READ, None)
+        self.count = 0
+
+    def dial(self, count: int) -> None:
+        """Begin to dial so many lines more."""
+        for _ in range(count):
+            self.count += 1
+            cutter = Cutter()
+            with self._lock:
+                self._cutters.add(cutter)
+            # Nobody waits for its end, also not the process: looking up a name cannot be cut off.
+            threading.Thread(target=self._dial, args=(cutter,), daemon=True).start()
+
+    def take(self) -> Iterator[Line | TransportError]:
+        """Yield what has come of it since: lines, and why others could not be made."""
+        self._ear.recv(64)
+        while not self._done.empty():
+            one = self._done.get()
+            self.count -= 1
+            if not isinstance(one, Line | TransportError):
+                raise one
+            yield one
+
+    def close(self) -> None:
+        """End at once; lines that are still dialled, or that nobody has taken, are closed."""
+        with self._lock:
+            self._is_closed = True
+            self._bell.close()
+            self._ear.close()
+            cutters = list(self._cutters)
+        for cutter in cutters:
+            cutter.end(cut=True)
+        while not self._done.empty():
+            _close(self._done.get())
+
+    def _dial(self, cutter: Cutter) -> None:
+        one: Line | BaseException
+        try:
+            one = self._mailer.dial(cutter)
+        except BaseException as error:  # noqa: BLE001  raised again where it can be seen to
+            one = error
+        with self._lock:
+            self._cutters.remove(cutter)
+            if not self._is_closed:
+                self._done.put(one)
+                self._bell.send(b"!")
+                return
+        _close(one)
+
+
+def _close(one: Line | BaseException) -> None:
+    if isinstance(one, Line):
+        one.close()

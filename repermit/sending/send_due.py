@@ -1,0 +1,173 @@
+"""One run of sending: everything that is due now, over several lines to the mail server.
+
+Log lines name a mail by its number only.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+from repermit.clock import Clock
+from repermit.consent import MailState
+from repermit.db.connection import Database, limit_idleness, waiting_without_limit
+from repermit.db.tables import MailingList
+from repermit.sending import queue
+from repermit.sending.claim_buffer import ClaimBuffer
+from repermit.sending.compose import Letters
+from repermit.sending.maintenance import Maintenance, look_after
+from repermit.sending.send_loop import Engine
+from repermit.sending.send_rate import Rates
+from repermit.sending.server_faults import note_fault
+from repermit.sending.worker_lock import Worker
+from repermit.settings.definitions import Settings
+from repermit.smtp.mail_server import Mailer
+
+# --- One run of a worker, which claims and sends what is due until nothing is. --------------------
+
+
+def run_worker(
+    database: Database,
+    *,
+    settings: Settings,
+    clock: Clock,
+    mailing_list: MailingList | None,
+    tell: Callable[[int, MailState], None],
+    should_stop: Callable[[], bool],
+    look_after: Callable[[], None],
+    worker: Worker | None = None,
+    mailer: Mailer | None = None,
+) -> str:
+    """Send what is due, of one list or of all; return what ended it early, "" if nothing did.
+
+    `tell` hears what has become of each mail, by its number; `look_after` is called all the time,
+    for what else there is to do. Raises ConfigError for a mail server
+    that cannot even be tried.
+    """
+    with nullcontext(worker) if worker else Worker.enter(settings) as mine:
+        supply = ClaimBuffer(
+            database,
+            worker=mine.id,
+            fingerprint_key=settings.fingerprint_key,
+            rates=Rates.of(settings.mail),
+            clock=clock,
+            mailing_list=mailing_list,
+            at_first=4 * settings.mail.connections,
+            on_drop=lambda number, _: tell(number, MailState.DROPPED),
+        )
+        engine = Engine(
+            database,
+            settings=settings,
+            clock=clock,
+            worker=mine.id,
+            mailer=mailer or Mailer(settings.mail),
+            supply=supply,
+            letters=Letters(settings),
+            tell=tell,
+            should_stop=should_stop,
+            look_after=look_after,
+        )
+        # What a server has accepted must be kept, whoever holds the database.
+        with waiting_without_limit(database):
+            engine.run()
+        return engine.fault
+
+
+# --- One run of sending. --------------------------------------------------------------------------
+
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SendResult:
+    """What one run did; `waiting` mails are queued at its end, due or not.
+
+    `server_fault` says why the run ended early, "" if it did not: what is due stays so.
+    """
+
+    sent: int = 0
+    failed: int = 0
+    dropped: int = 0
+    in_doubt: int = 0
+    waiting: int = 0
+    server_fault: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What has just become of one mail; `done` counts the run's mails so far."""
+
+    mail: int
+    state: MailState
+    done: int
+
+
+def send_due(
+    database: Database,
+    *,
+    settings: Settings,
+    clock: Clock,
+    mailing_list: MailingList | None = None,
+    worker: Worker | None = None,
+    mailer: Mailer | None = None,
+    on_step: Callable[[Progress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> SendResult:
+    """Send what is due now, of one list or of all; may run in any number of processes at once.
+
+    1. What dead workers left behind is put right, campaigns that have asked everybody become
+       `open`, and pilots that are through wait; so every few seconds, and at the end once more.
+    2. Mails are sent, no faster than the rates allow. A fault of the server ends the run, and so
+       does a mail in doubt; what is on its way is brought to its end first.
+
+    `should_stop` is asked all the time. Raises ConfigError for a mail server that cannot even be
+    tried.
+    """
+    limit_idleness(database)
+    look_after(database, now=clock.now())
+    tally = _Tally(on_step)
+    rounds = Maintenance(database, clock=clock, count_sent=lambda: tally.counts[MailState.SENT])
+    fault = ""
+    if queue.is_due(now=clock.now(), mailing_list=mailing_list):
+        fault = run_worker(
+            database,
+            settings=settings,
+            clock=clock,
+            mailing_list=mailing_list,
+            tell=tally.tell,
+            should_stop=should_stop or (lambda: False),
+            look_after=rounds.look,
+            worker=worker,
+            mailer=mailer,
+        )
+        if fault or tally.counts[MailState.SENT]:
+            note_fault(database, fault, now=clock.now())
+    look_after(database, now=clock.now())
+    return SendResult(
+        sent=tally.counts[MailState.SENT],
+        failed=tally.counts[MailState.FAILED],
+        dropped=tally.counts[MailState.DROPPED],
+        in_doubt=tally.counts[MailState.IN_DOUBT],
+        waiting=queue.waiting(mailing_list=mailing_list),
+        server_fault=fault,
+    )
+
+
+class _Tally:
+    """Counts what becomes of the mails, and passes it on."""
+
+    def __init__(self, on_step: Callable[[Progress], None] | None) -> None:
+        self.counts: Counter[MailState] = Counter()
+        self._on_step = on_step
+        self._done = 0
+
+    def tell(self, number: int, state: MailState) -> None:
+        self.counts[state] += 1
+        self._done += 1
+        _logger.debug("mail %d: %s", number, state)
+        if self._on_step:
+            self._on_step(Progress(number, state, self._done))

@@ -1,0 +1,124 @@
+"""What the mail server stands in the way of: told by `status` until something leaves again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from peewee import fn
+
+from repermit.clock import Clock
+from repermit.consent import MailState
+from repermit.db.connection import Database
+from repermit.db.tables import Mail, MailingList, Meta, read_moment, stored
+from repermit.errors import TransportError
+from repermit.lazy_text import Said, packed, unpacked
+from repermit.sending import smtp_outcomes
+from repermit.sending.queue import QUEUED
+
+_KEY = "sending_fault"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why nothing leaves, and since when (aware UTC); `last_at` is when it was seen last."""
+
+    reason: Said
+    since: datetime
+    last_at: datetime
+
+
+def note_fault(database: Database, reason: str, *, now: datetime) -> None:
+    """Keep why the last run ended early; with "" forget it, since mails leave again."""
+    known = last_fault()
+    if not reason and known is None:
+        return
+    with database.atomic():
+        if not reason:
+            Meta.delete().where(Meta.key == _KEY).execute()
+            return
+        since = known.since if known else now
+        kept = {"reason": packed(reason), "since": stored(since), "last_at": stored(now)}
+        Meta.insert(key=_KEY, value=json.dumps(kept)).on_conflict(
+            conflict_target=[Meta.key], preserve=[Meta.value]
+        ).execute()
+
+
+def last_fault() -> Fault | None:
+    """Return what stood in the way of the last run that had something to send, None if nothing."""
+    row = Meta.get_or_none(Meta.key == _KEY)
+    if row is None:
+        return None
+    kept = json.loads(row.value)
+    return Fault(unpacked(kept["reason"]), read_moment(kept["since"]), read_moment(kept["last_at"]))
+
+
+# --- Refusals for a policy, such as 550 5.7.1. ----------------------------------------------------
+
+
+# So many one after the other, with nothing accepted in between, are not a matter of recipients.
+_MANY = 3
+
+
+class Policies:
+    """The refusals for a policy of one run of sending.
+
+    Each is put off at first, and the others go on. Where nothing is accepted any more, it was the
+    server's policy, and those that were put off for it are as if they had not been offered.
+    """
+
+    def __init__(self, database: Database, *, worker: str, clock: Clock) -> None:
+        self._database = database
+        self._worker = worker
+        self._clock = clock
+        self._row: list[int] = []
+        self._last = Said()
+        self._has_accepted = False
+
+    def note_acceptance(self) -> None:
+        """Hear that the server has accepted a mail: those before were its recipients' own."""
+        self._has_accepted = True
+        self._row.clear()
+
+    def put_off(
+        self, number: int, error: TransportError, *, was_started: bool
+    ) -> tuple[MailState | None, Said]:
+        """Write down a refusal; return the mail's state, and what it says of the server, if that.
+
+        One that was known to be the recipient's own says nothing.
+        """
+        state, is_known = smtp_outcomes.put_off(
+            self._database,
+            number,
+            error,
+            worker=self._worker,
+            was_started=was_started,
+            now=self._clock.now(),
+        )
+        if not is_known:
+            self._row.append(number)
+            self._last = error.said
+        return state, self._blame() if len(self._row) >= _MANY else Said()
+
+    def conclude(self) -> Said:
+        """Judge what is open at the end of the run: return what it says of the server, or ""."""
+        return self._blame() if self._row and not self._has_accepted else Said()
+
+    def _blame(self) -> Said:
+        smtp_outcomes.call_back(self._database, self._row, now=self._clock.now())
+        self._row.clear()
+        return self._last
+
+
+def put_off_by_policy(mailing_list: MailingList) -> dict[str, int]:
+    """Count the mails that wait since a policy stands against their recipient, by codes."""
+    query: Any = (
+        Mail.select(Mail.reply_code, Mail.reply_status, fn.COUNT(Mail.id))
+        .where(Mail.list == mailing_list, QUEUED, smtp_outcomes.IS_PUT_OFF)
+        .group_by(Mail.reply_code, Mail.reply_status)
+        .order_by(Mail.reply_code, Mail.reply_status)
+        .tuples()
+    )
+    return {f"{code} {status}".strip(): count for code, status, count in query}

@@ -1,0 +1,243 @@
+"""Writing down what became of a mail, in one transaction for each.
+
+Of a reply only its codes are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from peewee import SQL, fn
+
+from repermit.consent import (
+    CampaignState,
+    Dropped,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+    is_undecided,
+)
+from repermit.contacts import lookup, status_changes
+from repermit.contacts.status_changes import Act
+from repermit.db.background_tasks import run_steps
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Contact, Mail
+from repermit.db.work_locks import Work, background_work
+from repermit.errors import TransportError
+from repermit.sending.queue import QUEUED
+from repermit.sending.queued_mail import ASKING
+
+FIRST_WAIT = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(hours=4)
+_GROWTH = 4
+
+
+def wait_after(attempts: int) -> timedelta:
+    """Return how long to wait after so many attempts: 1, 4, 16, 64 minutes, then 4 hours."""
+    # The power is cut off too: nobody waits longer for a number without end.
+    grown: timedelta = FIRST_WAIT * _GROWTH ** min(attempts - 1, _GROWTH)
+    return min(grown, LONGEST_WAIT)
+
+
+def left_in_doubt(database: Database, number: int, *, worker: str) -> MailState | None:
+    """Mark a mail of which nobody knows whether the server has it."""
+    with database.atomic():
+        is_ours = _settle(number, worker, state=MailState.IN_DOUBT)
+    return MailState.IN_DOUBT if is_ours else None
+
+
+def not_made(database: Database, number: int, *, worker: str) -> MailState | None:
+    """Mark a mail that could not even be written."""
+    with database.atomic():
+        is_ours = _settle(number, worker, state=MailState.FAILED, reason=NOT_MADE)
+    return MailState.FAILED if is_ours else None
+
+
+NOT_MADE = "not_made"
+"""Reason of a mail that could not be written, for instance because its wording is missing."""
+
+
+def held_up(
+    database: Database, number: int, *, worker: str, was_started: bool, now: datetime
+) -> MailState | None:
+    """Put a mail back behind all others for a fault of the server, without using an attempt.
+
+    Behind the others, since a mail that the server takes offence at would hold all of them up.
+    Returns its state, None if it is not this worker's any more.
+    """
+    with database.atomic():
+        is_ours = _settle(
+            number,
+            worker,
+            **_back(now),
+            attempts=Mail.attempts - 1 if was_started else Mail.attempts,
+        )
+    return MailState.QUEUED if is_ours else None
+
+
+def put_off(
+    database: Database,
+    number: int,
+    error: TransportError,
+    *,
+    worker: str,
+    was_started: bool,
+    now: datetime,
+) -> tuple[MailState | None, bool]:
+    """Let a mail wait that a policy stands against, without using an attempt.
+
+    Returns its state, None if it is not this worker's any more, and whether it had been put off
+    before.
+    """
+    with database.atomic():
+        is_known = Mail.select().where(Mail.id == number, IS_PUT_OFF).exists()
+        is_ours = _settle(
+            number,
+            worker,
+            **_back(now + LONGEST_WAIT),
+            attempts=Mail.attempts - 1 if was_started else Mail.attempts,
+            reply_code=error.code,
+            reply_status=error.status,
+        )
+    return MailState.QUEUED if is_ours else None, is_known
+
+
+def call_back(database: Database, numbers: Sequence[int], *, now: datetime) -> None:
+    """Let mails that were put off wait no longer: it was not their recipients' fault."""
+    with database.atomic():
+        Mail.update(due_at=now, reply_code=0, reply_status="").where(
+            Mail.id.in_(numbers), QUEUED, IS_PUT_OFF
+        ).execute()
+
+
+# What is refused for good (RFC 5321 §4.2.1) is not queued any more, but for this. Written out, so
+# that the index for just these mails is used.
+IS_PUT_OFF: Any = SQL("reply_code >= 500")
+
+
+def refused(
+    database: Database,
+    number: int,
+    error: TransportError,
+    *,
+    worker: str,
+    was_started: bool,
+    last_moment: datetime,
+    fingerprint_key: bytes,
+    now: datetime,
+) -> MailState | None:
+    """Write down a refusal; return the mail's new state, None if it is not this worker's any more.
+
+    For now: again after a wait, as long as there is time, until `last_moment`. For good: failed;
+    and if there is no such mailbox, the contact is removed for `bounce`, with its evidence and
+    suppression.
+    """
+    with database.atomic():
+        mail = Mail.get_or_none(Mail.id == number)
+        if mail is None:
+            return None
+        # Its start has counted as an attempt already.
+        attempts = mail.attempts if was_started else mail.attempts + 1
+        values = _after_refusal(attempts, error, now, last_moment)
+        is_asking = mail.kind in ASKING
+        is_bounce = error.permanent and error.scope == "recipient" and is_asking
+        # The contact before its mail, as everybody locks them.
+        contact = lookup.lock(mail.contact_id or 0) if is_bounce else None
+        if not _settle(number, worker, **values):
+            return None
+        if contact is not None:
+            _remove_for_bounce(contact, mail, error, fingerprint_key, now)
+    return MailState(values["state"])
+
+
+def drop_leftovers(database: Database) -> None:
+    """Drop what is in the queue although its campaign is over.
+
+    It was on its way at that moment, and was refused for now or held up afterwards; or there was
+    more of it than is dropped while somebody waits.
+    """
+    for state, why in _OVER.items():
+        for campaign in list(Campaign.select().where(Campaign.state == state)):
+            left = (QUEUED, Mail.kind.in_(ASKING), Mail.campaign == campaign)
+            if Mail.select().where(*left).exists():
+                with background_work(database, Work.DROP_MAILS) as should_stop:
+                    run_steps(database, partial(_drop, campaign, why), should_stop=should_stop)
+
+
+def _drop(campaign: Campaign, why: Dropped, limit: int) -> bool:
+    return status_changes.drop_queued(campaign, why, kinds=ASKING, most=limit) > 0
+
+
+_OVER = {CampaignState.CANCELLED: Dropped.CANCELLED, CampaignState.CLOSED: Dropped.TOO_LATE}
+
+
+def open_campaigns(database: Database, *, now: datetime) -> int:
+    """Let campaigns that have nothing more to send be `open`; return how many there were."""
+    if not Campaign.select().where(*_has_asked_all()).exists():
+        return 0
+    with database.atomic():
+        opened = (
+            Campaign.update(state=CampaignState.OPEN, opened_at=now)
+            .where(*_has_asked_all())
+            .execute()
+        )
+    return int(opened)
+
+
+def _settle(number: int, owner: str, **values: Any) -> bool:
+    """Change a mail that is this worker's, or whose doubt is about this worker's own attempt."""
+    settled = (
+        Mail.update(lease_until=None, **values)
+        .where(Mail.id == number, Mail.worker == owner, Mail.state.in_(_OURS))
+        .execute()
+    )
+    return bool(settled)
+
+
+_OURS = (MailState.CLAIMED, MailState.STARTED, MailState.IN_DOUBT)
+
+
+def _back(due_at: datetime) -> dict[str, Any]:
+    # Nobody has got it, so its next attempt may bear the date of that day.
+    return {"state": MailState.QUEUED, "worker": "", "started_at": None, "due_at": due_at}
+
+
+def _after_refusal(
+    attempts: int, error: TransportError, now: datetime, last_moment: datetime
+) -> dict[str, Any]:
+    values: dict[str, Any]
+    wait = wait_after(attempts)
+    if error.permanent:
+        values = {"state": MailState.FAILED, "reason": error.scope}
+    elif now + wait > last_moment:
+        values = {"state": MailState.DROPPED, "reason": Dropped.TOO_LATE}
+    else:
+        values = _back(now + wait)
+    codes = {"reply_code": error.code, "reply_status": error.status}
+    return {**values, **codes, "attempts": attempts}
+
+
+def _remove_for_bounce(
+    contact: Contact, mail: Mail, error: TransportError, fingerprint_key: bytes, now: datetime
+) -> None:
+    """Take a contact off whose mailbox is not there, unless it has answered meanwhile."""
+    include_thin = Campaign.get_by_id(mail.campaign_id).include_thin
+    if not is_undecided(Status(contact.status), contact.basis, include_thin=include_thin):
+        return
+    codes = {"reply_code": error.code, "reply_status": error.status}
+    act = Act(at=now, actor="job", campaign=mail.campaign_id or 0, consent=codes)
+    status_changes.remove([contact], reason=Reason.BOUNCE, act=act, fingerprint_key=fingerprint_key)
+
+
+def _has_asked_all() -> tuple[Any, ...]:
+    unsettled = Mail.select(Mail.id).where(
+        Mail.campaign == Campaign.id, Mail.kind == MailKind.ASK, Mail.state.in_(_TO_SEND)
+    )
+    return (Campaign.state == CampaignState.SENDING, ~fn.EXISTS(unsettled))
+
+
+_TO_SEND = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)

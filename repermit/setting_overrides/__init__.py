@@ -1,0 +1,1 @@
+"""Settings that admins change in the browser, kept in the database."""

@@ -1,0 +1,163 @@
+"""The settings as they are at this moment: the file's, and beneath them what was chosen."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from repermit.db.connection import Database, lock_rows
+from repermit.db.prepared_query import PreparedQuery
+from repermit.db.setting_tables import Chosen, Correction
+from repermit.db.tables import Meta, new_id
+from repermit.emails import catalogues
+from repermit.errors import ConfigError
+from repermit.setting_overrides.seal_secrets import Seal
+from repermit.settings import config_file, editable_settings
+from repermit.settings.definitions import Settings
+
+VERSION = "settings"
+"""The key under which the version of what was chosen stands in Meta."""
+
+TEXTS = "texts"
+"""The key under which the version of the corrected texts stands there."""
+
+_LOOK_SECONDS = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+def version() -> str:
+    """Return what names the state of what was chosen; "" if nothing ever was."""
+    row = Meta.get_or_none(Meta.key == VERSION)
+    return row.value if row else ""
+
+
+def version_of_texts() -> str:
+    """Return what names the state of the corrected texts; "" if none ever was."""
+    return _versions()[TEXTS]
+
+
+def _versions() -> dict[str, str]:
+    """Return what names the state of the settings and of the texts; "" for what never changed."""
+    return {VERSION: "", TEXTS: ""} | {row.key: row.value for row in _VERSIONS.rows()}
+
+
+_VERSIONS = PreparedQuery(lambda: Meta.select().where(Meta.key.in_([VERSION, TEXTS])))
+
+
+def take_turn(key: str) -> None:
+    """Let one change what `key` names the state of; two that each hold may not hold together."""
+    Meta.insert(key=key, value="").on_conflict_ignore().execute()
+    lock_rows(Meta.select().where(Meta.key == key)).get()
+
+
+def renew(key: str) -> None:
+    """Have every process know that what `key` names the state of is another; after `take_turn`."""
+    Meta.update(value=new_id()).where(Meta.key == key).execute()
+
+
+def correct_texts() -> None:
+    """Have mails and pages of this process say what was corrected in the open database."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for row in list(Correction.select()):
+        found.setdefault(row.language, {})[row.source] = tuple(json.loads(row.forms))
+    catalogues.correct(found)
+
+
+def chosen(settings: Settings) -> dict[str, Any]:
+    """Return what was chosen, by dotted keys; a secret that no key opens any more is not there."""
+    seal = Seal(settings.secret_keys)
+    secrets = config_file.secret_names()
+    found = {
+        row.key: seal.open(row.key, row.value) if row.key in secrets else json.loads(row.value)
+        for row in Chosen.select()
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def present(settings: Settings, database: Database) -> Settings:
+    """Return the file's settings with what was chosen, from the open database.
+
+    Corrected texts hold from then on too. An older database, in which nothing can have been chosen,
+    will do. Raises ConfigError where the two do not go together.
+    """
+    if database.table_exists(Correction._meta.table_name):  # noqa: SLF001  peewee's own way
+        correct_texts()
+    if not database.table_exists(Chosen._meta.table_name):  # noqa: SLF001  peewee's own way
+        return settings
+    return _composed(settings, chosen(settings))
+
+
+def _composed(settings: Settings, choices: Mapping[str, Any]) -> Settings:
+    try:
+        return editable_settings.compose(settings, choices)
+    except ConfigError as error:
+        raise ConfigError(
+            "%(fault)s (chosen on the admin's pages beside what the file says; what the file says "
+            "wins)",
+            key=error.key,
+            fault=error.said,
+        ) from None
+
+
+class Present:
+    """The settings of a process as they are now, composed anew when something was chosen.
+
+    `settings` are the file's. Both methods need an open connection, and cost one look-up by a key.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._file = settings
+        # Put in its place as a whole, since threads share it.
+        self._found = ("", settings)
+        self._texts = ""
+
+    @property
+    def file(self) -> Settings:
+        """Return what the file says by itself."""
+        return self._file
+
+    @property
+    def texts(self) -> str:
+        """Return the version of the texts that are in use, or of a moment before."""
+        return self._texts
+
+    def settings(self) -> Settings:
+        """Return the settings that hold at this moment.
+
+        What cannot be composed is noted, and what held before goes on to hold: answers come in.
+        Texts that were corrected meanwhile are in use then too.
+        """
+        versions = _versions()
+        if versions[TEXTS] != self._texts:
+            correct_texts()
+            self._texts = versions[TEXTS]
+        now = versions[VERSION]
+        known, found = self._found
+        if now == known:
+            return found
+        try:
+            found = editable_settings.compose(self._file, chosen(self._file))
+        except ConfigError as error:
+            _log.error("what was chosen on the pages cannot be used: %s", error.key)
+        self._found = (now, found)
+        return found
+
+
+class Watch:
+    """Says whether something was chosen or corrected since; looks every few seconds at most."""
+
+    def __init__(self, *, seconds: float = _LOOK_SECONDS) -> None:
+        self._began_with = _versions()
+        self._seconds = seconds
+        self._looked_at = time.monotonic()
+
+    def is_past(self) -> bool:
+        """Say whether a run that began with it should end, so that the next one knows better."""
+        if time.monotonic() - self._looked_at < self._seconds:
+            return False
+        self._looked_at = time.monotonic()
+        return _versions() != self._began_with

@@ -1,0 +1,142 @@
+"""Reading config.toml: known keys, secrets in files of their own, values that make sense."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from repermit.errors import ConfigError
+from repermit.settings import mail_account, toml_tables, validation
+from repermit.settings.definitions import Settings, flat, origins
+
+_TOP = ("public_url", "database", "timezone", "secret_keys", "fingerprint_key", "journal")
+_FROM_FILES = (
+    "secret_keys",
+    "fingerprint_key",
+    "mail.password",
+    "mail.oauth_client_secret",
+    "mail.oauth_refresh_token",
+    "mail.dkim_key",
+    "bounces.password",
+    "bounces.oauth_client_secret",
+    "bounces.oauth_refresh_token",
+)
+
+
+def known_keys() -> tuple[str, ...]:
+    """Return every key that config.toml may hold, dotted, in the order of the example."""
+    nested = (key for table in toml_tables.TABLES for key in toml_tables.keys_of(table))
+    return tuple(key for name in (*_TOP, *nested) for key in _with_file(name))
+
+
+def secret_names() -> tuple[str, ...]:
+    """Return the keys whose values are shown to nobody, dotted."""
+    return _FROM_FILES
+
+
+def load(path: Path) -> Settings:
+    """Read the settings in `path`; relative paths in it are relative to its folder.
+
+    Raises ConfigError if the file is missing, is not TOML, or holds what makes no sense.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"there is no {path}; `repermit init` makes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    return replace(parse(document, folder=path.parent), path=path)
+
+
+def parse(document: Mapping[str, Any], *, folder: Path) -> Settings:
+    """Build the settings from a parsed TOML document.
+
+    Raises ConfigError, whose `.key` names the setting.
+    """
+    _refuse_unknown(document)
+    values = _inline_files(document, folder)
+    for table in ("mail", "bounces"):
+        _find_ca_file(table, values.get(table, {}), folder)
+    given = dict(flat(values))
+    mail_account.fill_in(values.get("mail", {}))
+    mail_account.choose_port(values.get("bounces", {}))
+    settings = Settings(
+        public_url=validation.public_url(values),
+        database=validation.database(values, folder),
+        timezone=validation.timezone(values),
+        secret_keys=validation.secret_keys(values),
+        fingerprint_key=validation.random_key(values.get("fingerprint_key"), "fingerprint_key"),
+        journal=validation.journal(document, folder),
+        **{name: toml_tables.build(name, values.get(name, {})) for name in toml_tables.TABLES},
+        origins=origins(document, values),
+        given=given,
+    )
+    mail_account.check_mail(settings.mail)
+    mail_account.check_bounces(settings.bounces)
+    return settings
+
+
+def _with_file(key: str) -> tuple[str, ...]:
+    return (key, f"{key}_file") if key in _FROM_FILES else (key,)
+
+
+def _refuse_unknown(document: Mapping[str, Any]) -> None:
+    known = set(known_keys())
+    for name, value in document.items():
+        if name in toml_tables.TABLES:
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"[{name}] must be a table", key=name)
+            _refuse_unknown_in(known, (f"{name}.{key}" for key in value))
+        else:
+            _refuse_unknown_in(known | set(toml_tables.TABLES), (name,))
+
+
+def _refuse_unknown_in(known: set[str], names: Iterable[str]) -> None:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"unknown setting {name}{hint}", key=name)
+
+
+def _inline_files(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the document with every `…_file` key replaced by what its file holds."""
+    values = {k: dict(v) if isinstance(v, Mapping) else v for k, v in document.items()}
+    for key in _FROM_FILES:
+        table, _, name = key.rpartition(".")
+        holder = values.get(table, {}) if table else values
+        if f"{name}_file" not in holder:
+            continue
+        if name in holder:
+            raise ConfigError(f"give {key} or {key}_file, not both", key=key)
+        holder[name] = _read_secret(folder, holder.pop(f"{name}_file"), f"{key}_file", name)
+    return values
+
+
+def _read_secret(folder: Path, name: object, key: str, kind: str) -> str | list[str]:
+    if not isinstance(name, str):
+        raise ConfigError(f"{key} must be text", key=key)
+    try:
+        text = (folder / name).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{key} cannot be read: {error}", key=key) from None
+    return text.split() if kind == "secret_keys" else text.strip()
+
+
+def _find_ca_file(table: str, values: dict[str, Any], folder: Path) -> None:
+    """Make `ca_file` absolute; what is no text is refused with the rest of its table."""
+    name = values.get("ca_file")
+    if not isinstance(name, str) or not name:
+        return
+    path = (folder / name).absolute()
+    if not path.is_file():
+        raise ConfigError(f"{table}.ca_file: there is no {path}", key=f"{table}.ca_file")
+    values["ca_file"] = str(path)

@@ -1,0 +1,178 @@
+"""What a mail account still needs: a preset's values, a usual port, a way to log in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from repermit.errors import ConfigError
+from repermit.settings import package_files, validation
+
+if TYPE_CHECKING:
+    from repermit.settings.definitions import Bounces, MailServer
+
+# --- The mail accounts that people have. ----------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """What a provider's accounts have in common; the fields are those of `[mail]`.
+
+    An empty `server` is one that only the customer knows. Rates: 0 is none.
+    """
+
+    server: str
+    port: int
+    tls: str
+    connections: int = 1
+    return_path: str = "fixed"
+    rate_per_minute: int = 0
+    rate_per_hour: int = 0
+    rate_per_day: int = 0
+
+    def values(self) -> dict[str, str | int]:
+        """Return what it says under `[mail]`."""
+        return {key: value for key, value in asdict(self).items() if value}
+
+
+PRESETS = {
+    name: Preset(**values) for name, values in package_files.data("smtp_presets.toml").items()
+}
+"""What is known of each provider, by the name that `[mail] preset` takes."""
+
+
+# --- What a mail account still needs. -------------------------------------------------------------
+
+
+# RFC 8314 §3.
+_PORTS = {
+    ("imap", True): 993,
+    ("imap", False): 143,
+    ("pop3", True): 995,
+    ("pop3", False): 110,
+}
+
+# As it stands in the DNS and in a signature: labels with dots between (RFC 6376 §3.1).
+_DKIM_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.(?!-)[A-Za-z0-9_-]+)*")
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+
+
+def fill_in(mail: dict[str, Any]) -> None:
+    """Put in what the preset says and nobody has said otherwise.
+
+    A preset that there is not is refused with the rest of its table.
+    """
+    name = mail.get("preset")
+    preset = PRESETS.get(name) if isinstance(name, str) else None
+    if preset is None:
+        return
+    if not preset.server and not mail.get("server"):
+        raise ConfigError(
+            'mail.preset = "%(preset)s" needs mail.server, which your host tells you; often it is '
+            "mail. and your domain",
+            key="mail.server",
+            code="host_server",
+            preset=str(name),
+        )
+    mail.update({**preset.values(), **mail})
+
+
+def choose_port(bounces: dict[str, Any]) -> None:
+    """Put in the usual port of the protocol, where none is given."""
+    if usual := usual_port(bounces.get("protocol"), bounces.get("tls", "tls")):
+        bounces.setdefault("port", usual)
+
+
+def usual_port(protocol: object, tls: object) -> int | None:
+    """Return the port of a mailbox's server, None if there is none for this."""
+    return _PORTS.get((str(protocol), tls == "tls"))
+
+
+def check_mail(mail: MailServer) -> None:
+    """Refuse a mail server that cannot be logged in to, or that would refuse every mail."""
+    if mail.return_path == "verp" and mail.refuses_other_senders:
+        raise ConfigError(
+            'mail.return_path = "verp" gives each mail an envelope sender of its own, and Exchange '
+            'Online refuses it (5.7.60): take "fixed"',
+            key="mail.return_path",
+            code="verp_refused",
+        )
+    _check_sign_in("mail", mail)
+    if mail.dkim_key:
+        _check_signing(mail)
+
+
+def _check_signing(mail: MailServer) -> None:
+    """Refuse a key to sign with that cannot be used, or whose record nobody would find."""
+    from repermit.settings.validation import signing_key  # noqa: PLC0415  loads slowly, and is rare
+
+    if not mail.dkim_selector:
+        raise ConfigError(
+            "mail.dkim_key needs %(key)s, the name of its record in the DNS",
+            key="mail.dkim_selector",
+            code="needed",
+        )
+    for name in ("dkim_selector", "dkim_domain"):
+        value = getattr(mail, name)
+        if value and not _DKIM_NAME.fullmatch(value):
+            raise ConfigError(
+                "%(key)s is written as in the DNS, such as mail2026 or example.org",
+                key=f"mail.{name}",
+            )
+    signing_key(mail.dkim_key)
+
+
+def check_bounces(bounces: Bounces) -> None:
+    """Refuse a mailbox that cannot be read."""
+    if bounces.protocol == "none":
+        return
+    for key in ("server", "username"):
+        if not getattr(bounces, key):
+            raise ConfigError(
+                'bounces.protocol = "%(protocol)s" needs %(key)s',
+                key=f"bounces.{key}",
+                code="needed",
+                protocol=bounces.protocol,
+            )
+    _check_sign_in("bounces", bounces)
+
+
+def _check_sign_in(table: str, account: MailServer | Bounces) -> None:
+    """Refuse XOAUTH2 without what it needs: who we are, and a secret or a token to show for it."""
+    if account.auth != "xoauth2":
+        return
+    for key in ("username", "oauth_client_id"):
+        if not getattr(account, key):
+            raise ConfigError(
+                '%(table)s.auth = "xoauth2" needs %(key)s',
+                key=f"{table}.{key}",
+                code="needed",
+                table=table,
+            )
+    # Nobody but Microsoft lets an application into a mailbox on its own word.
+    is_known = account.oauth_tenant and account.oauth_client_secret
+    if not (account.oauth_refresh_token or is_known):
+        raise ConfigError(
+            '%(table)s.auth = "xoauth2" needs %(table)s.oauth_tenant and oauth_client_secret, or '
+            "else oauth_refresh_token",
+            key=f"{table}.oauth_refresh_token",
+            code="token_needed",
+            table=table,
+        )
+    _check_where(table, account)
+
+
+def _check_where(table: str, account: MailServer | Bounces) -> None:
+    if account.oauth_tenant and not _TENANT.fullmatch(account.oauth_tenant):
+        raise ConfigError(
+            "%(key)s must look like example.onmicrosoft.com or like a GUID",
+            key=f"{table}.oauth_tenant",
+            code="tenant",
+        )
+    if account.oauth_authority and not validation.is_safe_address(account.oauth_authority):
+        raise ConfigError(
+            "%(key)s must be an https address, for secrets are sent there",
+            key=f"{table}.oauth_authority",
+            code="authority",
+        )

@@ -1,0 +1,163 @@
+"""Whether single settings make sense, and what they become.
+
+Each refusal is a ConfigError, whose `.key` names the setting.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import MISSING
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from repermit.errors import ConfigError
+from repermit.web_address import is_web_address
+
+# --- The key that mails are signed with here (DKIM). ----------------------------------------------
+
+
+# RFC 8301 §3.2: whoever signs should have no shorter one.
+_SHORTEST = 2048
+
+
+def signing_key(pem: str) -> RSAPrivateKey:
+    """Return the private key in a PEM file; raises ConfigError for what is none to sign with.
+
+    RSA alone: of the large mailbox providers few check the other kind (RFC 8463), and who signs
+    with that one alone is unsigned to all others.
+    """
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    # TypeError: it is encrypted, and nobody is there to be asked for its password.
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, RSAPrivateKey) or key.key_size < _SHORTEST:
+        raise ConfigError(
+            "mail.dkim_key is no RSA key of 2048 bits or more as PEM without a password; "
+            "`openssl genrsa -out dkim.pem 2048` makes one",
+            key="mail.dkim_key",
+        )
+    return key
+
+
+# --- Whether single settings make sense, and what they become. ------------------------------------
+
+
+_MINIMUM_KEY_BYTES = 16
+_JOURNAL = "suppressions.journal"
+
+
+def text(values: Mapping[str, Any], key: str, default: object = MISSING) -> str:
+    """Return a text; without a default it has to be there."""
+    value = values.get(key, default)
+    if value is MISSING:
+        raise ConfigError("%(key)s is missing", key=key)
+    if not isinstance(value, str):
+        raise ConfigError("%(key)s must be text in quotes", key=key)
+    return value
+
+
+def public_url(values: Mapping[str, Any]) -> str:
+    """Return where the pages are, without a slash at its end."""
+    url = text(values, "public_url").rstrip("/")
+    if not _is_web_address(url):
+        raise ConfigError(
+            "public_url must look like https://www.example.org or https://example.org/ask",
+            key="public_url",
+        )
+    # It stands in header lines of mails, which take nothing else.
+    if not url.isascii():
+        raise ConfigError(
+            "public_url must be plain ASCII: xn--… for a domain with accents, %C3%A9 for é",
+            key="public_url",
+        )
+    return url
+
+
+def is_safe_address(url: str) -> bool:
+    """Say whether secrets may be sent there: by https, or to this very machine."""
+    parts = urlsplit(url) if _is_web_address(url) and url.isascii() else None
+    return parts is not None and (parts.scheme == "https" or _is_loopback(parts.hostname or ""))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_web_address(url: str) -> bool:
+    return is_web_address(url) and not (urlsplit(url).query or urlsplit(url).fragment)
+
+
+def database(values: Mapping[str, Any], folder: Path) -> str:
+    """Return the database's address; a file's path made absolute."""
+    url = text(values, "database", "sqlite:///repermit.db")
+    if url.startswith(("postgresql://", "postgres://")):
+        return url
+    prefix = "sqlite:///"
+    if not url.startswith(prefix) or url == prefix:
+        raise ConfigError(
+            "database must look like sqlite:///repermit.db or postgresql://…",
+            key="database",
+        )
+    return prefix + str((folder / url.removeprefix(prefix)).absolute())
+
+
+def timezone(values: Mapping[str, Any]) -> str:
+    """Return the name of a time zone that there is."""
+    name = text(values, "timezone", "Europe/Amsterdam")
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        raise ConfigError(
+            "there is no timezone %(name)s; one looks like Europe/Amsterdam",
+            key="timezone",
+            code="timezone",
+            name=repr(name),
+        ) from None
+    return name
+
+
+def secret_keys(values: Mapping[str, Any]) -> tuple[bytes, ...]:
+    """Return the keys that links are signed with, newest last."""
+    keys = values.get("secret_keys")
+    # A bare string would silently become a list of its characters in itsdangerous.
+    if not isinstance(keys, list) or not keys:
+        raise ConfigError(
+            'secret_keys must be a list such as ["…"], newest last',
+            key="secret_keys",
+        )
+    return tuple(random_key(key, "secret_keys") for key in keys)
+
+
+def journal(values: Mapping[str, Any], folder: Path) -> Path:
+    """Return where suppressions are journalled: beside the fingerprint key if not said otherwise.
+
+    `values` are as they stand in config.toml, in which the key's file has its name.
+    """
+    if "journal" not in values:
+        key_file = str(values.get("fingerprint_key_file", "config.toml"))
+        return (folder / key_file).absolute().with_name(_JOURNAL)
+    name = text(values, "journal")
+    if not name:
+        raise ConfigError("journal must name a file", key="journal")
+    return (folder / name).absolute()
+
+
+def random_key(value: object, key: str) -> bytes:
+    """Return a key that is long enough not to be guessed."""
+    if not isinstance(value, str) or len(value.encode()) < _MINIMUM_KEY_BYTES:
+        raise ConfigError(
+            "%(key)s needs a random text of 16 characters or more; `repermit init` makes one",
+            key=key,
+        )
+    return value.encode()

@@ -1,0 +1,256 @@
+"""Logging in with tokens (XOAUTH2): they are kept, and renewed before they end.
+
+No token stands in a text or a log line.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import re
+import smtplib
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from repermit.errors import TransportError
+from repermit.lazy_text import Said
+from repermit.smtp.sign_in_service import SignInService
+
+if TYPE_CHECKING:
+    from repermit.clock import Clock
+
+_EARLY = timedelta(minutes=5)
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class TokenSource:
+    """The tokens of one account, for any number of connections and threads."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._lock = threading.Lock()
+        self._token = ""
+        self._ends_at = self._renewed_at = _NEVER
+        self._refresh_token = account.oauth_refresh_token
+
+    def token(self, now: datetime, *, refused: str = "") -> str:
+        """Return a token that is good for a while yet; `now` is aware UTC.
+
+        `refused` is one that a server did not take: another one is got, unless somebody else has
+        just done so. Raises TransportError of scope "server".
+        """
+        with self._lock:
+            is_refused = self._token == refused
+            if is_refused or now >= self._renewed_at:
+                self._renew(now, may_keep=not is_refused)
+            return self._token
+
+    def _renew(self, now: datetime, *, may_keep: bool) -> None:
+        try:
+            grant = ask_for_token(self._account, self._refresh_token)
+        except TransportError:
+            # A sign-in service may be away for a moment without anybody noticing.
+            if may_keep and now < self._ends_at:
+                return
+            raise
+        life = timedelta(seconds=grant.seconds)
+        self._token = grant.token
+        self._ends_at = now + life
+        self._renewed_at = now + max(life - _EARLY, life / 2)
+        # Microsoft gives a new one each time; the old one ends some day (90 days).
+        self._refresh_token = grant.refresh_token or self._refresh_token
+
+
+@functools.lru_cache(maxsize=8)
+def token_source(account: Account) -> TokenSource:
+    """Return the one source of an account's tokens in this process: one run uses another's."""
+    return TokenSource(account)
+
+
+def xoauth2(username: str, token: str) -> str:
+    """Return what XOAUTH2 logs in with, not yet in base64.
+
+    https://developers.google.com/workspace/gmail/imap/xoauth2-protocol, and the same at Microsoft.
+    """
+    return f"user={username}\x01auth=Bearer {token}\x01\x01"
+
+
+def log_in(host: smtplib.SMTP, username: str, tokens: TokenSource, clock: Clock) -> None:
+    """Log in, and once more with a new token if the server does not take the first.
+
+    Raises OSError as smtplib's own `login` does, and TransportError if there is no token.
+    """
+    # A token is not shown to a server that has not asked for one.
+    if "XOAUTH2" not in host.esmtp_features.get("auth", "").upper().split():
+        raise smtplib.SMTPNotSupportedError("XOAUTH2 is not offered")
+    token = tokens.token(clock.now())
+    code, words = _authenticate(host, xoauth2(username, token))
+    if code == _REFUSED:
+        token = tokens.token(clock.now(), refused=token)
+        code, words = _authenticate(host, xoauth2(username, token))
+    if code != _WELCOME:
+        raise smtplib.SMTPAuthenticationError(code, words)
+
+
+# RFC 4954 §4 and §6.
+_WELCOME, _GO_ON, _REFUSED = 235, 334, 535
+
+
+def _authenticate(host: smtplib.SMTP, login: str) -> tuple[int, bytes]:
+    code, words = host.docmd("AUTH", f"XOAUTH2 {base64.b64encode(login.encode()).decode()}")
+    # Why a token is refused comes as a challenge, which an empty line answers; then the refusal.
+    return host.docmd("") if code == _GO_ON else (code, words)
+
+
+# --- Asking for a token. --------------------------------------------------------------------------
+
+
+_MICROSOFT = "https://login.microsoftonline.com"
+_GOOGLE = "https://oauth2.googleapis.com/token"
+
+# All that the application may do at Exchange Online: SMTP.SendAsApp, IMAP.AccessAsApp and so on.
+# https://learn.microsoft.com/en-us/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth
+_EXCHANGE = "https://outlook.office365.com/.default"
+
+# In seconds; RFC 6749 §5.1 lets a service leave it out.
+_USUAL_LIFE = 3600
+_LONGEST_LIFE = 86_400
+
+# RFC 6750 §2.1, and so neither the end of a line nor the ^A that XOAUTH2 sets apart with.
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+
+# RFC 6749 §5.2.
+_REFUSALS = {
+    "invalid_client": Said("does not know oauth_client_id, or does not take oauth_client_secret"),
+    "unauthorized_client": Said("does not let the application of oauth_client_id have a token"),
+    "invalid_grant": Said(
+        "does not take oauth_refresh_token any more; somebody has to sign in anew"
+    ),
+    "invalid_scope": Said("does not let the application into a mailbox"),
+    "temporarily_unavailable": Said("is out of order"),
+}
+_NO_TOKEN = Said("gives no token")
+
+
+class Account(Protocol):
+    """What of an account's settings a token takes; `[mail]` and `[bounces]` both have it."""
+
+    @property
+    def oauth_tenant(self) -> str:
+        """Whose directory of Microsoft's; "" is another service."""
+
+    @property
+    def oauth_client_id(self) -> str:
+        """Which application asks."""
+
+    @property
+    def oauth_client_secret(self) -> str:
+        """How it shows that it is that application."""
+
+    @property
+    def oauth_refresh_token(self) -> str:
+        """What a person has given it for their mailbox."""
+
+    @property
+    def oauth_authority(self) -> str:
+        """Where tokens come from; "" is Microsoft's or Google's own."""
+
+    @property
+    def ca_file(self) -> str:
+        """An authority of one's own for certificates."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A token, how many seconds it lasts, and the refresh token to use next ("": the same)."""
+
+    token: str = field(repr=False)
+    seconds: int
+    refresh_token: str = field(default="", repr=False)
+
+
+def ask_for_token(account: Account, refresh_token: str) -> Grant:
+    """Return a fresh token: for `refresh_token`, or where it is "" on the application's own word.
+
+    Raises TransportError of scope "server", in words that hold no secret and no token.
+    """
+    address = account.oauth_authority or (_MICROSOFT if account.oauth_tenant else _GOOGLE)
+    service = SignInService(address.rstrip("/"), ca_file=account.ca_file)
+    if account.oauth_tenant:
+        answer = _ask_microsoft(service, account, address.rstrip("/"), refresh_token)
+    else:
+        answer = _ask(service, account, address, refresh_token)
+    if "error" in answer:
+        raise _refusal(service, answer)
+    return _read(service, answer)
+
+
+def _ask_microsoft(
+    service: SignInService, account: Account, address: str, refresh_token: str
+) -> Mapping[str, Any]:
+    # It takes a third of a second to load, which is for those who use it.
+    import msal  # noqa: PLC0415
+
+    secret = account.oauth_client_secret
+    kind = msal.ConfidentialClientApplication if secret else msal.PublicClientApplication
+    try:
+        # A new one each time: it would remember tokens too, and by another clock than ours. The
+        # settings say where to ask, so that it need not ask elsewhere whether that is right.
+        application = kind(
+            account.oauth_client_id,
+            client_credential=secret or None,
+            authority=f"{address}/{account.oauth_tenant}",
+            instance_discovery=False,
+            http_client=service,
+        )
+        answer: Mapping[str, Any] = (
+            application.acquire_token_by_refresh_token(refresh_token, [_EXCHANGE])
+            if refresh_token
+            else application.acquire_token_for_client([_EXCHANGE])
+        )
+    except TransportError:
+        raise
+    except Exception:  # noqa: BLE001
+        # It stumbles in many ways over an answer that makes no sense, and its text quotes it.
+        raise service.unreadable() from None
+    return answer
+
+
+def _ask(
+    service: SignInService, account: Account, address: str, refresh_token: str
+) -> Mapping[str, Any]:
+    """Ask as RFC 6749 §6 has it; msal speaks to Microsoft's services alone."""
+    form = {
+        "grant_type": "refresh_token",
+        "refresh_token": refresh_token,
+        "client_id": account.oauth_client_id,
+        "client_secret": account.oauth_client_secret,
+    }
+    filled_in = {key: value for key, value in form.items() if value}
+    return service.post(address, filled_in, {"Accept": "application/json"}).document
+
+
+def _refusal(service: SignInService, answer: Mapping[str, Any]) -> TransportError:
+    """Return a refusal in words of ours, with the numbers alone by which Microsoft explains it."""
+    what = _REFUSALS.get(str(answer["error"]), _NO_TOKEN)
+    numbers = answer.get("error_codes")
+    known = [one for one in numbers if type(one) is int] if isinstance(numbers, list) else []
+    named = "".join(f", AADSTS{number}" for number in known)
+    return service.fault(
+        Said("%(what)s%(numbers)s", what=what, numbers=named) if named else what, status="5.7.8"
+    )
+
+
+def _read(service: SignInService, answer: Mapping[str, Any]) -> Grant:
+    token, following = answer.get("access_token"), answer.get("refresh_token", "")
+    try:
+        seconds = int(answer.get("expires_in", _USUAL_LIFE))
+    except (ArithmeticError, TypeError, ValueError):
+        raise service.unreadable() from None
+    is_token = isinstance(token, str) and _TOKEN.fullmatch(token)
+    if not is_token or not isinstance(following, str) or seconds < 1:
+        raise service.unreadable()
+    return Grant(str(token), min(seconds, _LONGEST_LIFE), following)

@@ -1,0 +1,181 @@
+"""One's own account: password, second step, recovery codes, sessions, language.
+
+What one gets in with is changed by whoever gives the password again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, request
+from flask_login import current_user
+from wtforms import PasswordField, SelectChoice, SelectField, StringField
+from wtforms.validators import InputRequired
+
+from repermit.accounts import login, sessions, two_factor, users
+from repermit.web.admin.account_text import browser_in_words
+from repermit.web.admin.current_user import visit
+from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.login import NewPasswordForm, hand_over, setup_fields
+from repermit.web.admin.page_permissions import for_viewers
+from repermit.web.admin.password_confirmation import confirm_password, say_wait
+from repermit.web.admin.rendering import LANGUAGES, flash_message, gettext, redirect_to, render_page
+from repermit.web.request_context import arrival, current_site
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+
+pages = Blueprint("own", __name__, url_prefix="/admin/own")
+
+_WRONG = 422
+_NEEDED = InputRequired(N_("Please fill this in."))
+_CURRENT = {"autocomplete": "current-password"}
+
+
+class PasswordForm(NewPasswordForm):
+    """The password as it is, and as it shall be."""
+
+    current = PasswordField(N_("Password as it is now"), [_NEEDED], render_kw=_CURRENT)
+
+
+class CodesForm(Form):
+    """The password, before there are new recovery codes."""
+
+    confirmation = PasswordField(N_("Password"), [_NEEDED], render_kw=_CURRENT)
+
+
+class AppForm(CodesForm):
+    """The password, and what a new app shows."""
+
+    code = StringField(
+        N_("Code"), [_NEEDED], render_kw={"autocomplete": "one-time-code", "class": "short"}
+    )
+
+
+class LanguageForm(Form):
+    """A language, "" for what the browser would read."""
+
+    language = SelectField(N_("Language"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        by_browser = gettext("What the browser would rather read")
+        titles = {"": by_browser, "en": "English", "nl": "Nederlands"}
+        self.language.choices = [SelectChoice(code, title) for code, title in titles.items()]
+
+
+@pages.get("/", endpoint="show")
+@for_viewers
+def show_own() -> Response:
+    """Show one's own account."""
+    return _show()
+
+
+@pages.post("/password")
+@for_viewers
+def change_password() -> AnyResponse:
+    """Change one's password; all other sessions end."""
+    form = PasswordForm(request.form)
+    if not form.is_fit(current_user.email):
+        return _show(password_form=form, status=_WRONG)
+    tried = confirm_password(form, "current")
+    if not tried.is_right:
+        return say_wait(tried, _show(password_form=form, status=_WRONG))
+    tried = login.change_password(
+        current_site().database, current_user.login, form.password.data, visit=visit()
+    )
+    hand_over(tried.token)
+    flash_message(
+        gettext("Your password is changed. Wherever else you were logged in, you are no more.")
+    )
+    return redirect_to("own.show")
+
+
+@pages.get("/second-step")
+@for_viewers
+def show_second_step() -> Response:
+    """Show how another app takes the place of the one in use."""
+    return render_page("account/second_step.html", form=AppForm(), **setup_fields())
+
+
+@pages.post("/second-step")
+@for_viewers
+def set_up() -> AnyResponse:
+    """Take another app into use; show fresh recovery codes."""
+    form, fields = AppForm(request.form), setup_fields()
+
+    def again(status: int = _WRONG) -> Response:
+        return render_page("account/second_step.html", form=form, status=status, **fields)
+
+    if not form.validate():
+        return again()
+    tried = confirm_password(form)
+    if not tried.is_right:
+        return say_wait(tried, again())
+    tried = login.set_up_second_step(
+        current_site().database,
+        current_user.login,
+        secret=fields["secret"],
+        code=form.code.data,
+        settings=current_site().settings,
+        visit=visit(),
+    )
+    if not tried.is_right:
+        form.refuse("code", gettext("This is not the code that the app shows now."))
+        return again()
+    hand_over(tried.token)
+    return render_page("login/codes.html", codes=tried.codes)
+
+
+@pages.post("/recovery-codes")
+@for_viewers
+def renew_codes() -> AnyResponse:
+    """Make fresh recovery codes, and show them this once."""
+    form = CodesForm(request.form)
+    if not form.validate():
+        return _show(codes_form=form, status=_WRONG)
+    tried = confirm_password(form)
+    if not tried.is_right:
+        return say_wait(tried, _show(codes_form=form, status=_WRONG))
+    codes = login.renew_recovery_codes(current_site().database, current_user.person, visit=visit())
+    return render_page("login/codes.html", codes=codes)
+
+
+@pages.post("/sessions/<int:session_id>/end")
+@for_viewers
+def end_session(session_id: int) -> AnyResponse:
+    """End one of one's own sessions."""
+    users.end_own_session(
+        current_site().database, session_id, user_id=current_user.id, now=arrival()
+    )
+    flash_message(gettext("That session has ended."))
+    return redirect_to("own.show")
+
+
+@pages.post("/language")
+@for_viewers
+def choose_language() -> AnyResponse:
+    """Keep in which language one reads these pages."""
+    wanted = request.form.get("language", "")
+    chosen = wanted if wanted in LANGUAGES else ""
+    users.choose_language(current_site().database, current_user.id, chosen)
+    return redirect_to("own.show")
+
+
+def _show(
+    *,
+    password_form: PasswordForm | None = None,
+    codes_form: CodesForm | None = None,
+    status: int = 200,
+) -> Response:
+    return render_page(
+        "account/show.html",
+        status=status,
+        password_form=password_form or PasswordForm(),
+        codes_form=codes_form or CodesForm(),
+        language_form=LanguageForm(language=current_user.language),
+        codes_left=two_factor.codes_left(current_user.id),
+        sessions=sessions.open_sessions(current_user.id, now=arrival()),
+        browser_in_words=browser_in_words,
+    )

@@ -1,0 +1,179 @@
+"""What the admin does to a campaign from its page: pause, resume, extend, cancel, decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, abort, request
+
+from repermit.campaigns import lifecycle
+from repermit.campaigns.lifecycle import Extended
+from repermit.clock import parse_when
+from repermit.db.tables import MailingList, find_list
+from repermit.errors import Refused
+from repermit.expiry import sweep
+from repermit.sending import in_doubt
+from repermit.web.admin.campaign_page import show_live
+from repermit.web.admin.current_user import actor
+from repermit.web.admin.rendering import (
+    flash_message,
+    gettext,
+    moment_in_words,
+    ngettext,
+    redirect_to,
+)
+from repermit.web.admin.result_text import sentence
+from repermit.web.request_context import arrival, current_site
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+# So many mails are dropped, let go or decided on while somebody waits for the page; the others
+# within seconds.
+_AT_ONCE = 5000
+
+pages = Blueprint("steering", __name__, url_prefix="/admin/lists/<slug>")
+
+
+@pages.post("/pause")
+def pause(slug: str) -> AnyResponse:
+    """Pause the campaign."""
+
+    def act(mailing_list: MailingList) -> str:
+        lifecycle.pause(current_site().database, mailing_list, now=arrival(), actor=actor())
+        return gettext("Paused. Nobody is asked, reminded or removed; answers still count.")
+
+    return _do(slug, act)
+
+
+@pages.post("/resume")
+def resume(slug: str) -> AnyResponse:
+    """Let the campaign go on."""
+
+    def act(mailing_list: MailingList) -> str:
+        site = current_site()
+        resumed = lifecycle.resume(
+            site.database,
+            mailing_list,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+            most=_AT_ONCE,
+        )
+        if not resumed.let_go:
+            return gettext("The campaign goes on.")
+        return ngettext(
+            "The pilot is over: one more mail may leave now.",
+            "The pilot is over: %(count)s more mails may leave now.",
+            resumed.let_go,
+        )
+
+    return _do(slug, act)
+
+
+@pages.post("/cancel")
+def cancel(slug: str) -> AnyResponse:
+    """End the campaign, if that was ticked as well as pressed."""
+
+    def act(mailing_list: MailingList) -> str:
+        _require_sure()
+        lifecycle.cancel(
+            current_site().database, mailing_list, now=arrival(), actor=actor(), most=_AT_ONCE
+        )
+        return gettext(
+            "Cancelled. Nobody is removed for silence, and links in mails that were sent still "
+            "answer."
+        )
+
+    return _do(slug, act)
+
+
+@pages.post("/count-silence")
+def count_silence(slug: str) -> AnyResponse:
+    """Decide that silence counts although the pages were down, if that was ticked as well."""
+
+    def act(mailing_list: MailingList) -> str:
+        _require_sure()
+        sweep.count_silence(current_site().database, mailing_list, now=arrival(), actor=actor())
+        return gettext("Decided. Whoever did not answer is taken off within seconds.")
+
+    return _do(slug, act)
+
+
+@pages.post("/resolve")
+def resolve(slug: str) -> AnyResponse:
+    """Decide on the mails in doubt."""
+    decision, shown = request.form.get("decision"), request.form.get("shown", type=int)
+    if decision not in {"resend", "leave"} or shown is None:
+        abort(400)
+    resend = decision == "resend"
+
+    def act(mailing_list: MailingList) -> str:
+        decided = in_doubt.resolve(
+            current_site().database,
+            mailing_list,
+            resend=resend,
+            shown=shown,
+            now=arrival(),
+            actor=actor(),
+            most=_AT_ONCE,
+        )
+        if resend:
+            return ngettext("One mail is sent again.", "%(count)s mails are sent again.", decided)
+        return ngettext(
+            "One mail counts as failed; its reader as not asked.",
+            "%(count)s mails count as failed; their readers as not asked.",
+            decided,
+        )
+
+    return _do(slug, act)
+
+
+@pages.post("/extend")
+def extend(slug: str) -> AnyResponse:
+    """Move the deadline; the page again, with what was typed, if that cannot be."""
+    mailing_list = find_list(slug)
+    until, at = request.form.get("until", "").strip(), request.form.get("at", "").strip()
+    site = current_site()
+    try:
+        extended = lifecycle.extend(
+            site.database,
+            mailing_list,
+            deadline=parse_when(f"{until}T{at}" if at else until, site.settings.zone),
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+        )
+    except Refused as error:
+        return show_live(mailing_list, status=422, until=until, at=at, wrong=sentence(error.said))
+    flash_message(_extended_in_words(extended))
+    return redirect_to("live.show", slug=slug)
+
+
+def _extended_in_words(extended: Extended) -> str:
+    told = gettext(
+        "Answers count until %(deadline)s. Mails that are still to leave name that moment.",
+        deadline=moment_in_words(extended.deadline),
+    )
+    if extended.sent:
+        told += " " + ngettext(
+            "One mail that was sent names the earlier one.",
+            "%(count)s mails that were sent name the earlier one.",
+            extended.sent,
+        )
+    return told
+
+
+def _require_sure() -> None:
+    if not request.form.get("sure"):
+        raise Refused("Nothing was changed: tick that you are sure, then press.")
+
+
+def _do(slug: str, act: Callable[[MailingList], str]) -> AnyResponse:
+    """Do something to a list's campaign, and say on its page what was done, or why not."""
+    try:
+        flash_message(act(find_list(slug)))
+    except Refused as error:
+        flash_message(sentence(error.said), kind="problem")
+    return redirect_to("live.show", slug=slug)

@@ -1,0 +1,199 @@
+"""One page a campaign: how it stands, what waits for the admin, and what they may do about it.
+
+Counts only; addresses stand elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Blueprint, Response, abort, current_app
+
+from repermit.campaigns import enqueue_asks, progress
+from repermit.consent import CampaignState, MailState, expiry_waits, latest_ask
+from repermit.contacts import human_replies
+from repermit.db.tables import Campaign, MailingList, find_list, latest_campaign
+from repermit.evidence import stored_tree
+from repermit.expiry import downtime
+from repermit.privacy import purge
+from repermit.reports import statistics
+from repermit.reports.statistics import Figures
+from repermit.sending import in_doubt, server_faults
+from repermit.web.admin.charts import draw
+from repermit.web.admin.page_permissions import for_viewers, in_the_background
+from repermit.web.admin.rendering import ngettext, render_page
+from repermit.web.admin.result_text import in_words
+from repermit.web.request_context import arrival, current_site
+
+# --- How fast mails leave, as two looks at the page have it. --------------------------------------
+
+
+_LONGEST = timedelta(minutes=2)
+_SHORTEST = timedelta(seconds=2)
+
+
+@dataclass(frozen=True)
+class _Look:
+    at: datetime
+    sent: int
+
+
+class Speed:
+    """Remembers, for each campaign, how many mails had left at earlier looks."""
+
+    def __init__(self) -> None:
+        self._looks: dict[int, list[_Look]] = {}
+        self._lock = threading.Lock()
+
+    def per_second(self, campaign: int, *, sent: int, now: datetime) -> float | None:
+        """Return how many leave in a second by now; None for a first look, or a standstill."""
+        with self._lock:
+            looks = [one for one in self._looks.get(campaign, []) if one.at >= now - _LONGEST]
+            if not looks or now - looks[-1].at >= _SHORTEST:
+                looks.append(_Look(now, sent))
+            self._looks[campaign] = looks
+        first = looks[0]
+        took = (now - first.at).total_seconds()
+        return (sent - first.sent) / took if took and sent > first.sent else None
+
+
+def time_left(left: int, *, interval: timedelta, per_second: float | None) -> timedelta | None:
+    """Return how long `left` mails take: by the rates of the settings, else as measured."""
+    if interval:
+        return left * interval
+    return timedelta(seconds=left / per_second) if per_second else None
+
+
+# --- One page a campaign. -------------------------------------------------------------------------
+
+
+pages = Blueprint("live", __name__, url_prefix="/admin/lists/<slug>")
+
+_TWO_HOURS, _TWO_DAYS = 120, 48 * 60
+_NOT_EXTENDING = {"until": "", "at": "", "wrong": ""}
+_UNDER_WAY = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
+
+
+@pages.get("/")
+@for_viewers
+def show(slug: str) -> Response:
+    """Show how the list's latest campaign stands."""
+    return show_live(find_list(slug))
+
+
+@pages.get("/figures")
+@for_viewers
+@in_the_background
+def figures(slug: str) -> Response:
+    """Return what of the page changes by itself: numbers, notes, decisions and buttons."""
+    mailing_list = find_list(slug)
+    if latest_campaign(mailing_list) is None:
+        abort(404)
+    fields = _changing(mailing_list)
+    return render_page(
+        "campaign_page/show.html", notes=(), is_part=True, extending=_NOT_EXTENDING, **fields
+    )
+
+
+def show_live(mailing_list: MailingList, *, status: int = 200, **typed: Any) -> Response:
+    """Return the page; `typed` is what was given to extend the campaign, and what was wrong."""
+    site = current_site()
+    return render_page(
+        "campaign_page/show.html",
+        status=status,
+        is_part=False,
+        extending={**_NOT_EXTENDING, **typed},
+        retention=site.settings.retention,
+        due=erasures_due(mailing_list),
+        checkpoint=stored_tree.checkpoint(),
+        **_changing(mailing_list),
+    )
+
+
+def erasures_due(mailing_list: MailingList) -> purge.Due:
+    """Return who waits to be erased, and when."""
+    return purge.due(mailing_list, settings=current_site().settings, now=arrival())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sending:
+    """How the mails leave: so many are left, at a rate, for so long; None where not known."""
+
+    left: int
+    per_hour: int | None
+    time_left: timedelta | None
+    is_limited: bool
+
+
+def _changing(mailing_list: MailingList) -> dict[str, Any]:
+    return {
+        **_numbers(mailing_list),
+        "still_mailed": progress.count_still_mailed(mailing_list),
+        "not_the_person": progress.count_not_the_person(mailing_list),
+    }
+
+
+def _numbers(mailing_list: MailingList) -> dict[str, Any]:
+    site, now = current_site(), arrival()
+    campaign = latest_campaign(mailing_list)
+    fields: dict[str, Any] = {"mailing_list": mailing_list, "campaign": campaign}
+    if campaign is None:
+        return fields
+    found = statistics.figures(mailing_list, zone=site.settings.zone)
+    assert found is not None  # noqa: S101  the list has a campaign
+    sending = _sending(campaign, found)
+    resolving = in_doubt.being_resolved(mailing_list)
+    return {
+        **fields,
+        "found": found,
+        "making": enqueue_asks.making_of(campaign),
+        "resolving": resolving,
+        "doubts": 0 if resolving else in_doubt.count_in_doubt(mailing_list),
+        "is_live": CampaignState(campaign.state).is_live,
+        "is_over": campaign.deadline <= now,
+        "is_too_late": _is_too_late(campaign),
+        "chart": draw(found.days, now=now, zone=site.settings.zone),
+        "sending": sending,
+        "time_left": wait_in_words(sending.time_left),
+        "in_words": in_words,
+        "fault": server_faults.last_fault() if campaign.state == CampaignState.SENDING else None,
+        "put_off": sum(server_faults.put_off_by_policy(mailing_list).values()),
+        "replies": len(human_replies.waiting_replies(mailing_list)),
+        "was_down": expiry_waits(downtime.downtime(campaign, now)),
+        "reads_bounces": site.settings.bounces.protocol != "none",
+    }
+
+
+def wait_in_words(wait: timedelta | None) -> str:
+    """Return a time in the unit that fits it, rounded up; "" for None."""
+    if wait is None:
+        return ""
+    minutes = math.ceil(wait.total_seconds() / 60)
+    if minutes < _TWO_HOURS:
+        return ngettext("one minute", "%(count)s minutes", minutes)
+    if minutes < _TWO_DAYS:
+        return ngettext("one hour", "%(count)s hours", math.ceil(minutes / 60))
+    return ngettext("one day", "%(count)s days", math.ceil(minutes / 1440))
+
+
+def _is_too_late(campaign: Campaign) -> bool:
+    """Say whether those who wait for the end of a pilot would have too little time."""
+    return bool(campaign.pilot) and arrival() > latest_ask(campaign.deadline, campaign.minimum_days)
+
+
+def _sending(campaign: Campaign, found: Figures) -> Sending:
+    mail = current_site().settings.mail
+    speed: Speed = current_app.extensions.setdefault("repermit_speed", Speed())
+    left = sum(found.mails[state] for state in _UNDER_WAY)
+    sent = found.mails[MailState.SENT]
+    measured = speed.per_second(campaign.id, sent=sent, now=arrival())
+    return Sending(
+        left=left,
+        per_hour=round(measured * 3600) if measured else None,
+        time_left=time_left(left, interval=mail.interval, per_second=measured),
+        is_limited=bool(mail.interval),
+    )

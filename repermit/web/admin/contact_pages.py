@@ -1,0 +1,374 @@
+"""The people on a list: finding them, one person's history, and what is done for them by hand.
+
+That a person was looked at is noted.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, abort, request
+from wtforms import BooleanField, RadioField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import DataRequired, InputRequired
+
+from repermit.answers import record_answer
+from repermit.clock import parse_when
+from repermit.consent import Answer, Basis, Outcome, Reason, Status
+from repermit.contacts import admin_requests, history
+from repermit.contacts import counts as contacts_counts
+from repermit.contacts import search as contacts_search
+from repermit.contacts.admin_requests import ByHand
+from repermit.db.tables import Contact, MailingList, find_list
+from repermit.emails import catalogues
+from repermit.errors import AddressError, NotFound, Refused
+from repermit.privacy import external_copies, make_proof, printable_proof
+from repermit.web.admin.current_user import actor, note_look
+from repermit.web.admin.evidence_check import checkpoint_in
+from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.log_text import who_acted
+from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
+from repermit.web.admin.result_text import sentence
+from repermit.web.admin.website_notice import language_name
+from repermit.web.request_context import arrival, current_site
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+# --- The forms for one person on a list. ----------------------------------------------------------
+
+
+_given = DataRequired(N_("Please fill this in."))
+
+
+class _Form(Form):
+    """A form whose choices are in the page's language too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self:
+            if isinstance(field, SelectField):  # which a RadioField is too
+                field.choices = [
+                    SelectChoice(one.value, gettext(one.label)) for one in field.choices
+                ]
+
+
+class AnswerForm(_Form):
+    """An answer that somebody gave by phone, letter or reply."""
+
+    answer = RadioField(
+        N_("What did they say?"),
+        [InputRequired(N_("Please choose."))],
+        choices=[
+            SelectChoice("yes", N_("Yes, I want this mail")),
+            SelectChoice("no", N_("No, no more mail")),
+        ],
+    )
+    note = StringField(N_("How, when and to whom?"), [_given])
+    representative = BooleanField(N_("The legal representative answered, such as a parent"))
+
+
+class RequestForm(_Form):
+    """A request to be taken off."""
+
+    reason = StringField(N_("How did they ask for it?"), [_given])
+
+
+class AddForm(_Form):
+    """Somebody to be added by hand."""
+
+    address = StringField(N_("E-mail address"), [_given])
+    name = StringField(N_("Name"))
+    language = SelectField(
+        N_("Language"),
+        choices=[
+            SelectChoice("", N_("that of the list")),
+            *(SelectChoice(one, catalogues.language_name(one)) for one in catalogues.languages()),
+        ],
+        default="",
+    )
+    source = StringField(N_("Where is the address from? The person reads this."), [_given])
+    basis = RadioField(
+        N_("On what ground may this person be mailed?"),
+        choices=[
+            SelectChoice("", N_("None yet: the next campaign asks them")),
+            SelectChoice(
+                str(Basis.IMPORTED), N_("They signed up, and I have the text of the form")
+            ),
+            SelectChoice(
+                str(Basis.THIN), N_("They signed up, but I do not have the text of the form")
+            ),
+            SelectChoice(str(Basis.CUSTOMER), N_("They are a customer")),
+        ],
+        default="",
+    )
+    basis_at = StringField(N_("On which day did they sign up, or buy?"))
+    proof = TextAreaField(N_("What shows it?"))
+    wording = TextAreaField(N_("The text of the form"))
+
+
+# --- The people on a list. ------------------------------------------------------------------------
+
+
+pages = Blueprint("contacts", __name__, url_prefix="/admin/lists/<slug>/contacts")
+
+
+@pages.get("/")
+def show(slug: str) -> Response:
+    """Show the people of a list, a page at a time; what is searched for comes by POST alone."""
+    return _show_found(find_list(slug), {**request.args.to_dict(), "search": ""})
+
+
+@pages.post("/search")
+def search(slug: str) -> Response:
+    """Find people by address or name.
+
+    By POST, since an address in a link would come into logs and into the browser's history. It
+    changes nothing.
+    """
+    return _show_found(find_list(slug), request.form.to_dict())
+
+
+def _show_found(mailing_list: MailingList, wanted: dict[str, str]) -> Response:
+    search, status, reason, after = (
+        wanted.get(name, "") for name in ("search", "status", "reason", "after")
+    )
+    found = contacts_search.find_contacts(
+        mailing_list, search=search, status=status, reason=reason, after=after
+    )
+    note_look("searched" if search else "contacts", mailing_list=mailing_list)
+    return render_page(
+        "contact_pages/list.html",
+        mailing_list=mailing_list,
+        found=found,
+        counts=_filters(mailing_list),
+        search=search,
+        only=(status, reason),
+        after=after,
+    )
+
+
+def _filters(mailing_list: MailingList) -> list[tuple[str, str, int]]:
+    """Return what can be filtered by: status, reason ("" for all of them), how many there are."""
+    counts = contacts_counts.count_contacts(mailing_list)
+    filters = []
+    for status in Status:
+        own = {reason: count for (its, reason), count in counts.items() if its == status}
+        filters.append((str(status), "", sum(own.values())))
+        filters += [(str(status), str(reason), own[reason]) for reason in Reason if own.get(reason)]
+    return filters
+
+
+@pages.get("/<int:number>")
+def show_one(slug: str, number: int) -> Response:
+    """Show one person's whole history."""
+    return _show_one(find_list(slug), number)
+
+
+def _show_one(
+    mailing_list: MailingList,
+    number: int,
+    *,
+    answering: AnswerForm | None = None,
+    requesting: RequestForm | None = None,
+    status: int = 200,
+) -> Response:
+    contact = admin_requests.find_contact(mailing_list, number)
+    note_look("contact", mailing_list=mailing_list, subject=contact.subject)
+    return render_page(
+        "contact_pages/one.html",
+        status=status,
+        mailing_list=mailing_list,
+        contact=contact,
+        moments=history.timeline(contact),
+        beyond=external_copies.beyond(mailing_list, contact) if contact.address is None else None,
+        who=who_acted(),
+        language_name=language_name,
+        answering=answering or AnswerForm(),
+        requesting=requesting or RequestForm(),
+    )
+
+
+@pages.post("/<int:number>/answer")
+def answer(slug: str, number: int) -> AnyResponse:
+    """Record what somebody said."""
+    mailing_list, form = find_list(slug), AnswerForm(request.form)
+    contact = admin_requests.find_contact(mailing_list, number)
+    if contact.address is None:
+        # Nobody is known any more of whom that could be said.
+        abort(409)
+    if not form.validate():
+        return _show_one(mailing_list, number, answering=form, status=422)
+    site = current_site()
+    try:
+        recorded = record_answer.answer_for(
+            site.database,
+            mailing_list,
+            contact.address,
+            Answer(form.answer.data),
+            note=form.note.data,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+            given_by="representative" if form.representative.data else "",
+        )
+    except Refused:
+        # The form has seen to all else that is refused.
+        form.refuse(
+            "answer",
+            gettext(
+                "A Yes counts only while a campaign asks for it, until its deadline. This person "
+                "can sign up anew on the list’s sign-up page."
+            ),
+        )
+        return _show_one(mailing_list, number, answering=form, status=422)
+    nothing, done = gettext("Nothing changed: that is how it stood."), gettext("Recorded.")
+    flash_message(nothing if recorded.outcome is Outcome.NOTHING else done)
+    return redirect_to("contacts.show_one", slug=slug, number=number)
+
+
+@pages.post("/<int:number>/remove")
+def remove(slug: str, number: int) -> AnyResponse:
+    """Take somebody off who has asked for it."""
+    mailing_list, form = find_list(slug), RequestForm(request.form)
+    if not form.validate():
+        return _show_one(mailing_list, number, requesting=form, status=422)
+    site = current_site()
+    try:
+        admin_requests.remove_at_request(
+            site.database,
+            mailing_list,
+            number,
+            note=form.reason.data,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+        )
+    except Refused as error:
+        flash_message(sentence(error.said), kind="problem")
+    else:
+        flash_message(
+            gettext("Taken off. Take them off too in every tool that sends this newsletter.")
+        )
+    return redirect_to("contacts.show_one", slug=slug, number=number)
+
+
+@pages.post("/<int:number>/proof")
+def prove(slug: str, number: int) -> AnyResponse:
+    """Hand out the proof of what one person said: the file to check, and the page to print.
+
+    It shows whoever holds the checkpoint that is given that the record goes on from there. By POST,
+    since that it was made is an entry of the record.
+    """
+    mailing_list, site = find_list(slug), current_site()
+    contact = admin_requests.find_contact(mailing_list, number)
+    try:
+        known = checkpoint_in(request.form.get("checkpoint", ""))
+    except ValueError:
+        flash_message(gettext("There is no checkpoint in this."), kind="problem")
+        return redirect_to("contacts.show_one", slug=slug, number=number)
+    try:
+        made = make_proof.prove_contact(
+            site.database,
+            mailing_list,
+            number,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+            known=known,
+        )
+    except NotFound:
+        abort(409)
+    note_look("proved", mailing_list=mailing_list, subject=contact.subject)
+    page = printable_proof.proof_page(
+        made.document, language=mailing_list.language, zone=site.settings.zone
+    )
+    name = f"proof-{slug}-{number}"
+    return zipped(name, {f"{name}.json": made.text, f"{name}.html": page})
+
+
+def zipped(name: str, files: Mapping[str, str]) -> Response:
+    """Return several files as one, to be downloaded."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+    response = Response(packed.getvalue(), content_type="application/zip")
+    response.headers.set("Content-Disposition", "attachment", filename=f"{name}.zip")
+    return response
+
+
+@pages.get("/add")
+def show_add(slug: str) -> Response:
+    """Show the form for one more person."""
+    return _show_add(find_list(slug), AddForm())
+
+
+@pages.post("/add")
+def add(slug: str) -> AnyResponse:
+    """Put one more person on the list."""
+    mailing_list, form = find_list(slug), AddForm(request.form)
+    made = _add(mailing_list, form) if form.validate() else None
+    if made is None:
+        return _show_add(mailing_list, form, status=422)
+    flash_message(gettext("Added."))
+    return redirect_to("contacts.show_one", slug=slug, number=made.id)
+
+
+def _add(mailing_list: MailingList, form: AddForm) -> Contact | None:
+    """Add whom a form names; None if that cannot be, and the form says why."""
+    site = current_site()
+    try:
+        return admin_requests.add_by_hand(
+            site.database,
+            mailing_list,
+            _person(form),
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+        )
+    except AddressError as error:
+        form.refuse("address", sentence(error.reason))
+    except _WrongDayError as error:
+        form.refuse("basis_at", str(error))
+    except Refused as error:
+        form.refuse("basis", sentence(error.said))
+    return None
+
+
+class _WrongDayError(Exception):
+    """What was typed is no day that has been."""
+
+
+def _person(form: AddForm) -> ByHand:
+    given: dict[str, Any] = {
+        name: form[name].data or "" for name in ("address", "name", "source", "proof", "wording")
+    }
+    basis = Basis(form.basis.data) if form.basis.data else None
+    return ByHand(
+        **given, language=form.language.data, basis=basis, basis_at=_day(form.basis_at.data or "")
+    )
+
+
+def _day(typed: str) -> datetime | None:
+    if not typed.strip():
+        return None
+    now, zone = arrival(), current_site().settings.zone
+    try:
+        # At noon, which is on that day in every zone that people live in.
+        noon = parse_when(f"{typed.strip()}T12:00", zone)
+    except Refused:
+        raise _WrongDayError(gettext("Choose a day.")) from None
+    if noon.astimezone(zone).date() > now.astimezone(zone).date():
+        raise _WrongDayError(gettext("That day is still to come."))
+    return min(noon, now)
+
+
+def _show_add(mailing_list: MailingList, form: AddForm, *, status: int = 200) -> Response:
+    return render_page(
+        "contact_pages/add.html", status=status, mailing_list=mailing_list, form=form
+    )

@@ -1,0 +1,78 @@
+"""Who is looking: found by the cookie, named in evidence, kept awake, noted when they look."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from flask import Request, request, session
+from flask_login import UserMixin, current_user
+
+from repermit.accounts import audit_log, sessions
+from repermit.accounts.login import Visit
+from repermit.accounts.login_throttle import Origin
+from repermit.accounts.sessions import Login
+from repermit.db.tables import MailingList
+from repermit.web.client_address import network_in_part, route_of
+from repermit.web.database_connection import note_apart_from_request
+from repermit.web.request_context import arrival, current_site, request_trace
+
+TOKEN = "token"  # noqa: S105  the name under which the cookie has it
+
+
+class Visitor(UserMixin):  # type: ignore[misc]
+    """Somebody who has logged in, at least by half, as Flask-Login and the pages know them."""
+
+    def __init__(self, login: Login) -> None:
+        self.login = login
+        self.person = login.person
+        self.id = login.person.id
+        self.email = login.person.email
+        self.role = login.person.role
+        self.language = login.person.language
+        self.is_full = login.is_full
+        self.is_locked = login.is_locked
+
+
+def find_user(_request: Request) -> Visitor | None:
+    """Return who has the session that the cookie names, None if it names none that lasts."""
+    site = current_site()
+    login = sessions.find_login(session.get(TOKEN, ""), now=arrival(), settings=site.settings)
+    return None if login is None else Visitor(login)
+
+
+def visit() -> Visit:
+    """Return when and whence this request comes, as accounts takes it."""
+    trace, route = request_trace(), route_of(request.environ)
+    origin = Origin(
+        network_in_part(route.client),
+        tuple(dict.fromkeys(map(network_in_part, route.doubtful_relays))),
+    )
+    return Visit(now=arrival(), network=trace.network, browser=trace.browser, origin=origin)
+
+
+def actor() -> str:
+    """Return how evidence names whoever acts in this request; it may hold no address."""
+    name: str = current_user.person.actor
+    return name
+
+
+def keep_awake() -> None:
+    """Note that the session is in use, so that its screen does not lock."""
+    login: Login = current_user.login
+    now = arrival()
+    if sessions.is_seen_to_note(login, now=now):
+        note_apart_from_request(lambda: sessions.note_seen(login, now=now))
+
+
+def note_look(act: str, *, mailing_list: MailingList | None = None, subject: str = "") -> None:
+    """Note that whoever is logged in looks at personal data; also within a GET."""
+    note_apart_from_request(
+        partial(
+            audit_log.note_access,
+            now=arrival(),
+            actor=actor(),
+            act=act,
+            mailing_list=mailing_list,
+            subject=subject,
+        )
+    )

@@ -1,0 +1,175 @@
+"""The first page: every list with how it stands, and what waits for somebody to decide.
+
+Counts only; a viewer sees it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from flask import Blueprint, Response
+from peewee import fn
+
+from repermit.consent import CampaignState, PauseReason, Status, expiry_waits
+from repermit.contacts import counts as contacts_counts
+from repermit.contacts import human_replies
+from repermit.db.list_tables import Draft, Upload
+from repermit.db.tables import Campaign, MailingList, latest_campaign
+from repermit.expiry import downtime
+from repermit.reports import statistics
+from repermit.reports.statistics import Figures
+from repermit.sending import in_doubt, server_faults
+from repermit.web.admin.campaign_page import wait_in_words
+from repermit.web.admin.page_permissions import for_viewers
+from repermit.web.admin.rendering import gettext, ngettext, render_page
+from repermit.web.admin.result_text import in_words
+from repermit.web.request_context import arrival, current_site
+
+pages = Blueprint("home", __name__, url_prefix="/admin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How one list stands; `counts` are its people by status, `time_left` until the deadline."""
+
+    mailing_list: MailingList
+    campaign: Campaign | None
+    found: Figures | None
+    counts: Mapping[Status, int]
+    time_left: str
+    is_prepared: bool
+
+    @property
+    def total(self) -> int:
+        """Return how many people there are in the counts."""
+        return sum(self.counts.values())
+
+    @property
+    def is_live(self) -> bool:
+        """Say whether a campaign is under way."""
+        return self.campaign is not None and CampaignState(self.campaign.state).is_live
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Something that nobody but an admin can decide, and the page where they do."""
+
+    mailing_list: MailingList
+    text: str
+    endpoint: str
+
+
+@pages.get("/")
+@for_viewers
+def show() -> Response:
+    """Show all lists, those with a campaign under way first."""
+    standings = sorted(map(_standing, _lists()), key=lambda one: not one.is_live)
+    return render_page(
+        "dashboard/show.html",
+        standings=standings,
+        waiting=[one for standing in standings for one in _waiting(standing)],
+        in_words=in_words,
+        fault=server_faults.last_fault() if any(one.is_live for one in standings) else None,
+    )
+
+
+def _lists() -> list[MailingList]:
+    return list(MailingList.select().order_by(fn.LOWER(MailingList.name), MailingList.id))
+
+
+def _standing(mailing_list: MailingList) -> Standing:
+    campaign = latest_campaign(mailing_list)
+    is_live = campaign is not None and CampaignState(campaign.state).is_live
+    left = campaign.deadline - arrival() if campaign and is_live else None
+    return Standing(
+        mailing_list=mailing_list,
+        campaign=campaign,
+        found=statistics.figures(mailing_list, zone=current_site().settings.zone),
+        # A campaign's own numbers say more while it lasts.
+        counts={} if is_live else _counts(mailing_list),
+        time_left=wait_in_words(left) if left and left.total_seconds() > 0 else "",
+        is_prepared=Draft.select().where(Draft.list == mailing_list).exists(),
+    )
+
+
+def _counts(mailing_list: MailingList) -> dict[Status, int]:
+    counts = dict.fromkeys(Status, 0)
+    for (status, _), number in contacts_counts.count_contacts(mailing_list).items():
+        counts[status] += number
+    return counts
+
+
+def _waiting(standing: Standing) -> Iterator[Waiting]:
+    """Yield what waits on one list, the most urgent first."""
+    found = [*_by_itself(standing), *_piled_up(standing), *_unfinished(standing)]
+    for text, endpoint in found:
+        yield Waiting(mailing_list=standing.mailing_list, text=text, endpoint=endpoint)
+
+
+def _by_itself(standing: Standing) -> Iterator[tuple[str, str]]:
+    """Yield why a campaign stands still until somebody decides."""
+    campaign = standing.campaign
+    if campaign is None or not standing.is_live:
+        return
+    if campaign.pause_reason:
+        yield _paused_because(PauseReason(campaign.pause_reason)), "live.show"
+    elif campaign.state == CampaignState.PAUSED and not standing.time_left:
+        yield (
+            gettext("It is paused, and its deadline has passed: extend or cancel it."),
+            "live.show",
+        )
+    if expiry_waits(downtime.downtime(campaign, arrival())):
+        yield (
+            gettext("The answer pages were down for long, so nobody is removed until you decide."),
+            "live.show",
+        )
+
+
+def _paused_because(reason: PauseReason) -> str:
+    return {
+        PauseReason.PILOT: gettext("The pilot has been asked; the others wait for you."),
+        PauseReason.BOUNCES: gettext("It paused by itself: too many mails came back."),
+        PauseReason.COMPLAINT: gettext("It paused by itself: a mail was reported as unwanted."),
+        PauseReason.RESTORED: gettext(
+            "It was paused when the database was restored: answers since the backup are lost."
+        ),
+    }[reason]
+
+
+def _piled_up(standing: Standing) -> Iterator[tuple[str, str]]:
+    """Yield the replies to decide, and the mails in doubt."""
+    replies = len(human_replies.waiting_replies(standing.mailing_list))
+    is_decided = in_doubt.being_resolved(standing.mailing_list) is not None
+    doubts = 0 if is_decided else in_doubt.count_in_doubt(standing.mailing_list)
+    if replies:
+        said = ngettext("One reply to decide.", "%(count)s replies to decide.", replies)
+        yield said, "deciding.show_replies"
+    if doubts:
+        said = ngettext("One mail in doubt.", "%(count)s mails in doubt.", doubts)
+        yield said, "deciding.show_doubts"
+
+
+def _unfinished(standing: Standing) -> Iterator[tuple[str, str]]:
+    """Yield what was begun and not brought to its end."""
+    files = Upload.select().where(Upload.list == standing.mailing_list).count()
+    if files:
+        yield gettext("A file was handed in and not taken in yet."), "handing_in.show"
+    if standing.is_prepared and not standing.is_live:
+        yield gettext("A campaign is prepared and not launched yet."), "conditions.show"
+    elif standing.campaign is None and not files:
+        yield _how_far(standing)
+
+
+def _how_far(standing: Standing) -> tuple[str, str]:
+    people = standing.counts[Status.UNCONFIRMED]
+    if not standing.total:
+        return gettext("Nobody is on it yet: hand in a file."), "handing_in.show"
+    if not people:
+        return gettext("Everybody on it may be mailed: there is nobody to ask."), "contacts.show"
+    said = ngettext(
+        "One person has still to be asked: go on with the mail.",
+        "%(count)s people have still to be asked: go on with the mail.",
+        people,
+    )
+    return said, "writing.show"

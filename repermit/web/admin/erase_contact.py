@@ -1,0 +1,139 @@
+"""Erasing one person at their request: what it means, and the confirmation that is typed.
+
+That a person was looked at is noted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, abort, request
+
+from repermit import email_address
+from repermit.contacts import admin_requests
+from repermit.db.tables import Contact, MailingList, find_list
+from repermit.db.temporary_files import temporary_files
+from repermit.errors import AddressError, Refused
+from repermit.imports import uploads
+from repermit.privacy import external_copies
+from repermit.privacy import forget as privacy_forget
+from repermit.web.admin.current_user import actor, note_look
+from repermit.web.admin.log_text import who_acted
+from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
+from repermit.web.admin.result_text import sentence
+from repermit.web.request_context import arrival, current_site
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+pages = Blueprint("erasing", __name__, url_prefix="/admin/lists/<slug>/contacts")
+
+
+@pages.get("/<int:number>/forget")
+def show_forget(slug: str, number: int) -> Response:
+    """Ask whether somebody is really to be erased, and say what that does and cannot do."""
+    mailing_list = find_list(slug)
+    return _show(mailing_list, _held(mailing_list, number))
+
+
+@pages.post("/<int:number>/forget")
+def forget(slug: str, number: int) -> AnyResponse:
+    """Erase somebody, if the address that was typed is theirs."""
+    mailing_list, site = find_list(slug), current_site()
+    contact = _held(mailing_list, number)
+    if not _is_of(contact, request.form.get("confirm", "")):
+        wrong = gettext("This is not the address above.")
+        return _show(mailing_list, contact, status=422, wrong=wrong)
+    if request.form.get("everywhere"):
+        return _forget_everywhere(mailing_list, contact)
+    privacy_forget.forget_contact(
+        site.database,
+        mailing_list,
+        number,
+        settings=site.settings,
+        now=arrival(),
+        actor=actor(),
+    )
+    uploads.forget_in_upload(mailing_list, contact.address_key, settings=site.settings)
+    flash_message(
+        gettext("Erased. Within a minute the files of the database hold nothing of it either.")
+    )
+    say_of_unfinished()
+    _say_of_user(contact.address_key)
+    return redirect_to("contacts.show_one", slug=slug, number=number)
+
+
+def _forget_everywhere(mailing_list: MailingList, contact: Contact) -> AnyResponse:
+    site, key = current_site(), contact.address_key
+    try:
+        done = privacy_forget.forget(
+            site.database,
+            request.form["confirm"],
+            mailing_list=None,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+        )
+    except Refused as error:
+        return _show(mailing_list, contact, status=422, wrong=sentence(error.said))
+    for one in done.lists:
+        uploads.forget_in_upload(find_list(one.list), key, settings=site.settings)
+    names = ", ".join(one.list for one in done.lists if one.found is privacy_forget.Found.CONTACT)
+    flash_message(gettext("Erased on every list. It was held on: %(lists)s.", lists=names))
+    say_of_unfinished()
+    _say_of_user(key)
+    return redirect_to("contacts.show_one", slug=mailing_list.slug, number=contact.id)
+
+
+def say_of_unfinished() -> None:
+    """Name the files that are half written and still there, since the address may be in them."""
+    for one in temporary_files(current_site().settings).sweep():
+        said = gettext(
+            "This file is being written now, or was left half written and cannot be deleted, and "
+            "the address may be in it: %(file)s",
+            file=str(one.path),
+        )
+        flash_message(said, kind="warning")
+
+
+def _say_of_user(key: str) -> None:
+    """Say where else here the address stands, if somebody logs in with it."""
+    if privacy_forget.is_user(key):
+        said = gettext(
+            "Somebody also logs in here with this address. Under People you can remove them, which "
+            "erases it there."
+        )
+        flash_message(said, kind="warning")
+
+
+def _held(mailing_list: MailingList, number: int) -> Contact:
+    contact = admin_requests.find_contact(mailing_list, number)
+    if contact.address is None:
+        # It is done already.
+        abort(409)
+    return contact
+
+
+def _is_of(contact: Contact, typed: str) -> bool:
+    try:
+        return email_address.parse(typed).key == contact.address_key
+    except AddressError:
+        return False
+
+
+def _show(
+    mailing_list: MailingList, contact: Contact, *, status: int = 200, wrong: str = ""
+) -> Response:
+    note_look("contact", mailing_list=mailing_list, subject=contact.subject)
+    return render_page(
+        "contact_pages/forget.html",
+        status=status,
+        mailing_list=mailing_list,
+        contact=contact,
+        beyond=external_copies.beyond(mailing_list, contact),
+        who=who_acted(),
+        is_user=privacy_forget.is_user(contact.address_key),
+        wrong=wrong,
+        has_others=MailingList.select().where(MailingList.id != mailing_list.id).exists(),
+        everywhere=bool(request.form.get("everywhere")),
+    )

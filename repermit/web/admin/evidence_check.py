@@ -1,0 +1,252 @@
+"""Whether the record holds: all of it, or a proof that somebody hands in.
+
+Nothing is changed or disclosed, so that nothing is recorded, as with the command.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, abort, jsonify, request
+
+from repermit.evidence import verify_process, verify_proof
+from repermit.evidence.diagnosis import How
+from repermit.evidence.entries import Checkpoint
+from repermit.evidence.verify_process import Walk
+from repermit.evidence.verify_proof import Agreement
+from repermit.privacy import proof_text
+from repermit.web.admin.current_user import actor
+from repermit.web.admin.forms import N_
+from repermit.web.admin.log_text import actor_in_words, emails
+from repermit.web.admin.page_permissions import in_the_background, takes_up_to
+from repermit.web.admin.rendering import (
+    flash_message,
+    gettext,
+    page_language,
+    redirect_to,
+    render_page,
+)
+from repermit.web.admin.result_text import in_words
+from repermit.web.request_context import arrival, current_site
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+# --- A checkpoint that somebody pasted into a form. -----------------------------------------------
+
+
+def checkpoint_in(text: str) -> Checkpoint | None:
+    """Return the checkpoint in what was pasted, None for nothing; raises ValueError for others."""
+    try:
+        # Whoever types what stands in a receipt by mail types capitals.
+        return Checkpoint.from_json(json.loads(text.lower())) if text.strip() else None
+    except RecursionError:
+        raise ValueError from None
+
+
+# --- How the record fails, in the page's language. ------------------------------------------------
+
+
+WORDS: Mapping[How, str] = {
+    How.EDITED: N_("Entry %(seq)s was edited."),
+    How.MISSING: N_("Entry %(seq)s is missing."),
+    How.INSERTED: N_("Entry %(seq)s was inserted."),
+    How.REORDERED: N_("Entry %(seq)s is not the one that stood there: entries were reordered."),
+    How.PART_ALTERED: N_("A part of entry %(seq)s was altered."),
+    How.PART_MISSING: N_("A part of entry %(seq)s is missing, and no erasure accounts for it."),
+    How.PART_INSERTED: N_("A part was inserted at entry %(seq)s."),
+    How.PARTS_SWAPPED: N_("A part of entry %(seq)s was swapped with another entry’s."),
+    How.WORDING_ALTERED: N_("The text of a mail or page was altered."),
+    How.WORDING_MISSING: N_("The text of a mail or page is missing."),
+    How.HEAD: N_("The end of the record does not match its last entry, %(seq)s."),
+    How.TREE: N_("The tree over the record was altered from entry %(seq)s on; the entries hold."),
+    How.CONTRADICTED: N_("What the database holds beside entry %(seq)s is not what it says."),
+    How.UNVOUCHED: N_("The database holds something that no entry of the record accounts for."),
+    How.REWRITTEN: N_("Entries were rewritten: your checkpoint, at entry %(seq)s, says otherwise."),
+    How.CUT: N_("The record was cut off: entry %(seq)s and those after it are gone."),
+    How.UNKNOWN_EVENT: N_("Entry %(seq)s tells of an event that repermit does not have."),
+    How.IN_THE_FUTURE: N_("Entry %(seq)s has a time that has not come yet."),
+    How.OUT_OF_ORDER: N_("Entry %(seq)s has an earlier time than an entry before it."),
+    How.ERASED_WRONGLY: N_("Entry %(seq)s erased a proof that nobody may erase, or not yet."),
+    How.PERSON_DELETED: N_("The person of whom entry %(seq)s tells was deleted from the database."),
+    How.ASKED_AFTER_REMOVAL: N_("Somebody was asked after entry %(seq)s had taken them off."),
+    How.MISCOUNTED: N_(
+        "A count that pages show is not what there is. `repermit check --recount` counts all anew "
+        "but for answers and removals by day."
+    ),
+    How.JOURNAL_CUT: N_("The journal of suppressions lacks lines that it had."),
+    How.SUPPRESSION_DELETED: N_(
+        "Somebody whom the journal of suppressions names may be asked again: that they may not was "
+        "deleted. It is put back when repermit starts."
+    ),
+}
+
+
+def fault_in_words(found: Mapping[str, Any]) -> str:
+    """Return a fault, as it is kept in JSON, as a sentence."""
+    return gettext(WORDS[How(found["how"])], seq=found["seq"])
+
+
+# --- Whether the record holds. --------------------------------------------------------------------
+
+
+pages = Blueprint("verifying", __name__, url_prefix="/admin/log/verify")
+
+LARGEST = 5_000_000
+"""Bytes of a proof; one of a person who answered ten times has some 200,000."""
+
+_AROUND_A_FILE = 300 * 1024
+_AGREEMENTS: Mapping[Agreement | None, tuple[str, str]] = {
+    None: (
+        "warning",
+        N_(
+            "Nothing in it was changed since it was made. Whether its entries were written "
+            "afterwards can only be told by a checkpoint that somebody else kept."
+        ),
+    ),
+    Agreement.SAME: (
+        "done",
+        N_("It agrees with your checkpoint: its entries stood in the record when that was kept."),
+    ),
+    Agreement.GOES_ON: (
+        "done",
+        N_(
+            "It goes on from your checkpoint: up to there nothing was changed, left out or put in "
+            "since; what has a higher number came later."
+        ),
+    ),
+    Agreement.UNTOLD: (
+        "warning",
+        N_(
+            "Whether it agrees with your checkpoint cannot be told from this file, which was made "
+            "at another entry. A proof that is made anew for whoever holds that checkpoint can "
+            "show it."
+        ),
+    ),
+    Agreement.DIFFERS: (
+        "problem",
+        N_("It does not agree with your checkpoint: at the same entry that knows another record."),
+    ),
+}
+
+_NOTHING = {
+    "faults": (),
+    "agreement": None,
+    "told": (),
+    "gone": (),
+    "statement": None,
+    "seal": None,
+}
+
+
+@pages.get("", endpoint="show")
+def show_last() -> Response:
+    """Show what came of the last walk, and the forms."""
+    return _show()
+
+
+@pages.get("/state.json")
+@in_the_background
+def state() -> Response:
+    """Say whether the record is being walked, for the page that waits for it."""
+    walk = verify_process.last_walk(current_site().settings)
+    return jsonify(is_busy=walk is not None and walk.is_busy)
+
+
+@pages.get("/result.json")
+def result() -> Response:
+    """Send what the last walk found, as `verify --json` prints it."""
+    walk = verify_process.last_walk(current_site().settings)
+    if walk is None or walk.found is None:
+        abort(404)
+    response = Response(json.dumps(walk.found), content_type="application/json")
+    response.headers["Content-Disposition"] = 'attachment; filename="verified.json"'
+    return response
+
+
+@pages.post("/chain")
+def walk_chain() -> AnyResponse:
+    """Walk the record, against a checkpoint if one is given; a long one beside the pages."""
+    site = current_site()
+    try:
+        known = _checkpoint_given()
+    except ValueError:
+        return _show(wrong_at="chain")
+    begun = verify_process.verify_in_process(
+        site.database, known=known, settings=site.settings, now=arrival(), actor=actor()
+    )
+    if not begun:
+        flash_message(gettext("The record is being checked already."), kind="warning")
+    return redirect_to("verifying.show")
+
+
+@pages.post("/proof")
+@takes_up_to(LARGEST + _AROUND_A_FILE)
+def check_proof() -> Response:
+    """Check a proof by itself, and against a checkpoint if one is given."""
+    file = request.files.get("file")
+    if file is None or not file.filename:
+        return _show(wrong=gettext("Choose a file first."))
+    try:
+        known = _checkpoint_given()
+    except ValueError:
+        return _show(wrong_at="proof")
+    shown = {**_NOTHING, **_checked(file.read(), known)}
+    return render_page("evidence_check/proof.html", name=file.filename, **shown)
+
+
+def _checkpoint_given() -> Checkpoint | None:
+    return checkpoint_in(request.form.get("checkpoint", ""))
+
+
+def _checked(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
+    """Return what the page shows of a file: what is wrong with it, or what it proves."""
+    if shown := verify_proof.shown_to_go_on(octets):
+        return _consistency(shown, known)
+    checked = verify_proof.check_proof(octets, most=LARGEST)
+    if checked.faults:
+        return {"faults": list(map(in_words, checked.faults))}
+    document = checked.document
+    zone = current_site().settings.zone
+    return {
+        "agreement": _agreement(document, known),
+        "told": proof_text.telling(document, language=page_language(), zone=zone),
+        "gone": checked.gone,
+        "statement": document["statement"],
+        "seal": document["seal"]["entry"],
+    }
+
+
+def _consistency(shown: Mapping[str, Any], known: Checkpoint | None) -> dict[str, Any]:
+    try:
+        faults = tuple(map(in_words, verify_proof.faults_of_consistency(shown)))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        faults = (gettext("it does not show that a record goes on from an earlier checkpoint"),)
+    return {"faults": faults} if faults else {"agreement": _agreement(shown, known)}
+
+
+def _agreement(document: Mapping[str, Any], known: Checkpoint | None) -> tuple[str, str]:
+    """Return how a file stands to a checkpoint: the kind of note, and its words."""
+    kind, words = _AGREEMENTS[verify_proof.agreement(document, known) if known else None]
+    return kind, gettext(words)
+
+
+def _show(*, wrong: str = "", wrong_at: str = "") -> Response:
+    walk = verify_process.last_walk(current_site().settings)
+    return render_page(
+        "evidence_check/show.html",
+        status=422 if wrong or wrong_at else 200,
+        walk=walk,
+        who=actor_in_words(walk.actor, emails()) if walk else "",
+        fault=_fault(walk),
+        wrong=wrong,
+        wrong_at=wrong_at,
+        typed=request.form.get("checkpoint", ""),
+    )
+
+
+def _fault(walk: Walk | None) -> str:
+    found = walk.found["fault"] if walk and walk.found else None
+    return fault_in_words(found) if found else ""

@@ -1,0 +1,185 @@
+"""Handing over: files for the tool that sends the newsletter, the steps there, the comparison."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, abort, request
+
+from repermit.contacts import unfinished_imports
+from repermit.db.tables import Campaign, MailingList, find_list, latest_campaign
+from repermit.db.temporary_files import temporary_files
+from repermit.errors import ListFileError, Refused
+from repermit.exports import export as exports_export
+from repermit.exports import export_rows, handover_steps, reconcile, tool_formats
+from repermit.exports.reconcile import Reconciled
+from repermit.exports.tool_formats import Format, Tool, What
+from repermit.imports import uploads
+from repermit.web.admin import import_preview
+from repermit.web.admin.campaign_page import erasures_due
+from repermit.web.admin.current_user import actor, note_look
+from repermit.web.admin.file_download import stream
+from repermit.web.admin.page_permissions import takes_up_to
+from repermit.web.admin.rendering import gettext, redirect_to, render_page
+from repermit.web.admin.result_text import in_words, sentence
+from repermit.web.request_context import arrival, current_site
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+pages = Blueprint("handing_over", __name__, url_prefix="/admin/lists/<slug>/handover")
+
+_LARGEST_FILE = 100 * 1024 * 1024
+_FINDINGS = ("should_not_be_there", "not_yet", "unknown", "opted_out_there", "missing", "invalid")
+# What a page can hold; the file itself has the rest.
+_MOST_SHOWN = 200
+_TYPES = {
+    Format.CSV: "text/csv; charset=utf-8",
+    Format.JSON: "application/json",
+    Format.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+
+
+@pages.get("/")
+def show(slug: str) -> Response:
+    """Show the files and the steps, for one tool or for none."""
+    return _show(find_list(slug), request.args.get("tool", ""))
+
+
+def _show(mailing_list: MailingList, name: str, *, status: int = 200, wrong: str = "") -> Response:
+    tool = Tool(name) if name in tuple(Tool) else None
+    campaign = latest_campaign(mailing_list)
+    files = [_file(mailing_list, campaign, what, tool) for what in What]
+    if any(file["by_hand"] for file in files):
+        note_look("by_hand", mailing_list=mailing_list)
+    return render_page(
+        "exports/show.html",
+        status=status,
+        mailing_list=mailing_list,
+        tool=tool,
+        tools=list(Tool),
+        files=files,
+        campaign=campaign,
+        due=erasures_due(mailing_list),
+        wrong=wrong,
+    )
+
+
+def _file(
+    mailing_list: MailingList, campaign: Campaign | None, what: What, tool: Tool | None
+) -> dict[str, Any]:
+    """Return what the page shows of one export: its formats, and its steps with their ticks."""
+    formats = tool_formats.formats_for(what, tool)
+    done = handover_steps.ticks(campaign, tool or "") if campaign else {}
+    steps = handover_steps.steps_on_page(tool, what) if tool else ()
+    is_for_csv = tool is not None and Format.CSV in formats
+    return {
+        "what": what,
+        "formats": formats or tool_formats.formats_for(what, None),
+        "is_for_tool": bool(formats) and tool is not None,
+        "steps": [
+            (f"{what}-{n}", gettext(text), done.get(f"{what}-{n}"))
+            for n, text in enumerate(steps, start=1)
+        ],
+        "by_hand": export_rows.by_hand(mailing_list, what) if is_for_csv else (),
+    }
+
+
+@pages.post("/export")
+def export(slug: str) -> AnyResponse:
+    """Send a file; that it was made is recorded in the evidence, and noted as a look."""
+    mailing_list, site, given = find_list(slug), current_site(), request.form
+    try:
+        what, form = What(given.get("what", "")), Format(given.get("format", ""))
+        tool = Tool(given["tool"]) if given.get("tool") else None
+    except ValueError:
+        abort(400)
+    with_links = bool(given.get("with_links"))
+    try:
+        unfinished_imports.require_no_unfinished_file(mailing_list)
+        exports_export.require_fitting(what, form, tool, with_links=with_links)
+    except Refused as error:
+        return _show(mailing_list, given.get("tool", ""), status=422, wrong=sentence(error.said))
+    note_look(f"exported_{what}", mailing_list=mailing_list)
+    write = partial(
+        exports_export.export,
+        mailing_list,
+        what,
+        database=site.database,
+        settings=site.settings,
+        now=arrival(),
+        actor=actor(),
+        format=form,
+        tool=tool,
+        with_links=with_links,
+    )
+    name = "-".join(filter(None, (slug, what, tool))) + f".{form}"
+    return Response(
+        stream(lambda out: write(out=out), database=site.database),
+        content_type=_TYPES[form],
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@pages.post("/tick")
+def tick(slug: str) -> AnyResponse:
+    """Note that a step is done, or is not."""
+    mailing_list, given = find_list(slug), request.form
+    campaign, tool, step = (
+        latest_campaign(mailing_list),
+        given.get("tool", ""),
+        given.get("step", ""),
+    )
+    if campaign is None or tool not in tuple(Tool) or step not in _step_names(tool):
+        abort(400)
+    handover_steps.set_tick(
+        current_site().database,
+        campaign,
+        tool=tool,
+        step=step,
+        is_done=given.get("done") == "yes",
+        now=arrival(),
+        actor=actor(),
+    )
+    return redirect_to("handing_over.show", slug=slug, tool=tool, _anchor=step)
+
+
+def _step_names(tool: str) -> set[str]:
+    return {
+        f"{what}-{n}"
+        for what in What
+        for n in range(1, len(handover_steps.steps_on_page(tool, what)) + 1)
+    }
+
+
+@pages.post("/compare")
+@takes_up_to(_LARGEST_FILE)
+def compare(slug: str) -> Response:
+    """Show how a fresh export from a tool differs from what may be mailed; changes nothing."""
+    mailing_list, tool = find_list(slug), request.form.get("tool", "")
+    file = request.files.get("file")
+    if file is None or not file.filename:
+        return _show(mailing_list, tool, status=422, wrong=gettext("Choose a file first."))
+    note_look("compared", mailing_list=mailing_list)
+    try:
+        with temporary_files(current_site().settings).folder_for("upload") as folder:
+            # Under its own name, whose ending says what it is, and in no other folder.
+            path = folder / uploads.plain_name(file.filename)
+            file.save(path)
+            result = reconcile.reconcile(mailing_list, path, settings=current_site().settings)
+    except ListFileError as error:
+        return _show(mailing_list, tool, status=422, wrong=import_preview.refusal_in_words(error))
+    return _show_result(mailing_list, result, tool)
+
+
+def _show_result(mailing_list: MailingList, result: Reconciled, tool: str) -> Response:
+    return render_page(
+        "exports/compared.html",
+        mailing_list=mailing_list,
+        result=result,
+        tool=tool,
+        findings=[(kind, getattr(result, kind)) for kind in _FINDINGS if getattr(result, kind)],
+        most=_MOST_SHOWN,
+        in_words=in_words,
+    )

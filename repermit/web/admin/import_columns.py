@@ -1,0 +1,120 @@
+"""The columns of a file as a page shows them, and what the admin chooses for each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from repermit.list_files import open_file, rows
+from repermit.list_files.rows import FilePreview
+from repermit.web.admin.forms import N_
+from repermit.web.admin.rendering import gettext
+
+MOST_COLUMNS = 200
+"""How many columns are shown; what could be of use stands within them."""
+
+_EXAMPLES = 3
+_WORDS = {
+    "address": N_("E-mail address"),
+    "name": N_("Name"),
+    "first_name": N_("First name"),
+    "middle_name": N_("Between first and last name"),
+    "last_name": N_("Last name"),
+    "language": N_("Language"),
+    "source": N_("Where the address comes from"),
+    "status": N_("Status in the tool it comes from"),
+    "consent": N_("Wants mail: yes or no"),
+    "active": N_("Active: yes or no"),
+    "remark": N_("Remarks (read for a No)"),
+    "opted_out_at": N_("Unsubscribed at"),
+    "cleaned_at": N_("Bounced at"),
+    "complained_at": N_("Complained at"),
+    "consent_at": N_("Signed up at"),
+    "consent_ip": N_("Signed up from (IP address)"),
+    "consent_source": N_("Signed up with (form)"),
+    "customer": N_("Customer: yes or no"),
+    "customer_since": N_("Customer since"),
+    "since": N_("On the list since"),
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A column: the name by which a mapping calls it, its part, its title ("" if it has none).
+
+    `field` is what it is taken for, "" for nothing; `examples` are cells of its first rows.
+    """
+
+    name: str
+    part: str
+    title: str
+    field: str
+    examples: tuple[str, ...]
+
+
+def columns_of(path: Path, mapping: Mapping[str, str]) -> list[Shown]:
+    """Return the columns of a file, each title once; raises ListFileError for what is no list."""
+    return columns_in(open_file.preview_file(path, mapping=mapping))
+
+
+def columns_in(glimpses: Sequence[FilePreview]) -> list[Shown]:
+    """Return the columns of the tables of a file, each title once."""
+    with_addresses = [one for one in glimpses if any(c.field == "address" for c in one.columns)]
+    found: dict[str, Shown] = {}
+    for one in with_addresses or glimpses:
+        for column in _columns_in(one):
+            found.setdefault(column.name, column)
+    return list(found.values())[:MOST_COLUMNS]
+
+
+def _columns_in(preview_file: FilePreview) -> Iterator[Shown]:
+    titles = Counter(column.title for column in preview_file.columns)
+    for column in preview_file.columns:
+        is_known_by_title = column.title and titles[column.title] == 1
+        cells = [row[column.index] for row in preview_file.rows if column.index < len(row)]
+        yield Shown(
+            name=column.title if is_known_by_title else str(column.index + 1),
+            part=preview_file.name,
+            title=column.title,
+            field=column.field or "",
+            examples=tuple(dict.fromkeys(filter(None, cells)))[:_EXAMPLES],
+        )
+
+
+def choose(columns: Sequence[Shown], fields: Mapping[str, str]) -> list[Shown]:
+    """Return the columns with what is chosen for them, by their names; others stay as they are."""
+    known = {"", *rows.FIELDS}
+    chosen = [replace(one, field=fields.get(one.name, one.field)) for one in columns]
+    return [now if now.field in known else was for was, now in zip(columns, chosen, strict=True)]
+
+
+def mapping_of(path: Path, chosen: Sequence[Shown]) -> dict[str, str]:
+    """Return the mapping that says what is chosen, as far as it is not recognised by itself."""
+    own = {column.name: column.field for column in columns_of(path, {})}
+    mapping = {}
+    for field in rows.FIELDS:
+        names = [column.name for column in chosen if column.field == field]
+        if names != [column.name for column in chosen if own.get(column.name, "") == field]:
+            mapping[field] = "".join(f"{name}\n" for name in names)
+    return mapping
+
+
+def wrong_choices(chosen: Sequence[Shown]) -> list[str]:
+    """Return what cannot be chosen so, in the page's language."""
+    wrong = []
+    if not any(column.field == "address" for column in chosen):
+        wrong.append(gettext("Say which column holds the e-mail addresses."))
+    counts = Counter((column.part, column.field) for column in chosen)
+    for (_, field), count in counts.items():
+        if count > 1 and field and field not in rows.REPEATED_FIELDS:
+            title = gettext(_WORDS[field])
+            wrong.append(gettext("“%(field)s” is chosen more than once.", field=title))
+    return wrong
+
+
+def field_titles() -> dict[str, str]:
+    """Return what a column may be taken for, with its words; "" is nothing."""
+    words = {name: gettext(text) for name, text in _WORDS.items()}
+    return {"": gettext("not read"), **words}

@@ -1,0 +1,337 @@
+"""What the page of a file shows of it, and what its form says: how it is to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from flask import request
+from flask_login import current_user
+from wtforms import BooleanField, StringField, TextAreaField
+
+from repermit.consent import Fate
+from repermit.db.tables import MailingList
+from repermit.errors import ListFileError, RepermitError
+from repermit.imports import import_process, row_preview, uploads
+from repermit.imports.row_preview import Sight
+from repermit.imports.uploads import Choices, Kept
+from repermit.lazy_text import Said, unpacked
+from repermit.web.admin import import_columns
+from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.rendering import address_of, gettext, ngettext
+from repermit.web.admin.result_text import in_words, sentence
+
+# --- Why a row has its fate, in the page's language. ----------------------------------------------
+
+
+_TITLES = {
+    Fate.ASK: N_("Will be asked"),
+    Fate.ROLE: N_("Shared mailbox, asked too"),
+    Fate.CONFIRMED: N_("Confirmed already"),
+    Fate.CUSTOMER: N_("Customer"),
+    Fate.OPTED_OUT: N_("Opted out"),
+    Fate.SUPPRESSED: N_("Suppressed"),
+    Fate.DUPLICATE: N_("Duplicate"),
+    Fate.INVALID: N_("Invalid"),
+}
+_REASONS = {
+    Fate.ASK: N_("No registered opt-in: will be asked."),
+    Fate.ROLE: N_("A shared mailbox rather than one person’s: asked too, but have a look."),
+    Fate.CONFIRMED: N_("The file shows that this person signed up. The proof is kept."),
+    Fate.CUSTOMER: N_("A customer: may be mailed about similar products."),
+    Fate.OPTED_OUT: N_("Opted out: will never be asked."),
+    Fate.SUPPRESSED: N_("Taken off here before: is never asked again."),
+    Fate.DUPLICATE: N_("Is on the list already."),
+    Fate.INVALID: N_("Not an address that mail can reach."),
+}
+_MARKS = {
+    "unsubscribed": N_("The file says that this person unsubscribed, or is not to be mailed."),
+    "cleaned": N_("The file says that mail to this address bounced."),
+    "complained": N_("The file says that this person reported a mail as spam."),
+}
+_AGAIN = N_("This address stands in line %(line)s too.")
+_AGAIN_IN_PART = N_("This address stands in line %(line)s of %(part)s too.")
+_MERGED = N_("There it has another name: the mail greets without a name.")
+_IN_DOUBT = N_("Have a look: the file may say that this person wants no mail.")
+
+
+def fate_title(fate: Fate) -> str:
+    """Return the few words for a fate."""
+    return gettext(_TITLES[fate])
+
+
+def fate_reason(fate: Fate) -> str:
+    """Return what a fate means."""
+    return gettext(_REASONS[fate])
+
+
+def why(sight: Sight, decided: Collection[str] = ()) -> str:
+    """Return why a row has its fate, in one or more sentences.
+
+    `decided` are the places that the admin leaves out, which no file says of them.
+    """
+    fate = Fate(sight.fate)
+    if fate is Fate.OPTED_OUT and sight.place in decided:
+        return _quoted(fate_reason(fate), sight.said)
+    return " ".join(filter(None, _sentences(sight, fate)))
+
+
+def apart_from_doubt(sight: Sight) -> str:
+    """Return why a row in doubt has its fate, "" where it is simply asked or left out."""
+    fate = Fate(sight.fate)
+    if fate in (Fate.ASK, Fate.OPTED_OUT):
+        return ""
+    return " ".join(filter(None, _reasons(sight, fate)))
+
+
+def _sentences(sight: Sight, fate: Fate) -> tuple[str, ...]:
+    is_in_doubt = sight.said and not sight.mark and fate is not Fate.INVALID
+    doubt = _quoted(gettext(_IN_DOUBT), sight.said) if is_in_doubt else ""
+    return (*_reasons(sight, fate), doubt)
+
+
+def _reasons(sight: Sight, fate: Fate) -> tuple[str, ...]:
+    if fate is Fate.INVALID:
+        return (sentence(unpacked(sight.said)),)
+    if sight.other:
+        return _again(sight.other), gettext(_MERGED) if sight.merged else ""
+    if fate is Fate.OPTED_OUT and sight.mark:
+        return (_quoted(gettext(_MARKS[sight.mark]), sight.said),)
+    return (fate_reason(fate),)
+
+
+def _again(other: str) -> str:
+    part, _, line = other.rpartition(":")
+    return gettext(_AGAIN_IN_PART, line=line, part=part) if part else gettext(_AGAIN, line=line)
+
+
+def _quoted(sentence: str, said: str) -> str:
+    return f"{sentence} ({said})" if said else sentence
+
+
+# --- What the page of a file shows of it, and what its form says. ---------------------------------
+
+
+_ROWS = 50
+_DOUBTFUL = 200
+# In the order of a bar: who comes onto the list, then who does not.
+_ORDER = (
+    Fate.ASK,
+    Fate.ROLE,
+    Fate.CONFIRMED,
+    Fate.CUSTOMER,
+    Fate.OPTED_OUT,
+    Fate.SUPPRESSED,
+    Fate.DUPLICATE,
+    Fate.INVALID,
+)
+
+
+class ReadingForm(Form):
+    """How a file is to be read, but for its columns."""
+
+    source = StringField(N_("Where do these addresses come from?"))
+    customers = BooleanField(N_("Everybody in this file is a customer"))
+    attest = TextAreaField(N_("Why may customers be mailed?"))
+    consent_text = TextAreaField(N_("Text of the form with which people signed up"))
+    looked = BooleanField(N_("I have looked at these rows"))
+
+
+def user_id() -> int:
+    """Return who is logged in."""
+    found: int = current_user.id
+    return found
+
+
+def choices_in(form: ReadingForm, kept: Kept) -> tuple[Choices, list[str]]:
+    """Return what the form and its columns say, and what cannot be so."""
+    mapping, wrong = kept.choices.mapping, []
+    if chosen := _chosen(kept):
+        mapping, wrong = (
+            import_columns.mapping_of(kept.path, chosen),
+            import_columns.wrong_choices(chosen),
+        )
+    choices = uploads.Choices(
+        mapping=mapping,
+        source=(form.source.data or "").strip(),
+        customers=bool(form.customers.data),
+        attest=(form.attest.data or "").strip(),
+        consent_text=(form.consent_text.data or "").strip(),
+        opted_out=decided_in_form(kept),
+    )
+    return choices, wrong
+
+
+def decided_in_form(kept: Kept) -> tuple[str, ...]:
+    """Return the lines that are not to be asked: as ticked, and as before where not shown."""
+    shown, ticked = set(request.form.getlist("doubt")), set(request.form.getlist("opt_out"))
+    before = [line for line in kept.choices.opted_out if line not in shown]
+    return (*before, *sorted(ticked & shown))
+
+
+def _chosen(kept: Kept) -> list[import_columns.Shown]:
+    """Return the columns as the form has them, or none where the file shows none."""
+    names = request.form.getlist("column")
+    fields = dict(zip(names, request.form.getlist("field"), strict=False))
+    return import_columns.choose(_columns(kept), fields)
+
+
+def _columns(kept: Kept) -> list[import_columns.Shown]:
+    outcome = kept.outcome
+    return import_columns.columns_in(import_process.previews_of(outcome)) if outcome else []
+
+
+def is_complete(form: ReadingForm, choices: Choices, kept: Kept, mailing_list: MailingList) -> bool:
+    """Say whether the file can be taken in; what stands against it is an error of its field."""
+    outcome = kept.outcome or {}
+    if choices.customers and mailing_list.sensitive:
+        form.refuse(
+            "customers",
+            gettext("A sensitive list cannot have customers: being on it needs explicit consent."),
+        )
+    elif (choices.customers or outcome["unattested"]) and not choices.attest:
+        form.refuse(
+            "attest",
+            gettext("There are customers in this file: say on what ground they may be mailed."),
+        )
+    if not form.looked.data and row_preview.count_doubtful(kept.rows):
+        form.refuse(
+            "looked",
+            gettext("Some people in this file may want no mail: look at their rows first."),
+        )
+    return not form.errors
+
+
+def reading_fields(kept: Kept, form: ReadingForm | None) -> dict[str, Any]:
+    """Return what the template needs for the form: as it was sent, or as it is kept."""
+    shown = _columns(kept) if form is None else _chosen(kept)
+    parts = {column.part for column in shown}
+    return {
+        "form": form or ReadingForm(data=vars(kept.choices)),
+        "columns": shown,
+        "has_parts": len(parts) > 1,
+        "field_titles": import_columns.field_titles(),
+    }
+
+
+def seen_fields(
+    slug: str, kept: Kept, outcome: Mapping[str, Any], *, decided: Sequence[str]
+) -> dict[str, Any]:
+    """Return what the template needs for what was seen: counts, notes, one page of rows.
+
+    `decided` are the places that are ticked, as the form has them or as they are kept.
+    """
+    fate = _fate_asked_for()
+    rows = row_preview.read(kept.rows, fate=fate, after=_after(), limit=_ROWS + 1)
+    last = rows[_ROWS - 1].number if len(rows) > _ROWS else 0
+    return {
+        "outcome": outcome,
+        "parts": bar_of({Fate(name): count for name, count in outcome["fates"].items()}),
+        "notes_on_parts": [_note_in_words(note) for note in outcome["notes"]],
+        "fate": fate,
+        "rows": [
+            (
+                row,
+                fate_title(Fate(row.fate)),
+                why(row, kept.choices.opted_out),
+            )
+            for row in rows[:_ROWS]
+        ],
+        "next_url": _url_of_rows(slug, fate, after=last) if last else None,
+        "previous_url": _url_of_rows(slug, fate) if _after() else None,
+        **_doubts(slug, kept, decided=decided),
+        "taken": sum(outcome["fates"][name] for name in _ORDER[:4]),
+    }
+
+
+def _doubts(slug: str, kept: Kept, *, decided: Sequence[str]) -> dict[str, Any]:
+    """Return the rows that the admin has to decide on, those decided on among them."""
+    after = max(request.args.get("doubts", 0, type=int), 0)
+    known = kept.choices.opted_out
+    rows = row_preview.read_doubtful(kept.rows, decided=known, after=after, limit=_DOUBTFUL + 1)
+    last = rows[_DOUBTFUL - 1].number if len(rows) > _DOUBTFUL else 0
+    return {
+        "doubtful": [(row, apart_from_doubt(row)) for row in rows[:_DOUBTFUL]],
+        "doubtful_count": row_preview.count_doubtful(kept.rows),
+        "opted_out": set(decided),
+        "more_doubts": address_of("handing_in.show", slug=slug, doubts=last, _anchor="doubts")
+        if last
+        else "",
+    }
+
+
+def _url_of_rows(slug: str, fate: Fate | None, *, after: int | None = None) -> str:
+    return address_of("handing_in.show", slug=slug, fate=fate, after=after, _anchor="rows")
+
+
+def bar_of(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:
+    """Return the parts of a bar of fates: key, words, count."""
+    return [(str(fate), fate_title(fate), fates[fate]) for fate in _ORDER]
+
+
+def _fate_asked_for() -> Fate | None:
+    name = request.args.get("fate", "")
+    return Fate(name) if name in set(Fate) else None
+
+
+def _after() -> int:
+    return max(request.args.get("after", 0, type=int), 0)
+
+
+def _note_in_words(note: Mapping[str, Any]) -> str:
+    part = f"{note['part']}: " if note["part"] else ""
+    # What was looked at before these were counted tells of none.
+    if note.get("numbers") or note.get("unread"):
+        return part + " ".join(_dates_in_words(note))
+    if note["column"]:
+        return part + gettext(
+            "The column “%(column)s” says Yes and No, and it is not known to what. If a No means "
+            "no mail, choose “Wants mail: yes or no” for it.",
+            column=note["column"],
+        )
+    return part + gettext(
+        "Some of these people never subscribed in Mailchimp, which knows them from orders or "
+        "imports. To leave them out, unpack the file and hand in the others alone."
+    )
+
+
+def _dates_in_words(note: Mapping[str, Any]) -> Iterator[str]:
+    if note["numbers"]:
+        yield ngettext(
+            "In the column “%(column)s”, 1 cell is a number of days, as spreadsheets keep dates "
+            "(%(example)s). It is read as a date.",
+            "In the column “%(column)s”, %(count)s cells are numbers of days, as spreadsheets keep "
+            "dates (%(example)s). They are read as dates.",
+            note["numbers"],
+            column=note["column"],
+            example=note["example"],
+        )
+    if note["unread"]:
+        yield ngettext(
+            "In the column “%(column)s”, no date can be read in 1 cell. It counts as empty.",
+            "In the column “%(column)s”, no date can be read in %(count)s cells. They count as "
+            "empty.",
+            note["unread"],
+            column=note["column"],
+        )
+
+
+def refusal_in_words(refusal: RepermitError) -> str:
+    """Return why something was refused, in the page's language."""
+    if not isinstance(refusal, ListFileError):
+        return sentence(refusal.said)
+    return _placed(refusal.reason, refusal.line, refusal.expected)
+
+
+def place_in_words(outcome: Mapping[str, Any]) -> str:
+    """Return why a file was refused, where in it, and what was expected instead."""
+    return _placed(unpacked(outcome["refused"]), outcome["line"], unpacked(outcome["expected"]))
+
+
+def _placed(reason: Said, line: int, expected: Said) -> str:
+    text = sentence(reason)
+    if line:
+        text = gettext("Line %(line)s: %(reason)s", line=line, reason=text)
+    if expected:
+        text += " " + gettext("Expected: %(expected)s.", expected=in_words(expected))
+    return text

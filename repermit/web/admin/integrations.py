@@ -1,0 +1,226 @@
+"""Connections: the tokens of programs that ask, and the webhooks of those that are told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, request
+from wtforms import SelectField, SelectMultipleField, StringField
+from wtforms.validators import InputRequired, Length
+
+from repermit.accounts import api_tokens
+from repermit.db.tables import MailingList, find_list
+from repermit.errors import NotFound, Refused
+from repermit.web.admin.audit_log import number_typed
+from repermit.web.admin.current_user import actor
+from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.log_text import actor_in_words, emails, scope_in_words
+from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
+from repermit.web.admin.result_text import in_words, sentence
+from repermit.web.request_context import arrival, current_site
+from repermit.webhooks import deliver, endpoints
+from repermit.webhooks.http_client import Reply
+from repermit.webhooks.webhook_results import WebhookFacts
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+pages = Blueprint("connecting", __name__, url_prefix="/admin/connecting")
+
+_WRONG = 422
+_LONGEST_NAME = 60
+_PAGE = 50
+
+
+class TokenForm(Form):
+    """A token to be made: which program it is for, and what that may ask."""
+
+    name = StringField(
+        N_("Which program is it for?"),
+        [
+            InputRequired(N_("Please fill this in.")),
+            Length(max=_LONGEST_NAME, message=N_("Take at most 60 signs.")),
+        ],
+        render_kw={"autocomplete": "off"},
+    )
+    scopes = SelectMultipleField(
+        N_("What may it ask?"),
+        [InputRequired(N_("Choose one or more."))],
+        choices=list(api_tokens.SCOPES),
+        validate_choice=False,
+    )
+
+
+class WebhookForm(Form):
+    """A webhook to be added."""
+
+    url = StringField(
+        N_("Address of the program"),
+        [InputRequired(N_("Please fill this in."))],
+        render_kw={"autocomplete": "off", "inputmode": "url", "spellcheck": "false"},
+    )
+    list = SelectField(N_("Which list is it told about?"), validate_choice=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        lists = MailingList.select().order_by(MailingList.name)
+        self.list.choices = [
+            ("", gettext("all lists")),
+            *((one.slug, one.name) for one in lists),
+        ]
+
+
+@pages.get("/")
+def show() -> Response:
+    """Show the tokens that hold, and the webhooks."""
+    return _show()
+
+
+def _show(
+    *, tokening: TokenForm | None = None, hooking: WebhookForm | None = None, status: int = 200
+) -> Response:
+    known = emails()
+    return render_page(
+        "integrations/show.html",
+        status=status,
+        tokens=[
+            (one, actor_in_words(one.created_by, known))
+            for one in api_tokens.tokens()
+            if one.revoked_at is None
+        ],
+        scopes=_scopes(),
+        hooks=[(one, actor_in_words(one.created_by, known)) for one in endpoints.listed()],
+        tokening=tokening or TokenForm(),
+        hooking=hooking or WebhookForm(),
+        api_url=f"{current_site().settings.public_url}/api/v1",
+        in_words=in_words,
+    )
+
+
+def _scopes() -> list[tuple[str, str]]:
+    return [(scope, scope_in_words(scope)) for scope in api_tokens.SCOPES]
+
+
+# --- Tokens.
+
+
+@pages.post("/tokens")
+def make_token() -> Response:
+    """Make a token, and show it this once."""
+    form = TokenForm(request.form)
+    if not form.validate():
+        return _show(tokening=form, status=_WRONG)
+    try:
+        made = api_tokens.make_token(
+            current_site().database,
+            form.name.data,
+            scopes=form.scopes.data,
+            now=arrival(),
+            actor=actor(),
+        )
+    except Refused:
+        # The form has seen to all else that a page can send.
+        form.refuse("name", gettext("This name cannot be used, or there is a token of it already."))
+        return _show(tokening=form, status=_WRONG)
+    return render_page("integrations/secret.html", kind="token", secret=made.bearer)
+
+
+@pages.post("/tokens/<int:token_id>/revoke")
+def revoke_token(token_id: int) -> AnyResponse:
+    """End a token."""
+    api_tokens.revoke_token(current_site().database, token_id, now=arrival(), actor=actor())
+    flash_message(gettext("Revoked. The program is refused from now on."))
+    return redirect_to("connecting.show")
+
+
+# --- Webhooks.
+
+
+@pages.post("/webhooks")
+def add_webhook() -> Response:
+    """Add a webhook, and show its secret this once."""
+    form, site = WebhookForm(request.form), current_site()
+    if not form.validate():
+        return _show(hooking=form, status=_WRONG)
+    mailing_list = find_list(form.list.data) if form.list.data else None
+    try:
+        added = endpoints.add(
+            site.database,
+            form.url.data,
+            mailing_list=mailing_list,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+        )
+    except Refused as error:
+        form.refuse("url", sentence(error.said))
+        return _show(hooking=form, status=_WRONG)
+    return render_page("integrations/secret.html", kind="webhook", secret=added.secret)
+
+
+@pages.post("/webhooks/<int:webhook_id>/remove")
+def remove_webhook(webhook_id: int) -> AnyResponse:
+    """Tell a webhook nothing more."""
+    endpoints.remove(current_site().database, webhook_id, now=arrival(), actor=actor())
+    flash_message(gettext("Removed. It is told nothing more."))
+    return redirect_to("connecting.show")
+
+
+@pages.post("/webhooks/<int:webhook_id>/test")
+def test_webhook(webhook_id: int) -> AnyResponse:
+    """Send a message that says nothing, and say what came of it."""
+    site = current_site()
+    reply = deliver.test(
+        site.database, webhook_id, settings=site.settings, now=arrival(), actor=actor()
+    )
+    _say_reply(reply)
+    return redirect_to("connecting.show_deliveries", webhook_id=webhook_id)
+
+
+def _say_reply(reply: Reply) -> None:
+    if reply.is_taken:
+        said = gettext(
+            "The test message has arrived: it was answered with %(code)s.", code=reply.code
+        )
+        flash_message(said)
+        return
+    said = in_words(reply.problem)
+    flash_message(
+        gettext("The test message has not arrived: %(problem)s.", problem=said), kind="problem"
+    )
+
+
+@pages.get("/webhooks/<int:webhook_id>/")
+def show_deliveries(webhook_id: int) -> Response:
+    """Show what a webhook was told, the newest first."""
+    hook, before = _hook(webhook_id), number_typed(request.args.get("before", ""))
+    found = endpoints.log(webhook_id, before=before or None, limit=_PAGE + 1)
+    return render_page(
+        "integrations/deliveries.html",
+        hook=hook,
+        deliveries=found[:_PAGE],
+        is_further_back=bool(before),
+        before=found[_PAGE - 1].seq if len(found) > _PAGE else 0,
+        in_words=in_words,
+    )
+
+
+@pages.post("/webhooks/<int:webhook_id>/deliveries/<int:delivery_id>/again")
+def redeliver(webhook_id: int, delivery_id: int) -> AnyResponse:
+    """Have a webhook told once more."""
+    try:
+        endpoints.redeliver(current_site().database, delivery_id, now=arrival(), actor=actor())
+    except NotFound:
+        raise
+    except Refused as error:
+        flash_message(sentence(error.said), kind="warning")
+    else:
+        flash_message(gettext("It is told again in a moment."))
+    return redirect_to("connecting.show_deliveries", webhook_id=webhook_id)
+
+
+def _hook(webhook_id: int) -> WebhookFacts:
+    found = [one for one in endpoints.listed() if one.id == webhook_id]
+    if not found:
+        raise NotFound("there is no such webhook")
+    return found[0]

@@ -1,0 +1,274 @@
+"""Step 5 of a campaign: who will be asked and who not, what stands against it, and the launch."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, jsonify, request
+
+from repermit.campaigns import draft_conditions, mailing_lists
+from repermit.campaigns import launch as campaigns_launch
+from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
+from repermit.campaigns.draft_conditions import Conditions
+from repermit.checks.findings import Finding
+from repermit.consent import CampaignState, Exclusion, Fate
+from repermit.db.tables import MailingList, find_list, latest_campaign
+from repermit.errors import Refused
+from repermit.web.admin.check_findings import findings_in_words
+from repermit.web.admin.current_user import actor
+from repermit.web.admin.launch_check import (
+    by_code,
+    forget_check,
+    is_checking,
+    keep_reasons,
+    problems_before_launch,
+    reasons_of,
+)
+from repermit.web.admin.plan_preview import Outlook, deadline_in_words, outlook
+from repermit.web.admin.progress_steps import steps_reached
+from repermit.web.admin.rendering import (
+    flash_message,
+    gettext,
+    has_page,
+    ngettext,
+    page_language,
+    redirect_home,
+    redirect_to,
+    render_page,
+)
+from repermit.web.admin.require_permission import in_the_background
+from repermit.web.admin.result_text import sentence
+from repermit.web.admin.website_notice import announcements
+from repermit.web.request_context import arrival, current_site
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+pages = Blueprint("launching", __name__, url_prefix="/admin/lists/<slug>/launch")
+
+# Asks for so many contacts are made while somebody waits for the page, the others beside it.
+_AT_ONCE = 5_000
+_ACCEPT = "accept-"
+_SEPARATORS = str.maketrans("", "", "., \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}'’")
+
+
+@pages.get("", endpoint="show")
+def show_step(slug: str) -> Response:
+    """Show what a launch would do; with a campaign under way, that it is."""
+    return _show(find_list(slug))
+
+
+@pages.post("", endpoint="launch")
+def launch(slug: str) -> AnyResponse:
+    """Launch what was seen, if the number of people that was typed is the one there is."""
+    mailing_list = find_list(slug)
+    seen, typed = _outlook(mailing_list), request.form.get("confirm", "").strip()
+    if seen.deadline is None:
+        return _show(mailing_list, status=422, seen=seen, typed=typed)
+    _keep_reasons(mailing_list)
+    problems = _problems(mailing_list, seen)
+    accepted = _accepted(mailing_list, problems or ())
+    wrong = ""
+    if typed.translate(_SEPARATORS) != str(seen.plan.asked):
+        wrong = gettext("Type how many people will be asked, as it stands above.")
+    elif problems is None or request.form.get("version") != _version(
+        mailing_list, seen.conditions, problems
+    ):
+        wrong = _changed()
+    if wrong or problems is None or not all(map(draft_conditions.is_reason, accepted.values())):
+        return _show(mailing_list, status=422, seen=seen, typed=typed, wrong=wrong, asks_why=True)
+    site, conditions = current_site(), seen.conditions
+    try:
+        launched = campaigns_launch.launch(
+            site.database,
+            mailing_list,
+            settings=site.settings,
+            now=arrival(),
+            deadline=seen.deadline,
+            starts_at=seen.starts_at,
+            attest=conditions.attest,
+            include_thin=conditions.include_thin,
+            pilot=conditions.pilot,
+            reminder=conditions.reminder,
+            actor=actor(),
+            expected=seen.plan.asked,
+            most=_AT_ONCE,
+            problems=[LaunchProblem(code=one.code, found=one.found) for one in problems],
+            accepted=accepted,
+            told_as=sentence,
+            told_in=page_language(),
+        )
+    except Refused:
+        # The page says what stands against it; if nothing does by now, something has changed.
+        return _show(mailing_list, status=422, typed=typed, wrong=_changed())
+    draft_conditions.drop_conditions(site.database, mailing_list)
+    forget_check(mailing_list)
+    keep_reasons(mailing_list, actor(), {})
+    flash_message(_launched_in_words(launched))
+    return redirect_to("live.show", slug=slug) if has_page("live.show") else redirect_home()
+
+
+@pages.post("/check")
+def check_again(slug: str) -> AnyResponse:
+    """Look once more whether a campaign would work, once something was mended elsewhere."""
+    mailing_list = find_list(slug)
+    _keep_reasons(mailing_list)
+    forget_check(mailing_list)
+    return redirect_to("launching.show", slug=slug)
+
+
+@pages.get("/check.json")
+@in_the_background
+def check_state(slug: str) -> Response:
+    """Say whether the check is under way, for the page that waits for it."""
+    return jsonify(is_busy=is_checking(find_list(slug)))
+
+
+def _problems(mailing_list: MailingList, seen: Outlook) -> tuple[Finding, ...] | None:
+    """Return what a check found wrong, None while it runs; none where more stands in the way."""
+    return () if seen.against else problems_before_launch(mailing_list)
+
+
+def _keep_reasons(mailing_list: MailingList) -> None:
+    """Keep the reasons that the form gives, also while a check runs and the page has no form."""
+    given = {
+        name.removeprefix(_ACCEPT): text.strip()
+        for name, text in request.form.items()
+        if name.startswith(_ACCEPT)
+    }
+    keep_reasons(mailing_list, actor(), given)
+
+
+def _accepted(mailing_list: MailingList, problems: tuple[Finding, ...]) -> dict[str, str]:
+    given = reasons_of(mailing_list, actor())
+    return {one.code: given.get(one.code, "") for one in problems}
+
+
+def _changed() -> str:
+    return gettext("Something has changed meanwhile: please look again.")
+
+
+def _version(
+    mailing_list: MailingList, conditions: Conditions, problems: tuple[Finding, ...] | None
+) -> str:
+    """Return what is another as soon as the conditions, or anything that people read, are others.
+
+    What they read is what the list says in each language, who asks, and where the answers go. What
+    a check found wrong counts too, since each of it is accepted by itself.
+    """
+    settings = current_site().settings
+    asks = (settings.organisation, settings.public_url, settings.timezone)
+    found = sorted((one.code, one.found) for one in problems or ())
+    frozen = (mailing_list.id, conditions, mailing_lists.list_facts(mailing_list), *asks, found)
+    return sha256(repr(frozen).encode()).hexdigest()
+
+
+def _outlook(mailing_list: MailingList) -> Outlook:
+    return outlook(mailing_list, draft_conditions.conditions_of(mailing_list) or Conditions())
+
+
+def _show(
+    mailing_list: MailingList,
+    *,
+    status: int = 200,
+    seen: Outlook | None = None,
+    typed: str = "",
+    wrong: str = "",
+    asks_why: bool = False,
+) -> Response:
+    seen = seen or _outlook(mailing_list)
+    campaign = latest_campaign(mailing_list)
+    is_live = campaign is not None and CampaignState(campaign.state).is_live
+    deadline = campaign.deadline if campaign is not None and is_live else seen.deadline
+    problems = () if is_live else _problems(mailing_list, seen)
+    accepted = _accepted(mailing_list, problems or ())
+    return render_page(
+        "launch/show.html",
+        status=status,
+        mailing_list=mailing_list,
+        reached=steps_reached(mailing_list),
+        is_live=is_live,
+        outlook=seen,
+        deadline_in_words=deadline_in_words,
+        told=[sentence(note) for note in seen.plan.notes],
+        not_asked=_not_asked(seen.plan),
+        typed=typed,
+        wrong=wrong,
+        version=_version(mailing_list, seen.conditions, problems),
+        is_checking=problems is None,
+        to_accept=[
+            (
+                code,
+                found,
+                accepted[code],
+                asks_why and not draft_conditions.is_reason(accepted[code]),
+            )
+            for code, found in by_code(problems or ())
+        ],
+        in_words=findings_in_words,
+        announcements=announcements(mailing_list, seen.plan.languages, deadline=deadline),
+    )
+
+
+def _not_asked(plan: Plan) -> list[tuple[str, str, int]]:
+    """Return who will not be asked: what they are called, why, how many; nobody is left out."""
+    why = {
+        Exclusion.CONFIRMED: (
+            gettext("Confirmed"),
+            gettext("Their opt-in is on record, so there is nothing to ask."),
+        ),
+        Exclusion.CUSTOMER: (
+            gettext("Customers"),
+            gettext("They may be mailed about similar products, with a way out in every mail."),
+        ),
+        Exclusion.REMOVED: (
+            gettext("Taken off"),
+            gettext("They said No, bounced or were taken off, and are never asked again."),
+        ),
+        Exclusion.SUPPRESSED: (
+            gettext("Suppressed"),
+            gettext("They were taken off before, here or everywhere, and are never asked again."),
+        ),
+        Exclusion.ASKED_BEFORE: (
+            gettext("Asked before"),
+            gettext("Nobody is asked twice; that would be pressing them."),
+        ),
+    }
+    left_out = {
+        Fate.OPTED_OUT: (
+            gettext("Opted out in the file"),
+            gettext("The file says that they want no mail. They never came onto the list."),
+        ),
+        Fate.INVALID: (
+            gettext("Invalid in the file"),
+            gettext("No mail can reach these addresses. They never came onto the list."),
+        ),
+    }
+    rows = [
+        *((*why[one], count) for one, count in plan.excluded.items()),
+        *((*left_out[one], count) for one, count in plan.left_out.items()),
+    ]
+    return [row for row in rows if row[2]]
+
+
+def _launched_in_words(launched: Launched) -> str:
+    if launched.is_in_doubt:
+        return gettext(
+            "Launched, but no mail leaves yet: all are in doubt until you have decided on them."
+        )
+    if not launched.is_whole:
+        return gettext("Launched. You may close this page: it goes on by itself.")
+    said = ngettext(
+        "Launched: one person will be asked.",
+        "Launched: %(count)s people will be asked.",
+        launched.plan.asked,
+    )
+    if launched.pilot:
+        said += " " + ngettext(
+            "One of them is asked first; then the others wait until you let the campaign go on.",
+            "%(count)s of them are asked first; then the others wait until you let the campaign "
+            "go on.",
+            launched.pilot,
+        )
+    return said

@@ -1,0 +1,208 @@
+"""Step 1 of a campaign: the list, in its readers' words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, request
+from wtforms import BooleanField, SelectField, StringField, TextAreaField
+from wtforms.fields import SelectChoice
+from wtforms.validators import DataRequired
+
+from repermit.campaigns import mailing_lists, preview
+from repermit.campaigns.frequency import says_how_often
+from repermit.db.tables import MailingList, find_list
+from repermit.emails import catalogues
+from repermit.emails.mail_values import Mail
+from repermit.errors import RepermitError
+from repermit.web.admin.current_user import actor
+from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.list_translations import further_languages, no_web_address
+from repermit.web.admin.progress_steps import steps_reached
+from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
+from repermit.web.admin.result_text import sentence
+from repermit.web.request_context import arrival, current_site
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+pages = Blueprint("describing", __name__, url_prefix="/admin")
+
+_TEXTS = ("name", "purpose", "frequency", "sender", "privacy_url", "language")
+
+
+class ListForm(Form):
+    """What a list is, as its readers will read it."""
+
+    name = StringField(N_("Name of the list"), [DataRequired(N_("Please fill this in."))])
+    purpose = TextAreaField(N_("What will people get?"))
+    frequency = StringField(N_("How often?"))
+    sender = StringField(N_("Who sends it?"))
+    privacy_url = StringField(N_("Address of your privacy statement"))
+    language = SelectField(
+        N_("Language of the list"),
+        choices=[
+            SelectChoice(one, catalogues.language_name(one)) for one in catalogues.languages()
+        ],
+        default="nl",
+    )
+    sensitive = BooleanField(
+        N_("Being on this list shows something about health, belief, politics or the like")
+    )
+    receipts = BooleanField(
+        N_("Send a receipt by mail to whoever says Yes, or changes an answer"), default=True
+    )
+
+
+class NewListForm(ListForm):
+    """The same of a new list, which needs a short name too."""
+
+    slug = StringField(N_("Short name"))
+
+
+# Beside the lists, since one of them may be called "new".
+@pages.get("/new-list")
+def show_new() -> Response:
+    """Show the form for a new list."""
+    organisation = current_site().settings.organisation
+    sender = f"{organisation.name} <{organisation.email}>" if organisation.email else ""
+    return _show_new(NewListForm(sender=sender.strip()))
+
+
+@pages.post("/new-list")
+def add() -> AnyResponse:
+    """Add a list."""
+    form = NewListForm(request.form)
+    slug = _slug_of(form)
+    if not _is_good(form) or not _is_free(form, slug):
+        return _show_new(form, status=422)
+    site = current_site()
+    mailing_lists.add_list(
+        site.database,
+        slug,
+        settings=site.settings,
+        now=arrival(),
+        actor=actor(),
+        **_given(form),
+    )
+    flash_message(gettext("The list is added."))
+    return _go_on(slug)
+
+
+@pages.get("/lists/<slug>/describe", endpoint="show")
+def show_list(slug: str) -> Response:
+    """Show how a list is described, and how its readers will read it."""
+    mailing_list = find_list(slug)
+    return _show(mailing_list, ListForm(obj=mailing_list))
+
+
+@pages.post("/lists/<slug>/describe")
+def save(slug: str) -> AnyResponse:
+    """Change how a list is described."""
+    mailing_list, form, site = find_list(slug), ListForm(request.form), current_site()
+    if not _is_good(form):
+        return _show(mailing_list, form, status=422)
+    try:
+        changed = mailing_lists.change_list(
+            site.database,
+            mailing_list,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+            **_given(form),
+        )
+    except RepermitError as refusal:
+        return _show(mailing_list, form, status=422, refusal=sentence(refusal.said))
+    flash_message(gettext("Saved."))
+    if mailing_lists.frozen_note(changed):
+        flash_message(
+            gettext("The campaign that is under way keeps the words with which it was launched."),
+            kind="warning",
+        )
+    return _go_on(slug)
+
+
+def _go_on(slug: str) -> AnyResponse:
+    if "look" in request.form:
+        return redirect_to("describing.show", slug=slug, _anchor="reads")
+    return redirect_to("handing_in.show", slug=slug)
+
+
+def _given(form: ListForm) -> Any:
+    """Return what the form says of a list; a field that was not sent is empty."""
+    texts = {name: form[name].data or "" for name in _TEXTS}
+    return texts | {"sensitive": form.sensitive.data, "receipts": form.receipts.data}
+
+
+def _is_good(form: ListForm) -> bool:
+    """Say whether the form can be saved; what stands against it is put beside its field."""
+    form.validate()
+    for name in mailing_lists.wrong_fields(**_given(form)):
+        form.refuse(name, _wrong_words(name))
+    return not form.errors
+
+
+def _wrong_words(name: str) -> str:
+    return {
+        "privacy_url": no_web_address(),
+        "sender": gettext(
+            "No mail can come from this; write it as: The Practice <news@example.org>"
+        ),
+    }.get(name, gettext("This cannot be used."))
+
+
+def _slug_of(form: NewListForm) -> str:
+    """Return what was typed, or what is made from the name, on the page or here."""
+    typed: str = (form.slug.data or "").strip()
+    name: str = form.name.data or ""
+    return (
+        mailing_lists.free_slug(name) if typed in {"", mailing_lists.suggest_slug(name)} else typed
+    )
+
+
+def _is_free(form: NewListForm, slug: str) -> bool:
+    if not mailing_lists.is_slug(slug):
+        form.refuse("slug", gettext("Take small letters, digits and dashes, such as: news"))
+    elif MailingList.get_or_none(MailingList.slug == slug) is not None:
+        form.refuse("slug", gettext("There is a list with this short name already."))
+    return not form.slug.errors
+
+
+def _lacks(mailing_list: MailingList) -> list[str]:
+    """Return what is still to be said of a list before a campaign can start."""
+    words = f"{mailing_list.purpose} {mailing_list.frequency}"
+    lacks = (
+        (mailing_list.purpose, gettext("what people will get")),
+        (mailing_list.frequency or says_how_often(words), gettext("how often mail will come")),
+        (mailing_list.sender, gettext("who sends it")),
+        (mailing_list.privacy_url, gettext("where your privacy statement is")),
+    )
+    return [words for is_there, words in lacks if not is_there]
+
+
+def _show_new(form: NewListForm, *, status: int = 200) -> Response:
+    return render_page("list_form/new.html", status=status, form=form)
+
+
+def _show(
+    mailing_list: MailingList, form: ListForm, *, status: int = 200, refusal: str = ""
+) -> Response:
+    return render_page(
+        "list_form/list.html",
+        status=status,
+        form=form,
+        mailing_list=mailing_list,
+        reached=steps_reached(mailing_list),
+        refusal=refusal,
+        lacks=_lacks(mailing_list),
+        example=_example(mailing_list),
+        further=further_languages(mailing_list),
+    )
+
+
+def _example(mailing_list: MailingList) -> Mail | None:
+    """Return the mail as it would be now, or None if too little is known for one."""
+    try:
+        return preview.preview(mailing_list, settings=current_site().settings, now=arrival())
+    except RepermitError:
+        return None

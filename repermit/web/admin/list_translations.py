@@ -1,0 +1,178 @@
+"""Step 1 of a campaign, for readers of further languages: the list in the words of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, request
+from wtforms import StringField, TextAreaField
+
+from repermit.campaigns import list_translations, mailing_lists, preview
+from repermit.contacts import lookup
+from repermit.db.list_tables import ListText
+from repermit.db.tables import MailingList, find_list
+from repermit.emails import catalogues
+from repermit.emails.mail_values import Mail
+from repermit.errors import RepermitError
+from repermit.web.admin.current_user import actor
+from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.mail_wording import typed_in
+from repermit.web.admin.progress_steps import steps_reached
+from repermit.web.admin.rendering import flash_message, gettext, ngettext, redirect_to, render_page
+from repermit.web.admin.result_text import sentence
+from repermit.web.admin.website_notice import language_name
+from repermit.web.request_context import arrival, current_site
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+pages = Blueprint("translating", __name__, url_prefix="/admin/lists/<slug>/describe/in")
+
+
+class TextForm(Form):
+    """What readers of one language more are told of a list."""
+
+    name = StringField(N_("Name of the list"))
+    purpose = TextAreaField(N_("What will people get?"))
+    frequency = StringField(N_("How often?"))
+    privacy_url = StringField(N_("Address of your privacy statement"))
+    own_subject = StringField(N_("Subject"))
+    own_text = TextAreaField(N_("Text"))
+    own_html = TextAreaField(N_("HTML"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Further:
+    """A language that a list can be described in, and whether somebody waits for that.
+
+    `readers` is how many read it and get no mail in it for now.
+    """
+
+    code: str
+    name: str
+    text: ListText
+    lacks: list[str]
+    readers: int
+
+    @property
+    def read(self) -> str:
+        """Say how many read it, "" for nobody."""
+        found = ngettext("one person reads it", "%(count)s people read it", self.readers)
+        return found if self.readers else ""
+
+    @property
+    def is_begun(self) -> bool:
+        """Say whether something is said in it."""
+        return self.text.id is not None
+
+
+def further_languages(mailing_list: MailingList) -> list[Further]:
+    """Return every language but the list's own, in the order of what they call themselves."""
+    begun = {one.language: one for one in list_translations.texts_of(mailing_list)}
+    read = list_translations.read_otherwise(mailing_list)
+    return [
+        Further(
+            code=one,
+            name=language_name(one),
+            text=begun.get(one) or list_translations.text_in(mailing_list, one),
+            lacks=_lacks(begun[one], mailing_list) if one in begun else [],
+            readers=read.get(one, 0),
+        )
+        for one in catalogues.languages()
+        if one != mailing_list.language
+    ]
+
+
+def no_web_address() -> str:
+    """Return what is said of an address that none is."""
+    return gettext("This is no web address; one looks like https://www.example.org/privacy")
+
+
+@pages.get("", endpoint="show")
+def show_text(slug: str) -> Response:
+    """Show a list in the words of another language."""
+    mailing_list = find_list(slug)
+    return _show(
+        mailing_list, TextForm(obj=list_translations.text_in(mailing_list, _wanted(mailing_list)))
+    )
+
+
+@pages.post("", endpoint="save")
+def save(slug: str) -> AnyResponse:
+    """Change what readers of another language are told; left empty, they get the list's own."""
+    mailing_list, form, site = find_list(slug), TextForm(request.form), current_site()
+    language, given = _wanted(mailing_list), _given(form)
+    if mailing_lists.wrong_fields(**given):
+        form.refuse("privacy_url", no_web_address())
+        return _show(mailing_list, form, status=422)
+    try:
+        text = list_translations.change_text(
+            site.database,
+            mailing_list,
+            language,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+            **given,
+        )
+    except RepermitError as refusal:
+        form.refuse(_refused(given), sentence(refusal.said))
+        return _show(mailing_list, form, status=422)
+    lacks = _lacks(text, mailing_list)
+    if any(given.values()) and lacks:
+        wanted = gettext("Until this is said too, nobody gets a mail in this language:")
+        flash_message(f"{wanted} {', '.join(lacks)}", kind="warning")
+        return redirect_to("translating.show", slug=slug, language=language)
+    flash_message(gettext("Saved."))
+    return redirect_to("describing.show", slug=slug, _anchor="languages")
+
+
+def _wanted(mailing_list: MailingList) -> str:
+    """Return the language that is asked for, or else the first that is not the list's own."""
+    others = [one for one in catalogues.languages() if one != mailing_list.language]
+    wanted = request.values.get("language", "")
+    return wanted if wanted in others else others[0]
+
+
+def _given(form: TextForm) -> Any:
+    given = {field.short_name: field.data or "" for field in form}
+    return given | {name: typed_in(form, name) for name in ("own_text", "own_html")}
+
+
+def _refused(given: Any) -> str:
+    """Return the field to tell a refusal at; the HTML only where it is all that there is."""
+    return "own_html" if given["own_html"] and not given["own_text"] else "own_text"
+
+
+def _lacks(text: ListText, mailing_list: MailingList) -> list[str]:
+    words = {
+        "purpose": gettext("what people will get"),
+        "privacy_url": gettext("where your privacy statement is"),
+        "frequency": gettext("how often mail will come"),
+    }
+    return [words[name] for name in lookup.text_lacks(text, mailing_list)]
+
+
+def _show(mailing_list: MailingList, form: TextForm, *, status: int = 200) -> Response:
+    language = _wanted(mailing_list)
+    return render_page(
+        "list_translations/show.html",
+        status=status,
+        form=form,
+        mailing_list=mailing_list,
+        reached=steps_reached(mailing_list),
+        language_code=language,
+        language_name=language_name(language),
+        own_language=language_name(mailing_list.language),
+        example=_example(mailing_list, language),
+    )
+
+
+def _example(mailing_list: MailingList, language: str) -> Mail | None:
+    """Return the mail as it would be now, or None if nobody would get one in this language."""
+    settings, now = current_site().settings, arrival()
+    try:
+        return preview.preview(mailing_list, settings=settings, now=now, language=language)
+    except RepermitError:
+        return None

@@ -1,0 +1,193 @@
+"""The screen that locks: it asks for the password and loses nothing of what was typed.
+
+With script the question stands over the page, which stays as it is. Without, a form that is sent
+into a locked session is kept in the page that asks, and sent on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, jsonify, redirect, request, session, url_for
+from flask_login import current_user
+from flask_wtf.csrf import generate_csrf
+from wtforms import PasswordField
+from wtforms.validators import InputRequired
+
+from repermit.accounts import login, sessions
+from repermit.accounts.login import Tried
+from repermit.web.admin.account_text import seconds_of, wait_in_words
+from repermit.web.admin.current_user import TOKEN, visit
+from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.page_permissions import (
+    for_the_half_logged_in,
+    for_viewers,
+    in_the_background,
+)
+from repermit.web.admin.password_confirmation import CONFIRMATION, note_password_given
+from repermit.web.admin.rendering import (
+    address_of,
+    gettext,
+    public_path,
+    redirect_home,
+    redirect_to,
+    render_page,
+)
+from repermit.web.request_context import arrival, current_site
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+pages = Blueprint("locking", __name__, url_prefix="/admin")
+
+PASSWORD = "lock_password"  # noqa: S105  the field's name
+_OWN = "own"  # the blueprint of one's own account
+_LOCKED, _WRONG, _TOO_SOON = 423, 422, 429
+
+
+class UnlockForm(Form):
+    """The password alone, under a name that no other form has."""
+
+    lock_password = PasswordField(
+        N_("Password"),
+        [InputRequired(N_("Please fill this in."))],
+        render_kw={"autocomplete": "current-password", "autofocus": True},
+    )
+
+
+def hold_up() -> AnyResponse | None:
+    """Answer a request into a locked session: None if it brings the right password along.
+
+    A GET goes to the page that asks. A POST is answered with one that keeps its fields, and comes
+    again with them and the password; files it cannot keep, since no page may fill such a field.
+    Forms of one's own account are not kept, since passwords stand in them.
+    """
+    if request.method in {"GET", "HEAD"}:
+        return redirect_to("locking.show_lock", next=request.full_path.rstrip("?"))
+    if request.blueprint == _OWN:
+        return redirect_to("locking.show_lock", next=url_for("own.show"))
+    form = UnlockForm(request.form)
+    if PASSWORD not in request.form:
+        return _ask(form, status=_LOCKED)
+    tried = _try(form)
+    if tried and tried.is_right:
+        return None
+    return _ask(form, tried=tried)
+
+
+def _ask(form: UnlockForm, *, status: int = _WRONG, tried: Tried | None = None) -> Response:
+    kept = [
+        (name, value)
+        for name, value in request.form.items(multi=True)
+        if name not in {PASSWORD, CONFIRMATION, "csrf_token"}
+    ]
+    action = public_path() + request.full_path.rstrip("?")
+    fields = {"action": action, "kept": kept, "has_files": bool(request.files)}
+    return _answer(form, status=status, tried=tried, **fields)
+
+
+@pages.get("/lock")
+@for_the_half_logged_in
+def show_lock() -> AnyResponse:
+    """Ask for the password; then it goes back to where somebody wanted to go."""
+    if not current_user.is_full:
+        return redirect_to("entering.show_second_step")
+    if not current_user.is_locked:
+        return _go_back()
+    return _show_lock(UnlockForm())
+
+
+@pages.post("/lock")
+@for_the_half_logged_in
+def unlock() -> AnyResponse:
+    """Try the password; the page's script asks for this with `Accept: application/json`."""
+    if not current_user.is_full:
+        return redirect_to("entering.show_second_step")
+    form = UnlockForm(request.form)
+    tried = _try(form)
+    if request.accept_mimetypes.best == "application/json":
+        return _tell(form, tried)
+    if tried and tried.is_right:
+        return _go_back()
+    return _show_lock(form, status=_WRONG, tried=tried)
+
+
+@pages.post("/lock/now")
+@for_viewers
+def lock_now() -> AnyResponse:
+    """Lock the screen, before somebody walks away from it."""
+    sessions.lock(current_site().database, current_user.login.id)
+    return redirect_to("locking.show_lock")
+
+
+@pages.get("/lock/state.json")
+@for_the_half_logged_in
+@in_the_background
+def state() -> Response:
+    """Say whether the screen is locked, and in how many seconds it will be."""
+    left = current_user.login.locks_at - arrival()
+    told = {"locked": current_user.is_locked, "seconds": max(seconds_of(left), 0)}
+    if current_user.is_full and not current_user.is_locked:
+        # So that what was typed before somebody logged in again can still be sent, by them alone.
+        told |= {"user": current_user.id, "csrf_token": generate_csrf()}
+    return jsonify(told)
+
+
+@pages.post("/lock/awake")
+@for_viewers
+def stay_awake() -> Response:
+    """Do nothing but what the guard does for every page: note that somebody is there."""
+    return Response(status=204)
+
+
+def _try(form: UnlockForm) -> Tried | None:
+    """Try the password that was typed; None if none was. What speaks against it stands there."""
+    if not form.validate():
+        return None
+    tried = login.unlock(
+        current_site().database, current_user.login, form.lock_password.data, visit=visit()
+    )
+    if tried.is_right:
+        # The forms of the page that was locked stay good: all but the token is as it was.
+        session[TOKEN] = tried.token
+        note_password_given()
+        current_user.is_locked = False
+    elif tried.wait:
+        form.refuse(PASSWORD, wait_in_words(tried.wait))
+    else:
+        form.refuse(PASSWORD, gettext("This password is not right."))
+    return tried
+
+
+def _show_lock(form: UnlockForm, *, status: int = 200, tried: Tried | None = None) -> Response:
+    action = address_of("locking.unlock")
+    kept = [("next", request.values.get("next", ""))]
+    return _answer(form, status=status, tried=tried, action=action, kept=kept, has_files=False)
+
+
+def _answer(form: UnlockForm, *, status: int, tried: Tried | None, **fields: object) -> Response:
+    wait = tried.wait if tried else None
+    response = render_page(
+        "login/lock.html", form=form, status=_TOO_SOON if wait else status, **fields
+    )
+    if wait:
+        response.headers["Retry-After"] = str(seconds_of(wait))
+    return response
+
+
+def _tell(form: UnlockForm, tried: Tried | None) -> Response:
+    if tried and tried.is_right:
+        return Response(status=204)
+    response = jsonify(problem=" ".join(form.lock_password.errors))
+    response.status_code = _TOO_SOON if tried and tried.wait else _WRONG
+    return response
+
+
+def _go_back() -> AnyResponse:
+    """Go where somebody wanted to go; only ever to a page of ours, whatever the address says."""
+    wanted = request.values.get("next", "")
+    # Browsers take a backslash for a slash, and drop what is no visible sign.
+    is_ours = wanted.startswith("/admin/") and wanted.isascii() and wanted.isprintable()
+    if not is_ours or "\\" in wanted or wanted.startswith("/admin/lock"):
+        return redirect_home()
+    return redirect(public_path() + wanted, 303)

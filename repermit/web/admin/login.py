@@ -1,0 +1,322 @@
+"""Getting in: password, second step, one-time link; and getting out.
+
+At each step the cookie gets a token that it did not have before (session fixation), and everything
+else in it goes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import segno
+from flask import Blueprint, Response, request, session
+from flask_login import current_user
+from wtforms import EmailField, PasswordField, StringField
+from wtforms.validators import InputRequired, Length
+
+from repermit.accounts import login as accounts_login
+from repermit.accounts import passwords, sessions, two_factor, users
+from repermit.accounts.audit_log import SecurityEventKind
+from repermit.accounts.login import Tried
+from repermit.accounts.user_info import Person
+from repermit.errors import AddressError, NotFound, Refused
+from repermit.web.admin.account_text import seconds_of, wait_in_words, weakness_in_words
+from repermit.web.admin.current_user import TOKEN, actor, find_user, note_look, visit
+from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.page_permissions import for_everybody, for_the_half_logged_in
+from repermit.web.admin.rendering import (
+    gettext,
+    public_path,
+    redirect_home,
+    redirect_to,
+    render_page,
+)
+from repermit.web.request_context import arrival, current_site
+from repermit.web.security_log import note_refusal
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+__all__ = ["actor", "find_user", "note_look", "pages"]
+
+pages = Blueprint("entering", __name__, url_prefix="/admin")
+
+_SECRET = "totp"  # noqa: S105  the name under which the cookie has it until it is in use
+_WRONG, _TOO_SOON, _GONE = 422, 429, 410
+_NEEDED = InputRequired(N_("Please fill this in."))
+# Longer than any address or code; what is longer still is not looked at any closer.
+_SHORT = Length(max=320, message=N_("This is too long."))
+
+
+class LoginForm(Form):
+    """An address and a password."""
+
+    email = EmailField(
+        N_("E-mail address"),
+        [_NEEDED, _SHORT],
+        render_kw={"autocomplete": "username", "autofocus": True},
+    )
+    password = PasswordField(
+        N_("Password"), [_NEEDED], render_kw={"autocomplete": "current-password"}
+    )
+
+
+class CodeForm(Form):
+    """A code of the app, or a recovery code."""
+
+    code = StringField(
+        N_("Code"),
+        [_NEEDED, _SHORT],
+        render_kw={"autocomplete": "one-time-code", "autofocus": True, "class": "short"},
+    )
+
+
+class NewPasswordForm(Form):
+    """A password to be chosen, twice."""
+
+    password = PasswordField(
+        N_("New password"), [_NEEDED], render_kw={"autocomplete": "new-password"}
+    )
+    again = PasswordField(
+        N_("The same again"), [_NEEDED], render_kw={"autocomplete": "new-password"}
+    )
+
+    def is_fit(self, email: str) -> bool:
+        """Say whether the password may be chosen by somebody; why not stands at its field."""
+        if not self.validate():
+            return False
+        organisation = current_site().settings.organisation.name
+        found = passwords.weaknesses(self.password.data, email=email, organisation=organisation)
+        for weakness in found:
+            self.refuse("password", weakness_in_words(weakness))
+        if self.password.data != self.again.data:
+            self.refuse("again", gettext("The two are not the same."))
+        return not self.errors
+
+
+class FirstForm(NewPasswordForm):
+    """The address too, of the first admin, who is not known yet."""
+
+    email = EmailField(
+        N_("E-mail address"), [_NEEDED, _SHORT], render_kw={"autocomplete": "username"}
+    )
+
+
+# --- Address and password.
+
+
+@pages.get("/login")
+@for_everybody
+def show_login() -> AnyResponse:
+    """Ask for address and password; send on whoever has logged in already."""
+    if current_user.is_authenticated:
+        return redirect_home() if current_user.is_full else redirect_to("entering.show_second_step")
+    return render_page("login/login.html", form=LoginForm())
+
+
+@pages.post("/login")
+@for_everybody
+def log_in() -> AnyResponse:
+    """Try address and password."""
+    form, site = LoginForm(request.form), current_site()
+    if not form.validate():
+        return render_page("login/login.html", form=form, status=_WRONG)
+    tried = accounts_login.log_in(
+        site.database,
+        email=form.email.data,
+        password=form.password.data,
+        settings=site.settings,
+        visit=visit(),
+    )
+    if not tried.is_right:
+        wrong = gettext("Address or password is not right.")
+        return refuse(tried, form, "password", wrong, template="login/login.html")
+    _end_session()
+    hand_over(tried.token)
+    return redirect_to("entering.show_second_step")
+
+
+# --- The second step.
+
+
+@pages.get("/second-step")
+@for_the_half_logged_in
+def show_second_step() -> AnyResponse:
+    """Ask for a code; whoever has no app yet is shown how to get one."""
+    if current_user.is_full:
+        return redirect_home()
+    return _show_code_form(CodeForm())
+
+
+@pages.post("/second-step")
+@for_the_half_logged_in
+def take_second_step() -> AnyResponse:
+    """Try a code of the app or a recovery code."""
+    if current_user.is_full:
+        return (
+            redirect_home()
+        )  # a locked screen wants the password, which a code does not stand for
+    form, site = CodeForm(request.form), current_site()
+    if not form.validate() or not current_user.person.has_second_step:
+        return _show_code_form(form, status=_WRONG)
+    tried = accounts_login.take_second_step(
+        site.database, current_user.login, form.code.data, settings=site.settings, visit=visit()
+    )
+    if not tried.is_right:
+        wrong = gettext("This code is not right, or was used already.")
+        return refuse(tried, form, "code", wrong, template="login/second_step.html")
+    hand_over(tried.token)
+    return redirect_home()
+
+
+@pages.post("/second-step/set-up")
+@for_the_half_logged_in
+def set_up() -> AnyResponse:
+    """Take the app into use that has just been given its secret; show the recovery codes."""
+    form = CodeForm(request.form)
+    # Whoever has the password alone must not put an app of their own in place of the user's.
+    if current_user.is_full or current_user.person.has_second_step or _SECRET not in session:
+        return redirect_to("entering.show_second_step")
+    if not form.validate():
+        return _show_code_form(form, status=_WRONG)
+    tried = accounts_login.set_up_second_step(
+        current_site().database,
+        current_user.login,
+        secret=session[_SECRET],
+        code=form.code.data,
+        settings=current_site().settings,
+        visit=visit(),
+    )
+    if not tried.is_right:
+        form.refuse("code", gettext("This is not the code that the app shows now."))
+        return _show_code_form(form, status=_WRONG)
+    hand_over(tried.token)
+    return render_page("login/codes.html", codes=tried.codes)
+
+
+def _show_code_form(form: CodeForm, *, status: int = 200) -> Response:
+    if current_user.person.has_second_step:
+        return render_page("login/second_step.html", form=form, status=status)
+    return render_page("login/set_up.html", form=form, status=status, **setup_fields())
+
+
+def setup_fields() -> dict[str, Any]:
+    """Return what a page shows of the secret for the app; it stays the same until it is in use.
+
+    It stands in the cookie, which is signed, and which only this person's browser has.
+    """
+    secret: str = session.setdefault(_SECRET, two_factor.new_secret())
+    organisation = current_site().settings.organisation.name
+    uri = two_factor.setup_uri(secret, email=current_user.email, organisation=organisation)
+    return {"secret": secret, "uri": uri, "picture": _picture_of(uri)}
+
+
+def _picture_of(uri: str) -> str:
+    """Return the QR code as a data: address, the one kind of picture that the pages may show."""
+    return str(segno.make(uri, error="m").svg_data_uri(scale=5, border=4, light="#fff"))
+
+
+# --- The one-time link.
+
+
+@pages.get("/welcome/<token>")
+@for_everybody
+def show_welcome(token: str) -> Response:
+    """Show where to choose a password; the link is not used up by a GET."""
+    person = users.find_invitation(token, now=arrival())
+    return _show_used_link() if person is None else _show_welcome(person, _welcome_form(person))
+
+
+@pages.post("/welcome/<token>")
+@for_everybody
+def welcome(token: str) -> AnyResponse:
+    """Keep the password that somebody chose by a one-time link, and let them in by half."""
+    try:
+        return _choose_password(token)
+    except NotFound:
+        return _show_used_link()
+
+
+def _choose_password(token: str) -> AnyResponse:
+    """Do so; raises NotFound for a link that works no longer, or not any more."""
+    person = users.find_invitation(token, now=arrival())
+    if person is None:
+        raise NotFound
+    form = _welcome_form(person, request.form)
+    email = person.email or request.form.get("email", "")
+    if not form.is_fit(email):
+        return _show_welcome(person, form, status=_WRONG)
+    try:
+        tried = accounts_login.accept_invitation(
+            current_site().database, token, form.password.data, email=email, visit=visit()
+        )
+    except NotFound:  # a Refused too, but one of the link
+        raise
+    except AddressError:
+        form.refuse("email", gettext("This is no e-mail address that mail can reach."))
+    except Refused:
+        form.refuse("email", gettext("Somebody may log in with this address already."))
+    else:
+        _end_session()
+        hand_over(tried.token)
+        return redirect_to("entering.show_second_step")
+    return _show_welcome(person, form, status=_WRONG)
+
+
+def _welcome_form(person: Person, *given: Any) -> NewPasswordForm:
+    return NewPasswordForm(*given) if person.email else FirstForm(*given)
+
+
+def _show_welcome(person: Person, form: NewPasswordForm, *, status: int = 200) -> Response:
+    return render_page("login/welcome.html", form=form, person=person, status=status)
+
+
+def _show_used_link() -> Response:
+    note_refusal(SecurityEventKind.INVITATION_REFUSED)
+    return render_page("login/used_link.html", status=_GONE)
+
+
+# --- Out.
+
+
+@pages.post("/leave")
+@for_everybody
+def leave() -> AnyResponse:
+    """End the session, here and in the database."""
+    if current_user.is_authenticated:
+        login = current_user.login
+        users.log_out(current_site().database, login.id, user_id=login.person.id, now=arrival())
+    session.clear()
+    response = redirect_to("entering.show_login")
+    # Not "cookies", which would end the logins of the organisation's other websites too: it holds
+    # for all of a domain (W3C Clear Site Data §3.1). Ours goes with the session. Nor the storage of
+    # a website whose host the pages share.
+    is_shared = bool(public_path())
+    response.headers["Clear-Site-Data"] = '"cache"' if is_shared else '"cache", "storage"'
+    return response
+
+
+def _end_session() -> None:
+    """End in the database the session that this browser had until now, if it had one."""
+    if current_user.is_authenticated:
+        login = current_user.login
+        sessions.end_session(
+            current_site().database, login.id, user_id=login.person.id, now=arrival()
+        )
+
+
+def hand_over(token: str) -> None:
+    """Give the browser a new token, and take all else from it that it may have had before."""
+    session.clear()
+    session[TOKEN] = token
+
+
+def refuse(tried: Tried, form: Form, field: str, wrong: str, *, template: str) -> Response:
+    """Show a form again after a try that was wrong, or that came too soon (RFC 6585 §4)."""
+    if not tried.wait:
+        form.refuse(field, wrong)
+        return render_page(template, form=form, status=_WRONG)
+    form.refuse(field, wait_in_words(tried.wait))
+    response = render_page(template, form=form, status=_TOO_SOON)
+    response.headers["Retry-After"] = str(seconds_of(tried.wait))
+    return response

@@ -1,0 +1,330 @@
+"""Step 3 of a campaign: the mail's own wording, how it looks, and one to oneself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, request
+from flask_login import current_user
+from wtforms import SelectField, StringField, TextAreaField
+from wtforms.fields import SelectChoice
+
+from repermit.campaigns import draft_conditions, list_wording, mailing_lists, preview
+from repermit.consent import MailKind
+from repermit.contacts import lookup
+from repermit.db.tables import MailingList, find_list
+from repermit.emails import wording_template
+from repermit.emails.mail_values import Mail
+from repermit.errors import (
+    AddressError,
+    OutcomeUnknown,
+    RepermitError,
+    TransportError,
+    WordingError,
+)
+from repermit.lazy_text import Said
+from repermit.smtp import mail_server
+from repermit.web.admin.current_user import actor
+from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.mail_frame import framed, framed_flaws, preheader_of, signs_in_words
+from repermit.web.admin.plan_preview import deadline_of, suggested
+from repermit.web.admin.progress_steps import steps_reached
+from repermit.web.admin.rendering import (
+    address_of,
+    flash_message,
+    gettext,
+    redirect_to,
+    render_page,
+)
+from repermit.web.admin.result_text import in_words, sentence
+from repermit.web.admin.website_notice import language_name
+from repermit.web.request_context import arrival, current_site
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+# --- The form of a mail's own wording, and the fields that may stand in it. -----------------------
+
+
+PARTS = ("own_subject", "own_text", "own_html")
+"""The fields of the form that are the wording, as a list has them."""
+
+LOOKED = ("language", "kind", "shape", "shade")
+"""Those that say what of it is to be looked at."""
+
+
+class WordingForm(Form):
+    """The own wording, and what of it is to be looked at."""
+
+    own_subject = StringField(N_("Subject"))
+    own_text = TextAreaField(N_("Text"))
+    own_html = TextAreaField(N_("HTML"))
+    language = SelectField(N_("Language"), validate_choice=False)
+    kind = SelectField(
+        N_("Which mail"),
+        choices=[
+            SelectChoice("ask", N_("The question")),
+            SelectChoice("reminder", N_("The reminder")),
+        ],
+        validate_choice=False,
+    )
+    shape = SelectField(
+        N_("Form"),
+        choices=[
+            SelectChoice("html", N_("Laid out")),
+            SelectChoice("text", N_("Plain text")),
+        ],
+        validate_choice=False,
+    )
+    shade = SelectField(
+        N_("Colours"),
+        choices=[SelectChoice("light", N_("Light")), SelectChoice("dark", N_("Dark"))],
+        validate_choice=False,
+    )
+
+    def __init__(self, *args: Any, mailing_list: MailingList, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        spoken = lookup.list_facts(mailing_list).languages
+        self.language.choices = [SelectChoice(one, language_name(one)) for one in spoken]
+        if self.language.data not in spoken:
+            self.language.data = mailing_list.language
+        for field in (self.kind, self.shape, self.shade):
+            field.choices = [SelectChoice(one.value, gettext(one.label)) for one in field.choices]
+            known = [one.value for one in field.choices]
+            field.data = field.data if field.data in known else known[0]
+
+
+def typed_in(form: Form, name: str) -> str:
+    """Return a text with plain line ends, "" for one of blanks alone."""
+    typed = (form[name].data or "").replace("\r\n", "\n")
+    return typed if typed.strip() else ""
+
+
+def put_into(mailing_list: MailingList, form: WordingForm) -> MailingList:
+    """Put what is typed into a list in memory, which nobody saves; return it."""
+    for name in PARTS:
+        setattr(mailing_list, name, typed_in(form, name))
+    return mailing_list
+
+
+def field_titles() -> dict[str, tuple[str, ...]]:
+    """Return what each field stands for; those without which there is no mail first."""
+    needed, more = gettext("Needed"), gettext("As you like")
+    titles = {
+        "yes_url": (needed, gettext("Link for Yes")),
+        "no_url": (needed, gettext("Link for No")),
+        "deadline": (needed, gettext("Until when answers count")),
+        "organisation": (needed, gettext("Your name, address and how to reach you: several lines")),
+        "stop": (needed, gettext("How to stop at any time")),
+        "privacy_url": (needed, gettext("Link to your privacy statement")),
+        "explicit_consent": (more, gettext("What a Yes means; needed on a sensitive list")),
+        "greeting": (more, gettext("Dear …, with the name if it is known")),
+        "reason": (more, gettext("Why they get this mail, and since when they are on the list")),
+        "list_name": (more, gettext("Name of the list")),
+        "purpose": (more, gettext("What people get")),
+        "frequency": (more, gettext("How often")),
+        "organisation_name": (more, gettext("Your name alone, for within a sentence")),
+        "yes_label": (more, gettext("Words of the button for Yes")),
+        "no_label": (more, gettext("Words of the button for No")),
+        "me_url": (more, gettext("Link to what is held about the reader")),
+        "address": (more, gettext("The reader’s own address")),
+        "reply_to": (more, gettext("Address for replies")),
+    }
+    return {f"{{{{ {name} }}}}": title for name, title in titles.items()}
+
+
+# --- Step 3 of a campaign. ------------------------------------------------------------------------
+
+
+pages = Blueprint("writing", __name__, url_prefix="/admin/lists/<slug>/mail")
+
+_PATIENCE = 10  # seconds, as long as somebody waits for a page
+
+
+@pages.get("", endpoint="show")
+def show_step(slug: str) -> Response:
+    """Show the wording as it is saved."""
+    mailing_list = find_list(slug)
+    return _show(mailing_list, _form_of(mailing_list))
+
+
+@pages.post("", endpoint="save")
+def save(slug: str) -> AnyResponse:
+    """Save the own wording; left empty, repermit's own is used."""
+    mailing_list, site = find_list(slug), current_site()
+    form = WordingForm(request.form, mailing_list=mailing_list)
+    try:
+        changed = mailing_lists.change_list(
+            site.database,
+            mailing_list,
+            settings=site.settings,
+            now=arrival(),
+            actor=actor(),
+            own_subject=typed_in(form, "own_subject"),
+            own_text=typed_in(form, "own_text"),
+            own_html=typed_in(form, "own_html"),
+        )
+    except RepermitError as refusal:
+        typed = put_into(find_list(slug), form)
+        for name, reason in _flaws(typed) or [("own_text", sentence(refusal.said))]:
+            form.refuse(name, reason)
+        return _show(find_list(slug), form, status=422)
+    flash_message(gettext("Saved."))
+    if mailing_lists.frozen_note(changed):
+        flash_message(
+            gettext("The campaign that is under way keeps the words with which it was launched."),
+            kind="warning",
+        )
+    return redirect_to("writing.show" if "look" in request.form else "conditions.show", slug=slug)
+
+
+@pages.post("/begin")
+def begin(slug: str) -> Response:
+    """Put repermit's own wording into what is empty, to be changed; nothing is saved by that."""
+    mailing_list = find_list(slug)
+    form = WordingForm(request.form, mailing_list=mailing_list)
+    usual = wording_template.usual_wording(
+        lookup.list_facts(mailing_list), language=mailing_list.language
+    )
+    form.own_subject.data = typed_in(form, "own_subject") or usual.subject
+    form.own_text.data = typed_in(form, "own_text") or usual.text
+    return _show(mailing_list, form)
+
+
+@pages.get("/look")
+def frame(slug: str) -> Response:
+    """Return the mail as it is saved, to be looked at within a frame."""
+    mailing_list = find_list(slug)
+    return _framed(mailing_list, _form_of(mailing_list))
+
+
+@pages.post("/look")
+def look(slug: str) -> Response:
+    """Return the mail as it is typed; nothing is saved by that."""
+    mailing_list = find_list(slug)
+    form = WordingForm(request.form, mailing_list=mailing_list)
+    put_into(mailing_list, form)
+    return _framed(mailing_list, form)
+
+
+@pages.post("/test")
+def send_test(slug: str) -> Response:
+    """Send the mail as it is typed to whoever asks for it, and to nobody else."""
+    mailing_list = find_list(slug)
+    form = WordingForm(request.form, mailing_list=mailing_list)
+    if not _is_good(find_list(slug), form):
+        return _show(mailing_list, form, status=422)
+    typed, site = find_list(slug), current_site()
+    put_into(typed, form)
+    try:
+        mail = _mail(typed, form, to=current_user.email)
+        mail_server.send_one(site.settings.mail.hurried(_PATIENCE), mail)
+    except RepermitError as error:
+        note = ("problem", _failure_in_words(error))
+        return _show(mailing_list, form, status=422, notes=[note])
+    preview.note_test_mail(site.database, mailing_list, now=arrival(), actor=actor())
+    sent = gettext(
+        "Sent to %(address)s, as it stands here. Its links belong to nobody: pressing them changes "
+        "nothing.",
+        address=current_user.email,
+    )
+    return _show(mailing_list, form, notes=[("done", sent)])
+
+
+def _form_of(mailing_list: MailingList) -> WordingForm:
+    chosen = {name: request.args.get(name) for name in LOOKED}
+    own = {name: getattr(mailing_list, name) for name in PARTS}
+    return WordingForm(data={**chosen, **own}, mailing_list=mailing_list)
+
+
+def _is_good(mailing_list: MailingList, form: WordingForm) -> bool:
+    """Say whether the wording may be used; what stands against it is put beside its field."""
+    put_into(mailing_list, form)
+    if not any(getattr(mailing_list, name) for name in PARTS):
+        return True
+    for name, reason in _flaws(mailing_list):
+        form.refuse(name, reason)
+    return not form.errors
+
+
+def _flaws(mailing_list: MailingList) -> list[tuple[str, str]]:
+    try:
+        reasons = list_wording.wording_flaws(mailing_list, current_site().settings)
+    except AddressError as error:
+        return [("own_text", _no_sender(error))]
+    return [_placed(reason) for reason in reasons]
+
+
+def _placed(reason: Said) -> tuple[str, str]:
+    """Return the field that a reason is about, that of the text if it names none, and the rest."""
+    field, rest = f"own_{reason.values.get('part', '')}".lower(), reason.values.get("reason")
+    told = rest if field in PARTS and isinstance(rest, Said) else None
+    return ("own_text", sentence(reason)) if told is None else (field, sentence(told))
+
+
+def _no_sender(error: AddressError) -> str:
+    return gettext("First say in step 1 who sends it: %(reason)s.", reason=in_words(error.reason))
+
+
+def _mail(mailing_list: MailingList, form: WordingForm, *, to: str | None = None) -> Mail:
+    return preview.preview(
+        mailing_list,
+        settings=current_site().settings,
+        now=arrival(),
+        kind=MailKind(form.kind.data),
+        language=form.language.data,
+        deadline=deadline_of(draft_conditions.conditions_of(mailing_list) or suggested()),
+        to=to,
+    )
+
+
+def _framed(mailing_list: MailingList, form: WordingForm) -> Response:
+    shade = form.shade.data
+    try:
+        mail = _mail(mailing_list, form)
+    except WordingError as error:
+        return framed_flaws(map(sentence, error.reasons), shade=shade)
+    except AddressError as error:
+        return framed_flaws([_no_sender(error)], shade=shade)
+    return framed(mail, shade=shade, as_text=form.shape.data == "text")
+
+
+def _failure_in_words(error: RepermitError) -> str:
+    if isinstance(error, OutcomeUnknown):
+        return gettext("The mail server took the mail and said no more: look whether it came.")
+    if isinstance(error, TransportError):
+        return gettext(
+            "Nothing was sent: the mail server did not take it (%(reason)s). The check in step 4 "
+            "tells more.",
+            reason=in_words(error.said),
+        )
+    return gettext("Nothing was sent: %(reason)s", reason=in_words(error.said))
+
+
+def _show(
+    mailing_list: MailingList,
+    form: WordingForm,
+    *,
+    status: int = 200,
+    notes: list[tuple[str, str]] | None = None,
+) -> Response:
+    """Return the page; the lengths are those of the mail as it is saved."""
+    slug = mailing_list.slug
+    try:
+        mail = _mail(mailing_list, _form_of(mailing_list))
+    except RepermitError:
+        mail = None
+    return render_page(
+        "mail_wording/show.html",
+        status=status,
+        notes=notes,
+        mailing_list=mailing_list,
+        reached=steps_reached(mailing_list),
+        form=form,
+        fields=field_titles(),
+        is_own=any(typed_in(form, name) for name in PARTS),
+        mail=mail,
+        preheader=preheader_of(mail) if mail else "",
+        signs_in_words=signs_in_words,
+        frame_url=address_of("writing.frame", slug=slug, **{one: form[one].data for one in LOOKED}),
+    )

@@ -1,0 +1,87 @@
+"""What only the organisation knows for its record of processing, filled in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, request
+
+from repermit.db.tables import MailingList, find_list
+from repermit.reports.papers import data_recipients, register_lines, register_notes, report_wording
+from repermit.reports.papers.data_recipients import EEA, Recipient
+from repermit.reports.papers.register_notes import FIELDS, OWN, TEXTS
+from repermit.web.admin.current_user import actor
+from repermit.web.admin.rendering import (
+    flash_message,
+    gettext,
+    page_language,
+    redirect_to,
+    render_page,
+)
+from repermit.web.request_context import arrival, current_site
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+pages = Blueprint("filling_in", __name__, url_prefix="/admin/lists/<slug>/papers/answers")
+
+_NEW = "new"
+_NO_LETTERS = re.compile(r"[^a-z0-9]+")
+
+
+@pages.get("/")
+def show(slug: str) -> Response:
+    """Show what only the organisation knows, as it was filled in."""
+    mailing_list = find_list(slug)
+    words = report_wording.Words(page_language(), current_site().settings.zone)
+    roles = register_lines.roles(words)
+    codes = sorted(register_notes.countries(), key=lambda code: words.country(code).casefold())
+    return render_page(
+        "register_form/show.html",
+        mailing_list=mailing_list,
+        texts=register_notes.read_notes(mailing_list).texts,
+        recipients=[(one, roles[one.role]) for one in _recipients(mailing_list)],
+        near=[(code, words.country(code)) for code in codes if code in EEA],
+        far=[(code, words.country(code)) for code in codes if code not in EEA],
+        new=_NEW,
+    )
+
+
+def _recipients(mailing_list: MailingList) -> tuple[Recipient, ...]:
+    return data_recipients.recipients(
+        mailing_list,
+        settings=current_site().settings,
+        notes=register_notes.read_notes(mailing_list),
+    )
+
+
+@pages.post("/")
+def keep(slug: str) -> AnyResponse:
+    """Keep what was filled in; a field that was not sent stays as it is."""
+    mailing_list, site = find_list(slug), current_site()
+    keys = [one.key for one in _recipients(mailing_list)]
+    names = [*TEXTS, *_names(keys)]
+    given = {name: request.form[name] for name in names if name in request.form}
+    given |= {f"{key}.agreement": OWN for key in request.form.getlist("own") if key in keys}
+    given |= _added(keys)
+    register_notes.set_notes(site.database, mailing_list, given, now=arrival(), actor=actor())
+    flash_message(gettext("Saved."))
+    return redirect_to("papering.show_register", slug=slug)
+
+
+def _names(keys: Iterable[str]) -> Iterable[str]:
+    return (f"{key}.{name}" for key in keys for name in FIELDS)
+
+
+def _added(keys: Iterable[str]) -> dict[str, str]:
+    """Return what was typed of one more recipient, under a key made of their name."""
+    typed = {name: request.form.get(f"{_NEW}.{name}", "").strip() for name in FIELDS}
+    if not typed["name"]:
+        return {}
+    begun = _NO_LETTERS.sub("-", typed["name"].lower()).strip("-")[:40] or "other"
+    taken = set(keys)
+    free = (f"{begun}-{number}" if number > 1 else begun for number in range(1, len(taken) + 2))
+    key = next(key for key in free if key not in taken)
+    return {f"{key}.{name}": value for name, value in typed.items()}

@@ -1,0 +1,152 @@
+"""Putting the admin's pages into the application: keys, cookies, guards."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Flask
+from werkzeug.routing import IntegerConverter
+
+from repermit.errors import Refused
+from repermit.settings.definitions import Settings
+from repermit.web.admin import (
+    account,
+    address_requests,
+    audit_log,
+    campaign_actions,
+    campaign_dates,
+    campaign_page,
+    contact_pages,
+    dashboard,
+    edit_settings,
+    erase_contact,
+    evidence_check,
+    exports,
+    imports,
+    integrations,
+    launch,
+    list_form,
+    list_translations,
+    lock_screen,
+    login,
+    mail_wording,
+    open_questions,
+    page_assets,
+    refusals,
+    register_form,
+    reports,
+    require_permission,
+    settings,
+    suppressions,
+    text_corrections,
+    users,
+)
+from repermit.web.admin.current_user import TOKEN
+
+# One blueprint a module, each with its pages below /admin/.
+PAGES: tuple[Blueprint, ...] = (
+    page_assets.pages,
+    login.pages,
+    lock_screen.pages,
+    account.pages,
+    users.pages,
+    list_form.pages,
+    list_translations.pages,
+    imports.pages,
+    campaign_page.pages,
+    campaign_actions.pages,
+    open_questions.pages,
+    contact_pages.pages,
+    erase_contact.pages,
+    address_requests.pages,
+    exports.pages,
+    reports.pages,
+    register_form.pages,
+    suppressions.pages,
+    dashboard.pages,
+    settings.pages,
+    edit_settings.pages,
+    text_corrections.pages,
+    audit_log.pages,
+    evidence_check.pages,
+    integrations.pages,
+    campaign_dates.pages,
+    launch.pages,
+    mail_wording.pages,
+)
+
+
+class _Number(IntegerConverter):
+    """A number in a page's address that a database can hold; longer ones are no page."""
+
+    regex = r"\d{1,18}"
+
+
+def register(app: Flask, settings: Settings) -> None:
+    """Add the pages below /admin/, with the cookie and the keys that only they use."""
+    _set_up_cookie(app, settings)
+    app.config.update(
+        WTF_CSRF_CHECK_DEFAULT=False,
+        # A form that was open over lunch is still good: the session ends, not the form.
+        WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_SSL_STRICT=False,
+    )
+    require_permission.prepare(app)
+    require_permission.guard(app)
+    app.register_error_handler(Refused, refusals.show_reason)
+    app.url_map.converters["int"] = _Number
+    # Werkzeug would redirect /admin/people to /admin/people/ at the host that the request names.
+    app.url_map.strict_slashes = False
+    for pages in PAGES:
+        app.register_blueprint(pages)
+    app.url_map.strict_slashes = True
+
+
+def cookie_reader(settings: Settings) -> Callable[[str], bool]:
+    """Return what says of a Cookie header whether somebody got it who gave a password.
+
+    It looks at the signature alone, not into the database, where the session may have ended.
+    """
+    app = Flask(__name__, static_folder=None)
+    _set_up_cookie(app, settings)
+
+    def is_of_a_login(header: str) -> bool:
+        request = app.request_class({"HTTP_COOKIE": header})
+        return TOKEN in (app.session_interface.open_session(app, request) or ())
+
+    return is_of_a_login
+
+
+def _set_up_cookie(app: Flask, settings: Settings) -> None:
+    path = urlsplit(settings.public_url).path
+    is_secure = settings.public_url.startswith("https:")
+    app.config.update(
+        SECRET_KEY=_own_key(settings.secret_keys[-1]),
+        SECRET_KEY_FALLBACKS=[_own_key(key) for key in settings.secret_keys[:-1]],
+        SESSION_COOKIE_NAME=cookie_name(settings),
+        # The prefix wants "/", by which everything on the host is sent it.
+        SESSION_COOKIE_PATH="/" if is_secure else f"{path}/admin/",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=is_secure,
+    )
+
+
+def cookie_name(settings: Settings) -> str:
+    """Return the name of the cookie, with the prefix that lets no other host set it (RFC 6265bis).
+
+    Browsers take that prefix by https alone. Two installations on one host have two names.
+    """
+    if not settings.public_url.startswith("https:"):
+        return "repermit"
+    path = re.sub(r"[^A-Za-z0-9]+", "-", urlsplit(settings.public_url).path).rstrip("-")
+    return f"__Host-repermit{path}"
+
+
+def _own_key(key: bytes) -> bytes:
+    """Return Flask's key: made from a link key, but another one, so that neither signs for both."""
+    return hmac.digest(key, b"repermit admin cookie", hashlib.sha256)

@@ -1,0 +1,167 @@
+"""Making an admin page of a template, in the language of whoever has logged in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from flask import Response, current_app, flash, get_flashed_messages, redirect, request, url_for
+from flask_login import current_user
+from flask_wtf.csrf import generate_csrf
+
+from repermit import email_address
+from repermit.emails import catalogues, dates, template_engine
+from repermit.web.request_context import arrival, current_site
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from werkzeug.wrappers import Response as AnyResponse
+
+LANGUAGES = ("en", "nl")
+"""The languages of the admin's pages."""
+
+# Without script and frames a page does no harm, whatever stands in a name that an import brought.
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One entry of the navigation."""
+
+    endpoint: str
+    title: str
+    is_current: bool
+
+
+def render_page(template: str, *, status: int = 200, **fields: Any) -> Response:
+    """Return a page made of `templates/admin/<template>`; everything not Markup is escaped."""
+    language = page_language()
+    # A part that a page asks for by itself gives its own, so that it takes away no sentence.
+    fields.setdefault("notes", None)
+    if fields["notes"] is None:
+        fields["notes"] = get_flashed_messages(with_categories=True)
+    html = (
+        _environment(language)
+        .get_template(template)
+        .render(
+            language=language,
+            organisation=current_site().settings.organisation,
+            user=current_user,
+            csrf_token=generate_csrf,
+            url_for=address_of,
+            has_page=has_page,
+            path=request.path,
+            now=arrival(),
+            **fields,
+        )
+    )
+    return _page(html, status)
+
+
+def show_bare(template: str, *, status: int, **fields: Any) -> Response:
+    """Return a page for which nothing is asked of the database, nor who has logged in."""
+    language = browser_language()
+    found = _environment(language).get_template(template)
+    return _page(found.render(language=language, url_for=address_of, **fields), status)
+
+
+def _page(html: str, status: int) -> Response:
+    response = Response(html, status=status, content_type="text/html; charset=utf-8")
+    response.headers["Content-Security-Policy"] = _POLICY
+    return response
+
+
+def flash_message(text: str, *, kind: str = "done") -> None:
+    """Keep a sentence for the next page: kind `done`, `warning` or `problem`."""
+    flash(text, kind)
+
+
+def redirect_to(endpoint: str, **values: Any) -> AnyResponse:
+    """Redirect to a page after a POST; never to an address that the request names."""
+    return redirect(address_of(endpoint, **values), 303)
+
+
+def redirect_home() -> AnyResponse:
+    """Redirect to the page that everybody begins at."""
+    return redirect_to("home.show" if has_page("home.show") else "own.show")
+
+
+def address_of(endpoint: str, **values: Any) -> str:
+    """Return the path of a page, with that of `public_url`; nothing of it is the Host header's.
+
+    Without a host it also holds where the pages are looked at before their name leads anywhere.
+    """
+    return public_path() + url_for(endpoint, **values)
+
+
+def public_path() -> str:
+    """Return the path of `public_url`, "" if it has none."""
+    return urlsplit(current_site().settings.public_url).path
+
+
+def has_page(endpoint: str) -> bool:
+    """Say whether there is such a page in this installation."""
+    return endpoint in current_app.view_functions
+
+
+def page_language() -> str:
+    """Return the language of the page: the user's choice, or else what the browser would read."""
+    chosen: str = getattr(current_user, "language", "")
+    return chosen if chosen in LANGUAGES else browser_language()
+
+
+def browser_language() -> str:
+    """Return the language that the browser would read, of those of the admin's pages."""
+    # Not `best_match`, for which "nl-NL, en;q=0.5" would rather have English than Dutch.
+    wanted = (catalogues.pick_language(one, otherwise="") for one, _ in request.accept_languages)
+    return next((one for one in wanted if one in LANGUAGES), LANGUAGES[0])
+
+
+def gettext(text: str, **values: object) -> str:
+    """Return a text in the page's language, its %(names)s filled in."""
+    translated = catalogues.translations(page_language()).gettext(text)
+    return translated % values if values else translated
+
+
+def ngettext(singular: str, plural: str, count: int, **values: object) -> str:
+    """Return a text for a count in the page's language; `count` may stand in it too."""
+    found = catalogues.translations(page_language()).ngettext(singular, plural, count)
+    return found % {"count": number_in_words(count), **values}
+
+
+def moment_in_words(at: datetime | None) -> str:
+    """Return a day and time in words, in the organisation's zone; "" for None."""
+    zone = current_site().settings.zone
+    return dates.moment_in_words(at, language=page_language(), zone=zone) if at else ""
+
+
+def day_in_words(at: datetime | None) -> str:
+    """Return a day in words, in the organisation's zone; "" for None."""
+    zone = current_site().settings.zone
+    return dates.day_in_words(at, language=page_language(), zone=zone) if at else ""
+
+
+def number_in_words(value: int | Decimal) -> str:
+    """Return a number with the language's separators, as in 1,234 or 1.234."""
+    text = f"{value:,}"
+    return text.replace(",", ".") if page_language() == "nl" else text
+
+
+@cache
+def _environment(language: str) -> Environment:
+    environment = template_engine.environment("admin", language)
+    environment.filters.update(
+        moment=moment_in_words,
+        day=day_in_words,
+        number=number_in_words,
+        readable=email_address.as_people_write,
+    )
+    return environment

@@ -1,0 +1,200 @@
+"""The papers of a list: the record of processing, the closing report, a breach, the archive.
+
+Looking at a paper changes nothing; taking one along is an entry of the evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, abort, request
+
+from repermit.archives import archive_readme, make_archive
+from repermit.consent import Status
+from repermit.contacts import counts as contacts_counts
+from repermit.db.tables import MailingList, find_list, latest_campaign
+from repermit.errors import Refused
+from repermit.reports.papers import make_report, report_formats
+from repermit.reports.papers.blocks import Kind, Paper
+from repermit.web.admin.campaign_form import moment
+from repermit.web.admin.current_user import actor
+from repermit.web.admin.file_download import stream
+from repermit.web.admin.rendering import (
+    flash_message,
+    gettext,
+    page_language,
+    redirect_to,
+    render_page,
+)
+from repermit.web.request_context import arrival, current_site
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+pages = Blueprint("papering", __name__, url_prefix="/admin/lists/<slug>/papers")
+
+_ARCHIVED_A_MINUTE = 300 * 60
+_TYPES = {"html": "text/html; charset=utf-8", "json": "application/json"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noticed:
+    """When a breach was noticed, as it was given; `wrong` says what is wrong with that."""
+
+    day: str
+    time: str
+    at: datetime | None
+    wrong: str
+
+
+@pages.get("/")
+def show(slug: str) -> Response:
+    """Show which papers there are, and what is missing in the record."""
+    mailing_list = find_list(slug)
+    record = _make(mailing_list, Kind.REGISTER)
+    return render_page(
+        "reports/show.html",
+        mailing_list=mailing_list,
+        missing=len(record.gaps),
+        has_campaign=latest_campaign(mailing_list) is not None,
+        may_archive=_may_archive(mailing_list),
+        minutes=_minutes(mailing_list),
+        lost=archive_readme.lost(page_language()),
+        duties=archive_readme.duties(
+            mailing_list, settings=current_site().settings, language=page_language()
+        ),
+    )
+
+
+def _may_archive(mailing_list: MailingList) -> bool:
+    with suppress(Refused):
+        make_archive.require_over(mailing_list)
+        return True
+    return False
+
+
+def _minutes(mailing_list: MailingList) -> int:
+    """Return how long an archive takes, at its measured pace; 0 for less than a minute."""
+    counts = contacts_counts.count_contacts(mailing_list).items()
+    people = sum(count for (status, _), count in counts if status != Status.REMOVED)
+    return people // _ARCHIVED_A_MINUTE
+
+
+@pages.post("/archive")
+def take_archive(slug: str) -> AnyResponse:
+    """Send the archive of a list, however large, while it is made; that it was made is recorded."""
+    mailing_list, site = find_list(slug), current_site()
+    if not _may_archive(mailing_list):
+        flash_message(
+            gettext("A campaign is under way: there is an archive once it is over."), kind="problem"
+        )
+        return redirect_to("papering.show", slug=slug)
+    write = partial(
+        make_archive.archive,
+        mailing_list,
+        database=site.database,
+        settings=site.settings,
+        now=arrival(),
+        actor=actor(),
+    )
+    return Response(
+        stream(lambda out: write(out=out), database=site.database),
+        content_type="application/zip",
+        headers={"Content-Disposition": f'attachment; filename="{slug}.zip"'},
+    )
+
+
+@pages.get("/register")
+def show_register(slug: str) -> Response:
+    """Show the record of processing activities."""
+    return _show_paper(find_list(slug), Kind.REGISTER)
+
+
+@pages.get("/report")
+def show_report(slug: str) -> Response:
+    """Show the report of the latest campaign."""
+    return _show_paper(find_list(slug), Kind.REPORT)
+
+
+@pages.get("/breach")
+def show_breach(slug: str) -> Response:
+    """Show what to do about a breach that was noticed at `day` and `time`."""
+    return _show_paper(find_list(slug), Kind.BREACH)
+
+
+@pages.post("/register")
+def take_register(slug: str) -> Response:
+    """Send the record as a file."""
+    return _take(find_list(slug), Kind.REGISTER)
+
+
+@pages.post("/report")
+def take_report(slug: str) -> Response:
+    """Send the report as a file."""
+    return _take(find_list(slug), Kind.REPORT)
+
+
+@pages.post("/breach")
+def take_breach(slug: str) -> Response:
+    """Send what to do about a breach as a file."""
+    return _take(find_list(slug), Kind.BREACH)
+
+
+def _show_paper(mailing_list: MailingList, kind: Kind) -> Response:
+    noticed = _noticed(request.args)
+    paper = _make(mailing_list, kind, discovered=noticed.at)
+    return render_page(
+        "reports/paper.html",
+        status=422 if noticed.wrong else 200,
+        mailing_list=mailing_list,
+        kind=kind,
+        title=paper.title,
+        noticed=noticed,
+        body=report_formats.body_of(paper),
+    )
+
+
+def _take(mailing_list: MailingList, kind: Kind) -> Response:
+    """Send a paper, and note that it was taken along."""
+    form = request.form.get("format", "")
+    if form not in _TYPES:
+        abort(400)
+    paper = _make(mailing_list, kind, discovered=_noticed(request.form).at)
+    make_report.note_made(
+        current_site().database, mailing_list, paper, form=form, now=arrival(), actor=actor()
+    )
+    content = report_formats.page_of(paper) if form == "html" else make_report.document_of(paper)
+    response = Response(content, content_type=_TYPES[form])
+    name = f"{mailing_list.slug}-{kind}.{form}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _make(mailing_list: MailingList, kind: Kind, *, discovered: datetime | None = None) -> Paper:
+    return make_report.make_paper(
+        mailing_list,
+        kind,
+        settings=current_site().settings,
+        now=arrival(),
+        language=page_language(),
+        discovered=discovered,
+    )
+
+
+def _noticed(given: Mapping[str, str]) -> Noticed:
+    """Read when a breach was noticed, which must have been; a day alone is its beginning."""
+    day, time = given.get("day", "").strip(), given.get("time", "").strip()
+    at, wrong = None, ""
+    if day:
+        try:
+            at = moment(f"{day}T{time or '00:00'}")
+        except Refused:
+            wrong = gettext("This is no day and time that there was.")
+        if at and at > arrival():
+            at, wrong = None, gettext("This has not come yet.")
+    return Noticed(day=day, time=time, at=at, wrong=wrong)

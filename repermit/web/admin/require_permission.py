@@ -1,0 +1,130 @@
+"""Who may see which page: logged in, unlocked, and in a role that it is for.
+
+A page is the admin's unless it says otherwise.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from flask import Flask, abort, current_app, request
+from flask_login import LoginManager, current_user
+from flask_wtf.csrf import CSRFError, CSRFProtect
+
+from repermit.accounts.audit_log import SecurityEventKind
+from repermit.web.admin import current_user as admin_current_user
+from repermit.web.admin import lock_screen
+from repermit.web.admin.page_permissions import (
+    LARGEST_FORM,
+    Marks,
+    for_everybody,
+    for_the_half_logged_in,
+    for_viewers,
+    in_the_background,
+    marks_of,
+    takes_up_to,
+)
+from repermit.web.admin.rendering import redirect_to
+from repermit.web.security_log import note_refusal
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response
+
+__all__ = [
+    "for_everybody",
+    "for_the_half_logged_in",
+    "for_viewers",
+    "guard",
+    "in_the_background",
+    "prepare",
+    "takes_up_to",
+]
+
+_READING = ("GET", "HEAD", "OPTIONS")
+_MOST_FIELDS = 1000
+
+_csrf = CSRFProtect()
+
+
+def prepare(app: Flask) -> None:
+    """Teach the application who is logged in, and how forms prove that they are ours."""
+    login = LoginManager()
+    login.session_protection = None  # our sessions stand in the database and can be ended there
+    login.request_loader(admin_current_user.find_user)
+    # Its init_app would look into the cookie of every public page too, for "remember me".
+    app.login_manager = login  # type: ignore[attr-defined]
+    _csrf.init_app(app)
+
+
+def guard(app: Flask) -> None:
+    """Let nobody see a page below /admin/ but whom it is for, in whichever module it stands."""
+    app.before_request(_refuse)
+
+
+def _refuse() -> Response | None:
+    if request.url_rule is None or not request.url_rule.rule.startswith("/admin"):
+        return None
+    marks = marks_of(current_app.view_functions[request.url_rule.endpoint])
+    _make_room(marks)
+    # Before the form is read: whoever is not in sends no file of 100 MB to be taken apart.
+    turned_away = None if marks.for_everybody else _turn_away(marks)
+    if turned_away is not None:
+        return turned_away
+    if request.method not in _READING:
+        _protect()
+    _refuse_what_cannot_be_kept()
+    return None if marks.for_everybody or marks.for_the_half_logged_in else _refuse_visitor(marks)
+
+
+def _protect() -> None:
+    """Refuse a form that is not ours; raises CSRFError."""
+    try:
+        _csrf.protect()
+    except CSRFError:
+        who = current_user.person.actor if current_user.is_authenticated else ""
+        note_refusal(SecurityEventKind.FORM_REFUSED, actor=who)
+        raise
+
+
+def _make_room(marks: Marks) -> None:
+    # The public pages take far less; a file is written to disk, not kept in memory.
+    request.max_content_length = marks.takes_bytes
+    request.max_form_memory_size = LARGEST_FORM
+    request.max_form_parts = _MOST_FIELDS
+
+
+def _refuse_what_cannot_be_kept() -> None:
+    """Refuse a NUL, which PostgreSQL keeps in no text, and which nobody types."""
+    files = ((one.name or "", one.filename or "") for one in request.files.values())
+    fields = (*request.args.items(multi=True), *request.form.items(multi=True), *files)
+    if any("\0" in text for text in (request.path, *chain.from_iterable(fields))):
+        abort(400)
+
+
+def _turn_away(marks: Marks) -> Response | None:
+    if not current_user.is_authenticated:
+        return redirect_to("entering.show_login")
+    if marks.for_the_half_logged_in:
+        return None
+    if not current_user.is_full:
+        return redirect_to("entering.show_second_step")
+    return None
+
+
+def _refuse_visitor(marks: Marks) -> Response | None:
+    held_up = _hold_up(marks) if current_user.is_locked else None
+    if held_up is not None:
+        return held_up
+    if current_user.role != "admin" and not marks.for_viewers:
+        note_refusal(SecurityEventKind.PAGE_REFUSED, actor=current_user.person.actor)
+        abort(403)
+    if not marks.in_the_background:
+        admin_current_user.keep_awake()
+    return None
+
+
+def _hold_up(marks: Marks) -> Response | None:
+    if marks.in_the_background:
+        abort(423)
+    return lock_screen.hold_up()

@@ -1,0 +1,213 @@
+"""What use cases say, in the page's language.
+
+A sentence that has a code says on the command line how it is mended there; here stands what pages
+say instead. All others are translated as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+
+from repermit.consent import CampaignState
+from repermit.emails import catalogues
+from repermit.lazy_text import Joined, Said, Value
+from repermit.web.admin.forms import N_
+from repermit.web.admin.rendering import gettext, moment_in_words, number_in_words, page_language
+
+OWN: Mapping[str, str] = {
+    # What stands against a launch.
+    "organisation_name": N_("The settings do not say what your organisation is called."),
+    "organisation_address": N_("The settings do not give your organisation’s postal address."),
+    "organisation_contact": N_(
+        "The settings give neither an e-mail address nor a telephone number to reach you by."
+    ),
+    "organisation_authority": N_(
+        "The settings do not say where people can complain: the supervisory authority."
+    ),
+    "organisation_email": N_(
+        "Your organisation’s e-mail address in the settings cannot be used: %(reason)s."
+    ),
+    "unprotected": N_(
+        "Answers would travel unprotected: the address of the pages (public_url in the settings) "
+        "must begin with https://"
+    ),
+    "sender": N_("The sender of the list cannot be used: %(reason)s."),
+    "privacy_url": N_("The list does not say where your privacy statement is."),
+    "purpose": N_(
+        "The list does not say what people will get, so nobody could know what to say Yes to."
+    ),
+    "frequency": N_("The list does not say how often mail will come."),
+    "no_sender": N_("The list does not say who sends it."),
+    "corrected_text": N_(
+        "The list is sensitive, and a text that was corrected shows its name, which others may see."
+    ),
+    "check_problem": N_("Something is wrong: %(found)s"),
+    "deadline_typed": N_("This has passed already: choose a later day."),
+    "deadline_passed": N_("The deadline, %(deadline)s, has passed."),
+    "too_near": N_(
+        "The deadline is too near: people need %(days)s days to answer, so it must be later than "
+        "%(earliest)s."
+    ),
+    "too_slow": N_(
+        "The mails leave too slowly for this deadline: the last one leaves on %(last)s, and people "
+        "need %(days)s days to answer. So it must be later than %(earliest)s."
+    ),
+    "too_far": N_(
+        "The deadline, %(deadline)s, is more than a year after the last mail has left. Is its year "
+        "right?"
+    ),
+    "reminder_too_soon": N_(
+        "The reminder would leave on %(reminder)s, and the last mail on %(last)s. People need a "
+        "day between the two, so remind them fewer days before the deadline."
+    ),
+    "reminders_too_slow": N_(
+        "The reminders leave too slowly: the last one would leave on %(last)s, and the deadline is "
+        "%(deadline)s. Remind people more days before it, or nobody."
+    ),
+    "under_way": N_("A campaign is under way on this list already."),
+    "nobody": N_("There is nobody to ask."),
+    "taken_back": N_("A file is being taken back from this list; wait until that is done."),
+    "taken_in": N_("A file is being taken into this list; wait until that is done."),
+    "attest": N_(
+        "Say who decided to ask, on what ground, where the addresses came from, and that none of "
+        "them opted out."
+    ),
+    "attest_more": N_(
+        "This says too little: who decided to ask, on what ground, where did the addresses come "
+        "from, and did none of them opt out?"
+    ),
+    "read_otherwise": N_(
+        "Some read a language in which this list is not described, and get the mail in that of "
+        "the list (%(languages)s). You can describe it in theirs too, in step 1."
+    ),
+    "list_not_in": N_("Nobody gets a mail of this list in this language: see step 1."),
+    "own_language": N_("This is the list’s own language."),
+    # What stands against an act on a campaign.
+    "campaign_state": N_("This cannot be done now: the campaign %(state)s."),
+    "over": N_(
+        "The campaign is over, so nobody may be asked any more: let the mails in doubt count as "
+        "failed."
+    ),
+    "resume_passed": N_(
+        "The deadline has passed meanwhile: give people time to answer first, by a later deadline."
+    ),
+    "pilot_too_near": N_(
+        "Those who wait for the end of the pilot would have less than %(days)s days to answer, and "
+        "would not be asked any more: give them time first, by a later deadline."
+    ),
+    "pilot_too_slow": N_(
+        "The mails leave too slowly: the last of those who wait for the end of the pilot would be "
+        "asked on %(last)s, and have less than %(days)s days to answer. The deadline must be later "
+        "than %(earliest)s."
+    ),
+    # What stands against a file, against what it says, and against removing somebody.
+    "column": N_("A column that was chosen is not in this file: choose again below."),
+    "no_address": N_("It is not known which column holds the e-mail addresses."),
+    "address_column": N_("a title such as E-mail above that column"),
+    "no_import": N_("There is no file that could be taken back."),
+    "sensitive_customers": N_(
+        "A sensitive list cannot have customers: being on it needs explicit consent (GDPR art. 9). "
+        "If a column was taken for that of customers, choose “not read” for it."
+    ),
+    "unattested": N_("There are customers in this file: say on what ground they may be mailed."),
+    "removal": N_("This cannot be done any more: look at how this person stands now."),
+    "when": N_("Choose a day, and a time that there is on that day."),
+    "year": N_("That day is too far away. Is its year right?"),
+    # What stands against what a page asks for.
+    "answer_note": N_("Say how the answer was given: by phone, by letter, as a reply."),
+    "basis": N_("Nobody can be added by hand in this way."),
+    "no_list": N_("There is no such list."),
+    "gaps": N_("The record has gaps, so nothing can be proved by it."),
+    "not_gone_on": N_("The record does not go on from that checkpoint, at entry %(seq)s."),
+    "links": N_("Links to unsubscribe are for those who may be mailed."),
+    "no_tool": N_("This file is not for a tool: take it without one."),
+    "tool_form": N_("%(tool)s does not take %(form)s; it takes %(forms)s."),
+    "restore_broken": N_(
+        "Putting a backup back was broken off: whoever looks after the server has to do it again."
+    ),
+    "knows_nobody": N_(
+        "the mail server says of %(count)s people in a row that they do not exist, and has taken "
+        "no mail; look at it before the campaign goes on"
+    ),
+    # What stands against the words of a list and of its mail.
+    "list_there": N_("There is a list of this short name already."),
+    "list_name": N_("The list needs a name, as its readers know it."),
+    "nowhere_to_reply": N_("First say in step 1 who sends it: %(reason)s."),
+    "line": N_(
+        "Line %(line)s cannot be read: look at the braces in it, and write a field like "
+        "{{ deadline }}."
+    ),
+    # What speaks against a setting, beside its field.
+    "kind": N_("Please give a whole number."),
+    "negative": N_("This may not be less than 0."),
+    "range": N_("This must be from %(first)s to %(last)s."),
+    "choice": N_("Please choose one of these."),
+    "one_line": N_("This must be plain text on one line."),
+    "web_address": N_("This is no web address; one looks like https://www.example.org"),
+    "timezone": N_("There is no such time zone."),
+    "host_server": N_("Your host tells you this name; often it is mail. and your domain."),
+    "verp_refused": N_(
+        "Microsoft 365 refuses an address for each mail: take the sender’s own address."
+    ),
+    "needed": N_("Please fill this in: it is needed for what you have chosen."),
+    "token_needed": N_(
+        "Either the directory (tenant) ID and the secret of the application are needed, or else a "
+        "refresh token."
+    ),
+    "tenant": N_("This looks like example.onmicrosoft.com, or like a GUID."),
+    "authority": N_("This must be an https address, since secrets are sent there."),
+    "again": N_(
+        "Please give this again, or remove it: it would go to another server than the one that it "
+        "was given for."
+    ),
+}
+"""What pages say in words of their own, by the codes of what use cases say."""
+
+_STATES = {
+    CampaignState.DRAFT: N_("is being prepared"),
+    CampaignState.SCHEDULED: N_("begins later"),
+    CampaignState.SENDING: N_("is being sent"),
+    CampaignState.PAUSED: N_("is paused"),
+    CampaignState.OPEN: N_("is open for answers"),
+    CampaignState.CLOSED: N_("is closed"),
+    CampaignState.CANCELLED: N_("was cancelled"),
+}
+
+
+def in_words(said: str) -> str:
+    """Return what was said in the page's language, to stand within a sentence."""
+    # A catalogue has its own head for what is empty.
+    if not said:
+        return ""
+    if not isinstance(said, Said):
+        return gettext(said)
+    return said.in_words(partial(_translated, said.code), _shown)
+
+
+def sentence(said: str) -> str:
+    """Return what was said in the page's language, as a sentence of its own."""
+    text = in_words(said)
+    is_ended = text.endswith((".", "!", "?", ":", "…", "/"))
+    return f"{text[:1].upper()}{text[1:]}" + ("" if is_ended or not text else ".")
+
+
+def _translated(code: str, singular: str, plural: str, count: int) -> str:
+    catalogue = catalogues.translations(page_language())
+    if plural:
+        return catalogue.ngettext(singular, plural, count)
+    return catalogue.gettext(OWN.get(code, singular))
+
+
+def _shown(value: Value) -> str:
+    """Return a value as it stands in a sentence of the page."""
+    if isinstance(value, Joined):
+        return value.by.join(map(_shown, value.parts))
+    if isinstance(value, datetime):
+        return moment_in_words(value)
+    if isinstance(value, int):
+        return number_in_words(value)
+    if isinstance(value, CampaignState):
+        return gettext(_STATES[value])
+    return in_words(value) if isinstance(value, Said) else value

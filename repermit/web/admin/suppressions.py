@@ -1,0 +1,157 @@
+"""Who is not to be asked on a list: handed over as fingerprints, and taken in from elsewhere.
+
+No address is shown here.
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from flask import Blueprint, Response, abort, request
+
+from repermit.contacts import unfinished_imports
+from repermit.db.tables import MailingList, find_list
+from repermit.db.temporary_files import temporary_files
+from repermit.errors import Refused, RepermitError
+from repermit.imports import uploads
+from repermit.privacy import fingerprint_files, suppression_import
+from repermit.privacy.suppression_import import SuppressionImportResult
+from repermit.web.admin import import_preview
+from repermit.web.admin.current_user import actor
+from repermit.web.admin.file_download import stream
+from repermit.web.admin.forms import N_
+from repermit.web.admin.page_permissions import takes_up_to
+from repermit.web.admin.rendering import gettext, render_page
+from repermit.web.admin.result_text import sentence
+from repermit.web.request_context import arrival, current_site
+
+pages = Blueprint("suppressing", __name__, url_prefix="/admin/lists/<slug>/suppressions")
+
+LARGEST = 5_000_000
+"""Bytes of a file: whoever hands it in waits for the page until all of it is taken in."""
+
+_AROUND_A_FILE = 64 * 1024
+_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
+_COUNTS = {
+    "added": N_("Not to be asked from now on"),
+    "known": N_("Were not to be asked before"),
+    "kept": N_("Said Yes here themselves, which holds"),
+    "invalid": N_("Are no address"),
+    "duplicates": N_("Stood in the file before"),
+    "not_placed": N_("Hashes that fit nobody on the list"),
+}
+_KINDS = {
+    "fingerprints": N_("The file holds fingerprints of this same key."),
+    "addresses": N_("The file holds addresses."),
+    "hashes": N_("The file holds hashes of addresses, as other tools write them."),
+}
+
+
+@pages.get("", endpoint="show")
+def show_both(slug: str) -> Response:
+    """Show what can be handed over and taken in."""
+    return _show(find_list(slug))
+
+
+@pages.post("/export")
+def export(slug: str) -> Response:
+    """Send the fingerprints as a file; that it was made is recorded."""
+    mailing_list, site, form = find_list(slug), current_site(), request.form.get("format", "")
+    if form not in _TYPES:
+        abort(400)
+    try:
+        unfinished_imports.require_no_unfinished_file(mailing_list)
+    except Refused as error:
+        return _show(mailing_list, wrong=sentence(error.said))
+    now, who = arrival(), actor()
+
+    def write(out: BinaryIO) -> None:
+        fingerprint_files.write_suppressions(
+            site.database,
+            mailing_list,
+            out=out,
+            form=form,
+            settings=site.settings,
+            now=now,
+            actor=who,
+        )
+
+    name = f"{slug}-suppressions.{form}"
+    return Response(
+        stream(write, database=site.database),
+        content_type=_TYPES[form],
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@pages.post("/look")
+@takes_up_to(LARGEST + _AROUND_A_FILE)
+def look(slug: str) -> Response:
+    """Show what would come of a file; nothing is written."""
+    return _take_in(find_list(slug), is_only_looked_at=True)
+
+
+@pages.post("/import")
+@takes_up_to(LARGEST + _AROUND_A_FILE)
+def take_in(slug: str) -> Response:
+    """Suppress for the list whom a file names, and take them off it."""
+    mailing_list = find_list(slug)
+    if not request.form.get("sure"):
+        wrong = gettext("Look at the file first, or say that you are sure.")
+        return _show(mailing_list, wrong=wrong)
+    return _take_in(mailing_list, is_only_looked_at=False)
+
+
+def _take_in(mailing_list: MailingList, *, is_only_looked_at: bool) -> Response:
+    file, column = request.files.get("file"), request.form.get("column", "").strip()
+    if file is None or not file.filename:
+        return _show(mailing_list, wrong=gettext("Choose a file first."))
+    name = uploads.plain_name(file.filename)
+    site = current_site()
+    try:
+        with temporary_files(current_site().settings).folder_for("upload") as folder:
+            # Under its own name, whose ending says what it is, and in no other folder.
+            path = folder / name
+            file.save(path)
+            result = suppression_import.import_suppressions(
+                site.database,
+                mailing_list,
+                path,
+                mapping={"address": column} if column else {},
+                dry_run=is_only_looked_at,
+                settings=site.settings,
+                now=arrival(),
+                actor=actor(),
+            )
+    except RepermitError as error:
+        return _show(mailing_list, wrong=import_preview.refusal_in_words(error))
+    return _show(mailing_list, name=name, result=result, is_only_looked_at=is_only_looked_at)
+
+
+def _show(
+    mailing_list: MailingList,
+    *,
+    wrong: str = "",
+    name: str = "",
+    result: SuppressionImportResult | None = None,
+    is_only_looked_at: bool = False,
+) -> Response:
+    return render_page(
+        "suppressions/show.html",
+        status=422 if wrong else 200,
+        mailing_list=mailing_list,
+        wrong=wrong,
+        name=name,
+        result=result,
+        kind=gettext(_KINDS[result.kind]) if result else "",
+        counts=_counts(result) if result else [],
+        is_only_looked_at=is_only_looked_at,
+        column=request.form.get("column", ""),
+        largest=LARGEST // 1_000_000,
+    )
+
+
+def _counts(result: SuppressionImportResult) -> list[tuple[str, int]]:
+    """Return what came of the rows, in words, as far as there is anything of a kind."""
+    found = [(gettext(title), getattr(result, name)) for name, title in _COUNTS.items()]
+    return [(title, count) for title, count in found if count]

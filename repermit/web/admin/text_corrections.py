@@ -1,0 +1,132 @@
+"""What mails and pages say, one text after another, for whoever knows the language better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, abort, request
+from wtforms import TextAreaField
+
+from repermit.emails import catalogues, wording_overrides
+from repermit.emails.wording_overrides import Text
+from repermit.errors import Refused
+from repermit.setting_overrides import text_overrides
+from repermit.web.admin.current_user import actor
+from repermit.web.admin.forms import Form
+from repermit.web.admin.rendering import (
+    flash_message,
+    gettext,
+    number_in_words,
+    page_language,
+    redirect_to,
+    render_page,
+)
+from repermit.web.admin.result_text import sentence
+from repermit.web.admin.website_notice import language_name
+from repermit.web.request_context import arrival, current_site
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+pages = Blueprint("correcting", __name__, url_prefix="/admin/texts")
+
+AT_ONCE = 40
+"""How many texts stand on a page."""
+
+_WRONG = 422
+
+
+@pages.get("/", endpoint="show")
+def show_texts() -> Response:
+    """Show what mails and pages say in a language: what was looked for, or all."""
+    language = catalogues.pick_language(request.args.get("language", ""), otherwise=page_language())
+    wanted = request.args.get("wanted", "").strip()
+    only_corrected = bool(request.args.get("corrected"))
+    changed = text_overrides.corrections_in(language)
+    found = [
+        text
+        for text in wording_overrides.texts_in(language).values()
+        if text.has(wanted, changed.get(text.key, ()))
+        and (not only_corrected or text.key in changed)
+    ]
+    begins = _place(found, request.args.get("after", ""))
+    return render_page(
+        "text_corrections/show.html",
+        language_code=language,
+        languages=[(code, language_name(code)) for code in catalogues.languages()],
+        wanted=wanted,
+        only_corrected=only_corrected,
+        count=len(found),
+        texts=found[begins : begins + AT_ONCE],
+        changed=changed,
+        begins=begins,
+        last_key=found[begins + AT_ONCE - 1].key if len(found) > begins + AT_ONCE else "",
+    )
+
+
+@pages.get("/<language>/<key>")
+def show_text(language: str, key: str) -> Response:
+    """Show one text, to be said better."""
+    text = _text(language, key)
+    corrected = text_overrides.corrections_in(language).get(key)
+    return _show(text, _form(text, corrected or text.usual), is_corrected=bool(corrected))
+
+
+@pages.post("/<language>/<key>")
+def save(language: str, key: str) -> AnyResponse:
+    """Say a text otherwise from now on, or as it came."""
+    text = _text(language, key)
+    names = _names(text)
+    given = [request.form.get(name, "") for name in names]
+    if request.form.get("usual"):
+        given = [""] * len(names)
+    try:
+        text_overrides.correct(current_site().database, text, given, now=arrival(), actor=actor())
+    except Refused as refusal:
+        form = _form(text, given)
+        form.refuse(names[0], sentence(refusal.said))
+        is_corrected = key in text_overrides.corrections_in(language)
+        return _show(text, form, status=_WRONG, is_corrected=is_corrected)
+    flash_message(gettext("Saved. Mails and pages say so from now on."))
+    return redirect_to("correcting.show", language=language, corrected="yes")
+
+
+def _text(language: str, key: str) -> Text:
+    if language not in catalogues.languages():
+        abort(404)
+    return wording_overrides.texts_in(language).get(key) or abort(404)
+
+
+def _place(found: Sequence[Text], after: str) -> int:
+    """Return where the texts begin that come after one; 0 if there is no such one."""
+    keys = [text.key for text in found]
+    return keys.index(after) + 1 if after in keys else 0
+
+
+def _names(text: Text) -> list[str]:
+    return [f"form_{number}" for number in range(len(text.usual))]
+
+
+def _form(text: Text, forms: Sequence[str]) -> Form:
+    """Return the form with a field for each form of a text."""
+    labels = [
+        gettext("What it says for %(number)s", number=number_in_words(number))
+        for number in text.numbers
+    ] or [gettext("What it says")]
+    fields: dict[str, Any] = {
+        name: TextAreaField(label) for name, label in zip(_names(text), labels, strict=True)
+    }
+    made: type[Form] = type("TextForm", (Form,), fields)
+    return made(data=dict(zip(fields, forms, strict=True)))
+
+
+def _show(text: Text, form: Form, *, is_corrected: bool, status: int = 200) -> Response:
+    return render_page(
+        "text_corrections/text.html",
+        status=status,
+        form=form,
+        text=text,
+        is_corrected=is_corrected,
+        language_name=language_name(text.language),
+    )

@@ -1,0 +1,238 @@
+"""Who may log in, and as what: adding, inviting, changing, removing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, abort, request
+from flask_login import current_user
+from wtforms import EmailField, RadioField
+from wtforms.validators import AnyOf, InputRequired
+
+from repermit.accounts import api_tokens, users
+from repermit.accounts.user_info import Person, Role
+from repermit.accounts.users import Invited
+from repermit.errors import AddressError, Refused
+from repermit.web.admin.account_text import role_in_words
+from repermit.web.admin.current_user import actor
+from repermit.web.admin.forms import N_
+from repermit.web.admin.password_confirmation import (
+    CONFIRMATION,
+    ConfirmationForm,
+    confirm_password,
+    has_given_password,
+    say_wait,
+)
+from repermit.web.admin.rendering import (
+    flash_message,
+    gettext,
+    public_path,
+    redirect_to,
+    render_page,
+)
+from repermit.web.request_context import arrival, current_site
+from repermit.webhooks import endpoints
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+pages = Blueprint("people", __name__, url_prefix="/admin/people")
+
+_WRONG = 422
+_KEPT = ("role", "renews_second_step")
+
+
+class PersonForm(ConfirmationForm):
+    """Whom to add, and as what; for an admin the password is asked for."""
+
+    email = EmailField(
+        N_("E-mail address"),
+        [InputRequired(N_("Please fill this in."))],
+        render_kw={"autocomplete": "off"},
+    )
+    role = RadioField(
+        N_("May"), [AnyOf(list(Role), N_("Choose one of the two."))], choices=list(Role)
+    )
+
+
+@pages.get("/", endpoint="show")
+def show_people() -> Response:
+    """Show everybody who may log in."""
+    return _show(PersonForm(role=Role.VIEWER))
+
+
+@pages.post("/")
+def add() -> AnyResponse:
+    """Add somebody, and show their one-time link this once."""
+    form = PersonForm(request.form)
+    if not form.validate():
+        return _show(form, status=_WRONG)
+    if form.role.data == Role.ADMIN:
+        tried = confirm_password(form)
+        if not tried.is_right:
+            return say_wait(tried, _show(form, status=_WRONG))
+    try:
+        invited = users.add_user(
+            current_site().database,
+            form.email.data,
+            role=Role(form.role.data),
+            now=arrival(),
+            actor=actor(),
+        )
+    except AddressError:
+        form.refuse("email", gettext("This is no e-mail address that mail can reach."))
+    except Refused:
+        form.refuse("email", gettext("This person may log in already; see above."))
+    else:
+        return _show_link(invited)
+    return _show(form, status=_WRONG)
+
+
+@pages.post("/<int:user_id>/link")
+def invite(user_id: int) -> AnyResponse:
+    """Make a fresh one-time link for somebody who forgot their password, or lost their phone."""
+    if user_id == current_user.id:
+        # It would change the password without asking for it, from a screen left open.
+        flash_message(gettext("You change your own password and second step here."), kind="problem")
+        return redirect_to("own.show")
+    person = _person(user_id)
+    asked = _ask_password(person)
+    if asked is not None:
+        return asked
+    invited = users.invite(
+        current_site().database,
+        person.id,
+        now=arrival(),
+        actor=actor(),
+        renews_second_step=bool(request.form.get("renews_second_step")),
+    )
+    return _show_link(invited)
+
+
+@pages.post("/<int:user_id>/role")
+def change_role(user_id: int) -> AnyResponse:
+    """Make somebody an admin or a viewer."""
+    person, wanted = _person(user_id), request.form.get("role", "")
+    if wanted not in list(Role):
+        abort(400)
+    role = Role(wanted)
+    asked = _ask_password(person) if role is Role.ADMIN else None
+    if asked is not None:
+        return asked
+    database = current_site().database
+    try:
+        users.change_role(
+            database,
+            user_id,
+            role=role,
+            end_webhooks=endpoints.end_all,
+            now=arrival(),
+            actor=actor(),
+        )
+    except Refused:
+        _say_last_admin()
+    else:
+        said = gettext("%(email)s is now: %(role)s.", email=person.email, role=role_in_words(role))
+        flash_message(said)
+    return redirect_to("people.show") if user_id != current_user.id else redirect_to("own.show")
+
+
+@pages.get("/<int:user_id>/remove")
+def show_remove(user_id: int) -> Response:
+    """Ask whether somebody is really to be removed."""
+    person = _person(user_id)
+    return render_page("users/remove.html", person=person, granted=_granted().get(person.actor))
+
+
+@pages.post("/<int:user_id>/remove")
+def remove(user_id: int) -> AnyResponse:
+    """Remove somebody, and erase their address."""
+    person = _person(user_id)
+    try:
+        users.remove_user(
+            current_site().database,
+            user_id,
+            end_webhooks=endpoints.end_all,
+            now=arrival(),
+            actor=actor(),
+        )
+    except Refused:
+        _say_last_admin()
+    else:
+        flash_message(gettext("%(email)s may not log in any more.", email=person.email))
+    return redirect_to("people.show")
+
+
+@pages.post("/<int:user_id>/sessions/end")
+def end_sessions(user_id: int) -> AnyResponse:
+    """Log somebody out everywhere."""
+    person = _person(user_id)
+    users.end_sessions(current_site().database, user_id, now=arrival(), actor=actor())
+    flash_message(gettext("%(email)s is logged out everywhere.", email=person.email))
+    return redirect_to("people.show")
+
+
+def _ask_password(person: Person) -> Response | None:
+    """Ask for the password before somebody gets a way in; None if the request brings it along.
+
+    A screen that was left open is not enough to let somebody else in (ASVS 5.0 V7.5.1).
+    """
+    form = ConfirmationForm(request.form)
+    kept = [(name, request.form[name]) for name in _KEPT if name in request.form]
+    fields: dict[str, Any] = {
+        "person": person,
+        "action": public_path() + request.path,
+        "kept": kept,
+    }
+    if CONFIRMATION not in request.form and not has_given_password():
+        return render_page("users/confirm.html", form=form, **fields)
+    tried = confirm_password(form)
+    if tried.is_right:
+        return None
+    return say_wait(tried, render_page("users/confirm.html", form=form, status=_WRONG, **fields))
+
+
+def link_of(invited: Invited) -> str:
+    """Return the address of a one-time link, below `public_url`."""
+    return f"{current_site().settings.public_url}/admin/welcome/{invited.token}"
+
+
+def _show(form: PersonForm, *, status: int = 200) -> Response:
+    roles: list[tuple[Role, str, str]] = [
+        (Role.VIEWER, role_in_words(Role.VIEWER), gettext("sees counts, never an address")),
+        (Role.ADMIN, role_in_words(Role.ADMIN), gettext("may do everything")),
+    ]
+    fields: dict[str, Any] = {"people": users.people(), "roles": roles, "granted": _granted()}
+    return render_page("users/show.html", form=form, status=status, **fields)
+
+
+def _show_link(invited: Invited) -> Response:
+    return render_page("users/link.html", invited=invited, link=link_of(invited))
+
+
+def _granted() -> dict[str, dict[str, list[str]]]:
+    """Return the tokens and webhooks that end with who made them, by the name evidence has."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for token in api_tokens.tokens():
+        if token.revoked_at is None:
+            _of(found, token.created_by)["tokens"].append(token.name)
+    for hook in endpoints.listed():
+        _of(found, hook.created_by)["hooks"].append(hook.url)
+    return found
+
+
+def _of(found: dict[str, dict[str, list[str]]], maker: str) -> dict[str, list[str]]:
+    return found.setdefault(maker, {"tokens": [], "hooks": []})
+
+
+def _person(user_id: int) -> Person:
+    """Return a user; the page that does not exist if there is none."""
+    found = [one for one in users.people() if one.id == user_id]
+    if not found:
+        abort(404)
+    return found[0]
+
+
+def _say_last_admin() -> None:
+    said = gettext("This is the last admin: make somebody else one first, who then logs in.")
+    flash_message(said, kind="problem")

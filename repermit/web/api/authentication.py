@@ -1,0 +1,159 @@
+"""Who may ask the API what: bearer tokens and their scopes (RFC 6750).
+
+Only the header carries a token: an address ends up in logs.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial, wraps
+from typing import ParamSpec, TypeVar
+
+from flask import current_app, g, request
+
+from repermit.accounts import api_tokens, audit_log
+from repermit.accounts.api_tokens import TokenFacts
+from repermit.accounts.audit_log import SecurityEventKind
+from repermit.db.tables import MailingList
+from repermit.web.api.problems import Declined
+from repermit.web.client_address import network_in_part
+from repermit.web.database_connection import note_apart_from_request
+from repermit.web.request_context import arrival
+from repermit.web.security_log import note_refusal
+
+# --- How often a program may ask, or a network sign people up. ------------------------------------
+
+
+PER_MINUTE = 120
+BURST = 60
+
+_EACH = timedelta(minutes=1) / PER_MINUTE
+_MOST_KEPT = 10_000
+
+
+class Allowances:
+    """What each asker has left; one for the whole application, used by many threads."""
+
+    def __init__(self, *, burst: int = BURST, each: timedelta = _EACH) -> None:
+        self._each = each
+        self._room = burst * each
+        self._lock = threading.Lock()
+        self._full_at: dict[str, datetime] = {}
+
+    def take(self, asker: str, *, now: datetime) -> int:
+        """Take one request; return 0, or how many seconds to wait if there is none left."""
+        with self._lock:
+            if len(self._full_at) >= _MOST_KEPT:
+                self._full_at = {who: at for who, at in self._full_at.items() if at > now}
+            full_at = max(self._full_at.get(asker, now), now) + self._each
+            wait = full_at - now - self._room
+            if wait > timedelta(0):
+                return math.ceil(wait.total_seconds())
+            self._full_at[asker] = full_at
+            return 0
+
+
+# --- Who may ask the API what. --------------------------------------------------------------------
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_CHALLENGE = 'Bearer realm="repermit"'
+
+
+def needs(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a view be seen with a token of this scope alone."""
+
+    def guard(view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def guarded(*arguments: P.args, **options: P.kwargs) -> R:
+            g.token = _admit(scope)
+            return view(*arguments, **options)
+
+        return guarded
+
+    return guard
+
+
+def for_everybody(view: Callable[P, R]) -> Callable[P, R]:
+    """Let a view be seen without a token."""
+
+    @wraps(view)
+    def guarded(*arguments: P.args, **options: P.kwargs) -> R:
+        _take(_network())
+        return view(*arguments, **options)
+
+    return guarded
+
+
+def note_look(act: str, *, mailing_list: MailingList | None, subject: str = "") -> None:
+    """Note that the program looks at personal data, before it gets to see it."""
+    note_apart_from_request(
+        partial(
+            audit_log.note_access,
+            now=arrival(),
+            actor=f"api:{g.token.name}",
+            act=act,
+            mailing_list=mailing_list,
+            subject=subject,
+        )
+    )
+
+
+def _admit(scope: str) -> TokenFacts:
+    token = _shown()
+    _take(f"token {token.id}")
+    if scope not in token.scopes:
+        note_refusal(SecurityEventKind.TOKEN_REFUSED, actor=f"api:{token.name}")
+        raise Declined(
+            403,
+            f"This token is not for {scope}.",
+            headers=_challenge("insufficient_scope", scope=scope),
+        )
+    now = arrival()
+    if api_tokens.is_use_to_note(token, now=now):
+        note_apart_from_request(partial(api_tokens.note_token_use, token, now=now))
+    return token
+
+
+def _shown() -> TokenFacts:
+    """Return the token of the request; whoever shows none, or a wrong one, has few tries."""
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        _take(_network())
+        # RFC 6750 §3.1: no error code for who did not know that a token is needed.
+        raise Declined(
+            401,
+            "Show a token: Authorization: Bearer rp_…",
+            headers={"WWW-Authenticate": _CHALLENGE},
+        )
+    token = api_tokens.find_token(bearer.strip())
+    if token is None:
+        _take(_network())
+        note_refusal(SecurityEventKind.TOKEN_REFUSED)
+        raise Declined(
+            401, "This token is unknown or was revoked.", headers=_challenge("invalid_token")
+        )
+    return token
+
+
+def _challenge(error: str, **more: str) -> dict[str, str]:
+    parts = "".join(f', {name}="{value}"' for name, value in {"error": error, **more}.items())
+    return {"WWW-Authenticate": _CHALLENGE + parts}
+
+
+def _network() -> str:
+    return f"network {network_in_part(request.remote_addr or '')}"
+
+
+def _take(asker: str) -> None:
+    allowances: Allowances = current_app.extensions["repermit.allowances"]
+    wait = allowances.take(asker, now=arrival())
+    if wait:
+        raise Declined(
+            429, f"Too many requests; wait {wait} s.", headers={"Retry-After": str(wait)}
+        )

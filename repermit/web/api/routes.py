@@ -1,0 +1,130 @@
+"""What other programs may read: lists, how a campaign stands, one contact, answers.
+
+Nothing here changes anything but the log of who looked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from repermit.campaigns import progress
+from repermit.contacts import lookup
+from repermit.db.tables import MailingList, find_list, stored
+from repermit.errors import NotFound
+from repermit.web.api.authentication import for_everybody, needs, note_look
+from repermit.web.api.openapi import document
+from repermit.web.api.problems import PREFIX, Declined, declined
+from repermit.web.api.schemas import (
+    LARGEST_CURSOR,
+    LONGEST_ADDRESS,
+    MOST_ENTRIES,
+    SLUG,
+    USUAL_ENTRIES,
+)
+from repermit.web.request_context import arrival, current_site
+from repermit.webhooks import events
+
+api = Blueprint("api", __name__, url_prefix=PREFIX)
+api.register_error_handler(Declined, declined)
+
+_LIST_FIELDS = "slug name purpose frequency privacy_url language sender sensitive".split()
+
+
+@api.get("/openapi.json")
+@for_everybody
+def openapi() -> Response:
+    """Return the document that describes all this."""
+    return jsonify(document(current_site().settings.public_url))
+
+
+@api.get("/lists")
+@needs("read:status")
+def lists() -> Response:
+    """Return all lists."""
+    found = MailingList.select().order_by(MailingList.slug)
+    return jsonify(lists=[{name: getattr(one, name) for name in _LIST_FIELDS} for one in found])
+
+
+@api.get("/lists/<slug>/status")
+@needs("read:status")
+def status(slug: str) -> Response:
+    """Return how a list and its campaign stand, as `status --json` does."""
+    found = progress.status(_list(slug), settings=current_site().settings, now=arrival())
+    return jsonify(found.to_json())
+
+
+@api.post("/lists/<slug>/contact")
+@needs("read:contacts")
+def contact(slug: str) -> Response:
+    """Return how one address stands. A POST, so that it stands in no URL and so in no log."""
+    mailing_list = _list(slug)
+    address = _address()
+    found = lookup.address_standing(
+        mailing_list, address, fingerprint_key=current_site().settings.fingerprint_key
+    )
+    note_look("contact", mailing_list=mailing_list, subject=found.subject)
+    return jsonify(
+        list=mailing_list.slug,
+        address=address,
+        status=found.status,
+        reason=found.reason or None,
+        basis=found.basis or None,
+        since=stored(found.since) if found.since else None,
+        suppressed=found.is_suppressed,
+        may_be_mailed=found.may_be_mailed,
+    )
+
+
+@api.get("/answers")
+@needs("read:answers")
+def answers() -> Response:
+    """Return answers and removals since a cursor, in the order of their coming."""
+    cursor = _number("since", otherwise=0, least=0, most=LARGEST_CURSOR)
+    limit = _number("limit", otherwise=USUAL_ENTRIES, least=1, most=MOST_ENTRIES)
+    slug = request.args.get("list")
+    mailing_list = None if slug is None else _list(slug)
+    found = events.news_since(cursor, limit=limit, slug=mailing_list.slug if mailing_list else "")
+    note_look("answers", mailing_list=mailing_list)
+    return jsonify(
+        entries=[news.to_json() for news in found.news], next=found.next, more=found.more
+    )
+
+
+def _list(slug: str) -> MailingList:
+    try:
+        # No list is called otherwise, and not every text may be asked of a database.
+        return find_list(slug if re.fullmatch(SLUG, slug) else "")
+    except NotFound:
+        raise Declined(404, "There is no such list.") from None
+
+
+def _number(name: str, *, otherwise: int, least: int, most: int) -> int:
+    text = request.args.get(name)
+    if text is None:
+        return otherwise
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+    if not is_number or not least <= int(text) <= most:
+        raise Declined(400, f"{name} is a whole number from {least} to {most}.")
+    return int(text)
+
+
+def _address() -> str:
+    if request.mimetype != "application/json":
+        raise Declined(415, 'Send {"address": …} as application/json.')
+    told = _json(request.get_data())
+    address = told.get("address") if isinstance(told, dict) and set(told) == {"address"} else None
+    if not isinstance(address, str) or not 0 < len(address) <= LONGEST_ADDRESS:
+        raise Declined(400, 'Send {"address": "name@example.org"} and nothing else.')
+    return address
+
+
+def _json(body: bytes) -> Any:
+    """Return what a body says, None if it says nothing; a deep one exhausts Python's stack."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None

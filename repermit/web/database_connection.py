@@ -1,0 +1,178 @@
+"""One connection to the database for each thread that serves requests; a GET's cannot write."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import peewee
+from flask import g, has_request_context, request
+
+from repermit.db.connection import (
+    Database,
+    is_away,
+    is_busy,
+    is_postgresql,
+    run_sql,
+    waiting_at_most,
+)
+from repermit.errors import DatabaseBusy
+from repermit.web.request_context import KEEPS_CONNECTION, current_site, seconds_left
+
+# For what a GET notes beside the page: as long as others hold the database for a step, or so.
+_NOTING_PATIENCE = 0.05
+# For reading the words that refuse a request whose seconds are over.
+_LEAST_PATIENCE = 0.1
+
+_WITHOUT = ("monitoring.healthz", "monitoring.robots")
+_READ_ONLY = {
+    True: "SET default_transaction_read_only = {}",
+    False: "PRAGMA query_only = {}",
+}
+
+_log = logging.getLogger(__name__)
+
+
+def open_connection() -> None:
+    """Open the database for this request; for anything but a POST, for reading alone.
+
+    Mail scanners open every link, so that a GET that writes would answer for people. The
+    database itself refuses it (invariant 1).
+    """
+    if request.endpoint in _WITHOUT:
+        return
+    database = current_site().database
+    g.opened = connect_anew(database)
+    if request.method != "POST":
+        _set_read_only(database, "on")
+
+
+def limit_patience() -> None:
+    """Wait for what others hold in the database for no longer than is left."""
+    if "opened" not in g:
+        return
+    left = max(seconds_left(), _LEAST_PATIENCE)
+    g.patience = ExitStack()
+    g.patience.enter_context(waiting_at_most(current_site().database, left))
+
+
+def connect_anew(database: Database) -> bool:
+    """Open the database for this thread unless it is; False if it was, and can be used.
+
+    A connection that was kept may be to a server that has been started anew since, or to a file
+    in whose place there is another.
+    """
+    if not database.is_closed() and not _is_alive(database):
+        _drop_connection(database)
+    return database.connect(reuse_if_open=True)
+
+
+def _is_alive(database: Database) -> bool:
+    if not database.is_connection_usable():
+        return False
+    try:
+        if is_postgresql(database) and not database.in_transaction():
+            run_sql(database, "SELECT 1")
+    except peewee.PeeweeException:
+        return False
+    return True
+
+
+def refuse_late() -> None:
+    """Refuse to record what has waited for too long, or would; raises DatabaseBusy."""
+    if request.method == "POST" and seconds_left() <= 0:
+        raise DatabaseBusy("more is sent than can be recorded")
+
+
+def close_connection(_error: BaseException | None = None) -> None:
+    """Close what `open_connection` opened; leave alone what was open before."""
+    opened = g.pop("opened", None)
+    if opened is None:
+        return
+    database = current_site().database
+    try:
+        _end_patience()
+        if request.method != "POST":
+            _set_read_only(database, "off")
+        if opened and not request.environ.get(KEEPS_CONNECTION):
+            database.close()
+    except peewee.PeeweeException as error:
+        # The response is made already, and the next request gets a connection of its own.
+        _log.warning("a connection to the database was lost: %s", type(error).__name__)
+        _drop_connection(database)
+
+
+def _drop_connection(database: Database) -> None:
+    """Forget this thread's connection, whatever state it is in."""
+    connection: Any = None if database.is_closed() else database.connection()  # type: ignore[no-untyped-call]
+    database.dispose()
+    if connection:
+        connection.close()
+
+
+def note_commit() -> None:
+    """Note that from now on something may have been recorded for the request under way.
+
+    What else it does may wait for as long as in any other program: whoever is told to press again
+    must have nothing recorded.
+    """
+    if has_request_context() and not g.get("is_noting"):
+        g.may_be_recorded = True
+        _end_patience()
+
+
+def may_be_recorded() -> bool:
+    """Say whether something of this request may stand in the database."""
+    return "may_be_recorded" in g
+
+
+def note_apart_from_request(write: Callable[[], object]) -> None:
+    """Note that somebody looks, in a transaction of its own, in a GET too.
+
+    For what tells of the looking alone: never for anything of a person, a list or a campaign. A GET
+    waits for nobody who writes: what cannot be noted at once is noted once it can be.
+    """
+    if request.method == "POST":
+        with _noting():
+            write()
+        return
+    site = current_site()
+    try:
+        with _writable(site.database), waiting_at_most(site.database, _NOTING_PATIENCE), _noting():
+            write()
+    except (DatabaseBusy, peewee.PeeweeException) as error:
+        if not (is_busy(error) or is_away(error)):
+            raise
+        site.openings.postpone(write)
+
+
+@contextmanager
+def _noting() -> Iterator[None]:
+    g.is_noting = True
+    try:
+        with current_site().database.atomic():
+            yield
+    finally:
+        g.is_noting = False
+
+
+@contextmanager
+def _writable(database: Database) -> Iterator[None]:
+    _set_read_only(database, "off")
+    try:
+        yield
+    finally:
+        _set_read_only(database, "on")
+
+
+def _end_patience() -> None:
+    patience: ExitStack | None = g.pop("patience", None)
+    if patience:
+        patience.close()
+
+
+def _set_read_only(database: Database, switch: str) -> None:
+    statement = _READ_ONLY[is_postgresql(database)].format(switch)
+    run_sql(database, statement)

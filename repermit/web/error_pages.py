@@ -1,0 +1,223 @@
+"""Pages for what went wrong, in every language at once, since nobody is known to be reading.
+
+A page tells nothing of what was asked for; what the browser would rather read comes first.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import TypedDict
+
+import peewee
+from flask import Flask, Response, abort, request
+from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
+
+from repermit import errors
+from repermit.db.connection import is_away, is_busy
+from repermit.db.tables import Contact, MailingList
+from repermit.emails import catalogues
+from repermit.errors import LinkError
+from repermit.settings.package_files import LANGUAGES
+from repermit.signed_links import KINDS
+from repermit.web.admin import refusals
+from repermit.web.api.problems import is_asked_by_program, problem_for
+from repermit.web.database_connection import may_be_recorded
+from repermit.web.rendering import Reader, frame, render, wanted_languages
+from repermit.web.request_context import current_site
+
+_log = logging.getLogger(__name__)
+
+TOO_MUCH = "repermit.too_much"
+"""By which name the environment of a request says that its body was too large to be read."""
+
+_NOT_FOUND = 404
+_NOT_ALLOWED = 405
+_TOO_LARGE = 413
+_FAILED = 500
+_UNAVAILABLE = 503
+_RETRY_AFTER = 30
+
+
+def register(app: Flask) -> None:
+    """Show these pages instead of Werkzeug's."""
+    app.register_error_handler(HTTPException, show_mistake)
+    app.register_error_handler(LinkError, lambda _error: not_found())
+    # An address of an admin's page that names a list or contact which is not there.
+    app.register_error_handler(errors.NotFound, lambda _error: not_found())
+    app.register_error_handler(Exception, show_unavailable)
+    app.register_error_handler(_FAILED, show_failure)
+
+
+def refuse_too_much() -> None:
+    """Refuse a request of which the server in front has not read the body."""
+    if request.environ.get(TOO_MUCH):
+        abort(_TOO_LARGE)
+
+
+def not_found() -> Response:
+    """Return the one page for every link that is not ours, whatever is wrong with it."""
+    return show_mistake(NotFound())
+
+
+def show_mistake(error: HTTPException) -> Response:
+    """Return the page for a request that cannot be answered; programs get what they can read."""
+    if is_asked_by_program():
+        return problem_for(error)
+    code = error.code or _FAILED
+    if refusals.is_for_admins():
+        response = refusals.show_refusal(code)
+    else:
+        response = _all_languages(code, **_shared_by_all_lists())
+    if code == _NOT_ALLOWED:
+        # RFC 9110 §15.5.6: a 405 says what is allowed.
+        response.headers.extend(
+            [(name, value) for name, value in error.get_headers() if name == "Allow"]
+        )
+    return response
+
+
+def show_failure(_error: Exception) -> Response:
+    """Return the page for a failure of ours; the database may be what failed."""
+    if is_asked_by_program():
+        return problem_for()
+    if refusals.is_for_admins():
+        return refusals.show_failure()
+    return _all_languages(_FAILED, privacy_url="", language="")
+
+
+def show_unavailable(error: Exception) -> Response:
+    """Return the page for a database that is busy or away, and say when to try again.
+
+    Any other error is raised again: it is a failure of ours.
+    """
+    # Anything but a POST is refused by the database itself if it writes: a failure of ours too.
+    if not (is_busy(error) or is_away(error, may_write=request.method == "POST")):
+        raise error
+    # The words of all other errors may quote an address.
+    why = error if isinstance(error, errors.DatabaseBusy) else type(error).__name__
+    _log.error("a page failed: %s: %s", request.endpoint, why)
+    response = _unavailable(is_recorded=may_be_recorded())
+    # RFC 9110 §10.2.3, in seconds.
+    response.headers["Retry-After"] = str(_RETRY_AFTER)
+    return response
+
+
+def _unavailable(*, is_recorded: bool) -> Response:
+    """Return the page that asks to try again; `is_recorded` if something may be recorded."""
+    if is_asked_by_program():
+        return problem_for(ServiceUnavailable())
+    if refusals.is_for_admins():
+        return refusals.show_unavailable(is_recorded=is_recorded)
+    response = _all_languages(_FAILED if is_recorded else _UNAVAILABLE, **_shared_if_readable())
+    response.status_code = _UNAVAILABLE
+    return response
+
+
+def log_failure(kind: type[BaseException] | None, trace: TracebackType | None) -> None:
+    """Note what failed and where, without the words of the error: they may quote an address."""
+    frames = traceback.extract_tb(trace)
+    places = " < ".join(f"{one.filename}:{one.lineno}" for one in reversed(frames))
+    _log.error("a page failed: %s (%s) at %s", request.endpoint, kind and kind.__name__, places)
+
+
+def _all_languages(code: int, *, privacy_url: str, language: str) -> Response:
+    """Return a page in every language: first what was chosen on a page, or the browser wants.
+
+    `language` comes first if that is none of ours.
+    """
+    chosen = catalogues.pick_language(request.args.get("lang", ""), otherwise="")
+    ordered = _ordered(first=(chosen, *wanted_languages(), language))
+    sections = [(one, *_words(code, catalogues.translations(one).gettext)) for one in ordered]
+    reader = Reader(language=ordered[0], path="")
+    fields = {**frame(reader), "choices": (), "privacy_url": privacy_url}
+    html = render("mistake.html", language=ordered[0], sections=sections, code=code, **fields)
+    response = Response(html, status=code, content_type="text/html; charset=utf-8")
+    response.vary.add("Accept-Language")
+    return response
+
+
+def _ordered(*, first: tuple[str, ...]) -> list[str]:
+    """Return all languages: the first of `first` that is one of them, then the usual order."""
+    chosen = next((one for one in first if one), LANGUAGES[0])
+    return sorted(catalogues.languages(), key=lambda one: (one != chosen, LANGUAGES.index(one)))
+
+
+def _words(code: int, gettext: Callable[[str], str]) -> tuple[str, str]:
+    if code == _NOT_FOUND:
+        return gettext("This page does not exist"), gettext(
+            "The link may have been cut off. Please copy the whole link from the mail, or simply "
+            "reply to the mail."
+        )
+    if code == _NOT_ALLOWED:
+        return gettext("This cannot be done here"), gettext(
+            "Nothing was changed. Please open the link in the mail again."
+        )
+    if code == _TOO_LARGE:
+        return gettext("That was too much"), gettext(
+            "Nothing was changed. Please open the link in the mail again."
+        )
+    if code == _UNAVAILABLE:
+        return gettext("Please try again in a few minutes"), gettext(
+            "Nothing was recorded. Please press the button again, or simply reply to the mail."
+        )
+    if code >= _FAILED:
+        return gettext("Something went wrong on our side"), gettext(
+            "Your answer may not have been recorded. Please try again later, or simply reply to "
+            "the mail."
+        )
+    return gettext("This request was not understood"), gettext(
+        "Nothing was changed. Please open the link in the mail again."
+    )
+
+
+class _Shared(TypedDict):
+    privacy_url: str
+    language: str
+
+
+def _shared_if_readable() -> _Shared:
+    """Return what all lists have in common, with the language of whoever a link is for.
+
+    Nothing of it where the database cannot be read.
+    """
+    database = current_site().database
+    if not database.is_closed() and database.is_connection_usable():
+        try:
+            shared = _shared_by_all_lists()
+            return {**shared, "language": _language_of_link() or shared["language"]}
+        except peewee.PeeweeException as error:
+            _log.warning("nothing is known of the reader: %s", type(error).__name__)
+    return _Shared(privacy_url="", language="")
+
+
+def _language_of_link() -> str:
+    """Return the language of the contact whom a link names, "" for any other request."""
+    kind, token = request.path.split("/")[1], (request.view_args or {}).get("token", "")
+    if not token or kind not in KINDS:
+        return ""
+    try:
+        uid = current_site().links.read(kind, token)
+    except LinkError:
+        return ""
+    contact: Contact | None = Contact.get_or_none(Contact.uid == uid)
+    return catalogues.pick_language(contact.language if contact else "", otherwise="")
+
+
+def _shared_by_all_lists() -> _Shared:
+    """Return the privacy statement and the language that all lists have in common, or "".
+
+    Anybody sees this page, and where the statement of a sensitive list stands may tell what it is
+    about.
+    """
+    lists = MailingList.select(MailingList.privacy_url, MailingList.sensitive, MailingList.language)
+    found = list(lists.distinct())
+    urls = {(one.privacy_url, one.sensitive) for one in found}
+    languages = {one.language for one in found}
+    url, sensitive = urls.pop() if len(urls) == 1 else ("", False)
+    return _Shared(
+        privacy_url="" if sensitive else url,
+        language=languages.pop() if len(languages) == 1 else "",
+    )

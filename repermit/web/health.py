@@ -1,0 +1,111 @@
+"""What whoever keeps the server asks: does it run, and how far is it.
+
+Counts alone, nothing of any person or list.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import peewee
+from flask import Blueprint, Response, current_app, jsonify
+
+from repermit.consent import MailKind, MailState, Status
+from repermit.contacts import counts as contacts_counts
+from repermit.db.connection import FairSqliteDatabase
+from repermit.db.tables import Meta
+from repermit.web.database_connection import connect_anew
+from repermit.web.request_context import arrival, current_site
+
+pages = Blueprint("monitoring", __name__)
+
+_log = logging.getLogger(__name__)
+
+_FAILING = 503
+# Some hundred answers, with what SQLite writes beside them.
+_LEAST_ROOM = 1 << 20
+FRESH = timedelta(seconds=15)
+
+
+@pages.get("/healthz")
+def healthz() -> tuple[Response, int]:
+    """Say whether the database can be read, and whether there is room to write."""
+    database = current_site().database
+    opened = False
+    try:
+        opened = connect_anew(database)
+        Meta.select().first()
+    except peewee.PeeweeException as error:
+        _log.error("the database cannot be read: %s", type(error).__name__)
+        return jsonify(status="failing"), _FAILING
+    finally:
+        if opened:
+            database.close()
+    # Where PostgreSQL writes may be another machine.
+    if isinstance(database, FairSqliteDatabase) and not _has_room(database.path):
+        _log.error("the disk of the database is full")
+        return jsonify(status="failing"), _FAILING
+    return jsonify(status="ok"), 200
+
+
+def _has_room(path: Path) -> bool:
+    return shutil.disk_usage(path.absolute().parent).free >= _LEAST_ROOM
+
+
+@pages.get("/robots.txt")
+def robots() -> Response:
+    """Ask search engines to leave all pages alone."""
+    return Response("User-agent: *\nDisallow: /\n", content_type="text/plain; charset=utf-8")
+
+
+@pages.get("/metrics")
+def metrics() -> Response:
+    """Return counts in the text format of Prometheus."""
+    counts: Counts = current_app.extensions["repermit.counts"]
+    text = counts.text(arrival())
+    return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+class Counts:
+    """The counts, made anew only after a while, so that asking often costs little."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made_at: datetime | None = None
+        self._text = ""
+
+    def text(self, now: datetime) -> str:
+        """Return the lines of all counts, at most 15 seconds old."""
+        with self._lock:
+            if self._made_at is None or not timedelta() <= now - self._made_at < FRESH:
+                self._text = "\n".join((*_contacts(), *_mails(), ""))
+                self._made_at = now
+            return self._text
+
+
+def _contacts() -> Iterator[str]:
+    found = dict.fromkeys(Status, 0)
+    for people, count in contacts_counts.count_people().items():
+        found[people.status] += count
+    yield "# HELP repermit_contacts Contacts of all lists by status."
+    yield "# TYPE repermit_contacts gauge"
+    for status in Status:
+        yield f'repermit_contacts{{status="{status}"}} {found[status]}'
+
+
+def _mails() -> Iterator[str]:
+    found: Counter[tuple[MailKind, MailState]] = Counter()
+    for mails, count in contacts_counts.count_mails().items():
+        found[mails.kind, mails.state] += count
+    yield "# HELP repermit_mails Mails of all lists by kind and state."
+    yield "# TYPE repermit_mails gauge"
+    for kind in MailKind:
+        for state in MailState:
+            count = found[kind, state]
+            yield f'repermit_mails{{kind="{kind}",state="{state}"}} {count}'

@@ -1,0 +1,340 @@
+"""What the page with everything held says of each thing, in the reader's language.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from repermit.consent import Basis
+from repermit.privacy.data_links import (
+    Entry,
+    HandedOn,
+    Held,
+    Letter,
+    Openings,
+    Recipient,
+    Suppressed,
+    Term,
+)
+from repermit.privacy.retention import years_after
+from repermit.settings.definitions import Retention
+from repermit.web.page_text import Voice, removal_in_words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happening:
+    """Something that happened: when, what, and further lines about it."""
+
+    moment: str
+    what: str
+    lines: tuple[str, ...] = ()
+
+
+def happenings(held: Held, voice: Voice) -> list[Happening]:
+    """Return what was sent, answered, recorded and taken in, the oldest first."""
+    found = sorted(_happenings(held, voice), key=lambda one: one[0])
+    return [
+        Happening(moment=voice.moment(at), what=what, lines=tuple(filter(None, lines)))
+        for at, what, lines in found
+    ]
+
+
+def _happenings(held: Held, voice: Voice) -> Iterator[tuple[datetime, str, tuple[str, ...]]]:
+    gettext = voice.gettext
+    for at, file in held.imports:
+        yield at, gettext("Your address came with the file “%(file)s”") % {"file": file}, ()
+    for sign_up in held.sign_ups:
+        yield sign_up.at, gettext("Your address was entered into the sign-up form"), ()
+    for letter in held.letters:
+        yield letter.at, _letter_in_words(letter, voice), _lines_of(letter, voice)
+    for at, _answer in held.replies:
+        yield at, gettext("You wrote back to us by mail; of your words nothing is kept here"), ()
+    for entry in held.entries:
+        # What a backup had lost is told by when it was, not by when that was put back.
+        left_at = entry.consent.get("left_at")
+        at = datetime.fromisoformat(left_at) if left_at else entry.at
+        yield at, _entry_in_words(entry, voice), _details(entry, voice)
+
+
+def _letter_in_words(letter: Letter, voice: Voice) -> str:
+    gettext = voice.gettext
+    name = {
+        "ask": gettext("the question whether we may mail you"),
+        "reminder": gettext("the reminder of that question"),
+        "receipt": gettext("the receipt of your Yes"),
+        "no_receipt": gettext("the receipt of your No"),
+        "see": gettext("the link to what we hold about you"),
+        "address": gettext("the question to your new address"),
+        "changed": gettext("word to your address from before that it has been changed"),
+    }.get(letter.purpose or letter.kind, gettext("the mail with which you confirm your sign-up"))
+    text = {
+        "sent": gettext("Sent, and accepted by a mail server: %(mail)s"),
+        "failed": gettext("Could not be sent: %(mail)s"),
+        "dropped": gettext("Not sent after all: %(mail)s"),
+        "in_doubt": gettext("Perhaps sent: %(mail)s"),
+    }.get(letter.state, gettext("To be sent: %(mail)s"))
+    return text % {"mail": name}
+
+
+def _lines_of(letter: Letter, voice: Voice) -> tuple[str, ...]:
+    """Return where a mail went, if elsewhere, and what came back for it."""
+    return (*((letter.to,) if letter.to else ()), *_bounce_in_words(letter, voice))
+
+
+def _bounce_in_words(letter: Letter, voice: Voice) -> tuple[str, ...]:
+    gettext = voice.gettext
+    what = {
+        "": "",
+        "hard": gettext("It came back on %(moment)s: there is no such mailbox"),
+        "soft": gettext("It came back on %(moment)s"),
+        "complaint": gettext("It was reported as unwanted on %(moment)s"),
+    }[letter.bounce]
+    return (what % {"moment": voice.moment(letter.bounced_at)},)
+
+
+def _entry_in_words(entry: Entry, voice: Voice) -> str:
+    gettext = voice.gettext
+    if entry.event == "removed" and entry.consent.get("method") == "not_the_person":
+        return gettext("Taken off the list: somebody at this address was not the person meant")
+    if entry.event == "removed" and "reason" in entry.consent:
+        return removal_in_words(entry.consent["reason"], voice)
+    if entry.event == "confirmed" and entry.consent.get("basis") in {Basis.IMPORTED, Basis.THIN}:
+        return gettext("Your earlier sign-up was taken over")
+    if entry.event == "erased" and entry.consent.get("why") == "retention":
+        return _ended_in_words(entry, voice)
+    return {
+        "confirmed": gettext("Your Yes was recorded"),
+        "removed": gettext("You were taken off the list"),
+        "sign_up_undone": gettext(
+            "Yes and No were pressed within a minute of each other, as programs do."
+        ),
+        "customer": gettext("You were put down as a customer"),
+        "added": gettext("Your address was added by hand"),
+        "reply_set_aside": gettext("Your mail to us was found to be no Yes and no No"),
+        "not_the_person": gettext("Somebody at this address said not to be the person meant"),
+        "corrected": gettext("What is held about you was corrected"),
+        "proved": gettext("A proof of what you answered was made"),
+        "erased": gettext("What was held about you was deleted"),
+        "still_mailed": gettext("You unsubscribed from a mail that came from elsewhere"),
+    }.get(entry.event, entry.event.replace("_", " "))
+
+
+def _ended_in_words(entry: Entry, voice: Voice) -> str:
+    """Return what ended by itself, which is no deletion of all that is held."""
+    if entry.consent.get("parts") == ["consent"]:
+        return voice.gettext("The proof of what you answered was deleted: its time was over")
+    return voice.gettext(
+        "The part of your network address and the name of your browser were deleted: their time "
+        "was over"
+    )
+
+
+def _details(entry: Entry, voice: Voice) -> tuple[str, ...]:
+    gettext = voice.gettext
+    by = {
+        "person": gettext("By you, or with a link of yours"),
+        "reader": gettext("By somebody who reads the mail to this address"),
+        "system": gettext("By itself"),
+        "organisation": gettext("By us"),
+    }[entry.by]
+    if entry.consent.get("given_by"):
+        by = gettext("By your legal representative")
+    who, trace = entry.person, entry.trace
+    typed = [who.get(name) for name in ("note", "proof", "ip")]
+    return (
+        by,
+        *(f"“{text}”" for text in typed if text),
+        gettext("Kept with it: the address %(address)s, the name “%(name)s”")
+        % {"address": who.get("address") or "–", "name": who.get("name") or "–"}
+        if who
+        else "",
+        gettext("Kept with it for a while: the network %(network)s, the browser “%(browser)s”")
+        % {"network": trace.get("network") or "–", "browser": trace.get("browser") or "–"}
+        if trace
+        else "",
+        gettext("Entry %(number)s of the record") % {"number": entry.seq},
+    )
+
+
+def openings_in_words(openings: Openings, voice: Voice) -> list[str]:
+    """Return what is kept of how the links were opened and pressed, a line each."""
+    gettext = voice.gettext
+    names = {"yes": gettext("The link for Yes"), "no": gettext("The link for No")}
+    of_a_link = gettext(
+        "%(link)s – opened: %(gets)s; looked up without being opened: %(heads)s; first on "
+        "%(first)s, last on %(last)s."
+    )
+    links = [
+        of_a_link
+        % {
+            "link": names[one.link],
+            "gets": one.gets,
+            "heads": one.heads,
+            "first": voice.moment(one.first_at),
+            "last": voice.moment(one.last_at),
+        }
+        for one in openings.links
+    ]
+    moments = (
+        (
+            openings.together_at,
+            gettext("Both were opened within a minute of each other, last on %(moment)s."),
+        ),
+        (openings.yes_at, gettext("Yes was pressed last on %(moment)s.")),
+        (openings.no_at, gettext("No was pressed last on %(moment)s.")),
+        (openings.asked_again_at, gettext("We asked for the Yes once more on %(moment)s.")),
+        (
+            openings.disowned_at,
+            gettext("Somebody said on %(moment)s that they had not pressed Yes."),
+        ),
+        (openings.held_at, gettext("The Yes of %(moment)s waits for one press more.")),
+    )
+    told = [text % {"moment": voice.moment(at)} for at, text in moments if at]
+    suspect = [gettext("The last press looked like a program’s.")] if openings.signs else []
+    return [*links, *told, *suspect]
+
+
+def suppression_in_words(one: Suppressed, voice: Voice) -> str:
+    """Return that an address is not asked again, and since when."""
+    gettext = voice.gettext
+    text = (
+        gettext("This address gets no mail from any of our lists, since %(moment)s.")
+        if one.is_for_all
+        else gettext("This address gets no mail from this list, since %(moment)s.")
+    )
+    return text % {"moment": voice.moment(one.at)}
+
+
+def recipient_in_words(one: Recipient, voice: Voice) -> str:
+    """Return who gets the data, what for, and in which country if that is known."""
+    gettext = voice.gettext
+    what = {
+        "hosting": gettext("Who keeps the server on which this stands"),
+        "mail": gettext("Who carries our mails to you"),
+        "mailbox": gettext("Who keeps the mailbox that mails come back to"),
+        "database": gettext("Who keeps the database"),
+        "tool": gettext("The program that sends these mails"),
+        "webhook": gettext("A program that is told of answers and of who leaves"),
+        "api": gettext("A program that may ask for addresses and answers"),
+        "other": gettext("Another recipient"),
+    }[one.role]
+    who = ", ".join(filter(None, (one.name or gettext("we ourselves"), voice.country(one.country))))
+    text = gettext("%(what)s: %(who)s.") % {"what": what, "who": who}
+    if one.safeguard:
+        protected = gettext("What protects the data outside the European Economic Area: %(how)s.")
+        text += " " + protected % {"how": one.safeguard.rstrip(".")}
+    return text
+
+
+def handed_on_in_words(one: HandedOn, voice: Voice, names: Mapping[str, str]) -> str:
+    """Return in which file the address was, or which program was told of it, and when."""
+    gettext = voice.gettext
+    what = {
+        "keep": gettext("a file of those who may be mailed"),
+        "removed": gettext("a file of those who were taken off"),
+        "suppressions": gettext("a file of codes, in which no address can be read"),
+        "unasked": gettext("a file of those who could not be asked, in which you may be"),
+        "evidence": gettext("a file of the record"),
+        "archive": gettext("an archive of the list"),
+        "told": gettext("word of your answer, or that you left"),
+    }[one.what]
+    known = {"moment": voice.moment(one.at), "what": what, "to": names.get(one.to, one.to)}
+    if one.to:
+        return gettext("%(moment)s: %(what)s, for %(to)s.") % known
+    return gettext("%(moment)s: %(what)s.") % known
+
+
+def source_in_words(held: Held, voice: Voice) -> str:
+    """Return where the address came from: what is known of it, and the file, with its day."""
+    gettext = voice.gettext
+    files = (
+        gettext("With the file “%(file)s”, which we took in on %(day)s.")
+        % {"file": file, "day": voice.day(at)}
+        for at, file in held.imports
+    )
+    said = " ".join((f"{held.source.rstrip('.')}." if held.source else "", *files)).strip()
+    return said or gettext("We do not know.")
+
+
+def term_in_words(one: Term, voice: Voice, retention: Retention) -> str:
+    """Return what is kept how long."""
+    gettext = voice.gettext
+    known = {
+        "moment": voice.moment(one.until),
+        "day": voice.day(one.until),
+        "years": retention.evidence_years,
+        "days": retention.access_days,
+    }
+    proof = (
+        gettext("The proof of what you answered: until %(day)s.")
+        if one.until
+        else voice.ngettext(
+            "The proof of what you answered: for one year after you have left the list.",
+            "The proof of what you answered: for %(years)s years after you have left the list.",
+            retention.evidence_years,
+        )
+    )
+    address = (
+        gettext(
+            "Your address, name and language: until %(day)s, when they are deleted by themselves, "
+            "or until you have them deleted here."
+        )
+        if one.until
+        else gettext(
+            "Your address, name and language: as long as you want these mails, or until you have "
+            "them deleted here."
+        )
+    )
+    return {
+        "address": address,
+        "answer": gettext("Without an answer you are taken off the list after %(moment)s."),
+        "proof": proof,
+        "trace": gettext(
+            "The part of your network address and the name of your browser: until %(day)s."
+        ),
+        "openings": gettext("How the links in our mails were opened: until %(day)s."),
+        "suppression": gettext(
+            "That you do not want these mails: as long as there is this list, as a code made from "
+            "your address, in which it cannot be read."
+        ),
+        "looks": voice.ngettext(
+            "When one of us looked at your data: for one day.",
+            "When one of us looked at your data: for %(days)s days.",
+            retention.access_days,
+        ),
+        "sign_ups": gettext("The sign-up that you have not confirmed: until %(day)s."),
+        "mails": gettext(
+            "When which mail was sent to you: as long as there is this list, but without your "
+            "address once that is deleted."
+        ),
+        "links": gettext("The links that were asked for here: for one day."),
+    }[one.what] % known
+
+
+def kept_after_erasure(removed_at: datetime, voice: Voice, retention: Retention) -> tuple[str, ...]:
+    """Return what stays of somebody who is erased, and until when (GDPR art. 17(3))."""
+    gettext, years = voice.gettext, retention.evidence_years
+    code = gettext(
+        "A code made from your address with a secret key, with the reason and the day, so that "
+        "nobody asks you again when an old file with your address turns up. Your address cannot "
+        "be read from it (GDPR, articles 17(3)(b) and 21(3))."
+    )
+    record = voice.ngettext(
+        "The record that somebody answered what and when, under a random number, without address "
+        "and name: for one year, so that we can show that we kept to the law (GDPR, articles "
+        "17(3)(b) and (e)).",
+        "The record that somebody answered what and when, under a random number, without address "
+        "and name: for %(years)s years, so that we can show that we kept to the law (GDPR, "
+        "articles 17(3)(b) and (e)).",
+        years,
+    )
+    as_long = gettext("That code stays as long as there is this list.")
+    until = gettext("The proof of what you answered: until %(day)s.")
+    return (
+        f"{code} {as_long}",
+        f"{record % {'years': years}} {until % {'day': voice.day(years_after(removed_at, years))}}",
+    )

@@ -1,0 +1,237 @@
+"""What a link for one use has opened: everything held, and what may be done about it.
+
+Every page here is the answer to a POST whose form holds a signed authority; it ends with the link's
+hour, and there is no cookie.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from flask import Blueprint, Response, request
+
+from repermit.db.tables import Contact, find_list
+from repermit.emails import catalogues
+from repermit.errors import AddressError
+from repermit.imports import uploads
+from repermit.privacy import data_document, data_links, my_data, not_the_person, rectification
+from repermit.privacy.data_links import Held, Opened, Recipient
+from repermit.reports.papers import data_recipients, register_notes
+from repermit.web import my_data_text, page_text
+from repermit.web.answer import language_of_nobody, list_fields, voice_of
+from repermit.web.join import printable_name
+from repermit.web.rendering import Reader, language_names, make_reader, page, public_url
+from repermit.web.request_context import arrival, current_site, request_trace
+
+pages = Blueprint("opening", __name__)
+
+_Found = TypeVar("_Found")
+
+_ACTS = ("show", "correct", "address", "download", "leave", "delete")
+_FILE = "what-is-held.json"
+_UNUSABLE = 422
+
+
+@pages.post(f"/held/<any({', '.join(_ACTS)}):act>")
+def act_on_held(act: str) -> Response:
+    """Do what a button of these pages says, as long as the hour lasts."""
+    token = request.form.get("authority", "")
+    authority = current_site().links.read("held", token)
+    opened = _still(data_links.find_opened(authority, now=arrival()))
+    return {
+        "show": show_held,
+        "correct": _correct,
+        "address": _ask_new_address,
+        "download": _download,
+        "leave": _show_leaving,
+        "delete": _delete,
+    }[act](opened)
+
+
+def show_held(opened: Opened, *, said: str = "", wrong: str = "", status: int = 200) -> Response:
+    """Show everything; `said` is what was done, `wrong` what cannot be an address."""
+    held = _held(opened)
+    reader = _reader(opened)
+    return page(
+        "held.html",
+        reader,
+        status=status,
+        said=said,
+        wrong=wrong,
+        given=request.form.get("address", "") if wrong else "",
+        **_held_fields(held, reader, _recipients(opened)),
+        **_opened_fields(opened, reader),
+    )
+
+
+def _correct(opened: Opened) -> Response:
+    language = request.form.get("language", "")
+    changed = _still(
+        rectification.correct(
+            current_site().database,
+            authority=opened.authority,
+            name=printable_name(request.form.get("name", "")),
+            language=catalogues.pick_language(language, otherwise=opened.language),
+            now=arrival(),
+            trace=asdict(request_trace()),
+        )
+    )
+    gettext = voice_of(_reader(opened)).gettext
+    said = gettext("It is corrected.") if changed else gettext("There was nothing to correct.")
+    return show_held(opened, said=said)
+
+
+def _ask_new_address(opened: Opened) -> Response:
+    reader = _reader(opened)
+    gettext = voice_of(reader).gettext
+    try:
+        is_asked = _still(
+            rectification.ask_new_address(
+                current_site().database,
+                authority=opened.authority,
+                address=request.form.get("address", ""),
+                language=reader.language,
+                now=arrival(),
+            )
+        )
+    except AddressError:
+        wrong = gettext("This is not a whole email address. Please write it like name@example.org.")
+        return show_held(opened, wrong=wrong, status=_UNUSABLE)
+    if not is_asked:
+        return show_held(opened, said=gettext("There was nothing to correct."))
+    return page("address_sent.html", reader, **_opened_fields(opened, reader))
+
+
+def _download(opened: Opened) -> Response:
+    document = data_document.document(
+        _held(opened),
+        organisation=current_site().settings.organisation,
+        recipients=[one for _, one in _recipients(opened)],
+        now=arrival(),
+    )
+    response = Response(
+        json.dumps(document, ensure_ascii=False, indent=2) + "\n", content_type="application/json"
+    )
+    response.headers["Content-Disposition"] = f'attachment; filename="{_FILE}"'
+    return response
+
+
+def _show_leaving(opened: Opened) -> Response:
+    reader = _reader(opened)
+    return page("leave.html", reader, **_opened_fields(opened, reader))
+
+
+def _delete(opened: Opened) -> Response:
+    site = current_site()
+    key = Contact.get_by_id(opened.contact).address_key
+    is_done = not_the_person.delete(
+        site.database, authority=opened.authority, settings=site.settings, now=arrival()
+    )
+    _still(is_done or None)
+    mailing_list = find_list(opened.mailing_list.slug)
+    uploads.forget_in_upload(mailing_list, key, settings=site.settings)
+    reader = _reader(opened)
+    return page("deleted.html", reader, **list_fields(opened.mailing_list, reader))
+
+
+class _OverError(Exception):
+    """The hour is over, or its person was erased, be it between two steps of one request."""
+
+
+@pages.app_errorhandler(_OverError)
+def _show_over(_error: _OverError) -> Response:
+    return page("over.html", make_reader("", language=language_of_nobody()), link=None)
+
+
+def _still(found: _Found | None) -> _Found:
+    """Return what was found, or end the request with the page that says that time is over."""
+    if found is None:
+        raise _OverError
+    return found
+
+
+def _held(opened: Opened) -> Held:
+    return _still(
+        my_data.everything_held(
+            authority=opened.authority, settings=current_site().settings, now=arrival()
+        )
+    )
+
+
+def _recipients(opened: Opened) -> list[tuple[str, Recipient]]:
+    """Return who gets the data as the record of processing names them, each with their key.
+
+    Who the organisation is itself has no name.
+    """
+    mailing_list = find_list(opened.mailing_list.slug)
+    known = data_recipients.recipients(
+        mailing_list,
+        settings=current_site().settings,
+        notes=register_notes.read_notes(mailing_list),
+    )
+    return [
+        (
+            one.key,
+            Recipient(
+                role=one.role,
+                name="" if one.is_own else one.name or one.server,
+                country=one.country,
+                safeguard=one.safeguard if one.is_abroad else "",
+            ),
+        )
+        for one in known
+    ]
+
+
+def _reader(opened: Opened) -> Reader:
+    return make_reader("", language=opened.language, mailing_list=opened.mailing_list)
+
+
+def _opened_fields(opened: Opened, reader: Reader) -> dict[str, Any]:
+    """Return what every page that a link has opened needs."""
+    links = current_site().links
+    return {
+        **list_fields(opened.mailing_list, reader),
+        "authority": links.token("held", opened.authority),
+        "receipt_url": public_url(f"/receipt/{links.token('receipt', opened.uid)}", reader),
+        "acts": {act: public_url(f"/held/{act}", reader) for act in _ACTS},
+        "ends_at": voice_of(reader).moment(opened.ends_at),
+    }
+
+
+def _languages_to_choose(held: Held, reader: Reader) -> dict[str, str]:
+    """Return the languages that somebody may choose, the one that is held of them among these."""
+    offered = language_names(reader.mailing_list)
+    kept = {**language_names()}.get(held.language)
+    return {**offered, held.language: kept} if kept else offered
+
+
+def _held_fields(
+    held: Held, reader: Reader, recipients: list[tuple[str, Recipient]]
+) -> dict[str, Any]:
+    voice, retention = voice_of(reader), current_site().settings.retention
+    names = {key: one.name for key, one in recipients}
+    return {
+        "held": held,
+        "language_name": language_names().get(held.language, held.language),
+        "language_names": _languages_to_choose(held, reader),
+        "status_words": page_text.status_in_words(held, voice),
+        "status_at": voice.moment(held.status_at),
+        "basis_words": page_text.basis_in_words(held, voice),
+        "basis_at": voice.moment(held.basis_at),
+        "since": voice.day(held.since),
+        "happened": my_data_text.happenings(held, voice),
+        "opened_links": my_data_text.openings_in_words(held.openings, voice)
+        if held.openings
+        else [],
+        "suppressions": [
+            my_data_text.suppression_in_words(one, voice) for one in held.suppressions
+        ],
+        "looks": [voice.moment(at) for at, _what in held.looks],
+        "source": my_data_text.source_in_words(held, voice),
+        "recipients": [my_data_text.recipient_in_words(one, voice) for _, one in recipients],
+        "handed_on": [my_data_text.handed_on_in_words(one, voice, names) for one in held.handed_on],
+        "terms": [my_data_text.term_in_words(one, voice, retention) for one in held.terms],
+    }

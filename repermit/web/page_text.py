@@ -1,0 +1,238 @@
+"""What the pages say about a contact, in the reader's language.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+
+from repermit.answers.lookup import Standing
+from repermit.consent import Answer, Basis, Reason, Status
+from repermit.emails import catalogues, dates
+from repermit.privacy.data_links import Held
+
+if TYPE_CHECKING:
+    Stands = Standing | Held
+
+_NOES = frozenset({Reason.NO, Reason.WITHDRAWN})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """The heading of a page and the sentence below it."""
+
+    heading: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """A language, and the zone that times are told in."""
+
+    language: str
+    zone: ZoneInfo
+
+    def gettext(self, text: str) -> str:
+        """Return the translation."""
+        return catalogues.translations(self.language).gettext(text)
+
+    def ngettext(self, one: str, many: str, count: int) -> str:
+        """Return the translation in the form that a number takes."""
+        return catalogues.translations(self.language).ngettext(one, many, count)
+
+    def moment(self, at: datetime | None) -> str:
+        """Return a day and time in words, "" for None."""
+        return dates.moment_in_words(at, language=self.language, zone=self.zone) if at else ""
+
+    def day(self, at: datetime | None) -> str:
+        """Return a day in words, "" for None."""
+        return dates.day_in_words(at, language=self.language, zone=self.zone) if at else ""
+
+    def country(self, code: str) -> str:
+        """Return what a country is called, by its two letters (ISO 3166); "" for ""."""
+        return str(Locale(self.language).territories[code]) if code else ""
+
+
+def why_listed(standing: Stands, voice: Voice) -> str:
+    """Return why an address is on the list, and since when (GDPR art. 14(2)(f)), in a sentence."""
+    gettext = voice.gettext
+    known = {"source": standing.source.strip().rstrip("."), "since": voice.day(standing.since)}
+    if known["source"] and known["since"]:
+        sentence = gettext(
+            "Your address has been on this list since %(since)s. Where we have it from: %(source)s."
+        )
+    elif known["source"]:
+        sentence = gettext(
+            "Your address is on this list; we do not know since when. "
+            "Where we have it from: %(source)s."
+        )
+    elif known["since"]:
+        sentence = gettext(
+            "Your address has been on this list since %(since)s. We do not know how it got there. "
+            "That is why we ask you."
+        )
+    else:
+        sentence = gettext(
+            "Your address is on this list. We do not know since when, or how it got there. "
+            "That is why we ask you."
+        )
+    return sentence % known
+
+
+def yes_label(
+    voice: Voice, *, sensitive: bool, is_new: bool = False, is_representative: bool = False
+) -> str:
+    """Return what stands on the button that says Yes; `is_new` for somebody who signs up."""
+    gettext = voice.gettext
+    if is_representative and sensitive:
+        return gettext("Yes, as representative I explicitly consent")
+    if is_representative:
+        return gettext("Yes, as representative I consent")
+    if sensitive:
+        return gettext("Yes, I explicitly consent to these mails")
+    if is_new:
+        return gettext("Yes, send me these mails")
+    return gettext("Yes, keep sending me these mails")
+
+
+def no_label(voice: Voice, *, is_representative: bool = False) -> str:
+    """Return what stands on the button that says No."""
+    if is_representative:
+        return voice.gettext("No, stop sending these mails")
+    return voice.gettext("No, stop sending me these mails")
+
+
+def recorded_now(standing: Standing, voice: Voice) -> Statement:
+    """Return what a page says after an answer that changed something."""
+    gettext, at = voice.gettext, {"moment": voice.moment(standing.status_at)}
+    if standing.status is Status.REMOVED:
+        return Statement(
+            heading=gettext("Your No is recorded"),
+            text=gettext(
+                "Recorded on %(moment)s. We have taken you off this list and do not ask you "
+                "again. A mail that is already on its way may still arrive."
+            )
+            % at,
+        )
+    return Statement(
+        heading=gettext("Your Yes is recorded"),
+        text=gettext(
+            "Recorded on %(moment)s. We send you these mails until you no longer want them."
+        )
+        % at,
+    )
+
+
+def recorded_earlier(standing: Standing, voice: Voice) -> str:
+    """Return what had been recorded of a contact when it opens a question, "" if nothing was."""
+    gettext, at = voice.gettext, {"moment": voice.moment(standing.status_at)}
+    if standing.status is Status.REMOVED:
+        if standing.reason in _NOES:
+            return gettext("Your No was recorded on %(moment)s") % at
+        return gettext("You were taken off this list on %(moment)s") % at
+    if standing.basis in {Basis.ANSWER, Basis.SIGN_UP}:
+        return gettext("Your Yes was recorded on %(moment)s") % at
+    return ""
+
+
+def not_recorded_yet(answer: Answer, voice: Voice) -> str:
+    """Return what a page says of an answer that has to be pressed, where another one stands."""
+    gettext = voice.gettext
+    return {
+        Answer.YES: gettext("Your Yes is not recorded yet: press once more."),
+        Answer.NO: gettext("Your No is not recorded yet: press once more."),
+    }[answer]
+
+
+def recorded_before(standing: Standing, voice: Voice) -> Statement:
+    """Return what a page says to an answer that had been given already."""
+    gettext, at = voice.gettext, {"moment": voice.moment(standing.status_at)}
+    if standing.status is not Status.REMOVED:
+        return Statement(
+            heading=gettext("Your Yes had been recorded already"),
+            text=gettext("It was recorded on %(moment)s. You need do nothing more.") % at,
+        )
+    if standing.reason in _NOES:
+        return Statement(
+            heading=gettext("Your No had been recorded already"),
+            text=gettext("It was recorded on %(moment)s. You need do nothing more.") % at,
+        )
+    return Statement(
+        heading=gettext("You are not on this list any more"),
+        text=gettext("You were taken off it on %(moment)s. You need do nothing more.") % at,
+    )
+
+
+def too_late(standing: Standing, voice: Voice) -> Statement:
+    """Return what a page says to a Yes that no open question waits for."""
+    gettext = voice.gettext
+    if standing.deadline is None:
+        text = gettext("This link does not put you on the list any more. Nothing was recorded.")
+    else:
+        text = gettext(
+            "This question could be answered until %(deadline)s. Nothing was recorded."
+        ) % {"deadline": voice.moment(standing.deadline)}
+    return Statement(heading=gettext("The time for this answer is over"), text=text)
+
+
+def status_in_words(standing: Stands, voice: Voice) -> str:
+    """Return where a contact stands, in a few words."""
+    gettext = voice.gettext
+    if standing.status is Status.REMOVED:
+        return removal_in_words(standing.reason, voice)
+    return {
+        Status.UNCONFIRMED: gettext("On the list, not answered yet"),
+        Status.CONFIRMED: gettext("On the list"),
+        Status.CUSTOMER: gettext("On the list as a customer"),
+    }[standing.status]
+
+
+def removal_in_words(reason: str, voice: Voice) -> str:
+    """Return why a contact was taken off, in a few words."""
+    gettext = voice.gettext
+    return {
+        Reason.NO: gettext("Taken off the list: you answered No"),
+        Reason.NO_RESPONSE: gettext("Taken off the list: we had no answer from you in time"),
+        Reason.BOUNCE: gettext("Taken off the list: mail to this address came back"),
+        Reason.COMPLAINT: gettext("Taken off the list: our mail was reported as unwanted"),
+        Reason.WITHDRAWN: gettext("Taken off the list: you did not want the mails any more"),
+        Reason.REQUEST: gettext("Taken off the list, as was asked for"),
+    }[Reason(reason)]
+
+
+def basis_in_words(standing: Stands, voice: Voice) -> str:
+    """Return on what ground a contact may be mailed, in a few words."""
+    gettext = voice.gettext
+    return {
+        "": gettext("None: we do not send you these mails without your Yes"),
+        Basis.ANSWER: gettext("Your Yes to our question"),
+        Basis.SIGN_UP: gettext("Your own sign-up on our page"),
+        Basis.IMPORTED: gettext("Your earlier sign-up, of which we hold the proof"),
+        Basis.THIN: gettext("Your earlier sign-up, of which we hold the date and place alone"),
+        Basis.CUSTOMER: gettext(
+            "You are a customer of ours, and the mails are about similar things"
+        ),
+    }[standing.basis]
+
+
+def consent_in_words(state: str, voice: Voice, *, is_represented: bool = False) -> str:
+    """Return a state of a consent (dpv:ConsentStatus) in a few words."""
+    gettext = voice.gettext
+    words = {
+        "dpv:ConsentRequested": gettext("We asked you by mail"),
+        "dpv:ConsentGiven": gettext("You said Yes"),
+        "dpv:RenewedConsentGiven": gettext("You said Yes again"),
+        "dpv:ConsentWithdrawn": gettext("You withdrew your Yes"),
+        "dpv:ConsentRefused": gettext("You said No"),
+        "dpv:ConsentRevoked": gettext("We ended it"),
+        "dpv:ConsentUnknown": gettext("You were taken off the list"),
+    }[state]
+    if not is_represented:
+        return words
+    return gettext("%(what)s (by your legal representative)") % {"what": words}

@@ -1,0 +1,83 @@
+"""The receipt of what somebody answered: its page, and the same as JSON to keep.
+
+The link is the authority, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, Response
+
+from repermit.answers import lookup
+from repermit.answers.lookup import Standing
+from repermit.contacts import receipts
+from repermit.db.tables import Contact
+from repermit.receipts.states import REPRESENTATIVE
+from repermit.web import error_pages, page_text
+from repermit.web.answer import contact_fields, reader_of, receipt_path, show_gone, voice_of
+from repermit.web.rendering import Reader, page, public_url
+from repermit.web.request_context import current_site
+
+pages = Blueprint("receiving", __name__)
+
+
+@pages.get("/receipt/<token>")
+def show_receipt(token: str) -> Response:
+    """Show the receipt of what somebody answered (ISO/IEC TS 27560:2023 §6.4)."""
+    site = current_site()
+    standing = lookup.look_up(site.links.read("receipt", token))
+    if standing is None or standing.is_gone:
+        return show_gone(standing)
+    made = _receipt(standing)
+    if made is None:
+        return error_pages.not_found()
+    reader = reader_of(standing)
+    return page(
+        "receipt.html",
+        reader,
+        **_receipt_fields(made, standing, reader),
+        **contact_fields(standing, reader),
+    )
+
+
+@pages.get("/receipt/<token>/receipt.json")
+def download_receipt(token: str) -> Response:
+    """Hand out the same receipt, to keep."""
+    standing = lookup.look_up(current_site().links.read("receipt", token))
+    made = None if standing is None or standing.is_gone else _receipt(standing)
+    if made is None:
+        return error_pages.not_found()
+    text = json.dumps(made, ensure_ascii=False, indent=1) + "\n"
+    response = Response(text, content_type="application/json; charset=utf-8")
+    response.headers.set("Content-Disposition", "attachment", filename="receipt.json")
+    return response
+
+
+def _receipt(standing: Standing) -> dict[str, Any] | None:
+    site = current_site()
+    contact = Contact.get(Contact.uid == standing.uid)
+    return receipts.receipt_of(contact, settings=site.settings, links=site.links)
+
+
+def _receipt_fields(made: dict[str, Any], standing: Standing, reader: Reader) -> dict[str, Any]:
+    voice, record = voice_of(reader), made["consent_record"]
+    notice = record["processing"]["privacy_notice"]
+    path = receipt_path(standing)
+    return {
+        "number": made["header"]["receipt_id"],
+        "events": [
+            (
+                voice.moment(datetime.fromisoformat(one["event_time"])),
+                page_text.consent_in_words(
+                    one["event_state"], voice, is_represented=one["entity_id"] == REPRESENTATIVE
+                ),
+            )
+            for one in record["event"]
+        ],
+        "wordings": [notice[name] for name in ("mail", "page", "form") if name in notice],
+        "checkpoint": made["checkpoint"],
+        "json_url": public_url(f"{path}/receipt.json"),
+    }

@@ -1,0 +1,101 @@
+"""What one installation's pages work with, and the request's moment and trace."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from flask import current_app, g, request
+
+from repermit.answers.lookup import Trace
+from repermit.answers.pending_openings import Pending
+from repermit.clock import Clock
+from repermit.db.connection import Database
+from repermit.setting_overrides.current_settings import Present
+from repermit.settings.definitions import Settings
+from repermit.signed_links import Links
+from repermit.web.client_address import network_in_part
+
+PATIENCE = 2.0
+"""Seconds that somebody waits for an answer to be recorded before they are asked to press again."""
+
+SECONDS_LEFT = "repermit.seconds_left"
+"""By which name the environment of a request says how many of these there are left."""
+
+ARRIVED = "repermit.arrived"
+"""By which name it says when the last byte of a request came, aware UTC."""
+
+KEEPS_CONNECTION = "repermit.keeps_connection"
+"""By which name it says that the thread keeps its connection to the database for later requests."""
+
+_LONGEST_BROWSER = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Settings, clock, database and links of the application, and openings to be written."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    links: Links
+    openings: Pending
+
+
+def current_site() -> Site:
+    """Return the site of the request under way, with the settings that held when it began."""
+    found: Site = g.get("site") or current_app.extensions["repermit"]
+    return found
+
+
+def file_settings() -> Settings:
+    """Return what the file says by itself, without what was chosen on the pages."""
+    return _present().file
+
+
+def settle() -> None:
+    """Take the settings as they are now, for the whole of a request that has the database open."""
+    if "opened" in g:
+        g.site = replace(current_site(), settings=_present().settings())
+        g.texts = _present().texts
+
+
+def _present() -> Present:
+    found: Present = current_app.extensions["repermit.present"]
+    return found
+
+
+def stamp_arrival() -> None:
+    """Note when the request arrived, before anything could make it wait (invariant 10).
+
+    The server in front knows it, before the request waits for a thread.
+    """
+    g.arrived = request.environ.get(ARRIVED) or current_site().clock.now()
+    g.waits_until = time.monotonic() + request.environ.get(SECONDS_LEFT, PATIENCE)
+
+
+def seconds_left() -> float:
+    """Return how long the request under way may still wait for its turn to write; 0 if no more."""
+    left: float = g.waits_until - time.monotonic()
+    return max(left, 0.0)
+
+
+def arrival() -> datetime:
+    """Return when the request arrived, aware UTC."""
+    arrived: datetime = g.arrived
+    return arrived
+
+
+def request_trace() -> Trace:
+    """Return what is kept of how an answer came: the network in part, and the browser's name."""
+    return Trace(
+        network=network_in_part(request.remote_addr or ""),
+        browser=request.headers.get("User-Agent", "")[:_LONGEST_BROWSER],
+    )
+
+
+def forwarded() -> int:
+    """Return how many addresses X-Forwarded-For names: each web server on the way adds one."""
+    named = request.headers.get("X-Forwarded-For", "").split(",")
+    return sum(1 for one in named if one.strip())

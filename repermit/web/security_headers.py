@@ -1,0 +1,97 @@
+"""The headers of every response: nothing loads, nothing frames, nothing is kept.
+
+They follow the OWASP Secure Headers Project, but for Referrer-Policy: without any referrer, forms
+could not be told from those of other websites.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from repermit.settings.definitions import Settings
+from repermit.web.rendering import style
+from repermit.web.request_context import current_site
+
+if TYPE_CHECKING:
+    from flask import Response
+
+_YEAR = 365 * 24 * 3600
+
+# What a page might ask of the browser; an empty list is nobody.
+_FEATURES = (
+    "accelerometer",
+    "autoplay",
+    "camera",
+    "display-capture",
+    "encrypted-media",
+    "fullscreen",
+    "geolocation",
+    "gyroscope",
+    "magnetometer",
+    "microphone",
+    "midi",
+    "payment",
+    "picture-in-picture",
+    "publickey-credentials-get",
+    "screen-wake-lock",
+    "sync-xhr",
+    "usb",
+    "xr-spatial-tracking",
+)
+_PERMISSIONS = ", ".join(f"{feature}=()" for feature in _FEATURES)
+
+
+def add_headers(response: Response) -> Response:
+    """Add what tells the browser to do nothing but show the page and send its form.
+
+    What a page has said of itself stays: an admin's page has styles and a script in files.
+    """
+    response.headers.setdefault("Content-Security-Policy", _policy())
+    for name, value in usual_headers(current_site().settings):
+        response.headers.setdefault(name, value)
+    return response
+
+
+def headers_of_plain_text(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield the headers of a response that is no page, such as a refusal of the server in front."""
+    yield "Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+    yield from usual_headers(settings)
+
+
+def usual_headers(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield the headers of every response but for the policy of what it may load."""
+    yield "Referrer-Policy", "same-origin"
+    yield "X-Content-Type-Options", "nosniff"
+    yield "X-Frame-Options", "DENY"
+    yield "X-Robots-Tag", "noindex, nofollow"
+    yield "Cache-Control", "no-store"
+    yield "Cross-Origin-Opener-Policy", "same-origin"
+    yield "Cross-Origin-Resource-Policy", "same-origin"
+    yield "Permissions-Policy", _PERMISSIONS
+    if settings.public_url.startswith("https:"):
+        yield "Strict-Transport-Security", _transport(settings)
+
+
+def _transport(settings: Settings) -> str:
+    """Return for how long the host, and what is below it, is reached by https alone (RFC 6797).
+
+    Where the pages share the host of a website, what is below that host is not theirs to decide on.
+    """
+    below = "" if urlsplit(settings.public_url).path else "; includeSubDomains"
+    return f"max-age={_YEAR}{below}"
+
+
+def _policy() -> str:
+    styles = " ".join(f"'sha256-{_digest(style(name))}'" for name in ("public", "public-more"))
+    return (
+        f"default-src 'none'; style-src {styles}; img-src data:; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

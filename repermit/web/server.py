@@ -1,0 +1,232 @@
+"""The server in front of the application: waitress, without an access log."""
+
+from __future__ import annotations
+
+import copy
+import io
+import logging
+import re
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import waitress
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.task import ErrorTask
+from waitress.utilities import RequestEntityTooLarge
+
+from repermit.clock import Clock
+from repermit.db.connection import Database
+from repermit.imports import uploads
+from repermit.settings.definitions import Settings
+from repermit.web import error_pages
+from repermit.web.admin import evidence_check, suppressions
+from repermit.web.admin.register_pages import cookie_reader
+from repermit.web.dispatcher import Dispatcher, Task
+from repermit.web.security_headers import headers_of_plain_text
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+_LARGEST_BODY = 64 * 1024
+# As much as nginx takes. Waitress reads a head in the one thread that serves everybody, and joins
+# the lines of one name in the square of their length.
+_LARGEST_HEAD = 32 * 1024
+# More than can wait to be recorded, so that whoever reads gets a connection beside them; a process
+# may have some 1,024 files open.
+_MOST_CONNECTIONS = 500
+# What is sent behind a request that was refused is read and dropped up to here: the largest file
+# that a page takes, and some.
+_MOST_DROPPED = 128 * 1024 * 1024
+# A little more than the pages take, so that it is they who say that it was too much.
+_LARGEST_BY_PATH = {
+    r"/admin/lists/[^/]+/file/upload": uploads.LARGEST + 2 * _LARGEST_BODY,
+    r"/admin/lists/[^/]+/handover/compare": 100 * 1024 * 1024 + _LARGEST_BODY,
+    r"/admin/lists/[^/]+/suppressions/(?:look|import)": suppressions.LARGEST + 2 * _LARGEST_BODY,
+    r"/admin/log/verify/proof": evidence_check.LARGEST + 6 * _LARGEST_BODY,
+    r"/admin/settings/check": 2 * 1024 * 1024 + _LARGEST_BODY,
+    r"/admin/.*": 256 * 1024 + _LARGEST_BODY,
+}
+
+
+def _hide_path(record: logging.LogRecord) -> bool:
+    """Take from a line of waitress which path it was about, and any words of an error.
+
+    A path holds a token, and an error may quote an address (invariant 13).
+    """
+    message, about = record.getMessage(), ""
+    for before, instead in _ABOUT.items():
+        start, found, _ = message.partition(before)
+        about = about or (start + instead if found else "")
+    if about or record.exc_info:
+        # As "closing channel" has it, the error is being handled and not in the record.
+        kind = (record.exc_info or sys.exc_info())[0]
+        record.msg = (about or message) + (f" ({kind.__name__})" if kind else "")
+        record.args, record.exc_info = (), None
+    return True
+
+
+# What stands before a path, a connection or an error's words, and what is written instead.
+_ABOUT = {
+    " while serving ": " while serving a page",
+    " when servicing ": " when servicing a connection",
+    ", closing channel ": ", closing a connection",
+}
+
+
+logging.getLogger("waitress").addFilter(_hide_path)
+# It would warn once for each request of a burst that has to wait for a thread.
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def make_server(
+    app: WSGIApplication,
+    *,
+    settings: Settings,
+    host: str | None = None,
+    port: int | None = None,
+    sockets: dict[int, Any] | None = None,
+    clock: Clock | None = None,
+    database: Database | None = None,
+) -> Any:
+    """Return a server that listens already; `run()` serves.
+
+    `host` and `port` stand for those of the settings; port 0 takes a free one, which is then
+    `effective_port`. `sockets` is filled with what waitress listens and talks on. By `clock` each
+    request is stamped before it waits for a thread. Threads keep their connection to `database`, if
+    it is named.
+    """
+    listening = {} if sockets is None else sockets
+    dispatcher = Dispatcher(
+        settings.web.threads,
+        now=clock.now if clock else None,
+        close=database.close if database else None,
+    )
+    server = waitress.create_server(
+        app,
+        map=listening,
+        host=settings.web.host if host is None else host,
+        port=settings.web.port if port is None else port,
+        _dispatcher=dispatcher,
+        connection_limit=_MOST_CONNECTIONS,
+        max_request_body_size=_LARGEST_BODY,
+        max_request_header_size=_LARGEST_HEAD,
+        # So that the name of the software, and its version, go to nobody.
+        ident=None,
+        # Which X-Forwarded-For entries are believed is decided by `web.trusted_proxies`.
+        clear_untrusted_proxy_headers=False,
+    )
+    channel = _channel(settings)
+    for one in listening.values():
+        one.channel_class = channel
+    return server
+
+
+class BodyLimits:
+    """How much may follow the head of a request: small forms, and more from who has logged in."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = re.escape(urlsplit(settings.public_url).path)
+        self._is_of_a_login = cookie_reader(settings)
+
+    def most(self, path: str, cookie: str) -> int:
+        """Return how many bytes a page takes from whoever has this cookie."""
+        sizes = (
+            size
+            for pattern, size in _LARGEST_BY_PATH.items()
+            if re.fullmatch(f"(?:{self._path})?{pattern}", path)
+        )
+        size = next(sizes, _LARGEST_BODY)
+        return size if size > _LARGEST_BODY and self._is_of_a_login(cookie) else _LARGEST_BODY
+
+
+def _channel(settings: Settings) -> type[HTTPChannel]:
+    """Return what reads from a connection, with as much room as a request may have.
+
+    What it refuses by itself has the headers of all pages.
+    """
+    limits = BodyLimits(settings)
+    security_headers = tuple(headers_of_plain_text(settings))
+
+    class Parser(HTTPRequestParser):  # type: ignore[misc]
+        adj: Any
+
+        def parse_header(self, header_plus: bytes) -> None:
+            try:
+                super().parse_header(header_plus)
+            except ValueError:
+                # It would close the connection without a word.
+                message = "Content-Length is invalid"
+                raise ParsingError(message) from None
+            self.adj = copy.copy(self.adj)
+            self.adj.max_request_body_size = limits.most(self.path, self.headers.get("COOKIE", ""))
+
+    class Channel(_LingeringChannel):
+        parser_class = Parser
+        task_class = Task
+
+        def error_task_class(
+            self, channel: HTTPChannel, request: HTTPRequestParser
+        ) -> ErrorTask | _TooMuch:
+            self.lingers = True
+            return _refusal(channel, request, security_headers)
+
+    return Channel
+
+
+class _LingeringChannel(HTTPChannel):  # type: ignore[misc]
+    """Reads on after a request that was refused early, until its sender has closed.
+
+    A socket that is closed with unread bytes is reset, and the answer with it: nginx says 502
+    then (RFC 9112 section 9.6).
+    """
+
+    connected: bool
+    will_close: bool
+    lingers = False
+    _dropped: int | None = None
+
+    def handle_close(self) -> None:
+        if self.lingers and self._dropped is None:
+            self._dropped, self.will_close = 0, False
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+                return
+        super().handle_close()
+
+    def received(self, data: bytes) -> bool:
+        if self._dropped is None:
+            return bool(super().received(data))
+        self._dropped += len(data)
+        if self._dropped > _MOST_DROPPED:
+            self.handle_close()
+        return True
+
+
+class _TooMuch(Task):
+    """Lets the application say that a body is too large, in its words; none of it is read."""
+
+    def execute(self) -> None:
+        self.set_close_on_finish()
+        super().execute()
+
+    def get_environment(self) -> dict[str, Any]:
+        environ = super().get_environment()
+        nothing = {"CONTENT_LENGTH": "0", "wsgi.input": io.BytesIO(), error_pages.TOO_MUCH: True}
+        environ.update(nothing)
+        return environ
+
+
+def _refusal(
+    channel: HTTPChannel, request: HTTPRequestParser, headers: Sequence[tuple[str, str]]
+) -> ErrorTask | _TooMuch:
+    """Return what answers a request that the server itself refuses, or fails at."""
+    if isinstance(request.error, RequestEntityTooLarge):
+        return _TooMuch(channel, request)
+    task = ErrorTask(channel, request)
+    task.response_headers.extend(headers)
+    return task

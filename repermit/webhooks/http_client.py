@@ -1,0 +1,220 @@
+"""The way out to a webhook: HTTP that goes to checked addresses alone and ends in time.
+
+A name is looked up once, each address that comes of it is checked, and that very address is
+connected to: a second look-up could give another one (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from http.cookiejar import DefaultCookiePolicy
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+from repermit.errors import NotAllowed
+from repermit.lazy_text import Said
+from repermit.webhooks.allowed_addresses import check_address
+from repermit.webhooks.webhook_results import problem_of
+
+# At DEBUG it writes the path of every request, in which some tools have their secret.
+logging.getLogger("urllib3").setLevel(logging.INFO)
+
+_SECONDS = 15.0
+# So many addresses of a name are tried, so that one that has many takes no longer.
+_MOST_ADDRESSES = 3
+# What is read of a reply, so that the connection may be used again; nobody looks at it.
+_MOST_READ = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What came of a message: the HTTP status, 0 if there was none, and what went wrong.
+
+    `retry_after` is how many seconds the server asks to be left alone, 0 if it does not say.
+    """
+
+    code: int
+    problem: str = ""
+    retry_after: int = 0
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the receiver has the message."""
+        return 200 <= self.code < 300  # noqa: PLR2004  RFC 9110 §15.3
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the receiver wants no message any more (RFC 9110 §15.5.11)."""
+        return self.code == 410  # noqa: PLR2004
+
+
+class Line:
+    """Posts messages, one after the other, from `with` to its end; used by one thread.
+
+    No message takes longer than `seconds`, however slowly the receiver answers, but for the
+    look-up of its name. `verify` is as requests takes it.
+    """
+
+    def __init__(
+        self, *, to_private: bool, seconds: float = _SECONDS, verify: bool | str = True
+    ) -> None:
+        self._to_private = to_private
+        self._seconds = seconds
+        self._twin: socket.socket | None = None
+        self._is_late = False
+        self._session = requests.Session()
+        # A proxy of the environment would look up names by itself.
+        self._session.trust_env = False
+        self._session.verify = verify
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, _Adapter(self))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self._session.close()
+        self._drop_twin()
+
+    def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> Reply:
+        """Send a message and return what came of it; follows no redirect, raises nothing."""
+        self._is_late = False
+        watch = threading.Timer(self._seconds, self._break_off)
+        watch.start()
+        try:
+            return self._post(url, body, {**headers, "User-Agent": "repermit"})
+        except NotAllowed as error:
+            return Reply(code=0, problem=error.said)
+        except requests.RequestException as error:
+            return Reply(code=0, problem=self._said(error))
+        finally:
+            watch.cancel()
+            watch.join()
+
+    def open(self, host: str, port: int, *, encrypted: bool) -> socket.socket:
+        """Connect to a checked address of this host; raises NotAllowed and OSError."""
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+        for address in addresses:
+            check_address(address, encrypted=encrypted, to_private=self._to_private)
+        opened = self._first_of(addresses[:_MOST_ADDRESSES], port)
+        self._drop_twin()
+        # TLS takes the socket over; its twin still reaches the connection.
+        self._twin = opened.dup()
+        if self._is_late:
+            opened.close()
+            raise TimeoutError
+        return opened
+
+    def _first_of(self, addresses: list[str], port: int) -> socket.socket:
+        *others, last = addresses
+        for address in others:
+            with suppress(OSError):
+                return self._connect(address, port)
+        return self._connect(last, port)
+
+    def _connect(self, address: str, port: int) -> socket.socket:
+        each = self._seconds / _MOST_ADDRESSES
+        opened = socket.create_connection((address, port), timeout=each)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return opened
+
+    def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+        response = self._session.post(
+            url,
+            data=body,
+            headers=headers,
+            timeout=self._seconds,
+            allow_redirects=False,
+            stream=True,
+        )
+        if self._is_late:
+            # Broken off, its headers look as if they had come to their end.
+            raise requests.Timeout
+        # What a receiver says is not kept, and its status holds whatever becomes of the rest.
+        with response, suppress(HTTPError):
+            response.raw.read(_MOST_READ)
+        return Reply(
+            code=response.status_code,
+            problem=problem_of(response.status_code),
+            retry_after=_seconds_in(response.headers.get("Retry-After", "")),
+        )
+
+    def _said(self, error: requests.RequestException) -> Said:
+        """Say what went wrong in words of ours: the library's hold the whole URL."""
+        if self._is_late or isinstance(error, requests.Timeout):
+            return Said("no answer in time")
+        if isinstance(error, requests.exceptions.SSLError):
+            return Said("no safe connection: its certificate cannot be trusted")
+        return Said("it cannot be reached")
+
+    def _break_off(self) -> None:
+        self._is_late = True
+        twin = self._twin
+        if twin is not None:
+            with suppress(OSError):
+                twin.shutdown(socket.SHUT_RDWR)
+
+    def _drop_twin(self) -> None:
+        twin, self._twin = self._twin, None
+        if twin is not None:
+            twin.close()
+
+
+def _seconds_in(text: str) -> int:
+    # RFC 9110 §10.2.3 has a date too, which few send.
+    return int(text) if text.isascii() and text.isdigit() and len(text) < len("1000000") else 0
+
+
+class _Plain(HTTPConnection):
+    """A connection that is opened by a line."""
+
+    def __init__(self, *arguments: Any, line: Line, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._line = line
+
+    def _new_conn(self) -> socket.socket:
+        return self._line.open(self.host, self.port, encrypted=False)
+
+
+class _Encrypted(HTTPSConnection):
+    """The same with TLS, whose certificate is for the name, not the address."""
+
+    def __init__(self, *arguments: Any, line: Line, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._line = line
+
+    def _new_conn(self) -> socket.socket:
+        return self._line.open(self.host, self.port, encrypted=True)
+
+
+class _Adapter(HTTPAdapter):
+    """Puts connections of a line in the place of the library's own."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__(max_retries=0)
+        self._line = line
+
+    def get_connection_with_tls_context(self, *arguments: Any, **options: Any) -> Any:
+        """Return the pool for a request; its connections are opened by the line."""
+        pool: Any = super().get_connection_with_tls_context(*arguments, **options)
+        kind = _Encrypted if pool.scheme == "https" else _Plain
+        pool.ConnectionCls = partial(kind, line=self._line)
+        return pool

@@ -1,0 +1,37 @@
+"""Write the list of packages in docs/develop/architecture.md: `python -m tests.architecture`."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs/develop/architecture.md"
+_PLACE = re.compile(r"(## Packages\n\n<!--.*?-->\n\n).*?(?=^## )", re.MULTILINE | re.DOTALL)
+
+
+def first_line(path: Path) -> str:
+    """Return the first line of a module's docstring."""
+    text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    return text.partition("\n")[0]
+
+
+def described() -> str:
+    """Return a line for each package, with its modules, and one for each module beside them."""
+    package = ROOT / "repermit"
+    alone = {path.stem: first_line(path) for path in sorted(package.glob("[!_]*.py"))}
+    lines = [f"- `{name}.py`: {line}" for name, line in alone.items()]
+    for path in sorted(package.rglob("__init__.py"))[1:]:
+        names = ", ".join(one.stem for one in sorted(path.parent.glob("[!_]*.py")))
+        lines.append(f"- `{path.parent.relative_to(package)}/`: {first_line(path)} ({names})")
+    return "\n".join(lines) + "\n\n"
+
+
+def written(page: str) -> str:
+    """Return the page with the list as it is now."""
+    return _PLACE.sub(lambda found: found[1] + described(), page)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(PAGE.read_text("utf-8")), "utf-8")

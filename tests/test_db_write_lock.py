@@ -1,0 +1,361 @@
+"""The write lock: nobody waits without end, and Ctrl-Z does not take it along."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from repermit.db.connection import FairSqliteDatabase, open_database
+from repermit.db.write_lock import WriteLock, stop_between_turns, who_holds
+from repermit.errors import DatabaseBusy
+
+_PREFACE = """\
+import sys, time
+from pathlib import Path
+from repermit.db.write_lock import WriteLock, stop_between_turns
+write_lock = WriteLock(Path(sys.argv[1]))
+"""
+
+
+@contextmanager
+def process(path: Path, *lines: str) -> Iterator[subprocess.Popen[str]]:
+    """Run lines of Python with a `write lock`, until the end of the block."""
+    code = _PREFACE + "\n".join(lines)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            yield running
+        finally:
+            # Gently, so that what it ran counts as tested.
+            running.send_signal(signal.SIGCONT)
+            running.terminate()
+
+
+def hear(running: subprocess.Popen[str]) -> str:
+    assert running.stdout is not None
+    return running.stdout.readline().strip()
+
+
+def state(running: subprocess.Popen[str]) -> str:
+    """Return a process's state, as "T" for one that is stopped."""
+    return Path(f"/proc/{running.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def wait_for_state(running: subprocess.Popen[str], wanted: str) -> None:
+    until = time.monotonic() + 10
+    while state(running) != wanted:
+        assert time.monotonic() < until
+        time.sleep(0.001)
+
+
+def refused(path: Path) -> str:
+    """Try to enter with little patience; return why that fails."""
+    write_lock = WriteLock(path, patience=0.2)
+    began = time.monotonic()
+    with pytest.raises(DatabaseBusy) as error:
+        write_lock.enter()
+    assert 0.2 <= time.monotonic() - began < 2
+    write_lock.close()
+    return str(error.value)
+
+
+HOLD = ("write_lock.enter()", "print('in', flush=True)", "time.sleep(60)")
+
+
+# --- Nobody waits without end. ------------------------------------------------------------------
+
+
+def test_who_waits_too_long_is_told_who_holds_the_database(tmp_path: Path) -> None:
+    with process(tmp_path / "db", *HOLD) as other:
+        assert hear(other) == "in"
+        assert refused(tmp_path / "db") == (
+            "the database is held by another program for more than 0.2 seconds: process "
+            f"{other.pid}; try again later"
+        )
+    # The door has not stayed locked, nor has what a dead process held.
+    write_lock = WriteLock(tmp_path / "db", patience=0.2)
+    write_lock.enter()
+    write_lock.close()
+
+
+@pytest.mark.parametrize("holds", ["another process", "another thread"])
+def test_who_may_wait_only_shortly_is_told_for_how_long_that_was(
+    tmp_path: Path, holds: str
+) -> None:
+    mine = WriteLock(tmp_path / "db")
+    other = mine if holds == "another thread" else WriteLock(tmp_path / "db")
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(other.enter).result(10)
+        with mine.waiting_at_most(0.21), pytest.raises(DatabaseBusy) as error:
+            mine.enter()
+        pool.submit(other.close).result(10)
+    assert "for more than 0.2 seconds" in str(error.value)
+    mine.close()
+
+
+def test_a_process_that_was_stopped_holds_nobody_up_without_end(tmp_path: Path) -> None:
+    with process(tmp_path / "db", *HOLD) as other:
+        assert hear(other) == "in"
+        other.send_signal(signal.SIGSTOP)
+        wait_for_state(other, "T")
+        words = refused(tmp_path / "db")
+        assert (
+            f"process {other.pid}, which is stopped; let it go on (`kill -CONT {other.pid}`)"
+            in (words)
+        )
+
+
+def test_one_that_was_stopped_while_it_waited_does_neither(tmp_path: Path) -> None:
+    mine = WriteLock(tmp_path / "db")
+    mine.enter()
+    with process(tmp_path / "db", "print('ready', flush=True)", "write_lock.enter()") as other:
+        assert hear(other) == "ready"
+        time.sleep(0.2)
+        other.send_signal(signal.SIGSTOP)
+        wait_for_state(other, "T")
+        mine.leave()
+        assert f"process {other.pid}, which is stopped" in refused(tmp_path / "db")
+    mine.close()
+
+
+def test_without_knowledge_of_the_holder_it_says_so(tmp_path: Path) -> None:
+    nowhere = (tmp_path / "a", tmp_path / "b")
+    nowhere[0].touch()
+    assert who_holds(nowhere, 30) == (
+        "the database is held by another program for more than 30 seconds; try again later"
+    )
+
+
+def test_a_transaction_that_does_not_get_its_turn_has_not_begun(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    with open_database(f"sqlite:///{path}"):
+        pass
+    database = FairSqliteDatabase(path, patience=0.2)
+    other = WriteLock(path)
+    other.enter()
+    with database.connection_context():
+        with pytest.raises(DatabaseBusy):
+            database.atomic().__enter__()
+        other.leave()
+        with database.atomic():
+            assert database.transaction_depth() == 1
+    other.close()
+
+
+def test_a_thread_of_the_same_process_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    write_lock = WriteLock(tmp_path / "db", patience=0.2)
+    refusals: list[str] = []
+
+    def write() -> None:
+        try:
+            write_lock.enter()
+        except DatabaseBusy as error:
+            refusals.append(str(error))
+        write_lock.close()
+
+    for holds in (True, False):
+        if holds:
+            write_lock.enter()
+        writing = threading.Thread(target=write)
+        writing.start()
+        writing.join(5)
+        write_lock.close()
+    assert len(refusals) == 1
+    assert f"process {os.getpid()}; try again later" in refusals[0]
+
+
+def test_many_writers_in_a_hurry_all_get_their_turn(tmp_path: Path) -> None:
+    waits: list[float] = []
+    until = time.monotonic() + 1.5
+
+    def write() -> None:
+        write_lock = WriteLock(tmp_path / "db")
+        while time.monotonic() < until:
+            began = time.monotonic()
+            write_lock.enter()
+            waits.append(time.monotonic() - began)
+            time.sleep(0.001)
+            write_lock.leave()
+        write_lock.close()
+
+    writers = [threading.Thread(target=write) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(10)
+    assert len(waits) > 100
+    assert sorted(waits)[int(len(waits) * 0.99)] < 0.5
+
+
+# --- Ctrl-Z. ------------------------------------------------------------------------------------
+
+
+WRITE = (
+    "stop_between_turns()",
+    "print('ready', flush=True)",
+    "while True:",
+    "    write_lock.enter()",
+    "    time.sleep(0.01)",
+    "    write_lock.leave()",
+)
+
+
+def test_ctrl_z_stops_between_two_turns(tmp_path: Path) -> None:
+    mine = WriteLock(tmp_path / "db", patience=1)
+    with process(tmp_path / "db", *WRITE) as busy:
+        assert hear(busy) == "ready"
+        for number in range(10):
+            time.sleep(0.003 * number)
+            busy.send_signal(signal.SIGTSTP)
+            wait_for_state(busy, "T")
+            mine.enter()
+            mine.leave()
+            busy.send_signal(signal.SIGCONT)
+    mine.close()
+
+
+def test_ctrl_z_stops_who_waits_for_its_turn(tmp_path: Path) -> None:
+    mine = WriteLock(tmp_path / "db")
+    mine.enter()
+    with process(tmp_path / "db", *WRITE) as waiting:
+        assert hear(waiting) == "ready"
+        time.sleep(0.2)
+        waiting.send_signal(signal.SIGTSTP)
+        wait_for_state(waiting, "T")
+        mine.leave()
+        other = WriteLock(tmp_path / "db", patience=1)
+        other.enter()
+        other.close()
+        waiting.send_signal(signal.SIGCONT)
+        wait_for_state(waiting, "S")
+    mine.close()
+
+
+def test_ctrl_z_stops_several_threads_together(tmp_path: Path) -> None:
+    lines = (
+        "import threading",
+        "def write():",
+        *(f"    {line}" for line in WRITE[2:]),
+        "stop_between_turns()",
+        "for _ in range(3): threading.Thread(target=write, daemon=True).start()",
+        "print('ready', flush=True)",
+        "time.sleep(60)",
+    )
+    mine = WriteLock(tmp_path / "db", patience=1)
+    with process(tmp_path / "db", *lines) as busy:
+        assert hear(busy) == "ready"
+        for _ in range(5):
+            time.sleep(0.05)
+            busy.send_signal(signal.SIGTSTP)
+            wait_for_state(busy, "T")
+            mine.enter()
+            mine.leave()
+            busy.send_signal(signal.SIGCONT)
+    mine.close()
+
+
+def test_ctrl_z_stops_at_once_who_writes_nothing(tmp_path: Path) -> None:
+    lines = ("stop_between_turns()", "print('ready', flush=True)", "time.sleep(60)")
+    with process(tmp_path / "db", *lines) as idle:
+        assert hear(idle) == "ready"
+        idle.send_signal(signal.SIGTSTP)
+        wait_for_state(idle, "T")
+
+
+def test_whoever_sees_to_the_signal_already_goes_on_doing_so() -> None:
+    before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+    try:
+        stop_between_turns()
+        assert signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        elsewhere = threading.Thread(target=stop_between_turns)
+        elsewhere.start()
+        elsewhere.join()
+        assert signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL
+        stop_between_turns()
+        assert callable(signal.getsignal(signal.SIGTSTP))
+    finally:
+        signal.signal(signal.SIGTSTP, before)
+
+
+def test_ctrl_z_in_this_process_waits_for_the_turns_end(tmp_path: Path) -> None:
+    """As a process of its own: in this one the tests would stop."""
+    lines = (
+        "import os, signal, threading",
+        "stop_between_turns()",
+        "write_lock.enter()",
+        "signal.raise_signal(signal.SIGTSTP)",
+        "print('still in', flush=True)",
+        "time.sleep(0.3)",
+        "write_lock.leave()",
+        "print('on again', flush=True)",
+        "write_lock.enter()",
+        "print('in again', flush=True)",
+        "time.sleep(60)",
+    )
+    with process(tmp_path / "db", *lines) as other:
+        assert hear(other) == "still in"
+        assert state(other) != "T"
+        wait_for_state(other, "T")
+        mine = WriteLock(tmp_path / "db", patience=1)
+        mine.enter()
+        mine.close()
+        os.kill(other.pid, signal.SIGCONT)
+        assert (hear(other), hear(other)) == ("on again", "in again")
+
+
+# --- Threads of one process. --------------------------------------------------------------------
+
+
+def test_all_who_wait_in_a_process_write_in_its_turn(tmp_path: Path) -> None:
+    """Another process, which came before most of them, has to wait for one turn only."""
+    write_lock, order = WriteLock(tmp_path / "db"), list[str]()
+    other = WriteLock(tmp_path / "db")
+
+    def write(who: WriteLock, name: str) -> None:
+        who.enter()
+        order.append(name)
+        who.leave()
+
+    write_lock.enter()
+    writers = []
+    for who, name in [(write_lock, "1"), (other, "other"), (write_lock, "2"), (write_lock, "3")]:
+        writers.append(threading.Thread(target=write, args=(who, name)))
+        writers[-1].start()
+        time.sleep(0.1)
+    # The turn is so long by now that the others of this process have to let the other one in.
+    write_lock.leave()
+    for writer in writers:
+        writer.join(10)
+    assert order == ["other", "1", "2", "3"]
+    write_lock.close()
+    other.close()
+
+
+def test_a_thread_that_gives_up_holds_nobody_up(tmp_path: Path) -> None:
+    write_lock, other = WriteLock(tmp_path / "db", patience=0.1), WriteLock(tmp_path / "db")
+    write_lock.enter()
+
+    def give_up() -> None:
+        with pytest.raises(DatabaseBusy):
+            write_lock.enter()
+
+    waiting = threading.Thread(target=give_up)
+    waiting.start()
+    waiting.join(10)
+    write_lock.leave()
+    other.enter()
+    other.close()
+    write_lock.enter()
+    write_lock.close()

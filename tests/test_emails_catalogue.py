@@ -1,0 +1,71 @@
+"""The catalogues: which there are, and what they answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from repermit.emails.catalogues import language_name, languages, pick_language, place, translations
+from repermit.settings import package_files
+
+
+def test_there_is_a_catalogue_for_each_language_that_the_settings_know() -> None:
+    assert set(languages()) == set(package_files.LANGUAGES)
+    assert all(translations(language) for language in languages())
+
+
+def test_languages_stand_in_the_order_of_their_own_names() -> None:
+    assert [one for one in languages() if one in {"de", "en", "fr", "nl"}] == [
+        "de",
+        "en",
+        "fr",
+        "nl",
+    ]
+    names = [language_name(language) for language in languages()]
+    assert names.index("Deutsch") < names.index("English") < names.index("Français")
+    assert len(set(names)) == len(names)
+
+
+def test_a_sign_on_a_letter_does_not_move_it_and_other_letters_come_last() -> None:
+    placed = sorted(["bg", "cs", "da", "el", "nl", "sl", "sk", "sv"], key=place)
+    assert [language_name(one) for one in placed] == [
+        "Čeština", "Dansk", "Nederlands", "Slovenčina", "Slovenščina", "Svenska",
+        "Ελληνικά", "Български",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("en", "Privacy statement"),
+        ("nl", "Privacyverklaring"),
+        ("de", "Datenschutzerklärung"),
+        ("fr", "Politique de confidentialité"),
+    ],
+)
+def test_a_catalogue_translates(language: str, expected: str) -> None:
+    assert translations(language).gettext("Privacy statement") == expected
+
+
+def test_a_catalogue_is_read_once() -> None:
+    assert translations("nl") is translations("nl")
+
+
+def test_a_language_without_a_catalogue_is_an_error() -> None:
+    with pytest.raises(KeyError, match="xx"):
+        translations("xx")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ("fr", "fr"),
+        ("NL", "nl"),
+        ("nl-BE", "nl"),
+        ("de_AT", "de"),
+        (" en ", "en"),
+        ("xx", "nl"),
+        ("", "nl"),
+    ],
+)
+def test_a_language_is_found_or_the_lists_own_is_used(wanted: str, expected: str) -> None:
+    assert pick_language(wanted, otherwise="nl") == expected

@@ -1,0 +1,67 @@
+"""What rooms say: English as it is, another language by its template; see repermit.saying."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from repermit.errors import Refused, TransportError
+from repermit.lazy_text import Joined, Said, in_english, packed, said_of, unpacked
+
+AT = datetime(2026, 12, 22, 17, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (Said(), ""),
+        (Said("100% sure"), "100% sure"),
+        (Said("until %(at)s", at=AT), "until 2026-12-22 17:00"),
+        (Said("%(count)s rows, line %(line)s", count=1234, line="1234"), "1,234 rows, line 1234"),
+        (Said("one of %(all)s", all=Joined(("a", "b"))), "one of a, b"),
+        (Said("%(why)s; %(why)s", why=Said("no %(what)s", what="name")), "no name; no name"),
+        (said_of("one mail", "%(count)s mails", 1), "one mail"),
+        (said_of("one mail to %(who)s", "%(count)s mails to %(who)s", 0, who="x"), "0 mails to x"),
+        (said_of("one mail", "%(count)s mails", 2000), "2,000 mails"),
+    ],
+)
+def test_it_is_english_by_itself(said: Said, text: str) -> None:
+    assert said == text
+    assert str(said) == text
+
+
+def dutch(singular: str, plural: str, count: int) -> str:
+    known = {"until %(at)s": "tot %(at)s", "one mail": "een mail", "%(count)s mails": "%(count)s x"}
+    return known[plural if plural and count > 1 else singular]
+
+
+def test_another_language_fills_in_its_own_template() -> None:
+    assert Said("until %(at)s", at=AT).in_words(dutch, str) == f"tot {AT}"
+    assert said_of("one mail", "%(count)s mails", 1).in_words(dutch, in_english) == "een mail"
+    assert said_of("one mail", "%(count)s mails", 2).in_words(dutch, in_english) == "2 x"
+
+
+def test_an_error_keeps_what_it_says() -> None:
+    error = Refused("there is no campaign on %(list)s", code="none", list="news")
+    assert str(error) == "there is no campaign on news"
+    assert (error.said.template, error.said.code) == ("there is no campaign on %(list)s", "none")
+    assert error.said.values == {"list": "news"}
+    said = Said("already said")
+    assert Refused(said).said is said
+    assert TransportError(0, reason="no way").said.template == "%(reason)s (%(reply)s)"
+
+
+def test_what_is_kept_can_still_be_put_into_another_language() -> None:
+    said = Said(
+        "line %(line)s of %(all)s: %(why)s",
+        code="odd",
+        line="3",
+        all=Joined((Said("a"), "b"), by="; "),
+        why=Said("too long"),
+    )
+    kept = unpacked(packed(said))
+    assert (kept, kept.code, kept.template) == (said, "odd", said.template)
+    assert kept.values == said.values
+    assert packed(Said("too long")) == "too long"
+    assert unpacked("too long").template == "too long"

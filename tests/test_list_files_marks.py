@@ -1,0 +1,140 @@
+"""What the cells of a row say against mailing, and how that is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from repermit.list_files.opt_out_marks import Against, Marks, may_refuse
+from repermit.list_files.rows import Column
+
+
+def said_in(field: str, text: str, title: str = "T") -> Against:
+    return Marks([Column(0, title, field)]).in_cells([text])
+
+
+def marked(text: str) -> Against:
+    return Against("unsubscribed", f"T: {text}")
+
+
+def doubted(text: str) -> Against:
+    return Against("", f"T: {text}")
+
+
+NOTHING = Against("", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Inactief", "inactive", "inaktiv", "Inactif", "niet actief", "Not active", "pas actif"),
+        *("uitgeschreven", "afgemeld", "opted out", "unsubscribed", "geblokkeerd", "disabled"),
+        *("gesperrt", "nee", "false", "stop", "geen mail", "overleden", "archived", "refusé"),
+    ],
+)
+def test_a_status_that_switches_somebody_off_is_an_opting_out(text: str) -> None:
+    assert said_in("status", text) == marked(text)
+
+
+@pytest.mark.parametrize("text", ["", "actief", "Enabled", "1", "lid", "pending", "Non-subscribed"])
+def test_a_status_that_says_nothing_against_it_passes(text: str) -> None:
+    assert said_in("status", text) == NOTHING
+
+
+@pytest.mark.parametrize("text", ["0", "niet ingeschreven", "nicht angemeldet", "mail niet bekend"])
+def test_a_status_that_may_mean_off_is_in_doubt(text: str) -> None:
+    assert said_in("status", text) == doubted(text)
+
+
+@pytest.mark.parametrize("field", ["consent", "active"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("nee", "No", "nein", "non", "0", "false", "Nee, liever niet", "liever niet", "stop"),
+        *("no thanks", "nein danke", "non merci", "geen", "opgezegd", "stop er maar mee"),
+        *("ingetrokken 3-4-2020", "ja, maar geen mail meer"),
+    ],
+)
+def test_an_answer_with_a_no_in_it_is_an_opting_out(field: str, text: str) -> None:
+    assert said_in(field, text) == marked(text)
+
+
+@pytest.mark.parametrize("text", ["", " ", "ja", "Ja, graag!", "yes", "onbekend", "wekelijks", "?"])
+def test_an_answer_without_a_no_is_none(text: str) -> None:
+    assert said_in("consent", text) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "text", ["nog niet gevraagd", "geen antwoord", "ja, maar niet meer bellen"]
+)
+def test_nobody_has_said_no_who_was_not_asked(text: str) -> None:
+    assert said_in("consent", text) == doubted(text)
+
+
+@pytest.mark.parametrize(
+    ("field", "mark"),
+    [("opted_out_at", "unsubscribed"), ("cleaned_at", "cleaned"), ("complained_at", "complained")],
+)
+def test_a_mark_is_told_with_its_column(field: str, mark: str) -> None:
+    assert said_in(field, "2024-01-01", "Datum") == Against(mark, "Datum: 2024-01-01")
+    assert said_in(field, "nee") == NOTHING
+
+
+def test_remarks_are_refusals_doubts_or_nothing() -> None:
+    assert said_in("remark", "wil geen mail meer") == marked("wil geen mail meer")
+    assert said_in("remark", "niet afgemeld") == doubted("niet afgemeld")
+    assert said_in("remark", "wil graag mail") == NOTHING
+
+
+def test_subscribed_is_followed_by_a_date_or_by_an_answer() -> None:
+    assert said_in("since", "no", "Subscribed") == Against("unsubscribed", "Subscribed: no")
+    assert said_in("since", "2024-01-01", "Subscribed") == NOTHING
+    assert said_in("since", "geen", "Lid sinds") == NOTHING
+
+
+def test_the_strongest_word_counts_and_the_first_of_equals() -> None:
+    fields = ("remark", "status", "remark", "complained_at")
+    marks = Marks([Column(index, f"T{index}", field) for index, field in enumerate(fields)])
+    assert marks.in_cells(["niet afgemeld", "bounced", "", ""]) == ("cleaned", "T1: bounced")
+    assert marks.in_cells(["stop", "bounced", "geen mail", ""]) == ("unsubscribed", "T0: stop")
+    assert marks.in_cells(["stop", "bounced", "", "x"]) == ("complained", "T3: x")
+
+
+def test_a_column_without_a_title_is_named_by_its_place() -> None:
+    said = Marks([Column(2, "", "remark")]).in_cells(["", "", "afgemeld"])
+    assert said == ("unsubscribed", "column 3: afgemeld")
+
+
+@pytest.mark.parametrize(("letters", "shown"), [(79, 79), (80, 80), (81, 80)])
+def test_long_words_are_cut_and_kept_on_one_line(letters: int, shown: int) -> None:
+    text = "stop mail\n".ljust(letters, "x")
+    told = said_in("remark", text).said.removeprefix("T: ")
+    assert len(told) == shown
+    assert told.startswith("stop mail x")
+    assert told.endswith("…") is (letters > shown)
+
+
+def test_a_column_may_refuse_if_one_of_its_cells_does() -> None:
+    assert may_refuse(["lid", "niet mailen"])
+    assert not may_refuse(["lid", "niet afgemeld"])
+
+
+@pytest.mark.parametrize("field", ["name", "first_name", "last_name"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Jan Jansen (overl. 2021)",
+        "Jansen - geen post",
+        "Mevr. de Wit overl.",
+        "A. Roth †",
+        "B (gn mail)",
+    ],
+)
+def test_a_remark_in_a_name_leaves_it_in_doubt(field: str, text: str) -> None:
+    assert said_in(field, text) == doubted(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["Jan Jansen", "Jan (penningmeester)", "Fam. Post", "Nora Not", ""]
+)
+def test_a_name_is_none(text: str) -> None:
+    assert said_in("name", text) == NOTHING

@@ -1,0 +1,337 @@
+"""Remarks as an office writes them: who wants no mail, who does, and what leaves it in doubt."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from repermit.list_files.opt_out_words import DOUBTFUL, REFUSED, plain, refusal_in
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "wil geen mail meer",
+        "uitgeschreven",
+        "niet mailen",
+        "do not mail",
+        "keine Mails",
+        "ne plus écrire",
+        "afgemeld 3-5-2021",
+        "geen nieuwsbrief",
+        "Géén mail!",
+        "wil niet meer gemaild worden",
+        "niet meer benaderen",
+        "Don't email",
+        "dont mail",
+        "do not contact",
+        "doesn't want emails",
+        "does not want to be contacted",
+        "no newsletter please",
+        "no more emails",
+        "remove from list",
+        "please remove me from the mailing list",
+        "haal van de lijst",
+        "van de lijst gehaald",
+        "van de mailinglijst af",
+        "möchte keine Newsletter",
+        "will keine E-Mails erhalten",
+        "bitte keine Werbung",
+        "nicht anschreiben",
+        "nicht mehr kontaktieren",
+        "aus dem Verteiler löschen",
+        "aus Verteiler nehmen",
+        "abgemeldet am 3.5.2021",
+        "hat sich ausgetragen",
+        "ne pas contacter",
+        "ne veut plus recevoir de mails",
+        "ne souhaite pas recevoir la newsletter",
+        "plus de mails",
+        "pas de newsletter",
+        "s'est désabonné",
+        "désinscrite",
+        "opt-out",
+        "opted out 2020",
+        "unsubscribed by phone",
+        "nee bedankt",
+        "No thanks",
+        "non merci",
+        "Nein danke",
+        "overleden",
+        "overleden 2019",
+        "nieuwsbrief: nee",
+        "mail: nee",
+        "newsletter no",
+        "maakt bezwaar",
+        "wil geen contact meer",
+        "wenst geen reclame",
+        "stuur geen mails",
+        "niets meer sturen",
+        "stop",
+        "STOP!",
+        "stop mailing",
+        "nichts mehr schicken",
+        "nooit mailen",
+        "Wil zich uitschrijven",
+        "Werbewiderspruch vom 1.2.2020",
+        "retirer de la liste",
+        "liever geen mail",
+        "graag geen mails",
+        "geen mail graag",
+        "heeft zich afgemeld voor de nieuwsbrief",
+        "wants no mail",
+        "never email",
+        "Pas d'e-mails svp",
+        "n'écrivez plus",
+        "bitte vom Newsletter abmelden",
+        "toestemming ingetrokken 2020",
+        "geen nieuwsbrieven meer",
+        "niet per mail benaderen",
+        "not to be mailed",
+        "gelöscht aus Liste",
+        "geen e-mail",
+        "no e-mail",
+        "liever niet per mail",
+        # As tags are written.
+        *("do_not_mail", "do-not-mail", "no-mail", "NO_MAIL", "nomail", "DNC", "unsub", "opt_out"),
+        *("niet-mailen", "geen_nieuwsbrief", "keine-mails", "pas_de_mail", "newsletter_no"),
+        *("do not email!", "no-contact", "DONOTCONTACT", "wants-out"),
+        # Who takes back what was given, or never gave it.
+        *("withdrew consent", "withdrawn consent", "consent revoked 2020", "has withdrawn consent"),
+        *("geen toestemming", "geen toestemming gegeven", "geen toestemming voor nieuwsbrief"),
+        *("heeft toestemming ingetrokken", "trekt toestemming in", "no consent", "no permission"),
+        *("Widerruf 2021", "Widerruf vom 3.5.2021", "Widerruf", "hat Einwilligung widerrufen"),
+        *("keine Einwilligung", "Einwilligung zurückgezogen", "keine Erlaubnis für Newsletter"),
+        *("consentement refusé", "a retiré son consentement", "pas de consentement"),
+        # Who wants off.
+        *("wil er af", "wil eraf", "wil er graag vanaf", "wil hier af", "wil er niet meer op"),
+        *("wil van de lijst", "wants off", "wants to be taken off", "wants to be removed"),
+        *("will raus", "möchte gelöscht werden", "möchte ausgetragen werden", "möchte raus"),
+        *("veut être retiré", "souhaite être supprimée", "ne veut plus être contacté"),
+        # Who asked for it.
+        *("please remove", "Please remove me.", "pls remove from mailings", "remove please"),
+        *(
+            "graag verwijderen",
+            "verwijderen aub",
+            "bitte löschen",
+            "bitte streichen",
+            "bitte entfernen",
+        ),
+        *("merci de me retirer", "svp supprimer", "Asked to be removed 2022", "requested removal"),
+        *("removal requested", "asked us to remove her", "vraagt om verwijdering"),
+        *("heeft gevraagd om verwijderd te worden", "op verzoek verwijderd", "bat um Löschung"),
+        *("verwijderd op eigen verzoek", "auf Wunsch gelöscht", "Löschung beantragt"),
+        *("a demandé à être retiré", "supprimé à sa demande", "demande de suppression"),
+        *("AVG verzoek verwijderd", "AVG-verzoek: verwijderen", "GDPR deletion request"),
+        *("DSGVO-Löschung", "DSGVO Antrag Löschung", "RGPD suppression", "right to be forgotten"),
+        *("recht op vergetelheid", "Recht auf Vergessenwerden", "droit à l'oubli"),
+        *(
+            "please take me off",
+            "take her off your list",
+            "op verzoek uit lijst",
+            "gestopt op verzoek",
+        ),
+        *("removed at own request", "deleted on request", "bitte aus Verteiler", "verwijder mij"),
+        *("à supprimer", "GDPR: delete", "geen toestemming (AVG)", "geen toestemming mail"),
+        *("consent: no", "opt-in: no", "toestemming: nee", "does not consent", "Widerspruch 2021"),
+        # Whose newsletter was stopped, and who wants to hear nothing.
+        *("nieuwsbrief gestopt op verzoek", "nieuwsbrief stopgezet", "newsletter stopped"),
+        *("Newsletter abbestellt", "Newsletter gekündigt", "newsletter cancelled", "mails gestopt"),
+        *("gestopt met nieuwsbrief", "stop sending", "stop contacting me", "newsletter arrêtée"),
+        *("no longer wishes to hear from us", "does not want to hear from us anymore"),
+        *(
+            "wil niets meer van ons horen",
+            "wil niet meer van ons horen",
+            "doesn't wish to hear from us",
+        ),
+        *("möchte nichts mehr von uns hören", "ne veut plus entendre parler de nous"),
+        *("nieuwsbrief niet gewenst", "Newsletter nicht erwünscht", "mail niet langer gewenst"),
+        *("newsletter not wanted", "newsletter non souhaitée", "mailing unerwünscht"),
+    ],
+)
+def test_a_refusal_is_one_in_whatever_words(remark: str) -> None:
+    assert refusal_in(remark) == REFUSED
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "leest af en toe de nieuwsbrief",
+        "wil graag mail",
+        "graag per mail",
+        "mail ok",
+        "wel mailen",
+        "geen bijzonderheden",
+        "belt altijd 's ochtends",
+        "nieuwe klant 2020",
+        "Newsletter; Non-profit",
+        "wants the newsletter",
+        "möchte gerne Mails",
+        "veut recevoir la newsletter",
+        "contact via partner",
+        "mag gemaild worden",
+        "lid sinds 2004",
+        "geen telefoon",
+        "niet bellen",
+        "rolstoel, geen trap",
+        "-",
+        "Jan is penningmeester",
+        "no allergies",
+        "ne pas oublier le chat",
+        "parkt niet voor de deur",
+        "not a member",
+        "pays by mail order",
+        "ja, mail",
+        *("geen toestemming foto's", "keine Einwilligung für Fotos", "no consent photos"),
+        *("toestemming gegeven", "wil graag op de lijst", "non-profit", "e-mail", "vip_klant"),
+        *(
+            "on request",
+            "op verzoek gebeld",
+            "hört gut",
+            "will mehr wissen",
+            "newsletter-subscriber",
+        ),
+        *("wil er af en toe bij zijn", "wants out-of-office info", "wants off-street parking"),
+        *(
+            "will raus aufs Land",
+            "wil van de lijst weten of hij erop staat",
+            "wishes to hear from us",
+        ),
+        *("bitte anrufen", "please call", "stopwatch", "wil af en toe bellen", "off-season"),
+        "",
+        "  ",
+    ],
+)
+def test_a_wish_for_mail_and_what_has_nothing_to_do_with_it_are_none(remark: str) -> None:
+    assert refusal_in(remark) == ""
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "Premium plus newsletter",
+        "Newsletter no. 12",
+        "geen bezwaar tegen nieuwsbrief",
+        "wil geen telefoon maar mail",
+        "hoeft geen papieren nieuwsbrief",
+        "klaagt dat hij geen nieuwsbrief krijgt",
+        "blocked drain",
+        "no problem with mail",
+        "niet afgemeld",
+        "not unsubscribed",
+        "geen mail ontvangen, opnieuw sturen",
+        "niet vergeten te mailen",
+        "man overleden, graag nieuwsbrief",
+        "niet bellen maar mailen",
+        "nee",
+        "mailadres klopt niet",
+        "geen nieuwsbrief per post",
+        "recept uitgeschreven",
+        "geen mailadres van partner",
+        "mail niet aangekomen",
+        "email no longer valid",
+        "geweigerd",
+        "geen interesse in cursus",
+        "keine Mail erhalten",
+        "bounced",
+        "geen contact gehad",
+        "betaling geblokkeerd",
+        "stopt per 1-1",
+        "mail komt terug",
+        *(
+            "never asked to be removed",
+            "heeft niet gevraagd om verwijdering",
+            "consent not withdrawn",
+        ),
+        *("Widerruf Bestellung 4711", "geen toestemming partner", "verwijderd", "wil stoppen"),
+        *("asked for removal of wisdom tooth", "keine Löschung beantragt", "no permission to park"),
+        *("kein Interesse mehr", "liever niet", "gestopt", "cleaned", "ne souhaite plus"),
+        *("AVG verzoek inzage", "please remove the old phone number", "nie um Löschung gebeten"),
+        *("did not withdraw consent", "toestemming niet ingetrokken", "nieuwsbrief nooit gestopt"),
+    ],
+)
+def test_what_comes_near_a_refusal_is_doubtful(remark: str) -> None:
+    assert refusal_in(remark) == DOUBTFUL
+
+
+def test_of_a_doubtful_and_a_clear_half_the_clear_one_counts() -> None:
+    assert refusal_in("recept uitgeschreven; wil geen mail") == REFUSED
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["no ", "wil ", "mail niet ", "verwijder a b ", "n'", "e-", "a", "geen_", "asked to be "],
+)
+def test_a_remark_as_long_as_a_book_is_read_at_once(word: str) -> None:
+    started = time.process_time()
+    assert refusal_in(word * 50_000 + ". geen mail") == REFUSED
+    # It takes a few tenths; one repetition too many in a pattern would make it minutes.
+    assert time.process_time() - started < 10
+
+
+def test_words_are_compared_without_accents_capitals_and_spaces() -> None:
+    assert plain(" N’ÉCRIVEZ\n plus ") == "n'ecrivez plus"
+    assert plain("Don't, wouldn’t, dont") == "do not, would not, do not"
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "svp niet meer aanschr.",
+        "bitte nicht mehr anschr.",
+        "niet meer benad.",
+        "do not cntct",
+        "geen nieuwsb",
+        "nieuwsbrief: n",
+        "nieuwsbrief uit",
+        "Newsletter aus",
+        "newsletter = off",
+        "Newsletter abbest.",
+        "no mktg",
+        "pas de pub",
+        "plus de pubs svp",
+        "van de lijst afgehaald op eigen verzoek",
+    ],
+)
+def test_a_refusal_is_one_however_it_is_shortened(remark: str) -> None:
+    assert refusal_in(remark) == REFUSED
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "niet op de lijst zetten",
+        "not on the list",
+        "adres niet gebruiken",
+        "niet versturen",
+        "alleen telefonisch contact",
+        "alleen bellen",
+        "contact alleen per tel",
+        "nur telefonisch",
+        "only phone contact",
+        "phone only",
+        "uniquement par téléphone",
+        "dnd",
+    ],
+)
+def test_who_may_be_reached_otherwise_alone_is_put_before_the_admin(remark: str) -> None:
+    assert refusal_in(remark) == DOUBTFUL
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "contact per mail",
+        "Kontaktperson: Anna",
+        "nieuwsbrief: j",
+        "nieuwsbrief uit 2019 bewaard",
+        "Newsletter aus Berlin",
+        "met us in the pub",
+        "bestelde telefonisch",
+        "op de lijst van Jan",
+        "uses our newsletter",
+    ],
+)
+def test_nearly_the_same_words_about_something_else_are_none(remark: str) -> None:
+    assert not refusal_in(remark)

@@ -1,0 +1,119 @@
+"""What may take so long and no longer: it ends in time, and leaves nothing open."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from repermit.smtp.time_limit import Cutter, in_time
+
+
+class Thing:
+    """Something to be found; `closed` says that nobody wanted it."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_what_comes_in_time_is_returned_open() -> None:
+    thing = Thing()
+    assert in_time(lambda _cutter: thing, 5, Cutter()) is thing
+    assert not thing.closed.is_set()
+
+
+def test_what_goes_wrong_is_raised_where_somebody_waits() -> None:
+    def work(_cutter: Cutter) -> Thing:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        in_time(work, 5, Cutter())
+
+
+def test_what_comes_too_late_is_closed() -> None:
+    thing, go_on = Thing(), threading.Event()
+
+    def work(_cutter: Cutter) -> Thing:
+        go_on.wait(5)
+        return thing
+
+    with pytest.raises(TimeoutError):
+        in_time(work, 0.1, Cutter())
+    go_on.set()
+    assert thing.closed.wait(5)
+
+
+def test_what_comes_once_it_was_cut_off_is_closed() -> None:
+    thing = Thing()
+
+    def work(cutter: Cutter) -> Thing:
+        assert cutter.end(cut=True)
+        return thing
+
+    with pytest.raises(TimeoutError):
+        in_time(work, 5, Cutter())
+    assert thing.closed.is_set()
+
+
+def test_who_waits_longer_than_that_for_what_was_cut_off_hears_how_it_ends() -> None:
+    def work(cutter: Cutter) -> Thing:
+        cutter.end(cut=True)
+        time.sleep(0.3)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        in_time(work, 0.1, Cutter())
+
+
+def test_an_interrupt_ends_the_waiting_and_the_work() -> None:
+    near, far = socket.socketpair()
+    has_ended = threading.Event()
+
+    def work(cutter: Cutter) -> Thing:
+        cutter.watch(near)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        near.recv(1)
+        has_ended.set()
+        raise LookupError
+
+    with near, far:
+        with pytest.raises(KeyboardInterrupt):
+            in_time(work, 5, Cutter())
+        assert has_ended.wait(5)
+        assert far.recv(1) == b""
+
+
+def test_a_socket_is_left_alone_at_a_good_end() -> None:
+    near, far = socket.socketpair()
+    cutter = Cutter()
+    with near, far:
+        cutter.watch(near)
+        assert cutter.end(cut=False)
+        assert not cutter.end(cut=True)
+        near.send(b"x")
+        assert far.recv(1) == b"x"
+
+
+def test_a_socket_that_comes_after_the_end_is_closed() -> None:
+    near, far = socket.socketpair()
+    cutter = Cutter()
+    cutter.end(cut=True)
+    with far, pytest.raises(TimeoutError):
+        cutter.watch(near)
+    assert near.fileno() == -1
+
+
+def test_a_socket_that_is_gone_is_no_trouble() -> None:
+    near, far = socket.socketpair()
+    far.close()
+    cutter = Cutter()
+    with near:
+        cutter.watch(near)
+        near.shutdown(socket.SHUT_RDWR)
+        assert cutter.end(cut=True)
