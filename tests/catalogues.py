@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from babel import Locale
@@ -20,6 +21,9 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
+from repermit.exports import handover_steps
+from repermit.exports.tool_formats import Tool, What
+from repermit.settings import package_files
 from tests.sayings import said
 
 ROOT = Path(__file__).parent.parent
@@ -88,7 +92,23 @@ def _used(*, for_admins: bool) -> dict[tuple[str | None, str], Texts]:
             found[context, singular] = message
     if for_admins:
         found |= {(None, texts(message)[0]): message for message in said()}
+        found |= {(None, text): text for text in chain(texts_of_findings(), texts_of_steps())}
     return found
+
+
+def texts_of_findings() -> Iterator[str]:
+    """Yield what the findings of `check` say, which stands in data."""
+    for entry in package_files.data("check_findings.toml").values():
+        for key in ("found", "remedy", "page_found", "page_remedy"):
+            if key in entry:
+                yield entry[key]
+
+
+def texts_of_steps() -> Iterator[str]:
+    """Yield what a page says of handing a file to a newsletter tool."""
+    for tool in Tool:
+        for what in What:
+            yield from handover_steps.steps_on_page(tool, what)
 
 
 def path_of(language: str, locale: Path = LOCALE) -> Path:

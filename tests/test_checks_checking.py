@@ -17,12 +17,12 @@ from repermit.checks import run as checks_run
 from repermit.checks.dns_lookup import Unanswered
 from repermit.checks.finding_texts import WORDS, finding
 from repermit.checks.findings import Area, Finding, Report, Verdict
-from repermit.checks.page_texts import ON_PAGES
 from repermit.checks.parallel import together
 from repermit.checks.run import _answered
 from repermit.db.connection import Database, connect
 from repermit.emails.dkim_signature import Signer
 from repermit.errors import ConfigError, Refused
+from repermit.settings import package_files
 from repermit.settings.definitions import MailServer, Web
 from tests.building import NOW, make_list, make_settings
 from tests.inbox import HANG_UP
@@ -384,21 +384,22 @@ def test_a_page_names_what_is_the_servers_only_to_be_passed_on(code: str) -> Non
     assert asks or not _NOT_ON_PAGES.search(remedy)
 
 
-def test_what_a_page_says_otherwise_is_said_of_a_code_that_there_is() -> None:
-    assert ON_PAGES.keys() <= WORDS.keys()
-    for code, said in ON_PAGES.items():
-        assert said.found or said.remedy
-        assert said.found != WORDS[code].found
-        assert said.remedy != WORDS[code].remedy
+def test_what_a_page_says_otherwise_differs() -> None:
+    for words in WORDS.values():
+        assert words.on_page.found != words.found
+        assert not words.on_page.remedy or words.on_page.remedy != words.remedy
+
+
+def test_a_finding_has_the_keys_that_are_read_and_no_other() -> None:
+    known = {"area", "areas", "verdict", "found", "remedy", "page_found", "page_remedy"}
+    for code, entry in package_files.data("check_findings.toml").items():
+        assert entry.keys() <= known, code
+        assert ("area" in entry) != ("areas" in entry), code
 
 
 def test_every_code_is_given_somewhere() -> None:
     package = Path(checks.__file__).parent
-    sources = "".join(
-        path.read_text("utf-8")
-        for path in package.glob("*.py")
-        if not path.name.endswith("_texts.py")
-    )
+    sources = "".join(path.read_text("utf-8") for path in package.glob("*.py"))
     ending = ("_unanswered", "_too_slow")
     missing = [code for code in WORDS if f'"{code}"' not in sources and not code.endswith(ending)]
     assert missing == []

@@ -548,16 +548,24 @@ def entries_by_subject() -> Counter[str]:
 
 def test_an_answer_gets_in_during_the_sweep(database: Database, mailing_list: MailingList) -> None:
     campaign = make_campaign(database, mailing_list)
-    asked = [make_asked(database, mailing_list, campaign) for _ in range(60)]
-    sweeping = threading.Event()
-    clock = SteppingClock(DEADLINE, nth=4, act=sweeping.set)
-    thread = in_thread(database, clock, chunk=1)
+    asked = [make_asked(database, mailing_list, campaign) for _ in range(200)]
+    sweeping, answering = threading.Event(), threading.Event()
+
+    def wait_for_the_answer() -> None:
+        sweeping.set()
+        answering.wait(30)
+
+    def answer() -> bool:
+        answering.set()
+        return confirm(database, asked[-1].id)
+
+    thread = in_thread(database, SteppingClock(DEADLINE, nth=4, act=wait_for_the_answer), chunk=1)
     assert sweeping.wait(30)
     with ThreadPoolExecutor() as others:
-        assert others.submit(confirm, database, asked[-1].id).result(60)
+        assert others.submit(answer).result(60)
     thread.join(60)
     assert status_of(asked[-1]) == (Status.CONFIRMED, "")
-    assert Contact.select().where(Contact.status == REMOVED).count() == 59
+    assert Contact.select().where(Contact.status == REMOVED).count() == 199
     assert set(entries_by_subject().values()) == {1}
     assert list(verify_chain.verify()) == []
     assert Campaign.get().state == CampaignState.CLOSED

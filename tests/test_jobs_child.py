@@ -156,7 +156,7 @@ def test_a_byte_stops_and_the_end_of_the_pipe_ends() -> None:
 
 def test_who_is_left_alone_is_killed(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    held = "from repermit.jobs.worker_child import hold; note('held')"
+    held = "from repermit.jobs.worker_process import hold; note('held')"
     held += "; hold(0, stop=lambda: None).join()"
     start = "import subprocess, sys, time; "
     start += "subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE); time.sleep(60)"

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from repermit.list_files import column_titles, newsletter_tools
 from repermit.list_files.rows import Proof, Row
+from repermit.settings import package_files
 from tests.list_files import as_csv, from_text, mailchimp_csv, opened, write_zip
 
 OPTIN = datetime(2018, 2, 12, 17, 59, 31, tzinfo=UTC)
@@ -264,3 +266,19 @@ def test_each_address_of_outlook_is_a_row(tmp_path: Path, header: str) -> None:
         ("a@example.org", "Eva Dam"),
         ("b@example.org", "Eva Dam"),
     ]
+
+
+def test_each_tool_is_described_by_known_keys_and_fields() -> None:
+    folder = package_files.asset("data") / "newsletter_tools"
+    names = {path.stem for path in folder.glob("*.toml")} - {"every_tool"}
+    assert names == {tool.name for tool in newsletter_tools._KNOWN}
+    known = {"told_by", "at_least", "titles", "ip_proves", "form_proves", "zone"}
+    fields = {column_titles.field_of(title)[0] for title in column_titles._RANKED} | {"address", ""}
+    for name in names:
+        document = package_files.newsletter_tool(name)
+        assert document.keys() <= {"label", "import", "export", "steps"}, name
+        assert document["import"].keys() <= known, name
+        assert set(document["import"].get("titles", {}).values()) <= fields, name
+        exported = {"formats", "delimiter", "bom", "keep", "removed"}
+        assert document.get("export", {}).keys() <= exported, name
+        assert document.get("steps", {}).keys() in ({"keep", "removed"}, set()), name

@@ -471,7 +471,7 @@ def test_a_look_that_is_noted_wrongly_is_a_failure_of_ours(
     def fail(**_: object) -> None:
         raise peewee.IntegrityError
 
-    monkeypatch.setattr("repermit.accounts.note_access", fail)
+    monkeypatch.setattr("repermit.accounts.audit_log.note_access", fail)
     admin = client_of(pages, make_admin(pages.database))
     assert admin.get(f"/admin/lists/{mailing_list.slug}/contacts/").status_code == 500
     assert Access.select().count() == 0

@@ -1,50 +1,35 @@
-"""What every code means, in English; the ids of these messages are their English text.
-
-A code keeps its meaning; its words may get better.
-"""
+"""What each code of a finding means, read from `data/check_findings.toml`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from repermit.checks.domain_texts import DOMAINS
-from repermit.checks.findings import N_, Area, Finding, OnPage, Verdict, Words
-from repermit.checks.page_texts import ON_PAGES
-from repermit.checks.server_texts import SERVERS
-from repermit.checks.settings_texts import SETTINGS
+from repermit.checks.findings import Area, Finding, OnPage, Verdict, Words
+from repermit.settings import package_files
 
-_ASKING = (Area.SMTP, Area.PAGES, Area.LISTS, Area.SPF, Area.DKIM, Area.DMARC, Area.MX)
 
-_UNANSWERED = {
-    f"{area}_unanswered": Words(
-        area=area,
-        verdict=Verdict.UNKNOWN,
-        found=N_("The DNS does not answer for %(name)s, so this could not be checked."),
-        remedy=N_(
-            "Check again when this machine reaches the internet. If it does, ask whoever keeps the "
-            "server about its DNS resolver, and whoever keeps the domain whether its name servers "
-            "answer."
-        ),
-    )
-    for area in (*_ASKING, Area.BOUNCES)
-}
+def _read() -> Iterator[tuple[str, Words]]:
+    entry: dict[str, Any]
+    for name, entry in package_files.data("check_findings.toml").items():
+        areas = entry.get("areas", [])
+        codes = {f"{area}_{name}": area for area in areas} if areas else {name: entry["area"]}
+        for code, area in codes.items():
+            yield (
+                code,
+                Words(
+                    area=Area(area),
+                    verdict=Verdict(entry["verdict"]),
+                    found=entry["found"],
+                    remedy=entry.get("remedy", ""),
+                    on_page=OnPage(
+                        found=entry.get("page_found", ""), remedy=entry.get("page_remedy", "")
+                    ),
+                ),
+            )
 
-_TOO_SLOW = {
-    f"{area}_too_slow": Words(
-        area=area,
-        verdict=Verdict.UNKNOWN,
-        found=N_("No answer came in time, so this could not be checked."),
-        remedy=N_("Check again later; if it stays so, ask whoever keeps the server."),
-    )
-    for area in (*_ASKING, Area.BOUNCES, Area.DATABASE)
-}
 
-_ALL = {**SETTINGS, **SERVERS, **DOMAINS, **_UNANSWERED, **_TOO_SLOW}
-
-WORDS: Mapping[str, Words] = {
-    code: replace(words, on_page=ON_PAGES.get(code, OnPage())) for code, words in _ALL.items()
-}
+WORDS: Mapping[str, Words] = dict(_read())
 
 
 def finding(code: str, **values: str) -> Finding:

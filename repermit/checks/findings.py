@@ -34,11 +34,6 @@ class Area(StrEnum):
     BOUNCES = "bounces"
 
 
-def N_(text: str) -> str:  # noqa: N802  the name by which catalogues find a text to be translated
-    """Mark a text that is translated when it is shown."""
-    return text
-
-
 @dataclass(frozen=True, kw_only=True)
 class OnPage:
     """What the admin's pages say instead, as message ids; "" for what is the same there."""

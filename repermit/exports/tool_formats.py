@@ -1,13 +1,12 @@
-"""The forms in which newsletter tools take a file: titles of columns, separators, formats.
-
-Where a form was looked up stands beside it.
-"""
+"""The forms in which newsletter tools take a file, as `data/newsletter_tools` describes them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from repermit.settings import package_files
 
 # --- What can be exported, in which format, for which tool. ---------------------------------------
 
@@ -66,78 +65,18 @@ class Form:
 # No newsletter tool gets a name under its title for first names: an import overwrites what stands
 # there, and where a first name ends cannot be known ("Anne Marie van der Berg"). Dates are
 # YYYY-MM-DD, as Mailchimp asks for, and which nobody can take for another day.
-FORMS: Mapping[Tool, Form] = {
-    # mailchimp.com/help/format-guidelines-for-your-import-file: "Email Address" alone is needed;
-    # dates YYYY-MM-DD; UTF-8; languages and web addresses are text fields.
-    Tool.MAILCHIMP: Form(
-        keep={
-            "address": "Email Address",
-            "name": "Full Name",
-            "language": "Language",
-            "basis": "Basis",
-            "since": "Opt-in Date",
-            "unsubscribe_url": "Unsubscribe URL",
-        },
-        removed={"address": "Email Address"},
-    ),
-    # docs.laposta.nl/article/172: .xls, .xlsx or .csv; columns are matched in the third step.
-    Tool.LAPOSTA: Form(
-        keep={
-            "address": "email",
-            "name": "volledige naam",
-            "language": "taal",
-            "basis": "grondslag",
-            "since": "toestemming sinds",
-            "unsubscribe_url": "afmeldlink",
-        },
-        removed={"address": "email", "mark": "afmelden"},
-        formats=(Format.CSV, Format.XLSX),
-    ),
-    # help.sendinblue.com (now Brevo) 208729849: the address's column is EMAIL, no title has a
-    # space or a special sign, and values are divided by semicolons.
-    Tool.BREVO: Form(
-        keep={
-            "address": "EMAIL",
-            "name": "FULLNAME",
-            "language": "LANGUAGE",
-            "basis": "BASIS",
-            "since": "OPTIN_DATE",
-            "unsubscribe_url": "UNSUBSCRIBE_URL",
-        },
-        removed={"address": "EMAIL"},
-        delimiter=";",
-    ),
-    # mailerlite.com/help/how-to-import-subscribers: CSV, TXT or Excel; one sheet; UTF-8; no
-    # spaces around a value.
-    Tool.MAILERLITE: Form(
-        keep={
-            "address": "Email",
-            "name": "Full name",
-            "language": "Language",
-            "basis": "Basis",
-            "since": "Opt-in date",
-            "unsubscribe_url": "Unsubscribe URL",
-        },
-        removed={"address": "Email"},
-        formats=(Format.CSV, Format.XLSX),
-    ),
-    # The titles of Outlook's own export in English; "User 1" and "User 2" are its free fields.
-    # The mark tells it that this is UTF-8. What is imported makes contacts of its own, in whose
-    # first name a whole name does no harm. The titles were not to be found in Microsoft's help.
-    Tool.OUTLOOK: Form(
-        keep={
-            "name": "First Name",
-            "address": "E-mail Address",
-            "list": "Categories",
-            "language": "Language",
-            "basis": "User 1",
-            "since": "User 2",
-            "unsubscribe_url": "Web Page",
-        },
-        removed={"name": "First Name", "address": "E-mail Address"},
-        bom=True,
-    ),
-}
+def _read(tool: Tool) -> Form:
+    known = package_files.newsletter_tool(tool)["export"]
+    return Form(
+        keep=known["keep"],
+        removed=known["removed"],
+        formats=tuple(map(Format, known["formats"])),
+        delimiter=known.get("delimiter", ","),
+        bom=known.get("bom", False),
+    )
+
+
+FORMS: Mapping[Tool, Form] = {tool: _read(tool) for tool in Tool}
 
 
 def formats_for(what: What, tool: Tool | None) -> tuple[Format, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,12 @@ def asset(name: str) -> Path:
 def data(name: str) -> dict[str, Any]:
     """Return a table of `repermit/data`, words and values that no code decides on."""
     return tomllib.loads((_PACKAGE / "data" / name).read_text("utf-8"))
+
+
+@cache
+def newsletter_tool(name: str) -> dict[str, Any]:
+    """Return what is known of a newsletter tool: its exports, its imports and their steps."""
+    return data(f"newsletter_tools/{name}.toml")
 
 
 def fresh_config(example: str, public_url: str = "") -> str:
