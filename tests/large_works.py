@@ -217,16 +217,17 @@ def _is_suppressed(site: Site) -> bool:
     on_list = Suppression.select().where(Suppression.list == site.mailing_list)
     is_whole = gone == int(on_list.count()) == PEOPLE // _PART
     # Whatever was killed: all of it by one act, as if nothing had been.
-    told = [(one["added"], one["known"], one["removed"]) for one in _suppression_imports(site)]
+    imports = _parts(site, "suppressions_imported")
+    told = [(one["added"], one["known"], one["removed"]) for one in imports]
     return is_whole and told == [(gone, 0, gone)]
 
 
-def _suppression_imports(site: Site) -> list[dict[str, Any]]:
-    """Return what the record says of the list's suppression imports."""
+def _parts(site: Site, event: str) -> list[dict[str, Any]]:
+    """Return what the record says of events of this kind on the list."""
     parts = (
         EvidencePart.select(EvidencePart.json)
         .join(Evidence, on=EvidencePart.seq == Evidence.seq)
-        .where(Evidence.event == "suppressions_imported", Evidence.list == site.slug)
+        .where(Evidence.event == event, Evidence.list == site.slug)
     )
     return [json.loads(one.json) for one in parts]
 
@@ -245,6 +246,23 @@ def _is_launched(site: Site) -> bool:
         Evidence.campaign == campaign.id, Evidence.event == "launched"
     )
     return asks == _count(site, Contact.status == Status.UNCONFIRMED) and int(entries.count()) == 1
+
+
+def _let_be_in_doubt(site: Site) -> None:
+    """Let every other ask be one of which nobody knows whether it was sent."""
+    with site.desk.database() as database, database.atomic():
+        Mail.update(state=MailState.IN_DOUBT).where(
+            Mail.list == site.mailing_list, Mail.state == MailState.QUEUED, Mail.id.bin_and(1) == 0
+        ).execute()
+
+
+def _is_resolved(site: Site) -> bool:
+    """Say whether all were decided on, and each of them by one entry."""
+    own = Mail.select().where(Mail.list == site.mailing_list)
+    failed = int(own.where(Mail.state == MailState.FAILED).count())
+    decided = sum(part["mails"] for part in _parts(site, "resolved"))
+    in_doubt = own.where(Mail.state == MailState.IN_DOUBT).exists()
+    return not in_doubt and 0 < failed == decided
 
 
 def _has_cancelled(site: Site) -> bool:
@@ -341,6 +359,12 @@ WORKS = (
         ),
         _is_launched,
         _has_launched,
+    ),
+    Work(
+        "resolve",
+        _repermit("resolve", "{list}", "--leave"),
+        _is_resolved,
+        prepare=_let_be_in_doubt,
     ),
     Work(
         "cancel",

@@ -24,7 +24,8 @@ line, HTTP and plain SQL, and each tree prepares its databases itself.
 It runs on SQLite; with `--postgresql` on a cluster made for it, as PostgreSQL is when nobody has
 set anything; with `--database` on databases made where that address leads. There is no command for
 the purge: a worker does it within a minute, with settings by which it is due, timed from the first
-who is erased to the end of wiping. Nothing here fails on time: the numbers are for people to judge.
+who is erased to the end of wiping. Nothing here fails on time, which is for people to judge; it
+ends with 1 if a request failed.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ _ACCEPTED = tuple(
 def main() -> None:
     """Measure and print."""
     options = _options()
+    failed = 0
     with (
         tempfile.TemporaryDirectory(dir=options.folder, prefix="waits-") as name,
         answering.smtp_sink() as port,
@@ -96,8 +98,9 @@ def main() -> None:
         for work in WORKS:
             if (options.only and work.name not in options.only) or (work.is_for_sqlite and server):
                 continue
-            for one in prepared:
-                _measure(work, one, options)
+            failed += sum(_measure(work, one, options) for one in prepared)
+    if failed:
+        sys.exit(f"{failed} requests failed")
 
 
 def _options() -> argparse.Namespace:
@@ -327,7 +330,8 @@ WORKS = (
 # --- Measuring. ---------------------------------------------------------------------------------
 
 
-def _measure(work: Work, prepared: Prepared, options: argparse.Namespace) -> None:
+def _measure(work: Work, prepared: Prepared, options: argparse.Namespace) -> int:
+    """Print the line of a work; return how many requests failed meanwhile."""
     alone = f"{_measure_alone(work, prepared, options):9.1f}" if options.alone else " " * 9
     one = prepared.get(work.stage).copy("served")
     (last,) = one.sql("SELECT max(seq) FROM evidence")[0]
@@ -343,13 +347,15 @@ def _measure(work: Work, prepared: Prepared, options: argparse.Namespace) -> Non
     )[0][0]
     one.drop()
     answered = sum(method == "POST" and seconds is not None for method, _, seconds in requests)
+    unrecorded = max(0, answered - recorded)
     during = [request for request in requests if began <= request[1] <= ended]
     print(
         f"{one.tree.name:12}{work.name:12}{alone}{ended - began:9.1f}"
-        f"{answer_load.in_words(during, 'POST', unrecorded=max(0, answered - recorded))}"
+        f"{answer_load.in_words(during, 'POST', unrecorded=unrecorded)}"
         f"{answer_load.in_words(during, 'GET')}  {complaint}",
         flush=True,
     )
+    return unrecorded + sum(seconds is None for _, _, seconds in during)
 
 
 def _measure_alone(work: Work, prepared: Prepared, options: argparse.Namespace) -> float:
