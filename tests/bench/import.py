@@ -80,7 +80,9 @@ def _write_list(folder: Path, rows: int) -> Path:
     with path.open("w", encoding="utf-8") as file:
         file.write("email,name,language\n")
         for number in numbers:
-            file.write(f"person.{number}@example{number % 1000}.org,Jan de Vries {number},nl\n")
+            # A name has no digits, which might be of a remark: such a one is looked at longer.
+            name = f"Jan de {chr(65 + number % 26)}{'aeiou'[number % 5]}{number % 7 * 'r'}s"
+            file.write(f"person.{number}@example{number % 1000}.org,{name},nl\n")
     return path
 
 
