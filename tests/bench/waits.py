@@ -347,7 +347,7 @@ def _measure(work: Work, prepared: Prepared, options: argparse.Namespace) -> int
     )[0][0]
     one.drop()
     answered = sum(method == "POST" and seconds is not None for method, _, seconds in requests)
-    unrecorded = max(0, answered - recorded)
+    unrecorded: int = max(0, answered - recorded)
     during = [request for request in requests if began <= request[1] <= ended]
     print(
         f"{one.tree.name:12}{work.name:12}{alone}{ended - began:9.1f}"
