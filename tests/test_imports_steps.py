@@ -458,6 +458,19 @@ def test_a_step_is_not_made_so_small_that_all_else_in_it_takes_longer() -> None:
     assert StepSize(least=300, most=1).rows == 1
 
 
+def test_writing_the_log_back_after_a_step_makes_the_next_one_no_smaller(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for that."""
+    monkeypatch.setattr("repermit.db.connection.write_back", lambda _: time.sleep(1))
+    with open_database(sqlite_url) as database:
+        size = StepSize(first=1_000)
+        with size.step(database):
+            Meta.create(key="own", value="")
+        # By a tenth, as after a step of a second.
+        assert size.rows > 100
+
+
 def test_a_work_rests_after_a_step_only_where_others_write(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

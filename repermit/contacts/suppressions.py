@@ -151,26 +151,27 @@ _OWN = PreparedQuery(
 
 def detach_from_import(record: Import, subjects: Sequence[str]) -> None:
     """Keep the suppressions of these, whatever becomes of the import that they came with."""
-    Suppression.update(imported_by=None).where(
-        Suppression.imported_by == record, Suppression.subject.in_(bound(subjects))
-    ).execute()
+    _keep(Suppression.imported_by == record, Suppression.subject.in_(bound(subjects)))
 
 
 def keep_suppressions_of_subjects(mailing_list: MailingList, subjects: Sequence[str]) -> None:
     """Keep a list's suppressions of these subjects, whatever file they came with."""
-    Suppression.update(imported_by=None).where(
-        Suppression.imported_by.in_(_files(mailing_list)),
-        Suppression.subject.in_(bound(subjects)),
-    ).execute()
+    _keep(
+        Suppression.imported_by.in_(_files(mailing_list)), Suppression.subject.in_(bound(subjects))
+    )
 
 
 def keep_suppressions_of_addresses(mailing_list: MailingList, prints: Sequence[str]) -> None:
     """Keep a list's suppressions of these fingerprints, whatever file they came with."""
     # Found by the fingerprints: a file may have brought most of all suppressions.
-    Suppression.update(imported_by=None).where(
+    _keep(
         (Suppression.imported_by + 0).in_(_files(mailing_list)),
         Suppression.fingerprint.in_(bound(prints)),
-    ).execute()
+    )
+
+
+def _keep(*conditions: Any) -> None:
+    Suppression.update(imported_by=None).where(*conditions).execute()
 
 
 def _files(mailing_list: MailingList) -> Any:

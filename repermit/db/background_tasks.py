@@ -240,6 +240,7 @@ class StepSize:
         self.rows = min(first, most)
         self._least = min(least, most)
         self._most = most
+        self._seconds = 0.0
         self._seen: int | None = None
 
     @contextmanager
@@ -248,25 +249,25 @@ class StepSize:
         with database.atomic():
             began = time.monotonic()
             yield self.rows
-        self.adapt(time.monotonic() - began)
+        # Not what follows the commit, when others have the database already.
+        self._seconds = database.committed_at - began
+        self.adapt(self._seconds)
 
     @contextmanager
     def step(self, database: Database) -> Iterator[int]:
         """Begin the same for a step of a large work, which lets others have the machine."""
         with self.transaction(database) as rows:
-            began = time.monotonic()
             yield rows
-        ended = time.monotonic()
-        if self._is_shared(database, began):
-            time.sleep(min(_REST * (ended - began), _LONGEST_REST))
+        if self._is_shared(database):
+            time.sleep(min(_REST * self._seconds, _LONGEST_REST))
 
-    def _is_shared(self, database: Database, began: float) -> bool:
-        """Say whether others have used the database since a step began, by time.monotonic.
+    def _is_shared(self, database: Database) -> bool:
+        """Say whether others have used the database since the last step began.
 
         Of SQLite only those can be seen who have written into its file since the last step.
         """
         if not isinstance(database, FairSqliteDatabase):
-            return is_used_by_others(database, time.monotonic() - began)
+            return is_used_by_others(database, self._seconds)
         before, self._seen = self._seen, version_seen(database)
         return before is not None and self._seen != before
 

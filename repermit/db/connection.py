@@ -66,6 +66,7 @@ class _Journalling(peewee.Database):
     """What is called in the thread that commits, when nothing but the commit is left to do."""
     writes_back: bool = True
     """Whether commits have SQLite's log written back; where people wait for them, a job does."""
+    _committed = threading.local()
 
     def commit(self) -> Any:
         """Commit between what the journal gets before and what it gets after."""
@@ -79,7 +80,14 @@ class _Journalling(peewee.Database):
         result = super().commit()
         if self.journal:
             self.journal.after_commit()
+        self._committed.at = time.monotonic()
         return result
+
+    @property
+    def committed_at(self) -> float:
+        """Return when the last transaction of this thread was committed, by time.monotonic."""
+        at: float = self._committed.at
+        return at
 
     def rollback(self) -> Any:
         """Roll back, and forget what the journal was to get."""
