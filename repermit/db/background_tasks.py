@@ -30,6 +30,9 @@ from repermit.db.tables import MailingList, Table, moment
 _MOST_SECONDS = 0.025
 """Of a step; no transaction may hold the write lock for more than 0.05 s, on a busy machine too."""
 
+_MOST_SECONDS_ALONE = 0.04
+"""Of a step while nobody else uses the database: fewer steps write fewer pages."""
+
 FIRST_STEP = 100
 """Rows of the first step."""
 
@@ -246,20 +249,27 @@ class StepSize:
     @contextmanager
     def transaction(self, database: Database) -> Iterator[int]:
         """Begin a transaction for so many rows; its time sizes the next one."""
-        with database.atomic():
-            began = time.monotonic()
+        with self._timed(database):
             yield self.rows
-        # Not what follows the commit, when others have the database already.
-        self._seconds = database.committed_at - began
         self.adapt(self._seconds)
 
     @contextmanager
     def step(self, database: Database) -> Iterator[int]:
         """Begin the same for a step of a large work, which lets others have the machine."""
-        with self.transaction(database) as rows:
-            yield rows
-        if self._is_shared(database):
+        with self._timed(database):
+            yield self.rows
+        is_shared = self._is_shared(database)
+        self.adapt(self._seconds, most=_MOST_SECONDS if is_shared else _MOST_SECONDS_ALONE)
+        if is_shared:
             time.sleep(min(_REST * self._seconds, _LONGEST_REST))
+
+    @contextmanager
+    def _timed(self, database: Database) -> Iterator[None]:
+        with database.atomic():
+            began = time.monotonic()
+            yield
+        # Not what follows the commit, when others have the database already.
+        self._seconds = database.committed_at - began
 
     def _is_shared(self, database: Database) -> bool:
         """Say whether others have used the database since the last step began.
@@ -271,8 +281,11 @@ class StepSize:
         before, self._seen = self._seen, version_seen(database)
         return before is not None and self._seen != before
 
-    def adapt(self, seconds: float) -> None:
-        """Size the next step after one that took so long, its waiting not counted."""
-        factor = _MOST_SECONDS / max(seconds, 1e-6)
+    def adapt(self, seconds: float, *, most: float = _MOST_SECONDS) -> None:
+        """Size the next step after one that took so long, its waiting not counted.
+
+        - `most`: seconds that the next one may take.
+        """
+        factor = most / max(seconds, 1e-6)
         factor = min(max(factor, _MOST_SHRINKING), _MOST_GROWTH)
         self.rows = min(max(int(self.rows * factor), self._least), self._most)

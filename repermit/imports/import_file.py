@@ -16,7 +16,7 @@ from repermit.consent import Basis, Fate, require_customer_basis
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import lookup, unfinished_imports
 from repermit.db.background_tasks import BackgroundTask, TaskKind, find_task, task_on
-from repermit.db.connection import Database, FairSqliteDatabase
+from repermit.db.connection import Database, FairSqliteDatabase, version_seen
 from repermit.db.lost_suppressions import lost_suppressions
 from repermit.db.staged_rows import staged_file, sync_staged
 from repermit.db.tables import Import, MailingList
@@ -112,6 +112,7 @@ def import_file(
         interpreter=_interpreter(mailing_list, file, options, decided),
     )
     token = secrets.token_hex(_TOKEN_BYTES)
+    decided_at = None
     with ExitStack() as until_kept:
         kept_in = None
         if isinstance(database, FairSqliteDatabase) and not dry_run:
@@ -123,6 +124,8 @@ def import_file(
             questions, date_notes = file.questions(), file.date_notes()
             addresses = staging.pick(database)
             merged = staging.merge_names() if addresses < rows else 0
+            if isinstance(database, FairSqliteDatabase):
+                decided_at = version_seen(database)
             address_fate.decide(mailing_list.id)
             address_fate.keep_off(options.kept_off)
             tally = tally_picked(rows, addresses, merged, options.bases)
@@ -160,7 +163,7 @@ def import_file(
                 until_kept.close()
     staged()
     with foreground_work(database, TaskKind.IMPORT):
-        merge_import(database, number, settings=settings, now=now, tell=tell)
+        merge_import(database, number, settings=settings, now=now, tell=tell, decided_at=decided_at)
     counts = _counts_of(number)
     return replace(
         result,

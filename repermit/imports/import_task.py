@@ -25,7 +25,14 @@ from repermit.db.background_tasks import (
     start_task,
     task_targets,
 )
-from repermit.db.connection import Database, analyze_grown, is_postgresql, lock_rows
+from repermit.db.connection import (
+    Database,
+    FairSqliteDatabase,
+    analyze_grown,
+    is_postgresql,
+    lock_rows,
+    version_seen,
+)
 from repermit.db.staged_rows import drop_staged, has_staged, open_staged, staged_table, sweep_staged
 from repermit.db.tables import Import, MailingList
 from repermit.db.work_locks import background_work
@@ -176,11 +183,13 @@ def merge_import(
     should_stop: Callable[[], bool] = bool,
     tell: Callable[[int, int], None] = lambda _done, _all: None,
     step: int = LARGEST_STEP,
+    decided_at: int | None = None,
 ) -> bool:
     """Merge an import, `step` rows at a time at most, until all of it is; several may at once.
 
     False if it was to stop before. One whose rows are lost is taken back. `tell` is called between
-    two steps with how many addresses are merged, of how many.
+    two steps with how many addresses are merged, of how many. `decided_at` is the version of
+    SQLite's file for which the fates of the rows were found out.
     """
     task = find_task(TaskKind.IMPORT, number)
     if task is None:
@@ -193,7 +202,13 @@ def merge_import(
 
     def take_step(task: BackgroundTask, limit: int) -> bool:
         nonlocal done
-        has_more = _take_step(task, limit, database=database, key=settings.fingerprint_key)
+        has_more = _take_step(
+            task,
+            limit,
+            database=database,
+            key=settings.fingerprint_key,
+            is_decided=_is_at(database, decided_at),
+        )
         done = task.state["done"]
         return has_more
 
@@ -241,8 +256,18 @@ def finish_imports(
     return ended
 
 
-def _take_step(task: BackgroundTask, limit: int, *, database: Database, key: bytes) -> bool:
-    """Take the next step, in the caller's transaction; return whether there is more."""
+def _is_at(database: Database, version: int | None) -> bool:
+    """Say whether nobody else has written into SQLite's file since that version of it."""
+    return isinstance(database, FairSqliteDatabase) and version_seen(database) == version
+
+
+def _take_step(
+    task: BackgroundTask, limit: int, *, database: Database, key: bytes, is_decided: bool
+) -> bool:
+    """Take the next step, in the caller's transaction; return whether there is more.
+
+    - `is_decided`: nobody else has written since the fates of the rows were found out.
+    """
     progress = ImportProgress(**task.state)
     if progress.reached >= progress.last:
         _end(database, task, progress)
@@ -251,9 +276,10 @@ def _take_step(task: BackgroundTask, limit: int, *, database: Database, key: byt
     progress.reached, picked = staging.pick_step(
         database, source, after=progress.reached, limit=limit
     )
-    # Somebody may have signed up, or been taken off, since the file was read.
-    address_fate.fill_in_fingerprints(database, task.list_id, key)
-    address_fate.decide(task.list_id)
+    if not is_decided:
+        # Somebody may have signed up, or been taken off, since the file was read.
+        address_fate.fill_in_fingerprints(database, task.list_id, key)
+        address_fate.decide(task.list_id)
     bases = {Fate(fate): Basis(basis) for fate, basis in progress.bases.items()}
     tally = tally_picked(picked, picked, 0, bases)
     merge(

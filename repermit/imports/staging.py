@@ -42,7 +42,10 @@ _PRAGMAS_OF_FILE = {
     "synchronous": "off",
     "cache_size": -(_CACHE_OF_STAGING // 2),
 }
-_PRAGMAS = {"temp_store": 1, "cache_size": -16_000, "threads": 1, "wal_autocheckpoint": 0}
+_PRAGMAS = {"cache_size": -16_000, "threads": 1, "wal_autocheckpoint": 0}
+
+# https://sqlite.org/pragma.html#pragma_temp_store
+_FILE, _MEMORY = 1, 2
 
 
 class _Temporary(Table):
@@ -135,7 +138,12 @@ def _move_picked(database: FairSqliteDatabase) -> None:
 @contextmanager
 def merging_area(database: Database) -> Iterator[None]:
     """Make a temporary table for the rows of one step, which stands before the kept one."""
-    with _room_for_many(database), _wide_cache(database), _lazily_synced(database):
+    with (
+        # The rows of a step are few, and before each page is changed it is copied there too.
+        _room_for_many(database, temporary_in=_MEMORY),
+        _wide_cache(database),
+        _lazily_synced(database),
+    ):
         database.create_tables([Picked])
         try:
             yield
@@ -297,7 +305,7 @@ def _lazily_synced(database: Database) -> Iterator[None]:
 
 
 @contextmanager
-def _room_for_many(database: Database) -> Iterator[None]:
+def _room_for_many(database: Database, *, temporary_in: int = _FILE) -> Iterator[None]:
     """Set SQLite up for a million rows in little memory; at the end all is as it was.
 
     The pages go from the log into the database by a step of their own: as a part of the commit
@@ -306,9 +314,10 @@ def _room_for_many(database: Database) -> Iterator[None]:
     if not isinstance(database, SqliteDatabase):
         yield
         return
-    usual = {name: database.pragma(name) for name in _PRAGMAS}
     # Changing it empties the temporary database, so that goes first.
-    for name, value in _PRAGMAS.items():
+    values = {"temp_store": temporary_in, **_PRAGMAS}
+    usual = {name: database.pragma(name) for name in values}
+    for name, value in values.items():
         database.pragma(name, value)
     database.pragma("cache_size", -_CACHE_OF_STAGING, schema="temp")
     try:
