@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -340,6 +341,49 @@ def browser_type_launch_args(
     return {**browser_type_launch_args, "executable_path": chromium, "args": list(_QUIET)}
 
 
+# --- The everyday set, and the exhaustive one. ---------------------------------------------------
+
+# Whose SQL, locks or transactions are others on PostgreSQL; the rest is tried there exhaustively.
+_TRIED_ON_BOTH = ("test_answers_", "test_db_", "test_expiry_", "test_schema", "test_web_answering")
+
+# Of a test with more examples than that, these are in the everyday set.
+_FEW = 6
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is not in the everyday set, which `-m "not exhaustive"` leaves out."""
+    examples: Counter[tuple[str, bool]] = Counter()
+    for item in items:
+        name, _, example = item.nodeid.partition("[")
+        kind = name, "postgresql" in example
+        examples[kind] += 1
+        if _is_exhaustive(item, example, examples[kind]):
+            item.add_marker("exhaustive")
+
+
+def _is_exhaustive(item: pytest.Item, example: str, number: int) -> bool:
+    """Say whether a test is in the exhaustive set alone.
+
+    That is all of tests/exhaustive; what has run on SQLite, unless it is of an invariant or goes
+    other ways on PostgreSQL; and all but few examples of a test, unless it is of an invariant.
+    `everyday` names which these are, by the words in their ID.
+
+    - `number`: counts the examples of a test on one database from 1.
+    """
+    if item.path.parent.name == "exhaustive":
+        return True
+    chosen = item.get_closest_marker("everyday")
+    if chosen is not None:
+        return not any(words in f"[{example}" for words in chosen.args)
+    if "invariant" in item.name:
+        return False
+    if "postgresql" in example:
+        goes_other_ways = item.get_closest_marker("counted_on_both") is not None
+        return not goes_other_ways and not item.path.name.startswith(_TRIED_ON_BOTH)
+    return number > _FEW
+
+
 # --- Coverage. ----------------------------------------------------------------------------------
 
 
@@ -356,7 +400,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Share out among the workers what each would do by itself before it can gather all tests."""
     worker = getattr(session.config, "workerinput", {"workerid": "gw0", "workercount": 0})
     every, first = worker["workercount"], int(worker["workerid"].removeprefix("gw"))
-    files = sorted(Path(__file__).parent.glob("test_*.py"))
+    files = sorted(Path(__file__).parent.rglob("test_*.py"))
     mine = files[first::every] if every else []
     _counting.resting()(rewrite_asserts)(session.config, mine)
 

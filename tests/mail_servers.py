@@ -165,6 +165,11 @@ alias_database =
 smtp_dns_support_level = disabled
 smtp_host_lookup = native
 smtpd_peername_lookup = no
+# Dovecot takes ten at once for one mailbox, and what it puts off is to come again in this test.
+lmtp_destination_concurrency_limit = 4
+queue_run_delay = 2s
+minimal_backoff_time = 2s
+maximal_backoff_time = 4s
 """
 
     def command(self, *words: str) -> str:

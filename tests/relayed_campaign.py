@@ -80,10 +80,6 @@ smtpd_recipient_restrictions =
 smtpd_reject_unlisted_recipient = no
 # Whoever's mail cannot be brought for a second is told.
 delay_warning_time = 1s
-lmtp_destination_concurrency_limit = 4
-queue_run_delay = 2s
-minimal_backoff_time = 2s
-maximal_backoff_time = 4s
 """
 _TRANSPORT = """
 users.example    lmtp:unix:{lmtp}

@@ -93,6 +93,7 @@ def refused(client: FlaskClient, group: str, query: str = "", **typed: Any) -> s
     return words_of(response)
 
 
+@pytest.mark.exhaustive
 def test_the_organisation_is_chosen_and_stands_on_every_page_at_once(
     client: FlaskClient, database: Database
 ) -> None:

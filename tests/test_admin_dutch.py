@@ -10,9 +10,9 @@ import pytest
 from repermit.db.account_tables import User
 from tests.admin_pages import client_of
 from tests.english import english_on
+from tests.exhaustive.test_browser_admin_looks import furnish, places
 from tests.pages import Pages
 from tests.test_admin_routes import ADMINS, FOR_VIEWERS
-from tests.test_browser_admin_looks import furnish, places
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient

@@ -544,6 +544,7 @@ def test_whoever_comes_while_a_file_is_read_is_told_so(
     assert "What would become of every row" in words_of(admin.get(FILE))
 
 
+@pytest.mark.exhaustive
 def test_a_large_file_is_read_meanwhile_and_then_shown(admin: FlaskClient) -> None:
     portrait = "x" * 300
     rows = "".join(f"person{number}@example.org,{portrait}\n" for number in range(7_000))
@@ -636,6 +637,7 @@ def test_the_page_is_dutch_for_whoever_reads_dutch(admin: FlaskClient) -> None:
     assert "6 rijen" in said
 
 
+@pytest.mark.exhaustive
 def test_every_reason_against_an_address_has_its_words() -> None:
     wrong = (
         "", "a\x07@b.nl", "x" * 400 + "@b.nl", "a.b.nl", "a@b@c.nl", "a,b@c.nl", "a b@c.nl",

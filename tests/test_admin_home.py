@@ -73,6 +73,7 @@ def test_a_campaign_is_shown_with_its_state_deadline_and_counts(
     assert "Nothing waits for a decision." in said
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("state", "said"),
     [

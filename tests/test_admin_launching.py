@@ -288,6 +288,7 @@ def test_a_launch_wants_the_number_typed_and_goes_to_the_campaign(
     assert "Launched: 3 people will be asked." in words_of(admin.get("/admin/lists/news/"))
 
 
+@pytest.mark.exhaustive
 def test_a_launch_follows_the_conditions(
     database: Database, admin: FlaskClient, mailing_list: MailingList
 ) -> None:

@@ -324,6 +324,7 @@ def test_of_every_event_it_is_known_what_the_log_says_more() -> None:
     assert not {event for event, _, _ in DETAILS} & ALL_SAID
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("event", "kept", "said"), DETAILS)
 def test_the_log_says_what_an_entry_is_about(
     database: Database, client: FlaskClient, event: str, kept: dict[str, Any], said: str

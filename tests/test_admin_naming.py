@@ -114,6 +114,7 @@ def test_of_an_address_that_is_not_held_a_fingerprint_is_kept_if_that_is_wanted(
     assert Suppression.select().count() == 1
 
 
+@pytest.mark.exhaustive
 def test_nothing_is_erased_unless_somebody_is_sure(
     database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:

@@ -92,6 +92,7 @@ def test_whoever_forgot_their_password_gets_a_new_link(pages: Pages, client: Fla
     assert User.get_by_id(user.id).totp_secret
 
 
+@pytest.mark.exhaustive
 def test_whoever_lost_their_phone_gets_a_new_second_step(pages: Pages, client: FlaskClient) -> None:
     user = make_user(pages.database)
     url, fields = f"/admin/people/{user.id}/link", {"renews_second_step": "yes"}

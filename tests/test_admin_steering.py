@@ -266,6 +266,7 @@ def test_a_decision_on_many_is_told_while_it_goes_on(
     assert not Mail.select().where(Mail.state == MailState.IN_DOUBT).exists()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "fields",
     [

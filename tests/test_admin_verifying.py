@@ -217,6 +217,7 @@ def bomb() -> bytes:
     return made.getvalue()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("octets", "said"),
     [

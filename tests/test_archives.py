@@ -193,6 +193,7 @@ def test_who_was_erased_and_came_back_has_one_proof(closed: Desk) -> None:
     assert sorted(names) == [f"proofs/{gone.subject}/proof.{end}" for end in ("html", "json")]
 
 
+@pytest.mark.exhaustive
 def test_after_a_cancel_the_duty_is_true_of_who_had_not_answered(closed: Desk) -> None:
     with closed.news() as (database, _), database.atomic():
         Campaign.update(state="cancelled").execute()
@@ -260,6 +261,7 @@ def test_servers_give_the_page_to_every_old_link_and_to_nothing_else(desk: Desk,
     assert found["site/404.html"] == found["site/index.html"]
 
 
+@pytest.mark.exhaustive
 def test_the_page_of_old_links_is_read_on_a_phone_and_loads_nothing(desk: Desk, page: Page) -> None:
     desk.add_news(language="nl", sensitive=True)
     path = desk.folder / "news.zip"
@@ -309,6 +311,7 @@ class Full(io.BytesIO):
         return super().write(data)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("is_closed", [True, False])
 def test_of_one_that_fails_nothing_more_is_written_or_said(
     closed: Desk, monkeypatch: pytest.MonkeyPatch, *, is_closed: bool
@@ -348,6 +351,7 @@ def peak_of_archiving(database: Database, mailing_list: MailingList) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.exhaustive
 def test_memory_stays_flat_however_many_are_suppressed(sqlite_url: str) -> None:
     with open_database(sqlite_url) as database:
         mailing_list = make_list(database)

@@ -288,6 +288,7 @@ def test_shown_5_who_has_left_stays_away_and_nobody_is_mailed_twice(
 # --- Killed, and given again.
 
 
+@pytest.mark.exhaustive
 def test_shown_5_killed_while_it_restores_and_given_again(
     story: Desk, inbox_of_story: Inbox
 ) -> None:
@@ -441,6 +442,7 @@ def test_a_journal_or_a_key_that_does_not_belong_is_refused(story: Desk) -> None
     assert not was_begun(story.folder)
 
 
+@pytest.mark.exhaustive
 def test_nobody_restores_under_the_hands_of_a_server(story: Desk) -> None:
     backup = str(story.folder / "backup.db")
     with Serving(story) as serving:
@@ -452,6 +454,7 @@ def test_nobody_restores_under_the_hands_of_a_server(story: Desk) -> None:
     restore(story)
 
 
+@pytest.mark.exhaustive
 def test_a_copy_that_was_made_by_other_means_is_brought_up_by_the_whole_journal(
     desk: Desk, inbox: Inbox
 ) -> None:
@@ -471,6 +474,7 @@ def test_a_copy_that_was_made_by_other_means_is_brought_up_by_the_whole_journal(
         assert not Session.select().exists()
 
 
+@pytest.mark.exhaustive
 def test_a_yes_that_the_backup_knows_outweighs_an_older_line_of_the_journal(
     desk: Desk, inbox: Inbox
 ) -> None:
@@ -492,6 +496,7 @@ def test_a_yes_that_the_backup_knows_outweighs_an_older_line_of_the_journal(
         assert not Suppression.select().exists()
 
 
+@pytest.mark.exhaustive
 def test_lists_that_the_backup_does_not_know_are_told(desk: Desk, inbox: Inbox) -> None:
     before_the_backup(desk, inbox)
     desk.do("backup", str(desk.folder / "backup.db"))
@@ -504,6 +509,7 @@ def test_lists_that_the_backup_does_not_know_are_told(desk: Desk, inbox: Inbox) 
     assert (fates["suppressed"], fates["ask"]) == (1, 1)
 
 
+@pytest.mark.exhaustive
 def test_a_campaign_that_stood_already_keeps_its_reason(desk: Desk, inbox: Inbox) -> None:
     before_the_backup(desk, inbox)
     desk.do("pause", "news")

@@ -143,6 +143,7 @@ def test_without_a_mailbox_nothing_is_looked_at(database: Database) -> None:
     assert not Meta.select().where(Meta.key.startswith("mailbox")).exists()
 
 
+@pytest.mark.exhaustive
 def test_some_hundred_messages_are_looked_at_in_one_go(
     database: Database, asks: list[Mail], protocol: str
 ) -> None:
@@ -268,6 +269,7 @@ def test_a_look_that_was_cut_off_goes_on_where_it_ended(
         assert [word for word in mailbox.said if word.startswith("SEARCH")] == ["SEARCH UID 3:*"]
 
 
+@pytest.mark.exhaustive
 def test_a_message_that_ends_every_look_is_passed_over_in_the_end(
     database: Database, asks: list[Mail], protocol: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -426,6 +428,7 @@ def test_no_address_and_no_secret_is_logged(
     assert "me" not in {row.key for row in Meta.select()}
 
 
+@pytest.mark.exhaustive
 def test_a_message_that_its_reader_dies_of_is_left_there_and_the_others_are_taken(
     database: Database,
     asks: list[Mail],

@@ -753,6 +753,7 @@ def nested(depth: int) -> bytes:
     )
 
 
+@pytest.mark.everyday("[0]", "[1]", "[2]")
 @pytest.mark.parametrize(
     "raw",
     [

@@ -252,6 +252,7 @@ def launch(page: Page, hand: Hand) -> None:
     assert {"list_added", "imported", "launched"} <= {one.event for one in acts}
 
 
+@pytest.mark.everyday("keyboard")
 @pytest.mark.parametrize("hand", [MOUSE, Keyboard()], ids=["mouse", "keyboard"])
 def test_a_campaign_from_the_first_login_to_handing_over(
     page: Page, pages: Pages, hand: Hand, *, file: Path, inbox: Inbox, tmp_path: Path
@@ -263,6 +264,7 @@ def test_a_campaign_from_the_first_login_to_handing_over(
     go_on_to_the_hand_over(page, pages, secret, hand, inbox=inbox, folder=tmp_path)
 
 
+@pytest.mark.exhaustive
 def test_a_campaign_from_the_first_login_to_handing_over_without_script(
     browser: Browser, pages: Pages, *, file: Path, inbox: Inbox, tmp_path: Path
 ) -> None:
@@ -421,6 +423,7 @@ def tick_everything(page: Page, hand: Hand) -> None:
 # --- The lock in the middle of a wording. --------------------------------------------------------
 
 
+@pytest.mark.exhaustive
 def test_the_lock_comes_in_the_middle_of_a_wording_and_takes_no_word(
     page: Page, pages: Pages
 ) -> None:
@@ -448,6 +451,7 @@ def test_the_lock_comes_in_the_middle_of_a_wording_and_takes_no_word(
     assert find_list("news").own_text == TEXT
 
 
+@pytest.mark.exhaustive
 def test_without_script_the_lock_takes_no_word_of_a_wording_either(
     browser: Browser, pages: Pages
 ) -> None:
@@ -476,6 +480,7 @@ def test_without_script_the_lock_takes_no_word_of_a_wording_either(
 ADDRESS = "somebody.secret@private.example"
 
 
+@pytest.mark.exhaustive
 def test_a_viewer_who_tries_every_page_sees_counts_and_no_address(page: Page, pages: Pages) -> None:
     mailing_list = make_list(pages.database)
     contact = make_asked(
@@ -521,6 +526,7 @@ def test_a_viewer_who_tries_every_page_sees_counts_and_no_address(page: Page, pa
 LEAVING = {"entering.leave", "locking.lock_now", "own.end_session"}
 
 
+@pytest.mark.exhaustive
 def test_a_file_that_is_too_large_is_told_of_before_it_is_sent(
     page: Page, pages: Pages, tmp_path: Path
 ) -> None:

@@ -242,6 +242,7 @@ OF_EVERY_PAGE = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.everyday("light-question", "dark-held")
 @OF_EVERY_PAGE
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_page_fits_a_small_phone_and_can_be_read(

@@ -81,6 +81,7 @@ def test_a_link_leads_to_a_password_an_app_and_the_pages(page: Page, pages: Page
     page.get_by_text("You are logged in as anna@example.org.").wait_for()
 
 
+@pytest.mark.exhaustive
 def test_the_lock_leaves_what_was_typed(page: Page, pages: Pages) -> None:
     user = make_admin(pages.database)
     enter_and_look_at_people(page, pages, user.email)
@@ -105,6 +106,7 @@ def test_the_lock_leaves_what_was_typed(page: Page, pages: Pages) -> None:
     assert User.select().where(User.email == "new@example.org").exists()
 
 
+@pytest.mark.exhaustive
 def test_a_page_that_was_not_answered_asks_again_within_seconds(page: Page, pages: Pages) -> None:
     user = make_admin(pages.database)
     state = re.compile(r"/admin/lock/state\.json$")
@@ -118,6 +120,7 @@ def test_a_page_that_was_not_answered_asks_again_within_seconds(page: Page, page
     assert answer.value.status == 200
 
 
+@pytest.mark.exhaustive
 def test_without_a_network_the_page_hides_by_itself_and_comes_back_with_it(
     page: Page, pages: Pages
 ) -> None:
@@ -164,6 +167,7 @@ def assert_hidden(page: Page, email: str) -> None:
     assert page.title() == "The screen was locked"
 
 
+@pytest.mark.exhaustive
 def test_a_page_that_nobody_used_for_long_hides_before_anything_else_is_done_in_it(
     page: Page, pages: Pages
 ) -> None:
@@ -177,6 +181,7 @@ def test_a_page_that_nobody_used_for_long_hides_before_anything_else_is_done_in_
     assert_hidden(page, user.email)
 
 
+@pytest.mark.exhaustive
 def test_typing_keeps_the_screen_from_locking(page: Page, pages: Pages) -> None:
     user = make_admin(pages.database)
     enter_and_look_at_people(page, pages, user.email)
@@ -190,6 +195,7 @@ def test_typing_keeps_the_screen_from_locking(page: Page, pages: Pages) -> None:
     assert page.get_by_role("heading", name="My account").is_visible()
 
 
+@pytest.mark.exhaustive
 def test_a_session_that_has_ended_leaves_what_was_typed(page: Page, pages: Pages) -> None:
     user = make_admin(pages.database)
     enter_and_look_at_people(page, pages, user.email)
@@ -200,6 +206,7 @@ def test_a_session_that_has_ended_leaves_what_was_typed(page: Page, pages: Pages
     assert page.locator("#email").input_value() == "new@example.org"
 
 
+@pytest.mark.exhaustive
 def test_without_script_the_lock_sends_on_what_was_typed(browser: Browser, pages: Pages) -> None:
     user = make_admin(pages.database)
     with browser.new_context(java_script_enabled=False) as context:
@@ -258,6 +265,7 @@ def visited(page: Page, pages: Pages, *, look: Callable[[str], None]) -> None:
     look("lock")
 
 
+@pytest.mark.everyday("nl-dark")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("locale", ["en", "nl"])
 def test_no_page_keeps_anybody_out(

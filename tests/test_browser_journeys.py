@@ -21,8 +21,8 @@ from tests.building import (
     make_settings,
 )
 from tests.catalogues import ROOT
+from tests.exhaustive.test_browser_admin_looks import COLOURS, violations
 from tests.pages import Pages, ask_to, served
-from tests.test_browser_admin_looks import COLOURS, violations
 from tests.website import WebSite
 from tests.weighing import Scales
 
@@ -89,6 +89,7 @@ def test_two_presses_with_script_and_without_on_a_phone_and_a_desk(
 _SLOW = {"offline": False, "latency": 300, "downloadThroughput": 25_000, "uploadThroughput": 25_000}
 
 
+@pytest.mark.exhaustive
 def test_two_presses_on_a_line_of_200_kilobits_need_one_small_file_each(
     pages: Pages, page: Page
 ) -> None:
@@ -243,6 +244,7 @@ def test_the_form_of_the_readme_signs_up_from_another_website(
 # --- How the pages look. -------------------------------------------------------------------------
 
 
+@pytest.mark.exhaustive
 def test_no_page_on_which_people_answer_keeps_anybody_out(pages: Pages, page: Page) -> None:
     scales = Scales(pages.database, pages.settings, slugs=("other", "sensitive"))
     page.set_viewport_size(SMALL)

@@ -39,6 +39,7 @@ def let_in(page: Page, pages: Pages) -> str:
     return url
 
 
+@pytest.mark.exhaustive
 def test_an_answer_appears_by_itself_and_an_open_table_stays_open(
     database: Database, settings: Settings, page: Page
 ) -> None:
@@ -70,6 +71,7 @@ def test_an_answer_appears_by_itself_and_an_open_table_stays_open(
         assert Campaign.get().state == CampaignState.OPEN
 
 
+@pytest.mark.exhaustive
 def test_a_page_that_waits_for_a_file_loads_anew_once_it_is_read_and_not_before(
     database: Database, settings: Settings, page: Page
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from repermit.emails import catalogues
@@ -108,6 +109,7 @@ def test_a_mail_is_read_aloud_as_it_is_meant(page: Page) -> None:
         assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
 
 
+@pytest.mark.exhaustive
 def test_text_of_twice_the_size_is_not_cut_off_on_the_narrowest_phone(page: Page) -> None:
     page.set_viewport_size({"width": 320, "height": 640})
     for language in catalogues.languages():

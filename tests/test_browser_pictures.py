@@ -35,8 +35,8 @@ from tests.building import (
     make_organisation,
     make_settings,
 )
+from tests.exhaustive.test_browser_admin_looks import let_in
 from tests.pages import Pages, freeze_wording, served
-from tests.test_browser_admin_looks import let_in
 from tests.test_reports import say_yes, take_off
 
 if TYPE_CHECKING:
@@ -187,6 +187,7 @@ def add_over(pages: Pages) -> None:
                 take_off(database, asked, campaign.id, Reason.NO_RESPONSE, at=ended)
 
 
+@pytest.mark.exhaustive
 def test_the_pictures_of_the_readme_are_made(page: Page, pages: Pages, tmp_path: Path) -> None:
     folder = Path(os.environ.get("PICTURES") or tmp_path)
     admin = make_admin(pages.database, id=1, email="anna@example.org", language="en")

@@ -25,10 +25,10 @@ from repermit.exports import export
 from repermit.sending import send_due
 from repermit.settings.definitions import MailServer
 from tests.building import NOW, make_contact, make_settings
+from tests.exhaustive.test_browser_admin_looks import COLOURS, violations
 from tests.inbox import Inbox
 from tests.pages import Pages, everything_in, served
 from tests.sending import Story, make_story
-from tests.test_browser_admin_looks import COLOURS, violations
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -158,6 +158,7 @@ def test_somebody_sees_corrects_takes_along_and_deletes(town: Town, phone: Brows
     assert "Anna" not in left
 
 
+@pytest.mark.exhaustive
 def test_over_a_year_later_the_old_link_still_withdraws(town: Town, phone: BrowserContext) -> None:
     contact = town.ask("anna@example.org")
     page = phone.new_page()
@@ -205,6 +206,7 @@ def test_the_receipt_of_a_yes_is_read_kept_printed_and_found_again(
     assert Contact.get_by_id(contact.id).reason == Reason.WITHDRAWN
 
 
+@pytest.mark.exhaustive
 def test_a_reader_of_a_forwarded_mail_neither_sees_nor_changes_anothers_data(
     town: Town, phone: BrowserContext, browser: Browser
 ) -> None:
@@ -302,6 +304,7 @@ def _hand_on(town: Town) -> None:
         Webhook.create(url=f"https://{host}.example.org/hook", **values)
 
 
+@pytest.mark.exhaustive
 def test_no_page_about_what_is_held_keeps_anybody_out(
     town: Town, page: Page, tmp_path: Path
 ) -> None:

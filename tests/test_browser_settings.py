@@ -14,9 +14,9 @@ from repermit.settings import config_file
 from tests.admin_pages import make_admin
 from tests.building import make_list
 from tests.configuring import make_document
+from tests.exhaustive.test_browser_admin_looks import let_in
 from tests.inbox import Inbox
 from tests.pages import Pages, served
-from tests.test_browser_admin_looks import let_in
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -59,6 +59,7 @@ def test_the_mail_is_seen_as_it_is_typed_and_nothing_is_saved(
     assert everything_in(database) == before
 
 
+@pytest.mark.exhaustive
 def test_a_link_of_the_mail_leads_nowhere(writing: Page) -> None:
     seen = writing.frame_locator("iframe")
     seen.get_by_text("Ja, blijf mij deze mails sturen").first.click()

@@ -189,6 +189,7 @@ def test_an_own_wording_that_lacks_something_is_refused_with_what(database: Data
     assert "the way to stop is missing" in str(refused.value)
 
 
+@pytest.mark.exhaustive
 def test_an_own_wording_whose_mail_would_be_clipped_is_refused_with_both_sizes(
     database: Database,
 ) -> None:

@@ -217,6 +217,7 @@ def test_a_mail_of_nobody_here_is_told(checking: Checking, mail: bytes, code: st
     assert codes(checking.run(mail=mail), "dkim") == ["dkim_unknown", code]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "mail",
     [

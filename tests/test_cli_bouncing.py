@@ -197,6 +197,7 @@ def test_an_address_is_shown_as_a_shell_takes_it(desk: Desk) -> None:
     assert """'o'"'"'neil$x@example.net' no --note""" in desk.do("status", "news")
 
 
+@pytest.mark.exhaustive
 def test_many_replies_are_shown_in_part(asked: Desk) -> None:
     for number in range(21):
         reply(asked, "Hoezo?", number=number)
@@ -231,6 +232,7 @@ def test_a_message_is_kept_by_the_server_while_no_process_can_read_it(
     assert "The contact was taken off" in asked.do("bounce", path)
 
 
+@pytest.mark.exhaustive
 def test_a_message_that_its_reader_dies_of_is_left_alone_and_told(
     asked: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -199,6 +199,7 @@ def test_of_an_address_that_is_not_held_nothing_is_noted_unless_that_is_asked_fo
         assert Suppression.select().count() == 1
 
 
+@pytest.mark.exhaustive
 def test_while_somebody_reads_it_is_told_that_the_log_still_holds_it(news: Desk) -> None:
     with news.news() as (database, mailing_list):
         make_contact(database, mailing_list, JAN)

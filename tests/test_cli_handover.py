@@ -77,6 +77,7 @@ def test_a_file_is_made_for_its_user_alone(settled: Desk, target: Path) -> None:
     assert target.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.exhaustive
 def test_a_spreadsheet_goes_to_a_file_or_a_pipe_but_not_to_the_screen(
     settled: Desk, target: Path
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from tests.building import NOW, make_contact
 from tests.desk import ATTEST, Desk, links_of
 from tests.inbox import Inbox, Received
@@ -44,6 +46,7 @@ def test_a_pilot_is_sent_and_told_and_the_rest_goes_with_resume(desk: Desk, inbo
     assert "the campaign is open" in desk.do("status", "news")
 
 
+@pytest.mark.exhaustive
 def test_a_campaign_with_too_many_refusals_pauses_and_goes_on_when_told(
     desk: Desk, inbox: Inbox
 ) -> None:

@@ -80,6 +80,7 @@ def serving(desk: Desk) -> Iterator[Serving]:
         yield running
 
 
+@pytest.mark.everyday("[15]")
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_serve_answers_until_it_is_told_to_stop(serving: Serving, sign: signal.Signals) -> None:
     assert status_of(f"{serving.url}healthz") == 200
@@ -97,6 +98,7 @@ def test_serve_does_not_start_twice_at_one_place(desk: Desk) -> None:
     assert f"cannot listen on 127.0.0.1, port {port}: Address already in use" in reason
 
 
+@pytest.mark.exhaustive
 def test_serve_at_a_place_that_is_not_here_is_refused(desk: Desk) -> None:
     command = [str(REPERMIT), "--config", str(desk.config), "serve", "--host", "no such host"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -113,6 +115,7 @@ def test_the_demo_plays_a_whole_campaign(capfd: pytest.CaptureFixture[str]) -> N
     assert "every number adds up: yes" in capfd.readouterr().out
 
 
+@pytest.mark.exhaustive
 def test_the_demo_runs_until_it_is_stopped(tmp_path: Path) -> None:
     with subprocess.Popen(
         [str(REPERMIT), "demo"], stdout=subprocess.PIPE, text=True, cwd=tmp_path

@@ -165,6 +165,7 @@ def test_init_beside_a_database_that_has_an_admin_prints_no_link(
     assert "welcome" not in bare.do("init")
 
 
+@pytest.mark.exhaustive
 def test_serve_prints_a_link_while_there_is_no_admin(desk: Desk) -> None:
     with Serving(desk) as serving:
         assert serving.process.stdout
@@ -175,6 +176,7 @@ def test_serve_prints_a_link_while_there_is_no_admin(desk: Desk) -> None:
         assert users.find_invitation(token[0], now=NOW)
 
 
+@pytest.mark.exhaustive
 def test_serve_prints_no_link_where_there_is_an_admin(desk: Desk) -> None:
     with desk.database() as database:
         make_admin(database)

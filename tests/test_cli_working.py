@@ -104,6 +104,7 @@ def any_desk(tmp_path: Path, database_url: str, inbox: Inbox) -> Desk:
     return Desk(tmp_path, database_url=database_url, inbox=inbox)
 
 
+@pytest.mark.exhaustive
 def test_two_workers_share_the_work(any_desk: Desk, inbox: Inbox) -> None:
     launch(any_desk, 40)
     with Running(any_desk, "worker") as one, Running(any_desk, "worker") as other:
@@ -114,6 +115,7 @@ def test_two_workers_share_the_work(any_desk: Desk, inbox: Inbox) -> None:
     assert states(any_desk) == [MailState.SENT] * 40
 
 
+@pytest.mark.everyday("[15]")
 @SIGNS
 def test_a_worker_finishes_what_is_on_the_wire(
     desk: Desk, inbox: Inbox, sign: signal.Signals
@@ -128,6 +130,7 @@ def test_a_worker_finishes_what_is_on_the_wire(
 # --- send and launch --wait.
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_sending_that_is_stopped_finishes_what_is_on_the_wire(
     desk: Desk, inbox: Inbox, sign: signal.Signals, code: int
@@ -142,6 +145,7 @@ def test_sending_that_is_stopped_finishes_what_is_on_the_wire(
     assert states(desk) == [MailState.QUEUED, MailState.QUEUED, MailState.SENT]
 
 
+@pytest.mark.exhaustive
 def test_a_second_ctrl_c_ends_sending_at_once(desk: Desk, inbox: Inbox) -> None:
     launch(desk)
     with in_the_middle_of_a_mail(desk, inbox, "send") as (sending, _):
@@ -153,6 +157,7 @@ def test_a_second_ctrl_c_ends_sending_at_once(desk: Desk, inbox: Inbox) -> None:
     assert states(desk) == [MailState.IN_DOUBT, MailState.SENT, MailState.SENT]
 
 
+@pytest.mark.exhaustive
 def test_a_launch_that_is_stopped_while_it_waits_stays_launched(desk: Desk, inbox: Inbox) -> None:
     prepare(desk)
     command = (*LAUNCH, "--wait", "--json")
@@ -165,6 +170,7 @@ def test_a_launch_that_is_stopped_while_it_waits_stays_launched(desk: Desk, inbo
     assert "Stopped." in err
 
 
+@pytest.mark.exhaustive
 def test_a_terminal_shows_a_bar_on_stderr_and_nothing_of_it_on_stdout(
     desk: Desk, inbox: Inbox
 ) -> None:
@@ -183,6 +189,7 @@ def test_a_terminal_shows_a_bar_on_stderr_and_nothing_of_it_on_stdout(
 # --- status --watch.
 
 
+@pytest.mark.exhaustive
 def test_watching_ends_with_the_campaign(desk: Desk) -> None:
     launch(desk)
     with Quiet(desk, "status", "news", "--watch") as watching:
@@ -196,6 +203,7 @@ def test_watching_ends_with_the_campaign(desk: Desk) -> None:
     assert err == ""
 
 
+@pytest.mark.exhaustive
 def test_watching_on_a_terminal_shows_a_bar_until_ctrl_c(desk: Desk) -> None:
     launch(desk)
     with desk.database() as database, database.atomic():

@@ -208,6 +208,7 @@ ACTS: tuple[Callable[[Life], object], ...] = tuple(
 )
 
 
+@pytest.mark.exhaustive
 def test_counts_are_what_is_there_after_whatever_may_happen(
     database: Database, tmp_path: Path
 ) -> None:

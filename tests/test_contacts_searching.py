@@ -146,6 +146,7 @@ def test_a_search_finds_a_whole_address_or_a_part_of_address_or_name(
     assert all_pages(mailing_list, search=search, status="removed") == []
 
 
+@pytest.mark.exhaustive
 def test_in_a_large_list_a_search_finds_what_begins_so(
     database: Database, mailing_list: MailingList
 ) -> None:

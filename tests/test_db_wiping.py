@@ -80,6 +80,7 @@ def test_what_was_erased_stands_in_no_file_once_the_log_is_wiped(database: Datab
     assert list(verify_chain.verify()) == []
 
 
+@pytest.mark.exhaustive
 def test_while_somebody_reads_what_was_wiping_stays_owed(sqlite_url: str) -> None:
     with open_database(sqlite_url) as database:
         make_contact(database, make_list(database))

@@ -175,6 +175,7 @@ def test_a_thread_of_the_same_process_is_not_waited_for_without_end(tmp_path: Pa
     assert f"process {os.getpid()}; try again later" in refusals[0]
 
 
+@pytest.mark.exhaustive
 def test_many_writers_in_a_hurry_all_get_their_turn(tmp_path: Path) -> None:
     waits: list[float] = []
     until = time.monotonic() + 1.5

@@ -113,6 +113,7 @@ def demo_url() -> Iterator[str]:
         assert running.wait(60) == 0
 
 
+@pytest.mark.exhaustive
 def test_a_stranger_answers_a_mail_and_moves_the_clock(demo_url: str, page: Page) -> None:
     page.goto(f"{demo_url}/inbox")
     while page.get_by_role("listitem").count() < 48:
@@ -140,6 +141,7 @@ def test_a_stranger_answers_a_mail_and_moves_the_clock(demo_url: str, page: Page
     assert int(removed.split()[-1]) > 40
 
 
+@pytest.mark.everyday("-320", "-1280")
 @pytest.mark.parametrize("width", [320, 400, 430, 540, 700, 1280])
 def test_a_mail_is_shown_from_top_to_bottom_without_scrolling_inside_it(
     all_mails: dict[str, str], browser: Browser, width: int
@@ -178,6 +180,7 @@ def _serving(stage: Stage) -> Iterator[str]:
     thread.join()
 
 
+@pytest.mark.exhaustive
 def test_the_story_tells_a_campaign_in_the_order_of_time() -> None:
     with set_stage() as stage, served(stage):
         send_all(stage)
@@ -202,6 +205,7 @@ def test_what_people_do_with_their_data_is_in_the_story_too() -> None:
     assert told[-2:] == ["Somebody corrected what is held about them.", "Still mailed."]
 
 
+@pytest.mark.exhaustive
 def test_a_scanner_that_presses_everything_gives_nobody_a_yes() -> None:
     with set_stage() as stage, served(stage):
         send_all(stage)
@@ -307,6 +311,7 @@ def test_without_images_their_words_stand_in_their_place() -> None:
     assert "<span>De Linde</span></body>" in shown("gmail", images=False)
 
 
+@pytest.mark.exhaustive
 def test_the_page_of_a_mail_offers_each_program_and_shows_the_mail_as_it_does() -> None:
     with set_stage() as stage:
         send_due.send_due(stage.database, settings=stage.settings, clock=stage.clock)

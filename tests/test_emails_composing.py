@@ -173,6 +173,7 @@ def built_by_the_standard_library(draft: Draft, values: AskValues) -> EmailMessa
     return message
 
 
+@pytest.mark.exhaustive
 @given(
     name=names,
     address=addresses_of_lists,

@@ -53,6 +53,7 @@ def test_a_text_with_numbers_has_the_forms_of_its_language(
         assert catalogues.translations(language).ngettext(one, many, number) == usual
 
 
+@pytest.mark.everyday("[nl]", "[en]", "[de]")
 @pytest.mark.parametrize("language", catalogues.languages())
 def test_every_text_may_be_said_a_little_longer(language: str) -> None:
     for text in wording_overrides.texts_in(language).values():

@@ -225,6 +225,7 @@ def every_draft(language: str, deadline: datetime) -> list[Draft]:
     ]
 
 
+@pytest.mark.everyday("-nl]", "-en]")
 @pytest.mark.parametrize("language", languages())
 @pytest.mark.parametrize("later", [LATER, DEADLINE + timedelta(microseconds=1)])
 def test_another_deadline_changes_nothing_else(language: str, later: datetime) -> None:

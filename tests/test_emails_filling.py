@@ -163,6 +163,7 @@ def test_a_mail_filled_in_is_the_mail_composed(
         assert filler.fill(**row) == composed(draft, row, url, **mode)
 
 
+@pytest.mark.exhaustive
 @given(
     text=st.lists(st.sampled_from([*SIGNS, *MARKS] * 2 + ["\n"] * 20), max_size=20).map("".join),
     html=st.lists(st.sampled_from([*SIGNS, *MARKS] * 2 + ["\n"] * 20), max_size=20).map("".join),

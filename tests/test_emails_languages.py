@@ -22,6 +22,7 @@ _LARGEST = 60_000
 _LINK = re.compile(r'<a\b[^>]*href="([^"]+)"[^>]*>([^<]*)</a>')
 
 
+@pytest.mark.everyday("[nl]", "[en]", "[el]")
 @pytest.mark.parametrize("language", languages())
 def test_a_mail_is_whole_and_in_its_language_alone(language: str) -> None:
     for kind in KINDS:
@@ -38,6 +39,7 @@ def test_a_mail_is_whole_and_in_its_language_alone(language: str) -> None:
                 assert english_in(f"{mail.subject} {mail.text}", language) == [], kind
 
 
+@pytest.mark.everyday("[nl]", "[en]", "[el]")
 @pytest.mark.parametrize("language", languages())
 def test_the_html_is_valid_and_can_be_read_aloud(language: str) -> None:
     for kind in KINDS:

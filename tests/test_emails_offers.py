@@ -160,6 +160,7 @@ def test_the_wording_that_repermit_has_makes_no_offer(language: str, sensitive: 
     assert offers_in(as_read(f"{draft.subject}\n{draft.text}")) == ()
 
 
+@pytest.mark.exhaustive
 def test_figures_without_end_are_looked_at_in_pieces() -> None:
     assert offers_in("1" * 100_000) == ()
     assert offers_in("1." * 50_000) == ()

@@ -32,6 +32,7 @@ def test_repermits_own_wording_is_far_below_the_limit(language: str, sensitive: 
     require_size(draft, link=YES * 3)
 
 
+@pytest.mark.exhaustive
 def test_a_long_text_counts_twice_since_its_html_is_made_from_it() -> None:
     assert not reason_against(text="woord " * 6_000)
     assert reason_against(text="woord " * 9_000).startswith("the mail can grow to 1")

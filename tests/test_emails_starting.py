@@ -14,6 +14,7 @@ from tests.building import DEADLINE, make_organisation, make_settings
 from tests.letters import make_facts
 
 
+@pytest.mark.everyday("-nl]", "-en]")
 @pytest.mark.parametrize("language", languages())
 @pytest.mark.parametrize("sensitive", [False, True])
 @pytest.mark.parametrize("frequency", ["", "vier keer per jaar"])

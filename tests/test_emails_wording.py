@@ -384,6 +384,7 @@ def test_a_template_that_is_nested_without_end_is_refused(code: str) -> None:
     assert "text: only the bare name of a field may stand between {{ and }}" in with_text(code)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.counted_first
 @pytest.mark.parametrize(
     "unit",

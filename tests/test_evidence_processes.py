@@ -8,6 +8,8 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from repermit.answers import lookup, record_answer
 from repermit.answers.lookup import Trace
 from repermit.campaigns.launch import launch
@@ -71,6 +73,7 @@ def erase(number: int) -> None:
         )
 
 
+@pytest.mark.exhaustive
 def test_four_processes_at_once_make_one_chain(database: Database, database_url: str) -> None:
     news = make_list(database)
     for _ in range(8):

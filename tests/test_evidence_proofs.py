@@ -150,6 +150,7 @@ def says_the_same(octets: bytes, changed: bytes) -> bool:
         return False
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("check", CHECKS)
 @settings(max_examples=600)
 @given(data=st.data())

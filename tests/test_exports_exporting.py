@@ -312,6 +312,7 @@ class Counting(io.RawIOBase):
         return len(data)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("form", [Format.CSV, Format.JSON, Format.XLSX])
 def test_memory_stays_flat(sqlite_url: str, form: Format) -> None:
     with open_database(sqlite_url) as database:

@@ -71,6 +71,7 @@ def test_nothing_but_apostrophes_is_added(cells: list[str]) -> None:
     assert [guard(cell).replace("'", "") for cell in cells] == [c.replace("'", "") for c in cells]
 
 
+@pytest.mark.exhaustive
 @given(
     st.recursive(
         hostile | st.integers() | st.booleans() | st.none(),

@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -112,6 +113,7 @@ def test_importing_twice_changes_nothing_the_second_time(
     assert list(verify_chain.verify()) == []
 
 
+@pytest.mark.exhaustive
 @given(rows=files, data=st.data())
 @with_database
 def test_the_order_of_rows_changes_no_addresss_fate(

@@ -109,6 +109,7 @@ def test_a_reading_that_is_cut_off_is_refused_and_never_taken_for_the_whole(
     assert everything() == before
 
 
+@pytest.mark.exhaustive
 def test_a_small_file_that_is_large_once_unpacked_is_read_under_limits(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

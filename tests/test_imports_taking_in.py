@@ -44,6 +44,7 @@ def news(database: Database) -> MailingList:
 # --- New addresses. -------------------------------------------------------------------------------
 
 
+@pytest.mark.exhaustive
 def test_rows_that_share_a_line_are_counted_across_batches_and_parts(
     database: Database, news: MailingList, tmp_path: Path
 ) -> None:

@@ -327,6 +327,7 @@ PORTRAIT = "x" * 300
 LARGE = "email,portrait\n" + "".join(f"person{n}@example.org,{PORTRAIT}\n" for n in range(7_000))
 
 
+@pytest.mark.exhaustive
 def test_a_large_file_is_looked_at_and_taken_in_by_a_process_of_its_own(
     database: Database, news: MailingList, settings: Settings
 ) -> None:
@@ -369,6 +370,7 @@ def packed(request: pytest.FixtureRequest, tmp_path: Path) -> bytes:
     return path.read_bytes()
 
 
+@pytest.mark.exhaustive
 def test_what_is_packed_is_never_looked_at_where_the_pages_are_served(
     database: Database,
     news: MailingList,

@@ -485,6 +485,7 @@ def test_other_settings_are_tried_at_once(desk: Desk, inbox: Inbox) -> None:
         assert mailbox.said.count("SELECT") == 1
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_is_paced_ends_when_the_pace_is_changed(desk: Desk, inbox: Inbox) -> None:
     desk.clock = ManualClock(NOW, ticking=True)
     launch(desk, 3)

@@ -70,6 +70,7 @@ def test_a_child_that_ends_is_followed_by_another_one(
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
 
 
+@pytest.mark.exhaustive
 def test_the_waits_grow_and_end_at_the_longest(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     child = Child(command(notes, "sys.exit()"), first_wait=0.4, longest_wait=0.8)
@@ -81,6 +82,7 @@ def test_the_waits_grow_and_end_at_the_longest(tmp_path: Path) -> None:
     assert min(gaps[1:]) >= 0.8
 
 
+@pytest.mark.exhaustive
 def test_a_child_that_has_lived_for_long_is_followed_at_once(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     child = Child(command(notes, "time.sleep(0.6)"), first_wait=0.1, longest_wait=0.5)

@@ -120,6 +120,7 @@ def holding(desk: Desk, text: str) -> list[str]:
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "command",
     [
@@ -227,6 +228,7 @@ def test_an_erasure_leaves_an_upload_under_way_to_its_process(closed: Desk) -> N
         assert kept.path.read_bytes().count(JAN.encode()) == 5000
 
 
+@pytest.mark.exhaustive
 def test_what_a_killed_look_at_an_upload_left_hides_nobody_from_an_erasure(closed: Desk) -> None:
     with closed.news() as (database, news):
         uploads.keep_upload(

@@ -77,6 +77,7 @@ def test_what_never_ends_is_ended_by_the_processors_time(monkeypatch: pytest.Mon
     assert death(max, range(10**15), seconds=1) == "SIGXCPU"
 
 
+@pytest.mark.exhaustive
 def test_what_waits_for_ever_is_ended_by_the_clock() -> None:
     assert death(time.sleep, 1000, seconds=1) == "it has taken too long"
 

@@ -113,6 +113,7 @@ def test_a_moment_survives_being_written_with_its_zone(naive: datetime, zone: st
     assert moment(at.isoformat(), UTC) == at
 
 
+@pytest.mark.exhaustive
 @given(st.text())
 def test_no_text_at_all_breaks_the_reading(text: str) -> None:
     found = moment(text, UTC)

@@ -95,6 +95,7 @@ def test_a_hidden_sheet_is_not_read_and_may_reach_anywhere(tmp_path: Path) -> No
     assert read(with_cell(tmp_path, "XFD1048576", hidden="Oud")) == LIST
 
 
+@pytest.mark.exhaustive
 def test_a_full_sheet_is_not_sparse_however_long_it_is(tmp_path: Path) -> None:
     cells = "".join(f"<c><v>{n}</v></c>" for n in range(50))
     path = with_sheet(

@@ -17,6 +17,7 @@ from tests.list_files import opened, write_workbook
 TOO_MUCH = "its cells are too far apart to be read"
 
 
+@pytest.mark.everyday("zip_bomb", "another_root")
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -39,6 +40,7 @@ def test_a_hostile_file_is_refused_with_the_reason(
     assert reason in str(caught.value)
 
 
+@pytest.mark.exhaustive
 def test_sheets_that_reach_far_down_are_read_one_after_the_other(tmp_path: Path) -> None:
     path = hostile.full_sheets(tmp_path / "list.xlsx", 3)
     tables = tables_of(path)

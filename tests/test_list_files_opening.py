@@ -268,6 +268,7 @@ _PEOPLE = st.lists(
 )
 
 
+@pytest.mark.exhaustive
 @given(
     people=_PEOPLE,
     encoding=st.sampled_from(ENCODINGS),
@@ -316,6 +317,7 @@ def damaged_zip(folder: Path, damage: bytes, at: int) -> Path:
 
 @given(st.binary(max_size=60), st.integers(0, 400))
 # Each starts a process.
+@pytest.mark.exhaustive
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 def test_no_damage_to_a_zip_breaks_the_reading(tmp_path: Path, damage: bytes, at: int) -> None:
     path = damaged_zip(tmp_path, damage, at)

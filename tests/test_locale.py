@@ -35,6 +35,7 @@ from tests.sayings import codes, said, unsayable
 TRANSLATED = sorted(path.name for path in LOCALE.iterdir())
 
 
+@pytest.mark.exhaustive
 def test_what_only_admins_read_is_in_their_languages_alone() -> None:
     assert LANGUAGES == OF_ADMINS
     assert (None, "Log in") in used("nl")

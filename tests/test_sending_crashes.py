@@ -155,6 +155,7 @@ def test_killed_between_a_claim_and_its_mail_nobody_is_skipped_or_mailed_twice(
     assert recipients(server) == NAMES
 
 
+@pytest.mark.exhaustive
 def test_killed_after_a_mail_and_before_its_mark_it_is_in_doubt_and_not_sent_again(
     launched: Callable[..., Desk],
 ) -> None:
@@ -171,6 +172,7 @@ def test_killed_after_a_mail_and_before_its_mark_it_is_in_doubt_and_not_sent_aga
     assert recipients(server) == NAMES
 
 
+@pytest.mark.exhaustive
 def test_killed_before_the_server_took_a_started_mail_it_is_in_doubt_until_a_person_decides(
     launched: Callable[..., Desk],
 ) -> None:
@@ -198,6 +200,7 @@ def takes_over(desk: Desk, later: datetime) -> bool:
     return states(desk) == [MailState.SENT, MailState.STARTED, MailState.SENT]
 
 
+@pytest.mark.exhaustive
 def test_a_process_that_is_only_slow_is_left_alone(launched: Callable[..., Desk]) -> None:
     gate = Gate()
     with mail_server(gate, "dot") as server:
@@ -214,6 +217,7 @@ def test_a_process_that_is_only_slow_is_left_alone(launched: Callable[..., Desk]
     assert recipients(server) == NAMES
 
 
+@pytest.mark.exhaustive
 def test_two_processes_at_once_send_every_mail_once(launched: Callable[..., Desk]) -> None:
     both = threading.Barrier(2)
 

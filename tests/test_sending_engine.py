@@ -231,6 +231,7 @@ def test_a_domain_has_a_rate_of_its_own(make: Callable[..., Story]) -> None:
         assert time.monotonic() - begun >= 2 * 0.5
 
 
+@pytest.mark.exhaustive
 def test_what_has_been_claimed_leaves_at_the_pace_of_its_domain_too(
     database: Database, database_url: str, inbox: Inbox
 ) -> None:
@@ -275,6 +276,7 @@ def test_many_of_one_domain_do_not_hold_up_another(
     assert len(inbox.mails) == 2
 
 
+@pytest.mark.exhaustive
 def test_a_line_that_has_to_be_made_first_costs_no_moment(make: Callable[..., Story]) -> None:
     """A server that ends what is idle would otherwise never be in time."""
     replies = [f"{OK}\r\n421 4.4.2 idle", OK]
@@ -315,6 +317,7 @@ def test_who_has_missed_a_moment_waits_while_others_have_taken_the_next(
         assert time.monotonic() - begun >= 1
 
 
+@pytest.mark.exhaustive
 def test_a_moment_that_passed_while_there_was_no_line_is_not_made_up_for(
     make: Callable[..., Story],
 ) -> None:

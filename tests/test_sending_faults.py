@@ -432,6 +432,14 @@ def send_the_rest(story: Story, server: ScriptedServer, **mail: Any) -> None:
     assert not set(got) & set(settled)
 
 
+@pytest.mark.everyday(
+    "hangs in the body-p",
+    "550 5.1.2 no such domain",
+    "Domain example.org has exc",
+    "554 5.1.1 relaying",
+    "452 4.2.2 mailbox full",
+    "cannot forget",
+)
 @ALL_WAYS
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.does)
 def test_a_server_that_misbehaves(make: Callable[..., Story], row: Row, offers: str) -> None:
@@ -455,6 +463,7 @@ def test_a_server_that_misbehaves(make: Callable[..., Story], row: Row, offers: 
 MANY = [f"person{number}" for number in range(12)]
 
 
+@pytest.mark.everyday("5xx at connect", "454 4.7.0", "too small a size")
 @TWO_WAYS
 @pytest.mark.parametrize(
     "row", [row for row in TABLE if len(set(row.mails)) == 1], ids=lambda row: row.does
@@ -470,6 +479,7 @@ def test_what_is_so_for_all_mails_is_so_on_three_connections(
         send_the_rest(story, server)
 
 
+@pytest.mark.everyday("greeting")
 @TWO_WAYS
 @pytest.mark.parametrize("allowed", [1, 2])
 @pytest.mark.parametrize(
@@ -611,6 +621,7 @@ def test_who_stops_while_a_server_is_dialled_does_not_wait_for_it(
         assert server.gone.wait(20)
 
 
+@pytest.mark.exhaustive
 def test_a_slow_server_is_waited_for(make: Callable[..., Story]) -> None:
     # Each reply comes in time, though all together take longer than one may.
     lines = {name: slowly(0.4, OK) for name in ("MAIL", "RCPT", "dot")}
@@ -619,6 +630,7 @@ def test_a_slow_server_is_waited_for(make: Callable[..., Story]) -> None:
         assert story.send() == SendResult(sent=1)
 
 
+@pytest.mark.exhaustive
 def test_what_came_while_nobody_looked_is_no_doubt(make: Callable[..., Story]) -> None:
     """As after a laptop's sleep, or a SIGSTOP."""
     with ScriptedServer(EHLO=PIPELINING) as server:
@@ -652,6 +664,7 @@ def test_greylisting_is_waited_for_with_growing_patience(make: Callable[..., Sto
         assert sorted(recipients(server.accepted)) == ["anna", "bram", "cor"]
 
 
+@pytest.mark.everyday("RCPT-450")
 @pytest.mark.parametrize("reply", ["450 4.2.0 greylisted", "550 5.4.5 Daily limit exceeded"])
 @pytest.mark.parametrize("where", ["RCPT", "dot"])
 def test_trying_ends_with_the_last_moment_that_leaves_time_to_answer(
@@ -791,6 +804,7 @@ def test_a_policy_that_nobody_is_accepted_beside_is_the_servers(
         send_the_rest(story, server)
 
 
+@pytest.mark.exhaustive
 def test_who_stays_refused_for_a_policy_is_unasked_in_the_end_and_not_removed(
     make: Callable[..., Story],
 ) -> None:

@@ -30,11 +30,14 @@ from tests.sink import Sink, wait_until
 # Most are killed, and could not tell what they went over.
 pytestmark = pytest.mark.processes_uncounted
 
-MAILS = 20_000
-KILLS = 30
-NAPS = 10
 CONNECTIONS = 8
-ADDRESSES = [f"person{number}@example{number % 100}.org" for number in range(MAILS)]
+
+few_and_many_kills = pytest.mark.parametrize(("mails", "kills"), [(2_000, 3), (20_000, 30)])
+few_kills_every_day = pytest.mark.everyday("2000-3")
+
+
+def addresses(count: int) -> list[str]:
+    return [f"person{number}@example{number % 100}.org" for number in range(count)]
 
 
 @pytest.fixture
@@ -77,13 +80,15 @@ def compare(desk: Desk, sink: Sink) -> list[str]:
     return in_doubt
 
 
-def test_killed_thirty_times_nobody_is_skipped_or_mailed_twice(
-    tmp_path: Path, sqlite_url: str, sink: Sink, chance: random.Random
+@few_kills_every_day
+@few_and_many_kills
+def test_killed_again_and_again_nobody_is_skipped_or_mailed_twice(
+    tmp_path: Path, sqlite_url: str, sink: Sink, chance: random.Random, *, mails: int, kills: int
 ) -> None:
     desk = make_desk(tmp_path, sqlite_url, sink, connections=CONNECTIONS)
-    owe_all(desk, ADDRESSES)
+    owe_all(desk, addresses(mails))
     in_doubt = 0
-    for instant in instants(chance, KILLS):
+    for instant in instants(chance, kills, of=mails):
         with Sender(desk) as sender:
             wait_for(sink, instant, chance)
             sender.kill()
@@ -97,28 +102,38 @@ def test_killed_thirty_times_nobody_is_skipped_or_mailed_twice(
     assert not list(tmp_path.glob("*.workers/*"))
 
 
+@few_kills_every_day
+@few_and_many_kills
 def test_killed_again_and_again_while_another_worker_goes_on_nobody_is_skipped_or_mailed_twice(
-    tmp_path: Path, postgresql_url: str, sink: Sink, chance: random.Random
+    tmp_path: Path,
+    postgresql_url: str,
+    sink: Sink,
+    chance: random.Random,
+    *,
+    mails: int,
+    kills: int,
 ) -> None:
     desk = make_desk(tmp_path, postgresql_url, sink, connections=CONNECTIONS)
-    owe_all(desk, ADDRESSES)
+    owe_all(desk, addresses(mails))
     with Sender(desk) as other:
-        for instant in instants(chance, KILLS):
+        for instant in instants(chance, kills, of=mails):
             with Sender(desk) as sender:
                 wait_for(sink, instant, chance)
                 sender.kill()
         other.finish()
     with Sender(desk) as sender:
         sender.finish()
-    assert 0 < len(compare(desk, sink)) <= KILLS * CONNECTIONS
+    assert 0 < len(compare(desk, sink)) <= kills * CONNECTIONS
 
 
+@pytest.mark.everyday("6000-3")
+@pytest.mark.parametrize(("mails", "naps"), [(6_000, 3), (20_000, 10)])
 def test_asleep_past_its_lease_a_worker_sends_nothing_that_another_has_sent(
-    tmp_path: Path, postgresql_url: str, sink: Sink, chance: random.Random
+    tmp_path: Path, postgresql_url: str, sink: Sink, chance: random.Random, *, mails: int, naps: int
 ) -> None:
     """The lease's five minutes are ended in the database, which is all that workers see of it."""
     desk = make_desk(tmp_path, postgresql_url, sink, connections=CONNECTIONS)
-    owe_all(desk, ADDRESSES)
+    owe_all(desk, addresses(mails))
     taken_over = 0
     with (
         psycopg.connect(postgresql_url, autocommit=True) as session,
@@ -126,14 +141,14 @@ def test_asleep_past_its_lease_a_worker_sends_nothing_that_another_has_sent(
         Sender(desk) as other,
     ):
         # Near the end the other one may find nothing more to do, and be gone.
-        for instant in instants(chance, NAPS, percent=80):
+        for instant in instants(chance, naps, of=mails, percent=80):
             wait_for(sink, instant, chance)
             with stopped_between_changes(sleeper, session):
                 taken_over += end_leases(desk)
-                wait_for(sink, instant + MAILS // NAPS // 2, chance)
+                wait_for(sink, instant + mails // naps // 2, chance)
         sleeper.finish()
         other.finish()
-    assert taken_over > NAPS
+    assert taken_over > naps
     with Sender(desk) as sender:
         sender.finish()
     assert compare(desk, sink) == []
@@ -165,9 +180,9 @@ WHERE datname = current_database() AND state = 'idle in transaction' AND backend
 AND state_change < clock_timestamp() - interval '80 milliseconds'"""
 
 
-def instants(chance: random.Random, count: int, *, percent: int = 95) -> list[int]:
+def instants(chance: random.Random, count: int, *, of: int, percent: int = 95) -> list[int]:
     """Return before which mails something happens, in their order, within the first so many."""
-    return sorted(chance.sample(range(1, MAILS * percent // 100), count))
+    return sorted(chance.sample(range(1, of * percent // 100), count))
 
 
 def wait_for(sink: Sink, instant: int, chance: random.Random) -> None:

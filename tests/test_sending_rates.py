@@ -56,6 +56,7 @@ def two_senders(
         other.finish()
 
 
+@pytest.mark.everyday("rates2")
 @pytest.mark.parametrize(
     ("database_url", "rates", "interval"),
     [
@@ -81,6 +82,7 @@ def test_two_processes_send_no_more_than_one_may(
     assert_paced([one.came_at for one in sink.taken], interval)
 
 
+@pytest.mark.exhaustive
 def test_who_falls_asleep_over_a_rate_does_not_hold_up_the_others(
     tmp_path: Path, postgresql_url: str, sink: Sink
 ) -> None:
@@ -140,6 +142,7 @@ def states_of(desk: Desk) -> list[tuple[str]]:
         return list(query)
 
 
+@pytest.mark.exhaustive
 def test_one_domain_is_spared_while_others_go_on(
     tmp_path: Path, database_url: str, sink: Sink
 ) -> None:
@@ -156,6 +159,7 @@ def test_one_domain_is_spared_while_others_go_on(
         assert_paced(came, 1)
 
 
+@pytest.mark.exhaustive
 def test_who_asks_for_a_mail_does_not_wait_for_a_domain_that_is_spared(
     database: Database, database_url: str, inbox: Inbox
 ) -> None:
@@ -179,6 +183,7 @@ def ask_for_a_mail(story: Story) -> None:
         story.owe_confirm("new@example.com")
 
 
+@pytest.mark.exhaustive
 def test_ctrl_z_does_not_take_the_database_along(
     tmp_path: Path, sqlite_url: str, sink: Sink
 ) -> None:

@@ -62,6 +62,7 @@ def test_a_killed_workers_mail_is_in_doubt_while_another_goes_on(story: Story) -
     assert send_until(story, is_seen)
 
 
+@pytest.mark.exhaustive
 def test_a_pilot_that_is_through_waits_while_another_campaign_goes_on(
     story: Story, database: Database
 ) -> None:
@@ -80,6 +81,7 @@ def test_a_pilot_that_is_through_waits_while_another_campaign_goes_on(
     assert send_until(story, is_paused)
 
 
+@pytest.mark.exhaustive
 def test_a_campaign_opens_while_another_goes_on(story: Story, database: Database) -> None:
     done = make_campaign(database, make_list(database, slug="done"), state=CampaignState.SENDING)
     last = story.owe(campaign=done, state=MailState.STARTED, worker="", lease_until=None)
@@ -93,6 +95,7 @@ def test_a_campaign_opens_while_another_goes_on(story: Story, database: Database
     assert send_until(story, is_open)
 
 
+@pytest.mark.exhaustive
 def test_a_fault_is_forgotten_as_soon_as_mails_leave_again(story: Story) -> None:
     note_fault(story.database, "the mail server cannot be reached", now=NOW)
     for _ in range(3):
@@ -100,6 +103,7 @@ def test_a_fault_is_forgotten_as_soon_as_mails_leave_again(story: Story) -> None
     assert send_until(story, lambda: last_fault() is None)
 
 
+@pytest.mark.exhaustive
 def test_a_fault_stays_known_while_nothing_leaves(story: Story) -> None:
     for _ in range(3):
         story.owe()

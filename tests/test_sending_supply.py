@@ -126,6 +126,7 @@ def claims_of(story: Story, monkeypatch: pytest.MonkeyPatch, seconds: float) -> 
     return sizes
 
 
+@pytest.mark.exhaustive
 def test_the_next_claim_is_so_small_that_it_holds_the_lock_for_a_short_time(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +159,7 @@ def test_what_is_given_back_is_given_back_in_steps_of_that_size(
 # --- A rate of domains. -------------------------------------------------------------------------
 
 
+@pytest.mark.exhaustive
 def test_domains_do_not_throttle_each_other_beside_a_rate_of_all(story: Story) -> None:
     for number in range(20):
         for place in range(5):
@@ -168,6 +170,7 @@ def test_domains_do_not_throttle_each_other_beside_a_rate_of_all(story: Story) -
     assert left[-1].at - left[0].at < timedelta(seconds=0.1) * 99 * 1.15
 
 
+@pytest.mark.everyday("-6]")
 @pytest.mark.parametrize("per_minute", [6, 600])
 def test_no_moment_of_a_crowded_domain_is_wasted(story: Story, per_minute: int) -> None:
     owe_many(story, "crowded.org", 60)
@@ -192,6 +195,7 @@ def test_two_workers_leave_no_moment_of_a_domain_unused_and_use_none_twice(story
     assert came[-1] - came[0] < timedelta(seconds=39 * 1.1)
 
 
+@pytest.mark.exhaustive
 def test_a_domain_is_free_again_when_those_before_are_cancelled(story: Story) -> None:
     owe_many(story, "crowded.org", 50)
     worker = Worker(story, {"domain_rate_per_minute": 1})
@@ -253,6 +257,7 @@ def test_a_rate_of_domains_does_not_wait_for_what_is_due_much_later(story: Story
     assert story.clock.now() < NOW + timedelta(minutes=1)
 
 
+@pytest.mark.exhaustive
 def test_a_queue_of_spared_domains_is_looked_through_in_pieces(story: Story) -> None:
     """What is heard from the lines, and the wish to stop, must not wait for all of it."""
     with story.database.atomic():

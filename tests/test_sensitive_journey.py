@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 
+import pytest
+
 from tests.building import DEADLINE
 from tests.desk import ATTEST, Desk
 from tests.inbox import Inbox, Received
@@ -69,6 +71,7 @@ def link(kind: str, text: str) -> str:
     return only
 
 
+@pytest.mark.exhaustive
 def test_nobody_but_the_reader_learns_what_a_sensitive_list_is_about(
     desk: Desk, inbox: Inbox
 ) -> None:

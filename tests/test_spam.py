@@ -46,6 +46,7 @@ def filter_there() -> None:
         pytest.skip("there is no SpamAssassin here (Debian: apt-get install spamassassin)")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("filter_there")
 def test_no_mail_looks_like_spam_in_any_language(tmp_path: Path) -> None:
     """Of each kind the longer mail; tests/bench/spam.py has all of them."""
@@ -64,6 +65,7 @@ def test_no_mail_looks_like_spam_in_any_language(tmp_path: Path) -> None:
     assert beyond == {"bad-en": found["bad-en"]}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("filter_there")
 def test_a_mail_costs_nothing_whatever_host_hands_it_over(tmp_path: Path) -> None:
     """Hidden text in tiny letters cost a point unless the host was called mail (FONT_INVIS_MSGID).

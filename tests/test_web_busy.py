@@ -21,6 +21,7 @@ from tests.building import make_asked, make_campaign, make_list, make_settings
 from tests.pages import Pages, freeze_wording, served
 
 
+@pytest.mark.everyday("[yes]")
 @pytest.mark.parametrize("kind", ["yes", "no"])
 def test_an_answer_that_cannot_be_written_is_told_when_to_come_again(
     sqlite_url: str, kind: Kind, caplog: pytest.LogCaptureFixture

@@ -92,6 +92,7 @@ def test_pages_say_that_postgresql_is_away_and_go_on_once_it_is_back(
     assert not TOKEN.search(log)
 
 
+@pytest.mark.exhaustive
 def test_a_standby_shows_pages_and_whoever_answers_is_told_to_come_again(
     tmp_path: Path, own_cluster: Cluster, inbox: Inbox
 ) -> None:
@@ -147,6 +148,7 @@ def test_a_connection_that_is_broken_is_not_used_again(own_cluster: Cluster) -> 
     database.close()
 
 
+@pytest.mark.exhaustive
 def test_nobody_waits_for_a_server_that_accepts_and_says_nothing() -> None:
     pytest.importorskip("psycopg")
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -196,6 +198,7 @@ def short_files(site: Site) -> Iterator[None]:
     resource.prlimit(process, resource.RLIMIT_FSIZE, (unlimited, unlimited))
 
 
+@pytest.mark.everyday("[full]")
 @pytest.mark.parametrize("how", ["full", "file too large"])
 def test_pages_say_that_the_disk_is_full_and_go_on_once_there_is_room(
     tmp_path: Path, ready_sqlite: Path, inbox: Inbox, small_disk: Path, how: str
@@ -229,6 +232,7 @@ def site(tmp_path: Path, database_url: str, inbox: Inbox) -> Iterator[Site]:
         yield made
 
 
+@pytest.mark.exhaustive
 def test_a_failure_of_ours_stays_one_and_leaves_no_token_in_the_log(site: Site) -> None:
     uid = site.uids[0]
     with site.desk.database() as database:
@@ -241,6 +245,7 @@ def test_a_failure_of_ours_stays_one_and_leaves_no_token_in_the_log(site: Site) 
     assert not TOKEN.search(log)
 
 
+@pytest.mark.exhaustive
 def test_who_hangs_up_while_they_wait_leaves_no_token_in_the_log(site: Site) -> None:
     with site.lock():
         for uid in site.uids:
@@ -335,6 +340,7 @@ def test_no_logger_writes_a_token() -> None:
     assert redact("/admin/welcome/secret?x=1 /usr/lib/x.py") == "/admin/welcome/…?x=1 /usr/lib/x.py"
 
 
+@pytest.mark.exhaustive
 def test_answers_go_to_the_database_that_was_put_in_place_of_another(
     tmp_path: Path, inbox: Inbox
 ) -> None:

@@ -268,6 +268,7 @@ def test_after_any_removal_that_was_a_no_a_yes_is_asked_for_once_more(
         assert heading == (RECORDED if silent else "Hebt u zelf op Ja gedrukt?"), reason
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("way", ["page", "one_click", "note", "me"])
 def test_a_no_that_changed_nothing_was_a_no_all_the_same(
     pages: Pages, database: Database, campaign: Campaign, way: str

@@ -158,6 +158,7 @@ def in_the_middle_of_a_mail(
         may_reply.set()
 
 
+@pytest.mark.exhaustive
 def test_a_worker_that_dies_is_followed_by_another_one(desk: Desk, inbox: Inbox) -> None:
     with Serving(desk) as serving:
         first = worker_of(serving)
@@ -191,6 +192,7 @@ def test_a_mail_on_the_wire_is_marked_before_the_end(desk: Desk, inbox: Inbox) -
     assert len(inbox.mails) == 1
 
 
+@pytest.mark.everyday("[15]")
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_who_does_not_wait_leaves_a_doubt_and_nothing_twice(
     desk: Desk, inbox: Inbox, sign: signal.Signals

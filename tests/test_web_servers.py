@@ -201,6 +201,7 @@ def is_inside(answer: tuple[int, dict[str, str], str]) -> bool:
     return "repermit_contacts" in text or ('"ok"' in text and status == 200)
 
 
+@pytest.mark.everyday("nginx-path")
 @pytest.mark.parametrize("file", FILES, ids=IDS)
 def test_pages_get_through_and_what_is_for_monitors_does_not(
     file: Path, sqlite_url: str, tmp_path: Path

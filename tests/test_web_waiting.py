@@ -151,6 +151,7 @@ def test_a_request_is_stamped_before_it_waits_for_a_thread() -> None:
     assert stamps == [NOW, NOW]
 
 
+@pytest.mark.exhaustive
 def test_nobody_more_waits_where_nothing_was_served_for_two_seconds() -> None:
     held = Held()
     later: list[Future[int]] = []
@@ -197,6 +198,7 @@ def test_pages_are_read_while_answers_wait_and_those_are_told_to_press_again(sit
     assert site.removed() == {*site.uids}
 
 
+@pytest.mark.exhaustive
 def test_who_was_told_200_is_recorded_and_who_was_told_503_is_not(site: Site) -> None:
     told: dict[str, int] = {}
     with ThreadPoolExecutor(PEOPLE) as people:

@@ -50,6 +50,7 @@ def scales(database: Database, settings: Settings) -> Scales:
     return Scales(database, settings)
 
 
+@pytest.mark.exhaustive
 def test_a_page_is_small_and_there_at_once_in_every_language(scales: Scales) -> None:
     for language in catalogues.languages():
         weights = list(scales.weigh(language))
@@ -73,6 +74,7 @@ def long_list(database: Database, language: str, *, sensitive: bool) -> MailingL
     )
 
 
+@pytest.mark.everyday("True-True")
 @pytest.mark.parametrize("is_representative", [False, True])
 @pytest.mark.parametrize("sensitive", [False, True])
 def test_the_page_that_asks_again_is_there_at_once_too_of_a_long_list_in_every_language(

@@ -85,6 +85,7 @@ def newest(pages: Pages, contact: Contact, link: Link) -> Button:
     return Button(pages.links.url(link, contact.uid), {"number": pages.number(contact.uid)})
 
 
+@pytest.mark.everyday("[1]")
 @pytest.mark.counted_first
 @pytest.mark.parametrize("of_each", [1, 4])
 def test_the_zoo_alone_gives_no_yes_and_people_need_one_press_more_at_most(
@@ -138,6 +139,7 @@ def test_who_presses_yes_alone_in_haste_and_then_no_has_said_no(
     assert Contact.get_by_id(asked.id).reason in {Reason.WITHDRAWN, Reason.REQUEST}
 
 
+@pytest.mark.everyday("probes", "waits_and_presses")
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_no_program_confirms_a_sign_up_and_its_person_needs_one_press_more_at_most(
     pages: Pages, database: Database, mailing_list: MailingList, program: Program
@@ -180,6 +182,7 @@ def test_who_presses_all_three_buttons_that_ask_again_gives_no_yes_in_any_order(
     assert list(verify_chain.verify()) == []
 
 
+@pytest.mark.everyday("[0-", "[1-")
 @pytest.mark.counted_first
 @pytest.mark.parametrize("but", ["", "/me/"])
 @pytest.mark.parametrize("seed", range(20))
@@ -236,6 +239,7 @@ def say_no(pages: Pages, contact: Contact, way: str) -> None:
     assert Contact.get_by_id(contact.id).status == Status.REMOVED
 
 
+@pytest.mark.everyday("one_click")
 @pytest.mark.counted_first
 @pytest.mark.parametrize("way", WAYS_TO_SAY_NO)
 def test_nobody_who_said_no_is_on_the_list_by_whatever_comes_later(
@@ -254,6 +258,7 @@ def test_nobody_who_said_no_is_on_the_list_by_whatever_comes_later(
         pages.clock.move_to(NOW)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.counted_first
 def test_nobody_who_wanted_nothing_is_on_the_list_by_programs_that_take_their_time(
     pages: Pages, database: Database, mailing_list: MailingList, campaign: Campaign
@@ -274,6 +279,7 @@ def test_nobody_who_wanted_nothing_is_on_the_list_by_programs_that_take_their_ti
     assert list(verify_chain.verify()) == []
 
 
+@pytest.mark.everyday("[yes]")
 @pytest.mark.counted_first
 @pytest.mark.parametrize("link", LINKS)
 def test_what_comes_in_the_middle_of_an_answer_costs_its_person_little(
@@ -378,6 +384,7 @@ def click_everything(page: Page, url: str) -> None:
                 further.click()
 
 
+@pytest.mark.exhaustive
 def test_a_browser_with_scripts_gives_no_yes_either(
     over_http: Pages,
     database: Database,

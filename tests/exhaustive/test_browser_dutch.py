@@ -14,8 +14,8 @@ from repermit.privacy import forget
 from tests.building import make_settings
 from tests.catalogues import used
 from tests.english import english_on
+from tests.exhaustive.test_browser_admin_looks import LONG, furnish, let_in, show
 from tests.pages import Pages, served
-from tests.test_browser_admin_looks import LONG, furnish, let_in, show
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page

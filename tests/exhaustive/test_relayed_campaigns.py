@@ -16,7 +16,7 @@ import pytest
 from tests.mail_servers import OWNER, install, lacking, open_folder, wait_until
 from tests.relayed_campaign import RETURNS, SENDER, RelayedCampaign, Setting
 
-DEPLOY = Path(__file__).parent.parent / "deploy"
+DEPLOY = Path(__file__).parents[2] / "deploy"
 SOURCES = (DEPLOY.parent, Path(sysconfig.get_path("purelib")))
 NOBODY = pwd.getpwuid(65_534).pw_name
 
