@@ -33,10 +33,14 @@ LOCALE = ROOT / "repermit" / "locale"
 _ADMINS = (
     "templates/admin/", "templates/proofs/", "repermit/web/admin/", "repermit/checks/",
     "repermit/exports/", "repermit/privacy/proof_text.py",
-    "repermit/reports/papers/",
-    "templates/papers/",
+    "repermit/reports/report_wording.py", "repermit/reports/make_report.py", "templates/reports/",
 )  # fmt: skip
 OF_ADMINS = ("en", "nl")
+
+# A template that cannot be read is an error, rather than one without texts.
+_EXTRACTION = {
+    "trimmed": "true", "encoding": "utf-8", "extensions": "jinja2.ext.do", "silent": "false",
+}  # fmt: skip
 
 FAMILIAR = {
     "nl": r"\b(je|jij|jou|jouw)\b",
@@ -81,10 +85,15 @@ def used(language: str = "nl") -> dict[tuple[str | None, str], Texts]:
 @cache
 def _used(*, for_admins: bool) -> dict[tuple[str | None, str], Texts]:
     found: dict[tuple[str | None, str], Texts] = {}
-    methods = [("**.html", "jinja2"), ("**.txt", "jinja2"), ("**.py", "python")]
+    methods = [
+        ("**.html", "jinja2"),
+        ("**.txt", "jinja2"),
+        ("**.jinja", "jinja2"),
+        ("**.py", "python"),
+    ]
     for folder in ("templates", "repermit"):
         for file, _, message, _, context in extract_from_dir(
-            ROOT / folder, methods, {"**": {"trimmed": "true", "encoding": "utf-8"}}
+            ROOT / folder, methods, {"**": _EXTRACTION}
         ):
             if f"{folder}/{file}".startswith(_ADMINS) and not for_admins:
                 continue

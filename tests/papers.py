@@ -1,14 +1,16 @@
-"""A list in the middle of a rich campaign, for the tests of the papers.
+"""A list in the middle of a rich campaign, and what a report says, for the tests of reports.
 
 Imports repermit and tests.building.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from repermit.consent import Basis, BounceKind, CampaignState, Dropped, MailKind, MailState, Reason
 from repermit.contacts import status_changes
@@ -16,6 +18,8 @@ from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Contact, MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.reports.make_report import Report
+from repermit.reports.render_report import render_article, render_json
 from tests.building import (
     NOW,
     make_campaign,
@@ -128,3 +132,39 @@ def _confirm_otherwise(rich: Rich) -> None:
     key = make_settings().fingerprint_key
     with rich.database.atomic():
         status_changes.confirm(contact, basis=Basis.IMPORTED, act=act, fingerprint_key=key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of a report as a reader sees it; `total` is empty where there is none."""
+
+    titles: list[str]
+    rows: list[list[str]]
+    total: list[str]
+
+
+def read_document(report: Report) -> dict[str, Any]:
+    """Return what a report tells programs."""
+    document: dict[str, Any] = json.loads(render_json(report))
+    return document
+
+
+def read_article(report: Report) -> ET.Element:
+    """Return a report as it stands on a page."""
+    return ET.fromstring(render_article(report).replace("<br>", "<br/>"))  # noqa: S314  our own page
+
+
+def read_tables(report: Report) -> list[Table]:
+    """Return the tables of a report."""
+    return [
+        Table(
+            titles=_cells(table, "thead/tr/th"),
+            rows=[_cells(row, "*") for row in table.iterfind("tbody/tr")],
+            total=_cells(table, "tfoot/tr/*"),
+        )
+        for table in read_article(report).iter("table")
+    ]
+
+
+def _cells(element: ET.Element, path: str) -> list[str]:
+    return ["".join(cell.itertext()) for cell in element.iterfind(path)]

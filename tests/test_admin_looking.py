@@ -6,7 +6,6 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -16,14 +15,15 @@ from repermit.consent import Reason
 from repermit.db.account_tables import SecurityEvent, User
 from repermit.db.connection import Database
 from repermit.db.tables import EvidenceHead
+from repermit.emails import catalogues
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.reports.papers.breach_traces import looks_in_words
-from repermit.reports.papers.report_wording import Words
+from repermit.reports.make_report import ReportKind, make_report
 from repermit.web.admin.log_text import ACTS, LOOKS, SECURITY_EVENTS
 from tests.admin_pages import client_of, log_in, make_admin, make_user, viewer_client, words_at
-from tests.building import NOW, make_list, make_removed
+from tests.building import NOW, make_list, make_removed, make_settings
 from tests.pages import Pages, words_of
+from tests.papers import read_tables
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -486,6 +486,12 @@ def test_every_look_has_words() -> None:
     assert written(_LOOK) - set(LOOKS) == set()
 
 
-def test_the_breach_paper_knows_every_look_too() -> None:
-    words = Words("nl", ZoneInfo("Europe/Amsterdam"))
-    assert looks_in_words(words) == {name: words.gettext(text) for name, text in LOOKS.items()}
+def test_the_breach_report_calls_every_look_as_the_log_does(database: Database) -> None:
+    news = make_list(database)
+    with database.atomic():
+        for look in LOOKS:
+            audit_log.note_access(now=NOW, actor="cli:root", act=look, mailing_list=news)
+    made = make_report(news, ReportKind.BREACH, settings=make_settings(), now=NOW, language="nl")
+    (table,) = (one for one in read_tables(made) if one.titles[1] == "Door")
+    gettext = catalogues.translations("nl").gettext
+    assert sorted(row[0] for row in table.rows) == sorted(map(gettext, LOOKS.values()))

@@ -11,7 +11,7 @@ import pytest
 from repermit.db.connection import open_database
 from repermit.db.list_tables import RegisterNotes
 from repermit.db.tables import Evidence, find_list
-from repermit.reports.papers import register_notes
+from repermit.reports import register_notes
 from repermit.settings.definitions import Settings
 from tests.admin_pages import ENGLISH, admin_client, post, words_at
 from tests.building import make_list, make_settings

@@ -51,8 +51,8 @@ from repermit.exports import reconcile
 from repermit.imports import import_task, undo
 from repermit.imports.undo import UnfinishedImport, unfinished_import
 from repermit.privacy import fingerprint_files, forget, not_the_person
-from repermit.reports.papers import make_report
-from repermit.reports.papers.blocks import Kind
+from repermit.reports import make_report
+from repermit.reports.make_report import ReportKind
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings, put_in
 from tests.fresh import opened_for
 from tests.taking import (
@@ -180,8 +180,8 @@ def test_nothing_of_a_file_is_launched_exported_or_counted_before_its_last_step(
         lambda: fingerprint_files.write_suppressions(
             database, news, out=io.BytesIO(), form="csv", settings=SETTINGS, now=NOW, actor="cli:0"
         ),
-        lambda: make_report.make_paper(news, Kind.REGISTER, settings=SETTINGS, now=NOW),
-        lambda: make_report.make_paper(news, Kind.REPORT, settings=SETTINGS, now=NOW),
+        lambda: make_report.make_report(news, ReportKind.REGISTER, settings=SETTINGS, now=NOW),
+        lambda: make_report.make_report(news, ReportKind.REPORT, settings=SETTINGS, now=NOW),
     ]
     begin(database, news, file)
     for done in range(8):

@@ -27,11 +27,13 @@ from repermit.imports.row_preview import read_all as read_all_sights
 from repermit.imports.undo import past_imports, unfinished_import
 from repermit.imports.uploads import Choices, Kept, find_upload, folder_of, keep_upload
 from repermit.lazy_text import unpacked
-from repermit.reports.papers import blocks, make_report
+from repermit.reports import make_report
+from repermit.reports.make_report import ReportKind
 from repermit.settings.definitions import Settings
 from tests import hostile
 from tests.admin_pages import make_admin
 from tests.building import NOW, make_contact, make_list, make_removed
+from tests.papers import read_document
 from tests.taking import everything, plain, take_back
 from tests.taking import take_in as import_by_command
 from tests.test_answers_signing_up import signed_up
@@ -221,9 +223,9 @@ def people_of(news: MailingList, settings: Settings) -> tuple[int, int]:
 
     And of how many files it says that whoever is in them is not counted.
     """
-    made = make_report.make_paper(
-        news, blocks.Kind.BREACH, settings=settings, now=NOW, language="en"
-    ).document
+    made = read_document(
+        make_report.make_report(news, ReportKind.BREACH, settings=settings, now=NOW, language="en")
+    )
     return made["people"], sum(one["people"] is None for one in made["held"]["waiting"])
 
 

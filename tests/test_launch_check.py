@@ -25,7 +25,8 @@ from repermit.checks.findings import Finding
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Evidence, EvidencePart, MailingList
 from repermit.errors import LaunchRefused
-from repermit.reports.papers import blocks, make_report, report_formats
+from repermit.reports import make_report, render_report
+from repermit.reports.make_report import ReportKind
 from repermit.settings.definitions import Settings
 from repermit.web.admin import launch_check
 from tests.admin_pages import admin_client, post
@@ -33,6 +34,7 @@ from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings
 from tests.desk import ATTEST, Desk
 from tests.naming import NameServer
 from tests.pages import Pages, words_of
+from tests.papers import read_document
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -410,14 +412,14 @@ def test_a_check_that_breaks_is_no_check(
 
 
 def paper(language: str) -> tuple[dict[str, Any], str]:
-    made = make_report.make_paper(
+    made = make_report.make_report(
         MailingList.get(),
-        blocks.Kind.REPORT,
+        ReportKind.REPORT,
         settings=make_settings(),
         now=NOW,
         language=language,
     )
-    return dict(made.document), report_formats.page_of(made)
+    return read_document(made), render_report.render_page(made)
 
 
 @pytest.mark.parametrize("language", ["en", "nl"])
@@ -447,10 +449,10 @@ def test_the_report_tells_what_was_accepted_and_why(
     assert (accepted["code"], accepted["reason"]) == ("pages_here_alone", WHY)
     assert "127.0.0.1" in accepted["found"]
     assert WHY in page
-    made = make_report.make_paper(
-        MailingList.get(), blocks.Kind.REPORT, settings=make_settings(), now=NOW, language="en"
+    made = make_report.make_report(
+        MailingList.get(), ReportKind.REPORT, settings=make_settings(), now=NOW, language="en"
     )
-    assert "nobody else may reach the pages:" in " ".join(report_formats.as_text(made).split())
+    assert "nobody else may reach the pages:" in " ".join(render_report.render_text(made).split())
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,11 @@ from datetime import timedelta
 
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, Meta
-from repermit.reports.papers import outcomes
-from repermit.reports.papers.closing_report import closing_report
-from repermit.reports.papers.closing_text import closing_paper
-from repermit.reports.papers.outcomes import count_people, people_of
-from repermit.reports.papers.report_formats import as_text
-from repermit.reports.papers.report_wording import Words
+from repermit.reports import asked_people
+from repermit.reports.asked_people import count_people, read_people
+from repermit.reports.closing_report import ClosingReport
+from repermit.reports.make_report import ReportKind, make_report
+from repermit.reports.render_report import render_text
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.papers import make_rich
 from tests.test_reports import say_yes
@@ -24,13 +23,13 @@ HOUR = timedelta(hours=1)
 
 
 def keep(database: Database, *, after: timedelta = timedelta(), few: int = 0) -> int:
-    return outcomes.keep_people(database, now=NOW + after, few=few)
+    return asked_people.keep_people(database, now=NOW + after, few=few)
 
 
 def test_few_are_counted_while_somebody_waits(database: Database) -> None:
     campaign = make_rich(database).campaign
-    assert outcomes.keep_people(database, now=NOW) == 0
-    found = people_of(campaign, now=NOW)
+    assert asked_people.keep_people(database, now=NOW) == 0
+    found = read_people(campaign, now=NOW)
     assert (found.people, found.at) == (count_people(campaign), NOW)
     assert not Meta.select().where(Meta.key.startswith("people_")).exists()
 
@@ -38,12 +37,12 @@ def test_few_are_counted_while_somebody_waits(database: Database) -> None:
 def test_many_are_read_as_they_were_counted(database: Database) -> None:
     campaign = make_rich(database).campaign
     # Before the first time they are counted at once.
-    assert people_of(campaign, now=NOW, few=0).people == count_people(campaign)
-    assert outcomes.keep_people(database, now=NOW, should_stop=lambda: True, few=0) == 0
+    assert read_people(campaign, now=NOW, few=0).people == count_people(campaign)
+    assert asked_people.keep_people(database, now=NOW, should_stop=lambda: True, few=0) == 0
     assert keep(database) == 1
     assert keep(database, after=HOUR) == 0
     # As long as nothing changes, that is how it stands.
-    found = people_of(campaign, now=NOW + 2 * HOUR, few=0)
+    found = read_people(campaign, now=NOW + 2 * HOUR, few=0)
     assert (found.people, found.at) == (count_people(campaign), NOW + 2 * HOUR)
 
 
@@ -56,13 +55,13 @@ def test_what_has_changed_is_counted_every_few_minutes(database: Database) -> No
     say_yes(database, one, campaign.id)
     assert count_people(campaign) != before
     assert keep(database, after=REST - INSTANT) == 0
-    shown = people_of(campaign, now=NOW + HOUR - INSTANT, few=0)
+    shown = read_people(campaign, now=NOW + HOUR - INSTANT, few=0)
     assert (shown.people, shown.at) == (before, NOW)
     # Where no job counts any more it is counted while somebody waits.
-    late = people_of(campaign, now=NOW + HOUR, few=0)
+    late = read_people(campaign, now=NOW + HOUR, few=0)
     assert (late.people, late.at) == (count_people(campaign), NOW + HOUR)
     assert keep(database, after=REST) == 1
-    assert people_of(campaign, now=NOW + REST, few=0).people == count_people(campaign)
+    assert read_people(campaign, now=NOW + REST, few=0).people == count_people(campaign)
 
 
 def test_only_a_lists_latest_campaign_is_counted(database: Database) -> None:
@@ -78,10 +77,11 @@ def test_only_a_lists_latest_campaign_is_counted(database: Database) -> None:
 def test_the_paper_says_when_its_people_were_counted_if_that_was_before(
     database: Database,
 ) -> None:
-    found = closing_report(make_rich(database).mailing_list, now=NOW + HOUR, zone=SETTINGS.zone)
-    words = Words("en", SETTINGS.zone)
-    assert found.counted_at == found.made_at
-    assert "Counted at" not in as_text(closing_paper(found, words))
-    earlier = replace(found, counted_at=NOW)
-    said = " ".join(as_text(closing_paper(earlier, words)).split())
+    news, now = make_rich(database).mailing_list, NOW + HOUR
+    made = make_report(news, ReportKind.REPORT, settings=SETTINGS, now=now, language="en")
+    assert isinstance(made.facts, ClosingReport)
+    assert made.facts.counted_at == made.facts.made_at
+    assert "Counted at" not in render_text(made)
+    earlier = replace(made, facts=replace(made.facts, counted_at=NOW))
+    said = " ".join(render_text(earlier).split())
     assert "; who came to stand elsewhere since is not told here." in said

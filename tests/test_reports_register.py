@@ -21,12 +21,11 @@ from repermit.db.webhook_tables import Webhook
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence import entries as evidence_entries
-from repermit.reports.papers import make_report, register_notes, report_formats, report_wording
-from repermit.reports.papers.blocks import Grid, Kind, Paper
-from repermit.reports.papers.data_recipients import EEA
-from repermit.reports.papers.held_data import held
-from repermit.reports.papers.register_lines import roles
-from repermit.reports.papers.report_wording import Words
+from repermit.reports import make_report, register_notes, render_report, report_wording
+from repermit.reports.data_recipients import EEA, ROLES
+from repermit.reports.held_data import count_held_data
+from repermit.reports.make_report import Report, ReportKind
+from repermit.reports.report_wording import ReportWording
 from repermit.settings.definitions import Bounces, MailServer, Retention, Settings
 from tests.admin_pages import make_user
 from tests.building import (
@@ -38,14 +37,15 @@ from tests.building import (
     make_removed,
     make_settings,
 )
+from tests.papers import make_rich, read_article, read_document, read_tables
 
 MAIL = MailServer(preset="office365", server="smtp.office365.com")
 SETTINGS = make_settings(mail=MAIL)
 
 
-def record(news: MailingList, settings: Settings = SETTINGS, language: str = "en") -> Paper:
-    return make_report.make_paper(
-        news, Kind.REGISTER, settings=settings, now=NOW, language=language
+def record(news: MailingList, settings: Settings = SETTINGS, language: str = "en") -> Report:
+    return make_report.make_report(
+        news, ReportKind.REGISTER, settings=settings, now=NOW, language=language
     )
 
 
@@ -54,8 +54,8 @@ def fill_in(database: Database, news: MailingList, **given: str) -> None:
     register_notes.set_notes(database, news, named, now=NOW, actor="user:1")
 
 
-def keys(paper: Paper) -> list[str]:
-    return [gap.key for gap in paper.gaps]
+def keys(made: Report) -> list[str]:
+    return list(made.gaps)
 
 
 @pytest.fixture
@@ -74,9 +74,9 @@ def test_it_asks_for_what_it_cannot_know_and_for_nothing_else(news: MailingList)
         "mail.country",
         "measures",
     ]
-    assert made.document["missing"] == keys(made)
-    assert "To be filled in" in report_formats.page_of(made)
-    assert "7 things are still to be filled in." in report_formats.page_of(made)
+    assert read_document(made)["missing"] == keys(made)
+    assert "To be filled in" in render_report.render_page(made)
+    assert "7 things are still to be filled in." in render_report.render_page(made)
 
 
 def test_what_was_filled_in_is_missing_no_more(database: Database, news: MailingList) -> None:
@@ -86,12 +86,12 @@ def test_what_was_filled_in_is_missing_no_more(database: Database, news: Mailing
     made = record(news)
     # Microsoft is in the United States, where no decision covers everybody.
     assert keys(made) == ["mail.safeguard"]
-    text = report_formats.as_text(made)
+    text = render_report.render_text(made)
     for said in ("A Host", "2025-05-02", "Netherlands", "Microsoft 365", "United States"):
         assert said in text
     fill_in(database, news, mail__safeguard="Data Privacy Framework", representative="R")
     assert keys(record(news)) == []
-    assert "Representative in the Union" in report_formats.as_text(record(news))
+    assert "Representative in the Union" in render_report.render_text(record(news))
     fill_in(database, news, mail__safeguard="")
     assert keys(record(news)) == ["mail.safeguard"]
 
@@ -102,7 +102,7 @@ def test_a_country_that_a_decision_covers_needs_no_safeguard(
     fill_in(database, news, mail__country="CH", hosting__agreement="own")
     made = record(news)
     assert "mail.safeguard" not in keys(made)
-    assert "an adequacy decision" in report_formats.as_text(made)
+    assert "an adequacy decision" in render_report.render_text(made)
     # What the organisation does itself has neither agreement nor another country.
     assert not [key for key in keys(made) if key.startswith("hosting")]
 
@@ -111,7 +111,7 @@ def test_within_the_economic_area_there_is_no_transfer(
     database: Database, news: MailingList
 ) -> None:
     fill_in(database, news, mail__country="IE", hosting__agreement="own", hosting__country="NL")
-    assert "in the European Economic Area" in report_formats.as_text(record(news))
+    assert "in the European Economic Area" in render_report.render_text(record(news))
 
 
 def test_each_change_is_an_entry_with_its_actor(database: Database, news: MailingList) -> None:
@@ -155,7 +155,9 @@ def test_countries_are_countries() -> None:
     known = register_notes.countries()
     assert set(known) >= EEA
     assert not {"EU", "ZZ", "XA", "001"} & set(known)
-    words = {language: Words(language, SETTINGS.zone) for language in report_wording.LANGUAGES}
+    words = {
+        language: ReportWording(language, SETTINGS.zone) for language in report_wording.LANGUAGES
+    }
     assert [words[one].country("DE") for one in report_wording.LANGUAGES] == [
         "Germany",
         "Duitsland",
@@ -180,7 +182,7 @@ def test_everybody_who_gets_data_is_a_recipient(database: Database, news: Mailin
         bounces=Bounces(protocol="imap", server="imap.elsewhere.example", username="u"),
         database="postgresql://u:secret@db.cloud.example/x",
     )
-    found: list[Mapping[str, Any]] = record(news, settings).document["recipients"]
+    found: list[Mapping[str, Any]] = read_document(record(news, settings))["recipients"]
     assert [(one["role"], one["name"]) for one in found] == [
         ("hosting", ""),
         ("mail", "host.example"),
@@ -191,14 +193,17 @@ def test_everybody_who_gets_data_is_a_recipient(database: Database, news: Mailin
         ("webhook", "example.net"),
         ("api", "Our tool"),
     ]
-    assert "secret" not in make_report.document_of(record(news, settings))
-    known = roles(Words("en", SETTINGS.zone))
-    assert {one["role"] for one in found} < set(known)
+    assert "secret" not in render_report.render_json(record(news, settings))
+    assert {one["role"] for one in found} < set(ROLES)
+    wording = ReportWording("en", SETTINGS.zone)
+    assert len({wording.role_name(role) for role in ROLES}) == len(ROLES)
 
 
 def test_a_server_of_this_machine_is_no_recipient(news: MailingList) -> None:
     settings = make_settings(mail=MailServer(server="localhost"))
-    assert [one["key"] for one in record(news, settings).document["recipients"]] == ["hosting"]
+    assert [one["key"] for one in read_document(record(news, settings))["recipients"]] == [
+        "hosting"
+    ]
 
 
 def test_it_counts_whose_data_and_which_are_really_held(
@@ -218,12 +223,12 @@ def test_it_counts_whose_data_and_which_are_really_held(
         SignUp.create(list=news, uid="u", address="a@b.example", address_key="a@b.example", at=NOW)
         Reply.create(list=news, contact=gone, message_digest="d" * 64, at=NOW)
     made = record(news)
-    kept = made.document["held"]
+    kept = read_document(made)["held"]
     assert kept["statuses"] == {"unconfirmed": 1, "confirmed": 1, "customer": 1, "removed": 2}
     assert (kept["addresses"], kept["names"], kept["sources"]) == (5, 1, 1)
     assert (kept["erased"], kept["sign_ups"], kept["replies"]) == (1, 1, 1)
-    assert "customers" in made.document["legal_bases"]
-    text = report_formats.as_text(made)
+    assert "customers" in read_document(made)["legal_bases"]
+    text = render_report.render_text(made)
     assert "that they wrote back" in text
     assert "also the IP address of that sign-up" in " ".join(text.split())
 
@@ -231,8 +236,8 @@ def test_it_counts_whose_data_and_which_are_really_held(
 def test_a_sensitive_list_says_so(database: Database) -> None:
     news = make_list(database, sensitive=True, frequency="monthly")
     made = record(news)
-    assert made.document["legal_bases"][0] == "explicit_consent"
-    text = report_formats.as_text(made)
+    assert read_document(made)["legal_bases"][0] == "explicit_consent"
+    text = render_report.render_text(made)
     assert "special categories" in text
     assert "How often" in text
 
@@ -241,7 +246,7 @@ def test_a_list_in_several_languages_names_each_with_its_privacy_statement(
     database: Database,
 ) -> None:
     mailing_list = make_list(database, slug="news", languages=(), frequency="vier keer per jaar")
-    assert record(mailing_list).document["texts"] == []
+    assert read_document(record(mailing_list))["texts"] == []
     german = {
         "purpose": "Neues aus unserer Praxis",
         "frequency": "viermal im Jahr",
@@ -251,29 +256,28 @@ def test_a_list_in_several_languages_names_each_with_its_privacy_statement(
         ListText.create(list=mailing_list, language="de", **german)
         # Nobody is mailed in a language in which something is still to be said.
         ListText.create(list=mailing_list, language="fr", purpose="Des nouvelles du cabinet")
-    paper = record(mailing_list)
-    (section,) = [one for one in paper.sections if one.title == "What for"]
-    (table,) = [one for one in section.blocks if isinstance(one, Grid)]
-    assert table.titles == (
+    made = record(mailing_list)
+    (table,) = [one for one in read_tables(made) if one.titles[0] == "Language"]
+    assert table.titles == [
         "Language",
         "Purpose, as people read it",
         "How often",
         "Privacy statement",
-    )
+    ]
     own = (mailing_list.purpose, "vier keer per jaar", mailing_list.privacy_url)
-    assert table.rows == (("Dutch", *own), ("German", *german.values()))
-    first, second = paper.document["texts"]
+    assert table.rows == [["Dutch", *own], ["German", *german.values()]]
+    first, second = read_document(made)["texts"]
     assert (first["language"], second["privacy_url"]) == ("nl", german["privacy_url"])
 
 
 def test_every_term_of_the_settings_stands_there_with_its_number(news: MailingList) -> None:
     retention = Retention(evidence_years=7, trace_days=1, access_days=30)
     made = record(news, make_settings(retention=retention))
-    terms = {one["key"]: (one["number"], one["unit"]) for one in made.document["retention"]}
+    terms = {one["key"]: (one["number"], one["unit"]) for one in read_document(made)["retention"]}
     assert set(vars(retention)) < set(terms)
     assert terms["evidence_years"] == (7, "years")
     assert terms["trace_days"] == (1, "days")
-    text = report_formats.as_text(made)
+    text = render_report.render_text(made)
     assert "7 years" in text
     assert "30 days" in text
 
@@ -281,7 +285,7 @@ def test_every_term_of_the_settings_stands_there_with_its_number(news: MailingLi
 def test_the_attestation_of_the_last_launch_stands_there(
     database: Database, news: MailingList
 ) -> None:
-    assert record(news).document["attest"] == ""
+    assert read_document(record(news))["attest"] == ""
     campaign: Campaign = make_campaign(database, news)
     with database.atomic():
         chain.append(
@@ -294,11 +298,21 @@ def test_the_attestation_of_the_last_launch_stands_there(
                 consent={"attest": "By the board."},
             )
         )
-    assert "By the board." in report_formats.as_text(record(news))
+    assert "By the board." in render_report.render_text(record(news))
 
 
 def measures(news: MailingList, settings: Settings) -> dict[str, bool]:
-    return {one["key"]: one["in_force"] for one in record(news, settings).document["measures"]}
+    return {
+        one["key"]: one["in_force"] for one in read_document(record(news, settings))["measures"]
+    }
+
+
+def check_sentences(made: Report) -> None:
+    """See that each ground and each measure is told of in a sentence."""
+    found = read_document(made)
+    sentences = read_article(made).findall(".//ul/li")
+    assert len(sentences) == len(found["legal_bases"]) + len(found["measures"])
+    assert all(sentence.text for sentence in sentences)
 
 
 def test_a_measure_stands_there_only_if_it_is_in_force(
@@ -313,10 +327,12 @@ def test_a_measure_stands_there_only_if_it_is_in_force(
         bounces=Bounces(protocol="imap", server="imap.example.org", username="u"),
         database=f"sqlite:///{tmp_path}/absent.db",
     )
+    check_sentences(record(news, good))
     # Where nobody has a password yet, nothing is said of passwords.
     assert "passwords" not in measures(news, good)
     make_user(database)
     assert set(measures(news, good).values()) == {True}
+    check_sentences(record(news, good))
     file.chmod(0o644)
     database_file = tmp_path / "present.db"
     database_file.write_text("", "utf-8")
@@ -339,7 +355,8 @@ def test_a_measure_stands_there_only_if_it_is_in_force(
         "private_settings",
         "private_database",
     }
-    text = report_formats.as_text(record(news, bad))
+    check_sentences(record(news, bad))
+    text = render_report.render_text(record(news, bad))
     assert "Not in force" in text
     assert "Only 1 of 2 users" in text
 
@@ -357,7 +374,7 @@ def test_a_mail_server_on_this_machine_is_not_said_to_be_reached_over_tls(
     local = make_settings(mail=MailServer(server="127.0.0.1", tls="none"))
     assert "tls_mail" not in measures(news, local)
     assert measures(news, local)["local_mail"]
-    assert sentence in report_formats.as_text(record(news, local, language=language))
+    assert sentence in render_report.render_text(record(news, local, language=language))
     encrypted = make_settings(mail=MailServer(server="127.0.0.1", tls="starttls"))
     assert measures(news, encrypted)["tls_mail"]
     assert "local_mail" not in measures(news, encrypted)
@@ -384,7 +401,7 @@ def test_who_took_a_paper_along_is_an_entry(database: Database, news: MailingLis
 
 @pytest.mark.parametrize("language", report_wording.LANGUAGES)
 def test_a_file_loads_nothing_and_holds_its_own_style(news: MailingList, language: str) -> None:
-    page = report_formats.page_of(record(news, language=language))
+    page = render_report.render_page(record(news, language=language))
     assert f'<html lang="{language}"' in page
     for sign in ("<script", "<link", " src=", "@import", "url("):
         assert sign not in page
@@ -395,7 +412,7 @@ def test_held_since_is_when_the_one_who_has_been_there_longest_came(
     database: Database, news: MailingList
 ) -> None:
     def since() -> Any:
-        return held(news).since
+        return count_held_data(news).since
 
     assert since() is None
     day, actor = timedelta(days=1), "user:1"
@@ -412,3 +429,20 @@ def test_held_since_is_when_the_one_who_has_been_there_longest_came(
         )
         Contact.update(imported_by=None).execute()
     assert since() == NOW - 3 * day
+
+
+@pytest.mark.parametrize("kind", ReportKind)
+def test_what_others_typed_is_escaped_once_in_html_and_not_in_text(
+    database: Database, kind: ReportKind
+) -> None:
+    typed = "<b>\"Tom\" & 'Ann'</b>"
+    news = make_rich(database, name=typed, purpose=typed).mailing_list
+    fill_in(database, news, hosting__name=typed, measures=typed)
+    settings = make_settings(organisation=make_organisation(name=typed, officer=typed))
+    made = make_report.make_report(news, kind, settings=settings, now=NOW)
+    page = render_report.render_page(made)
+    assert "<title>" in page
+    assert "&lt;b&gt;&#34;Tom&#34; &amp; &#39;Ann&#39;&lt;/b&gt;" in page
+    for sign in ("<b>", "&amp;lt;", "&amp;#34;", "&amp;amp;"):
+        assert sign not in page
+    assert typed in render_report.render_text(made)

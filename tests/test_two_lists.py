@@ -22,7 +22,7 @@ from repermit.evidence import chain, entries, verify_chain, verify_proof
 from repermit.privacy import fingerprint_files, make_proof, purge, retention, suppression_import
 from repermit.privacy import forget as privacy_forget
 from repermit.privacy.make_proof import Proof
-from repermit.reports.papers.held_data import held
+from repermit.reports.held_data import count_held_data
 from tests.building import NOW, make_contact, make_list, make_settings
 from tests.taking import OPTED_IN, mailchimp, take_back, take_in
 from tests.test_answers_signing_up import confirmed, signed_up
@@ -277,7 +277,7 @@ def test_since_when_somebody_is_held_on_a_list_its_own_entries_tell(
 ) -> None:
     with shared.atomic():
         SignUp.delete().execute()
-    assert (held(news).since, held(agenda).since) == (LATER, LATER + DAY)
+    assert (count_held_data(news).since, count_held_data(agenda).since) == (LATER, LATER + DAY)
     found = privacy_forget.forget(shared, ANNA, mailing_list=agenda, now=LATER + 2 * DAY, **WHO)
     assert found.lists[0].beyond.since == LATER + DAY
 

@@ -14,14 +14,13 @@ from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Contact, Mail
 from repermit.emails import campaign_result
 from repermit.exports import export_rows
-from repermit.reports import closing_mail, statistics
-from repermit.reports.papers import make_report
-from repermit.reports.papers.blocks import Kind
+from repermit.reports import closing_mail, make_report, statistics
+from repermit.reports.make_report import ReportKind
 from repermit.settings.definitions import Settings
 from tests.admin_pages import admin_client
 from tests.building import DEADLINE, NOW, make_settings
 from tests.pages import Pages, words_of
-from tests.papers import DAY, Rich, make_rich
+from tests.papers import DAY, Rich, make_rich, read_document
 from tests.test_reports import say_yes, take_off
 
 LATER = NOW + 29 * DAY
@@ -72,8 +71,10 @@ def test_all_say_the_same_number(
     news = rich.mailing_list
     expected = lookup.unasked(news).count()
     assert expected > 5
-    made = make_report.make_paper(news, Kind.REPORT, settings=settings, now=LATER, language="en")
-    people: dict[str, Any] = dict(made.document)["people"]
+    made = make_report.make_report(
+        news, ReportKind.REPORT, settings=settings, now=LATER, language="en"
+    )
+    people: dict[str, Any] = read_document(made)["people"]
     live = statistics.figures(news, zone=settings.zone)
     assert live
     found = {
@@ -98,8 +99,10 @@ def test_the_reasons_of_report_and_export_are_the_same(
     database: Database, settings: Settings
 ) -> None:
     news = make_nasty(database, CampaignState.CLOSED).mailing_list
-    made = make_report.make_paper(news, Kind.REPORT, settings=settings, now=LATER, language="en")
-    people: dict[str, Any] = dict(made.document)["people"]
+    made = make_report.make_report(
+        news, ReportKind.REPORT, settings=settings, now=LATER, language="en"
+    )
+    people: dict[str, Any] = read_document(made)["people"]
     said = [row["reason"] for row in export_rows.unasked(news)]
     assert {why: n for why, n in people["unasked"].items() if n} == {
         why: said.count(why) for why in said

@@ -24,7 +24,7 @@ from repermit.emails import catalogues
 from repermit.evidence import verify_chain
 from repermit.expiry import downtime, sweep
 from repermit.reports import statistics
-from repermit.reports.papers.held_data import held as of_whom
+from repermit.reports.held_data import count_held_data as of_whom
 from repermit.settings.definitions import Settings
 from repermit.web import ask_again
 from repermit.web.page_text import Voice

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from repermit.privacy.data_links import Entry, HandedOn, Held, LinkOpened, Openings, Recipient
-from repermit.reports.papers import register_lines, report_wording
+from repermit.reports.data_recipients import ROLES
 from repermit.web.my_data_text import (
     handed_on_in_words,
     happenings,
@@ -44,7 +44,7 @@ def test_who_gets_the_data_is_named_with_what_for(about: Mapping[str, str], said
 
 
 def test_every_role_of_the_record_has_words() -> None:
-    for role in register_lines.roles(report_wording.Words("en", VOICE.zone)):
+    for role in ROLES:
         one = Recipient(role=role, name="Somebody", country="", safeguard="")
         assert recipient_in_words(one, VOICE).endswith(": Somebody.")
 

@@ -20,7 +20,7 @@ from repermit.db.tables import Contact, Import, Mail, MailingList, Suppression, 
 from repermit.evidence import chain, entries
 from repermit.exports import export
 from repermit.imports import uploads
-from repermit.reports.papers import register_notes
+from repermit.reports import register_notes
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Kind
 from tests.admin_pages import make_user

@@ -28,8 +28,8 @@ from repermit.exports.file_formats import write_csv
 from repermit.exports.tool_formats import Format, What
 from repermit.privacy import archive_proofs, fingerprint_files, printable_proof
 from repermit.privacy.archive_proofs import Proofs
-from repermit.reports.papers import make_report, report_formats
-from repermit.reports.papers.blocks import Kind
+from repermit.reports import render_report
+from repermit.reports.make_report import ReportKind, make_report
 from repermit.settings.definitions import Settings
 
 # --- A ZIP that is written as it comes, to a file or down a line, with its digest. ----------------
@@ -254,8 +254,8 @@ def _note(mailing_list: MailingList, proofs: int, asked: _Asked) -> tuple[int, C
 def _add_papers(bundle: Bundle, mailing_list: MailingList, asked: _Asked) -> bool:
     """Put the papers in; return whether there was a campaign to report on."""
     has_report = latest_campaign(mailing_list) is not None
-    for kind in (Kind.REGISTER, *((Kind.REPORT,) if has_report else ())):
-        paper = make_report.make_paper(mailing_list, kind, settings=asked.settings, now=asked.now)
-        bundle.add(f"{kind}.html", report_formats.page_of(paper))
-        bundle.add(f"{kind}.json", make_report.document_of(paper))
+    for kind in (ReportKind.REGISTER, *((ReportKind.REPORT,) if has_report else ())):
+        report = make_report(mailing_list, kind, settings=asked.settings, now=asked.now)
+        bundle.add(f"{kind}.html", render_report.render_page(report))
+        bundle.add(f"{kind}.json", render_report.render_json(report))
     return has_report

@@ -1,4 +1,4 @@
-"""Commands for the papers that the law asks for: register, report, breach."""
+"""Commands for the reports that the law asks for: register, report, breach."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from repermit.cli.output import private_file, say, several, warn
 if TYPE_CHECKING:
     from repermit.db.connection import Database
     from repermit.db.tables import MailingList
-    from repermit.reports.papers.blocks import Gap, Paper
+    from repermit.reports.make_report import Report, ReportKind
 
 _LANGUAGES = ("en", "nl")
 
@@ -31,7 +31,7 @@ def _ends_well(context: click.Context, _: click.Parameter, output: Path | None) 
 
 
 def _with_output(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that all papers have."""
+    """Add the options that all reports have."""
     command = click.option(
         "-o",
         "--output",
@@ -90,27 +90,28 @@ def register(
 
     It knows most by itself and shows what it cannot know as to be filled in, with the KEY.
     """
-    from repermit.reports.papers import blocks, register_notes
+    from repermit.reports import register_notes
+    from repermit.reports.make_report import ReportKind
 
     with house.mailing_list(slug) as (database, mailing_list):
         if given:
             register_notes.set_notes(
                 database, mailing_list, given, now=house.now, actor=house.actor
             )
-        paper = _make(house, mailing_list, blocks.Kind.REGISTER, language)
+        made = _make(house, mailing_list, ReportKind.REGISTER, language)
         is_wanted = not given or output is not None or as_json
         if is_wanted:
-            _hand_out(house, database, mailing_list, paper, output=output, as_json=as_json)
+            _hand_out(house, database, mailing_list, made, output=output, as_json=as_json)
     if not is_wanted:
         say("Kept.")
-    _tell_gaps(paper.gaps)
+    _warn_of_gaps(made.gaps)
 
 
-def _tell_gaps(gaps: tuple[Gap, ...]) -> None:
+def _warn_of_gaps(gaps: dict[str, str]) -> None:
     if gaps:
         warn(f"To be filled in: {several(len(gaps), 'thing')}, with --set or in its place:")
-        width = max(len(gap.key) for gap in gaps)
-        warn(*(f"  {gap.key:<{width}}  {gap.question}" for gap in gaps))
+        width = max(map(len, gaps))
+        warn(*(f"  {key:<{width}}  {question}" for key, question in gaps.items()))
 
 
 @command(
@@ -129,11 +130,11 @@ def report(
 
     Also while it runs. It counts people and names nobody on the list, so it may be mailed.
     """
-    from repermit.reports.papers import blocks
+    from repermit.reports.make_report import ReportKind
 
     with house.mailing_list(slug) as (database, mailing_list):
-        paper = _make(house, mailing_list, blocks.Kind.REPORT, language)
-        _hand_out(house, database, mailing_list, paper, output=output, as_json=as_json)
+        made = _make(house, mailing_list, ReportKind.REPORT, language)
+        _hand_out(house, database, mailing_list, made, output=output, as_json=as_json)
 
 
 @command(
@@ -162,12 +163,12 @@ def breach(
 
     GDPR art. 33 and 34. It shows what could have leaked at most, and where to look.
     """
-    from repermit.reports.papers import blocks
+    from repermit.reports.make_report import ReportKind
 
     when = _noticed(house, discovered)
     with house.mailing_list(slug) as (database, mailing_list):
-        paper = _make(house, mailing_list, blocks.Kind.BREACH, language, discovered=when)
-        _hand_out(house, database, mailing_list, paper, output=output, as_json=as_json)
+        made = _make(house, mailing_list, ReportKind.BREACH, language, discovered=when)
+        _hand_out(house, database, mailing_list, made, output=output, as_json=as_json)
 
 
 def _noticed(house: CommandContext, text: str | None) -> datetime | None:
@@ -181,11 +182,15 @@ def _noticed(house: CommandContext, text: str | None) -> datetime | None:
 
 
 def _make(
-    house: CommandContext, mailing_list: MailingList, kind: Any, language: str | None, **more: Any
-) -> Paper:
-    from repermit.reports.papers import make_report
+    house: CommandContext,
+    mailing_list: MailingList,
+    kind: ReportKind,
+    language: str | None,
+    **more: Any,
+) -> Report:
+    from repermit.reports import make_report
 
-    return make_report.make_paper(
+    return make_report.make_report(
         mailing_list, kind, settings=house.settings, now=house.now, language=language or "", **more
     )
 
@@ -194,31 +199,29 @@ def _hand_out(
     house: CommandContext,
     database: Database,
     mailing_list: MailingList,
-    paper: Paper,
+    made: Report,
     *,
     output: Path | None,
     as_json: bool,
 ) -> None:
     """Note that it was made, and print it or write its file."""
-    from repermit.reports.papers import make_report, report_formats
+    from repermit.reports import make_report, render_report
 
     form = "json" if as_json else "text"
     form = output.suffix.lower().removeprefix(".") if output else form
-    make = {
-        "text": report_formats.as_text,
-        "html": report_formats.page_of,
-        "json": make_report.document_of,
+    render = {
+        "text": render_report.render_text,
+        "html": render_report.render_page,
+        "json": render_report.render_json,
     }[form]
-    content = make(paper)
-    make_report.note_made(
-        database, mailing_list, paper, form=form, now=house.now, actor=house.actor
-    )
+    content = render(made)
+    make_report.note_made(database, mailing_list, made, form=form, now=house.now, actor=house.actor)
     if output is None:
         click.echo(content, nl=False)
         return
     with private_file(house, output) as file:
         file.write(content.encode())
-    say(f"{paper.title}: {output}")
+    say(f"{made.title}: {output}")
 
 
 COMMANDS = (register, report, breach)

@@ -35,9 +35,8 @@ from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import import_task, undo, uploads
 from repermit.privacy import purge, retention, suppression_import
-from repermit.reports import closing_mail, daily_mail
+from repermit.reports import asked_people, closing_mail, daily_mail
 from repermit.reports import tally as reports_tally
-from repermit.reports.papers import outcomes
 from repermit.sending import in_doubt, maintenance, send_due
 from repermit.setting_overrides.current_settings import Present, Watch
 from repermit.settings.definitions import Bounces, Settings
@@ -247,7 +246,7 @@ class Jobs:
     def count_people(self) -> None:
         """Count what has become of the people of large campaigns, for their papers."""
         with self._connected():
-            outcomes.keep_people(
+            asked_people.keep_people(
                 self._database, now=self._clock.now(), should_stop=self._stopping.is_set
             )
 

@@ -1,1 +1,1 @@
-"""Statistics of campaigns, and the mails to the admin about them."""
+"""Reports that the law asks for, statistics of campaigns, and mails to the admin about them."""

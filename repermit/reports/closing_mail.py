@@ -13,7 +13,7 @@ from repermit.db.connection import Database, lock_rows
 from repermit.db.tables import Campaign, Mail, Meta, stored
 from repermit.emails.campaign_result import ClosingNews
 from repermit.evidence import stored_tree
-from repermit.reports.papers.outcomes import count_people
+from repermit.reports.asked_people import count_people
 
 # What closed before this was told, or before a restored database ran again, is no news any more.
 _NEWS_FOR = timedelta(days=7)

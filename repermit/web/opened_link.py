@@ -18,7 +18,7 @@ from repermit.errors import AddressError
 from repermit.imports import uploads
 from repermit.privacy import data_document, data_links, my_data, not_the_person, rectification
 from repermit.privacy.data_links import Held, Opened, Recipient
-from repermit.reports.papers import data_recipients, register_notes
+from repermit.reports import data_recipients, register_notes
 from repermit.web import my_data_text, page_text
 from repermit.web.answer import language_of_nobody, list_fields, voice_of
 from repermit.web.join import printable_name
@@ -166,7 +166,7 @@ def _recipients(opened: Opened) -> list[tuple[str, Recipient]]:
     Who the organisation is itself has no name.
     """
     mailing_list = find_list(opened.mailing_list.slug)
-    known = data_recipients.recipients(
+    known = data_recipients.list_recipients(
         mailing_list,
         settings=current_site().settings,
         notes=register_notes.read_notes(mailing_list),

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, request
 
 from repermit.db.tables import MailingList, find_list
-from repermit.reports.papers import data_recipients, register_lines, register_notes, report_wording
-from repermit.reports.papers.data_recipients import EEA, Recipient
-from repermit.reports.papers.register_notes import FIELDS, OWN, TEXTS
+from repermit.reports import data_recipients, register_notes
+from repermit.reports.data_recipients import EEA, Recipient
+from repermit.reports.register_notes import FIELDS, OWN, TEXTS
+from repermit.reports.report_wording import ReportWording
 from repermit.web.admin.current_user import actor
 from repermit.web.admin.rendering import (
     flash_message,
@@ -35,22 +36,22 @@ _NO_LETTERS = re.compile(r"[^a-z0-9]+")
 def show(slug: str) -> Response:
     """Show what only the organisation knows, as it was filled in."""
     mailing_list = find_list(slug)
-    words = report_wording.Words(page_language(), current_site().settings.zone)
-    roles = register_lines.roles(words)
-    codes = sorted(register_notes.countries(), key=lambda code: words.country(code).casefold())
+    wording = ReportWording(page_language(), current_site().settings.zone)
+    countries = [(code, wording.country(code)) for code in register_notes.countries()]
+    countries.sort(key=lambda country: country[1].casefold())
     return render_page(
         "register_form/show.html",
         mailing_list=mailing_list,
         texts=register_notes.read_notes(mailing_list).texts,
-        recipients=[(one, roles[one.role]) for one in _recipients(mailing_list)],
-        near=[(code, words.country(code)) for code in codes if code in EEA],
-        far=[(code, words.country(code)) for code in codes if code not in EEA],
+        recipients=[(one, wording.role_name(one.role)) for one in _recipients(mailing_list)],
+        near=[country for country in countries if country[0] in EEA],
+        far=[country for country in countries if country[0] not in EEA],
         new=_NEW,
     )
 
 
 def _recipients(mailing_list: MailingList) -> tuple[Recipient, ...]:
-    return data_recipients.recipients(
+    return data_recipients.list_recipients(
         mailing_list,
         settings=current_site().settings,
         notes=register_notes.read_notes(mailing_list),

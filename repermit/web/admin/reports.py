@@ -19,8 +19,8 @@ from repermit.consent import Status
 from repermit.contacts import counts as contacts_counts
 from repermit.db.tables import MailingList, find_list, latest_campaign
 from repermit.errors import Refused
-from repermit.reports.papers import make_report, report_formats
-from repermit.reports.papers.blocks import Kind, Paper
+from repermit.reports import make_report, render_report
+from repermit.reports.make_report import Report, ReportKind
 from repermit.web.admin.campaign_form import moment
 from repermit.web.admin.current_user import actor
 from repermit.web.admin.file_download import stream
@@ -56,7 +56,7 @@ class Noticed:
 def show(slug: str) -> Response:
     """Show which papers there are, and what is missing in the record."""
     mailing_list = find_list(slug)
-    record = _make(mailing_list, Kind.REGISTER)
+    record = _make(mailing_list, ReportKind.REGISTER)
     return render_page(
         "reports/show.html",
         mailing_list=mailing_list,
@@ -112,71 +112,75 @@ def take_archive(slug: str) -> AnyResponse:
 @pages.get("/register")
 def show_register(slug: str) -> Response:
     """Show the record of processing activities."""
-    return _show_paper(find_list(slug), Kind.REGISTER)
+    return _show_report(find_list(slug), ReportKind.REGISTER)
 
 
 @pages.get("/report")
 def show_report(slug: str) -> Response:
     """Show the report of the latest campaign."""
-    return _show_paper(find_list(slug), Kind.REPORT)
+    return _show_report(find_list(slug), ReportKind.REPORT)
 
 
 @pages.get("/breach")
 def show_breach(slug: str) -> Response:
     """Show what to do about a breach that was noticed at `day` and `time`."""
-    return _show_paper(find_list(slug), Kind.BREACH)
+    return _show_report(find_list(slug), ReportKind.BREACH)
 
 
 @pages.post("/register")
 def take_register(slug: str) -> Response:
     """Send the record as a file."""
-    return _take(find_list(slug), Kind.REGISTER)
+    return _take(find_list(slug), ReportKind.REGISTER)
 
 
 @pages.post("/report")
 def take_report(slug: str) -> Response:
     """Send the report as a file."""
-    return _take(find_list(slug), Kind.REPORT)
+    return _take(find_list(slug), ReportKind.REPORT)
 
 
 @pages.post("/breach")
 def take_breach(slug: str) -> Response:
     """Send what to do about a breach as a file."""
-    return _take(find_list(slug), Kind.BREACH)
+    return _take(find_list(slug), ReportKind.BREACH)
 
 
-def _show_paper(mailing_list: MailingList, kind: Kind) -> Response:
+def _show_report(mailing_list: MailingList, kind: ReportKind) -> Response:
     noticed = _noticed(request.args)
-    paper = _make(mailing_list, kind, discovered=noticed.at)
+    report = _make(mailing_list, kind, discovered=noticed.at)
     return render_page(
         "reports/paper.html",
         status=422 if noticed.wrong else 200,
         mailing_list=mailing_list,
         kind=kind,
-        title=paper.title,
+        title=report.title,
         noticed=noticed,
-        body=report_formats.body_of(paper),
+        body=render_report.render_article(report),
     )
 
 
-def _take(mailing_list: MailingList, kind: Kind) -> Response:
+def _take(mailing_list: MailingList, kind: ReportKind) -> Response:
     """Send a paper, and note that it was taken along."""
     form = request.form.get("format", "")
     if form not in _TYPES:
         abort(400)
-    paper = _make(mailing_list, kind, discovered=_noticed(request.form).at)
+    report = _make(mailing_list, kind, discovered=_noticed(request.form).at)
     make_report.note_made(
-        current_site().database, mailing_list, paper, form=form, now=arrival(), actor=actor()
+        current_site().database, mailing_list, report, form=form, now=arrival(), actor=actor()
     )
-    content = report_formats.page_of(paper) if form == "html" else make_report.document_of(paper)
+    content = (
+        render_report.render_page(report) if form == "html" else render_report.render_json(report)
+    )
     response = Response(content, content_type=_TYPES[form])
     name = f"{mailing_list.slug}-{kind}.{form}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
-def _make(mailing_list: MailingList, kind: Kind, *, discovered: datetime | None = None) -> Paper:
-    return make_report.make_paper(
+def _make(
+    mailing_list: MailingList, kind: ReportKind, *, discovered: datetime | None = None
+) -> Report:
+    return make_report.make_report(
         mailing_list,
         kind,
         settings=current_site().settings,

@@ -10,8 +10,8 @@ from repermit.db.account_tables import ApiToken
 from repermit.db.list_tables import HandedOver
 from repermit.db.tables import Campaign, MailingList
 from repermit.db.webhook_tables import Webhook
-from repermit.reports.papers.admin_acts import done
-from repermit.reports.papers.register_notes import OWN, Notes
+from repermit.reports.admin_acts import read_acts
+from repermit.reports.register_notes import OWN, Notes
 from repermit.settings.definitions import Settings
 
 EEA = frozenset(
@@ -26,6 +26,9 @@ ADEQUATE = frozenset("AD AR CA CH FO GB GG IL IM JE JP KR NZ UY".split())
 
 The United States are not among them: there it covers who is certified alone.
 """
+
+ROLES = ("hosting", "mail", "mailbox", "database", "tool", "webhook", "api", "other")
+"""What a recipient may do with the data."""
 
 _PERSONAL = frozenset(("read:contacts", "read:answers"))
 _LOCAL = frozenset(("localhost", "127.0.0.1", "::1", ""))
@@ -57,7 +60,7 @@ _TOOLS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Recipient:
-    """Somebody who gets data; `role` is one of those that register_lines puts into words.
+    """Somebody who gets data; `role` is one of ROLES.
 
     `server` is where data goes as the settings know it, "" for none. What is "" in the others has
     not been said. `agreement` is an ISO date (art. 28(3)), or "own".
@@ -87,7 +90,7 @@ class Recipient:
         return self.is_abroad and self.country not in ADEQUATE
 
 
-def recipients(
+def list_recipients(
     mailing_list: MailingList, *, settings: Settings, notes: Notes
 ) -> tuple[Recipient, ...]:
     """Return everybody who gets data of a list, those that are known by themselves first."""
@@ -137,7 +140,7 @@ def _domain(host: str) -> str:
 
 def _tools(mailing_list: MailingList) -> set[str]:
     """Return the tools that a file was made for, or in which a step was carried out."""
-    exported = {one.said.get("tool", "") for one in done(mailing_list.slug, ("exported",))}
+    exported = {one.said.get("tool", "") for one in read_acts(mailing_list.slug, ("exported",))}
     rows = HandedOver.select(HandedOver.tool).join(Campaign).where(Campaign.list == mailing_list)
     return (exported | {row.tool for row in rows}) - {""}
 

@@ -1,12 +1,9 @@
-"""The record of processing activities of a list (GDPR art. 30(1)): the facts.
-
-Nothing here writes.
-"""
+"""What the record of processing activities of a list holds (GDPR art. 30(1))."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +11,11 @@ from repermit.consent import Status
 from repermit.contacts import lookup
 from repermit.db.tables import MailingList, latest_campaign
 from repermit.emails.mail_values import ListWords
-from repermit.reports.papers.admin_acts import done
-from repermit.reports.papers.data_recipients import Recipient, recipients
-from repermit.reports.papers.held_data import Held, held
-from repermit.reports.papers.register_notes import Notes, read_notes
-from repermit.reports.papers.security_measures import Measure, measures
+from repermit.reports.admin_acts import read_acts
+from repermit.reports.data_recipients import Recipient, list_recipients
+from repermit.reports.held_data import HeldData, count_held_data
+from repermit.reports.register_notes import Notes, read_notes
+from repermit.reports.security_measures import Measure, list_measures
 from repermit.settings.definitions import Settings
 
 
@@ -32,8 +29,11 @@ class Term:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Register:
-    """The record; `texts` is what a reader of each language is told, none if there is but one."""
+class ProcessingRecord:
+    """The record; `texts` is what a reader of each language is told, none if there is but one.
+
+    `missing` are the keys of what only the organisation knows and has not said yet.
+    """
 
     list: str
     name: str
@@ -47,7 +47,7 @@ class Register:
     controller: Mapping[str, str]
     joint_controllers: str
     representative: str
-    held: Held
+    held: HeldData
     legal_bases: tuple[str, ...]
     attest: str
     recipients: tuple[Recipient, ...]
@@ -55,13 +55,16 @@ class Register:
     retention: tuple[Term, ...]
     measures: tuple[Measure, ...]
     other_measures: str
+    missing: tuple[str, ...] = ()
 
 
-def register_of(mailing_list: MailingList, *, settings: Settings, now: datetime) -> Register:
+def gather_processing_record(
+    mailing_list: MailingList, *, settings: Settings, now: datetime
+) -> ProcessingRecord:
     """Return the record of a list's processing, as it is now."""
     notes: Notes = read_notes(mailing_list)
-    kept = held(mailing_list)
-    return Register(
+    held = count_held_data(mailing_list)
+    record = ProcessingRecord(
         list=mailing_list.slug,
         name=mailing_list.name,
         purpose=mailing_list.purpose,
@@ -74,28 +77,54 @@ def register_of(mailing_list: MailingList, *, settings: Settings, now: datetime)
         controller=dict(vars(settings.organisation)),
         joint_controllers=notes.texts.get("joint-controllers", ""),
         representative=notes.texts.get("representative", ""),
-        held=kept,
-        legal_bases=_legal_bases(mailing_list, kept),
+        held=held,
+        legal_bases=_legal_bases(mailing_list, held),
         attest=_attest(mailing_list),
-        recipients=recipients(mailing_list, settings=settings, notes=notes),
+        recipients=list_recipients(mailing_list, settings=settings, notes=notes),
         trace_days=settings.retention.trace_days,
         retention=_retention(settings),
-        measures=measures(mailing_list, settings),
+        measures=list_measures(mailing_list, settings),
         other_measures=notes.texts.get("measures", ""),
     )
+    return replace(record, missing=tuple(dict.fromkeys(_missing_keys(record))))
 
 
-def _legal_bases(mailing_list: MailingList, kept: Held) -> tuple[str, ...]:
+def _missing_keys(record: ProcessingRecord) -> Iterator[str]:
+    """Yield the keys of what is missing, in the order of the record's sections."""
+    controller = record.controller
+    for key, value in (
+        ("organisation.name", controller["name"]),
+        ("organisation.address", controller["address"]),
+        ("organisation.authority", controller["authority"] or controller["authority_url"]),
+        ("joint-controllers", record.joint_controllers),
+        ("list.purpose", record.purpose),
+        ("list.privacy_url", record.privacy_url),
+    ):
+        if not value:
+            yield key
+    for recipient in record.recipients:
+        if not recipient.is_own:
+            for name in ("name", "agreement", "country"):
+                if not getattr(recipient, name):
+                    yield f"{recipient.key}.{name}"
+    for recipient in record.recipients:
+        if recipient.needs_safeguard and not recipient.safeguard:
+            yield f"{recipient.key}.safeguard"
+    if not record.other_measures:
+        yield "measures"
+
+
+def _legal_bases(mailing_list: MailingList, held: HeldData) -> tuple[str, ...]:
     """Return on what grounds data are processed, as far as there is something to process."""
     consent = "explicit_consent" if mailing_list.sensitive else "consent"
-    customers = ("customers",) if kept.statuses[Status.CUSTOMER] else ()
+    customers = ("customers",) if held.statuses[Status.CUSTOMER] else ()
     return (consent, *customers, "asking", "proof", "suppression")
 
 
 def _attest(mailing_list: MailingList) -> str:
     """Return what was attested when people were last asked, "" if nobody was."""
     campaign = latest_campaign(mailing_list)
-    launched = done(mailing_list.slug, ("launched",)) if campaign else ()
+    launched = read_acts(mailing_list.slug, ("launched",)) if campaign else ()
     said: Mapping[str, Any] = launched[-1].said if launched else {}
     return str(said.get("attest", ""))
 

@@ -1,7 +1,4 @@
-"""The closing report of a list's latest campaign: the facts, counted, naming nobody.
-
-Nothing here writes.
-"""
+"""What the closing report of a list's latest campaign holds: counts, which name nobody."""
 
 from __future__ import annotations
 
@@ -28,9 +25,9 @@ from repermit.emails import frozen_draft
 from repermit.errors import NotFound
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.stored_tree import checkpoint
+from repermit.reports.admin_acts import AdminAct, read_acts
+from repermit.reports.asked_people import People, read_people
 from repermit.reports.outcome_counts import Turn
-from repermit.reports.papers.admin_acts import Done, done
-from repermit.reports.papers.outcomes import People, people_of
 from repermit.reports.tally import read_tallies
 
 # --- What the closing report holds, as plain values. ----------------------------------------------
@@ -134,7 +131,7 @@ class Export:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class ClosingReport:
     """What came of a campaign. `turns` are all days together; `is_whole` is false while counting.
 
     Whoever changed their mind is in two `turns`, and in `people` once, who are counted at
@@ -171,12 +168,14 @@ _PAUSES = ("paused", "resumed", "cancelled", "closed")
 _EVENTS = ("launched", "imported", "import_undone", "exported", "extended", *_PAUSES)
 
 
-def closing_report(mailing_list: MailingList, *, now: datetime, zone: ZoneInfo) -> Report:
+def gather_closing_report(
+    mailing_list: MailingList, *, now: datetime, zone: ZoneInfo
+) -> ClosingReport:
     """Return what came of the list's latest campaign, up to now; raises NotFound if it has none."""
     campaign = latest_campaign(mailing_list)
     if campaign is None:
         raise NotFound("there was no campaign on %(list)s yet to report on", list=mailing_list.slug)
-    acts = done(mailing_list.slug, _EVENTS)
+    acts = read_acts(mailing_list.slug, _EVENTS)
     own = [one for one in acts if one.campaign == campaign.id]
     counts, is_whole = read_tallies(mailing_list.slug, campaign.id, zone=zone)
     by_day: dict[str, dict[Turn, int]] = {}
@@ -184,8 +183,8 @@ def closing_report(mailing_list: MailingList, *, now: datetime, zone: ZoneInfo) 
         if key.day and count:
             by_day.setdefault(key.day, dict.fromkeys(Turn, 0))[key.what] = count
     imports = _imports(mailing_list)
-    counted = people_of(campaign, now=now)
-    return Report(
+    counted = read_people(campaign, now=now)
+    return ClosingReport(
         list=mailing_list.slug,
         name=mailing_list.name,
         purpose=mailing_list.purpose,
@@ -212,7 +211,7 @@ def closing_report(mailing_list: MailingList, *, now: datetime, zone: ZoneInfo) 
     )
 
 
-def _conditions(campaign: Campaign, acts: Sequence[Done]) -> Conditions:
+def _conditions(campaign: Campaign, acts: Sequence[AdminAct]) -> Conditions:
     launch = next((one for one in acts if one.event == "launched"), None)
     said: Mapping[str, Any] = launch.said if launch else {}
     told = Wording.get_or_none(Wording.digest == said.get("told", ""))
@@ -300,7 +299,7 @@ def _bounces(campaign: Campaign) -> dict[BounceKind, int]:
     return found
 
 
-def _interruptions(acts: Iterable[Done]) -> Iterable[Interruption]:
+def _interruptions(acts: Iterable[AdminAct]) -> Iterable[Interruption]:
     for one in acts:
         if one.event in _PAUSES or one.event == "extended":
             detail = one.said.get("to") or one.said.get("reason") or ""
@@ -315,7 +314,7 @@ def _steps(campaign: Campaign) -> tuple[Step, ...]:
     )
 
 
-def _exports(acts: Iterable[Done], *, since: datetime) -> Iterable[Export]:
+def _exports(acts: Iterable[AdminAct], *, since: datetime) -> Iterable[Export]:
     for one in acts:
         if one.event == "exported" and one.at >= since:
             said = one.said

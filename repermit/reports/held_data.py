@@ -41,7 +41,7 @@ class WaitingFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class HeldData:
     """Of how many people something is held; `since` is from when on, None if of nobody.
 
     Who has only signed up is among those of `addresses`, `names` and `languages`, and has no status
@@ -70,6 +70,33 @@ class Held:
     waiting: tuple[WaitingFile, ...]
 
     @property
+    def people_counts(self) -> dict[str, int]:
+        """Return how many people there are of each kind, each person in one of them."""
+        others = {"signed_up": self.only_signed_up, "in_files": self.only_in_files}
+        statuses = {str(status): count for status, count in self.statuses.items()}
+        return statuses | {kind: count for kind, count in others.items() if count}
+
+    @property
+    def data_counts(self) -> dict[str, int]:
+        """Return of how many each kind of data is held, without what is held of nobody."""
+        everybody = sum(self.statuses.values())
+        counts = {
+            "address": self.addresses,
+            "name": self.names,
+            "language": self.languages,
+            "source": self.sources,
+            "status": everybody,
+            "answer": everybody - self.statuses[Status.UNCONFIRMED],
+            "reply": self.replies,
+            "openings": self.openings,
+            "trace": self.traces,
+            "ip_address": self.ip_addresses,
+            "file": self.files,
+            "fingerprint": self.fingerprints,
+        }
+        return {kind: count for kind, count in counts.items() if count}
+
+    @property
     def only_in_files(self) -> int:
         """Return of how many people something stands in a file alone, as far as that is known."""
         return sum(one.people or 0 for one in self.waiting)
@@ -80,7 +107,7 @@ class Held:
         return sum(one.people is None for one in self.waiting)
 
 
-def held(mailing_list: MailingList) -> Held:
+def count_held_data(mailing_list: MailingList) -> HeldData:
     """Return what is held about the people on a list, from counts that are kept."""
     people = contacts_counts.count_people(mailing_list)
     statuses, languages = dict.fromkeys(Status, 0), 0
@@ -90,7 +117,7 @@ def held(mailing_list: MailingList) -> Held:
     found = contacts_counts.count_held(mailing_list)
     alone = _only_signed_up(mailing_list)
     waiting = _waiting(mailing_list)
-    return Held(
+    return HeldData(
         statuses=statuses,
         addresses=found.addresses + alone.addresses,
         names=found.names + alone.names,
@@ -103,7 +130,7 @@ def held(mailing_list: MailingList) -> Held:
         fingerprints=contacts_counts.count_suppressions(mailing_list).total(),
         openings=link_openings.count_opened(mailing_list),
         only_signed_up=alone.addresses,
-        traces=held_parts(mailing_list)["trace"],
+        traces=count_held_parts(mailing_list)["trace"],
         ip_addresses=min(_taken_over(mailing_list), found.addresses),
         files=len(waiting),
         waiting=waiting,
@@ -193,7 +220,7 @@ def _first_contact(mailing_list: MailingList, people: Iterable[People]) -> datet
     return min(came)
 
 
-def held_parts(mailing_list: MailingList) -> dict[str, int]:
+def count_held_parts(mailing_list: MailingList) -> dict[str, int]:
     """Return how many parts of the evidence about people on a list are still held, by kind."""
     counts = dict.fromkeys(PARTS, 0)
     rows: Any = (

@@ -145,7 +145,7 @@ class Counted:
     at: datetime
 
 
-def people_of(campaign: Campaign, *, now: datetime, few: int = FEW) -> Counted:
+def read_people(campaign: Campaign, *, now: datetime, few: int = FEW) -> Counted:
     """Return what became of a campaign's people: as of now, or as last counted if they are many."""
     kept = None if _count(campaign) <= few else _kept(campaign)
     if kept is not None and kept.mark == _mark(campaign):
@@ -164,7 +164,7 @@ def keep_people(
 ) -> int:
     """Count the people of large campaigns anew where something has changed; return of how many.
 
-    Of each list's latest campaign, which is the one that papers are about. Any number of processes
+    Of each list's latest campaign, which its report is about. Any number of processes
     may do so at once; nothing is locked meanwhile.
     """
     counted = 0

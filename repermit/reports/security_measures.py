@@ -27,7 +27,7 @@ class Measure:
     numbers: Mapping[str, int]
 
 
-def measures(mailing_list: MailingList, settings: Settings) -> tuple[Measure, ...]:
+def list_measures(mailing_list: MailingList, settings: Settings) -> tuple[Measure, ...]:
     """Return every measure that repermit knows of, those that are not in force too."""
     return tuple(
         Measure(key=key, in_force=holds, numbers=numbers)

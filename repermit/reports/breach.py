@@ -1,7 +1,4 @@
-"""What a breach may have disclosed, and by when to report it (GDPR art. 33, 34): the facts.
-
-Nothing here writes.
-"""
+"""What a breach may have disclosed, and by when to report it (GDPR art. 33, 34)."""
 
 from __future__ import annotations
 
@@ -17,8 +14,8 @@ from repermit.db.account_tables import Access, ApiToken, Session, Throttle, User
 from repermit.db.tables import Evidence, MailingList, read_moment
 from repermit.db.webhook_tables import Webhook
 from repermit.emails import breach_message
-from repermit.reports.papers.held_data import Held, held, held_parts
-from repermit.reports.papers.security_measures import Measure, measures
+from repermit.reports.held_data import HeldData, count_held_data, count_held_parts
+from repermit.reports.security_measures import Measure, list_measures
 from repermit.settings.definitions import Settings
 
 # --- Where to look after a breach. ----------------------------------------------------------------
@@ -92,7 +89,7 @@ class Traces:
     wrong_logins: tuple[tuple[str, int], ...]
 
 
-def traces(mailing_list: MailingList, *, now: datetime) -> Traces:
+def gather_traces(mailing_list: MailingList, *, now: datetime) -> Traces:
     """Return what to look at, about a list and about no list in particular."""
     since, slugs = now - REACH, ("", mailing_list.slug)
     acts = Evidence.select(Evidence.event, Evidence.actor, fn.COUNT(Evidence.seq), _last(Evidence))
@@ -119,7 +116,7 @@ def traces(mailing_list: MailingList, *, now: datetime) -> Traces:
     )
 
 
-def emails() -> dict[str, str]:
+def read_user_emails() -> dict[str, str]:
     """Return the address of each user by the name that evidence has for them."""
     return {f"user:{one.id}": one.email for one in User.select()}
 
@@ -179,6 +176,9 @@ Counted to the minute: Regulation 1182/71 art. 3 leaves out the hour that has be
 never later than the law.
 """
 
+CONTAINED_AFTER, ASSESSED_AFTER = timedelta(hours=4), timedelta(hours=24)
+"""How long stopping a breach should take, and finding out what has leaked."""
+
 _DUTCH = "autoriteitpersoonsgegevens"
 _DUTCH_PAGE = (
     "https://www.autoriteitpersoonsgegevens.nl/themas/beveiliging/datalekken/zo-meldt-u-een-datalek"
@@ -186,7 +186,7 @@ _DUTCH_PAGE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Breach:
+class BreachReport:
     """What may have leaked of how many, and whom to tell until when.
 
     `discovered_at` and `notify_by` are None as long as nobody has said when it was discovered.
@@ -202,7 +202,7 @@ class Breach:
     discovered_at: datetime | None
     notify_by: datetime | None
     people: int
-    held: Held
+    held: HeldData
     parts: Mapping[str, int]
     fields: tuple[str, ...]
     users: int
@@ -213,15 +213,25 @@ class Breach:
     traces: Traces
     message: str
 
+    @property
+    def contain_by(self) -> datetime | None:
+        """Return by when the breach should be stopped."""
+        return self.discovered_at + CONTAINED_AFTER if self.discovered_at else None
 
-def breach_of(
+    @property
+    def assess_by(self) -> datetime | None:
+        """Return by when it should be known what has leaked."""
+        return self.discovered_at + ASSESSED_AFTER if self.discovered_at else None
+
+
+def gather_breach_report(
     mailing_list: MailingList, *, settings: Settings, now: datetime, discovered: datetime | None
-) -> Breach:
+) -> BreachReport:
     """Return what a breach of everything that is held about a list would mean."""
-    kept, organisation = held(mailing_list), settings.organisation
-    fields = _fields(kept)
+    held, organisation = count_held_data(mailing_list), settings.organisation
+    fields = _fields(held)
     is_dutch = _DUTCH in organisation.authority_url.lower()
-    return Breach(
+    return BreachReport(
         list=mailing_list.slug,
         name=mailing_list.name,
         sensitive=mailing_list.sensitive,
@@ -229,16 +239,16 @@ def breach_of(
         made_at=now,
         discovered_at=discovered,
         notify_by=discovered + HOURS if discovered else None,
-        people=kept.addresses + kept.only_in_files,
-        held=kept,
-        parts=held_parts(mailing_list),
+        people=held.addresses + held.only_in_files,
+        held=held,
+        parts=count_held_parts(mailing_list),
         fields=fields,
         users=User.select().count(),
         controller=dict(vars(organisation)),
         authority_page=_DUTCH_PAGE if is_dutch else organisation.authority_url,
         is_dutch=is_dutch,
-        measures=measures(mailing_list, settings),
-        traces=traces(mailing_list, now=now),
+        measures=list_measures(mailing_list, settings),
+        traces=gather_traces(mailing_list, now=now),
         message=breach_message.breach_message(
             organisation=organisation,
             list_name=mailing_list.name,
@@ -249,14 +259,14 @@ def breach_of(
     )
 
 
-def _fields(kept: Held) -> tuple[str, ...]:
+def _fields(held: HeldData) -> tuple[str, ...]:
     """Return the data that are held of anybody, by the names that the message knows them by."""
     counts = {
-        "address": kept.addresses + kept.files,
-        "name": kept.names,
-        "language": kept.languages,
-        "source": kept.sources,
-        "answer": sum(kept.statuses.values()),
-        "network": kept.traces + kept.ip_addresses,
+        "address": held.addresses + held.files,
+        "name": held.names,
+        "language": held.languages,
+        "source": held.sources,
+        "answer": sum(held.statuses.values()),
+        "network": held.traces + held.ip_addresses,
     }
     return tuple(name for name, count in counts.items() if count)

@@ -1,4 +1,4 @@
-"""How papers say things: texts, moments, numbers, countries and actors in one language."""
+"""How reports say things: texts, moments, numbers, countries and actors in one language."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from repermit.db.actors import login_name
 from repermit.emails import catalogues, dates
 
 LANGUAGES = ("en", "nl")
-"""The languages that papers are written in."""
+"""The languages that reports are written in."""
 
 _DAY, _HOUR, _MINUTE = 86400, 3600, 60
 
 
-def paper_language(wanted: str) -> str:
-    """Return the language of a paper for a list in this language."""
+def choose_language(wanted: str) -> str:
+    """Return the language of a report for a list in this language."""
     return wanted if wanted in LANGUAGES else LANGUAGES[0]
 
 
 @dataclass(frozen=True)
-class Words:
+class ReportWording:
     """Words of one language, with moments in one zone."""
 
     language: str
@@ -45,25 +45,21 @@ class Words:
             return ""
         return dates.moment_in_words(at, language=self.language, zone=self.zone)
 
-    def short(self, at: datetime) -> str:
-        """Return a day and time as they stand in a table: 2026-12-22 09:00, in the zone."""
-        return f"{at.astimezone(self.zone):%Y-%m-%d %H:%M}"
+    def short_moment(self, at: datetime | None) -> str:
+        """Return a day and time as they stand in a table: 2026-12-22 09:00; "" for None."""
+        return f"{at.astimezone(self.zone):%Y-%m-%d %H:%M}" if at else ""
 
     def number(self, value: int) -> str:
         """Return a number with the language's separators, as in 1,234 or 1.234."""
         text = f"{value:,}"
         return text.replace(",", ".") if self.language == "nl" else text
 
-    def yes_or_no(self, *, holds: bool) -> str:
-        """Return yes or no."""
-        return self.gettext("yes") if holds else self.gettext("no")
-
     def country(self, code: str) -> str:
         """Return a country's name for its two letters (ISO 3166); raises KeyError."""
         name: str = Locale(self.language).territories[code]
         return name
 
-    def tongue(self, code: str) -> str:
+    def language_name(self, code: str) -> str:
         """Return what one of our languages is called, by its two letters; raises KeyError."""
         name: str = Locale(self.language).languages[code]
         return name
@@ -84,7 +80,7 @@ class Words:
         return ", ".join(said) or self.gettext("less than a minute")
 
     def actor(self, actor: str) -> str:
-        """Return who acted, without an address: papers travel by mail."""
+        """Return who acted, without an address: reports travel by mail."""
         kind, _, name = actor.partition(":")
         return {
             "job": self.gettext("by itself"),
@@ -94,3 +90,35 @@ class Words:
             "cli": self.gettext("%(name)s, on the command line", name=login_name(actor)),
             "api": self.gettext("the program %(name)s", name=name),
         }.get(kind, actor)
+
+    def role_name(self, role: str) -> str:
+        """Return what a recipient of this role does; raises KeyError."""
+        return {
+            "hosting": self.gettext("keeps the server"),
+            "mail": self.gettext("sends the mails"),
+            "mailbox": self.gettext("receives bounces and replies"),
+            "database": self.gettext("keeps the database"),
+            "tool": self.gettext("sends the newsletter"),
+            "webhook": self.gettext("is told of answers"),
+            "api": self.gettext("fetches what is held"),
+            "other": self.gettext("another recipient"),
+        }[role]
+
+    def question(self, key: str) -> str:
+        """Return what is asked for by a key of ProcessingRecord.missing; raises KeyError."""
+        known = {
+            "organisation.name": self.gettext("name, in the settings"),
+            "organisation.address": self.gettext("address, in the settings"),
+            "organisation.authority": self.gettext("authority, in the settings"),
+            "list.purpose": self.gettext("purpose, of the list"),
+            "list.privacy_url": self.gettext("address, of the list"),
+            "joint-controllers": self.gettext("who else decides on this list, or “none”"),
+            "measures": self.gettext("what you do besides, or “none”"),
+        }
+        about_recipient = {
+            "name": self.gettext("who it is"),
+            "agreement": self.gettext("day of the agreement"),
+            "country": self.gettext("country"),
+            "safeguard": self.gettext("standard clauses, certification or another safeguard"),
+        }
+        return known.get(key) or about_recipient[key.rpartition(".")[2]]

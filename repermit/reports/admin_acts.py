@@ -18,7 +18,7 @@ _CHUNK = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
+class AdminAct:
     """An act; `said` is what its entry keeps of it, and `list` "" where it was about none."""
 
     seq: int
@@ -30,7 +30,9 @@ class Done:
     said: Mapping[str, Any]
 
 
-def done(slug: str, events: Sequence[str], *, since: datetime | None = None) -> tuple[Done, ...]:
+def read_acts(
+    slug: str, events: Sequence[str], *, since: datetime | None = None
+) -> tuple[AdminAct, ...]:
     """Return the acts of these kinds about a list ("": about no list), oldest first."""
     recent = () if since is None else (Evidence.at >= since,)
     # Acts are about nobody, so that the index of subjects finds them among a million answers.
@@ -42,7 +44,7 @@ def done(slug: str, events: Sequence[str], *, since: datetime | None = None) -> 
     return _read(rows)
 
 
-def _read(rows: Sequence[Evidence]) -> tuple[Done, ...]:
+def _read(rows: Sequence[Evidence]) -> tuple[AdminAct, ...]:
     said: dict[int, dict[str, Any]] = {}
     for some in chunks([row.seq for row in rows], _CHUNK):
         parts = EvidencePart.select().where(
@@ -50,7 +52,7 @@ def _read(rows: Sequence[Evidence]) -> tuple[Done, ...]:
         )
         said.update({part.seq: json.loads(part.json) for part in parts})
     return tuple(
-        Done(
+        AdminAct(
             seq=row.seq,
             at=row.at,
             event=row.event,

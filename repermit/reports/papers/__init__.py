@@ -1,1 +1,0 @@
-"""The reports that the law asks for: processing record, closing report, breach report."""
