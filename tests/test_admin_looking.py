@@ -23,7 +23,7 @@ from repermit.web.admin.log_text import ACTS, LOOKS, SECURITY_EVENTS
 from tests.admin_pages import client_of, log_in, make_admin, make_user, viewer_client, words_at
 from tests.building import NOW, make_list, make_removed, make_settings
 from tests.pages import Pages, words_of
-from tests.papers import read_tables
+from tests.reports import read_tables
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient

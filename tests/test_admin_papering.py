@@ -16,7 +16,7 @@ from repermit.settings.definitions import Settings
 from tests.admin_pages import ENGLISH, admin_client, post, words_at
 from tests.building import make_list, make_settings
 from tests.pages import Pages, words_of
-from tests.papers import SECRET, make_rich
+from tests.reports import SECRET, make_rich
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient

@@ -33,7 +33,7 @@ from repermit.settings.definitions import Settings
 from tests import hostile
 from tests.admin_pages import make_admin
 from tests.building import NOW, make_contact, make_list, make_removed
-from tests.papers import read_document
+from tests.reports import read_document
 from tests.taking import everything, plain, take_back
 from tests.taking import take_in as import_by_command
 from tests.test_answers_signing_up import signed_up

@@ -34,7 +34,7 @@ from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings
 from tests.desk import ATTEST, Desk
 from tests.naming import NameServer
 from tests.pages import Pages, words_of
-from tests.papers import read_document
+from tests.reports import read_document
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient

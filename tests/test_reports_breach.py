@@ -29,7 +29,7 @@ from tests.building import (
     make_removed,
     make_settings,
 )
-from tests.papers import read_article, read_document, read_tables
+from tests.reports import read_article, read_document, read_tables
 from tests.test_reports import say_yes
 
 SETTINGS = make_settings()

@@ -15,7 +15,7 @@ from repermit.emails.campaign_result import ClosingNews
 from repermit.evidence import stored_tree
 from repermit.reports import closing_mail
 from tests.building import NOW, make_asked, make_campaign, make_list
-from tests.papers import ASKED, DAY, OTHERWISE, REMOVED, SECRET, YES, make_rich
+from tests.reports import ASKED, DAY, OTHERWISE, REMOVED, SECRET, YES, make_rich
 
 INSTANT = timedelta(microseconds=1)
 

@@ -20,7 +20,7 @@ from repermit.settings.definitions import Settings
 from tests.admin_pages import admin_client
 from tests.building import DEADLINE, NOW, make_settings
 from tests.pages import Pages, words_of
-from tests.papers import DAY, Rich, make_rich, read_document
+from tests.reports import DAY, Rich, make_rich, read_document
 from tests.test_reports import say_yes, take_off
 
 LATER = NOW + 29 * DAY

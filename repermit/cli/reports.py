@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _LANGUAGES = ("en", "nl")
 
 
-def _ends_well(context: click.Context, _: click.Parameter, output: Path | None) -> Path | None:
+def _check_suffix(context: click.Context, _: click.Parameter, output: Path | None) -> Path | None:
     """Refuse a file whose name does not say what it is to be."""
     if output is None or output.suffix.lower() in {".html", ".json"}:
         if output and output.suffix.lower() == ".html" and context.params.get("as_json"):
@@ -36,7 +36,7 @@ def _with_output(command: Callable[..., Any]) -> Callable[..., Any]:
         "-o",
         "--output",
         type=click.Path(path_type=Path),
-        callback=_ends_well,
+        callback=_check_suffix,
         metavar="FILE",
         help="FILE.html, which prints well, or FILE.json.  [default: text on stdout]",
     )(command)
@@ -48,7 +48,7 @@ def _with_output(command: Callable[..., Any]) -> Callable[..., Any]:
     return slug_argument(json_option(command))
 
 
-def _split(
+def _read_pairs(
     _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
 ) -> dict[str, str]:
     """Read KEY=VALUE."""
@@ -72,7 +72,7 @@ def _split(
     "--set",
     "given",
     multiple=True,
-    callback=_split,
+    callback=_read_pairs,
     metavar="KEY=VALUE",
     help="Fill in what only you know; an empty VALUE takes it back. Can be given several times.",
 )
@@ -98,7 +98,7 @@ def register(
             register_notes.set_notes(
                 database, mailing_list, given, now=house.now, actor=house.actor
             )
-        made = _make(house, mailing_list, ReportKind.REGISTER, language)
+        made = _make_report(house, mailing_list, ReportKind.REGISTER, language)
         is_wanted = not given or output is not None or as_json
         if is_wanted:
             _hand_out(house, database, mailing_list, made, output=output, as_json=as_json)
@@ -133,7 +133,7 @@ def report(
     from repermit.reports.make_report import ReportKind
 
     with house.mailing_list(slug) as (database, mailing_list):
-        made = _make(house, mailing_list, ReportKind.REPORT, language)
+        made = _make_report(house, mailing_list, ReportKind.REPORT, language)
         _hand_out(house, database, mailing_list, made, output=output, as_json=as_json)
 
 
@@ -165,13 +165,13 @@ def breach(
     """
     from repermit.reports.make_report import ReportKind
 
-    when = _noticed(house, discovered)
+    when = _read_discovered(house, discovered)
     with house.mailing_list(slug) as (database, mailing_list):
-        made = _make(house, mailing_list, ReportKind.BREACH, language, discovered=when)
+        made = _make_report(house, mailing_list, ReportKind.BREACH, language, discovered=when)
         _hand_out(house, database, mailing_list, made, output=output, as_json=as_json)
 
 
-def _noticed(house: CommandContext, text: str | None) -> datetime | None:
+def _read_discovered(house: CommandContext, text: str | None) -> datetime | None:
     """Read when a breach was noticed, which has been."""
     if text is None:
         return None
@@ -181,7 +181,7 @@ def _noticed(house: CommandContext, text: str | None) -> datetime | None:
     return when
 
 
-def _make(
+def _make_report(
     house: CommandContext,
     mailing_list: MailingList,
     kind: ReportKind,

@@ -79,7 +79,7 @@ class UsedWording:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TakenIn:
+class ImportedFile:
     """A file that came onto the list; `fates` add up to `rows`."""
 
     file: str
@@ -91,7 +91,7 @@ class TakenIn:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DayTurns:
+class DayCounts:
     """What was recorded on a day of the organisation's zone, by what."""
 
     day: str
@@ -109,7 +109,7 @@ class Interruption:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class HandoverStep:
     """A step of handing over that was ticked."""
 
     tool: str
@@ -119,7 +119,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Export:
+class ExportedFile:
     """A file that was made."""
 
     at: datetime
@@ -147,15 +147,15 @@ class ClosingReport:
     campaign: Conditions
     people: People
     turns: Mapping[Turn, int]
-    days: tuple[DayTurns, ...]
+    days: tuple[DayCounts, ...]
     is_whole: bool
     mails: Mapping[MailKind, Mapping[MailState, int]]
     bounces: Mapping[BounceKind, int]
-    imports: tuple[TakenIn, ...]
+    imports: tuple[ImportedFile, ...]
     fates: Mapping[Fate, int]
     interruptions: tuple[Interruption, ...]
-    handed_over: tuple[Step, ...]
-    exports: tuple[Export, ...]
+    handed_over: tuple[HandoverStep, ...]
+    exports: tuple[ExportedFile, ...]
     still_mailed: int
     wordings: tuple[UsedWording, ...]
     checkpoint: Checkpoint
@@ -194,7 +194,7 @@ def gather_closing_report(
         campaign=_conditions(campaign, own),
         people=counted.people,
         turns={what: sum(day[what] for day in by_day.values()) for what in Turn},
-        days=tuple(DayTurns(day=day, counts=by_day[day]) for day in sorted(by_day)),
+        days=tuple(DayCounts(day=day, counts=by_day[day]) for day in sorted(by_day)),
         is_whole=is_whole,
         mails=_mails(campaign),
         bounces=_bounces(campaign),
@@ -203,7 +203,7 @@ def gather_closing_report(
             fate: sum(one.fates[fate] for one in imports if one.undone_at is None) for fate in Fate
         },
         interruptions=tuple(_interruptions(own)),
-        handed_over=_steps(campaign),
+        handed_over=_handover_steps(campaign),
         exports=tuple(_exports(acts, since=campaign.launched_at)),
         still_mailed=_still_mailed(mailing_list),
         wordings=_wordings(campaign),
@@ -264,16 +264,16 @@ def _wording(row: CampaignWording) -> UsedWording:
     )
 
 
-def _imports(mailing_list: MailingList) -> tuple[TakenIn, ...]:
+def _imports(mailing_list: MailingList) -> tuple[ImportedFile, ...]:
     # Not how the contacts were that they changed, which may be many megabytes.
     columns = (Import.file, Import.digest, Import.counts, Import.at, Import.undone_at)
     rows = Import.select(*columns).where(Import.list == mailing_list).order_by(Import.id)
-    return tuple(map(_taken_in, rows))
+    return tuple(map(_imported_file, rows))
 
 
-def _taken_in(row: Import) -> TakenIn:
+def _imported_file(row: Import) -> ImportedFile:
     counts = json.loads(row.counts)
-    return TakenIn(
+    return ImportedFile(
         file=row.file,
         digest=row.digest,
         at=row.at,
@@ -306,19 +306,19 @@ def _interruptions(acts: Iterable[AdminAct]) -> Iterable[Interruption]:
             yield Interruption(event=one.event, at=one.at, actor=one.actor, detail=detail)
 
 
-def _steps(campaign: Campaign) -> tuple[Step, ...]:
+def _handover_steps(campaign: Campaign) -> tuple[HandoverStep, ...]:
     rows = HandedOver.select().where(HandedOver.campaign == campaign)
     return tuple(
-        Step(tool=row.tool, step=row.step, at=row.at, actor=row.by)
+        HandoverStep(tool=row.tool, step=row.step, at=row.at, actor=row.by)
         for row in rows.order_by(HandedOver.at, HandedOver.id)
     )
 
 
-def _exports(acts: Iterable[AdminAct], *, since: datetime) -> Iterable[Export]:
+def _exports(acts: Iterable[AdminAct], *, since: datetime) -> Iterable[ExportedFile]:
     for one in acts:
         if one.event == "exported" and one.at >= since:
             said = one.said
-            yield Export(
+            yield ExportedFile(
                 at=one.at,
                 what=said["what"],
                 format=said["format"],

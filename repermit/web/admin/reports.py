@@ -43,7 +43,7 @@ _TYPES = {"html": "text/html; charset=utf-8", "json": "application/json"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Noticed:
+class Discovery:
     """When a breach was noticed, as it was given; `wrong` says what is wrong with that."""
 
     day: str
@@ -56,7 +56,7 @@ class Noticed:
 def show(slug: str) -> Response:
     """Show which papers there are, and what is missing in the record."""
     mailing_list = find_list(slug)
-    record = _make(mailing_list, ReportKind.REGISTER)
+    record = _make_report(mailing_list, ReportKind.REGISTER)
     return render_page(
         "reports/show.html",
         mailing_list=mailing_list,
@@ -130,41 +130,41 @@ def show_breach(slug: str) -> Response:
 @pages.post("/register")
 def take_register(slug: str) -> Response:
     """Send the record as a file."""
-    return _take(find_list(slug), ReportKind.REGISTER)
+    return _send_report(find_list(slug), ReportKind.REGISTER)
 
 
 @pages.post("/report")
 def take_report(slug: str) -> Response:
     """Send the report as a file."""
-    return _take(find_list(slug), ReportKind.REPORT)
+    return _send_report(find_list(slug), ReportKind.REPORT)
 
 
 @pages.post("/breach")
 def take_breach(slug: str) -> Response:
     """Send what to do about a breach as a file."""
-    return _take(find_list(slug), ReportKind.BREACH)
+    return _send_report(find_list(slug), ReportKind.BREACH)
 
 
 def _show_report(mailing_list: MailingList, kind: ReportKind) -> Response:
-    noticed = _noticed(request.args)
-    report = _make(mailing_list, kind, discovered=noticed.at)
+    discovery = _read_discovery(request.args)
+    report = _make_report(mailing_list, kind, discovered=discovery.at)
     return render_page(
         "reports/paper.html",
-        status=422 if noticed.wrong else 200,
+        status=422 if discovery.wrong else 200,
         mailing_list=mailing_list,
         kind=kind,
         title=report.title,
-        noticed=noticed,
+        discovery=discovery,
         body=render_report.render_article(report),
     )
 
 
-def _take(mailing_list: MailingList, kind: ReportKind) -> Response:
+def _send_report(mailing_list: MailingList, kind: ReportKind) -> Response:
     """Send a paper, and note that it was taken along."""
     form = request.form.get("format", "")
     if form not in _TYPES:
         abort(400)
-    report = _make(mailing_list, kind, discovered=_noticed(request.form).at)
+    report = _make_report(mailing_list, kind, discovered=_read_discovery(request.form).at)
     make_report.note_made(
         current_site().database, mailing_list, report, form=form, now=arrival(), actor=actor()
     )
@@ -177,7 +177,7 @@ def _take(mailing_list: MailingList, kind: ReportKind) -> Response:
     return response
 
 
-def _make(
+def _make_report(
     mailing_list: MailingList, kind: ReportKind, *, discovered: datetime | None = None
 ) -> Report:
     return make_report.make_report(
@@ -190,7 +190,7 @@ def _make(
     )
 
 
-def _noticed(given: Mapping[str, str]) -> Noticed:
+def _read_discovery(given: Mapping[str, str]) -> Discovery:
     """Read when a breach was noticed, which must have been; a day alone is its beginning."""
     day, time = given.get("day", "").strip(), given.get("time", "").strip()
     at, wrong = None, ""
@@ -201,4 +201,4 @@ def _noticed(given: Mapping[str, str]) -> Noticed:
             wrong = gettext("This is no day and time that there was.")
         if at and at > arrival():
             at, wrong = None, gettext("This has not come yet.")
-    return Noticed(day=day, time=time, at=at, wrong=wrong)
+    return Discovery(day=day, time=time, at=at, wrong=wrong)

@@ -37,7 +37,7 @@ from tests.building import (
     make_removed,
     make_settings,
 )
-from tests.papers import make_rich, read_article, read_document, read_tables
+from tests.reports import make_rich, read_article, read_document, read_tables
 
 MAIL = MailServer(preset="office365", server="smtp.office365.com")
 SETTINGS = make_settings(mail=MAIL)

@@ -13,7 +13,7 @@ from repermit.reports.closing_report import ClosingReport
 from repermit.reports.make_report import ReportKind, make_report
 from repermit.reports.render_report import render_text
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
-from tests.papers import make_rich
+from tests.reports import make_rich
 from tests.test_reports import say_yes
 
 SETTINGS = make_settings()

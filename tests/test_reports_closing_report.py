@@ -27,7 +27,7 @@ from tests.building import (
     make_list,
     make_settings,
 )
-from tests.papers import (
+from tests.reports import (
     ASKED,
     DAY,
     OTHERWISE,
