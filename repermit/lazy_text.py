@@ -12,6 +12,11 @@ from datetime import datetime
 from typing import Any, Self
 
 
+def N_(text: str) -> str:  # noqa: N802  the name by which catalogues find a text to be translated
+    """Mark a text that is translated when it is shown."""
+    return text
+
+
 @dataclass(frozen=True)
 class Joined:
     """Several things in one sentence, each of which may be something said."""

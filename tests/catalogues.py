@@ -33,7 +33,8 @@ LOCALE = ROOT / "repermit" / "locale"
 _ADMINS = (
     "templates/admin/", "templates/proofs/", "repermit/web/admin/", "repermit/checks/",
     "repermit/exports/", "repermit/privacy/proof_text.py",
-    "repermit/reports/report_wording.py", "repermit/reports/make_report.py", "templates/reports/",
+    "repermit/reports/report_wording.py", "repermit/reports/make_report.py", "repermit/settings/",
+    "templates/reports/",
 )  # fmt: skip
 OF_ADMINS = ("en", "nl")
 

@@ -17,7 +17,7 @@ from repermit.db.account_tables import Session, User
 from repermit.db.connection import Database
 from repermit.db.tables import Evidence, EvidencePart
 from repermit.errors import AddressError, NotFound, Refused
-from repermit.sealed_secrets import Seal, totp_name
+from repermit.settings.sealed_secrets import Seal, totp_name
 from repermit.webhooks import endpoints
 from tests.admin_pages import PASSWORD, SECRET, code_at, make_admin, make_session, make_user
 from tests.building import NOW, make_settings

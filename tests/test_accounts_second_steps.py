@@ -12,7 +12,7 @@ import pytest
 from repermit.accounts import two_factor
 from repermit.db.account_tables import RecoveryCode, User
 from repermit.db.connection import Database
-from repermit.sealed_secrets import Seal, totp_name
+from repermit.settings.sealed_secrets import Seal, totp_name
 from tests.admin_pages import SECRET, code_at, make_user
 from tests.building import NOW
 

@@ -15,7 +15,7 @@ from tests.test_admin_routes import ADMINS, World
 
 # Every form of the admin's pages, and the event of the entry that it leaves.
 ENTRIES = {
-    "changing.save": "settings_changed",
+    "settings.save_group": "settings_changed",
     "conditions.save": "conditions_changed",
     "connecting.add_webhook": "webhook_added",
     "connecting.redeliver": "webhook_redelivered",

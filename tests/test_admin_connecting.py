@@ -15,8 +15,8 @@ from repermit.db.connection import Database
 from repermit.db.tables import Evidence
 from repermit.db.webhook_tables import Delivery, Webhook
 from repermit.lazy_text import Said
-from repermit.sealed_secrets import Seal
 from repermit.settings.definitions import Settings, Web
+from repermit.settings.sealed_secrets import Seal
 from repermit.web.admin.result_text import in_words
 from repermit.webhooks import endpoints
 from repermit.webhooks import events as webhooks_events

@@ -9,7 +9,7 @@ import pytest
 
 from repermit.accounts import sessions, two_factor
 from repermit.db.account_tables import User
-from repermit.sealed_secrets import Seal
+from repermit.settings.sealed_secrets import Seal
 from repermit.web.admin.account_text import browser_in_words
 from tests.admin_pages import (
     PASSWORD,

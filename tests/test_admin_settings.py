@@ -15,11 +15,17 @@ from repermit.checks.findings import Finding, Report
 from repermit.db.account_tables import User
 from repermit.db.connection import Database
 from repermit.db.tables import Evidence
-from repermit.settings import config_file, definitions, editable_settings, toml_tables
-from repermit.settings.definitions import MailServer, Organisation, Origin, Settings
+from repermit.settings import config_file, definitions
+from repermit.settings.admin_overrides import EDITABLE
+from repermit.settings.definitions import (
+    PAGES,
+    SECRETS,
+    MailServer,
+    Organisation,
+    Origin,
+    Settings,
+)
 from repermit.web.admin.check_findings import findings_by_area
-from repermit.web.admin.setting_groups import GROUPS
-from repermit.web.admin.setting_text import OPTIONS
 from repermit.web.admin.settings import show_report
 from tests.admin_pages import (
     ENGLISH,
@@ -39,7 +45,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
 URL = "/admin/settings/"
-PAGES = (*GROUPS, "installation")
+PLACES = (*PAGES, "installation")
 
 
 @pytest.fixture
@@ -201,7 +207,7 @@ def test_no_key_and_no_password_is_shown(database: Database) -> None:
         bounces=definitions.Bounces(**secrets),
     )
     client = client_with(database, settings)
-    shown = "".join(client.get(URL + one, headers=ENGLISH).text for one in ("", *PAGES))
+    shown = "".join(client.get(URL + one, headers=ENGLISH).text for one in ("", *PLACES))
     hidden = [*secrets.values(), "hidden-4", "hidden-5", "links-6", "fingers-7"]
     assert not [one for one in hidden if one in shown]
     said = page(client, "installation")
@@ -212,10 +218,10 @@ def test_no_key_and_no_password_is_shown(database: Database) -> None:
 
 def test_every_setting_is_on_one_page(database: Database) -> None:
     client = client_with(database, parse())
-    shown = "".join(client.get(URL + one, headers=ENGLISH).text for one in PAGES)
-    kept_in_files = {f"{key}_file" for key in config_file.secret_names()}
+    shown = "".join(client.get(URL + one, headers=ENGLISH).text for one in PLACES)
+    kept_in_files = {f"{key}_file" for key in SECRETS}
     keys = [key for key in config_file.known_keys() if key not in kept_in_files]
-    chosen = {key: shown.count(f'name="{key}"') for key in editable_settings.choosable_keys()}
+    chosen = {key: shown.count(f'name="{key}"') for key in EDITABLE}
     assert set(chosen.values()) == {1}
     assert not [key for key in keys if key not in chosen and f">{key}</code>" not in shown]
 
@@ -231,14 +237,8 @@ def test_what_is_done_on_the_server_alone_is_named(database: Database, settings:
 
 def test_a_viewer_sees_no_settings_and_changes_none(database: Database, settings: Settings) -> None:
     client = viewer_client(Pages(database, settings))
-    assert {client.get(URL + one).status_code for one in ("", *PAGES)} == {403}
+    assert {client.get(URL + one).status_code for one in ("", *PLACES)} == {403}
     assert post(client, f"{URL}retention", **{"retention.access_days": "1"}).status_code == 403
-
-
-def test_what_may_be_chosen_has_a_title_in_every_case() -> None:
-    for key in editable_settings.choosable_keys():
-        choices_of_key = {*toml_tables.choices_of(key)} if key != "timezone" else set()
-        assert set(OPTIONS.get(key, ())) == choices_of_key
 
 
 # --- The mail server.

@@ -15,7 +15,7 @@ from repermit.accounts.user_info import Person
 from repermit.db.account_tables import User
 from repermit.db.connection import open_database
 from repermit.db.tables import Evidence
-from repermit.settings import editable_settings
+from repermit.settings.admin_overrides import locked_keys
 from repermit.webhooks import endpoints
 from tests.admin_pages import make_admin, make_session, make_user
 from tests.building import NOW, make_settings
@@ -142,7 +142,7 @@ def test_init_may_be_told_where_the_pages_will_be(bare: Desk) -> None:
     assert "https://www.example.org/ask/admin/welcome/" in said
     assert "fill in public_url" not in said
     # Everything that may be chosen on the pages is left to them.
-    assert not editable_settings.settled(bare.settings)
+    assert not locked_keys(bare.settings)
 
 
 def test_init_makes_nothing_for_what_is_no_web_address(bare: Desk) -> None:

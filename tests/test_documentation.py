@@ -16,7 +16,8 @@ from repermit.db.connection import Database
 from repermit.db.tables import Contact, Evidence, MailingList, latest_campaign
 from repermit.emails import wording_validation
 from repermit.exports import handover_steps
-from repermit.settings import config_file, mail_account, package_files
+from repermit.settings import config_file, package_files
+from repermit.settings.definitions import PRESETS, Preset
 from tests.building import NOW, make_contact, make_removed
 from tests.command_tree import COMMANDS, parse
 from tests.desk import ATTEST, Desk
@@ -232,7 +233,7 @@ def test_every_setting_in_the_text_is_one() -> None:
     assert named <= known
 
 
-def paces(preset: mail_account.Preset) -> str:
+def paces(preset: Preset) -> str:
     """Return the rates of a preset as the table of the README words them."""
     rates = {
         "a minute": preset.rate_per_minute,
@@ -248,7 +249,7 @@ def test_the_table_has_what_every_preset_sets() -> None:
             f"{f'`{one.server}`' if one.server else 'yours'} | {one.port}, {one.tls}"
             f" | {one.connections} | {paces(one)}"
         )
-        for name, one in mail_account.PRESETS.items()
+        for name, one in PRESETS.items()
     }
     assert table("preset") == expected
 
@@ -256,4 +257,4 @@ def test_the_table_has_what_every_preset_sets() -> None:
 def test_the_example_names_every_preset() -> None:
     example = package_files.asset("config.example.toml").read_text("utf-8")
     (named,) = re.findall(r"what you give below holds instead\.(.*?)The README", example, re.DOTALL)
-    assert set(mail_account.PRESETS) <= set(re.split(r"[\s,;]+", named))
+    assert set(PRESETS) <= set(re.split(r"[\s,;]+", named))

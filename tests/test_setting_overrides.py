@@ -18,11 +18,11 @@ from repermit.db.setting_tables import Chosen
 from repermit.db.tables import Evidence, EvidencePart, Meta
 from repermit.db.webhook_tables import Webhook
 from repermit.errors import ChangedMeanwhile, ChoiceRefused, ConfigError
-from repermit.setting_overrides import change_settings, current_settings, seal_secrets
+from repermit.setting_overrides import change_settings, current_settings
 from repermit.setting_overrides.change_settings import Typed
 from repermit.setting_overrides.current_settings import Present, Watch
-from repermit.setting_overrides.seal_secrets import Seal
 from repermit.settings import definitions
+from repermit.settings.sealed_secrets import Seal
 from tests.admin_pages import SECRET, make_user
 from tests.building import NOW
 from tests.choosing import choose
@@ -180,8 +180,8 @@ def test_old_keys_open_and_the_newest_seals(database: Database) -> None:
     choose(database, parse(), {"mail.password": PASSWORD})
     rotated = parse(secret_keys=[KEY, OTHER_KEY])
     assert current_settings.present(rotated, database).mail.password == PASSWORD
-    assert seal_secrets.reseal(database, rotated.secret_keys) == 1
-    assert seal_secrets.reseal(database, rotated.secret_keys) == 0
+    assert change_settings.reseal(database, rotated.secret_keys) == 1
+    assert change_settings.reseal(database, rotated.secret_keys) == 0
     newest = parse(secret_keys=[OTHER_KEY])
     assert current_settings.present(newest, database).mail.password == PASSWORD
     assert current_settings.present(parse(), database).mail.password == ""
@@ -202,11 +202,11 @@ def test_secrets_that_stood_there_unsealed_are_sealed_and_those_of_old_keys_anew
         )
 
     make_user(database, totp_secret="")
-    assert seal_secrets.reseal(database, [KEY.encode()]) == 2
+    assert change_settings.reseal(database, [KEY.encode()]) == 2
     assert opened(KEY.encode()) == (SECRET, "whsec_x")
-    assert seal_secrets.reseal(database, [KEY.encode(), OTHER_KEY.encode()]) == 2
+    assert change_settings.reseal(database, [KEY.encode(), OTHER_KEY.encode()]) == 2
     assert opened(OTHER_KEY.encode()) == (SECRET, "whsec_x")
-    assert seal_secrets.reseal(database, [KEY.encode(), OTHER_KEY.encode()]) == 0
+    assert change_settings.reseal(database, [KEY.encode(), OTHER_KEY.encode()]) == 0
     assert User.select().where(User.totp_secret == "").count() == 1
 
 
@@ -215,7 +215,7 @@ def test_a_password_whose_key_is_gone_stays_until_it_is_replaced_or_removed(
 ) -> None:
     choose(database, parse(), {"mail.password": PASSWORD})
     lost = parse(secret_keys=[OTHER_KEY])
-    assert seal_secrets.reseal(database, lost.secret_keys) == 0
+    assert change_settings.reseal(database, lost.secret_keys) == 0
     assert change_settings.kept_secrets(lost) == {"mail.password": (NOW, "user:1", False)}
     choose(database, lost, mail__server="new.example.org")
     assert current_settings.present(parse(), database).mail.password == PASSWORD

@@ -25,8 +25,8 @@ from repermit.db.connection import Database
 from repermit.errors import AddressError, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.sealed_secrets import Seal, totp_name
 from repermit.settings.definitions import Settings
+from repermit.settings.sealed_secrets import Seal, totp_name
 
 _A_MOMENT = timedelta(seconds=1)
 

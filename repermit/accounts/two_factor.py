@@ -14,7 +14,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from repermit.accounts.api_tokens import digest_of
 from repermit.db.account_tables import RecoveryCode, User
 from repermit.db.connection import Database
-from repermit.sealed_secrets import Seal, totp_name
+from repermit.settings.sealed_secrets import Seal, totp_name
 
 CODES = 10
 """How many recovery codes somebody gets."""

@@ -10,8 +10,7 @@ from repermit.checks.dns_lookup import Names, is_address, is_this_machine
 from repermit.checks.finding_texts import finding
 from repermit.checks.findings import Finding
 from repermit.errors import ConfigError, TransportError
-from repermit.settings.definitions import MailServer
-from repermit.settings.mail_account import PRESETS
+from repermit.settings.definitions import PRESETS, MailServer
 from repermit.smtp.mail_server import Mailer
 
 _SECONDS = 5

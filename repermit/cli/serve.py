@@ -111,13 +111,13 @@ def serve(house: CommandContext, host: str | None, port: int | None) -> None:
 def _serve(house: CommandContext, host: str | None, port: int | None) -> None:
     from repermit.accounts import users
     from repermit.contacts import suppressions
-    from repermit.setting_overrides import seal_secrets
+    from repermit.setting_overrides import change_settings
     from repermit.web.run import Server
 
     settings = house.file
     with house.database() as database:
         # Which refuses what does not go together, before anybody relies on it.
-        seal_secrets.reseal(database, house.settings.secret_keys)
+        change_settings.reseal(database, house.settings.secret_keys)
         suppressions.restore_lost_suppressions(database, settings=settings, now=house.now)
         invited = users.invite_first_admin(database, now=house.now, actor=house.actor)
     place = (

@@ -1,36 +1,35 @@
-"""Changing what is chosen: everything or nothing, with its evidence, secrets under their seal."""
+"""Changing what is chosen: everything or nothing, with its evidence, secrets under their seal.
+
+And sealing anew whatever stands in the database under a seal, or should.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from repermit.db.account_tables import User
 from repermit.db.connection import Database
 from repermit.db.setting_tables import Chosen
+from repermit.db.tables import Table
+from repermit.db.webhook_tables import Webhook
 from repermit.errors import ChangedMeanwhile, ChoiceRefused, ConfigError
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.setting_overrides.current_settings import VERSION, chosen, renew, take_turn, version
-from repermit.setting_overrides.seal_secrets import Seal
-from repermit.settings import config_file, editable_settings
-from repermit.settings.definitions import Settings
-
-# Evidence is kept for years and cannot be mended: nothing stands in it that leads to a person, or
-# with which somebody could log in. Of all others it has what was and what is.
-_WITHOUT_VALUES = frozenset(
-    {
-        *config_file.secret_names(),
-        *(f"organisation.{name}" for name in ("address", "email", "telephone", "officer")),
-        *(
-            f"{table}.{name}"
-            for table in ("mail", "bounces")
-            for name in ("username", "oauth_tenant", "oauth_client_id")
-        ),
-    }
+from repermit.settings.admin_overrides import (
+    EDITABLE,
+    apply_overrides,
+    find_misdirected_secret,
+    locked_keys,
+    usual_values,
 )
+from repermit.settings.definitions import SECRETS, SETTINGS, Settings
+from repermit.settings.sealed_secrets import Seal, totp_name, webhook_name
+from repermit.settings.validation import check_value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +71,9 @@ def propose(settings: Settings, typed: Typed) -> Proposal:
     _refuse_single(typed)
     after = _after(settings, before, typed)
     try:
-        proposed = editable_settings.compose(settings, after)
+        proposed = apply_overrides(settings, after)
         at_present = _compose_or_file(settings, before)
-        _refuse_elsewhere(at_present, proposed, typed, after)
+        _refuse_misdirected(at_present, proposed, after.keys() - typed.secrets.keys())
     except ConfigError as error:
         raise ChoiceRefused((error,)) from None
     return Proposal(before=at_present, settings=proposed, chosen=after)
@@ -111,7 +110,7 @@ def kept_secrets(settings: Settings) -> dict[str, tuple[datetime, str, bool]]:
     seal = Seal(settings.secret_keys)
     return {
         row.key: (row.at, row.by, seal.open(row.key, row.value) is not None)
-        for row in Chosen.select().where(Chosen.key.in_(config_file.secret_names()))
+        for row in Chosen.select().where(Chosen.key.in_(SECRETS))
     }
 
 
@@ -119,7 +118,7 @@ def _refuse_single(typed: Typed) -> None:
     errors = []
     for key, value in {**typed.values, **typed.secrets}.items():
         try:
-            editable_settings.check_value(key, value)
+            check_value(SETTINGS[key], value)
         except ConfigError as error:
             errors.append(error)
     if errors:
@@ -128,41 +127,32 @@ def _refuse_single(typed: Typed) -> None:
 
 def _after(settings: Settings, before: Mapping[str, Any], typed: Typed) -> dict[str, Any]:
     said = {**before, **typed.values, **typed.secrets}
-    own = editable_settings.settled(settings)
-    known = [key for key in editable_settings.choosable_keys() if key in said]
-    usual = editable_settings.usual(settings, said)
+    excluded = locked_keys(settings) | typed.removed
+    usual = usual_values(settings, said)
     return {
         key: said[key]
-        for key in known
-        if key not in own and key not in typed.removed and said[key] != usual[key]
+        for key in EDITABLE
+        if key in said and key not in excluded and said[key] != usual[key]
     }
 
 
 def _compose_or_file(settings: Settings, choices: Mapping[str, Any]) -> Settings:
     """Return what holds; where it does not go with the file any more, the file by itself."""
     try:
-        return editable_settings.compose(settings, choices)
+        return apply_overrides(settings, choices)
     except ConfigError:
         return settings
 
 
-def _refuse_elsewhere(
-    before: Settings, after: Settings, typed: Typed, choices: Mapping[str, Any]
-) -> None:
+def _refuse_misdirected(before: Settings, after: Settings, kept_keys: Collection[str]) -> None:
     """Refuse to show a kept secret to a server that it was not given for.
 
     Whoever sits down at an admin's open screen could otherwise send it to a server of their own.
     """
-    for table in ("mail", "bounces"):
-        stays = [
-            key
-            for key in editable_settings.secrets_of(table)
-            if key in choices and key not in typed.secrets
-        ]
-        if stays and editable_settings.goes_elsewhere(table, before, after):
-            raise ConfigError(
-                "give %(key)s again: it would go to another server", key=stays[0], code="again"
-            )
+    if key := find_misdirected_secret(before, after, kept_keys):
+        raise ConfigError(
+            "give %(key)s again: it would go to another server", key=key, code="again"
+        )
 
 
 def _write(
@@ -180,22 +170,56 @@ def _write(
     """
     before, rows = chosen(settings), {row.key for row in Chosen.select()}
     new = {key: value for key, value in choices.items() if before.get(key) != value}
-    open_keys = set(editable_settings.choosable_keys()) - editable_settings.settled(settings)
+    open_keys = EDITABLE.keys() - locked_keys(settings)
     old = rows & open_keys & ({*before, *removed} - choices.keys())
     Chosen.delete().where(Chosen.key.in_([*old, *new])).execute()
     seal = Seal(settings.secret_keys)
     for key, value in new.items():
-        is_secret = key in config_file.secret_names()
+        is_secret = key in SECRETS
         text = seal.close(key, value) if is_secret else json.dumps(value)
         Chosen.create(key=key, value=text, at=now, by=actor)
-    return tuple(key for key in editable_settings.choosable_keys() if key in old or key in new)
+    return tuple(key for key in EDITABLE if key in old or key in new)
 
 
 def _entry(proposal: Proposal, changed: tuple[str, ...], *, now: datetime, actor: str) -> Entry:
+    # Evidence is kept for years and cannot be mended: nothing stands in it that leads to a person,
+    # or with which somebody could log in. Of all others it has what was and what is.
     values = {
-        key: [editable_settings.value_of(one, key) for one in (proposal.before, proposal.settings)]
+        key: [EDITABLE[key].value_in(one) for one in (proposal.before, proposal.settings)]
         for key in changed
-        if key not in _WITHOUT_VALUES
+        if not (EDITABLE[key].is_personal or EDITABLE[key].is_secret)
     }
     facts = {"keys": list(changed), "values": values}
     return Entry(event="settings_changed", at=now, actor=actor, consent=facts)
+
+
+# --- Sealing anew. --------------------------------------------------------------------------------
+
+
+def reseal(database: Database, secret_keys: Sequence[bytes]) -> int:
+    """Seal under the newest key what older ones have sealed, and what nothing has sealed yet.
+
+    Returns how many secrets those were.
+    """
+    seal = Seal(secret_keys)
+    resealed = 0
+    with database.atomic():
+        for row, key, column, name in _kept_secrets():
+            kept: str = getattr(row, column.name)
+            text = None if seal.is_newest(kept) else seal.open_kept(name, kept)
+            if text is not None:
+                # Unless somebody has put another in its place meanwhile.
+                same = (key == getattr(row, key.name), column == kept)
+                sealed = {column: seal.close(name, text)}
+                resealed += type(row).update(sealed).where(*same).execute()
+    return resealed
+
+
+def _kept_secrets() -> Iterator[tuple[Table, Any, Any, str]]:
+    """Yield each row with a secret, its key's and its secret's column, and the seal's name."""
+    for chosen_row in list(Chosen.select().where(Chosen.key.in_(SECRETS))):
+        yield chosen_row, Chosen.key, Chosen.value, chosen_row.key
+    for user in list(User.select().where(User.totp_secret != "")):
+        yield user, User.id, User.totp_secret, totp_name(user.id)
+    for webhook in list(Webhook.select()):
+        yield webhook, Webhook.id, Webhook.secret, webhook_name(webhook.id)

@@ -14,9 +14,9 @@ from repermit.db.setting_tables import Chosen, Correction
 from repermit.db.tables import Meta, new_id
 from repermit.emails import catalogues
 from repermit.errors import ConfigError
-from repermit.setting_overrides.seal_secrets import Seal
-from repermit.settings import config_file, editable_settings
-from repermit.settings.definitions import Settings
+from repermit.settings.admin_overrides import apply_overrides
+from repermit.settings.definitions import SECRETS, Settings
+from repermit.settings.sealed_secrets import Seal
 
 VERSION = "settings"
 """The key under which the version of what was chosen stands in Meta."""
@@ -70,9 +70,8 @@ def correct_texts() -> None:
 def chosen(settings: Settings) -> dict[str, Any]:
     """Return what was chosen, by dotted keys; a secret that no key opens any more is not there."""
     seal = Seal(settings.secret_keys)
-    secrets = config_file.secret_names()
     found = {
-        row.key: seal.open(row.key, row.value) if row.key in secrets else json.loads(row.value)
+        row.key: seal.open(row.key, row.value) if row.key in SECRETS else json.loads(row.value)
         for row in Chosen.select()
     }
     return {key: value for key, value in found.items() if value is not None}
@@ -93,7 +92,7 @@ def present(settings: Settings, database: Database) -> Settings:
 
 def _composed(settings: Settings, choices: Mapping[str, Any]) -> Settings:
     try:
-        return editable_settings.compose(settings, choices)
+        return apply_overrides(settings, choices)
     except ConfigError as error:
         raise ConfigError(
             "%(fault)s (chosen on the admin's pages beside what the file says; what the file says "
@@ -140,7 +139,7 @@ class Present:
         if now == known:
             return found
         try:
-            found = editable_settings.compose(self._file, chosen(self._file))
+            found = apply_overrides(self._file, chosen(self._file))
         except ConfigError as error:
             _log.error("what was chosen on the pages cannot be used: %s", error.key)
         self._found = (now, found)

@@ -10,32 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from repermit.errors import ConfigError
-from repermit.settings import mail_account, toml_tables, validation
-from repermit.settings.definitions import Settings, flat, origins
-
-_TOP = ("public_url", "database", "timezone", "secret_keys", "fingerprint_key", "journal")
-_FROM_FILES = (
-    "secret_keys",
-    "fingerprint_key",
-    "mail.password",
-    "mail.oauth_client_secret",
-    "mail.oauth_refresh_token",
-    "mail.dkim_key",
-    "bounces.password",
-    "bounces.oauth_client_secret",
-    "bounces.oauth_refresh_token",
-)
+from repermit.settings import mail_account, validation
+from repermit.settings.definitions import SECRETS, SETTINGS, TABLES, Origin, Settings
 
 
 def known_keys() -> tuple[str, ...]:
     """Return every key that config.toml may hold, dotted, in the order of the example."""
-    nested = (key for table in toml_tables.TABLES for key in toml_tables.keys_of(table))
-    return tuple(key for name in (*_TOP, *nested) for key in _with_file(name))
-
-
-def secret_names() -> tuple[str, ...]:
-    """Return the keys whose values are shown to nobody, dotted."""
-    return _FROM_FILES
+    return tuple(
+        name
+        for key, one in SETTINGS.items()
+        for name in ((key, f"{key}_file") if one.is_secret else (key,))
+    )
 
 
 def load(path: Path) -> Settings:
@@ -65,7 +50,7 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Settings:
     values = _inline_files(document, folder)
     for table in ("mail", "bounces"):
         _find_ca_file(table, values.get(table, {}), folder)
-    given = dict(flat(values))
+    given = _flatten(values)
     mail_account.fill_in(values.get("mail", {}))
     mail_account.choose_port(values.get("bounces", {}))
     settings = Settings(
@@ -75,8 +60,8 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Settings:
         secret_keys=validation.secret_keys(values),
         fingerprint_key=validation.random_key(values.get("fingerprint_key"), "fingerprint_key"),
         journal=validation.journal(document, folder),
-        **{name: toml_tables.build(name, values.get(name, {})) for name in toml_tables.TABLES},
-        origins=origins(document, values),
+        **{name: validation.build_table(name, values.get(name, {})) for name in TABLES},
+        origins=_origins(document, values),
         given=given,
     )
     mail_account.check_mail(settings.mail)
@@ -84,19 +69,40 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Settings:
     return settings
 
 
-def _with_file(key: str) -> tuple[str, ...]:
-    return (key, f"{key}_file") if key in _FROM_FILES else (key,)
+def _origins(document: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Origin]:
+    """Return the origin of every key that has not its default, dotted.
+
+    `document` is config.toml as it stands, `values` what it came to with files and presets.
+    """
+    origins = dict.fromkeys(_flatten(values), Origin.USUAL)
+    for key in _flatten(document):
+        if key in origins:
+            origins[key] = Origin.CONFIG
+        else:
+            origins[key.removesuffix("_file")] = Origin.FILE
+    return origins
+
+
+def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a document by dotted keys."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{name}.{key}": one for key, one in value.items()})
+        else:
+            flat[name] = value
+    return flat
 
 
 def _refuse_unknown(document: Mapping[str, Any]) -> None:
     known = set(known_keys())
     for name, value in document.items():
-        if name in toml_tables.TABLES:
+        if name in TABLES:
             if not isinstance(value, Mapping):
                 raise ConfigError(f"[{name}] must be a table", key=name)
             _refuse_unknown_in(known, (f"{name}.{key}" for key in value))
         else:
-            _refuse_unknown_in(known | set(toml_tables.TABLES), (name,))
+            _refuse_unknown_in(known | set(TABLES), (name,))
 
 
 def _refuse_unknown_in(known: set[str], names: Iterable[str]) -> None:
@@ -110,7 +116,7 @@ def _refuse_unknown_in(known: set[str], names: Iterable[str]) -> None:
 def _inline_files(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Return the document with every `…_file` key replaced by what its file holds."""
     values = {k: dict(v) if isinstance(v, Mapping) else v for k, v in document.items()}
-    for key in _FROM_FILES:
+    for key in SECRETS:
         table, _, name = key.rpartition(".")
         holder = values.get(table, {}) if table else values
         if f"{name}_file" not in holder:

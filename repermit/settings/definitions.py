@@ -1,77 +1,175 @@
-"""What the settings hold, as frozen values with their defaults."""
+"""Every setting once: its default, limits, label, help and section, as the fields of frozen values.
+
+The reader of config.toml, the forms and summaries of the admin's pages, the evidence of a change
+and docs/reference/settings.md are made from these declarations. A new setting is a field here and a
+line in config.example.toml.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar, get_type_hints
 from zoneinfo import ZoneInfo
 
-if TYPE_CHECKING:
-    pass
+from repermit.lazy_text import N_
+from repermit.settings import package_files
 
-# --- Where the value of each setting comes from. --------------------------------------------------
+# --- How a setting is declared. -------------------------------------------------------------------
+
+_T = TypeVar("_T")
+
+Limits = tuple[int, int | None]
+"""The least and the greatest number that is taken; None: there is no greatest."""
 
 
-class Origin(StrEnum):
-    """Where a value comes from; `USUAL` is what goes with the preset or protocol that was chosen.
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Settings below one heading of a page of settings; a folded one is opened by who needs it."""
 
-    `CHOSEN` is from the admin's pages, kept in the database.
+    page: str
+    title: str
+    hint: str = ""
+    is_folded: bool = False
 
-    A setting that is not known to come from elsewhere has its default.
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What is known of one setting.
+
+    - `key`: dotted, as in config.toml: "mail.port"; top-level keys have no dot.
+    - `default`: what holds where nobody says it; None if config.toml must, or a file's place does.
+    - `section`: where admins choose it in the browser; None if config.toml alone says it.
+    - `kind`: "text" (one line), "lines", "number", "boolean", "choice", "timezone" or "url".
+    - `choices`: the words that it takes, in the form's order, with what the form calls them.
+    - `error_order`: the same words as an error lists them, if not in the form's order.
+    - `position`: a higher one stands further back in its section, and else the order of fields.
+    - `is_secret`: shown to nobody, sealed in the database, and may stand in a file of its own.
+    - `is_personal`: leads to a person, so that evidence of a change does not hold the value.
+    - `is_destination`: decides where the secrets of its table are sent.
     """
 
-    CONFIG = "config"
-    FILE = "file"
-    CHOSEN = "chosen"
-    USUAL = "usual"
-    DEFAULT = "default"
+    label: str
+    help: str = ""
+    section: Section | None = None
+    kind: str = ""
+    limits: Limits | None = None
+    choices: Mapping[str, str] = field(default_factory=dict)
+    error_order: tuple[str, ...] = ()
+    position: int = 0
+    is_secret: bool = False
+    is_personal: bool = False
+    is_destination: bool = False
+    key: str = ""
+    type: type = str
+    default: Any = None
+
+    @property
+    def table(self) -> str:
+        """Return the table of config.toml that it stands in, "" for none."""
+        return self.key.rpartition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """Return its key within its table."""
+        return self.key.rpartition(".")[2]
+
+    def value_in(self, settings: Settings) -> Any:
+        """Return what holds."""
+        return getattr(getattr(settings, self.table) if self.table else settings, self.name)
 
 
-def origins(document: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Origin]:
-    """Return the origin of every key that has not its default, dotted.
-
-    `document` is config.toml as it stands, `values` what it came to with files and presets.
-    """
-    written = dict(flat(document))
-    return {key: _origin(key, written) for key, _ in flat(values)}
+def declare(label: str, help: str = "", **declared: Any) -> dict[str, Setting]:  # noqa: A002
+    """Return the metadata of a field that is a setting; see `Setting` for what it takes."""
+    return {"setting": Setting(label=label, help=help, **declared)}
 
 
-def _origin(key: str, written: Mapping[str, Any]) -> Origin:
-    if key in written:
-        return Origin.CONFIG
-    return Origin.FILE if f"{key}_file" in written else Origin.USUAL
+def setting(default: _T, label: str, help: str = "", **declared: Any) -> _T:  # noqa: A002
+    """Declare a setting that has a default."""
+    metadata = declare(label, help, **declared)
+    is_shown = not metadata["setting"].is_secret
+    return field(default=default, repr=is_shown, metadata=metadata)
 
 
-def flat(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return the settings of a document with dotted names."""
-    found: list[tuple[str, Any]] = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found += [(f"{name}.{key}", one) for key, one in value.items()]
-        else:
-            found.append((name, value))
-    return found
+_FROM_0: Limits = (0, None)
+_PORT: Limits = (1, 65_535)
+# A day: without an end to its waiting, sending could hang for ever.
+_SECONDS: Limits = (1, 86_400)
+_MINUTES: Limits = (1, 1440)
+# From any moment one must be able to count back so long.
+_DAYS: Limits = (0, 3660)
 
+# --- Who asks. ------------------------------------------------------------------------------------
 
-# --- What the settings hold, as frozen values with their defaults. --------------------------------
+_WHO_ASKS = Section(
+    page="organisation",
+    title=N_("Who asks"),
+    hint=N_(
+        "It stands in every mail and on every page. No campaign starts without name, "
+        "postal address and e-mail address (GDPR art. 13)."
+    ),
+)
+_COMPLAINTS = Section(
+    page="organisation",
+    title=N_("Where people can turn to about their data"),
+    hint=N_(
+        "No campaign starts without the authority: people must be told where they can "
+        "complain (GDPR art. 13(2)(d))."
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Organisation:
     """Who asks; stands in every mail and on every page (GDPR art. 13(1)(a) and (b))."""
 
-    name: str = ""
-    address: str = ""
-    email: str = ""
-    telephone: str = ""
-    website: str = ""
-    officer: str = ""
-    authority: str = ""
-    authority_url: str = ""
+    name: str = setting("", N_("Name"), N_("As people know it."), section=_WHO_ASKS)
+    address: str = setting(
+        "",
+        N_("Postal address"),
+        N_("On several lines, as on an envelope."),
+        section=_WHO_ASKS,
+        kind="lines",
+        is_personal=True,
+    )
+    email: str = setting(
+        "",
+        N_("E-mail address"),
+        N_("Where somebody reads and answers; it also gets the daily news."),
+        section=_WHO_ASKS,
+        is_personal=True,
+    )
+    telephone: str = setting(
+        "",
+        N_("Telephone"),
+        N_("Who doubts whether a mail is yours can ring up."),
+        section=_WHO_ASKS,
+        is_personal=True,
+    )
+    website: str = setting("", N_("Website"), section=_WHO_ASKS, kind="url")
+    officer: str = setting(
+        "",
+        N_("Data protection officer"),
+        N_("If there is one: name and how to reach them."),
+        section=_COMPLAINTS,
+        is_personal=True,
+    )
+    authority: str = setting(
+        "",
+        N_("Authority for complaints"),
+        N_("In the Netherlands: Autoriteit Persoonsgegevens."),
+        section=_COMPLAINTS,
+    )
+    authority_url: str = setting(
+        "",
+        N_("Its pages"),
+        N_("For instance https://autoriteitpersoonsgegevens.nl"),
+        section=_COMPLAINTS,
+        kind="url",
+    )
 
     @property
     def postal_lines(self) -> tuple[str, ...]:
@@ -79,35 +177,205 @@ class Organisation:
         return tuple(line.strip() for line in self.address.splitlines() if line.strip())
 
 
+# --- How mail gets out. ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """What a provider's accounts have in common; the fields are those of `[mail]`.
+
+    An empty `server` is one that only the customer knows. Rates: 0 is none.
+    """
+
+    server: str
+    port: int
+    tls: str
+    connections: int = 1
+    return_path: str = "fixed"
+    rate_per_minute: int = 0
+    rate_per_hour: int = 0
+    rate_per_day: int = 0
+
+    def values(self) -> dict[str, str | int]:
+        """Return what it says under `[mail]`."""
+        return {key: value for key, value in asdict(self).items() if value}
+
+
+PRESETS = {
+    name: Preset(**values) for name, values in package_files.data("smtp_presets.toml").items()
+}
+"""What is known of each provider, by the name that `[mail] preset` takes."""
+
+# A provider's name is the same in every language.
+_PRESET_LABELS = {
+    "": N_("Another one"),
+    "office365": N_("Microsoft 365"),
+    "gmail": N_("Gmail"),
+    "google-workspace": N_("Google Workspace"),
+    "google-relay": N_("Google Workspace, through its relay"),
+    "transip": "TransIP",
+    "hostnet": "Hostnet",
+    "strato": "Strato",
+    "ionos": "IONOS",
+    "one.com": "one.com",
+    "ovh": "OVH",
+    "hetzner": "Hetzner",
+    "domainfactory": "DomainFactory",
+    "gandi": "Gandi",
+    "infomaniak": "Infomaniak",
+    "hostinger": "Hostinger",
+    "cpanel": N_("A host with cPanel"),
+    "plesk": N_("A host with Plesk"),
+    "directadmin": N_("A host with DirectAdmin"),
+}
+_AUTH = {
+    "password": N_("With user name and password"),
+    "xoauth2": N_("Without a password: Microsoft 365 or Google (xoauth2)"),
+}
+
+_ACCOUNT = Section(page="mail", title=N_("Whose account is it?"))
+_SERVER = Section(page="mail", title=N_("The server"))
+_LOGIN = Section(page="mail", title=N_("Logging in"))
+_OAUTH = Section(
+    page="mail",
+    title=N_("Without a password: Microsoft 365 and Google"),
+    hint=N_("An administrator registers an application for it; the README has the steps."),
+    is_folded=True,
+)
+_RATES = Section(
+    page="mail",
+    title=N_("How fast mails leave"),
+    hint=N_(
+        "Who sends faster than the provider allows is cut off, often for a day. They "
+        "leave evenly, so the slowest of these holds; 0 is no limit."
+    ),
+    is_folded=True,
+)
+_RARELY_NEEDED = Section(page="mail", title=N_("Rarely needed"), is_folded=True)
+
+
 @dataclass(frozen=True, kw_only=True)
 class MailServer:
     """How mail gets out, and how fast at most (0: as fast as it goes). Times in seconds."""
 
-    preset: str = ""
-    server: str = "localhost"
-    port: int = 587
-    tls: str = "starttls"
-    ca_file: str = ""
-    auth: str = "password"
-    username: str = ""
-    password: str = field(default="", repr=False)
-    oauth_tenant: str = ""
-    oauth_client_id: str = ""
-    oauth_client_secret: str = field(default="", repr=False)
-    oauth_refresh_token: str = field(default="", repr=False)
-    oauth_authority: str = ""
-    connections: int = 4
-    return_path: str = "fixed"
-    return_domain: str = ""
-    dkim_selector: str = ""
-    dkim_domain: str = ""
-    dkim_key: str = field(default="", repr=False)
-    rate_per_minute: int = 0
-    rate_per_hour: int = 0
-    rate_per_day: int = 0
-    domain_rate_per_minute: int = 0
-    connect_timeout: int = 30
-    reply_timeout: int = 600
+    preset: str = setting(
+        "",
+        N_("Kind of account"),
+        section=_ACCOUNT,
+        choices=_PRESET_LABELS,
+        error_order=tuple(PRESETS),
+        is_destination=True,
+    )
+    server: str = setting(
+        "localhost",
+        N_("Server"),
+        N_("Your mail provider calls it the SMTP server, or outgoing server."),
+        section=_SERVER,
+        is_destination=True,
+    )
+    port: int = setting(587, N_("Port"), section=_SERVER, limits=_PORT, is_destination=True)
+    tls: str = setting(
+        "starttls",
+        N_("Encryption"),
+        section=_SERVER,
+        choices={
+            "starttls": N_("STARTTLS, mostly with port 587"),
+            "tls": N_("TLS from the start, mostly with port 465"),
+            "none": N_("None: only for a server on this machine or in the same room"),
+        },
+        is_destination=True,
+    )
+    # A page that took any path would tell which files there are.
+    ca_file: str = setting("", N_("Authority of its certificate"), is_destination=True)
+    auth: str = setting("password", N_("How to log in"), section=_LOGIN, choices=_AUTH)
+    username: str = setting(
+        "",
+        N_("User name"),
+        N_("Mostly the whole address of the mailbox. Empty if none is asked for."),
+        section=_LOGIN,
+        is_personal=True,
+    )
+    password: str = setting("", N_("Password"), section=_LOGIN, is_secret=True)
+    oauth_tenant: str = setting(
+        "",
+        N_("Directory (tenant) ID"),
+        N_("Of Microsoft 365; for all others leave it empty."),
+        section=_OAUTH,
+        is_personal=True,
+        is_destination=True,
+    )
+    oauth_client_id: str = setting(
+        "", N_("Application (client) ID"), section=_OAUTH, is_personal=True
+    )
+    oauth_client_secret: str = setting(
+        "", N_("Secret of the application"), section=_OAUTH, is_secret=True
+    )
+    oauth_refresh_token: str = setting("", N_("Refresh token"), section=_OAUTH, is_secret=True)
+    oauth_authority: str = setting(
+        "",
+        N_("Where tokens come from"),
+        N_("Leave it empty, unless it is a national cloud."),
+        section=_OAUTH,
+        is_destination=True,
+    )
+    connections: int = setting(
+        4,
+        N_("Connections at the same time"),
+        N_("A server may take fewer."),
+        section=_RATES,
+        limits=(1, 64),
+        position=1,
+    )
+    return_path: str = setting(
+        "fixed",
+        N_("Where mails come back to"),
+        section=_RARELY_NEEDED,
+        choices={
+            "fixed": N_("To the sender’s own address"),
+            "verp": N_(
+                "To an address for each mail (bounce+…), by which it is recognised for certain"
+            ),
+        },
+        error_order=("verp", "fixed"),
+    )
+    return_domain: str = setting(
+        "",
+        N_("Domain that they come back to"),
+        N_("Empty is the sender’s."),
+        section=_RARELY_NEEDED,
+    )
+    dkim_selector: str = setting(
+        "",
+        N_("DKIM selector"),
+        N_(
+            "The s= in the DKIM-Signature of a mail of yours, so that the check can look its key "
+            "up."
+        ),
+        section=_RARELY_NEEDED,
+    )
+    # A key to sign with belongs beside no database, and its record in the DNS is not to be chosen.
+    dkim_domain: str = setting("", N_("DKIM domain"))
+    dkim_key: str = setting(
+        "", N_("What mails are signed with (DKIM)"), kind="lines", is_secret=True
+    )
+    rate_per_minute: int = setting(
+        0, N_("Mails in a minute at most"), section=_RATES, limits=_FROM_0
+    )
+    rate_per_hour: int = setting(0, N_("Mails in an hour at most"), section=_RATES, limits=_FROM_0)
+    rate_per_day: int = setting(0, N_("Mails in a day at most"), section=_RATES, limits=_FROM_0)
+    domain_rate_per_minute: int = setting(
+        0, N_("Mails in a minute to one domain at most"), section=_RATES, limits=_FROM_0
+    )
+    connect_timeout: int = setting(
+        30, N_("Seconds to wait for a connection"), section=_RARELY_NEEDED, limits=_SECONDS
+    )
+    reply_timeout: int = setting(
+        600,
+        N_("Seconds to wait for a reply"),
+        N_("With less than 600 more mails end in doubt (RFC 5321)."),
+        section=_RARELY_NEEDED,
+        limits=_SECONDS,
+    )
 
     @property
     def refuses_other_senders(self) -> bool:
@@ -146,56 +414,185 @@ def _interval(period: timedelta, rate: int) -> timedelta:
     return -(-period // rate) if rate else timedelta(0)
 
 
+# --- Where bounces and replies are read. ----------------------------------------------------------
+
+_MAILBOX = Section(
+    page="bounces",
+    title=N_("The mailbox"),
+    hint=N_(
+        "The one of the sender. It is looked into so that nobody is taken off for "
+        "silence whom the question never reached; what people wrote stays unread."
+    ),
+)
+_MAILBOX_LOGIN = replace(_LOGIN, page="bounces")
+_MAILBOX_OAUTH = replace(_OAUTH, page="bounces")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bounces:
     """Where bounces and replies are read; the port is the usual one of the protocol."""
 
-    protocol: str = "none"
-    server: str = ""
-    port: int = 993
-    tls: str = "tls"
-    ca_file: str = ""
-    auth: str = "password"
-    username: str = ""
-    password: str = field(default="", repr=False)
-    oauth_tenant: str = ""
-    oauth_client_id: str = ""
-    oauth_client_secret: str = field(default="", repr=False)
-    oauth_refresh_token: str = field(default="", repr=False)
-    oauth_authority: str = ""
-    mailbox: str = "INBOX"
-    every_minutes: int = 5
+    protocol: str = setting(
+        "none",
+        N_("How it is read"),
+        section=_MAILBOX,
+        choices={"none": N_("It is not read here"), "imap": "IMAP", "pop3": "POP3"},
+        is_destination=True,
+    )
+    server: str = setting(
+        "",
+        N_("Server"),
+        N_("Your mail provider calls it the IMAP or POP3 server."),
+        section=_MAILBOX,
+        is_destination=True,
+    )
+    port: int = setting(993, N_("Port"), section=_MAILBOX, limits=_PORT, is_destination=True)
+    tls: str = setting(
+        "tls",
+        N_("Encryption"),
+        section=_MAILBOX,
+        choices={
+            "tls": N_("TLS from the start"),
+            "starttls": N_("STARTTLS"),
+            "none": N_("None: only for a server on this machine or in the same room"),
+        },
+        is_destination=True,
+    )
+    ca_file: str = setting("", N_("Authority of its certificate"), is_destination=True)
+    auth: str = setting("password", N_("How to log in"), section=_MAILBOX_LOGIN, choices=_AUTH)
+    username: str = setting("", N_("User name"), section=_MAILBOX_LOGIN, is_personal=True)
+    password: str = setting("", N_("Password"), section=_MAILBOX_LOGIN, is_secret=True)
+    oauth_tenant: str = setting(
+        "",
+        N_("Directory (tenant) ID"),
+        N_("Of Microsoft 365; for all others leave it empty."),
+        section=_MAILBOX_OAUTH,
+        is_personal=True,
+        is_destination=True,
+    )
+    oauth_client_id: str = setting(
+        "", N_("Application (client) ID"), section=_MAILBOX_OAUTH, is_personal=True
+    )
+    oauth_client_secret: str = setting(
+        "", N_("Secret of the application"), section=_MAILBOX_OAUTH, is_secret=True
+    )
+    oauth_refresh_token: str = setting(
+        "", N_("Refresh token"), section=_MAILBOX_OAUTH, is_secret=True
+    )
+    oauth_authority: str = setting(
+        "",
+        N_("Where tokens come from"),
+        N_("Leave it empty, unless it is a national cloud."),
+        section=_MAILBOX_OAUTH,
+        is_destination=True,
+    )
+    mailbox: str = setting("INBOX", N_("Folder"), N_("POP3 has one alone."), section=_MAILBOX)
+    every_minutes: int = setting(
+        5, N_("Minutes between two looks"), section=_MAILBOX, limits=_MINUTES
+    )
+
+
+# --- What holds for every campaign. ---------------------------------------------------------------
+
+_EVERY_CAMPAIGN = Section(
+    page="campaign",
+    title=N_("What holds for every campaign"),
+    hint=N_("A campaign that has begun keeps the days that it was launched with."),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignRules:
     """What holds for every campaign. Times in days."""
 
-    minimum_days: int = 14
-    pause_at_bounce_percent: int = 2
+    minimum_days: int = setting(
+        14,
+        N_("Days that people have at least"),
+        N_("Whoever got the question later is not removed for not answering. 0 is for trials."),
+        section=_EVERY_CAMPAIGN,
+        # A deadline is a year away at most.
+        limits=(0, 365),
+    )
+    pause_at_bounce_percent: int = setting(
+        2,
+        N_("Percent of bounces at which it pauses"),
+        N_("Looked at from the first hundred on; 0 is never."),
+        section=_EVERY_CAMPAIGN,
+        limits=(0, 100),
+    )
+
+
+# --- How long things are kept. --------------------------------------------------------------------
+
+_HOW_LONG = Section(page="retention", title=N_("For how long"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
     """How long who was taken off is kept, the parts of the evidence, and who looked at what."""
 
-    removed_days: int = 30
-    evidence_years: int = 5
-    trace_days: int = 90
-    access_days: int = 365
+    removed_days: int = setting(
+        30, N_("Days until who was taken off is erased"), section=_HOW_LONG, limits=_DAYS
+    )
+    evidence_years: int = setting(
+        5,
+        N_("Years that a proof is kept after its consent has ended"),
+        N_("For claims, GDPR art. 17(3)(e)."),
+        section=_HOW_LONG,
+        limits=(0, 100),
+    )
+    trace_days: int = setting(
+        90,
+        N_("Days that network and browser of an answer are kept"),
+        section=_HOW_LONG,
+        limits=_DAYS,
+    )
+    access_days: int = setting(
+        365,
+        N_("Days that it is kept who looked at what"),
+        section=_HOW_LONG,
+        limits=(1, 36_500),
+    )
+
+
+# --- How the pages are served. --------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class Web:
     """How the pages are served, and after how many idle minutes an admin's screen locks."""
 
-    host: str = "127.0.0.1"
-    port: int = 8000
-    threads: int = 8
-    trusted_proxies: int = 0
-    idle_minutes: int = 15
-    webhooks_to_private: bool = False
-    checks_to_private: bool = False
+    host: str = setting("127.0.0.1", N_("Where the server listens"))
+    port: int = setting(8000, N_("Port"), limits=_FROM_0)
+    threads: int = setting(8, N_("Requests at the same time"), limits=_FROM_0)
+    trusted_proxies: int = setting(0, N_("Web servers that stand in front"), limits=_FROM_0)
+    idle_minutes: int = setting(15, N_("Idle minutes until the screen locks"), limits=_MINUTES)
+    webhooks_to_private: bool = setting(
+        default=False, label=N_("Webhooks may go to private networks")
+    )
+    checks_to_private: bool = setting(
+        default=False, label=N_("Checks may look into private networks")
+    )
+
+
+# --- All settings. --------------------------------------------------------------------------------
+
+_TIME = Section(page="organisation", title=N_("Time"))
+
+
+class Origin(StrEnum):
+    """Where a value comes from; `USUAL` is what goes with the preset or protocol that was chosen.
+
+    `CHOSEN` is from the admin's pages, kept in the database.
+
+    A setting that is not known to come from elsewhere has its default.
+    """
+
+    CONFIG = "config"
+    FILE = "file"
+    CHOSEN = "chosen"
+    USUAL = "usual"
+    DEFAULT = "default"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,12 +606,24 @@ class Settings:
     None of the three makes two settings differ.
     """
 
-    public_url: str
-    database: str
-    timezone: str = "Europe/Amsterdam"
-    secret_keys: tuple[bytes, ...] = field(repr=False)
-    fingerprint_key: bytes = field(repr=False)
-    journal: Path | None = None
+    public_url: str = field(metadata=declare(N_("Address of the pages")))
+    database: str = setting("sqlite:///repermit.db", N_("Database"))
+    timezone: str = setting(
+        "Europe/Amsterdam",
+        N_("Time zone"),
+        N_("In it deadlines are given, and mails and pages show times."),
+        section=_TIME,
+        kind="timezone",
+    )
+    secret_keys: tuple[bytes, ...] = field(
+        repr=False, metadata=declare(N_("What links are signed with"), is_secret=True)
+    )
+    fingerprint_key: bytes = field(
+        repr=False, metadata=declare(N_("What fingerprints are made with"), is_secret=True)
+    )
+    journal: Path | None = field(
+        default=None, metadata=declare(N_("Where suppressions are journalled"))
+    )
     organisation: Organisation = Organisation()
     mail: MailServer = MailServer()
     bounces: Bounces = Bounces()
@@ -234,7 +643,68 @@ class Settings:
     def sqlite_path(self) -> Path | None:
         """Return where the SQLite file is, or None for another database."""
         prefix = "sqlite:///"
-        return Path(self.database.removeprefix(prefix)) if self._is_sqlite(prefix) else None
+        if not self.database.startswith(prefix):
+            return None
+        return Path(self.database.removeprefix(prefix))
 
-    def _is_sqlite(self, prefix: str) -> bool:
-        return self.database.startswith(prefix)
+
+# --- What the declarations come to. ---------------------------------------------------------------
+
+TABLES: Mapping[str, type] = {
+    "organisation": Organisation,
+    "mail": MailServer,
+    "bounces": Bounces,
+    "campaign": CampaignRules,
+    "retention": Retention,
+    "web": Web,
+}
+"""The tables of config.toml, in the order of the example."""
+
+PAGES: Mapping[str, str] = {
+    "organisation": N_("Organisation"),
+    "mail": N_("Mail server"),
+    "bounces": N_("Mails that come back"),
+    "campaign": N_("Campaigns"),
+    "retention": N_("What is kept"),
+}
+"""The pages on which settings are chosen, in their order, with what they are called."""
+
+_KINDS = {int: "number", bool: "boolean"}
+
+
+def _declared(table: str, holder: type) -> Iterator[Setting]:
+    hints = get_type_hints(holder)
+    for item in fields(holder):
+        if declared := item.metadata.get("setting"):
+            usual_kind = "choice" if declared.choices else _KINDS.get(hints[item.name], "text")
+            yield replace(
+                declared,
+                key=f"{table}.{item.name}" if table else item.name,
+                kind=declared.kind or usual_kind,
+                type=hints[item.name],
+                default=None if item.default is MISSING else item.default,
+            )
+
+
+SETTINGS: Mapping[str, Setting] = {
+    one.key: one
+    for table, holder in {"": Settings, **TABLES}.items()
+    for one in _declared(table, holder)
+}
+"""Every setting by its dotted key, in the order of the example."""
+
+SECRETS = tuple(key for key, one in SETTINGS.items() if one.is_secret)
+"""The keys of the settings that are shown to nobody."""
+
+
+def sections_of(page: str) -> dict[Section, list[Setting]]:
+    """Return the sections of a page of settings, each with its settings, as they are shown."""
+    found: dict[Section, list[Setting]] = {}
+    # The time zone, which stands in no table, comes after the organisation.
+    for one in sorted(SETTINGS.values(), key=lambda one: not one.table):
+        if one.section and one.section.page == page:
+            found.setdefault(one.section, []).append(one)
+    return {
+        section: sorted(settings, key=lambda one: one.position)
+        for section, settings in found.items()
+    }

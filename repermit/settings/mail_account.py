@@ -3,47 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from repermit.errors import ConfigError
-from repermit.settings import package_files, validation
-
-if TYPE_CHECKING:
-    from repermit.settings.definitions import Bounces, MailServer
-
-# --- The mail accounts that people have. ----------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preset:
-    """What a provider's accounts have in common; the fields are those of `[mail]`.
-
-    An empty `server` is one that only the customer knows. Rates: 0 is none.
-    """
-
-    server: str
-    port: int
-    tls: str
-    connections: int = 1
-    return_path: str = "fixed"
-    rate_per_minute: int = 0
-    rate_per_hour: int = 0
-    rate_per_day: int = 0
-
-    def values(self) -> dict[str, str | int]:
-        """Return what it says under `[mail]`."""
-        return {key: value for key, value in asdict(self).items() if value}
-
-
-PRESETS = {
-    name: Preset(**values) for name, values in package_files.data("smtp_presets.toml").items()
-}
-"""What is known of each provider, by the name that `[mail] preset` takes."""
-
-
-# --- What a mail account still needs. -------------------------------------------------------------
-
+from repermit.settings import validation
+from repermit.settings.definitions import PRESETS, Bounces, MailServer
 
 # RFC 8314 §3.
 _PORTS = {
@@ -105,8 +69,6 @@ def check_mail(mail: MailServer) -> None:
 
 def _check_signing(mail: MailServer) -> None:
     """Refuse a key to sign with that cannot be used, or whose record nobody would find."""
-    from repermit.settings.validation import signing_key  # noqa: PLC0415  loads slowly, and is rare
-
     if not mail.dkim_selector:
         raise ConfigError(
             "mail.dkim_key needs %(key)s, the name of its record in the DNS",
@@ -120,7 +82,7 @@ def _check_signing(mail: MailServer) -> None:
                 "%(key)s is written as in the DNS, such as mail2026 or example.org",
                 key=f"mail.{name}",
             )
-    signing_key(mail.dkim_key)
+    validation.signing_key(mail.dkim_key)
 
 
 def check_bounces(bounces: Bounces) -> None:

@@ -1,4 +1,4 @@
-"""Whether single settings make sense, and what they become.
+"""Whether the values of single settings make sense, and what they become.
 
 Each refusal is a ConfigError, whose `.key` names the setting.
 """
@@ -6,6 +6,7 @@ Each refusal is a ConfigError, whose `.key` names the setting.
 from __future__ import annotations
 
 import ipaddress
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import MISSING
 from pathlib import Path
@@ -18,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from repermit.errors import ConfigError
+from repermit.lazy_text import Joined
+from repermit.settings.definitions import SETTINGS, TABLES, Limits, Setting
 from repermit.web_address import is_web_address
 
 # --- The key that mails are signed with here (DKIM). ----------------------------------------------
@@ -47,7 +50,85 @@ def signing_key(pem: str) -> RSAPrivateKey:
     return key
 
 
-# --- Whether single settings make sense, and what they become. ------------------------------------
+# --- What the tables of config.toml hold. ---------------------------------------------------------
+
+_TYPES: Mapping[type, str] = {
+    str: "text in quotes",
+    int: "a whole number",
+    bool: "true or false",
+}
+
+
+def build_table(table: str, values: Mapping[str, Any]) -> Any:
+    """Return a table's values as their class; raises ConfigError for one that makes no sense."""
+    for name, value in values.items():
+        check_value(SETTINGS[f"{table}.{name}"], value)
+    return TABLES[table](**values)
+
+
+def check_value(setting: Setting, value: Any) -> None:
+    """Refuse a value that makes no sense for a setting, whatever the others are."""
+    if type(value) is not setting.type:
+        raise ConfigError(
+            "%(key)s must be %(what)s", key=setting.key, code="kind", what=_TYPES[setting.type]
+        )
+    if setting.limits:
+        _check_limits(setting.key, value, setting.limits)
+    if setting.choices and value not in setting.choices:
+        raise ConfigError(
+            "%(key)s must be one of %(choices)s",
+            key=setting.key,
+            code="choice",
+            choices=Joined(tuple(filter(None, setting.error_order or setting.choices))),
+        )
+    if isinstance(value, str):
+        _check_text(setting, value)
+
+
+def _check_limits(key: str, value: Any, limits: Limits) -> None:
+    least, greatest = limits
+    if value < 0:
+        raise ConfigError("%(key)s must not be negative", key=key, code="negative")
+    if greatest is not None and not least <= value <= greatest:
+        raise ConfigError(
+            "%(key)s must be from %(first)s to %(last)s",
+            key=key,
+            code="range",
+            first=str(least),
+            last=str(greatest),
+        )
+
+
+def _check_text(setting: Setting, value: str) -> None:
+    if setting.kind == "timezone":
+        _check_timezone(value)
+    # A line break would end a header of a mail, or a command to a server.
+    text = "".join(value.splitlines()) if setting.kind == "lines" else value
+    if any(unicodedata.category(sign) == "Cc" for sign in text):
+        raise ConfigError(
+            "%(key)s must be one line, without control signs", key=setting.key, code="one_line"
+        )
+    if setting.kind == "url" and value and not is_web_address(value):
+        raise ConfigError(
+            "%(key)s must be a web address such as https://www.example.org",
+            key=setting.key,
+            code="web_address",
+        )
+
+
+def _check_timezone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        raise ConfigError(
+            "there is no timezone %(name)s; one looks like Europe/Amsterdam",
+            key="timezone",
+            code="timezone",
+            name=repr(name),
+        ) from None
+
+
+# --- What stands at the top of config.toml, and what it becomes. ----------------------------------
 
 
 _MINIMUM_KEY_BYTES = 16
@@ -100,7 +181,7 @@ def _is_web_address(url: str) -> bool:
 
 def database(values: Mapping[str, Any], folder: Path) -> str:
     """Return the database's address; a file's path made absolute."""
-    url = text(values, "database", "sqlite:///repermit.db")
+    url = text(values, "database", SETTINGS["database"].default)
     if url.startswith(("postgresql://", "postgres://")):
         return url
     prefix = "sqlite:///"
@@ -114,16 +195,8 @@ def database(values: Mapping[str, Any], folder: Path) -> str:
 
 def timezone(values: Mapping[str, Any]) -> str:
     """Return the name of a time zone that there is."""
-    name = text(values, "timezone", "Europe/Amsterdam")
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, LookupError):
-        raise ConfigError(
-            "there is no timezone %(name)s; one looks like Europe/Amsterdam",
-            key="timezone",
-            code="timezone",
-            name=repr(name),
-        ) from None
+    name = text(values, "timezone", SETTINGS["timezone"].default)
+    _check_timezone(name)
     return name
 
 

@@ -20,8 +20,8 @@ from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.lazy_text import Said
-from repermit.sealed_secrets import Seal, webhook_name
 from repermit.settings.definitions import Settings
+from repermit.settings.sealed_secrets import Seal, webhook_name
 from repermit.webhooks.allowed_addresses import check_url, host_of
 from repermit.webhooks.events import slug_of
 from repermit.webhooks.signature import new_secret

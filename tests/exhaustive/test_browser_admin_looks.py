@@ -207,7 +207,7 @@ ON_THE_WAY_IN = {
     "locking.show_lock",
 }
 STATES = {
-    "changing.show": ("organisation", "mail", "bounces", "campaign", "retention"),
+    "settings.show_group": ("organisation", "mail", "bounces", "campaign", "retention"),
     "conditions.show": ("club", "bare"),
     "describing.show": ("club", "bare"),
     "handing_in.show": ("news", "club", "odd"),

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from repermit.checks.findings import Area, Finding, Report, Verdict
 from repermit.lazy_text import Said
+from repermit.settings.definitions import SETTINGS
 from repermit.web.admin.rendering import address_of, gettext
 from repermit.web.admin.result_text import in_words
-from repermit.web.admin.setting_text import title_of
 
 # The settings in which something is mended, by what is wrong or by what it is about.
 _GROUPS = {
@@ -79,8 +79,8 @@ def said_of(finding: Finding) -> tuple[str, str]:
     """Return what was seen and what to do, as the pages say it."""
     if finding.code == "config_organisation":
         keys = (f"organisation.{key}" for key in finding.values["keys"].split(", "))
-        titles = ", ".join(map(title_of, keys))
-        finding = replace(finding, values={"keys": titles})
+        labels = ", ".join(gettext(SETTINGS[key].label) for key in keys)
+        finding = replace(finding, values={"keys": labels})
     return finding.on_page(gettext, _value_in_words)
 
 
@@ -98,7 +98,7 @@ def _place(finding: Finding) -> str:
     if finding.area in {Area.LISTS, Area.SMTP} and "list" in finding.values:
         return address_of("describing.show", slug=finding.values["list"])
     group = _GROUPS.get(finding.code) or _GROUPS.get(finding.area)
-    return address_of("changing.show", group=group) if group else ""
+    return address_of("settings.show_group", group=group) if group else ""
 
 
 def verdict_in_words(verdict: Verdict) -> str:

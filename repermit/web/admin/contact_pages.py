@@ -26,10 +26,11 @@ from repermit.contacts.admin_requests import ByHand
 from repermit.db.tables import Contact, MailingList, find_list
 from repermit.emails import catalogues
 from repermit.errors import AddressError, NotFound, Refused
+from repermit.lazy_text import N_
 from repermit.privacy import external_copies, make_proof, printable_proof
 from repermit.web.admin.current_user import actor, note_look
 from repermit.web.admin.evidence_check import checkpoint_in
-from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.forms import Form
 from repermit.web.admin.log_text import who_acted
 from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
 from repermit.web.admin.result_text import sentence

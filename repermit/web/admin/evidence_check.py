@@ -16,9 +16,9 @@ from repermit.evidence.diagnosis import How
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.verify_process import Walk
 from repermit.evidence.verify_proof import Agreement
+from repermit.lazy_text import N_
 from repermit.privacy import proof_text
 from repermit.web.admin.current_user import actor
-from repermit.web.admin.forms import N_
 from repermit.web.admin.log_text import actor_in_words, emails
 from repermit.web.admin.page_permissions import in_the_background, takes_up_to
 from repermit.web.admin.rendering import (

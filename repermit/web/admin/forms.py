@@ -12,13 +12,8 @@ from typing import Any
 import wtforms
 
 from repermit.emails import catalogues
+from repermit.lazy_text import N_
 from repermit.web.admin.rendering import gettext, page_language
-
-
-def N_(text: str) -> str:  # noqa: N802  the name by which catalogues find a text to be translated
-    """Mark a text that is translated when it is shown."""
-    return text
-
 
 # What wtforms itself says of a choice that it did not offer, so that catalogues know it.
 N_("Not a valid choice.")

@@ -15,9 +15,9 @@ from repermit.errors import ListFileError, RepermitError
 from repermit.imports import import_process, row_preview, uploads
 from repermit.imports.row_preview import Sight
 from repermit.imports.uploads import Choices, Kept
-from repermit.lazy_text import Said, unpacked
+from repermit.lazy_text import N_, Said, unpacked
 from repermit.web.admin import import_columns
-from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import address_of, gettext, ngettext
 from repermit.web.admin.result_text import in_words, sentence
 

@@ -11,9 +11,10 @@ from wtforms.validators import InputRequired, Length
 from repermit.accounts import api_tokens
 from repermit.db.tables import MailingList, find_list
 from repermit.errors import NotFound, Refused
+from repermit.lazy_text import N_
 from repermit.web.admin.audit_log import number_typed
 from repermit.web.admin.current_user import actor
-from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.forms import Form
 from repermit.web.admin.log_text import actor_in_words, emails, scope_in_words
 from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
 from repermit.web.admin.result_text import in_words, sentence

@@ -15,8 +15,9 @@ from repermit.db.tables import MailingList, find_list
 from repermit.emails import catalogues
 from repermit.emails.mail_values import Mail
 from repermit.errors import RepermitError
+from repermit.lazy_text import N_
 from repermit.web.admin.current_user import actor
-from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.forms import Form
 from repermit.web.admin.mail_wording import typed_in
 from repermit.web.admin.progress_steps import steps_reached
 from repermit.web.admin.rendering import flash_message, gettext, ngettext, redirect_to, render_page

@@ -10,10 +10,9 @@ from typing import Any
 from repermit.accounts import users
 from repermit.accounts.audit_log import SecurityEventKind
 from repermit.db.actors import login_name
-from repermit.settings.editable_settings import choosable_keys
-from repermit.web.admin.forms import N_
+from repermit.lazy_text import N_
+from repermit.settings.definitions import PAGES, SETTINGS
 from repermit.web.admin.rendering import gettext, moment_in_words
-from repermit.web.admin.setting_text import group_in_words, title_of
 
 # --- What the details of an act are called. -------------------------------------------------------
 
@@ -58,13 +57,14 @@ def fields_in_words(names: Iterable[str]) -> str:
 
 def settings_in_words(keys: Iterable[str]) -> str:
     """Return the names of settings, each with that of its page."""
-    return ", ".join(_setting(key) if key in choosable_keys() else key for key in keys)
+    return ", ".join(map(_setting, keys))
 
 
 def _setting(key: str) -> str:
-    title = title_of(key)
-    group = key.partition(".")[0] if "." in key else "organisation"
-    return f"{group_in_words(group)}: {title}"
+    setting = SETTINGS.get(key)
+    if not setting or not setting.section:
+        return key
+    return f"{gettext(PAGES[setting.section.page])}: {gettext(setting.label)}"
 
 
 def scope_in_words(scope: str) -> str:

@@ -22,10 +22,10 @@ from repermit.errors import (
     TransportError,
     WordingError,
 )
-from repermit.lazy_text import Said
+from repermit.lazy_text import N_, Said
 from repermit.smtp import mail_server
 from repermit.web.admin.current_user import actor
-from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.forms import Form
 from repermit.web.admin.mail_frame import framed, framed_flaws, preheader_of, signs_in_words
 from repermit.web.admin.plan_preview import deadline_of, suggested
 from repermit.web.admin.progress_steps import steps_reached

@@ -8,9 +8,10 @@ from wtforms import PasswordField
 
 from repermit.accounts import login
 from repermit.accounts.login import Tried
+from repermit.lazy_text import N_
 from repermit.web.admin.account_text import seconds_of, wait_in_words
 from repermit.web.admin.current_user import visit
-from repermit.web.admin.forms import N_, Form
+from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import gettext
 from repermit.web.request_context import current_site
 

@@ -12,8 +12,7 @@ from functools import partial
 
 from repermit.consent import CampaignState
 from repermit.emails import catalogues
-from repermit.lazy_text import Joined, Said, Value
-from repermit.web.admin.forms import N_
+from repermit.lazy_text import N_, Joined, Said, Value
 from repermit.web.admin.rendering import gettext, moment_in_words, number_in_words, page_language
 
 OWN: Mapping[str, str] = {

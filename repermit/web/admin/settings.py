@@ -1,10 +1,12 @@
-"""The settings at one glance, what stands in the file alone, the mail server tried, and `check`.
+"""The settings at one glance and a form for each page of them; the mail server tried, and `check`.
 
-Nothing is changed here.
+A form is saved as a whole or not at all. A mail server and a mailbox are tried before they are
+saved.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
@@ -15,56 +17,174 @@ from repermit.campaigns import preview
 from repermit.campaigns.frequency import says_how_often
 from repermit.checks import run
 from repermit.checks.findings import Report
-from repermit.db.tables import find_list
-from repermit.errors import NotFound, OutcomeUnknown, RepermitError
+from repermit.db.tables import MailingList, find_list
+from repermit.errors import (
+    ChangedMeanwhile,
+    ChoiceRefused,
+    NotFound,
+    OutcomeUnknown,
+    RepermitError,
+)
+from repermit.setting_overrides import change_settings, current_settings
+from repermit.settings.definitions import PAGES, PRESETS, SETTINGS, Settings
 from repermit.smtp import mail_server
-from repermit.web.admin.check_findings import findings_by_area
+from repermit.web.admin.check_findings import findings_by_area, said_of
 from repermit.web.admin.current_user import actor
-from repermit.web.admin.edit_settings import PATIENCE
 from repermit.web.admin.page_permissions import takes_up_to
 from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
 from repermit.web.admin.result_text import in_words
-from repermit.web.admin.setting_groups import GROUPS, summary_of
-from repermit.web.admin.setting_text import group_in_words, values_of_the_file
-from repermit.web.request_context import arrival, current_site
+from repermit.web.admin.setting_fields import (
+    Form,
+    errors_elsewhere,
+    field_of,
+    file_values,
+    fill_in,
+    parts_of,
+    present_form,
+    read_typed,
+    value_in_words,
+)
+from repermit.web.request_context import arrival, current_site, file_settings
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
 pages = Blueprint("settings", __name__, url_prefix="/admin/settings")
 
+# Seconds. Somebody waits for it before a page, not a campaign.
+_PATIENCE = 20
 # A mail of this product's own is a fraction of it; one with pictures may come close.
 _LARGEST_MAIL = 2 * 1024 * 1024
+
+# --- At one glance. -------------------------------------------------------------------------------
 
 
 @pages.get("/")
 def show() -> Response:
-    """Show what each group of settings says in a line or two; no key and no password."""
+    """Show what each page of settings says in a line or two; no key and no password."""
     settings = current_site().settings
-    return render_page(
-        "settings/show.html",
-        groups=[(one, group_in_words(one)) for one in GROUPS],
-        summaries={one: list(summary_of(settings, one)) for one in GROUPS},
-        url=settings.public_url,
-    )
+    chosen = {
+        key: value_in_words(SETTINGS[key], SETTINGS[key].value_in(settings))
+        for key in ("mail.preset", "bounces.protocol")
+    }
+    return render_page("settings/show.html", groups=_titles(), settings=settings, chosen=chosen)
 
 
 @pages.get("/installation")
 def installation() -> Response:
-    """Show what stands in the file alone, and why it does."""
+    """Show what stands in config.toml alone, and why it does."""
     settings = current_site().settings
     return render_page(
         "settings/installation.html",
-        groups=[(one, group_in_words(one)) for one in GROUPS],
+        groups=_titles(),
         file=settings.path,
-        rows=list(values_of_the_file(settings)),
+        rows=list(file_values(settings)),
     )
+
+
+def _titles() -> list[tuple[str, str]]:
+    """Return the pages on which settings are chosen, with what they are called."""
+    return [(page, gettext(title)) for page, title in PAGES.items()]
+
+
+# --- A form for each page. ------------------------------------------------------------------------
+
+_ADDRESS = f"/<any({', '.join(PAGES)}):group>"
+
+
+@pages.get(_ADDRESS)
+def show_group(group: str) -> Response:
+    """Show a page of settings, of the mail server also with what a preset would fill in."""
+    preset = request.args.get("preset") if group == "mail" else None
+    is_known = preset == "" or preset in PRESETS
+    return _render_form(_form(group, preset if is_known else None), is_filled_in=is_known)
+
+
+@pages.post(_ADDRESS)
+def save_group(group: str) -> AnyResponse:
+    """Save a page of settings if all of it holds, and the server takes the login."""
+    file = file_settings()
+    typed = read_typed(group, request.form, file)
+    report = None
+    try:
+        if request.form.get("act") == "test":
+            report = _try_login(group, change_settings.propose(file, typed).settings)
+        if report and not report.works:
+            return _render_form(fill_in(_form(group), request.form), status=422, report=report)
+        kept = change_settings.keep(
+            current_site().database,
+            file,
+            typed,
+            since=request.form.get("version", ""),
+            now=arrival(),
+            actor=actor(),
+        )
+    except ChoiceRefused as refused:
+        form = replace(fill_in(_form(group), request.form), errors=refused.errors)
+        return _render_form(form, status=422)
+    except ChangedMeanwhile:
+        flash_message(
+            gettext(
+                "Somebody else has changed the settings meanwhile, so nothing was saved: these "
+                "are theirs."
+            ),
+            kind="problem",
+        )
+        return redirect_to("settings.show_group", group=group)
+    _flash_outcome(kept.changed, report)
+    return redirect_to("settings.show_group", group=group)
+
+
+def _form(group: str, preset: str | None = None) -> Form:
+    return present_form(group, current_site().settings, file_settings(), preset)
+
+
+def _render_form(
+    form: Form, *, status: int = 200, report: Report | None = None, is_filled_in: bool = False
+) -> Response:
+    parts, is_mail = parts_of(form), form.page == "mail"
+    return render_page(
+        "settings/group.html",
+        status=status,
+        group=form.page,
+        title=gettext(PAGES[form.page]),
+        groups=_titles(),
+        parts=parts,
+        can_change=any(not one.source for part in parts for one in part.fields),
+        preset=field_of(SETTINGS["mail.preset"], form) if is_mail else None,
+        is_filled_in=is_filled_in,
+        version=request.form.get("version", current_settings.version()),
+        others=errors_elsewhere(form),
+        areas=list(findings_by_area(report)) if report else [],
+        has_test=form.page in {"mail", "bounces"},
+        lists=list(MailingList.select().order_by(MailingList.name)) if is_mail else [],
+    )
+
+
+def _flash_outcome(changed: tuple[str, ...], report: Report | None) -> None:
+    if changed:
+        flash_message(gettext("Saved. It holds from now on, without a restart."))
+    elif report is None:
+        flash_message(gettext("Nothing was to be changed."))
+    for one in report.findings if report else ():
+        found, remedy = said_of(one)
+        said = f"{found} {remedy}".strip().replace("`", "")
+        flash_message(said, kind="done" if one.verdict == "ok" else "warning")
+
+
+def _try_login(group: str, settings: Settings) -> Report:
+    if group == "mail":
+        return run.check_mail_server(settings.mail.hurried(_PATIENCE))
+    return run.check_mailbox(settings, log_in=poll.log_in, now=arrival())
+
+
+# --- What is tried with the settings that hold. ---------------------------------------------------
 
 
 @pages.post("/mail-server")
 def try_mail_server() -> Response:
     """Log in to the mail server and leave again; nothing is sent."""
-    return show_report(run.check_mail_server(current_site().settings.mail.hurried(PATIENCE)))
+    return show_report(run.check_mail_server(current_site().settings.mail.hurried(_PATIENCE)))
 
 
 @pages.post("/test-mail")
@@ -79,7 +199,7 @@ def send_test_mail() -> AnyResponse:
             now=arrival(),
             to=current_user.email,
         )
-        mail_server.send_one(site.settings.mail.hurried(PATIENCE), mail)
+        mail_server.send_one(site.settings.mail.hurried(_PATIENCE), mail)
     except NotFound:
         flash_message(gettext("Choose a list first."), kind="problem")
     except OutcomeUnknown as error:
@@ -95,7 +215,7 @@ def send_test_mail() -> AnyResponse:
         preview.note_test_mail(site.database, mailing_list, now=arrival(), actor=actor())
         said = gettext("Sent to %(email)s. Its links belong to nobody.", email=current_user.email)
         flash_message(said)
-    return redirect_to("changing.show", group="mail")
+    return redirect_to("settings.show_group", group="mail")
 
 
 @pages.post("/check")

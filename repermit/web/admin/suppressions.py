@@ -14,12 +14,12 @@ from repermit.db.tables import MailingList, find_list
 from repermit.db.temporary_files import temporary_files
 from repermit.errors import Refused, RepermitError
 from repermit.imports import uploads
+from repermit.lazy_text import N_
 from repermit.privacy import fingerprint_files, suppression_import
 from repermit.privacy.suppression_import import SuppressionImportResult
 from repermit.web.admin import import_preview
 from repermit.web.admin.current_user import actor
 from repermit.web.admin.file_download import stream
-from repermit.web.admin.forms import N_
 from repermit.web.admin.page_permissions import takes_up_to
 from repermit.web.admin.rendering import gettext, render_page
 from repermit.web.admin.result_text import sentence
