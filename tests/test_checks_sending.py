@@ -9,7 +9,8 @@ import pytest
 from repermit.checks.dns_lookup import Names, Unanswered
 from repermit.checks.findings import Finding
 from repermit.checks.spf import INCLUDES, Policy, look_at_spf
-from repermit.settings.definitions import PRESETS, MailServer
+from repermit.settings.definitions import MailServer
+from repermit.settings.smtp_presets import PRESETS
 from tests.naming import FAILURE, NameServer
 
 OFFICE = MailServer(preset="office365", server="smtp.office365.com")

@@ -17,7 +17,7 @@ from repermit.db.tables import Contact, Evidence, MailingList, latest_campaign
 from repermit.emails import wording_validation
 from repermit.exports import handover_steps
 from repermit.settings import config_file, package_files
-from repermit.settings.definitions import PRESETS, Preset
+from repermit.settings.smtp_presets import PRESETS, Preset
 from tests.building import NOW, make_contact, make_removed
 from tests.command_tree import COMMANDS, parse
 from tests.desk import ATTEST, Desk

@@ -9,7 +9,7 @@ import pytest
 
 from repermit.errors import ConfigError
 from repermit.settings import config_file
-from repermit.settings.definitions import PRESETS
+from repermit.settings.smtp_presets import PRESETS
 from tests.configuring import make_document, parse
 from tests.signing import make_key
 

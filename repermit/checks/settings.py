@@ -18,7 +18,8 @@ from repermit.checks.findings import Finding
 from repermit.db.tables import MailingList
 from repermit.emails import sender_identity
 from repermit.errors import AddressError
-from repermit.settings.definitions import PRESETS, MailServer, Organisation, Preset, Settings
+from repermit.settings.definitions import MailServer, Organisation, Settings
+from repermit.settings.smtp_presets import PRESETS, Preset
 
 # --- What each list lacks, and which domains its mails come from. ---------------------------------
 

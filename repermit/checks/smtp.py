@@ -10,7 +10,8 @@ from repermit.checks.dns_lookup import Names, is_address, is_this_machine
 from repermit.checks.finding_texts import finding
 from repermit.checks.findings import Finding
 from repermit.errors import ConfigError, TransportError
-from repermit.settings.definitions import PRESETS, MailServer
+from repermit.settings.definitions import MailServer
+from repermit.settings.smtp_presets import PRESETS
 from repermit.smtp.mail_server import Mailer
 
 _SECONDS = 5

@@ -68,8 +68,8 @@ def propose(settings: Settings, typed: Typed) -> Proposal:
     it follows the preset. Raises ChoiceRefused with all that speaks against it.
     """
     before = chosen(settings)
-    _refuse_single(typed)
-    after = _after(settings, before, typed)
+    _refuse_nonsense(typed)
+    after = _merge_choices(settings, before, typed)
     try:
         proposed = apply_overrides(settings, after)
         at_present = _compose_or_file(settings, before)
@@ -91,7 +91,7 @@ def keep(
     """Keep what was typed, if all of it makes sense; otherwise nothing.
 
     `settings` are the file's, and `since` is the version that the page was made of. Raises
-    ChoiceRefused, and Overtaken.
+    ChoiceRefused, and ChangedMeanwhile.
     """
     with database.atomic():
         take_turn(VERSION)
@@ -114,7 +114,7 @@ def kept_secrets(settings: Settings) -> dict[str, tuple[datetime, str, bool]]:
     }
 
 
-def _refuse_single(typed: Typed) -> None:
+def _refuse_nonsense(typed: Typed) -> None:
     errors = []
     for key, value in {**typed.values, **typed.secrets}.items():
         try:
@@ -125,7 +125,7 @@ def _refuse_single(typed: Typed) -> None:
         raise ChoiceRefused(tuple(errors))
 
 
-def _after(settings: Settings, before: Mapping[str, Any], typed: Typed) -> dict[str, Any]:
+def _merge_choices(settings: Settings, before: Mapping[str, Any], typed: Typed) -> dict[str, Any]:
     said = {**before, **typed.values, **typed.secrets}
     excluded = locked_keys(settings) | typed.removed
     usual = usual_values(settings, said)

@@ -10,7 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from repermit.settings import mail_account, validation
-from repermit.settings.definitions import PRESETS, SETTINGS, TABLES, Origin, Setting, Settings
+from repermit.settings.declaration import Setting
+from repermit.settings.definitions import SETTINGS, TABLES, Origin, Settings
+from repermit.settings.smtp_presets import PRESETS
 
 EDITABLE: Mapping[str, Setting] = {key: one for key, one in SETTINGS.items() if one.section}
 """The settings that may be chosen, by their dotted keys, in the order of the example."""

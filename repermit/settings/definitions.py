@@ -2,97 +2,29 @@
 
 The reader of config.toml, the forms and summaries of the admin's pages, the evidence of a change
 and docs/reference/settings.md are made from these declarations. A new setting is a field here and a
-line in config.example.toml.
+line in config.example.toml; docs/reference is then written anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from repermit.lazy_text import N_
-from repermit.settings import package_files
-
-# --- How a setting is declared. -------------------------------------------------------------------
-
-_T = TypeVar("_T")
-
-Limits = tuple[int, int | None]
-"""The least and the greatest number that is taken; None: there is no greatest."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """Settings below one heading of a page of settings; a folded one is opened by who needs it."""
-
-    page: str
-    title: str
-    hint: str = ""
-    is_folded: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What is known of one setting.
-
-    - `key`: dotted, as in config.toml: "mail.port"; top-level keys have no dot.
-    - `default`: what holds where nobody says it; None if config.toml must, or a file's place does.
-    - `section`: where admins choose it in the browser; None if config.toml alone says it.
-    - `kind`: "text" (one line), "lines", "number", "boolean", "choice", "timezone" or "url".
-    - `choices`: the words that it takes, in the form's order, with what the form calls them.
-    - `error_order`: the same words as an error lists them, if not in the form's order.
-    - `position`: a higher one stands further back in its section, and else the order of fields.
-    - `is_secret`: shown to nobody, sealed in the database, and may stand in a file of its own.
-    - `is_personal`: leads to a person, so that evidence of a change does not hold the value.
-    - `is_destination`: decides where the secrets of its table are sent.
-    """
-
-    label: str
-    help: str = ""
-    section: Section | None = None
-    kind: str = ""
-    limits: Limits | None = None
-    choices: Mapping[str, str] = field(default_factory=dict)
-    error_order: tuple[str, ...] = ()
-    position: int = 0
-    is_secret: bool = False
-    is_personal: bool = False
-    is_destination: bool = False
-    key: str = ""
-    type: type = str
-    default: Any = None
-
-    @property
-    def table(self) -> str:
-        """Return the table of config.toml that it stands in, "" for none."""
-        return self.key.rpartition(".")[0]
-
-    @property
-    def name(self) -> str:
-        """Return its key within its table."""
-        return self.key.rpartition(".")[2]
-
-    def value_in(self, settings: Settings) -> Any:
-        """Return what holds."""
-        return getattr(getattr(settings, self.table) if self.table else settings, self.name)
-
-
-def declare(label: str, help: str = "", **declared: Any) -> dict[str, Setting]:  # noqa: A002
-    """Return the metadata of a field that is a setting; see `Setting` for what it takes."""
-    return {"setting": Setting(label=label, help=help, **declared)}
-
-
-def setting(default: _T, label: str, help: str = "", **declared: Any) -> _T:  # noqa: A002
-    """Declare a setting that has a default."""
-    metadata = declare(label, help, **declared)
-    is_shown = not metadata["setting"].is_secret
-    return field(default=default, repr=is_shown, metadata=metadata)
-
+from repermit.settings.declaration import (
+    Limits,
+    Section,
+    Setting,
+    declare,
+    read_declarations,
+    setting,
+)
+from repermit.settings.smtp_presets import PRESET_LABELS, PRESETS
 
 _FROM_0: Limits = (0, None)
 _PORT: Limits = (1, 65_535)
@@ -180,54 +112,6 @@ class Organisation:
 # --- How mail gets out. ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Preset:
-    """What a provider's accounts have in common; the fields are those of `[mail]`.
-
-    An empty `server` is one that only the customer knows. Rates: 0 is none.
-    """
-
-    server: str
-    port: int
-    tls: str
-    connections: int = 1
-    return_path: str = "fixed"
-    rate_per_minute: int = 0
-    rate_per_hour: int = 0
-    rate_per_day: int = 0
-
-    def values(self) -> dict[str, str | int]:
-        """Return what it says under `[mail]`."""
-        return {key: value for key, value in asdict(self).items() if value}
-
-
-PRESETS = {
-    name: Preset(**values) for name, values in package_files.data("smtp_presets.toml").items()
-}
-"""What is known of each provider, by the name that `[mail] preset` takes."""
-
-# A provider's name is the same in every language.
-_PRESET_LABELS = {
-    "": N_("Another one"),
-    "office365": N_("Microsoft 365"),
-    "gmail": N_("Gmail"),
-    "google-workspace": N_("Google Workspace"),
-    "google-relay": N_("Google Workspace, through its relay"),
-    "transip": "TransIP",
-    "hostnet": "Hostnet",
-    "strato": "Strato",
-    "ionos": "IONOS",
-    "one.com": "one.com",
-    "ovh": "OVH",
-    "hetzner": "Hetzner",
-    "domainfactory": "DomainFactory",
-    "gandi": "Gandi",
-    "infomaniak": "Infomaniak",
-    "hostinger": "Hostinger",
-    "cpanel": N_("A host with cPanel"),
-    "plesk": N_("A host with Plesk"),
-    "directadmin": N_("A host with DirectAdmin"),
-}
 _AUTH = {
     "password": N_("With user name and password"),
     "xoauth2": N_("Without a password: Microsoft 365 or Google (xoauth2)"),
@@ -262,7 +146,7 @@ class MailServer:
         "",
         N_("Kind of account"),
         section=_ACCOUNT,
-        choices=_PRESET_LABELS,
+        choices=PRESET_LABELS,
         error_order=tuple(PRESETS),
         is_destination=True,
     )
@@ -669,27 +553,10 @@ PAGES: Mapping[str, str] = {
 }
 """The pages on which settings are chosen, in their order, with what they are called."""
 
-_KINDS = {int: "number", bool: "boolean"}
-
-
-def _declared(table: str, holder: type) -> Iterator[Setting]:
-    hints = get_type_hints(holder)
-    for item in fields(holder):
-        if declared := item.metadata.get("setting"):
-            usual_kind = "choice" if declared.choices else _KINDS.get(hints[item.name], "text")
-            yield replace(
-                declared,
-                key=f"{table}.{item.name}" if table else item.name,
-                kind=declared.kind or usual_kind,
-                type=hints[item.name],
-                default=None if item.default is MISSING else item.default,
-            )
-
-
 SETTINGS: Mapping[str, Setting] = {
     one.key: one
     for table, holder in {"": Settings, **TABLES}.items()
-    for one in _declared(table, holder)
+    for one in read_declarations(table, holder)
 }
 """Every setting by its dotted key, in the order of the example."""
 

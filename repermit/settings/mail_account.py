@@ -7,7 +7,8 @@ from typing import Any
 
 from repermit.errors import ConfigError
 from repermit.settings import validation
-from repermit.settings.definitions import PRESETS, Bounces, MailServer
+from repermit.settings.definitions import Bounces, MailServer
+from repermit.settings.smtp_presets import PRESETS
 
 # RFC 8314 §3.
 _PORTS = {

@@ -15,16 +15,9 @@ from repermit.errors import ConfigError
 from repermit.setting_overrides import change_settings
 from repermit.setting_overrides.change_settings import Typed
 from repermit.settings.admin_overrides import EDITABLE, locked_keys, usual_values
-from repermit.settings.definitions import (
-    PAGES,
-    SETTINGS,
-    Origin,
-    Preset,
-    Section,
-    Setting,
-    Settings,
-    sections_of,
-)
+from repermit.settings.declaration import Section, Setting
+from repermit.settings.definitions import PAGES, SETTINGS, Origin, Settings, sections_of
+from repermit.settings.smtp_presets import Preset
 from repermit.web.admin.log_text import actor_in_words, emails
 from repermit.web.admin.rendering import day_in_words, gettext
 from repermit.web.admin.result_text import sentence

@@ -26,7 +26,8 @@ from repermit.errors import (
     RepermitError,
 )
 from repermit.setting_overrides import change_settings, current_settings
-from repermit.settings.definitions import PAGES, PRESETS, SETTINGS, Settings
+from repermit.settings.definitions import PAGES, SETTINGS, Settings
+from repermit.settings.smtp_presets import PRESETS
 from repermit.smtp import mail_server
 from repermit.web.admin.check_findings import findings_by_area, said_of
 from repermit.web.admin.current_user import actor

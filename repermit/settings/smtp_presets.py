@@ -1,0 +1,58 @@
+"""The mail accounts that people have: what is known of each provider, and what it is called."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from repermit.lazy_text import N_
+from repermit.settings import package_files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """What a provider's accounts have in common; the fields are those of `[mail]`.
+
+    An empty `server` is one that only the customer knows. Rates: 0 is none.
+    """
+
+    server: str
+    port: int
+    tls: str
+    connections: int = 1
+    return_path: str = "fixed"
+    rate_per_minute: int = 0
+    rate_per_hour: int = 0
+    rate_per_day: int = 0
+
+    def values(self) -> dict[str, str | int]:
+        """Return what it says under `[mail]`."""
+        return {key: value for key, value in asdict(self).items() if value}
+
+
+PRESETS = {
+    name: Preset(**values) for name, values in package_files.data("smtp_presets.toml").items()
+}
+"""What is known of each provider, by the name that `[mail] preset` takes."""
+
+PRESET_LABELS = {
+    "": N_("Another one"),
+    "office365": N_("Microsoft 365"),
+    "gmail": N_("Gmail"),
+    "google-workspace": N_("Google Workspace"),
+    "google-relay": N_("Google Workspace, through its relay"),
+    "transip": "TransIP",
+    "hostnet": "Hostnet",
+    "strato": "Strato",
+    "ionos": "IONOS",
+    "one.com": "one.com",
+    "ovh": "OVH",
+    "hetzner": "Hetzner",
+    "domainfactory": "DomainFactory",
+    "gandi": "Gandi",
+    "infomaniak": "Infomaniak",
+    "hostinger": "Hostinger",
+    "cpanel": N_("A host with cPanel"),
+    "plesk": N_("A host with Plesk"),
+    "directadmin": N_("A host with DirectAdmin"),
+}
+"""What a form calls them, in its order; a provider's name is the same in every language."""
