@@ -1,1 +1,1 @@
-"""Reading, checking and writing config.toml."""
+"""Settings: their declarations, config.toml, and what may be chosen beneath it."""

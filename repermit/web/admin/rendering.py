@@ -163,5 +163,6 @@ def _environment(language: str) -> Environment:
         day=day_in_words,
         number=number_in_words,
         readable=email_address.as_people_write,
+        translated=gettext,
     )
     return environment

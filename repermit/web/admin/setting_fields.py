@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import cached_property
@@ -16,44 +16,15 @@ from repermit.setting_overrides import change_settings
 from repermit.setting_overrides.change_settings import Typed
 from repermit.settings.admin_overrides import EDITABLE, locked_keys, usual_values
 from repermit.settings.declaration import Section, Setting
-from repermit.settings.definitions import PAGES, SETTINGS, Origin, Settings, sections_of
+from repermit.settings.definitions import SETTINGS, Origin, Settings, sections_of
 from repermit.settings.smtp_presets import Preset
 from repermit.web.admin.log_text import actor_in_words, emails
-from repermit.web.admin.rendering import day_in_words, gettext
+from repermit.web.admin.rendering import gettext
 from repermit.web.admin.result_text import sentence
 
-REMOVE = "remove."
-"""Stands before a secret's key in the name of the box that removes it."""
-
+# Stands before a secret's key in the name of the box that removes it.
+_REMOVE = "remove."
 _NUMBER = re.compile(r"-?\d{1,9}")
-
-# --- What a value says. ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileValue:
-    """A setting that config.toml alone may say, as the page of the installation shows it."""
-
-    key: str
-    title: str
-    text: str
-    origin: Origin
-
-
-def file_values(settings: Settings) -> Iterator[FileValue]:
-    """Yield the settings that config.toml alone may say; no secret stands in them."""
-    for key, setting in SETTINGS.items():
-        if not setting.section:
-            title = gettext(setting.label)
-            # Two accounts have one.
-            if setting.name == "ca_file":
-                title = f"{title} ({gettext(PAGES[setting.table])})"
-            yield FileValue(
-                key=key,
-                title=title,
-                text=value_in_words(setting, setting.value_in(settings)),
-                origin=settings.origins.get(key, Origin.DEFAULT),
-            )
 
 
 def value_in_words(setting: Setting, value: Any) -> str:
@@ -79,37 +50,12 @@ def _without_password(url: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Field:
-    """One setting as a form shows it; of one that config.toml settles, its `source` in words.
+class KeptSecret:
+    """What is told of a secret that is kept in the database; `opens`: its key is still there."""
 
-    `kind` is text, lines, number, choice or secret. What is kept of a secret is told, never shown.
-    """
-
-    key: str
-    title: str
-    hint: str
-    kind: str
-    text: str
-    options: tuple[tuple[str, str], ...] = ()
-    error: str = ""
-    source: str = ""
-    kept: str = ""
-
-    @property
-    def id(self) -> str:
-        """Return what the label and the errors name it by."""
-        return self.key.replace(".", "-")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """A section with its fields; a folded one is open if somebody has to see what is in it."""
-
-    title: str
-    hint: str
-    fields: tuple[Field, ...]
-    is_folded: bool
-    is_open: bool
+    at: datetime
+    who: str
+    opens: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,19 +72,85 @@ class Form:
     errors: tuple[ConfigError, ...] = ()
 
     @cached_property
+    def sections(self) -> dict[Section, list[Setting]]:
+        """Return the sections with their settings; the kind of account has a form of its own."""
+        found = sections_of(self.page).items()
+        return {one: settings for one, settings in found if settings[0].key != "mail.preset"}
+
+    @cached_property
     def locked(self) -> frozenset[str]:
         """Return the keys that config.toml settles."""
         return locked_keys(self.file)
 
     @cached_property
-    def usual(self) -> Mapping[str, Any]:
-        """Return what is usual with what stands in the form."""
-        return usual_values(self.file, _choices(self.texts))
+    def kept_secrets(self) -> dict[str, KeptSecret]:
+        """Return the secrets that are kept and may be changed here."""
+        known = emails()
+        return {
+            key: KeptSecret(at=at, who=actor_in_words(by, known), opens=opens)
+            for key, (at, by, opens) in change_settings.kept_secrets(self.file).items()
+            if key not in self.locked
+        }
+
+    @property
+    def can_change(self) -> bool:
+        """Say whether anything may be changed here."""
+        return any(one.key not in self.locked for found in self.sections.values() for one in found)
+
+    @property
+    def errors_here(self) -> list[tuple[Setting, str]]:
+        """Return the settings of the form that something speaks against, and what."""
+        shown = (one for settings in self.sections.values() for one in settings)
+        return [(one, error) for one in shown if (error := self.error_at(one))]
+
+    @property
+    def errors_elsewhere(self) -> list[str]:
+        """Return what speaks against a choice that is about no field of this page."""
+        return [
+            f"{gettext(SETTINGS[one.key].label)}: {sentence(one.said)}"
+            for one in self.errors
+            if one.key not in self.texts
+        ]
+
+    def error_at(self, setting: Setting) -> str:
+        """Return what speaks against a value, "" if nothing does."""
+        return " ".join(sentence(one.said) for one in self.errors if one.key == setting.key)
+
+    def is_open(self, settings: Iterable[Setting]) -> bool:
+        """Say whether somebody has to see what is in a section."""
+        return any(
+            self.settings.origins.get(one.key) is Origin.CHOSEN
+            or one.key in self.kept_secrets
+            or self.error_at(one)
+            for one in settings
+        )
+
+    def value(self, setting: Setting) -> str:
+        """Return what holds, in words."""
+        return value_in_words(setting, setting.value_in(self.settings))
+
+    def other_usual(self, setting: Setting) -> str:
+        """Return what is usual with what is chosen, "" if there is nothing, or that is it."""
+        if setting.kind in {"choice", "timezone"}:
+            return ""
+        usual = str(self._usual[setting.key])
+        return usual if usual != self.texts[setting.key] else ""
 
     @cached_property
-    def kept_secrets(self) -> Mapping[str, tuple[datetime, str, bool]]:
-        """Return since when and by whom secrets are kept, and whether they can be opened."""
-        return change_settings.kept_secrets(self.file)
+    def _usual(self) -> Mapping[str, Any]:
+        return usual_values(self.file, _choices(self.texts))
+
+    def options(self, setting: Setting) -> list[tuple[str, str]]:
+        """Return what may be chosen, with what it is called."""
+        if setting.kind == "timezone":
+            return [(one, one.replace("_", " ")) for one in _zones(self.texts[setting.key])]
+        return [(value, gettext(title)) for value, title in setting.choices.items()]
+
+
+def _zones(at_present: str) -> list[str]:
+    places = (zone for zone in zoneinfo.available_timezones() if "/" in zone)
+    others = ("Etc/", "SystemV/", "posix/", "right/")
+    return sorted({at_present, *(zone for zone in places if not zone.startswith(others))})
 
 
 def keys_of(page: str) -> list[str]:
@@ -179,7 +191,7 @@ def read_typed(page: str, form: Mapping[str, str], file: Settings) -> Typed:
     return Typed(
         values={key: _value(key, text, usual) for key, text in typed.items() if key not in secrets},
         secrets={key: text for key, text in secrets.items() if text},
-        removed=frozenset(key for key in typed if REMOVE + key in form),
+        removed=frozenset(key for key in typed if _REMOVE + key in form),
     )
 
 
@@ -194,110 +206,3 @@ def _value(key: str, text: str, usual: Mapping[str, Any]) -> Any:
     if not tidy:
         return usual[key]
     return int(tidy) if EDITABLE[key].type is int and _NUMBER.fullmatch(tidy) else tidy
-
-
-def parts_of(form: Form) -> list[Part]:
-    """Return the sections of a form; the kind of account has a form of its own."""
-    return [
-        _part(section, settings, form)
-        for section, settings in sections_of(form.page).items()
-        if settings != [EDITABLE["mail.preset"]]
-    ]
-
-
-def _part(section: Section, settings: Iterable[Setting], form: Form) -> Part:
-    shown = tuple(field_of(one, form) for one in settings)
-    origins = {form.settings.origins.get(one.key) for one in shown}
-    return Part(
-        title=gettext(section.title),
-        hint=gettext(section.hint) if section.hint else "",
-        fields=shown,
-        is_folded=section.is_folded,
-        is_open=Origin.CHOSEN in origins or any(one.error or one.kept for one in shown),
-    )
-
-
-def field_of(setting: Setting, form: Form) -> Field:
-    """Return one setting as the form shows it."""
-    is_locked = setting.key in form.locked
-    return Field(
-        key=setting.key,
-        title=gettext(setting.label),
-        hint="" if is_locked else " ".join(_hints(setting, form)),
-        kind=_kind(setting),
-        text=_text(setting, form, is_locked=is_locked),
-        options=tuple(_options(setting, form.texts[setting.key])),
-        error=" ".join(sentence(one.said) for one in form.errors if one.key == setting.key),
-        source=_source(setting.key, form) if is_locked else "",
-        kept="" if is_locked else _kept(setting.key, form),
-    )
-
-
-def errors_elsewhere(form: Form) -> list[str]:
-    """Return what speaks against a choice that is about no field of this page."""
-    return [
-        f"{gettext(SETTINGS[one.key].label)}: {sentence(one.said)}"
-        for one in form.errors
-        if one.key not in keys_of(form.page)
-    ]
-
-
-def _text(setting: Setting, form: Form, *, is_locked: bool) -> str:
-    if is_locked:
-        return value_in_words(setting, setting.value_in(form.settings))
-    return "" if setting.is_secret else form.texts[setting.key]
-
-
-def _kind(setting: Setting) -> str:
-    if setting.is_secret:
-        return "secret"
-    return {"timezone": "choice", "url": "text"}.get(setting.kind, setting.kind)
-
-
-def _options(setting: Setting, at_present: str) -> Iterator[tuple[str, str]]:
-    if setting.kind == "timezone":
-        yield from ((zone, zone.replace("_", " ")) for zone in _zones(at_present))
-    for value, title in setting.choices.items():
-        yield value, gettext(title)
-
-
-def _zones(at_present: str) -> list[str]:
-    places = (zone for zone in zoneinfo.available_timezones() if "/" in zone)
-    others = ("Etc/", "SystemV/", "posix/", "right/")
-    return sorted({at_present, *(zone for zone in places if not zone.startswith(others))})
-
-
-def _hints(setting: Setting, form: Form) -> Iterator[str]:
-    if setting.help:
-        yield gettext(setting.help)
-    usual = form.usual[setting.key]
-    if _kind(setting) != "choice" and usual != "" and form.texts[setting.key] != str(usual):
-        yield gettext("Usual: %(value)s.", value=usual)
-
-
-def _source(key: str, form: Form) -> str:
-    """Return where a setting that cannot be chosen here is to be changed."""
-    origin = form.settings.origins.get(key)
-    if origin is Origin.CONFIG or (origin is None and form.file.given is None):
-        return gettext("Stands in config.toml as %(key)s, and is changed there.", key=key)
-    if origin is Origin.FILE:
-        return gettext("Stands in a file of its own, which %(key)s names.", key=f"{key}_file")
-    return gettext(
-        "Is chosen in config.toml alone, as %(key)s, since the account’s secret stands there.",
-        key=key,
-    )
-
-
-def _kept(key: str, form: Form) -> str:
-    """Return what is told of a secret that is kept; "" if there is none."""
-    if key not in form.kept_secrets:
-        return ""
-    at, by, opens = form.kept_secrets[key]
-    values = {"day": day_in_words(at), "who": actor_in_words(by, emails())}
-    if opens:
-        return gettext("Set on %(day)s by %(who)s; it is not shown.", **values)
-    return gettext(
-        "Set on %(day)s by %(who)s, but the key that it was kept under is gone from secret_keys: "
-        "give it again.",
-        **values,
-    )

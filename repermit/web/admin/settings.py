@@ -36,11 +36,7 @@ from repermit.web.admin.rendering import flash_message, gettext, redirect_to, re
 from repermit.web.admin.result_text import in_words
 from repermit.web.admin.setting_fields import (
     Form,
-    errors_elsewhere,
-    field_of,
-    file_values,
     fill_in,
-    parts_of,
     present_form,
     read_typed,
     value_in_words,
@@ -78,8 +74,13 @@ def installation() -> Response:
     return render_page(
         "settings/installation.html",
         groups=_titles(),
-        file=settings.path,
-        rows=list(file_values(settings)),
+        settings=settings,
+        values=[
+            (one, value_in_words(one, one.value_in(settings)))
+            for one in SETTINGS.values()
+            if not one.section
+        ],
+        pages=PAGES,
     )
 
 
@@ -143,19 +144,17 @@ def _form(group: str, preset: str | None = None) -> Form:
 def _render_form(
     form: Form, *, status: int = 200, report: Report | None = None, is_filled_in: bool = False
 ) -> Response:
-    parts, is_mail = parts_of(form), form.page == "mail"
+    is_mail = form.page == "mail"
     return render_page(
         "settings/group.html",
         status=status,
         group=form.page,
         title=gettext(PAGES[form.page]),
         groups=_titles(),
-        parts=parts,
-        can_change=any(not one.source for part in parts for one in part.fields),
-        preset=field_of(SETTINGS["mail.preset"], form) if is_mail else None,
+        form=form,
+        preset=SETTINGS["mail.preset"] if is_mail else None,
         is_filled_in=is_filled_in,
         version=request.form.get("version", current_settings.version()),
-        others=errors_elsewhere(form),
         areas=list(findings_by_area(report)) if report else [],
         has_test=form.page in {"mail", "bounces"},
         lists=list(MailingList.select().order_by(MailingList.name)) if is_mail else [],
