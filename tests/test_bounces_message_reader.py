@@ -34,7 +34,7 @@ def test_a_hostile_mail_is_read_to_its_end(name: str) -> None:
     assert read(hostile.MAILS[name]).kind in {Kind.REPLY, Kind.NOTHING}
 
 
-@pytest.mark.everyday("parameters")
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("name", hostile.SLOW_MAILS)
 def test_a_mail_that_a_process_dies_of_says_nothing_and_the_next_is_read(

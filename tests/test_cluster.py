@@ -68,6 +68,7 @@ with running_cluster(find_binaries()) as cluster:
 """
 
 
+@pytest.mark.exhaustive
 def test_the_server_of_a_run_that_was_killed_is_stopped(cluster: Cluster) -> None:
     command = [sys.executable, "-c", _RUN]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:

@@ -141,7 +141,7 @@ def test_a_stranger_answers_a_mail_and_moves_the_clock(demo_url: str, page: Page
     assert int(removed.split()[-1]) > 40
 
 
-@pytest.mark.everyday("-320", "-1280")
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("width", [320, 400, 430, 540, 700, 1280])
 def test_a_mail_is_shown_from_top_to_bottom_without_scrolling_inside_it(
     all_mails: dict[str, str], browser: Browser, width: int

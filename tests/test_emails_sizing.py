@@ -53,6 +53,7 @@ def test_the_length_of_the_links_counts(link: str, refused: bool) -> None:
     assert bool(reason_against(text="{{ yes_url }} " * 30, link=YES + link)) is refused
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("octets", "refused"), [(-1, False), (0, False), (1, True)])
 def test_the_limit_is_met_to_the_octet(octets: int, refused: bool) -> None:
     # In HTML alone, in short lines of three octets; what is over makes the last word longer.

@@ -583,6 +583,7 @@ def days(kind: str = "what = 'no'") -> str:
     return f"UPDATE tally SET day = '{{}}' WHERE day <> '' AND {kind}"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("changed", "what"),
     [

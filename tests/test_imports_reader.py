@@ -66,6 +66,7 @@ def test_a_large_file_goes_in_whole(database: Database, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.exhaustive
 def test_a_large_file_that_breaks_off_says_where_and_changes_nothing(
     database: Database, tmp_path: Path
 ) -> None:

@@ -611,6 +611,9 @@ def test_killed_anywhere_a_file_is_taken_in_all_the_same_and_no_answer_is_lost(
     chance = random.Random(database_url.partition(":")[0])  # noqa: S311
     told: list[int] = []
     for _ in range(4):
+        if undo.past_imports(news):
+            # The last one was whole before it was killed; the next would take the file in again.
+            break
         process = subprocess.Popen(
             [sys.executable, "-c", _IMPORT, database_url, str(file)], stderr=subprocess.DEVNULL
         )

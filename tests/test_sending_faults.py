@@ -479,7 +479,7 @@ def test_what_is_so_for_all_mails_is_so_on_three_connections(
         send_the_rest(story, server)
 
 
-@pytest.mark.everyday("greeting")
+@pytest.mark.exhaustive
 @TWO_WAYS
 @pytest.mark.parametrize("allowed", [1, 2])
 @pytest.mark.parametrize(
@@ -664,7 +664,7 @@ def test_greylisting_is_waited_for_with_growing_patience(make: Callable[..., Sto
         assert sorted(recipients(server.accepted)) == ["anna", "bram", "cor"]
 
 
-@pytest.mark.everyday("RCPT-450")
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("reply", ["450 4.2.0 greylisted", "550 5.4.5 Daily limit exceeded"])
 @pytest.mark.parametrize("where", ["RCPT", "dot"])
 def test_trying_ends_with_the_last_moment_that_leaves_time_to_answer(

@@ -170,7 +170,7 @@ def test_domains_do_not_throttle_each_other_beside_a_rate_of_all(story: Story) -
     assert left[-1].at - left[0].at < timedelta(seconds=0.1) * 99 * 1.15
 
 
-@pytest.mark.everyday("-6]")
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("per_minute", [6, 600])
 def test_no_moment_of_a_crowded_domain_is_wasted(story: Story, per_minute: int) -> None:
     owe_many(story, "crowded.org", 60)

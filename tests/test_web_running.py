@@ -192,7 +192,7 @@ def test_a_mail_on_the_wire_is_marked_before_the_end(desk: Desk, inbox: Inbox) -
     assert len(inbox.mails) == 1
 
 
-@pytest.mark.everyday("[15]")
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_who_does_not_wait_leaves_a_doubt_and_nothing_twice(
     desk: Desk, inbox: Inbox, sign: signal.Signals

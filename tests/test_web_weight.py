@@ -74,7 +74,7 @@ def long_list(database: Database, language: str, *, sensitive: bool) -> MailingL
     )
 
 
-@pytest.mark.everyday("True-True")
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("is_representative", [False, True])
 @pytest.mark.parametrize("sensitive", [False, True])
 def test_the_page_that_asks_again_is_there_at_once_too_of_a_long_list_in_every_language(

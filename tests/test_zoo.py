@@ -239,7 +239,7 @@ def say_no(pages: Pages, contact: Contact, way: str) -> None:
     assert Contact.get_by_id(contact.id).status == Status.REMOVED
 
 
-@pytest.mark.everyday("one_click")
+@pytest.mark.exhaustive
 @pytest.mark.counted_first
 @pytest.mark.parametrize("way", WAYS_TO_SAY_NO)
 def test_nobody_who_said_no_is_on_the_list_by_whatever_comes_later(
@@ -279,7 +279,7 @@ def test_nobody_who_wanted_nothing_is_on_the_list_by_programs_that_take_their_ti
     assert list(verify_chain.verify()) == []
 
 
-@pytest.mark.everyday("[yes]")
+@pytest.mark.exhaustive
 @pytest.mark.counted_first
 @pytest.mark.parametrize("link", LINKS)
 def test_what_comes_in_the_middle_of_an_answer_costs_its_person_little(
