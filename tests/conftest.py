@@ -350,9 +350,16 @@ _TRIED_ON_BOTH = ("test_answers_", "test_db_", "test_expiry_", "test_schema", "t
 _FEW = 6
 
 
+def _choose_everyday(config: pytest.Config) -> None:
+    """Run the everyday set where the command names neither tests nor marks."""
+    names_tests = config.args_source is pytest.Config.ArgsSource.ARGS
+    if not names_tests and not config.option.markexpr:
+        config.option.markexpr = "not exhaustive"
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is not in the everyday set, which `-m "not exhaustive"` leaves out."""
+    """Mark what is not in the everyday set."""
     examples: Counter[tuple[str, bool]] = Counter()
     for item in items:
         name, _, example = item.nodeid.partition("[")
@@ -391,7 +398,8 @@ _counting = Counting()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Count what goes the same ways through the code once."""
+    """Choose the everyday set, and count what goes the same ways through the code once."""
+    _choose_everyday(config)
     config.pluginmanager.register(_counting)
 
 
@@ -424,7 +432,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 def _is_full_run(config: pytest.Config) -> bool:
     options = config.option
     chosen = (
-        config.args_source is pytest.Config.ArgsSource.ARGS,
+        {Path(name).resolve() for name in config.args} != {Path(__file__).parent},
         options.keyword,
         options.markexpr,
         options.deselect,
