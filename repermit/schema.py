@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from repermit.consent import REFUSALS
 from repermit.db.account_tables import (
     Access,
     ApiToken,
@@ -46,6 +45,7 @@ from repermit.db.tables import (
 from repermit.db.webhook_tables import Delivery, Webhook
 from repermit.errors import SchemaTooNew
 from repermit.evidence import count_checks, erased_parts, stored_tree, tallied_days
+from repermit.rules.consent import REFUSALS
 
 _KEY = "schema_version"
 

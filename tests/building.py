@@ -11,11 +11,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from repermit import email_address
-from repermit.consent import CampaignState, MailKind, MailState, Reason, Status
 from repermit.contacts import lookup, status_changes
 from repermit.db.connection import Database
 from repermit.db.list_tables import ListText
 from repermit.db.tables import Campaign, Contact, Mail, MailingList
+from repermit.rules.consent import CampaignState, MailKind, MailState, Reason, Status
 from repermit.settings.definitions import Organisation, Settings
 
 if TYPE_CHECKING:

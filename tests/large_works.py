@@ -28,7 +28,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from repermit.clock import ManualClock, SystemClock
-from repermit.consent import CampaignState, MailState, Reason, Status
 from repermit.db.background_tasks import BackgroundTask
 from repermit.db.row_counts import find_drift
 from repermit.db.tables import (
@@ -42,6 +41,7 @@ from repermit.db.tables import (
     Suppression,
     latest_campaign,
 )
+from repermit.rules.consent import CampaignState, MailState, Reason, Status
 from repermit.signed_links import Kind, Links
 from tests.command_tree import REPERMIT
 from tests.desk import ACCEPTED, ATTEST, Desk

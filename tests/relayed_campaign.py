@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from repermit.clock import SystemClock
-from repermit.consent import CampaignState
+from repermit.rules.consent import CampaignState
 from tests.desk import Desk
 from tests.mail_servers import AS_NOBODY, NOBODY, Dovecot, Postfix, give_to, wait_until
 from tests.sending import make_story

@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from repermit.consent import Basis, BounceKind, CampaignState, Dropped, MailKind, MailState, Reason
 from repermit.contacts import status_changes
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Contact, MailingList
@@ -20,6 +19,15 @@ from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.reports.make_report import Report
 from repermit.reports.render_report import render_article, render_json
+from repermit.rules.consent import (
+    Basis,
+    BounceKind,
+    CampaignState,
+    Dropped,
+    MailKind,
+    MailState,
+    Reason,
+)
 from tests.building import (
     NOW,
     make_campaign,

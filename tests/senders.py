@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from repermit.clock import ManualClock, SystemClock
-from repermit.consent import CampaignState, MailKind, Status
 from repermit.db.tables import Contact, Mail, new_id
+from repermit.rules.consent import CampaignState, MailKind, Status
 from tests.building import NOW, put_in
 from tests.command_tree import REPERMIT
 from tests.desk import Desk

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from repermit.clock import ManualClock
-from repermit.consent import CampaignState, MailKind, MailState
 from repermit.contacts import lookup
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, CampaignWording, Contact, Mail, MailingList, SignUp, new_id
 from repermit.emails import make_draft
 from repermit.evidence import chain
+from repermit.rules.consent import CampaignState, MailKind, MailState
 from repermit.sending import send_due
 from repermit.sending.send_due import SendResult
 from repermit.settings.definitions import MailServer, Settings

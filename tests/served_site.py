@@ -14,9 +14,9 @@ from typing import Any
 
 import psycopg
 
-from repermit.consent import Status
 from repermit.db.tables import Contact
 from repermit.db.write_lock import WriteLock
+from repermit.rules.consent import Status
 from repermit.signed_links import Links
 from tests.building import make_asked, make_campaign, make_list
 from tests.desk import Desk

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from repermit.consent import Fate
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, Suppression
 from repermit.imports.import_file import import_file
 from repermit.imports.import_results import ImportResult, UndoResult
 from repermit.imports.undo import undo_import
+from repermit.rules.consent import Fate
 from tests.building import NOW, make_settings
 from tests.list_files import MAILCHIMP_TITLES, as_csv
 

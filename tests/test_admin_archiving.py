@@ -9,12 +9,12 @@ import zipfile
 
 from repermit.answers import lookup, record_answer
 from repermit.answers.lookup import Trace
-from repermit.consent import Answer, Reason, Status
 from repermit.db.account_tables import Access
 from repermit.db.connection import Database
 from repermit.db.row_counts import ContactCount
 from repermit.db.tables import Campaign, Evidence
 from repermit.evidence import verify_chain, verify_proof
+from repermit.rules.consent import Answer, Reason, Status
 from repermit.settings.definitions import Settings
 from tests.admin_pages import ENGLISH, admin_client, post, words_at
 from tests.building import (

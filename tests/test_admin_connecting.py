@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.accounts import api_tokens
-from repermit.consent import Reason
 from repermit.db.account_tables import User
 from repermit.db.connection import Database
 from repermit.db.tables import Evidence
 from repermit.db.webhook_tables import Delivery, Webhook
 from repermit.lazy_text import Said
+from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings, Web
 from repermit.settings.sealed_secrets import Seal
 from repermit.web.admin.result_text import in_words

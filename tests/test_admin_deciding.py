@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.consent import MailKind, MailState, Reason, Status
 from repermit.contacts import human_replies
 from repermit.db.account_tables import Access
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, MailingList, Reply
+from repermit.rules.consent import MailKind, MailState, Reason, Status
 from tests.admin_pages import admin_client, post, words_at
 from tests.building import (
     DEADLINE,

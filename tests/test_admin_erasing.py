@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit import email_address
-from repermit.consent import Reason, Status
 from repermit.db.account_tables import User
 from repermit.db.connection import Database
 from repermit.db.list_tables import Upload
 from repermit.db.tables import Contact, Evidence, MailingList, Suppression
 from repermit.db.temporary_files import temporary_files
+from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Settings
 from tests.admin_pages import admin_client, make_user, post, words_at
 from tests.building import (

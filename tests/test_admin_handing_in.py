@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit import email_address
-from repermit.consent import Fate, Reason
 from repermit.db.account_tables import Access
 from repermit.db.connection import Database
 from repermit.db.list_tables import Upload
@@ -26,6 +25,7 @@ from repermit.errors import AddressError
 from repermit.imports import import_file, import_task, undo, uploads
 from repermit.imports.uploads import folder_of
 from repermit.list_files import rows as list_files_rows
+from repermit.rules.consent import Fate, Reason
 from repermit.settings.definitions import Settings
 from repermit.web.admin import import_columns, import_preview
 from repermit.web.admin.page_permissions import marks_of

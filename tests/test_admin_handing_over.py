@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 
-from repermit.consent import Reason, Status
 from repermit.db.account_tables import Access
 from repermit.db.connection import Database
 from repermit.db.list_tables import HandedOver
 from repermit.db.tables import Evidence, EvidencePart, MailingList
 from repermit.errors import Refused
 from repermit.exports.tool_formats import Tool
+from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.web.admin.file_download import stream
 from tests.admin_pages import ENGLISH, admin_client, csrf_token

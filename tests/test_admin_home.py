@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.consent import CampaignState, MailState, PauseReason, Reason, Status
 from repermit.db.connection import Database
 from repermit.db.list_tables import Draft, Upload
 from repermit.db.tables import Campaign, MailingList, Meta, Reply, stored
+from repermit.rules.consent import CampaignState, MailState, PauseReason, Reason, Status
 from repermit.sending.server_faults import note_fault
 from tests.admin_pages import admin_client, client_of, make_admin, viewer_client
 from tests.building import (

@@ -12,10 +12,10 @@ import pytest
 from repermit import email_address
 from repermit.campaigns import draft_conditions, enqueue_asks, launch_plan, list_translations
 from repermit.campaigns.draft_conditions import Conditions
-from repermit.consent import CampaignState, Reason, Status
 from repermit.contacts import lookup
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Contact, Evidence, Import, Mail, MailingList, find_list
+from repermit.rules.consent import CampaignState, Reason, Status
 from repermit.settings.definitions import MailServer, Organisation, Settings
 from repermit.web.admin.launch_obstacles import obstacles
 from repermit.web.admin.result_text import sentence

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.consent import BounceKind, CampaignState, MailState
 from repermit.db.account_tables import Access
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Mail, MailingList, Meta
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
+from repermit.rules.consent import BounceKind, CampaignState, MailState
 from repermit.settings.definitions import Bounces, MailServer, Settings
 from repermit.web.admin.campaign_page import wait_in_words
 from tests.admin_pages import ENGLISH, admin_client, post, viewer_client, words_at

@@ -11,7 +11,6 @@ import pytest
 
 from repermit.accounts import api_tokens, audit_log
 from repermit.accounts.audit_log import SecurityEventKind
-from repermit.consent import Reason
 from repermit.db.account_tables import SecurityEvent, User
 from repermit.db.connection import Database
 from repermit.db.tables import EvidenceHead
@@ -19,6 +18,7 @@ from repermit.emails import catalogues
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.reports.make_report import ReportKind, make_report
+from repermit.rules.consent import Reason
 from repermit.web.admin.log_text import ACTS, LOOKS, SECURITY_EVENTS
 from tests.admin_pages import client_of, log_in, make_admin, make_user, viewer_client, words_at
 from tests.building import NOW, make_list, make_removed, make_settings

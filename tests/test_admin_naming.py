@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.consent import Reason
 from repermit.contacts import erasure, lookup
 from repermit.contacts.status_changes import Act
 from repermit.db.account_tables import Access
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, Evidence, MailingList, Suppression
 from repermit.db.temporary_files import temporary_files
+from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings
 from tests import independent_verifier
 from tests.admin_pages import ENGLISH, admin_client, csrf_token, make_user

@@ -14,13 +14,13 @@ import pytest
 
 from repermit.accounts import users
 from repermit.clock import ManualClock
-from repermit.consent import MailState, Status
 from repermit.contacts import human_replies
 from repermit.db.account_tables import Access, SecurityEvent, Session, User
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database, FairSqliteDatabase, open_database
 from repermit.db.tables import Campaign, Contact
 from repermit.emails.wording_overrides import key_of
+from repermit.rules.consent import MailState, Status
 from repermit.settings.definitions import Settings
 from repermit.web import application
 from repermit.web.admin.page_permissions import marks_of

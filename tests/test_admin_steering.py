@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.consent import CampaignState, MailState
 from repermit.contacts import circuit_breaker
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, CampaignWording, Contact, Evidence, Mail, MailingList
 from repermit.evidence import verify_chain
 from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
+from repermit.rules.consent import CampaignState, MailState
 from repermit.sending import in_doubt
 from repermit.web.admin import campaign_actions
 from tests.admin_pages import ENGLISH, admin_client, csrf_token, post, words_at

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.consent import Reason
 from repermit.db.account_tables import Access, User
 from repermit.db.connection import Database
 from repermit.db.tables import Evidence, MailingList
 from repermit.db.temporary_files import private_folder
 from repermit.evidence import chain, stored_tree, verify_chain
 from repermit.evidence.diagnosis import How
+from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings
 from repermit.web.admin import evidence_check
 from repermit.web.admin.evidence_check import WORDS

@@ -9,16 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import bot_detection
 from repermit.answers import join
 from repermit.answers.lookup import Trace
-from repermit.consent import Basis, CampaignState, MailKind, MailState, Outcome, Reason, Status
 from repermit.contacts import receipts
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, Evidence, Mail, MailingList, SignUp, Suppression
 from repermit.evidence import verify_chain
 from repermit.receipts import record
 from repermit.reports import outcome_counts
+from repermit.rules import bot_detection
+from repermit.rules.consent import (
+    Basis,
+    CampaignState,
+    MailKind,
+    MailState,
+    Outcome,
+    Reason,
+    Status,
+)
 from repermit.webhooks import events as webhooks_events
 from tests.building import (
     NOW,

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from repermit.answers import lookup
-from repermit.consent import Answer, Basis, MailState, Outcome, Status
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.tables import CampaignWording, Contact, Mail, new_id
+from repermit.rules.consent import Answer, Basis, MailState, Outcome, Status
 from tests.building import (
     DEADLINE,
     NOW,

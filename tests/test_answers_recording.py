@@ -11,7 +11,6 @@ import pytest
 
 from repermit.answers import lookup, record_answer
 from repermit.answers.lookup import Recorded, Trace
-from repermit.consent import Answer, Basis, Outcome, Reason, Status
 from repermit.contacts import erasure, human_replies, status_changes
 from repermit.db.connection import Database
 from repermit.db.tables import (
@@ -25,6 +24,7 @@ from repermit.db.tables import (
 )
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.evidence import entries, verify_chain
+from repermit.rules.consent import Answer, Basis, Outcome, Reason, Status
 from tests.building import (
     DEADLINE,
     NOW,

@@ -11,7 +11,6 @@ import pytest
 
 from repermit.answers import join, record_answer
 from repermit.answers.lookup import SignedUp, Trace
-from repermit.consent import Answer, Basis, MailKind, MailState, Outcome, Reason, Status
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.tables import (
@@ -27,6 +26,7 @@ from repermit.db.tables import (
 )
 from repermit.errors import AddressError
 from repermit.evidence import verify_chain
+from repermit.rules.consent import Answer, Basis, MailKind, MailState, Outcome, Reason, Status
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
 from tests.plans import plans_of
 

@@ -20,11 +20,11 @@ import pytest
 
 from repermit import email_address
 from repermit.archives import make_archive
-from repermit.consent import Reason, Status
 from repermit.db.account_tables import Access
 from repermit.db.connection import Database, chunks, open_database
 from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, MailingList, Suppression
 from repermit.evidence import verify_chain, verify_proof
+from repermit.rules.consent import Reason, Status
 from repermit.signed_links import KINDS, Links
 from tests import independent_verifier
 from tests.building import (

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from repermit.backups.backup import check
-from repermit.consent import Reason
 from repermit.db.tables import Evidence, EvidencePart
 from repermit.errors import Refused
 from repermit.evidence.entries import Checkpoint
+from repermit.rules.consent import Reason
 from tests.building import make_list, make_removed
 from tests.command_tree import REPERMIT
 from tests.desk import Desk

@@ -14,7 +14,6 @@ from repermit.backups.backup import Restored
 from repermit.campaigns import enqueue_asks, launch_plan, lifecycle, progress
 from repermit.campaigns.launch_plan import LOST_LAUNCH_NOTE
 from repermit.clock import ManualClock
-from repermit.consent import CampaignState, MailState, PauseReason
 from repermit.db.background_tasks import BackgroundTask
 from repermit.db.connection import Database
 from repermit.db.suppression_journal import Journal
@@ -22,6 +21,7 @@ from repermit.db.tables import Campaign, Contact, Mail, MailingList, stored
 from repermit.evidence import verify_chain
 from repermit.expiry import sweep
 from repermit.privacy import data_links
+from repermit.rules.consent import CampaignState, MailState, PauseReason
 from repermit.sending import in_doubt, send_due
 from tests.building import (
     DEADLINE,

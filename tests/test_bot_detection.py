@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit import bot_detection
-from repermit.bot_detection import TOGETHER, Link, Openings, Past, Sign
+from repermit.rules import bot_detection
+from repermit.rules.bot_detection import TOGETHER, Link, Openings, Past, Sign
 from tests.building import NOW
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ import pytest
 from repermit.bounces import poll as bounces_poll
 from repermit.bounces.bounce_results import Kind
 from repermit.clock import ManualClock
-from repermit.consent import Reason
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, Evidence, Mail, Meta, Reply
 from repermit.errors import ConfigError, TransportError
+from repermit.rules.consent import Reason
 from repermit.settings.definitions import Bounces, Settings
 from tests import hostile
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings

@@ -13,7 +13,6 @@ from repermit import email_address
 from repermit.bounces import record_bounce
 from repermit.bounces.bounce_results import Effect, Kind, Taken
 from repermit.clock import ManualClock
-from repermit.consent import Basis, CampaignState, MailKind, MailState, PauseReason, Reason, Status
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.connection import Database
 from repermit.db.tables import (
@@ -31,6 +30,15 @@ from repermit.db.tables import (
 from repermit.emails import message_id
 from repermit.evidence import verify_chain
 from repermit.expiry import decision, downtime, sweep
+from repermit.rules.consent import (
+    Basis,
+    CampaignState,
+    MailKind,
+    MailState,
+    PauseReason,
+    Reason,
+    Status,
+)
 from repermit.settings.definitions import CampaignRules
 from tests.building import (
     DEADLINE,

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.accounts import users
-from repermit.consent import CampaignState, Reason, Status
 from repermit.contacts import human_replies
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Contact, Evidence, find_list
 from repermit.expiry import downtime, sweep
+from repermit.rules.consent import CampaignState, Reason, Status
 from repermit.sending import send_due
 from repermit.settings.definitions import MailServer
 from tests.admin_pages import PASSWORD, SECRET, code_at, make_admin, make_user

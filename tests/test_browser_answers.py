@@ -14,12 +14,12 @@ import pytest
 
 from repermit import email_address
 from repermit.answers import join, lookup
-from repermit.consent import Status
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Contact, Evidence, MailingList, SignUp, latest_campaign
 from repermit.emails import compose_mail, mail_values, make_draft
 from repermit.emails.mail_values import ConfirmValues
+from repermit.rules.consent import Status
 from tests.building import (
     DEADLINE,
     NOW,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.consent import Status
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Contact, EvidencePart, MailingList, SignUp
+from repermit.rules.consent import Status
 from tests.building import (
     DEADLINE,
     make_asked,

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.consent import CampaignState
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign
 from repermit.imports import uploads
 from repermit.imports.uploads import folder_of
+from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 from tests.admin_pages import admin_client, make_admin
 from tests.building import NOW, make_asked, make_campaign, make_list

@@ -20,12 +20,12 @@ from playwright.sync_api import Error
 
 from repermit.campaigns import draft_conditions
 from repermit.campaigns.draft_conditions import Conditions
-from repermit.consent import CampaignState, Reason
 from repermit.db.connection import Database
 from repermit.db.tables import Contact
 from repermit.demo import sample_list
 from repermit.expiry import downtime
 from repermit.imports import import_process, uploads
+from repermit.rules.consent import CampaignState, Reason
 from tests.admin_pages import make_admin
 from tests.building import (
     NOW,

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.consent import Reason, Status
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, MailingList
 from repermit.db.webhook_tables import Webhook
 from repermit.exports import export
+from repermit.rules.consent import Reason, Status
 from repermit.sending import send_due
 from repermit.settings.definitions import MailServer
 from tests.building import NOW, make_contact, make_settings

@@ -17,7 +17,6 @@ from repermit.campaigns.lifecycle import (
     resume,
     start_scheduled,
 )
-from repermit.consent import BounceKind, CampaignState, Dropped, MailState, PauseReason
 from repermit.contacts import circuit_breaker, status_changes
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database
@@ -25,6 +24,7 @@ from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, Mail, 
 from repermit.db.work_locks import Work
 from repermit.errors import NotFound, Refused, TransitionRefused
 from repermit.evidence import verify_chain
+from repermit.rules.consent import BounceKind, CampaignState, Dropped, MailState, PauseReason
 from repermit.sending import maintenance
 from repermit.settings.definitions import MailServer
 from tests.building import (

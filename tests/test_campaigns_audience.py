@@ -10,7 +10,9 @@ import pytest
 from repermit import email_address
 from repermit.campaigns.audience import Audience, count_audience
 from repermit.campaigns.enqueue_asks import begin, make_asks, span
-from repermit.consent import (
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Contact, Mail, MailingList, Suppression
+from repermit.rules.consent import (
     Basis,
     CampaignState,
     Exclusion,
@@ -20,8 +22,6 @@ from repermit.consent import (
     Status,
     exclusion,
 )
-from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Contact, Mail, MailingList, Suppression
 from tests.building import (
     NOW,
     make_campaign,

@@ -10,11 +10,11 @@ import pytest
 
 from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import Extended, extend
-from repermit.consent import CampaignState, MailKind, MailState
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, CampaignWording, Evidence, EvidencePart, Mail, MailingList
 from repermit.emails import dates, frozen_draft
 from repermit.errors import Refused
+from repermit.rules.consent import CampaignState, MailKind, MailState
 from tests.building import (
     DEADLINE,
     NOW,

@@ -13,7 +13,6 @@ from repermit.campaigns.campaign_results import Launched
 from repermit.campaigns.launch import launch
 from repermit.campaigns.launch_plan import REMINDER_NOTE
 from repermit.campaigns.mailing_lists import change_list
-from repermit.consent import CampaignState, Exclusion, MailKind, MailState, Reason
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database
 from repermit.db.tables import (
@@ -30,6 +29,7 @@ from repermit.db.tables import (
 from repermit.emails import frozen_draft
 from repermit.errors import LaunchRefused
 from repermit.evidence import verify_chain
+from repermit.rules.consent import CampaignState, Exclusion, MailKind, MailState, Reason
 from repermit.settings.definitions import CampaignRules
 from tests.building import (
     DEADLINE,

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from repermit.campaigns.launch_plan import count_leftovers
-from repermit.consent import Fate
 from repermit.db.connection import Database
 from repermit.db.tables import MailingList
 from repermit.imports.import_file import import_file
 from repermit.imports.undo import undo_import
+from repermit.rules.consent import Fate
 from tests.building import NOW, make_contact, make_list, make_settings
 
 FILE = (

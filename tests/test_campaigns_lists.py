@@ -14,11 +14,11 @@ from repermit.campaigns.mailing_lists import (
     frozen_note,
     list_facts,
 )
-from repermit.consent import CampaignState
 from repermit.db.connection import Database
 from repermit.db.tables import Evidence, EvidencePart, MailingList, Wording
 from repermit.errors import Refused
 from repermit.evidence import chain, verify_chain
+from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 from tests.building import NOW, make_campaign, make_list, make_organisation, make_settings
 

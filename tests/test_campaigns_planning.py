@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from repermit.campaigns.launch_plan import description_lacks, plan
-from repermit.consent import Basis, CampaignState, Exclusion, Status
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Evidence, Mail, Wording
+from repermit.rules.consent import Basis, CampaignState, Exclusion, Status
 from repermit.settings.definitions import CampaignRules, MailServer, Organisation, Settings
 from tests.building import (
     DEADLINE,

@@ -8,10 +8,10 @@ import pytest
 
 from repermit.campaigns.list_wording import NOBODY
 from repermit.campaigns.preview import preview
-from repermit.consent import MailKind, Status
 from repermit.db.connection import Database
 from repermit.db.tables import Evidence, Mail
 from repermit.errors import AddressError, Refused, WordingError
+from repermit.rules.consent import MailKind, Status
 from repermit.settings.definitions import CampaignRules
 from repermit.signed_links import Links
 from tests.building import NOW, make_contact, make_list, make_settings

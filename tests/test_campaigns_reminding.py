@@ -10,9 +10,17 @@ import pytest
 
 from repermit import email_address
 from repermit.campaigns.reminders import enqueue_reminders
-from repermit.consent import Basis, BounceKind, CampaignState, MailKind, MailState, Reason, Status
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Contact, Mail, MailingList, Suppression
+from repermit.rules.consent import (
+    Basis,
+    BounceKind,
+    CampaignState,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+)
 from tests.building import (
     DEADLINE,
     NOW,

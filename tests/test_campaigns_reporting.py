@@ -8,12 +8,12 @@ from datetime import timedelta
 from repermit.campaigns.audience import count_audience
 from repermit.campaigns.campaign_results import CampaignStatus, DoubtFacts
 from repermit.campaigns.progress import progress, status
-from repermit.consent import CampaignState, MailKind, MailState, Reason, Status
 from repermit.db.connection import Database
 from repermit.db.tables import CampaignWording, Contact, Mail, MailingList, SignUp
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.chain import keep_wording
 from repermit.evidence.entries import Entry
+from repermit.rules.consent import CampaignState, MailKind, MailState, Reason, Status
 from tests.building import (
     NOW,
     make_asked,

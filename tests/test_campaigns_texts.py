@@ -17,7 +17,6 @@ from repermit.campaigns import (
     mailing_lists,
 )
 from repermit.campaigns import preview as campaigns_preview
-from repermit.consent import Answer, MailKind, Status
 from repermit.contacts import lookup as contacts_lookup
 from repermit.contacts import suppressions
 from repermit.db.connection import Database
@@ -33,6 +32,7 @@ from repermit.db.tables import (
 from repermit.emails import frozen_draft, mail_values, make_draft
 from repermit.errors import Refused
 from repermit.evidence import chain, verify_chain
+from repermit.rules.consent import Answer, MailKind, Status
 from tests.building import (
     DEADLINE,
     NOW,

@@ -21,11 +21,11 @@ from repermit.checks.settings import (
     look_at_pace,
     look_at_sender,
 )
-from repermit.consent import Reason
 from repermit.contacts import fingerprint_key
 from repermit.db.connection import Database, connect, is_postgresql, open_database
 from repermit.db.row_counts import ContactCount
 from repermit.db.tables import Mail, Meta
+from repermit.rules.consent import Reason
 from repermit.settings import config_file, package_files
 from repermit.settings.definitions import MailServer, Settings
 from tests.building import (

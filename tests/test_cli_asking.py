@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.consent import CampaignState, Exclusion, MailKind, MailState, Reason, Status
 from repermit.db.connection import run_sql
 from repermit.db.tables import Campaign, Evidence, Mail
+from repermit.rules.consent import CampaignState, Exclusion, MailKind, MailState, Reason, Status
 from tests.building import make_contact, make_removed
 from tests.desk import ATTEST, Desk, links_of
 from tests.inbox import Inbox

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from repermit.consent import CampaignState, Reason, Status
 from repermit.db.tables import Campaign, Contact, Mail, Reply
+from repermit.rules.consent import CampaignState, Reason, Status
 from tests import hostile
 from tests.building import NOW, make_asked, make_campaign
 from tests.command_tree import REPERMIT

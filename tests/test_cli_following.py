@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from repermit import bot_detection
-from repermit.consent import CampaignState, MailKind, MailState, PauseReason, Reason, Status
 from repermit.contacts import circuit_breaker, link_openings
 from repermit.db.tables import Campaign, Contact, Evidence, Mail
 from repermit.evidence import chain
@@ -17,6 +15,8 @@ from repermit.evidence.entries import Entry
 from repermit.evidence.merkle import EMPTY_ROOT
 from repermit.expiry import downtime
 from repermit.imports import import_file, import_task, undo
+from repermit.rules import bot_detection
+from repermit.rules.consent import CampaignState, MailKind, MailState, PauseReason, Reason, Status
 from tests.building import (
     DEADLINE,
     NOW,

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from repermit.consent import MailKind, MailState, Reason, Status
 from repermit.contacts import human_replies
 from repermit.db.actors import actor_of_login, login_name
 from repermit.db.list_tables import Upload
@@ -20,6 +19,7 @@ from repermit.errors import NotFound
 from repermit.evidence import verify_chain
 from repermit.imports import uploads
 from repermit.privacy import forget
+from repermit.rules.consent import MailKind, MailState, Reason, Status
 from tests.admin_pages import make_user
 from tests.building import (
     NOW,

@@ -12,9 +12,9 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from repermit.consent import Reason, Status
 from repermit.contacts import erasure, status_changes
 from repermit.db.tables import Contact, Evidence
+from repermit.rules.consent import Reason, Status
 from tests.building import NOW, make_contact, make_removed
 from tests.command_tree import REPERMIT
 from tests.desk import Desk

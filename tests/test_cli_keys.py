@@ -8,8 +8,8 @@ import json
 
 import pytest
 
-from repermit.consent import Reason
 from repermit.db.tables import Contact
+from repermit.rules.consent import Reason
 from tests.building import make_removed, make_settings
 from tests.desk import ATTEST, Desk, links_of
 from tests.inbox import Inbox

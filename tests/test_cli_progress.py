@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from repermit.cli.progress_bar import Pace, Standing, Tally, in_words, shown
-from repermit.consent import MailState
+from repermit.rules.consent import MailState
 
 AT_ONCE = timedelta(0)
 

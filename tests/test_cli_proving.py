@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from repermit.campaigns.launch import launch
-from repermit.consent import MailState
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.account_tables import Access
 from repermit.db.tables import Contact, Evidence, Mail
+from repermit.rules.consent import MailState
 from tests import independent_verifier
 from tests.building import DEADLINE, NOW, make_contact, make_settings
 from tests.desk import ATTEST, Desk

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.consent import CampaignState, MailState, Status
 from repermit.db.tables import Campaign, Contact, EvidencePart, Mail
+from repermit.rules.consent import CampaignState, MailState, Status
 from repermit.sending import in_doubt
 from tests.building import DEADLINE, NOW, make_campaign, make_contact, make_mail
 from tests.desk import ATTEST, Desk

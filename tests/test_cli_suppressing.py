@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.consent import Basis, Reason, Status
 from repermit.contacts import status_changes
 from repermit.db.tables import Contact, Evidence, Suppression
 from repermit.evidence import verify_chain
+from repermit.rules.consent import Basis, Reason, Status
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
 from tests.desk import Desk
 from tests.records import problems_of

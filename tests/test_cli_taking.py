@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from repermit.consent import Fate
 from repermit.db.tables import Contact, Import, MailingList
 from repermit.imports.import_report import MOST_PROBLEMS
+from repermit.rules.consent import Fate
 from tests.desk import Desk
 from tests.list_files import MAILCHIMP_TITLES, as_csv
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit import consent
-from repermit.consent import (
+from repermit.errors import Refused, TransitionRefused
+from repermit.rules import consent
+from repermit.rules.consent import (
     Answer,
     Basis,
     CampaignState,
@@ -24,7 +25,6 @@ from repermit.consent import (
     Status,
     Verdict,
 )
-from repermit.errors import Refused, TransitionRefused
 
 DEADLINE = datetime(2026, 3, 30, 21, 59, 59, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from repermit import email_address
-from repermit.consent import Basis, CampaignState, Dropped, MailKind, MailState, Reason, Status
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
@@ -28,6 +27,15 @@ from repermit.db.tables import (
 )
 from repermit.errors import TransitionRefused
 from repermit.evidence import verify_chain
+from repermit.rules.consent import (
+    Basis,
+    CampaignState,
+    Dropped,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+)
 from tests.building import (
     DEADLINE,
     NOW,

@@ -18,7 +18,6 @@ from repermit.answers import record_answer
 from repermit.campaigns import launch as campaigns_launch
 from repermit.campaigns import lifecycle, reminders
 from repermit.clock import ManualClock
-from repermit.consent import Answer, CampaignState, MailKind, MailState, Reason, Status
 from repermit.contacts import admin_requests, counts, erasure, status_changes, suppressions
 from repermit.db import row_counts
 from repermit.db.background_tasks import StepSize
@@ -35,6 +34,7 @@ from repermit.db.tables import Contact, Mail, MailingList, Suppression
 from repermit.errors import RepermitError, TransportError
 from repermit.expiry import downtime, sweep
 from repermit.imports import import_file, undo
+from repermit.rules.consent import Answer, CampaignState, MailKind, MailState, Reason, Status
 from repermit.sending import in_doubt, maintenance, queue, send_rate, send_step, smtp_outcomes
 from repermit.smtp.reply_codes import Reply as Told
 from tests.building import (

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.consent import Reason, Status
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.lookup import AddressStanding
 from repermit.db.connection import Database
 from repermit.db.tables import MailingList
+from repermit.rules.consent import Reason, Status
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
 
 KEY = make_settings().fingerprint_key

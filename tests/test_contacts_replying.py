@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from repermit.consent import Answer, CampaignState
 from repermit.contacts import erasure, human_replies, lookup
 from repermit.contacts.human_replies import WaitingReply
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Contact, Evidence, MailingList, Reply
 from repermit.errors import NotFound
+from repermit.rules.consent import Answer, CampaignState
 from tests.building import DEADLINE, NOW, make_asked, make_campaign, make_list, make_settings
 
 SOON = NOW + timedelta(days=1)

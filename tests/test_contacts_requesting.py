@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from repermit.consent import Basis, Reason, Status
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts.admin_requests import ByHand
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, Suppression, Wording
 from repermit.errors import AddressError, NotFound, Refused, TransitionRefused
+from repermit.rules.consent import Basis, Reason, Status
 from tests.building import (
     NOW,
     make_asked,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from repermit.consent import Reason, Status
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import search as contacts_search
 from repermit.contacts.search import Found
 from repermit.db.connection import Database, is_postgresql
 from repermit.db.tables import Contact, MailingList, new_id
+from repermit.rules.consent import Reason, Status
 from tests.building import NOW, make_contact, make_list, make_removed, put_in
 from tests.plans import plans_of
 

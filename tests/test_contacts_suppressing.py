@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from repermit import email_address
-from repermit.consent import Basis, Reason, Status
 from repermit.contacts import erasure, fingerprint_key, lookup, status_changes, suppressions
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
 from repermit.db.suppression_journal import Journal
 from repermit.db.tables import Contact, Meta, Suppression, stored
 from repermit.errors import ConfigError, JournalRefused
+from repermit.rules.consent import Basis, Reason, Status
 from tests.building import NOW, make_contact, make_list, make_settings
 from tests.desk import Desk
 from tests.test_db_journal import CHECK, lines_of

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from repermit.consent import MailKind, MailState, Reason
 from repermit.contacts import history, human_replies, status_changes
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.contacts.history import Moment
@@ -14,6 +13,7 @@ from repermit.db.connection import Database
 from repermit.db.tables import Import, SignUp, new_id
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.rules.consent import MailKind, MailState, Reason
 from tests.building import NOW, make_campaign, make_contact, make_list, make_mail, make_settings
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from repermit.consent import MailKind
 from repermit.db.connection import Database
 from repermit.db.contact_tables import Opening
 from repermit.db.prepared_query import PreparedQuery
 from repermit.db.tables import Contact, Mail, MailingList, Meta, stored
+from repermit.rules.consent import MailKind
 from tests.building import NOW, make_campaign, make_contact, make_list, make_mail
 
 _LATER = NOW + timedelta(hours=1)

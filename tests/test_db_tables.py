@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.consent import CampaignState, MailKind
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database, bound
 from repermit.db.tables import (
@@ -27,6 +26,7 @@ from repermit.db.tables import (
     stored,
 )
 from repermit.errors import NotFound
+from repermit.rules.consent import CampaignState, MailKind
 from tests.building import NOW, make_campaign, make_contact, make_list, make_mail
 
 ELSEWHERE = timezone(timedelta(hours=5, minutes=30))

@@ -19,7 +19,6 @@ from werkzeug.serving import make_server
 
 from repermit.campaigns import progress
 from repermit.cli import main
-from repermit.consent import Fate, Reason, Status
 from repermit.demo import http_client, mail_clients, pages, result_text, sample_list
 from repermit.demo.environment import Stage, set_stage
 from repermit.demo.http_client import Button, look_through
@@ -30,6 +29,7 @@ from repermit.demo.story import tell_story
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.expiry import sweep
+from repermit.rules.consent import Fate, Reason, Status
 from repermit.sending import send_due
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from repermit import email_address
 from repermit.answers import lookup, record_answer
 from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import cancel, extend, pause, resume
-from repermit.consent import Answer, Basis, Reason
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts.admin_requests import ByHand
 from repermit.db.connection import Database, open_database, run_sql
@@ -24,6 +23,7 @@ from repermit.evidence.diagnosis import How
 from repermit.evidence.entries import Entry
 from repermit.exports.handover_steps import set_tick
 from repermit.privacy import forget
+from repermit.rules.consent import Answer, Basis, Reason
 from tests.building import (
     DEADLINE,
     NOW,

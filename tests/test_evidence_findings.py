@@ -16,7 +16,6 @@ from repermit.answers import lookup, record_answer
 from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import cancel
 from repermit.clock import ManualClock
-from repermit.consent import Answer, Reason
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.db.connection import Database, run_sql
 from repermit.db.row_counts import Tally
@@ -29,6 +28,7 @@ from repermit.expiry.sweep import expire_due
 from repermit.imports.undo import finish_undoings
 from repermit.privacy import retention
 from repermit.reports import tally as reports_tally
+from repermit.rules.consent import Answer, Reason
 from repermit.web.admin.log_text import ACTS
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_mail, make_settings
 from tests.desk import ATTEST

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from repermit.answers import lookup, record_answer
 from repermit.answers.lookup import Trace
-from repermit.consent import Answer, Basis
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts import lookup as contacts_lookup
 from repermit.contacts.admin_requests import ByHand
@@ -27,6 +26,7 @@ from repermit.db.connection import Database, open_database
 from repermit.evidence import proof_file, stored_tree, verify_proof
 from repermit.evidence.entries import canonical, link, part_digest
 from repermit.privacy import make_proof
+from repermit.rules.consent import Answer, Basis
 from tests import independent_verifier
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.pages import freeze_wording

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.consent import CampaignState, MailKind, MailState, Status
 from repermit.db.connection import Database, is_postgresql
 from repermit.db.tables import Campaign, Contact, MailingList, new_id
 from repermit.expiry.forecast import Silent, Upcoming, silent, upcoming
+from repermit.rules.consent import CampaignState, MailKind, MailState, Status
 from tests.building import (
     DEADLINE,
     NOW,

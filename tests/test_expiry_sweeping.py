@@ -17,16 +17,6 @@ import pytest
 
 from repermit.campaigns.lifecycle import extend, pause
 from repermit.clock import ManualClock, parse_when
-from repermit.consent import (
-    Basis,
-    BounceKind,
-    CampaignState,
-    Dropped,
-    MailKind,
-    MailState,
-    Reason,
-    Status,
-)
 from repermit.contacts import lookup, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
@@ -45,6 +35,16 @@ from repermit.evidence.chain import keep_wording
 from repermit.expiry.decision import Expired
 from repermit.expiry.downtime import skip
 from repermit.expiry.sweep import expire_due, would_expire
+from repermit.rules.consent import (
+    Basis,
+    BounceKind,
+    CampaignState,
+    Dropped,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+)
 from tests.building import (
     DEADLINE,
     NOW,

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from repermit import schema
-from repermit.consent import CampaignState
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign
 from repermit.expiry.downtime import beat, downtime, skip
+from repermit.rules.consent import CampaignState
 from tests.building import NOW, make_campaign, make_list
 
 MINUTE = timedelta(minutes=1)

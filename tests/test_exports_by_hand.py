@@ -6,12 +6,12 @@ import io
 
 import pytest
 
-from repermit.consent import Reason, Status
 from repermit.db.connection import Database
 from repermit.db.tables import Contact
 from repermit.exports.export import export
 from repermit.exports.export_rows import by_hand
 from repermit.exports.tool_formats import Format, Tool, What, formats_for
+from repermit.rules.consent import Reason, Status
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
 
 ODD = ("+jan@example.org", "-jan@example.org", "=jan@example.org")

@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from repermit.consent import Basis, Reason, Status
 from repermit.db.connection import Database, open_database
 from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, new_id
 from repermit.errors import Refused
 from repermit.evidence import verify_chain
 from repermit.exports.export import Exported, export
 from repermit.exports.tool_formats import FORMS, Format, Tool, What
+from repermit.rules.consent import Basis, Reason, Status
 from repermit.schema import upgrade
 from repermit.signed_links import Links
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings, put_in

@@ -12,13 +12,13 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from repermit import email_address
-from repermit.consent import Basis, Reason, Status
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database, open_database
 from repermit.db.tables import Contact, Evidence, MailingList, Suppression, new_id
 from repermit.errors import ListFileError
 from repermit.exports.export import export
 from repermit.exports.reconcile import Finding, counts, reconcile
+from repermit.rules.consent import Basis, Reason, Status
 from repermit.schema import upgrade
 from repermit.settings.definitions import Settings
 from tests.building import NOW, make_contact, make_list, make_removed

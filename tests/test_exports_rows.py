@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from repermit import email_address
-from repermit.consent import Basis, CampaignState, MailState, Reason, Status
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, Mail, MailingList
 from repermit.evidence import chain, entries
 from repermit.exports import export_rows
+from repermit.rules.consent import Basis, CampaignState, MailState, Reason, Status
 from tests.building import (
     NOW,
     make_asked,

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from repermit import email_address
-from repermit.consent import Basis, Fate, MailState, Reason, Status
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, Evidence, Import, Mail, MailingList, Suppression
 from repermit.evidence import verify_chain
+from repermit.rules.consent import Basis, Fate, MailState, Reason, Status
 from tests.building import (
     NOW,
     make_campaign,

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from repermit import email_address
-from repermit.consent import STRENGTH, Fate, RowFacts, fate
 from repermit.imports.classify_row import PLAIN, StagedRow
 from repermit.list_files.rows import Proof, Row
+from repermit.rules.consent import STRENGTH, Fate, RowFacts, fate
 from tests.building import NOW
 from tests.test_imports_reader import make_request
 

@@ -16,7 +16,6 @@ from repermit.answers import lookup, record_answer
 from repermit.backups import backup, restore
 from repermit.bounces import record_bounce
 from repermit.bounces.bounce_results import Effect
-from repermit.consent import Answer, Basis, CampaignState, Fate, Outcome, Reason, Status
 from repermit.contacts import admin_requests, suppressions
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
@@ -37,6 +36,7 @@ from repermit.evidence import verify_chain
 from repermit.imports import undo
 from repermit.privacy import forget as privacy_forget
 from repermit.privacy import not_the_person, suppression_import
+from repermit.rules.consent import Answer, Basis, CampaignState, Fate, Outcome, Reason, Status
 from tests.building import (
     NOW,
     make_campaign,

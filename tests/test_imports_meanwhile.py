@@ -6,11 +6,11 @@ import threading
 from pathlib import Path
 
 from repermit import email_address, schema
-from repermit.consent import Fate
 from repermit.db.connection import Database, open_database
 from repermit.db.tables import Contact, Import, MailingList, Suppression
 from repermit.imports import address_fate, staging
 from repermit.imports.file_reader import batches
+from repermit.rules.consent import Fate
 from tests.building import NOW, make_contact, make_list, make_settings
 from tests.taking import fates_of, plain, take_in
 from tests.test_imports_reader import make_request

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from repermit.consent import Basis, Fate, MailState, Status
 from repermit.db.connection import Database
 from repermit.db.tables import Evidence, Import, Mail, MailingList, Wording
 from repermit.errors import Refused
 from repermit.evidence import verify_chain
+from repermit.rules.consent import Basis, Fate, MailState, Status
 from tests.building import (
     NOW,
     make_campaign,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from repermit.consent import Fate, Status
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, Import
 from repermit.errors import ListFileError
+from repermit.rules.consent import Fate, Status
 from tests.building import make_list
 from tests.list_files import MAILCHIMP_TITLES, as_csv, write_ods, write_workbook, write_zip
 from tests.taking import ATTEST, everything, on_list, take_in

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from repermit.consent import STRENGTH, Fate, RowFacts, Status, fate
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, MailingList, Suppression
 from repermit.evidence import verify_chain
 from repermit.imports.import_results import ImportResult
+from repermit.rules.consent import STRENGTH, Fate, RowFacts, Status, fate
 from tests.building import make_list
 from tests.list_files import as_csv
 from tests.taking import ATTEST, on_list, take_in, write

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from repermit.consent import Fate
 from repermit.db.connection import Database
 from repermit.imports.import_report import MOST_PROBLEMS
 from repermit.imports.import_results import ImportResult
+from repermit.rules.consent import Fate
 from tests.building import make_list
 from tests.list_files import mailchimp_csv, write_zip
 from tests.taking import mailchimp, take_in, write

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from repermit.campaigns.launch_plan import plan
-from repermit.consent import Basis, CampaignState, MailKind, MailState
 from repermit.contacts import status_changes
 from repermit.db.background_tasks import TaskKind, task_on
 from repermit.db.connection import Database, is_postgresql
@@ -21,6 +20,7 @@ from repermit.imports import undo
 from repermit.imports.undo import UndoProgress, changed_since, has_been_mailed, undo_progress
 from repermit.imports.undo_steps import Step
 from repermit.imports.undo_steps import go_on as take_steps
+from repermit.rules.consent import Basis, CampaignState, MailKind, MailState
 from tests.building import (
     DEADLINE,
     NOW,

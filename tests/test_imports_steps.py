@@ -25,7 +25,6 @@ import pytest
 from repermit.answers import record_answer
 from repermit.campaigns.launch_plan import plan
 from repermit.campaigns.progress import status
-from repermit.consent import Answer, Basis, Fate, Reason, Status
 from repermit.contacts import status_changes
 from repermit.db.background_tasks import BackgroundTask, StepSize, TaskKind, run_steps, task_on
 from repermit.db.connection import Database, FairSqliteDatabase, open_database, run_sql
@@ -53,6 +52,7 @@ from repermit.imports.undo import UnfinishedImport, unfinished_import
 from repermit.privacy import fingerprint_files, forget, not_the_person
 from repermit.reports import make_report
 from repermit.reports.make_report import ReportKind
+from repermit.rules.consent import Answer, Basis, Fate, Reason, Status
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings, put_in
 from tests.fresh import opened_for
 from tests.taking import (

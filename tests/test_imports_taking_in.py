@@ -10,11 +10,11 @@ from pathlib import Path
 import peewee
 import pytest
 
-from repermit.consent import Fate, Reason, Status
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, EvidencePart, Import, MailingList
 from repermit.errors import ListFileError
 from repermit.imports import staging
+from repermit.rules.consent import Fate, Reason, Status
 from tests.building import (
     NOW,
     make_contact,

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from repermit.consent import Answer, Basis, CampaignState, Fate, MailState, Reason, Status
 from repermit.contacts import erasure, link_openings, status_changes
 from repermit.db.connection import Database
 from repermit.db.tables import (
@@ -21,6 +20,7 @@ from repermit.db.tables import (
 )
 from repermit.errors import Refused
 from repermit.evidence import verify_chain
+from repermit.rules.consent import Answer, Basis, CampaignState, Fate, MailState, Reason, Status
 from tests.building import (
     NOW,
     make_campaign,

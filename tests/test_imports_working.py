@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from repermit.consent import Fate, Reason
 from repermit.contacts import admin_requests
 from repermit.db.connection import Database
 from repermit.db.list_tables import Upload
@@ -29,6 +28,7 @@ from repermit.imports.uploads import Choices, Kept, find_upload, folder_of, keep
 from repermit.lazy_text import unpacked
 from repermit.reports import make_report
 from repermit.reports.make_report import ReportKind
+from repermit.rules.consent import Fate, Reason
 from repermit.settings.definitions import Settings
 from tests import hostile
 from tests.admin_pages import make_admin

@@ -19,7 +19,6 @@ import pytest
 from repermit.accounts import audit_log
 from repermit.answers import pending_openings
 from repermit.clock import ManualClock
-from repermit.consent import CampaignState, MailState, Reason, Status
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.account_tables import Access
 from repermit.db.background_tasks import TaskKind
@@ -37,6 +36,7 @@ from repermit.imports.uploads import folder_of
 from repermit.jobs.periodic_jobs import OF_THE_PAGES, OF_WORKERS, SECONDS, Jobs, make_scheduler, run
 from repermit.privacy import data_links
 from repermit.privacy.suppression_import import begin_suppression_import
+from repermit.rules.consent import CampaignState, MailState, Reason, Status
 from repermit.sending import in_doubt
 from repermit.settings.definitions import Bounces
 from tests.admin_pages import make_admin

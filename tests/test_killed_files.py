@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from repermit.consent import Reason
 from repermit.db.account_tables import User
 from repermit.db.list_tables import Upload
 from repermit.db.temporary_files import temporary_files
 from repermit.imports import row_preview, uploads
+from repermit.rules.consent import Reason
 from tests.admin_pages import make_admin
 from tests.building import NOW, make_asked, make_campaign, make_removed
 from tests.desk import Desk

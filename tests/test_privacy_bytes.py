@@ -28,7 +28,6 @@ import pytest
 from repermit import email_address
 from repermit.accounts import api_tokens
 from repermit.clock import ManualClock, SystemClock
-from repermit.consent import Reason
 from repermit.contacts import erasure, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.account_tables import User
@@ -38,6 +37,7 @@ from repermit.evidence import verify_chain
 from repermit.imports import import_process, uploads
 from repermit.imports.uploads import Choices
 from repermit.jobs.periodic_jobs import Jobs
+from repermit.rules.consent import Reason
 from repermit.signed_links import Kind, Links
 from repermit.webhooks import endpoints
 from tests.admin_pages import make_admin

@@ -13,7 +13,6 @@ from peewee import fn
 from repermit import email_address
 from repermit.answers import join, record_answer
 from repermit.answers.lookup import Trace
-from repermit.consent import Answer, MailKind, Reason, Status
 from repermit.contacts import erasure, requested_mail_limit, status_changes
 from repermit.db.connection import Database
 from repermit.db.contact_tables import FreshLink
@@ -31,6 +30,7 @@ from repermit.db.tables import (
 from repermit.errors import AddressError, Refused
 from repermit.evidence import verify_chain
 from repermit.privacy import data_links, forget, make_proof, rectification
+from repermit.rules.consent import Answer, MailKind, Reason, Status
 from tests.building import (
     NOW,
     make_campaign,

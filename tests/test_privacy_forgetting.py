@@ -13,7 +13,6 @@ import pytest
 from repermit import email_address
 from repermit.answers import join
 from repermit.answers.lookup import Trace
-from repermit.consent import MailState
 from repermit.db.connection import Database, is_postgresql
 from repermit.db.tables import (
     Campaign,
@@ -29,6 +28,7 @@ from repermit.exports import export
 from repermit.exports.tool_formats import Format
 from repermit.privacy import archive_proofs, make_proof
 from repermit.privacy import forget as privacy_forget
+from repermit.rules.consent import MailState
 from tests.building import NOW, make_campaign, make_contact, make_list, make_mail, make_settings
 from tests.plans import plans_of
 from tests.taking import ATTEST, mailchimp, plain, take_back, take_in

@@ -13,7 +13,6 @@ import pytest
 from repermit.accounts import audit_log
 from repermit.answers import join, pending_openings, record_answer
 from repermit.answers.lookup import Trace
-from repermit.consent import Answer, CampaignState, Reason, Status
 from repermit.contacts import human_replies, lookup
 from repermit.db.account_tables import Access
 from repermit.db.all_tables import ALL_TABLES
@@ -43,6 +42,7 @@ from repermit.privacy import (
 )
 from repermit.privacy.data_document import FORMAT
 from repermit.privacy.data_links import Held, Recipient, Term
+from repermit.rules.consent import Answer, CampaignState, Reason, Status
 from tests.building import (
     DEADLINE,
     NOW,

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from repermit.consent import Basis, MailKind, Reason, Status
 from repermit.contacts import human_replies, lookup, status_changes
 from repermit.db.connection import Database
 from repermit.db.contact_tables import FreshLink
@@ -24,6 +23,7 @@ from repermit.db.tables import (
 )
 from repermit.evidence import verify_chain, verify_proof
 from repermit.privacy import make_proof, not_the_person, proof_text
+from repermit.rules.consent import Basis, MailKind, Reason, Status
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
 from tests.fresh import TRACE, at_once, opened_for
 

@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 
 from repermit.answers import join
-from repermit.consent import MailKind, Reason, Status
 from repermit.contacts import erasure, requested_mail_limit, status_changes
 from repermit.db.connection import Database, is_postgresql
 from repermit.db.contact_tables import FreshLink
 from repermit.db.tables import Contact, Mail, MailingList, Meta, SignUp, new_id
 from repermit.privacy import data_links
+from repermit.rules.consent import MailKind, Reason, Status
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
 from tests.fresh import asked_for, at_once, opened_for
 from tests.pages import everything_in

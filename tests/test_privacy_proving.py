@@ -10,7 +10,6 @@ import pytest
 
 from repermit.answers import lookup, record_answer
 from repermit.answers.lookup import Trace
-from repermit.consent import Answer, Reason
 from repermit.contacts import erasure, status_changes
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
@@ -19,6 +18,7 @@ from repermit.errors import AddressError, NotFound, Refused
 from repermit.evidence import proof_file, stored_tree, verify_chain, verify_proof
 from repermit.privacy import make_proof
 from repermit.privacy.make_proof import Proof
+from repermit.rules.consent import Answer, Reason
 from tests.building import (
     NOW,
     make_asked,

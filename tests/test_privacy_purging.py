@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from repermit.consent import CampaignState, Reason
 from repermit.contacts import erasure, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, MailingList
 from repermit.evidence import verify_chain
 from repermit.privacy import purge as privacy_purge
+from repermit.rules.consent import CampaignState, Reason
 from repermit.settings.definitions import Retention
 from tests.building import NOW, make_campaign, make_contact, make_list, make_removed, make_settings
 

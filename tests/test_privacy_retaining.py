@@ -10,7 +10,6 @@ import pytest
 
 from repermit.answers import pending_openings
 from repermit.clock import years_before
-from repermit.consent import Basis, Reason, Status
 from repermit.contacts import erasure, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
@@ -19,6 +18,7 @@ from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, sto
 from repermit.evidence import verify_chain
 from repermit.privacy import retention
 from repermit.privacy.retention import years_after
+from repermit.rules.consent import Basis, Reason, Status
 from tests.building import NOW, make_contact, make_list, make_settings
 from tests.plans import plans_of
 

@@ -17,7 +17,6 @@ import pytest
 
 from repermit import email_address
 from repermit.campaigns.launch import launch
-from repermit.consent import Answer, Reason, Status
 from repermit.contacts import counts, suppressions
 from repermit.db.background_tasks import FIRST_STEP, BackgroundTask, TaskKind
 from repermit.db.connection import Database, FairSqliteDatabase, open_database, run_sql
@@ -39,6 +38,7 @@ from repermit.imports import undo
 from repermit.privacy import fingerprint_files, forget, suppression_import
 from repermit.privacy.fingerprint_files import SharedSuppression
 from repermit.privacy.suppression_import import SuppressionImportResult, begin_suppression_import
+from repermit.rules.consent import Answer, Reason, Status
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_removed, make_settings
 from tests.desk import ATTEST
 from tests.plans import plans_of

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from repermit.consent import Basis, Reason, Status
 from repermit.contacts import erasure, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList
 from repermit.evidence import verify_chain
 from repermit.privacy import retention
+from repermit.rules.consent import Basis, Reason, Status
 from tests.building import NOW, make_contact, make_list, make_settings
 from tests.taking import ATTEST, OPTED_IN, contact_at, mailchimp, plain, take_back, take_in
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from repermit.consent import Basis, BounceKind, CampaignState, Dropped, MailState, Reason, Status
 from repermit.contacts import lookup, status_changes
 from repermit.db.connection import Database
 from repermit.db.row_counts import Tally
@@ -22,6 +21,15 @@ from repermit.reports import statistics
 from repermit.reports import tally as reports_tally
 from repermit.reports.outcome_counts import Turn
 from repermit.reports.statistics import Day, Figures
+from repermit.rules.consent import (
+    Basis,
+    BounceKind,
+    CampaignState,
+    Dropped,
+    MailState,
+    Reason,
+    Status,
+)
 from repermit.settings.definitions import Settings
 from tests.building import (
     DEADLINE,

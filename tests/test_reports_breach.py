@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from repermit.accounts import audit_log
-from repermit.consent import Basis, Reason
 from repermit.contacts import erasure, status_changes
 from repermit.db.account_tables import ApiToken, Session, Throttle
 from repermit.db.connection import Database
@@ -20,6 +19,7 @@ from repermit.emails import breach_message, catalogues
 from repermit.evidence import chain, entries
 from repermit.reports import make_report, render_report
 from repermit.reports.make_report import Report, ReportKind
+from repermit.rules.consent import Basis, Reason
 from tests.admin_pages import make_admin, make_session
 from tests.building import (
     NOW,

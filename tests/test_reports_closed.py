@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.consent import CampaignState
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Mail
 from repermit.emails import campaign_result
 from repermit.emails.campaign_result import ClosingNews
 from repermit.evidence import stored_tree
 from repermit.reports import closing_mail
+from repermit.rules.consent import CampaignState
 from tests.building import NOW, make_asked, make_campaign, make_list
 from tests.reports import ASKED, DAY, OTHERWISE, REMOVED, SECRET, YES, make_rich
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from repermit.campaigns import lifecycle
-from repermit.consent import CampaignState, MailKind, PauseReason, Reason, Status
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, Evidence, Import, Mail, MailingList
@@ -18,6 +17,7 @@ from repermit.exports import handover_steps
 from repermit.reports import make_report, render_report, statistics
 from repermit.reports.make_report import Report, ReportKind
 from repermit.reports.outcome_counts import Turn
+from repermit.rules.consent import CampaignState, MailKind, PauseReason, Reason, Status
 from tests.building import (
     DEADLINE,
     NOW,

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from repermit.consent import CampaignState, Reason
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Mail, MailingList
 from repermit.emails import daily_summary
 from repermit.emails.daily_summary import DayNews
 from repermit.reports import daily_mail
+from repermit.rules.consent import CampaignState, Reason
 from tests.building import NOW, make_asked, make_campaign, make_contact, make_list, make_settings
 from tests.plans import statements_in_transactions
 from tests.test_reports import say_yes, take_off

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from repermit.accounts import audit_log
-from repermit.consent import Reason, Status
 from repermit.contacts import erasure, status_changes
 from repermit.db.account_tables import ApiToken
 from repermit.db.connection import Database
@@ -26,6 +25,7 @@ from repermit.reports.data_recipients import EEA, ROLES
 from repermit.reports.held_data import count_held_data
 from repermit.reports.make_report import Report, ReportKind
 from repermit.reports.report_wording import ReportWording
+from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Bounces, MailServer, Retention, Settings
 from tests.admin_pages import make_user
 from tests.building import (

@@ -13,7 +13,6 @@ import pytest
 from repermit import schema
 from repermit.accounts import two_factor
 from repermit.campaigns import enqueue_asks, mailing_lists
-from repermit.consent import Reason
 from repermit.contacts import counts, lookup
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.account_tables import RecoveryCode, SecurityEvent
@@ -40,6 +39,7 @@ from repermit.db.tables import (
 from repermit.errors import SchemaTooNew
 from repermit.evidence import chain, count_checks, entries, tallied_days
 from repermit.imports import undo
+from repermit.rules.consent import Reason
 from tests.admin_pages import make_user
 from tests.building import (
     NOW,

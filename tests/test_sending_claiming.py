@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.consent import CampaignState
 from repermit.db.background_tasks import StepSize
 from repermit.db.connection import Database
+from repermit.rules.consent import CampaignState
 from repermit.sending.queue import Claim, claim, count_due
 from repermit.sending.send_rate import Rates
 from repermit.settings.definitions import Settings

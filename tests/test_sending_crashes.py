@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from repermit.clock import ManualClock, SystemClock
-from repermit.consent import CampaignState, MailState
 from repermit.db.connection import Database
 from repermit.db.tables import Mail
+from repermit.rules.consent import CampaignState, MailState
 from repermit.sending import maintenance, worker_lock
 from repermit.sending.maintenance import Recovered
 from tests.building import make_contact

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from peewee import fn
 
-from repermit.consent import CampaignState, MailKind, MailState, Reason
 from repermit.db.background_tasks import BackgroundTask
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, CampaignWording, Evidence, EvidencePart, Mail
 from repermit.errors import Refused
 from repermit.evidence import verify_chain
+from repermit.rules.consent import CampaignState, MailKind, MailState, Reason
 from repermit.sending.in_doubt import Resolving, being_resolved, finish_resolutions, resolve
 from repermit.sending.send_due import SendResult
 from tests.building import NOW, make_contact, make_list, make_removed, put_in

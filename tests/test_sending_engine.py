@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from repermit.clock import ManualClock
-from repermit.consent import CampaignState, MailState
 from repermit.db.connection import Database, FairSqliteDatabase, open_database, proxy, run_sql
 from repermit.db.tables import Mail, Pace
 from repermit.db.write_lock import WriteLock
 from repermit.emails.mime_encoding import Letter
 from repermit.errors import TransportError
+from repermit.rules.consent import CampaignState, MailState
 from repermit.sending import smtp_outcomes
 from repermit.sending.claim_buffer import ClaimBuffer
 from repermit.sending.compose import Letters

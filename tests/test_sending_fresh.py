@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 from repermit.campaigns import progress
-from repermit.consent import Status
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.contact_tables import FreshLink
 from repermit.db.tables import Contact, Mail
 from repermit.privacy import not_the_person, rectification
+from repermit.rules.consent import Status
 from tests.building import NOW, make_contact
 from tests.fresh import TRACE, asked_for, newest, opened_for
 from tests.inbox import Inbox

@@ -19,9 +19,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from repermit.consent import CampaignState, MailState
 from repermit.db.row_counts import find_drift
 from repermit.db.tables import Campaign, Contact, Mail
+from repermit.rules.consent import CampaignState, MailState
 from repermit.sending.maintenance import recover
 from tests.desk import Desk
 from tests.senders import Sender, make_desk, owe_all

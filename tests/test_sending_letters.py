@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from repermit.consent import MailKind
 from repermit.db.connection import Database
 from repermit.db.tables import Mail
 from repermit.emails import message_id
 from repermit.emails.mime_encoding import Letter
 from repermit.errors import NotFound
+from repermit.rules.consent import MailKind
 from repermit.sending import queued_mail
 from repermit.sending.compose import Letters
 from repermit.sending.queue import Claim

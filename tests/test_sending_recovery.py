@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import psycopg
 import pytest
 
-from repermit.consent import MailState
 from repermit.db.connection import Database, open_database, run_sql
+from repermit.rules.consent import MailState
 from repermit.sending.maintenance import Recovered, recover
 from repermit.sending.worker_lock import Worker
 from tests.building import NOW

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import pytest
 
 from repermit.clock import ManualClock
-from repermit.consent import CampaignState, MailState, PauseReason
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Mail
+from repermit.rules.consent import CampaignState, MailState, PauseReason
 from repermit.sending.maintenance import look_after
 from repermit.sending.server_faults import last_fault, note_fault
 from tests.building import NOW, make_campaign, make_list

@@ -12,13 +12,21 @@ from typing import Any
 
 import pytest
 
-from repermit.consent import Basis, CampaignState, Dropped, MailKind, MailState, Reason, Status
 from repermit.contacts import lookup, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Contact, Evidence, Mail, MailingList, Suppression
 from repermit.evidence import verify_chain
 from repermit.lazy_text import Said
+from repermit.rules.consent import (
+    Basis,
+    CampaignState,
+    Dropped,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+)
 from repermit.sending import server_faults
 from repermit.sending.send_due import Progress, SendResult
 from repermit.sending.server_faults import Fault

@@ -14,9 +14,9 @@ import pytest
 
 from repermit.campaigns import lifecycle
 from repermit.clock import ManualClock
-from repermit.consent import CampaignState
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Contact, Mail, MailingList, SignUp
+from repermit.rules.consent import CampaignState
 from repermit.sending import queued_mail, send_step
 from repermit.sending.claim_buffer import ClaimBuffer
 from repermit.sending.queued_mail import QueuedMail

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from repermit.campaigns import progress
-from repermit.consent import Basis, BounceKind, CampaignState, Dropped, MailState, Reason, Status
 from repermit.contacts import lookup
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Contact, Mail
@@ -16,6 +15,15 @@ from repermit.emails import campaign_result
 from repermit.exports import export_rows
 from repermit.reports import closing_mail, make_report, statistics
 from repermit.reports.make_report import ReportKind
+from repermit.rules.consent import (
+    Basis,
+    BounceKind,
+    CampaignState,
+    Dropped,
+    MailState,
+    Reason,
+    Status,
+)
 from repermit.settings.definitions import Settings
 from tests.admin_pages import admin_client
 from tests.building import DEADLINE, NOW, make_settings

@@ -13,7 +13,6 @@ import pytest
 
 from repermit.answers import join, lookup
 from repermit.clock import ManualClock
-from repermit.consent import Answer, Reason, Status
 from repermit.contacts import erasure, status_changes
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
@@ -31,6 +30,7 @@ from repermit.db.tables import (
     new_id,
 )
 from repermit.emails import catalogues
+from repermit.rules.consent import Answer, Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, Kind
 from repermit.web.request_context import ARRIVED

@@ -13,9 +13,9 @@ from schemathesis.engine.recorder import ScenarioRecorder
 
 from repermit.accounts import api_tokens
 from repermit.clock import ManualClock
-from repermit.consent import Basis, Reason
 from repermit.contacts import status_changes
 from repermit.db.connection import Database
+from repermit.rules.consent import Basis, Reason
 from repermit.web.api.openapi import document
 from repermit.webhooks import events as webhooks_events
 from tests.building import (

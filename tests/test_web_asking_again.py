@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import bot_detection
 from repermit.answers import record_answer
-from repermit.bot_detection import Sign
 from repermit.campaigns import progress
-from repermit.consent import Answer, CampaignState, Dropped, MailKind, MailState, Reason, Status
 from repermit.contacts import erasure, link_openings, receipts, status_changes
 from repermit.db.connection import Database
 from repermit.db.contact_tables import FreshLink, Opening
@@ -25,6 +22,17 @@ from repermit.evidence import verify_chain
 from repermit.expiry import downtime, sweep
 from repermit.reports import statistics
 from repermit.reports.held_data import count_held_data as of_whom
+from repermit.rules import bot_detection
+from repermit.rules.bot_detection import Sign
+from repermit.rules.consent import (
+    Answer,
+    CampaignState,
+    Dropped,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+)
 from repermit.settings.definitions import Settings
 from repermit.web import ask_again
 from repermit.web.page_text import Voice

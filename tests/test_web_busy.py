@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from repermit.consent import Status
 from repermit.db.connection import FairSqliteDatabase, open_database, proxy
 from repermit.db.tables import Contact
 from repermit.db.write_lock import WriteLock
+from repermit.rules.consent import Status
 from repermit.signed_links import Kind
 from tests.building import make_asked, make_campaign, make_list, make_settings
 from tests.pages import Pages, freeze_wording, served

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.answers import join, record_answer
-from repermit.consent import Answer, Reason, Status
 from repermit.contacts import status_changes
 from repermit.db.connection import Database
 from repermit.db.contact_tables import Opening
 from repermit.db.tables import Campaign, Contact, Evidence, MailingList, SignUp
 from repermit.expiry import downtime, sweep
 from repermit.privacy import not_the_person
+from repermit.rules.consent import Answer, Reason, Status
 from repermit.signed_links import Kind, Links
 from tests.building import DEADLINE, NOW, make_asked
 from tests.pages import Pages, everything_in, heading_of, words_of

@@ -12,7 +12,6 @@ import pytest
 
 from repermit.accounts import audit_log
 from repermit.answers import join, record_answer
-from repermit.consent import Answer, Basis, Reason, Status
 from repermit.contacts import erasure, human_replies, lookup, status_changes
 from repermit.db.connection import Database
 from repermit.db.contact_tables import FreshLink
@@ -21,6 +20,7 @@ from repermit.evidence import chain, entries
 from repermit.exports import export
 from repermit.imports import uploads
 from repermit.reports import register_notes
+from repermit.rules.consent import Answer, Basis, Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Kind
 from tests.admin_pages import make_user

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.answers import lookup
-from repermit.consent import Reason, Status
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, EvidencePart, Mail, MailingList, SignUp, Wording, new_id
+from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Settings, Web
 from tests.building import NOW, make_contact, make_list, make_removed
 from tests.pages import Pages, everything_in, heading_of, without_spans, words_of

@@ -11,7 +11,6 @@ import pytest
 
 from repermit.answers import record_answer
 from repermit.clock import ManualClock
-from repermit.consent import Answer, Basis, CampaignState, MailKind, MailState, Status
 from repermit.contacts import erasure, lookup, receipts, status_changes
 from repermit.db.connection import Database
 from repermit.db.contact_tables import FreshLink
@@ -19,6 +18,7 @@ from repermit.db.tables import Campaign, Contact, Mail, MailingList, Suppression
 from repermit.errors import NotFound
 from repermit.evidence import stored_tree
 from repermit.exports import export
+from repermit.rules.consent import Answer, Basis, CampaignState, MailKind, MailState, Status
 from repermit.sending import queued_mail, send_due
 from repermit.sending.compose import Letters
 from repermit.sending.queue import Claim

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.clock import SystemClock
-from repermit.consent import CampaignState, MailState
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Mail
+from repermit.rules.consent import CampaignState, MailState
 from repermit.web.run import Server
 from tests.building import make_contact
 from tests.desk import ATTEST, Desk

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.answers import join
-from repermit.consent import Status
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.contact_tables import Opening
 from repermit.db.tables import Contact, EvidencePart, SignUp, Wording, new_id
 from repermit.emails import wording_overrides
+from repermit.rules.consent import Status
 from repermit.setting_overrides import text_overrides
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Kind

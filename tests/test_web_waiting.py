@@ -21,7 +21,6 @@ from waitress import wasyncore
 
 from repermit.answers.pending_openings import Pending
 from repermit.clock import Clock, ManualClock
-from repermit.consent import Status
 from repermit.db.account_tables import Access, Session
 from repermit.db.connection import (
     Database,
@@ -34,6 +33,7 @@ from repermit.db.connection import (
 )
 from repermit.db.tables import Campaign, Contact, MailingList
 from repermit.errors import DatabaseBusy
+from repermit.rules.consent import Status
 from repermit.settings.definitions import Web
 from repermit.web import server as web_server
 from repermit.web.request_context import ARRIVED, SECONDS_LEFT

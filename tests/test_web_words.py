@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from repermit.answers.lookup import Standing
-from repermit.consent import Basis, Reason, Status
 from repermit.emails import catalogues
 from repermit.emails.mail_values import MailingListFacts
+from repermit.rules.consent import Basis, Reason, Status
 from repermit.web import page_text
 from repermit.web.page_text import Voice
 from tests.building import DEADLINE, NOW

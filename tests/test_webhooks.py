@@ -11,12 +11,12 @@ import pytest
 import standardwebhooks
 
 from repermit.clock import ManualClock, SystemClock
-from repermit.consent import Reason
 from repermit.db.connection import Database
 from repermit.db.tables import Evidence, EvidencePart, MailingList
 from repermit.db.webhook_tables import Delivery, Webhook
 from repermit.errors import NotFound, Refused
 from repermit.evidence import verify_chain
+from repermit.rules.consent import Reason
 from repermit.settings.definitions import Web
 from repermit.webhooks import deliver as webhooks_deliver
 from repermit.webhooks import endpoints, events, webhook_results

@@ -16,13 +16,13 @@ import pytest
 import standardwebhooks
 
 from repermit.clock import ManualClock, SystemClock
-from repermit.consent import Basis, Reason
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList
 from repermit.db.webhook_tables import Delivery, Webhook
 from repermit.evidence import chain, entries
 from repermit.jobs.periodic_jobs import Jobs
+from repermit.rules.consent import Basis, Reason
 from repermit.settings.definitions import Settings, Web
 from repermit.webhooks import deliver, endpoints, events, webhook_results
 from repermit.webhooks.deliver import LEASE, WAITS

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.consent import Basis, Reason, Status
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, EvidenceHead, MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.rules.consent import Basis, Reason, Status
 from repermit.webhooks import events, webhook_results
 from repermit.webhooks.events import is_overtaken, news_of
 from repermit.webhooks.webhook_results import News

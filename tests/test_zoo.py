@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from repermit.answers import join, record_answer
-from repermit.bot_detection import LINKS, Link
-from repermit.consent import Answer, Reason, Status
 from repermit.contacts import link_openings
 from repermit.db.connection import Database
 from repermit.db.contact_tables import Opening
 from repermit.db.tables import Campaign, Contact, Evidence, MailingList, SignUp
 from repermit.evidence import verify_chain
+from repermit.rules.bot_detection import LINKS, Link
+from repermit.rules.consent import Answer, Reason, Status
 from tests import zoo
 from tests.building import NOW, make_asked, make_settings
 from tests.pages import Pages, ask_to, served

@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from repermit.answers import lookup
-from repermit.consent import Reason
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, SignUp, new_id
 from repermit.emails import catalogues
+from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings
 from tests.building import (
     DEADLINE,

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from repermit import bot_detection
 from repermit.answers.lookup import Standing, foresee
 from repermit.answers.pending_openings import Seen, with_seen
-from repermit.bot_detection import Past, Sign
-from repermit.consent import Answer, Basis, Outcome, Status, is_undecided
 from repermit.contacts import link_openings, status_changes
 from repermit.db.contact_tables import Opening
 from repermit.db.tables import Contact
+from repermit.rules import bot_detection
+from repermit.rules.bot_detection import Past, Sign
+from repermit.rules.consent import Answer, Basis, Outcome, Status, is_undecided
 from repermit.signed_links import Form
 
 

@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from repermit import bot_detection, consent, email_address
+from repermit import email_address
 from repermit.answers.lookup import Giver, SignedUp, SignUpFacts, Trace, standing_of
 from repermit.answers.record_answer import giver_told, record_answer, take_back
-from repermit.bot_detection import Past, Sign
-from repermit.consent import Answer, Basis, MailKind, Outcome, Status
 from repermit.contacts import (
     link_openings,
     lookup,
@@ -30,6 +28,9 @@ from repermit.db.tables import Contact, Mail, MailingList, SignUp, Suppression, 
 from repermit.emails import catalogues
 from repermit.evidence import chain, erased_parts, person_entries
 from repermit.receipts import states
+from repermit.rules import bot_detection, consent
+from repermit.rules.bot_detection import Past, Sign
+from repermit.rules.consent import Answer, Basis, MailKind, Outcome, Status
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Form
 

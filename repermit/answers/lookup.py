@@ -13,15 +13,16 @@ from typing import Any, Literal, NamedTuple
 
 from peewee import JOIN
 
-from repermit import bot_detection, consent, email_address
-from repermit.bot_detection import Sign
-from repermit.consent import Answer, Decision, MailKind, MailState, Outcome, Status
+from repermit import email_address
 from repermit.contacts import link_openings, lookup
 from repermit.db.contact_tables import Opening
 from repermit.db.prepared_query import PreparedQuery
 from repermit.db.tables import Campaign, CampaignWording, Contact, Mail, MailingList, Wording
 from repermit.emails import frozen_draft
 from repermit.emails.mail_values import MailingListFacts
+from repermit.rules import bot_detection, consent
+from repermit.rules.bot_detection import Sign
+from repermit.rules.consent import Answer, Decision, MailKind, MailState, Outcome, Status
 from repermit.settings.definitions import Settings
 
 # --- What is known of the contact that a link names, and what an answer did. ----------------------

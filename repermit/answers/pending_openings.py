@@ -12,13 +12,13 @@ from datetime import datetime
 
 import peewee
 
-from repermit import bot_detection
-from repermit.bot_detection import Link, Past
 from repermit.contacts import link_openings
 from repermit.db.background_tasks import StepSize
 from repermit.db.connection import Database, is_away, is_busy, lock_rows
 from repermit.db.tables import Contact
 from repermit.errors import DatabaseBusy
+from repermit.rules import bot_detection
+from repermit.rules.bot_detection import Link, Past
 
 _log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from repermit import bot_detection, email_address
+from repermit import email_address
 from repermit.answers.held_answers import is_taken_back, weigh
 from repermit.answers.lookup import (
     Giver,
@@ -20,7 +20,6 @@ from repermit.answers.lookup import (
     standing_of,
 )
 from repermit.answers.pending_openings import Seen, with_seen
-from repermit.consent import Answer, Basis, Outcome, Reason
 from repermit.contacts import human_replies, link_openings, lookup, receipts, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database, lock_rows
@@ -30,6 +29,8 @@ from repermit.db.tables import Contact, Evidence, MailingList
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain, entries
 from repermit.receipts import states
+from repermit.rules import bot_detection
+from repermit.rules.consent import Answer, Basis, Outcome, Reason
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, Form
 

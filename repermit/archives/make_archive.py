@@ -15,7 +15,6 @@ from typing import Any, BinaryIO, Self, cast
 
 from repermit.accounts import audit_log
 from repermit.archives import archive_readme, static_site
-from repermit.consent import CampaignState
 from repermit.contacts import unfinished_imports
 from repermit.db.connection import Database
 from repermit.db.tables import MailingList, latest_campaign
@@ -30,6 +29,7 @@ from repermit.privacy import archive_proofs, fingerprint_files, printable_proof
 from repermit.privacy.archive_proofs import Proofs
 from repermit.reports import render_report
 from repermit.reports.make_report import ReportKind, make_report
+from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 
 # --- A ZIP that is written as it comes, to a file or down a line, with its digest. ----------------

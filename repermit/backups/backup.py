@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from repermit.consent import Reason
 from repermit.contacts import suppressions
 from repermit.db.connection import Database
 from repermit.db.tables import Meta, new_id, stored
@@ -19,6 +18,7 @@ from repermit.db.temporary_files import temporary_files
 from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry
+from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings
 
 # --- What a backup and a restoring come to, as plain values. --------------------------------------

@@ -9,13 +9,13 @@ from typing import Any
 from peewee import fn
 
 from repermit.backups.backup import Held
-from repermit.consent import CampaignState, MailState, PauseReason
 from repermit.db.account_tables import Invitation, Session
 from repermit.db.background_tasks import BackgroundTask, TaskKind, targets_of
 from repermit.db.contact_tables import FreshLink
 from repermit.db.tables import Campaign, Mail, MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.rules.consent import CampaignState, MailState, PauseReason
 
 _LIVE = [state for state in CampaignState if state.is_live]
 _UNSENT = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)

@@ -12,7 +12,6 @@ from typing import Any
 from repermit import email_address
 from repermit.backups.backup import MovedAway, Replayed
 from repermit.backups.journal_reader import Heard, Left
-from repermit.consent import LEFT_ELSEWHERE, Basis, Reason, Status, require_removal
 from repermit.contacts import erasure, lookup, status_changes, suppressions
 from repermit.contacts.status_changes import Act
 from repermit.contacts.suppressions import Suppressed
@@ -21,6 +20,7 @@ from repermit.db.tables import Contact, MailingList, SignUp, Suppression, stored
 from repermit.errors import TransitionRefused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.rules.consent import LEFT_ELSEWHERE, Basis, Reason, Status, require_removal
 
 _CHUNK = 500
 

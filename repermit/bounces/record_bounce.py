@@ -7,15 +7,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from repermit import consent, email_address
+from repermit import email_address
 from repermit.bounces.bounce_results import Effect, Kind, Taken
 from repermit.bounces.match import find_mail
 from repermit.bounces.read_message import read
 from repermit.bounces.reply_text import meant
-from repermit.consent import Answer, BounceKind, Outcome, Reason, Status
 from repermit.contacts import circuit_breaker, human_replies, lookup, status_changes
 from repermit.db.tables import Contact, Mail, stored
 from repermit.errors import AddressError
+from repermit.rules import consent
+from repermit.rules.consent import Answer, BounceKind, Outcome, Reason, Status
 
 if TYPE_CHECKING:
     from repermit.bounces.bounce_results import Reading

@@ -17,16 +17,6 @@ from peewee import SQL, fn
 
 from repermit import email_address
 from repermit.campaigns.competing_campaigns import place
-from repermit.consent import (
-    NOT_STARTED,
-    Basis,
-    CampaignState,
-    Exclusion,
-    MailKind,
-    MailState,
-    Status,
-    exclusion,
-)
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import lookup
 from repermit.db.connection import chunks
@@ -40,6 +30,16 @@ from repermit.db.tables import (
     latest_campaign,
 )
 from repermit.emails import catalogues
+from repermit.rules.consent import (
+    NOT_STARTED,
+    Basis,
+    CampaignState,
+    Exclusion,
+    MailKind,
+    MailState,
+    Status,
+    exclusion,
+)
 
 LOOKED_UP = 5_000
 """How many may be looked up among the suppressed while somebody waits, some 50 milliseconds."""

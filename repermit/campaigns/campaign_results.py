@@ -7,10 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from repermit.consent import CampaignState, Exclusion, Fate, MailKind, MailState, Reason, Status
 from repermit.db.tables import stored
 from repermit.evidence.entries import Checkpoint
 from repermit.lazy_text import Said
+from repermit.rules.consent import (
+    CampaignState,
+    Exclusion,
+    Fate,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

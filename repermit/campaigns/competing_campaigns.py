@@ -8,10 +8,10 @@ from typing import Any
 
 from peewee import SQL, fn
 
-from repermit.consent import NOT_STARTED, CampaignState, MailKind
 from repermit.contacts import counts
 from repermit.db.connection import position
 from repermit.db.tables import Campaign, Contact, Mail, MailingList
+from repermit.rules.consent import NOT_STARTED, CampaignState, MailKind
 
 _LIVE = tuple(state for state in CampaignState if state.is_live)
 _ASKING = (MailKind.ASK, MailKind.REMINDER)

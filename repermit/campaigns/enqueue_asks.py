@@ -14,7 +14,6 @@ from typing import Any
 from peewee import SQL, Value, fn
 
 from repermit.campaigns.audience import may_be_asked_within, suppressed_of
-from repermit.consent import CampaignState, Exclusion, MailKind, MailState, PauseReason
 from repermit.contacts import counts
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.background_tasks import (
@@ -31,6 +30,7 @@ from repermit.db.tables import Campaign, Contact, Mail, MailingList, stored
 from repermit.db.work_locks import background_work
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.rules.consent import CampaignState, Exclusion, MailKind, MailState, PauseReason
 from repermit.settings.definitions import Settings
 
 

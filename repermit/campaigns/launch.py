@@ -14,7 +14,6 @@ from repermit.campaigns.draft_conditions import attestation_lacks, is_reason
 from repermit.campaigns.enqueue_asks import begin, make_asks, making_of, span
 from repermit.campaigns.launch_plan import plan_for
 from repermit.campaigns.list_wording import draft, freeze
-from repermit.consent import CampaignState, MailKind
 from repermit.contacts import lookup, suppressions
 from repermit.db.background_tasks import BackgroundTask, TaskKind
 from repermit.db.connection import Database, lock_rows, steady_view
@@ -24,6 +23,7 @@ from repermit.emails.frozen_draft import Draft
 from repermit.errors import LaunchRefused
 from repermit.evidence import chain
 from repermit.lazy_text import Said
+from repermit.rules.consent import CampaignState, MailKind
 from repermit.settings.definitions import Settings
 
 

@@ -17,7 +17,6 @@ from repermit.campaigns.frequency import says_how_often
 from repermit.campaigns.list_wording import check_own_wording, check_sizes, own_wording
 from repermit.campaigns.send_plan import Pace, about_the_pace, reminder_moment, time_needed
 from repermit.campaigns.sensitive_lists import shows_its_name, tell_tales
-from repermit.consent import CampaignState, Fate, Reason
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import unfinished_imports
 from repermit.db.background_tasks import TaskKind, targets_of
@@ -26,6 +25,7 @@ from repermit.emails import sender_identity
 from repermit.emails.mail_values import OwnWording
 from repermit.errors import AddressError, WordingError
 from repermit.lazy_text import Joined, Said
+from repermit.rules.consent import CampaignState, Fate, Reason
 from repermit.settings.definitions import MailServer, Organisation, Settings
 
 # --- Notes on readers of another language than the list's. ----------------------------------------

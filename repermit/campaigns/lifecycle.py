@@ -12,15 +12,6 @@ from typing import Any
 
 from repermit.campaigns.list_wording import freeze
 from repermit.campaigns.send_plan import LONGEST, in_zone, last_unsent_at
-from repermit.consent import (
-    NOT_STARTED,
-    CampaignState,
-    Dropped,
-    MailKind,
-    MailState,
-    latest_ask,
-    require_campaign,
-)
 from repermit.contacts import circuit_breaker, counts, status_changes
 from repermit.db.background_tasks import TaskKind, lock_task, run_steps, targets_of
 from repermit.db.connection import Database, lock_rows
@@ -38,6 +29,15 @@ from repermit.emails import frozen_draft, make_draft
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.rules.consent import (
+    NOT_STARTED,
+    CampaignState,
+    Dropped,
+    MailKind,
+    MailState,
+    latest_ask,
+    require_campaign,
+)
 from repermit.settings.definitions import Settings
 
 # --- What every act on a campaign begins and ends with. -------------------------------------------

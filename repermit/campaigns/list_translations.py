@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import TypedDict, Unpack
 
 from repermit.campaigns.mailing_lists import SETTLING, check_wording_of, keep_act
-from repermit.consent import Status
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import lookup
 from repermit.db.connection import Database, lock_rows
@@ -16,6 +15,7 @@ from repermit.db.list_tables import ListText
 from repermit.db.tables import MailingList
 from repermit.emails import catalogues
 from repermit.errors import Refused
+from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from repermit.consent import MailKind
 from repermit.contacts import lookup
 from repermit.db.list_tables import ListText
 from repermit.db.tables import Campaign, CampaignWording, MailingList
@@ -14,6 +13,7 @@ from repermit.emails.mail_values import OwnWording
 from repermit.errors import WordingError
 from repermit.evidence import chain
 from repermit.lazy_text import Said
+from repermit.rules.consent import MailKind
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
 

@@ -12,7 +12,6 @@ from typing import Any, TypedDict, Unpack
 from repermit import email_address
 from repermit.campaigns.campaign_results import ListFacts
 from repermit.campaigns.list_wording import check_own_wording, check_sizes
-from repermit.consent import CampaignState
 from repermit.db.connection import Database, lock_rows
 from repermit.db.list_tables import ListText
 from repermit.db.tables import MailingList, latest_campaign
@@ -21,6 +20,7 @@ from repermit.errors import AddressError, Refused, WordingError
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.lazy_text import Joined, Said
+from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 from repermit.settings.package_files import LANGUAGES
 from repermit.unicode_limits import normalize

@@ -7,7 +7,6 @@ from typing import Any
 
 from repermit import email_address
 from repermit.campaigns.list_wording import NOBODY, draft
-from repermit.consent import MailKind, Status
 from repermit.contacts import lookup
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, MailingList
@@ -25,6 +24,7 @@ from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
 from repermit.lazy_text import Joined
+from repermit.rules.consent import MailKind, Status
 from repermit.settings.definitions import Settings
 from repermit.settings.package_files import LANGUAGES
 from repermit.signed_links import Links

@@ -16,15 +16,6 @@ from repermit.campaigns.campaign_results import (
     CampaignStatus,
     DoubtFacts,
 )
-from repermit.consent import (
-    CampaignState,
-    MailKind,
-    MailState,
-    PauseReason,
-    Reason,
-    Status,
-    latest_ask,
-)
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import link_openings, lookup
 from repermit.db.contact_tables import FreshLink
@@ -39,6 +30,15 @@ from repermit.db.tables import (
     latest_campaign,
 )
 from repermit.evidence import stored_tree
+from repermit.rules.consent import (
+    CampaignState,
+    MailKind,
+    MailState,
+    PauseReason,
+    Reason,
+    Status,
+    latest_ask,
+)
 from repermit.settings.definitions import Settings
 
 

@@ -12,11 +12,11 @@ from typing import Any
 from peewee import Value
 
 from repermit import email_address
-from repermit.consent import REST_BEFORE_REMINDER, CampaignState, MailKind, MailState
 from repermit.contacts import lookup
 from repermit.db.background_tasks import LARGEST_STEP, run_steps
 from repermit.db.connection import Database, lock_rows
 from repermit.db.tables import Campaign, Contact, Mail, Suppression, stored
+from repermit.rules.consent import REST_BEFORE_REMINDER, CampaignState, MailKind, MailState
 from repermit.settings.definitions import Settings
 
 _RUNNING = (CampaignState.SENDING, CampaignState.OPEN)

@@ -14,9 +14,9 @@ from repermit.campaigns.audience import (
     count_unsent_by_domain,
 )
 from repermit.campaigns.competing_campaigns import with_others, with_others_at_one_domain
-from repermit.consent import REST_BEFORE_REMINDER, latest_ask
 from repermit.db.tables import Campaign, MailingList
 from repermit.lazy_text import Said
+from repermit.rules.consent import REST_BEFORE_REMINDER, latest_ask
 from repermit.settings.definitions import Settings
 
 MORNING = time(9)

@@ -105,7 +105,7 @@ def answer(
 ) -> None:
     """Record an answer given by phone, letter or reply."""
     from repermit.answers import record_answer
-    from repermit.consent import Answer, Outcome
+    from repermit.rules.consent import Answer, Outcome
 
     with house.mailing_list(slug) as (database, mailing_list):
         recorded = record_answer.answer_for(

@@ -163,7 +163,7 @@ _SECONDS_BETWEEN = 10.0
 
 
 def _tell_unattested(*, to: Tell) -> None:
-    from repermit.consent import UNATTESTED
+    from repermit.rules.consent import UNATTESTED
 
     to("")
     to(f"Without --dry-run this will be refused: {UNATTESTED}.")
@@ -238,7 +238,7 @@ def _say_problems(problems: tuple[Problem, ...]) -> None:
 
 def _weight(problem: Problem) -> int:
     """Return the place of a problem: who may want no mail, what can be mended, duplicates last."""
-    from repermit.consent import Fate
+    from repermit.rules.consent import Fate
 
     # What is taken in is listed because something in its row may speak against that.
     taken_in = (Fate.ASK, Fate.CONFIRMED, Fate.CUSTOMER)

@@ -52,7 +52,7 @@ def preview(
     """Show a mail that people on the list would get, or send it to yourself."""
     from repermit.campaigns import launch_plan
     from repermit.campaigns import preview as campaigns_preview
-    from repermit.consent import MailKind
+    from repermit.rules.consent import MailKind
     from repermit.smtp import mail_server
 
     with house.mailing_list(slug) as (database, mailing_list):

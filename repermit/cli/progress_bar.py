@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from repermit.cli.output import warn
-from repermit.consent import MailState
+from repermit.rules.consent import MailState
 
 _MINUTE = 60.0
 _HOUR = 60 * _MINUTE

@@ -101,7 +101,7 @@ def _watch(house: CommandContext, mailing_list: MailingList) -> None:
 
 
 def _standing(found: CampaignProgress | None) -> progress_bar.Standing:
-    from repermit.consent import CampaignState, MailState
+    from repermit.rules.consent import CampaignState, MailState
 
     if found is None:
         return progress_bar.Standing(0, word="no campaign yet")
@@ -188,7 +188,7 @@ def _what_stands_in_the_way(
     house: CommandContext, campaign: CampaignFacts, fault: Fault | None
 ) -> Iterator[str]:
     """Yield why the mails of a campaign that is sending wait."""
-    from repermit.consent import CampaignState
+    from repermit.rules.consent import CampaignState
 
     if fault and campaign.state is CampaignState.SENDING:
         yield (
@@ -199,7 +199,7 @@ def _what_stands_in_the_way(
 
 def _next_steps(house: CommandContext, slug: str, campaign: CampaignFacts) -> Iterator[str]:
     """Yield what the admin may be waiting for, or has to do."""
-    from repermit.consent import CampaignState
+    from repermit.rules.consent import CampaignState
 
     if campaign.state is CampaignState.SCHEDULED:
         yield f"The asking begins on {house.in_words(campaign.starts_at)}."
@@ -405,7 +405,7 @@ def expire(
 
 def _why_not_yet(house: CommandContext, one: Upcoming) -> str:
     """Say why a campaign's contacts are left alone, and how many the deadline is going to take."""
-    from repermit.consent import CampaignState
+    from repermit.rules.consent import CampaignState
 
     if one.state is CampaignState.PAUSED:
         return f"{one.list}: paused, so nobody is removed until `repermit resume {one.list}`."

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from repermit import email_address
-from repermit.consent import Basis, Reason, Status, require_customer_basis
 from repermit.contacts.lookup import (
     fingerprint_of,
     is_suppressed,
@@ -25,6 +24,7 @@ from repermit.db.tables import Contact, MailingList
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.rules.consent import Basis, Reason, Status, require_customer_basis
 from repermit.settings.definitions import Settings
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from peewee import SQL
 
-from repermit.consent import BounceKind, CampaignState, MailKind, MailState, PauseReason, brake
 from repermit.contacts.counts import count_mails, total
 from repermit.db.background_tasks import run_steps
 from repermit.db.connection import Database, literal, lock_rows
@@ -17,6 +16,14 @@ from repermit.db.tables import Campaign, Mail
 from repermit.db.work_locks import Work, background_work
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.rules.consent import (
+    BounceKind,
+    CampaignState,
+    MailKind,
+    MailState,
+    PauseReason,
+    brake,
+)
 
 AFTER_PILOT = datetime(9999, 1, 1, tzinfo=UTC)
 """When an ask is due that waits for the end of a pilot; `resume` gives it its real moment."""

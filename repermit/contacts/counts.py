@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from peewee import fn
 
-from repermit.consent import MailKind, MailState, Status
 from repermit.db.background_tasks import TaskKind, targets_of
 from repermit.db.row_counts import ContactCount, HeldCount, MailCount, SuppressionCount
 from repermit.db.tables import Campaign, MailingList
+from repermit.rules.consent import MailKind, MailState, Status
 
 
 class People(NamedTuple):

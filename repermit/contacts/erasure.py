@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from repermit.consent import Dropped, Reason, Status
 from repermit.contacts.human_replies import forget_replies
 from repermit.contacts.status_changes import Act, drop_unsent, remove
 from repermit.contacts.suppressions import note_erasure, note_sign_ups_forgotten
@@ -20,6 +19,7 @@ from repermit.db.tables import Contact, SignUp
 from repermit.email_address import fingerprints
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.rules.consent import Dropped, Reason, Status
 
 _PARTS = ("person", "trace")
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from repermit.consent import MailState
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.tables import Contact, Evidence, EvidencePart, Import, Mail, Reply, SignUp
+from repermit.rules.consent import MailState
 
 _TOLD = ("answer", "method", "reason", "basis", "note", "came_back", "status", "file", "given_by")
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from repermit.consent import Answer
 from repermit.db.connection import Database, literal
 from repermit.db.prepared_query import PreparedQuery
 from repermit.db.tables import Contact, MailingList, Reply, latest_campaign, stored
 from repermit.errors import NotFound
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.rules.consent import Answer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,11 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from repermit.consent import Basis, MailKind, MailState
 from repermit.contacts.lookup import list_facts, list_told, list_unseen
 from repermit.db.connection import chunks, literal
 from repermit.db.tables import Campaign, CampaignWording, Contact, Mail, Wording, stored
 from repermit.emails.frozen_draft import read_draft
+from repermit.rules.consent import Basis, MailKind, MailState
 
 _CHUNK = 500
 _THEIR_OWN = (Basis.ANSWER, Basis.SIGN_UP)

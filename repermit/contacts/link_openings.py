@@ -13,12 +13,12 @@ from typing import Any
 
 from peewee import SQL
 
-from repermit.bot_detection import LINKS, Opened, Openings, Past, Sign
-from repermit.consent import REFUSALS, Status
 from repermit.db.connection import literal
 from repermit.db.contact_tables import Opening
 from repermit.db.prepared_query import PreparedQuery
 from repermit.db.tables import Contact, MailingList
+from repermit.rules.bot_detection import LINKS, Opened, Openings, Past, Sign
+from repermit.rules.consent import REFUSALS, Status
 
 _OF_A_LINK = ("gets", "heads", "first_at", "last_at")
 _OTHERS = ("yes_at", "no_at", "disowned_at", "doubted_at", "is_contradicted", "settled_at")

@@ -10,7 +10,6 @@ from typing import Any
 from peewee import SQL
 
 from repermit import email_address
-from repermit.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
 from repermit.db.connection import lock_rows
 from repermit.db.list_tables import ListText
 from repermit.db.prepared_query import PreparedQuery
@@ -26,6 +25,7 @@ from repermit.db.tables import (
 )
 from repermit.emails.mail_values import ListWords, MailingListFacts
 from repermit.errors import AddressError
+from repermit.rules.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
 from repermit.settings.package_files import LANGUAGES
 
 

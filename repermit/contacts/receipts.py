@@ -8,13 +8,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from repermit import consent
-from repermit.consent import NOT_STARTED, Answer, Basis, Dropped, MailKind, MailState, Status
 from repermit.db.prepared_query import PreparedQuery
 from repermit.db.tables import Contact, Evidence, Mail, MailingList, stored
 from repermit.evidence import person_entries, proof_file, stored_tree
 from repermit.receipts import record
 from repermit.receipts.record import Account
+from repermit.rules import consent
+from repermit.rules.consent import NOT_STARTED, Answer, Basis, Dropped, MailKind, MailState, Status
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
 

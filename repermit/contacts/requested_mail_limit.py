@@ -9,11 +9,11 @@ import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from repermit import consent
 from repermit.db.connection import Database, is_postgresql, run_sql
 from repermit.db.contact_tables import FreshLink
 from repermit.db.secure_delete import delete_in_steps
 from repermit.db.tables import SignUp
+from repermit.rules import consent
 
 LINKS_KEPT = timedelta(days=1)
 """How long links for one use are kept, with the addresses that they went to."""

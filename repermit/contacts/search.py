@@ -13,11 +13,11 @@ from operator import or_
 from typing import Any, NamedTuple
 
 from repermit import email_address
-from repermit.consent import Status
 from repermit.contacts.counts import count_contacts
 from repermit.db.connection import is_postgresql, proxy
 from repermit.db.tables import Contact, MailingList
 from repermit.errors import AddressError
+from repermit.rules.consent import Status
 
 PAGE = 50
 """How many contacts stand on a page."""

@@ -11,17 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from repermit.consent import (
-    NOT_STARTED,
-    REFUSALS,
-    Basis,
-    Dropped,
-    MailKind,
-    MailState,
-    Reason,
-    Status,
-    require_removal,
-)
 from repermit.contacts.last_ask import Asked, CampaignMail, asked_last, campaign_mails, told_last
 from repermit.contacts.link_openings import release
 from repermit.contacts.lookup import fingerprint_of, is_off_by_file
@@ -37,6 +26,17 @@ from repermit.db.tables import Campaign, Contact, Import, Mail
 from repermit.email_address import fingerprints
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.rules.consent import (
+    NOT_STARTED,
+    REFUSALS,
+    Basis,
+    Dropped,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+    require_removal,
+)
 
 _CHUNK = 500
 _ASKING = (MailKind.ASK, MailKind.REMINDER)

@@ -16,12 +16,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from repermit.campaigns import progress
-from repermit.consent import MailKind, MailState, Status
 from repermit.demo.environment import Stage
 from repermit.demo.inbox import Received
 from repermit.demo.mail_clients import CLIENTS, as_shown, count_images, find_client
 from repermit.demo.simulated_people import scan
 from repermit.demo.story import tell_story
+from repermit.rules.consent import MailKind, MailState, Status
 from repermit.settings.package_files import asset
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from repermit.campaigns import progress
-from repermit.consent import Basis, Fate, MailKind, MailState, Reason, Status
 from repermit.db.tables import Contact, Mail, MailingList
 from repermit.demo.environment import Stage
 from repermit.evidence import verify_chain
+from repermit.rules.consent import Basis, Fate, MailKind, MailState, Reason, Status
 
 _STAYS = {
     Basis.ANSWER: "stays: said yes",

@@ -11,11 +11,11 @@ import click
 
 from repermit.campaigns import progress
 from repermit.campaigns.campaign_results import CampaignStatus
-from repermit.consent import CampaignState
 from repermit.demo import pages, result_text
 from repermit.demo.environment import DAYS, Stage, set_stage
 from repermit.demo.simulated_people import play
 from repermit.expiry import sweep
+from repermit.rules.consent import CampaignState
 from repermit.sending import send_due
 from repermit.web.run import Server
 

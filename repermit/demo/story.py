@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from repermit.consent import Fate, MailKind, MailState, Reason
 from repermit.db.tables import Contact, Evidence, Mail
 from repermit.demo.environment import Chapter, Stage
 from repermit.evidence import verify_chain
+from repermit.rules.consent import Fate, MailKind, MailState, Reason
 
 
 def tell_story(stage: Stage) -> list[Chapter]:

@@ -9,11 +9,11 @@ from typing import Any
 
 from peewee import Value, fn
 
-from repermit.consent import latest_ask
 from repermit.db.background_tasks import BackgroundTask
 from repermit.db.connection import is_postgresql, position, proxy, streamed
 from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, Mail, read_moment, stored
 from repermit.evidence.diagnosis import Fault, How
+from repermit.rules.consent import latest_ask
 
 AHEAD = timedelta(minutes=5)
 """By so much the clocks of several machines may differ."""

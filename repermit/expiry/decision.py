@@ -12,11 +12,11 @@ from typing import Any, cast
 
 from peewee import fn
 
-from repermit.consent import MailKind, MailState, Status, Verdict, expiry
 from repermit.contacts import last_ask, lookup
 from repermit.contacts.last_ask import CampaignMail
 from repermit.db.connection import chunks, literal
 from repermit.db.tables import Campaign, CampaignWording, Contact, Mail, stored
+from repermit.rules.consent import MailKind, MailState, Status, Verdict, expiry
 
 # --- What the sweep gives back, as a plain value. -------------------------------------------------
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from repermit.consent import CampaignState
 from repermit.db.connection import Database, lock_rows
 from repermit.db.tables import Campaign, Meta, stored
+from repermit.rules.consent import CampaignState
 
 LONGEST_PAUSE = timedelta(minutes=5)
 """How long may lie between two notes for the pages to count as up in between."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from repermit.consent import CampaignState, MailKind, MailState, Verdict, latest_ask
 from repermit.contacts import counts, lookup
 from repermit.db.connection import literal
 from repermit.db.tables import Campaign, Contact, Mail, MailingList
 from repermit.expiry.decision import foreseen
+from repermit.rules.consent import CampaignState, MailKind, MailState, Verdict, latest_ask
 
 _CHUNK = 200
 # So many people are gone through at a time, and so many in all while somebody waits.

@@ -9,7 +9,6 @@ from itertools import takewhile
 from typing import Any
 
 from repermit.clock import Clock
-from repermit.consent import CampaignState, Dropped, Reason, Verdict, expiry_waits, require_campaign
 from repermit.contacts import last_ask, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.background_tasks import LARGEST_STEP, run_steps
@@ -29,6 +28,14 @@ from repermit.expiry.decision import (
     verdict,
 )
 from repermit.expiry.downtime import downtime, note
+from repermit.rules.consent import (
+    CampaignState,
+    Dropped,
+    Reason,
+    Verdict,
+    expiry_waits,
+    require_campaign,
+)
 from repermit.settings.definitions import Settings
 
 _RUNNING = (CampaignState.SENDING, CampaignState.OPEN)

@@ -12,11 +12,11 @@ from itertools import islice
 from typing import Any
 
 from repermit import email_address
-from repermit.consent import Status
 from repermit.contacts import lookup, search
 from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList
 from repermit.email_address import as_people_write
 from repermit.exports.tool_formats import What
+from repermit.rules.consent import Status
 
 _PAGE = 1000
 

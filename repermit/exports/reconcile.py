@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from repermit import email_address
-from repermit.consent import Status
 from repermit.contacts import unfinished_imports
 from repermit.db.tables import Contact, MailingList, Suppression
 from repermit.errors import AddressError
 from repermit.exports import export_rows
 from repermit.list_files import open_file, rows
+from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
 
 # --- What a comparison with another tool's export shows, as values and as lines to read. ----------

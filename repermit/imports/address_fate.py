@@ -12,11 +12,11 @@ from typing import Any
 from peewee import Case, Value, fn
 
 from repermit import email_address
-from repermit.consent import Basis, Fate, Status, improves
 from repermit.contacts import counts
 from repermit.db.connection import Database, chunks, is_postgresql, proxy, run_sql
 from repermit.db.tables import Contact, SignUp, Suppression
 from repermit.imports.staging import Picked
+from repermit.rules.consent import Basis, Fate, Status, improves
 
 NEW = (Fate.ASK, Fate.ROLE, Fate.CONFIRMED, Fate.CUSTOMER)
 """The fates by which an address comes onto the list."""

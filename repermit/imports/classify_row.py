@@ -12,13 +12,13 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from repermit import email_address
-from repermit.consent import STRENGTH, Fate, RowFacts, fate, require_customer_basis
 from repermit.db.tables import stored
 from repermit.errors import AddressError
 from repermit.lazy_text import packed
 from repermit.list_files.cells import clean
 from repermit.list_files.open_file import ListFile
 from repermit.list_files.rows import Proof, Row
+from repermit.rules.consent import STRENGTH, Fate, RowFacts, fate, require_customer_basis
 
 # Deciding a million times by the rule itself would take as long as reading the file.
 _FATES = {

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from repermit import email_address
-from repermit.consent import Basis, Fate, require_customer_basis
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import lookup, unfinished_imports
 from repermit.db.background_tasks import BackgroundTask, TaskKind, find_task, task_on
@@ -40,6 +39,7 @@ from repermit.imports.staging import Staged
 from repermit.lazy_text import Joined, Said
 from repermit.list_files.open_file import ListFile, open_list
 from repermit.list_files.rows import Part
+from repermit.rules.consent import Basis, Fate, require_customer_basis
 from repermit.settings.definitions import Settings
 
 _TOKEN_BYTES = 16

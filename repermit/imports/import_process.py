@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import IO, Any, cast
 
-from repermit.consent import Fate
 from repermit.db.connection import Database, open_database
 from repermit.db.open_files import present
 from repermit.db.suppression_journal import journal_of
@@ -31,6 +30,7 @@ from repermit.imports.uploads import Choices, Kept, delete, find_upload
 from repermit.lazy_text import packed
 from repermit.list_files import container, open_file
 from repermit.list_files.rows import Column, FilePreview
+from repermit.rules.consent import Fate
 from repermit.settings.definitions import Settings
 
 LARGE = 50_000

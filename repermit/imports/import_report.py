@@ -8,12 +8,12 @@ from typing import Any
 
 from peewee import JOIN, Case
 
-from repermit.consent import Fate
 from repermit.db.connection import proxy, run_sql
 from repermit.imports.import_results import Problem
 from repermit.imports.staging import Picked, Staged
 from repermit.lazy_text import unpacked
 from repermit.list_files.rows import DateNote, Part, Question
+from repermit.rules.consent import Fate
 
 MOST_PROBLEMS = 10_000
 """How many rows are reported one by one; of the others it is said how many there are."""

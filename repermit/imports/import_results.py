@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from repermit.consent import Fate
 from repermit.list_files.rows import Part
+from repermit.rules.consent import Fate
 
 
 @dataclass(frozen=True)

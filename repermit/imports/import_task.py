@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from repermit.consent import Basis, Fate
 from repermit.contacts import unfinished_imports
 from repermit.db.background_tasks import (
     LARGEST_STEP,
@@ -41,6 +40,7 @@ from repermit.evidence.entries import Entry
 from repermit.imports import address_fate, import_report, staging
 from repermit.imports.merge import Taking, merge
 from repermit.imports.undo_steps import begin_reversal, go_on
+from repermit.rules.consent import Basis, Fate
 from repermit.settings.definitions import Settings
 
 _log = logging.getLogger(__name__)

@@ -11,7 +11,6 @@ from typing import Any
 
 from peewee import Case, Value, fn
 
-from repermit.consent import LEFT_ELSEWHERE, Basis, Dropped, Fate, Status
 from repermit.contacts import status_changes, suppressions
 from repermit.db.connection import is_postgresql, lock_rows, proxy, run_sql
 from repermit.db.tables import Contact, Import, ImportChange, MailingList, Suppression, stored
@@ -27,6 +26,7 @@ from repermit.imports.address_fate import (
     uid_of,
 )
 from repermit.imports.staging import Picked
+from repermit.rules.consent import LEFT_ELSEWHERE, Basis, Dropped, Fate, Status
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 from peewee import JOIN, fn
 
 from repermit import email_address
-from repermit.consent import Fate
 from repermit.db.temporary_files import TemporaryFiles
 from repermit.imports.staging import Picked, Staged
 from repermit.list_files.rows import Part
+from repermit.rules.consent import Fate
 
 _CHUNK = 5_000
 _TABLE = """\

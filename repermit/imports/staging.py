@@ -25,12 +25,12 @@ from peewee import (
     fn,
 )
 
-from repermit.consent import Fate
 from repermit.db.connection import Database, FairSqliteDatabase, is_postgresql, proxy, run_sql
 from repermit.db.staged_rows import attached
 from repermit.db.tables import Table, UTCDateTimeField
 from repermit.imports.classify_row import PLAIN, StagedRow
 from repermit.imports.file_reader import Batch
+from repermit.rules.consent import Fate
 
 # KiB of memory for the pages of the temporary tables, the rest of which is in a file that has no
 # name, and for those of the database while a million contacts go into its indexes.

@@ -11,7 +11,6 @@ from typing import Any
 
 from peewee import fn
 
-from repermit.consent import CampaignState, Fate, MailKind, MailState
 from repermit.contacts import counts, unfinished_imports
 from repermit.db.background_tasks import (
     LARGEST_STEP,
@@ -29,6 +28,7 @@ from repermit.errors import Refused
 from repermit.imports.import_results import UndoResult
 from repermit.imports.import_task import ImportProgress, take_back_unfinished
 from repermit.imports.undo_steps import Progress, begin_reversal, go_on
+from repermit.rules.consent import CampaignState, Fate, MailKind, MailState
 from repermit.settings.definitions import Settings
 
 # --- Which files came onto a list. ----------------------------------------------------------------

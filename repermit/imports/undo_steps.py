@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from repermit.consent import Fate, Status
 from repermit.contacts import suppressions as contacts_suppressions
 from repermit.contacts import unfinished_imports
 from repermit.db.background_tasks import (
@@ -27,6 +26,7 @@ from repermit.db.tables import Contact, Import, ImportChange, Suppression, store
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.imports.address_fate import NEW
+from repermit.rules.consent import Fate, Status
 
 FATES = (*NEW, Fate.OPTED_OUT)
 """The fates of rows of which something is to be taken back; so are better bases."""

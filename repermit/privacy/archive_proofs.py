@@ -12,7 +12,6 @@ from typing import Any, BinaryIO
 
 from peewee import fn
 
-from repermit.consent import Status
 from repermit.db.background_tasks import run_steps
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, MailingList
@@ -27,6 +26,7 @@ from repermit.privacy.make_proof import (
     seal_of,
     statement_for,
 )
+from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
 
 _LENGTH_BYTES = 8

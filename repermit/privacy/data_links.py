@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from repermit import email_address
-from repermit.consent import MailKind, Status
 from repermit.contacts import lookup, requested_mail_limit
 from repermit.db.connection import Database
 from repermit.db.contact_tables import FreshLink
 from repermit.db.tables import Contact, Mail, new_id
 from repermit.emails.mail_values import MailingListFacts
+from repermit.rules.consent import MailKind, Status
 
 # --- Fresh links and what they open, as values. ---------------------------------------------------
 

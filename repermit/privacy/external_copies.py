@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 from peewee import fn
 
-from repermit.consent import MailKind, MailState, Status
 from repermit.contacts import lookup
 from repermit.db.connection import chunks
 from repermit.db.list_tables import Upload
 from repermit.db.tables import Contact, Evidence, EvidencePart, Import, Mail, MailingList
 from repermit.db.webhook_tables import Delivery, Webhook
 from repermit.privacy.data_links import Entry, HandedOn, Letter
+from repermit.rules.consent import MailKind, MailState, Status
 
 # --- To which files and programs a person's address went, as far as the record knows. -------------
 

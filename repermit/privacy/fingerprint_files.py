@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from repermit import email_address
-from repermit.consent import LEFT_ELSEWHERE, Reason
 from repermit.contacts import unfinished_imports
 from repermit.db.connection import Database, steady_view
 from repermit.db.tables import MailingList, Suppression, stored
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.rules.consent import LEFT_ELSEWHERE, Reason
 from repermit.settings.definitions import Settings
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")

@@ -10,7 +10,6 @@ from enum import StrEnum
 from functools import partial
 
 from repermit import email_address
-from repermit.consent import Reason, Status
 from repermit.contacts import admin_requests, lookup, suppressions
 from repermit.contacts import erasure as contacts_erasure
 from repermit.contacts.erasure import Erased
@@ -26,6 +25,7 @@ from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.privacy.external_copies import Beyond, beyond
+from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Settings
 
 # --- The transaction in which a person is erased at their wish, or at an admin's. -----------------

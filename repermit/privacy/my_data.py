@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from repermit.bot_detection import LINKS, Past
-from repermit.consent import CampaignState, MailState, Status
 from repermit.contacts import link_openings, lookup, receipts, requested_mail_limit
 from repermit.db.account_tables import Access
 from repermit.db.contact_tables import FreshLink
@@ -43,6 +41,8 @@ from repermit.privacy.data_links import (
 from repermit.privacy.external_copies import handed_on
 from repermit.privacy.purge import due_at
 from repermit.privacy.retention import years_after
+from repermit.rules.bot_detection import LINKS, Past
+from repermit.rules.consent import CampaignState, MailState, Status
 from repermit.settings.definitions import Settings
 
 # --- What is kept of how a person's links were opened, for the person themselves. -----------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from repermit.consent import MailKind, Reason, Status, may_leave
 from repermit.contacts import human_replies, lookup, receipts, status_changes
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, Evidence, Mail
@@ -14,6 +13,7 @@ from repermit.evidence import chain, entries
 from repermit.privacy.data_links import find_opened, lock_opened
 from repermit.privacy.forget import erasure
 from repermit.receipts import states
+from repermit.rules.consent import MailKind, Reason, Status, may_leave
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Form
 

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from repermit.consent import Reason
 from repermit.emails import catalogues, dates
 from repermit.evidence.proof_file import told_by
 from repermit.receipts import states
+from repermit.rules.consent import Reason
 
 # --- What a proof shows to hold of a person, and since when, in a sentence. -----------------------
 

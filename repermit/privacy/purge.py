@@ -10,13 +10,13 @@ from typing import Any
 
 from peewee import SQL
 
-from repermit.consent import CampaignState, Status
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import erasure
 from repermit.contacts.status_changes import Act
 from repermit.db.background_tasks import LARGEST_STEP, run_steps
 from repermit.db.connection import Database, literal, lock_rows
 from repermit.db.tables import Campaign, Contact, MailingList
+from repermit.rules.consent import CampaignState, Status
 from repermit.settings.definitions import Settings
 
 _FEW = 10_000

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit import email_address
-from repermit.consent import MOST_ON_REQUEST, MailKind, Reason, Status
 from repermit.contacts import (
     erasure,
     lookup,
@@ -33,6 +32,7 @@ from repermit.privacy.data_links import (
     owe,
     use_up,
 )
+from repermit.rules.consent import MOST_ON_REQUEST, MailKind, Reason, Status
 from repermit.settings.definitions import Settings
 
 _DAY = timedelta(days=1)

@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 from peewee import JOIN, SQL
 
 from repermit.clock import years_before
-from repermit.consent import Status
 from repermit.db.background_tasks import LARGEST_STEP, StepSize, run_steps
 from repermit.db.connection import Database, bound, literal, lock_rows
 from repermit.db.contact_tables import Opening
@@ -37,6 +36,7 @@ from repermit.db.tables import (
 )
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
 
 # --- What undone imports claimed, found when the term of its proof is over. -----------------------

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 from repermit import email_address
-from repermit.consent import Basis, Reason, Status
 from repermit.contacts import lookup, status_changes, suppressions
 from repermit.contacts.status_changes import Act
 from repermit.contacts.suppressions import Suppressed
@@ -53,6 +52,7 @@ from repermit.privacy.suppression_staging import (
     open_rows,
     opted_out,
 )
+from repermit.rules.consent import Basis, Reason, Status
 from repermit.settings.definitions import Settings
 
 _log = logging.getLogger(__name__)

@@ -13,12 +13,20 @@ from typing import Any
 
 from peewee import fn
 
-from repermit.consent import Basis, CampaignState, MailKind, MailState, Reason, Status, is_undecided
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import lookup
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Contact, Mail, Meta, stored
 from repermit.reports.outcome_counts import head
+from repermit.rules.consent import (
+    Basis,
+    CampaignState,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+    is_undecided,
+)
 
 _OWED = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 _ANSWERS = (Basis.ANSWER, Basis.SIGN_UP)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from repermit.consent import CampaignState, MailKind, Reason
 from repermit.db.connection import Database, lock_rows
 from repermit.db.tables import Campaign, Mail, Meta, stored
 from repermit.emails.campaign_result import ClosingNews
 from repermit.evidence import stored_tree
 from repermit.reports.asked_people import count_people
+from repermit.rules.consent import CampaignState, MailKind, Reason
 
 # What closed before this was told, or before a restored database ran again, is no news any more.
 _NEWS_FOR = timedelta(days=7)

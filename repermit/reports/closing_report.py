@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from repermit.consent import BounceKind, CampaignState, Exclusion, Fate, MailKind, MailState
 from repermit.contacts import counts as contacts_counts
 from repermit.db.list_tables import HandedOver
 from repermit.db.tables import (
@@ -29,6 +28,7 @@ from repermit.reports.admin_acts import AdminAct, read_acts
 from repermit.reports.asked_people import People, read_people
 from repermit.reports.outcome_counts import Turn
 from repermit.reports.tally import read_tallies
+from repermit.rules.consent import BounceKind, CampaignState, Exclusion, Fate, MailKind, MailState
 
 # --- What the closing report holds, as plain values. ----------------------------------------------
 

@@ -12,12 +12,12 @@ from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from repermit.consent import CampaignState, MailKind
 from repermit.db.connection import Database, lock_rows
 from repermit.db.tables import Campaign, Evidence, Mail, Meta, read_moment, stored
 from repermit.emails.daily_summary import DayNews
 from repermit.reports.outcome_counts import Turn, head, turns
 from repermit.reports.statistics import figures
+from repermit.rules.consent import CampaignState, MailKind
 from repermit.settings.definitions import Settings
 
 _AT = time(16)

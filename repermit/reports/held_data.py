@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 from peewee import Value, fn
 
 from repermit import email_address
-from repermit.consent import Status
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import link_openings
 from repermit.contacts.counts import People
 from repermit.db.list_tables import Upload
 from repermit.db.row_counts import PartCount
 from repermit.db.tables import Contact, Evidence, Import, MailingList, Reply, SignUp
+from repermit.rules.consent import Status
 
 PARTS = ("consent", "person", "trace")
 """The parts of an entry of the evidence."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from repermit.consent import Status
 from repermit.contacts import lookup
 from repermit.db.tables import MailingList, latest_campaign
 from repermit.emails.mail_values import ListWords
@@ -16,6 +15,7 @@ from repermit.reports.data_recipients import Recipient, list_recipients
 from repermit.reports.held_data import HeldData, count_held_data
 from repermit.reports.register_notes import Notes, read_notes
 from repermit.reports.security_measures import Measure, list_measures
+from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
 
 

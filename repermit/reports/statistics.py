@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from repermit.consent import BounceKind, CampaignState, MailKind, MailState
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import link_openings, lookup
 from repermit.contacts.counts import Mails
 from repermit.db.tables import Campaign, MailingList, latest_campaign
 from repermit.reports.outcome_counts import Key, Turn
 from repermit.reports.tally import read_tallies
+from repermit.rules.consent import BounceKind, CampaignState, MailKind, MailState
 
 _OWED = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 _MOST_SHOWN = timedelta(days=400)

@@ -10,7 +10,6 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from repermit.consent import Answer, MailKind
 from repermit.contacts import lookup, receipts
 from repermit.db.tables import Campaign, CampaignWording, Contact, MailingList, Wording
 from repermit.emails import (
@@ -32,6 +31,7 @@ from repermit.emails.mail_values import ConfirmValues, NoticeValues, ReceiptValu
 from repermit.emails.mime_encoding import Letter
 from repermit.errors import NotFound, RepermitError
 from repermit.evidence import stored_tree
+from repermit.rules.consent import Answer, MailKind
 from repermit.sending.queue import Claim
 from repermit.sending.queued_mail import QueuedMail
 from repermit.settings.definitions import Settings

@@ -11,7 +11,6 @@ from typing import Any
 
 from peewee import SQL
 
-from repermit.consent import CampaignState, MailKind, MailState
 from repermit.contacts import counts
 from repermit.db.background_tasks import (
     BackgroundTask,
@@ -26,6 +25,7 @@ from repermit.db.work_locks import background_work, foreground_work
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.rules.consent import CampaignState, MailKind, MailState
 
 
 def resolve(

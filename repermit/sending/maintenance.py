@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from repermit.clock import Clock
-from repermit.consent import MailState, PauseReason
 from repermit.contacts import circuit_breaker
 from repermit.db.connection import Database, is_postgresql
 from repermit.db.tables import Mail
 from repermit.lazy_text import Said
+from repermit.rules.consent import MailState, PauseReason
 from repermit.sending import smtp_outcomes
 from repermit.sending.server_faults import note_fault
 from repermit.sending.worker_lock import is_alive

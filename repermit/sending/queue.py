@@ -10,10 +10,10 @@ from typing import Any
 
 from peewee import SQL
 
-from repermit.consent import CampaignState, Dropped, MailKind, MailState
 from repermit.db.background_tasks import StepSize
 from repermit.db.connection import Database, is_postgresql, literal
 from repermit.db.tables import Campaign, Mail, MailingList
+from repermit.rules.consent import CampaignState, Dropped, MailKind, MailState
 from repermit.sending import queued_mail, send_rate
 from repermit.sending.queued_mail import QueuedMail, wordings_of
 from repermit.sending.send_rate import Rates

@@ -11,16 +11,6 @@ from typing import Any, NamedTuple
 from peewee import JOIN
 
 from repermit import email_address
-from repermit.consent import (
-    Answer,
-    CampaignState,
-    Dropped,
-    MailKind,
-    Reason,
-    Status,
-    is_undecided,
-    latest_ask,
-)
 from repermit.contacts import receipts
 from repermit.db.connection import Database, literal, run_sql
 from repermit.db.contact_tables import FreshLink
@@ -33,6 +23,16 @@ from repermit.db.tables import (
     SignUp,
     Suppression,
     read_moment,
+)
+from repermit.rules.consent import (
+    Answer,
+    CampaignState,
+    Dropped,
+    MailKind,
+    Reason,
+    Status,
+    is_undecided,
+    latest_ask,
 )
 
 # The least that the database tells apart.

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from repermit.clock import Clock
-from repermit.consent import MailState
 from repermit.db.connection import Database
 from repermit.emails.mime_encoding import Letter
 from repermit.errors import OutcomeUnknown, TransportError
 from repermit.lazy_text import Said
+from repermit.rules.consent import MailState
 from repermit.sending import send_step, smtp_outcomes
 from repermit.sending.claim_buffer import ClaimBuffer
 from repermit.sending.compose import NOT_MADE, Ahead, Letters, Prepared

@@ -10,9 +10,9 @@ from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from repermit.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
 from repermit.db.connection import Database, is_postgresql, run_sql
 from repermit.db.tables import Mail, stored
+from repermit.rules.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
 from repermit.sending import queued_mail
 from repermit.sending.queue import Claim
 from repermit.smtp.reply_codes import Reply

@@ -12,7 +12,14 @@ from typing import Any
 
 from peewee import SQL, fn
 
-from repermit.consent import (
+from repermit.contacts import lookup, status_changes
+from repermit.contacts.status_changes import Act
+from repermit.db.background_tasks import run_steps
+from repermit.db.connection import Database
+from repermit.db.tables import Campaign, Contact, Mail
+from repermit.db.work_locks import Work, background_work
+from repermit.errors import TransportError
+from repermit.rules.consent import (
     CampaignState,
     Dropped,
     MailKind,
@@ -21,13 +28,6 @@ from repermit.consent import (
     Status,
     is_undecided,
 )
-from repermit.contacts import lookup, status_changes
-from repermit.contacts.status_changes import Act
-from repermit.db.background_tasks import run_steps
-from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Contact, Mail
-from repermit.db.work_locks import Work, background_work
-from repermit.errors import TransportError
 from repermit.sending.queue import QUEUED
 from repermit.sending.queued_mail import ASKING
 

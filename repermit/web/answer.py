@@ -14,11 +14,11 @@ from werkzeug.exceptions import BadRequest
 
 from repermit.answers import lookup, pending_openings, record_answer
 from repermit.answers.lookup import PageShown, Standing
-from repermit.consent import Answer, Basis, Outcome, Status
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.tables import MailingList
 from repermit.emails import sender_identity
 from repermit.emails.mail_values import MailingListFacts
+from repermit.rules.consent import Answer, Basis, Outcome, Status
 from repermit.signed_links import NOBODY, PROXIES, Form
 from repermit.web import ask_again, page_text, wording_shown
 from repermit.web.my_data_text import kept_after_erasure

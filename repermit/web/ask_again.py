@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from repermit.answers.lookup import SignedUp, Standing
-from repermit.bot_detection import Sign
+from repermit.rules.bot_detection import Sign
 from repermit.web.page_text import Statement, Voice, no_label, yes_label
 
 NOT_ME, AGAIN, YES, NO = "not_me", "again", "yes", "no"

@@ -10,10 +10,10 @@ from flask import Blueprint, Response, current_app, request
 
 from repermit.answers import join, lookup
 from repermit.answers.lookup import SignedUp, SignUpFacts
-from repermit.consent import Outcome
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.tables import MailingList
 from repermit.errors import AddressError
+from repermit.rules.consent import Outcome
 from repermit.web import ask_again, error_pages, wording_shown
 from repermit.web.answer import list_fields, pressed_form, show_gone, show_result, voice_of
 from repermit.web.api.authentication import Allowances

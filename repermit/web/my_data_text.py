@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from repermit.consent import Basis
 from repermit.privacy.data_links import (
     Entry,
     HandedOn,
@@ -21,6 +20,7 @@ from repermit.privacy.data_links import (
     Term,
 )
 from repermit.privacy.retention import years_after
+from repermit.rules.consent import Basis
 from repermit.settings.definitions import Retention
 from repermit.web.page_text import Voice, removal_in_words
 

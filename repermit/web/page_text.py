@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 
 from repermit.answers.lookup import Standing
-from repermit.consent import Answer, Basis, Reason, Status
 from repermit.emails import catalogues, dates
 from repermit.privacy.data_links import Held
+from repermit.rules.consent import Answer, Basis, Reason, Status
 
 if TYPE_CHECKING:
     Stands = Standing | Held

@@ -11,10 +11,10 @@ from typing import Any
 
 from peewee import JOIN
 
-from repermit.consent import Basis, Reason, Status
 from repermit.db.connection import Database
 from repermit.db.tables import Evidence, EvidenceHead, EvidencePart, MailingList
 from repermit.db.webhook_tables import Delivery, Webhook
+from repermit.rules.consent import Basis, Reason, Status
 from repermit.webhooks.webhook_results import News, NewsPage
 
 EVENTS = ("answer.yes", "answer.no", "removed")

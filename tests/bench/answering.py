@@ -26,10 +26,10 @@ from typing import Any
 
 from repermit import email_address
 from repermit.clock import SystemClock
-from repermit.consent import CampaignState, MailKind, MailState, Status
 from repermit.contacts import lookup
 from repermit.db.connection import open_database
 from repermit.db.tables import Campaign, Mail, MailingList
+from repermit.rules.consent import CampaignState, MailKind, MailState, Status
 from repermit.settings.definitions import Settings
 from repermit.signed_links import KINDS, Links
 

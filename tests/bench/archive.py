@@ -15,8 +15,8 @@ from repermit import schema
 from repermit.answers import lookup, record_answer
 from repermit.answers.lookup import Trace
 from repermit.archives import make_archive
-from repermit.consent import Answer
 from repermit.db.connection import open_database
+from repermit.rules.consent import Answer
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.pages import freeze_wording
 

@@ -39,13 +39,13 @@ from flask.sessions import SecureCookieSessionInterface
 from repermit import schema
 from repermit.campaigns import launch
 from repermit.clock import SystemClock
-from repermit.consent import CampaignState, MailKind, MailState, Status
 from repermit.contacts import counts as contacts_counts
 from repermit.db.account_tables import Session, User
 from repermit.db.connection import is_postgresql, open_database, run_sql
 from repermit.db.tables import Campaign, Contact, Import, Mail, MailingList, find_list, stored
 from repermit.db.webhook_tables import Webhook
 from repermit.expiry import downtime
+from repermit.rules.consent import CampaignState, MailKind, MailState, Status
 from repermit.settings import config_file, definitions, package_files
 from repermit.settings.definitions import Settings
 from repermit.web import application

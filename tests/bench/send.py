@@ -41,12 +41,12 @@ import peewee
 from repermit import schema
 from repermit.campaigns import launch, lifecycle, progress
 from repermit.clock import SystemClock
-from repermit.consent import MailState
 from repermit.db.connection import Database, open_database
 from repermit.db.tables import CampaignWording, MailingList, find_list, new_id
 from repermit.emails import frozen_draft
 from repermit.evidence import chain
 from repermit.imports import import_file
+from repermit.rules.consent import MailState
 from repermit.sending import send_due
 from repermit.settings import config_file, definitions, package_files
 from repermit.settings.definitions import Settings

@@ -10,9 +10,9 @@ import tempfile
 from datetime import timedelta
 
 from repermit import schema
-from repermit.consent import Status
 from repermit.db.connection import open_database
 from repermit.db.tables import Contact
+from repermit.rules.consent import Status
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.pages import Pages
 from tests.test_zoo import EVERY, answer_yes, let_loose, say_no

@@ -15,7 +15,6 @@ from axe_playwright_python.sync_playwright import Axe
 from repermit.accounts import api_tokens, audit_log
 from repermit.campaigns import draft_conditions
 from repermit.campaigns.draft_conditions import Conditions
-from repermit.consent import CampaignState, MailState, Reason, Status
 from repermit.contacts import human_replies
 from repermit.db.account_tables import User
 from repermit.db.connection import Database
@@ -23,6 +22,7 @@ from repermit.db.tables import MailingList, Reply
 from repermit.db.webhook_tables import Delivery
 from repermit.emails.wording_overrides import key_of
 from repermit.imports import import_process, uploads
+from repermit.rules.consent import CampaignState, MailState, Reason, Status
 from repermit.settings.definitions import MailServer, Web
 from repermit.webhooks import endpoints
 from tests.admin_pages import client_of, make_admin, make_user

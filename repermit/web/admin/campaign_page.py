@@ -14,7 +14,6 @@ from typing import Any
 from flask import Blueprint, Response, abort, current_app
 
 from repermit.campaigns import enqueue_asks, progress
-from repermit.consent import CampaignState, MailState, expiry_waits, latest_ask
 from repermit.contacts import human_replies
 from repermit.db.tables import Campaign, MailingList, find_list, latest_campaign
 from repermit.evidence import stored_tree
@@ -22,6 +21,7 @@ from repermit.expiry import downtime
 from repermit.privacy import purge
 from repermit.reports import statistics
 from repermit.reports.statistics import Figures
+from repermit.rules.consent import CampaignState, MailState, expiry_waits, latest_ask
 from repermit.sending import in_doubt, server_faults
 from repermit.web.admin.charts import draw
 from repermit.web.admin.page_permissions import for_viewers, in_the_background

@@ -18,7 +18,6 @@ from wtforms.validators import DataRequired, InputRequired
 
 from repermit.answers import record_answer
 from repermit.clock import parse_when
-from repermit.consent import Answer, Basis, Outcome, Reason, Status
 from repermit.contacts import admin_requests, history
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import search as contacts_search
@@ -28,6 +27,7 @@ from repermit.emails import catalogues
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.lazy_text import N_
 from repermit.privacy import external_copies, make_proof, printable_proof
+from repermit.rules.consent import Answer, Basis, Outcome, Reason, Status
 from repermit.web.admin.current_user import actor, note_look
 from repermit.web.admin.evidence_check import checkpoint_in
 from repermit.web.admin.forms import Form

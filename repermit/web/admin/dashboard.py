@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from flask import Blueprint, Response
 from peewee import fn
 
-from repermit.consent import CampaignState, PauseReason, Status, expiry_waits
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import human_replies
 from repermit.db.list_tables import Draft, Upload
@@ -19,6 +18,7 @@ from repermit.db.tables import Campaign, MailingList, latest_campaign
 from repermit.expiry import downtime
 from repermit.reports import statistics
 from repermit.reports.statistics import Figures
+from repermit.rules.consent import CampaignState, PauseReason, Status, expiry_waits
 from repermit.sending import in_doubt, server_faults
 from repermit.web.admin.campaign_page import wait_in_words
 from repermit.web.admin.page_permissions import for_viewers

@@ -9,13 +9,13 @@ from flask import request
 from flask_login import current_user
 from wtforms import BooleanField, StringField, TextAreaField
 
-from repermit.consent import Fate
 from repermit.db.tables import MailingList
 from repermit.errors import ListFileError, RepermitError
 from repermit.imports import import_process, row_preview, uploads
 from repermit.imports.row_preview import Sight
 from repermit.imports.uploads import Choices, Kept
 from repermit.lazy_text import N_, Said, unpacked
+from repermit.rules.consent import Fate
 from repermit.web.admin import import_columns
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import address_of, gettext, ngettext

@@ -17,7 +17,6 @@ from flask import (
     stream_with_context,
 )
 
-from repermit.consent import Fate
 from repermit.contacts import unfinished_imports
 from repermit.db.tables import MailingList, find_list
 from repermit.errors import RepermitError
@@ -28,6 +27,7 @@ from repermit.imports import undo as imports_undo
 from repermit.imports.import_results import UndoResult
 from repermit.imports.row_preview import Sight
 from repermit.imports.uploads import Choices, Kept
+from repermit.rules.consent import Fate
 from repermit.web.admin import import_preview
 from repermit.web.admin.current_user import actor, note_look
 from repermit.web.admin.progress_steps import steps_reached

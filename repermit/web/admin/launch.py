@@ -12,9 +12,9 @@ from repermit.campaigns import launch as campaigns_launch
 from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
 from repermit.campaigns.draft_conditions import Conditions
 from repermit.checks.findings import Finding
-from repermit.consent import CampaignState, Exclusion, Fate
 from repermit.db.tables import MailingList, find_list, latest_campaign
 from repermit.errors import Refused
+from repermit.rules.consent import CampaignState, Exclusion, Fate
 from repermit.web.admin.check_findings import findings_in_words
 from repermit.web.admin.current_user import actor
 from repermit.web.admin.launch_check import (

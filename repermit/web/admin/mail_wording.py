@@ -10,7 +10,6 @@ from wtforms import SelectField, StringField, TextAreaField
 from wtforms.fields import SelectChoice
 
 from repermit.campaigns import draft_conditions, list_wording, mailing_lists, preview
-from repermit.consent import MailKind
 from repermit.contacts import lookup
 from repermit.db.tables import MailingList, find_list
 from repermit.emails import wording_template
@@ -23,6 +22,7 @@ from repermit.errors import (
     WordingError,
 )
 from repermit.lazy_text import N_, Said
+from repermit.rules.consent import MailKind
 from repermit.smtp import mail_server
 from repermit.web.admin.current_user import actor
 from repermit.web.admin.forms import Form

@@ -11,12 +11,12 @@ from flask import Blueprint, Response, abort, request
 
 from repermit.answers import record_answer
 from repermit.campaigns import progress
-from repermit.consent import Answer, CampaignState
 from repermit.contacts import human_replies
 from repermit.contacts.human_replies import WaitingReply
 from repermit.db.tables import MailingList, find_list, latest_campaign
 from repermit.errors import Refused
 from repermit.expiry import forecast
+from repermit.rules.consent import Answer, CampaignState
 from repermit.sending import in_doubt
 from repermit.web.admin.current_user import actor, note_look
 from repermit.web.admin.rendering import (

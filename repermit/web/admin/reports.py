@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, abort, request
 
 from repermit.archives import archive_readme, make_archive
-from repermit.consent import Status
 from repermit.contacts import counts as contacts_counts
 from repermit.db.tables import MailingList, find_list, latest_campaign
 from repermit.errors import Refused
 from repermit.reports import make_report, render_report
 from repermit.reports.make_report import Report, ReportKind
+from repermit.rules.consent import Status
 from repermit.web.admin.campaign_form import moment
 from repermit.web.admin.current_user import actor
 from repermit.web.admin.file_download import stream

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from repermit.consent import Basis, CampaignState, MailKind, MailState, Reason, Status
 from repermit.receipts.states import REPRESENTATIVE
+from repermit.rules.consent import Basis, CampaignState, MailKind, MailState, Reason, Status
 from repermit.webhooks.events import SELF
 
 Schema = dict[str, Any]
