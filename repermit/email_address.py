@@ -17,8 +17,8 @@ import email_validator
 import idna
 
 from repermit.errors import AddressError
+from repermit.i18n.lazy_text import Said
 from repermit.keyed_hash import Mac
-from repermit.lazy_text import Said
 from repermit.unicode_limits import normalize
 
 _LONGEST = 254

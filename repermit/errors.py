@@ -26,10 +26,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from repermit.lazy_text import Joined, Said
+from repermit.i18n.lazy_text import Joined, Said
 
 if TYPE_CHECKING:
-    from repermit.lazy_text import Value
+    from repermit.i18n.lazy_text import Value
 
 
 class RepermitError(Exception):

@@ -21,9 +21,9 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
+from repermit import package_files
 from repermit.exports import handover_steps
 from repermit.exports.tool_formats import Tool, What
-from repermit.settings import package_files
 from tests.sayings import said
 
 ROOT = Path(__file__).parent.parent

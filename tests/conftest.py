@@ -23,7 +23,7 @@ from repermit import schema
 from repermit.checks import run, website
 from repermit.db.connection import Database, open_database
 from repermit.db.tables import Campaign, MailingList
-from repermit.emails import catalogues
+from repermit.i18n import catalogues
 from repermit.settings.definitions import Settings
 from repermit.web import dispatcher, request_context
 from repermit.web.admin import launch_check

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
 
-from repermit.emails.catalogues import translations
+from repermit.i18n.catalogues import translations
 from tests.catalogues import messages, texts
 
 _SHORTEST = 12

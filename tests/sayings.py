@@ -86,7 +86,7 @@ def _imported(tree: ast.Module) -> set[str]:
         one.name
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom)
-        and node.module in {"repermit.errors", "repermit.lazy_text"}
+        and node.module in {"repermit.errors", "repermit.i18n.lazy_text"}
         for one in node.names
     }
 

@@ -13,7 +13,7 @@ from repermit.db.account_tables import User
 from repermit.db.connection import Database
 from repermit.db.tables import Evidence
 from repermit.db.webhook_tables import Delivery, Webhook
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings, Web
 from repermit.settings.sealed_secrets import Seal

@@ -13,9 +13,9 @@ import pytest
 from repermit.db.account_tables import Access
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, Evidence, MailingList
-from repermit.emails import catalogues
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
+from repermit.i18n import catalogues
 from repermit.rules.consent import Basis, MailState, Reason, Status
 from tests import independent_verifier
 from tests.admin_pages import ENGLISH, admin_client, csrf_token, post, words_at

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.db.connection import Database
-from repermit.emails import catalogues, wording_overrides
+from repermit.i18n import catalogue_overrides, catalogues
 from repermit.setting_overrides import text_overrides
 from repermit.settings.definitions import Settings
 from repermit.web.admin import text_corrections
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("usual_texts")
 
 URL = "/admin/texts/"
-YES = wording_overrides.key_of("Yes, keep sending me these mails")
-DAYS = wording_overrides.key_of("When one of us looked at your data: for one day.")
+YES = catalogue_overrides.key_of("Yes, keep sending me these mails")
+DAYS = catalogue_overrides.key_of("When one of us looked at your data: for one day.")
 USUAL = "Ja, blijf mij deze mails sturen"
 
 
@@ -54,7 +54,7 @@ def test_all_texts_are_there_page_after_page(admin: FlaskClient) -> None:
     while found := re.search(r'href="([^"]+)" rel="next"', pages[-1]):
         pages.append(admin.get(unescape(found[1])).text)
     seen = re.findall(r"/admin/texts/de/(\w+)", "".join(pages))
-    assert seen == list(wording_overrides.texts_in("de"))
+    assert seen == list(catalogue_overrides.texts_in("de"))
     assert len(pages) == -(-len(seen) // text_corrections.AT_ONCE)
     assert [html.count('rel="prev"') for html in pages] == [0] + [1] * (len(pages) - 1)
     assert shown(admin, language="de", after="gone") == seen[: text_corrections.AT_ONCE]
@@ -96,7 +96,7 @@ def test_a_text_with_numbers_has_its_page_in_every_language(
 ) -> None:
     page = admin.get(f"{URL}{language}/{DAYS}")
     assert page.status_code == 200
-    assert page.text.count("<textarea") == len(wording_overrides.texts_in(language)[DAYS].usual)
+    assert page.text.count("<textarea") == len(catalogue_overrides.texts_in(language)[DAYS].usual)
 
 
 def test_what_is_refused_stays_as_it_was_typed(admin: FlaskClient) -> None:

@@ -8,7 +8,7 @@ from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
 from repermit.db.connection import Database
-from repermit.lazy_text import N_
+from repermit.i18n.lazy_text import N_
 from repermit.settings.definitions import Settings
 from repermit.web.admin.forms import Form
 from tests.pages import Pages

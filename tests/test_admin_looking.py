@@ -14,9 +14,9 @@ from repermit.accounts.audit_log import SecurityEventKind
 from repermit.db.account_tables import SecurityEvent, User
 from repermit.db.connection import Database
 from repermit.db.tables import EvidenceHead
-from repermit.emails import catalogues
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.i18n import catalogues
 from repermit.reports.make_report import ReportKind, make_report
 from repermit.rules.consent import Reason
 from repermit.web.admin.log_text import ACTS, LOOKS, SECURITY_EVENTS

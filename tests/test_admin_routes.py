@@ -19,7 +19,7 @@ from repermit.db.account_tables import Access, SecurityEvent, Session, User
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database, FairSqliteDatabase, open_database
 from repermit.db.tables import Campaign, Contact
-from repermit.emails.wording_overrides import key_of
+from repermit.i18n.catalogue_overrides import key_of
 from repermit.rules.consent import MailState, Status
 from repermit.settings.definitions import Settings
 from repermit.web import application

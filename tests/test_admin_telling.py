@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from repermit.db.connection import Database
-from repermit.lazy_text import Joined, Said, said_of
+from repermit.i18n.lazy_text import Joined, Said, said_of
 from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 from repermit.web.admin import result_text

@@ -13,7 +13,7 @@ from repermit.contacts import lookup
 from repermit.db.connection import Database
 from repermit.db.list_tables import ListText
 from repermit.db.tables import MailingList
-from repermit.emails import catalogues
+from repermit.i18n import catalogues
 from repermit.settings.definitions import Settings
 from tests.admin_pages import admin_client, post, viewer_client, words_at
 from tests.building import NOW, make_contact, make_list, make_settings

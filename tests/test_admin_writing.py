@@ -12,7 +12,7 @@ from repermit.campaigns.draft_conditions import Conditions
 from repermit.db.connection import Database
 from repermit.db.tables import Evidence, MailingList, find_list
 from repermit.emails.wording_validation import FIELDS
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.settings.definitions import MailServer, Settings
 from repermit.web.admin.mail_wording import field_titles
 from repermit.web.admin.result_text import in_words

@@ -8,7 +8,7 @@ import pytest
 
 from repermit.bounces.read_message import read
 from repermit.bounces.reply_text import PLAIN, meant
-from repermit.emails.catalogues import languages
+from repermit.i18n.catalogues import languages
 
 HEAD = (
     "From: Ana <ana@example.net>\n"

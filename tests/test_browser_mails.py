@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from repermit.emails import catalogues
 from repermit.emails.mail_values import OwnWording
+from repermit.i18n import catalogues
 from tests.letters import make_ask
 from tests.test_emails_snapshots import KINDS, make_mail
 from tests.test_emails_wording import GOOD_HTML, GOOD_TEXT

@@ -12,8 +12,9 @@ from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import Extended, extend
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, CampaignWording, Evidence, EvidencePart, Mail, MailingList
-from repermit.emails import dates, frozen_draft
+from repermit.emails import frozen_draft
 from repermit.errors import Refused
+from repermit.i18n import dates
 from repermit.rules.consent import CampaignState, MailKind, MailState
 from tests.building import (
     DEADLINE,

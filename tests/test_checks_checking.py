@@ -11,7 +11,7 @@ from typing import Any
 import dkim
 import pytest
 
-from repermit import checks
+from repermit import checks, package_files
 from repermit.bounces import poll
 from repermit.checks import run as checks_run
 from repermit.checks.dns_lookup import Unanswered
@@ -22,7 +22,6 @@ from repermit.checks.run import _answered
 from repermit.db.connection import Database, connect
 from repermit.emails.dkim_signature import Signer
 from repermit.errors import ConfigError, Refused
-from repermit.settings import package_files
 from repermit.settings.definitions import MailServer, Web
 from tests.building import NOW, make_list, make_settings
 from tests.inbox import HANG_UP

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from repermit import schema
+from repermit import package_files, schema
 from repermit.checks.database import about_room, look_at_database
 from repermit.checks.findings import Finding
 from repermit.checks.settings import (
@@ -26,7 +26,7 @@ from repermit.db.connection import Database, connect, is_postgresql, open_databa
 from repermit.db.row_counts import ContactCount
 from repermit.db.tables import Mail, Meta
 from repermit.rules.consent import Reason
-from repermit.settings import config_file, package_files
+from repermit.settings import config_file
 from repermit.settings.definitions import MailServer, Settings
 from tests.building import (
     make_asked,

@@ -11,12 +11,13 @@ from typing import Any
 import click
 import pytest
 
+from repermit import package_files
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, Evidence, MailingList, latest_campaign
 from repermit.emails import wording_validation
 from repermit.exports import handover_steps
 from repermit.rules.consent import Fate, Reason, Status
-from repermit.settings import config_file, package_files
+from repermit.settings import config_file
 from repermit.settings.smtp_presets import PRESETS, Preset
 from tests.building import NOW, make_contact, make_removed
 from tests.command_tree import COMMANDS, parse

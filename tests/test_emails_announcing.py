@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from repermit.emails.catalogues import languages
 from repermit.emails.website_notice import website_notice
+from repermit.i18n.catalogues import languages
 from tests.building import DEADLINE, make_organisation, make_settings
 from tests.letters import make_facts
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.emails.catalogues import language_name, languages, pick_language, place, translations
-from repermit.settings import package_files
+from repermit import package_files
+from repermit.i18n.catalogues import language_name, languages, pick_language, place, translations
 
 
 def test_there_is_a_catalogue_for_each_language_that_the_settings_know() -> None:

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.emails.catalogues import languages
 from repermit.emails.compose_mail import compose, greeting, reason
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import AskValues, ConfirmValues
 from repermit.emails.message_id import message_id, return_path
 from repermit.emails.sender_identity import greeted_name, list_label, sender_address, sender_name
+from repermit.i18n.catalogues import languages
 from repermit.signed_links import Links
 from tests.letters import (
     LINK,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from repermit.emails.dates import day_in_words, moment_in_words
+from repermit.i18n.dates import day_in_words, moment_in_words
 from tests.letters import AMSTERDAM, DEADLINE
 
 

@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.emails.catalogues import languages
 from repermit.emails.compose_mail import compose
 from repermit.emails.frozen_draft import read_draft
+from repermit.i18n.catalogues import languages
 from tests.letters import (
     DEADLINE,
     make_ask,

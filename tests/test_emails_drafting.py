@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from repermit.emails.catalogues import languages, translations
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import OwnWording
 from repermit.emails.make_draft import redated
 from repermit.errors import AddressError, WordingError
-from repermit.settings.package_files import asset
+from repermit.i18n.catalogues import languages, translations
+from repermit.package_files import asset
 from tests.letters import (
     DEADLINE,
     make_ask,

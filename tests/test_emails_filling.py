@@ -11,7 +11,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from repermit.emails.catalogues import languages
 from repermit.emails.compose_mail import compose
 from repermit.emails.fill_draft import Filler
 from repermit.emails.frozen_draft import Draft
@@ -20,6 +19,7 @@ from repermit.emails.message_id import message_id, return_path
 from repermit.emails.mime_encoding import Letter, letter_of
 from repermit.emails.sender_identity import sender_address
 from repermit.errors import AddressError
+from repermit.i18n.catalogues import languages
 from repermit.signed_links import Links
 from tests.letters import SENT, make_ask, make_facts, make_practice, make_reminder
 

@@ -8,8 +8,8 @@ import re
 import pytest
 from justhtml import StrictModeError
 
-from repermit.emails.catalogues import languages, translations
 from repermit.emails.mail_values import OwnWording
+from repermit.i18n.catalogues import languages, translations
 from tests.english import english_in
 from tests.letters import make_ask
 from tests.test_emails_snapshots import KINDS, REQUESTED, TO_THE_ADMIN, make_mail

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from repermit.emails.campaign_result import read_closing
-from repermit.emails.catalogues import languages
 from repermit.emails.daily_summary import read_news
 from repermit.errors import AddressError
+from repermit.i18n.catalogues import languages
 from tests.letters import (
     make_closing,
     make_closing_news,

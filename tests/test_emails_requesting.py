@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from repermit.emails import admin_notices
-from repermit.emails.catalogues import languages
 from repermit.emails.compose_mail import compose
+from repermit.i18n.catalogues import languages
 from tests.letters import (
     make_confirm_values,
     make_facts,

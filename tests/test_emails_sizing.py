@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.emails.catalogues import languages
 from repermit.emails.compose_mail import compose
 from repermit.emails.mail_values import OwnWording
 from repermit.emails.wording_validation import LARGEST, require_size
 from repermit.errors import AddressError, WordingError
+from repermit.i18n.catalogues import languages
 from tests.letters import LINK, make_ask, make_ask_values, make_facts
 from tests.test_emails_wording import GOOD_HTML, GOOD_TEXT
 

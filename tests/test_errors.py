@@ -17,7 +17,7 @@ from repermit.errors import (
     TransportError,
     WordingError,
 )
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 
 
 def drawn_tree() -> list[tuple[int, str]]:

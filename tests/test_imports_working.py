@@ -19,13 +19,13 @@ from repermit.db.connection import Database
 from repermit.db.list_tables import Upload
 from repermit.db.tables import Contact, Import, MailingList, SignUp, new_id
 from repermit.errors import Refused
+from repermit.i18n.lazy_text import unpacked
 from repermit.imports import import_process
 from repermit.imports.import_process import choices_of, look_at, take_in
 from repermit.imports.row_preview import read as read_sights
 from repermit.imports.row_preview import read_all as read_all_sights
 from repermit.imports.undo import past_imports, unfinished_import
 from repermit.imports.uploads import Choices, Kept, find_upload, folder_of, keep_upload
-from repermit.lazy_text import unpacked
 from repermit.reports import make_report
 from repermit.reports.make_report import ReportKind
 from repermit.rules.consent import Fate, Reason

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from repermit.errors import Refused, TransportError
-from repermit.lazy_text import Joined, Said, in_english, packed, said_of, unpacked
+from repermit.i18n.lazy_text import Joined, Said, in_english, packed, said_of, unpacked
 
 AT = datetime(2026, 12, 22, 17, 0, tzinfo=UTC)
 

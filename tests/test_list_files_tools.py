@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from repermit import package_files
 from repermit.list_files import column_titles, newsletter_tools
 from repermit.list_files.rows import Proof, Row
-from repermit.settings import package_files
 from tests.list_files import as_csv, from_text, mailchimp_csv, opened, write_zip
 
 OPTIN = datetime(2018, 2, 12, 17, 59, 31, tzinfo=UTC)

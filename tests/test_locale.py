@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from babel.messages.pofile import read_po
 
-from repermit.emails.catalogues import languages
+from repermit.i18n.catalogues import languages
 from repermit.web.admin.rendering import LANGUAGES
 from repermit.web.admin.result_text import OWN
 from tests.catalogues import (

@@ -15,8 +15,9 @@ from repermit.db.connection import Database
 from repermit.db.list_tables import Upload
 from repermit.db.tables import Import, MailingList, SignUp, new_id
 from repermit.db.webhook_tables import Webhook
-from repermit.emails import breach_message, catalogues
+from repermit.emails import breach_message
 from repermit.evidence import chain, entries
+from repermit.i18n import catalogues
 from repermit.reports import make_report, render_report
 from repermit.reports.make_report import Report, ReportKind
 from repermit.rules.consent import Basis, Reason

@@ -17,7 +17,7 @@ from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
 from repermit.db.tables import Campaign, Contact, Evidence, Mail, MailingList, Suppression
 from repermit.evidence import verify_chain
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import (
     Basis,
     CampaignState,

@@ -11,8 +11,8 @@ from repermit.campaigns.sensitive_lists import tell_tales
 from repermit.db.connection import Database
 from repermit.db.setting_tables import Correction
 from repermit.db.tables import Campaign, Evidence, EvidencePart, MailingList
-from repermit.emails import catalogues, wording_overrides
 from repermit.errors import Refused
+from repermit.i18n import catalogue_overrides, catalogues
 from repermit.setting_overrides import current_settings, text_overrides
 from repermit.setting_overrides.current_settings import Present, Watch
 from tests.building import NOW, make_asked, make_list, make_settings
@@ -25,7 +25,7 @@ USUAL = "Ja, blijf mij deze mails sturen"
 
 
 def correct(database: Database, form: str, *, source: str = YES, language: str = "nl") -> bool:
-    text = wording_overrides.texts_in(language)[wording_overrides.key_of(source)]
+    text = catalogue_overrides.texts_in(language)[catalogue_overrides.key_of(source)]
     return text_overrides.correct(database, text, (form,), now=NOW, actor="user:1")
 
 
@@ -33,7 +33,7 @@ def test_a_correction_is_kept_with_what_was_and_what_is(database: Database) -> N
     assert correct(database, "Ja, graag")
     assert correct(database, "Ja, heel graag")
     assert text_overrides.corrections_in("nl") == {
-        wording_overrides.key_of(YES): ("Ja, heel graag",)
+        catalogue_overrides.key_of(YES): ("Ja, heel graag",)
     }
     assert text_overrides.corrections_in("de") == {}
     entry = Evidence.select().order_by(Evidence.seq.desc()).get()

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from repermit import package_files
 from repermit.errors import ConfigError
-from repermit.settings import config_file, package_files
+from repermit.settings import config_file
 from repermit.settings.definitions import Organisation
 from tests.configuring import FOLDER, KEY, make_document, parse
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from repermit.settings import package_files
+from repermit import package_files
 from repermit.settings.declaration import Setting
 from repermit.settings.definitions import PAGES, SECRETS, SETTINGS, TABLES, sections_of
 from repermit.settings.smtp_presets import PRESETS

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from repermit.emails.catalogues import languages
 from repermit.emails.mail_values import Mail
+from repermit.i18n.catalogues import languages
 from tests import spam
 from tests.letters import make_ask_values, make_facts, make_practice
 from tests.test_emails_snapshots import KINDS, LANGUAGES, TO_THE_ADMIN, make_mail

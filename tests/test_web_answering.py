@@ -29,7 +29,7 @@ from repermit.db.tables import (
     Wording,
     new_id,
 )
-from repermit.emails import catalogues
+from repermit.i18n import catalogues
 from repermit.rules.consent import Answer, Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, Kind

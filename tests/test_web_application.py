@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from flask import abort
 
+from repermit import package_files
 from repermit.clock import ManualClock
 from repermit.db.connection import Database, open_database
 from repermit.db.tables import Contact, EvidencePart, MailingList, SignUp
-from repermit.emails import catalogues
+from repermit.i18n import catalogues
 from repermit.rules.consent import MailKind, MailState, Status
-from repermit.settings import package_files
 from repermit.settings.definitions import Organisation, Web
 from repermit.signed_links import Kind
 from repermit.web import application

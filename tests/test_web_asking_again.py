@@ -17,9 +17,9 @@ from repermit.contacts import erasure, link_openings, receipts, status_changes
 from repermit.db.connection import Database
 from repermit.db.contact_tables import FreshLink, Opening
 from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, Mail, MailingList, Wording
-from repermit.emails import catalogues
 from repermit.evidence import verify_chain
 from repermit.expiry import downtime, sweep
+from repermit.i18n import catalogues
 from repermit.reports import statistics
 from repermit.reports.held_data import count_held_data as of_whom
 from repermit.rules import bot_detection

@@ -14,7 +14,7 @@ import pytest
 from waitress import wasyncore
 
 from repermit.db.tables import Contact
-from repermit.settings.package_files import asset
+from repermit.package_files import asset
 from repermit.signed_links import Kind
 from repermit.web import server as web_server
 from tests.admin_pages import admin_client, viewer_client

@@ -12,7 +12,7 @@ from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.contact_tables import Opening
 from repermit.db.tables import Contact, EvidencePart, SignUp, Wording, new_id
-from repermit.emails import wording_overrides
+from repermit.i18n import catalogue_overrides
 from repermit.rules.consent import Status
 from repermit.setting_overrides import text_overrides
 from repermit.settings.definitions import Settings
@@ -47,7 +47,7 @@ def asked(database: Database) -> Contact:
 
 
 def correct(database: Database, source: str, form: str) -> None:
-    text = wording_overrides.texts_in("nl")[wording_overrides.key_of(source)]
+    text = catalogue_overrides.texts_in("nl")[catalogue_overrides.key_of(source)]
     assert text_overrides.correct(database, text, (form,), now=NOW, actor="user:1")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from repermit.db.connection import Database
 from repermit.db.tables import MailingList
-from repermit.emails import catalogues
+from repermit.i18n import catalogues
 from repermit.settings.definitions import Settings
 from tests.building import make_asked, make_campaign, make_list, make_organisation
 from tests.pages import Pages

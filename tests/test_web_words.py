@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from repermit.answers.lookup import Standing
-from repermit.emails import catalogues
 from repermit.emails.mail_values import MailingListFacts
+from repermit.i18n import catalogues
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.web import page_text
 from repermit.web.page_text import Voice

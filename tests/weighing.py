@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from repermit.answers import lookup
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, SignUp, new_id
-from repermit.emails import catalogues
+from repermit.i18n import catalogues
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings
 from tests.building import (

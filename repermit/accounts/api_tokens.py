@@ -18,7 +18,7 @@ from repermit.db.connection import Database
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.lazy_text import Joined
+from repermit.i18n.lazy_text import Joined
 
 # --- What is kept of a secret that a machine made at random. --------------------------------------
 

@@ -25,8 +25,8 @@ from repermit.db.background_tasks import LARGEST_STEP
 from repermit.db.connection import Database, lock_rows
 from repermit.db.secure_delete import delete_in_steps
 from repermit.db.tables import Contact, Mail, MailingList, SignUp, Suppression, new_id
-from repermit.emails import catalogues
 from repermit.evidence import chain, erased_parts, person_entries
+from repermit.i18n import catalogues
 from repermit.receipts import states
 from repermit.rules import bot_detection, consent
 from repermit.rules.bot_detection import Past, Sign

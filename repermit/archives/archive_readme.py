@@ -8,7 +8,8 @@ from datetime import datetime
 
 from repermit.contacts import lookup
 from repermit.db.tables import MailingList, latest_campaign
-from repermit.emails import catalogues, dates, sender_identity
+from repermit.emails import sender_identity
+from repermit.i18n import catalogues, dates
 from repermit.settings.definitions import Settings
 
 _WIDTH = 76

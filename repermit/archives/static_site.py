@@ -15,9 +15,10 @@ from markupsafe import Markup
 from repermit.archives.archive_readme import reply_address
 from repermit.contacts import lookup
 from repermit.db.tables import MailingList
-from repermit.emails import catalogues, template_engine
+from repermit.emails import template_engine
+from repermit.i18n import catalogues
+from repermit.package_files import asset
 from repermit.settings.definitions import Settings
-from repermit.settings.package_files import asset
 from repermit.signed_links import KINDS
 
 if TYPE_CHECKING:

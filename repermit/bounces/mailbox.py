@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from repermit.bounces.bounce_results import Kind, Taken
 from repermit.errors import TransportError
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 
 if TYPE_CHECKING:
     from repermit.settings.definitions import Bounces

@@ -23,7 +23,7 @@ from repermit.bounces.mailbox import (
     with_token,
 )
 from repermit.bounces.parse import LONGEST
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.smtp.oauth import xoauth2
 from repermit.smtp.tls import checking_context
 

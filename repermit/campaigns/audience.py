@@ -29,7 +29,7 @@ from repermit.db.tables import (
     Suppression,
     latest_campaign,
 )
-from repermit.emails import catalogues
+from repermit.i18n import catalogues
 from repermit.rules.consent import (
     NOT_STARTED,
     Basis,

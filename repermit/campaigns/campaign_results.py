@@ -9,7 +9,7 @@ from typing import Any
 
 from repermit.db.tables import stored
 from repermit.evidence.entries import Checkpoint
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import (
     CampaignState,
     Exclusion,

@@ -11,7 +11,7 @@ from repermit.db.list_tables import Draft
 from repermit.db.tables import MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from repermit.settings import package_files
+from repermit import package_files
 
 # One pattern for each of twenty further languages, of whole words.
 INTERVALS = tuple(

@@ -22,7 +22,7 @@ from repermit.db.work_locks import foreground_work
 from repermit.emails.frozen_draft import Draft
 from repermit.errors import LaunchRefused
 from repermit.evidence import chain
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import CampaignState, MailKind
 from repermit.settings.definitions import Settings
 

@@ -24,7 +24,7 @@ from repermit.db.tables import Import, MailingList, latest_campaign
 from repermit.emails import sender_identity
 from repermit.emails.mail_values import OwnWording
 from repermit.errors import AddressError, WordingError
-from repermit.lazy_text import Joined, Said
+from repermit.i18n.lazy_text import Joined, Said
 from repermit.rules.consent import CampaignState, Fate, Reason
 from repermit.settings.definitions import MailServer, Organisation, Settings
 

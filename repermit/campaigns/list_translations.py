@@ -13,8 +13,8 @@ from repermit.contacts import lookup
 from repermit.db.connection import Database, lock_rows
 from repermit.db.list_tables import ListText
 from repermit.db.tables import MailingList
-from repermit.emails import catalogues
 from repermit.errors import Refused
+from repermit.i18n import catalogues
 from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
 

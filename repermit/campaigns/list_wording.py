@@ -12,7 +12,7 @@ from repermit.emails import frozen_draft, make_draft, wording_validation
 from repermit.emails.mail_values import OwnWording
 from repermit.errors import WordingError
 from repermit.evidence import chain
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import MailKind
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links

@@ -19,10 +19,10 @@ from repermit.emails import sender_identity
 from repermit.errors import AddressError, Refused, WordingError
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.lazy_text import Joined, Said
+from repermit.i18n.lazy_text import Joined, Said
+from repermit.package_files import LANGUAGES
 from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
-from repermit.settings.package_files import LANGUAGES
 from repermit.unicode_limits import normalize
 from repermit.web_address import is_web_address
 

@@ -23,10 +23,10 @@ from repermit.emails.mail_values import AskValues, ConfirmValues, ReceiptValues
 from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
-from repermit.lazy_text import Joined
+from repermit.i18n.lazy_text import Joined
+from repermit.package_files import LANGUAGES
 from repermit.rules.consent import MailKind, Status
 from repermit.settings.definitions import Settings
-from repermit.settings.package_files import LANGUAGES
 from repermit.signed_links import Links
 
 _USUAL_DAYS = 28

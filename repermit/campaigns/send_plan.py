@@ -15,7 +15,7 @@ from repermit.campaigns.audience import (
 )
 from repermit.campaigns.competing_campaigns import with_others, with_others_at_one_domain
 from repermit.db.tables import Campaign, MailingList
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import REST_BEFORE_REMINDER, latest_ask
 from repermit.settings.definitions import Settings
 

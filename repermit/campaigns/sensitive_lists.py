@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from repermit.campaigns.list_translations import texts_of
 from repermit.db.list_tables import ListText
 from repermit.db.tables import MailingList
-from repermit.emails.catalogues import corrected_texts
 from repermit.emails.sender_identity import plain_words, shows
-from repermit.lazy_text import Joined, Said
+from repermit.i18n.catalogues import corrected_texts
+from repermit.i18n.lazy_text import Joined, Said
 from repermit.settings.definitions import Settings
 
 # What most lists are called, and small words: neither says what a list is about.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from repermit import package_files
 from repermit.checks.findings import Area, Finding, OnPage, Verdict, Words
-from repermit.settings import package_files
 
 
 def _read() -> Iterator[tuple[str, Words]]:

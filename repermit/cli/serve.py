@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 @pass_house
 def init(house: CommandContext, public_url: str | None, admin: str | None) -> None:
     """Make config.toml with fresh keys, the database, and the first admin's link."""
-    from repermit import email_address
-    from repermit.settings import package_files, validation
+    from repermit import email_address, package_files
+    from repermit.settings import validation
 
     if admin is not None:
         email_address.parse(admin)

@@ -13,7 +13,7 @@ from repermit.cli.output import say, say_json
 from repermit.errors import NotFound, Refused
 
 if TYPE_CHECKING:
-    from repermit.emails.wording_overrides import Text
+    from repermit.i18n.catalogue_overrides import Text
 
 
 @click.group("text", cls=Group, examples=("repermit text list pl",))
@@ -99,25 +99,25 @@ def _correct(house: CommandContext, language: str, which: str, forms: Sequence[s
 
 
 def _texts_in(language: str) -> Mapping[str, Text]:
-    from repermit.emails import catalogues, wording_overrides
+    from repermit.i18n import catalogue_overrides, catalogues
 
     if language not in catalogues.languages():
         known = ", ".join(sorted(catalogues.languages()))
         raise NotFound(f"there are no texts in {language}; there are in: {known}")
-    return wording_overrides.texts_in(language)
+    return catalogue_overrides.texts_in(language)
 
 
 def _find(texts: Mapping[str, Text], which: str, changed: Mapping[str, Sequence[str]]) -> Text:
     """Return the text that is meant; raises NotFound, and Refused for several."""
-    from repermit.emails import wording_overrides
+    from repermit.i18n import catalogue_overrides
 
-    wanted = wording_overrides.as_typed(which)
+    wanted = catalogue_overrides.as_typed(which)
     found = {
         key: one
         for key, one in texts.items()
         if which == key
         or wanted
-        in map(wording_overrides.as_typed, (*one.source, *one.usual, *changed.get(key, ())))
+        in map(catalogue_overrides.as_typed, (*one.source, *one.usual, *changed.get(key, ())))
     }
     if not found:
         raise NotFound("no text says that; `repermit text list` shows each, with its key")

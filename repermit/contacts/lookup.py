@@ -25,8 +25,8 @@ from repermit.db.tables import (
 )
 from repermit.emails.mail_values import ListWords, MailingListFacts
 from repermit.errors import AddressError
+from repermit.package_files import LANGUAGES
 from repermit.rules.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
-from repermit.settings.package_files import LANGUAGES
 
 
 def is_undecided(campaign: Campaign) -> Any:

@@ -6,7 +6,7 @@ from repermit.db.background_tasks import TaskKind, task_on
 from repermit.db.list_tables import Upload
 from repermit.db.tables import MailingList
 from repermit.errors import Refused
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 
 _IMPORTS = (TaskKind.IMPORT, TaskKind.IMPORT_SUPPRESSIONS)
 _TAKEN_IN = Said("a file is being taken into this list; wait until that is done", code="taken_in")

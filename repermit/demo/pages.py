@@ -21,8 +21,8 @@ from repermit.demo.inbox import Received
 from repermit.demo.mail_clients import CLIENTS, as_shown, count_images, find_client
 from repermit.demo.simulated_people import scan
 from repermit.demo.story import tell_story
+from repermit.package_files import asset
 from repermit.rules.consent import MailKind, MailState, Status
-from repermit.settings.package_files import asset
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment

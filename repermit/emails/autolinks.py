@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ipaddress import IPv6Address
 
 from repermit.emails.template_preview import shown
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 
 _ADDRESS = re.compile(r"[^\s@<>()\"',;:]+@[^\s@<>()\"',;:]*[\w⟧]")
 

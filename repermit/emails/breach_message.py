@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from repermit.emails.catalogues import translations
+from repermit.i18n.catalogues import translations
 from repermit.settings.definitions import Organisation
 
 

@@ -13,7 +13,6 @@ from email.utils import format_datetime
 from markupsafe import escape
 
 from repermit import email_address
-from repermit.emails.dates import day_in_words
 from repermit.emails.frozen_draft import Draft, fill, one_line
 from repermit.emails.mail_values import (
     AskValues,
@@ -25,6 +24,7 @@ from repermit.emails.mail_values import (
 )
 from repermit.emails.mime_encoding import header, mailbox_words, phrase_words, quoted, text_words
 from repermit.emails.sender_identity import greeted_name, reply_address, sender_address, sender_name
+from repermit.i18n.dates import day_in_words
 
 
 def compose(draft: Draft, values: Values) -> Mail:

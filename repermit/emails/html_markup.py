@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 
 from repermit.emails.template_preview import marked, shown
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 
 _ELEMENTS = frozenset("a b blockquote br div em h1 h2 h3 hr i li ol p span strong u ul".split())
 _INLINE = frozenset("a b em i span strong u".split())

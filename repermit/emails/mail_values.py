@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from repermit.emails.catalogues import pick_language
+from repermit.i18n.catalogues import pick_language
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,6 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from repermit.emails.catalogues import translations
-from repermit.emails.dates import moment_in_words
 from repermit.emails.frozen_draft import Draft, Kind, mark, one_line
 from repermit.emails.mail_values import ListWords, MailingListFacts, OwnWording
 from repermit.emails.sender_identity import reply_address
@@ -26,6 +24,8 @@ from repermit.emails.sentences import (
 )
 from repermit.emails.template_engine import inlined, render, render_own
 from repermit.emails.wording_validation import check_wording, html_of_text
+from repermit.i18n.catalogues import translations
+from repermit.i18n.dates import moment_in_words
 from repermit.settings.definitions import Organisation
 
 _Facts = TypeVar("_Facts", Organisation, MailingListFacts, ListWords)

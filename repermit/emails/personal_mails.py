@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from repermit.emails.catalogues import translations
-from repermit.emails.dates import moment_in_words
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import MailingListFacts
 from repermit.emails.make_draft import html_of, known_of, printable, subject_of, text_of
 from repermit.emails.sentences import no_receipt_sentences, preview, receipt_sentences
+from repermit.i18n.catalogues import translations
+from repermit.i18n.dates import moment_in_words
 from repermit.settings.definitions import Organisation
 
 

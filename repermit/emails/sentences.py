@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Literal
 
 from repermit.emails.campaign_result import ClosingNews
-from repermit.emails.catalogues import translations
 from repermit.emails.daily_summary import DayNews
 from repermit.emails.frozen_draft import Kind, mark
 from repermit.emails.mail_values import MailingListFacts
+from repermit.i18n.catalogues import translations
 from repermit.settings.definitions import Organisation
 
 

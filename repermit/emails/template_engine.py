@@ -13,8 +13,8 @@ import css_inline
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from repermit.emails.catalogues import translations
-from repermit.settings.package_files import asset
+from repermit.i18n.catalogues import translations
+from repermit.package_files import asset
 
 
 def render(name: str, fields: Mapping[str, Any], *, language: str) -> str:

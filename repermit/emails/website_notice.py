@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from repermit.emails.catalogues import translations
-from repermit.emails.dates import moment_in_words
 from repermit.emails.mail_values import MailingListFacts
+from repermit.i18n.catalogues import translations
+from repermit.i18n.dates import moment_in_words
 from repermit.settings.definitions import Organisation
 
 

@@ -22,7 +22,7 @@ from repermit.emails.sender_identity import reply_address, shows
 from repermit.emails.template_engine import own_environment
 from repermit.emails.template_preview import FIELD, as_read, decoded, fields_in, marked
 from repermit.errors import WordingError
-from repermit.lazy_text import Joined, Said
+from repermit.i18n.lazy_text import Joined, Said
 from repermit.settings.definitions import Organisation
 
 # --- How large a mail becomes in the worst case, and how large it may. ----------------------------

@@ -34,7 +34,7 @@ from repermit.evidence.merkle import (
     root_of,
     siblings,
 )
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 
 KEPT_LEVEL = 6
 """From this level on, of 64 leaves each, perfect subtrees are kept."""

@@ -25,7 +25,7 @@ from repermit.evidence.proof_file import (
     statement_of,
 )
 from repermit.evidence.stored_tree import check_consistency, check_inclusion
-from repermit.lazy_text import Joined, Said
+from repermit.i18n.lazy_text import Joined, Said
 
 # --- Whether a checkpoint agrees with one that was kept elsewhere. --------------------------------
 

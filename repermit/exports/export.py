@@ -20,7 +20,7 @@ from repermit.exports import export_rows
 from repermit.exports.export_rows import Record
 from repermit.exports.file_formats import Write, guard, write_csv, write_json, write_xlsx
 from repermit.exports.tool_formats import FORMS, Format, Tool, What
-from repermit.lazy_text import Joined
+from repermit.i18n.lazy_text import Joined
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
 

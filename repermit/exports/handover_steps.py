@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from repermit import package_files
 from repermit.db.connection import Database
 from repermit.db.list_tables import HandedOver
 from repermit.db.tables import Campaign
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.exports.tool_formats import Tool, What
-from repermit.settings import package_files
 
 
 def steps(tool: str, what: str, *, slug: str = "LIST") -> tuple[str, ...]:

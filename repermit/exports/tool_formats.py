@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from repermit.settings import package_files
+from repermit import package_files
 
 # --- What can be exported, in which format, for which tool. ---------------------------------------
 

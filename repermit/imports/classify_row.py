@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from repermit import email_address
 from repermit.db.tables import stored
 from repermit.errors import AddressError
-from repermit.lazy_text import packed
+from repermit.i18n.lazy_text import packed
 from repermit.list_files.cells import clean
 from repermit.list_files.open_file import ListFile
 from repermit.list_files.rows import Proof, Row

@@ -23,6 +23,7 @@ from repermit.db.temporary_files import temporary_files
 from repermit.db.work_locks import foreground_work
 from repermit.errors import Refused
 from repermit.evidence import chain
+from repermit.i18n.lazy_text import Joined, Said
 from repermit.imports import address_fate, import_report, row_preview, staging
 from repermit.imports.classify_row import Interpreter
 from repermit.imports.file_reader import Request, read
@@ -36,7 +37,6 @@ from repermit.imports.import_task import (
     tally_picked,
 )
 from repermit.imports.staging import Staged
-from repermit.lazy_text import Joined, Said
 from repermit.list_files.open_file import ListFile, open_list
 from repermit.list_files.rows import Part
 from repermit.rules.consent import Basis, Fate, require_customer_basis

@@ -24,10 +24,10 @@ from repermit.db.open_files import present
 from repermit.db.suppression_journal import journal_of
 from repermit.db.tables import MailingList, find_list
 from repermit.errors import ListFileError, RepermitError
+from repermit.i18n.lazy_text import packed
 from repermit.imports.import_file import import_file
 from repermit.imports.import_results import ImportResult
 from repermit.imports.uploads import Choices, Kept, delete, find_upload
-from repermit.lazy_text import packed
 from repermit.list_files import container, open_file
 from repermit.list_files.rows import Column, FilePreview
 from repermit.rules.consent import Fate

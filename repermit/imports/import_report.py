@@ -9,9 +9,9 @@ from typing import Any
 from peewee import JOIN, Case
 
 from repermit.db.connection import proxy, run_sql
+from repermit.i18n.lazy_text import unpacked
 from repermit.imports.import_results import Problem
 from repermit.imports.staging import Picked, Staged
-from repermit.lazy_text import unpacked
 from repermit.list_files.rows import DateNote, Part, Question
 from repermit.rules.consent import Fate
 

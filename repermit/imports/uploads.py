@@ -24,8 +24,8 @@ from repermit.db.write_lock import privately
 from repermit.errors import ListFileError, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.i18n.lazy_text import Said, packed
 from repermit.imports import row_preview
-from repermit.lazy_text import Said, packed
 from repermit.settings.definitions import Settings
 
 LARGEST = 100_000_000

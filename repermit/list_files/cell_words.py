@@ -10,8 +10,8 @@ import re
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
+from repermit import package_files
 from repermit.list_files.cells import fold
-from repermit.settings import package_files
 
 _DATA = package_files.data("cell_words.toml")
 

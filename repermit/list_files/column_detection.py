@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from repermit.errors import ListFileError
-from repermit.lazy_text import Joined, Said
+from repermit.i18n.lazy_text import Joined, Said
 from repermit.list_files.cell_words import is_answer, is_known_status, is_language, says_no
 from repermit.list_files.cells import clean, fold, is_like_address
 from repermit.list_files.column_titles import PART_OF_A_NAME, is_address_title

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from repermit.settings import package_files
+from repermit import package_files
 
 _DATA = package_files.data("column_titles.toml")
 PART_OF_A_NAME = frozenset(_DATA["part_of_a_name"]["titles"].split())

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from repermit.errors import ListFileError
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.limited_process import LimitedProcess, ProcessDied
 from repermit.list_files.csv_dialect import delimited_table
 from repermit.list_files.opt_out_words import plain

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from repermit.errors import ListFileError
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 
 Opened = Callable[[], AbstractContextManager[IO[bytes]]]
 

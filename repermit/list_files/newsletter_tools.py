@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
+from repermit import package_files
 from repermit.list_files.column_titles import field_of, is_about_else
-from repermit.settings import package_files
 
 
 @dataclass(frozen=True, kw_only=True)

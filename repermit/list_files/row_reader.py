@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.list_files.cell_words import (
     is_answer,
     is_pending,

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from repermit.emails import catalogues, dates
 from repermit.evidence.proof_file import told_by
+from repermit.i18n import catalogues, dates
 from repermit.receipts import states
 from repermit.rules.consent import Reason
 

@@ -16,7 +16,7 @@ from repermit.db.tables import MailingList
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.lazy_text import Joined
+from repermit.i18n.lazy_text import Joined
 
 FIELDS = ("name", "country", "agreement", "safeguard")
 """What is kept of a processor."""

@@ -21,10 +21,10 @@ from markupsafe import Markup
 
 from repermit.db.tables import read_moment, stored
 from repermit.emails import template_engine
+from repermit.package_files import asset
 from repermit.reports.make_report import Report, ReportKind
 from repermit.reports.report_wording import ReportWording
 from repermit.reports.text_layout import lay_out_field, lay_out_table, quote, wrap
-from repermit.settings.package_files import asset
 
 _TEMPLATES = {
     ReportKind.REGISTER: "processing_record.jinja",

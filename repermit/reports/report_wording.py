@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 
 from repermit.db.actors import login_name
-from repermit.emails import catalogues, dates
+from repermit.i18n import catalogues, dates
 
 LANGUAGES = ("en", "nl")
 """The languages that reports are written in."""

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from repermit.errors import Refused, TransitionRefused
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 
 
 class Status(StrEnum):

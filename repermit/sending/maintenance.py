@@ -12,7 +12,7 @@ from repermit.clock import Clock
 from repermit.contacts import circuit_breaker
 from repermit.db.connection import Database, is_postgresql
 from repermit.db.tables import Mail
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import MailState, PauseReason
 from repermit.sending import smtp_outcomes
 from repermit.sending.server_faults import note_fault

@@ -16,7 +16,7 @@ from repermit.clock import Clock
 from repermit.db.connection import Database
 from repermit.emails.mime_encoding import Letter
 from repermit.errors import OutcomeUnknown, TransportError
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import MailState
 from repermit.sending import send_step, smtp_outcomes
 from repermit.sending.claim_buffer import ClaimBuffer

@@ -13,7 +13,7 @@ from repermit.clock import Clock
 from repermit.db.connection import Database
 from repermit.db.tables import Mail, MailingList, Meta, read_moment, stored
 from repermit.errors import TransportError
-from repermit.lazy_text import Said, packed, unpacked
+from repermit.i18n.lazy_text import Said, packed, unpacked
 from repermit.rules.consent import MailState
 from repermit.sending import smtp_outcomes
 from repermit.sending.queue import QUEUED

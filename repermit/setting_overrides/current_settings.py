@@ -12,8 +12,8 @@ from repermit.db.connection import Database, lock_rows
 from repermit.db.prepared_query import PreparedQuery
 from repermit.db.setting_tables import Chosen, Correction
 from repermit.db.tables import Meta, new_id
-from repermit.emails import catalogues
 from repermit.errors import ConfigError
+from repermit.i18n import catalogues
 from repermit.settings.admin_overrides import apply_overrides
 from repermit.settings.definitions import SECRETS, Settings
 from repermit.settings.sealed_secrets import Seal

@@ -11,10 +11,10 @@ from repermit.db.list_tables import ListText
 from repermit.db.setting_tables import Correction
 from repermit.db.tables import MailingList
 from repermit.emails import sender_identity, wording_overrides
-from repermit.emails.wording_overrides import Text
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.i18n.catalogue_overrides import Text
 from repermit.setting_overrides.current_settings import TEXTS, renew, take_turn
 
 

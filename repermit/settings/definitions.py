@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from repermit.lazy_text import N_
+from repermit.i18n.lazy_text import N_
 from repermit.settings.declaration import (
     Limits,
     Section,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from repermit.lazy_text import N_
-from repermit.settings import package_files
+from repermit import package_files
+from repermit.i18n.lazy_text import N_
 
 
 @dataclass(frozen=True, kw_only=True)

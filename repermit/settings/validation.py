@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from repermit.errors import ConfigError
-from repermit.lazy_text import Joined
+from repermit.i18n.lazy_text import Joined
 from repermit.settings.declaration import Limits, Setting
 from repermit.settings.definitions import SETTINGS, TABLES
 from repermit.web_address import is_web_address

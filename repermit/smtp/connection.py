@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import flask_mail
 
 from repermit.errors import TransportError
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.smtp import oauth
 from repermit.smtp.reply_codes import Reply, read_reply
 from repermit.smtp.time_limit import Cutter, in_time

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from repermit.emails.dkim_signature import Signer
     from repermit.emails.mail_values import Mail
     from repermit.emails.mime_encoding import Letter
-    from repermit.lazy_text import Said
+    from repermit.i18n.lazy_text import Said
     from repermit.settings.definitions import MailServer
     from repermit.smtp.nonblocking_connection import Line
     from repermit.smtp.protocol import Event

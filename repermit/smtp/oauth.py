@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from repermit.errors import TransportError
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.smtp.sign_in_service import SignInService
 
 if TYPE_CHECKING:

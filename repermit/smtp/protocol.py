@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from repermit.errors import TransportError
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.smtp.reply_codes import ENDED, Reply, Stage, check_envelope, read_reply, refusal
 
 DOT = b".\r\n"

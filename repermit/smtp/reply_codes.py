@@ -9,7 +9,7 @@ import re
 from typing import Literal, NamedTuple
 
 from repermit.errors import TransportError
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.smtp.refusal_words import (
     Cause,
     cause_of_words,

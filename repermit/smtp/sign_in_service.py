@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from repermit.errors import TransportError
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.smtp.tls import checking_context
 
 _SECONDS = 30

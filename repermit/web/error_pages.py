@@ -18,9 +18,9 @@ from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
 from repermit import errors
 from repermit.db.connection import is_away, is_busy
 from repermit.db.tables import Contact, MailingList
-from repermit.emails import catalogues
 from repermit.errors import LinkError
-from repermit.settings.package_files import LANGUAGES
+from repermit.i18n import catalogues
+from repermit.package_files import LANGUAGES
 from repermit.signed_links import KINDS
 from repermit.web.admin import refusals
 from repermit.web.api.problems import is_asked_by_program, problem_for

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from flask import Blueprint, Response, request
 
 from repermit.db.tables import Contact, find_list
-from repermit.emails import catalogues
 from repermit.errors import AddressError
+from repermit.i18n import catalogues
 from repermit.imports import uploads
 from repermit.privacy import data_document, data_links, my_data, not_the_person, rectification
 from repermit.privacy.data_links import Held, Opened, Recipient

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 
 from repermit.answers.lookup import Standing
-from repermit.emails import catalogues, dates
+from repermit.i18n import catalogues, dates
 from repermit.privacy.data_links import Held
 from repermit.rules.consent import Answer, Basis, Reason, Status
 

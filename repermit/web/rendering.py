@@ -16,10 +16,11 @@ from flask import Response, request
 from markupsafe import Markup
 
 from repermit.answers.lookup import Giver
-from repermit.emails import catalogues, template_engine
+from repermit.emails import template_engine
 from repermit.emails.mail_values import MailingListFacts
+from repermit.i18n import catalogues
+from repermit.package_files import asset
 from repermit.receipts.states import REPRESENTATIVE
-from repermit.settings.package_files import asset
 from repermit.web import wording_shown
 from repermit.web.request_context import current_site
 

@@ -12,8 +12,8 @@ from waitress import wasyncore
 from repermit.answers.pending_openings import Pending
 from repermit.clock import Clock
 from repermit.db.connection import Database
-from repermit.emails import catalogues
 from repermit.garbage_collection import heap_frozen
+from repermit.i18n import catalogues
 from repermit.jobs import periodic_jobs, worker_process
 from repermit.sending.stop_signals import Stopping
 from repermit.settings.definitions import Settings

@@ -18,7 +18,7 @@ from repermit.db.tables import new_id, stored
 from repermit.db.webhook_tables import Delivery, Webhook
 from repermit.errors import NotFound
 from repermit.evidence import chain, entries
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.settings.definitions import Settings
 from repermit.webhooks.endpoints import (
     SEALED,

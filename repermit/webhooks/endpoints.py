@@ -19,7 +19,7 @@ from repermit.db.webhook_tables import Delivery, Webhook
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.settings.definitions import Settings
 from repermit.settings.sealed_secrets import Seal, webhook_name
 from repermit.webhooks.allowed_addresses import check_url, host_of

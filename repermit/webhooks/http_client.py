@@ -23,7 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from repermit.errors import NotAllowed
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.webhooks.allowed_addresses import check_address
 from repermit.webhooks.webhook_results import problem_of
 

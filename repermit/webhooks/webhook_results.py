@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from repermit.db.tables import stored
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 
 
 @dataclass(frozen=True, kw_only=True)

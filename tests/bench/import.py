@@ -32,12 +32,12 @@ from pathlib import Path
 
 import answering
 
-from repermit import schema
+from repermit import package_files, schema
 from repermit.clock import SystemClock
 from repermit.db.connection import open_database
 from repermit.db.tables import MailingList, find_list
 from repermit.imports import import_file
-from repermit.settings import config_file, package_files
+from repermit.settings import config_file
 
 _SECONDS_BEFORE = 10
 _KIB = 1024

@@ -36,7 +36,7 @@ import answering
 from flask import Flask, url_for
 from flask.sessions import SecureCookieSessionInterface
 
-from repermit import schema
+from repermit import package_files, schema
 from repermit.campaigns import launch
 from repermit.clock import SystemClock
 from repermit.contacts import counts as contacts_counts
@@ -46,7 +46,7 @@ from repermit.db.tables import Campaign, Contact, Import, Mail, MailingList, fin
 from repermit.db.webhook_tables import Webhook
 from repermit.expiry import downtime
 from repermit.rules.consent import CampaignState, MailKind, MailState, Status
-from repermit.settings import config_file, definitions, package_files
+from repermit.settings import config_file, definitions
 from repermit.settings.definitions import Settings
 from repermit.web import application
 from tests.cluster import find_binaries, running_cluster

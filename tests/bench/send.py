@@ -38,7 +38,7 @@ import itsdangerous
 import jinja2
 import peewee
 
-from repermit import schema
+from repermit import package_files, schema
 from repermit.campaigns import launch, lifecycle, progress
 from repermit.clock import SystemClock
 from repermit.db.connection import Database, open_database
@@ -48,7 +48,7 @@ from repermit.evidence import chain
 from repermit.imports import import_file
 from repermit.rules.consent import MailState
 from repermit.sending import send_due
-from repermit.settings import config_file, definitions, package_files
+from repermit.settings import config_file, definitions
 from repermit.settings.definitions import Settings
 
 _LENGTH = 3_000

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from repermit.emails.catalogues import languages
+from repermit.i18n.catalogues import languages
 from tests import spam
 from tests.test_emails_snapshots import KINDS, make_mail
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from repermit import schema
 from repermit.db.connection import open_database
-from repermit.emails import catalogues
+from repermit.i18n import catalogues
 from tests.building import make_settings
 from tests.weighing import PACKET, Scales, Weight, round_trips
 

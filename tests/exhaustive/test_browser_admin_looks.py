@@ -20,7 +20,7 @@ from repermit.db.account_tables import User
 from repermit.db.connection import Database
 from repermit.db.tables import MailingList, Reply
 from repermit.db.webhook_tables import Delivery
-from repermit.emails.wording_overrides import key_of
+from repermit.i18n.catalogue_overrides import key_of
 from repermit.imports import import_process, uploads
 from repermit.rules.consent import CampaignState, MailState, Reason, Status
 from repermit.settings.definitions import MailServer, Web

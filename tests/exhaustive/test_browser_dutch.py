@@ -9,7 +9,7 @@ import pytest
 
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, find_list
-from repermit.emails import catalogues
+from repermit.i18n import catalogues
 from repermit.privacy import forget
 from tests.building import make_settings
 from tests.catalogues import used

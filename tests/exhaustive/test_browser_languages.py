@@ -9,9 +9,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from repermit.db.connection import Database
-from repermit.emails import catalogues
+from repermit.i18n import catalogues
+from repermit.package_files import asset
 from repermit.settings.definitions import Settings
-from repermit.settings.package_files import asset
 from tests.building import make_campaign, make_list
 from tests.catalogues import ROOT
 from tests.english import english_in

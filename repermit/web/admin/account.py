@@ -13,7 +13,7 @@ from wtforms import PasswordField, SelectChoice, SelectField, StringField
 from wtforms.validators import InputRequired
 
 from repermit.accounts import login, sessions, two_factor, users
-from repermit.lazy_text import N_
+from repermit.i18n.lazy_text import N_
 from repermit.web.admin.account_text import browser_in_words
 from repermit.web.admin.current_user import visit
 from repermit.web.admin.forms import Form

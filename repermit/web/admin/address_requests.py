@@ -13,8 +13,8 @@ from flask import Blueprint, Response, request
 from repermit import email_address
 from repermit.db.tables import MailingList, find_list
 from repermit.errors import AddressError, Refused
+from repermit.i18n.lazy_text import N_
 from repermit.imports import uploads
-from repermit.lazy_text import N_
 from repermit.privacy import forget as privacy_forget
 from repermit.privacy import make_proof, printable_proof
 from repermit.privacy.forget import Forgetting, Forgotten, Found

@@ -13,7 +13,7 @@ from repermit.campaigns.draft_conditions import Conditions
 from repermit.campaigns.send_plan import MORNING
 from repermit.clock import parse_when
 from repermit.errors import Refused
-from repermit.lazy_text import N_
+from repermit.i18n.lazy_text import N_
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import gettext
 from repermit.web.admin.result_text import sentence

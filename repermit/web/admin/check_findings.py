@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from repermit.checks.findings import Area, Finding, Report, Verdict
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.settings.definitions import SETTINGS
 from repermit.web.admin.rendering import address_of, gettext
 from repermit.web.admin.result_text import in_words

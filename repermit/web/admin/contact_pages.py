@@ -23,9 +23,9 @@ from repermit.contacts import counts as contacts_counts
 from repermit.contacts import search as contacts_search
 from repermit.contacts.admin_requests import ByHand
 from repermit.db.tables import Contact, MailingList, find_list
-from repermit.emails import catalogues
 from repermit.errors import AddressError, NotFound, Refused
-from repermit.lazy_text import N_
+from repermit.i18n import catalogues
+from repermit.i18n.lazy_text import N_
 from repermit.privacy import external_copies, make_proof, printable_proof
 from repermit.rules.consent import Answer, Basis, Outcome, Reason, Status
 from repermit.web.admin.current_user import actor, note_look

@@ -16,7 +16,7 @@ from repermit.evidence.diagnosis import How
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.verify_process import Walk
 from repermit.evidence.verify_proof import Agreement
-from repermit.lazy_text import N_
+from repermit.i18n.lazy_text import N_
 from repermit.privacy import proof_text
 from repermit.web.admin.current_user import actor
 from repermit.web.admin.log_text import actor_in_words, emails

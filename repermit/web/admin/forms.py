@@ -11,8 +11,8 @@ from typing import Any
 
 import wtforms
 
-from repermit.emails import catalogues
-from repermit.lazy_text import N_
+from repermit.i18n import catalogues
+from repermit.i18n.lazy_text import N_
 from repermit.web.admin.rendering import gettext, page_language
 
 # What wtforms itself says of a choice that it did not offer, so that catalogues know it.

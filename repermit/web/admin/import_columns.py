@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from repermit.lazy_text import N_
+from repermit.i18n.lazy_text import N_
 from repermit.list_files import open_file, rows
 from repermit.list_files.rows import FilePreview
 from repermit.web.admin.rendering import gettext

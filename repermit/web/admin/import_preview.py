@@ -11,10 +11,10 @@ from wtforms import BooleanField, StringField, TextAreaField
 
 from repermit.db.tables import MailingList
 from repermit.errors import ListFileError, RepermitError
+from repermit.i18n.lazy_text import N_, Said, unpacked
 from repermit.imports import import_process, row_preview, uploads
 from repermit.imports.row_preview import Sight
 from repermit.imports.uploads import Choices, Kept
-from repermit.lazy_text import N_, Said, unpacked
 from repermit.rules.consent import Fate
 from repermit.web.admin import import_columns
 from repermit.web.admin.forms import Form

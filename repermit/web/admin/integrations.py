@@ -11,7 +11,7 @@ from wtforms.validators import InputRequired, Length
 from repermit.accounts import api_tokens
 from repermit.db.tables import MailingList, find_list
 from repermit.errors import NotFound, Refused
-from repermit.lazy_text import N_
+from repermit.i18n.lazy_text import N_
 from repermit.web.admin.audit_log import number_typed
 from repermit.web.admin.current_user import actor
 from repermit.web.admin.forms import Form

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from repermit.campaigns import draft_conditions
 from repermit.campaigns.campaign_results import Plan
-from repermit.lazy_text import Said
+from repermit.i18n.lazy_text import Said
 from repermit.web.admin.result_text import sentence
 
 _CONDITIONS = "conditions.show"

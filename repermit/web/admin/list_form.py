@@ -12,10 +12,10 @@ from wtforms.validators import DataRequired
 from repermit.campaigns import mailing_lists, preview
 from repermit.campaigns.frequency import says_how_often
 from repermit.db.tables import MailingList, find_list
-from repermit.emails import catalogues
 from repermit.emails.mail_values import Mail
 from repermit.errors import RepermitError
-from repermit.lazy_text import N_
+from repermit.i18n import catalogues
+from repermit.i18n.lazy_text import N_
 from repermit.web.admin.current_user import actor
 from repermit.web.admin.forms import Form
 from repermit.web.admin.list_translations import further_languages, no_web_address

@@ -16,7 +16,7 @@ from wtforms.validators import InputRequired
 
 from repermit.accounts import login, sessions
 from repermit.accounts.login import Tried
-from repermit.lazy_text import N_
+from repermit.i18n.lazy_text import N_
 from repermit.web.admin.account_text import seconds_of, wait_in_words
 from repermit.web.admin.current_user import TOKEN, visit
 from repermit.web.admin.forms import Form

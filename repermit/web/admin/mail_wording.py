@@ -21,7 +21,7 @@ from repermit.errors import (
     TransportError,
     WordingError,
 )
-from repermit.lazy_text import N_, Said
+from repermit.i18n.lazy_text import N_, Said
 from repermit.rules.consent import MailKind
 from repermit.smtp import mail_server
 from repermit.web.admin.current_user import actor

@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Blueprint, Response, abort, request
 from werkzeug.security import safe_join
 
-from repermit.settings.package_files import asset
+from repermit.package_files import asset
 from repermit.web.admin.page_permissions import for_everybody
 
 pages = Blueprint("styles", __name__, url_prefix="/admin/static")

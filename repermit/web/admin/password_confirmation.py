@@ -8,7 +8,7 @@ from wtforms import PasswordField
 
 from repermit.accounts import login
 from repermit.accounts.login import Tried
-from repermit.lazy_text import N_
+from repermit.i18n.lazy_text import N_
 from repermit.web.admin.account_text import seconds_of, wait_in_words
 from repermit.web.admin.current_user import visit
 from repermit.web.admin.forms import Form

@@ -14,7 +14,8 @@ from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 
 from repermit import email_address
-from repermit.emails import catalogues, dates, template_engine
+from repermit.emails import template_engine
+from repermit.i18n import catalogues, dates
 from repermit.web.request_context import arrival, current_site
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 
-from repermit.emails import catalogues
-from repermit.lazy_text import N_, Joined, Said, Value
+from repermit.i18n import catalogues
+from repermit.i18n.lazy_text import N_, Joined, Said, Value
 from repermit.rules.consent import CampaignState
 from repermit.web.admin.rendering import gettext, moment_in_words, number_in_words, page_language
 

@@ -13,8 +13,8 @@ from repermit.contacts import unfinished_imports
 from repermit.db.tables import MailingList, find_list
 from repermit.db.temporary_files import temporary_files
 from repermit.errors import Refused, RepermitError
+from repermit.i18n.lazy_text import N_
 from repermit.imports import uploads
-from repermit.lazy_text import N_
 from repermit.privacy import fingerprint_files, suppression_import
 from repermit.privacy.suppression_import import SuppressionImportResult
 from repermit.web.admin import import_preview

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, abort, request
 from wtforms import TextAreaField
 
-from repermit.emails import catalogues, wording_overrides
-from repermit.emails.wording_overrides import Text
 from repermit.errors import Refused
+from repermit.i18n import catalogue_overrides, catalogues
+from repermit.i18n.catalogue_overrides import Text
 from repermit.setting_overrides import text_overrides
 from repermit.web.admin.current_user import actor
 from repermit.web.admin.forms import Form
@@ -46,7 +46,7 @@ def show_texts() -> Response:
     changed = text_overrides.corrections_in(language)
     found = [
         text
-        for text in wording_overrides.texts_in(language).values()
+        for text in catalogue_overrides.texts_in(language).values()
         if text.has(wanted, changed.get(text.key, ()))
         and (not only_corrected or text.key in changed)
     ]
@@ -95,7 +95,7 @@ def save(language: str, key: str) -> AnyResponse:
 def _text(language: str, key: str) -> Text:
     if language not in catalogues.languages():
         abort(404)
-    return wording_overrides.texts_in(language).get(key) or abort(404)
+    return catalogue_overrides.texts_in(language).get(key) or abort(404)
 
 
 def _place(found: Sequence[Text], after: str) -> int:

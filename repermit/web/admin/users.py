@@ -13,7 +13,7 @@ from repermit.accounts import api_tokens, users
 from repermit.accounts.user_info import Person, Role
 from repermit.accounts.users import Invited
 from repermit.errors import AddressError, Refused
-from repermit.lazy_text import N_
+from repermit.i18n.lazy_text import N_
 from repermit.web.admin.account_text import role_in_words
 from repermit.web.admin.current_user import actor
 from repermit.web.admin.password_confirmation import (

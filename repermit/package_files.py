@@ -11,7 +11,7 @@ from typing import Any
 
 _EXAMPLE_URL = 'public_url = "https://ask.example.org"'
 
-_PACKAGE = Path(__file__).parent.parent
+_PACKAGE = Path(__file__).parent
 
 LANGUAGES = (
     "nl", "en", "de", "fr", "bg", "cs", "da", "el", "es", "et", "fi", "ga", "hr", "hu", "it", "lt",

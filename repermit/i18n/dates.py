@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
 
-from repermit.emails.catalogues import translations
+from repermit.i18n.catalogues import translations
 
 
 def day_in_words(moment: datetime, *, language: str, zone: ZoneInfo) -> str:

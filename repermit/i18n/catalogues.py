@@ -18,7 +18,7 @@ from babel.messages import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from repermit.settings.package_files import LANGUAGES
+from repermit.package_files import LANGUAGES
 from repermit.unicode_limits import normalize
 
 SOURCE_LANGUAGE = "en"

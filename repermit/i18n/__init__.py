@@ -1,0 +1,1 @@
+"""Languages: catalogues and their overrides, dates in words, and sentences not yet translated."""
