@@ -13,9 +13,9 @@ from repermit.db.account_tables import User
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, Suppression
 from repermit.evidence import verify_chain
-from repermit.privacy import fingerprint_files
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.settings.definitions import Settings
+from repermit.suppression import fingerprint_files
 from tests.admin_pages import ENGLISH, client_of, csrf_token, make_admin
 from tests.building import NOW, make_contact, make_list, make_removed
 from tests.pages import Pages, words_of

@@ -13,7 +13,6 @@ import pytest
 from repermit import email_address
 from repermit.backups import restore as backups_restore
 from repermit.backups.backup import MovedAway, Restored
-from repermit.contacts.suppressions import restore_lost_suppressions
 from repermit.db.connection import Database
 from repermit.db.suppression_journal import Journal
 from repermit.db.tables import Contact, EvidencePart, Suppression, stored
@@ -21,6 +20,7 @@ from repermit.errors import Refused
 from repermit.evidence import verify_chain
 from repermit.privacy import forget, make_proof, printable_proof
 from repermit.rules.consent import Answer, Reason, Status
+from repermit.suppression.suppressions import restore_lost_suppressions
 from tests.building import NOW, make_contact, make_list, make_settings
 from tests.cluster import Cluster
 from tests.desk import Desk

@@ -17,13 +17,14 @@ import psycopg
 import pytest
 
 from repermit.campaigns import reminders
-from repermit.contacts import erasure, lookup, suppressions
+from repermit.contacts import erasure, lookup
 from repermit.contacts.status_changes import Act
 from repermit.db.account_tables import Session
 from repermit.db.open_files import alone
 from repermit.db.secure_delete import wipe
 from repermit.db.tables import Campaign, Contact, EvidencePart, Mail, SignUp, Suppression
 from repermit.evidence import verify_chain
+from repermit.suppression import suppressions
 from tests.building import NOW
 from tests.cluster import Cluster
 from tests.command_tree import REPERMIT

@@ -12,7 +12,7 @@ from repermit.campaigns import enqueue_asks, lifecycle
 from repermit.campaigns.audience import LOOKED_UP
 from repermit.campaigns.enqueue_asks import make_asks
 from repermit.clock import ManualClock
-from repermit.contacts import lookup, status_changes, suppressions
+from repermit.contacts import lookup, status_changes
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database, is_postgresql
 from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, Mail, MailingList
@@ -20,6 +20,7 @@ from repermit.errors import Refused
 from repermit.evidence import verify_chain
 from repermit.rules.consent import CampaignState, Exclusion, MailState, Reason, Status
 from repermit.sending import send_due
+from repermit.suppression import suppressions
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings, put_in
 from tests.plans import plans_of
 from tests.test_campaigns_launching import start

@@ -18,7 +18,6 @@ from repermit.campaigns import (
 )
 from repermit.campaigns import preview as campaigns_preview
 from repermit.contacts import lookup as contacts_lookup
-from repermit.contacts import suppressions
 from repermit.db.connection import Database
 from repermit.db.list_tables import ListText
 from repermit.db.tables import (
@@ -33,6 +32,7 @@ from repermit.emails import frozen_draft, mail_values, make_draft
 from repermit.errors import Refused
 from repermit.evidence import chain, verify_chain
 from repermit.rules.consent import Answer, MailKind, Status
+from repermit.suppression import suppressions
 from tests.building import (
     DEADLINE,
     NOW,

@@ -21,13 +21,13 @@ from repermit.checks.settings import (
     look_at_pace,
     look_at_sender,
 )
-from repermit.contacts import fingerprint_key
 from repermit.db.connection import Database, connect, is_postgresql, open_database
 from repermit.db.row_counts import ContactCount
 from repermit.db.tables import Mail, Meta
 from repermit.rules.consent import Reason
 from repermit.settings import config_file
 from repermit.settings.definitions import MailServer, Settings
+from repermit.suppression import suppressions
 from tests.building import (
     make_asked,
     make_campaign,
@@ -229,7 +229,7 @@ def test_a_database_of_this_version_is_right(settings: Settings, database: Datab
 
 
 def test_fingerprints_of_another_key_are_told(settings: Settings, database: Database) -> None:
-    fingerprint_key.recognise_key(database, settings)
+    suppressions.recognise_key(database, settings)
     make_removed(database, make_list(database), Reason.NO)
     key = settings.fingerprint_key
     assert "database_other_key" not in verdicts(

@@ -18,7 +18,7 @@ from repermit.answers import record_answer
 from repermit.campaigns import launch as campaigns_launch
 from repermit.campaigns import lifecycle, reminders
 from repermit.clock import ManualClock
-from repermit.contacts import admin_requests, counts, erasure, status_changes, suppressions
+from repermit.contacts import admin_requests, counts, erasure, status_changes
 from repermit.db import row_counts
 from repermit.db.background_tasks import StepSize
 from repermit.db.connection import Database, is_postgresql
@@ -37,6 +37,7 @@ from repermit.imports import import_file, undo
 from repermit.rules.consent import Answer, CampaignState, MailKind, MailState, Reason, Status
 from repermit.sending import in_doubt, maintenance, queue, send_rate, send_step, smtp_outcomes
 from repermit.smtp.reply_codes import Reply as Told
+from repermit.suppression import suppressions
 from tests.building import (
     NOW,
     make_asked,

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from repermit import email_address
-from repermit.contacts import erasure, fingerprint_key, lookup, status_changes, suppressions
+from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
 from repermit.db.suppression_journal import Journal
 from repermit.db.tables import Contact, Meta, Suppression, stored
 from repermit.errors import ConfigError, JournalRefused
 from repermit.rules.consent import Basis, Reason, Status
+from repermit.suppression import suppressions
 from tests.building import NOW, make_contact, make_list, make_settings
 from tests.desk import Desk
 from tests.test_db_journal import CHECK, lines_of
@@ -147,7 +148,7 @@ def test_a_file_that_is_taken_in_and_back_is_journalled_both_times(desk: Desk) -
 
 _FIELDS = {field.name for field in Suppression._meta.sorted_fields}
 _MAY_READ = {"select", "get_or_none", "alias", "add_index", "id", *_FIELDS}
-_WRITER = PACKAGE / "contacts" / "suppressions.py"
+_WRITER = PACKAGE / "suppression" / "suppressions.py"
 
 
 def test_nothing_else_writes_suppressions() -> None:
@@ -186,13 +187,13 @@ def test_every_database_that_is_opened_has_its_journal() -> None:
 
 def test_a_database_recognises_its_key_and_never_holds_it(database: Database) -> None:
     settings, other = make_settings(), make_settings(fingerprint_key=b"quite another key")
-    fingerprint_key.recognise_key(database, other)
-    fingerprint_key.recognise_key(database, settings)
-    assert not fingerprint_key.is_other_key(other.fingerprint_key)
+    suppressions.recognise_key(database, other)
+    suppressions.recognise_key(database, settings)
+    assert not suppressions.is_other_key(other.fingerprint_key)
     remove(database, make_contact(database, make_list(database)))
-    fingerprint_key.recognise_key(database, settings)
+    suppressions.recognise_key(database, settings)
     with pytest.raises(ConfigError, match="put the former key back") as refused:
-        fingerprint_key.recognise_key(database, other)
+        suppressions.recognise_key(database, other)
     assert refused.value.key == "fingerprint_key"
     kept = [row.value for row in Meta.select()]
     assert email_address.key_check(KEY) in kept

@@ -16,7 +16,7 @@ from repermit.answers import lookup, record_answer
 from repermit.backups import backup, restore
 from repermit.bounces import record_bounce
 from repermit.bounces.bounce_results import Effect
-from repermit.contacts import admin_requests, suppressions
+from repermit.contacts import admin_requests
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
 from repermit.db.suppression_journal import Journal
@@ -33,10 +33,11 @@ from repermit.db.tables import (
 )
 from repermit.errors import TransitionRefused
 from repermit.evidence import verify_chain
-from repermit.imports import undo
+from repermit.imports import suppression_import, undo
 from repermit.privacy import forget as privacy_forget
-from repermit.privacy import not_the_person, suppression_import
+from repermit.privacy import not_the_person
 from repermit.rules.consent import Answer, Basis, CampaignState, Fate, Outcome, Reason, Status
+from repermit.suppression import suppressions
 from tests.building import (
     NOW,
     make_campaign,

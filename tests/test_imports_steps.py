@@ -49,10 +49,11 @@ from repermit.exports import export as exports_export
 from repermit.exports import reconcile
 from repermit.imports import import_task, undo
 from repermit.imports.undo import UnfinishedImport, unfinished_import
-from repermit.privacy import fingerprint_files, forget, not_the_person
+from repermit.privacy import forget, not_the_person
 from repermit.reports import make_report
 from repermit.reports.make_report import ReportKind
 from repermit.rules.consent import Answer, Basis, Fate, Reason, Status
+from repermit.suppression import fingerprint_files
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings, put_in
 from tests.fresh import opened_for
 from tests.taking import (

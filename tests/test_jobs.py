@@ -32,10 +32,10 @@ from repermit.evidence import verify_chain
 from repermit.expiry import decision, downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import uploads
+from repermit.imports.suppression_import import begin_suppression_import
 from repermit.imports.uploads import folder_of
 from repermit.jobs.periodic_jobs import OF_THE_PAGES, OF_WORKERS, SECONDS, Jobs, make_scheduler, run
 from repermit.privacy import data_links
-from repermit.privacy.suppression_import import begin_suppression_import
 from repermit.rules.consent import CampaignState, MailState, Reason, Status
 from repermit.sending import in_doubt
 from repermit.settings.definitions import Bounces

@@ -15,7 +15,6 @@ import pytest
 from repermit import email_address, schema
 from repermit.answers import lookup, record_answer
 from repermit.campaigns.launch import launch
-from repermit.contacts import suppressions
 from repermit.db.background_tasks import FIRST_STEP
 from repermit.db.connection import Database, run_sql
 from repermit.db.journal_seal import seal_journal
@@ -28,6 +27,7 @@ from repermit.evidence.count_checks import KeptCounts
 from repermit.evidence.diagnosis import How
 from repermit.privacy import forget
 from repermit.rules.consent import Answer, Fate
+from repermit.suppression import suppressions
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings
 from tests.desk import ATTEST
 from tests.taking import fates_of, mailchimp, plain, take_back, take_in

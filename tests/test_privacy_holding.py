@@ -33,16 +33,11 @@ from repermit.db.tables import (
 from repermit.db.webhook_tables import Delivery, Webhook
 from repermit.evidence import chain, entries
 from repermit.exports import export
-from repermit.privacy import (
-    data_document,
-    external_copies,
-    fingerprint_files,
-    my_data,
-    rectification,
-)
+from repermit.privacy import data_document, external_copies, my_data, rectification
 from repermit.privacy.data_document import FORMAT
 from repermit.privacy.data_links import Held, Recipient, Term
 from repermit.rules.consent import Answer, CampaignState, Reason, Status
+from repermit.suppression import fingerprint_files
 from tests.building import (
     DEADLINE,
     NOW,

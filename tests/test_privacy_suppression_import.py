@@ -17,7 +17,7 @@ import pytest
 
 from repermit import email_address
 from repermit.campaigns.launch import launch
-from repermit.contacts import counts, suppressions
+from repermit.contacts import counts
 from repermit.db.background_tasks import FIRST_STEP, BackgroundTask, TaskKind
 from repermit.db.connection import Database, FairSqliteDatabase, open_database, run_sql
 from repermit.db.staged_rows import drop_staged, staged_file, sweep_staged
@@ -34,11 +34,12 @@ from repermit.db.work_locks import foreground_work
 from repermit.errors import Refused
 from repermit.evidence import verify_chain
 from repermit.exports import reconcile
-from repermit.imports import undo
-from repermit.privacy import fingerprint_files, forget, suppression_import
-from repermit.privacy.fingerprint_files import SharedSuppression
-from repermit.privacy.suppression_import import SuppressionImportResult, begin_suppression_import
+from repermit.imports import suppression_import, undo
+from repermit.imports.suppression_import import SuppressionImportResult, begin_suppression_import
+from repermit.privacy import forget
 from repermit.rules.consent import Answer, Reason, Status
+from repermit.suppression import fingerprint_files, suppressions
+from repermit.suppression.fingerprint_files import SharedSuppression
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_removed, make_settings
 from tests.desk import ATTEST
 from tests.plans import plans_of

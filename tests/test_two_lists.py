@@ -14,15 +14,17 @@ from typing import Any
 import pytest
 
 from repermit.answers import lookup, record_answer
-from repermit.contacts import erasure, status_changes, suppressions
+from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database, run_sql
 from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, SignUp, Suppression
 from repermit.evidence import chain, entries, verify_chain, verify_proof
-from repermit.privacy import fingerprint_files, make_proof, purge, retention, suppression_import
+from repermit.imports import suppression_import
 from repermit.privacy import forget as privacy_forget
+from repermit.privacy import make_proof, purge, retention
 from repermit.privacy.make_proof import Proof
 from repermit.reports.held_data import count_held_data
 from repermit.rules.consent import Answer, Reason, Status
+from repermit.suppression import fingerprint_files, suppressions
 from tests.building import NOW, make_contact, make_list, make_settings
 from tests.taking import OPTED_IN, mailchimp, take_back, take_in
 from tests.test_answers_signing_up import confirmed, signed_up

@@ -19,8 +19,8 @@ from repermit.contacts import (
     requested_mail_limit,
     status_changes,
     undo_yes,
-    unfinished_imports,
 )
+from repermit.db import background_tasks
 from repermit.db.background_tasks import LARGEST_STEP
 from repermit.db.connection import Database, lock_rows
 from repermit.db.secure_delete import delete_in_steps
@@ -66,7 +66,7 @@ def sign_up(
         Mail.create(
             list=mailing_list, sign_up=made, kind=MailKind.CONFIRM, due_at=now, message_id=""
         )
-        unfinished_imports.forget_file_counts(mailing_list.id)
+        background_tasks.forget_file_counts(mailing_list.id)
 
 
 def forget_old_sign_ups(

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Self, cast
 
 from repermit.accounts import audit_log
 from repermit.archives import archive_readme, static_site
-from repermit.contacts import unfinished_imports
+from repermit.db import background_tasks
 from repermit.db.connection import Database
 from repermit.db.tables import MailingList, latest_campaign
 from repermit.email_address import as_people_write
@@ -25,12 +25,13 @@ from repermit.evidence.entries import Checkpoint, Entry
 from repermit.exports import export
 from repermit.exports.file_formats import write_csv
 from repermit.exports.tool_formats import Format, What
-from repermit.privacy import archive_proofs, fingerprint_files, printable_proof
+from repermit.privacy import archive_proofs, printable_proof
 from repermit.privacy.archive_proofs import Proofs
 from repermit.reports import render_report
 from repermit.reports.make_report import ReportKind, make_report
 from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
+from repermit.suppression import fingerprint_files
 
 # --- A ZIP that is written as it comes, to a file or down a line, with its digest. ----------------
 
@@ -147,7 +148,7 @@ def require_over(mailing_list: MailingList) -> None:
 
     And while a file of the list is half taken in, or half taken back.
     """
-    unfinished_imports.require_no_unfinished_file(mailing_list)
+    background_tasks.require_no_unfinished_file(mailing_list)
     campaign = latest_campaign(mailing_list)
     if campaign is not None and CampaignState(campaign.state).is_live:
         raise Refused(

@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from repermit.contacts import suppressions
 from repermit.db.connection import Database
 from repermit.db.tables import Meta, new_id, stored
 from repermit.db.temporary_files import temporary_files
@@ -20,6 +19,7 @@ from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings
+from repermit.suppression import suppressions
 
 # --- What a backup and a restoring come to, as plain values. --------------------------------------
 

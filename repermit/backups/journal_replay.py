@@ -12,15 +12,16 @@ from typing import Any
 from repermit import email_address
 from repermit.backups.backup import MovedAway, Replayed
 from repermit.backups.journal_reader import Heard, Left
-from repermit.contacts import erasure, lookup, status_changes, suppressions
+from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.status_changes import Act
-from repermit.contacts.suppressions import Suppressed
 from repermit.db.connection import chunks, literal
 from repermit.db.tables import Contact, MailingList, SignUp, Suppression, stored
 from repermit.errors import TransitionRefused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import LEFT_ELSEWHERE, Basis, Reason, Status, require_removal
+from repermit.suppression import suppressions
+from repermit.suppression.suppressions import Suppressed
 
 _CHUNK = 500
 

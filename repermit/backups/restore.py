@@ -21,7 +21,6 @@ from repermit.backups.schema_check import (
     require_known_on_postgresql,
     require_whole,
 )
-from repermit.contacts import fingerprint_key
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
 from repermit.db.journal_seal import forget_seals
 from repermit.db.open_files import RESTORING, alone
@@ -32,6 +31,7 @@ from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
 from repermit.settings.definitions import Settings
+from repermit.suppression import suppressions
 
 _BESIDE = ("-wal", "-shm", "-journal", ".turn-a", ".turn-b")
 _BEGINNING = b"SQLite format 3\0"
@@ -110,7 +110,7 @@ def take_up(
     schema.upgrade(database)
     if fresh is not None:
         require_whole(database, fresh)
-    fingerprint_key.recognise_key(database, settings)
+    suppressions.recognise_key(database, settings)
     key = settings.fingerprint_key
     facts = {row.key: row.value for row in Meta.select().where(Meta.key.in_((MARK, MADE_AT)))}
     check_of_key = email_address.key_check(key)

@@ -14,7 +14,7 @@ from repermit.campaigns.draft_conditions import attestation_lacks, is_reason
 from repermit.campaigns.enqueue_asks import begin, make_asks, making_of, span
 from repermit.campaigns.launch_plan import plan_for
 from repermit.campaigns.list_wording import draft, freeze
-from repermit.contacts import lookup, suppressions
+from repermit.contacts import lookup
 from repermit.db.background_tasks import BackgroundTask, TaskKind
 from repermit.db.connection import Database, lock_rows, steady_view
 from repermit.db.tables import Campaign, MailingList, latest_campaign, stored
@@ -25,6 +25,7 @@ from repermit.evidence import chain
 from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import CampaignState, MailKind
 from repermit.settings.definitions import Settings
+from repermit.suppression import suppressions
 
 
 def launch(

@@ -18,7 +18,7 @@ from repermit.campaigns.list_wording import check_own_wording, check_sizes, own_
 from repermit.campaigns.send_plan import Pace, about_the_pace, reminder_moment, time_needed
 from repermit.campaigns.sensitive_lists import shows_its_name, tell_tales
 from repermit.contacts import counts as contacts_counts
-from repermit.contacts import unfinished_imports
+from repermit.db import background_tasks
 from repermit.db.background_tasks import TaskKind, targets_of
 from repermit.db.tables import Import, MailingList, latest_campaign
 from repermit.emails import sender_identity
@@ -357,7 +357,7 @@ def _about_the_audience(mailing_list: MailingList, audience: Audience) -> Iterat
             list=mailing_list.slug,
             state=campaign.state,
         )
-    elif said := unfinished_imports.unfinished_file(mailing_list):
+    elif said := background_tasks.unfinished_file(mailing_list):
         yield said
     elif not audience.asked:
         yield Said("there is nobody to ask", code="nobody")

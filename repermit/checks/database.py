@@ -16,10 +16,10 @@ from repermit import schema
 from repermit.checks.finding_texts import finding
 from repermit.checks.findings import Finding
 from repermit.checks.settings import is_open_to_others
-from repermit.contacts import fingerprint_key
 from repermit.db.connection import Database
 from repermit.db.row_counts import find_drift
 from repermit.db.tables import Mail, MailingList, Meta, Reply
+from repermit.suppression import suppressions
 
 _MEGABYTE = 1_000_000
 _LITTLE, _TOO_LITTLE = 1000, 100  # MB
@@ -64,7 +64,7 @@ def _look(database: Database, path: Path | None, key: bytes) -> Stored:
     findings = (what, *_about_the_file(path))
     if version < newest:
         return Stored(findings=findings)
-    other = [finding("database_other_key")] if key and fingerprint_key.is_other_key(key) else []
+    other = [finding("database_other_key")] if key and suppressions.is_other_key(key) else []
     return Stored(
         findings=(*findings, *other, *_about_the_counts(database)),
         lists=tuple(MailingList.select().order_by(MailingList.slug)),

@@ -76,11 +76,11 @@ class CommandContext:
     def database(self) -> Iterator[Database]:
         """Open the database, brought to this version; raises Refused if it cannot be used."""
         from repermit import schema
-        from repermit.contacts import fingerprint_key
         from repermit.db.connection import open_database
         from repermit.db.suppression_journal import journal_of
         from repermit.db.temporary_files import temporary_files
         from repermit.db.write_lock import stop_between_turns
+        from repermit.suppression import suppressions
 
         stop_between_turns()
         path = self.file.sqlite_path
@@ -91,7 +91,7 @@ class CommandContext:
             journal = journal_of(self.file)
             with in_our_words(path), open_database(self.file.database, journal=journal) as opened:
                 schema.upgrade(opened)
-                fingerprint_key.recognise_key(opened, self.file)
+                suppressions.recognise_key(opened, self.file)
                 self._opened = opened
                 try:
                     with heap_frozen():

@@ -110,8 +110,8 @@ def serve(house: CommandContext, host: str | None, port: int | None) -> None:
 
 def _serve(house: CommandContext, host: str | None, port: int | None) -> None:
     from repermit.accounts import users
-    from repermit.contacts import suppressions
     from repermit.setting_overrides import change_settings
+    from repermit.suppression import suppressions
     from repermit.web.run import Server
 
     settings = house.file
@@ -187,8 +187,8 @@ def worker(house: CommandContext, *, child: bool) -> None:
 
 
 def _work(house: CommandContext, *, child: bool) -> None:
-    from repermit.contacts import suppressions
     from repermit.jobs import worker_process
+    from repermit.suppression import suppressions
 
     with house.database() as database:
         settings = house.settings

@@ -13,7 +13,7 @@ from repermit.cli.import_file import mapping_option
 from repermit.cli.output import file_or_stdout, say, several, tell_counts
 
 if TYPE_CHECKING:
-    from repermit.privacy.suppression_import import SuppressionImportResult
+    from repermit.imports.suppression_import import SuppressionImportResult
 
 
 @click.group(
@@ -48,7 +48,7 @@ def export(house: CommandContext, slug: str, *, form: str, output: Path | None) 
 
     No address stands in it.
     """
-    from repermit.privacy import fingerprint_files
+    from repermit.suppression import fingerprint_files
 
     with (
         house.mailing_list(slug) as (database, mailing_list),
@@ -92,7 +92,7 @@ def import_(
     Hashes (MD5, SHA-1, SHA-256 of the lower-cased address, without salt) are held against the
     addresses on the list; those that fit none are lost, and counted.
     """
-    from repermit.privacy import suppression_import
+    from repermit.imports import suppression_import
 
     with house.mailing_list(slug) as (database, mailing_list):
         for one in file:

@@ -18,7 +18,7 @@ from repermit.contacts.lookup import (
     new_contact,
 )
 from repermit.contacts.status_changes import Act, confirm, remove
-from repermit.contacts.unfinished_imports import forget_file_counts
+from repermit.db.background_tasks import forget_file_counts
 from repermit.db.connection import Database
 from repermit.db.tables import Contact, MailingList
 from repermit.errors import NotFound, Refused

@@ -11,7 +11,6 @@ from typing import Any
 
 from repermit.contacts.human_replies import forget_replies
 from repermit.contacts.status_changes import Act, drop_unsent, remove
-from repermit.contacts.suppressions import note_erasure, note_sign_ups_forgotten
 from repermit.db.connection import bound, literal
 from repermit.db.contact_tables import FreshLink, Opening
 from repermit.db.secure_delete import request_wiping
@@ -20,6 +19,7 @@ from repermit.email_address import fingerprints
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import Dropped, Reason, Status
+from repermit.suppression.suppressions import note_erasure, note_sign_ups_forgotten
 
 _PARTS = ("person", "trace")
 

@@ -14,12 +14,6 @@ from typing import Any
 from repermit.contacts.last_ask import Asked, CampaignMail, asked_last, campaign_mails, told_last
 from repermit.contacts.link_openings import release
 from repermit.contacts.lookup import fingerprint_of, is_off_by_file
-from repermit.contacts.suppressions import (
-    Suppressed,
-    keep_suppressions_of_subjects,
-    lift_own,
-    suppress,
-)
 from repermit.db.connection import chunks, literal
 from repermit.db.prepared_query import PreparedQuery
 from repermit.db.tables import Campaign, Contact, Import, Mail
@@ -36,6 +30,12 @@ from repermit.rules.consent import (
     Reason,
     Status,
     require_removal,
+)
+from repermit.suppression.suppressions import (
+    Suppressed,
+    keep_suppressions_of_subjects,
+    lift_own,
+    suppress,
 )
 
 _CHUNK = 500

@@ -13,11 +13,11 @@ from typing import Any
 
 from repermit.contacts.lookup import fingerprint_of
 from repermit.contacts.status_changes import Act, entry_of
-from repermit.contacts.suppressions import Suppressed, suppress
 from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, Mail, Suppression, stored
 from repermit.evidence import chain
 from repermit.rules import consent
 from repermit.rules.consent import CampaignState, Dropped, MailKind, MailState, Status
+from repermit.suppression.suppressions import Suppressed, suppress
 
 _STOOD = ("status", "status_at", "basis", "basis_at", "reason")
 _MOMENTS = frozenset({"status_at", "basis_at"})

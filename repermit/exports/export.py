@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from functools import partial
 from typing import Any, BinaryIO
 
-from repermit.contacts import unfinished_imports
+from repermit.db import background_tasks
 from repermit.db.connection import Database, steady_view
 from repermit.db.tables import MailingList
 from repermit.db.temporary_files import temporary_files
@@ -119,7 +119,7 @@ def export(
     try:
         # A file of the list may begin to be taken in while a slow reader takes the rows.
         with steady_view(database):
-            unfinished_imports.require_no_unfinished_file(mailing_list)
+            background_tasks.require_no_unfinished_file(mailing_list)
             with _writer(form, its_tool, created=now, settings=settings) as write:
                 write(written.counting(found), columns, out)
             erased = export_rows.count_erased(mailing_list) if what is What.REMOVED else 0

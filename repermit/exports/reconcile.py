@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from repermit import email_address
-from repermit.contacts import unfinished_imports
+from repermit.db import background_tasks
 from repermit.db.tables import Contact, MailingList, Suppression
 from repermit.errors import AddressError
 from repermit.exports import export_rows
@@ -196,7 +196,7 @@ def reconcile(
     `mapping` is as for an import. Raises ListFileError, and Refused while a file of the list is
     under way.
     """
-    unfinished_imports.require_no_unfinished_file(mailing_list)
+    background_tasks.require_no_unfinished_file(mailing_list)
     file = open_file.open_list(path, mapping=mapping, zone=settings.zone)
     tally = _Tally()
     for batch in _batches(_rows(file, tally)):

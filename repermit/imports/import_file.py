@@ -13,7 +13,8 @@ from typing import Any
 
 from repermit import email_address
 from repermit.contacts import counts as contacts_counts
-from repermit.contacts import lookup, unfinished_imports
+from repermit.contacts import lookup
+from repermit.db import background_tasks
 from repermit.db.background_tasks import BackgroundTask, TaskKind, find_task, task_on
 from repermit.db.connection import Database, FairSqliteDatabase, version_seen
 from repermit.db.lost_suppressions import lost_suppressions
@@ -98,7 +99,7 @@ def import_file(
         if _file_of(under_way.target).digest == file.digest:
             staged()
             return _go_on(database, under_way, file, settings=settings, now=now)
-    unfinished_imports.require_no_unfinished_file(mailing_list)
+    background_tasks.require_no_unfinished_file(mailing_list)
     if customers:
         require_customer_basis(sensitive=mailing_list.sensitive, attested=options.may_be_customers)
     lost = lost_suppressions(key=options.fingerprint_key, slug=mailing_list.slug)

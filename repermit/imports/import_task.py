@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from repermit.contacts import unfinished_imports
+from repermit.db import background_tasks
 from repermit.db.background_tasks import (
     LARGEST_STEP,
     BackgroundTask,
@@ -136,9 +136,9 @@ def begin_import(
     staging.keep_picked(database, staged_table(database, token))
     # Whoever launches, or takes a file back, locks it too.
     lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
-    unfinished_imports.require_no_unfinished_file(mailing_list)
+    background_tasks.require_no_unfinished_file(mailing_list)
     # Who stands in a file that waits is not counted anew before this one is taken in.
-    unfinished_imports.forget_file_counts(mailing_list.id)
+    background_tasks.forget_file_counts(mailing_list.id)
     tally = file.tally
     record = Import.create(
         list=mailing_list,
@@ -304,7 +304,7 @@ def _take_step(
 
 def _end(database: Database, task: BackgroundTask, progress: ImportProgress) -> None:
     """Note that all of a file is taken in."""
-    unfinished_imports.forget_file_counts(task.list_id)
+    background_tasks.forget_file_counts(task.list_id)
     if is_postgresql(database):
         drop_staged(database, progress.token)
     counts = progress.counts(rows=progress.rows, addresses=progress.addresses)

@@ -11,7 +11,7 @@ from typing import Any
 
 from peewee import Case, Value, fn
 
-from repermit.contacts import status_changes, suppressions
+from repermit.contacts import status_changes
 from repermit.db.connection import is_postgresql, lock_rows, proxy, run_sql
 from repermit.db.tables import Contact, Import, ImportChange, MailingList, Suppression, stored
 from repermit.evidence import chain
@@ -27,6 +27,7 @@ from repermit.imports.address_fate import (
 )
 from repermit.imports.staging import Picked
 from repermit.rules.consent import LEFT_ELSEWHERE, Basis, Dropped, Fate, Status
+from repermit.suppression import suppressions
 
 
 @dataclass(frozen=True, kw_only=True)

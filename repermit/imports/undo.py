@@ -11,7 +11,8 @@ from typing import Any
 
 from peewee import fn
 
-from repermit.contacts import counts, unfinished_imports
+from repermit.contacts import counts
+from repermit.db import background_tasks
 from repermit.db.background_tasks import (
     LARGEST_STEP,
     TaskKind,
@@ -215,7 +216,7 @@ def _begin(
     if unfinished is not None:
         take_back_unfinished(database, unfinished, now=now, actor=actor)
         return int(unfinished.target)
-    unfinished_imports.require_no_unfinished_file(mailing_list)
+    background_tasks.require_no_unfinished_file(mailing_list)
     record = _last(mailing_list)
     if (seen.record, seen.left) != (record.id, _left(mailing_list)):
         return None

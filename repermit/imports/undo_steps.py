@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from repermit.contacts import suppressions as contacts_suppressions
-from repermit.contacts import unfinished_imports
+from repermit.db import background_tasks
 from repermit.db.background_tasks import (
     LARGEST_STEP,
     BackgroundTask,
@@ -27,6 +26,7 @@ from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.imports.address_fate import NEW
 from repermit.rules.consent import Fate, Status
+from repermit.suppression import suppressions as suppression_suppressions
 
 FATES = (*NEW, Fate.OPTED_OUT)
 """The fates of rows of which something is to be taken back; so are better bases."""
@@ -182,7 +182,7 @@ class Step:
         # Who has left by themselves in this very moment stays so. By number: `+ 0` keeps the index
         # from being used that finds all of the file.
         own = Suppression.imported_by + 0 == self._record.id
-        self.progress.suppressions += contacts_suppressions.lift(
+        self.progress.suppressions += suppression_suppressions.lift(
             Suppression.id.in_(literal(found)), own
         )
         return _Entries()
@@ -195,7 +195,7 @@ class Step:
     def end(self) -> _Entries:
         """Note that the import is taken back."""
         progress = self.progress
-        unfinished_imports.forget_file_counts(self._task.list_id)
+        background_tasks.forget_file_counts(self._task.list_id)
         done = {
             "contacts": progress.contacts,
             "restored": progress.restored,
@@ -288,4 +288,4 @@ def _keep_suppressed(record: Import, numbers: Sequence[int]) -> None:
     )
     subjects = [subject for (subject,) in removed.tuples()]
     if subjects:
-        contacts_suppressions.detach_from_import(record, subjects)
+        suppression_suppressions.detach_from_import(record, subjects)

@@ -33,8 +33,8 @@ from repermit.db.work_locks import Work, background_work
 from repermit.errors import TransportError
 from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
-from repermit.imports import import_task, undo, uploads
-from repermit.privacy import purge, retention, suppression_import
+from repermit.imports import import_task, suppression_import, undo, uploads
+from repermit.privacy import purge, retention
 from repermit.reports import asked_people, closing_mail, daily_mail
 from repermit.reports import tally as reports_tally
 from repermit.sending import in_doubt, maintenance, send_due

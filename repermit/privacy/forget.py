@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import partial
 
 from repermit import email_address
-from repermit.contacts import admin_requests, lookup, suppressions
+from repermit.contacts import admin_requests, lookup
 from repermit.contacts import erasure as contacts_erasure
 from repermit.contacts.erasure import Erased
 from repermit.contacts.status_changes import Act
@@ -27,6 +27,7 @@ from repermit.evidence.entries import Entry
 from repermit.privacy.external_copies import Beyond, beyond
 from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Settings
+from repermit.suppression import suppressions
 
 # --- The transaction in which a person is erased at their wish, or at an admin's. -----------------
 

@@ -12,13 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit import email_address
-from repermit.contacts import (
-    erasure,
-    lookup,
-    requested_mail_limit,
-    suppressions,
-    unfinished_imports,
-)
+from repermit.contacts import erasure, lookup, requested_mail_limit
+from repermit.db import background_tasks
 from repermit.db.connection import Database, lock_rows
 from repermit.db.contact_tables import FreshLink
 from repermit.db.tables import Contact, Mail, Suppression
@@ -34,6 +29,7 @@ from repermit.privacy.data_links import (
 )
 from repermit.rules.consent import MOST_ON_REQUEST, MailKind, Reason, Status
 from repermit.settings.definitions import Settings
+from repermit.suppression import suppressions
 
 _DAY = timedelta(days=1)
 
@@ -146,7 +142,7 @@ def _move(
     now: datetime,
 ) -> None:
     before = email_address.Address(contact.address or "", contact.address_key)
-    unfinished_imports.forget_file_counts(contact.list_id)
+    background_tasks.forget_file_counts(contact.list_id)
     Contact.update(
         address=found.address, address_key=found.address_key, has_predecessor=True
     ).where(Contact.id == contact.id).execute()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from repermit.contacts import unfinished_imports
+from repermit.db import background_tasks
 from repermit.db.connection import Database
 from repermit.db.tables import MailingList
 from repermit.evidence import chain
@@ -78,7 +78,7 @@ def make_report(
     under way.
     """
     if kind is not ReportKind.BREACH:
-        unfinished_imports.require_no_unfinished_file(mailing_list)
+        background_tasks.require_no_unfinished_file(mailing_list)
     wording = ReportWording(choose_language(language or mailing_list.language), settings.zone)
     if kind is ReportKind.REGISTER:
         record = gather_processing_record(mailing_list, settings=settings, now=now)

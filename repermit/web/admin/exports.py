@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, request
 
-from repermit.contacts import unfinished_imports
+from repermit.db import background_tasks
 from repermit.db.tables import Campaign, MailingList, find_list, latest_campaign
 from repermit.db.temporary_files import temporary_files
 from repermit.errors import ListFileError, Refused
@@ -97,7 +97,7 @@ def export(slug: str) -> AnyResponse:
         abort(400)
     with_links = bool(given.get("with_links"))
     try:
-        unfinished_imports.require_no_unfinished_file(mailing_list)
+        background_tasks.require_no_unfinished_file(mailing_list)
         exports_export.require_fitting(what, form, tool, with_links=with_links)
     except Refused as error:
         return _show(mailing_list, given.get("tool", ""), status=422, wrong=sentence(error.said))

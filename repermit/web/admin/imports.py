@@ -17,7 +17,7 @@ from flask import (
     stream_with_context,
 )
 
-from repermit.contacts import unfinished_imports
+from repermit.db import background_tasks
 from repermit.db.tables import MailingList, find_list
 from repermit.errors import RepermitError
 from repermit.exports import export
@@ -69,7 +69,7 @@ def state(slug: str) -> Response:
     mailing_list = find_list(slug)
     kept = uploads.find_upload(mailing_list, settings=current_site().settings)
     is_busy = kept is not None and kept.outcome is None and kept.is_busy
-    is_under_way = unfinished_imports.unfinished_file(mailing_list) is not None
+    is_under_way = background_tasks.unfinished_file(mailing_list) is not None
     return jsonify(is_busy=is_busy or is_under_way)
 
 
@@ -262,7 +262,7 @@ def _take(mailing_list: MailingList, kept: Kept, choices: Choices) -> AnyRespons
         actor=actor(),
     )
     is_staged = uploads.find_upload(mailing_list, settings=site.settings) is None
-    if is_staged and unfinished_imports.unfinished_file(mailing_list) is None:
+    if is_staged and background_tasks.unfinished_file(mailing_list) is None:
         rows = imports_undo.past_imports(mailing_list)[0].rows
         flash_message(
             ngettext(

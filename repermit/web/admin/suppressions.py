@@ -9,14 +9,14 @@ from typing import BinaryIO
 
 from flask import Blueprint, Response, abort, request
 
-from repermit.contacts import unfinished_imports
+from repermit.db import background_tasks
 from repermit.db.tables import MailingList, find_list
 from repermit.db.temporary_files import temporary_files
 from repermit.errors import Refused, RepermitError
 from repermit.i18n.lazy_text import N_
-from repermit.imports import uploads
-from repermit.privacy import fingerprint_files, suppression_import
-from repermit.privacy.suppression_import import SuppressionImportResult
+from repermit.imports import suppression_import, uploads
+from repermit.imports.suppression_import import SuppressionImportResult
+from repermit.suppression import fingerprint_files
 from repermit.web.admin import import_preview
 from repermit.web.admin.current_user import actor
 from repermit.web.admin.file_download import stream
@@ -60,7 +60,7 @@ def export(slug: str) -> Response:
     if form not in _TYPES:
         abort(400)
     try:
-        unfinished_imports.require_no_unfinished_file(mailing_list)
+        background_tasks.require_no_unfinished_file(mailing_list)
     except Refused as error:
         return _show(mailing_list, wrong=sentence(error.said))
     now, who = arrival(), actor()

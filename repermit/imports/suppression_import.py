@@ -23,9 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from repermit import email_address
-from repermit.contacts import lookup, status_changes, suppressions
+from repermit.contacts import lookup, status_changes
 from repermit.contacts.status_changes import Act
-from repermit.contacts.suppressions import Suppressed
 from repermit.db.background_tasks import (
     LARGEST_STEP,
     BackgroundTask,
@@ -42,7 +41,7 @@ from repermit.db.work_locks import background_work, foreground_work
 from repermit.errors import Refused
 from repermit.evidence import chain, person_entries
 from repermit.evidence.entries import Entry
-from repermit.privacy.suppression_staging import (
+from repermit.imports.suppression_staging import (
     Newcomers,
     StagedFacts,
     StagedSuppression,
@@ -54,6 +53,8 @@ from repermit.privacy.suppression_staging import (
 )
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.settings.definitions import Settings
+from repermit.suppression import suppressions
+from repermit.suppression.suppressions import Suppressed
 
 _log = logging.getLogger(__name__)
 

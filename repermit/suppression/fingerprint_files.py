@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from repermit import email_address
-from repermit.contacts import unfinished_imports
+from repermit.db import background_tasks
 from repermit.db.connection import Database, steady_view
 from repermit.db.tables import MailingList, Suppression, stored
 from repermit.errors import Refused
@@ -79,7 +79,7 @@ def write_suppressions(
     try:
         # A file of the list may begin to be taken in while a slow reader takes the rows.
         with steady_view(database):
-            unfinished_imports.require_no_unfinished_file(mailing_list)
+            background_tasks.require_no_unfinished_file(mailing_list)
             (_write_json if form == "json" else _write_csv)(rows, text)
         is_whole = True
     finally:

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from repermit import email_address
-from repermit.contacts.suppressions import Suppressed
 from repermit.db.connection import Database, FairSqliteDatabase, chunks, run_sql
 from repermit.db.staged_rows import staged_file, staged_table
 from repermit.db.tables import Contact, MailingList, new_id, stored
 from repermit.errors import AddressError, Refused
 from repermit.list_files import open_file
-from repermit.privacy.fingerprint_files import opened, read_shared
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings
+from repermit.suppression.fingerprint_files import opened, read_shared
+from repermit.suppression.suppressions import Suppressed
 
 _HASH = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}")
 _SCHEMES = {32: "md5", 40: "sha1", 64: "sha256"}

@@ -1,0 +1,1 @@
+"""Suppressions: making and lifting them, the key of their fingerprints, and files of them."""
