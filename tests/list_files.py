@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 
 import openpyxl
 
-from repermit.list_files.open_file import ListFile, open_list
-from repermit.list_files.rows import Table
-from repermit.list_files.workbook import read_workbook, sheet_tables
+from repermit.imports.readers.open_file import ListFile, open_list
+from repermit.imports.readers.rows import Table
+from repermit.imports.readers.workbook import read_workbook, sheet_tables
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 _SPREADSHEET = "application/vnd.oasis.opendocument.spreadsheet"

@@ -23,8 +23,8 @@ from repermit.db.list_tables import Upload
 from repermit.db.tables import Contact, Evidence, EvidencePart, Import, MailingList
 from repermit.errors import AddressError
 from repermit.imports import import_file, import_task, undo, uploads
+from repermit.imports.readers import rows as readers_rows
 from repermit.imports.uploads import folder_of
-from repermit.list_files import rows as list_files_rows
 from repermit.rules.consent import Fate, Reason
 from repermit.settings.definitions import Settings
 from repermit.web.admin import import_columns, import_preview
@@ -654,7 +654,7 @@ def test_every_reason_against_an_address_has_its_words() -> None:
 
 def test_every_fate_and_every_field_has_its_words() -> None:
     assert set(import_preview._TITLES) == set(import_preview._REASONS) == set(Fate)
-    assert set(import_columns._WORDS) == set(list_files_rows.FIELDS)
+    assert set(import_columns._WORDS) == set(readers_rows.FIELDS)
 
 
 def test_words_that_leave_a_row_in_doubt_are_shown_with_it(

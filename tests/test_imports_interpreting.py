@@ -11,7 +11,7 @@ import pytest
 
 from repermit import email_address
 from repermit.imports.classify_row import PLAIN, StagedRow
-from repermit.list_files.rows import Proof, Row
+from repermit.imports.readers.rows import Proof, Row
 from repermit.rules.consent import STRENGTH, Fate, RowFacts, fate
 from tests.building import NOW
 from tests.test_imports_reader import make_request

@@ -156,6 +156,14 @@ def test_a_package_below_the_tables_knows_no_database() -> None:
     ] == []
 
 
+def test_the_readers_of_list_files_know_no_database() -> None:
+    """A file is read in a process of its own, which has none."""
+    readers = sorted((PACKAGE / "imports" / "readers").glob("*.py"))
+    assert len(readers) > 5
+    knows = {path.stem: re.findall(r"repermit\.db\b", path.read_text("utf-8")) for path in readers}
+    assert {name: found for name, found in knows.items() if found} == {}
+
+
 def test_an_import_is_noticed_wherever_it_stands() -> None:
     source = "import a.b\ndef f():\n    from c.d import e\n    import g as h\n"
     assert imported_by(source) == {"a", "c", "g"}

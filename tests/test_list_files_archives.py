@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from repermit.errors import ListFileError
-from repermit.list_files.container import tables_of
+from repermit.imports.readers.container import tables_of
 from tests.list_files import write_ods, write_workbook, write_zip
 
 LINE = "jan@example.org,Jan\n"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.list_files.cells import addresses_in, clean, fold, is_like_address
+from repermit.imports.readers.cells import addresses_in, clean, fold, is_like_address
 
 
 @pytest.mark.parametrize(

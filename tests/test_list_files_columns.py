@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from repermit.errors import ListFileError
-from repermit.list_files.column_detection import Found, check_mapping, find_columns
-from repermit.list_files.column_titles import field_of
-from repermit.list_files.newsletter_tools import GENERIC
+from repermit.imports.column_detection import Found, check_mapping, find_columns
+from repermit.imports.newsletter_tools import GENERIC, field_of
 
 
 def found(*records: str, **mapping: str) -> Found:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.list_files.dates import is_month_first, moment
+from repermit.imports.readers.dates import is_month_first, moment
 from tests.list_files import AMSTERDAM
 
 

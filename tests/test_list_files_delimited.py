@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 
 from repermit.errors import ListFileError
-from repermit.list_files.csv_dialect import delimited_table, read_records
-from repermit.list_files.rows import Table
+from repermit.imports.readers.csv import delimited_table, read_records
+from repermit.imports.readers.rows import Table
 
 
 def table_of(text: str) -> Table:

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from repermit.errors import ListFileError
-from repermit.list_files.encoding import encoding_of
+from repermit.imports.readers.encoding import encoding_of
 
 MEBIBYTE = 1 << 20
 ASCII_LINES = b"jan@example.org,Jan\n" * (MEBIBYTE // 10)

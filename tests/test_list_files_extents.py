@@ -10,7 +10,7 @@ import pytest
 from openpyxl.styles import Font
 
 from repermit.errors import ListFileError
-from repermit.list_files.container import tables_of
+from repermit.imports.readers.container import tables_of
 from tests.list_files import (
     ods_rows,
     tables_in,

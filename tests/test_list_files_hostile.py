@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from repermit.errors import ListFileError
-from repermit.list_files.container import open_container, tables_of
-from repermit.list_files.workbook import sheet_tables
+from repermit.imports.readers.container import open_container, tables_of
+from repermit.imports.readers.workbook import sheet_tables
 from tests import hostile
 from tests.list_files import opened, write_workbook
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.list_files.opt_out_marks import Against, Marks, may_refuse
-from repermit.list_files.rows import Column
+from repermit.imports.opt_out_marks import Against, Marks, may_refuse
+from repermit.imports.readers.rows import Column
 
 
 def said_in(field: str, text: str, title: str = "T") -> Against:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.list_files.container import holds
+from repermit.imports.readers.container import holds
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from repermit.errors import ListFileError
-from repermit.list_files.cells import clean
-from repermit.list_files.container import open_container
-from repermit.list_files.open_file import open_list
-from repermit.list_files.rows import Row
+from repermit.imports.readers.cells import clean
+from repermit.imports.readers.container import open_container
+from repermit.imports.readers.open_file import open_list
+from repermit.imports.readers.rows import Row
 from tests.list_files import (
     AMSTERDAM,
     as_csv,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from repermit.errors import ListFileError
-from repermit.list_files.rows import Proof, Row
+from repermit.imports.readers.rows import Proof, Row
 from tests.list_files import as_csv, from_text, opened, write_workbook
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)

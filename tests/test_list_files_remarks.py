@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from repermit.list_files.opt_out_words import DOUBTFUL, REFUSED, plain, refusal_in
+from repermit.imports.opt_out_words import DOUBTFUL, REFUSED, plain, refusal_in
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from repermit.db.tables import Contact
-from repermit.list_files.dates import FROM_1904, is_serial, moment
-from repermit.list_files.open_file import ListFile
-from repermit.list_files.rows import DateNote, Row
+from repermit.imports.readers.dates import FROM_1904, is_serial, moment
+from repermit.imports.readers.open_file import ListFile
+from repermit.imports.readers.rows import DateNote, Row
 from tests.desk import Desk
 from tests.list_files import AMSTERDAM, from_text, opened, write_ods_xml, write_xls, xls_record
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from repermit.errors import ListFileError
-from repermit.list_files.container import tables_of
+from repermit.imports.readers.container import tables_of
 from tests.list_files import tables_in, write_ods, write_workbook
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from repermit import package_files
-from repermit.list_files import column_titles, newsletter_tools
-from repermit.list_files.rows import Proof, Row
+from repermit.imports import newsletter_tools
+from repermit.imports.readers.rows import Proof, Row
 from tests.list_files import as_csv, from_text, mailchimp_csv, opened, write_zip
 
 OPTIN = datetime(2018, 2, 12, 17, 59, 31, tzinfo=UTC)
@@ -273,7 +273,10 @@ def test_each_tool_is_described_by_known_keys_and_fields() -> None:
     names = {path.stem for path in folder.glob("*.toml")} - {"every_tool"}
     assert names == {tool.name for tool in newsletter_tools._KNOWN}
     known = {"told_by", "at_least", "titles", "ip_proves", "form_proves", "zone"}
-    fields = {column_titles.field_of(title)[0] for title in column_titles._RANKED} | {"address", ""}
+    fields = {newsletter_tools.field_of(title)[0] for title in newsletter_tools._RANKED} | {
+        "address",
+        "",
+    }
     for name in names:
         document = package_files.newsletter_tool(name)
         assert document.keys() <= {"label", "import", "export", "steps"}, name

@@ -18,7 +18,7 @@ from repermit.cli.text_file import read_consent_text
 if TYPE_CHECKING:
     from repermit.cli.output import Tell
     from repermit.imports.import_results import ImportResult, Problem
-    from repermit.list_files.rows import Part
+    from repermit.imports.readers.rows import Part
 
 
 def _mapping(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

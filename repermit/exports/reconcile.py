@@ -13,7 +13,7 @@ from repermit.db import background_tasks
 from repermit.db.tables import Contact, MailingList, Suppression
 from repermit.errors import AddressError
 from repermit.exports import export_rows
-from repermit.list_files import open_file, rows
+from repermit.imports.readers import open_file, rows
 from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
 

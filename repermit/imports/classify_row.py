@@ -15,9 +15,9 @@ from repermit import email_address
 from repermit.db.tables import stored
 from repermit.errors import AddressError
 from repermit.i18n.lazy_text import packed
-from repermit.list_files.cells import clean
-from repermit.list_files.open_file import ListFile
-from repermit.list_files.rows import Proof, Row
+from repermit.imports.readers.cells import clean
+from repermit.imports.readers.open_file import ListFile
+from repermit.imports.readers.rows import Proof, Row
 from repermit.rules.consent import STRENGTH, Fate, RowFacts, fate, require_customer_basis
 
 # Deciding a million times by the rule itself would take as long as reading the file.

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 
 from repermit.errors import Refused
 from repermit.imports.classify_row import Interpreter
+from repermit.imports.readers.container import unpacked_size
+from repermit.imports.readers.open_file import ListFile, open_list
 from repermit.limited_process import LimitedProcess, ProcessDied
-from repermit.list_files.container import unpacked_size
-from repermit.list_files.open_file import ListFile, open_list
 
 _BATCH = 5_000
 # Bytes of a file, unpacked, from which on a second process wins back the time that its start takes;

@@ -37,9 +37,9 @@ from repermit.imports.import_task import (
     merge_import,
     tally_picked,
 )
+from repermit.imports.readers.open_file import ListFile, open_list
+from repermit.imports.readers.rows import Part
 from repermit.imports.staging import Staged
-from repermit.list_files.open_file import ListFile, open_list
-from repermit.list_files.rows import Part
 from repermit.rules.consent import Basis, Fate, require_customer_basis
 from repermit.settings.definitions import Settings
 

@@ -27,9 +27,9 @@ from repermit.errors import ListFileError, RepermitError
 from repermit.i18n.lazy_text import packed
 from repermit.imports.import_file import import_file
 from repermit.imports.import_results import ImportResult
+from repermit.imports.readers import container, open_file
+from repermit.imports.readers.rows import Column, FilePreview
 from repermit.imports.uploads import Choices, Kept, delete, find_upload
-from repermit.list_files import container, open_file
-from repermit.list_files.rows import Column, FilePreview
 from repermit.rules.consent import Fate
 from repermit.settings.definitions import Settings
 

@@ -11,8 +11,8 @@ from peewee import JOIN, Case
 from repermit.db.connection import proxy, run_sql
 from repermit.i18n.lazy_text import unpacked
 from repermit.imports.import_results import Problem
+from repermit.imports.readers.rows import DateNote, Part, Question
 from repermit.imports.staging import Picked, Staged
-from repermit.list_files.rows import DateNote, Part, Question
 from repermit.rules.consent import Fate
 
 MOST_PROBLEMS = 10_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from repermit.list_files.rows import Part
+from repermit.imports.readers.rows import Part
 from repermit.rules.consent import Fate
 
 

@@ -17,8 +17,8 @@ from peewee import JOIN, fn
 
 from repermit import email_address
 from repermit.db.temporary_files import TemporaryFiles
+from repermit.imports.readers.rows import Part
 from repermit.imports.staging import Picked, Staged
-from repermit.list_files.rows import Part
 from repermit.rules.consent import Fate
 
 _CHUNK = 5_000

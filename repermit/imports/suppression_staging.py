@@ -22,7 +22,7 @@ from repermit.db.connection import Database, FairSqliteDatabase, chunks, run_sql
 from repermit.db.staged_rows import staged_file, staged_table
 from repermit.db.tables import Contact, MailingList, new_id, stored
 from repermit.errors import AddressError, Refused
-from repermit.list_files import open_file
+from repermit.imports.readers import open_file
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings
 from repermit.suppression.fingerprint_files import opened, read_shared

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from repermit.i18n.lazy_text import N_
-from repermit.list_files import open_file, rows
-from repermit.list_files.rows import FilePreview
+from repermit.imports.readers import open_file, rows
+from repermit.imports.readers.rows import FilePreview
 from repermit.web.admin.rendering import gettext
 
 MOST_COLUMNS = 200

@@ -6,18 +6,19 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from repermit.list_files.cell_words import (
+from repermit.imports.opt_out_words import DOUBTFUL, REFUSED, has_a_no, plain, refusal_in
+from repermit.imports.readers.cells import (
+    clean,
+    fold,
     is_doubtful_status,
     is_mark,
     opt_out_in,
     says_no,
     says_yes,
 )
-from repermit.list_files.cells import clean, fold
-from repermit.list_files.opt_out_words import DOUBTFUL, REFUSED, has_a_no, plain, refusal_in
 
 if TYPE_CHECKING:
-    from repermit.list_files.rows import Column
+    from repermit.imports.readers.rows import Column
 
 _STRONGEST_FIRST = ("complained", "unsubscribed", "cleaned", DOUBTFUL)
 _MOST_LETTERS = 80

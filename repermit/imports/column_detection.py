@@ -9,12 +9,18 @@ from dataclasses import dataclass
 
 from repermit.errors import ListFileError
 from repermit.i18n.lazy_text import Joined, Said
-from repermit.list_files.cell_words import is_answer, is_known_status, is_language, says_no
-from repermit.list_files.cells import clean, fold, is_like_address
-from repermit.list_files.column_titles import PART_OF_A_NAME, is_address_title
-from repermit.list_files.newsletter_tools import Tool, tool_of
-from repermit.list_files.opt_out_marks import may_refuse
-from repermit.list_files.rows import FIELDS, REPEATED_FIELDS, Column, Record
+from repermit.imports.newsletter_tools import PART_OF_A_NAME, Tool, is_address_title, tool_of
+from repermit.imports.opt_out_marks import may_refuse
+from repermit.imports.readers.cells import (
+    clean,
+    fold,
+    is_answer,
+    is_known_status,
+    is_language,
+    is_like_address,
+    says_no,
+)
+from repermit.imports.readers.rows import FIELDS, REPEATED_FIELDS, Column, Record
 
 # Titles of a report ("Ledenlijst 2024", an empty line, who made it) are rarely longer than this.
 _HEADER_WITHIN = 20

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from repermit.list_files.dates import FROM_1900
+from repermit.imports.readers.dates import FROM_1900
 
 FIELDS = (
     "address",

@@ -9,23 +9,27 @@ from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from repermit.i18n.lazy_text import Said
-from repermit.list_files.cell_words import (
+from repermit.imports.opt_out_marks import Against, Marks, may_be_remark
+from repermit.imports.readers.cells import (
+    addresses_in,
+    clean,
+    fold,
     is_answer,
+    is_like_address,
     is_pending,
+    is_plain_address,
     is_somebodys_ip,
     is_web_form,
     language_of,
     says_no,
     says_yes,
 )
-from repermit.list_files.cells import addresses_in, clean, fold, is_like_address, is_plain_address
-from repermit.list_files.csv_dialect import unclosed
-from repermit.list_files.dates import FROM_1900, is_serial, moment
-from repermit.list_files.opt_out_marks import Against, Marks, may_be_remark
-from repermit.list_files.rows import DateNote, Part, Proof, Question, Row, Table
+from repermit.imports.readers.csv import unclosed
+from repermit.imports.readers.dates import FROM_1900, is_serial, moment
+from repermit.imports.readers.rows import DateNote, Part, Proof, Question, Row, Table
 
 if TYPE_CHECKING:
-    from repermit.list_files.column_detection import Found
+    from repermit.imports.column_detection import Found
 
 # What a row needs beyond these takes the long way.
 _PLAIN_FIELDS = frozenset((None, "address", "name", "first_name", "middle_name", "last_name"))

@@ -10,12 +10,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from repermit.errors import ListFileError
-from repermit.list_files.cells import clean
-from repermit.list_files.column_detection import Found, check_mapping, find_columns
-from repermit.list_files.container import holds, tables_of
-from repermit.list_files.dates import is_month_first
-from repermit.list_files.row_reader import DATES, Meaning, Reading
-from repermit.list_files.rows import (
+from repermit.imports.column_detection import Found, check_mapping, find_columns
+from repermit.imports.readers.cells import clean
+from repermit.imports.readers.container import holds, tables_of
+from repermit.imports.readers.dates import is_month_first
+from repermit.imports.readers.row_reader import DATES, Meaning, Reading
+from repermit.imports.readers.rows import (
     Column,
     DateNote,
     FilePreview,

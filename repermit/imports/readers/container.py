@@ -14,13 +14,13 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from repermit.errors import ListFileError
 from repermit.i18n.lazy_text import Said
+from repermit.imports.opt_out_words import plain
+from repermit.imports.readers.csv import delimited_table
+from repermit.imports.readers.workbook import read_workbook, sheet_tables, unreadable_file
 from repermit.limited_process import LimitedProcess, ProcessDied
-from repermit.list_files.csv_dialect import delimited_table
-from repermit.list_files.opt_out_words import plain
-from repermit.list_files.workbook import read_workbook, sheet_tables, unreadable_file
 
 if TYPE_CHECKING:
-    from repermit.list_files.rows import Table
+    from repermit.imports.readers.rows import Table
 
 # --- Whom a file, a member of a ZIP or a sheet holds, as far as its name tells. -------------------
 

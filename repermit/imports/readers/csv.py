@@ -11,9 +11,9 @@ from contextlib import suppress
 from itertools import chain
 
 from repermit.errors import ListFileError
-from repermit.list_files.cells import is_like_address
-from repermit.list_files.encoding import Opened, encoding_of, line_too_long
-from repermit.list_files.rows import LONGEST_CELL, LONGEST_RECORD, MOST_COLUMNS, Record, Table
+from repermit.imports.readers.cells import is_like_address
+from repermit.imports.readers.encoding import Opened, encoding_of, line_too_long
+from repermit.imports.readers.rows import LONGEST_CELL, LONGEST_RECORD, MOST_COLUMNS, Record, Table
 
 _SAMPLE = 1 << 16
 _DELIMITERS = (",", ";", "\t", "|")
