@@ -6,7 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from repermit.db.account_tables import (
+from repermit.db.all_tables import ALL_TABLES
+from repermit.db.background_tasks import BackgroundTask, TaskKind, targets_of
+from repermit.db.connection import Database, is_postgresql, run_sql
+from repermit.db.journal_seal import JOURNAL_SEALED_SINCE
+from repermit.db.models.accounts import (
     Access,
     ApiToken,
     Invitation,
@@ -16,33 +20,16 @@ from repermit.db.account_tables import (
     Throttle,
     User,
 )
-from repermit.db.all_tables import ALL_TABLES
-from repermit.db.background_tasks import BackgroundTask, TaskKind, targets_of
-from repermit.db.connection import Database, is_postgresql, run_sql
-from repermit.db.contact_tables import FreshLink, Opening
-from repermit.db.journal_seal import JOURNAL_SEALED_SINCE
-from repermit.db.list_tables import Draft, HandedOver, ListText, RegisterNotes, Upload
+from repermit.db.models.base import Meta, read_moment
+from repermit.db.models.campaigns import Campaign, CampaignWording, Draft, HandedOver
+from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode, EvidencePart
+from repermit.db.models.imports import ImportChange, Upload
+from repermit.db.models.lists import ListText, MailingList, RegisterNotes
+from repermit.db.models.mails import FreshLink, Mail, Pace, Reply
+from repermit.db.models.settings import Chosen, Correction
+from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.db.row_counts import COUNTS, Tally, keep_counts
-from repermit.db.setting_tables import Chosen, Correction
-from repermit.db.tables import (
-    Campaign,
-    CampaignWording,
-    Contact,
-    Evidence,
-    EvidenceHead,
-    EvidenceNode,
-    EvidencePart,
-    ImportChange,
-    Mail,
-    MailingList,
-    Meta,
-    Pace,
-    Reply,
-    SignUp,
-    Suppression,
-    read_moment,
-)
-from repermit.db.webhook_tables import Delivery, Webhook
 from repermit.errors import SchemaTooNew
 from repermit.evidence import count_checks, erased_parts, stored_tree, tallied_days
 from repermit.rules.consent import REFUSALS

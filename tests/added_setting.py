@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
     """Print as JSON what becomes of the setting."""
     from repermit import schema  # noqa: PLC0415
     from repermit.db.connection import open_database  # noqa: PLC0415
-    from repermit.db.tables import EvidencePart  # noqa: PLC0415
+    from repermit.db.models.evidence import EvidencePart  # noqa: PLC0415
     from repermit.errors import ConfigError  # noqa: PLC0415
     from repermit.setting_overrides import current_settings  # noqa: PLC0415
     from repermit.settings import config_file  # noqa: PLC0415

@@ -17,8 +17,8 @@ import pyotp
 from itsdangerous import URLSafeTimedSerializer
 
 from repermit.accounts import passwords
-from repermit.db.account_tables import Session, User
 from repermit.db.connection import Database
+from repermit.db.models.accounts import Session, User
 from tests.building import NOW
 from tests.pages import Pages, words_of
 

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from repermit import email_address
 from repermit.contacts import lookup, status_changes
 from repermit.db.connection import Database
-from repermit.db.list_tables import ListText
-from repermit.db.tables import Campaign, Contact, Mail, MailingList
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import ListText, MailingList
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, MailKind, MailState, Reason, Status
 from repermit.settings.definitions import Organisation, Settings
 

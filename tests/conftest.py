@@ -22,7 +22,8 @@ import trustme
 from repermit import schema
 from repermit.checks import run, website
 from repermit.db.connection import Database, open_database
-from repermit.db.tables import Campaign, MailingList
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.lists import MailingList
 from repermit.i18n import catalogues
 from repermit.settings.definitions import Settings
 from repermit.web import dispatcher, request_context

@@ -17,8 +17,8 @@ from repermit import schema
 from repermit.cli import main
 from repermit.clock import ManualClock
 from repermit.db.connection import Database, open_database
+from repermit.db.models.lists import MailingList, find_list
 from repermit.db.suppression_journal import journal_of
-from repermit.db.tables import MailingList, find_list
 from repermit.settings import config_file
 from repermit.settings.definitions import Settings
 from repermit.web.application import create_app

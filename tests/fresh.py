@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from repermit.db.connection import Database
-from repermit.db.contact_tables import FreshLink
-from repermit.db.tables import Contact
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import FreshLink
 from repermit.privacy import data_links
 from repermit.privacy.data_links import Opened
 from tests.building import NOW

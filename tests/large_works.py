@@ -29,18 +29,14 @@ from typing import Any, Self
 
 from repermit.clock import ManualClock, SystemClock
 from repermit.db.background_tasks import BackgroundTask
+from repermit.db.models.base import Meta
+from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.db.row_counts import find_drift
-from repermit.db.tables import (
-    Contact,
-    Evidence,
-    EvidencePart,
-    Import,
-    Mail,
-    MailingList,
-    Meta,
-    Suppression,
-    latest_campaign,
-)
 from repermit.rules.consent import CampaignState, MailState, Reason, Status
 from repermit.signed_links import Kind, Links
 from tests.command_tree import REPERMIT

@@ -22,7 +22,10 @@ from repermit.clock import ManualClock
 from repermit.contacts import lookup
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, CampaignWording, Contact, MailingList, Table
+from repermit.db.models.base import Table
+from repermit.db.models.campaigns import Campaign, CampaignWording
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 from repermit.emails import compose_mail, make_draft
 from repermit.emails.mail_values import AskValues, Mail
 from repermit.evidence import chain

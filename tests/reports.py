@@ -14,7 +14,9 @@ from xml.etree import ElementTree as ET
 
 from repermit.contacts import status_changes
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Contact, MailingList
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.reports.make_report import Report

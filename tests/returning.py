@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from repermit.db.tables import Mail
+from repermit.db.models.mails import Mail
 from repermit.emails import message_id as emails_message_id
 from tests.building import make_settings
 

@@ -15,7 +15,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from repermit.clock import ManualClock, SystemClock
-from repermit.db.tables import Contact, Mail, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, MailKind, Status
 from tests.building import NOW, put_in
 from tests.command_tree import REPERMIT

@@ -11,7 +11,11 @@ from typing import Any
 from repermit.clock import ManualClock
 from repermit.contacts import lookup
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, CampaignWording, Contact, Mail, MailingList, SignUp, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.campaigns import Campaign, CampaignWording
+from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.emails import make_draft
 from repermit.evidence import chain
 from repermit.rules.consent import CampaignState, MailKind, MailState

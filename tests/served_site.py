@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from repermit.db.tables import Contact
+from repermit.db.models.contacts import Contact
 from repermit.db.write_lock import WriteLock
 from repermit.rules.consent import Status
 from repermit.signed_links import Links

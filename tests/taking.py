@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, Suppression
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.imports.import_file import import_file
 from repermit.imports.import_results import ImportResult, UndoResult
 from repermit.imports.undo import undo_import

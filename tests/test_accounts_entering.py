@@ -13,9 +13,9 @@ from repermit.accounts import login as accounts_login
 from repermit.accounts import sessions, two_factor, users
 from repermit.accounts.login import Tried, Visit
 from repermit.accounts.sessions import Login
-from repermit.db.account_tables import Session, User
 from repermit.db.connection import Database
-from repermit.db.tables import Evidence, EvidencePart
+from repermit.db.models.accounts import Session, User
+from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.settings.sealed_secrets import Seal, totp_name
 from repermit.webhooks import endpoints

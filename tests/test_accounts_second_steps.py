@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from repermit.accounts import two_factor
-from repermit.db.account_tables import RecoveryCode, User
 from repermit.db.connection import Database
+from repermit.db.models.accounts import RecoveryCode, User
 from repermit.settings.sealed_secrets import Seal, totp_name
 from tests.admin_pages import SECRET, code_at, make_user
 from tests.building import NOW

@@ -10,8 +10,8 @@ from repermit.accounts import audit_log, sessions
 from repermit.accounts import login as accounts_login
 from repermit.accounts.audit_log import SecurityEventKind
 from repermit.accounts.login import Visit
-from repermit.db.account_tables import SecurityEvent
 from repermit.db.connection import Database
+from repermit.db.models.accounts import SecurityEvent
 from tests.admin_pages import PASSWORD, make_session, make_user
 from tests.building import NOW, make_settings
 

@@ -8,8 +8,8 @@ import pytest
 
 from repermit.accounts import sessions
 from repermit.accounts.sessions import Login
-from repermit.db.account_tables import Session
 from repermit.db.connection import Database
+from repermit.db.models.accounts import Session
 from repermit.settings.definitions import Web
 from tests.admin_pages import make_session, make_user
 from tests.building import NOW, make_settings

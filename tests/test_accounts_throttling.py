@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from repermit.accounts import cleanup, login_throttle
-from repermit.db.account_tables import Throttle
 from repermit.db.connection import Database
+from repermit.db.models.accounts import Throttle
 from tests.building import NOW, make_settings
 
 SECOND = timedelta(seconds=1)

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from repermit.accounts import audit_log, cleanup, login_throttle, users
-from repermit.db.account_tables import (
+from repermit.db.connection import Database
+from repermit.db.models.accounts import (
     Access,
     Invitation,
     RecoveryCode,
@@ -15,7 +16,6 @@ from repermit.db.account_tables import (
     Session,
     Throttle,
 )
-from repermit.db.connection import Database
 from repermit.settings.definitions import Retention
 from tests.admin_pages import make_session, make_user
 from tests.building import NOW, make_list, make_settings

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from repermit.accounts import api_tokens
-from repermit.db.account_tables import ApiToken
 from repermit.db.connection import Database
-from repermit.db.tables import Evidence, EvidencePart
+from repermit.db.models.accounts import ApiToken
+from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.errors import NotFound, Refused
 from tests.building import NOW
 

@@ -12,9 +12,9 @@ import pytest
 from repermit.accounts import api_tokens, sessions, two_factor, users
 from repermit.accounts.user_info import Role
 from repermit.accounts.users import Invited
-from repermit.db.account_tables import Session, User
 from repermit.db.connection import Database
-from repermit.db.tables import Evidence, EvidencePart
+from repermit.db.models.accounts import Session, User
+from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.evidence import verify_chain
 from repermit.webhooks import endpoints

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import Evidence
+from repermit.db.models.evidence import Evidence
 from repermit.web.admin.log_text import ACTS
 from tests.admin_pages import PASSWORD, client_of, make_admin, post
 from tests.building import make_settings

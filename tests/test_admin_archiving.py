@@ -9,10 +9,11 @@ import zipfile
 
 from repermit.answers import lookup, record_answer
 from repermit.answers.lookup import Trace
-from repermit.db.account_tables import Access
 from repermit.db.connection import Database
+from repermit.db.models.accounts import Access
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.evidence import Evidence
 from repermit.db.row_counts import ContactCount
-from repermit.db.tables import Campaign, Evidence
 from repermit.evidence import verify_chain, verify_proof
 from repermit.rules.consent import Answer, Reason, Status
 from repermit.settings.definitions import Settings

@@ -12,8 +12,8 @@ import pytest
 
 from repermit import setting_overrides, settings
 from repermit.db.connection import Database
-from repermit.db.setting_tables import Chosen
-from repermit.db.tables import Evidence, EvidencePart
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.settings import Chosen
 from repermit.setting_overrides import current_settings
 from repermit.web.admin.result_text import OWN
 from tests.admin_pages import ENGLISH, admin_client, post, words_at

@@ -11,8 +11,8 @@ from repermit.campaigns import draft_conditions
 from repermit.campaigns.draft_conditions import Conditions
 from repermit.checks.findings import Area, Verdict
 from repermit.db.connection import Database
-from repermit.db.list_tables import Draft
-from repermit.db.tables import MailingList
+from repermit.db.models.campaigns import Draft
+from repermit.db.models.lists import MailingList
 from repermit.settings.definitions import MailServer, Settings
 from repermit.web.admin import check_findings
 from tests.admin_pages import admin_client, csrf_token, post, viewer_client

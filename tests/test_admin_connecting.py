@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.accounts import api_tokens
-from repermit.db.account_tables import User
 from repermit.db.connection import Database
-from repermit.db.tables import Evidence
-from repermit.db.webhook_tables import Delivery, Webhook
+from repermit.db.models.accounts import User
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings, Web

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.db.account_tables import Access
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Evidence, MailingList
+from repermit.db.models.accounts import Access
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
 from repermit.i18n import catalogues

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.contacts import human_replies
-from repermit.db.account_tables import Access
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, MailingList, Reply
+from repermit.db.models.accounts import Access
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Reply
 from repermit.rules.consent import MailKind, MailState, Reason, Status
 from tests.admin_pages import admin_client, post, words_at
 from tests.building import (

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import Evidence, MailingList, find_list
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList, find_list
 from repermit.settings.definitions import Organisation, Settings
 from tests.admin_pages import admin_client, post, viewer_client
 from tests.building import make_campaign, make_list

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.db.account_tables import User
+from repermit.db.models.accounts import User
 from tests.admin_pages import client_of
 from tests.english import english_on
 from tests.exhaustive.test_browser_admin_looks import furnish, places

@@ -17,9 +17,9 @@ import pytest
 from repermit.accounts import passwords, sessions, two_factor
 from repermit.accounts import users as accounts_users
 from repermit.accounts.user_info import Role
-from repermit.db.account_tables import Session, Throttle, User
 from repermit.db.connection import Database, open_database
-from repermit.db.tables import Evidence
+from repermit.db.models.accounts import Session, Throttle, User
+from repermit.db.models.evidence import Evidence
 from repermit.settings.definitions import Settings, Web
 from tests.admin_pages import (
     PASSWORD,

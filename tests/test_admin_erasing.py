@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit import email_address
-from repermit.db.account_tables import User
 from repermit.db.connection import Database
-from repermit.db.list_tables import Upload
-from repermit.db.tables import Contact, Evidence, MailingList, Suppression
+from repermit.db.models.accounts import User
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.imports import Upload
+from repermit.db.models.lists import MailingList
 from repermit.db.temporary_files import temporary_files
 from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Settings

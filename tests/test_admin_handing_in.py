@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit import email_address
-from repermit.db.account_tables import Access
 from repermit.db.connection import Database
-from repermit.db.list_tables import Upload
-from repermit.db.tables import Contact, Evidence, EvidencePart, Import, MailingList
+from repermit.db.models.accounts import Access
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.imports import Import, Upload
+from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError
 from repermit.imports import import_file, import_task, undo, uploads
 from repermit.imports.readers import rows as readers_rows

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 
-from repermit.db.account_tables import Access
 from repermit.db.connection import Database
-from repermit.db.list_tables import HandedOver
-from repermit.db.tables import Evidence, EvidencePart, MailingList
+from repermit.db.models.accounts import Access
+from repermit.db.models.campaigns import HandedOver
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.exports.tool_formats import Tool
 from repermit.rules.consent import Reason, Status

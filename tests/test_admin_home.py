@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.list_tables import Draft, Upload
-from repermit.db.tables import Campaign, MailingList, Meta, Reply, stored
+from repermit.db.models.base import Meta, stored
+from repermit.db.models.campaigns import Campaign, Draft
+from repermit.db.models.imports import Upload
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Reply
 from repermit.rules.consent import CampaignState, MailState, PauseReason, Reason, Status
 from repermit.sending.server_faults import note_fault
 from tests.admin_pages import admin_client, client_of, make_admin, viewer_client

@@ -14,7 +14,12 @@ from repermit.campaigns import draft_conditions, enqueue_asks, launch_plan, list
 from repermit.campaigns.draft_conditions import Conditions
 from repermit.contacts import lookup
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Contact, Evidence, Import, Mail, MailingList, find_list
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList, find_list
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, Reason, Status
 from repermit.settings.definitions import MailServer, Organisation, Settings
 from repermit.web.admin.launch_obstacles import obstacles

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.db.account_tables import Access
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Mail, MailingList, Meta
+from repermit.db.models.accounts import Access
+from repermit.db.models.base import Meta
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import BounceKind, CampaignState, MailState

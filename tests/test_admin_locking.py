@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.db.account_tables import Session, User
 from repermit.db.connection import Database
+from repermit.db.models.accounts import Session, User
 from repermit.settings.definitions import Settings
 from tests.admin_pages import (
     PASSWORD,

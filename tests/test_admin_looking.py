@@ -11,9 +11,9 @@ import pytest
 
 from repermit.accounts import api_tokens, audit_log
 from repermit.accounts.audit_log import SecurityEventKind
-from repermit.db.account_tables import SecurityEvent, User
 from repermit.db.connection import Database
-from repermit.db.tables import EvidenceHead
+from repermit.db.models.accounts import SecurityEvent, User
+from repermit.db.models.evidence import EvidenceHead
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.i18n import catalogues

@@ -11,9 +11,11 @@ import pytest
 
 from repermit.contacts import erasure, lookup
 from repermit.contacts.status_changes import Act
-from repermit.db.account_tables import Access
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Evidence, MailingList, Suppression
+from repermit.db.models.accounts import Access
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
 from repermit.db.temporary_files import temporary_files
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from repermit.accounts import sessions, two_factor
-from repermit.db.account_tables import User
+from repermit.db.models.accounts import User
 from repermit.settings.sealed_secrets import Seal
 from repermit.web.admin.account_text import browser_in_words
 from tests.admin_pages import (

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.db.connection import open_database
-from repermit.db.list_tables import RegisterNotes
-from repermit.db.tables import Evidence, find_list
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import RegisterNotes, find_list
 from repermit.reports import register_notes
 from repermit.settings.definitions import Settings
 from tests.admin_pages import ENGLISH, admin_client, post, words_at

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.accounts import api_tokens, users
-from repermit.db.account_tables import Invitation, User
-from repermit.db.tables import Evidence
+from repermit.db.models.accounts import Invitation, User
+from repermit.db.models.evidence import Evidence
 from repermit.webhooks import endpoints
 from tests.admin_pages import (
     PASSWORD,

@@ -15,10 +15,11 @@ import pytest
 from repermit.accounts import users
 from repermit.clock import ManualClock
 from repermit.contacts import human_replies
-from repermit.db.account_tables import Access, SecurityEvent, Session, User
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database, FairSqliteDatabase, open_database
-from repermit.db.tables import Campaign, Contact
+from repermit.db.models.accounts import Access, SecurityEvent, Session, User
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
 from repermit.i18n.catalogue_overrides import key_of
 from repermit.rules.consent import MailState, Status
 from repermit.settings.definitions import Settings

@@ -12,9 +12,9 @@ import pytest
 
 from repermit.checks.finding_texts import WORDS
 from repermit.checks.findings import Finding, Report
-from repermit.db.account_tables import User
 from repermit.db.connection import Database
-from repermit.db.tables import Evidence
+from repermit.db.models.accounts import User
+from repermit.db.models.evidence import Evidence
 from repermit.settings import config_file, definitions
 from repermit.settings.admin_overrides import EDITABLE
 from repermit.settings.definitions import (

@@ -9,7 +9,11 @@ import pytest
 
 from repermit.contacts import circuit_breaker
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, CampaignWording, Contact, Evidence, Mail, MailingList
+from repermit.db.models.campaigns import Campaign, CampaignWording
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.evidence import verify_chain
 from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.db.account_tables import User
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, Suppression
+from repermit.db.models.accounts import User
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.evidence import verify_chain
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.settings.definitions import Settings

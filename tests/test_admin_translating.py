@@ -11,8 +11,7 @@ import pytest
 from repermit.campaigns import list_translations, preview
 from repermit.contacts import lookup
 from repermit.db.connection import Database
-from repermit.db.list_tables import ListText
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import ListText, MailingList
 from repermit.i18n import catalogues
 from repermit.settings.definitions import Settings
 from tests.admin_pages import admin_client, post, viewer_client, words_at

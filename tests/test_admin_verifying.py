@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.db.account_tables import Access, User
 from repermit.db.connection import Database
-from repermit.db.tables import Evidence, MailingList
+from repermit.db.models.accounts import Access, User
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
 from repermit.db.temporary_files import private_folder
 from repermit.evidence import chain, stored_tree, verify_chain
 from repermit.evidence.diagnosis import How

@@ -10,7 +10,8 @@ import pytest
 from repermit.campaigns import draft_conditions, list_wording
 from repermit.campaigns.draft_conditions import Conditions
 from repermit.db.connection import Database
-from repermit.db.tables import Evidence, MailingList, find_list
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList, find_list
 from repermit.emails.wording_validation import FIELDS
 from repermit.i18n.lazy_text import Said
 from repermit.settings.definitions import MailServer, Settings

@@ -13,7 +13,10 @@ from repermit.answers import join
 from repermit.answers.lookup import Trace
 from repermit.contacts import receipts
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Evidence, Mail, MailingList, SignUp, Suppression
+from repermit.db.models.contacts import Contact, SignUp, Suppression
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.evidence import verify_chain
 from repermit.receipts import record
 from repermit.reports import outcome_counts

@@ -10,7 +10,10 @@ import pytest
 from repermit.answers import lookup
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
-from repermit.db.tables import CampaignWording, Contact, Mail, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.campaigns import CampaignWording
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import Answer, Basis, MailState, Outcome, Status
 from tests.building import (
     DEADLINE,

@@ -10,8 +10,8 @@ from peewee import DatabaseError
 from repermit.answers.pending_openings import Pending, Seen
 from repermit.contacts import erasure, link_openings, status_changes
 from repermit.db.connection import Database
-from repermit.db.contact_tables import Opening
-from repermit.db.tables import Contact, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import Contact, Opening
 from tests.building import NOW, make_contact, make_list, make_settings
 
 A_SECOND = timedelta(seconds=1)

@@ -13,15 +13,11 @@ from repermit.answers import lookup, record_answer
 from repermit.answers.lookup import Recorded, Trace
 from repermit.contacts import erasure, human_replies, status_changes
 from repermit.db.connection import Database
-from repermit.db.tables import (
-    Contact,
-    Evidence,
-    EvidencePart,
-    MailingList,
-    Suppression,
-    Wording,
-    new_id,
-)
+from repermit.db.models.base import new_id
+from repermit.db.models.campaigns import Wording
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.evidence import entries, verify_chain
 from repermit.rules.consent import Answer, Basis, Outcome, Reason, Status

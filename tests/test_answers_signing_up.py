@@ -13,17 +13,12 @@ from repermit.answers import join, record_answer
 from repermit.answers.lookup import SignedUp, Trace
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
-from repermit.db.tables import (
-    Contact,
-    Evidence,
-    EvidencePart,
-    Mail,
-    MailingList,
-    SignUp,
-    Suppression,
-    Wording,
-    new_id,
-)
+from repermit.db.models.base import new_id
+from repermit.db.models.campaigns import Wording
+from repermit.db.models.contacts import Contact, SignUp, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.errors import AddressError
 from repermit.evidence import verify_chain
 from repermit.rules.consent import Answer, Basis, MailKind, MailState, Outcome, Reason, Status

@@ -20,9 +20,12 @@ import pytest
 
 from repermit import email_address
 from repermit.archives import make_archive
-from repermit.db.account_tables import Access
 from repermit.db.connection import Database, chunks, open_database
-from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, MailingList, Suppression
+from repermit.db.models.accounts import Access
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.evidence import verify_chain, verify_proof
 from repermit.rules.consent import Reason, Status
 from repermit.signed_links import KINDS, Links

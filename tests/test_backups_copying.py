@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from repermit.backups.backup import check
-from repermit.db.tables import Evidence, EvidencePart
+from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.errors import Refused
 from repermit.evidence.entries import Checkpoint
 from repermit.rules.consent import Reason

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from repermit.backups.journal_reader import Heard, Whose, hear
-from repermit.db.tables import stored
+from repermit.db.models.base import stored
 from repermit.errors import Refused
 from tests.building import NOW
 from tests.test_db_journal import CHECK

@@ -16,8 +16,12 @@ from repermit.campaigns.launch_plan import LOST_LAUNCH_NOTE
 from repermit.clock import ManualClock
 from repermit.db.background_tasks import BackgroundTask
 from repermit.db.connection import Database
+from repermit.db.models.base import stored
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.db.suppression_journal import Journal
-from repermit.db.tables import Campaign, Contact, Mail, MailingList, stored
 from repermit.evidence import verify_chain
 from repermit.expiry import sweep
 from repermit.privacy import data_links

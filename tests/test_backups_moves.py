@@ -14,8 +14,10 @@ from repermit import email_address
 from repermit.backups import restore as backups_restore
 from repermit.backups.backup import MovedAway, Restored
 from repermit.db.connection import Database
+from repermit.db.models.base import stored
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import EvidencePart
 from repermit.db.suppression_journal import Journal
-from repermit.db.tables import Contact, EvidencePart, Suppression, stored
 from repermit.errors import Refused
 from repermit.evidence import verify_chain
 from repermit.privacy import forget, make_proof, printable_proof

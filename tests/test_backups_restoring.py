@@ -19,10 +19,13 @@ import pytest
 from repermit.campaigns import reminders
 from repermit.contacts import erasure, lookup
 from repermit.contacts.status_changes import Act
-from repermit.db.account_tables import Session
-from repermit.db.open_files import alone
+from repermit.db.models.accounts import Session
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, SignUp, Suppression
+from repermit.db.models.evidence import EvidencePart
+from repermit.db.models.mails import Mail
 from repermit.db.secure_delete import wipe
-from repermit.db.tables import Campaign, Contact, EvidencePart, Mail, SignUp, Suppression
+from repermit.db.write_lock import alone
 from repermit.evidence import verify_chain
 from repermit.suppression import suppressions
 from tests.building import NOW

@@ -11,7 +11,7 @@ import pytest
 
 from repermit import schema
 from repermit.backups import schema_check
-from repermit.db import open_files
+from repermit.db import write_lock
 from repermit.db.connection import open_database, run_sql
 from tests.cluster import Cluster
 from tests.desk import Desk
@@ -108,7 +108,7 @@ def refusal_of(desk: Desk, backup: Path) -> str:
     before = place.read_bytes()
     said = desk.refused("restore", str(backup), "--replace")
     assert place.read_bytes() == before
-    assert not Path(f"{place}{open_files.RESTORING}").exists()
+    assert not Path(f"{place}{write_lock.RESTORING}").exists()
     assert not list(desk.folder.glob("*.replaced-*"))
     desk.do("status", "news")
     return said

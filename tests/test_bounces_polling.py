@@ -15,7 +15,10 @@ from repermit.bounces import poll as bounces_poll
 from repermit.bounces.bounce_results import Kind
 from repermit.clock import ManualClock
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Evidence, Mail, Meta, Reply
+from repermit.db.models.base import Meta
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.mails import Mail, Reply
 from repermit.errors import ConfigError, TransportError
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Bounces, Settings

@@ -15,18 +15,12 @@ from repermit.bounces.bounce_results import Effect, Kind, Taken
 from repermit.clock import ManualClock
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.connection import Database
-from repermit.db.tables import (
-    Campaign,
-    Contact,
-    Evidence,
-    EvidencePart,
-    Mail,
-    MailingList,
-    Reply,
-    SignUp,
-    Suppression,
-    new_id,
-)
+from repermit.db.models.base import new_id
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, SignUp, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail, Reply
 from repermit.emails import message_id
 from repermit.evidence import verify_chain
 from repermit.expiry import decision, downtime, sweep

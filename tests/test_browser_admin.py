@@ -15,7 +15,10 @@ import pytest
 from repermit.accounts import users
 from repermit.contacts import human_replies
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Contact, Evidence, find_list
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import find_list
 from repermit.expiry import downtime, sweep
 from repermit.rules.consent import CampaignState, Reason, Status
 from repermit.sending import send_due

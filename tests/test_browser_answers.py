@@ -16,7 +16,10 @@ from repermit import email_address
 from repermit.answers import join, lookup
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Contact, Evidence, MailingList, SignUp, latest_campaign
+from repermit.db.models.campaigns import Campaign, latest_campaign
+from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
 from repermit.emails import compose_mail, mail_values, make_draft
 from repermit.emails.mail_values import ConfirmValues
 from repermit.rules.consent import Status

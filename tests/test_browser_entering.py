@@ -12,8 +12,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from repermit.accounts import users
-from repermit.db.account_tables import User
 from repermit.db.connection import Database
+from repermit.db.models.accounts import User
 from tests.admin_pages import PASSWORD, SECRET, code_at, make_admin, make_user
 from tests.building import NOW, make_settings
 from tests.pages import Pages, served

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Contact, EvidencePart, MailingList, SignUp
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.evidence import EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.rules.consent import Status
 from tests.building import (
     DEADLINE,

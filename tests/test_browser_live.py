@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign
+from repermit.db.models.campaigns import Campaign
 from repermit.imports import uploads
 from repermit.imports.uploads import folder_of
 from repermit.rules.consent import CampaignState

@@ -21,7 +21,7 @@ from playwright.sync_api import Error
 from repermit.campaigns import draft_conditions
 from repermit.campaigns.draft_conditions import Conditions
 from repermit.db.connection import Database
-from repermit.db.tables import Contact
+from repermit.db.models.contacts import Contact
 from repermit.demo import sample_list
 from repermit.expiry import downtime
 from repermit.imports import import_process, uploads

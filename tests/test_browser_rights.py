@@ -18,8 +18,9 @@ import pytest
 
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, MailingList
-from repermit.db.webhook_tables import Webhook
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
+from repermit.db.models.webhooks import Webhook
 from repermit.exports import export
 from repermit.rules.consent import Reason, Status
 from repermit.sending import send_due

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.setting_tables import Chosen
+from repermit.db.models.settings import Chosen
 from repermit.settings import config_file
 from tests.admin_pages import make_admin
 from tests.building import make_list

@@ -20,7 +20,11 @@ from repermit.campaigns.lifecycle import (
 from repermit.contacts import circuit_breaker, status_changes
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, Mail, MailingList
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.db.work_locks import Work
 from repermit.errors import NotFound, Refused, TransitionRefused
 from repermit.evidence import verify_chain

@@ -8,7 +8,7 @@ import pytest
 
 from repermit.campaigns.launch_plan import NOTES, plan
 from repermit.db.connection import Database
-from repermit.db.list_tables import ListText
+from repermit.db.models.lists import ListText
 from tests.building import DEADLINE, NOW, make_list, make_organisation, make_settings
 
 LIST: dict[str, Any] = {

@@ -11,7 +11,10 @@ import pytest
 from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import Extended, extend
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, CampaignWording, Evidence, EvidencePart, Mail, MailingList
+from repermit.db.models.campaigns import Campaign, CampaignWording
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft
 from repermit.errors import Refused
 from repermit.i18n import dates

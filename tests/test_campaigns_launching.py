@@ -15,17 +15,11 @@ from repermit.campaigns.launch_plan import REMINDER_NOTE
 from repermit.campaigns.mailing_lists import change_list
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database
-from repermit.db.tables import (
-    Campaign,
-    CampaignWording,
-    Contact,
-    Evidence,
-    EvidencePart,
-    Mail,
-    MailingList,
-    Suppression,
-    Wording,
-)
+from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft
 from repermit.errors import LaunchRefused
 from repermit.evidence import verify_chain

@@ -8,7 +8,7 @@ import pytest
 
 from repermit.campaigns.launch_plan import count_leftovers
 from repermit.db.connection import Database
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.imports.import_file import import_file
 from repermit.imports.undo import undo_import
 from repermit.rules.consent import Fate

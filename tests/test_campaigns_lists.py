@@ -15,7 +15,9 @@ from repermit.campaigns.mailing_lists import (
     list_facts,
 )
 from repermit.db.connection import Database
-from repermit.db.tables import Evidence, EvidencePart, MailingList, Wording
+from repermit.db.models.campaigns import Wording
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.evidence import chain, verify_chain
 from repermit.rules.consent import CampaignState

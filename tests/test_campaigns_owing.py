@@ -15,7 +15,11 @@ from repermit.clock import ManualClock
 from repermit.contacts import lookup, status_changes
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database, is_postgresql
-from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, Mail, MailingList
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.errors import Refused
 from repermit.evidence import verify_chain
 from repermit.rules.consent import CampaignState, Exclusion, MailState, Reason, Status

@@ -14,7 +14,7 @@ from repermit.campaigns.launch_plan import plan
 from repermit.campaigns.send_plan import reminder_moment, time_needed
 from repermit.clock import parse_when
 from repermit.db.connection import Database
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.rules.consent import Basis, CampaignState, MailKind, MailState, Status
 from repermit.settings.definitions import CampaignRules, MailServer
 from tests.building import (

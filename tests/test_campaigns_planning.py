@@ -9,7 +9,9 @@ import pytest
 
 from repermit.campaigns.launch_plan import description_lacks, plan
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Evidence, Mail, Wording
+from repermit.db.models.campaigns import Campaign, Wording
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import Basis, CampaignState, Exclusion, Status
 from repermit.settings.definitions import CampaignRules, MailServer, Organisation, Settings
 from tests.building import (

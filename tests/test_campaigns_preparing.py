@@ -9,8 +9,8 @@ from datetime import timedelta
 from repermit.campaigns import draft_conditions
 from repermit.campaigns.draft_conditions import Conditions
 from repermit.db.connection import Database
-from repermit.db.list_tables import Draft
-from repermit.db.tables import Evidence, EvidencePart
+from repermit.db.models.campaigns import Draft
+from repermit.db.models.evidence import Evidence, EvidencePart
 from tests.building import NOW, make_list
 
 GIVEN = Conditions(

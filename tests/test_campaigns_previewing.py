@@ -9,7 +9,8 @@ import pytest
 from repermit.campaigns.list_wording import NOBODY
 from repermit.campaigns.preview import preview
 from repermit.db.connection import Database
-from repermit.db.tables import Evidence, Mail
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.mails import Mail
 from repermit.errors import AddressError, Refused, WordingError
 from repermit.rules.consent import MailKind, Status
 from repermit.settings.definitions import CampaignRules

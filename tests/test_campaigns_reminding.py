@@ -11,7 +11,10 @@ import pytest
 from repermit import email_address
 from repermit.campaigns.reminders import enqueue_reminders
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Contact, Mail, MailingList, Suppression
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import (
     Basis,
     BounceKind,

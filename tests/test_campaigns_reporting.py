@@ -9,7 +9,10 @@ from repermit.campaigns.audience import count_audience
 from repermit.campaigns.campaign_results import CampaignStatus, DoubtFacts
 from repermit.campaigns.progress import progress, status
 from repermit.db.connection import Database
-from repermit.db.tables import CampaignWording, Contact, Mail, MailingList, SignUp
+from repermit.db.models.campaigns import CampaignWording
+from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.chain import keep_wording
 from repermit.evidence.entries import Entry

@@ -19,15 +19,10 @@ from repermit.campaigns import (
 from repermit.campaigns import preview as campaigns_preview
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
-from repermit.db.list_tables import ListText
-from repermit.db.tables import (
-    Campaign,
-    CampaignWording,
-    Contact,
-    Evidence,
-    EvidencePart,
-    MailingList,
-)
+from repermit.db.models.campaigns import Campaign, CampaignWording
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import ListText, MailingList
 from repermit.emails import frozen_draft, mail_values, make_draft
 from repermit.errors import Refused
 from repermit.evidence import chain, verify_chain

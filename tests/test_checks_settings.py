@@ -22,8 +22,9 @@ from repermit.checks.settings import (
     look_at_sender,
 )
 from repermit.db.connection import Database, connect, is_postgresql, open_database
+from repermit.db.models.base import Meta
+from repermit.db.models.mails import Mail
 from repermit.db.row_counts import ContactCount
-from repermit.db.tables import Mail, Meta
 from repermit.rules.consent import Reason
 from repermit.settings import config_file
 from repermit.settings.definitions import MailServer, Settings

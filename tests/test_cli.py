@@ -18,7 +18,7 @@ import pytest
 
 from repermit import __version__
 from repermit.cli import main
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from tests.command_tree import COMMANDS, REPERMIT, parse
 from tests.desk import Desk
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from repermit.db.connection import run_sql
-from repermit.db.tables import Campaign, Evidence, Mail
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, Exclusion, MailKind, MailState, Reason, Status
 from tests.building import make_contact, make_removed
 from tests.desk import ATTEST, Desk, links_of

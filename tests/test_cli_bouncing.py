@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from repermit.db.tables import Campaign, Contact, Mail, Reply
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import Mail, Reply
 from repermit.rules.consent import CampaignState, Reason, Status
 from tests import hostile
 from tests.building import NOW, make_asked, make_campaign

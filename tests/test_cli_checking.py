@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.mails import Mail
 from repermit.db.row_counts import ContactCount
-from repermit.db.tables import Evidence, Mail
 from tests.desk import Desk
 from tests.naming import NameServer
 from tests.website import WebSite

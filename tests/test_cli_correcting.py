@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.db.tables import Evidence
+from repermit.db.models.evidence import Evidence
 from repermit.i18n import catalogue_overrides
 from tests.desk import ATTEST, Desk, links_of
 from tests.inbox import Inbox

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from repermit.contacts import circuit_breaker, link_openings
-from repermit.db.tables import Campaign, Contact, Evidence, Mail
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.mails import Mail
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.evidence.merkle import EMPTY_ROOT

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from repermit.contacts import human_replies
-from repermit.db.actors import actor_of_login, login_name
-from repermit.db.list_tables import Upload
-from repermit.db.tables import Contact, Evidence, EvidencePart, Mail, SignUp, Suppression
+from repermit.db.models.contacts import Contact, SignUp, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.imports import Upload
+from repermit.db.models.mails import Mail
 from repermit.errors import NotFound
 from repermit.evidence import verify_chain
+from repermit.evidence.entries import actor_of_login, login_name
 from repermit.imports import uploads
 from repermit.privacy import forget
 from repermit.rules.consent import MailKind, MailState, Reason, Status

@@ -13,7 +13,8 @@ import openpyxl
 import pytest
 
 from repermit.contacts import erasure, status_changes
-from repermit.db.tables import Contact, Evidence
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
 from repermit.rules.consent import Reason, Status
 from tests.building import NOW, make_contact, make_removed
 from tests.command_tree import REPERMIT

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from repermit.cli.context import CommandContext
-from repermit.db.actors import actor_of_login, login_name
-from repermit.db.tables import Evidence
+from repermit.db.models.evidence import Evidence
 from repermit.errors import Refused
+from repermit.evidence.entries import actor_of_login, login_name
 from tests.choosing import choose
 from tests.desk import Desk
 

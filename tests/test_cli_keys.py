@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from repermit.db.tables import Contact
+from repermit.db.models.contacts import Contact
 from repermit.rules.consent import Reason
 from tests.building import make_removed, make_settings
 from tests.desk import ATTEST, Desk, links_of

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from repermit.db.tables import Evidence
+from repermit.db.models.evidence import Evidence
 from repermit.evidence import stored_tree, verify_chain
 from tests.desk import ATTEST, Desk
 

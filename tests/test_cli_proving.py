@@ -13,8 +13,10 @@ import pytest
 
 from repermit.campaigns.launch import launch
 from repermit.contacts import erasure, lookup, status_changes
-from repermit.db.account_tables import Access
-from repermit.db.tables import Contact, Evidence, Mail
+from repermit.db.models.accounts import Access
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import MailState
 from tests import independent_verifier
 from tests.building import DEADLINE, NOW, make_contact, make_settings

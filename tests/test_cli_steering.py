@@ -7,7 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.db.tables import Campaign, Contact, EvidencePart, Mail
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import EvidencePart
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, MailState, Status
 from repermit.sending import in_doubt
 from tests.building import DEADLINE, NOW, make_campaign, make_contact, make_mail

@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 
 from repermit.contacts import status_changes
-from repermit.db.tables import Contact, Evidence, Suppression
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence
 from repermit.evidence import verify_chain
 from repermit.rules.consent import Basis, Reason, Status
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from repermit.db.tables import Contact, Import, MailingList
+from repermit.db.models.contacts import Contact
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
 from repermit.imports.import_report import MOST_PROBLEMS
 from repermit.rules.consent import Fate
 from tests.desk import Desk

@@ -12,9 +12,9 @@ import requests
 
 from repermit.accounts import users
 from repermit.accounts.user_info import Person
-from repermit.db.account_tables import User
 from repermit.db.connection import open_database
-from repermit.db.tables import Evidence
+from repermit.db.models.accounts import User
+from repermit.db.models.evidence import Evidence
 from repermit.settings.admin_overrides import locked_keys
 from repermit.webhooks import endpoints
 from tests.admin_pages import make_admin, make_session, make_user

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from repermit.db.tables import Evidence
+from repermit.db.models.evidence import Evidence
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from tests.building import NOW

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from repermit.clock import ManualClock, SystemClock
-from repermit.db.tables import Campaign, Mail
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, MailState
 from tests.building import make_contact
 from tests.desk import ACCEPTED, ATTEST, Desk

@@ -13,18 +13,12 @@ from repermit import email_address
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
-from repermit.db.tables import (
-    CampaignWording,
-    Contact,
-    Evidence,
-    EvidencePart,
-    Mail,
-    MailingList,
-    SignUp,
-    Suppression,
-    Wording,
-    stored,
-)
+from repermit.db.models.base import stored
+from repermit.db.models.campaigns import CampaignWording, Wording
+from repermit.db.models.contacts import Contact, SignUp, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.errors import TransitionRefused
 from repermit.evidence import verify_chain
 from repermit.rules.consent import (

@@ -11,7 +11,9 @@ import pytest
 from repermit.contacts import circuit_breaker
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Evidence, EvidencePart, Mail
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.mails import Mail
 from repermit.evidence import verify_chain
 from repermit.rules.consent import BounceKind, CampaignState, MailKind, MailState, PauseReason
 from tests.building import DEADLINE, NOW, make_campaign, make_contact, make_list, make_mail

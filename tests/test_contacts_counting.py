@@ -22,6 +22,9 @@ from repermit.contacts import admin_requests, counts, erasure, status_changes
 from repermit.db import row_counts
 from repermit.db.background_tasks import StepSize
 from repermit.db.connection import Database, is_postgresql
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.db.row_counts import (
     ContactCount,
     MailCount,
@@ -30,7 +33,6 @@ from repermit.db.row_counts import (
     fold_counts,
     recount,
 )
-from repermit.db.tables import Contact, Mail, MailingList, Suppression
 from repermit.errors import RepermitError, TransportError
 from repermit.expiry import downtime, sweep
 from repermit.imports import import_file, undo

@@ -9,7 +9,7 @@ import pytest
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.lookup import AddressStanding
 from repermit.db.connection import Database
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.rules.consent import Reason, Status
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
 

@@ -10,7 +10,11 @@ from repermit.contacts import erasure, human_replies, lookup
 from repermit.contacts.human_replies import WaitingReply
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Contact, Evidence, MailingList, Reply
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Reply
 from repermit.errors import NotFound
 from repermit.rules.consent import Answer, CampaignState
 from tests.building import DEADLINE, NOW, make_asked, make_campaign, make_list, make_settings

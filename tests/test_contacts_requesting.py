@@ -10,7 +10,10 @@ import pytest
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts.admin_requests import ByHand
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, Suppression, Wording
+from repermit.db.models.campaigns import Wording
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError, NotFound, Refused, TransitionRefused
 from repermit.rules.consent import Basis, Reason, Status
 from tests.building import (

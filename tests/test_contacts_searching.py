@@ -11,7 +11,9 @@ from repermit.contacts import counts as contacts_counts
 from repermit.contacts import search as contacts_search
 from repermit.contacts.search import Found
 from repermit.db.connection import Database, is_postgresql
-from repermit.db.tables import Contact, MailingList, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 from repermit.rules.consent import Reason, Status
 from tests.building import NOW, make_contact, make_list, make_removed, put_in
 from tests.plans import plans_of

@@ -12,8 +12,9 @@ from repermit import email_address
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
+from repermit.db.models.base import Meta, stored
+from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.suppression_journal import Journal
-from repermit.db.tables import Contact, Meta, Suppression, stored
 from repermit.errors import ConfigError, JournalRefused
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.suppression import suppressions

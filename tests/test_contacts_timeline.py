@@ -10,7 +10,9 @@ from repermit.contacts import history, human_replies, status_changes
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.contacts.history import Moment
 from repermit.db.connection import Database
-from repermit.db.tables import Import, SignUp, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import SignUp
+from repermit.db.models.imports import Import
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import MailKind, MailState, Reason

@@ -28,7 +28,9 @@ from repermit.db.connection import (
     open_database,
     streamed,
 )
-from repermit.db.tables import Contact, Mail, Meta
+from repermit.db.models.base import Meta
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import Mail
 from repermit.db.write_lock import WriteLock
 from repermit.errors import ConfigError
 from tests.building import NOW, make_contact, make_list

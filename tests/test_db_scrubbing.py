@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from repermit.db.connection import open_database, run_sql
+from repermit.db.models.contacts import Contact
 from repermit.db.secure_delete import scrub, scrubbed
-from repermit.db.tables import Contact
 from tests.building import make_contact, make_list
 
 LEFT = b"somebody"

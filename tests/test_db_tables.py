@@ -11,20 +11,11 @@ from hypothesis import strategies as st
 
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database, bound
-from repermit.db.tables import (
-    Campaign,
-    Contact,
-    Mail,
-    MailingList,
-    SignUp,
-    Suppression,
-    Table,
-    UTCDateTimeField,
-    find_list,
-    latest_campaign,
-    new_id,
-    stored,
-)
+from repermit.db.models.base import Table, UTCDateTimeField, new_id, stored
+from repermit.db.models.campaigns import Campaign, latest_campaign
+from repermit.db.models.contacts import Contact, SignUp, Suppression
+from repermit.db.models.lists import MailingList, find_list
+from repermit.db.models.mails import Mail
 from repermit.errors import NotFound
 from repermit.rules.consent import CampaignState, MailKind
 from tests.building import NOW, make_campaign, make_contact, make_list, make_mail

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from repermit.db.account_tables import Throttle
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
+from repermit.db.models.accounts import Throttle
+from repermit.db.models.base import Meta
 from repermit.db.secure_delete import delete_in_steps, request_wiping, wipe
-from repermit.db.tables import Meta
 from repermit.evidence import chain, verify_chain
 from repermit.evidence.entries import Entry
 from tests.building import NOW, make_contact, make_list

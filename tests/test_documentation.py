@@ -13,7 +13,10 @@ import pytest
 
 from repermit import package_files
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Evidence, MailingList, latest_campaign
+from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
 from repermit.emails import wording_validation
 from repermit.exports import handover_steps
 from repermit.rules.consent import Fate, Reason, Status

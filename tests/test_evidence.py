@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repermit.db.connection import Database
-from repermit.db.tables import Evidence, EvidenceHead, EvidencePart, Wording
+from repermit.db.models.campaigns import Wording
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
 from repermit.evidence import chain, verify_chain
 from repermit.evidence import entries as evidence_entries
 from repermit.evidence.diagnosis import Fault

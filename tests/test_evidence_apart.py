@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import Evidence
+from repermit.db.models.evidence import Evidence
 from repermit.db.temporary_files import place_of, private_folder
 from repermit.evidence import chain, stored_tree, verify_chain, verify_process
 from repermit.evidence.entries import Entry

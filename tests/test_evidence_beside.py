@@ -17,7 +17,10 @@ from repermit.campaigns.lifecycle import cancel, extend, pause, resume
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts.admin_requests import ByHand
 from repermit.db.connection import Database, open_database, run_sql
-from repermit.db.tables import Campaign, CampaignWording, Contact, Evidence, stored
+from repermit.db.models.base import stored
+from repermit.db.models.campaigns import Campaign, CampaignWording
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
 from repermit.evidence import chain, diagnosis, verify_chain
 from repermit.evidence.diagnosis import How
 from repermit.evidence.entries import Entry

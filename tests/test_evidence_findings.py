@@ -18,8 +18,12 @@ from repermit.campaigns.lifecycle import cancel
 from repermit.clock import ManualClock
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.db.connection import Database, run_sql
+from repermit.db.models.base import stored
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.mails import Mail
 from repermit.db.row_counts import Tally
-from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, Mail, stored
 from repermit.evidence import chain, entries, verify_chain
 from repermit.evidence.diagnosis import How
 from repermit.evidence.entries import Entry

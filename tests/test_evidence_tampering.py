@@ -19,7 +19,8 @@ from repermit.db.connection import (
     run_sql,
     steady_view,
 )
-from repermit.db.tables import CampaignWording, Evidence, EvidenceHead, EvidenceNode, EvidencePart
+from repermit.db.models.campaigns import CampaignWording
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode, EvidencePart
 from repermit.evidence import chain, entries, stored_tree, verify_chain
 from repermit.evidence.diagnosis import Fault, How
 from repermit.evidence.entries import Checkpoint, Entry

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from repermit import schema
 from repermit.db.connection import Database, run_sql
-from repermit.db.tables import Evidence, EvidenceHead, EvidenceNode, Meta
+from repermit.db.models.base import Meta
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode
 from repermit.errors import Refused
 from repermit.evidence import chain, merkle, stored_tree
 from repermit.evidence import entries as evidence_entries

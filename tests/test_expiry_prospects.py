@@ -7,7 +7,10 @@ from datetime import timedelta
 import pytest
 
 from repermit.db.connection import Database, is_postgresql
-from repermit.db.tables import Campaign, Contact, MailingList, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 from repermit.expiry.forecast import Silent, Upcoming, silent, upcoming
 from repermit.rules.consent import CampaignState, MailKind, MailState, Status
 from tests.building import (

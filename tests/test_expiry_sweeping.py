@@ -20,16 +20,11 @@ from repermit.clock import ManualClock, parse_when
 from repermit.contacts import lookup, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
-from repermit.db.tables import (
-    Campaign,
-    CampaignWording,
-    Contact,
-    Evidence,
-    EvidencePart,
-    Mail,
-    MailingList,
-    Suppression,
-)
+from repermit.db.models.campaigns import Campaign, CampaignWording
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.evidence import verify_chain
 from repermit.evidence.chain import keep_wording
 from repermit.expiry.decision import Expired

@@ -8,7 +8,7 @@ import pytest
 
 from repermit import schema
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign
+from repermit.db.models.campaigns import Campaign
 from repermit.expiry.downtime import beat, downtime, skip
 from repermit.rules.consent import CampaignState
 from tests.building import NOW, make_campaign, make_list

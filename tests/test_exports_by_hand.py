@@ -7,7 +7,7 @@ import io
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import Contact
+from repermit.db.models.contacts import Contact
 from repermit.exports.export import export
 from repermit.exports.export_rows import by_hand
 from repermit.exports.tool_formats import Format, Tool, What, formats_for

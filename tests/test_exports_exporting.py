@@ -16,7 +16,10 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from repermit.db.connection import Database, open_database
-from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.evidence import verify_chain
 from repermit.exports.export import Exported, export

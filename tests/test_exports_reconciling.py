@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from repermit import email_address
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database, open_database
-from repermit.db.tables import Contact, Evidence, MailingList, Suppression, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
 from repermit.errors import ListFileError
 from repermit.exports.export import export
 from repermit.exports.reconcile import Finding, counts, reconcile

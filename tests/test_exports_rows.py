@@ -12,7 +12,9 @@ import pytest
 from repermit import email_address
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Mail, MailingList
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.evidence import chain, entries
 from repermit.exports import export_rows
 from repermit.rules.consent import Basis, CampaignState, MailState, Reason, Status

@@ -10,7 +10,11 @@ import pytest
 from repermit import email_address
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Evidence, Import, Mail, MailingList, Suppression
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.evidence import verify_chain
 from repermit.rules.consent import Basis, Fate, MailState, Reason, Status
 from tests.building import (

@@ -19,18 +19,13 @@ from repermit.bounces.bounce_results import Effect
 from repermit.contacts import admin_requests
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
+from repermit.db.models.base import stored
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail, Reply
 from repermit.db.suppression_journal import Journal
-from repermit.db.tables import (
-    Contact,
-    Evidence,
-    EvidencePart,
-    Import,
-    Mail,
-    MailingList,
-    Reply,
-    Suppression,
-    stored,
-)
 from repermit.errors import TransitionRefused
 from repermit.evidence import verify_chain
 from repermit.imports import suppression_import, undo

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from repermit import email_address, schema
 from repermit.db.connection import Database, open_database
-from repermit.db.tables import Contact, Import, MailingList, Suppression
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
 from repermit.imports import address_fate, staging
 from repermit.imports.file_reader import batches
 from repermit.rules.consent import Fate

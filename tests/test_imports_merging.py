@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import Evidence, Import, Mail, MailingList, Wording
+from repermit.db.models.campaigns import Wording
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.errors import Refused
 from repermit.evidence import verify_chain
 from repermit.rules.consent import Basis, Fate, MailState, Status

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Import
+from repermit.db.models.contacts import Contact
+from repermit.db.models.imports import Import
 from repermit.errors import ListFileError
 from repermit.rules.consent import Fate, Status
 from tests.building import make_list

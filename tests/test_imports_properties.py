@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, MailingList, Suppression
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.lists import MailingList
 from repermit.evidence import verify_chain
 from repermit.imports.import_results import ImportResult
 from repermit.rules.consent import STRENGTH, Fate, RowFacts, Status, fate

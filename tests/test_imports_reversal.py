@@ -13,7 +13,12 @@ from repermit.campaigns.launch_plan import plan
 from repermit.contacts import status_changes
 from repermit.db.background_tasks import TaskKind, task_on
 from repermit.db.connection import Database, is_postgresql
-from repermit.db.tables import Campaign, Contact, Evidence, Import, Mail, MailingList, Suppression
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.errors import LaunchRefused, Refused
 from repermit.evidence import verify_chain
 from repermit.imports import undo

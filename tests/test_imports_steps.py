@@ -28,19 +28,13 @@ from repermit.campaigns.progress import status
 from repermit.contacts import status_changes
 from repermit.db.background_tasks import BackgroundTask, StepSize, TaskKind, run_steps, task_on
 from repermit.db.connection import Database, FairSqliteDatabase, open_database, run_sql
-from repermit.db.list_tables import Upload
+from repermit.db.models.base import Meta, new_id
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.imports import Import, ImportChange, Upload
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.db.row_counts import find_drift
 from repermit.db.staged_rows import staged_file
-from repermit.db.tables import (
-    Contact,
-    Import,
-    ImportChange,
-    Mail,
-    MailingList,
-    Meta,
-    Suppression,
-    new_id,
-)
 from repermit.db.temporary_files import temporary_files
 from repermit.db.work_locks import foreground_work
 from repermit.errors import LaunchRefused, Refused
@@ -581,7 +575,7 @@ import sys
 from pathlib import Path
 from repermit.imports.import_file import import_file
 from repermit.db.connection import open_database
-from repermit.db.tables import find_list
+from repermit.db.models.lists import find_list
 from tests.building import NOW, make_settings
 
 url, file = sys.argv[1:]

@@ -11,7 +11,10 @@ import peewee
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, EvidencePart, Import, MailingList
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import EvidencePart
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
 from repermit.errors import ListFileError
 from repermit.imports import staging
 from repermit.rules.consent import Fate, Reason, Status

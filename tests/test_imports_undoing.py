@@ -9,15 +9,10 @@ import pytest
 
 from repermit.contacts import erasure, link_openings, status_changes
 from repermit.db.connection import Database
-from repermit.db.tables import (
-    Contact,
-    Evidence,
-    EvidencePart,
-    Import,
-    ImportChange,
-    MailingList,
-    Suppression,
-)
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.imports import Import, ImportChange
+from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.evidence import verify_chain
 from repermit.rules.consent import Answer, Basis, CampaignState, Fate, MailState, Reason, Status

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.list_tables import Upload
-from repermit.db.tables import MailingList
+from repermit.db.models.imports import Upload
+from repermit.db.models.lists import MailingList
 from repermit.errors import ListFileError, Refused
 from repermit.imports.import_process import look_at
 from repermit.imports.uploads import (

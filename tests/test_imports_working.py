@@ -16,8 +16,10 @@ import pytest
 
 from repermit.contacts import admin_requests
 from repermit.db.connection import Database
-from repermit.db.list_tables import Upload
-from repermit.db.tables import Contact, Import, MailingList, SignUp, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.imports import Import, Upload
+from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.i18n.lazy_text import unpacked
 from repermit.imports import import_process

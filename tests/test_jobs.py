@@ -20,13 +20,15 @@ from repermit.accounts import audit_log
 from repermit.answers import pending_openings
 from repermit.clock import ManualClock
 from repermit.contacts.circuit_breaker import AFTER_PILOT
-from repermit.db.account_tables import Access
 from repermit.db.background_tasks import TaskKind
 from repermit.db.connection import Database
-from repermit.db.contact_tables import FreshLink, Opening
-from repermit.db.list_tables import Upload
+from repermit.db.models.accounts import Access
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.imports import Import, Upload
+from repermit.db.models.mails import FreshLink, Mail
 from repermit.db.row_counts import Tally
-from repermit.db.tables import Campaign, Contact, Evidence, Import, Mail, SignUp, Suppression
 from repermit.db.work_locks import Work, background_work, foreground_work
 from repermit.evidence import verify_chain
 from repermit.expiry import decision, downtime

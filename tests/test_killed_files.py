@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from repermit.db.account_tables import User
-from repermit.db.list_tables import Upload
+from repermit.db.models.accounts import User
+from repermit.db.models.imports import Upload
 from repermit.db.temporary_files import temporary_files
 from repermit.imports import row_preview, uploads
 from repermit.rules.consent import Reason
@@ -46,8 +46,8 @@ from repermit.settings import config_file
 from repermit.imports import uploads
 from repermit.clock import SystemClock
 from repermit.db.connection import open_database
-from repermit.db.account_tables import User
-from repermit.db.tables import find_list
+from repermit.db.models.accounts import User
+from repermit.db.models.lists import find_list
 class Broken:
     pieces = [b"E-mail\\n", b"jan@example.org\\n" * 5000]
     def read(self, size):
@@ -71,7 +71,7 @@ from repermit.imports import import_process
 from repermit.clock import SystemClock
 from repermit.imports.uploads import Choices
 from repermit.db.connection import open_database
-from repermit.db.tables import find_list
+from repermit.db.models.lists import find_list
 settings = config_file.load(Path(sys.argv[1]))
 with open_database(settings.database) as database:
     import_process.look_at(database, find_list("news"), choices=Choices(), settings=settings,

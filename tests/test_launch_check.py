@@ -23,7 +23,9 @@ from repermit.checks.dns_lookup import Names
 from repermit.checks.finding_texts import finding
 from repermit.checks.findings import Finding
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Evidence, EvidencePart, MailingList
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.errors import LaunchRefused
 from repermit.reports import make_report, render_report
 from repermit.reports.make_report import ReportKind

@@ -9,7 +9,7 @@ import openpyxl
 import pytest
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
-from repermit.db.tables import Contact
+from repermit.db.models.contacts import Contact
 from repermit.imports.readers.dates import FROM_1904, is_serial, moment
 from repermit.imports.readers.open_file import ListFile
 from repermit.imports.readers.rows import DateNote, Row

@@ -18,9 +18,13 @@ from repermit.campaigns.launch import launch
 from repermit.db.background_tasks import FIRST_STEP
 from repermit.db.connection import Database, run_sql
 from repermit.db.journal_seal import seal_journal
+from repermit.db.models.base import Meta
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.db.row_counts import recount
 from repermit.db.suppression_journal import Journal, journal_of
-from repermit.db.tables import Contact, Evidence, Mail, MailingList, Meta, Suppression
 from repermit.errors import JournalRefused
 from repermit.evidence import chain, entries, stored_tree, verify_chain
 from repermit.evidence.count_checks import KeptCounts

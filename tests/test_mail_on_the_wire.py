@@ -14,7 +14,8 @@ from email.utils import parseaddr
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Mail
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import Mail
 from repermit.emails import message_id
 from repermit.emails.dkim_signature import signer_of
 from repermit.signed_links import Links

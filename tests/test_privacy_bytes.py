@@ -30,9 +30,9 @@ from repermit.accounts import api_tokens
 from repermit.clock import ManualClock, SystemClock
 from repermit.contacts import erasure, status_changes
 from repermit.contacts.status_changes import Act
-from repermit.db.account_tables import User
-from repermit.db.contact_tables import FreshLink
-from repermit.db.tables import Contact, Mail, Reply
+from repermit.db.models.accounts import User
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import FreshLink, Mail, Reply
 from repermit.evidence import verify_chain
 from repermit.imports import import_process, uploads
 from repermit.imports.uploads import Choices

@@ -15,18 +15,12 @@ from repermit.answers import join, record_answer
 from repermit.answers.lookup import Trace
 from repermit.contacts import erasure, requested_mail_limit, status_changes
 from repermit.db.connection import Database
-from repermit.db.contact_tables import FreshLink
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import Contact, SignUp, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import FreshLink, Mail
 from repermit.db.suppression_journal import Journal
-from repermit.db.tables import (
-    Contact,
-    Evidence,
-    EvidencePart,
-    Mail,
-    MailingList,
-    SignUp,
-    Suppression,
-    new_id,
-)
 from repermit.errors import AddressError, Refused
 from repermit.evidence import verify_chain
 from repermit.privacy import data_links, forget, make_proof, rectification

@@ -14,16 +14,12 @@ from repermit import email_address
 from repermit.answers import join
 from repermit.answers.lookup import Trace
 from repermit.db.connection import Database, is_postgresql
-from repermit.db.tables import (
-    Campaign,
-    Contact,
-    Import,
-    Mail,
-    MailingList,
-    SignUp,
-    Suppression,
-    new_id,
-)
+from repermit.db.models.base import new_id
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, SignUp, Suppression
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.exports import export
 from repermit.exports.tool_formats import Format
 from repermit.privacy import archive_proofs, make_proof

@@ -14,23 +14,16 @@ from repermit.accounts import audit_log
 from repermit.answers import join, pending_openings, record_answer
 from repermit.answers.lookup import Trace
 from repermit.contacts import human_replies, lookup
-from repermit.db.account_tables import Access
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database
-from repermit.db.contact_tables import FreshLink, Opening
-from repermit.db.tables import (
-    Contact,
-    Evidence,
-    EvidencePart,
-    Import,
-    Mail,
-    MailingList,
-    Reply,
-    SignUp,
-    Suppression,
-    stored,
-)
-from repermit.db.webhook_tables import Delivery, Webhook
+from repermit.db.models.accounts import Access
+from repermit.db.models.base import stored
+from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import FreshLink, Mail, Reply
+from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.evidence import chain, entries
 from repermit.exports import export
 from repermit.privacy import data_document, external_copies, my_data, rectification

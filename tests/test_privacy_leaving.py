@@ -10,17 +10,11 @@ import pytest
 
 from repermit.contacts import human_replies, lookup, status_changes
 from repermit.db.connection import Database
-from repermit.db.contact_tables import FreshLink
-from repermit.db.tables import (
-    Contact,
-    Evidence,
-    EvidencePart,
-    Mail,
-    MailingList,
-    Reply,
-    Suppression,
-    new_id,
-)
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import FreshLink, Mail, Reply
 from repermit.evidence import verify_chain, verify_proof
 from repermit.privacy import make_proof, not_the_person, proof_text
 from repermit.rules.consent import Basis, MailKind, Reason, Status

@@ -9,8 +9,10 @@ import pytest
 from repermit.answers import join
 from repermit.contacts import erasure, requested_mail_limit, status_changes
 from repermit.db.connection import Database, is_postgresql
-from repermit.db.contact_tables import FreshLink
-from repermit.db.tables import Contact, Mail, MailingList, Meta, SignUp, new_id
+from repermit.db.models.base import Meta, new_id
+from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import FreshLink, Mail
 from repermit.privacy import data_links
 from repermit.rules.consent import MailKind, Reason, Status
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings

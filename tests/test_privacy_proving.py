@@ -13,7 +13,9 @@ from repermit.answers.lookup import Trace
 from repermit.contacts import erasure, status_changes
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Evidence, MailingList, Suppression
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.evidence import proof_file, stored_tree, verify_chain, verify_proof
 from repermit.privacy import make_proof

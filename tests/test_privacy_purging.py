@@ -12,7 +12,8 @@ import pytest
 from repermit.contacts import erasure, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, MailingList
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 from repermit.evidence import verify_chain
 from repermit.privacy import purge as privacy_purge
 from repermit.rules.consent import CampaignState, Reason

@@ -13,8 +13,10 @@ from repermit.clock import years_before
 from repermit.contacts import erasure, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
-from repermit.db.contact_tables import Opening
-from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, stored
+from repermit.db.models.base import stored
+from repermit.db.models.contacts import Contact, Opening
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.evidence import verify_chain
 from repermit.privacy import retention
 from repermit.privacy.retention import years_after

@@ -12,7 +12,9 @@ import pytest
 from repermit.contacts import erasure, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.evidence import verify_chain
 from repermit.privacy import retention
 from repermit.rules.consent import Basis, Reason, Status

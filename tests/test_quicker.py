@@ -12,7 +12,7 @@ import peewee
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import Meta
+from repermit.db.models.base import Meta
 from repermit.settings.definitions import Settings
 from tests.pages import Pages
 from tests.quicker import analysed_anew, compiled_anew, rewrite_asserts

@@ -13,8 +13,10 @@ import pytest
 
 from repermit.contacts import lookup, status_changes
 from repermit.db.connection import Database
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 from repermit.db.row_counts import Tally
-from repermit.db.tables import Campaign, Contact, MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.reports import statistics

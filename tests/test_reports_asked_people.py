@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Meta
+from repermit.db.models.base import Meta
+from repermit.db.models.contacts import Contact
 from repermit.reports import asked_people
 from repermit.reports.asked_people import count_people, read_people
 from repermit.reports.closing_report import ClosingReport

@@ -10,11 +10,13 @@ import pytest
 
 from repermit.accounts import audit_log
 from repermit.contacts import erasure, status_changes
-from repermit.db.account_tables import ApiToken, Session, Throttle
 from repermit.db.connection import Database
-from repermit.db.list_tables import Upload
-from repermit.db.tables import Import, MailingList, SignUp, new_id
-from repermit.db.webhook_tables import Webhook
+from repermit.db.models.accounts import ApiToken, Session, Throttle
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import SignUp
+from repermit.db.models.imports import Import, Upload
+from repermit.db.models.lists import MailingList
+from repermit.db.models.webhooks import Webhook
 from repermit.emails import breach_message
 from repermit.evidence import chain, entries
 from repermit.i18n import catalogues

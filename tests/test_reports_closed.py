@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Mail
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.mails import Mail
 from repermit.emails import campaign_result
 from repermit.emails.campaign_result import ClosingNews
 from repermit.evidence import stored_tree

@@ -10,7 +10,11 @@ import pytest
 from repermit.campaigns import lifecycle
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Evidence, Import, Mail, MailingList
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.errors import NotFound
 from repermit.evidence import chain, entries, stored_tree
 from repermit.exports import handover_steps

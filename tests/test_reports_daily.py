@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Mail, MailingList
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.emails import daily_summary
 from repermit.emails.daily_summary import DayNews
 from repermit.reports import daily_mail

@@ -12,11 +12,15 @@ import pytest
 
 from repermit.accounts import audit_log
 from repermit.contacts import erasure, status_changes
-from repermit.db.account_tables import ApiToken
 from repermit.db.connection import Database
-from repermit.db.list_tables import HandedOver, ListText, RegisterNotes
-from repermit.db.tables import Campaign, Contact, Evidence, Import, MailingList, Reply, SignUp
-from repermit.db.webhook_tables import Webhook
+from repermit.db.models.accounts import ApiToken
+from repermit.db.models.campaigns import Campaign, HandedOver
+from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import ListText, MailingList, RegisterNotes
+from repermit.db.models.mails import Reply
+from repermit.db.models.webhooks import Webhook
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence import entries as evidence_entries

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.accounts import api_tokens
-from repermit.db.account_tables import ApiToken
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Contact, SignUp, new_id
+from repermit.db.models.accounts import ApiToken
+from repermit.db.models.base import new_id
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, SignUp
 from repermit.privacy import rectification
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Kind

@@ -15,27 +15,18 @@ from repermit.accounts import two_factor
 from repermit.campaigns import enqueue_asks, mailing_lists
 from repermit.contacts import counts, lookup
 from repermit.contacts.circuit_breaker import AFTER_PILOT
-from repermit.db.account_tables import RecoveryCode, SecurityEvent
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.background_tasks import TaskKind, find_task, task_on
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
-from repermit.db.contact_tables import Opening
-from repermit.db.list_tables import Upload
+from repermit.db.models.accounts import RecoveryCode, SecurityEvent
+from repermit.db.models.base import Meta, stored
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
+from repermit.db.models.evidence import EvidenceHead
+from repermit.db.models.imports import Import, ImportChange, Upload
+from repermit.db.models.lists import MailingList, find_list
+from repermit.db.models.mails import Mail
 from repermit.db.row_counts import COUNTS, find_drift
-from repermit.db.tables import (
-    Campaign,
-    Contact,
-    EvidenceHead,
-    Import,
-    ImportChange,
-    Mail,
-    MailingList,
-    Meta,
-    SignUp,
-    Suppression,
-    find_list,
-    stored,
-)
 from repermit.errors import SchemaTooNew
 from repermit.evidence import chain, count_checks, entries, tallied_days
 from repermit.imports import undo

@@ -19,7 +19,7 @@ import pytest
 
 from repermit.clock import ManualClock, SystemClock
 from repermit.db.connection import Database
-from repermit.db.tables import Mail
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, MailState
 from repermit.sending import maintenance, worker_lock
 from repermit.sending.maintenance import Recovered

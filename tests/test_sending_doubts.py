@@ -13,7 +13,9 @@ from peewee import fn
 
 from repermit.db.background_tasks import BackgroundTask
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, CampaignWording, Evidence, EvidencePart, Mail
+from repermit.db.models.campaigns import Campaign, CampaignWording
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.mails import Mail
 from repermit.errors import Refused
 from repermit.evidence import verify_chain
 from repermit.rules.consent import CampaignState, MailKind, MailState, Reason

@@ -13,7 +13,7 @@ import pytest
 
 from repermit.clock import ManualClock
 from repermit.db.connection import Database, FairSqliteDatabase, open_database, proxy, run_sql
-from repermit.db.tables import Mail, Pace
+from repermit.db.models.mails import Mail, Pace
 from repermit.db.write_lock import WriteLock
 from repermit.emails.mime_encoding import Letter
 from repermit.errors import TransportError

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Contact, Mail
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import MailKind, MailState, Reason, Status
 from repermit.sending.send_due import SendResult
 from repermit.sending.server_faults import put_off_by_policy

@@ -10,8 +10,8 @@ import pytest
 from repermit.campaigns import progress
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
-from repermit.db.contact_tables import FreshLink
-from repermit.db.tables import Contact, Mail
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import FreshLink, Mail
 from repermit.privacy import not_the_person, rectification
 from repermit.rules.consent import Status
 from tests.building import NOW, make_contact

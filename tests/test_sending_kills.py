@@ -19,8 +19,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import Mail
 from repermit.db.row_counts import find_drift
-from repermit.db.tables import Campaign, Contact, Mail
 from repermit.rules.consent import CampaignState, MailState
 from repermit.sending.maintenance import recover
 from tests.desk import Desk

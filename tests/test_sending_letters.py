@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import Mail
+from repermit.db.models.mails import Mail
 from repermit.emails import message_id
 from repermit.emails.mime_encoding import Letter
 from repermit.errors import NotFound

@@ -15,7 +15,9 @@ import pytest
 
 from repermit.clock import ManualClock
 from repermit.db.connection import Database
-from repermit.db.tables import Mail, Meta, SignUp
+from repermit.db.models.base import Meta
+from repermit.db.models.contacts import SignUp
+from repermit.db.models.mails import Mail
 from tests.building import NOW
 from tests.desk import Desk
 from tests.inbox import Inbox

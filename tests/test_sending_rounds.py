@@ -11,7 +11,8 @@ import pytest
 from repermit.clock import ManualClock
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Mail
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, MailState, PauseReason
 from repermit.sending.maintenance import look_after
 from repermit.sending.server_faults import last_fault, note_fault

@@ -15,7 +15,11 @@ import pytest
 from repermit.contacts import lookup, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Contact, Evidence, Mail, MailingList, Suppression
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.evidence import verify_chain
 from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import (

@@ -15,7 +15,10 @@ import pytest
 from repermit.campaigns import lifecycle
 from repermit.clock import ManualClock
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Contact, Mail, MailingList, SignUp
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState
 from repermit.sending import queued_mail, send_step
 from repermit.sending.claim_buffer import ClaimBuffer

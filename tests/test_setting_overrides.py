@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from repermit.db.account_tables import User
 from repermit.db.connection import Database, open_database
-from repermit.db.setting_tables import Chosen
-from repermit.db.tables import Evidence, EvidencePart, Meta
-from repermit.db.webhook_tables import Webhook
+from repermit.db.models.accounts import User
+from repermit.db.models.base import Meta
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.settings import Chosen
+from repermit.db.models.webhooks import Webhook
 from repermit.errors import ChangedMeanwhile, ChoiceRefused, ConfigError
 from repermit.setting_overrides import change_settings, current_settings
 from repermit.setting_overrides.change_settings import Typed

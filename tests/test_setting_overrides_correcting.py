@@ -9,8 +9,10 @@ import pytest
 from repermit.campaigns import launch_plan, preview
 from repermit.campaigns.sensitive_lists import tell_tales
 from repermit.db.connection import Database
-from repermit.db.setting_tables import Correction
-from repermit.db.tables import Campaign, Evidence, EvidencePart, MailingList
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.settings import Correction
 from repermit.errors import Refused
 from repermit.i18n import catalogue_overrides, catalogues
 from repermit.setting_overrides import current_settings, text_overrides

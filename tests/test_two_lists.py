@@ -16,7 +16,9 @@ import pytest
 from repermit.answers import lookup, record_answer
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database, run_sql
-from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, SignUp, Suppression
+from repermit.db.models.contacts import Contact, SignUp, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.evidence import chain, entries, verify_chain, verify_proof
 from repermit.imports import suppression_import
 from repermit.privacy import forget as privacy_forget

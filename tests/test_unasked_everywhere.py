@@ -10,7 +10,9 @@ import pytest
 from repermit.campaigns import progress
 from repermit.contacts import lookup
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Contact, Mail
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import Mail
 from repermit.emails import campaign_result
 from repermit.exports import export_rows
 from repermit.reports import closing_mail, make_report, statistics

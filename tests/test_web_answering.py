@@ -16,19 +16,11 @@ from repermit.clock import ManualClock
 from repermit.contacts import erasure, status_changes
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
-from repermit.db.contact_tables import Opening
-from repermit.db.list_tables import ListText
-from repermit.db.tables import (
-    Contact,
-    Evidence,
-    EvidencePart,
-    MailingList,
-    Meta,
-    SignUp,
-    Suppression,
-    Wording,
-    new_id,
-)
+from repermit.db.models.base import Meta, new_id
+from repermit.db.models.campaigns import Wording
+from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import ListText, MailingList
 from repermit.i18n import catalogues
 from repermit.rules.consent import Answer, Reason, Status
 from repermit.settings.definitions import Settings

@@ -12,9 +12,9 @@ import pytest
 from repermit.accounts import api_tokens
 from repermit.campaigns import progress
 from repermit.contacts import erasure, status_changes
-from repermit.db.account_tables import Access, ApiToken
 from repermit.db.connection import Database, open_database
-from repermit.db.tables import MailingList
+from repermit.db.models.accounts import Access, ApiToken
+from repermit.db.models.lists import MailingList
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.web.api.authentication import BURST, PER_MINUTE, Allowances
 from tests.building import (

@@ -16,7 +16,9 @@ from flask import abort
 from repermit import package_files
 from repermit.clock import ManualClock
 from repermit.db.connection import Database, open_database
-from repermit.db.tables import Contact, EvidencePart, MailingList, SignUp
+from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.evidence import EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.i18n import catalogues
 from repermit.rules.consent import MailKind, MailState, Status
 from repermit.settings.definitions import Organisation, Web

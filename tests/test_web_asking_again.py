@@ -15,8 +15,11 @@ from repermit.answers import record_answer
 from repermit.campaigns import progress
 from repermit.contacts import erasure, link_openings, receipts, status_changes
 from repermit.db.connection import Database
-from repermit.db.contact_tables import FreshLink, Opening
-from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, Mail, MailingList, Wording
+from repermit.db.models.campaigns import Campaign, Wording
+from repermit.db.models.contacts import Contact, Opening
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import FreshLink, Mail
 from repermit.evidence import verify_chain
 from repermit.expiry import downtime, sweep
 from repermit.i18n import catalogues

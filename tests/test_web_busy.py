@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 
 from repermit.db.connection import FairSqliteDatabase, open_database, proxy
-from repermit.db.tables import Contact
+from repermit.db.models.contacts import Contact
 from repermit.db.write_lock import WriteLock
 from repermit.rules.consent import Status
 from repermit.signed_links import Kind

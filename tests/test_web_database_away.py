@@ -23,7 +23,7 @@ import pytest
 from repermit import schema
 from repermit.cli.serve import RedactingFormatter
 from repermit.db.connection import connect, is_away, is_busy, run_sql
-from repermit.db.tables import Meta
+from repermit.db.models.base import Meta
 from repermit.signed_links import KINDS, Links, redact
 from tests.building import make_settings
 from tests.cluster import SETTINGS, Cluster, find_binaries, running_cluster

@@ -10,8 +10,10 @@ import pytest
 from repermit.answers import join, record_answer
 from repermit.contacts import status_changes
 from repermit.db.connection import Database
-from repermit.db.contact_tables import Opening
-from repermit.db.tables import Campaign, Contact, Evidence, MailingList, SignUp
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, Opening, SignUp
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
 from repermit.expiry import downtime, sweep
 from repermit.privacy import not_the_person
 from repermit.rules.consent import Answer, Reason, Status

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from waitress import wasyncore
 
-from repermit.db.tables import Contact
+from repermit.db.models.contacts import Contact
 from repermit.package_files import asset
 from repermit.signed_links import Kind
 from repermit.web import server as web_server

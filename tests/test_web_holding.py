@@ -14,8 +14,11 @@ from repermit.accounts import audit_log
 from repermit.answers import join, record_answer
 from repermit.contacts import erasure, human_replies, lookup, status_changes
 from repermit.db.connection import Database
-from repermit.db.contact_tables import FreshLink
-from repermit.db.tables import Contact, Import, Mail, MailingList, Suppression, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import FreshLink, Mail
 from repermit.evidence import chain, entries
 from repermit.exports import export
 from repermit.imports import uploads

@@ -14,7 +14,12 @@ import pytest
 from repermit.answers import lookup
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, EvidencePart, Mail, MailingList, SignUp, Wording, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.campaigns import Wording
+from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.evidence import EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Settings, Web
 from tests.building import NOW, make_contact, make_list, make_removed

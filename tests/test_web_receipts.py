@@ -13,8 +13,10 @@ from repermit.answers import record_answer
 from repermit.clock import ManualClock
 from repermit.contacts import erasure, lookup, receipts, status_changes
 from repermit.db.connection import Database
-from repermit.db.contact_tables import FreshLink
-from repermit.db.tables import Campaign, Contact, Mail, MailingList, Suppression
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import FreshLink, Mail
 from repermit.errors import NotFound
 from repermit.evidence import stored_tree
 from repermit.exports import export

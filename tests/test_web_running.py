@@ -17,7 +17,8 @@ import pytest
 
 from repermit.clock import SystemClock
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Mail
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, MailState
 from repermit.web.run import Server
 from tests.building import make_contact

@@ -10,8 +10,10 @@ import pytest
 from repermit.answers import join
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
-from repermit.db.contact_tables import Opening
-from repermit.db.tables import Contact, EvidencePart, SignUp, Wording, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.campaigns import Wording
+from repermit.db.models.contacts import Contact, Opening, SignUp
+from repermit.db.models.evidence import EvidencePart
 from repermit.i18n import catalogue_overrides
 from repermit.rules.consent import Status
 from repermit.setting_overrides import text_overrides

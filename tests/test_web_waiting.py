@@ -21,7 +21,6 @@ from waitress import wasyncore
 
 from repermit.answers.pending_openings import Pending
 from repermit.clock import Clock, ManualClock
-from repermit.db.account_tables import Access, Session
 from repermit.db.connection import (
     Database,
     is_away,
@@ -31,7 +30,10 @@ from repermit.db.connection import (
     run_sql,
     waiting_at_most,
 )
-from repermit.db.tables import Campaign, Contact, MailingList
+from repermit.db.models.accounts import Access, Session
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 from repermit.errors import DatabaseBusy
 from repermit.rules.consent import Status
 from repermit.settings.definitions import Web

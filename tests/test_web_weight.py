@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.i18n import catalogues
 from repermit.settings.definitions import Settings
 from tests.building import make_asked, make_campaign, make_list, make_organisation

@@ -12,8 +12,9 @@ import standardwebhooks
 
 from repermit.clock import ManualClock, SystemClock
 from repermit.db.connection import Database
-from repermit.db.tables import Evidence, EvidencePart, MailingList
-from repermit.db.webhook_tables import Delivery, Webhook
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.errors import NotFound, Refused
 from repermit.evidence import verify_chain
 from repermit.rules.consent import Reason

@@ -18,8 +18,10 @@ import standardwebhooks
 from repermit.clock import ManualClock, SystemClock
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList
-from repermit.db.webhook_tables import Delivery, Webhook
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.evidence import chain, entries
 from repermit.jobs.periodic_jobs import Jobs
 from repermit.rules.consent import Basis, Reason

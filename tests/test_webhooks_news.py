@@ -8,7 +8,9 @@ import pytest
 
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, EvidenceHead, MailingList
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import EvidenceHead
+from repermit.db.models.lists import MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import Basis, Reason, Status

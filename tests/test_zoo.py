@@ -17,8 +17,10 @@ import pytest
 from repermit.answers import join, record_answer
 from repermit.contacts import link_openings
 from repermit.db.connection import Database
-from repermit.db.contact_tables import Opening
-from repermit.db.tables import Campaign, Contact, Evidence, MailingList, SignUp
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, Opening, SignUp
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
 from repermit.evidence import verify_chain
 from repermit.rules.bot_detection import LINKS, Link
 from repermit.rules.consent import Answer, Reason, Status

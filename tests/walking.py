@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from repermit.db.tables import Campaign, SignUp
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import SignUp
 from tests.building import make_asked, make_contact
 from tests.fresh import newest
 from tests.pages import Pages

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from repermit.answers import lookup
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, SignUp, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import Contact, SignUp
 from repermit.i18n import catalogues
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from repermit.db.account_tables import ApiToken
 from repermit.db.connection import Database
+from repermit.db.models.accounts import ApiToken
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

@@ -12,8 +12,9 @@ from typing import Any
 
 from peewee import fn
 
-from repermit.db.account_tables import Access, SecurityEvent
-from repermit.db.tables import Evidence, EvidenceHead, EvidencePart, MailingList
+from repermit.db.models.accounts import Access, SecurityEvent
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
+from repermit.db.models.lists import MailingList
 
 # --- Who looked at whose data, kept for a while. --------------------------------------------------
 

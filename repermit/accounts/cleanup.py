@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from repermit.accounts import login_throttle, sessions, two_factor, users
-from repermit.db.account_tables import Access, Invitation, SecurityEvent, Session, Throttle
 from repermit.db.connection import Database
+from repermit.db.models.accounts import Access, Invitation, SecurityEvent, Session, Throttle
 from repermit.db.secure_delete import delete_in_steps
 from repermit.settings.definitions import Settings
 

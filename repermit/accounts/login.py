@@ -20,8 +20,8 @@ from repermit.accounts.audit_log import (
 from repermit.accounts.login_throttle import Origin
 from repermit.accounts.sessions import Login
 from repermit.accounts.user_info import Person, actor_of
-from repermit.db.account_tables import User
 from repermit.db.connection import Database
+from repermit.db.models.accounts import User
 from repermit.errors import AddressError, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit import email_address
-from repermit.db.account_tables import Throttle
 from repermit.db.connection import Database, lock_rows
+from repermit.db.models.accounts import Throttle
 
 LONGEST = timedelta(minutes=15)
 """The longest that anybody has to wait."""

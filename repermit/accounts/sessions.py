@@ -13,8 +13,8 @@ from typing import Any
 
 from repermit.accounts.api_tokens import digest_of
 from repermit.accounts.user_info import Person, facts
-from repermit.db.account_tables import Session, User
 from repermit.db.connection import Database
+from repermit.db.models.accounts import Session, User
 from repermit.settings.definitions import Settings
 
 LONGEST = timedelta(days=7)

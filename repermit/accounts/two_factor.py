@@ -12,8 +12,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from repermit.accounts.api_tokens import digest_of
-from repermit.db.account_tables import RecoveryCode, User
 from repermit.db.connection import Database
+from repermit.db.models.accounts import RecoveryCode, User
 from repermit.settings.sealed_secrets import Seal, totp_name
 
 CODES = 10

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from repermit.db.account_tables import User
+from repermit.db.models.accounts import User
 
 
 class Role(StrEnum):

@@ -15,9 +15,9 @@ from repermit import email_address
 from repermit.accounts import api_tokens, sessions
 from repermit.accounts.api_tokens import digest_of
 from repermit.accounts.user_info import Person, Role, actor_of, facts
-from repermit.db.account_tables import Invitation, RecoveryCode, Session, User
 from repermit.db.connection import Database, lock_rows
-from repermit.db.tables import Meta
+from repermit.db.models.accounts import Invitation, RecoveryCode, Session, User
+from repermit.db.models.base import Meta
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

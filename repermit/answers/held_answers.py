@@ -13,8 +13,7 @@ from typing import Any
 from repermit.answers.lookup import Standing, foresee
 from repermit.answers.pending_openings import Seen, with_seen
 from repermit.contacts import link_openings, status_changes
-from repermit.db.contact_tables import Opening
-from repermit.db.tables import Contact
+from repermit.db.models.contacts import Contact, Opening
 from repermit.rules import bot_detection
 from repermit.rules.bot_detection import Past, Sign
 from repermit.rules.consent import Answer, Basis, Outcome, Status, is_undecided

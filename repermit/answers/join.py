@@ -23,8 +23,11 @@ from repermit.contacts import (
 from repermit.db import background_tasks
 from repermit.db.background_tasks import LARGEST_STEP
 from repermit.db.connection import Database, lock_rows
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import Contact, SignUp, Suppression
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.db.secure_delete import delete_in_steps
-from repermit.db.tables import Contact, Mail, MailingList, SignUp, Suppression, new_id
 from repermit.evidence import chain, erased_parts, person_entries
 from repermit.i18n import catalogues
 from repermit.receipts import states

@@ -15,7 +15,7 @@ import peewee
 from repermit.contacts import link_openings
 from repermit.db.background_tasks import StepSize
 from repermit.db.connection import Database, is_away, is_busy, lock_rows
-from repermit.db.tables import Contact
+from repermit.db.models.contacts import Contact
 from repermit.errors import DatabaseBusy
 from repermit.rules import bot_detection
 from repermit.rules.bot_detection import Link, Past

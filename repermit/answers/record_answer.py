@@ -23,9 +23,10 @@ from repermit.answers.pending_openings import Seen, with_seen
 from repermit.contacts import human_replies, link_openings, lookup, receipts, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database, lock_rows
-from repermit.db.contact_tables import Opening
+from repermit.db.models.contacts import Contact, Opening
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
 from repermit.db.prepared_query import PreparedQuery
-from repermit.db.tables import Contact, Evidence, MailingList
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain, entries
 from repermit.receipts import states

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from repermit.contacts import lookup
-from repermit.db.tables import MailingList, latest_campaign
+from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.i18n import catalogues, dates
 from repermit.settings.definitions import Settings

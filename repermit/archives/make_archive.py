@@ -17,7 +17,8 @@ from repermit.accounts import audit_log
 from repermit.archives import archive_readme, static_site
 from repermit.db import background_tasks
 from repermit.db.connection import Database
-from repermit.db.tables import MailingList, latest_campaign
+from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.lists import MailingList
 from repermit.email_address import as_people_write
 from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree

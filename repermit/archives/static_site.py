@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from repermit.archives.archive_readme import reply_address
 from repermit.contacts import lookup
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.emails import template_engine
 from repermit.i18n import catalogues
 from repermit.package_files import asset

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from repermit.db.connection import Database
-from repermit.db.tables import Meta, new_id, stored
+from repermit.db.models.base import Meta, new_id, stored
 from repermit.db.temporary_files import temporary_files
 from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree

@@ -9,10 +9,11 @@ from typing import Any
 from peewee import fn
 
 from repermit.backups.backup import Held
-from repermit.db.account_tables import Invitation, Session
 from repermit.db.background_tasks import BackgroundTask, TaskKind, targets_of
-from repermit.db.contact_tables import FreshLink
-from repermit.db.tables import Campaign, Mail, MailingList
+from repermit.db.models.accounts import Invitation, Session
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import FreshLink, Mail
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import CampaignState, MailState, PauseReason

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from repermit.db.tables import read_moment
+from repermit.db.models.base import read_moment
 from repermit.errors import Refused
 
 

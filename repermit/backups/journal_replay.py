@@ -15,7 +15,9 @@ from repermit.backups.journal_reader import Heard, Left
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import chunks, literal
-from repermit.db.tables import Contact, MailingList, SignUp, Suppression, stored
+from repermit.db.models.base import stored
+from repermit.db.models.contacts import Contact, SignUp, Suppression
+from repermit.db.models.lists import MailingList
 from repermit.errors import TransitionRefused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

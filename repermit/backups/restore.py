@@ -23,10 +23,10 @@ from repermit.backups.schema_check import (
 )
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
 from repermit.db.journal_seal import forget_seals
-from repermit.db.open_files import RESTORING, alone
+from repermit.db.models.base import Meta, read_moment, stored
+from repermit.db.models.contacts import Suppression
 from repermit.db.suppression_journal import journal_of
-from repermit.db.tables import Meta, Suppression, read_moment, stored
-from repermit.db.write_lock import privately
+from repermit.db.write_lock import RESTORING, alone, privately
 from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry

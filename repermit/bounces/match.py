@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from repermit.db.tables import Mail
+from repermit.db.models.mails import Mail
 from repermit.emails import message_id
 from repermit.errors import LinkError
 

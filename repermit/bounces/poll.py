@@ -18,7 +18,7 @@ from repermit.bounces.imap import Place, read_imap, try_imap
 from repermit.bounces.message_reader import MessageReader
 from repermit.bounces.pop3 import read_pop3, try_pop3
 from repermit.bounces.record_bounce import take
-from repermit.db.tables import Meta
+from repermit.db.models.base import Meta
 from repermit.smtp.oauth import token_source
 
 if TYPE_CHECKING:

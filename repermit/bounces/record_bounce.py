@@ -13,7 +13,9 @@ from repermit.bounces.match import find_mail
 from repermit.bounces.read_message import read
 from repermit.bounces.reply_text import meant
 from repermit.contacts import circuit_breaker, human_replies, lookup, status_changes
-from repermit.db.tables import Contact, Mail, stored
+from repermit.db.models.base import stored
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import Mail
 from repermit.errors import AddressError
 from repermit.rules import consent
 from repermit.rules.consent import Answer, BounceKind, Outcome, Reason, Status

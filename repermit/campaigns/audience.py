@@ -20,15 +20,10 @@ from repermit.campaigns.competing_campaigns import place
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import lookup
 from repermit.db.connection import chunks
-from repermit.db.tables import (
-    Campaign,
-    CampaignWording,
-    Contact,
-    Mail,
-    MailingList,
-    Suppression,
-    latest_campaign,
-)
+from repermit.db.models.campaigns import Campaign, CampaignWording, latest_campaign
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.i18n import catalogues
 from repermit.rules.consent import (
     NOT_STARTED,

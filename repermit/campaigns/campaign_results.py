@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from repermit.db.tables import stored
+from repermit.db.models.base import stored
 from repermit.evidence.entries import Checkpoint
 from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import (

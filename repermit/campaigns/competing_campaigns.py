@@ -10,7 +10,10 @@ from peewee import SQL, fn
 
 from repermit.contacts import counts
 from repermit.db.connection import position
-from repermit.db.tables import Campaign, Contact, Mail, MailingList
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import NOT_STARTED, CampaignState, MailKind
 
 _LIVE = tuple(state for state in CampaignState if state.is_live)

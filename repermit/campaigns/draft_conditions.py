@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 from repermit.db.connection import Database, lock_rows
-from repermit.db.list_tables import Draft
-from repermit.db.tables import MailingList
+from repermit.db.models.campaigns import Draft
+from repermit.db.models.lists import MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.i18n.lazy_text import Said

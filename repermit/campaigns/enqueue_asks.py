@@ -26,7 +26,11 @@ from repermit.db.background_tasks import (
     task_targets,
 )
 from repermit.db.connection import Database, lock_rows
-from repermit.db.tables import Campaign, Contact, Mail, MailingList, stored
+from repermit.db.models.base import stored
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.db.work_locks import background_work
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

@@ -17,7 +17,9 @@ from repermit.campaigns.list_wording import draft, freeze
 from repermit.contacts import lookup
 from repermit.db.background_tasks import BackgroundTask, TaskKind
 from repermit.db.connection import Database, lock_rows, steady_view
-from repermit.db.tables import Campaign, MailingList, latest_campaign, stored
+from repermit.db.models.base import stored
+from repermit.db.models.campaigns import Campaign, latest_campaign
+from repermit.db.models.lists import MailingList
 from repermit.db.work_locks import foreground_work
 from repermit.emails.frozen_draft import Draft
 from repermit.errors import LaunchRefused

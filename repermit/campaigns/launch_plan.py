@@ -20,7 +20,9 @@ from repermit.campaigns.sensitive_lists import shows_its_name, tell_tales
 from repermit.contacts import counts as contacts_counts
 from repermit.db import background_tasks
 from repermit.db.background_tasks import TaskKind, targets_of
-from repermit.db.tables import Import, MailingList, latest_campaign
+from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.emails.mail_values import OwnWording
 from repermit.errors import AddressError, WordingError

@@ -11,8 +11,7 @@ from repermit.campaigns.mailing_lists import SETTLING, check_wording_of, keep_ac
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import lookup
 from repermit.db.connection import Database, lock_rows
-from repermit.db.list_tables import ListText
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import ListText, MailingList
 from repermit.errors import Refused
 from repermit.i18n import catalogues
 from repermit.rules.consent import Status

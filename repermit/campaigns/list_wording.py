@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from repermit.contacts import lookup
-from repermit.db.list_tables import ListText
-from repermit.db.tables import Campaign, CampaignWording, MailingList
+from repermit.db.models.campaigns import Campaign, CampaignWording
+from repermit.db.models.lists import ListText, MailingList
 from repermit.emails import frozen_draft, make_draft, wording_validation
 from repermit.emails.mail_values import OwnWording
 from repermit.errors import WordingError

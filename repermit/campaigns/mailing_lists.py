@@ -13,8 +13,8 @@ from repermit import email_address
 from repermit.campaigns.campaign_results import ListFacts
 from repermit.campaigns.list_wording import check_own_wording, check_sizes
 from repermit.db.connection import Database, lock_rows
-from repermit.db.list_tables import ListText
-from repermit.db.tables import MailingList, latest_campaign
+from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.lists import ListText, MailingList
 from repermit.emails import sender_identity
 from repermit.errors import AddressError, Refused, WordingError
 from repermit.evidence import chain

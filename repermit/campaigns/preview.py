@@ -9,7 +9,8 @@ from repermit import email_address
 from repermit.campaigns.list_wording import NOBODY, draft
 from repermit.contacts import lookup
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, MailingList
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 from repermit.emails import (
     compose_mail,
     frozen_draft,

@@ -18,17 +18,11 @@ from repermit.campaigns.campaign_results import (
 )
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import link_openings, lookup
-from repermit.db.contact_tables import FreshLink
-from repermit.db.tables import (
-    Campaign,
-    CampaignWording,
-    Contact,
-    Evidence,
-    Mail,
-    MailingList,
-    SignUp,
-    latest_campaign,
-)
+from repermit.db.models.campaigns import Campaign, CampaignWording, latest_campaign
+from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import FreshLink, Mail
 from repermit.evidence import stored_tree
 from repermit.rules.consent import (
     CampaignState,

@@ -14,7 +14,8 @@ from repermit.campaigns.audience import (
     count_unsent_by_domain,
 )
 from repermit.campaigns.competing_campaigns import with_others, with_others_at_one_domain
-from repermit.db.tables import Campaign, MailingList
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.lists import MailingList
 from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import REST_BEFORE_REMINDER, latest_ask
 from repermit.settings.definitions import Settings

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from repermit.campaigns.list_translations import texts_of
-from repermit.db.list_tables import ListText
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import ListText, MailingList
 from repermit.emails.sender_identity import plain_words, shows
 from repermit.i18n.catalogues import corrected_texts
 from repermit.i18n.lazy_text import Joined, Said

@@ -17,8 +17,10 @@ from repermit.checks.finding_texts import finding
 from repermit.checks.findings import Finding
 from repermit.checks.settings import is_open_to_others
 from repermit.db.connection import Database
+from repermit.db.models.base import Meta
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail, Reply
 from repermit.db.row_counts import find_drift
-from repermit.db.tables import Mail, MailingList, Meta, Reply
 from repermit.suppression import suppressions
 
 _MEGABYTE = 1_000_000

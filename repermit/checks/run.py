@@ -33,7 +33,7 @@ from repermit.checks.smtp import look_at_smtp
 from repermit.checks.spf import FAILING, look_at_spf
 from repermit.checks.website import look_at_pages, look_at_statement
 from repermit.db.connection import Database
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.emails.dkim_signature import signer_of
 from repermit.errors import ConfigError
 from repermit.settings.definitions import MailServer, Settings

@@ -15,7 +15,7 @@ from repermit import email_address
 from repermit.checks.dns_lookup import is_this_machine
 from repermit.checks.finding_texts import finding
 from repermit.checks.findings import Finding
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.errors import AddressError
 from repermit.settings.definitions import MailServer, Organisation, Settings

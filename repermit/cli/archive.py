@@ -15,7 +15,7 @@ from repermit.errors import Refused
 
 if TYPE_CHECKING:
     from repermit.archives.make_archive import Archived
-    from repermit.db.tables import MailingList
+    from repermit.db.models.lists import MailingList
 
 
 @command(examples=("repermit archive news -o news.zip",))
@@ -80,7 +80,7 @@ def _held(made: Archived) -> Iterator[str]:
 def _left(house: CommandContext, mailing_list: MailingList) -> Iterator[str]:
     """Yield what no longer works without the server, and what is then left to people."""
     from repermit.archives import archive_readme
-    from repermit.db.tables import MailingList
+    from repermit.db.models.lists import MailingList
 
     yield from ("", "Once the server is switched off, these no longer work:")
     yield from _numbered(archive_readme.lost("en"))

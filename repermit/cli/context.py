@@ -19,7 +19,7 @@ from repermit.garbage_collection import heap_frozen
 if TYPE_CHECKING:
     from repermit.clock import Clock
     from repermit.db.connection import Database
-    from repermit.db.tables import MailingList
+    from repermit.db.models.lists import MailingList
     from repermit.settings.definitions import Settings
 
 _NICENESS = 5
@@ -68,7 +68,7 @@ class CommandContext:
     @property
     def actor(self) -> str:
         """Return who gives the command, as the evidence names it."""
-        from repermit.db.actors import actor_of_login
+        from repermit.evidence.entries import actor_of_login
 
         return actor_of_login(os.getuid())
 
@@ -111,7 +111,7 @@ class CommandContext:
     @contextmanager
     def presence(self) -> Iterator[None]:
         """Let nobody restore the database meanwhile; raises Refused while somebody does."""
-        from repermit.db.open_files import present
+        from repermit.db.write_lock import present
 
         with present(self.file.sqlite_path):
             yield
@@ -127,7 +127,7 @@ class CommandContext:
     @contextmanager
     def mailing_list(self, slug: str) -> Iterator[tuple[Database, MailingList]]:
         """Open the database and find a list in it; raises NotFound."""
-        from repermit.db.tables import find_list
+        from repermit.db.models.lists import find_list
 
         with self.database() as opened:
             yield opened, find_list(slug)

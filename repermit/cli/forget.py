@@ -12,7 +12,7 @@ from repermit.cli.context import CommandContext, pass_house
 from repermit.cli.output import say, several
 
 if TYPE_CHECKING:
-    from repermit.db.tables import MailingList
+    from repermit.db.models.lists import MailingList
     from repermit.db.temporary_files import UnfinishedFile
     from repermit.imports.uploads import Waiting
     from repermit.privacy.external_copies import Beyond, TakenFile
@@ -43,7 +43,7 @@ def forget(
     was erased, and what is out of its reach.
     """
     from repermit import email_address
-    from repermit.db.tables import find_list
+    from repermit.db.models.lists import find_list
     from repermit.imports import uploads
     from repermit.privacy import forget as privacy_forget
 
@@ -189,7 +189,7 @@ def _of_list(house: CommandContext, slug: str, found: Beyond) -> Iterator[str]:
 
 
 def _export(house: CommandContext, taken: TakenFile) -> str:
-    from repermit.db.actors import login_name
+    from repermit.evidence.entries import login_name
 
     tool = f" for {taken.tool}" if taken.tool else ""
     return (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
     from repermit.cli.output import Tell
     from repermit.db.connection import Database
-    from repermit.db.tables import MailingList
+    from repermit.db.models.lists import MailingList
 
 
 @command(

@@ -15,7 +15,7 @@ from repermit.cli.output import say, say_json
 from repermit.cli.text_file import read_text
 
 if TYPE_CHECKING:
-    from repermit.db.tables import MailingList
+    from repermit.db.models.lists import MailingList
 
 
 @click.group("list", cls=Group, examples=("repermit list show news",))

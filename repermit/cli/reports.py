@@ -15,7 +15,7 @@ from repermit.cli.output import private_file, say, several, warn
 
 if TYPE_CHECKING:
     from repermit.db.connection import Database
-    from repermit.db.tables import MailingList
+    from repermit.db.models.lists import MailingList
     from repermit.reports.make_report import Report, ReportKind
 
 _LANGUAGES = ("en", "nl")

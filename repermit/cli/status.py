@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from repermit.campaigns.campaign_results import CampaignFacts, CampaignProgress, CampaignStatus
     from repermit.cli.output import Tell
     from repermit.db.connection import Database
-    from repermit.db.tables import MailingList
+    from repermit.db.models.lists import MailingList
     from repermit.expiry.forecast import Upcoming
     from repermit.sending.in_doubt import Resolving
     from repermit.sending.send_due import SendResult
@@ -293,7 +293,7 @@ def send(house: CommandContext, slug: str | None) -> int:
     `serve` does this by itself. With Ctrl-C the mails on the wire are finished, the rest stays
     queued, and the exit code is 130; a second one does not wait.
     """
-    from repermit.db.tables import find_list
+    from repermit.db.models.lists import find_list
     from repermit.sending.stop_signals import Stopping
 
     stopping = Stopping()
@@ -372,7 +372,7 @@ def expire(
 
     `serve` does this by itself.
     """
-    from repermit.db.tables import find_list
+    from repermit.db.models.lists import find_list
     from repermit.db.work_locks import Work, foreground_work
     from repermit.expiry import forecast
     from repermit.expiry import sweep as expiry_sweep

@@ -20,7 +20,8 @@ from repermit.contacts.lookup import (
 from repermit.contacts.status_changes import Act, confirm, remove
 from repermit.db.background_tasks import forget_file_counts
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, MailingList
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from peewee import fn
 
 from repermit.db.background_tasks import TaskKind, targets_of
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.lists import MailingList
 from repermit.db.row_counts import ContactCount, HeldCount, MailCount, SuppressionCount
-from repermit.db.tables import Campaign, MailingList
 from repermit.rules.consent import MailKind, MailState, Status
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from repermit.contacts.human_replies import forget_replies
 from repermit.contacts.status_changes import Act, drop_unsent, remove
 from repermit.db.connection import bound, literal
-from repermit.db.contact_tables import FreshLink, Opening
+from repermit.db.models.contacts import Contact, Opening, SignUp
+from repermit.db.models.mails import FreshLink
 from repermit.db.secure_delete import request_wiping
-from repermit.db.tables import Contact, SignUp
 from repermit.email_address import fingerprints
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from repermit.contacts.circuit_breaker import AFTER_PILOT
-from repermit.db.tables import Contact, Evidence, EvidencePart, Import, Mail, Reply, SignUp
+from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.imports import Import
+from repermit.db.models.mails import Mail, Reply
 from repermit.rules.consent import MailState
 
 _TOLD = ("answer", "method", "reason", "basis", "note", "came_back", "status", "file", "given_by")

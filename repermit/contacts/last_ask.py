@@ -14,7 +14,10 @@ from typing import Any, NamedTuple
 
 from repermit.contacts.lookup import list_facts, list_told, list_unseen
 from repermit.db.connection import chunks, literal
-from repermit.db.tables import Campaign, CampaignWording, Contact, Mail, Wording, stored
+from repermit.db.models.base import stored
+from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import Mail
 from repermit.emails.frozen_draft import read_draft
 from repermit.rules.consent import Basis, MailKind, MailState
 

@@ -8,8 +8,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from repermit.db.models.base import stored
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.db.prepared_query import PreparedQuery
-from repermit.db.tables import Contact, Evidence, Mail, MailingList, stored
 from repermit.evidence import person_entries, proof_file, stored_tree
 from repermit.receipts import record
 from repermit.receipts.record import Account

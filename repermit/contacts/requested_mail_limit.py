@@ -10,9 +10,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from repermit.db.connection import Database, is_postgresql, run_sql
-from repermit.db.contact_tables import FreshLink
+from repermit.db.models.contacts import SignUp
+from repermit.db.models.mails import FreshLink
 from repermit.db.secure_delete import delete_in_steps
-from repermit.db.tables import SignUp
 from repermit.rules import consent
 
 LINKS_KEPT = timedelta(days=1)

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from repermit import email_address
 from repermit.contacts.counts import count_contacts
 from repermit.db.connection import is_postgresql, proxy
-from repermit.db.tables import Contact, MailingList
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError
 from repermit.rules.consent import Status
 

@@ -13,7 +13,11 @@ from typing import Any
 
 from repermit.contacts.lookup import fingerprint_of
 from repermit.contacts.status_changes import Act, entry_of
-from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, Mail, Suppression, stored
+from repermit.db.models.base import stored
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.mails import Mail
 from repermit.evidence import chain
 from repermit.rules import consent
 from repermit.rules.consent import CampaignState, Dropped, MailKind, MailState, Status

@@ -1,6 +1,7 @@
 """All tables, in an order in which they can be made."""
 
-from repermit.db.account_tables import (
+from repermit.db.background_tasks import BackgroundTask
+from repermit.db.models.accounts import (
     Access,
     ApiToken,
     Invitation,
@@ -10,32 +11,16 @@ from repermit.db.account_tables import (
     Throttle,
     User,
 )
-from repermit.db.background_tasks import BackgroundTask
-from repermit.db.contact_tables import FreshLink, Opening
-from repermit.db.list_tables import Draft, HandedOver, ListText, RegisterNotes, Upload
+from repermit.db.models.base import Meta, Table
+from repermit.db.models.campaigns import Campaign, CampaignWording, Draft, HandedOver, Wording
+from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode, EvidencePart
+from repermit.db.models.imports import Import, ImportChange, Upload
+from repermit.db.models.lists import ListText, MailingList, RegisterNotes
+from repermit.db.models.mails import FreshLink, Mail, Pace, Reply
+from repermit.db.models.settings import Chosen, Correction
+from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.db.row_counts import COUNTS, Tally
-from repermit.db.setting_tables import Chosen, Correction
-from repermit.db.tables import (
-    Campaign,
-    CampaignWording,
-    Contact,
-    Evidence,
-    EvidenceHead,
-    EvidenceNode,
-    EvidencePart,
-    Import,
-    ImportChange,
-    Mail,
-    MailingList,
-    Meta,
-    Pace,
-    Reply,
-    SignUp,
-    Suppression,
-    Table,
-    Wording,
-)
-from repermit.db.webhook_tables import Delivery, Webhook
 
 ALL_TABLES: tuple[type[Table], ...] = (
     Meta,

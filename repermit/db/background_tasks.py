@@ -25,8 +25,9 @@ from repermit.db.connection import (
     lock_rows,
     version_seen,
 )
-from repermit.db.list_tables import Upload
-from repermit.db.tables import MailingList, Table, moment
+from repermit.db.models.base import Table, moment
+from repermit.db.models.imports import Upload
+from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.i18n.lazy_text import Said
 

@@ -15,8 +15,8 @@ from itertools import islice
 from pathlib import Path
 
 from repermit.db.connection import lock_rows
+from repermit.db.models.base import Meta
 from repermit.db.suppression_journal import Journal
-from repermit.db.tables import Meta
 
 JOURNAL_SEALED_SINCE = "journal_sealed_since"
 """The fact under which an upgraded database keeps after which entry all journals are sealed."""

@@ -21,8 +21,11 @@ from peewee import JOIN
 
 from repermit import email_address
 from repermit.db.connection import chunks, proxy, streamed
+from repermit.db.models.base import read_moment, stored
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
 from repermit.db.suppression_journal import Journal
-from repermit.db.tables import Contact, Import, MailingList, Suppression, read_moment, stored
 from repermit.errors import JournalRefused
 
 _CHUNK = 500

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from peewee import AutoField, BigAutoField, BigIntegerField, CharField, IntegerField
 
 from repermit.db.connection import Database, is_postgresql, run_sql, steady_view
-from repermit.db.tables import Table
+from repermit.db.models.base import Table
 
 # So many rows of one count are summed up in no time.
 _FEW = 100

@@ -11,7 +11,7 @@ from typing import Any
 
 from repermit.db.background_tasks import LARGEST_STEP, run_steps
 from repermit.db.connection import Database, FairSqliteDatabase, proxy, run_sql, write_back
-from repermit.db.tables import Meta, Table, new_id
+from repermit.db.models.base import Meta, Table, new_id
 
 # --- Overwriting what SQLite leaves of deleted rows within its pages. -----------------------------
 

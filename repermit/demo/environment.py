@@ -18,8 +18,8 @@ from repermit.campaigns.campaign_results import LaunchProblem
 from repermit.checks.website import look_at_reach
 from repermit.clock import ManualClock, SystemClock
 from repermit.db.connection import Database, open_database
+from repermit.db.models.lists import MailingList
 from repermit.db.suppression_journal import journal_of
-from repermit.db.tables import MailingList
 from repermit.db.temporary_files import TemporaryFiles
 from repermit.demo import sample_list
 from repermit.demo.inbox import Inbox

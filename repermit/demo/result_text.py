@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from repermit.campaigns import progress
-from repermit.db.tables import Contact, Mail, MailingList
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.demo.environment import Stage
 from repermit.evidence import verify_chain
 from repermit.rules.consent import Basis, Fate, MailKind, MailState, Reason, Status

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from repermit.db.tables import Contact, Evidence, Mail
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.mails import Mail
 from repermit.demo.environment import Chapter, Stage
 from repermit.evidence import verify_chain
 from repermit.rules.consent import Fate, MailKind, MailState, Reason

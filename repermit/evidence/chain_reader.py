@@ -11,8 +11,8 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from repermit.db.connection import proxy
+from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.prepared_query import PreparedQuery
-from repermit.db.tables import Evidence, EvidencePart
 from repermit.evidence.entries import PARTS, leaf
 
 _NAMES = ("seq", "at", "event", "list", "campaign", "subject", "actor", *PARTS, "hash")

@@ -20,8 +20,12 @@ from repermit.db.background_tasks import BackgroundTask, TaskKind
 from repermit.db.connection import proxy, streamed
 from repermit.db.journal_seal import JOURNAL_SEALED_SINCE, what_is_cut
 from repermit.db.lost_suppressions import lost_suppressions
+from repermit.db.models.base import Meta, read_moment, stored
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.imports import Import
+from repermit.db.models.mails import Mail
 from repermit.db.row_counts import Tally, changed_counts
-from repermit.db.tables import Contact, Evidence, Import, Mail, Meta, read_moment, stored
 from repermit.evidence.chain_reader import Part
 from repermit.evidence.diagnosis import Fault, How
 from repermit.evidence.tallied_days import TalliedDays

@@ -13,7 +13,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from repermit.db.tables import EvidenceHead
+from repermit.db.models.evidence import EvidenceHead
 from repermit.evidence.chain_reader import all_rows, leaf_of
 from repermit.evidence.entries import is_hash, link
 

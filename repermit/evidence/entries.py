@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pwd
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -192,3 +193,26 @@ EVENTS = frozenset(
     }
 )
 """Every event; ACTS in the log's words has the same names."""
+
+
+# --- Who gives commands, as records name them. ----------------------------------------------------
+
+
+_KIND = "cli:"
+
+
+def actor_of_login(uid: int) -> str:
+    """Return how records name whoever has this login."""
+    return f"{_KIND}{uid}"
+
+
+def login_name(actor: str) -> str:
+    """Return what this machine calls whoever acted: the number where it knows no name for it.
+
+    In some containers it knows none; records of another machine, or older ones, may have a name.
+    """
+    number = actor.removeprefix(_KIND)
+    try:
+        return pwd.getpwuid(int(number)).pw_name
+    except (ValueError, KeyError, OverflowError):
+        return number

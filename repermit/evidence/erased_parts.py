@@ -18,7 +18,8 @@ from peewee import JOIN, Value
 
 from repermit.clock import years_before
 from repermit.db.connection import chunks, position, streamed
-from repermit.db.tables import Evidence, EvidencePart, Meta, read_moment
+from repermit.db.models.base import Meta, read_moment
+from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.evidence.diagnosis import Fault, How
 
 _CHUNK = 500

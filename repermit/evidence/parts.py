@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from repermit.db.tables import Evidence
+from repermit.db.models.evidence import Evidence
 from repermit.evidence.chain_reader import Part, parts_between
 from repermit.evidence.diagnosis import Fault, How
 from repermit.evidence.entries import PARTS, part_digest

@@ -9,7 +9,11 @@ from typing import Any
 from peewee import JOIN, Case, Value, fn
 
 from repermit.db.connection import position, proxy, streamed
-from repermit.db.tables import Contact, Evidence, EvidencePart, Mail, MailingList, read_moment
+from repermit.db.models.base import read_moment
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.evidence.diagnosis import Fault, How
 from repermit.evidence.time_checks import BEHIND, tolerance
 

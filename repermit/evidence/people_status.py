@@ -14,7 +14,10 @@ from peewee import JOIN, Case, Value, fn
 
 from repermit import email_address
 from repermit.db.connection import position, proxy
-from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, read_moment
+from repermit.db.models.base import read_moment
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError
 from repermit.evidence.diagnosis import Fault, How
 from repermit.evidence.people_checks import records_shared, wrongly_erased

@@ -8,7 +8,8 @@ from datetime import UTC
 from typing import Any
 
 from repermit.db.connection import bound, chunks, literal
-from repermit.db.tables import Evidence, EvidencePart, Wording
+from repermit.db.models.campaigns import Wording
+from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.evidence.entries import NOTHING_BEFORE, PARTS
 from repermit.evidence.proof_file import digests_named
 

@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 
 from repermit.db.background_tasks import TaskKind, targets_of
 from repermit.db.connection import proxy
-from repermit.db.list_tables import HandedOver
-from repermit.db.tables import Campaign, CampaignWording, Import, MailingList, read_moment, stored
+from repermit.db.models.base import read_moment, stored
+from repermit.db.models.campaigns import Campaign, CampaignWording, HandedOver
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
 from repermit.evidence.chain_reader import Part
 from repermit.evidence.diagnosis import Fault, How
 

@@ -14,8 +14,8 @@ from itertools import chain
 from operator import or_
 from typing import Any
 
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode
 from repermit.db.prepared_query import PreparedQuery
-from repermit.db.tables import Evidence, EvidenceHead, EvidenceNode
 from repermit.errors import Refused
 from repermit.evidence.chain_reader import STEP, leaf_of, rows_between
 from repermit.evidence.diagnosis import Fault, How

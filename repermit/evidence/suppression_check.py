@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from peewee import JOIN, Case, Value, fn
 
 from repermit.db.connection import position, proxy, streamed
-from repermit.db.tables import Contact, Evidence, EvidencePart, Suppression
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.evidence.diagnosis import Fault, How
 from repermit.evidence.people_status import has_come_back, quoted
 from repermit.keyed_hash import Mac

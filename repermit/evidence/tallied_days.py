@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 from peewee import DoesNotExist, Value
 
 from repermit.db.connection import position
-from repermit.db.tables import Evidence, EvidencePart, Meta, read_moment
+from repermit.db.models.base import Meta, read_moment
+from repermit.db.models.evidence import Evidence, EvidencePart
 
 TALLIED_IN = "tallied_in"
 """The fact under which a database keeps in which time zone it first counted days, and since when.

@@ -11,7 +11,11 @@ from peewee import Value, fn
 
 from repermit.db.background_tasks import BackgroundTask
 from repermit.db.connection import is_postgresql, position, proxy, streamed
-from repermit.db.tables import Campaign, Contact, Evidence, EvidencePart, Mail, read_moment, stored
+from repermit.db.models.base import read_moment, stored
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.mails import Mail
 from repermit.evidence.diagnosis import Fault, How
 from repermit.rules.consent import latest_ask
 

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 from repermit.db.connection import Database, steady_view
-from repermit.db.tables import EvidenceHead
+from repermit.db.models.evidence import EvidenceHead
 from repermit.evidence.chain_reader import leaf_of, runs_of_rows
 from repermit.evidence.count_checks import Audiences, KeptCounts, journal_findings
 from repermit.evidence.diagnosis import Fault, How, diagnose

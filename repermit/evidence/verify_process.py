@@ -24,11 +24,11 @@ from typing import IO, Any
 from peewee import fn
 
 from repermit.db.connection import Database, open_database
-from repermit.db.open_files import present
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import EvidenceHead
 from repermit.db.suppression_journal import journal_of
-from repermit.db.tables import Contact, EvidenceHead
 from repermit.db.temporary_files import place_of, private_folder, temporary_files
-from repermit.db.write_lock import privately
+from repermit.db.write_lock import present, privately
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.verify_chain import verify_chain
 from repermit.settings.definitions import Settings

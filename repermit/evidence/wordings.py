@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from repermit.db.connection import chunks
-from repermit.db.tables import CampaignWording, Wording
+from repermit.db.models.campaigns import CampaignWording, Wording
 from repermit.evidence.chain_reader import Part
 from repermit.evidence.diagnosis import Fault, How
 from repermit.evidence.entries import is_hash

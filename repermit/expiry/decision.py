@@ -15,7 +15,10 @@ from peewee import fn
 from repermit.contacts import last_ask, lookup
 from repermit.contacts.last_ask import CampaignMail
 from repermit.db.connection import chunks, literal
-from repermit.db.tables import Campaign, CampaignWording, Contact, Mail, stored
+from repermit.db.models.base import stored
+from repermit.db.models.campaigns import Campaign, CampaignWording
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import MailKind, MailState, Status, Verdict, expiry
 
 # --- What the sweep gives back, as a plain value. -------------------------------------------------

@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from repermit.db.connection import Database, lock_rows
-from repermit.db.tables import Campaign, Meta, stored
+from repermit.db.models.base import Meta, stored
+from repermit.db.models.campaigns import Campaign
 from repermit.rules.consent import CampaignState
 
 LONGEST_PAUSE = timedelta(minutes=5)

@@ -12,7 +12,10 @@ from typing import Any
 
 from repermit.contacts import counts, lookup
 from repermit.db.connection import literal
-from repermit.db.tables import Campaign, Contact, Mail, MailingList
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.expiry.decision import foreseen
 from repermit.rules.consent import CampaignState, MailKind, MailState, Verdict, latest_ask
 

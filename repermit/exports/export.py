@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from repermit.db import background_tasks
 from repermit.db.connection import Database, steady_view
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.db.temporary_files import temporary_files
 from repermit.errors import Refused
 from repermit.evidence import chain

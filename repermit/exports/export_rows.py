@@ -13,7 +13,9 @@ from typing import Any
 
 from repermit import email_address
 from repermit.contacts import lookup, search
-from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.email_address import as_people_write
 from repermit.exports.tool_formats import What
 from repermit.rules.consent import Status

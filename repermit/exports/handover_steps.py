@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 from repermit import package_files
 from repermit.db.connection import Database
-from repermit.db.list_tables import HandedOver
-from repermit.db.tables import Campaign
+from repermit.db.models.campaigns import Campaign, HandedOver
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.exports.tool_formats import Tool, What

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from repermit import email_address
 from repermit.db import background_tasks
-from repermit.db.tables import Contact, MailingList, Suppression
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError
 from repermit.exports import export_rows
 from repermit.imports.readers import open_file, rows

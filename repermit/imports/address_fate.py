@@ -14,7 +14,7 @@ from peewee import Case, Value, fn
 from repermit import email_address
 from repermit.contacts import counts
 from repermit.db.connection import Database, chunks, is_postgresql, proxy, run_sql
-from repermit.db.tables import Contact, SignUp, Suppression
+from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.imports.staging import Picked
 from repermit.rules.consent import Basis, Fate, Status, improves
 

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from repermit import email_address
-from repermit.db.tables import stored
+from repermit.db.models.base import stored
 from repermit.errors import AddressError
 from repermit.i18n.lazy_text import packed
 from repermit.imports.readers.cells import clean

@@ -18,8 +18,9 @@ from repermit.db import background_tasks
 from repermit.db.background_tasks import BackgroundTask, TaskKind, find_task, task_on
 from repermit.db.connection import Database, FairSqliteDatabase, version_seen
 from repermit.db.lost_suppressions import lost_suppressions
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import staged_file, sync_staged
-from repermit.db.tables import Import, MailingList
 from repermit.db.temporary_files import temporary_files
 from repermit.db.work_locks import foreground_work
 from repermit.errors import Refused

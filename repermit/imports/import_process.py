@@ -20,9 +20,9 @@ from datetime import datetime
 from typing import IO, Any, cast
 
 from repermit.db.connection import Database, open_database
-from repermit.db.open_files import present
+from repermit.db.models.lists import MailingList, find_list
 from repermit.db.suppression_journal import journal_of
-from repermit.db.tables import MailingList, find_list
+from repermit.db.write_lock import present
 from repermit.errors import ListFileError, RepermitError
 from repermit.i18n.lazy_text import packed
 from repermit.imports.import_file import import_file

@@ -32,8 +32,9 @@ from repermit.db.connection import (
     lock_rows,
     version_seen,
 )
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import drop_staged, has_staged, open_staged, staged_table, sweep_staged
-from repermit.db.tables import Import, MailingList
 from repermit.db.work_locks import background_work
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

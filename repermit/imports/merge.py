@@ -13,7 +13,10 @@ from peewee import Case, Value, fn
 
 from repermit.contacts import status_changes
 from repermit.db.connection import is_postgresql, lock_rows, proxy, run_sql
-from repermit.db.tables import Contact, Import, ImportChange, MailingList, Suppression, stored
+from repermit.db.models.base import stored
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.imports import Import, ImportChange
+from repermit.db.models.lists import MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.imports.address_fate import (

@@ -26,8 +26,8 @@ from peewee import (
 )
 
 from repermit.db.connection import Database, FairSqliteDatabase, is_postgresql, proxy, run_sql
+from repermit.db.models.base import Table, UTCDateTimeField
 from repermit.db.staged_rows import attached
-from repermit.db.tables import Table, UTCDateTimeField
 from repermit.imports.classify_row import PLAIN, StagedRow
 from repermit.imports.file_reader import Batch
 from repermit.rules.consent import Fate

@@ -34,8 +34,11 @@ from repermit.db.background_tasks import (
     start_task,
 )
 from repermit.db.connection import Database, FairSqliteDatabase, is_postgresql, lock_rows, run_sql
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import drop_staged, has_staged, staged_file, staged_table, sync_staged
-from repermit.db.tables import Contact, Evidence, EvidencePart, MailingList, Suppression, new_id
 from repermit.db.temporary_files import temporary_files
 from repermit.db.work_locks import background_work, foreground_work
 from repermit.errors import Refused

@@ -19,8 +19,10 @@ from typing import Any, Self
 
 from repermit import email_address
 from repermit.db.connection import Database, FairSqliteDatabase, chunks, run_sql
+from repermit.db.models.base import new_id, stored
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import staged_file, staged_table
-from repermit.db.tables import Contact, MailingList, new_id, stored
 from repermit.errors import AddressError, Refused
 from repermit.imports.readers import open_file
 from repermit.rules.consent import Reason

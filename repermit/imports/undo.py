@@ -22,8 +22,12 @@ from repermit.db.background_tasks import (
     task_targets,
 )
 from repermit.db.connection import Database, lock_rows
+from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.db.staged_rows import sweep_staged
-from repermit.db.tables import Contact, Import, Mail, MailingList, latest_campaign
 from repermit.db.work_locks import background_work, foreground_work
 from repermit.errors import Refused
 from repermit.imports.import_results import UndoResult

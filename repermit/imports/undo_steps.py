@@ -20,8 +20,10 @@ from repermit.db.background_tasks import (
     start_task,
 )
 from repermit.db.connection import Database, chunks, literal, lock_rows
+from repermit.db.models.base import stored
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.imports import Import, ImportChange
 from repermit.db.secure_delete import request_wiping
-from repermit.db.tables import Contact, Import, ImportChange, Suppression, stored
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.imports.address_fate import NEW

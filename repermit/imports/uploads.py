@@ -17,8 +17,9 @@ from typing import IO, Any
 from peewee import Case
 
 from repermit.db.connection import Database, proxy
-from repermit.db.list_tables import Upload
-from repermit.db.tables import MailingList, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.imports import Upload
+from repermit.db.models.lists import MailingList
 from repermit.db.temporary_files import TemporaryFiles, private_folder, temporary_files
 from repermit.db.write_lock import privately
 from repermit.errors import ListFileError, Refused

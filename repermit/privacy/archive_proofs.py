@@ -14,7 +14,8 @@ from peewee import fn
 
 from repermit.db.background_tasks import run_steps
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, MailingList
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 from repermit.evidence import chain, person_entries, proof_file, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry
 from repermit.privacy.make_proof import (

@@ -11,8 +11,9 @@ from typing import Any, Literal
 from repermit import email_address
 from repermit.contacts import lookup, requested_mail_limit
 from repermit.db.connection import Database
-from repermit.db.contact_tables import FreshLink
-from repermit.db.tables import Contact, Mail, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import FreshLink, Mail
 from repermit.emails.mail_values import MailingListFacts
 from repermit.rules.consent import MailKind, Status
 

@@ -16,9 +16,12 @@ from peewee import fn
 
 from repermit.contacts import lookup
 from repermit.db.connection import chunks
-from repermit.db.list_tables import Upload
-from repermit.db.tables import Contact, Evidence, EvidencePart, Import, Mail, MailingList
-from repermit.db.webhook_tables import Delivery, Webhook
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.imports import Import, Upload
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
+from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.privacy.data_links import Entry, HandedOn, Letter
 from repermit.rules.consent import MailKind, MailState, Status
 

@@ -14,11 +14,13 @@ from repermit.contacts import admin_requests, lookup
 from repermit.contacts import erasure as contacts_erasure
 from repermit.contacts.erasure import Erased
 from repermit.contacts.status_changes import Act
-from repermit.db.account_tables import User
 from repermit.db.connection import Database, lock_rows
+from repermit.db.models.accounts import User
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.lists import MailingList
 from repermit.db.secure_delete import wipe
 from repermit.db.staged_rows import forget_staged
-from repermit.db.tables import Contact, MailingList, Suppression, new_id
 from repermit.db.temporary_files import UnfinishedFile, temporary_files
 from repermit.db.work_locks import Work, foreground_work
 from repermit.errors import NotFound, Refused

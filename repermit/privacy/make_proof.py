@@ -11,7 +11,8 @@ from typing import Any
 from repermit import email_address
 from repermit.contacts import admin_requests, lookup
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, MailingList, Suppression
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.lists import MailingList
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain, person_entries, proof_file, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry

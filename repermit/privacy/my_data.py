@@ -12,20 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit.contacts import link_openings, lookup, receipts, requested_mail_limit
-from repermit.db.account_tables import Access
-from repermit.db.contact_tables import FreshLink
-from repermit.db.tables import (
-    Campaign,
-    Contact,
-    Evidence,
-    EvidencePart,
-    Import,
-    Mail,
-    Reply,
-    Suppression,
-    latest_campaign,
-)
-from repermit.db.tables import SignUp as SignUpRow
+from repermit.db.models.accounts import Access
+from repermit.db.models.campaigns import Campaign, latest_campaign
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.contacts import SignUp as SignUpRow
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.imports import Import
+from repermit.db.models.mails import FreshLink, Mail, Reply
 from repermit.privacy.data_links import (
     Begins,
     Entry,

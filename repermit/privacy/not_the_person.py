@@ -7,7 +7,9 @@ from datetime import datetime
 
 from repermit.contacts import human_replies, lookup, receipts, status_changes
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, Evidence, Mail
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.mails import Mail
 from repermit.emails import admin_notices
 from repermit.evidence import chain, entries
 from repermit.privacy.data_links import find_opened, lock_opened

@@ -15,7 +15,9 @@ from repermit.contacts import erasure
 from repermit.contacts.status_changes import Act
 from repermit.db.background_tasks import LARGEST_STEP, run_steps
 from repermit.db.connection import Database, literal, lock_rows
-from repermit.db.tables import Campaign, Contact, MailingList
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 from repermit.rules.consent import CampaignState, Status
 from repermit.settings.definitions import Settings
 

@@ -15,8 +15,8 @@ from repermit import email_address
 from repermit.contacts import erasure, lookup, requested_mail_limit
 from repermit.db import background_tasks
 from repermit.db.connection import Database, lock_rows
-from repermit.db.contact_tables import FreshLink
-from repermit.db.tables import Contact, Mail, Suppression
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.mails import FreshLink, Mail
 from repermit.evidence import chain, entries
 from repermit.privacy.data_links import (
     Moved,

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from repermit.db.connection import chunks
-from repermit.db.tables import Evidence, EvidencePart
+from repermit.db.models.evidence import Evidence, EvidencePart
 
 _CHUNK = 500
 

@@ -16,7 +16,10 @@ from peewee import fn
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import lookup
 from repermit.db.connection import Database
-from repermit.db.tables import Campaign, Contact, Mail, Meta, stored
+from repermit.db.models.base import Meta, stored
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import Mail
 from repermit.reports.outcome_counts import head
 from repermit.rules.consent import (
     Basis,

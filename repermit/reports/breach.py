@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 
 from peewee import fn
 
-from repermit.db.account_tables import Access, ApiToken, Session, Throttle, User
-from repermit.db.tables import Evidence, MailingList, read_moment
-from repermit.db.webhook_tables import Webhook
+from repermit.db.models.accounts import Access, ApiToken, Session, Throttle, User
+from repermit.db.models.base import read_moment
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
+from repermit.db.models.webhooks import Webhook
 from repermit.emails import breach_message
 from repermit.reports.held_data import HeldData, count_held_data, count_held_parts
 from repermit.reports.security_measures import Measure, list_measures

@@ -9,7 +9,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from repermit.db.connection import Database, lock_rows
-from repermit.db.tables import Campaign, Mail, Meta, stored
+from repermit.db.models.base import Meta, stored
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.mails import Mail
 from repermit.emails.campaign_result import ClosingNews
 from repermit.evidence import stored_tree
 from repermit.reports.asked_people import count_people

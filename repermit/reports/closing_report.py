@@ -10,16 +10,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from repermit.contacts import counts as contacts_counts
-from repermit.db.list_tables import HandedOver
-from repermit.db.tables import (
+from repermit.db.models.campaigns import (
     Campaign,
     CampaignWording,
-    Evidence,
-    Import,
-    MailingList,
+    HandedOver,
     Wording,
     latest_campaign,
 )
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
 from repermit.emails import frozen_draft
 from repermit.errors import NotFound
 from repermit.evidence.entries import Checkpoint

@@ -13,7 +13,10 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from repermit.db.connection import Database, lock_rows
-from repermit.db.tables import Campaign, Evidence, Mail, Meta, read_moment, stored
+from repermit.db.models.base import Meta, read_moment, stored
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.mails import Mail
 from repermit.emails.daily_summary import DayNews
 from repermit.reports.outcome_counts import Turn, head, turns
 from repermit.reports.statistics import figures

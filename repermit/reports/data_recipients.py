@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from repermit.db.account_tables import ApiToken
-from repermit.db.list_tables import HandedOver
-from repermit.db.tables import Campaign, MailingList
-from repermit.db.webhook_tables import Webhook
+from repermit.db.models.accounts import ApiToken
+from repermit.db.models.campaigns import Campaign, HandedOver
+from repermit.db.models.lists import MailingList
+from repermit.db.models.webhooks import Webhook
 from repermit.reports.admin_acts import read_acts
 from repermit.reports.register_notes import OWN, Notes
 from repermit.settings.definitions import Settings

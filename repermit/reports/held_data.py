@@ -17,9 +17,12 @@ from repermit import email_address
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import link_openings
 from repermit.contacts.counts import People
-from repermit.db.list_tables import Upload
+from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.imports import Import, Upload
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Reply
 from repermit.db.row_counts import PartCount
-from repermit.db.tables import Contact, Evidence, Import, MailingList, Reply, SignUp
 from repermit.rules.consent import Status
 
 PARTS = ("consent", "person", "trace")

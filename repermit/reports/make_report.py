@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from repermit.db import background_tasks
 from repermit.db.connection import Database
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.reports.breach import BreachReport, gather_breach_report, read_user_emails

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from repermit.db.connection import chunks
-from repermit.db.tables import Evidence, EvidenceHead, EvidencePart, stored
+from repermit.db.models.base import stored
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
 
 _CHUNK = 500
 _EVENTS = ("confirmed", "removed")

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from repermit.contacts import lookup
-from repermit.db.tables import MailingList, latest_campaign
+from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.lists import MailingList
 from repermit.emails.mail_values import ListWords
 from repermit.reports.admin_acts import read_acts
 from repermit.reports.data_recipients import Recipient, list_recipients

@@ -11,8 +11,7 @@ from datetime import date, datetime
 from babel import Locale
 
 from repermit.db.connection import Database, lock_rows
-from repermit.db.list_tables import RegisterNotes
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList, RegisterNotes
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from jinja2 import Environment
 from markupsafe import Markup
 
-from repermit.db.tables import read_moment, stored
+from repermit.db.models.base import read_moment, stored
 from repermit.emails import template_engine
 from repermit.package_files import asset
 from repermit.reports.make_report import Report, ReportKind

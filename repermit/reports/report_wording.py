@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 
-from repermit.db.actors import login_name
+from repermit.evidence.entries import login_name
 from repermit.i18n import catalogues, dates
 
 LANGUAGES = ("en", "nl")

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repermit.contacts import counts
-from repermit.db.account_tables import User
-from repermit.db.tables import EvidenceHead, MailingList
+from repermit.db.models.accounts import User
+from repermit.db.models.evidence import EvidenceHead
+from repermit.db.models.lists import MailingList
 from repermit.settings.definitions import Settings
 
 _OTHERS_MAY = 0o077

@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import link_openings, lookup
 from repermit.contacts.counts import Mails
-from repermit.db.tables import Campaign, MailingList, latest_campaign
+from repermit.db.models.campaigns import Campaign, latest_campaign
+from repermit.db.models.lists import MailingList
 from repermit.reports.outcome_counts import Key, Turn
 from repermit.reports.tally import read_tallies
 from repermit.rules.consent import BounceKind, CampaignState, MailKind, MailState

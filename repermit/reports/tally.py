@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from peewee import EXCLUDED
 
 from repermit.db.connection import Database, lock_rows
+from repermit.db.models.base import Meta
 from repermit.db.row_counts import Tally
-from repermit.db.tables import Meta
 from repermit.evidence import chain, count_checks, tallied_days
 from repermit.evidence.entries import Entry
 from repermit.reports.outcome_counts import Key, Turn, count, head

@@ -11,7 +11,9 @@ from itertools import islice
 from typing import Any
 
 from repermit.contacts import lookup, receipts
-from repermit.db.tables import Campaign, CampaignWording, Contact, MailingList, Wording
+from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 from repermit.emails import (
     admin_notices,
     campaign_result,

@@ -20,7 +20,9 @@ from repermit.db.background_tasks import (
     task_targets,
 )
 from repermit.db.connection import Database, chunks, literal, lock_rows
-from repermit.db.tables import Campaign, Mail, MailingList, latest_campaign
+from repermit.db.models.campaigns import Campaign, latest_campaign
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.db.work_locks import background_work, foreground_work
 from repermit.errors import Refused
 from repermit.evidence import chain

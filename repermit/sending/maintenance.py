@@ -11,7 +11,7 @@ from typing import Any
 from repermit.clock import Clock
 from repermit.contacts import circuit_breaker
 from repermit.db.connection import Database, is_postgresql
-from repermit.db.tables import Mail
+from repermit.db.models.mails import Mail
 from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import MailState, PauseReason
 from repermit.sending import smtp_outcomes

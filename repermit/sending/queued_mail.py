@@ -13,17 +13,11 @@ from peewee import JOIN
 from repermit import email_address
 from repermit.contacts import receipts
 from repermit.db.connection import Database, literal, run_sql
-from repermit.db.contact_tables import FreshLink
-from repermit.db.tables import (
-    Campaign,
-    CampaignWording,
-    Contact,
-    Mail,
-    MailingList,
-    SignUp,
-    Suppression,
-    read_moment,
-)
+from repermit.db.models.base import read_moment
+from repermit.db.models.campaigns import Campaign, CampaignWording
+from repermit.db.models.contacts import Contact, SignUp, Suppression
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import FreshLink, Mail
 from repermit.rules.consent import (
     Answer,
     CampaignState,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from repermit.clock import Clock
 from repermit.db.connection import Database, limit_idleness, waiting_without_limit
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.rules.consent import MailState
 from repermit.sending import queue
 from repermit.sending.claim_buffer import ClaimBuffer

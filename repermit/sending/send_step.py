@@ -11,7 +11,8 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from repermit.db.connection import Database, is_postgresql, run_sql
-from repermit.db.tables import Mail, stored
+from repermit.db.models.base import stored
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
 from repermit.sending import queued_mail
 from repermit.sending.queue import Claim

@@ -11,7 +11,9 @@ from peewee import fn
 
 from repermit.clock import Clock
 from repermit.db.connection import Database
-from repermit.db.tables import Mail, MailingList, Meta, read_moment, stored
+from repermit.db.models.base import Meta, read_moment, stored
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.errors import TransportError
 from repermit.i18n.lazy_text import Said, packed, unpacked
 from repermit.rules.consent import MailState

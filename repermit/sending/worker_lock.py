@@ -17,7 +17,7 @@ from typing import IO
 import peewee
 
 from repermit.db.connection import Database, run_sql
-from repermit.db.tables import new_id
+from repermit.db.models.base import new_id
 from repermit.settings.definitions import Settings
 
 

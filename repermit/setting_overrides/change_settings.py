@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from repermit.db.account_tables import User
 from repermit.db.connection import Database
-from repermit.db.setting_tables import Chosen
-from repermit.db.tables import Table
-from repermit.db.webhook_tables import Webhook
+from repermit.db.models.accounts import User
+from repermit.db.models.base import Table
+from repermit.db.models.settings import Chosen
+from repermit.db.models.webhooks import Webhook
 from repermit.errors import ChangedMeanwhile, ChoiceRefused, ConfigError
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

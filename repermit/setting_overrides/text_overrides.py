@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from repermit.db.connection import Database
-from repermit.db.list_tables import ListText
-from repermit.db.setting_tables import Correction
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import ListText, MailingList
+from repermit.db.models.settings import Correction
 from repermit.emails import sender_identity, wording_overrides
 from repermit.errors import Refused
 from repermit.evidence import chain

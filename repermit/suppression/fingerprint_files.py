@@ -17,7 +17,9 @@ from typing import Any, BinaryIO, TextIO
 from repermit import email_address
 from repermit.db import background_tasks
 from repermit.db.connection import Database, steady_view
-from repermit.db.tables import MailingList, Suppression, stored
+from repermit.db.models.base import stored
+from repermit.db.models.contacts import Suppression
+from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

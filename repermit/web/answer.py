@@ -15,7 +15,7 @@ from werkzeug.exceptions import BadRequest
 from repermit.answers import lookup, pending_openings, record_answer
 from repermit.answers.lookup import PageShown, Standing
 from repermit.contacts import lookup as contacts_lookup
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.emails.mail_values import MailingListFacts
 from repermit.rules.consent import Answer, Basis, Outcome, Status

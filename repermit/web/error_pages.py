@@ -17,7 +17,8 @@ from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
 
 from repermit import errors
 from repermit.db.connection import is_away, is_busy
-from repermit.db.tables import Contact, MailingList
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 from repermit.errors import LinkError
 from repermit.i18n import catalogues
 from repermit.package_files import LANGUAGES

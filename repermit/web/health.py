@@ -18,7 +18,7 @@ from flask import Blueprint, Response, current_app, jsonify
 
 from repermit.contacts import counts as contacts_counts
 from repermit.db.connection import FairSqliteDatabase
-from repermit.db.tables import Meta
+from repermit.db.models.base import Meta
 from repermit.rules.consent import MailKind, MailState, Status
 from repermit.web.database_connection import connect_anew
 from repermit.web.request_context import arrival, current_site

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, current_app, request
 from repermit.answers import join, lookup
 from repermit.answers.lookup import SignedUp, SignUpFacts
 from repermit.contacts import lookup as contacts_lookup
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError
 from repermit.rules.consent import Outcome
 from repermit.web import ask_again, error_pages, wording_shown

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from flask import Blueprint, Response, request
 
-from repermit.db.tables import Contact, find_list
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import find_list
 from repermit.errors import AddressError
 from repermit.i18n import catalogues
 from repermit.imports import uploads

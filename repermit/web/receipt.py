@@ -14,7 +14,7 @@ from flask import Blueprint, Response
 from repermit.answers import lookup
 from repermit.answers.lookup import Standing
 from repermit.contacts import receipts
-from repermit.db.tables import Contact
+from repermit.db.models.contacts import Contact
 from repermit.receipts.states import REPRESENTATIVE
 from repermit.web import error_pages, page_text
 from repermit.web.answer import contact_fields, reader_of, receipt_path, show_gone, voice_of

@@ -14,8 +14,8 @@ from peewee import SQL
 
 from repermit.clock import Clock
 from repermit.db.connection import Database, limit_idleness
-from repermit.db.tables import new_id, stored
-from repermit.db.webhook_tables import Delivery, Webhook
+from repermit.db.models.base import new_id, stored
+from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.errors import NotFound
 from repermit.evidence import chain, entries
 from repermit.i18n.lazy_text import Said

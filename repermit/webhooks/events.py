@@ -12,8 +12,9 @@ from typing import Any
 from peewee import JOIN
 
 from repermit.db.connection import Database
-from repermit.db.tables import Evidence, EvidenceHead, EvidencePart, MailingList
-from repermit.db.webhook_tables import Delivery, Webhook
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.webhooks.webhook_results import News, NewsPage
 

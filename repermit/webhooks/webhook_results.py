@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from repermit.db.tables import stored
+from repermit.db.models.base import stored
 from repermit.i18n.lazy_text import Said
 
 

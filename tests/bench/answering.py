@@ -28,7 +28,9 @@ from repermit import email_address
 from repermit.clock import SystemClock
 from repermit.contacts import lookup
 from repermit.db.connection import open_database
-from repermit.db.tables import Campaign, Mail, MailingList
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, MailKind, MailState, Status
 from repermit.settings.definitions import Settings
 from repermit.signed_links import KINDS, Links

@@ -35,7 +35,7 @@ import answering
 from repermit import package_files, schema
 from repermit.clock import SystemClock
 from repermit.db.connection import open_database
-from repermit.db.tables import MailingList, find_list
+from repermit.db.models.lists import MailingList, find_list
 from repermit.imports import import_file
 from repermit.settings import config_file
 

@@ -40,10 +40,15 @@ from repermit import package_files, schema
 from repermit.campaigns import launch
 from repermit.clock import SystemClock
 from repermit.contacts import counts as contacts_counts
-from repermit.db.account_tables import Session, User
 from repermit.db.connection import is_postgresql, open_database, run_sql
-from repermit.db.tables import Campaign, Contact, Import, Mail, MailingList, find_list, stored
-from repermit.db.webhook_tables import Webhook
+from repermit.db.models.accounts import Session, User
+from repermit.db.models.base import stored
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList, find_list
+from repermit.db.models.mails import Mail
+from repermit.db.models.webhooks import Webhook
 from repermit.expiry import downtime
 from repermit.rules.consent import CampaignState, MailKind, MailState, Status
 from repermit.settings import config_file, definitions

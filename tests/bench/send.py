@@ -42,7 +42,9 @@ from repermit import package_files, schema
 from repermit.campaigns import launch, lifecycle, progress
 from repermit.clock import SystemClock
 from repermit.db.connection import Database, open_database
-from repermit.db.tables import CampaignWording, MailingList, find_list, new_id
+from repermit.db.models.base import new_id
+from repermit.db.models.campaigns import CampaignWording
+from repermit.db.models.lists import MailingList, find_list
 from repermit.emails import frozen_draft
 from repermit.evidence import chain
 from repermit.imports import import_file

@@ -29,16 +29,12 @@ from collections.abc import Callable, Iterator
 
 from repermit import email_address, schema
 from repermit.db.connection import Database, chunks, open_database, run_sql
-from repermit.db.tables import (
-    Campaign,
-    Contact,
-    Evidence,
-    EvidencePart,
-    Mail,
-    MailingList,
-    Suppression,
-    stored,
-)
+from repermit.db.models.base import stored
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.evidence import chain, stored_tree, verify_chain
 from repermit.evidence.entries import Entry
 from tests.cluster import find_binaries, running_cluster

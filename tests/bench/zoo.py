@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from repermit import schema
 from repermit.db.connection import open_database
-from repermit.db.tables import Contact
+from repermit.db.models.contacts import Contact
 from repermit.rules.consent import Status
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.pages import Pages

@@ -16,10 +16,11 @@ from repermit.accounts import api_tokens, audit_log
 from repermit.campaigns import draft_conditions
 from repermit.campaigns.draft_conditions import Conditions
 from repermit.contacts import human_replies
-from repermit.db.account_tables import User
 from repermit.db.connection import Database
-from repermit.db.tables import MailingList, Reply
-from repermit.db.webhook_tables import Delivery
+from repermit.db.models.accounts import User
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Reply
+from repermit.db.models.webhooks import Delivery
 from repermit.i18n.catalogue_overrides import key_of
 from repermit.imports import import_process, uploads
 from repermit.rules.consent import CampaignState, MailState, Reason, Status

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.tables import Contact, find_list
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import find_list
 from repermit.i18n import catalogues
 from repermit.privacy import forget
 from tests.building import make_settings

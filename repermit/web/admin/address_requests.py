@@ -11,7 +11,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from repermit import email_address
-from repermit.db.tables import MailingList, find_list
+from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import AddressError, Refused
 from repermit.i18n.lazy_text import N_
 from repermit.imports import uploads

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 
 from repermit.accounts import audit_log
 from repermit.accounts.audit_log import Records
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.web.admin.log_text import (
     ACTS,
     IN_DETAIL,

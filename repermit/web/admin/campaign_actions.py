@@ -10,7 +10,7 @@ from flask import Blueprint, abort, request
 from repermit.campaigns import lifecycle
 from repermit.campaigns.lifecycle import Extended
 from repermit.clock import parse_when
-from repermit.db.tables import MailingList, find_list
+from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import Refused
 from repermit.expiry import sweep
 from repermit.sending import in_doubt

@@ -12,7 +12,8 @@ from repermit.campaigns.draft_conditions import Conditions
 from repermit.campaigns.frequency import says_how_often
 from repermit.checks import run
 from repermit.checks.findings import Report
-from repermit.db.tables import MailingList, find_list, latest_campaign
+from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.lists import MailingList, find_list
 from repermit.rules.consent import CampaignState
 from repermit.web.admin.campaign_form import ConditionsForm, form_of, given
 from repermit.web.admin.check_findings import findings_of

@@ -15,7 +15,8 @@ from flask import Blueprint, Response, abort, current_app
 
 from repermit.campaigns import enqueue_asks, progress
 from repermit.contacts import human_replies
-from repermit.db.tables import Campaign, MailingList, find_list, latest_campaign
+from repermit.db.models.campaigns import Campaign, latest_campaign
+from repermit.db.models.lists import MailingList, find_list
 from repermit.evidence import stored_tree
 from repermit.expiry import downtime
 from repermit.privacy import purge

@@ -22,7 +22,8 @@ from repermit.contacts import admin_requests, history
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import search as contacts_search
 from repermit.contacts.admin_requests import ByHand
-from repermit.db.tables import Contact, MailingList, find_list
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_

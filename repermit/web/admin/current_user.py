@@ -11,7 +11,7 @@ from repermit.accounts import audit_log, sessions
 from repermit.accounts.login import Visit
 from repermit.accounts.login_throttle import Origin
 from repermit.accounts.sessions import Login
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.web.client_address import network_in_part, route_of
 from repermit.web.database_connection import note_apart_from_request
 from repermit.web.request_context import arrival, current_site, request_trace

@@ -13,8 +13,9 @@ from peewee import fn
 
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import human_replies
-from repermit.db.list_tables import Draft, Upload
-from repermit.db.tables import Campaign, MailingList, latest_campaign
+from repermit.db.models.campaigns import Campaign, Draft, latest_campaign
+from repermit.db.models.imports import Upload
+from repermit.db.models.lists import MailingList
 from repermit.expiry import downtime
 from repermit.reports import statistics
 from repermit.reports.statistics import Figures

@@ -11,7 +11,8 @@ from flask import Blueprint, Response, abort, request
 
 from repermit import email_address
 from repermit.contacts import admin_requests
-from repermit.db.tables import Contact, MailingList, find_list
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList, find_list
 from repermit.db.temporary_files import temporary_files
 from repermit.errors import AddressError, Refused
 from repermit.imports import uploads

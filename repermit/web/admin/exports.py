@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, abort, request
 
 from repermit.db import background_tasks
-from repermit.db.tables import Campaign, MailingList, find_list, latest_campaign
+from repermit.db.models.campaigns import Campaign, latest_campaign
+from repermit.db.models.lists import MailingList, find_list
 from repermit.db.temporary_files import temporary_files
 from repermit.errors import ListFileError, Refused
 from repermit.exports import export as exports_export

@@ -9,7 +9,7 @@ from flask import request
 from flask_login import current_user
 from wtforms import BooleanField, StringField, TextAreaField
 
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.errors import ListFileError, RepermitError
 from repermit.i18n.lazy_text import N_, Said, unpacked
 from repermit.imports import import_process, row_preview, uploads

@@ -18,7 +18,7 @@ from flask import (
 )
 
 from repermit.db import background_tasks
-from repermit.db.tables import MailingList, find_list
+from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import RepermitError
 from repermit.exports import export
 from repermit.exports.file_formats import guard

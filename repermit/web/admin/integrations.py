@@ -9,7 +9,7 @@ from wtforms import SelectField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, Length
 
 from repermit.accounts import api_tokens
-from repermit.db.tables import MailingList, find_list
+from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import NotFound, Refused
 from repermit.i18n.lazy_text import N_
 from repermit.web.admin.audit_log import number_typed

@@ -12,7 +12,8 @@ from repermit.campaigns import launch as campaigns_launch
 from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
 from repermit.campaigns.draft_conditions import Conditions
 from repermit.checks.findings import Finding
-from repermit.db.tables import MailingList, find_list, latest_campaign
+from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import Refused
 from repermit.rules.consent import CampaignState, Exclusion, Fate
 from repermit.web.admin.check_findings import findings_in_words

@@ -14,7 +14,7 @@ from repermit.campaigns import mailing_lists
 from repermit.campaigns.frequency import says_how_often
 from repermit.checks import run as checks_run
 from repermit.checks.findings import Finding
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.web.request_context import arrival, current_site
 
 _FRESH = timedelta(minutes=15)

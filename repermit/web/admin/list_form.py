@@ -11,7 +11,7 @@ from wtforms.validators import DataRequired
 
 from repermit.campaigns import mailing_lists, preview
 from repermit.campaigns.frequency import says_how_often
-from repermit.db.tables import MailingList, find_list
+from repermit.db.models.lists import MailingList, find_list
 from repermit.emails.mail_values import Mail
 from repermit.errors import RepermitError
 from repermit.i18n import catalogues

@@ -10,8 +10,7 @@ from wtforms import StringField, TextAreaField
 
 from repermit.campaigns import list_translations, mailing_lists, preview
 from repermit.contacts import lookup
-from repermit.db.list_tables import ListText
-from repermit.db.tables import MailingList, find_list
+from repermit.db.models.lists import ListText, MailingList, find_list
 from repermit.emails.mail_values import Mail
 from repermit.errors import RepermitError
 from repermit.i18n import catalogues

@@ -9,7 +9,7 @@ from typing import Any
 
 from repermit.accounts import users
 from repermit.accounts.audit_log import SecurityEventKind
-from repermit.db.actors import login_name
+from repermit.evidence.entries import login_name
 from repermit.i18n.lazy_text import N_
 from repermit.settings.definitions import PAGES, SETTINGS
 from repermit.web.admin.rendering import gettext, moment_in_words

@@ -11,7 +11,7 @@ from wtforms.fields import SelectChoice
 
 from repermit.campaigns import draft_conditions, list_wording, mailing_lists, preview
 from repermit.contacts import lookup
-from repermit.db.tables import MailingList, find_list
+from repermit.db.models.lists import MailingList, find_list
 from repermit.emails import wording_template
 from repermit.emails.mail_values import Mail
 from repermit.errors import (

@@ -13,7 +13,8 @@ from repermit.answers import record_answer
 from repermit.campaigns import progress
 from repermit.contacts import human_replies
 from repermit.contacts.human_replies import WaitingReply
-from repermit.db.tables import MailingList, find_list, latest_campaign
+from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import Refused
 from repermit.expiry import forecast
 from repermit.rules.consent import Answer, CampaignState

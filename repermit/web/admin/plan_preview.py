@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from repermit.campaigns import launch_plan, send_plan
 from repermit.campaigns.campaign_results import Plan
 from repermit.campaigns.draft_conditions import Conditions
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.web.admin.campaign_form import moment, start
 from repermit.web.admin.launch_obstacles import Obstacle, obstacles

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from repermit.db.tables import Contact, MailingList
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 
 _FILE, _LAUNCH = 2, 5
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 
-from repermit.db.tables import MailingList, find_list
+from repermit.db.models.lists import MailingList, find_list
 from repermit.reports import data_recipients, register_notes
 from repermit.reports.data_recipients import EEA, Recipient
 from repermit.reports.register_notes import FIELDS, OWN, TEXTS

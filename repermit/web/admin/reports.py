@@ -16,7 +16,8 @@ from flask import Blueprint, Response, abort, request
 
 from repermit.archives import archive_readme, make_archive
 from repermit.contacts import counts as contacts_counts
-from repermit.db.tables import MailingList, find_list, latest_campaign
+from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import Refused
 from repermit.reports import make_report, render_report
 from repermit.reports.make_report import Report, ReportKind

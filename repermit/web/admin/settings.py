@@ -17,7 +17,7 @@ from repermit.campaigns import preview
 from repermit.campaigns.frequency import says_how_often
 from repermit.checks import run
 from repermit.checks.findings import Report
-from repermit.db.tables import MailingList, find_list
+from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import (
     ChangedMeanwhile,
     ChoiceRefused,

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from flask import Blueprint, Response, abort, request
 
 from repermit.db import background_tasks
-from repermit.db.tables import MailingList, find_list
+from repermit.db.models.lists import MailingList, find_list
 from repermit.db.temporary_files import temporary_files
 from repermit.errors import Refused, RepermitError
 from repermit.i18n.lazy_text import N_

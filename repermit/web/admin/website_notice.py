@@ -8,7 +8,7 @@ from datetime import datetime
 from babel import Locale
 
 from repermit.contacts import lookup
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.emails import website_notice
 from repermit.web.admin.rendering import page_language
 from repermit.web.request_context import current_site

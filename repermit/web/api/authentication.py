@@ -17,7 +17,7 @@ from flask import current_app, g, request
 from repermit.accounts import api_tokens, audit_log
 from repermit.accounts.api_tokens import TokenFacts
 from repermit.accounts.audit_log import SecurityEventKind
-from repermit.db.tables import MailingList
+from repermit.db.models.lists import MailingList
 from repermit.web.api.problems import Declined
 from repermit.web.client_address import network_in_part
 from repermit.web.database_connection import note_apart_from_request

@@ -13,7 +13,8 @@ from flask import Blueprint, Response, jsonify, request
 
 from repermit.campaigns import progress
 from repermit.contacts import lookup
-from repermit.db.tables import MailingList, find_list, stored
+from repermit.db.models.base import stored
+from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import NotFound
 from repermit.web.api.authentication import for_everybody, needs, note_look
 from repermit.web.api.openapi import document

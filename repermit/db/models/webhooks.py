@@ -19,7 +19,8 @@ from peewee import (
     TextField,
 )
 
-from repermit.db.tables import MailingList, Table, moment, moment_or_none
+from repermit.db.models.base import Table, moment, moment_or_none
+from repermit.db.models.lists import MailingList
 
 
 class Webhook(Table):

@@ -1,10 +1,10 @@
-"""The table of settings that admins have chosen on the pages."""
+"""Settings that admins have chosen on the pages, and texts that they have corrected."""
 
 from __future__ import annotations
 
 from peewee import AutoField, CharField, TextField
 
-from repermit.db.tables import Table, moment
+from repermit.db.models.base import Table, moment
 
 
 class Chosen(Table):
@@ -14,9 +14,6 @@ class Chosen(Table):
     value = TextField()
     at = moment()
     by = CharField()
-
-
-# --- Which texts of mails and pages the admin has corrected. --------------------------------------
 
 
 class Correction(Table):

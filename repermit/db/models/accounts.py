@@ -18,7 +18,7 @@ from peewee import (
     TextField,
 )
 
-from repermit.db.tables import Table, moment, moment_or_none
+from repermit.db.models.base import Table, moment, moment_or_none
 
 
 class User(Table):

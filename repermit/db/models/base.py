@@ -1,0 +1,241 @@
+"""What all tables share: moments, whole rows at once, statements that are composed once."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from peewee import (
+    OP,
+    BooleanField,
+    CharField,
+    Expression,
+    Field,
+    ForeignKeyField,
+    IntegerField,
+    Model,
+    ModelObjectCursorWrapper,
+    ModelSelect,
+    Node,
+    TextField,
+)
+
+from repermit.db.connection import chunks, proxy, run_sql
+from repermit.db.prepared_query import PreparedQuery
+
+_ID_BYTES = 16
+
+
+def new_id() -> str:
+    """Return 128 random bits as 32 hex digits."""
+    return secrets.token_hex(_ID_BYTES)
+
+
+class UTCDateTimeField(Field):
+    """A moment, aware UTC, to the microsecond.
+
+    On SQLite it is text of one width, so that text order is time order; on PostgreSQL it is
+    a timestamptz.
+    """
+
+    field_type = "UTCDATETIME"
+
+    def db_value(self, value: datetime | None) -> str | None:
+        """Return the moment as text; refuses a naive one."""
+        return None if value is None else stored(value)
+
+    def python_value(self, value: str | datetime | None) -> datetime | None:
+        """Return the moment as an aware datetime."""
+        return None if value is None else read_moment(value)
+
+
+def read_moment(value: str | datetime) -> datetime:
+    """Return a moment as the database gives it, aware UTC."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.astimezone(UTC)
+
+
+def stored(moment: datetime) -> str:
+    """Return how a moment is written in the database; raises ValueError for a naive one."""
+    if moment.tzinfo is None:
+        message = "a moment without a time zone cannot be stored"
+        raise ValueError(message)
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def moment(*, index: bool = False) -> Field[datetime]:
+    """Return a column for a moment."""
+    return UTCDateTimeField(index=index)
+
+
+def moment_or_none() -> Field[datetime | None]:
+    """Return a column for a moment that may not have come."""
+    return UTCDateTimeField(null=True)
+
+
+class _WholeRows(ModelSelect):
+    """A query for whole rows; their columns are named at once, which was half of composing it."""
+
+    _returning: Any
+    _joins: Any
+
+    def __sql_selection__(self, ctx: Any, is_subquery: bool = False) -> Any:  # noqa: FBT001, FBT002
+        """Add the columns to the statement that is being composed."""
+        meta = self.model._meta  # noqa: SLF001  peewee's own way
+        if is_subquery or not self._is_whole():
+            return super().__sql_selection__(ctx, is_subquery)
+        alias = ctx.alias_manager[meta.table]
+        columns = (f'"{alias}"."{field.column_name}"' for field in meta.sorted_fields)
+        return ctx.literal(", ".join(columns))
+
+    def _is_whole(self) -> bool:
+        return tuple(self._returning) == tuple(self.model._meta.sorted_fields)  # noqa: SLF001
+
+    def _get_model_cursor_wrapper(self, cursor: Any) -> Any:
+        if self._joins or not self._is_whole():
+            return super()._get_model_cursor_wrapper(cursor)  # type: ignore[misc]
+        return _WholeRowsCursor(cursor, self.model, self._returning, self.model)
+
+
+class _WholeRowsCursor(ModelObjectCursorWrapper):
+    """Makes the rows that a query finds, and does not set their fields one by one."""
+
+    def initialize(self) -> None:
+        """Learn what the columns are."""
+        self._columns = _columns_of(self.model)
+
+    def process_row(self, row: Sequence[Any]) -> Any:
+        """Return a row."""
+        made = self.model.__new__(self.model)
+        made.__data__ = {
+            name: value if value is None or type(value) is kind else convert(value)
+            for (name, kind, convert), value in zip(self._columns, row, strict=True)
+        }
+        made.__rel__, made._dirty = {}, set()  # noqa: SLF001
+        return made
+
+
+@cache
+def _columns_of(table: type[Table]) -> list[tuple[str, type[Any] | None, Callable[[Any], Any]]]:
+    """Return each column's field, the type whose values stay as they are, and what converts."""
+    fields = table._meta.sorted_fields  # noqa: SLF001  peewee's own way
+    return [(field.name, _kind_of(field), field.python_value) for field in fields]
+
+
+def _kind_of(field: Field[Any]) -> type[Any] | None:
+    """Return the type of the values of a field that stay as the database gives them."""
+    kinds = ((CharField, str), (TextField, str), (BooleanField, bool), (IntegerField, int))
+    return next((kind for field_type, kind in kinds if isinstance(field, field_type)), None)
+
+
+class Table(Model):
+    """What all tables share."""
+
+    if TYPE_CHECKING:
+        DoesNotExist: ClassVar[type[Exception]]
+        _dirty: set[str]
+
+    class Meta:
+        """Bind to the database in use."""
+
+        database = proxy
+        legacy_table_names = False
+        only_save_dirty = True
+
+    @classmethod
+    def select(cls, *fields: Any) -> Any:
+        """Return a query for whole rows, or for these of their fields."""
+        if fields:
+            return super().select(*fields)
+        return _WholeRows(cls, cls._meta.sorted_fields, is_default=True)
+
+    @classmethod
+    def get(cls, *query: Any, **filters: Any) -> Self:
+        """Return the row for which these conditions hold; raises DoesNotExist if there is none."""
+        if filters or not query or not all(map(_is_equality, query)):
+            return super().get(*query, **filters)
+        find = _find_by(cls, *(condition.lhs.name for condition in query))
+        row: Self | None = find.first(*(condition.rhs for condition in query))
+        if row is None:
+            raise cls.DoesNotExist
+        return row
+
+    def write_changes(self) -> None:
+        """Write what has changed of this row, which stands in the database; quicker than `save`."""
+        meta = self._meta
+        changed = [field for field in meta.sorted_fields if field.name in self._dirty]
+        if not changed:
+            return
+        mark, key = proxy.obj.param, meta.primary_key
+        set_ = ", ".join(f"{_name(field)} = {mark}" for field in changed)
+        statement = f'UPDATE "{meta.table_name}" SET {set_} WHERE {_name(key)} = {mark}'  # noqa: S608
+        values = [field.db_value(self.__data__[field.name]) for field in (*changed, key)]
+        run_sql(proxy.obj, statement, *values)
+        self._dirty.clear()
+
+    @classmethod
+    def insert_rows(
+        cls,
+        fields: Sequence[Any],
+        rows: Iterable[Sequence[Any]],
+        *,
+        unique: Sequence[Any] = (),
+        replace: Sequence[Any] = (),
+    ) -> None:
+        """Insert rows of these fields; `insert_many` makes a node of each value, which takes long.
+
+        - `rows`: the values, as the database keeps them.
+        - `unique`: by which fields a row may be there already, which takes over those of `replace`.
+        """
+        marks = f"({', '.join([proxy.obj.param] * len(fields))})"
+        into = f'INSERT INTO "{cls._meta.table_name}" ({_names(fields)}) VALUES '  # noqa: S608
+        changes = ", ".join(f"{name} = excluded.{name}" for name in map(_name, replace))
+        then = f" ON CONFLICT ({_names(unique)}) DO UPDATE SET {changes}" if unique else ""
+        for some in chunks(list(rows), _ROWS):
+            statement = into + ", ".join([marks] * len(some)) + then
+            run_sql(proxy.obj, statement, *chain.from_iterable(some))
+
+
+def _is_equality(condition: Any) -> bool:
+    """Say whether a condition compares a column with a value, which is not null."""
+    if not isinstance(condition, Expression) or condition.op != OP.EQ:
+        return False
+    field, value = condition.lhs, condition.rhs
+    if isinstance(value, Model):
+        return isinstance(field, ForeignKeyField)
+    return isinstance(field, Field) and not isinstance(value, Node)
+
+
+@cache
+def _find_by(table: type[Table], *names: str) -> PreparedQuery:
+    """Return the query for the row of a table whose fields of these names have certain values."""
+    fields = [getattr(table, name) for name in names]
+
+    def compose(*values: Any) -> Any:
+        equal = (field == value for field, value in zip(fields, values, strict=True))
+        return table.select().where(*equal).limit(1)
+
+    return PreparedQuery(compose, len(names))
+
+
+_ROWS = 500
+"""Of a statement: it may have so many values on every database."""
+
+
+def _names(fields: Iterable[Any]) -> str:
+    return ", ".join(map(_name, fields))
+
+
+def _name(field: Any) -> str:
+    return f'"{field.column_name}"'
+
+
+class Meta(Table):
+    """Facts about the database itself, such as its version."""
+
+    key = CharField(primary_key=True)
+    value = TextField()

@@ -1,0 +1,191 @@
+"""Contacts, sign-ups, suppressions, and how links were opened, which is a trace, not evidence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from peewee import (
+    SQL,
+    BigAutoField,
+    BooleanField,
+    CharField,
+    ForeignKeyField,
+    IntegerField,
+    TextField,
+)
+
+from repermit.db.models.base import Table, moment, moment_or_none
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
+
+
+class Contact(Table):
+    """One address on one list.
+
+    `address` and `name` are null after erasure, and `address_key` then holds the uid, so that it
+    stays unique. `basis` says on what ground a confirmed or customer contact may be mailed.
+    `form_version` grows with each press and answer of the person, so that the forms of a page are
+    good for one press; `has_refused` says that a No was ever recorded of them, but for what a file
+    says, which may be taken back. `has_predecessor` says that the record under its `subject` began
+    under another address, or before an erasure.
+    """
+
+    if TYPE_CHECKING:
+        list_id: int
+        imported_by_id: int | None
+
+    id = BigAutoField()
+    list = ForeignKeyField(MailingList, backref="contacts", index=False)
+    uid = CharField(max_length=32, unique=True)
+    subject = CharField(max_length=32)
+    address = TextField(null=True)
+    address_key = TextField()
+    name = TextField(default="")
+    language = CharField(default="")
+    source = TextField(default="")
+    since = moment_or_none()
+    status = CharField()
+    status_at = moment()
+    reason = CharField(default="")
+    basis = CharField(default="")
+    basis_at = moment_or_none()
+    imported_by = ForeignKeyField(Import, null=True, index=False)
+    erased_at = moment_or_none()
+    form_version = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
+    has_refused = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
+    has_predecessor = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
+
+    class Meta:
+        """One row for each address of a list; counts and pages by status use the second index."""
+
+        indexes = ((("list", "address_key"), True), (("list", "status", "reason", "id"), False))
+
+
+# An import's are found by it, and at once whether anything has happened to one of them since.
+Contact.add_index(
+    Contact.imported_by,
+    Contact.status_at,
+    Contact.id,
+    name="contact_imported",
+    where=SQL("imported_by_id IS NOT NULL"),
+)
+
+
+Contact.add_index(Contact.list, name="contact_erased", where=SQL("erased_at IS NOT NULL"))
+# Only these are sought by their subject. Of all contacts the index would slow an import down by a
+# third or more, since each random subject belongs on another page of it.
+Contact.add_index(
+    Contact.subject,
+    name="contact_subject",
+    where=SQL("has_predecessor OR erased_at IS NOT NULL"),
+)
+
+
+# Who is to be erased is found at once among a million, and so is whose proof may end.
+Contact.add_index(
+    Contact.list,
+    Contact.status_at,
+    Contact.id,
+    name="contact_to_erase",
+    where=SQL("status = 'removed' AND erased_at IS NULL"),
+)
+
+
+Contact.add_index(
+    Contact.status_at, Contact.id, name="contact_removed", where=SQL("status = 'removed'")
+)
+
+
+class SignUp(Table):
+    """A sign-up, or a late Yes, that its address has not confirmed yet.
+
+    `doubted_at` is when a Yes was last asked for again, `declined_at` when somebody said since not
+    to want it. `form_version` grows with each press on its page.
+    """
+
+    if TYPE_CHECKING:
+        list_id: int
+
+    id = BigAutoField()
+    list = ForeignKeyField(MailingList, backref="sign_ups")
+    uid = CharField(max_length=32, unique=True)
+    address = TextField()
+    address_key = TextField(index=True)
+    name = TextField(default="")
+    language = CharField(default="")
+    at = moment()
+    confirmed_at = moment_or_none()
+    declined_at = moment_or_none()
+    doubted_at = moment_or_none()
+    form_version = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
+
+
+# What nobody confirms is forgotten: it is found at once among the many that were confirmed.
+SignUp.add_index(SignUp.at, name="sign_up_unconfirmed", where=SQL("confirmed_at IS NULL"))
+
+
+class Suppression(Table):
+    """The fingerprint of an address that is not asked again, for its list or (null) for all."""
+
+    if TYPE_CHECKING:
+        list_id: int | None
+        imported_by_id: int | None
+
+    id = BigAutoField()
+    list = ForeignKeyField(MailingList, null=True, index=False)
+    fingerprint = CharField(max_length=64)
+    subject = CharField(max_length=32)
+    reason = CharField()
+    at = moment()
+    imported_by = ForeignKeyField(Import, null=True, index=False)
+
+    class Meta:
+        """One for each address of a list."""
+
+        indexes = ((("fingerprint", "list"), True),)
+
+
+Suppression.add_index(
+    Suppression.imported_by,
+    Suppression.subject,
+    name="suppression_imported",
+    where=SQL("imported_by_id IS NOT NULL"),
+)
+
+
+class Opening(Table):
+    """What the links of one contact have been through, in one row, however often they are opened.
+
+    A suspicion.Past. `signs` are those of the last press if it was suspect, with commas between
+    them; `held_at` is when a Yes was asked for again that nothing has become of yet. `began_at` is
+    the oldest moment in the row, which goes with it `trace_days` later.
+    """
+
+    if TYPE_CHECKING:
+        contact_id: int
+        list_id: int
+
+    contact = ForeignKeyField(Contact, primary_key=True, on_delete="CASCADE")
+    list = ForeignKeyField(MailingList)
+    yes_gets = IntegerField(default=0)
+    yes_heads = IntegerField(default=0)
+    yes_first_at = moment_or_none()
+    yes_last_at = moment_or_none()
+    no_gets = IntegerField(default=0)
+    no_heads = IntegerField(default=0)
+    no_first_at = moment_or_none()
+    no_last_at = moment_or_none()
+    together_at = moment_or_none()
+    yes_at = moment_or_none()
+    no_at = moment_or_none()
+    disowned_at = moment_or_none()
+    doubted_at = moment_or_none()
+    is_contradicted = BooleanField(default=False)
+    settled_at = moment_or_none()
+    signs = CharField(default="")
+    held_at = moment_or_none()
+    began_at = moment(index=True)
+
+
+# Whose Yes is held is counted at once among a million that were opened.
+Opening.add_index(Opening.list, name="opening_held", where=SQL("held_at IS NOT NULL"))

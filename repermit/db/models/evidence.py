@@ -1,0 +1,84 @@
+"""The record: its entries with their personal parts, its head, and its Merkle tree."""
+
+from __future__ import annotations
+
+from peewee import (
+    SQL,
+    BigAutoField,
+    BigIntegerField,
+    CharField,
+    CompositeKey,
+    IntegerField,
+    SmallIntegerField,
+    TextField,
+)
+
+from repermit.db.models.base import Table, moment
+
+
+class EvidenceHead(Table):
+    """The newest entry; its one row is the lock under which entries are appended.
+
+    `root` is that of the Merkle tree over all leaves; `frontier` are the hashes of the perfect
+    subtrees it consists of, the largest first, in hex without anything between them.
+    """
+
+    id = IntegerField(primary_key=True)
+    seq = BigIntegerField()
+    hash = CharField(max_length=64)
+    root = CharField(max_length=64, default="")
+    frontier = TextField(default="")
+
+
+class Evidence(Table):
+    """One entry of the record. A part's digest is "" if the entry has no such part."""
+
+    seq = BigIntegerField(primary_key=True)
+    at = moment()
+    event = CharField()
+    list = CharField(default="")
+    campaign = IntegerField(default=0)
+    subject = CharField(max_length=32, default="", index=True)
+    actor = CharField()
+    consent = CharField(max_length=64, default="")
+    person = CharField(max_length=64, default="")
+    trace = CharField(max_length=64, default="")
+    hash = CharField(max_length=64)
+
+
+Evidence.add_index(Evidence.list, name="evidence_still_mailed", where=SQL("event = 'still_mailed'"))
+Evidence.add_index(
+    Evidence.list, name="evidence_not_the_person", where=SQL("event = 'not_the_person'")
+)
+
+
+class EvidenceNode(Table):
+    """A perfect subtree of the Merkle tree: the 2^level leaves from place · 2^level on."""
+
+    level = SmallIntegerField()
+    place = BigIntegerField()
+    hash = CharField(max_length=64)
+
+    class Meta:
+        """Found by where it stands."""
+
+        primary_key = CompositeKey("level", "place")
+
+
+class EvidencePart(Table):
+    """A personal part of an entry, which may be erased by itself."""
+
+    id = BigAutoField()
+    seq = BigIntegerField()
+    part = CharField()
+    salt = CharField(max_length=32)
+    json = TextField()
+
+    class Meta:
+        """One of each kind for an entry."""
+
+        indexes = ((("seq", "part"), True),)
+
+
+# The oldest that is still there is found at once.
+EvidencePart.add_index(EvidencePart.seq, name="evidence_part_trace", where=SQL("part = 'trace'"))
