@@ -23,7 +23,7 @@ from babel.messages.pofile import read_po, write_po
 
 from repermit import package_files
 from repermit.exports import handover_steps
-from repermit.exports.tool_formats import Tool, What
+from repermit.exports.export_rows import Tool, What
 from tests.sayings import said
 
 ROOT = Path(__file__).parent.parent

@@ -15,12 +15,12 @@ from repermit.emails.admin_notices import (
     draft_not_the_person,
     draft_notice,
 )
-from repermit.emails.campaign_result import ClosingNews
-from repermit.emails.daily_summary import DayNews
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import (
     AskValues,
+    ClosingNews,
     ConfirmValues,
+    DayNews,
     MailingListFacts,
     NoticeValues,
     ReceiptValues,

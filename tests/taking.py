@@ -12,7 +12,7 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.imports.import_file import import_file
-from repermit.imports.import_results import ImportResult, UndoResult
+from repermit.imports.import_report import ImportResult, UndoResult
 from repermit.imports.undo import undo_import
 from repermit.rules.consent import Fate
 from tests.building import NOW, make_settings

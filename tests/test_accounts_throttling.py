@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.accounts import cleanup, login_throttle
+from repermit.accounts import audit_log, login_throttle
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Throttle
 from tests.building import NOW, make_settings
@@ -145,5 +145,5 @@ def test_what_is_old_is_deleted(database: Database) -> None:
     login_throttle.book(database, scopes(), now=NOW)
     settings = make_settings()
     for age, left in ((timedelta(hours=24), 3), (timedelta(hours=24, seconds=1), 0)):
-        cleanup.tidy(database, settings=settings, now=NOW + age)
+        audit_log.tidy(database, settings=settings, now=NOW + age)
         assert Throttle.select().count() == left

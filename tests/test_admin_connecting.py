@@ -20,7 +20,7 @@ from repermit.settings.sealed_secrets import Seal
 from repermit.web.admin.result_text import in_words
 from repermit.webhooks import endpoints
 from repermit.webhooks import events as webhooks_events
-from repermit.webhooks.webhook_results import problem_of
+from repermit.webhooks.events import problem_of
 from tests.admin_pages import ENGLISH, client_of, csrf_token, make_admin, viewer_client, words_at
 from tests.building import NOW, make_list, make_removed
 from tests.pages import Pages, heading_of, words_of

@@ -15,7 +15,7 @@ from repermit.db.models.campaigns import HandedOver
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
-from repermit.exports.tool_formats import Tool
+from repermit.exports.export_rows import Tool
 from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.web.admin.file_download import stream

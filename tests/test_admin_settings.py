@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.checks.finding_texts import WORDS
-from repermit.checks.findings import Finding, Report
+from repermit.checks.findings import WORDS, Finding, Report
 from repermit.db.connection import Database
 from repermit.db.models.accounts import User
 from repermit.db.models.evidence import Evidence

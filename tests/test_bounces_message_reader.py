@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from repermit.bounces.bounce_results import NONE, Kind
-from repermit.bounces.message_reader import MessageReader, readings
+from repermit.bounces.mailbox import MessageReader, readings
 from repermit.bounces.read_message import read
 from tests import hostile
 from tests.returning import returned
@@ -16,7 +16,7 @@ from tests.returning import returned
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a process have a second for a message, however busy the machine is."""
-    monkeypatch.setattr("repermit.bounces.message_reader._SECONDS", 1)
+    monkeypatch.setattr("repermit.bounces.mailbox._SECONDS", 1)
     monkeypatch.setattr("repermit.limited_process._PATIENCE", 600)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.campaigns.frequency import says_how_often
+from repermit.campaigns.mailing_lists import says_how_often
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.campaigns.list_wording import NOBODY
-from repermit.campaigns.preview import preview
+from repermit.campaigns.preview import NOBODY, preview
 from repermit.db.connection import Database
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.mails import Mail

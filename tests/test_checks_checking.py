@@ -14,10 +14,8 @@ import pytest
 from repermit import checks, package_files
 from repermit.bounces import poll
 from repermit.checks import run as checks_run
-from repermit.checks.dns_lookup import Unanswered
-from repermit.checks.finding_texts import WORDS, finding
-from repermit.checks.findings import Area, Finding, Report, Verdict
-from repermit.checks.parallel import together
+from repermit.checks.dns_lookup import Unanswered, together
+from repermit.checks.findings import WORDS, Area, Finding, Report, Verdict, finding
 from repermit.checks.run import _answered
 from repermit.db.connection import Database, connect
 from repermit.emails.dkim_signature import Signer

@@ -18,13 +18,13 @@ from repermit.bounces import poll
 from repermit.checks import run, website
 from repermit.checks.dns_lookup import Names, Unanswered
 from repermit.checks.findings import Finding
-from repermit.checks.returned_mail import (
+from repermit.checks.smtp import (
     look_at_bounces,
     look_at_mailbox,
     look_at_mx,
     look_at_return_domain,
+    look_at_smtp,
 )
-from repermit.checks.smtp import look_at_smtp
 from repermit.checks.website import TooSlow, look_at_pages, look_at_statement, visit
 from repermit.clock import SystemClock
 from repermit.db.connection import Database

@@ -19,12 +19,11 @@ from werkzeug.serving import make_server
 
 from repermit.campaigns import progress
 from repermit.cli import main
-from repermit.demo import http_client, mail_clients, pages, result_text, sample_list
+from repermit.demo import mail_clients, pages, sample_list, simulated_people, story
 from repermit.demo.environment import Stage, set_stage
-from repermit.demo.http_client import Button, look_through
 from repermit.demo.inbox import Received
 from repermit.demo.run import expire_all, send_all, served
-from repermit.demo.simulated_people import Scanned, play, scan
+from repermit.demo.simulated_people import Button, Scanned, look_through, play, scan
 from repermit.demo.story import tell_story
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -62,7 +61,7 @@ def _sum_below(title: str, said: str) -> int:
 def test_the_demo_says_so_if_a_number_does_not_add_up(capsys: pytest.CaptureFixture[str]) -> None:
     with set_stage() as stage:
         # Nothing has been sent or answered here, so that what was asked is not accounted for.
-        assert not result_text.tell(stage)
+        assert not story.tell(stage)
         assert "every number adds up: no" in capsys.readouterr().out
 
 
@@ -227,7 +226,7 @@ def test_a_scanner_follows_what_a_page_links_to_on_its_own_host_alone() -> None:
         link = stage.inbox.mails[0].links["yes"]
         mail = Received(1, "", "jan@example.org", f"Subject: x\r\n\r\n{link}\r\n".encode())
         did = scan([mail], presses=False)
-        missing = http_client.get(f"{stage.settings.public_url}/nothing-is-here")
+        missing = simulated_people.get(f"{stage.settings.public_url}/nothing-is-here")
     assert 1 < did.pages <= 4
     assert "<h1" in missing
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repermit.emails.autolinks import endless_word, glued_fields, other_links
-from repermit.emails.template_preview import as_read, marked
+from repermit.emails.html_markup import as_read, marked
 
 REPLIES = "praktijk@example.org"
 LETTERS = st.text("abcdefghijklmnopqrstuvwxyz", min_size=2, max_size=12)

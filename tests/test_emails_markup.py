@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.emails.html_markup import read_markup
+from repermit.emails.html_markup import marked, read_markup
 from repermit.emails.template_engine import inlined
-from repermit.emails.template_preview import marked
 
 
 def against(markup: str) -> tuple[str, ...]:

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from repermit.emails.campaign_result import read_closing
-from repermit.emails.daily_summary import read_news
+from repermit.emails.mail_values import read_closing, read_news
 from repermit.errors import AddressError
 from repermit.i18n.catalogues import languages
 from tests.letters import (

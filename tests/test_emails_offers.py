@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repermit.emails.advertising_words import offers_in
-from repermit.emails.template_preview import as_read
+from repermit.emails.html_markup import as_read
 from repermit.i18n.catalogues import languages
 from tests.letters import make_ask, make_facts
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from repermit.emails.html_markup import as_read, marked, shown
 from repermit.emails.template_engine import own_environment
-from repermit.emails.template_preview import as_read, marked, shown
 
 
 @pytest.mark.parametrize(

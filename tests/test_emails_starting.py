@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from repermit.emails import make_draft
-from repermit.emails.wording_template import usual_wording
-from repermit.emails.wording_validation import check_wording
+from repermit.emails.wording_validation import check_wording, usual_wording
 from repermit.i18n.catalogues import languages
 from tests.building import DEADLINE, make_organisation, make_settings
 from tests.letters import make_facts

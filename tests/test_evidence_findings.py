@@ -31,7 +31,7 @@ from repermit.evidence.time_checks import AHEAD, BEHIND, BEHIND_OF_PEOPLE
 from repermit.expiry.sweep import expire_due
 from repermit.imports.undo import finish_undoings
 from repermit.privacy import retention
-from repermit.reports import tally as reports_tally
+from repermit.reports import statistics
 from repermit.rules.consent import Answer, Reason
 from repermit.web.admin.log_text import ACTS
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_mail, make_settings
@@ -108,7 +108,7 @@ def found(database: Database, now: datetime = END) -> tuple[How, str] | None:
 
 def tally(database: Database, zone: str = SETTINGS.timezone, **more: Any) -> int:
     settings = make_settings(timezone=zone)
-    return reports_tally.tally_up(database, **{"settings": settings, "now": END, **more})
+    return statistics.tally_up(database, **{"settings": settings, "now": END, **more})
 
 
 def append(database: Database, **values: Any) -> None:

@@ -9,8 +9,7 @@ import pytest
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.exports.export import export
-from repermit.exports.export_rows import by_hand
-from repermit.exports.tool_formats import Format, Tool, What, formats_for
+from repermit.exports.export_rows import Format, Tool, What, by_hand, formats_for
 from repermit.rules.consent import Reason, Status
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
 

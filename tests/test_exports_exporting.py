@@ -23,7 +23,7 @@ from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.evidence import verify_chain
 from repermit.exports.export import Exported, export
-from repermit.exports.tool_formats import FORMS, Format, Tool, What
+from repermit.exports.export_rows import FORMS, Format, Tool, What
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.schema import upgrade
 from repermit.signed_links import Links

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from repermit.exports.export_rows import FORMS, Tool, What
 from repermit.exports.handover_steps import steps
-from repermit.exports.tool_formats import FORMS, Tool, What
 
 
 @pytest.mark.parametrize("tool", Tool)

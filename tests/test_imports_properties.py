@@ -14,7 +14,7 @@ from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.evidence import verify_chain
-from repermit.imports.import_results import ImportResult
+from repermit.imports.import_report import ImportResult
 from repermit.rules.consent import STRENGTH, Fate, RowFacts, Status, fate
 from tests.building import make_list
 from tests.list_files import as_csv

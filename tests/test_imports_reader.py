@@ -11,7 +11,7 @@ import pytest
 from repermit.db.connection import Database
 from repermit.errors import ListFileError, Refused
 from repermit.imports.classify_row import Interpreter
-from repermit.imports.file_reader import Request, batches, packed_batches, read
+from repermit.imports.staging import Request, batches, packed_batches, read
 from tests.building import NOW, make_list
 from tests.list_files import AMSTERDAM, write_zip
 from tests.taking import ATTEST, everything, fates_of, take_in, write
@@ -104,7 +104,7 @@ def test_a_reading_that_is_cut_off_is_refused_and_never_taken_for_the_whole(
     before = everything()
     with monkeypatch.context() as patch:
         # Less than the process has before it reads anything.
-        patch.setattr("repermit.imports.file_reader._MEMORY", 1 << 20)
+        patch.setattr("repermit.imports.staging._MEMORY", 1 << 20)
         with pytest.raises(Refused, match="cut off"):
             take_in(database, news, many(tmp_path))
     assert everything() == before
@@ -125,14 +125,14 @@ def test_a_small_file_that_is_large_once_unpacked_is_read_under_limits(
     assert path.stat().st_size < 200_000
     before = everything()
     with monkeypatch.context() as patch:
-        patch.setattr("repermit.imports.file_reader._SECONDS", 1)
+        patch.setattr("repermit.imports.staging._SECONDS", 1)
         with pytest.raises(Refused, match="cut off"):
             take_in(database, news, path)
     assert everything() == before
     # What is small unpacked too is read at once.
     small = write_zip(tmp_path / "small.zip", {"list.csv": "email\na@example.org\n"})
     with monkeypatch.context() as patch:
-        patch.setattr("repermit.imports.file_reader._MEMORY", 1 << 20)
+        patch.setattr("repermit.imports.staging._MEMORY", 1 << 20)
         assert take_in(database, news, small).rows == 1
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from repermit.db.connection import Database
-from repermit.imports.import_report import MOST_PROBLEMS
-from repermit.imports.import_results import ImportResult
+from repermit.imports.import_report import MOST_PROBLEMS, ImportResult
 from repermit.rules.consent import Fate
 from tests.building import make_list
 from tests.list_files import mailchimp_csv, write_zip

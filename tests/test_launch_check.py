@@ -20,8 +20,7 @@ from repermit.campaigns.campaign_results import LaunchProblem
 from repermit.campaigns.draft_conditions import Conditions
 from repermit.checks import run
 from repermit.checks.dns_lookup import Names
-from repermit.checks.finding_texts import finding
-from repermit.checks.findings import Finding
+from repermit.checks.findings import Finding, finding
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence, EvidencePart

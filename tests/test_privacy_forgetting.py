@@ -21,7 +21,7 @@ from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.exports import export
-from repermit.exports.tool_formats import Format
+from repermit.exports.export_rows import Format
 from repermit.privacy import archive_proofs, make_proof
 from repermit.privacy import forget as privacy_forget
 from repermit.rules.consent import MailState

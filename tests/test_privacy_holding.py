@@ -26,9 +26,9 @@ from repermit.db.models.mails import FreshLink, Mail, Reply
 from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.evidence import chain, entries
 from repermit.exports import export
-from repermit.privacy import data_document, external_copies, my_data, rectification
-from repermit.privacy.data_document import FORMAT
+from repermit.privacy import external_copies, my_data, rectification
 from repermit.privacy.data_links import Held, Recipient, Term
+from repermit.privacy.my_data import FORMAT
 from repermit.rules.consent import Answer, CampaignState, Reason, Status
 from repermit.suppression import fingerprint_files
 from tests.building import (
@@ -65,7 +65,7 @@ def held_of(database: Database, contact: Contact, **more: Any) -> Held:
 
 def document_of(held: Held) -> dict[str, Any]:
     recipient = Recipient(role="mail", name="Microsoft 365", country="IE", safeguard="")
-    return data_document.document(
+    return my_data.document(
         held, organisation=SETTINGS.organisation, recipients=[recipient], now=LATER
     )
 

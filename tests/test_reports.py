@@ -20,7 +20,6 @@ from repermit.db.row_counts import Tally
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.reports import statistics
-from repermit.reports import tally as reports_tally
 from repermit.reports.outcome_counts import Turn
 from repermit.reports.statistics import Day, Figures
 from repermit.rules.consent import (
@@ -100,7 +99,7 @@ def parts(found: Figures) -> dict[str, int]:
 
 
 def tally(database: Database, **more: Any) -> int:
-    return reports_tally.tally_up(database, settings=make_settings(), now=NOW, **more)
+    return statistics.tally_up(database, settings=make_settings(), now=NOW, **more)
 
 
 def test_a_list_without_a_campaign_has_no_figures(mailing_list: MailingList) -> None:
@@ -263,7 +262,7 @@ def test_many_entries_are_counted_step_by_step(
 ) -> None:
     contact = make_asked(database, mailing_list, campaign)
     entries = [
-        Entry(event="other", at=NOW, actor="job", list="news") for _ in range(reports_tally._STEP)
+        Entry(event="other", at=NOW, actor="job", list="news") for _ in range(statistics._STEP)
     ]
     with database.atomic():
         chain.append(*entries)
@@ -271,7 +270,7 @@ def test_many_entries_are_counted_step_by_step(
     behind = look(mailing_list)
     assert (behind.yes, behind.is_whole) == (0, False)
     assert tally(database, should_stop=lambda: True) == 0
-    assert tally(database) == reports_tally._STEP + 1
+    assert tally(database) == statistics._STEP + 1
     assert look(mailing_list).yes == 1
     assert look(mailing_list).is_whole
 

@@ -17,9 +17,9 @@ from repermit.db.models.contacts import SignUp
 from repermit.db.models.imports import Import, Upload
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Webhook
-from repermit.emails import breach_message
 from repermit.evidence import chain, entries
 from repermit.i18n import catalogues
+from repermit.reports import breach as reports_breach
 from repermit.reports import make_report, render_report
 from repermit.reports.make_report import Report, ReportKind
 from repermit.rules.consent import Basis, Reason
@@ -357,7 +357,7 @@ def test_the_message_to_people_is_in_the_language_of_the_list(
 
 def test_an_organisation_that_names_nobody_has_a_gap_in_the_message() -> None:
     nobody = make_organisation(officer="", email="", telephone="", authority="")
-    message = breach_message.breach_message(
+    message = reports_breach.breach_message(
         organisation=nobody, list_name="x", data=("address",), language="en", sensitive=False
     )
     assert "Your questions go to: […]" in message

@@ -10,8 +10,8 @@ import pytest
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail
-from repermit.emails import campaign_result
-from repermit.emails.campaign_result import ClosingNews
+from repermit.emails import mail_values
+from repermit.emails.mail_values import ClosingNews
 from repermit.evidence import stored_tree
 from repermit.reports import closing_mail
 from repermit.rules.consent import CampaignState
@@ -27,7 +27,7 @@ def owe(database: Database, now: object = NOW + 28 * DAY) -> int:
 
 def told() -> list[ClosingNews | None]:
     rows = Mail.select().where(Mail.kind == "notice").order_by(Mail.id)
-    return [campaign_result.read_closing(mail.topic) for mail in rows]
+    return [mail_values.read_closing(mail.topic) for mail in rows]
 
 
 def test_it_tells_counts_that_add_up_and_the_checkpoint(database: Database) -> None:

@@ -11,8 +11,8 @@ from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.emails import daily_summary
-from repermit.emails.daily_summary import DayNews
+from repermit.emails import mail_values
+from repermit.emails.mail_values import DayNews
 from repermit.reports import daily_mail
 from repermit.rules.consent import CampaignState, Reason
 from tests.building import NOW, make_asked, make_campaign, make_contact, make_list, make_settings
@@ -40,7 +40,7 @@ def owe(database: Database, now: datetime) -> int:
 
 
 def told() -> list[DayNews | None]:
-    return [daily_summary.read_news(mail.topic) for mail in _notices()]
+    return [mail_values.read_news(mail.topic) for mail in _notices()]
 
 
 def _notices() -> list[Mail]:
@@ -68,7 +68,7 @@ def test_it_tells_what_came_and_how_all_stand(
     take_off(database, make_contact(database, mailing_list), 0, Reason.REQUEST)
     assert owe(database, FOUR) == 1
     assert told() == [
-        daily_summary.DayNews(
+        mail_values.DayNews(
             since=NOW, yes=2, no=1, withdrawn=1, others=2, asked=5, all_yes=1, all_no=3, silent=1
         )
     ]

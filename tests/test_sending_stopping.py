@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from repermit.sending.stop_signals import Stopping
+from repermit.sending.worker_lock import Stopping
 
 SIGNS = (signal.SIGTERM, signal.SIGINT)
 

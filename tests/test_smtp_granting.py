@@ -11,8 +11,7 @@ import pytest
 
 from repermit.errors import TransportError
 from repermit.settings.definitions import Bounces, MailServer
-from repermit.smtp.oauth import Grant, ask_for_token
-from repermit.smtp.sign_in_service import SignInService
+from repermit.smtp.oauth import Grant, SignInService, ask_for_token
 from tests.certificates import server_context
 from tests.scripted import ScriptedServer
 from tests.tokens import TENANT, TokenEndpoint, granted, refused

@@ -15,7 +15,7 @@ import pytest
 import trustme
 
 from repermit.errors import TransportError
-from repermit.smtp.nonblocking_connection import Line
+from repermit.smtp.connection import Line
 from repermit.smtp.protocol import Accepted, Closing, Envelope, Event, Ready, Refused
 from repermit.smtp.reply_codes import Reply
 

@@ -13,7 +13,7 @@ from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
-from repermit.emails import campaign_result
+from repermit.emails import mail_values
 from repermit.exports import export_rows
 from repermit.reports import closing_mail, make_report, statistics
 from repermit.reports.make_report import ReportKind
@@ -96,7 +96,7 @@ def test_all_say_the_same_number(
     }
     if state is CampaignState.CLOSED:
         assert closing_mail.enqueue_closing_mails(database, now=LATER) == 1
-        mail = campaign_result.read_closing(Mail.get(Mail.kind == "notice").topic)
+        mail = mail_values.read_closing(Mail.get(Mail.kind == "notice").topic)
         assert mail
         found["mail"] = mail.unasked
     assert found == dict.fromkeys(found, expected)

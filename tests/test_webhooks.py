@@ -20,7 +20,7 @@ from repermit.evidence import verify_chain
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Web
 from repermit.webhooks import deliver as webhooks_deliver
-from repermit.webhooks import endpoints, events, webhook_results
+from repermit.webhooks import endpoints, events
 from tests.building import NOW, make_list, make_removed, make_settings
 from tests.plans import plans_of, statements_in_transactions
 from tests.receiver import Answer, Receiver
@@ -37,7 +37,7 @@ def mailing_list(database: Database) -> MailingList:
     return make_list(database)
 
 
-def add(database: Database, url: str = URL, **more: Any) -> webhook_results.Added:
+def add(database: Database, url: str = URL, **more: Any) -> events.Added:
     return endpoints.add(database, url, **{"settings": make_settings(), **BY_ME, **more})
 
 
@@ -64,7 +64,7 @@ def test_a_webhook_is_added_and_its_secret_told_once(
     assert added.secret.startswith("whsec_")
     assert added.secret not in repr(added)
     (found,) = endpoints.listed()
-    assert found == webhook_results.WebhookFacts(
+    assert found == events.WebhookFacts(
         id=added.id,
         url=URL,
         list="",
@@ -161,7 +161,7 @@ def test_the_log_has_the_newest_first_and_goes_back(
     assert [one.seq for one in endpoints.log(added.id, limit=2)] == [6, 5]
     older = endpoints.log(added.id, before=5, limit=2)
     assert [one.seq for one in older] == [4, 3]
-    assert older[0] == webhook_results.DeliveryFacts(
+    assert older[0] == events.DeliveryFacts(
         id=older[0].id,
         seq=4,
         state="waiting",

@@ -26,7 +26,7 @@ from repermit.evidence import chain, entries
 from repermit.jobs.periodic_jobs import Jobs
 from repermit.rules.consent import Basis, Reason
 from repermit.settings.definitions import Settings, Web
-from repermit.webhooks import deliver, endpoints, events, webhook_results
+from repermit.webhooks import deliver, endpoints, events
 from repermit.webhooks.deliver import LEASE, WAITS
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
 from tests.receiver import Answer, Receiver
@@ -51,9 +51,7 @@ def receiver() -> Iterator[Receiver]:
         yield listening
 
 
-def add(
-    database: Database, receiver: Receiver, path: str = "/hooks?key=s3cret"
-) -> webhook_results.Added:
+def add(database: Database, receiver: Receiver, path: str = "/hooks?key=s3cret") -> events.Added:
     url = receiver.url(path=path)
     return endpoints.add(database, url, settings=SETTINGS, now=NOW, actor="me@example.org")
 

@@ -14,9 +14,8 @@ from repermit.db.models.lists import MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import Basis, Reason, Status
-from repermit.webhooks import events, webhook_results
-from repermit.webhooks.events import is_overtaken, news_of
-from repermit.webhooks.webhook_results import News
+from repermit.webhooks import events
+from repermit.webhooks.events import News, is_overtaken, news_of
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
 
 KEY = make_settings().fingerprint_key
@@ -112,7 +111,7 @@ def test_what_an_import_brought_along_is_no_news(
 def test_an_admins_act_is_no_news(database: Database) -> None:
     with database.atomic():
         chain.append(Entry(event="paused", at=NOW, actor="me", list="news"))
-    assert events.news_since(0, limit=10) == webhook_results.NewsPage(news=(), next=1, more=False)
+    assert events.news_since(0, limit=10) == events.NewsPage(news=(), next=1, more=False)
 
 
 def test_of_the_erased_no_address_is_told(database: Database, mailing_list: MailingList) -> None:
@@ -147,7 +146,7 @@ def test_news_come_by_cursor_in_order(database: Database, mailing_list: MailingL
         cursor, more = page.next, page.more
     assert seen == [1, 2, 3, 4, 5]
     assert events.news_since(cursor, limit=2).next == 5
-    assert events.news_since(99, limit=2) == webhook_results.NewsPage(news=(), next=99, more=False)
+    assert events.news_since(99, limit=2) == events.NewsPage(news=(), next=99, more=False)
 
 
 def test_a_long_way_without_news_is_gone_in_steps(
@@ -158,7 +157,7 @@ def test_a_long_way_without_news_is_gone_in_steps(
         chain.append(*[other] * 5_000)
     make_removed(database, mailing_list, Reason.NO)
     first = events.news_since(0, limit=10)
-    assert first == webhook_results.NewsPage(news=(), next=5_000, more=True)
+    assert first == events.NewsPage(news=(), next=5_000, more=True)
     second = events.news_since(first.next, limit=10)
     assert [news.seq for news in second.news] == [5_001]
     assert not second.more

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from repermit.errors import NotAllowed, Refused
-from repermit.webhooks.allowed_addresses import check_address, check_url, host_of
+from repermit.webhooks.http_client import check_address, check_url, host_of
 
 PRIVATE = [
     "127.0.0.1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,9 +12,13 @@ from typing import Any
 
 from peewee import fn
 
-from repermit.db.models.accounts import Access, SecurityEvent
+from repermit.accounts import login_throttle, sessions, two_factor, users
+from repermit.db.connection import Database
+from repermit.db.models.accounts import Access, Invitation, SecurityEvent, Session, Throttle
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
 from repermit.db.models.lists import MailingList
+from repermit.db.secure_delete import delete_in_steps
+from repermit.settings.definitions import Settings
 
 # --- Who looked at whose data, kept for a while. --------------------------------------------------
 
@@ -280,3 +284,33 @@ def _page(found: list[Record], *, page: int, floor: int) -> Records:
     if len(found) > page:
         return Records(records=tuple(found[:page]), before=found[page - 1].number)
     return Records(records=tuple(found), before=floor if floor > 1 else 0)
+
+
+# --- What is kept of logging in and looking, and for how long. ------------------------------------
+
+
+def tidy(
+    database: Database,
+    *,
+    settings: Settings,
+    now: datetime,
+    should_stop: Callable[[], bool] = bool,
+) -> int:
+    """Delete who looked at what long ago, and sessions, links and failures that are over.
+
+    Hashes recovery codes that were kept otherwise before. Returns how many looks were deleted.
+    """
+    two_factor.hash_old_codes(database)
+    oldest = now - timedelta(days=settings.retention.access_days)
+    over = {
+        Session: sessions.is_over(now),
+        Invitation: users.is_over(now),
+        Throttle: login_throttle.is_forgotten(now),
+        SecurityEvent: SecurityEvent.at < oldest,
+        Access: Access.at < oldest,
+    }
+    deleted = {
+        table: delete_in_steps(database, table, is_over, should_stop=should_stop)
+        for table, is_over in over.items()
+    }
+    return deleted[Access]

@@ -12,14 +12,7 @@ from typing import Any
 from repermit import email_address
 from repermit.answers.lookup import Giver, SignedUp, SignUpFacts, Trace, standing_of
 from repermit.answers.record_answer import giver_told, record_answer, take_back
-from repermit.contacts import (
-    link_openings,
-    lookup,
-    receipts,
-    requested_mail_limit,
-    status_changes,
-    undo_yes,
-)
+from repermit.contacts import link_openings, lookup, receipts, requested_mail_limit, status_changes
 from repermit.db import background_tasks
 from repermit.db.background_tasks import LARGEST_STEP
 from repermit.db.connection import Database, lock_rows
@@ -210,8 +203,8 @@ def confirm_sign_up(
         found.save()
         contact = contact_of(found, arrived, settings)
         key, is_new = settings.fingerprint_key, contact.id is None
-        stood = {} if is_new else undo_yes.standing_before(contact, key)
-        called = {} if is_new else undo_yes.called_before(contact)
+        stood = {} if is_new else status_changes.standing_before(contact, key)
+        called = {} if is_new else status_changes.called_before(contact)
         adopt(found, contact)
         if contact.status == Status.CONFIRMED and not consent.improves(
             contact.basis, Basis.SIGN_UP
@@ -300,7 +293,7 @@ def _undo(contact: Contact, trace: Trace, settings: Settings, *, at: datetime) -
     act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=left)
     receipts.drop_receipts(contact)
     status_changes.note_press(contact, is_no=True)
-    if not undo_yes.put_back(contact, act=act, fingerprint_key=key):
+    if not status_changes.put_back(contact, act=act, fingerprint_key=key):
         take_back(contact, method, left, settings, at=at)
 
 

@@ -24,8 +24,8 @@ from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry
 from repermit.exports import export
+from repermit.exports.export_rows import Format, What
 from repermit.exports.file_formats import write_csv
-from repermit.exports.tool_formats import Format, What
 from repermit.privacy import archive_proofs, printable_proof
 from repermit.privacy.archive_proofs import Proofs
 from repermit.reports import render_report

@@ -11,7 +11,19 @@ from datetime import timedelta
 from email.message import Message
 
 from repermit.bounces.bounce_results import Kind, Verdict
-from repermit.bounces.classify import Judgement, has_code, judge, names_somebody_else
+from repermit.bounces.classify import (
+    Judgement,
+    about,
+    has_code,
+    judge,
+    judge_text,
+    mildest,
+    names_somebody_else,
+    paragraphs_of,
+    replies_in,
+    without_copy,
+)
+from repermit.bounces.nonstandard_bounces import SnsNotification, sns_notification
 from repermit.bounces.parse import (
     addresses_in,
     children,
@@ -21,15 +33,6 @@ from repermit.bounces.parse import (
     report_fields,
     text_of,
 )
-from repermit.bounces.server_text import (
-    about,
-    judge_text,
-    mildest,
-    paragraphs_of,
-    replies_in,
-    without_copy,
-)
-from repermit.bounces.sns_notification import SnsNotification, sns_notification
 from repermit.smtp.reply_codes import find_status
 
 _DELIVERY = ("message/delivery-status", "message/global-delivery-status")

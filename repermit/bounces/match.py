@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
+from email.message import Message
 from typing import TYPE_CHECKING
 
+from repermit.bounces.bounce_results import Traces
+from repermit.bounces.delivery_reports import feedback_senders
+from repermit.bounces.nonstandard_bounces import sns_notification
+from repermit.bounces.parse import addresses_in, children, fields, header, own_parts, text_of, texts
 from repermit.db.models.mails import Mail
 from repermit.emails import message_id
 from repermit.errors import LinkError
@@ -40,3 +46,70 @@ def _signed(
             yield read(mark, keys)
         except LinkError:
             continue
+
+
+# --- The marks in a message by which it is matched with a mail of ours. ---------------------------
+
+
+# Enough for every format, and few enough for checking the signature of each.
+_MOST = 50
+
+# Who a server delivers to is the return path of the mail that came back.
+_ENVELOPE = (
+    "Delivered-To",
+    "X-Original-To",
+    "Envelope-To",
+    "X-Envelope-To",
+    "X-Delivered-To",
+    "To",
+)
+_ANSWERED = ("In-Reply-To", "References")
+_COPIES = ("text/rfc822-headers", "message/rfc822-headers", "message/global-headers")
+
+
+def traces_of_bounce(message: Message) -> Traces:
+    """Return the marks of a report: whom it was sent to, then what it says came back."""
+    copies = list(_copies(message))
+    paths = [address for name in _ENVELOPE for address in addresses_in(message, name)]
+    paths += feedback_senders(message)
+    notification = sns_notification(message)
+    if notification:
+        paths.append(notification.source)
+    paths += [copy["return-path"].strip("<> ") for copy in copies if "return-path" in copy]
+    ids = [one for copy in copies for one in _ids(copy.get("message-id", ""))]
+    ids += _ids(notification.message_id) if notification else []
+    return Traces(
+        return_paths=tuple(paths[:_MOST]), message_ids=tuple([*ids, *_answered(message)][:_MOST])
+    )
+
+
+def traces_of_answer(message: Message) -> Traces:
+    """Return the marks of an answer: what it says that it answers, the nearest first."""
+    return Traces(message_ids=tuple(_answered(message)[:_MOST]))
+
+
+def _answered(message: Message) -> list[str]:
+    return [one for name in _ANSWERED for one in reversed(_ids(header(message, name)))]
+
+
+def _ids(text: str) -> list[str]:
+    return re.findall(r"<[^<>\s]+>", text)
+
+
+def _copies(message: Message) -> Iterator[dict[str, str]]:
+    """Yield the header fields of each mail that a report returns, by lower-case name."""
+    for part in own_parts(message):
+        kind = part.get_content_type()
+        if kind in {"message/rfc822", "message/global", *_COPIES}:
+            for child in children(part):
+                yield {name.lower(): str(value) for name, value in child.items()}
+        if kind in _COPIES:
+            yield from fields(text_of(part))
+    # Servers of the old kind write the copy below their own words.
+    for text in texts(message):
+        yield from ({name.lower(): value} for name, value in _WRITTEN.findall(text))
+
+
+_WRITTEN = re.compile(
+    r"^[> ]{0,4}(Message-ID|Return-Path): *(\S{1,500})", re.IGNORECASE | re.MULTILINE
+)

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from repermit.bounces.imap import Place, read_imap, try_imap
-from repermit.bounces.message_reader import MessageReader
+from repermit.bounces.mailbox import MessageReader
 from repermit.bounces.pop3 import read_pop3, try_pop3
 from repermit.bounces.record_bounce import take
 from repermit.db.models.base import Meta

@@ -12,9 +12,9 @@ from datetime import datetime
 from email.message import Message
 
 from repermit.bounces.bounce_results import NONE, Kind, Reading
-from repermit.bounces.classify import has_code
+from repermit.bounces.classify import has_code, returns_an_envelope
 from repermit.bounces.delivery_reports import find_report
-from repermit.bounces.message_marks import traces_of_answer, traces_of_bounce
+from repermit.bounces.match import traces_of_answer, traces_of_bounce
 from repermit.bounces.nonstandard_bounces import UNDELIVERED, read_odd
 from repermit.bounces.parse import (
     LONGEST,
@@ -29,7 +29,6 @@ from repermit.bounces.parse import (
     texts,
 )
 from repermit.bounces.reply_text import only_line, proposed_answer
-from repermit.bounces.server_text import returns_an_envelope
 
 _log = logging.getLogger(__name__)
 

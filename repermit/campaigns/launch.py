@@ -13,7 +13,7 @@ from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
 from repermit.campaigns.draft_conditions import attestation_lacks, is_reason
 from repermit.campaigns.enqueue_asks import begin, make_asks, making_of, span
 from repermit.campaigns.launch_plan import plan_for
-from repermit.campaigns.list_wording import draft, freeze
+from repermit.campaigns.preview import draft, freeze
 from repermit.contacts import lookup
 from repermit.db.background_tasks import BackgroundTask, TaskKind
 from repermit.db.connection import Database, lock_rows, steady_view

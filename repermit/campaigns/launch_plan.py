@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from repermit import email_address
 from repermit.campaigns.audience import Audience, count_audience, of_live_campaign
 from repermit.campaigns.campaign_results import Plan
-from repermit.campaigns.frequency import says_how_often
-from repermit.campaigns.list_wording import check_own_wording, check_sizes, own_wording
+from repermit.campaigns.mailing_lists import says_how_often
+from repermit.campaigns.preview import check_own_wording, check_sizes, own_wording
 from repermit.campaigns.send_plan import Pace, about_the_pace, reminder_moment, time_needed
 from repermit.campaigns.sensitive_lists import shows_its_name, tell_tales
 from repermit.contacts import counts as contacts_counts

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from repermit.campaigns.list_wording import freeze
+from repermit.campaigns.preview import freeze
 from repermit.campaigns.send_plan import LONGEST, in_zone, last_unsent_at
 from repermit.contacts import circuit_breaker, counts, status_changes
 from repermit.db.background_tasks import TaskKind, lock_task, run_steps, targets_of

@@ -13,8 +13,7 @@ from pathlib import Path
 import peewee
 
 from repermit import schema
-from repermit.checks.finding_texts import finding
-from repermit.checks.findings import Finding
+from repermit.checks.findings import Finding, finding
 from repermit.checks.settings import is_open_to_others
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta

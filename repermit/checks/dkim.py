@@ -21,8 +21,7 @@ from repermit.checks.dkim_signature import (
     verify_signature,
 )
 from repermit.checks.dns_lookup import Names
-from repermit.checks.finding_texts import finding
-from repermit.checks.findings import Finding
+from repermit.checks.findings import Finding, finding
 from repermit.emails.dkim_signature import Signer
 from repermit.limited_process import LimitedProcess, ProcessDied
 

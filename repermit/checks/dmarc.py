@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from repermit.checks.dkim_signature import tags_of
 from repermit.checks.dns_lookup import Names
-from repermit.checks.finding_texts import finding
-from repermit.checks.findings import Finding
+from repermit.checks.findings import Finding, finding
 
 _RECORD = re.compile(r"v\s*=\s*DMARC1\s*(?:;|$)")
 _POLICIES = ("none", "quarantine", "reject")

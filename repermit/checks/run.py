@@ -11,16 +11,8 @@ from typing import TYPE_CHECKING, Any
 from repermit.checks.database import Stored, look_at_database
 from repermit.checks.dkim import ReceivedMail, in_vain, look_at_dkim, read_apart, signers_of
 from repermit.checks.dmarc import Aligned, look_at_dmarc
-from repermit.checks.dns_lookup import Names, Unanswered
-from repermit.checks.finding_texts import finding
-from repermit.checks.findings import Area, Finding, Report, Verdict
-from repermit.checks.parallel import together
-from repermit.checks.returned_mail import (
-    look_at_bounces,
-    look_at_mailbox,
-    look_at_mx,
-    look_at_return_domain,
-)
+from repermit.checks.dns_lookup import Names, Unanswered, together
+from repermit.checks.findings import Area, Finding, Report, Verdict, finding
 from repermit.checks.settings import (
     domains_of,
     look_at_config,
@@ -29,7 +21,13 @@ from repermit.checks.settings import (
     look_at_pace,
     look_at_sender,
 )
-from repermit.checks.smtp import look_at_smtp
+from repermit.checks.smtp import (
+    look_at_bounces,
+    look_at_mailbox,
+    look_at_mx,
+    look_at_return_domain,
+    look_at_smtp,
+)
 from repermit.checks.spf import FAILING, look_at_spf
 from repermit.checks.website import look_at_pages, look_at_statement
 from repermit.db.connection import Database

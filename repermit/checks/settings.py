@@ -13,8 +13,7 @@ from typing import Any
 
 from repermit import email_address
 from repermit.checks.dns_lookup import is_this_machine
-from repermit.checks.finding_texts import finding
-from repermit.checks.findings import Finding
+from repermit.checks.findings import Finding, finding
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.errors import AddressError

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from repermit.checks.dns_lookup import Names, is_this_machine
-from repermit.checks.finding_texts import finding
-from repermit.checks.findings import Finding
+from repermit.checks.findings import Finding, finding
 from repermit.settings.definitions import MailServer
 
 MOST_LOOKUPS = 10  # RFC 7208 §4.6.4

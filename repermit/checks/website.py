@@ -17,11 +17,10 @@ from typing import Self
 from urllib.parse import quote, urlsplit
 
 from repermit.checks.dns_lookup import Names, is_private, is_this_machine
-from repermit.checks.finding_texts import finding
-from repermit.checks.findings import Finding
-from repermit.public_network import is_public
+from repermit.checks.findings import Finding, finding
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, PROXIES, Links
+from repermit.web_address import is_public
 
 # --- One request over HTTP. -----------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ def archive(house: CommandContext, slug: str, *, output: Path) -> None:
 
 def _held(made: Archived) -> Iterator[str]:
     """Yield what is in it."""
-    from repermit.exports.tool_formats import What
+    from repermit.exports.export_rows import What
 
     rows = made.rows
     yield (

@@ -31,7 +31,7 @@ def bounce(house: CommandContext, file: str) -> int:
     alone. The exit code is 75 if the message should be given again later, as when the database
     cannot be reached.
     """
-    from repermit.bounces import message_reader, parse, record_bounce
+    from repermit.bounces import mailbox, parse, record_bounce
 
     with click.open_file(file, "rb") as stream:
         raw = stream.read(parse.LONGEST)
@@ -39,7 +39,7 @@ def bounce(house: CommandContext, file: str) -> int:
         while stream.read(parse.LONGEST):
             pass
     try:
-        with house.database() as database, message_reader.MessageReader() as reader:
+        with house.database() as database, mailbox.MessageReader() as reader:
             taken = record_bounce.take(
                 database, raw, settings=house.settings, now=house.now, read=reader.read
             )

@@ -75,7 +75,7 @@ def _recount(house: CommandContext) -> None:
 
 def _look(house: CommandContext, mail: Path | None, nameserver: str) -> Report:
     from repermit.bounces import poll
-    from repermit.campaigns.frequency import says_how_often
+    from repermit.campaigns.mailing_lists import says_how_often
     from repermit.checks import run
     from repermit.db.connection import connect
     from repermit.db.suppression_journal import journal_of
@@ -100,10 +100,10 @@ def _look(house: CommandContext, mail: Path | None, nameserver: str) -> Report:
 
 def _settings(house: CommandContext) -> Settings:
     """Return the settings, or the file's alone from a database that cannot be read, or not soon."""
-    from repermit.checks import parallel, run
+    from repermit.checks import dns_lookup, run
 
     try:
-        (found,) = parallel.together([lambda: house.settings], seconds=run.SECONDS)
+        (found,) = dns_lookup.together([lambda: house.settings], seconds=run.SECONDS)
     except ConfigError:
         raise
     except Refused:

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from repermit.cli.command import command, json_option, slug_argument
+from repermit.cli.command import command, json_option, read_consent_text, slug_argument
 from repermit.cli.context import CommandContext, pass_house
 from repermit.cli.output import say, say_json, several, tell_counts, warn
-from repermit.cli.text_file import read_consent_text
 
 if TYPE_CHECKING:
     from repermit.cli.output import Tell
-    from repermit.imports.import_results import ImportResult, Problem
+    from repermit.imports.import_report import ImportResult, Problem
     from repermit.imports.readers.rows import Part
 
 

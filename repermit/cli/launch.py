@@ -81,7 +81,7 @@ def preview(
 
 def _accepted(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     from repermit.campaigns import draft_conditions
-    from repermit.checks import finding_texts
+    from repermit.checks import findings
 
     reasons = {}
     for value in values:
@@ -90,7 +90,7 @@ def _accepted(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
             raise click.BadParameter(
                 f"{value!r} is not CODE=REASON, such as pages_here_alone='a trial in our office'"
             )
-        if code not in finding_texts.WORDS:
+        if code not in findings.WORDS:
             raise click.BadParameter(f"a check finds nothing that is called {code!r}")
         reasons[code] = reason
     return reasons
@@ -166,7 +166,7 @@ def launch(
     `repermit check` calls WRONG, unless --accept says why it may be so. With --wait, Ctrl-C stops
     the sending as in `repermit send`; the campaign stays launched.
     """
-    from repermit.sending.stop_signals import Stopping
+    from repermit.sending.worker_lock import Stopping
 
     stopping = Stopping()
     until, starts_at = house.when_to_come(deadline), house.when_to_come(at) if at else None
@@ -253,7 +253,7 @@ def _problems(
     """Return what `repermit check` finds wrong with a launch of this list."""
     from repermit.bounces import poll
     from repermit.campaigns import campaign_results
-    from repermit.campaigns.frequency import says_how_often
+    from repermit.campaigns.mailing_lists import says_how_often
     from repermit.checks import run
 
     found = run.find_problems(

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from repermit.cli.command import Group, command, json_option, slug_argument
+from repermit.cli.command import Group, command, json_option, read_text, slug_argument
 from repermit.cli.context import CommandContext, pass_house
 from repermit.cli.output import say, say_json
-from repermit.cli.text_file import read_text
 
 if TYPE_CHECKING:
     from repermit.db.models.lists import MailingList

@@ -12,12 +12,12 @@ import click
 
 from repermit.cli import progress_bar
 from repermit.cli.bounce import say_replies
-from repermit.cli.checkpoint_file import say_checkpoint
 from repermit.cli.command import any_slug_argument, command, json_option, slug_argument
 from repermit.cli.context import CommandContext, pass_house
 from repermit.cli.forget import due_in_words
 from repermit.cli.mailing_list import otherwise_in_words
 from repermit.cli.output import say, say_json, say_table, several, tell_counts, warn
+from repermit.cli.proof import say_checkpoint
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from repermit.sending.in_doubt import Resolving
     from repermit.sending.send_due import SendResult
     from repermit.sending.server_faults import Fault
-    from repermit.sending.stop_signals import Stopping
+    from repermit.sending.worker_lock import Stopping
 
 
 @command(
@@ -83,7 +83,7 @@ _LOOK_SECONDS = 1.0
 
 def _watch(house: CommandContext, mailing_list: MailingList) -> None:
     from repermit.campaigns import progress
-    from repermit.sending.stop_signals import Stopping
+    from repermit.sending.worker_lock import Stopping
 
     found = progress.progress(mailing_list)
     stopping = Stopping()
@@ -294,7 +294,7 @@ def send(house: CommandContext, slug: str | None) -> int:
     queued, and the exit code is 130; a second one does not wait.
     """
     from repermit.db.models.lists import find_list
-    from repermit.sending.stop_signals import Stopping
+    from repermit.sending.worker_lock import Stopping
 
     stopping = Stopping()
     with house.database() as database:

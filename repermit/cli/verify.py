@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from repermit.cli.checkpoint_file import read_checkpoint, say_checkpoint
 from repermit.cli.command import command, json_option
 from repermit.cli.context import CommandContext, pass_house
 from repermit.cli.output import say, say_json, several
-from repermit.cli.proof import verify_file
+from repermit.cli.proof import read_checkpoint, say_checkpoint, verify_file
 from repermit.errors import Refused
 
 if TYPE_CHECKING:

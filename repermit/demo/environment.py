@@ -25,7 +25,7 @@ from repermit.demo import sample_list
 from repermit.demo.inbox import Inbox
 from repermit.expiry import downtime
 from repermit.imports import import_file
-from repermit.imports.import_results import ImportResult
+from repermit.imports.import_report import ImportResult
 from repermit.settings.definitions import MailServer, Organisation, Settings, Web
 
 SLUG = "linde"

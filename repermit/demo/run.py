@@ -11,7 +11,7 @@ import click
 
 from repermit.campaigns import progress
 from repermit.campaigns.campaign_results import CampaignStatus
-from repermit.demo import pages, result_text
+from repermit.demo import pages, story
 from repermit.demo.environment import DAYS, Stage, set_stage
 from repermit.demo.simulated_people import play
 from repermit.expiry import sweep
@@ -49,7 +49,7 @@ def run_once() -> int:
         stage.move_to_deadline()
         expire_all(stage)
         play(asked, late=True)
-        return 0 if result_text.tell(stage) else 1
+        return 0 if story.tell(stage) else 1
 
 
 def _server(stage: Stage) -> Server:

@@ -8,10 +8,8 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from repermit import email_address
-from repermit.emails.campaign_result import ClosingNews
-from repermit.emails.daily_summary import DayNews
 from repermit.emails.frozen_draft import Draft
-from repermit.emails.mail_values import MailingListFacts
+from repermit.emails.mail_values import ClosingNews, DayNews, MailingListFacts
 from repermit.emails.make_draft import html_of, known_of, printable, subject_of, text_of
 from repermit.emails.sentences import closing_sentences, daily_sentences, notice_sentences, preview
 from repermit.i18n.dates import moment_in_words

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv6Address
 
-from repermit.emails.template_preview import shown
+from repermit.emails.html_markup import shown
 from repermit.i18n.lazy_text import Said
 
 _ADDRESS = re.compile(r"[^\s@<>()\"',;:]+@[^\s@<>()\"',;:]*[\w⟧]")

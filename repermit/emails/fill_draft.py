@@ -6,22 +6,37 @@ octet, to what `compose` makes of the same values.
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from email.utils import format_datetime
 from functools import lru_cache
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Literal, NamedTuple, Protocol
 
 from markupsafe import escape
 
 from repermit import email_address
-from repermit.emails.compose_mail import greeting_by, own_addresses, reason
-from repermit.emails.draft_layout import URL_FIELDS, Layout
-from repermit.emails.frozen_draft import Draft, one_line
+from repermit.emails.compose_mail import (
+    body_frame,
+    escaped,
+    greeting_by,
+    header_lines,
+    own_addresses,
+    reason,
+)
+from repermit.emails.frozen_draft import Draft, fields_in, fill, mark, one_line
+from repermit.emails.mail_values import AskValues
 from repermit.emails.message_id import Marker, ReturnPath
 from repermit.emails.mime_encoding import (
     Letter,
     header,
+    octets_of,
     phrase_words,
+    quoted,
+    quoted_octets,
     stuffed,
     unfinished,
     with_word,
@@ -186,3 +201,186 @@ def _to_line(beginning: str, address: str) -> bytes:
         # Refuses what could end the line.
         header("To", address)
     return f"{with_word(beginning, f'<{address}>') if beginning else f'To: {address}'}\r\n".encode()
+
+
+# --- Where in the octets of a draft's mails stands what differs from contact to contact. ----------
+
+
+Header = Literal["Date", "To", "Message-ID"]
+
+_HEADERS: dict[str, Header] = {"Date": "Date", "To": "To", "Message-ID": "Message-ID"}
+
+URL_FIELDS = ("yes_url", "no_url", "me_url")
+_TOKEN_LENGTH = 66
+_DOT_PLACE = 22
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a body in which something stands that is longer in one mail than in another."""
+
+    template: str
+    is_html: bool
+
+    @property
+    def fields(self) -> list[str]:
+        """Return what stands in it, in order; twice what stands in it twice."""
+        return fields_in(self.template)
+
+    def encoded(self, fields: Mapping[str, str]) -> bytes:
+        """Return it filled in, before dots are doubled."""
+        return quoted(fill(self.template, escaped(fields) if self.is_html else fields))
+
+
+class LineOfOne:
+    """A line of a body in which one field stands, once; its octets around the field prepared."""
+
+    def __init__(self, line: Line, field: str) -> None:
+        before, after = line.template.split(mark(field))
+        self._before, self._after = octets_of(f"\n{before}"), octets_of(after)
+        self._is_html = line.is_html
+
+    def encoded(self, text: bytes, html: bytes) -> bytes:
+        """Return it with the field's value, given for text and for HTML; as Line.encoded."""
+        value = html if self._is_html else text
+        return quoted_octets(b"%b%b%b" % (self._before, value, self._after))
+
+
+Hole = slice | Header | Line
+"""A part of the three tokens (Yes, No, what is held) behind each other, a header, or a line."""
+
+_FIELDS = ("greeting", "address", "reason")
+
+
+class Layout:
+    """The mails of a draft in octets, dots doubled, with holes for what differs.
+
+    `bases` are the addresses of the pages up to their tokens, by URL field. `of_one` has the lines
+    that hold one field once, by that field; `mixed` has those that hold more than that; `dots` is
+    how many dots are doubled outside of them.
+    """
+
+    def __init__(self, draft: Draft, *, list_label: str, bases: Mapping[str, str]) -> None:
+        literals, holes = _sorted(_lay_out(draft, list_label, bases))
+        slices = [hole for hole in holes if isinstance(hole, slice)]
+        lines = [hole for hole in holes if isinstance(hole, Line)]
+        of_one = {name: [line for line in lines if line.fields == [name]] for name in _FIELDS}
+        self.of_one = {
+            name: [LineOfOne(line, name) for line in lines] for name, lines in of_one.items()
+        }
+        self.mixed = [line for line in lines if line not in chain(*of_one.values())]
+        # The empty slice is there because itemgetter returns no tuple for a single one.
+        slices.append(slice(0))
+        filling = [*slices, *_HEADERS, *chain(*of_one.values()), *self.mixed]
+        self._cut = itemgetter(*slices)
+        self._in_order = itemgetter(*map(filling.index, holes))
+        # What stays at even places, holes at odd ones.
+        self._parts = [b"x"] * (2 * len(holes) + 1)
+        self._parts[0::2] = literals
+        self._parts[1::2] = [b"x" if isinstance(hole, slice) else b"x\r\n" for hole in holes]
+        self.dots = b"".join(self._parts).count(b"\r\n..")
+
+    def filled(self, tokens: bytes, headers: tuple[bytes, ...], lines: Iterable[bytes]) -> bytes:
+        """Return a mail.
+
+        `tokens` are the three behind each other, `headers` the lines Date, To and Message-ID,
+        `lines` those of one greeting, address and reason, and then the mixed ones.
+        """
+        parts = self._parts.copy()
+        parts[1::2] = self._in_order((*self._cut(tokens), *headers, *lines))
+        return b"".join(parts)
+
+
+def _sorted(pieces: Iterable[bytes | Hole]) -> tuple[list[bytes], list[Hole]]:
+    """Return what stays, and the holes between, of which there is one fewer."""
+    literals: list[bytes] = [b""]
+    holes: list[Hole] = []
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            literals[-1] += piece
+        else:
+            holes.append(piece)
+            literals.append(b"")
+    return literals, holes
+
+
+def _lay_out(draft: Draft, list_label: str, bases: Mapping[str, str]) -> Iterator[bytes | Hole]:
+    """Yield a draft's mails from beginning to end.
+
+    All tokens are 22 letters, a dot and 43 letters, which quoted-printable leaves as they are. So
+    their letters stand on the same places in every mail, also where a line is broken inside one.
+    """
+    samples = [_sample(list_label, bases, letters) for letters in ("AAA", "BCD")]
+    opening, between, closing = body_frame(draft)
+    for same in zip(*(header_lines(draft, sample) for sample in samples), strict=True):
+        yield from _header(*same)
+    yield opening.encode()
+    yield from _body(draft.text, samples, is_html=False)
+    yield between.encode()
+    yield from _body(draft.html, samples, is_html=True)
+    yield closing.encode()
+
+
+def _sample(list_label: str, bases: Mapping[str, str], letters: str) -> AskValues:
+    """Return the values of a mail in which every token has one letter alone."""
+    yes_url, no_url, me_url = (
+        f"{bases[field]}{letter * 22}.{letter * 43}"
+        for field, letter in zip(URL_FIELDS, letters, strict=True)
+    )
+    return AskValues(
+        address="",
+        yes_url=yes_url,
+        no_url=no_url,
+        me_url=me_url,
+        list_label=list_label,
+        message_id="",
+        return_path="",
+        date=datetime.fromtimestamp(0, UTC),
+    )
+
+
+def _header(first: str, second: str) -> Iterator[bytes | Hole]:
+    name = _HEADERS.get(first.partition(":")[0])
+    if name is None:
+        yield from _told_apart(first.encode(), second.encode())
+    else:
+        yield name
+
+
+def _body(body: str, samples: list[AskValues], *, is_html: bool) -> Iterator[bytes | Hole]:
+    lines = (Line(line, is_html) for line in re.findall(r"[^\n]*\n|[^\n]+", body))
+    for is_even, group in groupby(lines, lambda line: set(URL_FIELDS).issuperset(line.fields)):
+        if is_even:
+            whole = Line("".join(line.template for line in group), is_html)
+            first, second = (
+                stuffed(whole.encoded({field: getattr(sample, field) for field in URL_FIELDS}))
+                for sample in samples
+            )
+            yield from _told_apart(first, second)
+        else:
+            yield from group
+
+
+def _told_apart(first: bytes, second: bytes) -> Iterator[bytes | slice]:
+    """Yield what two samples have in common, and where in the three tokens the rest stands."""
+    letters = bytes(
+        new if old != new or new == _DOT else 0 for old, new in zip(first, second, strict=True)
+    )
+    done = 0
+    places = dict.fromkeys(_LETTERS, 0)
+    for run in _RUN.finditer(letters):
+        yield first[done : run.start()]
+        done = run.end()
+        start = places[run[1]]
+        # A token's own dot at the end or the beginning of a line is in no run; it stays.
+        start += start == _DOT_PLACE
+        stop = start + len(run[0])
+        places[run[1]] = stop % _TOKEN_LENGTH
+        before = _LETTERS.index(run[1]) * _TOKEN_LENGTH
+        yield slice(before + start, before + stop)
+    yield first[done:]
+
+
+_DOT = ord(".")
+_LETTERS = (b"B", b"C", b"D")
+_RUN = re.compile(rb"([BCD])(?:[.]?\1)*")

@@ -5,8 +5,11 @@ All times are aware UTC.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+import base64
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, urlencode
 
 from repermit.i18n.catalogues import pick_language
 
@@ -164,3 +167,107 @@ class Mail:
     text: str
     html: str
     needs_smtputf8: bool
+
+
+# --- What came of a campaign that has closed, as the mail to the admin tells it. ------------------
+
+
+_CLOSING = "closing"
+_DIGESTS = ("hash", "root")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClosingNews:
+    """How many people there were and what became of them, and the evidence's checkpoint then.
+
+    `asked` is the sum of the next five: `others` were taken off for another reason than their No
+    or silence, or were confirmed otherwise. `seq`, `hash` and `root` (hex) are the checkpoint.
+    """
+
+    asked: int
+    yes: int
+    no: int
+    no_response: int
+    others: int
+    unasked: int
+    seq: int
+    hash: str
+    root: str
+
+    @property
+    def topic(self) -> str:
+        """Return the news as the topic of a mail, of 255 characters at most."""
+        # A digest in 43 signs instead of 64, so that there is room for the rest.
+        told = {
+            one.name: _short(getattr(self, one.name))
+            if one.name in _DIGESTS
+            else getattr(self, one.name)
+            for one in fields(self)
+        }
+        return f"{_CLOSING}?{urlencode(told)}"
+
+
+def read_closing(topic: str) -> ClosingNews | None:
+    """Return the news that a mail's topic holds; None if it is about something else."""
+    kind, _, told = topic.partition("?")
+    if kind != _CLOSING:
+        return None
+    found = {name: values[0] for name, values in parse_qs(told).items()}
+    values: dict[str, Any] = {
+        name: _long(text) if name in _DIGESTS else int(text) for name, text in found.items()
+    }
+    return ClosingNews(**values)
+
+
+def _short(digest: str) -> str:
+    return base64.urlsafe_b64encode(bytes.fromhex(digest)).decode().rstrip("=")
+
+
+def _long(text: str) -> str:
+    return base64.urlsafe_b64decode(f"{text}=").hex()
+
+
+# --- What a day has brought, as the admin's daily mail tells it. ----------------------------------
+
+
+_DAILY = "daily"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayNews:
+    """How many said or were what since `since` (aware UTC), and how all of them stand now.
+
+    `withdrawn` had said Yes before, or were customers; `others` were taken off for another reason
+    than their own No: a bounce, a complaint, a request, or no answer.
+    """
+
+    since: datetime
+    yes: int
+    no: int
+    withdrawn: int
+    others: int
+    asked: int
+    all_yes: int
+    all_no: int
+    silent: int
+
+    @property
+    def removed(self) -> int:
+        """Return how many were taken off."""
+        return self.no + self.withdrawn + self.others
+
+    @property
+    def topic(self) -> str:
+        """Return the news as the topic of a mail, of 200 characters at most."""
+        told = {one.name: getattr(self, one.name) for one in fields(self)}
+        return f"{_DAILY}?{urlencode({**told, 'since': int(self.since.timestamp())})}"
+
+
+def read_news(topic: str) -> DayNews | None:
+    """Return the news that a mail's topic holds; None if it is about something else."""
+    kind, _, told = topic.partition("?")
+    if kind != _DAILY:
+        return None
+    found = {name: int(values[0]) for name, values in parse_qs(told).items()}
+    since = datetime.fromtimestamp(found.pop("since"), UTC)
+    return DayNews(since=since, **found)

@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from repermit.emails.campaign_result import ClosingNews
-from repermit.emails.daily_summary import DayNews
 from repermit.emails.frozen_draft import Kind, mark
-from repermit.emails.mail_values import MailingListFacts
+from repermit.emails.mail_values import ClosingNews, DayNews, MailingListFacts
 from repermit.i18n.catalogues import translations
 from repermit.settings.definitions import Organisation
 

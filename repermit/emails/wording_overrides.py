@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from repermit.emails.advertising_words import offers_in
 from repermit.emails.autolinks import other_links
-from repermit.emails.template_preview import as_read
+from repermit.emails.html_markup import as_read
 from repermit.errors import Refused
 from repermit.i18n.catalogue_overrides import Text, as_typed, texts_in
 from repermit.i18n.lazy_text import Said

@@ -16,11 +16,10 @@ from repermit.emails.advertising_words import offers_in
 from repermit.emails.autolinks import endless_word, glued_fields, other_links
 from repermit.emails.compose_mail import compose
 from repermit.emails.frozen_draft import Draft
-from repermit.emails.html_markup import read_markup
+from repermit.emails.html_markup import FIELD, as_read, decoded, fields_in, marked, read_markup
 from repermit.emails.mail_values import AskValues, MailingListFacts, OwnWording
 from repermit.emails.sender_identity import reply_address, shows
-from repermit.emails.template_engine import own_environment
-from repermit.emails.template_preview import FIELD, as_read, decoded, fields_in, marked
+from repermit.emails.template_engine import own_environment, render
 from repermit.errors import WordingError
 from repermit.i18n.lazy_text import Joined, Said
 from repermit.settings.definitions import Organisation
@@ -269,3 +268,21 @@ def _written(field: str) -> str:
 _HTML = Said("HTML")
 _BARE = Said("only the bare name of a field may stand between {{ and }}")
 _PLAIN = (nodes.Output, nodes.TemplateData, nodes.Name)
+
+
+# --- repermit's own wording of an ask as templates with fields. -----------------------------------
+
+
+def usual_wording(mailing_list: MailingListFacts, *, language: str) -> OwnWording:
+    """Return what `check_wording` takes and what says the same as repermit's own ask.
+
+    Without HTML, which is made from the text.
+    """
+    fields = {field: f"{{{{ {field} }}}}" for field in FIELDS}
+    # What the templates ask of a list, as they would find it.
+    fields["sensitive"] = "yes" if mailing_list.sensitive else ""
+    fields["frequency"] = fields["frequency"] if mailing_list.frequency else ""
+    return OwnWording(
+        subject=render("ask/subject.txt", fields, language=language).strip(),
+        text=render("ask/body.txt", fields, language=language),
+    )

@@ -17,9 +17,8 @@ from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.exports import export_rows
-from repermit.exports.export_rows import Record
+from repermit.exports.export_rows import FORMS, Format, Record, Tool, What
 from repermit.exports.file_formats import Write, guard, write_csv, write_json, write_xlsx
-from repermit.exports.tool_formats import FORMS, Format, Tool, What
 from repermit.i18n.lazy_text import Joined
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links

@@ -15,7 +15,7 @@ from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, HandedOver
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.exports.tool_formats import Tool, What
+from repermit.exports.export_rows import Tool, What
 
 
 def steps(tool: str, what: str, *, slug: str = "LIST") -> tuple[str, ...]:

@@ -28,8 +28,7 @@ from repermit.evidence import chain
 from repermit.i18n.lazy_text import Joined, Said
 from repermit.imports import address_fate, import_report, row_preview, staging
 from repermit.imports.classify_row import Interpreter
-from repermit.imports.file_reader import Request, read
-from repermit.imports.import_results import ImportResult, Problem
+from repermit.imports.import_report import ImportResult, Problem
 from repermit.imports.import_task import (
     ImportProgress,
     StagedFile,
@@ -40,7 +39,7 @@ from repermit.imports.import_task import (
 )
 from repermit.imports.readers.open_file import ListFile, open_list
 from repermit.imports.readers.rows import Part
-from repermit.imports.staging import Staged
+from repermit.imports.staging import Request, Staged, read
 from repermit.rules.consent import Basis, Fate, require_customer_basis
 from repermit.settings.definitions import Settings
 

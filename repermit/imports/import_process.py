@@ -26,7 +26,7 @@ from repermit.db.write_lock import present
 from repermit.errors import ListFileError, RepermitError
 from repermit.i18n.lazy_text import packed
 from repermit.imports.import_file import import_file
-from repermit.imports.import_results import ImportResult
+from repermit.imports.import_report import ImportResult
 from repermit.imports.readers import container, open_file
 from repermit.imports.readers.rows import Column, FilePreview
 from repermit.imports.uploads import Choices, Kept, delete, find_upload

@@ -30,7 +30,7 @@ from repermit.db.models.mails import Mail
 from repermit.db.staged_rows import sweep_staged
 from repermit.db.work_locks import background_work, foreground_work
 from repermit.errors import Refused
-from repermit.imports.import_results import UndoResult
+from repermit.imports.import_report import UndoResult
 from repermit.imports.import_task import ImportProgress, take_back_unfinished
 from repermit.imports.undo_steps import Progress, begin_reversal, go_on
 from repermit.rules.consent import CampaignState, Fate, MailKind, MailState

@@ -17,7 +17,7 @@ from functools import partial
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from repermit.accounts import cleanup
+from repermit.accounts import audit_log
 from repermit.answers import join, pending_openings
 from repermit.answers.pending_openings import Pending
 from repermit.bounces import poll
@@ -35,8 +35,7 @@ from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import import_task, suppression_import, undo, uploads
 from repermit.privacy import purge, retention
-from repermit.reports import asked_people, closing_mail, daily_mail
-from repermit.reports import tally as reports_tally
+from repermit.reports import asked_people, closing_mail, daily_mail, statistics
 from repermit.sending import in_doubt, maintenance, send_due
 from repermit.setting_overrides.current_settings import Present, Watch
 from repermit.settings.definitions import Bounces, Settings
@@ -236,7 +235,7 @@ class Jobs:
         """Count what has come of the campaigns."""
         with self._connected() as settings:
             fold_counts(self._database)
-            reports_tally.tally_up(
+            statistics.tally_up(
                 self._database,
                 settings=settings,
                 now=self._clock.now(),
@@ -264,7 +263,7 @@ class Jobs:
         now = self._clock.now()
         with self._connected() as settings:
             should_stop = self._stopping.is_set
-            cleanup.tidy(self._database, settings=settings, now=now, should_stop=should_stop)
+            audit_log.tidy(self._database, settings=settings, now=now, should_stop=should_stop)
             join.forget_old_sign_ups(self._database, now=now, should_stop=should_stop)
             requested_mail_limit.forget_links(self._database, now=now, should_stop=should_stop)
             uploads.sweep_uploads(self._database, settings=settings, now=now)

@@ -18,7 +18,7 @@ from repermit.clock import Clock
 from repermit.db.connection import Database
 from repermit.garbage_collection import heap_frozen
 from repermit.jobs.periodic_jobs import OF_WORKERS, Jobs, make_scheduler
-from repermit.sending.stop_signals import Stopping
+from repermit.sending.worker_lock import Stopping
 from repermit.settings.definitions import Settings
 
 

@@ -12,7 +12,7 @@ from repermit.db.connection import Database, lock_rows
 from repermit.db.models.base import Meta, stored
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail
-from repermit.emails.campaign_result import ClosingNews
+from repermit.emails.mail_values import ClosingNews
 from repermit.evidence import stored_tree
 from repermit.reports.asked_people import count_people
 from repermit.rules.consent import CampaignState, MailKind, Reason

@@ -27,7 +27,7 @@ from repermit.evidence.stored_tree import checkpoint
 from repermit.reports.admin_acts import AdminAct, read_acts
 from repermit.reports.asked_people import People, read_people
 from repermit.reports.outcome_counts import Turn
-from repermit.reports.tally import read_tallies
+from repermit.reports.statistics import read_tallies
 from repermit.rules.consent import BounceKind, CampaignState, Exclusion, Fate, MailKind, MailState
 
 # --- What the closing report holds, as plain values. ----------------------------------------------

@@ -17,7 +17,7 @@ from repermit.db.models.base import Meta, read_moment, stored
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.mails import Mail
-from repermit.emails.daily_summary import DayNews
+from repermit.emails.mail_values import DayNews
 from repermit.reports.outcome_counts import Turn, head, turns
 from repermit.reports.statistics import figures
 from repermit.rules.consent import CampaignState, MailKind

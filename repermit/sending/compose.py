@@ -16,10 +16,9 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.emails import (
     admin_notices,
-    campaign_result,
     compose_mail,
-    daily_summary,
     frozen_draft,
+    mail_values,
     make_draft,
     message_id,
     mime_encoding,
@@ -194,9 +193,9 @@ class Letters:
             "mailing_list": about,
             "zone": settings.zone,
         }
-        if news := daily_summary.read_news(owed.topic):
+        if news := mail_values.read_news(owed.topic):
             return admin_notices.draft_daily(news, public_url=settings.public_url, **known)
-        if closing := campaign_result.read_closing(owed.topic):
+        if closing := mail_values.read_closing(owed.topic):
             return admin_notices.draft_closing(closing, public_url=settings.public_url, **known)
         number = admin_notices.read_not_the_person(owed.topic)
         if number is not None:

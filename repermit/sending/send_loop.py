@@ -25,8 +25,8 @@ from repermit.sending.connect import Dialling
 from repermit.sending.maintenance import KNOWS_NOBODY, Brake
 from repermit.sending.server_faults import Policies
 from repermit.settings.definitions import Settings
+from repermit.smtp.connection import Line
 from repermit.smtp.mail_server import Mailer
-from repermit.smtp.nonblocking_connection import Line
 from repermit.smtp.protocol import Accepted, Envelope, Event, Garbled, Ready, Refused, Rejected
 from repermit.smtp.reply_codes import ENDED, GARBLED, PERHAPS, SILENT, Reply
 

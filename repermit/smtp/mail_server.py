@@ -13,8 +13,7 @@ from repermit.clock import SystemClock
 from repermit.emails.dkim_signature import signer_of
 from repermit.emails.mime_encoding import letter_of
 from repermit.errors import ConfigError, OutcomeUnknown, TransportError
-from repermit.smtp.connection import Connection
-from repermit.smtp.nonblocking_connection import Line
+from repermit.smtp.connection import Connection, Line
 from repermit.smtp.oauth import token_source
 from repermit.smtp.protocol import Accepted, Envelope, Garbled, Ready
 from repermit.smtp.reply_codes import ENDED, GARBLED, PERHAPS, SILENT
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from repermit.emails.mime_encoding import Letter
     from repermit.i18n.lazy_text import Said
     from repermit.settings.definitions import MailServer
-    from repermit.smtp.nonblocking_connection import Line
+    from repermit.smtp.connection import Line
     from repermit.smtp.protocol import Event
     from repermit.smtp.reply_codes import Reply
     from repermit.smtp.time_limit import Cutter

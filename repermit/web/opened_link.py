@@ -17,7 +17,7 @@ from repermit.db.models.lists import find_list
 from repermit.errors import AddressError
 from repermit.i18n import catalogues
 from repermit.imports import uploads
-from repermit.privacy import data_document, data_links, my_data, not_the_person, rectification
+from repermit.privacy import data_links, my_data, not_the_person, rectification
 from repermit.privacy.data_links import Held, Opened, Recipient
 from repermit.reports import data_recipients, register_notes
 from repermit.web import my_data_text, page_text
@@ -106,7 +106,7 @@ def _ask_new_address(opened: Opened) -> Response:
 
 
 def _download(opened: Opened) -> Response:
-    document = data_document.document(
+    document = my_data.document(
         _held(opened),
         organisation=current_site().settings.organisation,
         recipients=[one for _, one in _recipients(opened)],

@@ -15,7 +15,7 @@ from repermit.db.connection import Database
 from repermit.garbage_collection import heap_frozen
 from repermit.i18n import catalogues
 from repermit.jobs import periodic_jobs, worker_process
-from repermit.sending.stop_signals import Stopping
+from repermit.sending.worker_lock import Stopping
 from repermit.settings.definitions import Settings
 from repermit.web.application import create_app
 from repermit.web.server import make_server

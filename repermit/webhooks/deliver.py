@@ -29,10 +29,9 @@ from repermit.webhooks.endpoints import (
     note_test,
     open_secret,
 )
-from repermit.webhooks.events import is_overtaken, news_of, slug_of
+from repermit.webhooks.events import News, is_overtaken, news_of, slug_of
 from repermit.webhooks.http_client import Line, Reply
 from repermit.webhooks.signature import signed_headers
-from repermit.webhooks.webhook_results import News
 
 WAITS = tuple(
     timedelta(seconds=seconds)

@@ -23,10 +23,9 @@ from repermit.evidence.entries import Entry
 from repermit.i18n.lazy_text import Said
 from repermit.settings.definitions import Settings
 from repermit.settings.sealed_secrets import Seal, webhook_name
-from repermit.webhooks.allowed_addresses import check_url, host_of
-from repermit.webhooks.events import slug_of
+from repermit.webhooks.events import Added, DeliveryFacts, WebhookFacts, problem_of, slug_of
+from repermit.webhooks.http_client import check_url, host_of
 from repermit.webhooks.signature import new_secret
-from repermit.webhooks.webhook_results import Added, DeliveryFacts, WebhookFacts, problem_of
 
 WITH_ITS_MAKER = "with whoever added it"
 """Why a webhook was removed whose maker is an admin no more, as evidence has it."""

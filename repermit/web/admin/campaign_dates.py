@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from repermit.bounces import poll
 from repermit.campaigns import draft_conditions
 from repermit.campaigns.draft_conditions import Conditions
-from repermit.campaigns.frequency import says_how_often
+from repermit.campaigns.mailing_lists import says_how_often
 from repermit.checks import run
 from repermit.checks.findings import Report
 from repermit.db.models.campaigns import latest_campaign

@@ -13,9 +13,9 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.db.temporary_files import temporary_files
 from repermit.errors import ListFileError, Refused
 from repermit.exports import export as exports_export
-from repermit.exports import export_rows, handover_steps, reconcile, tool_formats
+from repermit.exports import export_rows, handover_steps, reconcile
+from repermit.exports.export_rows import Format, Tool, What
 from repermit.exports.reconcile import Reconciled
-from repermit.exports.tool_formats import Format, Tool, What
 from repermit.imports import uploads
 from repermit.web.admin import import_preview
 from repermit.web.admin.campaign_page import erasures_due
@@ -71,13 +71,13 @@ def _file(
     mailing_list: MailingList, campaign: Campaign | None, what: What, tool: Tool | None
 ) -> dict[str, Any]:
     """Return what the page shows of one export: its formats, and its steps with their ticks."""
-    formats = tool_formats.formats_for(what, tool)
+    formats = export_rows.formats_for(what, tool)
     done = handover_steps.ticks(campaign, tool or "") if campaign else {}
     steps = handover_steps.steps_on_page(tool, what) if tool else ()
     is_for_csv = tool is not None and Format.CSV in formats
     return {
         "what": what,
-        "formats": formats or tool_formats.formats_for(what, None),
+        "formats": formats or export_rows.formats_for(what, None),
         "is_for_tool": bool(formats) and tool is not None,
         "steps": [
             (f"{what}-{n}", gettext(text), done.get(f"{what}-{n}"))

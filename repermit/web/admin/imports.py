@@ -24,7 +24,7 @@ from repermit.exports import export
 from repermit.exports.file_formats import guard
 from repermit.imports import import_process, row_preview, uploads
 from repermit.imports import undo as imports_undo
-from repermit.imports.import_results import UndoResult
+from repermit.imports.import_report import UndoResult
 from repermit.imports.row_preview import Sight
 from repermit.imports.uploads import Choices, Kept
 from repermit.rules.consent import Fate

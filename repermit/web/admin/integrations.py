@@ -20,8 +20,8 @@ from repermit.web.admin.rendering import flash_message, gettext, redirect_to, re
 from repermit.web.admin.result_text import in_words, sentence
 from repermit.web.request_context import arrival, current_site
 from repermit.webhooks import deliver, endpoints
+from repermit.webhooks.events import WebhookFacts
 from repermit.webhooks.http_client import Reply
-from repermit.webhooks.webhook_results import WebhookFacts
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse

@@ -11,7 +11,7 @@ from flask import current_app
 
 from repermit.bounces import poll
 from repermit.campaigns import mailing_lists
-from repermit.campaigns.frequency import says_how_often
+from repermit.campaigns.mailing_lists import says_how_often
 from repermit.checks import run as checks_run
 from repermit.checks.findings import Finding
 from repermit.db.models.lists import MailingList

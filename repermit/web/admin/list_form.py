@@ -10,7 +10,7 @@ from wtforms.fields import SelectChoice
 from wtforms.validators import DataRequired
 
 from repermit.campaigns import mailing_lists, preview
-from repermit.campaigns.frequency import says_how_often
+from repermit.campaigns.mailing_lists import says_how_often
 from repermit.db.models.lists import MailingList, find_list
 from repermit.emails.mail_values import Mail
 from repermit.errors import RepermitError

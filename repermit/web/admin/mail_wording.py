@@ -9,10 +9,10 @@ from flask_login import current_user
 from wtforms import SelectField, StringField, TextAreaField
 from wtforms.fields import SelectChoice
 
-from repermit.campaigns import draft_conditions, list_wording, mailing_lists, preview
+from repermit.campaigns import draft_conditions, mailing_lists, preview
 from repermit.contacts import lookup
 from repermit.db.models.lists import MailingList, find_list
-from repermit.emails import wording_template
+from repermit.emails import wording_validation
 from repermit.emails.mail_values import Mail
 from repermit.errors import (
     AddressError,
@@ -183,7 +183,7 @@ def begin(slug: str) -> Response:
     """Put repermit's own wording into what is empty, to be changed; nothing is saved by that."""
     mailing_list = find_list(slug)
     form = WordingForm(request.form, mailing_list=mailing_list)
-    usual = wording_template.usual_wording(
+    usual = wording_validation.usual_wording(
         lookup.list_facts(mailing_list), language=mailing_list.language
     )
     form.own_subject.data = typed_in(form, "own_subject") or usual.subject
@@ -249,7 +249,7 @@ def _is_good(mailing_list: MailingList, form: WordingForm) -> bool:
 
 def _flaws(mailing_list: MailingList) -> list[tuple[str, str]]:
     try:
-        reasons = list_wording.wording_flaws(mailing_list, current_site().settings)
+        reasons = preview.wording_flaws(mailing_list, current_site().settings)
     except AddressError as error:
         return [("own_text", _no_sender(error))]
     return [_placed(reason) for reason in reasons]

@@ -14,7 +14,7 @@ from flask_login import current_user
 
 from repermit.bounces import poll
 from repermit.campaigns import preview
-from repermit.campaigns.frequency import says_how_often
+from repermit.campaigns.mailing_lists import says_how_often
 from repermit.checks import run
 from repermit.checks.findings import Report
 from repermit.db.models.lists import MailingList, find_list
