@@ -27,7 +27,7 @@ from repermit.db.models.lists import MailingList
 from repermit.i18n import catalogues
 from repermit.settings.definitions import Settings
 from repermit.web import dispatcher, request_context
-from repermit.web.admin import launch_check
+from repermit.web.admin import launch
 from tests.building import make_campaign, make_list, make_settings
 from tests.cluster import Cluster, find_binaries, running_cluster
 from tests.counting import Counting
@@ -159,7 +159,7 @@ def _nothing_wrong(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     """
     if "real_check" not in request.fixturenames:
         monkeypatch.setattr(run, "find_problems", lambda *_, **__: ())
-    monkeypatch.setattr(launch_check, "_PATIENCE", 60.0)
+    monkeypatch.setattr(launch, "_PATIENCE", 60.0)
 
 
 # --- Databases. ---------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 
 from repermit.db.connection import Database
 from repermit.db.models.evidence import Evidence
-from repermit.web.admin.log_text import ACTS
+from repermit.web.admin.audit_log import ACTS
 from tests.admin_pages import PASSWORD, client_of, make_admin, post
 from tests.building import make_settings
 from tests.test_admin_routes import ADMINS, World

@@ -18,7 +18,7 @@ from repermit.errors import Refused
 from repermit.exports.export_rows import Tool
 from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Settings
-from repermit.web.admin.file_download import stream
+from repermit.web.admin.rendering import stream
 from tests.admin_pages import ENGLISH, admin_client, csrf_token
 from tests.building import make_campaign, make_contact, make_removed
 from tests.pages import Pages, words_of

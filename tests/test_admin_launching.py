@@ -22,7 +22,7 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, Reason, Status
 from repermit.settings.definitions import MailServer, Organisation, Settings
-from repermit.web.admin.launch_obstacles import obstacles
+from repermit.web.admin.campaign_dates import obstacles
 from repermit.web.admin.result_text import sentence
 from tests.admin_pages import admin_client, post, viewer_client
 from tests.building import (

@@ -19,7 +19,7 @@ from repermit.evidence.entries import Entry
 from repermit.i18n import catalogues
 from repermit.reports.make_report import ReportKind, make_report
 from repermit.rules.consent import Reason
-from repermit.web.admin.log_text import ACTS, LOOKS, SECURITY_EVENTS
+from repermit.web.admin.audit_log import ACTS, LOOKS, SECURITY_EVENTS
 from tests.admin_pages import client_of, log_in, make_admin, make_user, viewer_client, words_at
 from tests.building import NOW, make_list, make_removed, make_settings
 from tests.pages import Pages, words_of

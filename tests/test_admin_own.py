@@ -10,7 +10,7 @@ import pytest
 from repermit.accounts import sessions, two_factor
 from repermit.db.models.accounts import User
 from repermit.settings.sealed_secrets import Seal
-from repermit.web.admin.account_text import browser_in_words
+from repermit.web.admin.forms import browser_in_words
 from tests.admin_pages import (
     PASSWORD,
     admin_client,

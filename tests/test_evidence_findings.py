@@ -33,7 +33,7 @@ from repermit.imports.undo import finish_undoings
 from repermit.privacy import retention
 from repermit.reports import statistics
 from repermit.rules.consent import Answer, Reason
-from repermit.web.admin.log_text import ACTS
+from repermit.web.admin.audit_log import ACTS
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_mail, make_settings
 from tests.desk import ATTEST
 from tests.taking import OPTED_IN, mailchimp, plain, take_back, take_in

@@ -29,7 +29,7 @@ from repermit.errors import LaunchRefused
 from repermit.reports import make_report, render_report
 from repermit.reports.make_report import ReportKind
 from repermit.settings.definitions import Settings
-from repermit.web.admin import launch_check
+from repermit.web.admin import launch as admin_launch
 from tests.admin_pages import admin_client, post
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings
 from tests.desk import ATTEST, Desk
@@ -322,15 +322,15 @@ def test_reasons_stay_where_the_check_had_become_too_old_when_they_were_sent(
         return (HERE,)
 
     monkeypatch.setattr(run, "find_problems", look)
-    monkeypatch.setattr(launch_check, "_PATIENCE", 0.0)
+    monkeypatch.setattr(admin_launch, "_PATIENCE", 0.0)
     page = launch(admin, **{"accept-pages_here_alone": WHY})
     assert 'name="confirm"' not in page.text
     may_end.set()
-    monkeypatch.setattr(launch_check, "_PATIENCE", 60.0)
+    monkeypatch.setattr(admin_launch, "_PATIENCE", 60.0)
     assert f'name="accept-pages_here_alone" value="{WHY}"' in admin.get(URL).text
     assert launch(admin, **{"accept-pages_here_alone": WHY}).status_code == 303
     with admin.application.app_context():
-        assert not any(launch_check._reasons().values())
+        assert not any(admin_launch._reasons().values())
 
 
 def test_what_has_gone_wrong_meanwhile_is_shown_first(
@@ -355,7 +355,7 @@ def test_nobody_waits_for_a_check_and_the_page_goes_on_by_itself(
         return (HERE,)
 
     monkeypatch.setattr(run, "find_problems", look)
-    monkeypatch.setattr(launch_check, "_PATIENCE", 0.0)
+    monkeypatch.setattr(admin_launch, "_PATIENCE", 0.0)
     assert admin.get(f"{URL}/check.json").json == {"is_busy": False}
     page = admin.get(URL)
     assert 'data-again="/admin/lists/news/launch/check.json"' in page.text
@@ -364,7 +364,7 @@ def test_nobody_waits_for_a_check_and_the_page_goes_on_by_itself(
     assert post(admin, URL, confirm="1").status_code == 422
     assert not Campaign.select().exists()
     may_end.set()
-    monkeypatch.setattr(launch_check, "_PATIENCE", 60.0)
+    monkeypatch.setattr(admin_launch, "_PATIENCE", 60.0)
     assert 'name="accept-pages_here_alone"' in admin.get(URL).text
     assert admin.get(f"{URL}/check.json").json == {"is_busy": False}
 
@@ -383,7 +383,7 @@ def test_a_check_holds_for_a_while_and_is_made_again_when_asked(
     MailingList.update(purpose="Iets anders, vier keer per jaar").execute()
     admin.get(URL)
     assert looked == ["news"] * 3
-    pages.clock.move_to(NOW + launch_check._FRESH * 1.1)
+    pages.clock.move_to(NOW + admin_launch._FRESH * 1.1)
     admin_client(pages).get(URL)
     assert looked == ["news"] * 4
 

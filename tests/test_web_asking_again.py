@@ -37,8 +37,8 @@ from repermit.rules.consent import (
     Status,
 )
 from repermit.settings.definitions import Settings
-from repermit.web import ask_again
-from repermit.web.page_text import Voice
+from repermit.web.public import page_text
+from repermit.web.public.page_text import Voice
 from tests.admin_pages import admin_client
 from tests.building import DEADLINE, NOW, make_asked, make_campaign, make_contact, make_list
 from tests.list_files import as_csv
@@ -619,10 +619,10 @@ def test_a_press_that_changes_nothing_is_never_asked_about(
 def test_each_sign_is_told_in_words_of_each_language(settings: Settings) -> None:
     for language in catalogues.languages():
         voice = Voice(language=language, zone=settings.zone)
-        told = {sign: ask_again.why_again([sign], voice) for sign in Sign}
+        told = {sign: page_text.why_again([sign], voice) for sign in Sign}
         assert len(set(told.values())) == 5, language
         # What says most comes first, whatever else there is.
-        assert ask_again.why_again(list(Sign), voice) == told[Sign.BOTH_OPENED]
+        assert page_text.why_again(list(Sign), voice) == told[Sign.BOTH_OPENED]
 
 
 # --- A No that only a file tells of.

@@ -10,14 +10,14 @@ import pytest
 
 from repermit.privacy.data_links import Entry, HandedOn, Held, LinkOpened, Openings, Recipient
 from repermit.reports.data_recipients import ROLES
-from repermit.web.my_data_text import (
+from repermit.web.public.my_data_text import (
     handed_on_in_words,
     happenings,
     openings_in_words,
     recipient_in_words,
     source_in_words,
 )
-from repermit.web.page_text import Voice
+from repermit.web.public.page_text import Voice
 from tests.building import NOW
 
 VOICE = Voice(language="en", zone=ZoneInfo("Europe/Amsterdam"))

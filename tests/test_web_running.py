@@ -20,7 +20,7 @@ from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, MailState
-from repermit.web.run import Server
+from repermit.web.server import Server
 from tests.building import make_contact
 from tests.desk import ATTEST, Desk
 from tests.inbox import Inbox, Received

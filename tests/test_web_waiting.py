@@ -340,7 +340,7 @@ def test_who_may_be_recorded_is_not_told_otherwise(
     def lose(*_: object) -> None:
         raise DatabaseBusy("lost")
 
-    monkeypatch.setattr("repermit.web.answer.show_result", lose)
+    monkeypatch.setattr("repermit.web.public.answer.show_result", lose)
     answer = pages.post("no", uid, headers={"Accept-Language": "en"})
     assert Contact.get().status == Status.REMOVED
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")

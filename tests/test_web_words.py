@@ -12,8 +12,8 @@ from repermit.answers.lookup import Standing
 from repermit.emails.mail_values import MailingListFacts
 from repermit.i18n import catalogues
 from repermit.rules.consent import Basis, Reason, Status
-from repermit.web import page_text
-from repermit.web.page_text import Voice
+from repermit.web.public import page_text
+from repermit.web.public.page_text import Voice
 from tests.building import DEADLINE, NOW
 
 ENGLISH = Voice(language="en", zone=ZoneInfo("Europe/Amsterdam"))

@@ -112,7 +112,7 @@ def _serve(house: CommandContext, host: str | None, port: int | None) -> None:
     from repermit.accounts import users
     from repermit.setting_overrides import change_settings
     from repermit.suppression import suppressions
-    from repermit.web.run import Server
+    from repermit.web.server import Server
 
     settings = house.file
     with house.database() as database:

@@ -17,7 +17,7 @@ from repermit.demo.simulated_people import play
 from repermit.expiry import sweep
 from repermit.rules.consent import CampaignState
 from repermit.sending import send_due
-from repermit.web.run import Server
+from repermit.web.server import Server
 
 
 def run_demo() -> int:

@@ -23,7 +23,7 @@ from repermit.errors import LinkError
 from repermit.i18n import catalogues
 from repermit.package_files import LANGUAGES
 from repermit.signed_links import KINDS
-from repermit.web.admin import refusals
+from repermit.web.admin import result_text
 from repermit.web.api.problems import is_asked_by_program, problem_for
 from repermit.web.database_connection import may_be_recorded
 from repermit.web.rendering import Reader, frame, render, wanted_languages
@@ -68,8 +68,8 @@ def show_mistake(error: HTTPException) -> Response:
     if is_asked_by_program():
         return problem_for(error)
     code = error.code or _FAILED
-    if refusals.is_for_admins():
-        response = refusals.show_refusal(code)
+    if result_text.is_for_admins():
+        response = result_text.show_refusal(code)
     else:
         response = _all_languages(code, **_shared_by_all_lists())
     if code == _NOT_ALLOWED:
@@ -84,8 +84,8 @@ def show_failure(_error: Exception) -> Response:
     """Return the page for a failure of ours; the database may be what failed."""
     if is_asked_by_program():
         return problem_for()
-    if refusals.is_for_admins():
-        return refusals.show_failure()
+    if result_text.is_for_admins():
+        return result_text.show_failure()
     return _all_languages(_FAILED, privacy_url="", language="")
 
 
@@ -110,8 +110,8 @@ def _unavailable(*, is_recorded: bool) -> Response:
     """Return the page that asks to try again; `is_recorded` if something may be recorded."""
     if is_asked_by_program():
         return problem_for(ServiceUnavailable())
-    if refusals.is_for_admins():
-        return refusals.show_unavailable(is_recorded=is_recorded)
+    if result_text.is_for_admins():
+        return result_text.show_unavailable(is_recorded=is_recorded)
     response = _all_languages(_FAILED if is_recorded else _UNAVAILABLE, **_shared_if_readable())
     response.status_code = _UNAVAILABLE
     return response

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from flask import Response, request
+from flask import Response, g, request
 from markupsafe import Markup
 
 from repermit.answers.lookup import Giver
@@ -21,12 +21,11 @@ from repermit.emails.mail_values import MailingListFacts
 from repermit.i18n import catalogues
 from repermit.package_files import asset
 from repermit.receipts.states import REPRESENTATIVE
-from repermit.web import wording_shown
+from repermit.setting_overrides import current_settings
 from repermit.web.request_context import current_site
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
 
 NUMBER = "number"
 """What each form for an answer sends along: its number, good for one press."""
@@ -168,7 +167,7 @@ def frame(reader: Reader) -> dict[str, Any]:
         "privacy_url": about.privacy_url if about else "",
         "choices": choices,
         "choose_url": f"?{_CHOOSE}{reader.here().replace('?', '&')}" if _are_many(choices) else "",
-        "texts": wording_shown.version(),
+        "texts": version(),
         "current_language": catalogues.language_name(reader.language),
         "style": Markup(style()),  # noqa: S704  our own file
         "more_style": Markup(style("public-more")),  # noqa: S704
@@ -217,3 +216,28 @@ def _choices(reader: Reader) -> list[Choice]:
 @cache
 def _environment(language: str) -> Environment:
     return template_engine.environment("public", language)
+
+
+# --- In which words a page was shown, known again when a Yes comes from it. -----------------------
+
+
+TEXTS = "texts"
+"""What the forms for a Yes send along: the version of the texts, if any was ever corrected."""
+
+
+def version() -> str:
+    """Return the version of the texts on the page that is being made; "" if all are as they come.
+
+    That of the beginning of the request: if a text is corrected while the page is made, its Yes is
+    asked for again.
+    """
+    known: str = g.get("texts", "")
+    return known
+
+
+def is_as_now() -> bool:
+    """Say whether the page that sent a Yes was in the words that hold at this moment.
+
+    Asked once the text of the page is made that is kept, since no later correction is in that then.
+    """
+    return request.form.get(TEXTS, "") == current_settings.version_of_texts()

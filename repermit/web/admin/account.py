@@ -14,12 +14,11 @@ from wtforms.validators import InputRequired
 
 from repermit.accounts import login, sessions, two_factor, users
 from repermit.i18n.lazy_text import N_
-from repermit.web.admin.account_text import browser_in_words
 from repermit.web.admin.current_user import visit
-from repermit.web.admin.forms import Form
+from repermit.web.admin.forms import Form, browser_in_words
+from repermit.web.admin.lock_screen import confirm_password, say_wait
 from repermit.web.admin.login import NewPasswordForm, hand_over, setup_fields
 from repermit.web.admin.page_permissions import for_viewers
-from repermit.web.admin.password_confirmation import confirm_password, say_wait
 from repermit.web.admin.rendering import LANGUAGES, flash_message, gettext, redirect_to, render_page
 from repermit.web.request_context import arrival, current_site
 

@@ -18,10 +18,10 @@ from repermit.imports import uploads
 from repermit.privacy import forget as privacy_forget
 from repermit.privacy import make_proof, printable_proof
 from repermit.privacy.forget import Forgetting, Forgotten, Found
+from repermit.web.admin.audit_log import who_acted
 from repermit.web.admin.contact_pages import zipped
 from repermit.web.admin.current_user import actor, note_look
 from repermit.web.admin.erase_contact import say_of_unfinished
-from repermit.web.admin.log_text import who_acted
 from repermit.web.admin.rendering import gettext, render_page
 from repermit.web.admin.result_text import sentence
 from repermit.web.request_context import arrival, current_site

@@ -5,28 +5,20 @@ Nothing personal of a contact stands here: only the random name that the evidenc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request
 
-from repermit.accounts import audit_log
-from repermit.accounts.audit_log import Records
+from repermit.accounts import audit_log, users
+from repermit.accounts.audit_log import Records, SecurityEventKind
 from repermit.db.models.lists import MailingList
-from repermit.web.admin.log_text import (
-    ACTS,
-    IN_DETAIL,
-    KINDS,
-    LOOKS,
-    SECURITY_EVENTS,
-    act_in_words,
-    actor_in_words,
-    emails,
-    look_in_words,
-    security_event_in_words,
-)
-from repermit.web.admin.rendering import gettext, render_page
-from repermit.web.admin.website_notice import language_name
+from repermit.evidence.entries import login_name
+from repermit.i18n.lazy_text import N_
+from repermit.settings.definitions import PAGES, SETTINGS
+from repermit.web.admin.rendering import gettext, language_name, moment_in_words, render_page
 
 pages = Blueprint("looking", __name__, url_prefix="/admin/log")
 
@@ -115,3 +107,237 @@ def number_typed(typed: str) -> int:
     """Return the number that an address names a page by, 0 if it is none."""
     is_one = typed.isascii() and typed.isdigit() and len(typed) <= _DIGITS
     return int(typed) if is_one else 0
+
+
+# --- What the acts and looks of the log are called, and who is behind an actor's name. ------------
+
+
+# --- What the details of an act are called. -------------------------------------------------------
+
+
+_FIELDS: Mapping[str, str] = {
+    "name": N_("name"),
+    "purpose": N_("purpose"),
+    "frequency": N_("how often"),
+    "privacy_url": N_("privacy statement"),
+    "language": N_("language"),
+    "sender": N_("sender"),
+    "sensitive": N_("whether it is sensitive"),
+    "receipts": N_("receipts by mail"),
+    "own_subject": N_("subject of the mail"),
+    "own_text": N_("text of the mail"),
+    "own_html": N_("layout of the mail"),
+    "deadline": N_("deadline"),
+    "starts": N_("first day of asking"),
+    "reminder": N_("reminder"),
+    "pilot": N_("pilot"),
+    "include_thin": N_("whether those with a thin proof are asked"),
+    "attest": N_("whose decision it is"),
+    "address": N_("address"),
+    "joint-controllers": N_("joint controllers"),
+    "representative": N_("representative"),
+    "measures": N_("security measures"),
+}
+_SCOPES: Mapping[str, str] = {
+    "read:status": N_("how lists and campaigns stand, in counts"),
+    "read:contacts": N_("how one person stands, by their address"),
+    "read:answers": N_("answers and removals, with addresses"),
+}
+
+
+def fields_in_words(names: Iterable[str]) -> str:
+    """Return the names of what was changed of a list, of conditions, of a person or a paper."""
+    # Of whoever works for the organisation there are several fields each: it is named once.
+    own = {name if name in _FIELDS else name.partition(".")[0] for name in names}
+    known = [gettext(text) for name, text in _FIELDS.items() if name in own]
+    return ", ".join([*known, *sorted(own - _FIELDS.keys())])
+
+
+def settings_in_words(keys: Iterable[str]) -> str:
+    """Return the names of settings, each with that of its page."""
+    return ", ".join(map(_setting, keys))
+
+
+def _setting(key: str) -> str:
+    setting = SETTINGS.get(key)
+    if not setting or not setting.section:
+        return key
+    return f"{gettext(PAGES[setting.section.page])}: {gettext(setting.label)}"
+
+
+def scope_in_words(scope: str) -> str:
+    """Return what a token may be used for."""
+    return gettext(_SCOPES[scope]) if scope in _SCOPES else scope
+
+
+def moment_kept(text: str) -> str:
+    """Return a moment as evidence keeps it in words, "" for none."""
+    return moment_in_words(datetime.fromisoformat(text)) if text else ""
+
+
+IN_DETAIL: Mapping[str, Any] = {
+    "fields_in_words": fields_in_words,
+    "settings_in_words": settings_in_words,
+    "scope_in_words": scope_in_words,
+    "moment_kept": moment_kept,
+}
+"""What the page puts details into words by."""
+
+
+# --- What the acts and looks of the log are called, and who is behind an actor's name. ------------
+
+
+ACTS: Mapping[str, str] = {
+    "list_added": N_("added the list"),
+    "list_changed": N_("changed the list"),
+    "handed_in": N_("handed a file in, to be looked at"),
+    "given_up": N_("deleted a file that was handed in"),
+    "imported": N_("took a file in"),
+    "import_undone": N_("took a file back"),
+    "conditions_changed": N_("changed the conditions of the next campaign"),
+    "launched": N_("launched the campaign"),
+    "paused": N_("paused the campaign"),
+    "resumed": N_("let the campaign go on"),
+    "extended": N_("moved the deadline"),
+    "cancelled": N_("cancelled the campaign"),
+    "expired_despite_downtime": N_("let people be removed although the pages had been down"),
+    "test_mail_sent": N_("sent a test mail"),
+    "closed": N_("closed the campaign"),
+    "resolved": N_("decided on mails in doubt"),
+    "confirmed": N_("confirmed somebody"),
+    "customer": N_("put somebody down as a customer"),
+    "added": N_("added somebody by hand"),
+    "removed": N_("took somebody off"),
+    "suppressed": N_("kept the fingerprint of an address that is not to be asked"),
+    "sign_up_undone": N_("pressed Yes and No of a sign-up: who it is stands as before"),
+    "not_the_person": N_("said not to be the person meant"),
+    "corrected": N_("corrected what is held about somebody"),
+    "suppressions_imported": N_("took in who is not to be asked"),
+    "suppressions_put_back": N_("kept off again whom only the journal still knew"),
+    "erased": N_("erased what was held about somebody"),
+    "proved": N_("made a proof about somebody"),
+    "reply_set_aside": N_("set a reply aside"),
+    "still_mailed": N_("unsubscribed, though nothing was held here any more"),
+    "exported": N_("made a file"),
+    "archived": N_("made an archive"),
+    "handed_over": N_("ticked a step of handing over"),
+    "not_handed_over": N_("took the tick from a step of handing over"),
+    "paper_made": N_("made a paper"),
+    "register_changed": N_("filled in the record of processing"),
+    "logged_in": N_("logged in"),
+    "logged_out": N_("logged out"),
+    "password_chosen": N_("chose a password"),
+    "password_changed": N_("changed the password"),
+    "second_step_set_up": N_("set up the second step"),
+    "recovery_codes_renewed": N_("made new recovery codes"),
+    "session_ended": N_("ended one of their own sessions"),
+    "sessions_ended": N_("logged somebody out everywhere"),
+    "user_added": N_("added a user"),
+    "user_invited": N_("made a one-time link"),
+    "user_role_changed": N_("changed what a user may do"),
+    "user_removed": N_("removed a user"),
+    "backed_up": N_("backed the database up"),
+    "restored": N_("restored the database"),
+    "settings_changed": N_("changed the settings"),
+    "text_corrected": N_("corrected what mails and pages say"),
+    "token_made": N_("made a token"),
+    "token_revoked": N_("revoked a token"),
+    "webhook_added": N_("added a webhook"),
+    "webhook_removed": N_("removed a webhook"),
+    "webhook_tested": N_("tested a webhook"),
+    "webhook_redelivered": N_("had a webhook told again"),
+}
+"""Every event of the record, as what its actor did."""
+
+ACTS_OF_THEIR_OWN: Mapping[str, str] = {
+    "confirmed": N_("answered Yes"),
+    "removed": N_("left the list"),
+    "corrected": N_("corrected what is held about them"),
+    "erased": N_("had erased what was held about them"),
+}
+"""Events that read otherwise when whom they are about did them: nobody confirms somebody else."""
+
+LOOKS: Mapping[str, str] = {
+    "contacts": N_("looked at the contacts"),
+    "searched": N_("searched the contacts"),
+    "contact": N_("looked at one contact"),
+    "replies": N_("looked at the replies"),
+    "doubts": N_("looked at the mails in doubt"),
+    "silent": N_("looked at who has not answered"),
+    "looked": N_("looked at the rows of a file"),
+    "exported": N_("downloaded the rows of a file"),
+    "exported_keep": N_("downloaded who may be mailed"),
+    "exported_removed": N_("downloaded who was removed"),
+    "exported_unasked": N_("downloaded who could not be asked"),
+    "exported_evidence": N_("downloaded the evidence"),
+    "archived": N_("took an archive along, with a proof of everybody in it"),
+    "compared": N_("compared with another tool"),
+    "by_hand": N_("looked at who is to be entered by hand in another tool"),
+    "proved": N_("had a proof about somebody made"),
+    "answers": N_("fetched answers and removals"),
+}
+"""Every look that is noted."""
+
+SECURITY_EVENTS: Mapping[str, str] = {
+    SecurityEventKind.LOGIN_FAILED: N_("gave a wrong password, or an address that nobody has here"),
+    SecurityEventKind.CODE_FAILED: N_("gave a wrong code after the right password"),
+    SecurityEventKind.UNLOCK_FAILED: N_("gave a wrong password at a locked screen"),
+    SecurityEventKind.UNLOCKED: N_("unlocked the screen"),
+    SecurityEventKind.PASSWORD_FAILED: N_("gave a wrong password where it is asked for again"),
+    SecurityEventKind.INVITATION_REFUSED: N_("opened a one-time link that does not work any more"),
+    SecurityEventKind.TOO_MANY_TRIES: N_("had to wait after too many tries"),
+    SecurityEventKind.PAGE_REFUSED: N_("asked for a page that is for admins"),
+    SecurityEventKind.FORM_REFUSED: N_("sent a form that was too old, or not ours"),
+    SecurityEventKind.TOKEN_REFUSED: N_("showed a token that does not hold, or not for this"),
+}
+"""Everything that is refused and noted."""
+
+KINDS: Mapping[str, str] = {
+    "person": N_("People themselves"),
+    "reader": N_("Readers who are not the person meant"),
+    "job": N_("By itself"),
+    "cli:": N_("On the command line"),
+    "api:": N_("Programs"),
+}
+"""Actors that are no users, as the filter has them; one that ends in ":" is all of that kind."""
+
+
+def act_in_words(what: str, actor: str = "") -> str:
+    """Return what was done, by the actor if one is given; one that is not known as it is kept."""
+    words = {**ACTS, **ACTS_OF_THEIR_OWN} if actor == "person" else ACTS
+    return gettext(words[what]) if what in words else what.replace("_", " ")
+
+
+def look_in_words(what: str, _actor: str = "") -> str:
+    """Return what was looked at; one that is not known as it is kept."""
+    return gettext(LOOKS[what]) if what in LOOKS else what.replace("_", " ")
+
+
+def security_event_in_words(what: str, _actor: str = "") -> str:
+    """Return what was refused."""
+    return gettext(SECURITY_EVENTS[what])
+
+
+def emails() -> dict[str, str]:
+    """Return the users by the name that evidence has for them."""
+    return {one.actor: one.email for one in users.people() if one.email}
+
+
+def who_acted() -> Callable[[str], str]:
+    """Return what puts actors into words, for a page that has several."""
+    return partial(actor_in_words, known=emails())
+
+
+def actor_in_words(actor: str, known: Mapping[str, str]) -> str:
+    """Return who acted: an address for a user who is still there."""
+    kind, _, name = actor.partition(":")
+    if actor in known:
+        return known[actor]
+    return {
+        "person": gettext("The person"),
+        "reader": gettext("Who reads the mail to this address"),
+        "job": gettext("By itself"),
+        "user": gettext("User %(number)s, who was removed", number=name),
+        "cli": gettext("%(name)s, on the command line", name=login_name(actor)),
+        "api": gettext("The program %(name)s", name=name),
+    }.get(kind, actor)

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
+from wtforms import BooleanField, StringField, TextAreaField
 
 from repermit.bounces import poll
-from repermit.campaigns import draft_conditions
+from repermit.campaigns import draft_conditions, launch_plan, send_plan
+from repermit.campaigns.campaign_results import Plan
 from repermit.campaigns.draft_conditions import Conditions
 from repermit.campaigns.mailing_lists import says_how_often
+from repermit.campaigns.send_plan import MORNING
 from repermit.checks import run
 from repermit.checks.findings import Report
+from repermit.clock import parse_when
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.lists import MailingList, find_list
+from repermit.errors import Refused
+from repermit.i18n.lazy_text import N_, Said
 from repermit.rules.consent import CampaignState
-from repermit.web.admin.campaign_form import ConditionsForm, form_of, given
 from repermit.web.admin.check_findings import findings_of
 from repermit.web.admin.current_user import actor
-from repermit.web.admin.plan_preview import deadline_in_words, outlook, suggested
-from repermit.web.admin.progress_steps import steps_reached
-from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
+from repermit.web.admin.forms import Form
+from repermit.web.admin.rendering import (
+    flash_message,
+    gettext,
+    moment_in_words,
+    ngettext,
+    redirect_to,
+    render_page,
+    steps_reached,
+)
 from repermit.web.admin.result_text import sentence
 from repermit.web.request_context import arrival, current_site
 
@@ -100,3 +116,250 @@ def _show(
         told=[sentence(note) for note in seen.plan.notes],
         findings=report and findings_of(report, mailing_list.slug),
     )
+
+
+# --- The form of a campaign's conditions. ---------------------------------------------------------
+
+
+_MOST_DAYS = 365
+_MOST_PEOPLE = 10**9 - 1
+_NUMBER = re.compile(r"[0-9]{1,9}")
+
+
+class ConditionsForm(Form):
+    """What a campaign is launched with, each as it was typed."""
+
+    until = StringField(N_("Last day to answer"))
+    until_time = StringField(N_("Time; empty for the end of that day"))
+    starts = StringField(N_("First day of asking"))
+    starts_time = StringField(N_("Time; empty for nine in the morning"))
+    reminder = StringField(N_("Remind so many days before the deadline"))
+    pilot = StringField(N_("Ask so many people first"))
+    include_thin = BooleanField(
+        N_("Also ask those whose sign-up was imported without the words they agreed to")
+    )
+    attest = TextAreaField(N_("Who decided to ask, and on what ground?"))
+
+    def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
+        """Say whether conditions can be made of it; what is still missing is no mistake."""
+        super().validate(extra_validators)
+        self._check_moment("until", "until_time", _moment_to_come)
+        self._check_moment("starts", "starts_time", _start_to_come)
+        self._check_number("reminder", most=_MOST_DAYS, lacks=N_("A number from 0 to 365."))
+        self._check_number("pilot", most=_MOST_PEOPLE, lacks=N_("A whole number."))
+        return not self.errors
+
+    def _check_moment(self, day: str, time: str, read: Callable[[str], object]) -> None:
+        try:
+            read(when(self, day, time))
+        except Refused as error:
+            self.refuse(day, sentence(error.said))
+
+    def _check_number(self, name: str, *, most: int, lacks: str) -> None:
+        typed = _typed(self, name)
+        if typed and not (_NUMBER.fullmatch(typed) and int(typed) <= most):
+            self.refuse(name, gettext(lacks))
+
+
+def when(form: Form, day: str, time: str) -> str:
+    """Return a day and its time as the command line takes them, "" if neither is given."""
+    typed_time = _typed(form, time)
+    return f"{_typed(form, day)}T{typed_time}" if typed_time else _typed(form, day)
+
+
+def moment(text: str) -> datetime | None:
+    """Return WHEN as aware UTC, None for ""; raises Refused."""
+    return parse_when(text, current_site().settings.zone) if text else None
+
+
+def _moment_to_come(text: str) -> datetime | None:
+    """Return a deadline; raises Refused for one that has passed."""
+    found = moment(text)
+    if found is not None and found <= arrival():
+        raise Refused("this has passed already: choose a later day", code="deadline_typed")
+    return found
+
+
+def _start_to_come(text: str) -> datetime | None:
+    """Return a start; raises Refused for one that has passed, of a day once it is over."""
+    _moment_to_come(text)
+    return start(text)
+
+
+def start(text: str) -> datetime | None:
+    """Return WHEN as aware UTC, of a day its morning, None for ""; raises Refused."""
+    return moment(text if "T" in text or not text else f"{text}T{MORNING:%H:%M}")
+
+
+def given(form: ConditionsForm) -> Conditions:
+    """Return what a form that has been found good says."""
+    return Conditions(
+        deadline=when(form, "until", "until_time"),
+        starts=when(form, "starts", "starts_time"),
+        reminder=int(_typed(form, "reminder") or 0),
+        pilot=int(_typed(form, "pilot") or 0),
+        include_thin=bool(form.include_thin.data),
+        attest=_typed(form, "attest").replace("\r\n", "\n"),
+    )
+
+
+def form_of(conditions: Conditions) -> ConditionsForm:
+    """Return the form that says these conditions."""
+    until, _, until_time = conditions.deadline.partition("T")
+    starts, _, starts_time = conditions.starts.partition("T")
+    return ConditionsForm(
+        data={
+            "until": until,
+            "until_time": until_time,
+            "starts": starts,
+            "starts_time": starts_time,
+            "reminder": str(conditions.reminder or ""),
+            "pilot": str(conditions.pilot or ""),
+            "include_thin": conditions.include_thin,
+            "attest": conditions.attest,
+        }
+    )
+
+
+def _typed(form: Form, name: str) -> str:
+    return (form[name].data or "").strip()
+
+
+# --- What would come of a campaign's conditions: the plan, and its moments in words. --------------
+
+
+_USUAL_DAYS = 28
+_A_FORTNIGHT = timedelta(days=14)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What a launch under these conditions would do; `against` is all that stands in its way.
+
+    `deadline` and `starts_at` are None where they have not been given, or cannot be read any more.
+    """
+
+    conditions: Conditions
+    deadline: datetime | None
+    starts_at: datetime | None
+    plan: Plan
+    against: list[Obstacle]
+
+    @property
+    def begins_at(self) -> datetime | None:
+        """Return when the asking begins, None if as soon as it is launched."""
+        return self.starts_at if self.starts_at and self.starts_at > arrival() else None
+
+    @property
+    def pilot(self) -> int:
+        """Return how many are asked first, 0 if all are asked at once."""
+        return self.conditions.pilot if self.conditions.pilot < self.plan.asked else 0
+
+    @property
+    def days_to_answer(self) -> int:
+        """Return how many whole days the last to be asked have to answer."""
+        return (self.deadline - self.plan.last_ask_at).days if self.deadline else 0
+
+
+def suggested() -> Conditions:
+    """Return what is usual: four weeks, or longer where the settings want long to answer."""
+    return Conditions(deadline=_usual_deadline().date().isoformat())
+
+
+def outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
+    """Return what a launch now would do, and what stands against it; writes nothing."""
+    deadline, starts_at = deadline_of(conditions), _read(start, conditions.starts)
+    plan = launch_plan.plan(
+        mailing_list,
+        settings=current_site().settings,
+        now=arrival(),
+        deadline=deadline or _usual_deadline(),
+        starts_at=starts_at,
+        include_thin=conditions.include_thin,
+        reminder=conditions.reminder,
+    )
+    against = obstacles(plan, conditions.attest)
+    if conditions.starts and starts_at is None:
+        wanted = gettext("Say anew when the asking begins.")
+        against.insert(0, Obstacle(text=wanted, endpoint="conditions.show"))
+    if deadline is None:
+        wanted = gettext("Say until when answers count.")
+        against.insert(0, Obstacle(text=wanted, endpoint="conditions.show"))
+    return Outlook(
+        conditions=conditions, deadline=deadline, starts_at=starts_at, plan=plan, against=against
+    )
+
+
+def deadline_of(conditions: Conditions) -> datetime | None:
+    """Return the deadline that was chosen, None if none was or it cannot be read any more."""
+    return _read(moment, conditions.deadline)
+
+
+def deadline_in_words(deadline: datetime) -> str:
+    """Return how far off a deadline is, and when that is."""
+    zone = current_site().settings.zone
+    days = (deadline.astimezone(zone).date() - arrival().astimezone(zone).date()).days
+    if days < 1:
+        return moment_in_words(deadline)
+    return ngettext(
+        "in one day, on %(moment)s",
+        "in %(count)s days, on %(moment)s",
+        days,
+        moment=moment_in_words(deadline),
+    )
+
+
+def _read(read: Callable[[str], datetime | None], when: str) -> datetime | None:
+    try:
+        return read(when)
+    except Refused:  # The clocks change, in the zone that the settings have now.
+        return None
+
+
+def _usual_deadline() -> datetime:
+    server = current_site().settings
+    days = max(timedelta(days=_USUAL_DAYS), timedelta(server.campaign.minimum_days) + _A_FORTNIGHT)
+    # To the end of its day, and no later than a launch takes it.
+    days = min(days, send_plan.LONGEST - timedelta(days=1))
+    return (arrival() + days).astimezone(server.zone)
+
+
+# --- What stands against a launch. ----------------------------------------------------------------
+
+
+_CONDITIONS = "conditions.show"
+_MENDED = {
+    "settings.show": (
+        "organisation_name", "organisation_address", "organisation_contact", "organisation_email",
+        "organisation_authority", "unprotected",
+    ),
+    "describing.show": ("sender", "privacy_url", "purpose", "frequency", "no_sender"),
+    "correcting.show": ("corrected_text",),
+    _CONDITIONS: (
+        "deadline_passed", "too_near", "too_slow", "too_far", "reminder_too_soon",
+        "reminders_too_slow", "attest", "attest_more",
+    ),
+    "live.show": ("under_way",),
+    "handing_in.show": ("nobody", "taken_back"),
+}  # fmt: skip
+_ENDPOINTS = {code: endpoint for endpoint, codes in _MENDED.items() for code in codes}
+# What has no code is about the mail: the admin's own wording, or its size.
+_MAIL = "writing.show"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Obstacle:
+    """One thing that stands against a launch, and the endpoint of the page where it is mended."""
+
+    text: str
+    endpoint: str
+
+
+def obstacles(plan: Plan, attest: str) -> list[Obstacle]:
+    """Return everything that stands against a launch, in the order of the checks."""
+    lacks = draft_conditions.attestation_lacks(attest)
+    return [_obstacle(reason) for reason in (*plan.refusals, *((lacks,) if lacks else ()))]
+
+
+def _obstacle(reason: Said) -> Obstacle:
+    return Obstacle(text=sentence(reason), endpoint=_ENDPOINTS.get(reason.code, _MAIL))

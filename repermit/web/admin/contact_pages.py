@@ -29,13 +29,18 @@ from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
 from repermit.privacy import external_copies, make_proof, printable_proof
 from repermit.rules.consent import Answer, Basis, Outcome, Reason, Status
+from repermit.web.admin.audit_log import who_acted
 from repermit.web.admin.current_user import actor, note_look
 from repermit.web.admin.evidence_check import checkpoint_in
 from repermit.web.admin.forms import Form
-from repermit.web.admin.log_text import who_acted
-from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
+from repermit.web.admin.rendering import (
+    flash_message,
+    gettext,
+    language_name,
+    redirect_to,
+    render_page,
+)
 from repermit.web.admin.result_text import sentence
-from repermit.web.admin.website_notice import language_name
 from repermit.web.request_context import arrival, current_site
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from repermit.errors import AddressError, Refused
 from repermit.imports import uploads
 from repermit.privacy import external_copies
 from repermit.privacy import forget as privacy_forget
+from repermit.web.admin.audit_log import who_acted
 from repermit.web.admin.current_user import actor, note_look
-from repermit.web.admin.log_text import who_acted
 from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
 from repermit.web.admin.result_text import sentence
 from repermit.web.request_context import arrival, current_site

@@ -18,8 +18,8 @@ from repermit.evidence.verify_process import Walk
 from repermit.evidence.verify_proof import Agreement
 from repermit.i18n.lazy_text import N_
 from repermit.privacy import proof_text
+from repermit.web.admin.audit_log import actor_in_words, emails
 from repermit.web.admin.current_user import actor
-from repermit.web.admin.log_text import actor_in_words, emails
 from repermit.web.admin.page_permissions import in_the_background, takes_up_to
 from repermit.web.admin.rendering import (
     flash_message,

@@ -20,9 +20,8 @@ from repermit.imports import uploads
 from repermit.web.admin import import_preview
 from repermit.web.admin.campaign_page import erasures_due
 from repermit.web.admin.current_user import actor, note_look
-from repermit.web.admin.file_download import stream
 from repermit.web.admin.page_permissions import takes_up_to
-from repermit.web.admin.rendering import gettext, redirect_to, render_page
+from repermit.web.admin.rendering import gettext, redirect_to, render_page, stream
 from repermit.web.admin.result_text import in_words, sentence
 from repermit.web.request_context import arrival, current_site
 

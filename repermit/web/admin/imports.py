@@ -30,7 +30,6 @@ from repermit.imports.uploads import Choices, Kept
 from repermit.rules.consent import Fate
 from repermit.web.admin import import_preview
 from repermit.web.admin.current_user import actor, note_look
-from repermit.web.admin.progress_steps import steps_reached
 from repermit.web.admin.rendering import (
     flash_message,
     gettext,
@@ -38,6 +37,7 @@ from repermit.web.admin.rendering import (
     number_in_words,
     redirect_to,
     render_page,
+    steps_reached,
 )
 from repermit.web.admin.require_permission import in_the_background, takes_up_to
 from repermit.web.request_context import arrival, current_site

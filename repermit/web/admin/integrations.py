@@ -12,10 +12,9 @@ from repermit.accounts import api_tokens
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import NotFound, Refused
 from repermit.i18n.lazy_text import N_
-from repermit.web.admin.audit_log import number_typed
+from repermit.web.admin.audit_log import actor_in_words, emails, number_typed, scope_in_words
 from repermit.web.admin.current_user import actor
 from repermit.web.admin.forms import Form
-from repermit.web.admin.log_text import actor_in_words, emails, scope_in_words
 from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
 from repermit.web.admin.result_text import in_words, sentence
 from repermit.web.request_context import arrival, current_site

@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
 
+from repermit.bounces import poll
 from repermit.campaigns import draft_conditions, mailing_lists
 from repermit.campaigns import launch as campaigns_launch
 from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
 from repermit.campaigns.draft_conditions import Conditions
+from repermit.campaigns.mailing_lists import says_how_often
+from repermit.checks import run as checks_run
 from repermit.checks.findings import Finding
+from repermit.contacts import lookup
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.lists import MailingList, find_list
+from repermit.emails import website_notice
 from repermit.errors import Refused
 from repermit.rules.consent import CampaignState, Exclusion, Fate
+from repermit.web.admin.campaign_dates import Outlook, deadline_in_words, outlook
 from repermit.web.admin.check_findings import findings_in_words
 from repermit.web.admin.current_user import actor
-from repermit.web.admin.launch_check import (
-    by_code,
-    forget_check,
-    is_checking,
-    keep_reasons,
-    problems_before_launch,
-    reasons_of,
-)
-from repermit.web.admin.plan_preview import Outlook, deadline_in_words, outlook
-from repermit.web.admin.progress_steps import steps_reached
 from repermit.web.admin.rendering import (
     flash_message,
     gettext,
     has_page,
+    language_name,
     ngettext,
     page_language,
     redirect_home,
     redirect_to,
     render_page,
+    steps_reached,
 )
 from repermit.web.admin.require_permission import in_the_background
 from repermit.web.admin.result_text import sentence
-from repermit.web.admin.website_notice import announcements
 from repermit.web.request_context import arrival, current_site
 
 if TYPE_CHECKING:
@@ -273,3 +273,127 @@ def _launched_in_words(launched: Launched) -> str:
             launched.pilot,
         )
     return said
+
+
+# --- The check before a launch, run beside the pages: mail server and DNS take seconds. -----------
+
+
+_FRESH = timedelta(minutes=15)
+_PATIENCE = 1.0
+"""How many seconds a page waits for a check that is nearly done."""
+
+_turn = threading.Lock()
+
+
+class _Check(threading.Thread):
+    """One check of a list; `about` is what it looked at, and `at` when it began."""
+
+    def __init__(self, look: Callable[[], tuple[Finding, ...]], about: Any, at: datetime) -> None:
+        super().__init__(daemon=True, name="check before a launch")
+        self._look, self.about, self.at = look, about, at
+        self.problems: tuple[Finding, ...] | None = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.problems = self._look()
+        except BaseException as error:  # noqa: BLE001  raised again by who asks
+            self.error = error
+
+
+def problems_before_launch(mailing_list: MailingList) -> tuple[Finding, ...] | None:
+    """Return what a check has found wrong; None while it runs, which this begins if need be."""
+    site = current_site()
+    about = (site.settings, mailing_lists.list_facts(mailing_list))
+    with _turn:
+        check = _checks().get(mailing_list.slug)
+        if check is None or check.about != about or arrival() - check.at > _FRESH:
+            check = _begin(mailing_list.slug, about)
+    check.join(_PATIENCE)
+    if check.error is not None:
+        forget_check(mailing_list)
+        raise check.error
+    return check.problems
+
+
+def is_checking(mailing_list: MailingList) -> bool:
+    """Say whether a check of a list is under way."""
+    check = _checks().get(mailing_list.slug)
+    return check is not None and check.is_alive()
+
+
+def forget_check(mailing_list: MailingList) -> None:
+    """Have the next page check anew."""
+    _checks().pop(mailing_list.slug, None)
+
+
+def keep_reasons(mailing_list: MailingList, actor: str, reasons: Mapping[str, str]) -> None:
+    """Keep why somebody would launch all the same, by code, for the page after a check."""
+    _reasons()[mailing_list.slug, actor] = dict(reasons)
+
+
+def reasons_of(mailing_list: MailingList, actor: str) -> Mapping[str, str]:
+    """Return why somebody would launch all the same, by code, as they typed it last."""
+    return _reasons().get((mailing_list.slug, actor), {})
+
+
+def by_code(problems: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
+    """Return what is wrong by its code, under which one reason is given for all of it."""
+    codes = dict.fromkeys(one.code for one in problems)
+    return [(code, [one for one in problems if one.code == code]) for code in codes]
+
+
+def _begin(slug: str, about: Any) -> _Check:
+    site = current_site()
+    settings, database, now = site.settings, site.database, arrival()
+
+    def look() -> tuple[Finding, ...]:
+        return checks_run.find_problems(
+            settings,
+            slug,
+            database=database,
+            now=now,
+            says_how_often=says_how_often,
+            log_in=poll.log_in,
+            config_path=settings.path,
+        )
+
+    check = _checks()[slug] = _Check(look, about, now)
+    check.start()
+    return check
+
+
+def _reasons() -> dict[tuple[str, str], dict[str, str]]:
+    found: dict[tuple[str, str], dict[str, str]]
+    found = current_app.extensions.setdefault("repermit.launch_reasons", {})
+    return found
+
+
+def _checks() -> dict[str, _Check]:
+    found: dict[str, _Check] = current_app.extensions.setdefault("repermit.launch_checks", {})
+    return found
+
+
+# --- The notice for the sender's own website, in each language that people are asked in. ----------
+
+
+def announcements(
+    mailing_list: MailingList, languages: Iterable[str], *, deadline: datetime | None
+) -> list[tuple[str, str, str]]:
+    """Return the notice as language, its name and the text; the list's own language first."""
+    settings, own = current_site().settings, mailing_list.language
+    return [
+        (
+            language,
+            language_name(language),
+            website_notice.website_notice(
+                organisation=settings.organisation,
+                mailing_list=lookup.list_facts(mailing_list),
+                public_url=settings.public_url,
+                deadline=deadline,
+                zone=settings.zone,
+                language=language,
+            ),
+        )
+        for language in dict.fromkeys([own, *languages])
+    ]

@@ -19,8 +19,13 @@ from repermit.i18n.lazy_text import N_
 from repermit.web.admin.current_user import actor
 from repermit.web.admin.forms import Form
 from repermit.web.admin.list_translations import further_languages, no_web_address
-from repermit.web.admin.progress_steps import steps_reached
-from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
+from repermit.web.admin.rendering import (
+    flash_message,
+    gettext,
+    redirect_to,
+    render_page,
+    steps_reached,
+)
 from repermit.web.admin.result_text import sentence
 from repermit.web.request_context import arrival, current_site
 

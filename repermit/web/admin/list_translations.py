@@ -18,10 +18,16 @@ from repermit.i18n.lazy_text import N_
 from repermit.web.admin.current_user import actor
 from repermit.web.admin.forms import Form
 from repermit.web.admin.mail_wording import typed_in
-from repermit.web.admin.progress_steps import steps_reached
-from repermit.web.admin.rendering import flash_message, gettext, ngettext, redirect_to, render_page
+from repermit.web.admin.rendering import (
+    flash_message,
+    gettext,
+    language_name,
+    ngettext,
+    redirect_to,
+    render_page,
+    steps_reached,
+)
 from repermit.web.admin.result_text import sentence
-from repermit.web.admin.website_notice import language_name
 from repermit.web.request_context import arrival, current_site
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, jsonify, redirect, request, session, url_for
+from flask import Blueprint, Response, g, jsonify, redirect, request, session, url_for
 from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 from wtforms import PasswordField
@@ -17,15 +17,13 @@ from wtforms.validators import InputRequired
 from repermit.accounts import login, sessions
 from repermit.accounts.login import Tried
 from repermit.i18n.lazy_text import N_
-from repermit.web.admin.account_text import seconds_of, wait_in_words
 from repermit.web.admin.current_user import TOKEN, visit
-from repermit.web.admin.forms import Form
+from repermit.web.admin.forms import Form, seconds_of, wait_in_words
 from repermit.web.admin.page_permissions import (
     for_the_half_logged_in,
     for_viewers,
     in_the_background,
 )
-from repermit.web.admin.password_confirmation import CONFIRMATION, note_password_given
 from repermit.web.admin.rendering import (
     address_of,
     gettext,
@@ -192,3 +190,59 @@ def _go_back() -> AnyResponse:
     if not is_ours or "\\" in wanted or wanted.startswith("/admin/lock"):
         return redirect_home()
     return redirect(public_path() + wanted, 303)
+
+
+# --- The password asked for again, before an act that gives somebody a way in. --------------------
+
+
+CONFIRMATION = "confirmation"
+"""The field's name, in every form that has one."""
+
+_TOO_SOON = 429
+
+
+class ConfirmationForm(Form):
+    """The password of whoever is logged in."""
+
+    confirmation = PasswordField(
+        N_("Your password"), render_kw={"autocomplete": "current-password"}
+    )
+
+
+def confirm_password(form: Form, field: str = CONFIRMATION) -> Tried:
+    """Try the password of a form; what speaks against it stands at its field.
+
+    A request that has just unlocked the screen has brought the password along already.
+    """
+    if has_given_password():
+        return login.Tried(is_right=True)
+    typed = form[field].data
+    if not typed:
+        form.refuse(field, gettext("Please fill this in."))
+        return login.Tried()
+    tried = login.confirm_password(
+        current_site().database, current_user.login, typed, visit=visit()
+    )
+    if tried.wait:
+        form.refuse(field, wait_in_words(tried.wait))
+    elif not tried.is_right:
+        form.refuse(field, gettext("This password is not right."))
+    return tried
+
+
+def note_password_given() -> None:
+    """Note that this very request has brought the right password."""
+    g.has_given_password = True
+
+
+def has_given_password() -> bool:
+    """Say whether this very request has brought the right password already."""
+    return bool(g.get("has_given_password"))
+
+
+def say_wait(tried: Tried, response: Response) -> Response:
+    """Say how long to wait, if a try came too soon (RFC 6585 §4)."""
+    if tried.wait:
+        response.status_code = _TOO_SOON
+        response.headers["Retry-After"] = str(seconds_of(tried.wait))
+    return response

@@ -21,9 +21,8 @@ from repermit.accounts.login import Tried
 from repermit.accounts.user_info import Person
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.i18n.lazy_text import N_
-from repermit.web.admin.account_text import seconds_of, wait_in_words, weakness_in_words
 from repermit.web.admin.current_user import TOKEN, actor, find_user, note_look, visit
-from repermit.web.admin.forms import Form
+from repermit.web.admin.forms import Form, seconds_of, wait_in_words, weakness_in_words
 from repermit.web.admin.page_permissions import for_everybody, for_the_half_logged_in
 from repermit.web.admin.rendering import (
     gettext,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import mimetypes
 import re
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, Response, abort, request
 from werkzeug.routing import IntegerConverter
+from werkzeug.security import safe_join
 
 from repermit.errors import Refused
+from repermit.package_files import asset
 from repermit.settings.definitions import Settings
 from repermit.web.admin import (
     account,
@@ -33,22 +37,40 @@ from repermit.web.admin import (
     lock_screen,
     login,
     mail_wording,
-    open_questions,
-    page_assets,
-    refusals,
     register_form,
     reports,
     require_permission,
+    result_text,
     settings,
     suppressions,
     text_corrections,
     users,
 )
 from repermit.web.admin.current_user import TOKEN
+from repermit.web.admin.page_permissions import for_everybody
+
+pages = Blueprint("styles", __name__, url_prefix="/admin/static")
+
+_A_DAY = 24 * 3600
+
+
+@pages.get("/<path:name>")
+@for_everybody
+def file(name: str) -> Response:
+    """Return a file of `static/`; they are small and read whole."""
+    found = safe_join(str(asset("static")), name)
+    if found is None or not Path(found).is_file():
+        abort(404)
+    response = Response(Path(found).read_bytes(), mimetype=mimetypes.guess_type(name)[0])
+    response.cache_control.max_age = _A_DAY
+    response.add_etag()
+    response.make_conditional(request)
+    return response
+
 
 # One blueprint a module, each with its pages below /admin/.
 PAGES: tuple[Blueprint, ...] = (
-    page_assets.pages,
+    pages,
     login.pages,
     lock_screen.pages,
     account.pages,
@@ -58,7 +80,7 @@ PAGES: tuple[Blueprint, ...] = (
     imports.pages,
     campaign_page.pages,
     campaign_actions.pages,
-    open_questions.pages,
+    campaign_actions.open_question_pages,
     contact_pages.pages,
     erase_contact.pages,
     address_requests.pages,
@@ -95,7 +117,7 @@ def register(app: Flask, settings: Settings) -> None:
     )
     require_permission.prepare(app)
     require_permission.guard(app)
-    app.register_error_handler(Refused, refusals.show_reason)
+    app.register_error_handler(Refused, result_text.show_reason)
     app.url_map.converters["int"] = _Number
     # Werkzeug would redirect /admin/people to /admin/people/ at the host that the request names.
     app.url_map.strict_slashes = False

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
+from babel import Locale
 from flask import Response, current_app, flash, get_flashed_messages, redirect, request, url_for
 from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 
 from repermit import email_address
+from repermit.db.connection import Database
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
 from repermit.emails import template_engine
 from repermit.i18n import catalogues, dates
 from repermit.web.request_context import arrival, current_site
@@ -21,6 +28,12 @@ from repermit.web.request_context import arrival, current_site
 if TYPE_CHECKING:
     from jinja2 import Environment
     from werkzeug.wrappers import Response as AnyResponse
+
+
+def language_name(language: str) -> str:
+    """Return what the page calls a language; its code for one that has no name there."""
+    return str(Locale(page_language()).languages.get(language, language))
+
 
 LANGUAGES = ("en", "nl")
 """The languages of the admin's pages."""
@@ -167,3 +180,51 @@ def _environment(language: str) -> Environment:
         translated=gettext,
     )
     return environment
+
+
+# --- How far a list has come on its way to a campaign. --------------------------------------------
+
+
+_FILE, _LAUNCH = 2, 5
+
+
+def steps_reached(mailing_list: MailingList) -> int:
+    """Return the furthest of the five steps that can be opened: beyond the file, all of them."""
+    has_contacts = Contact.select().where(Contact.list == mailing_list).exists()
+    return _LAUNCH if has_contacts else _FILE
+
+
+# --- A file that is sent while it is being written, however long it is. ---------------------------
+
+
+_PIECE = 64 * 1024
+
+
+def stream(write: Callable[[BinaryIO], object], *, database: Database) -> Generator[bytes]:
+    """Yield what `write` writes, which runs in a thread with a connection of its own.
+
+    If it fails, so does the download, which the browser then does not take for a whole file. If
+    nobody reads on, it ends, and is waited for: it notes how far it came.
+    """
+    reading, writing = os.pipe()
+    failures: list[Exception] = []
+
+    def run() -> None:
+        try:
+            with os.fdopen(writing, "wb") as out, database.connection_context():
+                write(out)
+        except BrokenPipeError:
+            pass
+        except Exception as error:  # noqa: BLE001  it is raised again where it is read
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="export", daemon=True)
+    thread.start()
+    try:
+        with os.fdopen(reading, "rb", buffering=0) as source:
+            while piece := source.read(_PIECE):
+                yield piece
+    finally:
+        thread.join()
+    if failures:
+        raise failures[0]

@@ -22,15 +22,15 @@ from repermit.errors import Refused
 from repermit.reports import make_report, render_report
 from repermit.reports.make_report import Report, ReportKind
 from repermit.rules.consent import Status
-from repermit.web.admin.campaign_form import moment
+from repermit.web.admin.campaign_dates import moment
 from repermit.web.admin.current_user import actor
-from repermit.web.admin.file_download import stream
 from repermit.web.admin.rendering import (
     flash_message,
     gettext,
     page_language,
     redirect_to,
     render_page,
+    stream,
 )
 from repermit.web.request_context import arrival, current_site
 

@@ -18,7 +18,7 @@ from repermit.settings.admin_overrides import EDITABLE, locked_keys, usual_value
 from repermit.settings.declaration import Section, Setting
 from repermit.settings.definitions import SETTINGS, Origin, Settings, sections_of
 from repermit.settings.smtp_presets import Preset
-from repermit.web.admin.log_text import actor_in_words, emails
+from repermit.web.admin.audit_log import actor_in_words, emails
 from repermit.web.admin.rendering import gettext
 from repermit.web.admin.result_text import sentence
 

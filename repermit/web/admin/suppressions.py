@@ -19,9 +19,8 @@ from repermit.imports.suppression_import import SuppressionImportResult
 from repermit.suppression import fingerprint_files
 from repermit.web.admin import import_preview
 from repermit.web.admin.current_user import actor
-from repermit.web.admin.file_download import stream
 from repermit.web.admin.page_permissions import takes_up_to
-from repermit.web.admin.rendering import gettext, render_page
+from repermit.web.admin.rendering import gettext, render_page, stream
 from repermit.web.admin.result_text import sentence
 from repermit.web.request_context import arrival, current_site
 

@@ -17,13 +17,13 @@ from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import (
     flash_message,
     gettext,
+    language_name,
     number_in_words,
     page_language,
     redirect_to,
     render_page,
 )
 from repermit.web.admin.result_text import sentence
-from repermit.web.admin.website_notice import language_name
 from repermit.web.request_context import arrival, current_site
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from repermit.accounts.user_info import Person, Role
 from repermit.accounts.users import Invited
 from repermit.errors import AddressError, Refused
 from repermit.i18n.lazy_text import N_
-from repermit.web.admin.account_text import role_in_words
 from repermit.web.admin.current_user import actor
-from repermit.web.admin.password_confirmation import (
+from repermit.web.admin.forms import role_in_words
+from repermit.web.admin.lock_screen import (
     CONFIRMATION,
     ConfirmationForm,
     confirm_password,

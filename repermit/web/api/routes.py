@@ -17,15 +17,15 @@ from repermit.db.models.base import stored
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import NotFound
 from repermit.web.api.authentication import for_everybody, needs, note_look
-from repermit.web.api.openapi import document
-from repermit.web.api.problems import PREFIX, Declined, declined
-from repermit.web.api.schemas import (
+from repermit.web.api.openapi import (
     LARGEST_CURSOR,
     LONGEST_ADDRESS,
     MOST_ENTRIES,
     SLUG,
     USUAL_ENTRIES,
+    document,
 )
+from repermit.web.api.problems import PREFIX, Declined, declined
 from repermit.web.request_context import arrival, current_site
 from repermit.webhooks import events
 

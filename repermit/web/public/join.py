@@ -14,10 +14,11 @@ from repermit.contacts import lookup as contacts_lookup
 from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError
 from repermit.rules.consent import Outcome
-from repermit.web import ask_again, error_pages, wording_shown
-from repermit.web.answer import list_fields, pressed_form, show_gone, show_result, voice_of
+from repermit.web import error_pages, rendering
 from repermit.web.api.authentication import Allowances
 from repermit.web.client_address import Route, network_in_part, route_of
+from repermit.web.public import page_text
+from repermit.web.public.answer import list_fields, pressed_form, show_gone, show_result, voice_of
 from repermit.web.rendering import ROUND, Reader, make_reader, page, public_url, render
 from repermit.web.request_context import arrival, current_site, request_trace
 
@@ -115,9 +116,9 @@ def take_confirmation(token: str) -> Response:
     """Do what the button says; what sends none of their words asks for the page again."""
     uid = current_site().links.read("confirm", token)
     choice = request.form.get("choice", "")
-    if choice in {ask_again.NOT_ME, ask_again.NO}:
+    if choice in {page_text.NOT_ME, page_text.NO}:
         return _decline(uid, token)
-    if choice == ask_again.YES:
+    if choice == page_text.YES:
         return _confirm(uid, token)
     return show_confirmation(token)
 
@@ -127,7 +128,7 @@ def _confirm(uid: str, token: str) -> Response:
     site = current_site()
     before = join.look_up_sign_up(uid, now=arrival())
     wording = _wording(before, token) if before else ""
-    if not wording_shown.is_as_now():
+    if not rendering.is_as_now():
         return show_confirmation(token)
     signed_up = before and join.confirm_sign_up(
         site.database,
@@ -168,7 +169,7 @@ def _decline(uid: str, token: str) -> Response:
     return page(
         "declined.html",
         reader,
-        statement=ask_again.declined(signed_up, voice_of(reader)),
+        statement=page_text.declined(signed_up, voice_of(reader)),
         address=about.address,
         **list_fields(about.mailing_list, reader),
     )
@@ -210,9 +211,9 @@ def _confirm_fields(signed_up: SignedUp, reader: Reader, token: str) -> dict[str
     return {
         **list_fields(about, reader),
         "address": signed_up.sign_up.address,
-        "why": ask_again.why_again(signed_up.signs, voice) if signed_up.mark else "",
+        "why": page_text.why_again(signed_up.signs, voice) if signed_up.mark else "",
         "mark": signed_up.mark,
-        "labels": ask_again.sign_up_labels(
+        "labels": page_text.sign_up_labels(
             voice,
             sensitive=about.sensitive,
             is_representative=reader.is_representative,

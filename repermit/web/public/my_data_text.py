@@ -22,7 +22,7 @@ from repermit.privacy.data_links import (
 from repermit.privacy.retention import years_after
 from repermit.rules.consent import Basis
 from repermit.settings.definitions import Retention
-from repermit.web.page_text import Voice, removal_in_words
+from repermit.web.public.page_text import Voice, removal_in_words
 
 
 @dataclass(frozen=True, kw_only=True)

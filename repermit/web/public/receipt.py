@@ -16,8 +16,9 @@ from repermit.answers.lookup import Standing
 from repermit.contacts import receipts
 from repermit.db.models.contacts import Contact
 from repermit.receipts.states import REPRESENTATIVE
-from repermit.web import error_pages, page_text
-from repermit.web.answer import contact_fields, reader_of, receipt_path, show_gone, voice_of
+from repermit.web import error_pages
+from repermit.web.public import page_text
+from repermit.web.public.answer import contact_fields, reader_of, receipt_path, show_gone, voice_of
 from repermit.web.rendering import Reader, page, public_url
 from repermit.web.request_context import current_site
 

@@ -20,9 +20,10 @@ from repermit.emails import sender_identity
 from repermit.emails.mail_values import MailingListFacts
 from repermit.rules.consent import Answer, Basis, Outcome, Status
 from repermit.signed_links import NOBODY, PROXIES, Form
-from repermit.web import ask_again, page_text, wording_shown
-from repermit.web.my_data_text import kept_after_erasure
-from repermit.web.page_text import Statement, Voice
+from repermit.web import rendering
+from repermit.web.public import page_text
+from repermit.web.public.my_data_text import kept_after_erasure
+from repermit.web.public.page_text import Statement, Voice
 from repermit.web.rendering import (
     NUMBER,
     ROUND,
@@ -83,9 +84,9 @@ def take_answer(word: str, token: str) -> Response:
         raise BadRequest
     choice = request.form.get("choice", "") if answer is Answer.YES else ""
     mark = request.form.get(ROUND, "")
-    if choice == ask_again.NOT_ME:
+    if choice == page_text.NOT_ME:
         return _disown(uid, mark)
-    is_again = choice == ask_again.AGAIN
+    is_again = choice == page_text.AGAIN
     page_of = partial(_page_shown, answer=answer, is_again=is_again)
     try:
         with site.openings.taken(uid, patience=PATIENCE) as seen:
@@ -128,7 +129,7 @@ def _page_shown(standing: Standing, *, answer: Answer, is_again: bool) -> PageSh
     """Return what somebody who stands so was shown; raises _WordsChanged."""
     reader = reader_of(standing)
     wording = _wording(standing, is_again=is_again)
-    if answer is Answer.YES and not wording_shown.is_as_now():
+    if answer is Answer.YES and not rendering.is_as_now():
         raise _WordsChanged(standing)
     return PageShown(wording=wording, language=reader.language, given_by=reader.given_by)
 
@@ -161,10 +162,10 @@ def _again_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     """Return what the page that asks again says instead of the question's own words."""
     voice, sensitive = voice_of(reader), standing.mailing_list.sensitive
     return {
-        "labels": ask_again.labels(
+        "labels": page_text.labels(
             voice, sensitive=sensitive, is_representative=reader.is_representative
         ),
-        "why": ask_again.why_again(standing.signs, voice),
+        "why": page_text.why_again(standing.signs, voice),
     }
 
 
@@ -190,7 +191,7 @@ def _disown(uid: str, mark: str) -> Response:
     return page(
         "disowned.html",
         reader,
-        statement=ask_again.disowned(standing, voice_of(reader)),
+        statement=page_text.disowned(standing, voice_of(reader)),
         **contact_fields(standing, reader),
     )
 
@@ -309,7 +310,7 @@ def _wording(standing: Standing, *, is_again: bool) -> str:
     if is_again:
         fields |= _again_fields(standing, reader)
     return _filled_in(
-        wording_shown.version(),
+        rendering.version(),
         tuple(fields.pop("labels").items()),
         language=reader.language,
         organisation=current_site().settings.organisation,

@@ -1,7 +1,7 @@
-"""What a link for one use has opened: everything held, and what may be done about it.
+"""The page behind "what we hold about you", and the links that go to the address itself.
 
-Every page here is the answer to a POST whose form holds a signed authority; it ends with the link's
-hour, and there is no cookie.
+Whoever has a mail that was forwarded sees no more here than the mail says. GET shows, POST acts;
+the link is the authority.
 """
 
 from __future__ import annotations
@@ -11,22 +11,173 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from flask import Blueprint, Response, request
+from werkzeug.exceptions import BadRequest
 
+from repermit.answers import lookup
+from repermit.answers.lookup import Standing
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import find_list
 from repermit.errors import AddressError
 from repermit.i18n import catalogues
 from repermit.imports import uploads
 from repermit.privacy import data_links, my_data, not_the_person, rectification
-from repermit.privacy.data_links import Held, Opened, Recipient
+from repermit.privacy.data_links import Held, Link, Opened, Recipient
 from repermit.reports import data_recipients, register_notes
-from repermit.web import my_data_text, page_text
-from repermit.web.answer import language_of_nobody, list_fields, voice_of
-from repermit.web.join import printable_name
+from repermit.web.public import my_data_text, page_text
+from repermit.web.public.answer import (
+    contact_fields,
+    language_of_nobody,
+    list_fields,
+    pressed_form,
+    reader_of,
+    show_gone,
+    voice_of,
+)
+from repermit.web.public.join import printable_name
 from repermit.web.rendering import Reader, language_names, make_reader, page, public_url
 from repermit.web.request_context import arrival, current_site, request_trace
 
-pages = Blueprint("opening", __name__)
+pages = Blueprint("holding", __name__)
+
+
+@pages.get("/me/<token>")
+def show_in_part(token: str) -> Response:
+    """Show what somebody to whom a mail was forwarded may see too."""
+    standing = lookup.look_up(current_site().links.read("me", token))
+    if standing is None or standing.is_gone:
+        return show_gone(standing)
+    return _show_in_part(standing)
+
+
+def _show_in_part(standing: Standing) -> Response:
+    reader = reader_of(standing)
+    return page(
+        "me.html",
+        reader,
+        status_words=page_text.status_in_words(standing, voice_of(reader)),
+        **contact_fields(standing, reader),
+    )
+
+
+@pages.post("/me/<token>")
+def take_wish(token: str) -> Response:
+    """Send a link to the address itself, or take off who is not the person meant."""
+    standing = lookup.look_up(current_site().links.read("me", token))
+    if standing is None or standing.is_gone:
+        return show_gone(standing)
+    act = {"link": _send_link, "not_me": _take_off}.get(request.form.get("do", ""))
+    if act is None:
+        raise BadRequest
+    return act(standing, reader_of(standing))
+
+
+def _send_link(standing: Standing, reader: Reader) -> Response:
+    data_links.ask_for_link(
+        current_site().database, uid=standing.uid, language=reader.language, now=arrival()
+    )
+    return page("link_sent.html", reader, **contact_fields(standing, reader))
+
+
+def _take_off(standing: Standing, reader: Reader) -> Response:
+    site = current_site()
+    is_said = not_the_person.say_not_the_person(
+        site.database,
+        uid=standing.uid,
+        settings=site.settings,
+        now=arrival(),
+        trace=asdict(request_trace()),
+        form=pressed_form(standing.uid),
+    )
+    if not is_said:
+        return _show_in_part(standing)
+    return page("not_me.html", reader, **contact_fields(standing, reader))
+
+
+@pages.get("/fresh/<token>")
+def show_fresh(token: str) -> Response:
+    """Show a button: a scanner that opens the link neither uses it up nor sees anything."""
+    link = _find("fresh", token)
+    if link is None or link.state != "good":
+        return show_over(link)
+    return page("fresh.html", _reader_of_link(link), **_link_fields(link, "fresh", token))
+
+
+@pages.post("/fresh/<token>")
+def open_fresh(token: str) -> Response:
+    """Use the link up and show everything."""
+    site = current_site()
+    opened = data_links.open_link(site.database, uid=site.links.read("fresh", token), now=arrival())
+    return show_over(_find("fresh", token)) if opened is None else show_held(opened)
+
+
+@pages.get("/address/<token>")
+def show_address(token: str) -> Response:
+    """Show what the press on the button will do to an address; a GET changes nothing."""
+    link = _find("address", token)
+    if link is None or link.state != "good":
+        return show_over(link)
+    return page("address.html", _reader_of_link(link), **_link_fields(link, "address", token))
+
+
+@pages.post("/address/<token>")
+def confirm_address(token: str) -> Response:
+    """Let the new address count."""
+    site = current_site()
+    moved = rectification.confirm_new_address(
+        site.database,
+        uid=site.links.read("address", token),
+        settings=site.settings,
+        now=arrival(),
+        trace=asdict(request_trace()),
+    )
+    if moved is None or moved.outcome in {"used", "late"}:
+        return show_over(moved.link if moved else None)
+    template = "moved.html" if moved.outcome == "moved" else "taken.html"
+    return page(template, _reader_of_link(moved.link), **_link_fields(moved.link, "address", token))
+
+
+def show_over(link: Link | None) -> Response:
+    """Say that a link was used or its hour is over; of one that is forgotten nothing is known.
+
+    Whoever reads an address that is not the contact's, such as a mistyped one, gets no link to the
+    contact's page.
+    """
+    if link is None:
+        return page(
+            "over.html", make_reader(request.path, language=language_of_nobody()), link=None
+        )
+    reader = _reader_of_link(link)
+    return page("over.html", reader, link=link, me_url=_me_url(link, reader) if link.is_own else "")
+
+
+def _find(kind: Any, token: str) -> Link | None:
+    purpose = "see" if kind == "fresh" else "address"
+    uid = current_site().links.read(kind, token)
+    return data_links.find_link(uid, purpose, now=arrival())
+
+
+def _link_fields(link: Link, kind: str, token: str) -> dict[str, Any]:
+    reader = _reader_of_link(link)
+    return {
+        **list_fields(link.mailing_list, reader),
+        "address": link.address,
+        "ends_at": voice_of(reader).moment(link.ends_at),
+        "action": public_url(f"/{kind}/{token}", reader),
+    }
+
+
+def _reader_of_link(link: Link) -> Reader:
+    return make_reader(request.path, language=link.language, mailing_list=link.mailing_list)
+
+
+def _me_url(link: Link, reader: Reader) -> str:
+    return public_url(f"/me/{current_site().links.token('me', link.uid)}", reader)
+
+
+# --- What a link for one use has opened: everything held, and what may be done about it. ----------
+
+
+opened_link_pages = Blueprint("opening", __name__)
 
 _Found = TypeVar("_Found")
 
@@ -35,7 +186,7 @@ _FILE = "what-is-held.json"
 _UNUSABLE = 422
 
 
-@pages.post(f"/held/<any({', '.join(_ACTS)}):act>")
+@opened_link_pages.post(f"/held/<any({', '.join(_ACTS)}):act>")
 def act_on_held(act: str) -> Response:
     """Do what a button of these pages says, as long as the hour lasts."""
     token = request.form.get("authority", "")
@@ -141,7 +292,7 @@ class _OverError(Exception):
     """The hour is over, or its person was erased, be it between two steps of one request."""
 
 
-@pages.app_errorhandler(_OverError)
+@opened_link_pages.app_errorhandler(_OverError)
 def _show_over(_error: _OverError) -> Response:
     return page("over.html", make_reader("", language=language_of_nobody()), link=None)
 
