@@ -31,7 +31,8 @@ from repermit.db.models.settings import Chosen, Correction
 from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.db.row_counts import COUNTS, Tally, keep_counts
 from repermit.errors import SchemaTooNew
-from repermit.evidence import count_checks, erased_parts, stored_tree, tallied_days
+from repermit.evidence import erasable_parts, stored_tree
+from repermit.evidence.verify import counts
 from repermit.rules.consent import REFUSALS
 
 _KEY = "schema_version"
@@ -236,7 +237,9 @@ def _logins_hardened(database: Database) -> None:
 def _told_terms(_: Database) -> None:
     """Version 26: erasures of proofs from here on tell the term by which these were due."""
     newest = EvidenceHead.select(EvidenceHead.seq).scalar() or 0
-    Meta.insert(key=erased_parts.TERMS_TOLD_SINCE, value=str(newest)).on_conflict_ignore().execute()
+    Meta.insert(
+        key=erasable_parts.TERMS_TOLD_SINCE, value=str(newest)
+    ).on_conflict_ignore().execute()
 
 
 def _numbered_forms(database: Database) -> None:
@@ -311,10 +314,10 @@ def _tallied_and_sealed(_: Database) -> None:
     """Version 30: of days counted before the time zone is not known, nor is each journal sealed."""
     newest = EvidenceHead.select(EvidenceHead.seq).scalar() or 0
     Meta.insert(key=JOURNAL_SEALED_SINCE, value=str(newest)).on_conflict_ignore().execute()
-    row = Meta.get_or_none(Meta.key == count_checks.TALLIED_UPTO)
+    row = Meta.get_or_none(Meta.key == counts.TALLIED_UPTO)
     if row is not None:
         value = json.dumps({"after": int(row.value), "zone": ""})
-        Meta.insert(key=tallied_days.TALLIED_IN, value=value).on_conflict_ignore().execute()
+        Meta.insert(key=counts.TALLIED_IN, value=value).on_conflict_ignore().execute()
 
 
 def _imports_in_steps(database: Database) -> None:

@@ -16,7 +16,7 @@ from repermit.db.connection import Database
 from repermit.db.models.accounts import Session, User
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.errors import AddressError, NotFound, Refused
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.webhooks import endpoints
 from tests.admin_pages import make_admin, make_session, make_user
 from tests.building import NOW, make_settings
@@ -183,7 +183,7 @@ def test_evidence_holds_no_address_once_somebody_is_removed(database: Database) 
     users.remove_user(database, person.id, end_webhooks=endpoints.end_all, now=NOW, actor=ACTOR)
     assert "anna" not in all_parts()
     assert not User.select().where(User.email.contains("anna")).exists()
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
     assert [one[0] for one in events()] == ["user_added", "user_removed", "erased"]
 
 
@@ -241,7 +241,7 @@ def test_removing_somebody_revokes_the_tokens_that_they_made_and_no_others(
         ("user_removed", ACTOR),
         ("erased", ACTOR),
     ]
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 @pytest.mark.parametrize("how", ["removed", "made a viewer"])
@@ -264,7 +264,7 @@ def test_no_webhook_goes_on_telling_addresses_where_a_former_admin_chose(
     assert theirs.id != others.id
     assert [one.id for one in endpoints.listed()] == [others.id]
     assert ("webhook_removed", ACTOR) in [one[:2] for one in events()]
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 def test_a_session_that_somebody_ends_themselves_is_noted_once(database: Database) -> None:

@@ -14,7 +14,7 @@ from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence
 from repermit.db.row_counts import ContactCount
-from repermit.evidence import verify_chain, verify_proof
+from repermit.evidence.verify import chain, proof
 from repermit.rules.consent import Answer, Reason, Status
 from repermit.settings.definitions import Settings
 from tests.admin_pages import ENGLISH, admin_client, post, words_at
@@ -69,13 +69,13 @@ def test_a_list_is_archived_by_a_press_once_its_campaign_is_over(
     ]
     assert keep == ["anna@example.org", "bram@example.org"]
     proofs = [text for name, text in found.items() if name.endswith("proof.json")]
-    assert [verify_proof.check_proof(text.encode()).faults for text in proofs] == [(), (), ()]
+    assert [proof.check_proof(text.encode()).faults for text in proofs] == [(), (), ()]
     checkpoint = json.loads(found["checkpoint.json"])
     assert all(json.loads(text)["checkpoint"] == checkpoint for text in proofs)
     entry = Evidence.get(Evidence.event == "archived")
     assert entry.actor.startswith("user:")
     assert Access.select().where(Access.act == "archived").count() == 1
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 def test_how_long_an_archive_of_many_takes_is_told(database: Database, settings: Settings) -> None:

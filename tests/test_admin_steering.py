@@ -14,7 +14,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.rules.consent import CampaignState, MailState
@@ -110,7 +110,7 @@ def test_silence_counts_despite_downtime_once_an_admin_has_decided_so(
     assert sweep() == 1
     assert Contact.get_by_id(silent.id).reason == "no_response"
     assert "there is nothing to decide" in press(later, "count-silence", sure="yes").lower()
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 def test_after_a_pilot_it_says_how_many_may_leave(

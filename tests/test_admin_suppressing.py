@@ -14,7 +14,7 @@ from repermit.db.models.accounts import User
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.suppression import fingerprint_files
@@ -94,7 +94,7 @@ def test_fingerprints_go_from_one_list_to_another(
     assert (entry.event, entry.actor) == ("suppressions_imported", f"user:{admin.id}")
     assert (entry.list, told["added"], told["removed"]) == ("club", 2, 1)
     assert Contact.get(Contact.list == club).status == Status.REMOVED
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 class Full(io.BytesIO):

@@ -15,8 +15,9 @@ from repermit.db.models.accounts import Access, User
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.temporary_files import private_folder
-from repermit.evidence import chain, stored_tree, verify_chain
-from repermit.evidence.diagnosis import How
+from repermit.evidence import chain, stored_tree
+from repermit.evidence.verify import chain as verify_chain
+from repermit.evidence.verify.diagnosis import How
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings
 from repermit.web.admin import evidence_check

@@ -17,8 +17,8 @@ from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.evidence import verify_chain
-from repermit.receipts import record
+from repermit.evidence import consent_receipt
+from repermit.evidence.verify import chain
 from repermit.reports import outcome_counts
 from repermit.rules import bot_detection
 from repermit.rules.consent import (
@@ -142,7 +142,7 @@ def test_a_program_that_presses_yes_and_no_leaves_everybody_as_they_stood(
     assert as_they_stand() == before
     last = Evidence.select().order_by(Evidence.seq.desc()).get()
     assert (last.event, last.actor) == ("sign_up_undone", "reader")
-    verified = verify_chain.verify_chain(database, fingerprint_key=KEY)
+    verified = chain.verify_chain(database, fingerprint_key=KEY)
     assert verified.fault is None
     # A person may use the link after it, and is asked once more, since both were pressed.
     assert say_yes(database, uid, at=LATER + timedelta(hours=1)) is Outcome.HOLD
@@ -156,7 +156,7 @@ def test_who_was_nobody_before_is_taken_off(database: Database, mailing_list: Ma
     say_yes(database, uid, at=LATER)
     assert say_no(database, uid, at=LATER + SECOND) is Outcome.CONFIRM
     assert (Contact.get().status, Contact.get().reason) == (Status.REMOVED, Reason.REQUEST)
-    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_who_stands_otherwise_than_they_were_put_back_is_found(
     say_no(database, uid, at=LATER + SECOND)
     with database.atomic():
         Contact.update({column: value}).execute()
-    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is not None
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is not None
 
 
 def test_the_record_tells_that_the_yes_was_none(
@@ -203,7 +203,7 @@ def test_the_record_tells_that_the_yes_was_none(
 def receipts_of(contact: Contact) -> list[dict[str, str]]:
     """Return the events of a contact's consent record."""
     account = receipts.account_of(Contact.get_by_id(contact.id), settings=SETTINGS)
-    events: list[dict[str, str]] = record.consent_record(account)["event"]
+    events: list[dict[str, str]] = consent_receipt.consent_record(account)["event"]
     return events
 
 

@@ -19,7 +19,8 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError, NotFound, Refused
-from repermit.evidence import entries, verify_chain
+from repermit.evidence import entries
+from repermit.evidence.verify import chain
 from repermit.rules.consent import Answer, Basis, Outcome, Reason, Status
 from tests.building import (
     DEADLINE,
@@ -103,7 +104,7 @@ def test_a_yes_confirms_and_leaves_its_evidence(database: Database, asked: Conta
         SOON,
     )
     assert events() == ["confirmed"]
-    assert not list(verify_chain.verify())
+    assert not list(chain.verify())
 
 
 def test_the_evidence_of_a_yes_shows_what_was_asked_and_answered(
@@ -223,7 +224,7 @@ def test_an_answer_in_time_reverses_a_removal_for_silence_that_came_first(
         )
     recorded = given(database, asked, answer, arrived=DEADLINE - MICROSECOND)
     assert (recorded.status, recorded.reason) == (status, reason)
-    assert not list(verify_chain.verify())
+    assert not list(chain.verify())
 
 
 def test_a_contact_that_was_never_asked_may_say_no_but_not_yes(
@@ -301,7 +302,7 @@ def test_one_answer_posted_by_eight_at_once_is_one_entry(
         thread.join()
     assert sorted(outcomes) == [Outcome.CONFIRM] + [Outcome.NOTHING] * 7
     assert events() == ["confirmed"]
-    assert not list(verify_chain.verify())
+    assert not list(chain.verify())
 
 
 def tell(

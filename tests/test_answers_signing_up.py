@@ -20,7 +20,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.errors import AddressError
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.rules.consent import Answer, Basis, MailKind, MailState, Outcome, Reason, Status
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
 from tests.plans import plans_of
@@ -188,7 +188,7 @@ def test_a_press_on_the_link_puts_somebody_new_on_the_list(
     assert (row.source, row.since) == ("votre propre inscription sur notre page", LATER)
     assert done.standing is not None
     assert done.standing.uid == row.uid
-    assert not list(verify_chain.verify())
+    assert not list(chain.verify())
 
 
 def test_the_evidence_of_a_sign_up_shows_both_steps(

@@ -26,7 +26,8 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
-from repermit.evidence import verify_chain, verify_proof
+from repermit.evidence.verify import chain
+from repermit.evidence.verify import proof as verify_proof
 from repermit.rules.consent import Reason, Status
 from repermit.signed_links import KINDS, Links
 from tests import independent_verifier
@@ -118,7 +119,7 @@ def test_an_archive_holds_all_that_is_to_outlast_the_server(closed: Desk) -> Non
         told = EvidencePart.get(EvidencePart.seq == entry.seq)
         assert json.loads(told.json)["rows"] == 72
         assert [(one.act, one.list) for one in Access.select()] == [("archived", "news")]
-        assert list(verify_chain.verify()) == []
+        assert list(chain.verify()) == []
     # Somebody who is forgotten later is told of it.
     forgotten = closed.do("forget", "news", NAMES[0])
     assert "the export `archive` of Monday 2 March 2026, 11:00, zip, 72 rows" in forgotten

@@ -22,7 +22,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.suppression_journal import Journal
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.expiry import sweep
 from repermit.privacy import data_links
 from repermit.rules.consent import CampaignState, MailState, PauseReason
@@ -106,7 +106,7 @@ def test_after_a_launch_that_is_lost_no_mail_leaves_until_somebody_has_decided(
     lifecycle.cancel(database, news, now=LATER, actor="anna")
     planned = launch_plan.plan(news, settings=settings, now=LATER, deadline=DEADLINE)
     assert planned.asked == 0
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 @pytest.mark.parametrize("resend", [True, False])
@@ -157,7 +157,7 @@ def test_a_list_that_the_backup_does_not_know_is_there_again_with_who_has_left_i
     # Nobody is asked on it by accident: it has to be described anew.
     assert any("the list has no purpose" in reason for reason in planned.refusals)
     assert lost_on(later) == LAUNCHED
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
     assert take_up(database, [journal.path]).replayed.remade == ()
 
 

@@ -19,7 +19,7 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import EvidencePart
 from repermit.db.suppression_journal import Journal
 from repermit.errors import Refused
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.privacy import forget, make_proof, printable_proof
 from repermit.rules.consent import Answer, Reason, Status
 from repermit.suppression.suppressions import restore_lost_suppressions
@@ -109,7 +109,7 @@ def test_who_moved_since_is_off_the_list_with_their_former_address_and_named(
     # The record tells that they had not left.
     assert told_of("left_at")["moved"] is True
     assert told_of("mark")["moved"] == 1
-    assert verify_chain.verify_chain(database).fault is None
+    assert chain.verify_chain(database).fault is None
     assert take_up(database, tmp_path).replayed.moved == ()
 
 
@@ -125,7 +125,7 @@ def test_who_left_after_they_had_moved_has_left(
     assert {one.fingerprint for one in Suppression.select()} == {
         print_of(name) for name in ("anna", "new", "newer")
     }
-    assert verify_chain.verify_chain(database).fault is None
+    assert chain.verify_chain(database).fault is None
 
 
 @pytest.mark.parametrize("is_replayed", [True, False])
@@ -168,7 +168,7 @@ def test_who_moved_is_named_though_somebody_else_has_come_with_their_former_addr
     assert told_of("left_at")["moved"] is True
     assert told_of("left_at")["left_for"] == "request"
     assert Contact.get_by_id(anna.id).status == Status.REMOVED
-    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 def test_a_proof_tells_of_who_moved_since_a_backup(

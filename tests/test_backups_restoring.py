@@ -26,7 +26,7 @@ from repermit.db.models.evidence import EvidencePart
 from repermit.db.models.mails import Mail
 from repermit.db.secure_delete import wipe
 from repermit.db.write_lock import alone
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.suppression import suppressions
 from tests.building import NOW
 from tests.cluster import Cluster
@@ -192,7 +192,7 @@ def test_who_had_only_signed_up_and_was_forgotten_stays_forgotten(desk: Desk) ->
         kept = {(one.list.slug, one.address) for one in SignUp.select()}
         assert kept == {("news", address("stays")), ("agenda", address("stays"))}
         assert Mail.select().count() == 2
-        assert list(verify_chain.verify()) == []
+        assert list(chain.verify()) == []
         wipe(database)
     here = (desk.folder / "repermit.db").read_bytes()
     assert b"stays@example.org" in here
@@ -204,7 +204,7 @@ def require_nobody_came_back(desk: Desk, inbox: Inbox) -> None:
     """Do all that may be done with a restored database; compare with what the server got."""
     sent = len(inbox.mails)
     with desk.database():
-        assert list(verify_chain.verify()) == []
+        assert list(chain.verify()) == []
         for name, reason in (
             ("said-no", "no"),
             ("late-no", "no"),
@@ -240,7 +240,7 @@ def require_nobody_came_back(desk: Desk, inbox: Inbox) -> None:
         # Whose ask was in doubt was not silent.
         assert contact("late-silent").status == "unconfirmed"
         assert contact("silent").reason == "no_response"
-        assert list(verify_chain.verify()) == []
+        assert list(chain.verify()) == []
     assert all(len(asks_to(inbox, name)) == 1 for name in (*AGENDA, "said-no", "late-no"))
 
 

@@ -22,7 +22,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, Reply
 from repermit.emails import message_id
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.expiry import decision, downtime, sweep
 from repermit.rules.consent import (
     Basis,
@@ -222,7 +222,7 @@ def test_no_such_mailbox_removes_with_evidence_and_suppression(
     suppressed = Suppression.get()
     assert suppressed.fingerprint == email_address.fingerprint(KEY, "jan@example.net")
     assert suppressed.reason == Reason.BOUNCE
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 _REPORT = """From: MAILER-DAEMON@example.net
@@ -515,7 +515,7 @@ def test_a_bounce_after_the_removal_for_silence_makes_it_unreached(
     assert told()[-1]["was_removed_for"] == "no_response"
     assert Suppression.get().reason == Reason.BOUNCE
     assert Suppression.select().count() == 1
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
     assert came_back(database, HARD, ask, now=late) is Effect.KNOWN
 
 

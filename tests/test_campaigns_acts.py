@@ -27,7 +27,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.work_locks import Work
 from repermit.errors import NotFound, Refused, TransitionRefused
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.rules.consent import BounceKind, CampaignState, Dropped, MailState, PauseReason
 from repermit.sending import maintenance
 from repermit.settings.definitions import MailServer
@@ -70,7 +70,7 @@ def newest() -> tuple[str, object]:
     """Return the newest entry's event and what it keeps."""
     entry = Evidence.select().order_by(Evidence.seq.desc()).get()
     assert (entry.actor, entry.list, entry.campaign) == (ANNA, "news", Campaign.get().id)
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
     part = EvidencePart.get_or_none(EvidencePart.seq == entry.seq)
     return entry.event, json.loads(part.json) if part else None
 

@@ -22,7 +22,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft
 from repermit.errors import LaunchRefused
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.rules.consent import CampaignState, Exclusion, MailKind, MailState, Reason
 from repermit.settings.definitions import CampaignRules
 from tests.building import (
@@ -129,7 +129,7 @@ def test_who_decided_and_what_they_were_told_is_kept(database: Database) -> None
     assert kept["deadline"] == "2026-03-30T09:00:00.000000+00:00"
     assert kept["wordings"] == {"nl": CampaignWording.get().wording_id}
     assert Wording.get_by_id(kept["told"]).content == "\n\n".join(launched.plan.notes)
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 @pytest.mark.parametrize("attest", ["", " \n"])

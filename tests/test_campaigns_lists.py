@@ -19,7 +19,8 @@ from repermit.db.models.campaigns import Wording
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
-from repermit.evidence import chain, verify_chain
+from repermit.evidence import chain
+from repermit.evidence.verify import chain as verify_chain
 from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 from tests.building import NOW, make_campaign, make_list, make_organisation, make_settings

@@ -21,7 +21,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.errors import Refused
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.rules.consent import CampaignState, Exclusion, MailState, Reason, Status
 from repermit.sending import send_due
 from repermit.suppression import suppressions
@@ -76,7 +76,7 @@ def test_nothing_is_launched_until_all_asks_are_made(database: Database, news: M
     assert asked() == {"0@example.org", "1@example.org", "2@example.org"}
     assert (Evidence.get().event, Evidence.select().count()) == ("launched", 1)
     assert json.loads(EvidencePart.get().json)["asked"] == 3
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
     assert go_on(database) == 0
 
 

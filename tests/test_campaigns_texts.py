@@ -25,7 +25,8 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import ListText, MailingList
 from repermit.emails import frozen_draft, mail_values, make_draft
 from repermit.errors import Refused
-from repermit.evidence import chain, verify_chain
+from repermit.evidence import chain
+from repermit.evidence.verify import chain as verify_chain
 from repermit.rules.consent import Answer, MailKind, Status
 from repermit.suppression import suppressions
 from tests.building import (

@@ -17,8 +17,8 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Upload
 from repermit.db.models.mails import Mail
 from repermit.errors import NotFound
-from repermit.evidence import verify_chain
 from repermit.evidence.entries import actor_of_login, login_name
+from repermit.evidence.verify import chain
 from repermit.imports import uploads
 from repermit.privacy import forget
 from repermit.rules.consent import MailKind, MailState, Reason, Status
@@ -56,7 +56,7 @@ def sign_up(desk: Desk, address: str = JAN) -> None:
 def holds(desk: Desk) -> None:
     """Assert that the chain of the desk holds, and that no part names anybody."""
     with desk.database():
-        assert list(verify_chain.verify()) == []
+        assert list(chain.verify()) == []
         assert not EvidencePart.select().where(EvidencePart.part == "person").exists()
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from tests.desk import ATTEST, Desk, links_of
 from tests.inbox import Inbox
 from tests.pages import answer_by
@@ -52,7 +52,7 @@ def test_a_whole_campaign(tmp_path: Path, database_url: str, inbox: Inbox) -> No
     _close(desk)
     _hand_over(desk, launched["asked"])
     with desk.database():
-        assert list(verify_chain.verify()) == []
+        assert list(chain.verify()) == []
 
 
 def _prepare(desk: Desk) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from repermit.contacts import status_changes
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.rules.consent import Basis, Reason, Status
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings
 from tests.desk import Desk
@@ -35,7 +35,7 @@ def add(desk: Desk, *people: str, slug: str = "news", **more: object) -> None:
 
 def standing(desk: Desk) -> dict[str, str]:
     with desk.database():
-        assert list(verify_chain.verify()) == []
+        assert list(chain.verify()) == []
         return {one.address: one.status for one in Contact.select() if one.address}
 
 

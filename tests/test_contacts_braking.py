@@ -14,7 +14,7 @@ from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.mails import Mail
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.rules.consent import BounceKind, CampaignState, MailKind, MailState, PauseReason
 from tests.building import DEADLINE, NOW, make_campaign, make_contact, make_list, make_mail
 
@@ -55,7 +55,7 @@ def notices() -> list[str]:
 
 
 def reasons_kept() -> list[Any]:
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
     return [json.loads(part.json) for part in EvidencePart.select().order_by(EvidencePart.seq)]
 
 

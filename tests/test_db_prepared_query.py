@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, stored
+from repermit.db.models.base import Meta, PreparedQuery, stored
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.db.prepared_query import PreparedQuery
 from repermit.rules.consent import MailKind
 from tests.building import NOW, make_campaign, make_contact, make_list, make_mail
 

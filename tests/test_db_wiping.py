@@ -12,8 +12,9 @@ from repermit.db.connection import Database, is_postgresql, open_database, run_s
 from repermit.db.models.accounts import Throttle
 from repermit.db.models.base import Meta
 from repermit.db.secure_delete import delete_in_steps, request_wiping, wipe
-from repermit.evidence import chain, verify_chain
+from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.evidence.verify import chain as verify_chain
 from tests.building import NOW, make_contact, make_list
 from tests.plans import statements_in_transactions
 

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Wording
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
-from repermit.evidence import chain, verify_chain
+from repermit.evidence import chain
 from repermit.evidence import entries as evidence_entries
-from repermit.evidence.diagnosis import Fault
 from repermit.evidence.entries import Entry
+from repermit.evidence.verify import chain as verify_chain
+from repermit.evidence.verify.diagnosis import Fault
 from tests.building import NOW
 
 JAN = "a" * 32

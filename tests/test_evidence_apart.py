@@ -14,9 +14,10 @@ import pytest
 from repermit.db.connection import Database
 from repermit.db.models.evidence import Evidence
 from repermit.db.temporary_files import place_of, private_folder
-from repermit.evidence import chain, stored_tree, verify_chain, verify_process
+from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
-from repermit.evidence.verify_process import Walk, last_walk, verify_in_process
+from repermit.evidence.verify import chain as verify_chain
+from repermit.evidence.verify.chain import Walk, last_walk, verify_in_process
 from repermit.settings.definitions import Settings
 from tests.building import NOW, make_settings
 
@@ -86,7 +87,7 @@ def test_what_does_not_hold_is_kept(database: Database, settings: Settings) -> N
 def test_a_long_chain_is_walked_by_a_process_of_its_own(
     database: Database, settings: Settings
 ) -> None:
-    append(database, verify_process.LARGE)
+    append(database, verify_chain.LARGE)
     assert walk(database, settings)
     end = time.monotonic() + PATIENCE
     while seen(settings).is_busy:
@@ -94,7 +95,7 @@ def test_a_long_chain_is_walked_by_a_process_of_its_own(
         time.sleep(0.05)
     found = seen(settings).found
     assert found
-    assert (found["holds"], found["entries"]) == (True, verify_process.LARGE)
+    assert (found["holds"], found["entries"]) == (True, verify_chain.LARGE)
 
 
 def test_only_one_walks_at_a_time(database: Database, settings: Settings) -> None:
@@ -115,13 +116,13 @@ def test_only_one_walks_at_a_time(database: Database, settings: Settings) -> Non
 def job(settings: Settings) -> io.BytesIO:
     begun = {"at": NOW.isoformat(), "actor": "user:1", "known": None}
     return io.BytesIO(
-        pickle.dumps(verify_process._Job(settings=settings, known=None, now=NOW, begun=begun))
+        pickle.dumps(verify_chain._Job(settings=settings, known=None, now=NOW, begun=begun))
     )
 
 
 def test_the_process_does_its_one_job(database: Database, settings: Settings) -> None:
     append(database, 2)
-    verify_process.serve(job(settings))
+    verify_chain.serve(job(settings))
     found = seen(settings).found
     assert found
     assert found["entries"] == 2
@@ -134,7 +135,7 @@ def test_what_goes_wrong_in_it_is_told_without_its_text(
     folder = place_of(settings, "verified")
     folder.write_text("no folder")
     try:
-        verify_process.serve(job(settings))
+        verify_chain.serve(job(settings))
     finally:
         folder.unlink()
     told = capsys.readouterr().err

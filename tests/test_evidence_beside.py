@@ -21,9 +21,11 @@ from repermit.db.models.base import stored
 from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
-from repermit.evidence import chain, diagnosis, verify_chain
-from repermit.evidence.diagnosis import How
+from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.evidence.verify import chain as verify_chain
+from repermit.evidence.verify import diagnosis
+from repermit.evidence.verify.diagnosis import How
 from repermit.exports.handover_steps import set_tick
 from repermit.privacy import forget
 from repermit.rules.consent import Answer, Basis, Reason

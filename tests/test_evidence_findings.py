@@ -24,10 +24,11 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.mails import Mail
 from repermit.db.row_counts import Tally
-from repermit.evidence import chain, entries, verify_chain
-from repermit.evidence.diagnosis import How
+from repermit.evidence import chain, entries
 from repermit.evidence.entries import Entry
-from repermit.evidence.time_checks import AHEAD, BEHIND, BEHIND_OF_PEOPLE
+from repermit.evidence.verify import chain as verify_chain
+from repermit.evidence.verify.diagnosis import How
+from repermit.evidence.verify.times import AHEAD, BEHIND, BEHIND_OF_PEOPLE
 from repermit.expiry.sweep import expire_due
 from repermit.imports.undo import finish_undoings
 from repermit.privacy import retention

@@ -17,7 +17,8 @@ from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database, lock_rows, open_database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
-from repermit.evidence import chain, entries, stored_tree, verify_chain
+from repermit.evidence import chain, entries, stored_tree
+from repermit.evidence.verify import chain as verify_chain
 from repermit.rules.consent import Answer
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings
 from tests.desk import ATTEST

@@ -23,8 +23,9 @@ from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts import lookup as contacts_lookup
 from repermit.contacts.admin_requests import ByHand
 from repermit.db.connection import Database, open_database
-from repermit.evidence import proof_file, stored_tree, verify_proof
+from repermit.evidence import proof_file, stored_tree
 from repermit.evidence.entries import canonical, link, part_digest
+from repermit.evidence.verify import proof
 from repermit.privacy import make_proof
 from repermit.rules.consent import Answer, Basis
 from tests import independent_verifier
@@ -100,7 +101,7 @@ def made(ready_sqlite: Path) -> list[bytes]:
 
 
 def own_check(octets: bytes) -> bool:
-    return not verify_proof.check_proof(octets).faults
+    return not proof.check_proof(octets).faults
 
 
 def independent_check(octets: bytes) -> bool:
@@ -251,7 +252,7 @@ def forged(
         "root": tree(leaves).hex(),
     }
     made = json.dumps(document).encode()
-    faults: list[str] = list(verify_proof.check_proof(made).faults)
+    faults: list[str] = list(proof.check_proof(made).faults)
     assert independent_check(made) is not (by_the_rules and faults != [])
     return faults
 
@@ -357,7 +358,7 @@ def test_a_part_that_could_not_be_told_is_no_proof(
     one["parts"][part]["content"] = content
     salt = one["parts"][part]["salt"]
     one["entry"][part] = part_digest(salt, canonical(content))
-    (fault,) = verify_proof.check_proof(json.dumps(document).encode()).faults
+    (fault,) = proof.check_proof(json.dumps(document).encode()).faults
     assert "it is not of the form repermit-proof/1" in fault
 
 
@@ -375,7 +376,7 @@ def test_a_part_that_could_not_be_told_is_no_proof(
     ],
 )
 def test_what_is_no_proof_is_told_as_such(octets: bytes, fault: str) -> None:
-    (found,) = verify_proof.check_proof(octets).faults
+    (found,) = proof.check_proof(octets).faults
     assert fault in found
 
 
@@ -389,11 +390,11 @@ def zipped(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> 
 
 def test_the_one_proof_in_a_zip_is_checked(made: list[bytes]) -> None:
     files = {"proof.html": b"<p>", "__MACOSX/._proof.json": b"x", "proof.json": made[0]}
-    checked = verify_proof.check_proof(zipped(files))
+    checked = proof.check_proof(zipped(files))
     assert checked.faults == ()
     assert checked.document == json.loads(made[0])
-    assert not verify_proof.check_proof(zipped(files), most=len(made[0])).faults
-    (fault,) = verify_proof.check_proof(zipped(files), most=len(made[0]) - 1).faults
+    assert not proof.check_proof(zipped(files), most=len(made[0])).faults
+    (fault,) = proof.check_proof(zipped(files), most=len(made[0]) - 1).faults
     assert fault == f"unpacked, it has more than {len(made[0]) - 1:,} octets"
 
 
@@ -425,11 +426,11 @@ def altered(octets: bytes, before: bytes, after: bytes) -> bytes:
     ],
 )
 def test_a_zip_without_just_one_proof_is_told_as_such(octets: bytes, fault: str) -> None:
-    (found,) = verify_proof.check_proof(octets).faults
+    (found,) = proof.check_proof(octets).faults
     assert fault in found
 
 
 def test_a_proof_of_another_format_is_not_judged(made: list[bytes]) -> None:
     document = {**json.loads(made[0]), "format": "repermit-proof/2"}
-    (fault,) = verify_proof.check_proof(json.dumps(document).encode()).faults
+    (fault,) = proof.check_proof(json.dumps(document).encode()).faults
     assert fault == "its format is 'repermit-proof/2', not repermit-proof/1"

@@ -21,9 +21,10 @@ from repermit.db.connection import (
 )
 from repermit.db.models.campaigns import CampaignWording
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode, EvidencePart
-from repermit.evidence import chain, entries, stored_tree, verify_chain
-from repermit.evidence.diagnosis import Fault, How
+from repermit.evidence import chain, entries, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry
+from repermit.evidence.verify import chain as verify_chain
+from repermit.evidence.verify.diagnosis import Fault, How
 from tests.building import NOW, make_campaign, make_contact, make_list
 
 JAN, PIET, ANNA = ("a" * 32, "b" * 32, "c" * 32)

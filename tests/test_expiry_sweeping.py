@@ -25,8 +25,8 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.evidence import verify_chain
 from repermit.evidence.chain import keep_wording
+from repermit.evidence.verify import chain
 from repermit.expiry.decision import Expired
 from repermit.expiry.downtime import skip
 from repermit.expiry.sweep import expire_due, would_expire
@@ -77,7 +77,7 @@ def sweep(database: Database, *, now: datetime = DEADLINE, **options: Any) -> Ex
     assert states() == before
     swept = expire_due(database, settings=settings, clock=clock, **options)
     assert swept == foreseen
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
     return swept
 
 
@@ -562,7 +562,7 @@ def test_an_answer_gets_in_during_the_sweep(database: Database, mailing_list: Ma
     assert status_of(asked[-1]) == (Status.CONFIRMED, "")
     assert Contact.select().where(Contact.status == REMOVED).count() == 199
     assert set(entries_by_subject().values()) == {1}
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
     assert Campaign.get().state == CampaignState.CLOSED
 
 
@@ -587,7 +587,7 @@ def test_an_answer_that_is_being_recorded_when_its_turn_comes_counts(
         )
     thread.join(60)
     assert [status_of(one)[0] for one in asked] == [REMOVED, Status.CONFIRMED, REMOVED]
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 SWEEPER = """
@@ -637,7 +637,7 @@ def test_two_processes_at_once_remove_each_exactly_once(
     assert list(entries_by_subject().values()) == [1] * 40
     assert Suppression.select().count() == 40
     assert Evidence.select().where(Evidence.event == "closed").count() == 1
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 def test_a_sweep_that_is_told_to_stop_is_gone_on_with_by_the_next(
@@ -663,4 +663,4 @@ def test_a_sweep_that_is_told_to_stop_is_gone_on_with_by_the_next(
     assert (removed[0], sum(removed)) == (0, 3)
     assert len(removed) > max(removed) > 0
     assert len(kept("closed")) == 1
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []

@@ -21,7 +21,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.exports.export import Exported, export
 from repermit.exports.export_rows import FORMS, Format, Tool, What
 from repermit.rules.consent import Basis, Reason, Status
@@ -108,7 +108,7 @@ def test_every_export_is_recorded(database: Database) -> None:
         "rows": 1,
         "with_links": True,
     }
-    assert not list(verify_chain.verify())
+    assert not list(chain.verify())
 
 
 def test_links_to_unsubscribe_come_when_asked_for(database: Database) -> None:
@@ -402,7 +402,7 @@ def test_an_export_that_is_broken_off_is_recorded_as_far_as_it_came(
     expected = [] if rows is None else [(rows, False)]
     assert [(one["rows"], one["whole"]) for one in told] == expected
     assert [one.event for one in Evidence.select()] == ["exported"] * len(told)
-    assert not list(verify_chain.verify())
+    assert not list(chain.verify())
 
 
 @pytest.mark.parametrize("what", ["keep", "removed"])

@@ -15,7 +15,7 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.rules.consent import Basis, Fate, MailState, Reason, Status
 from tests.building import (
     NOW,
@@ -106,7 +106,7 @@ def test_a_mark_takes_a_contact_off_the_list(
         "removed",
         "imported",
     ]
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 def test_a_mark_drops_the_ask_that_is_still_owed(

@@ -27,7 +27,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, Reply
 from repermit.db.suppression_journal import Journal
 from repermit.errors import TransitionRefused
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.imports import suppression_import, undo
 from repermit.privacy import forget as privacy_forget
 from repermit.privacy import not_the_person
@@ -137,7 +137,7 @@ def stays_off(
     assert after[BERT][0] != Status.REMOVED
     (kept,) = Suppression.select()
     assert (kept.subject, kept.reason, kept.imported_by_id) == (anna.subject, reason, None)
-    fault = verify_chain.verify_chain(database, fingerprint_key=KEY).fault
+    fault = chain.verify_chain(database, fingerprint_key=KEY).fault
     # A campaign that a test has made is nowhere on record.
     assert fault is None or fault.what == "campaign 1"
     assert fates_of(take_in(database, news, wrong(folder)))[Fate.SUPPRESSED] == 1
@@ -246,7 +246,7 @@ def test_a_suppression_that_is_taken_over_holds(
     assert on_list(news)[ANNA] == (Status.REMOVED, Reason.REQUEST, "")
     assert on_list(news)[BERT][0] == Status.CUSTOMER
     assert [bool(suppressed(one)) for one in (ANNA, BERT, NOBODY)] == [True, False, True]
-    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 def test_a_suppression_that_was_asked_for_holds(
@@ -261,7 +261,7 @@ def test_a_suppression_that_was_asked_for_holds(
     take_back(database, news, now=LATER)
     assert [bool(suppressed(one)) for one in (ANNA, BERT, NOBODY)] == [True, False, True]
     assert Contact.get_by_id(anna.id).status == Status.REMOVED
-    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
@@ -275,7 +275,7 @@ def test_a_no_between_two_steps_of_the_undoing_holds(
     undo.finish_undoings(database)
     assert Contact.get_by_id(anna.id).status == Status.REMOVED
     assert [one.subject for one in Suppression.select()] == [anna.subject]
-    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 def test_a_no_at_the_very_moment_of_the_file_holds(
@@ -305,7 +305,7 @@ def test_a_no_holds_at_both_addresses_of_who_has_moved(
     take_back(database, news, now=LATER)
     assert on_list(news)["new@example.org"] == (Status.REMOVED, Reason.NO, "")
     assert [bool(suppressed(one)) for one in (ANNA, "new@example.org")] == [True, True]
-    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 def test_who_has_moved_stands_again_under_the_new_address_and_can_be_asked(
@@ -315,7 +315,7 @@ def test_who_has_moved_stands_again_under_the_new_address_and_can_be_asked(
     for address in ("between@example.org", "new@example.org"):
         assert move(database, Contact.get_by_id(anna.id), address) == "moved"
     assert contacts_lookup.is_off_by_file(Contact.get_by_id(anna.id))
-    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
     take_back(database, news, now=LATER)
     assert on_list(news)["new@example.org"] == (Status.UNCONFIRMED, "", "")
     # To the addresses that they have left by their own word nothing goes.
@@ -323,7 +323,7 @@ def test_who_has_moved_stands_again_under_the_new_address_and_can_be_asked(
     assert [(one.reason, one.imported_by_id) for one in left if one] == [("request", None)] * 2
     assert suppressed("new@example.org") is None
     assert start(database, news).plan.asked == 2
-    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 def test_who_has_moved_back_stands_again_under_the_old_address(

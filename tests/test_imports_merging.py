@@ -16,7 +16,7 @@ from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.errors import Refused
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.rules.consent import Basis, Fate, MailState, Status
 from tests.building import (
     NOW,
@@ -76,7 +76,7 @@ def test_proof_confirms_and_is_kept_as_evidence(
     assert Wording.get_by_id(consent["wording"]).content == form
     assert consent["file"] == Import.get().digest
     assert Evidence.get(Evidence.event == "confirmed").subject == contact.subject
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 def test_proof_without_the_text_of_the_form_is_thin(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.imports.import_report import ImportResult
 from repermit.rules.consent import STRENGTH, Fate, RowFacts, Status, fate
 from tests.building import make_list
@@ -111,7 +111,7 @@ def test_importing_twice_changes_nothing_the_second_time(
     assert second.fates[Fate.SUPPRESSED] == first.fates[Fate.OPTED_OUT]
     settled = (Fate.INVALID, Fate.SUPPRESSED, Fate.DUPLICATE)
     assert sum(second.fates[each] for each in settled) == len(rows)
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 @pytest.mark.exhaustive

@@ -20,7 +20,7 @@ from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.errors import LaunchRefused, Refused
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.imports import undo
 from repermit.imports.undo import UndoProgress, changed_since, has_been_mailed, undo_progress
 from repermit.imports.undo_steps import Step
@@ -94,7 +94,7 @@ def test_nothing_is_launched_or_taken_in_until_all_is_taken_back(
     assert go_on(database) == 1
     assert undo_progress(news) is None
     assert Import.get().undone_at == LATER
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
     assert go_on(database) == 0
     assert start(database, news).plan.asked == 2
 

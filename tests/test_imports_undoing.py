@@ -14,7 +14,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import, ImportChange
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.rules.consent import Answer, Basis, CampaignState, Fate, MailState, Reason, Status
 from tests.building import (
     NOW,
@@ -81,7 +81,7 @@ def test_the_addresses_of_an_undone_import_stand_nowhere(
     assert erased["consent"]["parts"] == ["person", "trace"]
     assert erased["consent"]["seqs"] == [Evidence.get(Evidence.event == "confirmed").seq]
     assert Evidence.get(Evidence.event == "erased").subject == subject
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 def test_the_undoing_is_an_entry_that_names_its_import(
@@ -132,7 +132,7 @@ def test_contacts_that_it_changed_become_what_they_were(
         ("unconfirmed", ""),
         (None, None),
     ]
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 # --- What a file says is the admin's word, and no No of the person (invariant 15). ----------------

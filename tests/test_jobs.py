@@ -30,7 +30,7 @@ from repermit.db.models.imports import Import, Upload
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.db.row_counts import Tally
 from repermit.db.work_locks import Work, background_work, foreground_work
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.expiry import decision, downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import uploads
@@ -612,7 +612,7 @@ def test_who_was_taken_off_is_erased_once_and_traces_and_proofs_end(
             at_once(*[sweep] * times)
         assert Contact.select().where(Contact.address.is_null()).count() == 5
         assert Evidence.select().where(Evidence.event == "erased").count() == 10
-        assert list(verify_chain.verify()) == []
+        assert list(chain.verify()) == []
     assert "5 who were taken off are erased" in caplog.text
     assert "ended: 0 traces, 5 proofs" in caplog.text
 

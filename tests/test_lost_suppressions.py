@@ -26,9 +26,10 @@ from repermit.db.models.mails import Mail
 from repermit.db.row_counts import recount
 from repermit.db.suppression_journal import Journal, journal_of
 from repermit.errors import JournalRefused
-from repermit.evidence import chain, entries, stored_tree, verify_chain
-from repermit.evidence.count_checks import KeptCounts
-from repermit.evidence.diagnosis import How
+from repermit.evidence import chain, entries, stored_tree
+from repermit.evidence.verify import chain as verify_chain
+from repermit.evidence.verify.counts import KeptCounts
+from repermit.evidence.verify.diagnosis import How
 from repermit.privacy import forget
 from repermit.rules.consent import Answer, Fate
 from repermit.suppression import suppressions

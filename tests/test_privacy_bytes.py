@@ -33,7 +33,7 @@ from repermit.contacts.status_changes import Act
 from repermit.db.models.accounts import User
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import FreshLink, Mail, Reply
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.imports import import_process, uploads
 from repermit.imports.uploads import Choices
 from repermit.jobs.periodic_jobs import Jobs
@@ -271,7 +271,7 @@ def purge(desk: Desk) -> None:
     clock = ManualClock(SystemClock().now() + timedelta(days=31))
     with desk.database() as database:
         Jobs(desk.settings, database, clock=clock, stopping=threading.Event()).erase()
-        assert list(verify_chain.verify()) == []
+        assert list(chain.verify()) == []
 
 
 @pytest.mark.everyday("1500")

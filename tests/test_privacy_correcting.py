@@ -22,7 +22,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.db.suppression_journal import Journal
 from repermit.errors import AddressError, Refused
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.privacy import data_links, forget, make_proof, rectification
 from repermit.rules.consent import Answer, MailKind, Reason, Status
 from tests.building import (
@@ -108,7 +108,7 @@ def test_a_correction_counts_at_once_and_is_an_entry(database: Database, anna: C
         "person": {"address": "anna@example.org", "name": "Anna", "link": anna.uid},
         "trace": TRACE,
     }
-    assert not list(verify_chain.verify())
+    assert not list(chain.verify())
     assert correct(database, authority) is False
     assert Evidence.select().count() == 1
 
@@ -174,7 +174,7 @@ def test_a_new_address_counts_only_once_it_is_confirmed(database: Database, anna
         "person": {"address": "Anna@new.example.org", "name": "Ana", "link": anna.uid},
         "trace": TRACE,
     }
-    assert not list(verify_chain.verify())
+    assert not list(chain.verify())
 
 
 def test_the_address_from_before_is_told_and_gone(
@@ -304,7 +304,7 @@ def test_on_all_lists_everything_is_forgotten_or_nothing(
     assert forget.forget(database, "new@example.org", mailing_list=None, **act).lists
     assert forget.forget(database, "anna@example.org", mailing_list=None, **act).lists
     assert Contact.get_by_id(club.id).address is None
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 def test_who_moves_back_is_not_suppressed_by_their_own_moving(
@@ -418,10 +418,10 @@ def test_whoever_signs_up_with_it_after_an_erasure_is_another_person_too(
     ):
         proof = make_proof.prove(database, mailing_list, address, **act)
         assert proof.document["statement"]["subject"] == subject
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
     # And who was erased comes back as themselves with their own address.
     assert sign_up(database, mailing_list, "new@example.org").subject == anna.subject
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 def test_the_earlier_address_of_who_came_back_before_they_moved_is_refused_too(

@@ -17,7 +17,9 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError, NotFound, Refused
-from repermit.evidence import proof_file, stored_tree, verify_chain, verify_proof
+from repermit.evidence import proof_file, stored_tree
+from repermit.evidence.verify import chain
+from repermit.evidence.verify import proof as verify_proof
 from repermit.privacy import make_proof
 from repermit.privacy.make_proof import Proof
 from repermit.rules.consent import Answer, Reason
@@ -106,7 +108,7 @@ def test_a_proof_holds_and_has_the_record_the_wordings_and_the_entries(
     assert PAGE in statement["wordings"].values()
     assert len(statement["wordings"]) == 2
     assert proof.subject == anna.subject
-    assert not list(verify_chain.verify())
+    assert not list(chain.verify())
 
 
 def test_making_a_proof_is_an_entry_that_holds_its_digest_and_the_checkpoint_follows_it(

@@ -14,7 +14,7 @@ from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.privacy import purge as privacy_purge
 from repermit.rules.consent import CampaignState, Reason
 from repermit.settings.definitions import Retention
@@ -66,7 +66,7 @@ def test_who_was_taken_off_is_erased_removed_days_later(
     again = Contact.get_by_id(gone.id)
     assert (again.address is None) is bool(erased)
     assert held() == 2 - erased
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 def test_many_are_erased_in_steps_each_with_an_entry(database: Database, news: MailingList) -> None:
@@ -81,7 +81,7 @@ def test_many_are_erased_in_steps_each_with_an_entry(database: Database, news: M
     assert purge(database, at, chunk=2) == 8
     assert purge(database, at) == held() == 0
     assert due(news, at) == (0, 0, None)
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 @pytest.mark.parametrize("few", [0, 1, 2, 3, 10])

@@ -17,7 +17,7 @@ from repermit.db.models.base import stored
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.privacy import retention
 from repermit.privacy.retention import years_after
 from repermit.rules.consent import Basis, Reason, Status
@@ -37,7 +37,7 @@ def news(database: Database) -> MailingList:
 
 def end(database: Database, at: datetime, **more: Any) -> tuple[int, int]:
     ended = retention.end_parts(database, settings=make_settings(), now=at, **more)
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
     return ended.traces, ended.proofs
 
 

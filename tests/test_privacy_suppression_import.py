@@ -27,7 +27,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import drop_staged, staged_file, sweep_staged
 from repermit.db.work_locks import foreground_work
 from repermit.errors import Refused
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.exports import reconcile
 from repermit.imports import suppression_import, undo
 from repermit.imports.suppression_import import SuppressionImportResult, begin_suppression_import
@@ -133,7 +133,7 @@ def test_an_answer_is_recorded_between_two_batches_and_holds(
     last = Evidence.select().order_by(Evidence.seq.desc()).get()
     told = json.loads(EvidencePart.get(EvidencePart.seq == last.seq).json)
     assert (last.event, told["added"], told["name"]) == ("suppressions_imported", 449, "off.csv")
-    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 def test_killed_it_is_taken_up_and_comes_to_the_same_as_at_once(
@@ -152,7 +152,7 @@ def test_killed_it_is_taken_up_and_comes_to_the_same_as_at_once(
     entry = Evidence.select().order_by(Evidence.seq.desc()).get()
     assert (entry.list, entry.at, entry.actor) == ("news", task.at, "cli:els")
     assert kept_files(database) == []
-    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 def test_given_again_it_goes_on_with_what_is_under_way(
@@ -286,7 +286,7 @@ def test_where_the_rest_of_a_file_is_lost_that_is_recorded_and_it_can_be_given_a
     ]
     assert "of suppressions that was being taken into news are lost" in caplog.text
     assert not BackgroundTask.select().exists()
-    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 def test_nothing_is_launched_exported_imported_or_taken_back_before_its_last_step(
@@ -329,7 +329,7 @@ def test_whom_it_has_named_stay_off_when_an_import_of_before_is_taken_back(
     assert not Suppression.select().where(Suppression.fingerprint == stranger).exists()
     (told,) = recorded()
     assert told["added"] + told["known"] == ROWS
-    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 def test_who_is_forgotten_meanwhile_stays_erased_and_is_not_asked(
@@ -349,7 +349,7 @@ def test_who_is_forgotten_meanwhile_stays_erased_and_is_not_asked(
     assert Contact.get_by_id(anna.id).address is None
     (told,) = recorded()
     assert (told["added"], told["known"], told["removed"]) == (ROWS - 1, 1, 0)
-    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
 def kept_files(database: Database) -> list[str]:
@@ -537,4 +537,4 @@ def test_who_left_keeps_the_subject_of_their_record(
     result = take_all(database, news, path)
     assert (result.rows, result.added, result.known, result.duplicates) == (3, 1, 1, 1)
     assert Suppression.get(Suppression.reason == "request").subject == person.subject
-    assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None

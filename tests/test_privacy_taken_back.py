@@ -15,7 +15,7 @@ from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.privacy import retention
 from repermit.rules.consent import Basis, Reason, Status
 from tests.building import NOW, make_contact, make_list, make_settings
@@ -40,7 +40,7 @@ def proven(folder: Path, *names: str, file: str = "export.csv") -> Path:
 
 def end(database: Database, at: datetime, **more: Any) -> int:
     ended = retention.end_parts(database, settings=make_settings(), now=at, **more)
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
     return ended.proofs
 
 

@@ -10,10 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.receipts import record as receipts_record
-from repermit.receipts import states as receipts_states
-from repermit.receipts.record import Account
-from repermit.receipts.states import Said
+from repermit.evidence import consent_receipt
+from repermit.evidence.consent_receipt import Account, Said
 from repermit.settings.definitions import Retention
 from tests.building import make_organisation
 from tests.records import problems_of
@@ -49,19 +47,19 @@ def account(*entries: Said, **organisation: Any) -> Account:
         list="news",
         subject=SUBJECT,
         entries=entries or (said("confirmed", **TOLD),),
-        controller=receipts_record.controller_of(make_organisation(**organisation)),
-        retention=receipts_record.retention_of(Retention()),
+        controller=consent_receipt.controller_of(make_organisation(**organisation)),
+        retention=consent_receipt.retention_of(Retention()),
     )
 
 
 def events(*entries: Said) -> list[tuple[str, str]]:
     """Return when a consent came into which state, and by whom."""
-    found = receipts_states.events_of(entries, principal="person", controller="us")
+    found = consent_receipt.events_of(entries, principal="person", controller="us")
     return [(one["event_state"].removeprefix("dpv:"), one["entity_id"]) for one in found]
 
 
 def test_a_record_has_the_published_form_and_says_what_was_agreed() -> None:
-    record = receipts_record.consent_record(account())
+    record = consent_receipt.consent_record(account())
     assert not problems_of(record, "consent-record")
     assert record["header"]["pii_principal_id"] == SUBJECT
     assert record["processing"]["privacy_notice"] == {
@@ -107,7 +105,7 @@ OF_THE_GDPR = {
 
 
 def test_a_record_claims_only_the_profile_whose_fields_it_has() -> None:
-    record = receipts_record.consent_record(account())
+    record = consent_receipt.consent_record(account())
     (purpose,) = record["processing"]["purposes"]
     is_whole = set(purpose) >= OF_THE_GDPR
     claim = record["header"]["schema_version"].rpartition("#")[2]
@@ -115,7 +113,7 @@ def test_a_record_claims_only_the_profile_whose_fields_it_has() -> None:
 
 
 def test_a_yes_on_a_sensitive_list_is_explicit_consent() -> None:
-    record = receipts_record.consent_record(
+    record = consent_receipt.consent_record(
         account(said("confirmed", **{**TOLD, "sensitive": True}))
     )
     assert not problems_of(record, "consent-record")
@@ -126,13 +124,13 @@ def test_a_yes_on_a_sensitive_list_is_explicit_consent() -> None:
 
 
 def test_who_answers_for_somebody_else_is_a_party_of_its_own() -> None:
-    by_them = {"given_by": receipts_states.REPRESENTATIVE}
+    by_them = {"given_by": consent_receipt.REPRESENTATIVE}
     entries = (
         said("confirmed", **{**TOLD, **by_them}),
         said("removed", reason="withdrawn", arrived_at="2026-03-04T09:00:00+00:00"),
         said("removed", reason="no_response", **by_them),
     )
-    record = receipts_record.consent_record(account(*entries))
+    record = consent_receipt.consent_record(account(*entries))
     assert not problems_of(record, "consent-record")
     assert record["party"][-1]["party_role"] == "dpv:GuardianOfDataSubject"
     assert [one["entity_id"] for one in record["event"]] == [
@@ -145,13 +143,13 @@ def test_who_answers_for_somebody_else_is_a_party_of_its_own() -> None:
 
 def test_an_organisation_of_few_words_still_makes_a_record_of_the_form() -> None:
     bare = account(officer="", authority="", authority_url="", website="", email="")
-    record = receipts_record.consent_record(bare)
+    record = consent_receipt.consent_record(bare)
     assert not problems_of(record, "consent-record")
     assert [one["party_contact"] for one in record["party"]] == ["+31 30 123 45 67"]
 
 
 def test_an_authority_without_an_address_is_named() -> None:
-    record = receipts_record.consent_record(account(authority_url=""))
+    record = consent_receipt.consent_record(account(authority_url=""))
     assert not problems_of(record, "consent-record")
     assert record["party"][-1]["party_contact"] == "Autoriteit Persoonsgegevens"
 
@@ -272,7 +270,7 @@ def test_whatever_was_asked_and_said_the_states_follow_from_the_last_decision(
             expected.append(after_consent if holds else without)
             holds = name == "yes"
         entries.append(Said(at=entry.at, event=entry.event, told=told))
-    found = receipts_states.events_of(entries, principal="person", controller="us")
+    found = consent_receipt.events_of(entries, principal="person", controller="us")
     asked = "dpv:ConsentRequested"
     assert expected == [
         f"ask {int(one['event_time'][-2:])}"
@@ -323,7 +321,7 @@ def test_a_claim_whose_file_was_taken_back_is_no_consent_that_holds(
 def test_a_withdrawn_record_keeps_the_times_of_the_consent() -> None:
     later = "2029-03-03T09:00:00+00:00"
     gone = said("removed", **{**TOLD, "reason": "withdrawn", "arrived_at": later})
-    record = receipts_record.consent_record(account(said("confirmed", **TOLD), gone))
+    record = consent_receipt.consent_record(account(said("confirmed", **TOLD), gone))
     assert not problems_of(record, "consent-record")
     assert [(one["event_state"], one["event_time"]) for one in record["event"]] == [
         ("dpv:ConsentRequested", ASKED),
@@ -362,13 +360,13 @@ def test_acts_that_are_not_about_consent_are_no_events() -> None:
     ],
 )
 def test_a_record_says_how_the_consent_was_collected(told: dict[str, str], collected: str) -> None:
-    record = receipts_record.consent_record(account(said("confirmed", purpose="News", **told)))
+    record = consent_receipt.consent_record(account(said("confirmed", purpose="News", **told)))
     assert record["processing"]["purposes"][0]["collection_method"] == collected
 
 
 def test_a_customer_is_mailed_on_another_ground() -> None:
     customer = said("customer", purpose="News", basis="customer")
-    record = receipts_record.consent_record(account(customer))
+    record = consent_receipt.consent_record(account(customer))
     assert record["processing"]["purposes"][0]["lawful_basis"] == ["eu-gdpr:A6-1-f"]
 
 
@@ -390,7 +388,7 @@ UNSEEN = {
 def test_an_opt_in_that_was_taken_over_is_not_told_with_todays_purpose(
     told: dict[str, Any], purpose: str
 ) -> None:
-    record = receipts_record.consent_record(
+    record = consent_receipt.consent_record(
         account(said("confirmed", list_name="Nieuws", unseen=UNSEEN, **told))
     )
     assert not problems_of(record, "consent-record")
@@ -399,7 +397,7 @@ def test_an_opt_in_that_was_taken_over_is_not_told_with_todays_purpose(
 
 
 def test_a_customers_purpose_is_the_controllers_own() -> None:
-    record = receipts_record.consent_record(
+    record = consent_receipt.consent_record(
         account(said("customer", basis="customer", unseen=UNSEEN))
     )
     assert record["processing"]["purposes"][0]["purpose"] == "News"
@@ -407,7 +405,7 @@ def test_a_customers_purpose_is_the_controllers_own() -> None:
 
 def test_what_was_told_counts_before_what_was_not_seen() -> None:
     told = {**TOLD, "reason": "bounce"}
-    record = receipts_record.consent_record(
+    record = consent_receipt.consent_record(
         account(said("removed", **told), said("removed", reason="request", unseen=UNSEEN))
     )
     assert record["processing"]["purposes"][0]["purpose"] == TOLD["purpose"]
@@ -415,14 +413,14 @@ def test_what_was_told_counts_before_what_was_not_seen() -> None:
 
 
 def test_a_record_of_which_the_terms_are_held_no_longer_says_so_by_silence() -> None:
-    record = receipts_record.consent_record(account(said("confirmed")))
+    record = consent_receipt.consent_record(account(said("confirmed")))
     assert record["processing"]["purposes"][0]["purpose"] == ""
     assert record["event"][0]["event_state"] == "dpv:ConsentGiven"
 
 
 def make_receipt() -> dict[str, Any]:
     url = "https://ask.example.org/no/token"
-    return receipts_record.receipt(account(), withdrawal_url=url, checkpoint=CHECKPOINT)
+    return consent_receipt.receipt(account(), withdrawal_url=url, checkpoint=CHECKPOINT)
 
 
 def test_a_receipt_has_the_published_form_the_way_to_withdraw_and_the_checkpoint() -> None:
@@ -431,7 +429,7 @@ def test_a_receipt_has_the_published_form_the_way_to_withdraw_and_the_checkpoint
     assert made == make_receipt()
     assert made["withdrawal"]["url"] == "https://ask.example.org/no/token"
     assert made["checkpoint"] == CHECKPOINT
-    assert made["consent_record"] == receipts_record.consent_record(account())
+    assert made["consent_record"] == consent_receipt.consent_record(account())
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -28,7 +28,8 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.db.models.mails import Mail
 from repermit.db.row_counts import COUNTS, find_drift
 from repermit.errors import SchemaTooNew
-from repermit.evidence import chain, count_checks, entries, tallied_days
+from repermit.evidence import chain, entries
+from repermit.evidence.verify import counts as verify_counts
 from repermit.imports import undo
 from repermit.rules.consent import Reason
 from tests.admin_pages import make_user
@@ -301,13 +302,13 @@ def test_of_days_that_version_28_counted_the_time_zone_is_not_known(
         schema.upgrade(database)
         with database.atomic():
             if upto is not None:
-                Meta.create(key=count_checks.TALLIED_UPTO, value=str(upto))
+                Meta.create(key=verify_counts.TALLIED_UPTO, value=str(upto))
             Meta.update(value="28").where(Meta.key == "schema_version").execute()
         assert schema.upgrade(database) == 28
         if upto is None:
-            assert Meta.get_or_none(Meta.key == tallied_days.TALLIED_IN) is None
+            assert Meta.get_or_none(Meta.key == verify_counts.TALLIED_IN) is None
         else:
-            assert tallied_days.tallied_zones() == [(upto, "")]
+            assert verify_counts.tallied_zones() == [(upto, "")]
 
 
 def _shape(database: Database, table: type[Model]) -> tuple[set[str], set[str]]:

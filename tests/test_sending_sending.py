@@ -20,7 +20,7 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import (
     Basis,
@@ -459,7 +459,7 @@ def test_a_mailbox_that_is_not_there_ends_in_a_removal(
     assert (contact.status, contact.reason) == (Status.REMOVED, Reason.BOUNCE)
     assert Suppression.get().reason == Reason.BOUNCE
     assert Evidence.get().event == "removed"
-    assert not list(verify_chain.verify())
+    assert not list(chain.verify())
     assert (again(mail).reply_code, again(mail).reply_status) == (550, "5.1.1")
     assert campaign_now(story).state == "open"
 

@@ -19,7 +19,9 @@ from repermit.db.connection import Database, run_sql
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
-from repermit.evidence import chain, entries, verify_chain, verify_proof
+from repermit.evidence import chain, entries
+from repermit.evidence.verify import chain as verify_chain
+from repermit.evidence.verify import proof as verify_proof
 from repermit.imports import suppression_import
 from repermit.privacy import forget as privacy_forget
 from repermit.privacy import make_proof, purge, retention

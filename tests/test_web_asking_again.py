@@ -20,7 +20,7 @@ from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import FreshLink, Mail
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.expiry import downtime, sweep
 from repermit.i18n import catalogues
 from repermit.reports import statistics
@@ -421,7 +421,7 @@ def test_who_did_not_press_yes_after_all_takes_it_back_and_is_on_no_list(
     assert made is not None
     states = [one["event_state"] for one in made["consent_record"]["event"]]
     assert states == ["dpv:ConsentRequested", "dpv:ConsentUnknown"]
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
     # Its person can still answer, with one press more at most.
     assert heading_of(press(pages, asked, "not_me", on=page)) == "Er is geen Ja vastgelegd"
     again = press(pages, asked)
@@ -445,7 +445,7 @@ def test_a_no_of_the_same_page_takes_the_yes_back_too_and_is_no_withdrawal(
         .json
     )
     assert (told["method"], told.get("answer")) == ("both_pressed", None)
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 def test_a_no_by_any_other_button_is_a_withdrawal_whatever_was_asked_before(
@@ -520,7 +520,7 @@ def test_at_the_deadline_a_held_yes_is_silence(
     sweep.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
     assert Contact.get_by_id(asked.id).reason == Reason.NO_RESPONSE
     assert link_openings.count_yes_held(mailing_list) == 0
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 def test_the_person_sees_what_is_kept_of_openings(pages: Pages, asked: Contact) -> None:

@@ -16,7 +16,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.errors import NotFound, Refused
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Web
 from repermit.webhooks import deliver as webhooks_deliver
@@ -124,7 +124,7 @@ def test_every_act_is_kept_with_its_actor_and_without_what_is_secret(
         ("webhook_redelivered", "me@example.org", "news", {**where, "seq": 2}),
         ("webhook_removed", "me@example.org", "news", where),
     ]
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 def test_a_removed_webhook_is_told_nothing_more(

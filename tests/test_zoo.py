@@ -21,7 +21,7 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Opening, SignUp
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.rules.bot_detection import LINKS, Link
 from repermit.rules.consent import Answer, Reason, Status
 from tests import zoo
@@ -129,7 +129,7 @@ def test_the_zoo_alone_gives_no_yes_and_people_need_one_press_more_at_most(
         assert answer_yes(pages, one) == (2 if said_no else 1), visited[one.id]
     confirmed = Contact.select().where(Contact.status == Status.CONFIRMED).count()
     assert confirmed == len(at_once) + len(later)
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 def test_who_presses_yes_alone_in_haste_and_then_no_has_said_no(
@@ -181,7 +181,7 @@ def test_who_presses_all_three_buttons_that_ask_again_gives_no_yes_in_any_order(
     for choice in order:
         visit.press(buttons[choice])
     assert Contact.get_by_id(asked.id).status != Status.CONFIRMED
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 @pytest.mark.everyday("[0-", "[1-")
@@ -278,7 +278,7 @@ def test_nobody_who_wanted_nothing_is_on_the_list_by_programs_that_take_their_ti
         if not is_on:
             assert answer_yes(pages, one) <= 2, program.__name__
         pages.clock.move_to(NOW)
-    assert list(verify_chain.verify()) == []
+    assert list(chain.verify()) == []
 
 
 @pytest.mark.exhaustive

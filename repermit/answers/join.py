@@ -21,9 +21,8 @@ from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.secure_delete import delete_in_steps
-from repermit.evidence import chain, erased_parts, person_entries
+from repermit.evidence import chain, chain_reader, consent_receipt, erasable_parts
 from repermit.i18n import catalogues
-from repermit.receipts import states
 from repermit.rules import bot_detection, consent
 from repermit.rules.bot_detection import Past, Sign
 from repermit.rules.consent import Answer, Basis, MailKind, Outcome, Status
@@ -141,10 +140,10 @@ def _known_subject(found: SignUp, settings: Settings) -> str:
     if known is None or lookup.find_held(found.list_id, known.subject):
         return ""
     slug = found.list.slug
-    if person_entries.told_elsewhere([known.subject], slug):
+    if chain_reader.told_elsewhere([known.subject], slug):
         return ""
     # Who was never erased here was never held, and had no other address to move to.
-    is_theirs = erased_parts.erased_as(known.subject, slug) in {"", fingerprint}
+    is_theirs = erasable_parts.erased_as(known.subject, slug) in {"", fingerprint}
     return known.subject if is_theirs else ""
 
 
@@ -288,7 +287,7 @@ def decline_sign_up(
 
 def _undo(contact: Contact, trace: Trace, settings: Settings, *, at: datetime) -> None:
     """Let whoever stood somewhere before the Yes of a sign-up stand there; take off anybody new."""
-    method, key = states.BOTH_PRESSED, settings.fingerprint_key
+    method, key = consent_receipt.BOTH_PRESSED, settings.fingerprint_key
     left = {"network": trace.network, "browser": trace.browser}
     act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=left)
     receipts.drop_receipts(contact)

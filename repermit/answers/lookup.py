@@ -15,11 +15,11 @@ from peewee import JOIN
 
 from repermit import email_address
 from repermit.contacts import link_openings, lookup
+from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.db.prepared_query import PreparedQuery
 from repermit.emails import frozen_draft
 from repermit.emails.mail_values import MailingListFacts
 from repermit.rules import bot_detection, consent

@@ -23,13 +23,12 @@ from repermit.answers.pending_openings import Seen, with_seen
 from repermit.contacts import human_replies, link_openings, lookup, receipts, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database, lock_rows
+from repermit.db.models.base import PreparedQuery
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
-from repermit.db.prepared_query import PreparedQuery
 from repermit.errors import NotFound, Refused
-from repermit.evidence import chain, entries
-from repermit.receipts import states
+from repermit.evidence import chain, consent_receipt, entries
 from repermit.rules import bot_detection
 from repermit.rules.consent import Answer, Basis, Outcome, Reason
 from repermit.settings.definitions import Settings
@@ -100,7 +99,7 @@ def record_answer(
             return Recorded(outcome=Outcome.HOLD, standing=after, mark=press.mark)
         left = {"network": trace.network, "browser": trace.browser, **press.trace}
         if press.takes_back:
-            return take_back(contact, states.BOTH_PRESSED, left, settings, at=arrived)
+            return take_back(contact, consent_receipt.BOTH_PRESSED, left, settings, at=arrived)
         told = {**_told(standing, answer, arrived, method), **giver_told(shown.given_by)}
         # Wordings stay for good, so none is kept of a press that changes nothing.
         if shown.wording and foresee(standing, answer, arrived=arrived).outcome in _CHANGES:
@@ -146,7 +145,7 @@ def disown(
             status_changes.note_press(contact)
         if is_taken_back(contact, past, mark):
             left = {"network": trace.network, "browser": trace.browser}
-            return take_back(contact, states.NOT_PRESSED, left, settings, at=arrived)
+            return take_back(contact, consent_receipt.NOT_PRESSED, left, settings, at=arrived)
         standing = standing_of(contact, opening)
         outcome = foresee(standing, Answer.YES, arrived=arrived).outcome
         return Recorded(outcome=outcome, standing=standing)

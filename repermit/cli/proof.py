@@ -17,7 +17,7 @@ from repermit.errors import NotFound, Refused
 
 if TYPE_CHECKING:
     from repermit.evidence.entries import Checkpoint
-    from repermit.evidence.verify_proof import Checked
+    from repermit.evidence.verify.proof import Checked
 
 
 @command(
@@ -106,7 +106,7 @@ def verify_file(file: Path, *, known: Checkpoint | None) -> None:
     `known` is a checkpoint that was kept elsewhere. What shows that the record goes on from that is
     checked likewise.
     """
-    from repermit.evidence import verify_proof
+    from repermit.evidence.verify import proof as verify_proof
     from repermit.privacy import proof_text
 
     octets = _read(file)
@@ -190,7 +190,7 @@ def verify_consistency(path: Path, shown: Mapping[str, Any], known: Checkpoint |
 
     Neither database nor network is asked.
     """
-    from repermit.evidence import verify_proof
+    from repermit.evidence.verify import proof as verify_proof
 
     try:
         faults = list(verify_proof.faults_of_consistency(shown))
@@ -212,8 +212,8 @@ def agreement(document: Mapping[str, Any], known: Checkpoint) -> str:
     The document's own checkpoint, and how that goes on from an earlier one, hold by themselves.
     Raises Refused unless it is seen to agree.
     """
-    from repermit.evidence import verify_proof
-    from repermit.evidence.verify_proof import Agreement
+    from repermit.evidence.verify import proof as verify_proof
+    from repermit.evidence.verify.proof import Agreement
 
     how = verify_proof.agreement(document, known)
     if how is Agreement.UNTOLD:

@@ -15,7 +15,7 @@ from repermit.errors import Refused
 
 if TYPE_CHECKING:
     from repermit.evidence.entries import Checkpoint
-    from repermit.evidence.verify_chain import Verified
+    from repermit.evidence.verify.chain import Verified
 
 
 @command(
@@ -48,7 +48,7 @@ def verify(house: CommandContext, file: Path | None, kept: Path | None, *, as_js
     FILE is a proof, as `repermit proof` writes it or in the ZIP of a page, or what --checkpoint and
     --json printed: it is checked without settings, database or network, and told in words.
     """
-    from repermit.evidence import verify_chain
+    from repermit.evidence.verify import chain
 
     if file is not None and as_json:
         raise click.UsageError("--json is for the chain: a proof is JSON itself")
@@ -58,7 +58,7 @@ def verify(house: CommandContext, file: Path | None, kept: Path | None, *, as_js
         return 0
     house.give_way()
     with house.database() as database:
-        found = verify_chain.verify_chain(
+        found = chain.verify_chain(
             database, known=known, fingerprint_key=house.file.fingerprint_key, now=house.now
         )
     if as_json:

@@ -11,12 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from repermit.db.connection import Database, literal
-from repermit.db.models.base import stored
+from repermit.db.models.base import PreparedQuery, stored
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Reply
-from repermit.db.prepared_query import PreparedQuery
 from repermit.errors import NotFound
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

@@ -14,9 +14,9 @@ from typing import Any
 from peewee import SQL
 
 from repermit.db.connection import literal
+from repermit.db.models.base import PreparedQuery
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.lists import MailingList
-from repermit.db.prepared_query import PreparedQuery
 from repermit.rules.bot_detection import LINKS, Opened, Openings, Past, Sign
 from repermit.rules.consent import REFUSALS, Status
 

@@ -11,13 +11,12 @@ from peewee import SQL
 
 from repermit import email_address
 from repermit.db.connection import lock_rows
-from repermit.db.models.base import new_id
+from repermit.db.models.base import PreparedQuery, new_id
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import ListText, MailingList
 from repermit.db.models.mails import Mail
-from repermit.db.prepared_query import PreparedQuery
 from repermit.emails.mail_values import ListWords, MailingListFacts
 from repermit.errors import AddressError
 from repermit.package_files import LANGUAGES

@@ -8,15 +8,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from repermit.db.models.base import stored
+from repermit.db.models.base import PreparedQuery, stored
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.db.prepared_query import PreparedQuery
-from repermit.evidence import person_entries, proof_file, stored_tree
-from repermit.receipts import record
-from repermit.receipts.record import Account
+from repermit.evidence import chain_reader, consent_receipt, proof_file, stored_tree
+from repermit.evidence.consent_receipt import Account
 from repermit.rules import consent
 from repermit.rules.consent import NOT_STARTED, Answer, Basis, Dropped, MailKind, MailState, Status
 from repermit.settings.definitions import Settings
@@ -132,22 +130,22 @@ _ENTRY = PreparedQuery(
 def account_of(contact: Contact, *, settings: Settings) -> Account:
     """Return all that a contact's consent record is made from."""
     slug = contact.list.slug
-    entries = person_entries.entries_about(contact.subject, slug)
-    return record.Account(
+    entries = chain_reader.entries_about(contact.subject, slug)
+    return consent_receipt.Account(
         list=slug,
         subject=contact.subject,
         entries=proof_file.told_by(entries),
-        controller=record.controller_of(settings.organisation),
-        retention=record.retention_of(settings.retention),
+        controller=consent_receipt.controller_of(settings.organisation),
+        retention=consent_receipt.retention_of(settings.retention),
     )
 
 
 def receipt_of(contact: Contact, *, settings: Settings, links: Links) -> dict[str, Any] | None:
     """Return the receipt to hand to a contact; None for one who was never asked or answered."""
     account = account_of(contact, settings=settings)
-    if not record.consent_record(account)["event"]:
+    if not consent_receipt.consent_record(account)["event"]:
         return None
-    return record.receipt(
+    return consent_receipt.receipt(
         account,
         withdrawal_url=links.url("no", contact.uid),
         checkpoint=stored_tree.checkpoint().to_json(),

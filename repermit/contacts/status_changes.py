@@ -16,13 +16,12 @@ from repermit.contacts.last_ask import Asked, CampaignMail, asked_last, campaign
 from repermit.contacts.link_openings import release
 from repermit.contacts.lookup import fingerprint_of, is_off_by_file
 from repermit.db.connection import chunks, literal
-from repermit.db.models.base import stored
+from repermit.db.models.base import PreparedQuery, stored
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import
 from repermit.db.models.mails import Mail
-from repermit.db.prepared_query import PreparedQuery
 from repermit.email_address import fingerprints
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

@@ -19,7 +19,7 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.demo.environment import Chapter, Stage
-from repermit.evidence import verify_chain
+from repermit.evidence.verify import chain
 from repermit.rules.consent import Basis, Fate, MailKind, MailState, Reason, Status
 
 
@@ -74,7 +74,7 @@ def _sentence(head: str, kinds: Sequence[str], stage: Stage) -> str:
     if head == "answered":
         return _answered(kinds.count("confirmed"), kinds.count("removed"))
     if head == "closed":
-        holds = verify_chain.verify_chain(stage.database).fault is None
+        holds = chain.verify_chain(stage.database).fault is None
         return f"The campaign closed. The chain of evidence holds: {'yes' if holds else 'no'}."
     one, more = _SENTENCES.get(head, (f"{head.replace('_', ' ').capitalize()}.", ""))
     return one if len(kinds) == 1 or not more else more.format(len(kinds))
@@ -198,7 +198,7 @@ def _tell_counts(stage: Stage) -> bool:
         (found.contacts[Status.REMOVED], sum(removed.values())),
         (kept, sum(stay.values())),
     )
-    holds = verify_chain.verify_chain(stage.database).fault is None
+    holds = chain.verify_chain(stage.database).fault is None
     adds_up = all(whole == parts for whole, parts in sums) and holds
     click.echo(f"The chain of evidence holds and every number adds up: {_yes_no(adds_up)}.")
     return adds_up

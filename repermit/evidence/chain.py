@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from repermit.db.connection import bound, chunks, literal, lock_rows
-from repermit.db.models.base import stored
+from repermit.db.models.base import PreparedQuery, stored
 from repermit.db.models.campaigns import Wording
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
-from repermit.db.prepared_query import PreparedQuery
 from repermit.db.secure_delete import request_wiping
 from repermit.evidence.entries import PARTS, Entry, canonical, leaf, link, part_digest
 from repermit.evidence.stored_tree import Growth, frontier_of

@@ -6,14 +6,18 @@ tampered with ends in anything but its name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC
 from itertools import chain
 from typing import Any, NamedTuple
 
-from repermit.db.connection import proxy
+from repermit.db.connection import bound, chunks, literal, proxy
+from repermit.db.models.base import PreparedQuery
+from repermit.db.models.campaigns import Wording
 from repermit.db.models.evidence import Evidence, EvidencePart
-from repermit.db.prepared_query import PreparedQuery
-from repermit.evidence.entries import PARTS, leaf
+from repermit.evidence.entries import NOTHING_BEFORE, PARTS, leaf
+from repermit.evidence.proof_file import digests_named
 
 _NAMES = ("seq", "at", "event", "list", "campaign", "subject", "actor", *PARTS, "hash")
 # By name: an upgrade of an older database reads them too.
@@ -92,3 +96,97 @@ def leaf_of(row: Mapping[str, Any]) -> str | None:
         return leaf(row)
     except (TypeError, ValueError, AttributeError):
         return None
+
+
+# --- One person's entries as a proof and a receipt have them. -------------------------------------
+
+
+_FIELDS = ("event", "list", "campaign", "subject", "actor", *PARTS)
+_CHUNK = 500
+
+
+def entries_about(subject: str, slug: str) -> list[dict[str, Any]]:
+    """Return a person's entries on a list, the oldest first, as JSON has them.
+
+    Each is {"entry": its ten fields, "parts": {name: {"salt", "content"}}}; a part that was erased
+    is not there. Erasures on another list stand among them too if they say why a part is gone.
+    """
+    return entries_about_each([subject], slug)[subject]
+
+
+def entries_about_each(subjects: Sequence[str], slug: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the same for each of some people at once, by subject; they are some hundreds at most.
+
+    Who has no entries has an empty list.
+    """
+    own = (Evidence.list == slug) | (Evidence.event == "erased")
+    query = (
+        Evidence.select().where(Evidence.subject.in_(bound(subjects)), own).order_by(Evidence.seq)
+    )
+    found: dict[str, list[dict[str, Any]]] = {subject: [] for subject in subjects}
+    for one in _with_parts(list(query)):
+        found[one["entry"]["subject"]].append(one)
+    return {subject: _without_others(entries, slug) for subject, entries in found.items()}
+
+
+def _without_others(entries: list[dict[str, Any]], slug: str) -> list[dict[str, Any]]:
+    """Leave out what was erased of somebody on another list alone."""
+    own = {one["entry"]["seq"] for one in entries if one["entry"]["list"] == slug}
+    return [one for one in entries if one["entry"]["seq"] in own or not own.isdisjoint(_gone(one))]
+
+
+def _gone(erased: dict[str, Any]) -> Sequence[int]:
+    """Return the entries of which an erasure says that a part is gone."""
+    told: Sequence[int] = erased["parts"].get("consent", {}).get("content", {}).get("seqs", ())
+    return told
+
+
+def told_elsewhere(subjects: Sequence[str], slug: str) -> set[str]:
+    """Return those of whom the record tells on other lists and not on this one.
+
+    What happens to them here belongs under another subject: each list has its own record of them.
+    """
+    query: Any = Evidence.select(Evidence.subject, Evidence.list).distinct()
+    found = set(query.where(Evidence.subject.in_(bound(subjects))).tuples())
+    return {subject for subject, _ in found if (subject, slug) not in found}
+
+
+def entries_between(first: int, last: int) -> list[dict[str, Any]]:
+    """Return the entries from one number to another, both included, likewise."""
+    query = Evidence.select().where(Evidence.seq >= first, Evidence.seq <= last)
+    return _with_parts(list(query.order_by(Evidence.seq)))
+
+
+def entry_at(seq: int) -> dict[str, Any]:
+    """Return one entry likewise."""
+    (found,) = _with_parts([Evidence.get_by_id(seq)])
+    return found
+
+
+def hash_before(seq: int) -> str:
+    """Return the chain's hash before an entry; zeros before the first."""
+    before: Evidence | None = Evidence.get_or_none(Evidence.seq == seq - 1)
+    return before.hash if before else NOTHING_BEFORE
+
+
+def wordings_of(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Return the wordings that entries name, by their digests."""
+    digests = sorted(digests_named(entries))
+    found: dict[str, str] = {}
+    for some in chunks(digests, _CHUNK):
+        found |= {one.digest: one.content for one in Wording.select().where(Wording.digest << some)}
+    return found
+
+
+def _with_parts(rows: Sequence[Evidence]) -> list[dict[str, Any]]:
+    parts: dict[int, dict[str, Any]] = {row.seq: {} for row in rows}
+    for some in chunks(list(parts), _CHUNK):
+        for part in list(EvidencePart.select().where(EvidencePart.seq.in_(literal(some)))):
+            content = json.loads(part.json)
+            parts[part.seq][part.part] = {"salt": part.salt, "content": content}
+    return [{"entry": _entry(row), "parts": parts[row.seq]} for row in rows]
+
+
+def _entry(row: Evidence) -> dict[str, Any]:
+    at = row.at.astimezone(UTC).isoformat(timespec="microseconds")
+    return {"seq": row.seq, "at": at, **{name: getattr(row, name) for name in _FIELDS}}

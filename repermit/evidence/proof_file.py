@@ -13,9 +13,8 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from repermit.errors import Refused
+from repermit.evidence.consent_receipt import Account, Said, consent_record
 from repermit.evidence.entries import canonical, part_digest
-from repermit.receipts.record import Account, consent_record
-from repermit.receipts.states import Said
 
 FORMAT = "repermit-proof/1"
 

@@ -14,11 +14,10 @@ from itertools import chain
 from operator import or_
 from typing import Any
 
+from repermit.db.models.base import PreparedQuery
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode
-from repermit.db.prepared_query import PreparedQuery
 from repermit.errors import Refused
 from repermit.evidence.chain_reader import STEP, leaf_of, rows_between
-from repermit.evidence.diagnosis import Fault, How
 from repermit.evidence.entries import NOTHING_BEFORE, Checkpoint, is_hash
 from repermit.evidence.merkle import (
     SIZE,
@@ -34,6 +33,7 @@ from repermit.evidence.merkle import (
     root_of,
     siblings,
 )
+from repermit.evidence.verify.diagnosis import Fault, How
 from repermit.i18n.lazy_text import Said
 
 KEPT_LEVEL = 6

@@ -42,7 +42,7 @@ from repermit.db.staged_rows import drop_staged, has_staged, staged_file, staged
 from repermit.db.temporary_files import temporary_files
 from repermit.db.work_locks import background_work, foreground_work
 from repermit.errors import Refused
-from repermit.evidence import chain, person_entries
+from repermit.evidence import chain, chain_reader
 from repermit.evidence.entries import Entry
 from repermit.imports.suppression_staging import (
     Newcomers,
@@ -545,9 +545,7 @@ class _Suppressing:
         Who is held keeps the subject under which their evidence stands. One under which another
         list has a record is that record's alone.
         """
-        others = person_entries.told_elsewhere(
-            [one.subject for one in these], self.mailing_list.slug
-        )
+        others = chain_reader.told_elsewhere([one.subject for one in these], self.mailing_list.slug)
         own = {print_: contact.subject for print_, contact in held.items()}
         fresh = {one.fingerprint: new_id() for one in these if one.subject in others}
         subjects = {**fresh, **own}

@@ -16,7 +16,7 @@ from repermit.db.background_tasks import run_steps
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
-from repermit.evidence import chain, person_entries, proof_file, stored_tree
+from repermit.evidence import chain, chain_reader, proof_file, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry
 from repermit.privacy.make_proof import (
     Proof,
@@ -61,8 +61,8 @@ class Proofs:
         It must have been appended after all that is here.
         """
         # What that entry says is nothing of a person's, and not for them to show.
-        last = {"entry": person_entries.entry_at(seq)["entry"], "parts": {}}
-        previous = person_entries.hash_before(seq)
+        last = {"entry": chain_reader.entry_at(seq)["entry"], "parts": {}}
+        previous = chain_reader.hash_before(seq)
         paths = stored_tree.Paths(checkpoint)
         self._file.seek(0)
         while length := self._file.read(_LENGTH_BYTES):
@@ -149,13 +149,13 @@ def _seal(
 ) -> None:
     """Seal the proofs of some contacts in the caller's transaction."""
     slug = mailing_list.slug
-    told = person_entries.entries_about_each([one.subject for one in some], slug)
+    told = chain_reader.entries_about_each([one.subject for one in some], slug)
     proved = [one for one in some if is_recorded(told[one.subject], slug)]
     sealed.unproved += len(some) - len(proved)
     for one in proved:
         if one.address is not None:
             require_own(told[one.subject], one.address_key, settings)
-    wordings = person_entries.wordings_of(entry for one in proved for entry in told[one.subject])
+    wordings = chain_reader.wordings_of(entry for one in proved for entry in told[one.subject])
     statements = [
         statement_for(
             slug,
@@ -181,4 +181,4 @@ def _named(entries: Sequence[Mapping[str, Any]], wordings: Mapping[str, str]) ->
 def _appended(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Append entries and return them as a proof has them."""
     last = chain.append(*entries)
-    return person_entries.entries_between(last - len(entries) + 1, last)
+    return chain_reader.entries_between(last - len(entries) + 1, last)

@@ -14,10 +14,9 @@ from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.errors import NotFound, Refused
-from repermit.evidence import chain, person_entries, proof_file, stored_tree
+from repermit.evidence import chain, chain_reader, consent_receipt, proof_file, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry
 from repermit.evidence.stored_tree import Paths
-from repermit.receipts import record
 from repermit.settings.definitions import Settings
 
 _SALT_BYTES = 16
@@ -126,7 +125,7 @@ def _prove(
     3. The paths from all these entries to the checkpoint's root.
     """
     slug = mailing_list.slug
-    entries = person_entries.entries_about(subject, slug) if subject else []
+    entries = chain_reader.entries_about(subject, slug) if subject else []
     if not is_recorded(entries, slug):
         raise NotFound(
             "nothing is recorded of this address on the list %(list)s: nobody of it has answered, "
@@ -136,16 +135,16 @@ def _prove(
         )
     if key is not None:
         require_own(entries, key, settings)
-    wordings = person_entries.wordings_of(entries)
+    wordings = chain_reader.wordings_of(entries)
     statement = statement_for(slug, subject, named, settings, entries=entries, wordings=wordings)
     own = chain.append(seal_of(statement, now=now, actor=actor))
     checkpoint = stored_tree.checkpoint()
     document = document_of(
         statement,
-        person_entries.entry_at(own),
+        chain_reader.entry_at(own),
         checkpoint=checkpoint,
         paths=stored_tree.Paths(checkpoint),
-        previous=person_entries.hash_before(own),
+        previous=chain_reader.hash_before(own),
     )
     if known is not None:
         document["consistency"] = stored_tree.consistency(known, checkpoint)
@@ -198,8 +197,8 @@ def statement_for(
         slug=slug,
         subject=subject,
         named=named,
-        controller=record.controller_of(settings.organisation),
-        retention=record.retention_of(settings.retention),
+        controller=consent_receipt.controller_of(settings.organisation),
+        retention=consent_receipt.retention_of(settings.retention),
         entries=entries,
         wordings=wordings,
     )

@@ -11,15 +11,14 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.mails import Mail
 from repermit.emails import admin_notices
-from repermit.evidence import chain, entries
+from repermit.evidence import chain, consent_receipt, entries
 from repermit.privacy.data_links import find_opened, lock_opened
 from repermit.privacy.forget import erasure
-from repermit.receipts import states
 from repermit.rules.consent import MailKind, Reason, Status, may_leave
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Form
 
-_EVENT = states.NOT_THE_PERSON
+_EVENT = consent_receipt.NOT_THE_PERSON
 
 _BACK = ("confirmed", "customer", "added")
 """Events by which somebody who was taken off is on the list again."""

@@ -21,10 +21,10 @@ from markupsafe import Markup
 from repermit import email_address
 from repermit.emails import compose_mail, frozen_draft, template_engine
 from repermit.emails.frozen_draft import Draft
+from repermit.evidence.consent_receipt import state_of
 from repermit.evidence.entries import PARTS
 from repermit.package_files import asset
 from repermit.privacy.proof_text import LANGUAGES, content_of, moment, standing, telling
-from repermit.receipts.states import state_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from repermit.evidence import consent_receipt
 from repermit.evidence.proof_file import told_by
 from repermit.i18n import catalogues, dates
-from repermit.receipts import states
 from repermit.rules.consent import Reason
 
 # --- What a proof shows to hold of a person, and since when, in a sentence. -----------------------
@@ -87,7 +87,9 @@ def telling(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) -> tu
         Told(
             seq=one["entry"]["seq"],
             at=moment(when(one), language=language, zone=zone),
-            text=_text(one, gettext, is_taken_back=states.is_taken_back(said[n], said[n + 1 :])),
+            text=_text(
+                one, gettext, is_taken_back=consent_receipt.is_taken_back(said[n], said[n + 1 :])
+            ),
             more=(
                 *_more(one, gettext, language, zone),
                 *_late(one, gettext, language, zone, is_late=max(moments[: n + 1]) > moments[n]),
@@ -188,7 +190,7 @@ def _ended(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
 
 
 def _removed(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
-    if told.get("method") == states.NOT_THE_PERSON:
+    if told.get("method") == consent_receipt.NOT_THE_PERSON:
         return gettext(
             "The person was taken off, since somebody who reads their mail said not to be the "
             "person meant. That is neither a No nor a withdrawal of theirs."
@@ -203,7 +205,7 @@ def _removed(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
             "The person had moved to another address, which the backup that was put back does not "
             "know; their former one was taken off."
         )
-    is_unknown = told.get("by") or told.get("method") in states.TAKEN_BACK
+    is_unknown = told.get("by") or told.get("method") in consent_receipt.TAKEN_BACK
     if told.get("reason") == Reason.REQUEST and is_unknown:
         return gettext("The person was taken off at a request; whose is not known.")
     return {
@@ -230,7 +232,7 @@ def _more(
         ) % {"purpose": told["unseen"]["purpose"]}
     event = one["entry"]["event"]
     times = {**told, "asked_again_at": content_of(one, "trace").get("asked_again_at")}
-    asked = gettext("Asked by mail: %(moment)s") if event in states.ABOUT_AN_ASK else ""
+    asked = gettext("Asked by mail: %(moment)s") if event in consent_receipt.ABOUT_AN_ASK else ""
     for text, name in (
         (gettext("Signed up: %(moment)s"), "at"),
         (gettext("Signed up: %(moment)s"), "basis_at"),
@@ -284,5 +286,5 @@ def _who(
     if person.get("address"):
         name = f"{person['name']} " if person.get("name") else ""
         yield gettext("Who: %(who)s") % {"who": f"{name}<{person['address']}>"}
-    if told.get("given_by") == states.REPRESENTATIVE:
+    if told.get("given_by") == consent_receipt.REPRESENTATIVE:
         yield gettext("Given by the person’s legal representative, as whoever answered said.")

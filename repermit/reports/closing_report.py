@@ -24,9 +24,8 @@ from repermit.emails import frozen_draft
 from repermit.errors import NotFound
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.stored_tree import checkpoint
-from repermit.reports.admin_acts import AdminAct, read_acts
 from repermit.reports.asked_people import People, read_people
-from repermit.reports.outcome_counts import Turn
+from repermit.reports.outcome_counts import AdminAct, Turn, read_acts
 from repermit.reports.statistics import read_tallies
 from repermit.rules.consent import BounceKind, CampaignState, Exclusion, Fate, MailKind, MailState
 

@@ -10,7 +10,7 @@ from repermit.db.models.accounts import ApiToken
 from repermit.db.models.campaigns import Campaign, HandedOver
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Webhook
-from repermit.reports.admin_acts import read_acts
+from repermit.reports.outcome_counts import read_acts
 from repermit.reports.register_notes import OWN, Notes
 from repermit.settings.definitions import Settings
 

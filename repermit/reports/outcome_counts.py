@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -196,3 +196,57 @@ def _turn(said: dict[str, Any]) -> Turn | None:
 
 def _day(at: datetime, zone: ZoneInfo) -> str:
     return at.astimezone(zone).date().isoformat()
+
+
+# --- What admins did about a list, read from the evidence. ----------------------------------------
+
+
+_ACTS_CHUNK = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdminAct:
+    """An act; `said` is what its entry keeps of it, and `list` "" where it was about none."""
+
+    seq: int
+    at: datetime
+    event: str
+    actor: str
+    list: str
+    campaign: int
+    said: Mapping[str, Any]
+
+
+def read_acts(
+    slug: str, events: Sequence[str], *, since: datetime | None = None
+) -> tuple[AdminAct, ...]:
+    """Return the acts of these kinds about a list ("": about no list), oldest first."""
+    recent = () if since is None else (Evidence.at >= since,)
+    # Acts are about nobody, so that the index of subjects finds them among a million answers.
+    rows = list(
+        Evidence.select()
+        .where(Evidence.subject == "", Evidence.list == slug, Evidence.event.in_(events), *recent)
+        .order_by(Evidence.seq)
+    )
+    return _read_acts(rows)
+
+
+def _read_acts(rows: Sequence[Evidence]) -> tuple[AdminAct, ...]:
+    said: dict[int, dict[str, Any]] = {}
+    for some in chunks([row.seq for row in rows], _ACTS_CHUNK):
+        parts = EvidencePart.select().where(
+            EvidencePart.seq.in_(some), EvidencePart.part == "consent"
+        )
+        said.update({part.seq: json.loads(part.json) for part in parts})
+    return tuple(
+        AdminAct(
+            seq=row.seq,
+            at=row.at,
+            event=row.event,
+            actor=row.actor,
+            list=row.list,
+            campaign=row.campaign,
+            said=said.get(row.seq, {}),
+        )
+        for row in rows
+    )

@@ -11,9 +11,9 @@ from repermit.contacts import lookup
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.emails.mail_values import ListWords
-from repermit.reports.admin_acts import read_acts
 from repermit.reports.data_recipients import Recipient, list_recipients
 from repermit.reports.held_data import HeldData, count_held_data
+from repermit.reports.outcome_counts import read_acts
 from repermit.reports.register_notes import Notes, read_notes
 from repermit.reports.security_measures import Measure, list_measures
 from repermit.rules.consent import Status

@@ -23,8 +23,9 @@ from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.row_counts import Tally
-from repermit.evidence import chain, count_checks, tallied_days
+from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.evidence.verify import counts as verify_counts
 from repermit.reports.outcome_counts import Key, Turn, count, head
 from repermit.rules.consent import BounceKind, CampaignState, MailKind, MailState
 from repermit.settings.definitions import Settings
@@ -164,7 +165,7 @@ def _local_day(at: datetime, zone: ZoneInfo) -> date:
 # --- Keeping the counts of answers and removals. --------------------------------------------------
 
 
-_KEY = count_checks.TALLIED_UPTO
+_KEY = verify_counts.TALLIED_UPTO
 _STEP = 2000
 # So many entries are counted while somebody waits for a page.
 _MOST_MEANWHILE = 2000
@@ -237,7 +238,7 @@ def _tallied_upto() -> int:
 def _zone_changes(after: int, zone: str, now: datetime) -> Iterator[Entry]:
     """Keep in which time zone days are counted from here on; yield an entry if it is another."""
     try:
-        since, before = tallied_days.tallied_zones()[-1]
+        since, before = verify_counts.tallied_zones()[-1]
     except ValueError:
         # It is not made anew, so that `verify` goes on telling of it.
         return
@@ -249,14 +250,14 @@ def _zone_changes(after: int, zone: str, now: datetime) -> Iterator[Entry]:
 
 def _keep_zone(after: int, zone: str) -> None:
     value = json.dumps({"after": after, "zone": zone})
-    Meta.insert(key=tallied_days.TALLIED_IN, value=value).on_conflict(
+    Meta.insert(key=verify_counts.TALLIED_IN, value=value).on_conflict(
         conflict_target=[Meta.key], preserve=[Meta.value]
     ).execute()
 
 
 def _zone_changed(before: str, zone: str, *, after: int, now: datetime) -> Entry:
     told = {"keys": ["timezone"], "values": {"timezone": [before, zone]}}
-    consent = {**told, tallied_days.TALLIED_AFTER: after}
+    consent = {**told, verify_counts.TALLIED_AFTER: after}
     return Entry(event="settings_changed", at=now, actor="job", consent=consent)
 
 

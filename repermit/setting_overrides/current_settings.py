@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.base import Meta, new_id
+from repermit.db.models.base import Meta, PreparedQuery, new_id
 from repermit.db.models.settings import Chosen, Correction
-from repermit.db.prepared_query import PreparedQuery
 from repermit.errors import ConfigError
 from repermit.i18n import catalogues
 from repermit.settings.admin_overrides import apply_overrides

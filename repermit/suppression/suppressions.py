@@ -19,11 +19,10 @@ from repermit.db.background_tasks import run_steps
 from repermit.db.connection import Database, bound, is_postgresql, literal, proxy
 from repermit.db.journal_seal import seal_journal
 from repermit.db.lost_suppressions import LostSuppression, lost_suppressions
-from repermit.db.models.base import Meta, read_moment, stored
+from repermit.db.models.base import Meta, PreparedQuery, read_moment, stored
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList, find_list
-from repermit.db.prepared_query import PreparedQuery
 from repermit.db.suppression_journal import Journal
 from repermit.errors import ConfigError
 from repermit.evidence import chain

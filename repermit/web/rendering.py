@@ -18,9 +18,9 @@ from markupsafe import Markup
 from repermit.answers.lookup import Giver
 from repermit.emails import template_engine
 from repermit.emails.mail_values import MailingListFacts
+from repermit.evidence.consent_receipt import REPRESENTATIVE
 from repermit.i18n import catalogues
 from repermit.package_files import asset
-from repermit.receipts.states import REPRESENTATIVE
 from repermit.setting_overrides import current_settings
 from repermit.web.request_context import current_site
 

@@ -35,8 +35,9 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.evidence import chain, stored_tree, verify_chain
+from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
+from repermit.evidence.verify import chain as verify_chain
 from tests.cluster import find_binaries, running_cluster
 
 _AT = datetime(2026, 3, 2, 9, tzinfo=UTC)

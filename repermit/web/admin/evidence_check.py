@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, jsonify, request
 
-from repermit.evidence import verify_process, verify_proof
-from repermit.evidence.diagnosis import How
 from repermit.evidence.entries import Checkpoint
-from repermit.evidence.verify_process import Walk
-from repermit.evidence.verify_proof import Agreement
+from repermit.evidence.verify import chain, proof
+from repermit.evidence.verify.chain import Walk
+from repermit.evidence.verify.diagnosis import How
+from repermit.evidence.verify.proof import Agreement
 from repermit.i18n.lazy_text import N_
 from repermit.privacy import proof_text
 from repermit.web.admin.audit_log import actor_in_words, emails
@@ -151,14 +151,14 @@ def show_last() -> Response:
 @in_the_background
 def state() -> Response:
     """Say whether the record is being walked, for the page that waits for it."""
-    walk = verify_process.last_walk(current_site().settings)
+    walk = chain.last_walk(current_site().settings)
     return jsonify(is_busy=walk is not None and walk.is_busy)
 
 
 @pages.get("/result.json")
 def result() -> Response:
     """Send what the last walk found, as `verify --json` prints it."""
-    walk = verify_process.last_walk(current_site().settings)
+    walk = chain.last_walk(current_site().settings)
     if walk is None or walk.found is None:
         abort(404)
     response = Response(json.dumps(walk.found), content_type="application/json")
@@ -174,7 +174,7 @@ def walk_chain() -> AnyResponse:
         known = _checkpoint_given()
     except ValueError:
         return _show(wrong_at="chain")
-    begun = verify_process.verify_in_process(
+    begun = chain.verify_in_process(
         site.database, known=known, settings=site.settings, now=arrival(), actor=actor()
     )
     if not begun:
@@ -203,9 +203,9 @@ def _checkpoint_given() -> Checkpoint | None:
 
 def _checked(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
     """Return what the page shows of a file: what is wrong with it, or what it proves."""
-    if shown := verify_proof.shown_to_go_on(octets):
+    if shown := proof.shown_to_go_on(octets):
         return _consistency(shown, known)
-    checked = verify_proof.check_proof(octets, most=LARGEST)
+    checked = proof.check_proof(octets, most=LARGEST)
     if checked.faults:
         return {"faults": list(map(in_words, checked.faults))}
     document = checked.document
@@ -221,7 +221,7 @@ def _checked(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
 
 def _consistency(shown: Mapping[str, Any], known: Checkpoint | None) -> dict[str, Any]:
     try:
-        faults = tuple(map(in_words, verify_proof.faults_of_consistency(shown)))
+        faults = tuple(map(in_words, proof.faults_of_consistency(shown)))
     except (ValueError, LookupError, TypeError, AttributeError):
         faults = (gettext("it does not show that a record goes on from an earlier checkpoint"),)
     return {"faults": faults} if faults else {"agreement": _agreement(shown, known)}
@@ -229,12 +229,12 @@ def _consistency(shown: Mapping[str, Any], known: Checkpoint | None) -> dict[str
 
 def _agreement(document: Mapping[str, Any], known: Checkpoint | None) -> tuple[str, str]:
     """Return how a file stands to a checkpoint: the kind of note, and its words."""
-    kind, words = _AGREEMENTS[verify_proof.agreement(document, known) if known else None]
+    kind, words = _AGREEMENTS[proof.agreement(document, known) if known else None]
     return kind, gettext(words)
 
 
 def _show(*, wrong: str = "", wrong_at: str = "") -> Response:
-    walk = verify_process.last_walk(current_site().settings)
+    walk = chain.last_walk(current_site().settings)
     return render_page(
         "evidence_check/show.html",
         status=422 if wrong or wrong_at else 200,

@@ -19,7 +19,6 @@ from repermit.package_files import asset
 from repermit.settings.definitions import Settings
 from repermit.web.admin import (
     account,
-    address_requests,
     audit_log,
     campaign_actions,
     campaign_dates,
@@ -83,7 +82,7 @@ PAGES: tuple[Blueprint, ...] = (
     campaign_actions.open_question_pages,
     contact_pages.pages,
     erase_contact.pages,
-    address_requests.pages,
+    erase_contact.address_pages,
     exports.pages,
     reports.pages,
     register_form.pages,

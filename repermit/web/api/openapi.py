@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import repermit
-from repermit.receipts.states import REPRESENTATIVE
+from repermit.evidence.consent_receipt import REPRESENTATIVE
 from repermit.rules.consent import Basis, CampaignState, MailKind, MailState, Reason, Status
 from repermit.web.api.problems import PREFIX
 from repermit.webhooks.events import SELF

@@ -15,7 +15,7 @@ from repermit.answers import lookup
 from repermit.answers.lookup import Standing
 from repermit.contacts import receipts
 from repermit.db.models.contacts import Contact
-from repermit.receipts.states import REPRESENTATIVE
+from repermit.evidence.consent_receipt import REPRESENTATIVE
 from repermit.web import error_pages
 from repermit.web.public import page_text
 from repermit.web.public.answer import contact_fields, reader_of, receipt_path, show_gone, voice_of

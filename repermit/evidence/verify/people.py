@@ -14,8 +14,8 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.evidence.diagnosis import Fault, How
-from repermit.evidence.time_checks import BEHIND, tolerance
+from repermit.evidence.verify.diagnosis import Fault, How
+from repermit.evidence.verify.times import BEHIND, tolerance
 
 
 def records_shared() -> Iterator[Fault]:

@@ -12,8 +12,8 @@ from typing import Any
 from repermit.db.connection import chunks
 from repermit.db.models.campaigns import CampaignWording, Wording
 from repermit.evidence.chain_reader import Part
-from repermit.evidence.diagnosis import Fault, How
 from repermit.evidence.entries import is_hash
+from repermit.evidence.verify.diagnosis import Fault, How
 
 _CHUNK = 500
 

@@ -20,7 +20,7 @@ from repermit.db.models.campaigns import Campaign, CampaignWording, HandedOver
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.evidence.chain_reader import Part
-from repermit.evidence.diagnosis import Fault, How
+from repermit.evidence.verify.diagnosis import Fault, How
 
 _ENDS = ("closed", "cancelled")
 _STEPS = ("handed_over", "not_handed_over")

@@ -16,7 +16,7 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.mails import Mail
-from repermit.evidence.diagnosis import Fault, How
+from repermit.evidence.verify.diagnosis import Fault, How
 from repermit.rules.consent import latest_ask
 
 AHEAD = timedelta(minutes=5)
