@@ -1,4 +1,4 @@
-"""Which URLs pages and mails may link to."""
+"""Which URLs pages and mails may link to, and which hosts stand on the internet."""
 
 from __future__ import annotations
 

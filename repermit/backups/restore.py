@@ -1,4 +1,4 @@
-"""Putting a backup in the place of the database, and bringing it up to what has happened since."""
+"""Putting a backup in the place of the database, and what it does not do by itself from then on."""
 
 from __future__ import annotations
 

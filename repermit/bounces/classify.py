@@ -1,4 +1,4 @@
-"""Whether words and numbers in a bounce say that there is no such mailbox or domain."""
+"""What a server's words and numbers say: whether there is no such mailbox or domain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What both kinds of mailbox share: what is done with a message, and faults in words of ours.
+"""Mailboxes: what is done with a message, faults in our words, and reading it under limits.
 
 A server's words are not kept: they may quote an address.
 """

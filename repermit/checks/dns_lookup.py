@@ -1,4 +1,4 @@
-"""Asking the DNS, for a few seconds at most.
+"""Asking the DNS, for a few seconds at most, and looking at several things at once.
 
 Nothing is asked of it but names that the settings and the lists hold.
 """

@@ -1,4 +1,4 @@
-"""What a check finds: an area, a verdict, what was seen, and what to do about it."""
+"""What a check finds: an area, a verdict, what was seen, what to do about it, and its texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the mail server takes the login, over TLS that is checked; nothing is sent."""
+"""Whether mail leaves and comes back: the mail server's login, the domain's mail, the mailbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every command has: help that ends with examples, which the tests run through the parser."""
+"""What commands share: help that ends with examples, which tests run, and files of text."""
 
 from __future__ import annotations
 

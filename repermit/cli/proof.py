@@ -1,4 +1,4 @@
-"""The command `proof`, and the checking of what it made."""
+"""The command `proof`, the checking of what it made, and checkpoints that were kept elsewhere."""
 
 from __future__ import annotations
 

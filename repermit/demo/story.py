@@ -1,4 +1,4 @@
-"""What has happened in the demonstration so far, as a story in the order of time.
+"""What has happened in the demonstration, in the order of time, and what it tells at its end.
 
 It is read from the record of evidence and from the mails; what leaves nothing there the stage has
 noted.

@@ -1,4 +1,4 @@
-"""What goes into a mail, and the mail that comes out.
+"""What goes into a mail, what a notice to the admin tells, and the mail that comes out.
 
 All times are aware UTC.
 """

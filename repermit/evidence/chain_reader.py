@@ -1,4 +1,4 @@
-"""The chain as the database has it, some thousands of entries at a time.
+"""Entries as the database has them: the chain, some thousands at a time, and those of one person.
 
 Values come as they are stored, whatever somebody has made of them, so that nothing that was
 tampered with ends in anything but its name.

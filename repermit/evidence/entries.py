@@ -1,4 +1,4 @@
-"""What is told of the chain, and what it takes in: entries, checkpoints."""
+"""Entries and checkpoints: what the chain takes in, what is told of it, who acts."""
 
 from __future__ import annotations
 

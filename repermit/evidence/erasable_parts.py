@@ -1,4 +1,4 @@
-"""Whether the parts of entries are what their digests say, and that none is gone without excuse."""
+"""Personal parts of entries: erasing them, and whether they are what their digests say."""
 
 from __future__ import annotations
 

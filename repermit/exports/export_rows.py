@@ -1,4 +1,4 @@
-"""What an export holds, read from the database page by page.
+"""What an export holds, in which format and for which tool, read page by page.
 
 Nothing is locked: a row is as it was when its page was read. People come in the order of their
 addresses, and memory stays flat.

@@ -1,4 +1,4 @@
-"""The tools whose exports are known, as `data/newsletter_tools` describes them.
+"""Titles of columns, and the tools whose exports are known by them (`data/newsletter_tools`).
 
 What a proof is: GDPR art. 7(1); EDPB 05/2020 §108.
 """

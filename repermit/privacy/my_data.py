@@ -1,4 +1,4 @@
-"""Everything that is held about one contact, gathered for the person themselves.
+"""Everything that is held about one contact, gathered for the person, also as one document.
 
 Nothing here writes, and nothing of another contact is read, be it of the same address on another
 list: who may see that gets a link from there.

@@ -1,6 +1,6 @@
-"""How a campaign stands: its people in parts that add up, and what came on which day.
+"""How a campaign stands: its people in parts that add up, and the counts of what came each day.
 
-Nothing here writes.
+Nothing but the keeping of the counts writes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who sends: each worker holds a lock for as long as it lives, so that its death is noticed.
+"""Who sends: each worker holds a lock for as long as it lives, and is told when to stop.
 
 The system gives the lock back however the process ends; a clock could not tell a dead worker from a
 slow one.

@@ -1,4 +1,4 @@
-"""A connection to the mail server that is dialled, secured and logged in, for a line to take over.
+"""A connection to the mail server: dialled, secured and logged in, then a line that never blocks.
 
 Flask-Mail's own connection has no timeout, checks no certificate and cannot tell "refused" from
 "perhaps accepted"; its configuration and its Mail object stay.

@@ -1,4 +1,4 @@
-"""Which thread serves a request: whoever reads waits for nobody who writes."""
+"""Which thread serves a request, and which page's turn it is: who reads waits for no writer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server in front of the application: waitress, without an access log."""
+"""The server: waitress before the application, without an access log, and the jobs beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the counts that the database keeps are what its rows and entries say.
+"""Whether the counts that the database keeps, also by day, are what rows and entries say.
 
 What pages and papers show is read from these counts.
 """

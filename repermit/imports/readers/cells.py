@@ -1,4 +1,4 @@
-"""What stands in a cell: text on one line, and addresses as people and programs write them."""
+"""What stands in a cell: text on one line, addresses, and words for yes, no and languages."""
 
 from __future__ import annotations
 

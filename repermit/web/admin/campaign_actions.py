@@ -1,4 +1,4 @@
-"""What the admin does to a campaign from its page: pause, resume, extend, cancel, decide."""
+"""What the admin does to a campaign: pause, resume, extend, cancel, decide, answer what is open."""
 
 from __future__ import annotations
 

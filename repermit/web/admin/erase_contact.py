@@ -1,4 +1,4 @@
-"""Erasing one person at their request: what it means, and the confirmation that is typed.
+"""Erasing one person, or whoever an address names: what it means, and how it is confirmed.
 
 That a person was looked at is noted.
 """

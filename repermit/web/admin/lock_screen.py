@@ -1,4 +1,4 @@
-"""The screen that locks: it asks for the password and loses nothing of what was typed.
+"""The screen that locks and loses nothing of what was typed, and the password asked for again.
 
 With script the question stands over the page, which stays as it is. Without, a form that is sent
 into a locked session is kept in the page that asks, and sent on.

@@ -1,4 +1,4 @@
-"""Putting the admin's pages into the application: keys, cookies, guards."""
+"""Putting the admin's pages into the application: keys, cookies, guards, static files."""
 
 from __future__ import annotations
 
