@@ -19,8 +19,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.reports.make_report import Report
-from repermit.reports.render_report import render_article, render_json
+from repermit.reports.make_report import Report, render_article, render_json
 from repermit.rules.consent import (
     Basis,
     BounceKind,

@@ -26,7 +26,7 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.errors import LaunchRefused
-from repermit.reports import make_report, render_report
+from repermit.reports import make_report
 from repermit.reports.make_report import ReportKind
 from repermit.settings.definitions import Settings
 from repermit.web.admin import launch as admin_launch
@@ -420,7 +420,7 @@ def paper(language: str) -> tuple[dict[str, Any], str]:
         now=NOW,
         language=language,
     )
-    return read_document(made), render_report.render_page(made)
+    return read_document(made), make_report.render_page(made)
 
 
 @pytest.mark.parametrize("language", ["en", "nl"])
@@ -453,7 +453,7 @@ def test_the_report_tells_what_was_accepted_and_why(
     made = make_report.make_report(
         MailingList.get(), ReportKind.REPORT, settings=make_settings(), now=NOW, language="en"
     )
-    assert "nobody else may reach the pages:" in " ".join(render_report.render_text(made).split())
+    assert "nobody else may reach the pages:" in " ".join(make_report.render_text(made).split())
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.exports import export
 from repermit.exports.export_rows import Format
-from repermit.privacy import archive_proofs, make_proof
 from repermit.privacy import forget as privacy_forget
+from repermit.privacy import make_proof
 from repermit.rules.consent import MailState
 from tests.building import NOW, make_campaign, make_contact, make_list, make_mail, make_settings
 from tests.plans import plans_of
@@ -149,7 +149,7 @@ def prove(database: Database, news: MailingList) -> object:
 
 def prove_all(database: Database, news: MailingList) -> None:
     act: dict[str, Any] = {"settings": SETTINGS, "now": NOW + 2 * DAY, "actor": "cli:els"}
-    with archive_proofs.proving_all(database, news, **act):
+    with make_proof.proving_all(database, news, **act):
         pass
 
 

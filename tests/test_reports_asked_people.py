@@ -11,8 +11,7 @@ from repermit.db.models.contacts import Contact
 from repermit.reports import asked_people
 from repermit.reports.asked_people import count_people, read_people
 from repermit.reports.closing_report import ClosingReport
-from repermit.reports.make_report import ReportKind, make_report
-from repermit.reports.render_report import render_text
+from repermit.reports.make_report import ReportKind, make_report, render_text
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.reports import make_rich
 from tests.test_reports import say_yes

@@ -20,7 +20,7 @@ from repermit.db.models.webhooks import Webhook
 from repermit.evidence import chain, entries
 from repermit.i18n import catalogues
 from repermit.reports import breach as reports_breach
-from repermit.reports import make_report, render_report
+from repermit.reports import make_report
 from repermit.reports.make_report import Report, ReportKind
 from repermit.rules.consent import Basis, Reason
 from tests.admin_pages import make_admin, make_session
@@ -53,7 +53,7 @@ def news(database: Database) -> MailingList:
 
 
 def words(made: Report) -> str:
-    return " ".join(render_report.render_text(made).replace("|", " ").split())
+    return " ".join(make_report.render_text(made).replace("|", " ").split())
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_it_tells_where_to_look(database: Database, news: MailingList) -> None:
         "Wrong logins lately: 9, from 203.0.113.0/24",
     ):
         assert said in text, said
-    assert "s3cret" not in render_report.render_json(made)
+    assert "s3cret" not in make_report.render_json(made)
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_a_copy_of_the_whole_database_and_mail_led_elsewhere_are_among_the_acts(
     acts = {one["what"] for one in read_document(made)["traces"]["acts"]}
     assert acts == set(events)
     for sentence in sentences:
-        assert sentence in render_report.render_page(made)
+        assert sentence in make_report.render_page(made)
 
 
 @pytest.mark.parametrize("sensitive", [False, True])

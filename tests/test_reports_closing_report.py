@@ -18,7 +18,7 @@ from repermit.db.models.mails import Mail
 from repermit.errors import NotFound
 from repermit.evidence import chain, entries, stored_tree
 from repermit.exports import handover_steps
-from repermit.reports import make_report, render_report, statistics
+from repermit.reports import make_report, statistics
 from repermit.reports.make_report import Report, ReportKind
 from repermit.reports.outcome_counts import Turn
 from repermit.rules.consent import CampaignState, MailKind, PauseReason, Reason, Status
@@ -136,9 +136,9 @@ def test_nobody_on_the_list_is_named(database: Database) -> None:
     rich = make_rich(database)
     made = report(rich.mailing_list)
     for text in (
-        render_report.render_text(made),
-        render_report.render_page(made),
-        render_report.render_json(made),
+        make_report.render_text(made),
+        make_report.render_page(made),
+        make_report.render_json(made),
     ):
         assert SECRET not in text
         assert "Decided by the board." in text
@@ -190,7 +190,7 @@ def test_it_tells_who_decided_what_happened_on_the_way_and_what_was_handed_out(
     assert [one["what"] for one in found["exports"]] == ["removed"]
     assert (found["still_mailed"], len(found["imports"])) == (1, 2)
     assert sum(found["fates"].values()) == found["imports"][0]["rows"] == 62
-    text = render_report.render_text(made)
+    text = make_report.render_text(made)
     for said in (
         "user 1",
         "the deadline moved to",
@@ -240,7 +240,7 @@ def test_it_says_whether_the_campaign_still_runs(
     campaign = make_campaign(database, news, state=state, closed_at=over, opened_at=NOW)
     make_asked(database, news, campaign)
     made = report(news)
-    assert said in render_report.render_text(made)
+    assert said in make_report.render_text(made)
     assert read_document(made)["campaign"]["is_over"] is not state.is_live
     # Whoever has not been removed when a campaign closed could not be asked in time.
     is_closed = state is CampaignState.CLOSED
@@ -271,4 +271,4 @@ def test_while_many_answers_are_still_counted_it_says_so(database: Database) -> 
     say_yes(database, one, campaign.id)
     with database.atomic():
         chain.append(*[entries.Entry(event="searched", at=NOW, actor="job")] * 2001)
-    assert "still being counted" in render_report.render_text(report(news))
+    assert "still being counted" in make_report.render_text(report(news))

@@ -24,7 +24,7 @@ from repermit.db.models.webhooks import Webhook
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence import entries as evidence_entries
-from repermit.reports import make_report, register_notes, render_report, report_wording
+from repermit.reports import make_report, register_notes, report_wording
 from repermit.reports.data_recipients import EEA, ROLES
 from repermit.reports.held_data import count_held_data
 from repermit.reports.make_report import Report, ReportKind
@@ -79,8 +79,8 @@ def test_it_asks_for_what_it_cannot_know_and_for_nothing_else(news: MailingList)
         "measures",
     ]
     assert read_document(made)["missing"] == keys(made)
-    assert "To be filled in" in render_report.render_page(made)
-    assert "7 things are still to be filled in." in render_report.render_page(made)
+    assert "To be filled in" in make_report.render_page(made)
+    assert "7 things are still to be filled in." in make_report.render_page(made)
 
 
 def test_what_was_filled_in_is_missing_no_more(database: Database, news: MailingList) -> None:
@@ -90,12 +90,12 @@ def test_what_was_filled_in_is_missing_no_more(database: Database, news: Mailing
     made = record(news)
     # Microsoft is in the United States, where no decision covers everybody.
     assert keys(made) == ["mail.safeguard"]
-    text = render_report.render_text(made)
+    text = make_report.render_text(made)
     for said in ("A Host", "2025-05-02", "Netherlands", "Microsoft 365", "United States"):
         assert said in text
     fill_in(database, news, mail__safeguard="Data Privacy Framework", representative="R")
     assert keys(record(news)) == []
-    assert "Representative in the Union" in render_report.render_text(record(news))
+    assert "Representative in the Union" in make_report.render_text(record(news))
     fill_in(database, news, mail__safeguard="")
     assert keys(record(news)) == ["mail.safeguard"]
 
@@ -106,7 +106,7 @@ def test_a_country_that_a_decision_covers_needs_no_safeguard(
     fill_in(database, news, mail__country="CH", hosting__agreement="own")
     made = record(news)
     assert "mail.safeguard" not in keys(made)
-    assert "an adequacy decision" in render_report.render_text(made)
+    assert "an adequacy decision" in make_report.render_text(made)
     # What the organisation does itself has neither agreement nor another country.
     assert not [key for key in keys(made) if key.startswith("hosting")]
 
@@ -115,7 +115,7 @@ def test_within_the_economic_area_there_is_no_transfer(
     database: Database, news: MailingList
 ) -> None:
     fill_in(database, news, mail__country="IE", hosting__agreement="own", hosting__country="NL")
-    assert "in the European Economic Area" in render_report.render_text(record(news))
+    assert "in the European Economic Area" in make_report.render_text(record(news))
 
 
 def test_each_change_is_an_entry_with_its_actor(database: Database, news: MailingList) -> None:
@@ -197,7 +197,7 @@ def test_everybody_who_gets_data_is_a_recipient(database: Database, news: Mailin
         ("webhook", "example.net"),
         ("api", "Our tool"),
     ]
-    assert "secret" not in render_report.render_json(record(news, settings))
+    assert "secret" not in make_report.render_json(record(news, settings))
     assert {one["role"] for one in found} < set(ROLES)
     wording = ReportWording("en", SETTINGS.zone)
     assert len({wording.role_name(role) for role in ROLES}) == len(ROLES)
@@ -232,7 +232,7 @@ def test_it_counts_whose_data_and_which_are_really_held(
     assert (kept["addresses"], kept["names"], kept["sources"]) == (5, 1, 1)
     assert (kept["erased"], kept["sign_ups"], kept["replies"]) == (1, 1, 1)
     assert "customers" in read_document(made)["legal_bases"]
-    text = render_report.render_text(made)
+    text = make_report.render_text(made)
     assert "that they wrote back" in text
     assert "also the IP address of that sign-up" in " ".join(text.split())
 
@@ -241,7 +241,7 @@ def test_a_sensitive_list_says_so(database: Database) -> None:
     news = make_list(database, sensitive=True, frequency="monthly")
     made = record(news)
     assert read_document(made)["legal_bases"][0] == "explicit_consent"
-    text = render_report.render_text(made)
+    text = make_report.render_text(made)
     assert "special categories" in text
     assert "How often" in text
 
@@ -281,7 +281,7 @@ def test_every_term_of_the_settings_stands_there_with_its_number(news: MailingLi
     assert set(vars(retention)) < set(terms)
     assert terms["evidence_years"] == (7, "years")
     assert terms["trace_days"] == (1, "days")
-    text = render_report.render_text(made)
+    text = make_report.render_text(made)
     assert "7 years" in text
     assert "30 days" in text
 
@@ -302,7 +302,7 @@ def test_the_attestation_of_the_last_launch_stands_there(
                 consent={"attest": "By the board."},
             )
         )
-    assert "By the board." in render_report.render_text(record(news))
+    assert "By the board." in make_report.render_text(record(news))
 
 
 def measures(news: MailingList, settings: Settings) -> dict[str, bool]:
@@ -360,7 +360,7 @@ def test_a_measure_stands_there_only_if_it_is_in_force(
         "private_database",
     }
     check_sentences(record(news, bad))
-    text = render_report.render_text(record(news, bad))
+    text = make_report.render_text(record(news, bad))
     assert "Not in force" in text
     assert "Only 1 of 2 users" in text
 
@@ -378,7 +378,7 @@ def test_a_mail_server_on_this_machine_is_not_said_to_be_reached_over_tls(
     local = make_settings(mail=MailServer(server="127.0.0.1", tls="none"))
     assert "tls_mail" not in measures(news, local)
     assert measures(news, local)["local_mail"]
-    assert sentence in render_report.render_text(record(news, local, language=language))
+    assert sentence in make_report.render_text(record(news, local, language=language))
     encrypted = make_settings(mail=MailServer(server="127.0.0.1", tls="starttls"))
     assert measures(news, encrypted)["tls_mail"]
     assert "local_mail" not in measures(news, encrypted)
@@ -405,7 +405,7 @@ def test_who_took_a_paper_along_is_an_entry(database: Database, news: MailingLis
 
 @pytest.mark.parametrize("language", report_wording.LANGUAGES)
 def test_a_file_loads_nothing_and_holds_its_own_style(news: MailingList, language: str) -> None:
-    page = render_report.render_page(record(news, language=language))
+    page = make_report.render_page(record(news, language=language))
     assert f'<html lang="{language}"' in page
     for sign in ("<script", "<link", " src=", "@import", "url("):
         assert sign not in page
@@ -444,9 +444,9 @@ def test_what_others_typed_is_escaped_once_in_html_and_not_in_text(
     fill_in(database, news, hosting__name=typed, measures=typed)
     settings = make_settings(organisation=make_organisation(name=typed, officer=typed))
     made = make_report.make_report(news, kind, settings=settings, now=NOW)
-    page = render_report.render_page(made)
+    page = make_report.render_page(made)
     assert "<title>" in page
     assert "&lt;b&gt;&#34;Tom&#34; &amp; &#39;Ann&#39;&lt;/b&gt;" in page
     for sign in ("<b>", "&amp;lt;", "&amp;#34;", "&amp;amp;"):
         assert sign not in page
-    assert typed in render_report.render_text(made)
+    assert typed in make_report.render_text(made)

@@ -26,9 +26,9 @@ from repermit.evidence.entries import Checkpoint, Entry
 from repermit.exports import export
 from repermit.exports.export_rows import Format, What
 from repermit.exports.file_formats import write_csv
-from repermit.privacy import archive_proofs, printable_proof
-from repermit.privacy.archive_proofs import Proofs
-from repermit.reports import render_report
+from repermit.privacy import make_proof, printable_proof
+from repermit.privacy.make_proof import Proofs
+from repermit.reports import make_report as reports_make_report
 from repermit.reports.make_report import ReportKind, make_report
 from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
@@ -187,7 +187,7 @@ def archive(
             suppressions = fingerprint_files.write_suppressions(
                 mailing_list=mailing_list, out=file, form="csv", **asked.options()
             )
-        with archive_proofs.proving_all(mailing_list=mailing_list, **asked.options()) as sealed:
+        with make_proof.proving_all(mailing_list=mailing_list, **asked.options()) as sealed:
             checkpoint = _add_proofs(bundle, mailing_list, sealed, asked)
         has_report = _add_papers(bundle, mailing_list, asked)
         _add_export(bundle, mailing_list, What.EVIDENCE, Format.JSON, asked)
@@ -258,6 +258,6 @@ def _add_papers(bundle: Bundle, mailing_list: MailingList, asked: _Asked) -> boo
     has_report = latest_campaign(mailing_list) is not None
     for kind in (ReportKind.REGISTER, *((ReportKind.REPORT,) if has_report else ())):
         report = make_report(mailing_list, kind, settings=asked.settings, now=asked.now)
-        bundle.add(f"{kind}.html", render_report.render_page(report))
-        bundle.add(f"{kind}.json", render_report.render_json(report))
+        bundle.add(f"{kind}.html", reports_make_report.render_page(report))
+        bundle.add(f"{kind}.json", reports_make_report.render_json(report))
     return has_report

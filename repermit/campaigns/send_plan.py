@@ -12,8 +12,9 @@ from repermit.campaigns.audience import (
     count_by_domain,
     count_unsent,
     count_unsent_by_domain,
+    with_others,
+    with_others_at_one_domain,
 )
-from repermit.campaigns.competing_campaigns import with_others, with_others_at_one_domain
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.i18n.lazy_text import Said

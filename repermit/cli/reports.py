@@ -205,14 +205,14 @@ def _hand_out(
     as_json: bool,
 ) -> None:
     """Note that it was made, and print it or write its file."""
-    from repermit.reports import make_report, render_report
+    from repermit.reports import make_report
 
     form = "json" if as_json else "text"
     form = output.suffix.lower().removeprefix(".") if output else form
     render = {
-        "text": render_report.render_text,
-        "html": render_report.render_page,
-        "json": render_report.render_json,
+        "text": make_report.render_text,
+        "html": make_report.render_page,
+        "json": make_report.render_json,
     }[form]
     content = render(made)
     make_report.note_made(database, mailing_list, made, form=form, now=house.now, actor=house.actor)

@@ -9,7 +9,7 @@ from datetime import datetime
 from repermit.db.connection import Database
 from repermit.db.models.lists import ListText, MailingList
 from repermit.db.models.settings import Correction
-from repermit.emails import sender_identity, wording_overrides
+from repermit.emails import sender_identity, wording_validation
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -35,7 +35,7 @@ def correct(
     with database.atomic():
         take_turn(TEXTS)
         there = corrections_in(text.language)
-        after = wording_overrides.checked_correction(text, forms, corrected=there)
+        after = wording_validation.checked_correction(text, forms, corrected=there)
         _refuse_sensitive(after)
         before = there.get(text.key, ())
         if after == before:

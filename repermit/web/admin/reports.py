@@ -19,7 +19,7 @@ from repermit.contacts import counts as contacts_counts
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import Refused
-from repermit.reports import make_report, render_report
+from repermit.reports import make_report
 from repermit.reports.make_report import Report, ReportKind
 from repermit.rules.consent import Status
 from repermit.web.admin.campaign_dates import moment
@@ -156,7 +156,7 @@ def _show_report(mailing_list: MailingList, kind: ReportKind) -> Response:
         kind=kind,
         title=report.title,
         discovery=discovery,
-        body=render_report.render_article(report),
+        body=make_report.render_article(report),
     )
 
 
@@ -169,9 +169,7 @@ def _send_report(mailing_list: MailingList, kind: ReportKind) -> Response:
     make_report.note_made(
         current_site().database, mailing_list, report, form=form, now=arrival(), actor=actor()
     )
-    content = (
-        render_report.render_page(report) if form == "html" else render_report.render_json(report)
-    )
+    content = make_report.render_page(report) if form == "html" else make_report.render_json(report)
     response = Response(content, content_type=_TYPES[form])
     name = f"{mailing_list.slug}-{kind}.{form}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
