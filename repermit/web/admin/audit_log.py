@@ -109,9 +109,6 @@ def number_typed(typed: str) -> int:
     return int(typed) if is_one else 0
 
 
-# --- What the acts and looks of the log are called, and who is behind an actor's name. ------------
-
-
 # --- What the details of an act are called. -------------------------------------------------------
 
 
