@@ -5,6 +5,7 @@ Whatever is saved is saved in a transaction of its own.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -38,7 +39,8 @@ def make_settings(**overrides: Any) -> Settings:
     """Return settings that a campaign could run with."""
     values: dict[str, Any] = {
         "public_url": "https://ask.example.org",
-        "database": "sqlite:///unused.db",
+        # Nothing is opened there, though folders may be made beside it.
+        "database": f"sqlite:///{tempfile.gettempdir()}/unused.db",
         "secret_keys": (b"a-secret-key-for-tests-only",),
         "fingerprint_key": b"a-fingerprint-key-for-tests",
         "organisation": make_organisation(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -100,7 +101,9 @@ class Route:
 
 def _all_routes() -> Iterator[Route]:
     app = application.create_app(
-        make_settings(), clock=ManualClock(NOW), database=FairSqliteDatabase(Path("unused.db"))
+        make_settings(),
+        clock=ManualClock(NOW),
+        database=FairSqliteDatabase(Path(tempfile.gettempdir()) / "unused.db"),
     )
     for rule in app.url_map.iter_rules():
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
