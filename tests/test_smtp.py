@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from email import message_from_bytes
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,9 +142,30 @@ def test_a_single_mail_is_sent_in_one_go(inbox: Inbox) -> None:
     assert [mail.raw for mail in inbox.mails] == [RAW]
 
 
-def test_flask_mails_own_way_of_sending_is_closed() -> None:
-    with pytest.raises(NotImplementedError):
-        make_mailer(1).connect().send(flask_mail.Message(sender=FROM, recipients=[TO]))
+def test_a_message_of_flask_mail_is_sent_over_our_connection(
+    authority: trustme.CA, ca_file: str
+) -> None:
+    with make_tls_inbox("starttls", server_context(authority)) as inbox:
+        mail = make_mailer(inbox.port, tls="starttls", ca_file=ca_file)
+        mail.send(flask_mail.Message("One", sender=FROM, recipients=[TO], body="one"))
+        with mail.connect() as connection:
+            for subject in ("Two", "Three"):
+                message = flask_mail.Message(subject, sender=FROM, recipients=[TO], body="more")
+                connection.send(message)
+    assert [message_from_bytes(one.raw)["Subject"] for one in inbox.mails] == [
+        "One",
+        "Two",
+        "Three",
+    ]
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
+def test_no_extra_header_of_flask_mail_can_begin_another_one(inbox: Inbox, end: str) -> None:
+    headers = {"X-Own": f"a{end}Bcc: anybody@example.org"}
+    message = flask_mail.Message(sender=FROM, recipients=[TO], body="", extra_headers=headers)
+    with pytest.raises(flask_mail.BadHeaderError):
+        make_mailer(inbox.port).send(message)
+    assert not inbox.mails
 
 
 # --- What is refused, and what nobody can know.

@@ -10,7 +10,7 @@ import contextlib
 import smtplib
 import socket
 import ssl
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import flask_mail
 
@@ -37,9 +37,17 @@ class Connection(flask_mail.Connection):
         self,
         message: flask_mail.Message,
         envelope_from: str | tuple[str, str] | None = None,
-    ) -> NoReturn:
-        """Refuse: one step cannot tell a mail that was refused from one that may have gone."""
-        raise NotImplementedError
+    ) -> None:
+        """Send a message of Flask-Mail's over this connection, within `with`.
+
+        Raises BadHeaderError also for a line end in an extra header, and smtplib's errors, which
+        cannot tell a mail that was refused from one that may have gone: `hand_over` can.
+        """
+        extra = (message.extra_headers or {}).items()
+        if any(end in text for header in extra for text in header for end in "\r\n"):
+            raise flask_mail.BadHeaderError
+        with self.mail.app.app_context():
+            super().send(message, envelope_from)
 
     def configure_host(self, cutter: Cutter | None = None) -> smtplib.SMTP:
         """Connect, with every step checked; raises TransportError that says which one failed.

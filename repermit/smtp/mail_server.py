@@ -35,11 +35,13 @@ _LONGEST_NAME = 253
 
 
 class Mailer(flask_mail.Mail):
-    """The mail server of the settings; `connect` leads to it.
+    """The mail server of the settings; `send` and `connect` are Flask-Mail's, `dial` is ours.
 
     `clock` tells when a token ends. Raises ConfigError for a server's name, an authority or a
     password that cannot be used.
     """
+
+    app: Flask
 
     def __init__(self, server: MailServer, *, clock: Clock | None = None) -> None:
         app = Flask(__name__, static_folder=None)
@@ -62,6 +64,11 @@ class Mailer(flask_mail.Mail):
     def connect(self) -> Connection:
         """Return a connection that has not been dialled yet."""
         return Connection(self)
+
+    def send(self, message: flask_mail.Message) -> None:
+        """Send one message of Flask-Mail's; raises what `Connection.send` and a dial raise."""
+        with self.app.app_context():
+            super().send(message)
 
     def dial(self, cutter: Cutter | None = None) -> Line:
         """Return an open line; raises TransportError that says why there is none.
