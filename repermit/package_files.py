@@ -30,8 +30,10 @@ def asset(name: str) -> Path:
 
 
 def data(name: str) -> dict[str, Any]:
-    """Return a table of `repermit/data`, words and values that no code decides on."""
-    return tomllib.loads((_PACKAGE / "data" / name).read_text("utf-8"))
+    """Return a file of `repermit/data`, words and values that no code decides on."""
+    text = (_PACKAGE / "data" / name).read_text("utf-8")
+    found: dict[str, Any] = json.loads(text) if name.endswith(".json") else tomllib.loads(text)
+    return found
 
 
 @cache

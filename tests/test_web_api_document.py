@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 import schemathesis
@@ -15,7 +16,10 @@ from repermit.accounts import api_tokens
 from repermit.clock import ManualClock
 from repermit.contacts import status_changes
 from repermit.db.connection import Database
-from repermit.rules.consent import Basis, Reason
+from repermit.evidence.consent_receipt import REPRESENTATIVE
+from repermit.rules.consent import Basis, CampaignState, MailKind, MailState, Reason
+from repermit.rules.consent import Status as ContactStatus
+from repermit.web.api import routes
 from repermit.web.api.openapi import document
 from repermit.webhooks import events as webhooks_events
 from tests.building import (
@@ -29,6 +33,7 @@ from tests.building import (
 from tests.pages import Pages, served
 
 DOCUMENT = document("https://ask.example.org")
+SCHEMAS = DOCUMENT["components"]["schemas"]
 
 
 class HurriedClock(ManualClock):
@@ -94,9 +99,53 @@ def test_the_document_is_told_without_a_token(pages: Pages) -> None:
     assert response.json == DOCUMENT
 
 
-def test_news_are_described_as_they_are_told() -> None:
-    kinds = DOCUMENT["components"]["schemas"]["Entry"]["properties"]["type"]["enum"]
-    assert tuple(kinds) == webhooks_events.EVENTS
+def words(of: Any, *, or_null: bool = False) -> set[str | None]:
+    return {*map(str, of)} | ({None} if or_null else set())
+
+
+@pytest.mark.parametrize(
+    ("schema", "field", "expected"),
+    [
+        ("Entry", "type", words(webhooks_events.EVENTS)),
+        ("Campaign", "state", words(CampaignState)),
+        ("Contact", "status", words(ContactStatus, or_null=True)),
+        ("Contact", "reason", words(Reason, or_null=True)),
+        ("Contact", "basis", words(Basis, or_null=True)),
+    ],
+)
+def test_the_words_of_a_field_are_those_of_the_code(
+    schema: str, field: str, expected: set[str | None]
+) -> None:
+    assert set(SCHEMAS[schema]["properties"][field]["enum"]) == expected
+
+
+def test_the_words_of_an_entry_are_those_of_the_code() -> None:
+    fields = SCHEMAS["Entry"]["properties"]["data"]["properties"]
+    assert set(fields["reason"]["enum"]) == words(Reason, or_null=True)
+    assert set(fields["given_by"]["enum"]) == {webhooks_events.SELF, REPRESENTATIVE, None}
+    assert set(fields["status"]["enum"]) == {ContactStatus.CONFIRMED, ContactStatus.REMOVED}
+
+
+def test_every_count_of_a_status_is_described() -> None:
+    counts = SCHEMAS["Status"]["properties"]
+    assert counts["contacts"]["required"] == [*ContactStatus]
+    assert counts["removed"]["required"] == [*Reason]
+    assert counts["mails"]["required"] == [*MailKind]
+    for kind in counts["mails"]["properties"].values():
+        assert kind["required"] == [*MailState]
+
+
+def test_the_limits_of_a_question_are_those_of_the_code() -> None:
+    limits = {
+        one["name"]: one["schema"] for one in DOCUMENT["paths"]["/answers"]["get"]["parameters"]
+    }
+    assert limits["since"]["maximum"] == routes.LARGEST_CURSOR
+    assert (limits["limit"]["maximum"], limits["limit"]["default"]) == (
+        routes.MOST_ENTRIES,
+        routes.USUAL_ENTRIES,
+    )
+    assert limits["list"]["pattern"] == f"^{routes.SLUG}$"
+    assert SCHEMAS["Question"]["properties"]["address"]["maxLength"] == routes.LONGEST_ADDRESS
 
 
 def checks_of(recorder: ScenarioRecorder) -> Iterator[tuple[str, str]]:

@@ -17,20 +17,23 @@ from repermit.db.models.base import stored
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import NotFound
 from repermit.web.api.authentication import for_everybody, needs, note_look
-from repermit.web.api.openapi import (
-    LARGEST_CURSOR,
-    LONGEST_ADDRESS,
-    MOST_ENTRIES,
-    SLUG,
-    USUAL_ENTRIES,
-    document,
-)
+from repermit.web.api.openapi import document
 from repermit.web.api.problems import PREFIX, Declined, declined
 from repermit.web.request_context import arrival, current_site
 from repermit.webhooks import events
 
 api = Blueprint("api", __name__, url_prefix=PREFIX)
 api.register_error_handler(Declined, declined)
+
+SLUG = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+"""What a list may be called."""
+
+LARGEST_CURSOR = 2**53 - 1
+"""The largest number that every JSON reader takes exactly (RFC 8259 §6)."""
+
+MOST_ENTRIES = 1_000
+USUAL_ENTRIES = 100
+LONGEST_ADDRESS = 320
 
 _LIST_FIELDS = "slug name purpose frequency privacy_url language sender sensitive".split()
 
