@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from repermit import email_address
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import ClosingNews, DayNews, MailingListFacts
-from repermit.emails.make_draft import html_of, known_of, printable, subject_of, text_of
+from repermit.emails.make_draft import draft_from_templates, known_of, printable
 from repermit.emails.sentences import closing_sentences, daily_sentences, notice_sentences, preview
 from repermit.i18n.dates import moment_in_words
 from repermit.settings.definitions import Organisation
@@ -73,7 +73,6 @@ def draft_daily(
         organisation=organisation,
         mailing_list=mailing_list,
         zone=zone,
-        deadline=None,
     )
 
 
@@ -107,7 +106,6 @@ def draft_closing(
         organisation=organisation,
         mailing_list=mailing_list,
         zone=zone,
-        deadline=None,
     )
 
 
@@ -139,7 +137,6 @@ def draft_not_the_person(
         organisation=organisation,
         mailing_list=mailing_list,
         zone=zone,
-        deadline=None,
     )
 
 
@@ -150,22 +147,20 @@ def _draft(
     organisation: Organisation,
     mailing_list: MailingListFacts,
     zone: ZoneInfo,
-    deadline: datetime | None,
+    deadline: datetime | None = None,
 ) -> Draft:
     language = mailing_list.language
     organisation, mailing_list = printable(organisation), printable(mailing_list)
     email_address.parse(organisation.email)
     known = known_of(organisation, mailing_list, language) | known
     known["preview"] = preview(folder, known, language)
-    return Draft(
+    return draft_from_templates(
+        folder,
+        known,
         kind="notice",
-        language=language,
-        zone=zone.key,
-        deadline=deadline,
         organisation=organisation,
         mailing_list=mailing_list,
-        subject=subject_of(folder, known, language),
-        text=text_of(folder, known, language),
-        html=html_of(folder, known, language),
-        phrases={},
+        zone=zone,
+        language=language,
+        deadline=deadline,
     )

@@ -5,8 +5,10 @@ Marks stand for what differs from contact to contact.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -107,17 +109,50 @@ def draft_confirm(
     known = known_of(organisation, mailing_list, language)
     known |= confirm_sentences(mailing_list, language)
     known["preview"] = preview("confirm", known, language)
-    return Draft(
+    return draft_from_templates(
+        "confirm",
+        known,
         kind="confirm",
-        language=language,
-        zone=zone.key,
-        deadline=None,
         organisation=organisation,
         mailing_list=mailing_list,
-        subject=subject_of("confirm", known, language),
-        text=text_of("confirm", known, language),
-        html=html_of("confirm", known, language),
-        phrases={},
+        zone=zone,
+        language=language,
+    )
+
+
+def draft_from_templates(
+    folder: str,
+    known: dict[str, Any],
+    *,
+    kind: Kind,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    zone: ZoneInfo,
+    language: str,
+    deadline: datetime | None = None,
+    own: OwnWording | None = None,
+    phrases: Mapping[str, str] = MappingProxyType({}),
+) -> Draft:
+    """Return the wording of a mail that the templates of a folder give with these values.
+
+    - `organisation`, `mailing_list`: printable.
+    - `deadline`: aware UTC.
+    - `own`: templates that replace those of the folder.
+    - `phrases`: what differs from contact to contact, in this language.
+    """
+    own = own or OwnWording()
+    own_html = own.html or html_of_text(own.text)
+    return Draft(
+        kind=kind,
+        language=language,
+        zone=zone.key,
+        deadline=deadline,
+        organisation=organisation,
+        mailing_list=mailing_list,
+        subject=_subject(folder, known, language, own.subject),
+        text=_text(folder, known, language, own.text),
+        html=_html(folder, known, language, own_html, own.subject),
+        phrases=dict(phrases),
     )
 
 
@@ -154,22 +189,21 @@ def _draft_asking(
     known = known_of(organisation, mailing_list, language) | ask_sentences(mailing_list, language)
     known |= {"deadline": moment_in_words(deadline, language=language, zone=zone)}
     known["preview"] = preview(kind, known, language)
-    own_html = own.html or html_of_text(own.text)
-    return Draft(
+    return draft_from_templates(
+        kind,
+        known,
         kind=kind,
-        language=language,
-        zone=zone.key,
-        deadline=deadline,
         organisation=organisation,
         mailing_list=mailing_list,
-        subject=subject_of(kind, known, language, own.subject),
-        text=text_of(kind, known, language, own.text),
-        html=html_of(kind, known, language, own_html, own.subject),
+        zone=zone,
+        language=language,
+        deadline=deadline,
+        own=own,
         phrases=ask_phrases(language),
     )
 
 
-def subject_of(kind: str, known: dict[str, str], language: str, own: str = "") -> str:
+def _subject(kind: str, known: dict[str, str], language: str, own: str) -> str:
     """Return the subject from the folder `kind` of the templates, or from one of their own."""
     rendered = (
         render_own(own, known, html=False)
@@ -179,7 +213,7 @@ def subject_of(kind: str, known: dict[str, str], language: str, own: str = "") -
     return one_line(rendered)
 
 
-def text_of(kind: str, known: dict[str, str], language: str, own: str = "") -> str:
+def _text(kind: str, known: dict[str, str], language: str, own: str) -> str:
     """Return the text body likewise."""
     values = known | _marks(kind)
     return (
@@ -189,12 +223,10 @@ def text_of(kind: str, known: dict[str, str], language: str, own: str = "") -> s
     )
 
 
-def html_of(
-    kind: str, known: dict[str, str], language: str, own: str = "", own_subject: str = ""
-) -> str:
+def _html(kind: str, known: dict[str, str], language: str, own: str, own_subject: str) -> str:
     """Return the HTML body likewise."""
     values = known | _marks(kind)
-    values["subject"] = subject_of(kind, known, language, own_subject)
+    values["subject"] = _subject(kind, known, language, own_subject)
     values["organisation"] = Markup("<br>\n").join(known["organisation"].splitlines())
     if not own:
         return inlined(render(f"{kind}/body.html", values, language=language))

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import MailingListFacts
-from repermit.emails.make_draft import html_of, known_of, printable, subject_of, text_of
+from repermit.emails.make_draft import draft_from_templates, known_of, printable
 from repermit.emails.sentences import no_receipt_sentences, preview, receipt_sentences
 from repermit.i18n.catalogues import translations
 from repermit.i18n.dates import moment_in_words
@@ -33,17 +33,14 @@ def draft_requested(
     """
     organisation, mailing_list = printable(organisation), printable(mailing_list.told_in(language))
     known = known_of(organisation, mailing_list, language) | _sentences(purpose, language)
-    return Draft(
+    return draft_from_templates(
+        purpose,
+        known,
         kind="confirm",
-        language=language,
-        zone=zone.key,
-        deadline=None,
         organisation=organisation,
         mailing_list=mailing_list,
-        subject=subject_of(purpose, known, language),
-        text=text_of(purpose, known, language),
-        html=html_of(purpose, known, language),
-        phrases={},
+        zone=zone,
+        language=language,
     )
 
 
@@ -99,17 +96,14 @@ def draft_receipt(
     # In capitals: SpamAssassin's MIXED_ES counts each small Latin "e" beside Cyrillic ones.
     known |= {"seq": str(seq), "hash": digest.upper(), "root": root.upper()}
     known["preview"] = preview("receipt", known, language)
-    return Draft(
+    return draft_from_templates(
+        "receipt",
+        known,
         kind="receipt",
-        language=language,
-        zone=zone.key,
-        deadline=None,
         organisation=organisation,
         mailing_list=mailing_list,
-        subject=subject_of("receipt", known, language),
-        text=text_of("receipt", known, language),
-        html=html_of("receipt", known, language),
-        phrases={},
+        zone=zone,
+        language=language,
     )
 
 
@@ -131,15 +125,12 @@ def draft_no_receipt(
     known |= no_receipt_sentences(mailing_list, language)
     known |= {"moment": moment_in_words(answered_at, language=language, zone=zone)}
     known["preview"] = preview("receipt", known, language)
-    return Draft(
+    return draft_from_templates(
+        "no_receipt",
+        known,
         kind="receipt",
-        language=language,
-        zone=zone.key,
-        deadline=None,
         organisation=organisation,
         mailing_list=mailing_list,
-        subject=subject_of("no_receipt", known, language),
-        text=text_of("no_receipt", known, language),
-        html=html_of("no_receipt", known, language),
-        phrases={},
+        zone=zone,
+        language=language,
     )
