@@ -154,6 +154,20 @@ def test_a_step_finds_whom_it_asks_by_number(database: Database, news: MailingLi
     assert all(own in plan for plan in found)
 
 
+def test_a_step_is_of_so_many_contacts_whoever_of_another_list_stands_between(
+    database: Database, news: MailingList
+) -> None:
+    other = make_list(database, slug="other")
+    for number in range(4, 54):
+        make_contact(database, other, f"{number}@example.org", id=number)
+    for number in (54, 55):
+        make_contact(database, news, f"{number}@example.org", id=number)
+    start(database, news, most=0)
+    for steps in range(1, 5):
+        go_on(database, 1)
+        assert len(asked()) == steps
+
+
 def test_two_who_go_on_at_once_make_each_ask_once(database: Database, news: MailingList) -> None:
     start(database, news, most=1)
     campaign = Campaign.get()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
+
 from repermit import email_address, schema
 from repermit.db.connection import Database, open_database
 from repermit.db.models.contacts import Contact, Suppression
@@ -31,8 +33,17 @@ def suppress(database: Database, mailing_list: MailingList, address: str) -> Non
         )
 
 
+@pytest.mark.parametrize(
+    "during",
+    [
+        # The first rows come; each address's strongest is picked; the fates are counted.
+        "INSERT INTO staged",
+        "INSERT OR IGNORE INTO",
+        "GROUP BY",
+    ],
+)
 def test_who_is_erased_or_signs_up_while_the_file_is_read_is_not_asked(
-    sqlite_url: str, tmp_path: Path
+    sqlite_url: str, tmp_path: Path, during: str
 ) -> None:
     path = plain(tmp_path, *((f"{letter}@example.org", "") for letter in "abc"))
 
@@ -44,8 +55,8 @@ def test_who_is_erased_or_signs_up_while_the_file_is_read_is_not_asked(
     somebody = threading.Thread(target=happen)
 
     def watch(statement: str) -> None:
-        # The fates are counted when everything is decided and nothing is locked yet.
-        if "GROUP BY" in statement and somebody.ident is None:
+        # Nothing is locked yet.
+        if during in statement and somebody.ident is None:
             somebody.start()
             somebody.join()
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,16 @@ from repermit.answers import record_answer
 from repermit.campaigns.launch_plan import plan
 from repermit.campaigns.progress import status
 from repermit.contacts import status_changes
-from repermit.db.background_tasks import BackgroundTask, StepSize, TaskKind, run_steps, task_on
+from repermit.db.background_tasks import (
+    BackgroundTask,
+    StepSize,
+    TaskKind,
+    run_steps,
+    run_task,
+    start_task,
+    task_on,
+    task_targets,
+)
 from repermit.db.connection import Database, FairSqliteDatabase, open_database, run_sql
 from repermit.db.models.base import Meta, new_id
 from repermit.db.models.contacts import Contact, Suppression
@@ -451,6 +461,29 @@ def test_a_step_is_not_made_so_small_that_all_else_in_it_takes_longer() -> None:
     size.adapt(10.0)
     assert size.rows == 300
     assert StepSize(least=300, most=1).rows == 1
+
+
+def test_each_kind_of_step_of_a_work_begins_small(database: Database) -> None:
+    """A row of the next kind may take ten times as long."""
+    limits: dict[str, list[int]] = {"cheap": [], "dear": []}
+
+    def take(kind: str, _: BackgroundTask, limit: int) -> bool:
+        limits[kind].append(limit)
+        return len(limits[kind]) < 5
+
+    with database.atomic():
+        start_task(
+            TaskKind.UNDO_IMPORT,
+            1,
+            mailing_list=make_list(database),
+            actor="job",
+            at=NOW,
+            state={},
+        )
+    steps = [partial(take, kind) for kind in limits]
+    assert run_task(database, TaskKind.UNDO_IMPORT, 1, *steps)
+    assert limits["dear"][0] == limits["cheap"][0] < limits["cheap"][-1]
+    assert not task_targets(TaskKind.UNDO_IMPORT)
 
 
 def test_writing_the_log_back_after_a_step_makes_the_next_one_no_smaller(

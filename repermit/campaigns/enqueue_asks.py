@@ -34,7 +34,14 @@ from repermit.db.models.mails import Mail
 from repermit.db.work_locks import background_work
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.rules.consent import CampaignState, Exclusion, MailKind, MailState, PauseReason
+from repermit.rules.consent import (
+    CampaignState,
+    Exclusion,
+    MailKind,
+    MailState,
+    PauseReason,
+    Status,
+)
 from repermit.settings.definitions import Settings
 
 
@@ -155,7 +162,7 @@ def _step(task: BackgroundTask, limit: int, *, key: bytes, now: datetime) -> boo
     """Make the next asks, in the caller's transaction; False if none are left to be made."""
     campaign: Campaign = lock_rows(Campaign.select().where(Campaign.id == task.target)).get()
     progress = _Progress(**task.state)
-    upto = min(progress.reached + limit, progress.newest)
+    upto = _upto(campaign, progress.reached, limit, progress.newest)
     lacking = _suppressed(campaign, progress.reached, upto, key)
     owed = _owe(campaign, progress.reached, upto, lacking)
     if progress.owed < campaign.pilot:
@@ -168,6 +175,30 @@ def _step(task: BackgroundTask, limit: int, *, key: bytes, now: datetime) -> boo
         return False
     task.state = asdict(progress)
     return True
+
+
+def _upto(campaign: Campaign, after: int, limit: int, newest: int) -> int:
+    """Return up to which number there are about so many contacts who may be asked.
+
+    Many of another list may stand between them, so that numbers say little of how many they are.
+    """
+    last = newest
+    for status in (Status.UNCONFIRMED, *((Status.CONFIRMED,) if campaign.include_thin else ())):
+        of_status = (
+            Contact.select(Contact.id)
+            # An index has these in the order of their numbers.
+            .where(
+                Contact.list == campaign.list_id,
+                Contact.status == status,
+                Contact.reason == "",
+                Contact.id > after,
+            )
+            .order_by(Contact.id)
+            .offset(limit - 1)
+            .limit(1)
+        )
+        last = min(last, of_status.scalar() or newest)
+    return last
 
 
 def _askable(campaign: Campaign, after: int, upto: int) -> Any:

@@ -13,7 +13,7 @@ from peewee import Value
 
 from repermit import email_address
 from repermit.contacts import lookup
-from repermit.db.background_tasks import LARGEST_STEP, run_steps
+from repermit.db.background_tasks import LARGEST_STEP, StepSize, run_steps
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.base import stored
 from repermit.db.models.campaigns import Campaign
@@ -77,7 +77,7 @@ def _remind(
             owed += _owe(found, _not_suppressed(found, some, settings.fingerprint_key), now)
         return bool(silent)
 
-    if not silent or run_steps(database, step, should_stop=should_stop, most_a_step=chunk):
+    if not silent or run_steps(database, step, should_stop=should_stop, size=StepSize(most=chunk)):
         _finish(database, campaign, now)
     return owed
 

@@ -34,7 +34,7 @@ from repermit.i18n.lazy_text import Said
 _MOST_SECONDS = 0.025
 """Of a step; no transaction may hold the write lock for more than 0.05 s, on a busy machine too."""
 
-_MOST_SECONDS_ALONE = 0.04
+_MOST_SECONDS_ALONE = 0.03
 """Of a step while nobody else uses the database: fewer steps write fewer pages."""
 
 FIRST_STEP = 100
@@ -161,8 +161,7 @@ def run_task(
     database: Database,
     kind: TaskKind,
     target: int,
-    step: Callable[[BackgroundTask, int], bool],
-    *,
+    *steps: Callable[[BackgroundTask, int], bool],
     should_stop: Callable[[], bool] = bool,
     between: Callable[[], None] = lambda: None,
     most: int | None = None,
@@ -171,32 +170,31 @@ def run_task(
 ) -> bool:
     """Take the steps of a work until it is done; False if it was stopped before.
 
-    - `step` takes the next one, of about so many rows, in a transaction of its own in which the
-      task is locked; it says whether there is more. What it puts into `state` is stored.
+    - `steps`: one for each kind, in the order of the kinds. It takes the next step of its kind, of
+      about so many rows, in a transaction of its own in which the task is locked. It returns False
+      where it has found nothing to do; the last one, where it has ended the work. What it puts
+      into `state` is stored. Each kind begins with small steps, as its rows may take longer.
     - `between` is called after each step, in no transaction.
     - `most`: rows after which no further step is begun.
     """
+    size = StepSize(least=least_a_step, most=most_a_step)
+    kinds = list(steps)
 
     def take(limit: int) -> bool:
         task = lock_task(kind, target)
         if task is None:
             return False
-        is_more = step(task, limit)
+        is_more = kinds[0](task, limit)
+        while not is_more and len(kinds) > 1:
+            kinds.pop(0)
+            is_more = kinds[0](task, size.restart())
         if is_more:
             task.save()
         else:
             task.delete_instance()
         return is_more
 
-    return run_steps(
-        database,
-        take,
-        should_stop=should_stop,
-        between=between,
-        most=most,
-        most_a_step=most_a_step,
-        least_a_step=least_a_step,
-    )
+    return run_steps(database, take, should_stop=should_stop, between=between, most=most, size=size)
 
 
 def run_steps(
@@ -206,15 +204,15 @@ def run_steps(
     should_stop: Callable[[], bool] = bool,
     between: Callable[[], None] = lambda: None,
     most: int | None = None,
-    most_a_step: int = LARGEST_STEP,
-    least_a_step: int = SMALLEST_STEP,
+    size: StepSize | None = None,
 ) -> bool:
     """Take the steps of a work of which the database itself says what is left, as `run_task`.
 
     - `step` takes the next one, of about so many rows, and says whether there is more.
     """
-    most_a_step = most_a_step if most is None else max(1, min(most, most_a_step))
-    size = StepSize(least=least_a_step, most=most_a_step)
+    size = size or StepSize()
+    if most is not None:
+        size.allow(most)
     rows = 0
     analyze_at = began = time.monotonic()
     while not should_stop() and (most is None or rows < most):
@@ -245,10 +243,22 @@ class StepSize:
         self, *, first: int = FIRST_STEP, least: int = SMALLEST_STEP, most: int = LARGEST_STEP
     ) -> None:
         self.rows = min(first, most)
+        self._first = first
         self._least = min(least, most)
         self._most = most
         self._seconds = 0.0
         self._seen: int | None = None
+
+    def allow(self, most: int) -> None:
+        """Make no step larger than so many rows."""
+        self._most = max(1, min(most, self._most))
+        self.rows = min(self.rows, self._most)
+        self._least = min(self._least, self._most)
+
+    def restart(self) -> int:
+        """Begin anew with small steps; return how many rows the first one may take."""
+        self.rows = min(self._first, self._most)
+        return self.rows
 
     @contextmanager
     def transaction(self, database: Database) -> Iterator[int]:

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from repermit.db.background_tasks import LARGEST_STEP, run_steps
+from repermit.db.background_tasks import LARGEST_STEP, StepSize, run_steps
 from repermit.db.connection import Database, FairSqliteDatabase, proxy, run_sql, write_back
 from repermit.db.models.base import Meta, Table, new_id
 
@@ -119,7 +119,7 @@ def delete_in_steps(
 
     # Nothing is locked where there is nothing, as almost always.
     if rows.select().where(*conditions).exists():
-        run_steps(database, step, should_stop=should_stop, most_a_step=most_a_step)
+        run_steps(database, step, should_stop=should_stop, size=StepSize(most=most_a_step))
     return total
 
 

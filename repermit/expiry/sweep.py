@@ -11,7 +11,7 @@ from typing import Any
 from repermit.clock import Clock
 from repermit.contacts import last_ask, status_changes
 from repermit.contacts.status_changes import Act
-from repermit.db.background_tasks import LARGEST_STEP, run_steps
+from repermit.db.background_tasks import LARGEST_STEP, StepSize, run_steps
 from repermit.db.connection import Database, literal, lock_rows
 from repermit.db.models.base import stored
 from repermit.db.models.campaigns import Campaign
@@ -215,7 +215,7 @@ def _begin(sweep: _Sweep, campaign_id: int) -> tuple[Campaign | None, str]:
 
 
 def _in_steps(sweep: _Sweep, step: Callable[[int], bool]) -> None:
-    run_steps(sweep.database, step, should_stop=sweep.should_stop, most_a_step=sweep.chunk)
+    run_steps(sweep.database, step, should_stop=sweep.should_stop, size=StepSize(most=sweep.chunk))
 
 
 def _drop_step(sweep: _Sweep, campaign_id: int, limit: int) -> int:

@@ -102,6 +102,8 @@ def import_file(
     background_tasks.require_no_unfinished_file(mailing_list)
     if customers:
         require_customer_basis(sensitive=mailing_list.sensitive, attested=options.may_be_customers)
+    # What is written from here on may change what becomes of a row.
+    decided_at = version_seen(database) if isinstance(database, FairSqliteDatabase) else None
     lost = lost_suppressions(key=options.fingerprint_key, slug=mailing_list.slug)
     options = replace(options, kept_off=tuple(one.fingerprint for one in lost))
     file = open_list(path, mapping=mapping, zone=settings.zone)
@@ -113,7 +115,6 @@ def import_file(
         interpreter=_interpreter(mailing_list, file, options, decided),
     )
     token = secrets.token_hex(_TOKEN_BYTES)
-    decided_at = None
     with ExitStack() as until_kept:
         kept_in = None
         if isinstance(database, FairSqliteDatabase) and not dry_run:
@@ -125,8 +126,6 @@ def import_file(
             questions, date_notes = file.questions(), file.date_notes()
             addresses = staging.pick(database)
             merged = staging.merge_names() if addresses < rows else 0
-            if isinstance(database, FairSqliteDatabase):
-                decided_at = version_seen(database)
             address_fate.decide(mailing_list.id)
             address_fate.keep_off(options.kept_off)
             tally = tally_picked(rows, addresses, merged, options.bases)

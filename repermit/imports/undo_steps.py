@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from repermit.db import background_tasks
@@ -66,16 +67,21 @@ def go_on(
         database,
         TaskKind.UNDO_IMPORT,
         number,
-        _take_step,
+        *(
+            partial(_take_step, kind)
+            for kind in (Step.take_back, Step.put_back, Step.lift, Step.end)
+        ),
         should_stop=should_stop,
         most_a_step=step,
     )
 
 
-def _take_step(task: BackgroundTask, limit: int) -> bool:
-    """Take the next step, in the caller's transaction; return whether there is more."""
+def _take_step(kind: Callable[[Step], _Entries | None], task: BackgroundTask, limit: int) -> bool:
+    """Take the next step of a kind, in the caller's transaction; return whether there is more."""
     step = Step(task, most=limit)
-    entries = step.take_back() or step.put_back() or step.lift() or step.end()
+    entries = kind(step)
+    if entries is None:
+        return False
     task.state = asdict(step.progress)
     if entries.all:
         chain.append(*entries.all)

@@ -13,7 +13,7 @@ from peewee import SQL
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import erasure
 from repermit.contacts.status_changes import Act
-from repermit.db.background_tasks import LARGEST_STEP, run_steps
+from repermit.db.background_tasks import LARGEST_STEP, StepSize, run_steps
 from repermit.db.connection import Database, literal, lock_rows
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
@@ -62,7 +62,7 @@ def purge_due(
         step = partial(_take_step, sweep, mailing_list, latest)
         # Nothing is locked where nobody is due, as almost always.
         if _due(mailing_list, latest).exists():
-            run_steps(database, step, should_stop=should_stop, most_a_step=chunk)
+            run_steps(database, step, should_stop=should_stop, size=StepSize(most=chunk))
     return sweep.erased
 
 

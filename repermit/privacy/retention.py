@@ -198,7 +198,7 @@ def _in_steps(
         total += count
         return more
 
-    run_steps(database, take, should_stop=should_stop, most_a_step=chunk)
+    run_steps(database, take, should_stop=should_stop, size=StepSize(most=chunk))
     return total
 
 

@@ -175,10 +175,11 @@ def refused(slug: str) -> Response:
     if not kept.rows.exists():
         abort(404)
     note_look("exported", mailing_list=mailing_list)
+    count = row_preview.count(kept.rows, _REFUSED)
     with current_site().database.atomic():
         export.note_refused(
             mailing_list,
-            row_preview.count(kept.rows, _REFUSED),
+            count,
             now=arrival(),
             actor=actor(),
         )
