@@ -9,6 +9,7 @@
     │   ├── LaunchRefused      a campaign may not start                          .reasons
     │   ├── TransitionRefused  a status or state may not follow another one
     │   ├── SchemaTooNew       the database was written by a later repermit
+    │   ├── SchemaTooOld       the database is older than any that this repermit upgrades
     │   ├── NotAllowed         a webhook would go where none may
     │   ├── ChoiceRefused      settings that were chosen make no sense           .errors
     │   └── ChangedMeanwhile          somebody else has changed the settings meanwhile
@@ -78,6 +79,10 @@ class TransitionRefused(Refused):
 
 class SchemaTooNew(Refused):
     """The database was written by a later version of repermit."""
+
+
+class SchemaTooOld(Refused):
+    """The database is older than the oldest that this repermit upgrades."""
 
 
 class NotAllowed(Refused):

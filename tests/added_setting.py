@@ -37,7 +37,7 @@ def declare_setting() -> None:
 
 def main(folder: Path) -> None:
     """Print as JSON what becomes of the setting."""
-    from repermit import schema  # noqa: PLC0415
+    from repermit.db import migrations  # noqa: PLC0415
     from repermit.db.connection import open_database  # noqa: PLC0415
     from repermit.db.models.evidence import EvidencePart  # noqa: PLC0415
     from repermit.errors import ConfigError  # noqa: PLC0415
@@ -54,7 +54,7 @@ def main(folder: Path) -> None:
     except ConfigError as error:
         refused = str(error)
     with open_database(f"sqlite:///{folder}/repermit.db") as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         client, url = admin_client(Pages(database, parse())), "/admin/settings/campaign"
         form = words_at(client, url)
         wrong = words_of(post(client, url, **{"campaign.pilot_days": "0", "version": ""}))

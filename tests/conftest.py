@@ -19,8 +19,8 @@ import hypothesis
 import pytest
 import trustme
 
-from repermit import schema
 from repermit.checks import run, website
+from repermit.db import migrations
 from repermit.db.connection import Database, open_database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
@@ -180,7 +180,7 @@ def ready_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an SQLite file with all tables and nothing in them, to be copied."""
     path = tmp_path_factory.mktemp("ready") / "repermit.db"
     with open_database(f"sqlite:///{path}") as opened:
-        schema.upgrade(opened)
+        migrations.upgrade_database(opened)
     return path
 
 
@@ -188,7 +188,7 @@ def ready_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ready_postgresql(cluster: Cluster) -> str:
     """Return the name of such a database in the cluster."""
     with open_database(cluster.add_database("ready")) as opened:
-        schema.upgrade(opened)
+        migrations.upgrade_database(opened)
     return "ready"
 
 
@@ -345,7 +345,7 @@ def browser_type_launch_args(
 # --- The everyday set, and the exhaustive one. ---------------------------------------------------
 
 # Whose SQL, locks or transactions are others on PostgreSQL; the rest is tried there exhaustively.
-_TRIED_ON_BOTH = ("test_answers_", "test_db_", "test_expiry_", "test_schema", "test_web_answering")
+_TRIED_ON_BOTH = ("test_answers_", "test_db_", "test_expiry_", "test_web_answering")
 
 # Of a test with more examples than that, these are in the everyday set.
 _FEW = 6

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import schema
 from repermit.cli import main
 from repermit.clock import ManualClock
+from repermit.db import migrations
 from repermit.db.connection import Database, open_database
 from repermit.db.models.lists import MailingList, find_list
 from repermit.db.suppression_journal import journal_of
@@ -108,7 +108,7 @@ class Desk:
         """Open the desk's database."""
         settings = self.settings
         with open_database(settings.database, journal=journal_of(settings)) as opened:
-            schema.upgrade(opened)
+            migrations.upgrade_database(opened)
             yield opened
 
     @contextlib.contextmanager

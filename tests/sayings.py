@@ -15,7 +15,14 @@ from repermit.errors import RepermitError
 ROOT = Path(__file__).parent.parent
 
 # What no page shows: the commands, and what only they use.
-_COMMANDS = ("cli/", "demo/", "archives/", "backups/", "schema.py", "settings/config_file.py")
+_COMMANDS = (
+    "cli/",
+    "demo/",
+    "archives/",
+    "backups/",
+    "db/migrations.py",
+    "settings/config_file.py",
+)
 # Errors that are not said in words of their own: they hold what was said, or no page shows them.
 _OTHERWISE = {"ChoiceRefused", "DatabaseBusy", "LaunchRefused", "LinkError", "WordingError"}
 _SAYING = {"Said", "said_of"}

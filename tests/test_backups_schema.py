@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,15 +10,16 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from repermit import schema
 from repermit.backups import schema_check
-from repermit.db import write_lock
-from repermit.db.connection import open_database, run_sql
+from repermit.db import migrations, write_lock
+from repermit.db.models.contacts import Contact
+from repermit.db.row_counts import find_drift
+from repermit.evidence.verify import chain as verify_chain
+from repermit.rules.consent import Reason, Status
 from tests.cluster import Cluster
 from tests.desk import Desk
 from tests.inbox import Inbox
-
-_VERSION_1 = Path(__file__).parent / "schemas" / "1-sqlite.sql"
+from tests.kept_database import JOURNAL, load_kept_database
 
 # What somebody who got hold of a backup may have put into it, and what is then said.
 STRANGE = {
@@ -63,8 +65,8 @@ STRANGE = {
         "the index suppression_fingerprint_list_id, which is not as repermit makes it",
     ),
     "index that an earlier version had": (
-        "CREATE INDEX mail_held ON mail (state, worker)",
-        "the index mail_held",
+        "CREATE INDEX undoing_list_id ON mail (state, worker)",
+        "the index undoing_list_id",
     ),
     "generated column": (
         "ALTER TABLE contact ADD COLUMN uid2 TEXT GENERATED ALWAYS AS (uid || 'x') VIRTUAL",
@@ -159,7 +161,7 @@ def test_nothing_of_a_strange_backup_is_run_however_old_it_says_it_is(
 ) -> None:
     with closing(sqlite3.connect(backup)) as opened:
         opened.executescript(
-            "UPDATE meta SET value = '2' WHERE key = 'schema_version';"
+            "UPDATE meta SET value = '24' WHERE key = 'schema_version';"
             "CREATE TRIGGER late AFTER UPDATE ON meta BEGIN DELETE FROM suppression; END"
         )
     assert "the trigger late" in refusal_of(desk, backup)
@@ -179,18 +181,31 @@ def test_what_sqlite_itself_keeps_is_taken(desk: Desk, backup: Path) -> None:
     desk.do("restore", str(backup), "--replace")
 
 
-def test_a_backup_of_the_first_version_is_taken(desk: Desk, tmp_path: Path) -> None:
+def test_a_backup_of_version_24_is_taken_with_its_journal(desk: Desk, tmp_path: Path) -> None:
     old = tmp_path / "old.db"
-    with open_database(f"sqlite:///{old}") as database:
-        for statement in _VERSION_1.read_text("utf-8").split(";\n"):
-            if statement.strip():
-                run_sql(database, statement)
-        run_sql(database, "INSERT INTO evidence_head VALUES (1, 0, ?)", "0" * 64)
-        run_sql(database, "INSERT INTO meta VALUES ('schema_version', '1')")
-        run_sql(database, "PRAGMA wal_checkpoint(TRUNCATE)")
-    desk.do("restore", str(old), "--replace", "--without-journal")
+    load_kept_database(f"sqlite:///{old}")
+    journal = desk.settings.journal
+    assert journal
+    shutil.copy(JOURNAL, journal)
+    said = desk.do("restore", str(old), "--replace")
+    assert "as the journal says: 1." in said
     with desk.database() as database:
-        assert schema.version(database) == len(schema.UPGRADES)
+        assert migrations.read_version(database) == migrations.NEWEST_VERSION
+        withdrawn = Contact.get(Contact.address == "mind@example.org")
+        assert (withdrawn.status, withdrawn.reason) == (Status.REMOVED, Reason.WITHDRAWN)
+        assert find_drift(database) == 0
+        assert list(verify_chain.verify()) == []
+
+
+@pytest.mark.parametrize("version", [1, 23])
+def test_a_backup_that_is_too_old_is_refused(desk: Desk, backup: Path, version: int) -> None:
+    with closing(sqlite3.connect(backup)) as opened:
+        # An index of that version, which a later one took away.
+        opened.execute("CREATE INDEX mail_held ON mail (state, worker)")
+        opened.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(version),))
+        opened.commit()
+    said = refusal_of(desk, backup)
+    assert f"is of version {version}, and this repermit upgrades 24 at least" in said
 
 
 @pytest.mark.parametrize("strange", [False, True])
@@ -259,7 +274,7 @@ def test_on_postgresql_too_and_the_functions_of_our_triggers_are_made_anew(
                 "AS $$ BEGIN DELETE FROM suppression; RETURN NULL; END $$"
             )
             # Also where an upgrade would leave it as it is.
-            session.execute("UPDATE meta SET value = '22' WHERE key = 'schema_version'")
+            session.execute("UPDATE meta SET value = '33' WHERE key = 'schema_version'")
         desk.do(*there)
         with psycopg.connect(url, autocommit=True) as session:
             (source,) = session.execute(
@@ -267,6 +282,18 @@ def test_on_postgresql_too_and_the_functions_of_our_triggers_are_made_anew(
             ).fetchone() or ("",)
             assert "DELETE FROM suppression" not in source
             assert "suppression_count" in source
+
+
+def test_a_postgresql_database_of_version_24_that_was_put_back_is_taken(
+    tmp_path: Path, cluster: Cluster, inbox: Inbox
+) -> None:
+    with cluster.fresh_database() as url:
+        load_kept_database(url)
+        desk = Desk(tmp_path, database_url=url, inbox=inbox)
+        desk.do("restore", "--already-there", "--without-journal")
+        with desk.database() as database:
+            assert find_drift(database) == 0
+            assert list(verify_chain.verify()) == []
 
 
 _UNDO = """\

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from repermit import package_files, schema
+from repermit import package_files
 from repermit.checks.database import about_room, look_at_database
 from repermit.checks.findings import Finding
 from repermit.checks.settings import (
@@ -21,6 +21,7 @@ from repermit.checks.settings import (
     look_at_pace,
     look_at_sender,
 )
+from repermit.db import migrations
 from repermit.db.connection import Database, connect, is_postgresql, open_database
 from repermit.db.models.base import Meta
 from repermit.db.models.mails import Mail
@@ -288,18 +289,25 @@ def set_version(database: Database, version: int) -> None:
 
 
 def test_an_older_database_is_told_and_not_upgraded(settings: Settings, database: Database) -> None:
-    set_version(database, 1)
+    set_version(database, migrations.OLDEST_VERSION)
     stored = look_at_database(database, settings.sqlite_path)
     assert verdicts(stored.findings)["database_old"] == "ok"
     assert stored.lists is None
-    assert schema.version(database) == 1
+    assert migrations.read_version(database) == migrations.OLDEST_VERSION
+
+
+def test_a_database_that_is_too_old_is_told(settings: Settings, database: Database) -> None:
+    set_version(database, migrations.OLDEST_VERSION - 1)
+    (one,) = look_at_database(database, settings.sqlite_path).findings
+    assert (one.code, one.verdict) == ("database_too_old", "problem")
+    assert "version 23" in one.found
 
 
 def test_a_newer_database_is_told(settings: Settings, database: Database) -> None:
     set_version(database, 99)
     (one,) = look_at_database(database, settings.sqlite_path).findings
     assert (one.code, one.verdict) == ("database_new", "problem")
-    assert f"version 99, not {len(schema.UPGRADES)}" in one.found
+    assert f"version 99, not {migrations.NEWEST_VERSION}" in one.found
 
 
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:

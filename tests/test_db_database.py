@@ -16,7 +16,7 @@ import peewee
 import psycopg
 import pytest
 
-from repermit import schema
+from repermit.db import migrations
 from repermit.db.connection import (
     Database,
     FairSqliteDatabase,
@@ -56,7 +56,7 @@ def test_nothing_is_written_back_while_others_wait_for_the_commit(sqlite_url: st
     """Nor in a commit at all where people wait for it, however much stands in the log."""
     with open_database(sqlite_url) as database:
         assert isinstance(database, FairSqliteDatabase)
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         database.writes_back = False
         before = file_size(database)
         for name in ("one", "two", "three"):
@@ -85,7 +85,7 @@ def test_a_commit_holds_whether_or_not_it_can_be_written_back(
 
     monkeypatch.setattr("repermit.db.connection.write_back", full)
     with open_database(sqlite_url) as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         put_much(database, "one")
         assert Meta.select().where(Meta.key == "one").exists()
 
@@ -221,7 +221,7 @@ def test_a_failed_commit_lets_the_next_one_in(tmp_path: Path) -> None:
             Mail.create(list=999, kind="ask", due_at=NOW, message_id="")
 
     with open_database(f"sqlite:///{path}") as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         with pytest.raises(peewee.IntegrityError, match="FOREIGN KEY"):
             break_a_promise(database)
         assert is_free(path)
@@ -241,7 +241,7 @@ def test_a_full_disk_is_named_and_lets_the_next_one_in(tmp_path: Path, depth: in
             ask(database, "INSERT INTO more VALUES (zeroblob(100000))")
 
     with open_database(f"sqlite:///{path}") as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         ((pages,),) = ask(database, "PRAGMA page_count").fetchall()
         ask(database, f"PRAGMA max_page_count = {pages + 2}")
         with pytest.raises(peewee.OperationalError, match="disk is full"):

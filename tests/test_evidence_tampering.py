@@ -26,6 +26,7 @@ from repermit.evidence.entries import Checkpoint, Entry
 from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify.diagnosis import Fault, How
 from tests.building import NOW, make_campaign, make_contact, make_list
+from tests.grown_tree import grow_tree
 
 JAN, PIET, ANNA = ("a" * 32, "b" * 32, "c" * 32)
 LAST = 75
@@ -488,7 +489,7 @@ def make_hashes_anew(database: Database, first: int) -> None:
 def make_tree_anew(database: Database) -> None:
     with database.atomic():
         EvidenceNode.delete().execute()
-        stored_tree.grow_tree()
+        grow_tree()
 
 
 @pytest.mark.parametrize(("edited", "named"), [(20, 1), (70, 65), (75, 75)])
@@ -611,7 +612,7 @@ def test_what_no_entry_can_hold_is_found_on_sqlite(sqlite_url: str, statement: s
         sql(database, statement)
         assert found()[:1] == [(20, How.EDITED)]
         with database.atomic():
-            stored_tree.grow_tree()
+            grow_tree()
 
 
 # --- What is told. -------------------------------------------------------------------------------

@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit import schema
-from repermit.db.connection import Database, run_sql
-from repermit.db.models.base import Meta
+from repermit.db.connection import Database
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode
 from repermit.errors import Refused
 from repermit.evidence import chain, merkle, stored_tree
@@ -243,29 +241,10 @@ def test_a_damaged_tree_holds_up_no_answer(database: Database) -> None:
     assert (stored_tree.checkpoint().seq, EvidenceNode.get().hash != "f" * 64) == (65, True)
 
 
-def test_an_older_database_gets_its_tree(database: Database) -> None:
-    """Entries that are missing or beyond reading are not the upgrade's business."""
-    append(database, 200)
-    expected = stored_tree.checkpoint(), EvidenceHead.get().frontier, nodes()
-    with database.atomic():
-        for column in ("root", "frontier"):
-            run_sql(database, f"ALTER TABLE evidence_head DROP COLUMN {column}")
-        run_sql(database, "DROP TABLE evidence_node")
-        Meta.update(value="6").where(Meta.key == "schema_version").execute()
-    assert schema.upgrade(database) == 6
-    assert (stored_tree.checkpoint(), EvidenceHead.get().frontier, nodes()) == expected
-    append(database, 100)
-    assert stored_tree.checkpoint().root == mth(leaves()).hex()
-    zeroed = [*leaves()[:4], bytes(32), *leaves()[5:]]
-    with database.atomic():
-        Evidence.delete().where(Evidence.seq == 5).execute()
-        stored_tree.grow_tree()
-    assert stored_tree.checkpoint().root == mth(zeroed).hex()
-
-
-def nodes() -> list[tuple[int, int, str]]:
-    query = EvidenceNode.select().order_by(EvidenceNode.level, EvidenceNode.place)
-    return [(node.level, node.place, node.hash) for node in query]
+def test_the_tree_is_that_of_the_leaves(database: Database) -> None:
+    for number in (200, 100):
+        append(database, number)
+        assert stored_tree.checkpoint().root == mth(leaves()).hex()
 
 
 # --- A checkpoint kept elsewhere. ----------------------------------------------------------------

@@ -16,6 +16,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from repermit.db.connection import Database, open_database
+from repermit.db.migrations import upgrade_database
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -25,7 +26,6 @@ from repermit.evidence.verify import chain
 from repermit.exports.export import Exported, export
 from repermit.exports.export_rows import FORMS, Format, Tool, What
 from repermit.rules.consent import Basis, Reason, Status
-from repermit.schema import upgrade
 from repermit.signed_links import Links
 from tests.building import NOW, make_contact, make_list, make_removed, make_settings, put_in
 
@@ -292,7 +292,7 @@ def test_a_file_for_a_tool_reads_back_with_the_very_addresses(
     sqlite_url: str, names: list[str]
 ) -> None:
     with open_database(sqlite_url) as database:
-        upgrade(database)
+        upgrade_database(database)
         mailing_list = make_list(database, slug=new_id())
         wanted = [f"{new_id()}@example.org" for _ in names]
         for address, name in zip(wanted, names, strict=True):
@@ -319,7 +319,7 @@ class Counting(io.RawIOBase):
 @pytest.mark.parametrize("form", [Format.CSV, Format.JSON, Format.XLSX])
 def test_memory_stays_flat(sqlite_url: str, form: Format) -> None:
     with open_database(sqlite_url) as database:
-        upgrade(database)
+        upgrade_database(database)
         mailing_list = make_list(database)
         fill(database, mailing_list, 5_000)
         out = Counting()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from repermit import email_address
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database, open_database
+from repermit.db.migrations import upgrade_database
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence
@@ -22,7 +23,6 @@ from repermit.errors import ListFileError
 from repermit.exports.export import export
 from repermit.exports.reconcile import Finding, counts, reconcile
 from repermit.rules.consent import Basis, Reason, Status
-from repermit.schema import upgrade
 from repermit.settings.definitions import Settings
 from tests.building import NOW, make_contact, make_list, make_removed
 
@@ -201,7 +201,7 @@ def test_every_row_is_counted_once(
     sqlite_url: str, settings: Settings, tmp_path: Path, people: list[tuple[str, str]]
 ) -> None:
     with open_database(sqlite_url) as database:
-        upgrade(database)
+        upgrade_database(database)
         mailing_list = make_list(database, slug=new_id())
         make_kept(database, mailing_list, "kept@example.org")
         make_contact(database, mailing_list, "wait@example.org")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from repermit import email_address, schema
+from repermit import email_address
+from repermit.db import migrations
 from repermit.db.connection import Database, open_database
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import
@@ -61,7 +62,7 @@ def test_who_is_erased_or_signs_up_while_the_file_is_read_is_not_asked(
             somebody.join()
 
     with open_database(sqlite_url) as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         news = make_list(database)
         database.connection().set_trace_callback(watch)  # type: ignore[no-untyped-call]
         result = take_in(database, news, path)

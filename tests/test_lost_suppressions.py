@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from repermit import email_address, schema
+from repermit import email_address
 from repermit.answers import lookup, record_answer
 from repermit.campaigns.launch import launch
+from repermit.db import migrations
 from repermit.db.background_tasks import FIRST_STEP
 from repermit.db.connection import Database, run_sql
 from repermit.db.journal_seal import seal_journal
@@ -26,7 +27,7 @@ from repermit.db.models.mails import Mail
 from repermit.db.row_counts import recount
 from repermit.db.suppression_journal import Journal, journal_of
 from repermit.errors import JournalRefused
-from repermit.evidence import chain, entries, stored_tree
+from repermit.evidence import chain, entries
 from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify.counts import KeptCounts
 from repermit.evidence.verify.diagnosis import How
@@ -35,6 +36,7 @@ from repermit.rules.consent import Answer, Fate
 from repermit.suppression import suppressions
 from tests.building import DEADLINE, NOW, make_contact, make_list, make_settings
 from tests.desk import ATTEST
+from tests.grown_tree import grow_tree
 from tests.taking import fates_of, mailchimp, plain, take_back, take_in
 from tests.test_answers_signing_up import confirmed, signed_up
 from tests.test_privacy_correcting import move
@@ -183,7 +185,7 @@ def test_verify_names_the_line_of_a_suppression_that_was_deleted(
             database,
             f"UPDATE evidence_head SET seq = 0, hash = '{'0' * 64}', frontier = '', root = ''",
         )
-        stored_tree.grow_tree()
+        grow_tree()
     run_counts(database)
     assert found(database) == (How.SUPPRESSION_DELETED, "news, line 2 of the journal")
 
@@ -447,7 +449,7 @@ def test_a_database_that_is_upgraded_or_restored_has_no_seal_yet(
                 Meta.update(value="28").where(Meta.key == "schema_version").execute()
             else:
                 chain.append(entries.Entry(event="restored", at=LATER, actor="cli:els"))
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         assert found(database) is None
         say_no(database, make_contact(database, news, f"{name}@example.org"), at=EVEN_LATER)
         assert found(database) is None

@@ -20,8 +20,8 @@ import peewee
 import psycopg
 import pytest
 
-from repermit import schema
 from repermit.cli.serve import RedactingFormatter
+from repermit.db import migrations
 from repermit.db.connection import connect, is_away, is_busy, run_sql
 from repermit.db.models.base import Meta
 from repermit.signed_links import KINDS, Links, redact
@@ -138,7 +138,7 @@ def test_an_answer_under_way_when_postgresql_stops_is_told_so(
 def test_a_connection_that_is_broken_is_not_used_again(own_cluster: Cluster) -> None:
     database = connect(own_cluster.add_database("served"))
     database.connect()
-    schema.upgrade(database)
+    migrations.upgrade_database(database)
     pages = Pages(database, make_settings(database="postgresql:///served"))
     assert pages.client.get("/join/none").status_code == 404
     own_cluster.stop()

@@ -12,7 +12,7 @@ from typing import Any
 
 from peewee import fn
 
-from repermit import email_address, schema
+from repermit import email_address
 from repermit.backups.backup import MADE_AT, MARK, Held, Restored, check, copy, sync
 from repermit.backups.journal_reader import hear
 from repermit.backups.journal_replay import replay
@@ -23,6 +23,7 @@ from repermit.backups.schema_check import (
     require_known_on_postgresql,
     require_whole,
 )
+from repermit.db import migrations
 from repermit.db.background_tasks import BackgroundTask, TaskKind, targets_of
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
 from repermit.db.journal_seal import forget_seals
@@ -115,7 +116,7 @@ def take_up(
     """
     _refuse_others(database)
     require_known_on_postgresql(database)
-    schema.upgrade(database)
+    migrations.upgrade_database(database)
     if fresh is not None:
         require_whole(database, fresh)
     suppressions.recognise_key(database, settings)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from repermit import schema
+from repermit.db import migrations
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
 from repermit.db.row_counts import COUNTS, former_triggers, keep_counts
@@ -28,16 +28,8 @@ if TYPE_CHECKING:
 _MOST_NAMED = 10
 
 # What earlier versions made, and an upgrade takes away.
-_FORMER_INDEXES = frozenset(
-    (
-        "campaign_wording_campaign_id_kind_language",
-        "mail_state_due_at",
-        "mail_held",
-        "contact_list_id_status_reason",
-        "undoing_list_id",
-    )
-)
-# Of versions 16 to 28.
+_FORMER_INDEXES = frozenset(("undoing_list_id",))
+# Of versions up to 28.
 _FORMER_TABLES = (
     """\
 CREATE TABLE "launching" ("campaign_id" INTEGER NOT NULL PRIMARY KEY,
@@ -52,7 +44,7 @@ CREATE TABLE "undoing" ("record_id" INTEGER NOT NULL PRIMARY KEY, "list_id" INTE
 FOREIGN KEY ("record_id") REFERENCES "import" ("id"),
 FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id"))""",
 )
-_FORMER_COLUMNS = frozenset(("tail_at", "before"))
+_FORMER_COLUMNS = frozenset(("before",))
 # SQLite's own: counters, and what ANALYZE finds.
 _TABLES_OF_SQLITE = frozenset(("sqlite_sequence", "sqlite_stat1", "sqlite_stat4"))
 _WORDS_OF_TABLES = frozenset(
@@ -97,16 +89,22 @@ def fresh_schema(settings: Settings) -> Schema:
         temporary_files(settings).folder_for("schema") as folder,
         open_database(f"sqlite:///{folder / 'fresh.db'}", journal=None) as database,
     ):
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         return _read(lambda statement: run_sql(database, statement).fetchall())
 
 
 def require_known(opened: sqlite3.Connection, fresh: Schema) -> None:
-    """Refuse a backup, of whatever version, in which something is that no version makes.
+    """Refuse a backup of a version that is not upgraded, or with something that no version makes.
 
     Nothing of it has been run by then.
     """
-    _refuse(_strangers(_read(lambda statement: opened.execute(statement).fetchall()), fresh))
+    found = _read(lambda statement: opened.execute(statement).fetchall())
+    # Reading a table that is made as ours runs nothing.
+    if found.named("table").get("meta") == fresh.named("table")["meta"]:
+        version = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'schema_version'"
+        for (number,) in opened.execute(version):
+            migrations.require_supported(number)
+    _refuse(_strangers(found, fresh))
 
 
 def require_whole(database: Database, fresh: Schema) -> None:

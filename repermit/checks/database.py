@@ -12,9 +12,9 @@ from pathlib import Path
 
 import peewee
 
-from repermit import schema
 from repermit.checks.findings import Finding, finding
 from repermit.checks.settings import is_open_to_others
+from repermit.db import migrations
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta
 from repermit.db.models.lists import MailingList
@@ -54,12 +54,14 @@ def look_at_database(database: Database, path: Path | None, *, key: bytes = b"")
 
 
 def _look(database: Database, path: Path | None, key: bytes) -> Stored:
-    version, newest = schema.version(database), len(schema.UPGRADES)
+    version, newest = migrations.read_version(database), migrations.NEWEST_VERSION
     values = {"version": str(version), "newest": str(newest)}
     if not version:
         return Stored(findings=(finding("database_missing"),))
     if version > newest:
         return Stored(findings=(finding("database_new", **values),))
+    if version < migrations.OLDEST_VERSION:
+        return Stored(findings=(finding("database_too_old", **values),))
     _write(database)
     what = finding("database_ok") if version == newest else finding("database_old", **values)
     findings = (what, *_about_the_file(path))

@@ -75,7 +75,7 @@ class CommandContext:
     @contextmanager
     def database(self) -> Iterator[Database]:
         """Open the database, brought to this version; raises Refused if it cannot be used."""
-        from repermit import schema
+        from repermit.db import migrations
         from repermit.db.connection import open_database
         from repermit.db.suppression_journal import journal_of
         from repermit.db.temporary_files import temporary_files
@@ -90,7 +90,7 @@ class CommandContext:
             _make_private(path)
             journal = journal_of(self.file)
             with in_our_words(path), open_database(self.file.database, journal=journal) as opened:
-                schema.upgrade(opened)
+                migrations.upgrade_database(opened)
                 suppressions.recognise_key(opened, self.file)
                 self._opened = opened
                 try:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from repermit import schema
 from repermit.campaigns import launch, list_translations, mailing_lists, progress
 from repermit.campaigns.campaign_results import LaunchProblem
 from repermit.checks.website import look_at_reach
 from repermit.clock import ManualClock, SystemClock
+from repermit.db import migrations
 from repermit.db.connection import Database, open_database
 from repermit.db.models.lists import MailingList
 from repermit.db.suppression_journal import journal_of
@@ -89,7 +89,7 @@ def set_stage() -> Iterator[Stage]:
         settings = _settings(folder, smtp_port=inbox.port, http_port=_free_port())
         journal = journal_of(settings)
         database = stack.enter_context(open_database(settings.database, journal=journal))
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         mailing_list = mailing_lists.add_list(
             database, SLUG, settings=settings, now=clock.now(), actor=_ACTOR, **sample_list.LIST
         )

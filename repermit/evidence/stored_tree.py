@@ -17,8 +17,8 @@ from typing import Any
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode
 from repermit.errors import Refused
-from repermit.evidence.chain_reader import STEP, leaf_of, rows_between
-from repermit.evidence.entries import NOTHING_BEFORE, Checkpoint, is_hash
+from repermit.evidence.chain_reader import leaf_of, rows_between
+from repermit.evidence.entries import Checkpoint, is_hash
 from repermit.evidence.merkle import (
     SIZE,
     Frontier,
@@ -97,22 +97,6 @@ _KEEP_HEAD = PreparedQuery(
     ),
     4,
 )
-
-
-def grow_tree() -> None:
-    """Build the tree over a chain that has none yet, in the caller's transaction.
-
-    An entry that is missing, or cannot be read, counts as zeros: it is for `verify` to find.
-    """
-    head = EvidenceHead.get()
-    growth = Growth(Frontier())
-    for first in range(1, head.seq + 1, STEP):
-        last = min(first + STEP - 1, head.seq)
-        leaves = {row["seq"]: leaf_of(row) for row in rows_between(first, last)}
-        for seq in range(first, last + 1):
-            growth.add(leaves.get(seq) or NOTHING_BEFORE)
-        growth.keep_nodes()
-    growth.keep(seq=head.seq, hash=head.hash)
 
 
 def checkpoint() -> Checkpoint:

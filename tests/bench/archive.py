@@ -11,10 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from repermit import schema
 from repermit.answers import lookup, record_answer
 from repermit.answers.lookup import Trace
 from repermit.archives import make_archive
+from repermit.db import migrations
 from repermit.db.connection import open_database
 from repermit.rules.consent import Answer
 from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
@@ -27,7 +27,7 @@ def main(people: int) -> None:
         tempfile.TemporaryDirectory() as folder,
         open_database(f"sqlite:///{folder}/bench.db") as database,
     ):
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         mailing_list = make_list(database)
         campaign = make_campaign(database, mailing_list)
         freeze_wording(database, campaign, mailing_list, "nl")

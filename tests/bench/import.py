@@ -32,8 +32,9 @@ from pathlib import Path
 
 import answering
 
-from repermit import package_files, schema
+from repermit import package_files
 from repermit.clock import SystemClock
+from repermit.db import migrations
 from repermit.db.connection import open_database
 from repermit.db.models.lists import MailingList, find_list
 from repermit.imports import import_file
@@ -94,7 +95,7 @@ def _init(folder: Path) -> Path:
     path.write_text(package_files.fresh_config(example), "utf-8")
     settings = config_file.load(path)
     with open_database(settings.database) as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         with database.atomic():
             MailingList.create(
                 slug="news",

@@ -36,10 +36,11 @@ import answering
 from flask import Flask, url_for
 from flask.sessions import SecureCookieSessionInterface
 
-from repermit import package_files, schema
+from repermit import package_files
 from repermit.campaigns import launch
 from repermit.clock import SystemClock
 from repermit.contacts import counts as contacts_counts
+from repermit.db import migrations
 from repermit.db.connection import is_postgresql, open_database, run_sql
 from repermit.db.models.accounts import Session, User
 from repermit.db.models.base import stored
@@ -285,7 +286,7 @@ def _prepare(folder: Path, people: int, port: int, url: str) -> Path:
     path.write_text(_configuration(port, url), "utf-8")
     now = SystemClock().now()
     with open_database(url) as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         with database.atomic():
             news = MailingList.create(
                 slug="news",

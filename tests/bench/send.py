@@ -38,9 +38,10 @@ import itsdangerous
 import jinja2
 import peewee
 
-from repermit import package_files, schema
+from repermit import package_files
 from repermit.campaigns import launch, lifecycle, progress
 from repermit.clock import SystemClock
+from repermit.db import migrations
 from repermit.db.connection import Database, open_database
 from repermit.db.models.base import new_id
 from repermit.db.models.campaigns import CampaignWording
@@ -260,7 +261,7 @@ def _launch(folder: Path, mails: int, port: int, connections: int) -> Path:
         file.writelines(f"person.{n}@example{n % 1000}.org,Jan {n}\n" for n in range(mails))
     now = SystemClock().now()
     with open_database(settings.database) as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         with database.atomic():
             MailingList.create(
                 slug="news",

@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from collections.abc import Callable, Iterator
 
-from repermit import email_address, schema
+from repermit import email_address
+from repermit.db import migrations
 from repermit.db.connection import Database, chunks, open_database, run_sql
 from repermit.db.models.base import stored
 from repermit.db.models.campaigns import Campaign
@@ -50,7 +51,7 @@ def main() -> None:
     """Measure and print."""
     options = _options()
     with _database(postgresql=options.postgresql) as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         took = _seconds(lambda: _fill(database, options.entries, options.erased))
         entries = Evidence.select().count()
         parts = EvidencePart.select().count()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from repermit import schema
+from repermit.db import migrations
 from repermit.db.connection import open_database
 from repermit.i18n import catalogues
 from tests.building import make_settings
@@ -29,7 +29,7 @@ def main(languages: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/repermit.db"
         with open_database(url) as database:
-            schema.upgrade(database)
+            migrations.upgrade_database(database)
             scales = Scales(database, make_settings(database=url))
             found = [(one, language) for language in languages for one in scales.weigh(language)]
             print(f"{'page':42} {'html':>7} {'plain':>7} {'packed':>7} packets trips seconds")

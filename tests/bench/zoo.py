@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from datetime import timedelta
 
-from repermit import schema
+from repermit.db import migrations
 from repermit.db.connection import open_database
 from repermit.db.models.contacts import Contact
 from repermit.rules.consent import Status
@@ -24,7 +24,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         open_database(f"sqlite:///{folder}/bench.db") as database,
     ):
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         mailing_list = make_list(database)
         campaign = make_campaign(database, mailing_list)
         pages = Pages(database, make_settings())

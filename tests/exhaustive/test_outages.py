@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from repermit import schema
+from repermit.db import migrations
 from repermit.db.connection import open_database
 from tests.cluster import Cluster, find_binaries, running_cluster
 from tests.desk import Desk
@@ -104,6 +104,6 @@ def test_a_server_that_breaks_off_is_named_and_nothing_is_lost_by_it(
 
     url = breaking_cluster.add_database("breaking")
     with open_database(url) as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
     with Sink() as sink:
         suffer(Desk(tmp_path, database_url=url, inbox=sink), restart)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit import schema
 from repermit.accounts import two_factor
 from repermit.campaigns import enqueue_asks, mailing_lists
-from repermit.contacts import counts, lookup
+from repermit.contacts import lookup
 from repermit.contacts.circuit_breaker import AFTER_PILOT
+from repermit.db import migrations
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.background_tasks import TaskKind, find_task, task_on
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
@@ -23,73 +26,74 @@ from repermit.db.models.base import Meta, stored
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import EvidenceHead
-from repermit.db.models.imports import Import, ImportChange, Upload
+from repermit.db.models.imports import Import, ImportChange
 from repermit.db.models.lists import MailingList, find_list
 from repermit.db.models.mails import Mail
-from repermit.db.row_counts import COUNTS, find_drift
-from repermit.errors import SchemaTooNew
+from repermit.db.row_counts import find_drift
+from repermit.errors import SchemaTooNew, SchemaTooOld
 from repermit.evidence import chain, entries
+from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify import counts as verify_counts
 from repermit.imports import undo
-from repermit.rules.consent import Reason
+from repermit.rules.consent import CampaignState, Reason
 from tests.admin_pages import make_user
 from tests.building import (
     NOW,
-    make_asked,
     make_campaign,
     make_contact,
     make_list,
     make_removed,
     make_settings,
 )
+from tests.kept_database import load_kept_database
 from tests.test_campaigns_launching import start
 
 if TYPE_CHECKING:
     from peewee import Model
 
-LATEST = len(schema.UPGRADES)
-_SCHEMAS = Path(__file__).parent / "schemas"
-_VERSION_1 = {kind: _SCHEMAS / f"1-{kind}.sql" for kind in ("sqlite", "postgresql")}
-
-
-TRIGGERS = {
-    "contact": "contact",
-    "mail": "mail",
-    "held": "contact",
-    "suppression": "suppression",
-    "part": "evidence_part",
-}
-"""What the triggers of each kind of count are called, and the table that they are on."""
+LATEST = migrations.NEWEST_VERSION
 
 
 def test_an_empty_database_gets_all_tables(empty_database_url: str) -> None:
     with open_database(empty_database_url) as database:
-        assert schema.version(database) == 0
-        assert schema.upgrade(database) == 0
-        assert schema.version(database) == LATEST
+        assert migrations.read_version(database) == 0
+        assert migrations.upgrade_database(database) == 0
+        assert migrations.read_version(database) == LATEST
         assert set(database.get_tables()) == {table._meta.table_name for table in ALL_TABLES}
         head = EvidenceHead.get()
         assert (head.seq, head.hash) == (0, "0" * 64)
 
 
 def test_a_database_of_this_version_is_left_alone(database: Database) -> None:
-    assert schema.upgrade(database) == LATEST
+    assert migrations.upgrade_database(database) == LATEST
     assert EvidenceHead.select().count() == 1
 
 
 def test_a_database_without_a_version_is_the_oldest(empty_database_url: str) -> None:
     with open_database(empty_database_url) as database:
         Meta.create_table()
-        assert schema.upgrade(database) == 0
-        assert schema.version(database) == LATEST
+        assert migrations.upgrade_database(database) == 0
+        assert migrations.read_version(database) == LATEST
 
 
 def test_a_newer_database_is_refused_and_left_alone(database: Database) -> None:
     with database.atomic():
         Meta.update(value=str(LATEST + 1)).where(Meta.key == "schema_version").execute()
     with pytest.raises(SchemaTooNew, match="install the newer repermit that wrote it"):
-        schema.upgrade(database)
-    assert schema.version(database) == LATEST + 1
+        migrations.upgrade_database(database)
+    assert migrations.read_version(database) == LATEST + 1
+
+
+@pytest.mark.parametrize("version", [1, migrations.OLDEST_VERSION - 1])
+def test_a_database_that_is_too_old_is_refused_and_left_alone(
+    database: Database, version: int
+) -> None:
+    with database.atomic():
+        Meta.update(value=str(version)).where(Meta.key == "schema_version").execute()
+    said = f"is of version {version}, .* upgrades 24 at least: open it first .* commit 857b5f4"
+    with pytest.raises(SchemaTooOld, match=said):
+        migrations.upgrade_database(database)
+    assert migrations.read_version(database) == version
 
 
 def test_several_may_upgrade_at_once(empty_database_url: str) -> None:
@@ -97,81 +101,165 @@ def test_several_may_upgrade_at_once(empty_database_url: str) -> None:
 
         def upgrade() -> None:
             with database.connection_context():
-                schema.upgrade(database)
+                migrations.upgrade_database(database)
 
         with ThreadPoolExecutor(4) as pool:
             for done in [pool.submit(upgrade) for _ in range(4)]:
                 done.result(60)
         assert EvidenceHead.select().count() == 1
-        assert schema.version(database) == LATEST
+        assert migrations.read_version(database) == LATEST
 
 
-@pytest.mark.counted_on_both
-def test_a_database_of_version_1_becomes_what_a_new_one_is(
-    empty_database_url: str, tmp_path: Path
-) -> None:
-    with open_database(empty_database_url) as database:
-        kind = "postgresql" if is_postgresql(database) else "sqlite"
-        with database.atomic():
-            for statement in _VERSION_1[kind].read_text("utf-8").split(";\n"):
-                if statement.strip():
-                    run_sql(database, statement)
-            run_sql(database, "INSERT INTO evidence_head VALUES (1, 7, 'abc')")
-            run_sql(database, "INSERT INTO meta VALUES ('schema_version', '1')")
-        assert schema.upgrade(database) == 1
-        assert EvidenceHead.get().seq == 7
-        upgraded = {table._meta.table_name: _shape(database, table) for table in ALL_TABLES}
-        # Each column can be written and read.
-        assert list(Mail.select()) == []
-        if is_postgresql(database):
-            return
-    with open_database(f"sqlite:///{tmp_path}/new.db") as database:
-        schema.upgrade(database)
-        assert upgraded == {table._meta.table_name: _shape(database, table) for table in ALL_TABLES}
+@dataclass(frozen=True)
+class Kept:
+    """A database of version 24, and a new one of the same kind."""
+
+    url: str
+    new_url: str
 
 
-def test_a_database_of_version_3_gets_the_indexes_of_a_new_one(empty_database_url: str) -> None:
-    with open_database(empty_database_url) as database:
-        schema.upgrade(database)
-        expected = _shape(database, Mail)
-        with database.atomic():
-            for name in ("mail_leased", "mail_in_doubt"):
-                run_sql(database, f"DROP INDEX {name}")
-            run_sql(database, "CREATE INDEX mail_held ON mail (state, worker)")
-            Meta.update(value="3").where(Meta.key == "schema_version").execute()
-        assert schema.upgrade(database) == 3
-        assert _shape(database, Mail) == expected
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kept(request: pytest.FixtureRequest) -> Kept:
+    url: str = request.getfixturevalue(f"empty_{request.param}_url")
+    load_kept_database(url)
+    return Kept(url, request.getfixturevalue(f"{request.param}_url"))
 
 
-def test_a_database_of_version_21_learns_when_a_page_that_asked_again_was_answered(
-    empty_database_url: str,
-) -> None:
-    with open_database(empty_database_url) as database:
-        schema.upgrade(database)
-        expected = _shape(database, Opening)
-        with database.atomic():
-            run_sql(database, "ALTER TABLE opening DROP COLUMN settled_at")
-            Meta.update(value="21").where(Meta.key == "schema_version").execute()
-        assert schema.upgrade(database) == 21
-        assert _shape(database, Opening) == expected
+def test_a_kept_database_becomes_what_a_new_one_is(kept: Kept) -> None:
+    with open_database(kept.new_url) as database:
+        new = _structure(database)
+    with open_database(kept.url) as database:
+        assert migrations.upgrade_database(database) == 24
+        assert migrations.read_version(database) == LATEST
+        made = _structure(database)
+        for name, expected in new.items():
+            assert made[name] == expected, name
+        assert find_drift(database) == 0
+        assert list(verify_chain.verify()) == []
+        # Each column can be read.
+        for table in ALL_TABLES:
+            assert table.select().exists() == (table is not SecurityEvent), table
 
 
-def test_a_database_of_version_22_learns_how_much_stands_in_a_file_that_waits(
-    empty_database_url: str,
-) -> None:
-    with open_database(empty_database_url) as database:
-        schema.upgrade(database)
-        expected = _shape(database, Upload)
-        with database.atomic():
-            run_sql(database, "ALTER TABLE upload DROP COLUMN people")
-            Meta.update(value="22").where(Meta.key == "schema_version").execute()
-        assert schema.upgrade(database) == 22
-        assert _shape(database, Upload) == expected
+def test_nothing_of_a_kept_database_is_lost(kept: Kept) -> None:
+    with open_database(kept.url) as database:
+        before = _rows(database)
+        migrations.upgrade_database(database)
+        after = _rows(database)
+    launching, undoing = before.pop("launching")[0], before.pop("undoing")[0]
+    tasks = {row["kind"]: row for row in after["background_task"]}
+    assert set(tasks) == {TaskKind.LAUNCH, TaskKind.UNDO_IMPORT}
+    launch, undo_import = (json.loads(tasks[kind]["progress"]) for kind in sorted(tasks))
+    assert launch == {
+        "facts": json.loads(launching["facts"]),
+        **{name: launching[name] for name in ("reached", "newest", "owed", "suppressed")},
+    }
+    assert undo_import == {
+        name: undoing[name]
+        for name in ("rows", "reached", "looked_at", "contacts", "restored", "suppressions")
+    }
+    changes = [image for row in before["import"] for image in json.loads(row.pop("before"))]
+    assert len(changes) == len(after["import_change"]) == 1
+    assert changes[0][0] == after["import_change"][0]["contact"]
+    newest = str(before["evidence_head"][0]["seq"])
+    for table, rows in before.items():
+        names = [name for name in rows[0] if (table, name) not in CHANGED]
+        old, new = (
+            Counter(tuple(row[name] for name in names) for row in one)
+            for one in (rows, after.get(table, []))
+        )
+        if table == "meta":
+            assert set(old - new) == {("schema_version", "24")}
+            assert set(new - old) == {
+                ("schema_version", str(LATEST)),
+                ("terms_told_since", newest),
+                ("journal_sealed_since", newest),
+                ("tallied_in", '{"after": 64, "zone": ""}'),
+            }
+        # Contacts and mails are counted anew.
+        elif not table.endswith("_count"):
+            assert old == new, table
+
+
+# Receipts are the default now, and a launch under way lets its pilot go.
+CHANGED = {("mailing_list", "receipts"), ("mail", "due_at")}
+
+
+def test_what_was_under_way_in_a_kept_database_goes_on(kept: Kept) -> None:
+    with open_database(kept.url) as database:
+        migrations.upgrade_database(database)
+        assert MailingList.select().where(MailingList.receipts).count() == 3
+        now = datetime(2026, 4, 2, 10, 0, tzinfo=UTC)
+        launched = enqueue_asks.finish_launches(database, settings=make_settings(), now=now)
+        assert launched == 1
+        assert undo.finish_undoings(database) == 1
+        campaign = Campaign.get(Campaign.list == find_list("more"))
+        assert campaign.state == CampaignState.SENDING
+        due = [mail.due_at for mail in Mail.select().where(Mail.campaign == campaign)]
+        assert sorted(due) == [campaign.starts_at, AFTER_PILOT, AFTER_PILOT]
+        (first,) = Contact.select().where(Contact.address == "first@example.org")
+        assert (first.status, first.basis) == ("unconfirmed", "")
+        assert not Contact.select().where(Contact.address == "third@example.org").exists()
+        assert undo.undo_progress(find_list("other")) is None
+        assert find_drift(database) == 0
+        assert list(verify_chain.verify()) == []
+
+
+def _rows(database: Database) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of each table."""
+    rows = {}
+    for table in database.get_tables():
+        cursor = run_sql(database, f'SELECT * FROM "{table}"')  # noqa: S608
+        names = [column[0] for column in cursor.description]
+        rows[table] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return rows
+
+
+def _structure(database: Database) -> dict[str, set[tuple[Any, ...]]]:
+    """Return what a database is made of: columns, references, indexes, triggers, functions."""
+    if is_postgresql(database):
+        made = {name: set(run_sql(database, query)) for name, query in _POSTGRESQL.items()}
+        # The casts of a list of texts stand elsewhere once a database was dumped.
+        made["indexes"] = {
+            (name, re.sub(r"::[a-z ]+(\[\])?|[()]", "", sql)) for name, sql in made["indexes"]
+        }
+        return made
+    made = {name: set(run_sql(database, query)) for name, query in _SQLITE.items()}
+    for name in ("indexes", "triggers"):
+        made[name] = {(one, " ".join((sql or "").split())) for one, sql in made[name]}
+    return made
+
+
+# Without the order of columns, and without their defaults, which columns have that were added.
+_SQLITE = {
+    "columns": """\
+SELECT tables.name, columns.name, replace(columns.type, 'BOOLEAN', 'INTEGER'),
+    columns."notnull" OR columns.pk, columns.pk, columns.hidden
+FROM sqlite_master tables, pragma_table_xinfo(tables.name) columns WHERE tables.type = 'table'""",
+    "references": """\
+SELECT tables.name, keys."from", keys."table", keys."to", keys.on_delete
+FROM sqlite_master tables, pragma_foreign_key_list(tables.name) keys WHERE tables.type = 'table'""",
+    "indexes": "SELECT name, sql FROM sqlite_master WHERE type = 'index'",
+    "triggers": "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'",
+    "views": "SELECT name FROM sqlite_master WHERE type = 'view'",
+}
+_POSTGRESQL = {
+    "columns": """\
+SELECT table_name, column_name, data_type, character_maximum_length, is_nullable
+FROM information_schema.columns WHERE table_schema = 'public'""",
+    "references": """\
+SELECT conrelid::regclass::text, contype, pg_get_constraintdef(oid)
+FROM pg_constraint WHERE connamespace = 'public'::regnamespace""",
+    "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    "triggers": "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+    "functions": "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+    "sequences": "SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'",
+}
 
 
 def test_recovery_codes_of_version_24_go_on_working(empty_database_url: str) -> None:
     with open_database(empty_database_url) as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         expected = _shape(database, RecoveryCode)
         user = make_user(database)
         with database.atomic():
@@ -181,7 +269,7 @@ def test_recovery_codes_of_version_24_go_on_working(empty_database_url: str) -> 
                 run_sql(database, f"ALTER TABLE recovery_code DROP COLUMN {column}")
             run_sql(database, "DROP TABLE security_event")
             Meta.update(value="24").where(Meta.key == "schema_version").execute()
-        assert schema.upgrade(database) == 24
+        assert migrations.upgrade_database(database) == 24
         assert _shape(database, RecoveryCode) == expected
         assert SecurityEvent.select().count() == 0
         assert two_factor.find_recovery_code(user.id, "abcd-efgh-jkmn") == code.id
@@ -197,7 +285,7 @@ def test_a_database_of_version_26_knows_who_said_no_and_numbers_its_forms(
     empty_database_url: str,
 ) -> None:
     with open_database(empty_database_url) as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         expected = [_shape(database, table) for table in (Contact, SignUp)]
         news = make_list(database)
         removed = {reason: make_removed(database, news, reason) for reason in Reason}
@@ -216,7 +304,7 @@ def test_a_database_of_version_26_knows_who_said_no_and_numbers_its_forms(
             ):
                 run_sql(database, f"ALTER TABLE {table} DROP COLUMN {column}")
             Meta.update(value="26").where(Meta.key == "schema_version").execute()
-        assert schema.upgrade(database) == 26
+        assert migrations.upgrade_database(database) == 26
         assert [_shape(database, table) for table in (Contact, SignUp)] == expected
         refused = {one.id for one in Contact.select().where(Contact.has_refused)}
         assert refused == {pressed.id} | {
@@ -231,7 +319,7 @@ def test_lists_of_version_27_send_receipts_unless_their_admin_chose_otherwise(
     empty_database_url: str,
 ) -> None:
     with open_database(empty_database_url) as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         settings = make_settings()
         shared: Any = {"settings": settings, "now": NOW, "actor": "cli:els", "name": "News"}
         mailing_lists.add_list(database, "never", **shared)
@@ -249,7 +337,7 @@ def test_lists_of_version_27_send_receipts_unless_their_admin_chose_otherwise(
         with database.atomic():
             MailingList.update(receipts=False).execute()
             Meta.update(value="27").where(Meta.key == "schema_version").execute()
-        assert schema.upgrade(database) == 27
+        assert migrations.upgrade_database(database) == 27
         assert {one.slug: one.receipts for one in MailingList.select()} == {
             "never": True,
             "chosen": False,
@@ -269,7 +357,7 @@ INSERT INTO undoing VALUES ({record}, {list}, 'jan', '{at}', 9, 7, 4, 3, 2, 1)""
 
 def test_what_was_under_way_in_version_28_goes_on(empty_database_url: str) -> None:
     with open_database(empty_database_url) as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         news = make_list(database)
         campaign = make_campaign(database, news, launched_at=NOW)
         moment = "TIMESTAMPTZ" if is_postgresql(database) else "TEXT"
@@ -281,7 +369,7 @@ def test_what_was_under_way_in_version_28_goes_on(empty_database_url: str) -> No
             for statement in statements.split(";"):
                 run_sql(database, statement)
             Meta.update(value="28").where(Meta.key == "schema_version").execute()
-        assert schema.upgrade(database) == 28
+        assert migrations.upgrade_database(database) == 28
         launch = find_task(TaskKind.LAUNCH, campaign.id)
         undoing = task_on(TaskKind.UNDO_IMPORT, news)
         assert launch
@@ -299,12 +387,12 @@ def test_of_days_that_version_28_counted_the_time_zone_is_not_known(
     empty_database_url: str, upto: int | None
 ) -> None:
     with open_database(empty_database_url) as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         with database.atomic():
             if upto is not None:
                 Meta.create(key=verify_counts.TALLIED_UPTO, value=str(upto))
             Meta.update(value="28").where(Meta.key == "schema_version").execute()
-        assert schema.upgrade(database) == 28
+        assert migrations.upgrade_database(database) == 28
         if upto is None:
             assert Meta.get_or_none(Meta.key == verify_counts.TALLIED_IN) is None
         else:
@@ -317,42 +405,11 @@ def _shape(database: Database, table: type[Model]) -> tuple[set[str], set[str]]:
     return columns, {index.name for index in database.get_indexes(name)}
 
 
-def test_what_an_older_database_holds_is_counted(empty_database_url: str) -> None:
-    with open_database(empty_database_url) as database:
-        schema.upgrade(database)
-        news = make_list(database)
-        make_asked(database, news, make_campaign(database, news))
-        with database.atomic():
-            for name, counted in TRIGGERS.items():
-                for what in ("comes", "goes", "turns"):
-                    table = f" ON {counted}" if is_postgresql(database) else ""
-                    run_sql(database, f"DROP TRIGGER {name}_{what}{table}")
-            database.drop_tables(COUNTS)
-            Meta.update(value="8").where(Meta.key == "schema_version").execute()
-        make_contact(database, news)
-        assert schema.upgrade(database) == 8
-        assert counts.count_contacts(news).total() == 2
-        assert counts.count_mails(news).total() == 1
-        make_contact(database, news)
-        assert find_drift(database) == 0
-
-
-def test_nothing_stands_in_line_for_a_domain_any_more(empty_database_url: str) -> None:
-    with open_database(empty_database_url) as database:
-        schema.upgrade(database)
-        moment = "TIMESTAMPTZ" if is_postgresql(database) else "TEXT"
-        with database.atomic():
-            run_sql(database, f"ALTER TABLE pace ADD COLUMN tail_at {moment}")
-            Meta.update(value="5").where(Meta.key == "schema_version").execute()
-        assert schema.upgrade(database) == 5
-        assert "tail_at" not in {column.name for column in database.get_columns("pace")}
-
-
 def test_what_an_import_changed_before_version_30_can_still_be_taken_back(
     empty_database_url: str,
 ) -> None:
     with open_database(empty_database_url) as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         news = make_list(database)
         contact = make_contact(database, news, status="confirmed", basis="thin", status_at=NOW)
         with database.atomic():
@@ -368,7 +425,7 @@ def test_what_an_import_changed_before_version_30_can_still_be_taken_back(
             )
             database.drop_tables([ImportChange])
             Meta.update(value="29").where(Meta.key == "schema_version").execute()
-        assert schema.upgrade(database) == 29
+        assert migrations.upgrade_database(database) == 29
         assert "before" not in {column.name for column in database.get_columns("import")}
         assert find_drift(database) == 0
         undone = undo.undo_import(
@@ -383,7 +440,7 @@ def test_of_a_database_of_version_31_who_moved_or_came_back_is_found_by_their_su
     empty_database_url: str,
 ) -> None:
     with open_database(empty_database_url) as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         expected = [_shape(database, table) for table in (Contact, SignUp)]
         news = make_list(database)
         erased = make_removed(database, news, Reason.REQUEST)
@@ -400,7 +457,7 @@ def test_of_a_database_of_version_31_who_moved_or_came_back_is_found_by_their_su
             run_sql(database, "DROP INDEX sign_up_unconfirmed")
             run_sql(database, "ALTER TABLE contact DROP COLUMN has_predecessor")
             Meta.update(value="31").where(Meta.key == "schema_version").execute()
-        assert schema.upgrade(database) == 31
+        assert migrations.upgrade_database(database) == 31
         assert [_shape(database, table) for table in (Contact, SignUp)] == expected
         subjects = (moved.subject, erased.subject, other.subject)
         found = [lookup.find_held(news.id, subject) for subject in subjects]
@@ -415,7 +472,7 @@ _COUNTS_OF_ONE = (
 
 def test_a_launch_under_way_in_version_31_lets_its_pilot_go(empty_database_url: str) -> None:
     with open_database(empty_database_url) as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         expected = _shape(database, Mail)
         news = make_list(database)
         for _ in range(4):
@@ -429,7 +486,7 @@ def test_a_launch_under_way_in_version_31_lets_its_pilot_go(empty_database_url: 
                 database, "CREATE INDEX mail_in_doubt ON mail (list_id) WHERE state = 'in_doubt'"
             )
             Meta.update(value="31").where(Meta.key == "schema_version").execute()
-        assert schema.upgrade(database) == 31
+        assert migrations.upgrade_database(database) == 31
         assert _shape(database, Mail) == expected
         (index,) = (one for one in database.get_indexes("mail") if one.name == "mail_in_doubt")
         assert index.columns == ["list_id", "id"]
@@ -442,10 +499,10 @@ def test_of_a_database_of_version_33_personal_mails_are_found_in_order(
     empty_database_url: str,
 ) -> None:
     with open_database(empty_database_url) as database:
-        schema.upgrade(database)
+        migrations.upgrade_database(database)
         expected = _shape(database, Mail)
         with database.atomic():
             run_sql(database, "DROP INDEX mail_personal")
             Meta.update(value="33").where(Meta.key == "schema_version").execute()
-        assert schema.upgrade(database) == 33
+        assert migrations.upgrade_database(database) == 33
         assert _shape(database, Mail) == expected

@@ -1,0 +1,277 @@
+"""Migrations: a database of an older version is upgraded at start, a newer one is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from repermit.db.all_tables import ALL_TABLES
+from repermit.db.background_tasks import BackgroundTask, TaskKind, targets_of
+from repermit.db.connection import Database, is_postgresql, run_sql
+from repermit.db.journal_seal import JOURNAL_SEALED_SINCE
+from repermit.db.models.accounts import SecurityEvent
+from repermit.db.models.base import Meta, read_moment
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
+from repermit.db.models.imports import ImportChange
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
+from repermit.db.row_counts import COUNTS, keep_counts
+from repermit.errors import SchemaTooNew, SchemaTooOld
+from repermit.rules.consent import REFUSALS
+
+OLDEST_VERSION = 24
+"""The oldest version that is upgraded; it is that of commit 857b5f4, before any release."""
+
+_KEY = "schema_version"
+
+
+def _create(database: Database) -> None:
+    """Make the tables as they are now, whatever version that is."""
+    database.create_tables(ALL_TABLES)
+    _index_beginnings(database)
+    keep_counts(database)
+    # The root of a tree without leaves: RFC 9162 §2.1.1.
+    root = hashlib.sha256().hexdigest()
+    EvidenceHead.insert(id=1, seq=0, hash="0" * 64, root=root).execute()
+
+
+def _index_beginnings(database: Database) -> None:
+    """Let PostgreSQL find addresses by their first letters, whose index follows a language.
+
+    SQLite compares letter by letter anyhow.
+    """
+    if is_postgresql(database):
+        run_sql(
+            database,
+            'CREATE INDEX contact_by_letter ON contact (list_id, (address_key COLLATE "C"))',
+        )
+
+
+def _hash_recovery_codes(database: Database) -> None:
+    """Version 25: recovery codes are hashed slowly; what was refused is counted."""
+    text = "VARCHAR(%d) NOT NULL DEFAULT ''"
+    _add_columns(database, "recovery_code", {"selector": text % 8, "hash": text % 255})
+    database.create_tables([SecurityEvent])
+
+
+def _note_terms_told(_: Database) -> None:
+    """Version 26: erasures of proofs from here on tell the term by which these were due."""
+    newest = EvidenceHead.select(EvidenceHead.seq).scalar() or 0
+    Meta.insert(key="terms_told_since", value=str(newest)).on_conflict_ignore().execute()
+
+
+def _number_forms(database: Database) -> None:
+    """Version 27: the forms of a page are good for one press, and a No is known for good."""
+    version = {"form_version": "INTEGER NOT NULL DEFAULT 0"}
+    _add_columns(database, "sign_up", version)
+    _add_columns(database, "contact", version | {"has_refused": "BOOLEAN NOT NULL DEFAULT FALSE"})
+    reasons = ", ".join(f"'{reason}'" for reason in sorted(REFUSALS))
+    run_sql(
+        database,
+        "UPDATE contact SET has_refused = TRUE "  # noqa: S608  our own words
+        f"WHERE (status = 'removed' AND reason IN ({reasons}) AND subject NOT IN "
+        "(SELECT subject FROM suppression WHERE imported_by_id IS NOT NULL)) "
+        "OR id IN (SELECT contact_id FROM opening WHERE no_at IS NOT NULL)",
+    )
+
+
+def _send_receipts(_database: Database) -> None:
+    """Version 28: receipts go by mail, except on lists whose admin has chosen otherwise.
+
+    Who chose stands in the record, since each change of a list does.
+    """
+    acts: Any = (
+        Evidence.select(Evidence.list, EvidencePart.json)
+        .join(EvidencePart, on=(EvidencePart.seq == Evidence.seq))
+        .where(Evidence.event.in_(("list_added", "list_changed")), EvidencePart.part == "consent")
+        .tuples()
+    )
+    chosen = {slug for slug, told in acts if "receipts" in json.loads(told).get("fields", {})}
+    MailingList.update(receipts=True).where(MailingList.slug.not_in(chosen)).execute()
+
+
+def _move_tasks(database: Database) -> None:
+    """Version 29: all large work that is under way stands in one table."""
+    database.create_tables([BackgroundTask])
+    for table, (kind, query) in _FORMER_TASKS.items():
+        if database.table_exists(table):
+            cursor = run_sql(database, query)
+            names = [column[0] for column in cursor.description]
+            for row in cursor.fetchall():
+                _take_over_task(kind, dict(zip(names, row, strict=True)))
+            run_sql(database, f"DROP TABLE {table}")
+
+
+def _take_over_task(kind: TaskKind, row: dict[str, Any]) -> None:
+    known = {name: row.pop(name) for name in ("target", "list", "actor")}
+    at = read_moment(row.pop("at"))
+    if "facts" in row:
+        row["facts"] = json.loads(row["facts"])
+    BackgroundTask.create(kind=kind, at=at, progress=json.dumps(row, ensure_ascii=False), **known)
+
+
+_FORMER_TASKS = {
+    "launching": (
+        TaskKind.LAUNCH,
+        """\
+SELECT campaign.id AS target, list_id AS list, actor, launched_at AS at,
+    facts, reached, newest, owed, suppressed
+FROM launching JOIN campaign ON campaign.id = campaign_id""",
+    ),
+    "undoing": (
+        TaskKind.UNDO_IMPORT,
+        """\
+SELECT record_id AS target, list_id AS list, actor, at,
+    rows, reached, looked_at, contacts, restored, suppressions
+FROM undoing""",
+    ),
+}
+
+
+def _note_zone_and_seal(_: Database) -> None:
+    """Version 30: of days counted before the time zone is not known, nor is each journal sealed."""
+    newest = EvidenceHead.select(EvidenceHead.seq).scalar() or 0
+    Meta.insert(key=JOURNAL_SEALED_SINCE, value=str(newest)).on_conflict_ignore().execute()
+    row = Meta.get_or_none(Meta.key == "tallied_upto")
+    if row is not None:
+        value = json.dumps({"after": int(row.value), "zone": ""})
+        Meta.insert(key="tallied_in", value=value).on_conflict_ignore().execute()
+
+
+def _move_import_changes(database: Database) -> None:
+    """Version 31: an import goes in steps, and who it brings is counted once it is whole."""
+    database.create_tables([ImportChange])
+    if any(column.name == "before" for column in database.get_columns("import")):
+        query = "SELECT id, before FROM import WHERE before <> '[]'"
+        for record, before in run_sql(database, query).fetchall():
+            for contact, status, status_at, basis, basis_at in json.loads(before):
+                ImportChange.create(
+                    record=record,
+                    contact=contact,
+                    status=status,
+                    status_at=read_moment(status_at),
+                    basis=basis,
+                    basis_at=read_moment(basis_at) if basis_at else None,
+                )
+        run_sql(database, "ALTER TABLE import DROP COLUMN before")
+    # They count by the columns of an older version.
+    for table in ("contact_count", "held_count"):
+        run_sql(database, f"DROP TABLE {table}")
+    database.create_tables(COUNTS)
+    keep_counts(database)
+
+
+def _release_pilots(database: Database) -> None:
+    """Version 32: mails in doubt are found in order, and each step of a launch lets its pilot go.
+
+    What the steps before have made of a pilot is let go here.
+    """
+    run_sql(database, "DROP INDEX IF EXISTS mail_in_doubt")
+    database.create_tables([Mail])
+    for campaign in list(Campaign.select().where(Campaign.id.in_(targets_of(TaskKind.LAUNCH)))):
+        made = Mail.select(Mail.id).where(Mail.campaign == campaign).order_by(Mail.id)
+        first = made.limit(campaign.pilot)
+        Mail.update(due_at=campaign.starts_at).where(Mail.id.in_(first)).execute()
+
+
+def _index_subjects(database: Database) -> None:
+    """Version 33: people are found by subject, and sign-ups that nobody confirmed by their age.
+
+    Of people only who moved, came back or was erased.
+    """
+    flag = {"has_predecessor": "BOOLEAN NOT NULL DEFAULT FALSE"}
+    _add_columns(database, "contact", flag)
+    run_sql(
+        database,
+        "UPDATE contact SET has_predecessor = TRUE "
+        "WHERE subject IN (SELECT subject FROM evidence WHERE event = 'corrected') "
+        "OR subject IN (SELECT subject FROM contact WHERE erased_at IS NOT NULL)",
+    )
+    database.create_tables([Contact, SignUp])
+
+
+def _index_personal_mails(database: Database) -> None:
+    """Version 34: mails that somebody has just asked for are found in order."""
+    database.create_tables([Mail])
+
+
+def _add_columns(database: Database, table: str, columns: Mapping[str, str]) -> None:
+    there = {column.name for column in database.get_columns(table)}
+    for name, kind in columns.items():
+        if name not in there:
+            run_sql(database, f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (
+    _hash_recovery_codes,
+    _note_terms_told,
+    _number_forms,
+    _send_receipts,
+    _move_tasks,
+    _note_zone_and_seal,
+    _move_import_changes,
+    _release_pilots,
+    _index_subjects,
+    _index_personal_mails,
+)
+"""The first turns OLDEST_VERSION into the next, and so on; they are only ever added at the end.
+
+From the first release on each release has one, tested with a database of the release before that is
+kept in tests/schemas.
+"""
+
+NEWEST_VERSION = OLDEST_VERSION + len(MIGRATIONS)
+
+
+def read_version(database: Database) -> int:
+    """Return the version of the open database, 0 if it is empty."""
+    if not database.table_exists(Meta._meta.table_name):  # noqa: SLF001  peewee's own way
+        return 0
+    row = Meta.get_or_none(Meta.key == _KEY)
+    return int(row.value) if row else 0
+
+
+def upgrade_database(database: Database) -> int:
+    """Bring the open database to NEWEST_VERSION in one transaction; return the version it had.
+
+    Safe to run from several processes at once. Raises SchemaTooNew and SchemaTooOld.
+    """
+    had = read_version(database)
+    require_supported(had)
+    if had == NEWEST_VERSION:
+        return had
+    with database.atomic():
+        _wait_for_others(database)
+        if version := read_version(database):
+            for migrate in MIGRATIONS[version - OLDEST_VERSION :]:
+                migrate(database)
+        else:
+            _create(database)
+        Meta.insert(key=_KEY, value=str(NEWEST_VERSION)).on_conflict(
+            conflict_target=[Meta.key], preserve=[Meta.value]
+        ).execute()
+    return had
+
+
+def require_supported(version: int) -> None:
+    """Raise SchemaTooNew or SchemaTooOld unless a database of `version` can be upgraded; 0 can."""
+    if version > NEWEST_VERSION:
+        raise SchemaTooNew(
+            f"this database is of version {version}, and this repermit knows {NEWEST_VERSION} at "
+            "most: install the newer repermit that wrote it"
+        )
+    if 0 < version < OLDEST_VERSION:
+        raise SchemaTooOld(
+            f"this database is of version {version}, and this repermit upgrades {OLDEST_VERSION} "
+            "at least: open it first with the repermit of commit 857b5f4"
+        )
+
+
+def _wait_for_others(database: Database) -> None:
+    """Let one process upgrade at a time; on SQLite the transaction itself sees to that."""
+    if is_postgresql(database):
+        run_sql(database, "SELECT pg_advisory_xact_lock(727001)")
