@@ -126,13 +126,20 @@ def _no_lower_priority(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "setpriority", lambda *_: None)
 
 
-@pytest.fixture(autouse=True)
-def _no_hurry_in_a_browser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a press in a browser wait for as long as a loaded machine needs.
+# What the server refuses after two seconds, to be pressed again, is tried there.
+_IN_A_HURRY = (
+    "test_web_application",
+    "test_web_busy",
+    "test_web_database_away",
+    "test_web_servers",
+    "test_web_waiting",
+)
 
-    What the server refuses after two seconds, to be pressed again, has tests of its own.
-    """
-    if "browser" in request.fixturenames:
+
+@pytest.fixture(autouse=True)
+def _no_hurry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a press wait for as long as a loaded machine needs."""
+    if request.path.stem not in _IN_A_HURRY:
         for module in (request_context, dispatcher):
             monkeypatch.setattr(module, "PATIENCE", 60.0)
 

@@ -22,6 +22,7 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, Reason, Status
 from repermit.settings.definitions import MailServer, Organisation, Settings
+from repermit.web.admin import launch as admin_launch
 from repermit.web.admin.campaign_dates import obstacles
 from repermit.web.admin.result_text import sentence
 from tests.admin_pages import admin_client, post, viewer_client
@@ -461,9 +462,14 @@ def test_the_page_is_dutch_for_whoever_reads_dutch(admin: FlaskClient) -> None:
 
 
 def test_a_large_launch_goes_on_beside_the_page(
-    database: Database, admin: FlaskClient, mailing_list: MailingList, settings: Settings
+    database: Database,
+    admin: FlaskClient,
+    mailing_list: MailingList,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    make_contact(database, mailing_list, id=10**6)
+    monkeypatch.setattr(admin_launch, "_AT_ONCE", 3)
+    make_contact(database, mailing_list)
     launch(admin, "4")
     said = words_of(admin.get("/admin/lists/news/"))
     assert "Launched. You may close this page: it goes on by itself." in said
