@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from repermit.campaigns import enqueue_asks, lifecycle
-from repermit.campaigns.audience import LOOKED_UP
+from repermit.campaigns.audience import LOOKED_UP, may_be_asked_within
 from repermit.campaigns.enqueue_asks import make_asks
 from repermit.clock import ManualClock
 from repermit.contacts import lookup, status_changes
@@ -155,8 +155,16 @@ def test_a_step_finds_whom_it_asks_by_number(database: Database, news: MailingLi
 
 
 def test_a_step_is_of_so_many_contacts_whoever_of_another_list_stands_between(
-    database: Database, news: MailingList
+    database: Database, news: MailingList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    looked_at: list[int] = []
+
+    def watch(mailing_list: MailingList, include_thin: bool, numbers: tuple[int, int]) -> Any:
+        looked_at.append(numbers[1] - numbers[0] + 1)
+        return may_be_asked_within(mailing_list, include_thin, numbers)
+
+    monkeypatch.setattr(enqueue_asks, "may_be_asked_within", watch)
+    monkeypatch.setattr(enqueue_asks, "LARGEST_STEP", 10)
     other = make_list(database, slug="other")
     for number in range(4, 54):
         make_contact(database, other, f"{number}@example.org", id=number)
@@ -166,6 +174,9 @@ def test_a_step_is_of_so_many_contacts_whoever_of_another_list_stands_between(
     for steps in range(1, 5):
         go_on(database, 1)
         assert len(asked()) == steps
+    # The fifty of the other list are read by none.
+    assert looked_at
+    assert max(looked_at) <= 10
 
 
 def test_two_who_go_on_at_once_make_each_ask_once(database: Database, news: MailingList) -> None:

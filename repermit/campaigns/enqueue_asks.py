@@ -162,43 +162,45 @@ def _step(task: BackgroundTask, limit: int, *, key: bytes, now: datetime) -> boo
     """Make the next asks, in the caller's transaction; False if none are left to be made."""
     campaign: Campaign = lock_rows(Campaign.select().where(Campaign.id == task.target)).get()
     progress = _Progress(**task.state)
-    upto = _upto(campaign, progress.reached, limit, progress.newest)
-    lacking = _suppressed(campaign, progress.reached, upto, key)
-    owed = _owe(campaign, progress.reached, upto, lacking)
+    newest = progress.newest
+    after = (_find_next(campaign, progress.reached, 1) or newest) - 1
+    # Many of another list may stand between those of this one.
+    upto = min(_find_next(campaign, after, limit) or newest, after + LARGEST_STEP, newest)
+    lacking = _suppressed(campaign, after, upto, key)
+    owed = _owe(campaign, after, upto, lacking)
     if progress.owed < campaign.pilot:
-        _let_the_pilot_go(campaign, progress.reached, campaign.pilot - progress.owed)
+        _let_the_pilot_go(campaign, after, campaign.pilot - progress.owed)
     progress.owed += owed
     progress.suppressed += len(lacking)
     progress.reached = upto
-    if upto >= progress.newest:
+    if upto >= newest:
         _end(campaign, progress, now, actor=task.actor)
         return False
     task.state = asdict(progress)
     return True
 
 
-def _upto(campaign: Campaign, after: int, limit: int, newest: int) -> int:
-    """Return up to which number there are about so many contacts who may be asked.
+def _find_next(campaign: Campaign, after: int, nth: int) -> int | None:
+    """Return the number of the nth contact beyond a number who may be asked, of any such status.
 
-    Many of another list may stand between them, so that numbers say little of how many they are.
+    None if there are fewer of each. An index has those of a status in the order of their numbers.
     """
-    last = newest
-    for status in (Status.UNCONFIRMED, *((Status.CONFIRMED,) if campaign.include_thin else ())):
-        of_status = (
-            Contact.select(Contact.id)
-            # An index has these in the order of their numbers.
-            .where(
-                Contact.list == campaign.list_id,
-                Contact.status == status,
-                Contact.reason == "",
-                Contact.id > after,
-            )
-            .order_by(Contact.id)
-            .offset(limit - 1)
-            .limit(1)
+    statuses = [Status.UNCONFIRMED, *([Status.CONFIRMED] if campaign.include_thin else [])]
+    found = [
+        Contact.select(Contact.id)
+        .where(
+            Contact.list == campaign.list_id,
+            Contact.status == status,
+            Contact.reason == "",
+            Contact.id > after,
         )
-        last = min(last, of_status.scalar() or newest)
-    return last
+        .order_by(Contact.id)
+        .offset(nth - 1)
+        .limit(1)
+        .scalar()
+        for status in statuses
+    ]
+    return min((number for number in found if number is not None), default=None)
 
 
 def _askable(campaign: Campaign, after: int, upto: int) -> Any:
