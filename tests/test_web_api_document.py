@@ -131,8 +131,10 @@ def test_every_count_of_a_status_is_described() -> None:
     assert counts["contacts"]["required"] == [*ContactStatus]
     assert counts["removed"]["required"] == [*Reason]
     assert counts["mails"]["required"] == [*MailKind]
-    for kind in counts["mails"]["properties"].values():
-        assert kind["required"] == [*MailState]
+    kinds = counts["mails"]["properties"].values()
+    assert all(kind["required"] == [*MailState] for kind in kinds)
+    for of in (counts["contacts"], counts["removed"], counts["mails"], *kinds):
+        assert list(of["properties"]) == of["required"]
 
 
 def test_the_limits_of_a_question_are_those_of_the_code() -> None:
