@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/develop/architecture.md"
 _PLACE = re.compile(r"(## Packages\n\n<!--.*?-->\n\n).*?(?=^## )", re.MULTILINE | re.DOTALL)
 

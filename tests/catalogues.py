@@ -24,9 +24,9 @@ from babel.messages.pofile import read_po, write_po
 from repermit import package_files
 from repermit.exports import handover_steps
 from repermit.exports.export_rows import Tool, What
-from tests.sayings import said
+from tests.support.translatable_texts import said
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 LOCALE = ROOT / "repermit" / "locale"
 
 # Where texts stand that only admins read; they do in English and Dutch (web/admin/showing).

@@ -28,20 +28,20 @@ from repermit.i18n import catalogues
 from repermit.settings.definitions import Settings
 from repermit.web import dispatcher, request_context
 from repermit.web.admin import launch
-from tests.building import make_campaign, make_list, make_settings
-from tests.cluster import Cluster, find_binaries, running_cluster
-from tests.counting import Counting
-from tests.desk import Desk
-from tests.inbox import Inbox
-from tests.loopback import LoopbackOnly
-from tests.pages import Pages
-from tests.quicker import (
+from tests.support.analysis_cache import (
     keep_analyses,
     keep_builders,
     keep_comparisons,
     leave_out_sql,
     rewrite_asserts,
 )
+from tests.support.builders import make_campaign, make_list, make_settings
+from tests.support.coverage_selection import Counting
+from tests.support.desk import Desk
+from tests.support.inbox import Inbox
+from tests.support.loopback import LoopbackOnly
+from tests.support.postgresql_cluster import Cluster, find_binaries, running_cluster
+from tests.support.public_pages import Pages
 
 if TYPE_CHECKING:
     from playwright.sync_api import Playwright
@@ -67,7 +67,7 @@ keep_comparisons()
 leave_out_sql()
 
 
-# --- Certificates, see tests.certificates. ------------------------------------------------------
+# --- Certificates, see tests.support.certificates. ---------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -128,18 +128,18 @@ def _no_lower_priority(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # What the server refuses after two seconds, to be pressed again, is tried there.
 _IN_A_HURRY = (
-    "test_web_application",
-    "test_web_busy",
-    "test_web_database_away",
-    "test_web_servers",
-    "test_web_waiting",
+    "web/test_application",
+    "web/test_busy",
+    "web/test_database_away",
+    "web/test_dispatcher",
+    "integration/test_web_servers_in_front",
 )
 
 
 @pytest.fixture(autouse=True)
 def _no_hurry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a press wait for as long as a loaded machine needs."""
-    if request.path.stem not in _IN_A_HURRY:
+    if not str(request.path.with_suffix("")).endswith(_IN_A_HURRY):
         for module in (request_context, dispatcher):
             monkeypatch.setattr(module, "PATIENCE", 60.0)
 
@@ -352,7 +352,7 @@ def browser_type_launch_args(
 # --- The everyday set, and the exhaustive one. ---------------------------------------------------
 
 # Whose SQL, locks or transactions are others on PostgreSQL; the rest is tried there exhaustively.
-_TRIED_ON_BOTH = ("test_answers_", "test_db_", "test_expiry_", "test_web_answering")
+_TRIED_ON_BOTH = ("unit/answers/", "unit/db/", "unit/expiry/", "web/public/test_answer.py")
 
 # Of a test with more examples than that, these are in the everyday set.
 _FEW = 6
@@ -395,7 +395,9 @@ def _is_exhaustive(item: pytest.Item, example: str, number: int) -> bool:
         return False
     if "postgresql" in example:
         goes_other_ways = item.get_closest_marker("counted_on_both") is not None
-        return not goes_other_ways and not item.path.name.startswith(_TRIED_ON_BOTH)
+        return not goes_other_ways and not any(
+            part in item.path.as_posix() for part in _TRIED_ON_BOTH
+        )
     return number > _FEW
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from repermit.settings.declaration import Setting
 from repermit.settings.definitions import PAGES, SETTINGS, TABLES
 
-PAGE = Path(__file__).parent.parent / "docs/reference/settings.md"
+PAGE = Path(__file__).parents[1] / "docs/reference/settings.md"
 
 _HEAD = """\
 # Settings

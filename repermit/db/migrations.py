@@ -221,7 +221,7 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
 """The first turns OLDEST_VERSION into the next, and so on; they are only ever added at the end.
 
 From the first release on each release has one, tested with a database of the release before that is
-kept in tests/schemas.
+kept in tests/data/schemas.
 """
 
 NEWEST_VERSION = OLDEST_VERSION + len(MIGRATIONS)

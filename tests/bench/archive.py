@@ -17,8 +17,8 @@ from repermit.archives import make_archive
 from repermit.db import migrations
 from repermit.db.connection import open_database
 from repermit.rules.consent import Answer
-from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
-from tests.pages import freeze_wording
+from tests.support.builders import NOW, make_asked, make_campaign, make_list, make_settings
+from tests.support.public_pages import freeze_wording
 
 
 def main(people: int) -> None:

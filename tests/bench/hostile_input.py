@@ -40,7 +40,7 @@ from repermit.clock import SystemClock
 from repermit.db.connection import open_database
 from repermit.settings import config_file
 from repermit.web import application
-from tests import hostile
+from tests.support import hostile_files as hostile
 
 MARKS = "\u0300\u0316"
 _WATCHED = "/join/news"

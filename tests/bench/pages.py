@@ -55,7 +55,7 @@ from repermit.rules.consent import CampaignState, MailKind, MailState, Status
 from repermit.settings import config_file, definitions
 from repermit.settings.definitions import Settings
 from repermit.web import application
-from tests.cluster import find_binaries, running_cluster
+from tests.support.postgresql_cluster import find_binaries, running_cluster
 
 _MORE = (
     "contacts.show?after={middle}",

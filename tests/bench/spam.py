@@ -14,8 +14,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from repermit.i18n.catalogues import languages
-from tests import spam
-from tests.test_emails_snapshots import KINDS, make_mail
+from tests.support import spamassassin as spam
+from tests.unit.emails.test_snapshots import KINDS, make_mail
 
 
 def main() -> None:

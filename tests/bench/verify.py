@@ -39,7 +39,7 @@ from repermit.db.models.mails import Mail
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
 from repermit.evidence.verify import chain as verify_chain
-from tests.cluster import find_binaries, running_cluster
+from tests.support.postgresql_cluster import find_binaries, running_cluster
 
 _AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 _KEY = b"a-fingerprint-key-for-the-bench"

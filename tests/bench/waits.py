@@ -56,7 +56,7 @@ from installation import Installation
 from repermit.clock import SystemClock
 from repermit.settings import config_file
 from repermit.signed_links import KINDS, Kind, Links
-from tests.cluster import find_binaries, running_cluster
+from tests.support.postgresql_cluster import find_binaries, running_cluster
 
 _ASKED = 20_000  # whose answers come in: of a longer work, those of its first 24 minutes
 _READERS = 500  # of them, who only look

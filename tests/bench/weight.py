@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from repermit.db import migrations
 from repermit.db.connection import open_database
 from repermit.i18n import catalogues
-from tests.building import make_settings
-from tests.weighing import PACKET, Scales, Weight, round_trips
+from tests.support.builders import make_settings
+from tests.support.page_weight import PACKET, Scales, Weight, round_trips
 
 _OCTETS_A_SECOND = 200_000 / 8
 

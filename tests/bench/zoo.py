@@ -13,9 +13,9 @@ from repermit.db import migrations
 from repermit.db.connection import open_database
 from repermit.db.models.contacts import Contact
 from repermit.rules.consent import Status
-from tests.building import NOW, make_asked, make_campaign, make_list, make_settings
-from tests.pages import Pages
-from tests.test_zoo import EVERY, answer_yes, let_loose, say_no
+from tests.integration.test_program_zoo import EVERY, answer_yes, let_loose, say_no
+from tests.support.builders import NOW, make_asked, make_campaign, make_list, make_settings
+from tests.support.public_pages import Pages
 
 
 def main() -> None:

@@ -26,8 +26,8 @@ from repermit.imports import import_process, uploads
 from repermit.rules.consent import CampaignState, MailState, Reason, Status
 from repermit.settings.definitions import MailServer, Web
 from repermit.webhooks import endpoints
-from tests.admin_pages import client_of, make_admin, make_user
-from tests.building import (
+from tests.support.admin_pages import client_of, make_admin, make_user
+from tests.support.builders import (
     NOW,
     make_asked,
     make_campaign,
@@ -38,10 +38,10 @@ from tests.building import (
     make_removed,
     make_settings,
 )
-from tests.english import english_on
-from tests.pages import Pages, served
-from tests.test_admin_routes import ADMINS
-from tests.test_reports import say_yes, take_off
+from tests.support.english_left import english_on
+from tests.support.public_pages import Pages, served
+from tests.unit.reports.test_outcome_counts import say_yes, take_off
+from tests.unit.web.admin.test_routes import ADMINS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -12,11 +12,11 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import find_list
 from repermit.i18n import catalogues
 from repermit.privacy import forget
-from tests.building import make_settings
 from tests.catalogues import used
-from tests.english import english_on
 from tests.exhaustive.test_browser_admin_looks import LONG, furnish, let_in, show
-from tests.pages import Pages, served
+from tests.support.builders import make_settings
+from tests.support.english_left import english_on
+from tests.support.public_pages import Pages, served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page

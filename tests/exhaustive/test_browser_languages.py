@@ -12,12 +12,12 @@ from repermit.db.connection import Database
 from repermit.i18n import catalogues
 from repermit.package_files import asset
 from repermit.settings.definitions import Settings
-from tests.building import make_campaign, make_list
 from tests.catalogues import ROOT
-from tests.english import english_in
-from tests.pages import Pages, words_of
-from tests.test_emails_snapshots import make_mail
-from tests.walking import walk
+from tests.support.builders import make_campaign, make_list
+from tests.support.english_left import english_in
+from tests.support.public_pages import Pages, words_of
+from tests.support.simulated_person import walk
+from tests.unit.emails.test_snapshots import make_mail
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

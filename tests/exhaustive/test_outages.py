@@ -19,10 +19,10 @@ import pytest
 
 from repermit.db import migrations
 from repermit.db.connection import open_database
-from tests.cluster import Cluster, find_binaries, running_cluster
-from tests.desk import Desk
-from tests.large_works import Site
-from tests.sink import Sink
+from tests.support.desk import Desk
+from tests.support.large_works import Site
+from tests.support.postgresql_cluster import Cluster, find_binaries, running_cluster
+from tests.support.smtp_sink import Sink
 
 pytestmark = pytest.mark.processes_uncounted
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mail_servers import OWNER, install, lacking, open_folder, wait_until
-from tests.relayed_campaign import RETURNS, SENDER, RelayedCampaign, Setting
+from tests.support.mail_servers import OWNER, install, lacking, open_folder, wait_until
+from tests.support.relayed_campaign import RETURNS, SENDER, RelayedCampaign, Setting
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SOURCES = (DEPLOY.parent, Path(sysconfig.get_path("purelib")))

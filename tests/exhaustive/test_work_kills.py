@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.desk import Desk
-from tests.large_works import Site
-from tests.sink import Sink, wait_until
+from tests.support.desk import Desk
+from tests.support.large_works import Site
+from tests.support.smtp_sink import Sink, wait_until
 
 pytestmark = pytest.mark.processes_uncounted
 

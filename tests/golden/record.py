@@ -14,8 +14,8 @@ from pathlib import Path
 from tests.golden.script import Script
 from tests.golden.system import System, fix_surroundings
 from tests.golden.text import Book
-from tests.inbox import Inbox
-from tests.receiver import Receiver
+from tests.support.inbox import Inbox
+from tests.support.webhook_receiver import Receiver
 
 MASTER = Path(__file__).parent / "master"
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

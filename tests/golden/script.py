@@ -23,8 +23,8 @@ from werkzeug.test import TestResponse
 
 from tests.golden.system import System, list_commands
 from tests.golden.text import Book, render_command, render_mail
-from tests.inbox import HANG_UP, Inbox
-from tests.receiver import Receiver
+from tests.support.inbox import HANG_UP, Inbox
+from tests.support.webhook_receiver import Receiver
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -265,7 +265,7 @@ class Script:
 
     def _do_return(self, person: str, sample: str) -> None:
         ask = self._inbox.to(f"{person}@example.org")[0]
-        raw = (FOLDER.parent / f"bounces/{sample}.eml").read_bytes()
+        raw = (FOLDER.parent / f"data/bounces/{sample}.eml").read_bytes()
         raw = raw.replace(b"@VERP@", ask.mail_from.encode())
         raw = raw.replace(b"@MESSAGE_ID@", ask.message["Message-ID"].encode())
         raw = raw.replace(b"<reply-1@", f"<reply-{person}@".encode())

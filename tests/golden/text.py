@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tests.golden.system import Ran
-from tests.inbox import Received
+from tests.support.inbox import Received
 
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse

@@ -1,0 +1,76 @@
+"""The mail in a browser: it is seen while it is written, and nothing of it is saved by that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.db.connection import Database
+from repermit.settings.definitions import Settings
+from tests.support.admin_pages import admin_client
+from tests.support.builders import make_list
+from tests.support.public_pages import Pages, everything_in, served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
+@pytest.fixture
+def writing(database: Database, settings: Settings, page: Page) -> Iterator[Page]:
+    """Return a browser at the mail of a list."""
+    make_list(database)
+    with served(lambda url: Pages(database, replace(settings, public_url=url))) as pages:
+        cookie = admin_client(pages).get_cookie("repermit", path="/admin/")
+        assert cookie
+        url = pages.settings.public_url
+        page.context.add_cookies(
+            [{"name": "repermit", "value": cookie.value, "url": f"{url}/admin/"}]
+        )
+        page.goto(f"{url}/admin/lists/news/mail")
+        yield page
+
+
+def test_the_mail_is_seen_as_it_is_typed_and_nothing_is_saved(
+    database: Database, writing: Page
+) -> None:
+    before = everything_in(database)
+    seen = writing.frame_locator("iframe")
+    seen.get_by_text("(51 characters)").wait_for()
+    pages_before = writing.evaluate("history.length")
+    writing.get_by_label("Subject").fill("Een vraag")
+    seen.get_by_text("(9 characters)").wait_for()
+    writing.get_by_label("Language").select_option("de")
+    seen.get_by_text("Guten Tag,").wait_for()
+    # One's own words are in the list's own language alone.
+    writing.get_by_label("Language").select_option("nl")
+    seen.get_by_text("Geachte lezer,").wait_for()
+    writing.get_by_label("Text", exact=True).fill("Niets")
+    seen.get_by_text("There is no mail to look at yet:").wait_for()
+    # Whoever goes back leaves the page, and does not go through every letter.
+    assert writing.evaluate("history.length") == pages_before
+    assert everything_in(database) == before
+
+
+@pytest.mark.exhaustive
+def test_a_link_of_the_mail_leads_nowhere(writing: Page) -> None:
+    seen = writing.frame_locator("iframe")
+    seen.get_by_text("Ja, blijf mij deze mails sturen").first.click()
+    writing.wait_for_timeout(300)
+    assert seen.get_by_text("(51 characters)").is_visible()
+    assert len(writing.context.pages) == 1
+
+
+def test_the_mail_is_as_wide_as_what_is_chosen(writing: Page) -> None:
+    writing.set_viewport_size({"width": 1280, "height": 900})
+    frame = writing.locator("iframe")
+    assert frame.evaluate("one => one.offsetWidth") == 392
+    writing.get_by_label("Computer").check()
+    assert frame.evaluate("one => one.offsetWidth") > 900

@@ -1,0 +1,311 @@
+"""The web servers in front, with the files of deploy/: what gets through, and what they keep."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repermit.db.connection import open_database
+from tests.support.builders import make_asked, make_campaign, make_list, make_settings
+from tests.support.public_pages import Pages, served
+from tests.unit.web.test_security_headers import wrong_with
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+HOST = "ask.example.org"
+TOKEN = "not-to-be-logged"
+
+NGINX = """\
+{user}
+daemon off; master_process off; pid {folder}/pid; error_log {folder}/main.log;
+events {{}}
+http {{
+    access_log {folder}/access.log;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi; scgi_temp_path {folder}/scgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    server {{
+        listen 127.0.0.1:{port};
+        server_name {host};
+        add_header X-Content-Type-Options "the website's own" always;
+        location ~ metrics$ {{ return 200 "the website's own"; }}
+        include {snippet};
+    }}
+}}
+"""
+APACHE = """\
+ServerRoot {folder}
+ServerName {host}
+PidFile {folder}/pid
+DefaultRuntimeDir {folder}
+Listen 127.0.0.1:{port}
+{user}
+{modules}
+ErrorLog {folder}/error.log
+LogFormat "%h %r" combined
+LogFormat "%h %r" common
+CustomLog {folder}/access.log combined
+<VirtualHost 127.0.0.1:{port}>
+    ServerName {host}
+    {log}
+    Include {snippet}
+</VirtualHost>
+"""
+APACHE_MODULES = (
+    *("mpm_event", "authz_core", "headers", "proxy", "proxy_http", "setenvif", "env"),
+)
+
+
+PACKAGES = {"nginx": "nginx", "apache2": "apache2-bin", "caddy": "caddy"}
+
+
+@dataclass(frozen=True)
+class Front:
+    """A web server in front; `answer` asks it for something that need be no proper address."""
+
+    port: int
+    folder: Path
+
+    def answer(self, target: str, *more: str, body: bytes = b"") -> tuple[int, dict[str, str], str]:
+        method = "POST" if body else "GET"
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {HOST}", "Connection: close", *more]
+        if body:
+            lines.append(f"Content-Length: {len(body)}")
+        head = "\r\n".join((*lines, "", "")).encode()
+        with closing(socket.create_connection(("127.0.0.1", self.port), timeout=60)) as line:
+            got = bytearray()
+            # A server that has answered need not read the rest of what is sent.
+            with suppress(ConnectionResetError, BrokenPipeError):
+                line.sendall(head + body)
+            with suppress(ConnectionResetError):
+                while piece := line.recv(65_536):
+                    got += piece
+        first, _, rest = got.partition(b"\r\n\r\n")
+        status, *headers = first.decode("latin-1").split("\r\n")
+        pairs = [one.split(": ", 1) for one in headers]
+        names = [name.lower() for name, _ in pairs if name != "Set-Cookie"]
+        assert len(names) == len(set(names)), f"a header stands twice: {headers}"
+        return int(status.split()[1]), dict(pairs), rest.decode("latin-1")
+
+    def logged(self) -> str:
+        """Return all that it has written into any file."""
+        files = [one for one in self.folder.rglob("*") if one.is_file()]
+        return "\n".join(one.read_text("utf-8", "replace") for one in files)
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _own_copy(file: Path, folder: Path, upstream: int) -> str:
+    """Return a file of deploy/ with nothing changed in it but where things are on this machine."""
+    text = file.read_text("utf-8").replace("127.0.0.1:8000", f"127.0.0.1:{upstream}")
+    # What a comment tells of the port is for monitors.
+    return text.replace("/var/log/nginx/error.log", f"{folder}/error.log")
+
+
+def _command(file: Path, folder: Path, *, port: int, upstream: int) -> list[str]:
+    """Write the settings of a web server, and return the command that runs it."""
+    kind = file.parent.name
+    conf, snippet = folder.parent / f"{kind}.conf", folder.parent / f"{kind}.snippet"
+    text = _own_copy(file, folder, upstream)
+    values = {"folder": folder, "host": HOST, "port": port, "snippet": snippet}
+    is_root = os.geteuid() == 0
+    if kind == "nginx":
+        snippet.write_text(text, "utf-8")
+        conf.write_text(NGINX.format(user="user root;" if is_root else "", **values), "utf-8")
+        return ["nginx", "-p", str(folder), "-e", str(folder / "start.log"), "-c", str(conf)]
+    if kind == "apache":
+        snippet.write_text(text, "utf-8")
+        modules = "\n".join(
+            f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so"
+            for name in APACHE_MODULES
+        )
+        user = "User www-data\nGroup www-data" if is_root else ""
+        log = f"CustomLog {folder}/access.log combined env=!repermit" if path_of(file) else ""
+        filled = APACHE.format(user=user, modules=modules, log=log, **values)
+        conf.write_text(filled, "utf-8")
+        return ["apache2", "-X", "-f", str(conf)]
+    text = text.replace("\n{\n", "\n{\n\tadmin off\n\tauto_https off\n", 1)
+    log = f"\n\tlog {{\n\t\toutput file {folder}/access.log\n\t}}" if path_of(file) else ""
+    site = f"http://{HOST}:{port} {{\n\tbind 127.0.0.1{log}"
+    text, count = re.subn(r"(?m)^(?:ask|www)\.example\.org \{", site, text)
+    assert count == 1
+    conf.write_text(text, "utf-8")
+    return ["caddy", "run", "--adapter", "caddyfile", "--config", str(conf)]
+
+
+@contextmanager
+def running(file: Path, folder: Path, *, upstream: int) -> Iterator[Front]:
+    """Run a web server with a file of deploy/, in front of a port."""
+    port = free_port()
+    folder.mkdir()
+    command = _command(file, folder, port=port, upstream=upstream)
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    if shutil.which(command[0], path=path) is None:
+        pytest.skip(
+            f"there is no {command[0]} here (Debian: apt-get install {PACKAGES[command[0]]})"
+        )
+    env = {"PATH": path, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+    with (
+        (folder / "output.log").open("wb") as output,
+        subprocess.Popen(command, env=env, stdout=output, stderr=output) as process,
+    ):
+        try:
+            _wait_for(port, process, folder)
+            yield Front(port, folder)
+        finally:
+            process.terminate()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError((folder / "output.log").read_text("utf-8"))
+
+
+FILES = sorted(DEPLOY.glob("*/*host*")) + sorted(DEPLOY.glob("*/path*"))
+IDS = [f"{one.parent.name}-{one.name}" for one in FILES]
+
+
+def path_of(file: Path) -> str:
+    return "/vraag" if file.name.startswith("path") else ""
+
+
+def as_usual(file: Path) -> list[str]:
+    """Return which headers differ where pages share the host of a website."""
+    return ["Strict-Transport-Security"] if path_of(file) else []
+
+
+def is_inside(answer: tuple[int, dict[str, str], str]) -> bool:
+    """Say whether an answer tells what only this machine is to know."""
+    status, _, text = answer
+    return "repermit_contacts" in text or ('"ok"' in text and status == 200)
+
+
+@pytest.mark.everyday("nginx-path")
+@pytest.mark.parametrize("file", FILES, ids=IDS)
+def test_pages_get_through_and_what_is_for_monitors_does_not(
+    file: Path, sqlite_url: str, tmp_path: Path
+) -> None:
+    seen: list[dict[str, Any]] = []
+    path = path_of(file)
+
+    def make(_: str) -> Pages:
+        settings = make_settings(database=sqlite_url, public_url=f"https://{HOST}{path}")
+        pages = Pages(database, settings)
+        inner = pages.app.wsgi_app
+
+        def noting(environ: dict[str, Any], start_response: Any) -> Any:
+            seen.append(dict(environ))
+            return inner(environ, start_response)
+
+        pages.app.wsgi_app = noting  # type: ignore[method-assign]
+        return pages
+
+    ports: list[int] = []
+
+    def make_noting_port(url: str) -> Pages:
+        ports.append(int(url.rpartition(":")[2]))
+        return make(url)
+
+    with open_database(sqlite_url) as database, served(make_noting_port) as pages:
+        news = make_list(database)
+        contact = make_asked(database, news, make_campaign(database, news))
+        with running(file, tmp_path / "front", upstream=ports[0]) as front:
+            _look_around(front, file, pages, contact.uid, seen)
+
+
+def _look_around(
+    front: Front, file: Path, pages: Pages, uid: str, seen: list[dict[str, Any]]
+) -> None:
+    path = path_of(file)
+    link = pages.path("yes", uid)
+    status, headers, _ = front.answer(f"{path}{link}", "X-Forwarded-For: 198.51.100.7")
+    assert status == 200
+    assert wrong_with(headers) == as_usual(file)
+    # With trusted_proxies = 1 the last one counts; what the browser said is gone altogether.
+    assert seen[-1]["HTTP_X_FORWARDED_FOR"] == "127.0.0.1"
+    assert front.answer(f"{path}/admin/login")[0] == 200
+    # A list of some megabytes is the application's to refuse.
+    count = len(seen)
+    assert front.answer(f"{path}/join/news", body=bytes(3_000_000))[0] == 413
+    assert len(seen) == count + 1
+    if file.parent.name == "nginx":
+        # The others wait for what is announced.
+        status, headers, _ = front.answer(f"{path}/join/news", "Content-Length: 200000000")
+        assert (status, wrong_with(headers)) == (413, as_usual(file))
+    status, headers, _ = front.answer(f"{path}/elsewhere")
+    assert (status, wrong_with(headers)) == (404, as_usual(file))
+
+    for page in ("metrics", "healthz"):
+        assert is_inside(_asked_directly(pages, page))
+        status, headers, _ = front.answer(f"{path}/{page}")
+        assert status in {403, 404}
+        assert wrong_with(headers) == as_usual(file)
+        for target in (
+            f"{path}/{page}",
+            f"{path}//{page}",
+            f"/{path}/{page}",
+            f"{path}/./{page}",
+            f"{path}/x/../{page}",
+            f"{path}/%{ord(page[0]):02x}{page[1:]}",
+            f"{path}/{page}?a=b",
+            f"{path}/{page}/",
+            f"{path}/{page}/.",
+            f"{path}/x/%2e%2e/{page}",
+            f"{path}/x%2f..%2f{page}",
+            f"{path}/{page};a",
+            f"{path}/{page}%00",
+            f"{path}{path}/{page}",
+            f"http://{HOST}{path}/{page}",
+        ):
+            assert not is_inside(front.answer(target)), target
+    assert link.rpartition("/")[2] not in front.logged()
+
+
+def _asked_directly(pages: Pages, page: str) -> tuple[int, dict[str, str], str]:
+    response = pages.client.get(f"/{page}")
+    return response.status_code, {}, response.text
+
+
+@pytest.mark.parametrize("file", FILES, ids=IDS)
+def test_where_nobody_answers_the_headers_are_there_and_no_link_stands_in_a_log(
+    file: Path, tmp_path: Path
+) -> None:
+    with running(file, tmp_path / "front", upstream=free_port()) as front:
+        status, headers, _ = front.answer(f"{path_of(file)}/yes/{TOKEN}")
+        assert status in {502, 503}
+        assert wrong_with(headers) == as_usual(file)
+    assert TOKEN not in front.logged()
+
+
+def test_the_readme_names_each_file_and_says_what_is_hidden() -> None:
+    readme = (DEPLOY.parent / "README.md").read_text("utf-8")
+    for file in FILES:
+        assert f"deploy/{file.parent.name}/{file.name}" in readme
+        text = file.read_text("utf-8")
+        assert re.search(r"healthz\b.*metrics\b", text, re.DOTALL)
+        assert "trusted_proxies = 1" in text
+    # What it quotes is what is there.
+    lines = [one for one in (DEPLOY / "nginx" / "path.conf").read_text("utf-8").splitlines() if one]
+    quoted = [f"    {one}" for one in lines if not one.startswith("#")]
+    assert "\n".join(quoted) in readme

@@ -1,0 +1,113 @@
+"""What libraries would work out anew for each test, worked out once.
+
+Nothing comes out otherwise: a result is kept under all that it depends on (test_quicker.py).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import argon2
+import coverage
+import peewee
+from _pytest.assertion import rewrite
+from argon2.exceptions import VerificationError
+from werkzeug.routing import Rule
+
+from tests.support.uncounted import call_uncounted
+
+if TYPE_CHECKING:
+    import pytest
+
+    Builder = Callable[..., tuple[str, str]]
+
+compiled_anew: Any = Rule._compile_builder
+_hasher: Any = sys.modules[argon2.PasswordHasher.__module__]
+compared_anew: Any = _hasher.verify_secret
+_builders: dict[object, Builder] = {}
+analysed_anew: Any = coverage.Coverage._analyze
+_comparisons: dict[object, bool | tuple[type[VerificationError], tuple[Any, ...]]] = {}
+
+
+def keep_builders() -> None:
+    """Compile what makes the addresses of a route once, not for each application.
+
+    It has some 130 routes, with two of these each; most tests have an application of their own, of
+    whose making nine tenths of the time went there.
+    """
+    Rule._compile_builder = _builder_of  # type: ignore[method-assign, assignment]
+
+
+def keep_comparisons() -> None:
+    """Compare a password with a hash once, which takes 64 MiB and three passes, as it should.
+
+    Hundreds of tests log the same person in.
+    """
+    _hasher.verify_secret = _verified
+
+
+def keep_analyses() -> None:
+    """Work out once which lines and branches a file has, for both reports of a run.
+
+    pytest-cov has one made for the total alone, before the one that is to be read.
+    """
+    coverage.Coverage._analyze = _analysis_of  # type: ignore[method-assign, assignment]
+
+
+def leave_out_sql() -> None:
+    """Count nothing while peewee puts a query into words, which takes it most of its time.
+
+    What of ours it calls meanwhile is how a column writes a value (test_db_tables).
+    """
+    peewee.Database.execute = _executed  # type: ignore[method-assign, assignment]
+
+
+def rewrite_asserts(config: pytest.Config, files: Sequence[Path]) -> None:
+    """Have pytest rewrite the asserts of tests now, for each of its workers, which find them then.
+
+    Each would rewrite all of them otherwise. Where nothing that is compiled is kept, each does.
+    """
+    if sys.dont_write_bytecode:
+        return
+    for file in files:
+        kept = rewrite.get_cache_dir(file) / f"{file.stem}{rewrite.PYC_TAIL}"
+        if rewrite._read_pyc(file, kept) is None and rewrite.try_makedirs(kept.parent):
+            digest, code = rewrite._rewrite_test(file, config)
+            rewrite._write_pyc(config.stash[rewrite.assertstate_key], code, digest, kept)
+
+
+def _analysis_of(counted: coverage.Coverage, module: Any, file_reporter: Any = None) -> object:
+    kept = vars(counted).setdefault("_kept_analyses", {})
+    if module not in kept:
+        kept[module] = analysed_anew(counted, module, file_reporter)
+    return kept[module]
+
+
+def _executed(database: Any, query: Any, **options: Any) -> object:
+    words = database.get_sql_context(**options)
+    sql, values = call_uncounted(lambda: words.sql(query).query())
+    return database.execute_sql(sql, values)
+
+
+def _verified(kept: bytes, secret: bytes, kind: object) -> bool:
+    key = (kept, secret, kind)
+    if key not in _comparisons:
+        try:
+            _comparisons[key] = compared_anew(kept, secret, kind)
+        except VerificationError as error:
+            _comparisons[key] = type(error), error.args
+    found = _comparisons[key]
+    if isinstance(found, tuple):
+        refused, said = found
+        raise refused(*said)
+    return found
+
+
+def _builder_of(rule: Rule, *append_unknown: bool) -> Builder:
+    key = (tuple(rule._trace), repr(rule.defaults), append_unknown)
+    if key not in _builders:
+        _builders[key] = compiled_anew(rule, *append_unknown)
+    return _builders[key]

@@ -1,0 +1,28 @@
+"""Choosing settings as the admin's pages do, for tests of what follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from repermit.db.connection import Database
+from repermit.setting_overrides import change_settings, current_settings
+from repermit.setting_overrides.change_settings import Kept, Typed
+from repermit.settings.definitions import Settings
+from tests.support.builders import NOW
+
+
+def choose(
+    database: Database,
+    settings: Settings,
+    secrets: dict[str, str] | None = None,
+    removed: tuple[str, ...] = (),
+    **values: Any,
+) -> Kept:
+    """Keep what was typed; two underscores in a name stand for the dot after the table."""
+    typed = Typed(
+        values={name.replace("__", "."): value for name, value in values.items()},
+        secrets=secrets or {},
+        removed=frozenset(removed),
+    )
+    since = current_settings.version()
+    return change_settings.keep(database, settings, typed, since=since, now=NOW, actor="user:1")

@@ -1,0 +1,80 @@
+"""What is kept from one test to the next is what would be worked out anew."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import argon2
+import coverage
+import peewee
+import pytest
+
+from repermit.db.connection import Database
+from repermit.db.models.base import Meta
+from repermit.settings.definitions import Settings
+from tests.support.analysis_cache import analysed_anew, compiled_anew, rewrite_asserts
+from tests.support.public_pages import Pages
+
+
+def test_a_kept_builder_of_addresses_is_the_one_that_a_route_would_compile(
+    database: Database, settings: Settings
+) -> None:
+    def said_by(builder: Any) -> tuple[object, ...]:
+        code = builder.__code__
+        return (code.co_code, code.co_consts, code.co_names, code.co_varnames)
+
+    rules = list(Pages(database, settings).app.url_map.iter_rules())
+    assert len(rules) > 100
+    for rule in rules:
+        assert said_by(rule._build) == said_by(compiled_anew(rule, False)), rule.rule
+        assert said_by(rule._build_unknown) == said_by(compiled_anew(rule, True)), rule.rule
+
+
+def test_a_kept_comparison_says_what_the_first_one_said() -> None:
+    hasher = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
+    kept = hasher.hash("four quiet otters wait")
+    for _ in range(2):
+        assert hasher.verify(kept, "four quiet otters wait")
+        with pytest.raises(argon2.exceptions.VerifyMismatchError):
+            hasher.verify(kept, "four quiet otters waiT")
+        with pytest.raises(argon2.exceptions.VerificationError):
+            hasher.verify("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$", "four quiet otters wait")
+
+
+def test_nothing_is_counted_while_a_query_is_put_into_words(database: Database) -> None:
+    counted_before = sys.gettrace()
+    seen: dict[str, object] = {}
+
+    # A function of several lines could not be seen to be gone through.
+    look = lambda value: value if seen.setdefault(value, sys.gettrace()) is None else ""  # noqa: E731
+    query = Meta.select().where(Meta.key == peewee.Value("here", converter=look))
+    with database.atomic():
+        Meta.create(key="here", value="found")
+    assert [row.value for row in query] == ["found"]
+    assert seen == {"here": None}
+    assert sys.gettrace() is counted_before
+
+
+def test_a_kept_analysis_of_a_file_is_the_one_of_its_own_coverage(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text("one = 1\nif one:\n    two = 2\n", "utf-8")
+    for arcs in ({(-1, 1), (1, 2), (2, 3), (3, -1)}, {(-1, 1)}):
+        counted = coverage.Coverage(data_file=None, config_file=False)
+        counted.get_data().add_arcs({str(file): arcs})
+        kept = counted._analyze(str(file))
+        assert kept.numbers == analysed_anew(counted, str(file)).numbers
+        assert counted._analyze(str(file)) is kept
+
+
+def test_asserts_are_rewritten_once_where_that_can_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+) -> None:
+    file = tmp_path / "test_it.py"
+    file.write_text("def test_it():\n    assert 1\n", "utf-8")
+    monkeypatch.setattr(sys, "pycache_prefix", None)
+    for keeps_none, number in ((True, 0), (False, 1), (False, 1)):
+        monkeypatch.setattr(sys, "dont_write_bytecode", keeps_none)
+        rewrite_asserts(pytestconfig, [file])
+        assert len(list(tmp_path.glob("__pycache__/test_it.*-pytest-*"))) == number

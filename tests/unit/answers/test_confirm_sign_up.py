@@ -1,0 +1,283 @@
+"""The presses on the page of a sign-up, of a program and of a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from itertools import permutations, product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit.answers import join
+from repermit.answers.lookup import Trace
+from repermit.contacts import receipts
+from repermit.db.connection import Database
+from repermit.db.models.contacts import Contact, SignUp, Suppression
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
+from repermit.evidence import consent_receipt
+from repermit.evidence.verify import chain
+from repermit.reports import outcome_counts
+from repermit.rules import bot_detection
+from repermit.rules.consent import (
+    Basis,
+    CampaignState,
+    MailKind,
+    MailState,
+    Outcome,
+    Reason,
+    Status,
+)
+from repermit.webhooks import events as webhooks_events
+from tests.support.builders import (
+    NOW,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_mail,
+    make_removed,
+    make_settings,
+)
+
+if TYPE_CHECKING:
+    Standing = Callable[[Database, MailingList], Contact]
+
+ADDRESS = "Anna@example.org"
+SETTINGS = make_settings()
+KEY = SETTINGS.fingerprint_key
+LATER = NOW + timedelta(hours=1)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    return make_list(database)
+
+
+def sign_up(database: Database, mailing_list: MailingList, address: str = ADDRESS) -> str:
+    """Type the address into the form, in other letters and with another name; return the link."""
+    join.sign_up(
+        database,
+        mailing_list,
+        address=address.upper(),
+        name="Somebody",
+        language="fr",
+        now=NOW,
+    )
+    uid: str = SignUp.select().order_by(SignUp.id.desc()).get().uid
+    return uid
+
+
+def say_yes(database: Database, uid: str, *, at: datetime, **more: Any) -> Outcome:
+    done = join.confirm_sign_up(
+        database,
+        uid=uid,
+        arrived=at,
+        settings=SETTINGS,
+        trace=Trace(),
+        page_wording="As on the page.",
+        **more,
+    )
+    assert done is not None
+    return done.outcome
+
+
+def say_no(database: Database, uid: str, *, at: datetime) -> Outcome:
+    done = join.decline_sign_up(database, uid=uid, arrived=at, settings=SETTINGS, trace=Trace())
+    assert done is not None
+    return done.outcome
+
+
+def as_they_stand() -> tuple[list[Any], list[Any]]:
+    """Return all that is held of contacts and of those who are not to be asked.
+
+    But for what says that something was pressed, and that it was No.
+    """
+    pressed = {"form_version", "has_refused"}
+    people = [field for name, field in Contact._meta.fields.items() if name not in pressed]
+    columns = [field for name, field in Suppression._meta.fields.items() if name != "id"]
+    return list(Contact.select(*people).tuples()), list(Suppression.select(*columns).tuples())
+
+
+def make_customer(database: Database, mailing_list: MailingList) -> Contact:
+    return make_contact(
+        database, mailing_list, ADDRESS, status="customer", basis="customer", basis_at=NOW
+    )
+
+
+def make_thin(database: Database, mailing_list: MailingList) -> Contact:
+    return make_contact(
+        database, mailing_list, ADDRESS, status="confirmed", basis="thin", basis_at=NOW, name="Anna"
+    )
+
+
+def make_unconfirmed(database: Database, mailing_list: MailingList) -> Contact:
+    return make_contact(database, mailing_list, ADDRESS, name="Anna", language="de")
+
+
+def make_gone(reason: Reason) -> Standing:
+    return lambda database, mailing_list: make_removed(database, mailing_list, reason, ADDRESS)
+
+
+STANDINGS: dict[str, Standing] = {
+    "customer": make_customer,
+    "thin": make_thin,
+    "unconfirmed": make_unconfirmed,
+    **{reason: make_gone(reason) for reason in Reason},
+}
+
+
+@pytest.mark.parametrize("make", STANDINGS.values(), ids=STANDINGS)
+def test_a_program_that_presses_yes_and_no_leaves_everybody_as_they_stood(
+    database: Database, mailing_list: MailingList, make: Standing
+) -> None:
+    make(database, mailing_list)
+    before = as_they_stand()
+    uid = sign_up(database, mailing_list)
+    assert say_yes(database, uid, at=LATER) is Outcome.CONFIRM
+    assert as_they_stand() != before
+    assert say_no(database, uid, at=LATER + SECOND) is Outcome.CONFIRM
+    assert as_they_stand() == before
+    last = Evidence.select().order_by(Evidence.seq.desc()).get()
+    assert (last.event, last.actor) == ("sign_up_undone", "reader")
+    verified = chain.verify_chain(database, fingerprint_key=KEY)
+    assert verified.fault is None
+    # A person may use the link after it, and is asked once more, since both were pressed.
+    assert say_yes(database, uid, at=LATER + timedelta(hours=1)) is Outcome.HOLD
+    mark = bot_detection.mark_of(SignUp.get().doubted_at)
+    assert say_yes(database, uid, at=LATER + timedelta(hours=2), mark=mark) is Outcome.CONFIRM
+    assert Contact.get().basis == Basis.SIGN_UP
+
+
+def test_who_was_nobody_before_is_taken_off(database: Database, mailing_list: MailingList) -> None:
+    uid = sign_up(database, mailing_list)
+    say_yes(database, uid, at=LATER)
+    assert say_no(database, uid, at=LATER + SECOND) is Outcome.CONFIRM
+    assert (Contact.get().status, Contact.get().reason) == (Status.REMOVED, Reason.REQUEST)
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("status", "customer"),
+        ("reason", "complaint"),
+        ("basis", "thin"),
+        ("status_at", NOW + SECOND),
+    ],
+)
+def test_who_stands_otherwise_than_they_were_put_back_is_found(
+    database: Database, mailing_list: MailingList, column: str, value: Any
+) -> None:
+    make_removed(database, mailing_list, Reason.NO, ADDRESS)
+    uid = sign_up(database, mailing_list)
+    say_yes(database, uid, at=LATER)
+    say_no(database, uid, at=LATER + SECOND)
+    with database.atomic():
+        Contact.update({column: value}).execute()
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is not None
+
+
+def test_the_record_tells_that_the_yes_was_none(
+    database: Database, mailing_list: MailingList
+) -> None:
+    contact = make_removed(database, mailing_list, Reason.NO, ADDRESS)
+    before = receipts_of(contact)
+    uid = sign_up(database, mailing_list)
+    say_yes(database, uid, at=LATER)
+    assert receipts_of(contact) != before
+    say_no(database, uid, at=LATER + SECOND)
+    assert receipts_of(contact) == before
+    counted = outcome_counts.count(0, outcome_counts.head(), SETTINGS.zone)
+    assert {key.what: number for key, number in counted.items() if number} == {"no": 1}
+    page = webhooks_events.news_since(0, limit=9)
+    assert [(one.event, one.reason) for one in page.news] == [
+        ("answer.no", "no"),
+        ("answer.yes", ""),
+        ("removed", "no"),
+    ]
+
+
+def receipts_of(contact: Contact) -> list[dict[str, str]]:
+    """Return the events of a contact's consent record."""
+    account = receipts.account_of(Contact.get_by_id(contact.id), settings=SETTINGS)
+    events: list[dict[str, str]] = consent_receipt.consent_record(account)["event"]
+    return events
+
+
+def test_an_ask_that_the_yes_dropped_is_owed_again(
+    database: Database, mailing_list: MailingList
+) -> None:
+    contact = make_unconfirmed(database, mailing_list)
+    campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
+    make_mail(database, campaign, contact, state=MailState.QUEUED, sent_at=None)
+    uid = sign_up(database, mailing_list)
+    say_yes(database, uid, at=LATER)
+    ask = Mail.get(Mail.contact == contact, Mail.kind == MailKind.ASK)
+    assert (ask.state, ask.reason) == (MailState.DROPPED, "answered")
+    say_no(database, uid, at=LATER + SECOND)
+    ask = Mail.get(Mail.contact == contact, Mail.kind == MailKind.ASK)
+    assert (ask.state, ask.reason) == (MailState.QUEUED, "")
+
+
+def interleavings() -> Iterator[tuple[tuple[int, str], ...]]:
+    """Yield who presses what, of two programs that each press all three buttons, in all orders.
+
+    The two buttons that say no do the same; and it does not matter which program is which.
+    """
+    orders = sorted(set(permutations(("yes", "no", "no"))))
+    for turns in sorted(turns for turns in set(permutations((0, 0, 0, 1, 1, 1))) if not turns[0]):
+        for both in product(orders, orders):
+            own = [iter(order) for order in both]
+            yield tuple((who, next(own[who])) for who in turns)
+
+
+@pytest.mark.parametrize("is_loaded_at_once", [True, False])
+def test_two_programs_that_each_press_all_buttons_give_no_yes_in_any_order(
+    database: Database, mailing_list: MailingList, *, is_loaded_at_once: bool
+) -> None:
+    # With one page for both it does not matter either who presses.
+    alike = {tuple(what for _, what in one): one for one in interleavings()}
+    for number, presses in enumerate(alike.values() if is_loaded_at_once else interleavings()):
+        uid = sign_up(database, mailing_list, address=f"a{number}@example.org")
+        pages = {0: "", 1: ""} if is_loaded_at_once else {}
+        at = LATER
+        for who, what in presses:
+            at += SECOND
+            mark = pages.setdefault(who, mark_on_page(uid, at))
+            if what == "yes":
+                say_yes(database, uid, at=at, mark=mark)
+            else:
+                say_no(database, uid, at=at)
+        assert Contact.select().where(Contact.status == Status.CONFIRMED).count() == 0, presses
+        # What they have done costs their person one press more at most.
+        at += timedelta(hours=1)
+        first = say_yes(database, uid, at=at, mark=mark_on_page(uid, at))
+        if first is Outcome.HOLD:
+            again = say_yes(database, uid, at=at + SECOND, mark=mark_on_page(uid, at))
+            assert again is Outcome.CONFIRM
+        with database.atomic():
+            Contact.update(status="unconfirmed").execute()
+
+
+def test_a_second_yes_of_the_page_before_is_asked_again(
+    database: Database, mailing_list: MailingList
+) -> None:
+    uid = sign_up(database, mailing_list)
+    say_no(database, uid, at=LATER)
+    assert say_yes(database, uid, at=LATER + SECOND) is Outcome.HOLD
+    first = mark_on_page(uid, LATER + SECOND)
+    assert say_yes(database, uid, at=LATER + 2 * SECOND) is Outcome.HOLD
+    newest = mark_on_page(uid, LATER + 2 * SECOND)
+    assert say_yes(database, uid, at=LATER + 2 * SECOND, mark=first) is Outcome.HOLD
+    assert len({"", first, newest, mark_on_page(uid, LATER)}) == 4
+    assert Contact.select().count() == 0
+
+
+def mark_on_page(uid: str, at: datetime) -> str:
+    """Return what the buttons of a sign-up's page send along."""
+    found = join.look_up_sign_up(uid, now=at)
+    assert found is not None
+    return found.mark

@@ -1,0 +1,847 @@
+"""What a message says by itself: a table of formats, people's words, and hostile bytes."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.header import Header
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from repermit.bounces.bounce_results import Kind
+from repermit.bounces.parse import LONGEST
+from repermit.bounces.read_message import read
+from repermit.bounces.reply_text import text_of_html
+from tests.support.returned_mails import NAMES, returned
+
+VERP = "bounce+somebody@example.org"
+MESSAGE_ID = "<some-mail@example.org>"
+
+# --- One file a row. Kind, status, and what a reply proposes.
+
+TABLE: Mapping[str, tuple[Kind, str, str]] = {
+    # No such mailbox or domain.
+    "postfix_unknown_user": (Kind.HARD, "5.1.1", ""),
+    "postfix_no_such_domain": (Kind.HARD, "5.4.4", ""),
+    "exim_unrouteable": (Kind.HARD, "", ""),
+    "qmail_no_mailbox": (Kind.HARD, "5.1.1", ""),
+    "exchange_55_unknown": (Kind.HARD, "", ""),
+    "exchange_not_found": (Kind.HARD, "5.1.1", ""),
+    "office365_recipient_not_found": (Kind.HARD, "5.1.10", ""),
+    "gmail_no_such_account": (Kind.HARD, "5.1.1", ""),
+    "yahoo_no_account": (Kind.HARD, "", ""),
+    "ses_no_such_user": (Kind.HARD, "5.1.1", ""),
+    "webde_unknown": (Kind.HARD, "5.1.1", ""),
+    "german_in_its_own_words": (Kind.HARD, "5.1.1", ""),
+    "opensmtpd_error": (Kind.HARD, "5.0.0", ""),
+    "utf8_address": (Kind.HARD, "5.1.1", ""),
+    "postfix_exchange_directory_blocking": (Kind.HARD, "5.4.1", ""),
+    "postfix_null_mx": (Kind.HARD, "5.1.0", ""),
+    "office365_unknown_elsewhere": (Kind.HARD, "5.1.351", ""),
+    "gmail_address_not_found": (Kind.HARD, "5.1.0", ""),
+    "opensmtpd_no_domain": (Kind.HARD, "5.0.0", ""),
+    "domino_not_listed": (Kind.HARD, "", ""),
+    "sns_no_such_user": (Kind.HARD, "5.1.1", ""),
+    "trendmicro_repacked": (Kind.HARD, "5.1.1", ""),
+    "old_exim_forwarded": (Kind.HARD, "", ""),
+    "outlook_no_such_mailbox": (Kind.HARD, "5.5.0", ""),
+    "postfix_unknown_for_days": (Kind.HARD, "4.1.1", ""),
+    "gateway_no_such_user": (Kind.HARD, "", ""),
+    # Quota, policy, delay: nobody is removed for those.
+    "sendmail_listed": (Kind.SOFT, "5.1.1", ""),
+    "sendmail_spf": (Kind.SOFT, "5.1.1", ""),
+    "sendmail_unknown_sender": (Kind.SOFT, "5.1.1", ""),
+    "exim_helo": (Kind.SOFT, "", ""),
+    "mailfoundry_over_quota": (Kind.SOFT, "5.1.1", ""),
+    "postfix_delayed": (Kind.SOFT, "4.4.1", ""),
+    "postfix_expired": (Kind.SOFT, "4.4.1", ""),
+    "exim_over_quota": (Kind.SOFT, "5.2.2", ""),
+    "exim_warning": (Kind.SOFT, "", ""),
+    "qmail_full": (Kind.SOFT, "", ""),
+    "office365_access_denied": (Kind.SOFT, "5.7.133", ""),
+    "gmail_over_quota": (Kind.SOFT, "5.2.2", ""),
+    "gmail_delay": (Kind.SOFT, "4.4.1", ""),
+    "gmx_unavailable": (Kind.SOFT, "", ""),
+    "barracuda_policy": (Kind.SOFT, "5.7.1", ""),
+    "relay_says_unknown_but_full": (Kind.SOFT, "5.2.2", ""),
+    "sns_not_sent": (Kind.SOFT, "", ""),
+    # Complaints.
+    "sns_complaint": (Kind.COMPLAINT, "", ""),
+    "arf_abuse": (Kind.COMPLAINT, "", ""),
+    "outlook_complaint": (Kind.COMPLAINT, "", ""),
+    # Answers of programs.
+    "outlook_out_of_office": (Kind.AUTO_REPLY, "", ""),
+    "gmail_vacation": (Kind.AUTO_REPLY, "", ""),
+    "unix_vacation": (Kind.AUTO_REPLY, "", ""),
+    "gmx_abwesenheit": (Kind.AUTO_REPLY, "", ""),
+    "sieve_vacation": (Kind.AUTO_REPLY, "", ""),
+    "read_receipt": (Kind.AUTO_REPLY, "", ""),
+    # People, also where they quote or forward a bounce.
+    "reply_ja": (Kind.REPLY, "", "yes"),
+    "reply_yes_please_outlook": (Kind.REPLY, "", "yes"),
+    "reply_nein": (Kind.REPLY, "", "no"),
+    "reply_oui_mais": (Kind.REPLY, "", ""),
+    "reply_question": (Kind.REPLY, "", ""),
+    "reply_of_a_postmaster": (Kind.REPLY, "", ""),
+    "reply_quoting_a_bounce": (Kind.REPLY, "", ""),
+    "reply_forwarding_a_bounce": (Kind.REPLY, "", ""),
+    # Nothing.
+    "postfix_delivered": (Kind.NOTHING, "", ""),
+    "arf_not_spam": (Kind.NOTHING, "", ""),
+    "newsletter_of_others": (Kind.NOTHING, "", ""),
+}
+
+
+def test_every_file_has_its_row() -> None:
+    assert sorted(TABLE) == NAMES
+    assert len(NAMES) >= 20
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"], ids=["pipe", "wire"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_format_is_read_as_what_it_is(name: str, line_end: bytes) -> None:
+    raw = returned(name, verp=VERP, message_id=MESSAGE_ID).replace(b"\n", line_end)
+    found = read(raw)
+    assert (found.kind, found.status, found.proposed) == TABLE[name]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "newsletter_of_others"])
+def test_a_format_brings_the_mark_of_the_mail(name: str) -> None:
+    found = read(returned(name, verp=VERP, message_id=MESSAGE_ID)).traces
+    marks = {*found.return_paths, *found.message_ids}
+    assert marks & {VERP, MESSAGE_ID}
+
+
+def test_a_persons_reply_is_not_matched_by_where_it_was_sent() -> None:
+    found = read(returned("reply_ja", verp=VERP, message_id=MESSAGE_ID))
+    assert found.traces.return_paths == ()
+    assert found.sender == "Jan@example.net"
+    assert found.arrived == datetime(2026, 3, 3, 11, 0, tzinfo=UTC)
+
+
+# --- Reports.
+
+REPORT = """From: MAILER-DAEMON@example.net
+Content-Type: multipart/report; report-type=delivery-status; boundary=b
+
+--b
+Content-Type: {kind}
+
+{fields}
+
+--b--
+"""
+
+
+def report(*recipients: str, kind: str = "message/delivery-status") -> tuple[Kind, str]:
+    fields = "\n\n".join(("Reporting-MTA: dns; example.net", *recipients))
+    found = read(REPORT.format(fields=fields, kind=kind).encode())
+    return found.kind, found.status
+
+
+HARD = "Action: failed\nStatus: 5.1.1"
+FULL = "Action: failed\nStatus: 5.2.2"
+REACHED = "Action: delivered\nStatus: 2.0.0"
+
+
+@pytest.mark.parametrize(
+    ("recipients", "expected"),
+    [
+        ((HARD,), (Kind.HARD, "5.1.1")),
+        ((HARD, HARD), (Kind.HARD, "5.1.1")),
+        ((HARD, FULL), (Kind.SOFT, "5.2.2")),
+        ((HARD, REACHED), (Kind.SOFT, "5.1.1")),
+        ((FULL, REACHED), (Kind.SOFT, "5.2.2")),
+        ((REACHED,), (Kind.NOTHING, "")),
+        (("Action: expanded\nStatus: 2.0.0",), (Kind.NOTHING, "")),
+        (("Action: delayed\nStatus: 5.1.1",), (Kind.SOFT, "5.1.1")),
+        (("Action: failed (bounced)\nStatus: 5.1.2 (no domain)",), (Kind.HARD, "5.1.2")),
+        (("Action: failed\nStatus: 4.4.7",), (Kind.SOFT, "4.4.7")),
+        (("Action: failed",), (Kind.SOFT, "")),
+        (("Status: 5.1.6",), (Kind.HARD, "5.1.6")),
+        (("Status: 2.0.0",), (Kind.NOTHING, "")),
+        (("Final-Recipient: rfc822; jan@example.net",), (Kind.NOTHING, "")),
+        ((), (Kind.NOTHING, "")),
+        ((HARD,) * 20, (Kind.HARD, "5.1.1")),
+        ((HARD,) * 21, (Kind.SOFT, "")),
+    ],
+)
+def test_of_several_recipients_the_mildest_failure_counts(
+    recipients: tuple[str, ...], expected: tuple[Kind, str]
+) -> None:
+    assert report(*recipients) == expected
+
+
+@pytest.mark.parametrize("status", ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"])
+def test_no_such_mailbox_or_domain_is_hard(status: str) -> None:
+    assert report(f"Action: failed\nStatus: {status}") == (Kind.HARD, status)
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "expected"),
+    [
+        # What the server itself gave comes first.
+        ("5.1.1", "smtp; 550 5.7.1 policy", (Kind.SOFT, "5.7.1")),
+        ("5.7.1", "smtp; 550 5.1.1 unknown", (Kind.HARD, "5.1.1")),
+        ("5.0.0", "smtp; 550 5.0.0 no such user", (Kind.HARD, "5.0.0")),
+        ("5.1.1", "smtp; 550 5.0.0 sorry", (Kind.HARD, "5.1.1")),
+        ("5.0.0", "smtp; 552 mailbox full", (Kind.SOFT, "5.0.0")),
+        ("5.0.0", "smtp; 550 user unknown", (Kind.HARD, "5.0.0")),
+        ("5.0.0", "smtp; 450 user unknown", (Kind.SOFT, "5.0.0")),
+        # Neither an address of the network nor a program's version is a status.
+        ("5.0.0", "smtp; 550 [5.1.1.4] sorry", (Kind.SOFT, "5.0.0")),
+        ("5.0.0", "smtp; 550 Exim 4.94.2 sorry", (Kind.SOFT, "5.0.0")),
+        ("5.4.4", "X-Postfix; Host or domain name not found", (Kind.HARD, "5.4.4")),
+        ("5.4.4", "X-Postfix; no route", (Kind.SOFT, "5.4.4")),
+    ],
+)
+def test_the_servers_own_words_decide(status: str, words: str, expected: tuple[Kind, str]) -> None:
+    block = f"Action: failed\nStatus: {status}\nDiagnostic-Code: {words}"
+    assert report(block) == expected
+
+
+@pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "7bit"])
+def test_a_report_with_addresses_in_utf8_may_be_encoded(encoding: str) -> None:
+    fields = "Reporting-MTA: dns; a\n\nFinal-Recipient: utf-8; jörg@example.net\n" + HARD
+    text = base64.b64encode(fields.encode()).decode() if encoding == "base64" else fields
+    kind = f"message/global-delivery-status\nContent-Transfer-Encoding: {encoding}"
+    assert read(REPORT.format(fields=text, kind=kind).encode()).kind is Kind.HARD
+
+
+def test_a_report_whose_encoding_is_broken_says_nothing() -> None:
+    kind = "message/global-delivery-status\nContent-Transfer-Encoding: base64"
+    assert read(REPORT.format(fields="x", kind=kind).encode()).kind is Kind.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("abuse", Kind.COMPLAINT),
+        ("fraud", Kind.COMPLAINT),
+        ("something-new", Kind.COMPLAINT),
+        ("virus", Kind.NOTHING),
+        ("not-spam", Kind.NOTHING),
+        ("auth-failure", Kind.NOTHING),
+    ],
+)
+def test_what_is_not_known_of_a_feedback_report_is_a_complaint(kind: str, expected: Kind) -> None:
+    fields = f"Feedback-Type: {kind}\nVersion: 1"
+    raw = REPORT.format(fields=fields, kind="message/feedback-report").encode()
+    assert read(raw).kind is expected
+
+
+def test_a_feedback_report_without_a_type_is_none() -> None:
+    raw = REPORT.format(fields="Version: 1", kind="message/feedback-report").encode()
+    assert read(raw).kind is Kind.NOTHING
+
+
+@pytest.mark.parametrize("sender", ["MAILER-DAEMON@example.net", "jan@example.net"])
+def test_a_report_inside_a_mixed_mail_counts_if_a_server_sent_it(sender: str) -> None:
+    raw = REPORT.format(fields=f"Reporting-MTA: dns; a\n\n{HARD}", kind="message/delivery-status")
+    mixed = raw.replace("multipart/report; report-type=delivery-status", "multipart/mixed")
+    mixed = mixed.replace("MAILER-DAEMON@example.net", sender)
+    expected = Kind.HARD if sender.startswith("MAILER") else Kind.NOTHING
+    assert read(mixed.encode()).kind is expected
+
+
+def test_a_report_of_a_kind_that_nobody_knows_is_nothing() -> None:
+    raw = REPORT.format(fields="x: y", kind="message/something-else").encode()
+    assert read(raw.replace(b"MAILER-DAEMON", b"jan")).kind is Kind.NOTHING
+
+
+# --- Mail servers in their own words.
+
+
+def odd(text: str, *, head: str = "From: MAILER-DAEMON@a.example") -> tuple[Kind, str]:
+    found = read(f"{head}\n\n{text}".encode())
+    return found.kind, found.status
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Your mail was refused: 550 5.1.1 unknown", (Kind.HARD, "5.1.1")),
+        ("Your mail was refused: 550 5.7.1 no", (Kind.SOFT, "5.7.1")),
+        ("Your mail: 452 later", (Kind.SOFT, "")),
+        ("Your mail was taken: 2.0.0 thanks", (Kind.NOTHING, "")),
+        ("Hello", (Kind.NOTHING, "")),
+        # A code that stands in the copy says nothing.
+        ("Hello\n\n--- Below this line is a copy of the message.\n\n550 5.1.1", (Kind.NOTHING, "")),
+    ],
+)
+def test_a_server_that_names_nobody_is_read_by_its_codes(
+    text: str, expected: tuple[Kind, str]
+) -> None:
+    assert odd(text) == expected
+
+
+QMAIL = "Hi. This is the qmail-send program.\n\n<a@b.example>:\n{}\n\n<c@b.example>:\n{}\n\n--- x"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("No mailbox here by that name. (#5.1.1)", "(#5.1.1)", (Kind.HARD, "5.1.1")),
+        ("No mailbox here by that name. (#5.1.1)", "(#5.2.2)", (Kind.SOFT, "5.2.2")),
+    ],
+)
+def test_of_several_addresses_the_mildest_counts(
+    first: str, second: str, expected: tuple[Kind, str]
+) -> None:
+    text = QMAIL.format(first, second).replace("\n\n<c@", "\n\nalso\n\n<c@")
+    assert odd(text) == expected
+
+
+def test_an_address_that_only_a_header_names_is_soft() -> None:
+    head = "From: MAILER-DAEMON@a.example\nX-Failed-Recipients: jan@b.example"
+    assert odd("Sorry.", head=head) == (Kind.SOFT, "")
+
+
+def test_a_subject_alone_says_that_it_failed() -> None:
+    head = "From: MAILER-DAEMON@a.example\nSubject: Undeliverable: news"
+    assert odd("Sorry.", head=head) == (Kind.SOFT, "")
+
+
+def test_a_delay_in_a_servers_own_words_is_soft_whatever_code_it_gives() -> None:
+    text = (
+        "The address to which the message has not yet been delivered is:\n\n  jan@b.example\n"
+        "  550 5.1.1\n\nNo action is required on your part."
+    )
+    assert odd(text) == (Kind.SOFT, "")
+
+
+# --- Who is a server, and who is a person.
+
+ANSWER = "In-Reply-To: <a@b>\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        # A server's name, and nothing in the envelope that is known.
+        ("From: mailer-daemon@a.example\nReturn-Path: <>", Kind.HARD),
+        ("From: mailer-daemon@a.example\nReturn-Path: <mailer-daemon@a.example>", Kind.HARD),
+        ("From: mailer-daemon@a.example\nReturn-Path: <jan@a.example>", Kind.REPLY),
+        # A person may write as postmaster.
+        # Postfix writes MAILER-DAEMON for "<>" where it hands a mail to a program, others other
+        # names of nobody.
+        ("From: mailer-daemon@a.example\nReturn-Path: <MAILER-DAEMON>", Kind.HARD),
+        ("From: mailer-daemon@a.example\nReturn-Path: MAILER-DAEMON", Kind.HARD),
+        ("From: mailer-daemon@a.example\nReturn-Path: <MAILER-DAEMON@mail.a.example>", Kind.HARD),
+        ("From: mailer-daemon@a.example\nReturn-Path: <postmaster@a.example>", Kind.HARD),
+        ("From: mailer-daemon@a.example\nReturn-Path: <post_master@a.example>", Kind.HARD),
+        ("From: mailer-daemon@a.example\nReturn-Path: <null>", Kind.HARD),
+        ("From: mailer-daemon@a.example\nReturn-Path:", Kind.HARD),
+        ("From: mailer-daemon\nReturn-Path: <MAILER-DAEMON>", Kind.HARD),
+        ("From: postmaster@a.example\nReturn-Path: <MAILER-DAEMON>", Kind.HARD),
+        ("From: system@a.example\nReturn-Path: <MAILER-DAEMON>\nSubject: Undelivered", Kind.HARD),
+        ("From: jan@a.example\nReturn-Path: <MAILER-DAEMON>", Kind.AUTO_REPLY),
+        ("From: jan@a.example\nReturn-Path: <postmaster@a.example>", Kind.REPLY),
+        ("From: jan@a.example\nReturn-Path: <bounces@a.example>", Kind.REPLY),
+        (
+            "From: postmaster@a.example\nReturn-Path: <postmaster@a>\nSubject: failure notice",
+            Kind.HARD,
+        ),
+        ("From: postmaster@a.example\nReturn-Path: <>", Kind.HARD),
+        ("From: postmaster@a.example\nReturn-Path: <postmaster@a.example>", Kind.REPLY),
+        ("From: postmaster@a.example\nSubject: Undeliverable", Kind.HARD),
+        ("From: postmaster@a.example\nSubject: Re: Undeliverable", Kind.REPLY),
+        ("Return-Path: <>", Kind.HARD),
+        # An odd name, with nothing in the envelope and the subject of a bounce.
+        ("From: system@a.example\nReturn-Path: <>\nSubject: Returned mail: x", Kind.HARD),
+        ("From: system@a.example\nReturn-Path: <>\nSubject: Away", Kind.AUTO_REPLY),
+        ("From: jan@a.example\nSubject: Undeliverable", Kind.REPLY),
+        ("From: jan@a.example\nReturn-Path: <jan@a.example>", Kind.REPLY),
+    ],
+)
+def test_a_persons_words_are_never_taken_for_a_servers(head: str, kind: Kind) -> None:
+    assert read(f"{head}\n{ANSWER}\n550 5.1.1 user unknown".encode()).kind is kind
+
+
+GATEWAY = """From: {sender}
+To: news@example.org
+In-Reply-To: <a@b>
+Subject: Re: news
+
+{text}
+"""
+RETURNED = """Error: not a subscriber
+The server said:
+550 - no such user here
+
+Details:
+  MAIL FROM:<news@example.org>
+  RCPT TO:<jan@a.example>
+  Size: 4711
+"""
+
+
+@pytest.mark.parametrize("sender", ["post_master@a.example", "Gate <postmaster@a.example>"])
+@pytest.mark.parametrize("path", ["", "Return-Path: <postmaster@a.example>\n"])
+def test_a_postmaster_who_returns_an_envelope_to_its_sender_is_a_server(
+    sender: str, path: str
+) -> None:
+    found = read(f"{path}{GATEWAY.format(sender=sender, text=RETURNED)}".encode())
+    assert (found.kind, found.failed) == (Kind.HARD, ("jan@a.example",))
+    refused = RETURNED.replace("no such user here", "blocked by policy")
+    assert read(GATEWAY.format(sender=sender, text=refused).encode()).kind is Kind.SOFT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # A sentence of somebody's own, wherever it stands.
+        f"Hello,\n\n{RETURNED}",
+        f"{RETURNED}\nCould you look into this?",
+        "> " + RETURNED.replace("\n", "\n> "),
+        f"On Monday we saw this:\n{RETURNED}",
+        f"I have read your mail: thank you, but see below.\n{RETURNED}",
+        "Ja",
+        "550 5.1.1 user unknown",
+        # An envelope that is another mail's, or no envelope, or no reply of a server.
+        RETURNED.replace("news@example.org", "others@example.org"),
+        RETURNED.replace("MAIL FROM:", "Sender:"),
+        RETURNED.replace("RCPT TO:", "Recipient:"),
+        RETURNED.replace("550 - no such user here", "no such user here:"),
+        # More than is read, below which anything may stand.
+        RETURNED + "Size: 4711\n" * 3000,
+    ],
+)
+def test_a_postmaster_who_writes_is_a_person(text: str) -> None:
+    raw = GATEWAY.format(sender="postmaster@a.example", text=text)
+    assert read(raw.encode()).kind is Kind.REPLY
+
+
+def test_a_gateway_is_read_whose_parts_cannot_be_told_from_each_other() -> None:
+    head = "Content-Type: multipart/mixed; boundary=b\n"
+    inner = f"Content-Type: multipart/alternative;\nboundary=c\n\n--c\n\n{RETURNED}\n--c--"
+    mail = GATEWAY.format(sender="postmaster@a.example", text=f"--b\n{inner}\n\n--b--")
+    found = read(f"{head}{mail}".encode())
+    assert (found.kind, found.failed) == (Kind.HARD, ("jan@a.example",))
+
+
+def test_what_a_gateway_repeats_of_the_mail_is_no_reason() -> None:
+    mail = GATEWAY.format(sender="postmaster@a.example", text=f"Subject: {{}}\n{RETURNED}")
+    assert read(mail.format("Your mailbox is full").encode()).kind is Kind.HARD
+    refused = mail.replace("no such user here", "no thanks")
+    assert read(refused.format("User unknown").encode()).kind is Kind.SOFT
+
+
+@pytest.mark.parametrize(
+    "sender", ["jan@a.example", "info@a.example", "Postmaster <jan@a.example>"]
+)
+@pytest.mark.parametrize("path", ["", "Return-Path: <jan@a.example>\n"])
+def test_whoever_is_no_postmaster_may_quote_an_envelope(sender: str, path: str) -> None:
+    found = read(f"{path}{GATEWAY.format(sender=sender, text=RETURNED)}".encode())
+    assert found.kind is Kind.REPLY
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("Auto-Submitted: auto-replied", Kind.AUTO_REPLY),
+        ("Auto-Submitted: no", Kind.REPLY),
+        ("X-Autoreply: yes", Kind.AUTO_REPLY),
+        ("X-Autorespond: x", Kind.AUTO_REPLY),
+        ("Precedence: auto_reply", Kind.AUTO_REPLY),
+        ("Precedence: bulk", Kind.AUTO_REPLY),
+        ("Precedence: normal", Kind.REPLY),
+        ("Return-Path: <>", Kind.AUTO_REPLY),
+        ("Return-Path: <MAILER-DAEMON>", Kind.AUTO_REPLY),
+        ("Return-Path: <mailer-daemon@example.net>", Kind.AUTO_REPLY),
+        ("Subject: Automatic response (out of office)", Kind.AUTO_REPLY),
+        ("Subject: Automatic reply: news", Kind.AUTO_REPLY),
+        ("Subject: Automatisch antwoord: news", Kind.AUTO_REPLY),
+        ("Subject: =?utf-8?Q?R=C3=A9ponse_automatique?=", Kind.AUTO_REPLY),
+        ("Subject: Re: Out of office", Kind.REPLY),
+        *(
+            (f"Subject: {Header(subject).encode()}", Kind.AUTO_REPLY)
+            for subject in [
+                "Risposta automatica: news",
+                "Respuesta automática: news",
+                "Resposta automática",
+                "Autosvar: news",
+                "Automatisk svar: news",
+                "Automatiskt svar: news",
+                "Automaattinen vastaus: news",
+                "Automatyczna odpowiedź: news",
+                "Automatická odpověď: news",
+                "Automatikus válasz: news",
+                "Răspuns automat: news",
+                "Otomatik Yanıt: news",
+                "Автоматический ответ: news",
+                "Автоматична відповідь: news",
+                "Αυτόματη απάντηση: news",
+                "自动答复: news",
+                "自動回覆: news",
+                "自動応答: news",
+                "AUTO: Jan Jansen is out of the office (returning 3 August)",
+                "Auto-reply",
+            ]
+        ),
+        ("Subject: Automatisering op school", Kind.REPLY),
+        ("Subject: Automatic doors", Kind.REPLY),
+        ("Subject: Auto: news", Kind.REPLY),
+    ],
+)
+def test_a_mail_programs_answer_is_told_from_a_persons(line: str, kind: Kind) -> None:
+    assert read(f"From: jan@example.net\n{line}\n{ANSWER}\nja".encode()).kind is kind
+
+
+AWAY = "Ik ben er niet. Vanaf maandag lees ik mijn post weer."
+
+
+@pytest.mark.parametrize(
+    ("subject", "body", "kind"),
+    [
+        *(
+            (subject, AWAY, Kind.AUTO_REPLY)
+            for subject in [
+                "Afwezig",
+                "Afwezig: news",
+                "AFWEZIG Re: news",
+                "Afwezig tot 3 augustus",
+                "Afwezig t/m vrijdag",
+                "Afwezig wegens vakantie",
+                "Afwezigheid: news",
+                "Afwezigheidsbericht",
+                "Niet aanwezig: news",
+                "Abwesend bis Montag",
+                "Abwesenheit: news",
+                "Abwesenheitsnotiz",
+                "Absence du bureau",
+                "Absence : news",
+                "Message d'absence",
+                "Out of office",
+                "Out of office until Monday",
+                "Fuori ufficio",
+                "Fuera de la oficina",
+            ]
+        ),
+        # What only begins with such a word is a person's own subject.
+        ("Afwezigheid doorgeven", AWAY, Kind.REPLY),
+        ("Afwezigheid bij de les", AWAY, Kind.REPLY),
+        ("Niet aanwezig bij de vergadering", AWAY, Kind.REPLY),
+        ("Abwesenheit melden", AWAY, Kind.REPLY),
+        ("Absence de réponse", AWAY, Kind.REPLY),
+        ("Out of office hours", AWAY, Kind.REPLY),
+        # No program answers with a plain word.
+        ("Afwezigheid doorgeven", "Nee", Kind.REPLY),
+        ("Afwezig", "Nee", Kind.REPLY),
+        ("Out of office", "No, thanks", Kind.REPLY),
+    ],
+)
+def test_a_subject_about_being_away_is_a_programs_only_as_programs_write_it(
+    subject: str, body: str, kind: Kind
+) -> None:
+    raw = f"From: jan@example.net\nSubject: {Header(subject).encode()}\n{ANSWER}\n{body}"
+    assert read(raw.encode()).kind is kind
+
+
+def test_who_answers_nothing_is_nobody_to_listen_to() -> None:
+    assert read(b"From: jan@example.net\nSubject: Ja\n\nja").kind is Kind.NOTHING
+
+
+@pytest.mark.parametrize("senders", ["", "From: jan@example.net, piet@example.net\n"])
+def test_a_reply_of_nobody_or_of_several_is_from_nobody(senders: str) -> None:
+    found = read(f"{senders}Return-Path: <jan@example.net>\n{ANSWER}\nja".encode())
+    assert (found.kind, found.sender) == (Kind.REPLY, "")
+
+
+# --- What people say.
+
+
+def proposed(text: str, *, kind: str = "text/plain; charset=utf-8") -> str:
+    head = f"From: jan@example.net\n{ANSWER}Content-Type: {kind}\n\n"
+    found = read(head.encode() + text.encode())
+    assert found.kind is Kind.REPLY
+    return found.proposed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ja",
+        "Ja!",
+        "JA GRAAG",
+        "Ja, graag.",
+        "Ja hoor, dank je wel",
+        "Graag",
+        "yes",
+        "Yes, please!",
+        "yes please, thank you",
+        "Ja bitte",
+        "Ja, gerne",
+        "Oui",
+        "oui, merci",
+        "Oui, s'il vous plaît",
+        "\n\n  Ja  \n\n",
+        "Beste Anna,\n\nJa graag",
+        "Ja graag\n\nMet vriendelijke groet,\nJan Jansen\nU krijgt hier niet alles van",
+        "Ja\nJan",
+        "Ja\njan",
+        "Ja\nGr. Jan van der Velde",
+        "Ja\nMevr. A.B. Jansen-de Vries",
+        "Ja\nJan en Marie",
+        "Ja\nDorpsstraat 12a\n1234 AB Ons Dorp\nTel. +31 (0)6-12345678\njan@example.net",
+        "Ja\nwww.example.net",
+        "Ja\nHuisarts | De Linde BV",
+        "Ja graag\nAlvast bedankt!",
+        "Ja\nFijne dag\nJan",
+        "Yes\nThanks in advance\nJan",
+        "Oui\nBonne journée\nJean",
+        "Ja\n-- \nJan, maar niet echt",
+        "Ja\n\nSent from my iPhone",
+        "Ja\n\nOp 2 maart 2026 schreef praktijk:\n> Nee",
+        "Yes\n\nOn Mon, 2 Mar 2026 at 10:00, Praktijk <a@example.org> wrote:\n> No",
+        "Ja\n> Nee",
+        "Ja\n________________________________\nVan: Praktijk\nNee",
+        "Oui\n\nLe lun. 2 mars 2026 à 10:00, Praktijk a écrit :\n> Non",
+        "Ja\n\nVan: Praktijk De Linde <praktijk@example.org>\nNee",
+    ],
+)
+def test_a_plain_yes_is_proposed(text: str) -> None:
+    assert proposed(text) == "yes"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nee",
+        "Nee, dank u.",
+        "Nee bedankt",
+        "Neen",
+        "No",
+        "No, thanks",
+        "no thank you",
+        "Nein danke",
+        "Non merci",
+        "STOP",
+        "stop!",
+        "afmelden",
+        "Graag afmelden",
+        "Afmelden aub",
+        "uitschrijven",
+        "unsubscribe",
+        "Please unsubscribe",
+        "Bitte abmelden",
+        "Désinscription svp",
+        "me désabonner",
+        "Nein, danke\n\nMfG\nJörg",
+    ],
+)
+def test_a_plain_no_is_proposed(text: str) -> None:
+    assert proposed(text) == "no"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Hallo",
+        "Ja, maar alleen per post",
+        "Ja\nMaar niet te vaak",
+        "Nee\nik bedoel ja",
+        "Ja\nuitschrijven graag",
+        "Ja\nafmelden graag",
+        "Ja\nAfmelden",
+        "JA\nUITSCHRIJVEN GRAAG",
+        "Ja\nUitschrijven",
+        "Ja\nhaal mij eraf",
+        "Ja\nHaal Mij Eraf",
+        "Ja\nverwijder mij",
+        "Ja\nVerwijderen",
+        "Yes\nunsubscribe me",
+        "Yes\nUnsubscribe",
+        "Yes\nremove me please",
+        "Yes\nNever again",
+        "Yes\nNEVER AGAIN",
+        "Ja\nbitte löschen",
+        "Ja\nLöschen",
+        "Oui\nSupprimer",
+        "Ja\nals ik niets hoor",
+        "Ja\neens per jaar",
+        "Ja\nWEEKBLAD",
+        "Hallo, haal mij eraf\nJa",
+        "Ja\nJan\nen Marie wil het ook",
+        "Ja\nU mag mij bellen op het nummer dat u al hebt",
+        "Wie bent u?",
+        "Ja ja ja het is goed met je",
+        "Nee hoor waarom",
+        "stoppen met roken",
+        "Ok",
+        "> Nieuws?\nJa",
+        "Op 2 maart schreef praktijk:\n> Ja",
+    ],
+)
+def test_anything_else_is_for_the_admin_to_read(text: str) -> None:
+    assert proposed(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "answer"),
+    [
+        ("<p>Ja&nbsp;graag</p>", "yes"),
+        ("<div>Nee</div><blockquote>Ja</blockquote>", "no"),
+        ("<b>J</b>a", ""),
+        ("Ja<hr>Nee", "yes"),
+        ('Ja<div class="gmail_quote">Nee', "yes"),
+        ("<!-- Nee > --><title>Nee</title>Ja", "yes"),
+        ("<style>p > b { color: red }</style>Ja<br>Jan", "yes"),
+        ("<style>Nee", ""),
+        ("Ja<br", "yes"),
+        ("", ""),
+    ],
+)
+def test_a_page_of_html_is_read_up_to_its_quotation(source: str, answer: str) -> None:
+    assert proposed(source, kind="text/html") == answer
+
+
+def test_a_page_of_html_keeps_its_lines() -> None:
+    assert text_of_html("<p>a <i>b</i></p>c").split() == ["a", "b", "c"]
+
+
+def test_a_text_beside_a_page_comes_first_and_an_attached_one_not_at_all() -> None:
+    parts = (
+        "--b\nContent-Type: text/plain\nContent-Disposition: attachment\n\nnee\n"
+        "--b\nContent-Type: text/plain\n\nja\n--b\nContent-Type: text/html\n\n<p>nee\n--b--\n"
+    )
+    assert proposed(parts, kind="multipart/mixed; boundary=b") == "yes"
+
+
+# --- When a reply came, and which one it is.
+
+
+@pytest.mark.parametrize(
+    ("line", "arrived"),
+    [
+        ("Received: by a; Tue, 3 Mar 2026 12:00:00 +0100", datetime(2026, 3, 3, 11, tzinfo=UTC)),
+        ("Received: by a; Tue, 3 Mar 2026 12:00:00 -0000", None),
+        ("Received: by a; whenever", None),
+        ("Received: by a; 99999 Mar 99999999999 12:00:00 +0100", None),
+        ("X-Other: 1", None),
+    ],
+)
+def test_the_topmost_server_tells_when_a_reply_arrived(line: str, arrived: datetime | None) -> None:
+    raw = f"{line}\nReceived: by b; Mon, 2 Mar 2026 12:00:00 +0100\n" if arrived else f"{line}\n"
+    assert read(f"{raw}From: jan@example.net\n{ANSWER}\nja".encode()).arrived == arrived
+
+
+def test_a_reply_is_known_by_its_message_id_or_else_by_its_bytes() -> None:
+    named = f"Message-ID: <1@example.net>\nFrom: jan@example.net\n{ANSWER}\nja"
+    other_way = read(f"Received: by a\n{named}".encode())
+    assert read(named.encode()).digest == other_way.digest
+    assert read(named.replace("<1@", "<2@").encode()).digest != other_way.digest
+    unnamed = f"From: jan@example.net\n{ANSWER}\n"
+    assert read(f"{unnamed}ja".encode()).digest != read(f"{unnamed}nee".encode()).digest
+
+
+# --- Whatever the bytes are.
+
+DAEMON = b"From: MAILER-DAEMON@a.example\nReturn-Path: <>\nSubject: failure notice\n"
+PERSON = b"From: jan@example.net\nIn-Reply-To: <a@b>\n"
+FAILED = b"\nA message that you sent could not be delivered\n"
+
+
+def nested(depth: int) -> bytes:
+    return b"".join(
+        b'Content-Type: multipart/mixed; boundary="b%d"\n\n--b%d\n' % (n, n) for n in range(depth)
+    )
+
+
+@pytest.mark.everyday("[0]", "[1]", "[2]")
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\n",
+        bytes(range(256)) * 100,
+        DAEMON + nested(3000),
+        DAEMON + b"Content-Type: message/rfc822\n\n" * 3000,
+        DAEMON + b'Content-Type: multipart/report; boundary="b"\n\n' + b"--b\n\nx\n" * 5000,
+        DAEMON + b"Content-Type: multipart/report" + b"; a*0*=x" * 2000 + b"\n\n",
+        DAEMON + FAILED + b"a" * 2_000_000,
+        DAEMON + FAILED + b"<" * 1_000_000,
+        DAEMON + FAILED + (b"<" * 1999 + b"\n") * 500,
+        DAEMON + b"\n" * 200_000,
+        PERSON + b"Subject: " + b"=?a?q?" * 100_000 + b"\n\nja",
+        PERSON.replace(b"jan", b'"(' * 100_000) + b"\nja",
+        b"From: jan@example.net\nReferences: " + b"<a@b>" * 100_000 + b"\n\nja",
+        PERSON + b"Subject: =?no-such?b?a?= =?utf-8?b?a?=\n\nja",
+        PERSON + b"Content-Type: text/html\n\n" + b"<div " * 100_000,
+        PERSON + b"Content-Type: text/html\n\n" + b"<!--" * 100_000,
+        PERSON + b'Content-Type: text/plain; charset="nul\0l"\n\nja',
+        PERSON + b"Content-Type: text/plain; charset=no-such\n\n\xff ja",
+        PERSON + b"Content-Type: text/plain; charset=idna\n\n\xff ja",
+        PERSON + b"Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\n=====",
+        PERSON + b"Content-Type: multipart/mixed\n\nno parts",
+    ],
+    ids=range(22),
+)
+def test_hostile_bytes_are_read_to_an_end(raw: bytes) -> None:
+    assert read(raw).kind in {Kind.SOFT, Kind.NOTHING, Kind.REPLY}
+
+
+@given(st.binary(max_size=2000))
+def test_any_bytes_are_read_to_an_end(raw: bytes) -> None:
+    assert read(raw).kind in set(Kind)
+
+
+@given(st.text(max_size=300), st.sampled_from(NAMES))
+def test_text_in_any_place_is_read_to_an_end(text: str, name: str) -> None:
+    raw = returned(name, verp=VERP, message_id=MESSAGE_ID)
+    cut = raw[: len(text) * 7]
+    assert read(cut + text.encode("utf-8", "surrogatepass") + raw[len(cut) :]).kind in set(Kind)
+
+
+def test_what_cannot_be_read_is_noted_by_its_kind_alone(caplog: pytest.LogCaptureFixture) -> None:
+    assert read(DAEMON + nested(3000) + b"jan@example.net").kind is Kind.NOTHING
+    (record,) = caplog.records
+    assert record.getMessage() == "a message cannot be read: RecursionError"
+
+
+def test_what_lies_beyond_the_limit_is_not_read() -> None:
+    said = b"550 5.1.1 unknown"
+    head = b"From: MAILER-DAEMON@a.example\n\n"
+    line = b"x" * 899 + b"\n"
+    assert read(head + line * (LONGEST // 900 - 1) + said).kind is Kind.SOFT
+    assert read(head + line * (LONGEST // 900 + 1) + said).kind is Kind.NOTHING
+
+
+def test_the_library_for_odd_formats_writes_no_log() -> None:
+    assert not logging.getLogger("flufl.bounce").isEnabledFor(logging.CRITICAL)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"notificationType": "Delivery", "mail": {"source": "bounce@example.org"}}',
+        '{"notificationType": "Bounce", "bounce": {"bouncedRecipients": 1}, "mail": 1}',
+        '{"notificationType": "Bounce", "bounce": [], "mail": {"headers": [1, {"name": 1}]}}',
+        '{"notificationType": "Bounce", "bounce": {"bouncedRecipients": [1, {"status": 1}]}}',
+        '{"Message": "no notification"}',
+        "[" * 100_000,
+    ],
+)
+def test_another_notification_of_amazon_says_nothing(body: str) -> None:
+    raw = f"From: no-reply@sns.amazonaws.com\nSubject: AWS Notification Message\n\n{body}"
+    assert read(raw.encode()).kind is Kind.NOTHING
+
+
+def test_only_amazon_writes_its_notifications() -> None:
+    raw = returned("sns_no_such_user").replace(b"no-reply@sns.", b"no-reply@sns.example.")
+    assert read(raw).kind is Kind.NOTHING
+
+
+def test_a_bounce_about_a_bounce_is_read_for_itself() -> None:
+    raw = returned("trendmicro_repacked")
+    why = raw.replace(b"delivery errors -----\n\n--outer", b"errors -----\n550 full\n\n--outer", 1)
+    assert why != raw
+    assert read(why).kind is Kind.SOFT

@@ -1,0 +1,265 @@
+"""Launching: what is frozen, what is owed, what is kept; and that it is all or nothing."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from repermit import email_address
+from repermit.campaigns.campaign_results import Launched
+from repermit.campaigns.launch import launch
+from repermit.campaigns.launch_plan import REMINDER_NOTE
+from repermit.campaigns.mailing_lists import change_list
+from repermit.contacts.circuit_breaker import AFTER_PILOT
+from repermit.db.connection import Database
+from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
+from repermit.emails import frozen_draft
+from repermit.errors import LaunchRefused
+from repermit.evidence.verify import chain
+from repermit.rules.consent import CampaignState, Exclusion, MailKind, MailState, Reason
+from repermit.settings.definitions import CampaignRules
+from tests.support.builders import (
+    DEADLINE,
+    NOW,
+    make_contact,
+    make_list,
+    make_removed,
+    make_settings,
+)
+
+ATTEST = "The board decided on 1 March; our own forms; nobody opted out."
+
+
+def start(database: Database, mailing_list: MailingList, **overrides: Any) -> Launched:
+    values: dict[str, Any] = {
+        "settings": make_settings(),
+        "now": NOW,
+        "deadline": DEADLINE,
+        "attest": ATTEST,
+        "actor": "anna@example.org",
+    }
+    return launch(database, mailing_list, **{**values, **overrides})
+
+
+def test_a_launch_owes_everybody_an_ask(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    make_contact(database, mailing_list)
+    make_removed(database, mailing_list, Reason.NO)
+    launched = start(database, mailing_list)
+    assert (launched.plan.asked, launched.plan.excluded[Exclusion.REMOVED]) == (2, 1)
+    assert launched.state is CampaignState.SENDING
+    campaign = Campaign.get_by_id(launched.campaign)
+    assert (campaign.state, campaign.deadline) == (CampaignState.SENDING, DEADLINE)
+    assert (campaign.launched_at, campaign.starts_at) == (NOW, NOW)
+    assert (campaign.minimum_days, campaign.include_thin, campaign.downtime) == (14, False, 0)
+    owed = Mail.select().where(Mail.kind == MailKind.ASK, Mail.state == MailState.QUEUED)
+    assert owed.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("starts_in", "state", "starts_at"),
+    [
+        (timedelta(days=-1), CampaignState.SENDING, NOW),
+        (timedelta(), CampaignState.SENDING, NOW),
+        (timedelta(days=1), CampaignState.SCHEDULED, NOW + timedelta(days=1)),
+    ],
+)
+def test_a_launch_may_begin_later(
+    database: Database, starts_in: timedelta, state: CampaignState, starts_at: object
+) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    launched = start(database, mailing_list, starts_at=NOW + starts_in)
+    campaign = Campaign.get()
+    assert (launched.state, campaign.state) == (state, state)
+    assert (campaign.starts_at, Mail.get().due_at) == (starts_at, starts_at)
+
+
+def test_the_minimum_of_days_is_that_of_the_launch(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    rules = CampaignRules(minimum_days=3)
+    start(database, mailing_list, settings=make_settings(campaign=rules), include_thin=True)
+    campaign = Campaign.get()
+    assert (campaign.minimum_days, campaign.include_thin) == (3, True)
+
+
+def test_the_wording_is_frozen_in_each_language_that_is_needed(database: Database) -> None:
+    mailing_list = make_list(database, language="nl")
+    make_contact(database, mailing_list, language="fr")
+    start(database, mailing_list)
+    change_list(
+        database,
+        mailing_list,
+        settings=make_settings(),
+        now=NOW,
+        actor="anna@example.org",
+        purpose="Something else, monthly",
+    )
+    frozen = {row.language: row.wording for row in CampaignWording.select()}
+    # The list's own language is always there, for whoever has none of the others.
+    assert set(frozen) == {"fr", "nl"}
+    draft = frozen_draft.read_draft(frozen["fr"].content)
+    assert (draft.language, draft.deadline) == ("fr", DEADLINE)
+    assert draft.mailing_list.purpose == "Nieuws over onze praktijk, vier keer per jaar"
+
+
+def test_who_decided_and_what_they_were_told_is_kept(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    launched = start(database, mailing_list, attest=f" {ATTEST}\n")
+    entry = Evidence.get()
+    assert (entry.event, entry.actor, entry.campaign) == (
+        "launched",
+        "anna@example.org",
+        launched.campaign,
+    )
+    kept = json.loads(EvidencePart.get().json)
+    assert kept["attest"] == ATTEST
+    assert (kept["asked"], kept["excluded"]["removed"]) == (1, 0)
+    assert kept["left_out"] == {"opted_out": 0, "invalid": 0}
+    assert kept["deadline"] == "2026-03-30T09:00:00.000000+00:00"
+    assert kept["wordings"] == {"nl": CampaignWording.get().wording_id}
+    assert Wording.get_by_id(kept["told"]).content == "\n\n".join(launched.plan.notes)
+    assert list(chain.verify()) == []
+
+
+@pytest.mark.parametrize("attest", ["", " \n"])
+def test_a_launch_must_be_attested(database: Database, attest: str) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    with pytest.raises(LaunchRefused) as refused:
+        start(database, mailing_list, attest=attest)
+    (reason,) = refused.value.reasons
+    assert reason.startswith("say with --attest who decided to ask, on what ground")
+
+
+def test_an_empty_phrase_is_no_attestation(database: Database) -> None:
+    mailing_list = make_list(database, privacy_url="")
+    make_contact(database, mailing_list)
+    with pytest.raises(LaunchRefused) as refused:
+        start(database, mailing_list, attest="x")
+    assert "no privacy statement" in refused.value.reasons[0]
+    assert refused.value.reasons[1].startswith("'x' says too little: ")
+    assert not Campaign.select().exists()
+
+
+def test_a_refused_launch_gives_all_reasons_and_changes_nothing(database: Database) -> None:
+    mailing_list = make_list(database, privacy_url="")
+    with pytest.raises(LaunchRefused) as refused:
+        start(database, mailing_list, attest="")
+    assert len(refused.value.reasons) == 3
+    for table in (Campaign, Mail, Evidence, Wording):
+        assert not table.select().exists()
+
+
+def test_another_number_than_the_admin_was_told_is_refused(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    with pytest.raises(LaunchRefused, match="2 were to be asked, and now there are 1") as refused:
+        start(database, mailing_list, expected=2)
+    assert len(refused.value.reasons) == 1
+    assert not Campaign.select().exists()
+    assert start(database, mailing_list, expected=1).plan.asked == 1
+
+
+def test_a_second_launch_is_refused_while_the_first_is_live(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    start(database, mailing_list)
+    with pytest.raises(LaunchRefused, match="under way"):
+        start(database, mailing_list)
+
+
+def test_what_the_database_says_of_the_list_counts(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    with database.atomic():
+        MailingList.update(privacy_url="").execute()
+    with pytest.raises(LaunchRefused, match="no privacy statement"):
+        start(database, mailing_list)
+
+
+# --- Pilots. ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("starts_in", [timedelta(), timedelta(days=1)])
+def test_a_pilot_is_asked_first_and_the_others_wait(
+    database: Database, starts_in: timedelta
+) -> None:
+    mailing_list = make_list(database)
+    for _ in range(5):
+        make_contact(database, mailing_list)
+    launched = start(database, mailing_list, pilot=2, starts_at=NOW + starts_in)
+    assert (launched.pilot, launched.plan.asked) == (2, 5)
+    assert Campaign.get().pilot == 2
+    due = [mail.due_at for mail in Mail.select().order_by(Mail.id)]
+    assert due == [NOW + starts_in] * 2 + [AFTER_PILOT] * 3
+    assert json.loads(EvidencePart.get().json)["pilot"] == 2
+
+
+@pytest.mark.parametrize("pilot", [0, 3, 4])
+def test_a_pilot_of_nobody_or_everybody_is_none(database: Database, pilot: int) -> None:
+    mailing_list = make_list(database)
+    for _ in range(3):
+        make_contact(database, mailing_list)
+    assert start(database, mailing_list, pilot=pilot).pilot == 0
+    assert Campaign.get().pilot == 0
+    assert {mail.due_at for mail in Mail.select()} == {NOW}
+
+
+def test_who_is_suppressed_takes_no_place_in_a_pilot(database: Database) -> None:
+    mailing_list = make_list(database)
+    for number in range(4):
+        make_contact(database, mailing_list, f"{number}@example.org")
+    settings = make_settings()
+    with database.atomic():
+        Suppression.create(
+            list=None,
+            fingerprint=email_address.fingerprint(settings.fingerprint_key, "0@example.org"),
+            subject="",
+            reason="no",
+            at=NOW,
+        )
+    start(database, mailing_list, pilot=2)
+    asked = Contact.select().join(Mail).where(Mail.due_at == NOW).order_by(Contact.id)
+    assert [contact.address for contact in asked] == ["1@example.org", "2@example.org"]
+
+
+# --- Reminders. ---------------------------------------------------------------------------------
+
+
+def test_a_reminder_is_planned_and_its_wording_frozen(database: Database) -> None:
+    mailing_list = make_list(database, own_subject="Mogen wij?")
+    make_contact(database, mailing_list, language="fr")
+    launched = start(database, mailing_list, reminder=7)
+    at = DEADLINE - timedelta(days=7) + timedelta(hours=1)  # the clocks go forward in between
+    assert launched.plan.reminder_at == Campaign.get().reminder_at == at
+    rows = CampaignWording.select().where(CampaignWording.kind == MailKind.REMINDER)
+    digests = {row.language: row.wording_id for row in rows}
+    assert set(digests) == {"fr", "nl"}
+    draft = frozen_draft.read_draft(Wording.get_by_id(digests["nl"]).content)
+    assert (draft.kind, draft.deadline) == ("reminder", DEADLINE)
+    assert draft.subject == "Herinnering van Nieuws van de praktijk: mogen wij u blijven mailen?"
+    kept = json.loads(EvidencePart.get().json)
+    assert kept["reminder_wordings"] == digests
+    assert kept["reminder_at"] == "2026-03-23T10:00:00.000000+00:00"
+    assert REMINDER_NOTE in launched.plan.notes
+
+
+def test_without_a_reminder_there_is_no_wording_for_one(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    assert REMINDER_NOTE not in start(database, mailing_list).plan.notes
+    assert Campaign.get().reminder_at is None
+    assert [row.kind for row in CampaignWording.select()] == ["ask"]
+    kept = json.loads(EvidencePart.get().json)
+    assert (kept["reminder_at"], kept.get("reminder_wordings")) == ("", None)

@@ -1,0 +1,411 @@
+"""What stands in settings, database and lists: what is missing, readable, guessable, too fast."""
+
+from __future__ import annotations
+
+import sqlite3
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repermit import package_files
+from repermit.checks.database import about_room, look_at_database
+from repermit.checks.findings import Finding
+from repermit.checks.settings import (
+    domains_of,
+    look_at_config,
+    look_at_keys,
+    look_at_list,
+    look_at_pace,
+    look_at_sender,
+)
+from repermit.db import migrations
+from repermit.db.connection import Database, connect, is_postgresql, open_database
+from repermit.db.models.base import Meta
+from repermit.db.models.mails import Mail
+from repermit.db.row_counts import ContactCount
+from repermit.rules.consent import Reason
+from repermit.settings import config_file
+from repermit.settings.definitions import MailServer, Settings
+from repermit.suppression import suppressions
+from tests.support.builders import (
+    make_asked,
+    make_campaign,
+    make_list,
+    make_organisation,
+    make_removed,
+    make_settings,
+)
+from tests.support.public_pages import everything_in
+
+LONG = "".join(map(chr, range(65, 91))) + "0123456789"
+
+
+def codes(findings: Iterable[Finding]) -> list[str]:
+    return [one.code for one in findings]
+
+
+def verdicts(findings: Iterable[Finding]) -> dict[str, str]:
+    return {one.code: str(one.verdict) for one in findings}
+
+
+# --- The settings.
+
+
+def test_settings_with_all_that_a_mail_must_name_are_right() -> None:
+    assert codes(look_at_config(make_settings())) == ["config_ok"]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "keys"),
+    [
+        ({"name": ""}, "name"),
+        ({"address": " \n "}, "address"),
+        ({"email": "", "telephone": ""}, "email"),
+        ({"name": "", "address": "", "email": "", "telephone": ""}, "name, address, email"),
+    ],
+)
+def test_an_organisation_that_cannot_be_named_is_told(lacking: dict[str, str], keys: str) -> None:
+    organisation = make_organisation(**lacking)
+    (one,) = look_at_config(make_settings(organisation=organisation))
+    assert (one.code, one.verdict) == ("config_organisation", "problem")
+    assert f"lack {keys} under" in one.found
+
+
+def test_a_telephone_alone_reaches_somebody() -> None:
+    organisation = make_organisation(email="")
+    assert codes(look_at_config(make_settings(organisation=organisation))) == ["config_ok"]
+
+
+# --- The keys.
+
+
+def written(folder: Path, text: str = "") -> Path:
+    path = folder / "config.toml"
+    path.write_text(
+        f'public_url = "https://ask.example.org"\nsecret_keys = ["{LONG}"]\n'
+        f'fingerprint_key = "{LONG}"\n{text}',
+        "utf-8",
+    )
+    path.chmod(0o600)
+    return path
+
+
+def about_keys(path: Path) -> list[Finding]:
+    return list(look_at_keys(config_file.load(path), path))
+
+
+def test_keys_that_nobody_else_can_read_or_guess_are_right(tmp_path: Path) -> None:
+    assert codes(about_keys(written(tmp_path))) == ["keys_ok"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_open"), [(0o600, False), (0o640, False), (0o604, True), (0o602, True)]
+)
+def test_settings_that_everybody_can_read_or_change_are_told(
+    tmp_path: Path, mode: int, is_open: bool
+) -> None:
+    path = written(tmp_path)
+    path.chmod(mode)
+    (one,) = about_keys(path)
+    assert one.code == ("keys_readable" if is_open else "keys_ok")
+    assert one.verdict == ("problem" if is_open else "ok")
+    assert one.remedy.endswith(f"chmod o= {path}" if is_open else "")
+
+
+def test_a_password_that_everybody_can_read_is_told(tmp_path: Path) -> None:
+    for name, mode in (("password.txt", 0o644), ("mailbox.txt", 0o600), ("ca.pem", 0o644)):
+        (tmp_path / name).write_text("mellon", "utf-8")
+        (tmp_path / name).chmod(mode)
+    path = written(
+        tmp_path,
+        '[mail]\npassword_file = "password.txt"\nca_file = "ca.pem"\n'
+        '[bounces]\npassword_file = "mailbox.txt"\n',
+    )
+    (one,) = about_keys(path)
+    assert (one.code, one.values["file"]) == ("keys_readable", str(tmp_path / "password.txt"))
+
+
+def test_a_journal_that_cannot_be_written_or_that_everybody_can_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    journal = tmp_path / "suppressions.journal"
+    journal.touch(0o600)
+    assert codes(about_keys(path)) == ["keys_ok"]
+    journal.chmod(0o604)
+    assert codes(about_keys(path)) == ["keys_ok", "keys_readable"]
+    journal.unlink()
+    journal.mkdir()
+    found = about_keys(path)
+    assert verdicts(found)["keys_journal"] == "problem"
+    assert found[1].values == {"file": str(journal)}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "weak"),
+    [
+        ({}, []),
+        ({"secret_keys": (LONG.encode(), LONG[:21].encode())}, ["secret_keys"]),
+        ({"secret_keys": (LONG[:22].encode(),)}, []),
+        ({"fingerprint_key": b"change-me" * 4}, ["fingerprint_key"]),
+        (
+            {"secret_keys": (b"x" * 40,), "fingerprint_key": b"short"},
+            ["secret_keys", "fingerprint_key"],
+        ),
+    ],
+)
+def test_keys_that_could_be_guessed_are_told(overrides: dict[str, Any], weak: list[str]) -> None:
+    found = list(look_at_keys(make_settings(**overrides), None))
+    assert [one.values.get("key", "") for one in found] == (weak or [""])
+    assert {one.code for one in found} == {"keys_weak" if weak else "keys_ok"}
+
+
+def test_fresh_keys_are_right() -> None:
+    example = package_files.asset("config.example.toml").read_text("utf-8")
+    fresh = config_file.parse(tomllib.loads(package_files.fresh_config(example)), folder=Path())
+    assert codes(look_at_keys(fresh, None)) == ["keys_ok"]
+
+
+# --- The pace.
+
+
+def mail(**values: Any) -> MailServer:
+    return config_file.parse(
+        {
+            "public_url": "https://ask.example.org",
+            "secret_keys": [LONG],
+            "fingerprint_key": LONG,
+            "mail": values,
+        },
+        folder=Path(),
+    ).mail
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"preset": "office365"}, {"pace_ok": "ok"}),
+        ({"preset": "gmail", "rate_per_day": 100}, {"pace_ok": "ok"}),
+        ({"preset": "gmail", "rate_per_day": 401}, {"pace_above_preset": "warning"}),
+        ({"preset": "gmail", "rate_per_day": 0}, {"pace_above_preset": "warning"}),
+        ({"preset": "gmail", "connections": 2}, {"pace_connections": "warning"}),
+        (
+            {"preset": "strato", "connections": 9, "rate_per_hour": 81},
+            {"pace_above_preset": "warning", "pace_connections": "warning"},
+        ),
+        ({"server": "smtp.example.org"}, {"pace_none": "warning"}),
+        ({"server": "smtp.example.org", "rate_per_hour": 10}, {"pace_ok": "ok"}),
+        ({"server": "localhost"}, {"pace_free": "ok"}),
+    ],
+)
+def test_a_pace_is_held_to_what_the_provider_bears(
+    values: dict[str, Any], expected: dict[str, str]
+) -> None:
+    assert verdicts(look_at_pace(mail(**values))) == expected
+
+
+def test_a_pace_is_told_by_the_day() -> None:
+    (one,) = look_at_pace(mail(preset="transip"))
+    assert one.found == "At most 1,920 mails leave in a day, evenly."
+    (one,) = look_at_pace(mail(preset="office365", rate_per_day=9000))
+    assert "let 9,000 mails leave in a day, more than the 8,000" in one.found
+    (one,) = look_at_pace(mail(preset="office365", rate_per_day=0, rate_per_minute=0))
+    assert "let ∞ mails leave" in one.found
+
+
+# --- The database.
+
+
+@pytest.mark.counted_on_both
+def test_a_database_of_this_version_is_right(settings: Settings, database: Database) -> None:
+    before = everything_in(database)
+    path = settings.sqlite_path
+    if path:
+        path.chmod(0o600)
+    stored = look_at_database(database, path)
+    room = "database_room_elsewhere" if is_postgresql(database) else "database_room"
+    assert codes(stored.findings) == ["database_ok", room]
+    assert (stored.lists, stored.has_returned) == ((), False)
+    assert everything_in(database) == before
+
+
+def test_fingerprints_of_another_key_are_told(settings: Settings, database: Database) -> None:
+    suppressions.recognise_key(database, settings)
+    make_removed(database, make_list(database), Reason.NO)
+    key = settings.fingerprint_key
+    assert "database_other_key" not in verdicts(
+        look_at_database(database, settings.sqlite_path, key=key).findings
+    )
+    stored = look_at_database(database, settings.sqlite_path, key=b"another key")
+    assert verdicts(stored.findings)["database_other_key"] == "problem"
+
+
+def test_its_lists_are_found_and_what_came_back(settings: Settings, database: Database) -> None:
+    news = make_list(database)
+    make_list(database, slug="agenda")
+    campaign = make_campaign(database, news)
+    make_asked(database, news, campaign)
+    stored = look_at_database(database, settings.sqlite_path)
+    assert stored.lists is not None
+    assert [one.slug for one in stored.lists] == ["agenda", "news"]
+    assert not stored.has_returned
+    with database.atomic():
+        Mail.update(bounce="soft").execute()
+    assert look_at_database(database, settings.sqlite_path).has_returned
+
+
+def test_counts_that_are_not_what_is_there_are_told(settings: Settings, database: Database) -> None:
+    make_list(database)
+    with database.atomic():
+        nobody = {"status": "", "reason": "", "basis": "", "language": "", "import_id": 0}
+        ContactCount.create(list_id=1, count=2, **nobody)
+    stored = look_at_database(database, settings.sqlite_path)
+    assert verdicts(stored.findings)["database_miscounted"] == "warning"
+
+
+@pytest.mark.counted_on_both
+def test_a_database_without_tables_is_none_yet(empty_database_url: str) -> None:
+    settings = make_settings(database=empty_database_url)
+    path = settings.sqlite_path
+    if path:
+        path.touch()
+    stored = look_at_database(connect(empty_database_url), path)
+    assert verdicts(stored.findings) == {"database_missing": "problem"}
+    assert stored.lists is None
+
+
+def test_a_file_that_is_not_there_is_not_made(empty_sqlite_url: str) -> None:
+    path = make_settings(database=empty_sqlite_url).sqlite_path
+    stored = look_at_database(connect(empty_sqlite_url), path)
+    assert verdicts(stored.findings) == {"database_missing": "problem"}
+    assert path is not None
+    assert not path.exists()
+
+
+def set_version(database: Database, version: int) -> None:
+    with database.atomic():
+        Meta.update(value=str(version)).where(Meta.key == "schema_version").execute()
+
+
+def test_an_older_database_is_told_and_not_upgraded(settings: Settings, database: Database) -> None:
+    set_version(database, migrations.OLDEST_VERSION)
+    stored = look_at_database(database, settings.sqlite_path)
+    assert verdicts(stored.findings)["database_old"] == "ok"
+    assert stored.lists is None
+    assert migrations.read_version(database) == migrations.OLDEST_VERSION
+
+
+def test_a_database_that_is_too_old_is_told(settings: Settings, database: Database) -> None:
+    set_version(database, migrations.OLDEST_VERSION - 1)
+    (one,) = look_at_database(database, settings.sqlite_path).findings
+    assert (one.code, one.verdict) == ("database_too_old", "problem")
+    assert "version 23" in one.found
+
+
+def test_a_newer_database_is_told(settings: Settings, database: Database) -> None:
+    set_version(database, 99)
+    (one,) = look_at_database(database, settings.sqlite_path).findings
+    assert (one.code, one.verdict) == ("database_new", "problem")
+    assert f"version 99, not {migrations.NEWEST_VERSION}" in one.found
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "repermit.db"
+    path.write_text("no database at all, but long enough to be looked at", "utf-8")
+    (one,) = look_at_database(connect(f"sqlite:///{path}"), path).findings
+    assert (one.code, one.verdict) == ("database_refused", "problem")
+    assert "file is not a database" in one.found
+
+
+def test_a_database_that_cannot_be_written_is_told(sqlite_url: str) -> None:
+    path = make_settings(database=sqlite_url).sqlite_path
+    assert path is not None
+    # Also root, whom no permission stops, cannot write where a trigger says no.
+    with sqlite3.connect(path) as opened:
+        opened.execute(
+            "CREATE TRIGGER no BEFORE INSERT ON meta BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    opened.close()
+    (one,) = look_at_database(connect(sqlite_url), path).findings
+    assert one.found == "The database cannot be used: disk full."
+
+
+def test_a_server_that_is_away_is_told() -> None:
+    database = connect("postgresql://127.0.0.1:1/lists")
+    assert codes(look_at_database(database, None).findings) == ["database_refused"]
+
+
+def test_a_database_that_everybody_can_read_is_told(sqlite_url: str) -> None:
+    path = make_settings(database=sqlite_url).sqlite_path
+    assert path is not None
+    path.chmod(0o644)
+    with open_database(sqlite_url) as opened:
+        found = look_at_database(opened, path).findings
+    assert verdicts(found)["database_readable"] == "problem"
+
+
+@pytest.mark.parametrize(
+    ("free", "code", "verdict"),
+    [
+        (1_000_000_000, "database_room", "ok"),
+        (999_999_999, "database_little_room", "warning"),
+        (100_000_000, "database_little_room", "warning"),
+        (99_999_999, "database_no_room", "problem"),
+    ],
+)
+def test_room_is_judged(free: int, code: str, verdict: str) -> None:
+    one = about_room(free)
+    assert (one.code, one.verdict) == (code, verdict)
+
+
+# --- The lists.
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({}, ["list_ok"]),
+        ({"purpose": ""}, ["list_no_purpose", "list_no_frequency"]),
+        ({"purpose": "News"}, ["list_no_frequency"]),
+        ({"purpose": "News", "frequency": "often"}, ["list_ok"]),
+        ({"privacy_url": ""}, ["list_no_privacy"]),
+        ({"sender": ""}, ["list_no_sender"]),
+        ({"sender": "De Linde <nowhere>"}, ["list_no_sender"]),
+    ],
+)
+def test_a_list_lacks_what_its_readers_must_know(
+    database: Database, overrides: dict[str, str], expected: list[str]
+) -> None:
+    news = make_list(database, **overrides)
+    found = list(look_at_list(news, says_how_often=lambda text: "vier keer" in text))
+    assert codes(found) == expected
+    assert all("news" in one.found for one in found)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"preset": "office365", "username": "Praktijk@example.org"}, []),
+        ({"preset": "office365", "username": "other@example.org"}, ["smtp_other_sender"]),
+        ({"preset": "office365"}, []),
+        ({"preset": "gmail", "username": "other@example.org"}, []),
+    ],
+)
+def test_microsoft_takes_the_mailbox_alone_as_sender(
+    database: Database, values: dict[str, Any], expected: list[str]
+) -> None:
+    settings = make_settings(mail=MailServer(**values))
+    assert codes(look_at_sender(make_list(database), settings)) == expected
+
+
+def test_the_domains_of_the_senders_are_looked_at(database: Database) -> None:
+    lists = [
+        make_list(database, slug="a", sender="A <a@bücher.example>"),
+        make_list(database, slug="b", sender="b@example.org"),
+        make_list(database, slug="c", sender="c@Example.org"),
+        make_list(database, slug="d", sender=""),
+    ]
+    assert domains_of(lists, make_settings()) == ("example.org", "xn--bcher-kva.example")
+    assert domains_of([], make_settings()) == ("example.org",)
+    assert domains_of([], make_settings(organisation=make_organisation(email=""))) == ()

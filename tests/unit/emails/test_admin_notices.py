@@ -1,0 +1,80 @@
+"""The admin's daily mail: what it says, and what it leaves unsaid."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from repermit.emails.mail_values import read_closing, read_news
+from repermit.errors import AddressError
+from repermit.i18n.catalogues import languages
+from tests.support.mail_builders import (
+    make_closing,
+    make_closing_news,
+    make_daily,
+    make_facts,
+    make_news,
+    make_practice,
+)
+
+
+@pytest.mark.parametrize("language", languages())
+def test_the_daily_mail_counts_and_says_where_to_take_people_off(language: str) -> None:
+    draft = make_daily(mailing_list=make_facts(language=language))
+    assert (draft.kind, draft.language, draft.deadline) == ("notice", language, None)
+    for body in (draft.text, draft.html):
+        assert "https://ask.example.org/vraag/admin/lists/lindepost/handover" in body
+        assert "https://ask.example.org/vraag/admin/lists/lindepost/" in body
+        assert "repermit export lindepost removed" in body
+        for count in (12, 3, 1, 2, 500, 212, 43, 240):
+            assert f": {count}\n" in body or f": {count}</li>" in body
+        assert "⟦" not in body
+
+
+def test_what_did_not_happen_is_not_told() -> None:
+    draft = make_daily(news=make_news(no=0, withdrawn=0, others=0))
+    assert "Ja: 12" in draft.text
+    assert "Nee: " not in draft.text
+    assert "handover" not in draft.text
+
+
+def test_the_daily_mail_of_a_sensitive_list_shows_nothing_outside_its_body() -> None:
+    draft = make_daily(mailing_list=make_facts(name="Leven met hiv", sensitive=True))
+    assert "hiv" not in draft.subject
+
+
+def test_the_daily_mail_needs_somebody_to_go_to() -> None:
+    with pytest.raises(AddressError):
+        make_daily(organisation=make_practice(email=""))
+
+
+@pytest.mark.parametrize("language", languages())
+def test_the_closing_mail_counts_and_holds_the_checkpoint(language: str) -> None:
+    draft = make_closing(mailing_list=make_facts(language=language))
+    assert (draft.kind, draft.language, draft.deadline) == ("notice", language, None)
+    news = make_closing_news()
+    checkpoint = {"seq": news.seq, "hash": news.hash, "root": news.root}
+    assert json.dumps(checkpoint) in draft.text
+    assert news.hash in draft.html
+    for body in (draft.text, draft.html):
+        assert "https://ask.example.org/vraag/admin/lists/lindepost/papers/report" in body
+        assert "repermit report lindepost" in body
+        for count in (500, 212, 43, 231, 5, 9):
+            assert f": {count}\n" in body or f": {count}</li>" in body
+
+
+def test_closing_news_travel_in_the_topic_of_a_mail() -> None:
+    names = ("asked", "yes", "no", "no_response", "others", "unasked")
+    most = make_closing_news(**dict.fromkeys(names, 10**7), seq=10**8)
+    assert read_closing(most.topic) == most
+    # PostgreSQL keeps no more of it.
+    assert len(most.topic) <= 255
+    assert read_closing("paused_pilot") is None
+
+
+def test_news_travel_in_the_topic_of_a_mail() -> None:
+    most = make_news(**dict.fromkeys(("yes", "no", "withdrawn", "others"), 10**7))
+    assert read_news(most.topic) == most
+    assert len(most.topic) < 200
+    assert read_news("paused_pilot") is None

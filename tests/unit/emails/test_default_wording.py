@@ -1,0 +1,38 @@
+"""repermit's own wording as templates: nothing stands against it, and it says the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from repermit.emails import make_draft
+from repermit.emails.wording_validation import check_wording, usual_wording
+from repermit.i18n.catalogues import languages
+from tests.support.builders import DEADLINE, make_organisation, make_settings
+from tests.support.mail_builders import make_facts
+
+
+@pytest.mark.everyday("-nl]", "-en]")
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("sensitive", [False, True])
+@pytest.mark.parametrize("frequency", ["", "vier keer per jaar"])
+def test_it_may_be_used_and_says_what_repermit_says(
+    language: str, *, sensitive: bool, frequency: str
+) -> None:
+    facts = replace(make_facts(), sensitive=sensitive, frequency=frequency)
+    wording = usual_wording(facts, language=language)
+    check_wording(wording, organisation=make_organisation(), mailing_list=facts)
+    usual, own = (
+        make_draft.draft_ask(
+            organisation=make_organisation(),
+            mailing_list=facts,
+            deadline=DEADLINE,
+            zone=make_settings().zone,
+            language=language,
+            own=own,
+        )
+        for own in (None, wording)
+    )
+    assert own.subject == usual.subject
+    assert own.text == usual.text

@@ -1,0 +1,276 @@
+"""What mails of each kind say, before they are filled in."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+import pytest
+
+from repermit.emails.frozen_draft import Draft
+from repermit.emails.mail_values import OwnWording
+from repermit.emails.make_draft import redated
+from repermit.errors import AddressError, WordingError
+from repermit.i18n.catalogues import languages, translations
+from repermit.package_files import asset
+from tests.support.mail_builders import (
+    DEADLINE,
+    make_ask,
+    make_confirm,
+    make_facts,
+    make_notice,
+    make_practice,
+    make_reminder,
+)
+
+LATER = DEADLINE + timedelta(days=45)
+OWN_TEXT = """{{ greeting }}
+
+{{ organisation }} & co vragen u iets over {{ list_name }}.
+Antwoord voor {{ deadline }}: {{ yes_url }} of {{ no_url }}
+
+{{ stop }} {{ privacy_url }} {{ me_url }}"""
+
+
+@pytest.mark.parametrize("language", languages())
+def test_an_ask_says_above_its_buttons_what_the_reader_must_know(language: str) -> None:
+    draft = make_ask(language=language)
+    for body, end in ((draft.text, "⟦yes_url⟧"), (draft.html, 'href="⟦yes_url⟧"')):
+        above = body[: body.index(end)]
+        for said in (
+            "Praktijk De Linde",
+            "Lindelaan 1",
+            "1234 AB Utrecht",
+            "030 123 45 67",
+            "praktijk@example.org",
+            "De Lindepost",
+            "Nieuws over onze praktijk",
+            "vier keer per jaar",
+            "⟦reason⟧",
+            "2026",
+            "23",
+        ):
+            assert said in above
+
+
+@pytest.mark.parametrize("kind", ["ask", "confirm"])
+def test_what_is_not_known_leaves_no_empty_line_behind(kind: str) -> None:
+    make = {"ask": make_ask, "confirm": make_confirm}[kind]
+    draft = make(
+        organisation=make_practice(telephone="", address="", email=""),
+        mailing_list=make_facts(frequency=""),
+    )
+    assert "Telefoon" not in draft.text + draft.html
+    assert "Hoe vaak" not in draft.text + draft.html
+    assert "E-mail: post@example.org" in draft.text
+    assert "\n\n\n" not in draft.text
+
+
+@pytest.mark.parametrize("language", languages())
+def test_yes_and_no_look_the_same(language: str) -> None:
+    html = make_ask(language=language).html
+    yes, no = re.findall(r'<tr>(<td class="press".*?</td>)</tr>', html, re.DOTALL)
+    bare = [re.sub(r'href="[^"]*"|>[^<]+</a>', "", one) for one in (yes, no)]
+    assert bare[0] == bare[1]
+    assert 'href="⟦yes_url⟧"' in yes
+    assert 'href="⟦no_url⟧"' in no
+
+
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("kind", ["ask", "confirm"])
+def test_html_loads_nothing_and_names_its_language(kind: str, language: str) -> None:
+    html = {"ask": make_ask, "confirm": make_confirm}[kind](language=language).html
+    assert f'<html lang="{language}" dir="ltr"' in html
+    assert 'role="presentation"' in html
+    assert "prefers-color-scheme: dark" in html
+    assert not re.search(r"<img|<script|<link|<form|url\(|@import|src=", html)
+    assert len(html.encode()) < 102_000 - 20_000
+
+
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("kind", ["ask", "confirm"])
+def test_a_sensitive_list_shows_nothing_outside_its_body(kind: str, language: str) -> None:
+    facts = make_facts(name="Leven met hiv", purpose="Steun", sensitive=True)
+    draft = {"ask": make_ask, "confirm": make_confirm}[kind](mailing_list=facts, language=language)
+    found = re.search(
+        '<title>(.*?)</title>.*<div class="preview".*?>(.*?)</div>', draft.html, re.DOTALL
+    )
+    assert found is not None
+    for shown in (draft.subject, *found.groups()):
+        assert shown
+        for secret in ("hiv", "Steun", "Linde", "lindepost"):
+            assert secret not in shown
+    assert "Leven met hiv" in draft.text
+
+
+@pytest.mark.parametrize("kind", ["ask", "confirm"])
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("nl", "artikel 9, lid 2, onder a"),
+        ("en", "article 9(2)(a)"),
+        ("de", "Artikel 9 Absatz 2 Buchstabe a"),
+        ("fr", "article 9, paragraphe 2, point a)"),
+    ],
+)
+def test_a_yes_on_a_sensitive_list_is_explicit_consent_in_words(
+    kind: str, language: str, words: str
+) -> None:
+    make = {"ask": make_ask, "confirm": make_confirm}[kind]
+    sensitive = make(mailing_list=make_facts(sensitive=True), language=language)
+    other = make(language=language)
+    assert words in sensitive.text
+    assert words in sensitive.html
+    assert words not in other.text + other.html
+
+
+def test_facts_cannot_bring_marks_or_markup_or_lines_of_their_own() -> None:
+    draft = make_ask(
+        organisation=make_practice(name="A <b>&</b> ⟦yes_url⟧\r\nBcc: x", address=" a\x00b \n\nc"),
+        mailing_list=make_facts(purpose="{{ no_url }} {% x %}"),
+    )
+    assert draft.organisation.name == "A <b>&</b> [yes_url] Bcc: x"
+    assert draft.organisation.postal_lines == ("a b", "c")
+    assert "A &lt;b&gt;&amp;&lt;/b&gt; [yes_url] Bcc: x" in draft.html
+    assert "A <b>&</b> [yes_url] Bcc: x" in draft.text
+    assert "{{ no_url }} {% x %}" in draft.text
+
+
+def test_an_own_text_is_used_and_its_html_says_the_same() -> None:
+    draft = make_ask(own=OwnWording(subject="{{ list_name }} & u", text=OWN_TEXT))
+    assert draft.subject == "De Lindepost & u"
+    assert draft.text.startswith("⟦greeting⟧\n\nPraktijk De Linde\nLindelaan 1\n")
+    assert "& co vragen u iets over De Lindepost.\n" in draft.text
+    assert "dinsdag 22 december 2026, 23:59 uur: ⟦yes_url⟧ of ⟦no_url⟧\n" in draft.text
+    assert "<title>De Lindepost &amp; u</title>" in draft.html
+    assert "Praktijk De Linde<br>\nLindelaan 1<br>\n" in draft.html
+    assert "&amp; co vragen u iets over De Lindepost.<br>\n" in draft.html
+    assert re.search(
+        'class="button" href="⟦yes_url⟧".*>Ja, blijf mij deze mails sturen</a>', draft.html
+    )
+    assert re.search('class="button" href="⟦no_url⟧".*>Nee, stuur mij deze mails niet', draft.html)
+
+
+def test_an_own_html_is_set_into_the_frame() -> None:
+    own = OwnWording(
+        text=OWN_TEXT,
+        html="<p>{{ organisation }} {{ deadline }} {{ stop }}"
+        ' <a href="{{ yes_url }}">{{ yes_label }}</a> <a href="{{ no_url }}">{{ no_label }}</a>'
+        ' <a href="{{ privacy_url }}">privacy</a></p>',
+    )
+    draft = make_ask(own=own, organisation=make_practice(name="A & B"))
+    assert '<table class="column"' in draft.html
+    assert "<p style=" in draft.html
+    assert "A &amp; B<br>\nLindelaan 1" in draft.html
+    assert 'href="https://www.example.org/privacy"' in draft.html
+    assert "prefers-color-scheme" in draft.html
+
+
+def test_a_wording_that_may_not_be_used_is_refused_here_too() -> None:
+    with pytest.raises(WordingError, match="the No is missing"):
+        make_ask(own=OwnWording(text="{{ yes_url }}"))
+
+
+def test_a_sender_that_cannot_be_used_is_refused() -> None:
+    with pytest.raises(AddressError):
+        make_ask(organisation=make_practice(email="praktijk"))
+    with pytest.raises(AddressError):
+        make_confirm(organisation=make_practice(email="praktijk"))
+
+
+# --- Reminders. ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_reminder_says_all_that_an_ask_says_and_that_it_is_the_only_one(language: str) -> None:
+    ask, reminder = make_ask(language=language), make_reminder(language=language)
+    for said, more in ((ask.text, reminder.text), (ask.html, reminder.html)):
+        before, after = set(said.splitlines()), set(more.splitlines())
+        # In HTML the subject stands too, as the title.
+        assert {
+            line for line in before - after if not re.search("<title|aria-label", line)
+        } == set()
+        assert any(only_reminder(language) in line for line in after - before)
+    assert reminder.phrases == ask.phrases
+    assert reminder.kind == "reminder"
+    assert reminder.subject != ask.subject
+
+
+def only_reminder(language: str) -> str:
+    """Return the sentence that says so, as the catalogue of the language has it."""
+    body = (asset("templates") / "mail" / "reminder" / "body.txt").read_text("utf-8")
+    found = re.search('_\\("(We have asked you this before[^"]+)"', body)
+    assert found
+    return translations(language).gettext(found[1])
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_reminder_of_a_sensitive_list_shows_nothing_outside_its_body(language: str) -> None:
+    facts = make_facts(name="Leven met hiv", sensitive=True)
+    draft = make_reminder(mailing_list=facts, language=language)
+    assert "hiv" not in draft.subject
+    assert "Linde" not in draft.subject
+    assert "Leven met hiv" in draft.text
+
+
+# --- Another deadline. --------------------------------------------------------------------------
+
+
+def every_draft(language: str, deadline: datetime) -> list[Draft]:
+    own = OwnWording(subject="{{ deadline }}?", text=OWN_TEXT)
+    return [
+        make_ask(language=language, deadline=deadline),
+        make_ask(language=language, deadline=deadline, own=own),
+        make_reminder(language=language, deadline=deadline),
+    ]
+
+
+@pytest.mark.everyday("-nl]", "-en]")
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("later", [LATER, DEADLINE + timedelta(microseconds=1)])
+def test_another_deadline_changes_nothing_else(language: str, later: datetime) -> None:
+    for before, after in zip(
+        every_draft(language, DEADLINE), every_draft(language, later), strict=True
+    ):
+        assert before != after
+        assert redated(before, later) == after
+
+
+def test_a_wording_without_a_deadline_gets_one_for_the_record_alone() -> None:
+    draft = make_confirm()
+    assert redated(draft, LATER).deadline == LATER
+    assert redated(draft, LATER).text == draft.text
+
+
+# --- Notices. -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("topic", ["paused_pilot", "paused_bounces", "paused_complaint"])
+@pytest.mark.parametrize("language", languages())
+def test_a_notice_says_what_happened_and_what_may_be_done(topic: str, language: str) -> None:
+    draft = make_notice(topic=topic, mailing_list=make_facts(language=language))
+    others = {
+        make_notice(topic=one, mailing_list=make_facts(language=language)).text
+        for one in ("paused_pilot", "paused_bounces", "paused_complaint")
+    }
+    assert len(others) == 3
+    assert draft.language == language
+    assert draft.deadline == DEADLINE
+    for body in (draft.text, draft.html):
+        for said in ("status", "resume", "cancel"):
+            assert f"repermit {said} lindepost" in body
+        assert "De Lindepost" in body
+        assert "23" in body
+        assert "⟦" not in body
+
+
+def test_a_notice_about_a_sensitive_list_shows_nothing_outside_its_body() -> None:
+    facts = make_facts(name="Leven met hiv", sensitive=True)
+    assert "hiv" not in make_notice(mailing_list=facts).subject
+
+
+def test_a_notice_needs_somebody_to_go_to_and_something_to_say() -> None:
+    with pytest.raises(AddressError):
+        make_notice(organisation=make_practice(email=""))
+    with pytest.raises(KeyError):
+        make_notice(topic="another")

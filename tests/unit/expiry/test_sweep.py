@@ -1,0 +1,666 @@
+"""The sweep: who is taken off, when, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from repermit.campaigns.lifecycle import extend, pause
+from repermit.clock import ManualClock, parse_when
+from repermit.contacts import lookup, status_changes
+from repermit.contacts.status_changes import Act
+from repermit.db.connection import Database
+from repermit.db.models.campaigns import Campaign, CampaignWording
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
+from repermit.evidence.chain import keep_wording
+from repermit.evidence.verify import chain
+from repermit.expiry.decision import Expired
+from repermit.expiry.downtime import skip
+from repermit.expiry.sweep import expire_due, would_expire
+from repermit.rules.consent import (
+    Basis,
+    BounceKind,
+    CampaignState,
+    Dropped,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+)
+from tests.support.builders import (
+    DEADLINE,
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_mail,
+    make_settings,
+)
+
+ROOT = Path(__file__).parents[3]
+INSTANT = timedelta(microseconds=1)
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+REMOVED, UNCONFIRMED = Status.REMOVED, Status.UNCONFIRMED
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    """Return a list whose answer pages have been up until just before the deadline."""
+    skip(database, to=DEADLINE - timedelta(minutes=1))
+    return make_list(database)
+
+
+def sweep(database: Database, *, now: datetime = DEADLINE, **options: Any) -> Expired:
+    """Sweep at `now`, after a look that must have foreseen the same and changed nothing."""
+    settings, clock = make_settings(), ManualClock(now)
+    before = states()
+    foreseen = would_expire(
+        database,
+        settings=settings,
+        clock=clock,
+        **{name: options[name] for name in options if name != "actor"},
+    )
+    assert states() == before
+    swept = expire_due(database, settings=settings, clock=clock, **options)
+    assert swept == foreseen
+    assert list(chain.verify()) == []
+    return swept
+
+
+def states() -> list[tuple[Any, ...]]:
+    query = Contact.select(Contact.id, Contact.status, Contact.reason).order_by(Contact.id)
+    campaigns = Campaign.select(Campaign.id, Campaign.state, Campaign.downtime)
+    return [*query.tuples(), *campaigns.order_by(Campaign.id).tuples()]
+
+
+def status_of(contact: Contact) -> tuple[str, str]:
+    found = Contact.get_by_id(contact.id)
+    return found.status, found.reason
+
+
+def kept(event: str) -> list[dict[str, Any]]:
+    """Return what the entries of one kind keep, oldest first."""
+    query = (
+        EvidencePart.select()
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(Evidence.event == event, EvidencePart.part == "consent")
+        .order_by(EvidencePart.seq)
+    )
+    return [json.loads(part.json) for part in query]
+
+
+# --- When. --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("beyond", "removed"), [(-INSTANT, 0), (timedelta(), 1), (INSTANT, 1)])
+@pytest.mark.parametrize(
+    ("when", "in_utc"),
+    [
+        ("2026-03-30T11:00", datetime(2026, 3, 30, 9, 0, tzinfo=UTC)),
+        # The days on which the clocks change: 23 and 25 hours long.
+        ("2026-03-29", datetime(2026, 3, 29, 21, 59, 59, 999999, tzinfo=UTC)),
+        ("2026-03-29T03:00", datetime(2026, 3, 29, 1, 0, tzinfo=UTC)),
+        ("2026-10-25", datetime(2026, 10, 25, 22, 59, 59, 999999, tzinfo=UTC)),
+        ("2026-10-25T02:30+02:00", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+        ("2026-10-25T02:30+01:00", datetime(2026, 10, 25, 1, 30, tzinfo=UTC)),
+    ],
+)
+def test_silence_counts_from_the_local_deadline_on(
+    database: Database, *, when: str, in_utc: datetime, beyond: timedelta, removed: int
+) -> None:
+    deadline = parse_when(when, AMSTERDAM)
+    assert deadline == in_utc
+    mailing_list = make_list(database)
+    asked = make_asked(
+        database, mailing_list, make_campaign(database, mailing_list, deadline=deadline)
+    )
+    skip(database, to=deadline)
+    assert sweep(database, now=deadline + beyond).removed == removed
+    assert status_of(asked) == ((REMOVED, Reason.NO_RESPONSE) if removed else (UNCONFIRMED, ""))
+
+
+@pytest.mark.parametrize(
+    ("beyond", "expected"),
+    [
+        (-INSTANT, Expired(removed=1)),
+        (timedelta(), Expired(removed=1)),
+        (INSTANT, Expired(unasked=1)),
+    ],
+)
+def test_invariant_4_an_ask_counts_if_accepted_the_minimum_of_days_before(
+    database: Database, mailing_list: MailingList, beyond: timedelta, expected: Expired
+) -> None:
+    campaign = make_campaign(database, mailing_list, minimum_days=3)
+    sent_at = DEADLINE - timedelta(days=3) + beyond
+    make_mail(database, campaign, make_contact(database, mailing_list), sent_at=sent_at)
+    assert sweep(database) == expected
+
+
+@pytest.mark.parametrize("state", [one for one in MailState if one is not MailState.SENT])
+def test_invariant_4_who_was_not_surely_asked_stays_unconfirmed(
+    database: Database, mailing_list: MailingList, state: MailState
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    contact = make_contact(database, mailing_list)
+    # A moment of sending is no proof of it: only the state is.
+    make_mail(database, campaign, contact, state=state)
+    assert sweep(database) == Expired(unasked=1)
+    assert status_of(contact) == (UNCONFIRMED, "")
+
+
+@pytest.mark.parametrize("bounce", BounceKind)
+def test_invariant_4_whose_ask_came_back_later_was_not_asked(
+    database: Database, mailing_list: MailingList, bounce: BounceKind
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    contact = make_contact(database, mailing_list)
+    make_mail(database, campaign, contact, bounce=bounce)
+    assert sweep(database) == Expired(unasked=1)
+    assert status_of(contact) == (UNCONFIRMED, "")
+
+
+# --- Whom. --------------------------------------------------------------------------------------
+
+
+def test_whoever_answered_or_was_not_in_the_audience_stays(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    bystander = make_contact(database, mailing_list)
+    for status, basis in (
+        (Status.CONFIRMED, Basis.ANSWER),
+        (Status.CONFIRMED, Basis.THIN),
+        (Status.CUSTOMER, Basis.CUSTOMER),
+    ):
+        contact = make_contact(database, mailing_list, status=status, basis=basis)
+        make_mail(database, campaign, contact)
+    confirm_only = make_contact(database, mailing_list)
+    make_mail(database, campaign, confirm_only, kind=MailKind.CONFIRM)
+    assert sweep(database) == Expired()
+    assert status_of(bystander) == status_of(confirm_only) == (UNCONFIRMED, "")
+    assert Campaign.get().state == CampaignState.CLOSED
+
+
+@pytest.mark.parametrize(
+    ("mail", "status"),
+    [
+        ({}, (REMOVED, "no_response")),
+        ({"state": MailState.FAILED, "sent_at": None}, ("confirmed", "")),
+    ],
+)
+def test_a_thin_proof_ends_by_silence_if_its_person_was_asked(
+    database: Database,
+    mailing_list: MailingList,
+    mail: dict[str, Any],
+    status: tuple[str, str],
+) -> None:
+    campaign = make_campaign(database, mailing_list, include_thin=True)
+    thin = make_contact(database, mailing_list, status=Status.CONFIRMED, basis=Basis.THIN)
+    sure = make_contact(database, mailing_list, status=Status.CONFIRMED, basis=Basis.ANSWER)
+    make_mail(database, campaign, thin, **mail)
+    make_mail(database, campaign, sure)
+    sweep(database)
+    assert status_of(thin) == status
+    assert status_of(sure) == ("confirmed", "")
+
+
+def test_a_removal_for_silence_is_kept_with_what_shows_that_there_was_time(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    with database.atomic():
+        digests = {language: keep_wording(language) for language in ("nl", "de")}
+        for language, digest in digests.items():
+            CampaignWording.create(
+                campaign=campaign, kind=MailKind.ASK, language=language, wording=digest
+            )
+    for language in ("de", "pl"):
+        make_mail(database, campaign, make_contact(database, mailing_list, language=language))
+    assert sweep(database).removed == 2
+    facts = {
+        "reason": "no_response",
+        "asked_at": "2026-03-02T09:00:01.000000+00:00",
+        "deadline": "2026-03-30T09:00:00.000000+00:00",
+        "minimum_days": 14,
+    }
+    assert kept("removed") == [
+        {**facts, "mail_wording": digests["de"]},
+        {**facts, "mail_wording": digests["nl"]},
+    ]
+    entry = Evidence.get(Evidence.event == "removed")
+    assert (entry.at, entry.actor, entry.campaign) == (DEADLINE, "job", campaign.id)
+    assert Suppression.select().where(Suppression.reason == Reason.NO_RESPONSE).count() == 2
+
+
+def test_the_wording_that_is_kept_is_the_one_that_the_ask_was_made_from(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    with database.atomic():
+        for revision in (2, 1):
+            CampaignWording.create(
+                campaign=campaign,
+                kind=MailKind.ASK,
+                language="nl",
+                revision=revision,
+                wording=keep_wording(f"{revision}"),
+            )
+    first = CampaignWording.get(CampaignWording.revision == 1)
+    make_mail(database, campaign, make_contact(database, mailing_list), wording=first)
+    make_asked(database, mailing_list, campaign)
+    assert sweep(database).removed == 2
+    assert [facts["mail_wording"] for facts in kept("removed")] == [
+        keep_wording("1"),
+        keep_wording("2"),
+    ]
+
+
+def test_the_wording_that_is_kept_is_that_of_this_campaigns_ask(
+    database: Database, mailing_list: MailingList
+) -> None:
+    earlier = make_campaign(database, mailing_list, state=CampaignState.CLOSED)
+    campaign = make_campaign(database, mailing_list)
+    with database.atomic():
+        for one, kind in ((earlier, MailKind.ASK), (campaign, MailKind.REMINDER)):
+            CampaignWording.create(
+                campaign=one, kind=kind, language="nl", wording=keep_wording(kind)
+            )
+    make_asked(database, mailing_list, campaign)
+    sweep(database)
+    assert [facts["mail_wording"] for facts in kept("removed")] == [""]
+
+
+def test_an_ask_of_another_campaign_says_nothing_about_this_one(
+    database: Database, mailing_list: MailingList
+) -> None:
+    earlier = make_campaign(database, mailing_list, state=CampaignState.CANCELLED)
+    campaign = make_campaign(database, mailing_list)
+    contact = make_contact(database, mailing_list)
+    make_mail(database, campaign, contact, state=MailState.FAILED)
+    make_mail(database, earlier, contact)
+    make_mail(database, campaign, contact, kind=MailKind.CONFIRM)
+    assert sweep(database) == Expired(unasked=1)
+
+
+def test_who_expires_by_hand_is_named(database: Database, mailing_list: MailingList) -> None:
+    make_asked(database, mailing_list, make_campaign(database, mailing_list))
+    sweep(database, actor="anna@example.org")
+    assert {entry.actor for entry in Evidence.select()} == {"anna@example.org"}
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 4, 5])
+def test_chunks_of_any_size_come_to_the_same(
+    database: Database, mailing_list: MailingList, chunk: int
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    for state in (MailState.SENT, MailState.FAILED) * 2:
+        make_mail(database, campaign, make_contact(database, mailing_list), state=state)
+    assert sweep(database, chunk=chunk) == Expired(removed=2, unasked=2)
+    assert Campaign.get().state == CampaignState.CLOSED
+
+
+# --- Which campaigns. ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", CampaignState)
+def test_only_what_is_sending_or_open_expires(
+    database: Database, mailing_list: MailingList, state: CampaignState
+) -> None:
+    asked = make_asked(database, mailing_list, make_campaign(database, mailing_list, state=state))
+    expires = state in {CampaignState.SENDING, CampaignState.OPEN}
+    assert sweep(database) == Expired(removed=int(expires))
+    assert (status_of(asked)[0] == REMOVED) is expires
+    assert Campaign.get().state == (CampaignState.CLOSED if expires else state)
+
+
+def test_one_list_may_be_swept_by_itself(database: Database, mailing_list: MailingList) -> None:
+    other = make_list(database, slug="other")
+    for one in (mailing_list, other):
+        make_asked(database, one, make_campaign(database, one))
+    assert sweep(database, mailing_list=other).removed == 1
+    assert [row.state for row in Campaign.select().order_by(Campaign.id)] == ["open", "closed"]
+    assert sweep(database).to_json() == {"removed": 1, "unasked": 0}
+
+
+def test_a_closed_campaign_says_what_became_of_its_audience(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    for _ in range(2):
+        make_asked(database, mailing_list, campaign)
+    confirmed = make_contact(database, mailing_list, status=Status.CONFIRMED)
+    make_mail(database, campaign, confirmed)
+    make_mail(database, campaign, make_contact(database, mailing_list), state=MailState.FAILED)
+    said_no = make_contact(database, mailing_list, status=Status.REMOVED, reason=Reason.NO)
+    make_mail(database, campaign, said_no)
+    # Neither another campaign's audience nor another kind of mail belongs to it.
+    earlier = make_campaign(database, mailing_list, state=CampaignState.CANCELLED)
+    make_asked(database, mailing_list, earlier)
+    make_mail(
+        database,
+        campaign,
+        make_contact(database, mailing_list),
+        kind=MailKind.CONFIRM,
+        state=MailState.STARTED,
+    )
+    sweep(database)
+    closed = Campaign.get_by_id(campaign.id)
+    assert (closed.state, closed.closed_at, closed.opened_at) == ("closed", DEADLINE, None)
+    assert kept("closed") == [
+        {
+            "deadline": "2026-03-30T09:00:00.000000+00:00",
+            "counts": {"no_response": 2, "no": 1, "confirmed": 1, "unconfirmed": 1},
+        }
+    ]
+    entry = Evidence.get(Evidence.event == "closed")
+    assert (entry.at, entry.list, entry.campaign) == (DEADLINE, "news", campaign.id)
+    assert sweep(database) == Expired()
+
+
+def test_asks_that_never_left_are_dropped_as_too_late(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
+    elsewhere = make_campaign(database, make_list(database, slug="other"))
+    for state in (MailState.QUEUED, MailState.CLAIMED):
+        make_mail(database, campaign, make_contact(database, mailing_list), state=state)
+    waiting = make_mail(
+        database,
+        elsewhere,
+        make_contact(database, elsewhere.list),
+        state=MailState.QUEUED,
+    )
+    assert sweep(database, mailing_list=mailing_list) == Expired(unasked=2)
+    dropped = Mail.select().where(Mail.campaign == campaign)
+    assert {(mail.state, mail.reason) for mail in dropped} == {
+        (MailState.DROPPED, Dropped.TOO_LATE)
+    }
+    assert Mail.get_by_id(waiting.id).state == MailState.QUEUED
+    closed = Campaign.get_by_id(campaign.id)
+    assert (closed.state, closed.opened_at) == (CampaignState.CLOSED, DEADLINE)
+
+
+def test_a_campaign_with_a_mail_on_its_way_is_closed_when_that_is_settled(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
+    make_asked(database, mailing_list, campaign)
+    started = make_mail(
+        database, campaign, make_contact(database, mailing_list), state=MailState.STARTED
+    )
+    assert sweep(database) == Expired(removed=1, unasked=1)
+    assert Campaign.get().state == CampaignState.SENDING
+    with database.atomic():
+        Mail.update(state=MailState.IN_DOUBT).where(Mail.id == started.id).execute()
+    assert sweep(database) == Expired(unasked=1)
+    assert Campaign.get().state == CampaignState.CLOSED
+
+
+# --- Pages that were down. ----------------------------------------------------------------------
+
+
+def test_expiry_waits_if_the_pages_were_down_too_long(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list, downtime=24 * 3600 + 1)
+    asked = make_asked(database, mailing_list, campaign)
+    late = make_mail(
+        database, campaign, make_contact(database, mailing_list), state=MailState.QUEUED
+    )
+    (reason,) = sweep(database).waiting
+    assert reason == (
+        "news: the answer pages were down for 1 day and 0 hours in all since the asking began, so "
+        "some may have been unable to answer. Nobody is taken off. Give them more time "
+        "(`repermit extend`), or decide that silence counts all the same "
+        "(`repermit expire --despite-downtime`)"
+    )
+    assert status_of(asked) == (UNCONFIRMED, "")
+    assert Mail.get_by_id(late.id).state == MailState.QUEUED
+    assert not Evidence.select().exists()
+
+
+def test_nothing_waits_for_the_admin_before_the_deadline(
+    database: Database, mailing_list: MailingList
+) -> None:
+    make_campaign(database, mailing_list, downtime=90_000)
+    assert sweep(database, now=DEADLINE - INSTANT) == Expired()
+
+
+def test_a_day_in_all_is_not_too_long(database: Database, mailing_list: MailingList) -> None:
+    make_asked(database, mailing_list, make_campaign(database, mailing_list, downtime=24 * 3600))
+    assert sweep(database, despite_downtime=True) == Expired(removed=1)
+    assert kept("expired_despite_downtime") == []
+
+
+def test_the_admin_may_decide_that_silence_counts_and_the_evidence_says_so(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list, downtime=49 * 3600)
+    make_asked(database, mailing_list, campaign)
+    (reason,) = sweep(database).waiting
+    assert "2 days and 1 hour in all" in reason
+    assert sweep(database, despite_downtime=True, actor="anna@example.org").removed == 1
+    assert kept("expired_despite_downtime") == [{"downtime": 49 * 3600}]
+    entry = Evidence.get(Evidence.event == "expired_despite_downtime")
+    assert (entry.actor, entry.campaign) == ("anna@example.org", campaign.id)
+
+
+def test_one_campaign_that_waits_does_not_hold_up_another(
+    database: Database, mailing_list: MailingList
+) -> None:
+    make_asked(database, mailing_list, make_campaign(database, mailing_list, downtime=90_000))
+    other = make_list(database, slug="other")
+    make_asked(database, other, make_campaign(database, other))
+    swept = sweep(database)
+    assert (swept.removed, len(swept.waiting)) == (1, 1)
+
+
+# --- At the same time. --------------------------------------------------------------------------
+
+
+class SteppingClock(ManualClock):
+    """A clock that does something when it is read for the nth time."""
+
+    def __init__(self, start: datetime, *, nth: int, act: Any) -> None:
+        super().__init__(start)
+        self._left = nth
+        self._act = act
+
+    def now(self) -> datetime:
+        self._left -= 1
+        if self._left == 0:
+            self._act()
+        return super().now()
+
+
+@pytest.mark.parametrize("nth", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("act", ["pause", "extend"])
+def test_a_sweep_stops_where_the_admin_intervenes(
+    database: Database, mailing_list: MailingList, *, nth: int, act: str
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    for _ in range(3):
+        make_asked(database, mailing_list, campaign)
+
+    def intervene() -> None:
+        # Inside the sweep's own transaction, as if it had come just before.
+        options: dict[str, Any] = {"now": NOW, "actor": "anna@example.org"}
+        if act == "pause":
+            pause(database, mailing_list, **options)
+        else:
+            later = DEADLINE + timedelta(days=1)
+            extend(database, mailing_list, deadline=later, settings=make_settings(), **options)
+
+    clock = SteppingClock(DEADLINE, nth=nth, act=intervene)
+    swept = expire_due(database, settings=make_settings(), clock=clock, chunk=1)
+    # It is read when the sweep looks for campaigns, when it begins, and before each step, the first
+    # of which drops what never left.
+    assert swept == Expired(removed={2: 0, 3: 0, 4: 0, 5: 1, 6: 2}[nth])
+    assert Campaign.get().state == (CampaignState.PAUSED if act == "pause" else CampaignState.OPEN)
+
+
+def confirm(database: Database, contact_id: int) -> bool:
+    """Answer Yes as somebody in time would; return whether the question was still open."""
+    with database.connection_context(), database.atomic():
+        contact = lookup.lock(contact_id)
+        was_open = contact.status == UNCONFIRMED
+        status_changes.confirm(
+            contact,
+            basis=Basis.ANSWER,
+            act=Act(at=DEADLINE - INSTANT, actor="person"),
+            fingerprint_key=make_settings().fingerprint_key,
+        )
+        return was_open
+
+
+def in_thread(database: Database, sweep_with: ManualClock, chunk: int) -> threading.Thread:
+    def run() -> None:
+        with database.connection_context():
+            expire_due(database, settings=make_settings(), clock=sweep_with, chunk=chunk)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def entries_by_subject() -> Counter[str]:
+    return Counter(entry.subject for entry in Evidence.select() if entry.subject)
+
+
+def test_an_answer_gets_in_during_the_sweep(database: Database, mailing_list: MailingList) -> None:
+    campaign = make_campaign(database, mailing_list)
+    asked = [make_asked(database, mailing_list, campaign) for _ in range(200)]
+    sweeping, answering = threading.Event(), threading.Event()
+
+    def wait_for_the_answer() -> None:
+        sweeping.set()
+        answering.wait(30)
+
+    def answer() -> bool:
+        answering.set()
+        return confirm(database, asked[-1].id)
+
+    thread = in_thread(database, SteppingClock(DEADLINE, nth=4, act=wait_for_the_answer), chunk=1)
+    assert sweeping.wait(30)
+    with ThreadPoolExecutor() as others:
+        assert others.submit(answer).result(60)
+    thread.join(60)
+    assert status_of(asked[-1]) == (Status.CONFIRMED, "")
+    assert Contact.select().where(Contact.status == REMOVED).count() == 199
+    assert set(entries_by_subject().values()) == {1}
+    assert list(chain.verify()) == []
+    assert Campaign.get().state == CampaignState.CLOSED
+
+
+def test_an_answer_that_is_being_recorded_when_its_turn_comes_counts(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    asked = [make_asked(database, mailing_list, campaign) for _ in range(3)]
+    sweeping = threading.Event()
+    with database.atomic():
+        contact = lookup.lock(asked[1].id)
+        thread = in_thread(database, SteppingClock(DEADLINE, nth=1, act=sweeping.set), chunk=10)
+        assert sweeping.wait(30)
+        # The sweep comes to this contact's lock, or to the write lock, and waits there.
+        thread.join(0.3)
+        assert thread.is_alive()
+        status_changes.confirm(
+            contact,
+            basis=Basis.ANSWER,
+            act=Act(at=DEADLINE - INSTANT, actor="person"),
+            fingerprint_key=make_settings().fingerprint_key,
+        )
+    thread.join(60)
+    assert [status_of(one)[0] for one in asked] == [REMOVED, Status.CONFIRMED, REMOVED]
+    assert list(chain.verify()) == []
+
+
+SWEEPER = """
+import sys
+from repermit.clock import ManualClock
+from repermit.expiry.sweep import expire_due
+from repermit.db.connection import open_database
+from tests.support.builders import DEADLINE, make_settings
+
+url = sys.argv[1]
+with open_database(url) as database:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    swept = expire_due(
+        database, settings=make_settings(database=url), clock=ManualClock(DEADLINE), chunk=3
+    )
+    print(swept.removed)
+"""
+
+
+def test_two_processes_at_once_remove_each_exactly_once(
+    database: Database, database_url: str, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    for _ in range(40):
+        make_asked(database, mailing_list, campaign)
+    sweepers = [
+        subprocess.Popen(
+            [sys.executable, "-c", SWEEPER, database_url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        for _ in range(2)
+    ]
+    for one in sweepers:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "ready\n"
+    for one in sweepers:
+        assert one.stdin is not None
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    removed = [int(one.communicate(timeout=60)[0]) for one in sweepers]
+    assert [one.returncode for one in sweepers] == [0, 0]
+    assert sum(removed) == 40
+    assert list(entries_by_subject().values()) == [1] * 40
+    assert Suppression.select().count() == 40
+    assert Evidence.select().where(Evidence.event == "closed").count() == 1
+    assert list(chain.verify()) == []
+
+
+def test_a_sweep_that_is_told_to_stop_is_gone_on_with_by_the_next(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    for _ in range(3):
+        make_asked(database, mailing_list, campaign)
+    unsent = make_contact(database, mailing_list)
+    make_mail(database, campaign, unsent, state=MailState.QUEUED, sent_at=None)
+    removed: list[int] = []
+    # Wherever it is told so, between two campaigns, steps or chunks.
+    while Campaign.get().state != CampaignState.CLOSED:
+        left = iter(range(len(removed)))
+        swept = expire_due(
+            database,
+            settings=make_settings(),
+            clock=ManualClock(DEADLINE),
+            chunk=1,
+            should_stop=lambda left=left: next(left, None) is None,  # type: ignore[misc]
+        )
+        removed.append(swept.removed)
+    assert (removed[0], sum(removed)) == (0, 3)
+    assert len(removed) > max(removed) > 0
+    assert len(kept("closed")) == 1
+    assert list(chain.verify()) == []

@@ -1,0 +1,71 @@
+"""Dates in words: language, zone, midnight and the first of the month."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from repermit.i18n.dates import day_in_words, moment_in_words
+from tests.support.mail_builders import AMSTERDAM, DEADLINE
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("nl", "dinsdag 22 december 2026, 23:59 uur"),
+        ("en", "Tuesday 22 December 2026, 23:59"),
+        ("de", "Dienstag, 22. Dezember 2026, 23:59\u00a0Uhr"),
+        ("fr", "mardi 22 décembre 2026 à 23\u00a0h\u00a059"),
+    ],
+)
+def test_a_deadline_in_words(language: str, expected: str) -> None:
+    assert moment_in_words(DEADLINE, language=language, zone=AMSTERDAM) == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("nl", "vrijdag 1 mei 2026"),
+        ("en", "Friday 1 May 2026"),
+        ("de", "Freitag, 1. Mai 2026"),
+        ("fr", "vendredi 1er mai 2026"),
+    ],
+)
+def test_the_first_of_a_month_in_words(language: str, expected: str) -> None:
+    moment = datetime(2026, 4, 30, 22, 30, tzinfo=UTC)
+    assert day_in_words(moment, language=language, zone=AMSTERDAM) == expected
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (datetime(2026, 12, 22, 22, 59, 59, tzinfo=UTC), "dinsdag 22 december 2026, 23:59 uur"),
+        (datetime(2026, 12, 22, 23, 0, tzinfo=UTC), "dinsdag 22 december 2026, 24:00 uur"),
+        (datetime(2026, 12, 22, 23, 0, 0, 1, tzinfo=UTC), "woensdag 23 december 2026, 00:00 uur"),
+        (datetime(2026, 12, 23, 11, 5, tzinfo=UTC), "woensdag 23 december 2026, 12:05 uur"),
+    ],
+)
+def test_midnight_is_the_end_of_the_day_before(moment: datetime, expected: str) -> None:
+    assert moment_in_words(moment, language="nl", zone=AMSTERDAM) == expected
+
+
+def test_midnight_in_french_and_at_the_end_of_a_month() -> None:
+    moment = datetime(2026, 5, 1, 22, 0, tzinfo=UTC)
+    assert (
+        moment_in_words(moment, language="fr", zone=AMSTERDAM)
+        == "vendredi 1er mai 2026 à 24\u00a0h\u00a000"
+    )
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (datetime(2026, 3, 29, 0, 59, tzinfo=UTC), "01:59"),
+        (datetime(2026, 3, 29, 1, 0, tzinfo=UTC), "03:00"),
+        (datetime(2026, 10, 25, 0, 59, tzinfo=UTC), "02:59"),
+        (datetime(2026, 10, 25, 1, 0, tzinfo=UTC), "02:00"),
+    ],
+)
+def test_the_hour_follows_summer_time(moment: datetime, expected: str) -> None:
+    assert moment_in_words(moment, language="en", zone=AMSTERDAM).endswith(f", {expected}")

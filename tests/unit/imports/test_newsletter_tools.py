@@ -1,0 +1,287 @@
+"""The exports of the tools that are known, as each writes them, and what they prove."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from repermit import package_files
+from repermit.imports import newsletter_tools
+from repermit.imports.readers.rows import Proof, Row
+from tests.support.list_files import as_csv, from_text, mailchimp_csv, opened, write_zip
+
+OPTIN = datetime(2018, 2, 12, 17, 59, 31, tzinfo=UTC)
+JAN = {"Email Address": "jan@example.org", "First Name": "Jan", "Last Name": "de Vries"}
+SIGNED_UP = JAN | {
+    "OPTIN_TIME": "2018-02-12 17:59:31",
+    "OPTIN_IP": "46.140.110.82",
+    "CONFIRM_TIME": "2018-02-12 18:06:58",
+    "CONFIRM_IP": "46.140.110.82",
+}
+
+
+def row_of(folder: Path, tool: str, *records: str, name: str = "list.csv") -> Row:
+    """Return the only row of a file that is known to be this tool's."""
+    text = as_csv([record.split("|") for record in records])
+    file = from_text(folder, text, name=name)
+    assert [part.tool for part in file.parts] == [tool]
+    (row,) = file.rows()
+    return row
+
+
+def mailchimp_row(folder: Path, *, name: str = "list.csv", **values: str) -> Row:
+    (row,) = from_text(folder, mailchimp_csv(values), name=name).rows()
+    return row
+
+
+# --- Mailchimp.
+
+
+def test_in_mailchimps_optin_time_with_optin_ip_is_a_sign_up(tmp_path: Path) -> None:
+    row = mailchimp_row(tmp_path, **SIGNED_UP)
+    method = "web form (Mailchimp OPTIN_TIME, OPTIN_IP)"
+    assert row == Row(
+        line=2,
+        address="jan@example.org",
+        name="Jan de Vries",
+        proof=Proof(method, OPTIN, "", "46.140.110.82"),
+        since=datetime(2018, 2, 12, 18, 6, 58, tzinfo=UTC),
+    )
+
+
+def test_each_sign_up_at_mailchimp_has_its_own_moment_and_ip(tmp_path: Path) -> None:
+    later = SIGNED_UP | {"OPTIN_TIME": "2019-02-12 17:59:31", "OPTIN_IP": "192.0.2.7"}
+    rows = from_text(tmp_path, mailchimp_csv(SIGNED_UP, later)).rows()
+    proofs = [row.proof for row in rows if row.proof]
+    assert [(proof.at, proof.ip) for proof in proofs] == [
+        (OPTIN, "46.140.110.82"),
+        (OPTIN.replace(year=2019), "192.0.2.7"),
+    ]
+
+
+@pytest.mark.parametrize("missing", ["OPTIN_TIME", "OPTIN_IP"])
+def test_in_mailchimps_one_of_them_proves_nothing(tmp_path: Path, missing: str) -> None:
+    row = mailchimp_row(tmp_path, **SIGNED_UP | {missing: ""})
+    assert row.proof is None
+    assert row.opted_out == ""
+
+
+def test_in_mailchimps_confirm_time_alone_only_tells_since_when(tmp_path: Path) -> None:
+    row = mailchimp_row(tmp_path, **SIGNED_UP | {"OPTIN_TIME": "", "OPTIN_IP": ""})
+    assert (row.proof, row.since) == (None, datetime(2018, 2, 12, 18, 6, 58, tzinfo=UTC))
+
+
+def test_mailchimps_zip_goes_in_whole(tmp_path: Path) -> None:
+    names = {
+        "subscribed": "a@example.org",
+        "unsubscribed": "b@example.org",
+        "cleaned": "c@example.org",
+        "nonsubscribed": "d@example.org",
+    }
+    path = write_zip(
+        tmp_path / "audience_export.zip",
+        {
+            f"{kind}_members_export_1.csv": mailchimp_csv(SIGNED_UP | {"Email Address": address})
+            for kind, address in names.items()
+        },
+    )
+    file = opened(path)
+    assert [part.tool for part in file.parts] == ["mailchimp"] * 4
+    assert [(row.address[0], row.opted_out, row.proof is None) for row in file.rows()] == [
+        ("a", "", False),
+        ("b", "unsubscribed", True),
+        ("c", "cleaned", True),
+        ("d", "", True),
+    ]
+    assert [row.address for row in file.rows_of(file.parts[2])] == ["c@example.org"]
+
+
+@pytest.mark.parametrize("kind", ["Non-subscribed", "non_subscribed", "nonsubscribed"])
+def test_who_never_subscribed_at_mailchimp_proves_nothing(tmp_path: Path, kind: str) -> None:
+    row = mailchimp_row(tmp_path, name=f"{kind}_email_audience_export_1.csv", **SIGNED_UP)
+    assert (row.proof, row.opted_out) == (None, "")
+
+
+@pytest.mark.parametrize("rest", ["email_audience_export_1a2b3c", "x"])
+@pytest.mark.parametrize("kind", ["cleaned", "unsubscribed"])
+def test_mailchimps_file_names_are_believed_whatever_is_left_of_the_columns(
+    tmp_path: Path, kind: str, rest: str
+) -> None:
+    name = f"{kind}_{rest}.csv"
+    row = row_of(tmp_path, "generic", "email", "a@example.org", name=name)
+    assert (row.opted_out, row.said) == (kind, f"by its name, {name}")
+
+
+def test_members_of_a_zip_are_known_by_their_names_alone(tmp_path: Path) -> None:
+    kinds = ("subscribed", "unsubscribed", "cleaned", "nonsubscribed")
+    members = {f"{kind}_x.csv": f"Email Address\n{kind}@example.org\n" for kind in kinds}
+    file = opened(write_zip(tmp_path / "unsubscribed and others.zip", members))
+    assert [row.opted_out for row in file.rows()] == ["", "unsubscribed", "cleaned", ""]
+    assert [part.holds for part in file.parts] == ["", "unsubscribed", "cleaned", "nonsubscribed"]
+
+
+def test_a_note_at_mailchimp_is_a_remark(tmp_path: Path) -> None:
+    row = mailchimp_row(tmp_path, **SIGNED_UP | {"NOTES": "do not mail"})
+    assert (row.opted_out, row.said, row.proof) == ("unsubscribed", "NOTES: do not mail", None)
+
+
+def test_a_mailchimp_audience_with_german_fields_is_known(tmp_path: Path) -> None:
+    row = row_of(
+        tmp_path,
+        "mailchimp",
+        "Emailadresse|Vorname|Nachname|OPTIN_TIME|OPTIN_IP|LEID",
+        "a@example.org|Eva|Braun|2018-02-12 17:59:31|46.140.110.82|1",
+    )
+    assert (row.name, row.proof is not None) == ("Eva Braun", True)
+
+
+# --- The others.
+
+
+def test_brevos_blacklisted_is_an_opting_out(tmp_path: Path) -> None:
+    header = "EMAIL|PRENOM|NOM|EMAIL_BLACKLISTED|DOUBLE_OPT-IN|OPT_IN|ADDED_TIME|MODIFIED_TIME"
+    out = row_of(tmp_path, "brevo", header, "a@example.org|Eva|Petit|1|1|yes|31-12-2023 10:00:00|")
+    assert (out.name, out.opted_out) == ("Eva Petit", "unsubscribed")
+    on = row_of(tmp_path, "brevo", header, "a@example.org|Eva|Petit|0|2|no|31-12-2023 10:00:00|")
+    assert (on.opted_out, on.proof) == ("", None)
+    assert on.since == datetime(2023, 12, 31, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("status", "opted_out", "is_proved"),
+    [
+        ("active", "", True),
+        ("unsubscribed", "unsubscribed", False),
+        ("bounced", "cleaned", False),
+        ("junk", "complained", False),
+        ("unconfirmed", "", False),
+    ],
+)
+def test_mailerlites_double_optin_is_a_proof_unless_its_status_is_against_it(
+    tmp_path: Path, status: str, opted_out: str, *, is_proved: bool
+) -> None:
+    row = row_of(
+        tmp_path,
+        "mailerlite",
+        "Subscriber|Name|Last name|Status|Subscribed|Opted in at|Optin IP|IP address",
+        f"a@example.org|Eva|Prins|{status}|2024-01-01 12:00:00|2024-01-01 12:05:00|192.0.2.7|",
+    )
+    assert (row.name, row.opted_out, row.proof is not None) == ("Eva Prins", opted_out, is_proved)
+    assert row.since == datetime(2024, 1, 1, 11, tzinfo=UTC)
+
+
+def test_mailerlites_ip_of_who_sent_it_in_proves_nothing(tmp_path: Path) -> None:
+    row = row_of(
+        tmp_path,
+        "mailerlite",
+        "Subscriber|Subscribed|Opt-in date|IP address",
+        "a@example.org|2024-01-01 12:00:00|2024-01-01 12:00:00|192.0.2.7",
+    )
+    assert row.proof is None
+
+
+@pytest.mark.parametrize(
+    ("source", "is_proved"),
+    [("https://www.example.org/aanmelden", True), ("", False), ("import", False)],
+)
+def test_lapostas_source_url_is_a_proof_and_its_ip_is_not(
+    tmp_path: Path, source: str, *, is_proved: bool
+) -> None:
+    row = row_of(
+        tmp_path,
+        "laposta",
+        "member_id|email|state|signup_date|ip|source_url",
+        f"x1|a@example.org|active|2024-01-01 12:00:00|192.0.2.7|{source}",
+    )
+    assert (row.proof is not None) is is_proved
+    method = row.proof.method if row.proof else "web form (Laposta signup_date, source_url)"
+    assert method == "web form (Laposta signup_date, source_url)"
+
+
+def test_lapostas_states_are_understood(tmp_path: Path) -> None:
+    header = "E-mailadres|Relatiestatus|Aanmelddatum"
+    row = row_of(tmp_path, "laposta", header, "a@example.org|Uitgeschreven|1-1-2024")
+    assert row.opted_out == "unsubscribed"
+
+
+@pytest.mark.parametrize(
+    ("status", "opted_out"),
+    [("enabled", ""), ("blocklisted", "unsubscribed"), ("disabled", "unsubscribed")],
+)
+def test_listmonks_blocklisted_and_disabled_are_opted_out(
+    tmp_path: Path, status: str, opted_out: str
+) -> None:
+    at = "2024-01-01 12:00:00.123 +0000 UTC"
+    row = row_of(
+        tmp_path,
+        "listmonk",
+        "uuid|email|name|attributes|status|created_at|updated_at",
+        f"u-1|a@example.org|Eva|{{}}|{status}|{at}|{at}",
+    )
+    assert (row.name, row.opted_out, row.proof) == ("Eva", opted_out, None)
+    assert row.since == datetime(2024, 1, 1, 12, 0, 0, 123000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "names", ["First Name|Middle Name|Last Name", "Given Name|Additional Name|Family Name"]
+)
+def test_each_address_of_google_contacts_is_a_row(tmp_path: Path, names: str) -> None:
+    text = as_csv(
+        [
+            [
+                *names.split("|"),
+                "Labels",
+                "E-mail 1 - Label",
+                "E-mail 1 - Value",
+                "E-mail 2 - Value",
+            ],
+            ["Eva", "van", "Dam", "*", "Work", "a@example.org ::: b@example.org", "c@example.org"],
+        ]
+    )
+    file = from_text(tmp_path, text)
+    assert file.parts[0].tool == "google"
+    assert [(row.line, row.address, row.name) for row in file.rows()] == [
+        (2, "a@example.org", "Eva van Dam"),
+        (2, "b@example.org", "Eva van Dam"),
+        (2, "c@example.org", "Eva van Dam"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "First Name|Last Name|E-mail Address|E-mail Type|E-mail 2 Address|E-mail 2 Type",
+        "Voornaam|Achternaam|E-mailadres|E-mailtype|E-mailadres 2|E-mailtype 2",
+        "Vorname|Nachname|E-Mail-Adresse|E-Mail-Typ|E-Mail 2: Adresse|E-Mail 2: Typ",
+        "Prénom|Nom|Adresse de messagerie|Type de messagerie|Adresse de messagerie 2|x",
+    ],
+)
+def test_each_address_of_outlook_is_a_row(tmp_path: Path, header: str) -> None:
+    record = ["Eva", "Dam", "a@example.org", "SMTP", "b@example.org", "SMTP"]
+    file = from_text(tmp_path, as_csv([header.split("|"), record]), encoding="cp1252")
+    assert file.parts[0].tool == "outlook"
+    assert [(row.address, row.name) for row in file.rows()] == [
+        ("a@example.org", "Eva Dam"),
+        ("b@example.org", "Eva Dam"),
+    ]
+
+
+def test_each_tool_is_described_by_known_keys_and_fields() -> None:
+    folder = package_files.asset("data") / "newsletter_tools"
+    names = {path.stem for path in folder.glob("*.toml")} - {"every_tool"}
+    assert names == {tool.name for tool in newsletter_tools._KNOWN}
+    known = {"told_by", "at_least", "titles", "ip_proves", "form_proves", "zone"}
+    fields = {newsletter_tools.field_of(title)[0] for title in newsletter_tools._RANKED} | {
+        "address",
+        "",
+    }
+    for name in names:
+        document = package_files.newsletter_tool(name)
+        assert document.keys() <= {"label", "import", "export", "steps"}, name
+        assert document["import"].keys() <= known, name
+        assert set(document["import"].get("titles", {}).values()) <= fields, name
+        exported = {"formats", "delimiter", "bom", "keep", "removed"}
+        assert document.get("export", {}).keys() <= exported, name
+        assert document.get("steps", {}).keys() in ({"keep", "removed"}, set()), name

@@ -1,0 +1,245 @@
+"""Proofs: what they hold, that they hold, and that nothing in them can be changed."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from repermit.answers import lookup, record_answer
+from repermit.answers.lookup import Trace
+from repermit.contacts import erasure, status_changes
+from repermit.contacts import lookup as contacts_lookup
+from repermit.db.connection import Database
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
+from repermit.errors import AddressError, NotFound, Refused
+from repermit.evidence import proof_file, stored_tree
+from repermit.evidence.verify import chain
+from repermit.evidence.verify import proof as verify_proof
+from repermit.privacy import make_proof
+from repermit.privacy.make_proof import Proof
+from repermit.rules.consent import Answer, Reason
+from tests.support.builders import (
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_removed,
+    make_settings,
+)
+from tests.support.public_pages import freeze_wording
+from tests.support.published_schemas import problems_of
+
+ANNA = "anna@example.org"
+SOON = NOW + timedelta(days=1)
+LATER = NOW + timedelta(days=800)
+PAGE = "<p>⟦reason⟧</p>\n<p>This is about your address ⟦address⟧.</p>"
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    return make_list(database)
+
+
+def answer(database: Database, contact: Contact, said: Answer, *, arrived: Any = SOON) -> None:
+    record_answer.record_answer(
+        database,
+        uid=contact.uid,
+        answer=said,
+        arrived=arrived,
+        settings=make_settings(),
+        method="page",
+        trace=Trace(network="198.51.100.0/24", browser="Firefox"),
+        page=lambda _: lookup.PageShown(wording=PAGE),
+    )
+
+
+@pytest.fixture
+def anna(database: Database, mailing_list: MailingList) -> Contact:
+    """Return who said Yes, among others who said something too."""
+    campaign = make_campaign(database, mailing_list)
+    freeze_wording(database, campaign, mailing_list, "nl")
+    asked = [make_asked(database, mailing_list, campaign, f"other{n}@example.org") for n in "123"]
+    answer(database, asked[0], Answer.NO)
+    contact = make_asked(database, mailing_list, campaign, ANNA)
+    with database.atomic():
+        Contact.update(name="Anna de Vries", source="the desk", since=NOW).where(
+            Contact.id == contact.id
+        ).execute()
+    answer(database, contact, Answer.YES)
+    answer(database, asked[1], Answer.YES)
+    make_removed(database, mailing_list, Reason.BOUNCE, "gone@example.org")
+    return Contact.get_by_id(contact.id)
+
+
+def prove(database: Database, mailing_list: MailingList, address: str = ANNA) -> Proof:
+    return make_proof.prove(
+        database, mailing_list, address, settings=make_settings(), now=LATER, actor="cli:anna"
+    )
+
+
+def test_a_proof_holds_and_has_the_record_the_wordings_and_the_entries(
+    database: Database, mailing_list: MailingList, anna: Contact
+) -> None:
+    proof = prove(database, mailing_list)
+    checked = verify_proof.check_proof(proof.text.encode())
+    assert checked.faults == ()
+    assert checked.gone == ()
+    assert checked.document == proof.document
+    statement = proof.document["statement"]
+    assert not problems_of(statement["record"], "consent-record")
+    assert [one["event_state"] for one in statement["record"]["event"]] == [
+        "dpv:ConsentRequested",
+        "dpv:ConsentGiven",
+    ]
+    (entry,) = statement["entries"]
+    assert entry["parts"]["person"]["content"] == {
+        "address": ANNA,
+        "name": "Anna de Vries",
+        "link": anna.uid,
+        "source": "the desk",
+        "since": NOW.isoformat(),
+    }
+    assert PAGE in statement["wordings"].values()
+    assert len(statement["wordings"]) == 2
+    assert proof.subject == anna.subject
+    assert not list(chain.verify())
+
+
+def test_making_a_proof_is_an_entry_that_holds_its_digest_and_the_checkpoint_follows_it(
+    database: Database, mailing_list: MailingList, anna: Contact
+) -> None:
+    proof = prove(database, mailing_list)
+    last = Evidence.select().order_by(Evidence.seq.desc()).get()
+    assert (last.event, last.actor, last.subject, last.at) == (
+        "proved",
+        "cli:anna",
+        anna.subject,
+        LATER,
+    )
+    assert proof.document["checkpoint"] == stored_tree.checkpoint().to_json()
+    assert proof.document["seal"]["entry"]["seq"] == last.seq
+    # Later proofs have it among the entries, and the record says the same as before.
+    again = prove(database, mailing_list)
+    assert verify_proof.check_proof(again.text.encode()).faults == ()
+    events = [one["entry"]["event"] for one in again.document["statement"]["entries"]]
+    assert events == ["confirmed", "proved"]
+    assert again.document["statement"]["record"] == proof.document["statement"]["record"]
+
+
+def test_a_proof_discloses_nobody_else_and_no_counts(
+    database: Database, mailing_list: MailingList, anna: Contact
+) -> None:
+    text = prove(database, mailing_list).text
+    others = Contact.select().where(Contact.id != anna.id)
+    assert others.count() == 4
+    for other in others:
+        assert not any(str(one) in text for one in (other.address, other.subject, other.uid))
+
+
+def test_a_withdrawal_after_years_is_proved_with_the_times_of_the_consent(
+    database: Database, mailing_list: MailingList, anna: Contact
+) -> None:
+    answer(database, anna, Answer.NO, arrived=LATER)
+    record = prove(database, mailing_list).document["statement"]["record"]
+    assert [(one["event_state"], one["event_time"]) for one in record["event"]] == [
+        ("dpv:ConsentRequested", (NOW + timedelta(seconds=1)).isoformat()),
+        ("dpv:ConsentGiven", SOON.isoformat()),
+        ("dpv:ConsentWithdrawn", LATER.isoformat()),
+    ]
+
+
+def test_after_erasure_whoever_names_the_address_gets_the_proof_without_it(
+    database: Database, mailing_list: MailingList, anna: Contact
+) -> None:
+    with database.atomic():
+        erasure.erase(
+            contacts_lookup.lock(anna.id),
+            act=status_changes.Act(at=LATER, actor="person"),
+            fingerprint_key=make_settings().fingerprint_key,
+        )
+    proof = prove(database, mailing_list, " Anna@EXAMPLE.org ")
+    checked = verify_proof.check_proof(proof.text.encode())
+    assert checked.faults == ()
+    assert checked.gone == ((2, "person"), (2, "trace"), (5, "person"))
+    assert "anna" not in proof.text.replace("cli:anna", "").lower()
+    events = [one["event_state"] for one in proof.document["statement"]["record"]["event"]]
+    assert events[-1] == "dpv:ConsentWithdrawn"
+    assert proof_file.is_about(proof.document, ANNA)
+    assert not proof_file.is_about(proof.document, "bram@example.org")
+    by_number = make_proof.prove_contact(
+        database, mailing_list, anna.id, settings=make_settings(), now=LATER, actor="user:1"
+    )
+    assert verify_proof.check_proof(by_number.text.encode()).faults == ()
+    assert not proof_file.is_about(by_number.document, ANNA)
+
+
+def test_a_row_that_points_to_the_record_of_another_proves_nothing(
+    database: Database, mailing_list: MailingList, anna: Contact
+) -> None:
+    """Whose entries are whose stands beside the chain, and can be changed by plain SQL."""
+    other = Contact.get(Contact.address_key == "other2@example.org")
+    with database.atomic():
+        Contact.update(subject=anna.subject).where(Contact.id == other.id).execute()
+    with pytest.raises(Refused, match="is of another one"):
+        prove(database, mailing_list, "other2@example.org")
+    with pytest.raises(Refused, match="is of another one"):
+        make_proof.prove_contact(
+            database, mailing_list, other.id, settings=make_settings(), now=LATER, actor="user:1"
+        )
+    gone = Contact.get(Contact.address_key == "gone@example.org")
+    for contact in (anna, gone):
+        with database.atomic():
+            erasure.erase(
+                contacts_lookup.lock(contact.id),
+                act=status_changes.Act(at=LATER, actor="person"),
+                fingerprint_key=make_settings().fingerprint_key,
+            )
+    with database.atomic():
+        Contact.update(subject=other.subject).where(Contact.id == other.id).execute()
+        own = Suppression.subject == gone.subject
+        Suppression.update(subject=anna.subject).where(own).execute()
+    # The second time the newest entry, of the first proof, names nobody.
+    for _ in range(2):
+        assert proof_file.is_about(prove(database, mailing_list).document, ANNA)
+    with pytest.raises(Refused, match="is of another one"):
+        prove(database, mailing_list, "gone@example.org")
+
+
+def test_a_contact_is_proved_by_number_as_by_address(
+    database: Database, mailing_list: MailingList, anna: Contact
+) -> None:
+    proof = make_proof.prove_contact(
+        database, mailing_list, anna.id, settings=make_settings(), now=LATER, actor="user:1"
+    )
+    assert proof_file.is_about(proof.document, ANNA)
+
+
+@pytest.mark.usefixtures("anna")
+def test_of_whom_nothing_is_recorded_nothing_is_proved_and_nothing_wrong_is_told(
+    database: Database, mailing_list: MailingList
+) -> None:
+    make_contact(database, mailing_list, "silent@example.org")
+    before = stored_tree.checkpoint()
+    for address in ("never@example.org", "silent@example.org"):
+        with pytest.raises(NotFound, match="nothing is recorded of this address on the list news"):
+            prove(database, mailing_list, address)
+    other = make_list(database, slug="other")
+    with pytest.raises(NotFound, match="on the list other"):
+        prove(database, other, ANNA)
+    with pytest.raises(AddressError):
+        prove(database, mailing_list, "nobody")
+    assert stored_tree.checkpoint() == before
+
+
+@pytest.mark.usefixtures("anna")
+def test_a_proof_is_readable_json_with_a_name_for_each_thing(
+    database: Database, mailing_list: MailingList
+) -> None:
+    document = json.loads(prove(database, mailing_list).text)
+    assert sorted(document) == ["checkpoint", "format", "paths", "previous", "seal", "statement"]

@@ -1,0 +1,87 @@
+"""What became of the people of a large campaign: counted by the job, and read by the page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from repermit.db.connection import Database
+from repermit.db.models.base import Meta
+from repermit.db.models.contacts import Contact
+from repermit.reports import asked_people
+from repermit.reports.asked_people import count_people, read_people
+from repermit.reports.closing_report import ClosingReport
+from repermit.reports.make_report import ReportKind, make_report, render_text
+from tests.support.builders import NOW, make_asked, make_campaign, make_list, make_settings
+from tests.support.report_campaign import make_rich
+from tests.unit.reports.test_outcome_counts import say_yes
+
+SETTINGS = make_settings()
+INSTANT = timedelta(microseconds=1)
+REST = timedelta(minutes=5)
+HOUR = timedelta(hours=1)
+
+
+def keep(database: Database, *, after: timedelta = timedelta(), few: int = 0) -> int:
+    return asked_people.keep_people(database, now=NOW + after, few=few)
+
+
+def test_few_are_counted_while_somebody_waits(database: Database) -> None:
+    campaign = make_rich(database).campaign
+    assert asked_people.keep_people(database, now=NOW) == 0
+    found = read_people(campaign, now=NOW)
+    assert (found.people, found.at) == (count_people(campaign), NOW)
+    assert not Meta.select().where(Meta.key.startswith("people_")).exists()
+
+
+def test_many_are_read_as_they_were_counted(database: Database) -> None:
+    campaign = make_rich(database).campaign
+    # Before the first time they are counted at once.
+    assert read_people(campaign, now=NOW, few=0).people == count_people(campaign)
+    assert asked_people.keep_people(database, now=NOW, should_stop=lambda: True, few=0) == 0
+    assert keep(database) == 1
+    assert keep(database, after=HOUR) == 0
+    # As long as nothing changes, that is how it stands.
+    found = read_people(campaign, now=NOW + 2 * HOUR, few=0)
+    assert (found.people, found.at) == (count_people(campaign), NOW + 2 * HOUR)
+
+
+def test_what_has_changed_is_counted_every_few_minutes(database: Database) -> None:
+    news = make_list(database)
+    campaign = make_campaign(database, news)
+    one = make_asked(database, news, campaign)
+    assert keep(database) == 1
+    before = count_people(campaign)
+    say_yes(database, one, campaign.id)
+    assert count_people(campaign) != before
+    assert keep(database, after=REST - INSTANT) == 0
+    shown = read_people(campaign, now=NOW + HOUR - INSTANT, few=0)
+    assert (shown.people, shown.at) == (before, NOW)
+    # Where no job counts any more it is counted while somebody waits.
+    late = read_people(campaign, now=NOW + HOUR, few=0)
+    assert (late.people, late.at) == (count_people(campaign), NOW + HOUR)
+    assert keep(database, after=REST) == 1
+    assert read_people(campaign, now=NOW + REST, few=0).people == count_people(campaign)
+
+
+def test_only_a_lists_latest_campaign_is_counted(database: Database) -> None:
+    news = make_list(database)
+    earlier, latest = (make_campaign(database, news, state="closed") for _ in range(2))
+    for campaign in (earlier, latest):
+        make_asked(database, news, campaign)
+    assert Contact.select().count() == 2
+    assert keep(database) == 1
+    assert Meta.select().where(Meta.key == f"people_{latest.id}").exists()
+
+
+def test_the_paper_says_when_its_people_were_counted_if_that_was_before(
+    database: Database,
+) -> None:
+    news, now = make_rich(database).mailing_list, NOW + HOUR
+    made = make_report(news, ReportKind.REPORT, settings=SETTINGS, now=now, language="en")
+    assert isinstance(made.facts, ClosingReport)
+    assert made.facts.counted_at == made.facts.made_at
+    assert "Counted at" not in render_text(made)
+    earlier = replace(made, facts=replace(made.facts, counted_at=NOW))
+    said = " ".join(render_text(earlier).split())
+    assert "; who came to stand elsewhere since is not told here." in said

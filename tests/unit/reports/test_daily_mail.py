@@ -1,0 +1,167 @@
+"""The admin's daily mail: owed once, at four in the afternoon, if there is news."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from repermit.db.connection import Database
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
+from repermit.emails import mail_values
+from repermit.emails.mail_values import DayNews
+from repermit.reports import daily_mail
+from repermit.rules.consent import CampaignState, Reason
+from tests.support.builders import (
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_settings,
+)
+from tests.support.query_plans import statements_in_transactions
+from tests.unit.reports.test_outcome_counts import say_yes, take_off
+
+# In Amsterdam it is one hour later in winter.
+FOUR = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+INSTANT = timedelta(microseconds=1)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    return make_list(database)
+
+
+@pytest.fixture
+def campaign(database: Database, mailing_list: MailingList) -> Campaign:
+    return make_campaign(database, mailing_list)
+
+
+def owe(database: Database, now: datetime) -> int:
+    return daily_mail.enqueue_daily_mails(database, settings=make_settings(), now=now)
+
+
+def told() -> list[DayNews | None]:
+    return [mail_values.read_news(mail.topic) for mail in _notices()]
+
+
+def _notices() -> list[Mail]:
+    return list(Mail.select().where(Mail.kind == "notice").order_by(Mail.id))
+
+
+@pytest.mark.parametrize(("late", "owed"), [(-1, 0), (0, 1), (1, 1)], ids=["before", "at", "after"])
+def test_it_is_owed_at_four_in_the_afternoon(
+    database: Database, mailing_list: MailingList, campaign: Campaign, late: int, owed: int
+) -> None:
+    say_yes(database, make_asked(database, mailing_list, campaign), campaign.id)
+    assert owe(database, FOUR + late * INSTANT) == owed
+    assert [mail.due_at for mail in _notices()] == [FOUR] * owed
+
+
+def test_it_tells_what_came_and_how_all_stand(
+    database: Database, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    one, two, three, four, _ = [make_asked(database, mailing_list, campaign) for _ in range(5)]
+    say_yes(database, one, campaign.id)
+    take_off(database, two, campaign.id)
+    take_off(database, three, campaign.id, Reason.BOUNCE)
+    say_yes(database, four, campaign.id)
+    take_off(database, four, campaign.id, Reason.WITHDRAWN)
+    take_off(database, make_contact(database, mailing_list), 0, Reason.REQUEST)
+    assert owe(database, FOUR) == 1
+    assert told() == [
+        mail_values.DayNews(
+            since=NOW, yes=2, no=1, withdrawn=1, others=2, asked=5, all_yes=1, all_no=3, silent=1
+        )
+    ]
+
+
+def test_a_day_of_any_size_is_counted_while_nothing_is_locked(
+    database: Database, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    say_yes(database, make_asked(database, mailing_list, campaign), campaign.id)
+    ran = statements_in_transactions(database, lambda: owe(database, FOUR))
+    assert len(_notices()) == 1
+    assert ran
+    assert not [statement for statement in ran if 'FROM "evidence' in statement]
+
+
+def test_nothing_is_told_twice_and_without_news_there_is_no_mail(
+    database: Database, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    contact = make_asked(database, mailing_list, campaign)
+    assert owe(database, FOUR) == 0
+    # Recorded late; it waits until tomorrow, and is in no other mail.
+    take_off(database, contact, campaign.id, at=FOUR - INSTANT)
+    assert owe(database, FOUR + timedelta(hours=1)) == 0
+    assert owe(database, FOUR + DAY) == 1
+    assert owe(database, FOUR + DAY) == owe(database, FOUR + 2 * DAY) == 0
+    (news,) = told()
+    assert news
+    assert (news.since, news.no) == (FOUR, 1)
+
+
+def test_what_comes_at_four_belongs_to_the_next_day(
+    database: Database, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    for at in (FOUR - INSTANT, FOUR, FOUR - INSTANT):
+        take_off(database, make_asked(database, mailing_list, campaign), campaign.id, at=at)
+    assert owe(database, FOUR + INSTANT) == 1
+    assert owe(database, FOUR + DAY) == 1
+    assert [news.no for news in told() if news] == [1, 2]
+
+
+@pytest.mark.parametrize("state", CampaignState)
+def test_live_campaigns_have_it(
+    database: Database, mailing_list: MailingList, state: CampaignState
+) -> None:
+    campaign = make_campaign(database, mailing_list, state=state)
+    say_yes(database, make_asked(database, mailing_list, campaign), campaign.id)
+    assert owe(database, FOUR) == state.is_live
+
+
+@pytest.mark.parametrize("state", [CampaignState.CLOSED, CampaignState.CANCELLED])
+def test_the_last_hours_of_a_campaign_are_told_after_its_end(
+    database: Database, mailing_list: MailingList, campaign: Campaign, state: CampaignState
+) -> None:
+    owe(database, FOUR)
+    contact = make_asked(database, mailing_list, campaign)
+    take_off(database, contact, campaign.id, Reason.NO_RESPONSE, at=FOUR + timedelta(hours=2))
+    with database.atomic():
+        Campaign.update(state=state, closed_at=FOUR + timedelta(hours=2)).execute()
+    assert owe(database, FOUR + DAY) == 1
+    take_off(database, make_asked(database, mailing_list, campaign), campaign.id, at=FOUR + 4 * DAY)
+    assert owe(database, FOUR + 5 * DAY) == 0
+
+
+def test_a_campaign_that_was_launched_after_four_waits_for_its_first_day(
+    database: Database, mailing_list: MailingList
+) -> None:
+    # What was there before the launch is no news of it.
+    take_off(database, make_contact(database, mailing_list), 0, at=NOW)
+    campaign = make_campaign(database, mailing_list, launched_at=FOUR)
+    assert owe(database, FOUR + timedelta(hours=8)) == 0
+    say_yes(database, make_asked(database, mailing_list, campaign), campaign.id, at=FOUR)
+    assert owe(database, FOUR + DAY) == 1
+    (news,) = told()
+    assert news
+    assert (news.yes, news.others, news.no) == (1, 0, 0)
+
+
+def test_many_processes_owe_it_once(
+    database: Database, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    say_yes(database, make_asked(database, mailing_list, campaign), campaign.id)
+
+    def do(_: int) -> int:
+        with database.connection_context():
+            return owe(database, FOUR)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(do, range(4))) == 1
+    assert len(_notices()) == 1

@@ -1,0 +1,380 @@
+"""Step 4 of a campaign: its conditions are kept, said in words, and looked at before a launch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit.campaigns import draft_conditions
+from repermit.campaigns.draft_conditions import Conditions
+from repermit.checks.findings import Area, Verdict
+from repermit.db.connection import Database
+from repermit.db.models.campaigns import Draft
+from repermit.db.models.lists import MailingList
+from repermit.settings.definitions import MailServer, Settings
+from repermit.web.admin import check_findings
+from tests.support.admin_pages import admin_client, csrf_token, post, viewer_client
+from tests.support.builders import NOW, make_contact, make_list
+from tests.support.public_pages import Pages, everything_in, words_of
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
+
+URL = "/admin/lists/news/conditions"
+ATTEST = (
+    "Decided by the board on 1 November: we cannot show who signed up. Addresses from our own "
+    "forms. None of them opted out."
+)
+FIELDS = {"until": "2026-03-30", "until_time": "", "attest": ATTEST}
+
+
+@pytest.fixture
+def admin(pages: Pages, mailing_list: MailingList) -> FlaskClient:
+    assert mailing_list.slug == "news"
+    return admin_client(pages)
+
+
+def save(admin: FlaskClient, **changed: Any) -> TestResponse:
+    return post(admin, URL, **{**FIELDS, **changed})
+
+
+# --- Kept, and shown again. -----------------------------------------------------------------------
+
+
+def test_a_new_campaign_is_offered_four_weeks_which_are_not_kept_yet(admin: FlaskClient) -> None:
+    page = admin.get(URL)
+    assert 'value="2026-03-30"' in page.text
+    assert "in 28 days, on Monday 30 March 2026, 23:59" in words_of(page)
+    assert not Draft.select().exists()
+
+
+def test_four_weeks_are_more_where_people_need_long_to_answer(
+    database: Database, settings: Settings
+) -> None:
+    make_list(database)
+    slow = replace(settings, campaign=replace(settings.campaign, minimum_days=30))
+    page = admin_client(Pages(database, slow)).get(URL)
+    assert 'value="2026-04-15"' in page.text
+    assert "Everybody gets at least 30 days" in words_of(page)
+
+
+def test_the_longest_time_to_answer_is_offered_so_that_a_launch_takes_it(
+    database: Database, settings: Settings
+) -> None:
+    make_contact(database, make_list(database))
+    slow = replace(settings, campaign=replace(settings.campaign, minimum_days=365))
+    admin = admin_client(Pages(database, slow))
+    assert 'value="2027-03-02"' in admin.get(URL).text
+    save(admin, until="2027-03-02")
+    said = words_of(admin.get(URL))
+    assert "Time to answer 365 days at least" in said
+    assert "Before a campaign can start" not in said
+
+
+def test_conditions_are_kept_and_the_launch_comes_next(
+    admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    answer = save(
+        admin,
+        until_time="17:00",
+        starts="2026-03-03",
+        starts_time="08:30",
+        reminder="7",
+        pilot="100",
+        include_thin="y",
+    )
+    assert answer.status_code == 303
+    assert answer.location == "/admin/lists/news/launch"
+    assert draft_conditions.conditions_of(mailing_list) == Conditions(
+        deadline="2026-03-30T17:00",
+        starts="2026-03-03T08:30",
+        reminder=7,
+        pilot=100,
+        include_thin=True,
+        attest=ATTEST,
+    )
+
+
+def test_whoever_wants_to_see_what_comes_of_it_stays_and_finds_it_as_typed(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    for _ in range(3):
+        make_contact(database, mailing_list)
+    given = {"starts": "2026-03-03", "starts_time": "08:30", "reminder": "7", "pilot": "2"}
+    assert save(admin, **given, include_thin="y", look="1").location == f"{URL}#outlook"
+    page = admin.get(URL)
+    for value in ("2026-03-30", "2026-03-03", "08:30", "7", "2"):
+        assert f'value="{value}"' in page.text
+    assert 'checked id="include_thin"' in page.text
+    said = words_of(page)
+    assert "Saved." in said
+    assert "To be asked 3 people" in said
+    assert "First mail Tuesday 3 March 2026, 08:30" in said
+    assert "2 people first; the others once you let it go on" in said
+    assert "Last mail Tuesday 3 March 2026, 08:30" in said
+    assert "27 days at least" in said
+    assert "Reminder Monday 23 March 2026, 09:00" in said
+
+
+@pytest.mark.parametrize(
+    ("starts", "words"),
+    [
+        # It is ten in the morning of the second.
+        ("2026-03-02", "As soon as you launch: the first day of asking has begun already."),
+        ("2026-03-03", "Tuesday 3 March 2026, 09:00"),
+    ],
+)
+def test_the_first_day_of_asking_begins_in_the_morning(
+    database: Database, admin: FlaskClient, mailing_list: MailingList, starts: str, words: str
+) -> None:
+    make_contact(database, mailing_list)
+    save(admin, starts=starts)
+    assert f"First mail {words}" in words_of(admin.get(URL))
+    launch = words_of(admin.get("/admin/lists/news/launch"))
+    assert (f"The first mail leaves on {words}" in launch) is ("09:00" in words)
+    assert ("The first mails leave as soon as you launch." in launch) is ("09:00" not in words)
+
+
+@pytest.mark.parametrize("far", ["0001-01-01", "9999-12-31"])
+def test_conditions_that_were_kept_with_a_day_far_away_can_be_mended(
+    database: Database, admin: FlaskClient, mailing_list: MailingList, far: str
+) -> None:
+    make_contact(database, mailing_list)
+    kept = Conditions(deadline=far, starts=far, reminder=7, attest=ATTEST)
+    draft_conditions.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    page = admin.get(URL)
+    assert f'value="{far}"' in page.text
+    launch = admin.get("/admin/lists/news/launch")
+    for said in (words_of(page), words_of(launch)):
+        assert "Say until when answers count. Say anew when the asking begins." in said
+
+
+def test_a_pilot_of_everybody_is_none(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    make_contact(database, mailing_list)
+    save(admin, pilot="1")
+    assert "Pilot" not in words_of(admin.get(URL))
+
+
+@pytest.mark.parametrize(
+    ("until", "words"),
+    [
+        ("2026-03-03", "in one day, on Tuesday 3 March 2026, 23:59"),
+        ("2026-03-04", "in 2 days, on Wednesday 4 March 2026, 23:59"),
+        ("2026-03-02", "Monday 2 March 2026, 23:59"),
+    ],
+)
+def test_a_deadline_is_said_in_words(admin: FlaskClient, until: str, words: str) -> None:
+    save(admin, until=until)
+    said = words_of(admin.get(URL))
+    assert words in said
+    assert ("in one day" in said, "in 2 days" in said) == ("one" in words, "2 days" in words)
+
+
+def test_what_is_not_decided_yet_is_kept_as_such_and_said(
+    admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    assert save(admin, until="", attest="").status_code == 303
+    assert draft_conditions.conditions_of(mailing_list) == Conditions()
+    said = words_of(admin.get(URL))
+    assert "Say until when answers count." in said
+    assert "Say who decided to ask, on what ground" in said
+    assert "Choose the last day to answer, save, and see here" in said
+
+
+def test_an_attestation_of_two_words_says_too_little(admin: FlaskClient) -> None:
+    save(admin, attest="the board")
+    assert "This says too little" in words_of(admin.get(URL))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"until": "soon"}, "Choose a day, and a time that there is on that day."),
+        ({"until": "", "until_time": "17:00"}, "Choose a day, and a time"),
+        # The clocks go forward in that night.
+        ({"until": "2026-03-29", "until_time": "02:30"}, "Choose a day, and a time"),
+        ({"starts": "2026-02-30"}, "First day of asking: Choose a day"),
+        ({"until": "0001-01-01"}, "Last day to answer: That day is too far away."),
+        ({"until": "9999-12-31", "reminder": "7"}, "Last day to answer: That day is too far away."),
+        ({"starts": "9999-12-31"}, "First day of asking: That day is too far away."),
+        ({"reminder": "a week"}, "A number from 0 to 365."),
+        ({"reminder": "366"}, "A number from 0 to 365."),
+        ({"pilot": "-1"}, "A whole number."),
+        ({"pilot": "\N{SUPERSCRIPT TWO}"}, "A whole number."),
+        ({"pilot": "9" * 10}, "A whole number."),
+    ],
+)
+def test_what_cannot_be_is_said_beside_its_field_and_nothing_typed_is_lost(
+    admin: FlaskClient, changed: dict[str, str], said: str
+) -> None:
+    answer = save(admin, **changed)
+    assert answer.status_code == 422
+    assert said in words_of(answer)
+    assert ATTEST in answer.text
+    for value in changed.values():
+        assert not value or f'value="{value}"' in answer.text
+    assert not Draft.select().exists()
+
+
+def test_the_longest_reminder_may_be_a_year(admin: FlaskClient) -> None:
+    assert save(admin, reminder="365").status_code == 303
+
+
+def test_what_stands_against_a_launch_because_of_the_conditions_is_said(
+    database: Database, settings: Settings
+) -> None:
+    news = make_list(database, privacy_url="")
+    for _ in range(11):
+        make_contact(database, news)
+    slow = replace(settings, mail=MailServer(domain_rate_per_minute=0, rate_per_day=1))
+    admin = admin_client(Pages(database, slow))
+    save(admin, until="2026-03-20")
+    said = words_of(admin.get(URL))
+    assert (
+        "the last one leaves on Thursday 12 March 2026, 10:00, and people need 14 days to answer. "
+        "So it must be later than Thursday 26 March 2026, 10:00."
+    ) in said
+    assert "At the pace of the settings" in said
+    # What is mended elsewhere is said at the launch.
+    assert "privacy statement" not in said
+
+
+def test_what_regulators_hold_is_to_be_read_before(admin: FlaskClient) -> None:
+    assert "the ICO on Honda (2017). In the Netherlands the ACM supervises" in words_of(
+        admin.get(URL)
+    )
+    assert "A reminder is one more mail" not in words_of(admin.get(URL))
+    save(admin, reminder="7")
+    assert "A reminder is one more mail" in words_of(admin.get(URL))
+
+
+# --- The check. -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def offline(database: Database, settings: Settings, mailing_list: MailingList) -> FlaskClient:
+    """Return an admin's client where nothing needs to be looked up outside this machine."""
+    mailing_list.privacy_url, mailing_list.sender = "", ""
+    mailing_list.save()
+    alone = replace(
+        settings,
+        public_url="http://127.0.0.1:9",
+        organisation=replace(settings.organisation, email=""),
+        mail=replace(settings.mail, server="127.0.0.1", port=9),
+    )
+    return admin_client(Pages(database, alone))
+
+
+def test_a_check_says_what_is_wrong_and_what_to_do_and_keeps_what_was_typed(
+    database: Database, offline: FlaskClient
+) -> None:
+    before = everything_in(database)
+    answer = post(offline, f"{URL}/check", **{**FIELDS, "pilot": "123"})
+    assert answer.status_code == 200
+    said = words_of(answer)
+    assert "Would a campaign work?" in said
+    assert "Wrong Mail server" in said
+    assert "Ask your mail provider for the right server and port." in said
+    assert 'value="123"' in answer.text
+    assert everything_in(database) == before
+
+
+def test_a_check_is_no_reason_to_lose_what_cannot_be(offline: FlaskClient) -> None:
+    answer = post(offline, f"{URL}/check", **{**FIELDS, "pilot": "many"})
+    assert "A whole number." in words_of(answer)
+    assert 'value="many"' in answer.text
+    assert "Would a campaign work?" in words_of(answer)
+
+
+def test_every_verdict_and_every_area_has_words(pages: Pages) -> None:
+    with pages.app.test_request_context("/admin/"):
+        assert len({check_findings.verdict_in_words(one) for one in Verdict}) == len(Verdict)
+        assert len({check_findings.area_in_words(one) for one in Area}) == len(Area)
+
+
+# --- Who, and in which language. ------------------------------------------------------------------
+
+
+def test_the_page_is_dutch_for_whoever_reads_dutch(admin: FlaskClient) -> None:
+    said = words_of(admin.get(URL, headers={"Accept-Language": "nl"}))
+    assert "Onder welke voorwaarden?" in said
+    assert "over 28 dagen, op maandag 30 maart 2026, 23:59 uur" in said
+    assert "de ICO over Honda (2017)" in said
+
+
+def test_a_list_that_is_not_there_is_not_found(admin: FlaskClient) -> None:
+    assert admin.get("/admin/lists/none/conditions").status_code == 404
+
+
+def test_a_viewer_sets_no_conditions(pages: Pages, admin: FlaskClient) -> None:
+    viewer = viewer_client(pages)
+    assert viewer.get(URL).status_code == 403
+    assert post(viewer, URL, **FIELDS).status_code == 403
+    assert not Draft.select().exists()
+    assert admin.get(URL).status_code == 200
+
+
+# --- A deadline is refused where it is typed. -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("until", "time"), [("2026-03-01", ""), ("2026-03-02", "10:00"), ("2025-12-22", "17:00")]
+)
+def test_a_deadline_that_has_passed_is_said_at_its_field_and_not_kept(
+    admin: FlaskClient, mailing_list: MailingList, until: str, time: str
+) -> None:
+    page = save(admin, until=until, until_time=time)
+    assert page.status_code == 422
+    error = page.text[page.text.index('id="until-wrong"') :].partition("</p>")[0]
+    assert "This has passed already: choose a later day." in error
+    assert f'value="{until}"' in page.text
+    assert draft_conditions.conditions_of(mailing_list) is None
+    assert save(admin, until="2026-03-02", until_time="10:01").status_code == 303
+
+
+# --- So is a beginning. ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("starts", "time"), [("2026-03-01", ""), ("2026-03-02", "10:00"), ("2026-02-28", "17:00")]
+)
+def test_a_first_day_that_has_passed_is_said_at_its_field_and_not_kept(
+    admin: FlaskClient, starts: str, time: str
+) -> None:
+    answer = save(admin, starts=starts, starts_time=time)
+    assert answer.status_code == 422
+    error = answer.text[answer.text.index('id="starts-wrong"') :].partition("</p>")[0]
+    assert "This has passed already: choose a later day." in error
+    assert f'value="{starts}"' in answer.text
+    assert not Draft.select().exists()
+
+
+def test_a_first_day_that_has_passed_is_said_in_the_language_of_the_page(
+    admin: FlaskClient,
+) -> None:
+    fields = {**FIELDS, "starts": "2026-03-01", "csrf_token": csrf_token(admin)}
+    answer = admin.post(URL, data=fields, headers={"Accept-Language": "nl"})
+    assert "Eerste dag van het vragen: Dit is al voorbij: kies een latere dag." in words_of(answer)
+
+
+def test_a_first_day_may_be_today_or_a_minute_from_now(admin: FlaskClient) -> None:
+    for time in ("", "10:01"):
+        assert save(admin, starts="2026-03-02", starts_time=time).status_code == 303
+
+
+def test_a_first_day_that_has_passed_since_it_was_kept_is_said_and_begins_at_once(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    make_contact(database, mailing_list)
+    kept = Conditions(deadline="2026-03-30", starts="2026-03-01", attest=ATTEST)
+    draft_conditions.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    assert (
+        "First mail As soon as you launch: the first day of asking has begun already."
+    ) in words_of(admin.get(URL))
+    launch = words_of(admin.get("/admin/lists/news/launch"))
+    assert "The first mails leave as soon as you launch." in launch

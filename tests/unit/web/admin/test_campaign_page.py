@@ -1,0 +1,377 @@
+"""The live page of a campaign: what it shows, and to whom."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.db.connection import Database
+from repermit.db.models.accounts import Access
+from repermit.db.models.base import Meta
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
+from repermit.evidence import chain, stored_tree
+from repermit.evidence.entries import Entry
+from repermit.rules.consent import BounceKind, CampaignState, MailState
+from repermit.settings.definitions import Bounces, MailServer, Settings
+from repermit.web.admin.campaign_page import wait_in_words
+from tests.support.admin_pages import ENGLISH, admin_client, post, viewer_client, words_at
+from tests.support.builders import (
+    DEADLINE,
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_mail,
+)
+from tests.support.public_pages import Pages, everything_in, words_of
+from tests.unit.reports.test_outcome_counts import say_yes, take_off
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+URL = "/admin/lists/news/"
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
+@pytest.fixture
+def client(pages: Pages, mailing_list: MailingList) -> FlaskClient:
+    assert mailing_list.slug == "news"
+    return admin_client(pages)
+
+
+def look(client: FlaskClient, url: str = URL) -> str:
+    """Return what a page says, in English."""
+    return words_at(client, url)
+
+
+def state() -> str:
+    found: str = Campaign.get().state
+    return found
+
+
+# --- What it shows.
+
+
+def test_a_list_without_a_campaign_offers_to_prepare_one(client: FlaskClient, pages: Pages) -> None:
+    assert "no campaign on this list yet" in look(client)
+    assert "/describe" in client.get(URL).text
+    assert "Prepare one" not in look(viewer_client(pages))
+    assert client.get(URL + "figures").status_code == 404
+
+
+def test_a_checkpoint_of_the_record_is_there_to_be_copied(
+    client: FlaskClient, pages: Pages, database: Database, mailing_list: MailingList
+) -> None:
+    make_campaign(database, mailing_list)
+    with database.atomic():
+        chain.append(Entry(event="noted", at=NOW, actor="job"))
+    for its_client in (client, viewer_client(pages)):
+        kept = json.dumps(stored_tree.checkpoint().to_json(), sort_keys=True)
+        assert kept in words_at(its_client, URL)
+
+
+def test_a_list_that_is_not_there_is_not_found(client: FlaskClient) -> None:
+    assert client.get("/admin/lists/other/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("campaign_state", "said"),
+    [
+        ("scheduled", "begins on Monday 2 March 2026"),
+        ("sending", "is being sent"),
+        ("paused", "is paused"),
+        ("open", "is open for answers . Answers count until Monday 30 March 2026"),
+        ("closed", "is closed . It ended on"),
+        ("cancelled", "was cancelled . It ended on"),
+    ],
+)
+def test_it_says_how_the_campaign_stands(
+    database: Database,
+    mailing_list: MailingList,
+    client: FlaskClient,
+    campaign_state: str,
+    said: str,
+) -> None:
+    is_live = CampaignState(campaign_state).is_live
+    make_campaign(
+        database, mailing_list, state=campaign_state, closed_at=None if is_live else DEADLINE
+    )
+    assert said in look(client)
+    assert ("data-refresh" in client.get(URL).text) is is_live
+
+
+def test_it_counts_people_and_draws_their_answers(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    asked = [make_asked(database, mailing_list, campaign) for _ in range(6)]
+    for contact in asked[:3]:
+        say_yes(database, contact, campaign.id)
+    take_off(database, asked[3], campaign.id, at=NOW + timedelta(days=1))
+    said = look(client)
+    for text in (
+        "6 in this campaign",
+        "3 said Yes",
+        "1 said No, or are gone",
+        "2 would be removed if the deadline were now",
+        "at most 3 on one day",
+        "Monday 2 March 2026 3 0",
+        "Tuesday 3 March 2026 0 1",
+    ):
+        assert text in said
+    html = client.get(URL).text
+    assert html.count('class="today"') == 1
+    assert '<rect class="part-yes" x="0.26%" y="0.0%" width="2.93%" height="100.0%">' in html
+    assert "Wednesday 4 March" not in said
+    # Yes and No are told apart without their colours too, and so they are in the swatches' style.
+    patterns = set(re.findall(r'fill="url\(#(\w+)\)"', html))
+    assert "striped" in patterns
+    assert patterns <= set(re.findall(r'<pattern id="(\w+)"', html))
+
+
+@pytest.mark.parametrize(
+    "page", ["contacts/", "handover/", "papers/", "file", "mail", "conditions"]
+)
+def test_every_page_of_a_list_says_which_list_it_is(
+    mailing_list: MailingList, client: FlaskClient, page: str
+) -> None:
+    shown = client.get(f"{URL}{page}").text
+    assert f'<p class="of-list">{mailing_list.name}</p>' in shown
+
+
+def test_a_campaign_without_answers_says_so(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    make_campaign(database, mailing_list)
+    assert "no answers yet" in look(client)
+
+
+def test_the_page_is_in_dutch_for_who_reads_it(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    make_campaign(database, mailing_list)
+    said = words_of(client.get(URL, headers={"Accept-Language": "nl"}))
+    assert "Antwoorden per dag" in said
+    assert "Answers" not in said
+
+
+def test_no_address_stands_on_it(
+    database: Database, mailing_list: MailingList, client: FlaskClient, pages: Pages
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    make_asked(database, mailing_list, campaign, "jan@example.net")
+    doubtful = make_contact(database, mailing_list, "piet@example.net")
+    make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
+    for one in (client, viewer_client(pages)):
+        for url in (URL, URL + "figures"):
+            assert "example.net" not in one.get(url).text
+    assert Access.select().count() == 0
+
+
+def test_a_viewer_sees_counts_and_no_button(
+    database: Database, mailing_list: MailingList, pages: Pages
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    contact = make_contact(database, mailing_list)
+    make_mail(database, campaign, contact, state=MailState.IN_DOUBT, started_at=NOW)
+    viewer = viewer_client(pages)
+    said = look(viewer)
+    assert "An admin has still to decide: replies 0, mails in doubt 1." in said
+    assert viewer.get(URL).text.count("<form") == admin_forms_of_the_frame(viewer)
+    for url in ("replies", "doubts", "silent", "contacts/", "handover/"):
+        assert viewer.get(URL + url).status_code == 403
+    for url in ("pause", "resume", "cancel", "extend", "resolve"):
+        assert post(viewer, URL + url).status_code == 403
+    assert state() == CampaignState.OPEN
+
+
+def admin_forms_of_the_frame(client: FlaskClient) -> int:
+    """Return how many forms stand on each page, such as that for logging out."""
+    return client.get(URL).text.partition("<main")[0].count("<form") + client.get(
+        URL
+    ).text.partition("</main>")[2].count("<form")
+
+
+def test_looking_changes_nothing(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    make_asked(database, mailing_list, campaign)
+    before = everything_in(database)
+    look(client)
+    look(client, URL + "figures")
+    assert everything_in(database) == before
+
+
+def test_the_part_that_changes_is_had_by_itself_and_takes_no_sentence_away(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    make_campaign(database, mailing_list)
+    post(client, URL + "pause")
+    part = client.get(URL + "figures", headers=ENGLISH).text
+    assert not re.search("<html|<h1|How long things are kept", part)
+    assert "Answers by day" in part
+    assert "whoever changes their mind is here more than once" in part
+    # Buttons and decisions go with the numbers, each in a part of its own.
+    assert "Go on" in part.partition('id="acts"')[2].partition('id="more-acts"')[0]
+    whole = client.get(URL, headers=ENGLISH).text
+    assert re.findall('^<div id="([a-z-]+)"', part, re.MULTILINE) == [
+        *("notes", "waiting", "figures", "told", "acts", "more-acts")
+    ]
+    assert part.partition('id="notes"')[2].partition('id="acts"')[0].strip() in whole
+    post(client, URL + "resume")
+    post(client, URL + "pause")
+    assert "Paused. Nobody is asked" in look(client)
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("pilot", "the pilot has been asked"),
+        ("bounces", "too many mails were refused"),
+        ("complaint", "somebody reported a mail as unwanted"),
+    ],
+)
+def test_it_says_why_a_campaign_paused_by_itself(
+    database: Database, mailing_list: MailingList, client: FlaskClient, reason: str, said: str
+) -> None:
+    campaign = make_campaign(
+        database, mailing_list, state="paused", paused_from="sending", pause_reason=reason
+    )
+    assert said in look(client)
+    # Once it is cancelled there is nothing to go on with.
+    with database.atomic():
+        campaign.state = CampaignState.CANCELLED
+        campaign.save()
+    assert said not in look(client)
+
+
+def test_it_says_what_came_back_and_who_reads_it(
+    database: Database, mailing_list: MailingList, settings: Settings
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    for kind in (BounceKind.SOFT, BounceKind.HARD, BounceKind.COMPLAINT):
+        make_mail(database, campaign, make_contact(database, mailing_list), bounce=kind)
+    unread = look(admin_client(Pages(database, settings)))
+    assert "2 came back" in unread
+    assert "1 reported as unwanted" in unread
+    assert "Nobody reads the mailbox" in unread
+    reads = replace(settings, bounces=Bounces(protocol="imap", server="mail.example.org"))
+    assert "Nobody reads" not in look(admin_client(Pages(database, reads)))
+
+
+def test_it_tells_what_stands_in_the_way_of_sending(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list, state="sending")
+    with database.atomic():
+        Meta.create(
+            key="sending_fault",
+            value='{"reason": "the login was refused", "since": "2026-03-02T08:00:00+00:00",'
+            ' "last_at": "2026-03-02T08:00:00+00:00"}',
+        )
+    make_mail(
+        database,
+        campaign,
+        make_contact(database, mailing_list),
+        state=MailState.QUEUED,
+        sent_at=None,
+        attempts=1,
+        reply_code=550,
+        reply_status="5.7.1",
+        reason="policy",
+    )
+    said = look(client)
+    assert "Sending waits since Monday 2 March 2026" in said
+    assert "the login was refused" in said
+    assert "1 mails to go" in said
+
+
+def test_the_speed_is_measured_between_two_looks(
+    database: Database, mailing_list: MailingList, client: FlaskClient, pages: Pages
+) -> None:
+    campaign = make_campaign(database, mailing_list, state="sending")
+    for _ in range(4):
+        make_mail(
+            database, campaign, make_contact(database, mailing_list), state="queued", sent_at=None
+        )
+    assert "How long it takes will be known in a moment." in look(client)
+    with database.atomic():
+        ids = [mail.id for mail in Mail.select().limit(2)]
+        Mail.update(state=MailState.SENT, sent_at=NOW).where(Mail.id.in_(ids)).execute()
+    pages.clock.advance(timedelta(seconds=60))
+    said = look(client)
+    assert "At this moment 120 mails leave in an hour." in said
+    assert "The last one will have left in one minute." in said
+
+
+def test_with_a_rate_it_is_known_how_long_sending_takes(
+    database: Database, mailing_list: MailingList, settings: Settings
+) -> None:
+    campaign = make_campaign(database, mailing_list, state="sending")
+    for _ in range(5):
+        make_mail(
+            database, campaign, make_contact(database, mailing_list), state="queued", sent_at=None
+        )
+    slow = replace(settings, mail=MailServer(rate_per_hour=1))
+    assert "in 5 hours" in look(admin_client(Pages(database, slow)))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [
+        (0.5, "one minute"),
+        (119, "119 minutes"),
+        (120, "2 hours"),
+        (47 * 60, "47 hours"),
+        (48 * 60, "2 days"),
+        (49 * 60, "3 days"),
+    ],
+)
+def test_a_time_is_told_in_the_unit_that_fits(pages: Pages, minutes: float, said: str) -> None:
+    with pages.app.test_request_context(headers=ENGLISH):
+        assert wait_in_words(timedelta(minutes=minutes)) == said
+        assert wait_in_words(None) == ""
+
+
+def test_it_tells_of_tools_that_still_mail(
+    database: Database, mailing_list: MailingList, client: FlaskClient, pages: Pages
+) -> None:
+    make_campaign(database, mailing_list)
+    with database.atomic():
+        chain.append(Entry(event="still_mailed", at=NOW, actor="person", list="news"))
+        for _ in range(2):
+            chain.append(Entry(event="not_the_person", at=NOW, actor="person", list="news"))
+    assert "some tool still mails them" in look(client)
+    assert "Compare it with this list" in look(client)
+    assert "Compare it with this list" not in look(viewer_client(pages))
+    assert "2 times, somebody who reads our mail said" in look(client)
+    assert "Who was taken off at a request" in look(client)
+    assert "Who was taken off at a request" not in look(viewer_client(pages))
+
+
+def test_it_warns_where_the_answer_pages_were_down_too_long(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    make_campaign(database, mailing_list, downtime=2 * 24 * 3600)
+    assert "down for more than a day" in look(client)
+
+
+def test_it_says_that_counting_is_behind(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    make_campaign(database, mailing_list)
+    with database.atomic():
+        chain.append(*(Entry(event="other", at=NOW, actor="job", list="news") for _ in range(2001)))
+    assert "still being counted" in look(client)

@@ -1,0 +1,183 @@
+"""Whom the open questions of a campaign are about, and how they are decided."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.contacts import human_replies
+from repermit.db.connection import Database
+from repermit.db.models.accounts import Access
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Reply
+from repermit.rules.consent import MailKind, MailState, Reason, Status
+from tests.support.admin_pages import admin_client, post, words_at
+from tests.support.builders import (
+    DEADLINE,
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_mail,
+)
+from tests.support.public_pages import Pages
+from tests.unit.reports.test_outcome_counts import say_yes, take_off
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+URL = "/admin/lists/news/"
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
+@pytest.fixture
+def client(pages: Pages, mailing_list: MailingList) -> FlaskClient:
+    assert mailing_list.slug == "news"
+    return admin_client(pages)
+
+
+def look(client: FlaskClient, url: str = URL) -> str:
+    """Return what a page says, in English."""
+    return words_at(client, url)
+
+
+def test_the_mails_in_doubt_are_listed_and_the_look_is_noted(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    assert "No mail is in doubt." in look(client, URL + "doubts")
+    doubtful = make_contact(database, mailing_list, "jan@example.net")
+    make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
+    assert "jan@example.net" in look(client, URL + "doubts")
+    assert {one.act for one in Access.select()} == {"doubts"}
+
+
+# --- Replies.
+
+
+def reply_of(database: Database, contact: Contact, proposed: str = "") -> int:
+    with database.atomic():
+        human_replies.keep_reply(
+            contact, digest=contact.uid * 2, proposed=proposed, at=NOW, decided_at=None
+        )
+    number: int = Reply.select().order_by(Reply.id.desc()).get().id
+    return number
+
+
+@pytest.mark.parametrize(
+    ("decision", "status", "said"),
+    [
+        ("yes", Status.CONFIRMED, "Recorded as a Yes."),
+        ("no", Status.REMOVED, "Recorded as a No."),
+        ("none", Status.UNCONFIRMED, "Set aside: it is no answer."),
+    ],
+)
+def test_a_reply_is_decided_on(
+    database: Database, client: FlaskClient, decision: str, status: Status, said: str
+) -> None:
+    mailing_list = MailingList.get()
+    contact = make_asked(
+        database, mailing_list, make_campaign(database, mailing_list), "jan@example.net"
+    )
+    number = reply_of(database, contact)
+    assert "Somebody wrote back." in look(client)
+    assert "jan@example.net" in look(client, URL + "replies")
+    url = f"{URL}replies/{number}"
+    assert post(client, url, decision=decision).status_code == 303
+    after = look(client, URL + "replies")
+    assert said in after
+    assert "No reply waits." in after
+    assert Contact.get_by_id(contact.id).status == status
+    assert post(client, url, decision="no").status_code == 303
+    assert "Somebody has decided on that reply already." in look(client, URL + "replies")
+    assert Contact.get_by_id(contact.id).status == status
+
+
+@pytest.mark.parametrize("fields", [{}, {"decision": ""}, {"decision": "later"}])
+def test_what_decides_nothing_about_a_reply_is_refused(
+    database: Database, mailing_list: MailingList, client: FlaskClient, fields: dict[str, str]
+) -> None:
+    contact = make_asked(database, mailing_list, make_campaign(database, mailing_list))
+    number = reply_of(database, contact)
+    assert post(client, f"{URL}replies/{number}", **fields).status_code == 400
+    assert [one.number for one in human_replies.waiting_replies(mailing_list)] == [number]
+
+
+def test_a_reply_says_what_it_seems_to_be(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    for proposed in ("yes", "no", ""):
+        reply_of(database, make_asked(database, mailing_list, campaign), proposed)
+    said = look(client, URL + "replies")
+    for text in ("plainly says Yes", "plainly says No", "no plain answer"):
+        assert text in said
+
+
+def test_a_yes_after_the_deadline_is_refused_and_waits_on(
+    database: Database, mailing_list: MailingList, pages: Pages
+) -> None:
+    campaign = make_campaign(database, mailing_list, deadline=NOW + timedelta(hours=1))
+    contact = make_asked(database, mailing_list, campaign)
+    with database.atomic():
+        human_replies.keep_reply(
+            contact,
+            digest="a" * 64,
+            proposed="",
+            at=NOW + timedelta(hours=2),
+            decided_at=None,
+        )
+    pages.clock.advance(timedelta(hours=3))
+    late = admin_client(pages)
+    number = Reply.get().id
+    post(late, f"{URL}replies/{number}", decision="yes")
+    assert "A Yes counts only while a campaign asks for it" in look(late, URL + "replies")
+
+
+# --- Who would be removed.
+
+
+def test_who_has_not_answered_is_listed_page_by_page(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    people = [make_asked(database, mailing_list, campaign) for _ in range(52)]
+    say_yes(database, people[0], campaign.id)
+    for odd in ({"bounce": "hard"}, {"state": "failed"}, {"sent_at": DEADLINE}):
+        make_mail(database, campaign, make_contact(database, mailing_list), **odd)
+    first = client.get(URL + "silent")
+    assert str(people[1].address) in first.text
+    assert str(people[0].address) not in first.text
+    assert f"after={people[50].id}" in first.text
+    second = look(client, f"{URL}silent?after={people[50].id}")
+    assert str(people[51].address) in second
+    assert str(people[50].address) not in second
+    assert "Back to the first" in second
+    assert "Who would be removed" in look(client)
+
+
+def test_nobody_would_be_removed_without_a_live_campaign(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    assert "No campaign is under way." in look(client, URL + "silent")
+    make_campaign(database, mailing_list)
+    assert "Nobody." in look(client, URL + "silent")
+
+
+def test_a_reminder_is_no_ask(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    contact = make_asked(database, mailing_list, campaign)
+    make_mail(database, campaign, contact, kind=MailKind.REMINDER)
+    take_off(database, make_asked(database, mailing_list, campaign), campaign.id, Reason.BOUNCE)
+    said = look(client)
+    assert "2 in this campaign" in said
+    assert "3 mails sent" in said

@@ -1,0 +1,882 @@
+"""Step 2 of a campaign: handing a file in, looking at it, reading it otherwise, taking it in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit import email_address
+from repermit.db.connection import Database
+from repermit.db.models.accounts import Access
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.imports import Import, Upload
+from repermit.db.models.lists import MailingList
+from repermit.errors import AddressError
+from repermit.imports import import_file, import_task, undo, uploads
+from repermit.imports.readers import rows as readers_rows
+from repermit.imports.uploads import folder_of
+from repermit.rules.consent import Fate, Reason
+from repermit.settings.definitions import Settings
+from repermit.web.admin import import_columns, import_preview
+from repermit.web.admin.page_permissions import marks_of
+from tests.support import translatable_texts as sayings
+from tests.support.admin_pages import admin_client, csrf_token, post, viewer_client
+from tests.support.builders import NOW, make_campaign, make_contact, make_list, make_removed
+from tests.support.list_files import write_workbook
+from tests.support.public_pages import Pages, words_of
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
+
+EDGE = "the-edge-between-two-fields"
+FILE = "/admin/lists/news/file"
+MIXED = (
+    "email,naam,opmerking\n"
+    "a@example.org,Anna,\n"
+    "info@example.org,,\n"
+    "gone@example.org,,\n"
+    "=cmd|' /C calc'!A0,Bert,\n"
+    "c@example.org,Cees,wil geen mail meer\n"
+    "a@example.org,Anne,\n"
+)
+ATTEST = "They bought from us, were told at the till, and get news of similar products."
+
+
+@pytest.fixture(autouse=True)
+def _no_files_left(settings: Settings) -> Iterator[None]:
+    yield
+    shutil.rmtree(folder_of(settings))
+
+
+@pytest.fixture
+def admin(pages: Pages) -> FlaskClient:
+    return admin_client(pages)
+
+
+@pytest.fixture(autouse=True)
+def news(database: Database) -> MailingList:
+    return make_list(database)
+
+
+def hand_in(admin: FlaskClient, content: str | bytes, name: str = "list.csv") -> TestResponse:
+    """Send a file as a browser does; the client would leave a large one open behind it."""
+    data = content.encode() if isinstance(content, str) else content
+    head = (
+        f'--{EDGE}\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n'
+        f"{csrf_token(admin)}\r\n"
+        f'--{EDGE}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    )
+    return admin.post(
+        f"{FILE}/upload",
+        data=b"".join((head.encode(), data, f"\r\n--{EDGE}--\r\n".encode())),
+        content_type=f"multipart/form-data; boundary={EDGE}",
+    )
+
+
+def fields_of(page: TestResponse) -> dict[str, Any]:
+    """Return what the page's form would send if nothing were changed."""
+    return {
+        "upload": re.findall(r'name="upload" value="([^"]*)"', page.text)[:1],
+        "column": re.findall(r'name="column" value="([^"]*)"', page.text),
+        "field": re.findall(r'<option value="([^"]*)" selected>', page.text),
+    }
+
+
+def send(admin: FlaskClient, act: str, **changed: Any) -> TestResponse:
+    """Send the form of the page, with what is changed in it."""
+    return post(admin, f"{FILE}/{act}", **{**fields_of(admin.get(FILE)), **changed})
+
+
+def rows_in(page: TestResponse) -> list[str]:
+    """Return the addresses that the page's table of rows shows."""
+    return re.findall(r'<td class="address">(\S+)</td>', page.text)
+
+
+def statuses() -> dict[str, str]:
+    return {str(one.address): one.status for one in Contact.select()}
+
+
+# --- Handing in. ----------------------------------------------------------------------------------
+
+
+def test_the_page_asks_for_a_file(admin: FlaskClient) -> None:
+    page = admin.get(FILE)
+    assert 'type="file"' in page.text
+    assert "At most 100 MB" in words_of(page)
+    assert "taken in" not in words_of(page).replace("once it is taken in", "")
+
+
+def test_a_file_that_is_handed_in_shows_what_would_become_of_it_and_changes_nothing(
+    database: Database, news: MailingList, admin: FlaskClient
+) -> None:
+    make_removed(database, news, Reason.NO, "gone@example.org")
+    answer = hand_in(admin, MIXED)
+    assert (answer.status_code, answer.location) == (303, FILE)
+    page = admin.get(FILE)
+    said = words_of(page)
+    assert "6 rows, of which 2 would come onto the list. Nothing is taken in yet." in said
+    assert "Will be asked 1" in said
+    assert "5 =cmd|' /C calc'!A0 Bert Invalid" in said
+    assert "Taken off here before: is never asked again." in said
+    assert "The file says that this person unsubscribed, or is not to be mailed." in said
+    assert "(opmerking: wil geen mail meer)" in said
+    assert "This address stands in line 2 too. There it has another name" in said
+    assert Contact.select().count() == 1
+    assert not Import.select().exists()
+
+
+def test_looking_at_its_rows_is_noted(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    admin.get(FILE)
+    noted = Access.select().get()
+    assert (noted.act, noted.list) == ("looked", "news")
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "said"),
+    [
+        (b"", "list.csv", "The file is empty. Expected: a list with one address on a line."),
+        (b"x", "", "Choose a file first."),
+    ],
+)
+def test_what_is_no_file_is_said_on_the_same_page(
+    admin: FlaskClient, content: bytes, name: str, said: str
+) -> None:
+    answer = hand_in(admin, content, name)
+    assert answer.status_code == 422
+    assert said in words_of(answer)
+
+
+def test_a_form_without_a_file_is_answered(admin: FlaskClient) -> None:
+    assert post(admin, f"{FILE}/upload").status_code == 422
+
+
+def test_a_file_too_large_is_refused(admin: FlaskClient) -> None:
+    answer = hand_in(admin, bytes(uploads.LARGEST + 1))
+    assert answer.status_code == 422
+    assert "The file is too large. Expected: at most 100 MB." in words_of(answer)
+
+
+def test_what_cannot_be_read_says_where_and_can_be_deleted(admin: FlaskClient) -> None:
+    hand_in(admin, 'email,naam\na@example.org,"Anna\nb@example.org,\n')
+    page = admin.get(FILE)
+    assert "Line 2: A quotation mark opens here and is not closed" in words_of(page)
+    send(admin, "give-up")
+    assert not Upload.select().exists()
+    assert "nothing of it was taken in" in words_of(admin.get(FILE))
+
+
+def test_looking_at_the_first_rows_of_a_file_that_cannot_be_read_is_noted(
+    admin: FlaskClient,
+) -> None:
+    hand_in(admin, "wie,wat\nAnna,a (at) example.org\n")
+    assert "a (at) example.org" in admin.get(FILE).text
+    assert [one.act for one in Access.select()] == ["looked"]
+
+
+def test_what_is_no_list_at_all_shows_no_columns(admin: FlaskClient) -> None:
+    hand_in(admin, b"%PDF-1.7 and so on", "list.pdf")
+    page = admin.get(FILE)
+    assert "This file cannot be taken in yet" in words_of(page)
+    assert "<select" not in page.text
+    assert send(admin, "look").status_code == 303
+
+
+# --- The columns. ---------------------------------------------------------------------------------
+
+
+def test_the_columns_are_shown_as_recognised_with_their_first_cells(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    page = admin.get(FILE)
+    assert fields_of(page) == {
+        "upload": [Upload.get().token],
+        "column": ["email", "naam", "opmerking"],
+        "field": ["address", "name", "remark"],
+    }
+    assert "Anna · Bert · Cees" in words_of(page)
+
+
+def test_a_column_can_be_left_unread(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    send(admin, "look", field=["address", "name", ""])
+    page = admin.get(FILE)
+    assert fields_of(page)["field"] == ["address", "name", ""]
+    assert "Will be asked 3" in words_of(page)
+
+
+def test_a_file_whose_addresses_are_not_recognised_lets_one_choose_their_column(
+    admin: FlaskClient,
+) -> None:
+    hand_in(admin, "wie,wat\nAnna,a (at) example.org\nBert,b (at) example.org\n")
+    page = admin.get(FILE)
+    assert "It is not known which column holds the e-mail addresses" in words_of(page)
+    assert "You can also choose below what each column is." in words_of(page)
+    assert fields_of(page)["column"] == ["1", "2"]
+    send(admin, "look", field=["name", "address"])
+    said = words_of(admin.get(FILE))
+    assert "What would become of every row" in said
+    assert "No @ in the address." in said
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (["", "name", "remark"], "Say which column holds the e-mail addresses."),
+        (["address", "name", "name"], "“Name” is chosen more than once."),
+    ],
+)
+@pytest.mark.parametrize("act", ["look", "take-in"])
+def test_columns_that_cannot_be_so_are_said_and_what_was_chosen_stays(
+    admin: FlaskClient, act: str, fields: list[str], said: str
+) -> None:
+    hand_in(admin, MIXED)
+    answer = send(admin, act, field=fields, source="our visitors’ book")
+    assert answer.status_code == 422
+    assert said in words_of(answer)
+    assert fields_of(answer)["field"] == fields
+    assert "our visitors’ book" in answer.text
+    assert not Import.select().exists()
+
+
+def test_a_field_that_there_is_none_of_changes_nothing(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    send(admin, "look", field=["address", "shoe size", "remark"])
+    assert fields_of(admin.get(FILE))["field"] == ["address", "name", "remark"]
+
+
+def mapping_after(path: Path, **changed: str) -> dict[str, str]:
+    """Return the mapping after other fields were chosen for the columns of these titles."""
+    return import_columns.mapping_of(
+        path, import_columns.choose(import_columns.columns_of(path, {}), changed)
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"status": ""},
+        {"status": "", "actief": ""},
+        {"bedrag": "status"},
+        {"status": "remark", "bedrag": "status"},
+        {"voornaam": "last_name", "achternaam": "first_name"},
+        {"email": "", "email2": "address"},
+        {"email2": "address"},
+    ],
+)
+def test_whatever_is_chosen_for_the_columns_is_how_they_are_read(
+    tmp_path: Path, changed: dict[str, str]
+) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(
+        "email,voornaam,achternaam,status,actief,bedrag,email2\n"
+        "a@example.org,Anna,Berg,subscribed,ja,12,a2@example.org\n",
+        "utf-8",
+    )
+    before = {column.name: column.field for column in import_columns.columns_of(path, {})}
+    after = import_columns.columns_of(path, mapping_after(path, **changed))
+    assert {column.name: column.field for column in after} == {**before, **changed}
+
+
+def test_columns_without_a_title_or_with_the_same_are_called_by_their_number(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("email,naam,naam,\na@example.org,Anna,Berg,x\n", "utf-8")
+    names = [column.name for column in import_columns.columns_of(path, {})]
+    assert names[:3] == ["email", "2", "3"]
+    mapping = mapping_after(path, **{"2": "", "3": "last_name"})
+    fields = [column.field for column in import_columns.columns_of(path, mapping)]
+    assert fields[:3] == ["address", "", "last_name"]
+
+
+def test_sheets_without_addresses_are_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "list.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("one.csv", "email,naam\na@example.org,Anna\n")
+        archive.writestr("two.csv", "E-mail adres,naam\nb@example.org,Bert\n")
+    shown = import_columns.columns_of(path, {})
+    assert [(one.part, one.title) for one in shown] == [
+        ("one.csv", "email"),
+        ("one.csv", "naam"),
+        ("two.csv", "E-mail adres"),
+    ]
+    assert not import_columns.wrong_choices(shown)
+    mapping = import_columns.mapping_of(path, import_columns.choose(shown, {"naam": ""}))
+    assert {one.title: one.field for one in import_columns.columns_of(path, mapping)} == {
+        "email": "address",
+        "naam": "",
+        "E-mail adres": "address",
+    }
+
+
+# --- Row by row. ----------------------------------------------------------------------------------
+
+
+def test_rows_are_filtered_by_fate_and_shown_a_page_at_a_time(admin: FlaskClient) -> None:
+    hand_in(admin, "email\n" + "".join(f"p{n}@example.org\nbad{n}\n" for n in range(60)))
+    page = admin.get(f"{FILE}?fate=invalid")
+    assert rows_in(page)[::49] == ["bad0", "bad49"]
+    following = re.search(r'href="([^"]*)" rel="next"', page.text)
+    assert following is not None
+    last = admin.get(following[1].replace("&amp;", "&"))
+    assert rows_in(last)[::9] == ["bad50", "bad59"]
+    assert 'rel="next"' not in last.text
+    assert 'rel="prev"' in last.text
+
+
+def test_a_fate_that_no_row_has_says_so(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    assert "There is no such row." in words_of(admin.get(f"{FILE}?fate=customer"))
+    assert admin.get(f"{FILE}?fate=nonsense&after=x").status_code == 200
+
+
+def test_a_file_with_a_header_alone_has_no_rows(admin: FlaskClient) -> None:
+    hand_in(admin, "email,naam\n")
+    assert "There is no row in this file." in words_of(admin.get(FILE))
+
+
+def test_what_is_not_taken_in_can_be_downloaded_safe_for_a_spreadsheet(
+    database: Database, news: MailingList, admin: FlaskClient
+) -> None:
+    make_removed(database, news, Reason.NO, "gone@example.org")
+    hand_in(admin, MIXED)
+    kept = Evidence.select().count()
+    # A link of any website would do as much.
+    assert admin.get(f"{FILE}/refused.csv").status_code == 405
+    assert admin.head(f"{FILE}/refused.csv").status_code == 405
+    assert Evidence.select().count() == kept
+    answer = post(admin, f"{FILE}/refused.csv")
+    assert answer.content_type == "text/csv; charset=utf-8"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="refused-news.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"))))
+    assert [(row["line"], row["fate"]) for row in rows] == [
+        ("5", "invalid"),
+        ("6", "opted_out"),
+        ("4", "suppressed"),
+        ("7", "duplicate"),
+    ]
+    assert rows[0]["address"] == "'=cmd|' /C calc'!A0"
+    assert rows[0]["reason"] == "No @ in the address."
+    assert Access.select().where(Access.act == "exported").count() == 1
+    entry = Evidence.get(Evidence.event == "exported")
+    assert entry.list == "news"
+    assert entry.actor.startswith("user:")
+    told = json.loads(EvidencePart.get(EvidencePart.seq == entry.seq).json)
+    assert (told["what"], told["rows"]) == ("refused", 4)
+
+
+def test_a_long_download_comes_in_pieces(admin: FlaskClient) -> None:
+    hand_in(admin, "email\n" + "bad\n" * 3000)
+    text = post(admin, f"{FILE}/refused.csv").data.decode("utf-8-sig")
+    assert len(list(csv.reader(io.StringIO(text)))) == 3001
+
+
+def test_there_is_nothing_to_download_before_it_was_looked_at(admin: FlaskClient) -> None:
+    assert post(admin, f"{FILE}/refused.csv").status_code == 404
+    hand_in(admin, "%PDF-1.7", "list.pdf")
+    assert post(admin, f"{FILE}/refused.csv").status_code == 404
+
+
+def test_columns_of_yes_and_no_and_people_who_never_subscribed_are_pointed_out(
+    admin: FlaskClient,
+) -> None:
+    hand_in(
+        admin, "email,vraag 7\na@example.org,ja\nb@example.org,nee\n", "nonsubscribed_export.csv"
+    )
+    said = words_of(admin.get(FILE))
+    assert "The column “vraag 7” says Yes and No, and it is not known to what." in said
+    assert "never subscribed in Mailchimp" in said
+
+
+# --- Taking in. -----------------------------------------------------------------------------------
+
+
+def test_taking_in_does_what_was_shown_and_deletes_the_file(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    answer = send(admin, "take-in", source="visitors’ book", consent_text="Yes, mail me.")
+    assert answer.location == FILE
+    said = words_of(admin.get(FILE))
+    assert "list.csv is taken in: 6 rows." in said
+    assert "Files that were taken in" in said
+    assert statuses() == {
+        "a@example.org": "unconfirmed",
+        "info@example.org": "unconfirmed",
+        "gone@example.org": "unconfirmed",
+    }
+    assert {one.source for one in Contact.select()} == {"visitors’ book"}
+    assert Evidence.get(Evidence.event == "imported").actor.startswith("user:")
+    assert not Upload.select().exists()
+
+
+def test_what_was_changed_is_shown_again_before_it_is_taken_in(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    send(admin, "take-in", field=["address", "name", ""])
+    said = words_of(admin.get(FILE))
+    assert "You changed how the file is read." in said
+    assert "4 rows" not in said
+    assert not Import.select().exists()
+    send(admin, "take-in")
+    assert Import.select().count() == 1
+
+
+def test_customers_need_their_ground(admin: FlaskClient) -> None:
+    hand_in(admin, "email,klant\na@example.org,ja\n")
+    answer = send(admin, "take-in")
+    assert answer.status_code == 422
+    assert "say on what ground they may be mailed" in words_of(answer)
+    send(admin, "take-in", attest=ATTEST)
+    assert statuses() == {"a@example.org": "customer"}
+
+
+def test_everybody_can_be_a_customer_but_not_on_a_sensitive_list(
+    database: Database, admin: FlaskClient
+) -> None:
+    with database.atomic():
+        MailingList.update(sensitive=True).execute()
+    hand_in(admin, "email\na@example.org\n")
+    answer = send(admin, "take-in", customers="y", attest=ATTEST)
+    assert answer.status_code == 422
+    assert "A sensitive list cannot have customers" in words_of(answer)
+    hand_in(admin, "email,klant\na@example.org,ja\n")
+    assert "choose “not read” for it" in words_of(admin.get(FILE))
+    send(admin, "look", field=["address", ""])
+    send(admin, "take-in")
+    assert statuses() == {"a@example.org": "unconfirmed"}
+
+
+def test_saying_that_all_are_customers_is_looked_at_first(admin: FlaskClient) -> None:
+    hand_in(admin, "email\na@example.org\n")
+    send(admin, "take-in", customers="y", attest=ATTEST)
+    assert "Customer 1" in words_of(admin.get(FILE))
+    send(admin, "take-in", customers="y", attest=ATTEST)
+    assert statuses() == {"a@example.org": "customer"}
+
+
+def test_a_file_that_cannot_be_read_is_not_taken_in(admin: FlaskClient) -> None:
+    hand_in(admin, "wie,wat\nAnna,x\n")
+    assert send(admin, "take-in").location == FILE
+    assert send(admin, "take-in", field=["name", "address"]).location == FILE
+    assert "What would become of every row" in words_of(admin.get(FILE))
+    assert not Import.select().exists()
+
+
+@pytest.mark.parametrize("act", ["look", "take-in", "give-up"])
+@pytest.mark.parametrize("content", [MIXED, "%PDF-1.7"])
+def test_a_page_that_was_about_another_file_does_nothing_to_this_one(
+    admin: FlaskClient, act: str, content: str
+) -> None:
+    hand_in(admin, MIXED)
+    earlier = fields_of(admin.get(FILE))
+    hand_in(admin, content, "other.csv")
+    before = Upload.get()
+    answer = post(admin, f"{FILE}/{act}", **{**earlier, "field": ["address", "", ""]})
+    assert (answer.status_code, answer.location) == (303, FILE)
+    said = words_of(admin.get(FILE))
+    assert "Another file was handed in meanwhile." in said
+    assert "other.csv" in said
+    assert (Upload.get().token, Upload.get().choices) == (before.token, before.choices)
+    assert not Import.select().exists()
+
+
+def test_a_page_that_does_not_say_which_file_it_is_about_does_nothing(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    post(admin, f"{FILE}/give-up")
+    assert Upload.select().exists()
+
+
+def test_handing_a_file_in_and_deleting_it_are_entries(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    send(admin, "give-up")
+    assert not Upload.select().exists()
+    acts = [(one.event, one.list) for one in Evidence.select().order_by(Evidence.seq)]
+    assert acts == [("handed_in", "news"), ("given_up", "news")]
+    assert all(one.actor.startswith("user:") for one in Evidence.select())
+
+
+def test_waiting_for_a_file_is_asked_for_in_the_background(
+    news: MailingList, admin: FlaskClient, settings: Settings
+) -> None:
+    assert admin.get(f"{FILE}/state.json").json == {"is_busy": False}
+    hand_in(admin, MIXED)
+    assert admin.get(f"{FILE}/state.json").json == {"is_busy": False}
+    kept = uploads.find_upload(news, settings=settings)
+    assert kept is not None
+    kept.forget_outcome()
+    with closing(kept.lock()):  # type: ignore[type-var]
+        assert admin.get(f"{FILE}/state.json").json == {"is_busy": True}
+        assert f'data-again="{FILE}/state.json"' in admin.get(FILE).text
+    state = admin.application.view_functions["handing_in.state"]
+    assert marks_of(state).in_the_background
+
+
+def test_without_a_file_there_is_nothing_to_do(admin: FlaskClient) -> None:
+    for act in ("look", "take-in", "give-up"):
+        assert post(admin, f"{FILE}/{act}").status_code == 404
+
+
+def test_whoever_comes_while_a_file_is_read_is_told_so(
+    news: MailingList, admin: FlaskClient, settings: Settings
+) -> None:
+    hand_in(admin, MIXED)
+    kept = uploads.find_upload(news, settings=settings)
+    assert kept is not None
+    kept.forget_outcome()
+    assert "was cut off" in words_of(admin.get(FILE))
+    with closing(kept.lock()):  # type: ignore[type-var]
+        assert "The file is being read" in words_of(admin.get(FILE))
+        post(admin, f"{FILE}/give-up", upload=kept.upload.token)
+        assert "being worked with" in words_of(admin.get(FILE))
+        assert hand_in(admin, MIXED).status_code == 422
+    send(admin, "look")
+    assert "What would become of every row" in words_of(admin.get(FILE))
+
+
+@pytest.mark.exhaustive
+def test_a_large_file_is_read_meanwhile_and_then_shown(admin: FlaskClient) -> None:
+    portrait = "x" * 300
+    rows = "".join(f"person{number}@example.org,{portrait}\n" for number in range(7_000))
+    assert hand_in(admin, f"email,portrait\n{rows}").status_code == 303
+    assert "is being read" in words_of(admin.get(FILE))
+    _wait_while_it_works(admin)
+    said = words_of(admin.get(FILE))
+    assert "7,000 rows, of which 7,000 would come onto the list" in said
+    send(admin, "take-in")
+    _wait_while_it_works(admin)
+    assert "Will be asked 7,000" in words_of(admin.get(FILE))
+    assert Contact.select().count() == 7_000
+
+
+def _wait_while_it_works(admin: FlaskClient) -> None:
+    """Wait for the process beside the page, as the page itself does; a minute is for ever."""
+    until = time.monotonic() + 60
+    while admin.get(f"{FILE}/state.json").json == {"is_busy": True}:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+# --- Taking back. ---------------------------------------------------------------------------------
+
+
+def test_the_last_file_can_be_taken_back(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    send(admin, "take-in")
+    assert post(admin, f"{FILE}/undo").location == FILE
+    said = words_of(admin.get(FILE))
+    assert "Took back list.csv. Contacts taken back: 3; put back as they were: 0;" in said
+    assert "taken back:" in said
+    assert "Take the last file back" not in said
+    assert statuses() == {}
+
+
+def test_a_large_file_is_taken_back_beside_the_page(database: Database, admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    send(admin, "take-in")
+    record = Import.get()
+    record.counts = json.dumps({**json.loads(record.counts), "rows": 1_000_000})
+    record.save()
+    assert post(admin, f"{FILE}/undo").location == FILE
+    page = admin.get(FILE)
+    assert "list.csv is being taken back: 0 of 4 so far." in words_of(page)
+    assert f'data-again="{FILE}/state.json"' in page.text
+    assert 'type="file"' not in page.text
+    assert "Take the last file back" not in words_of(page)
+    assert admin.get(f"{FILE}/state.json").json == {"is_busy": True}
+    launching = admin.get("/admin/lists/news/launch")
+    assert "A file is being taken back from this list" in words_of(launching)
+    # Whoever presses again, in another window, changes nothing of that.
+    assert post(admin, f"{FILE}/undo").location == FILE
+    assert len(statuses()) == 3
+    undo.finish_undoings(database)
+    assert statuses() == {}
+    assert "taken back:" in words_of(admin.get(FILE))
+    assert admin.get(f"{FILE}/state.json").json == {"is_busy": False}
+
+
+def test_what_cannot_be_taken_back_says_why(
+    database: Database, news: MailingList, admin: FlaskClient
+) -> None:
+    answer = post(admin, f"{FILE}/undo")
+    assert answer.status_code == 422
+    assert "There is no file that could be taken back." in words_of(answer)
+    hand_in(admin, MIXED)
+    send(admin, "take-in")
+    make_campaign(database, news)
+    assert "while a campaign is live" in words_of(post(admin, f"{FILE}/undo"))
+
+
+# --- Who, and in which words. ---------------------------------------------------------------------
+
+
+def test_a_viewer_sees_no_file(
+    pages: Pages,
+) -> None:
+    viewer = viewer_client(pages)
+    assert viewer.get(FILE).status_code == 403
+    for act in ("upload", "look", "take-in", "give-up", "undo", "refused.csv"):
+        assert post(viewer, f"{FILE}/{act}").status_code == 403
+
+
+def test_the_page_is_dutch_for_whoever_reads_dutch(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    said = words_of(admin.get(FILE, headers={"Accept-Language": "nl"}))
+    assert "Wat er van elke rij zou worden" in said
+    assert "Geen @ in het adres." in said
+    assert "6 rijen" in said
+
+
+@pytest.mark.exhaustive
+def test_every_reason_against_an_address_has_its_words() -> None:
+    wrong = (
+        "", "a\x07@b.nl", "x" * 400 + "@b.nl", "a.b.nl", "a@b@c.nl", "a,b@c.nl", "a b@c.nl",
+        "x" * 65 + "@b.nl", "@b.nl", "a@b,nl", "a@b", "a@b.local", "a\\@b.nl", "a@b_c.nl",
+    )  # fmt: skip
+    said: set[str] = set()
+    for text in wrong:
+        with pytest.raises(AddressError) as refused:
+            email_address.parse(text)
+        said.add(refused.value.reason)
+    assert len(said) > 10
+    assert said <= {text for text in sayings.said() if isinstance(text, str)}
+
+
+def test_every_fate_and_every_field_has_its_words() -> None:
+    assert set(import_preview._TITLES) == set(import_preview._REASONS) == set(Fate)
+    assert set(import_columns._WORDS) == set(readers_rows.FIELDS)
+
+
+def test_words_that_leave_a_row_in_doubt_are_shown_with_it(
+    database: Database, news: MailingList, admin: FlaskClient
+) -> None:
+    make_contact(database, news, "here@example.org")
+    hand_in(
+        admin,
+        "email,opmerking\na@example.org,mail niet bekend\nhere@example.org,mail niet bekend\n",
+    )
+    said = words_of(admin.get(FILE))
+    doubt = "Have a look: the file may say that this person wants no mail. (opmerking: mail niet"
+    assert f"No registered opt-in: will be asked. {doubt}" in said
+    assert f"Is on the list already. {doubt}" in said
+
+
+def test_an_address_in_another_part_is_said_to_stand_in_that_part(
+    admin: FlaskClient, tmp_path: Path
+) -> None:
+    sheets = {"Leden": (("email",), ("a@example.org",), ("b@example.org",), ("b@example.org",)),
+              "Afgemeld": (("email",), ("c@example.org",), ("a@example.org",))}  # fmt: skip
+    path = tmp_path / "leden.xlsx"
+    write_workbook(path, sheets)
+    hand_in(admin, path.read_bytes(), name=path.name)
+    _wait_while_it_works(admin)
+    said = words_of(admin.get(FILE))
+    assert "Leden, 2 a@example.org Duplicate This address stands in line 3 of Afgemeld too." in said
+    assert "Leden, 4 b@example.org Duplicate This address stands in line 3 too." in said
+
+
+@pytest.mark.parametrize(
+    ("cells", "language", "words"),
+    [
+        (("40271", "mrt"), "en", "1 cell is a number of days, as spreadsheets keep dates (40271)."),
+        (("40271", "mrt"), "en", "no date can be read in 1 cell. It counts as empty."),
+        (("40271", "40272"), "en", "2 cells are numbers of days"),
+        (("maart", "mrt"), "en", "no date can be read in 2 cells. They count as empty."),
+        (("40271", "mrt"), "nl", "is 1 cel een dagnummer"),
+        (("40271", "mrt"), "nl", "is in 1 cel geen datum te lezen."),
+    ],
+)
+def test_one_cell_of_a_column_of_dates_is_counted_as_one(
+    admin: FlaskClient, cells: tuple[str, str], language: str, words: str
+) -> None:
+    first, second = cells
+    hand_in(admin, f"email,klant sinds\na@example.org,{first}\nb@example.org,{second}\n")
+    page = admin.get(FILE, headers={"Accept-Language": language})
+    assert words in words_of(page)
+
+
+# --- Rows to look at. -----------------------------------------------------------------------------
+
+DOUBTS = (
+    "email,naam,opmerking\n"
+    'a@example.org,Anna,"geen post, wel mail"\n'
+    "b@example.org,Bert (overl. 2021),\n"
+    "c@example.org,Cees,wil geen nwsbrf\n"
+    "d@example.org,Dora,wil post\n"
+)
+"""Two to be looked at, in lines 2 and 3; one who is off, and one who is not."""
+
+
+def test_rows_that_may_say_no_stand_at_the_top_with_line_and_reason(admin: FlaskClient) -> None:
+    hand_in(admin, DOUBTS)
+    said = words_of(admin.get(FILE))
+    top = said[said.index("Have a look at these rows") : said.index("Is it read rightly?")]
+    assert "2 people will be asked although the file may say that they want no mail." in top
+    assert "2 a@example.org (Anna) opmerking: geen post, wel mail Do not ask" in top
+    assert "3 b@example.org (Bert (overl. 2021)) naam: Bert (overl. 2021) Do not ask" in top
+    assert "No registered opt-in" not in top
+    assert "c@example.org" not in top
+    assert "d@example.org" not in top
+
+
+def test_a_file_without_such_rows_has_no_such_part(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    assert "Have a look at these rows" not in words_of(admin.get(FILE))
+    send(admin, "take-in")
+    assert statuses()
+
+
+def test_nothing_is_taken_in_before_they_were_looked_at(admin: FlaskClient) -> None:
+    hand_in(admin, DOUBTS)
+    page = send(admin, "take-in")
+    assert page.status_code == 422
+    assert "Some people in this file may want no mail: look at their rows first." in words_of(page)
+    assert statuses() == {}
+    send(admin, "take-in", looked="y", doubt=["2", "3"])
+    assert statuses() == dict.fromkeys(
+        ("a@example.org", "b@example.org", "d@example.org"), "unconfirmed"
+    )
+
+
+def test_what_was_ticked_stays_ticked_where_the_file_is_not_taken_in(admin: FlaskClient) -> None:
+    """Whoever was ticked would be asked after all, once the page is sent as it then is."""
+    hand_in(admin, DOUBTS)
+    page = send(admin, "take-in", doubt=["2", "3"], opt_out=["3"])
+    assert page.status_code == 422
+    assert re.findall(r'name="opt_out" value="(\d+)" checked', page.text) == ["3"]
+    send(admin, "look", doubt=["2", "3"], opt_out=["2"])
+    page = send(admin, "take-in", doubt=["2", "3"], opt_out=["3"])
+    assert page.status_code == 422
+    assert re.findall(r'name="opt_out" value="(\d+)" checked', page.text) == ["3"]
+
+
+@pytest.mark.parametrize("fields", [{}, {"looked": "y", "customers": "y"}])
+def test_each_mistake_leads_to_its_field(admin: FlaskClient, fields: dict[str, str]) -> None:
+    hand_in(admin, DOUBTS)
+    page = send(admin, "take-in", doubt=["2", "3"], **fields)
+    assert page.status_code == 422
+    (place,) = re.findall(r'<li><a href="#([\w-]+)">', page.text)
+    assert place == ("attest" if fields else "looked")
+    assert re.findall(rf'<(?:input|textarea)[^>]* id="{place}"', page.text)
+
+
+def test_a_row_that_the_admin_leaves_out_is_not_said_to_be_off_by_the_file(
+    admin: FlaskClient,
+) -> None:
+    hand_in(admin, DOUBTS)
+    send(admin, "look", doubt=["2", "3"], opt_out=["3"])
+    said = words_of(admin.get(FILE))
+    row = said[said.index("3 b@example.org Bert (overl. 2021) Opted out") :].partition("4 c@")[0]
+    assert "Opted out: will never be asked. (naam: Bert (overl. 2021))" in row
+    assert "The file says" not in row
+    # Nor in what can be downloaded of it.
+    download = post(admin, f"{FILE}/refused.csv").text.splitlines()
+    (line,) = [one for one in download if "b@example.org" in one]
+    assert "The file says" not in line
+
+
+def test_that_the_file_is_to_be_looked_at_anew_is_said_on_the_page_that_shows_it(
+    admin: FlaskClient, news: MailingList, settings: Settings
+) -> None:
+    """Not on the page that waits for it, which goes on by itself and would take it away."""
+    hand_in(admin, DOUBTS)
+    send(admin, "take-in", looked="y", doubt=["2", "3"], opt_out=["3"])
+    kept = uploads.find_upload(news, settings=settings)
+    assert kept is not None
+    outcome = kept.outcome
+    assert outcome is not None
+    kept.forget_outcome()
+    with closing(kept.lock()):  # type: ignore[type-var]
+        page = words_of(admin.get(FILE))
+    assert "The file is being read" in page
+    assert "Look at what becomes of it now." not in page
+    kept.note(outcome)
+    assert "Look at what becomes of it now." in words_of(admin.get(FILE))
+    assert "Look at what becomes of it now." not in words_of(admin.get(FILE))
+
+
+def test_who_is_ticked_is_not_asked_and_can_be_unticked(admin: FlaskClient) -> None:
+    hand_in(admin, DOUBTS)
+    send(admin, "take-in", looked="y", doubt=["2", "3"], opt_out=["3"])
+    assert statuses() == {}
+    page = admin.get(FILE)
+    assert "One person will be asked although" in words_of(page)
+    assert re.findall(r'name="opt_out" value="(\d+)" checked', page.text) == ["3"]
+    send(admin, "look", doubt=["2", "3"], opt_out=["2"])
+    assert re.findall(r'name="opt_out" value="(\d+)" checked', admin.get(FILE).text) == ["2"]
+    send(admin, "take-in", looked="y", doubt=["2", "3"], opt_out=["2"])
+    assert statuses().keys() == {"b@example.org", "d@example.org"}
+
+
+def test_what_was_decided_of_rows_that_are_not_shown_stays(
+    admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("repermit.web.admin.import_preview._DOUBTFUL", 1)
+    hand_in(admin, DOUBTS)
+    page = admin.get(FILE)
+    assert re.findall(r'name="opt_out" value="(\d+)"', page.text) == ["2"]
+    send(admin, "look", doubt=["2"], opt_out=["2"])
+    further = re.findall(r'href="([^"]*doubts=[^"]*)"', admin.get(FILE).text)[0]
+    assert re.findall(r'name="opt_out" value="(\d+)"', admin.get(further).text) == ["3"]
+    send(admin, "look", doubt=["3"], opt_out=["3"])
+    send(admin, "take-in")
+    assert statuses().keys() == {"d@example.org"}
+
+
+# --- Half taken in. -------------------------------------------------------------------------------
+
+
+class _Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def test_how_far_a_file_is_taken_in_is_shown_and_it_can_be_taken_back_meanwhile(
+    database: Database, admin: FlaskClient, news: MailingList, tmp_path: Path, settings: Settings
+) -> None:
+    def kill() -> None:
+        raise _Killed
+
+    path = tmp_path / "half.csv"
+    path.write_text("email\na@example.org\nb@example.org\n", "utf-8")
+    with pytest.raises(_Killed):
+        import_file.import_file(
+            database,
+            news,
+            path,
+            settings=settings,
+            now=NOW,
+            actor="admin@example.org",
+            staged=kill,
+        )
+    import_task.finish_imports(
+        database, settings=settings, now=NOW, step=1, should_stop=iter((False, True)).__next__
+    )
+    page = admin.get(FILE)
+    assert "half.csv is being taken in: 1 of 2 addresses so far." in words_of(page)
+    assert f'data-again="{FILE}/state.json"' in page.text
+    assert 'type="file"' not in page.text
+    assert admin.get(f"{FILE}/state.json").json == {"is_busy": True}
+    for path_, form in (
+        ("/admin/lists/news/handover/export", {"what": "keep", "format": "csv"}),
+        ("/admin/lists/news/papers/register", {"format": "html"}),
+        ("/admin/lists/news/suppressions/export", {"format": "csv"}),
+    ):
+        answer = post(admin, path_, **form)
+        assert answer.status_code in {409, 422}, path_
+        assert "A file is being taken into this list" in words_of(answer)
+    assert post(admin, f"{FILE}/undo").location == FILE
+    assert "Took back half.csv. Contacts taken back: 1;" in words_of(admin.get(FILE))
+    assert statuses() == {}
+    assert admin.get(f"{FILE}/state.json").json == {"is_busy": False}

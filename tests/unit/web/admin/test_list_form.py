@@ -1,0 +1,207 @@
+"""Step 1 of a campaign: adding a list and describing it, with the checks of the command line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit.db.connection import Database
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList, find_list
+from repermit.settings.definitions import Organisation, Settings
+from tests.support.admin_pages import admin_client, post, viewer_client
+from tests.support.builders import make_campaign, make_list
+from tests.support.public_pages import Pages, words_of
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+NEW = "/admin/new-list"
+DESCRIBE = "/admin/lists/news/describe"
+FIELDS = {
+    "name": "Nieuws van de praktijk",
+    "slug": "",
+    "purpose": "Nieuws over onze praktijk",
+    "frequency": "vier keer per jaar",
+    "sender": "Praktijk De Linde <praktijk@example.org>",
+    "privacy_url": "https://www.example.org/privacy",
+    "language": "nl",
+}
+
+
+@pytest.fixture
+def admin(pages: Pages) -> FlaskClient:
+    return admin_client(pages)
+
+
+def describe(admin: FlaskClient, **changed: Any) -> Any:
+    return post(admin, DESCRIBE, **{**FIELDS, **changed})
+
+
+# --- A new list. ----------------------------------------------------------------------------------
+
+
+def test_a_new_list_is_described_in_one_form_which_knows_the_organisation(
+    admin: FlaskClient,
+) -> None:
+    page = admin.get(NEW)
+    assert page.status_code == 200
+    assert 'value="Praktijk De Linde &lt;praktijk@example.org&gt;"' in page.text
+
+
+def test_an_organisation_without_an_address_leaves_the_sender_open(
+    database: Database, settings: Settings
+) -> None:
+    admin = admin_client(Pages(database, replace(settings, organisation=Organisation(name="X"))))
+    assert 'name="sender" type="text" value=""' in admin.get(NEW).text
+
+
+def test_a_list_is_added_with_what_the_form_says_and_goes_on_to_the_file(
+    admin: FlaskClient,
+) -> None:
+    answer = post(admin, NEW, **FIELDS, sensitive="y")
+    assert answer.status_code == 303
+    assert answer.location == "/admin/lists/nieuws-van-de-praktijk/file"
+    added = find_list("nieuws-van-de-praktijk")
+    assert (added.name, added.frequency) == ("Nieuws van de praktijk", "vier keer per jaar")
+    assert added.sensitive
+    entry = Evidence.get(Evidence.event == "list_added")
+    assert entry.actor.startswith("user:")
+
+
+def test_a_short_name_may_be_chosen(admin: FlaskClient) -> None:
+    post(admin, NEW, **{**FIELDS, "slug": "news"})
+    assert find_list("news").name == FIELDS["name"]
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Новини от Щърково", "novini-ot-shtarkovo"),
+        ("Ενημέρωση του ιατρείου", "enimerosi-toy-iatreioy"),
+        ("Łódź & Straße", "lodz-strasse"),
+        ("🌻", "list"),
+    ],
+)
+def test_a_short_name_is_made_from_a_name_in_any_letters(
+    admin: FlaskClient, name: str, slug: str
+) -> None:
+    answer = post(admin, NEW, **{**FIELDS, "name": name})
+    assert answer.location == f"/admin/lists/{slug}/file"
+
+
+def test_a_short_name_that_nobody_typed_is_numbered_where_it_is_taken(
+    database: Database, admin: FlaskClient
+) -> None:
+    slug, longest = "nieuws-van-de-praktijk", "a" * 63
+    make_list(database, slug=slug)
+    make_list(database, slug=longest)
+    # The page's script writes into the field what would be made from the name.
+    for typed, made in (("", f"{slug}-2"), (slug, f"{slug}-3")):
+        answer = post(admin, NEW, **{**FIELDS, "slug": typed})
+        assert answer.location == f"/admin/lists/{made}/file"
+    answer = post(admin, NEW, **{**FIELDS, "name": "a" * 70})
+    assert answer.location == f"/admin/lists/{'a' * 61}-2/file"
+
+
+def test_whoever_wants_to_see_how_it_reads_stays(admin: FlaskClient) -> None:
+    answer = post(admin, NEW, **{**FIELDS, "slug": "news"}, look="1")
+    assert answer.location == f"{DESCRIBE}#reads"
+    assert "The list is added." in words_of(admin.get(DESCRIBE))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"name": " "}, "Please fill this in."),
+        ({"slug": "Ons Nieuws"}, "Take small letters, digits and dashes"),
+        ({"slug": "taken"}, "There is a list with this short name already."),
+        ({"sender": "nobody"}, "No mail can come from this"),
+        ({"privacy_url": "privacy.html"}, "This is no web address"),
+        ({"language": "xx"}, "This cannot be used."),
+    ],
+)
+def test_what_cannot_be_is_said_beside_its_field_and_nothing_typed_is_lost(
+    database: Database, admin: FlaskClient, changed: dict[str, str], said: str
+) -> None:
+    make_list(database, slug="taken")
+    answer = post(admin, NEW, **{**FIELDS, **changed})
+    assert answer.status_code == 422
+    assert said in words_of(answer)
+    assert "vier keer per jaar" in answer.text
+    assert MailingList.select().count() == 1
+
+
+# --- A list that is there. ------------------------------------------------------------------------
+
+
+def test_the_page_of_a_list_shows_how_it_reads(database: Database, admin: FlaskClient) -> None:
+    make_list(database)
+    said = words_of(admin.get(DESCRIBE))
+    assert "How a recipient will read it" in said
+    assert "Nieuws over onze praktijk, vier keer per jaar" in said
+
+
+def test_what_is_still_to_be_said_is_named_and_there_is_no_example_yet(
+    database: Database, admin: FlaskClient
+) -> None:
+    make_list(database, purpose="", sender="", privacy_url="")
+    said = words_of(admin.get(DESCRIBE))
+    assert (
+        "this is still to be said: what people will get how often mail will come who sends it "
+        "where your privacy statement is"
+    ) in said
+    assert "There is an example here once" in said
+
+
+def test_a_change_is_saved_and_kept_as_evidence(database: Database, admin: FlaskClient) -> None:
+    make_list(database)
+    answer = describe(admin, name="Brief van de praktijk")
+    assert answer.location == "/admin/lists/news/file"
+    assert find_list("news").name == "Brief van de praktijk"
+    assert Evidence.select().where(Evidence.event == "list_changed").count() == 1
+
+
+def test_a_change_that_cannot_be_changes_nothing(database: Database, admin: FlaskClient) -> None:
+    make_list(database)
+    answer = describe(admin, sender="nobody", name="Something else")
+    assert answer.status_code == 422
+    assert "Something else" in answer.text
+    assert find_list("news").name == "Nieuws van de praktijk"
+
+
+def test_a_campaign_under_way_keeps_its_words(database: Database, admin: FlaskClient) -> None:
+    make_campaign(database, make_list(database))
+    describe(admin, name="Brief", look="1")
+    said = words_of(admin.get(DESCRIBE))
+    assert "keeps the words with which it was launched" in said
+
+
+def test_a_list_cannot_become_sensitive_in_the_middle_of_a_campaign(
+    database: Database, admin: FlaskClient
+) -> None:
+    make_campaign(database, make_list(database))
+    answer = describe(admin, sensitive="y")
+    assert answer.status_code == 422
+    assert "while a campaign is live" in words_of(answer)
+    assert not find_list("news").sensitive
+
+
+def test_the_form_is_dutch_for_whoever_reads_dutch(database: Database, admin: FlaskClient) -> None:
+    make_list(database)
+    page = admin.get(DESCRIBE, headers={"Accept-Language": "nl"})
+    assert "Zo leest de ontvanger het" in words_of(page)
+
+
+def test_a_list_that_is_not_there_is_not_found(admin: FlaskClient) -> None:
+    assert admin.get("/admin/lists/none/describe").status_code == 404
+
+
+@pytest.mark.parametrize("path", [NEW, DESCRIBE])
+def test_a_viewer_describes_nothing(database: Database, pages: Pages, path: str) -> None:
+    make_list(database)
+    viewer = viewer_client(pages)
+    assert viewer.get(path).status_code == 403
+    assert post(viewer, path, **FIELDS).status_code == 403

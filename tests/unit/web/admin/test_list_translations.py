@@ -1,0 +1,171 @@
+"""Step 1 of a campaign for readers of further languages: the list in the words of each."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.campaigns import list_translations, preview
+from repermit.contacts import lookup
+from repermit.db.connection import Database
+from repermit.db.models.lists import ListText, MailingList
+from repermit.i18n import catalogues
+from repermit.settings.definitions import Settings
+from tests.support.admin_pages import admin_client, post, viewer_client, words_at
+from tests.support.builders import NOW, make_contact, make_list, make_settings
+from tests.support.public_pages import Pages, words_of
+from tests.unit.emails.test_wording_validation import GOOD_HTML, GOOD_TEXT
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+DESCRIBE = "/admin/lists/news/describe"
+IN = f"{DESCRIBE}/in"
+GERMAN = {
+    "language": "de",
+    "name": "Neues aus der Praxis",
+    "purpose": "Neues aus unserer Praxis, viermal im Jahr",
+    "frequency": "",
+    "privacy_url": "https://www.example.org/datenschutz",
+}
+
+
+@pytest.fixture
+def pages(database: Database, settings: Settings) -> Pages:
+    return Pages(database, settings)
+
+
+@pytest.fixture
+def admin(pages: Pages) -> FlaskClient:
+    return admin_client(pages)
+
+
+@pytest.fixture
+def news(database: Database) -> MailingList:
+    made = make_list(database, languages=())
+    for language in ("de", "fr", "fr"):
+        make_contact(database, made, language=language)
+    return made
+
+
+def test_the_languages_that_people_wait_for_are_offered_first(
+    admin: FlaskClient, news: MailingList
+) -> None:
+    page = admin.get(DESCRIBE)
+    offered = re.findall(r'<option value="(..)">([^<]*)<', page.text.partition('id="further"')[2])
+    assert offered[:2] == [
+        ("fr", "French (2 people read it)"),
+        ("de", "German (one person reads it)"),
+    ]
+    assert ("en", "English") in offered
+    assert news.language not in dict(offered)
+
+
+def test_a_language_is_described_beside_the_lists_own_words(
+    admin: FlaskClient, news: MailingList
+) -> None:
+    page = admin.get(IN, query_string={"language": "de"})
+    said = words_of(page)
+    assert "Language: German." in said
+    assert f"Dutch: {news.purpose}" in said
+    assert "There is an example here once somebody would get a mail in this language." in said
+    answer = post(admin, IN, **GERMAN)
+    assert answer.location == f"{DESCRIBE}#languages"
+    assert lookup.list_facts(news).told_in("de").purpose == GERMAN["purpose"]
+    assert list_translations.read_otherwise(news) == {"fr": 2}
+    said = words_at(admin, DESCRIBE)
+    assert "Saved." in said
+    assert "German" in said.partition("For readers of other languages")[2].partition("One lang")[0]
+    said = words_at(admin, f"{IN}?language=de")
+    assert catalogues.translations("de").gettext("Yes, keep sending me these mails") in said
+    assert GERMAN["purpose"] in said
+
+
+def test_what_is_still_to_be_said_is_told(admin: FlaskClient, news: MailingList) -> None:
+    answer = post(admin, IN, **{**GERMAN, "privacy_url": ""})
+    assert answer.location == f"{IN}?language=de"
+    said = words_at(admin, answer.location)
+    wanted = "nobody gets a mail in this language: where your privacy statement is"
+    assert wanted in said
+    assert lookup.list_facts(news).languages == ("nl",)
+    said = words_at(admin, DESCRIBE)
+    lacks = "German : not used yet; still to be said: where your privacy statement is"
+    assert f"{lacks} (one person reads it)" in said
+    post(admin, IN, language="de")
+    assert not ListText.select().exists()
+
+
+def test_an_address_that_is_none_is_refused_with_what_was_typed(
+    admin: FlaskClient, news: MailingList
+) -> None:
+    page = post(admin, IN, **{**GERMAN, "privacy_url": "datenschutz"})
+    assert page.status_code == 422
+    assert "This is no web address" in words_of(page)
+    assert GERMAN["purpose"] in page.text
+    assert lookup.list_facts(news).languages == ("nl",)
+
+
+def test_the_mail_may_have_own_words_in_it(admin: FlaskClient, news: MailingList) -> None:
+    page = post(admin, IN, **GERMAN, own_text="Hallo")
+    assert page.status_code == 422
+    assert "Your own wording cannot be used" in words_of(page)
+    assert "<details open>" in page.text
+    assert lookup.list_facts(news).languages == ("nl",)
+    fields = ("greeting", "yes_url", "no_url", "deadline", "stop", "privacy_url")
+    own = "\r\n".join(["Dürfen wir?", *(f"{{{{ {one} }}}}" for one in fields)])
+    own += "\r\n{{ organisation }}\r\n"
+    post(admin, IN, **GERMAN, own_subject="Dürfen wir?", own_text=own)
+    assert ListText.get().own_text == own.replace("\r\n", "\n")
+    assert "Dürfen wir?" in words_at(admin, f"{IN}?language=de")
+    post(admin, IN, **GERMAN, own_text=" \r\n")
+    assert ListText.get().own_text == ""
+
+
+def test_the_mail_may_be_laid_out_in_it_too(admin: FlaskClient, news: MailingList) -> None:
+    page = post(admin, IN, **GERMAN, own_html="<p>Hallo")
+    assert page.status_code == 422
+    assert "Your own wording cannot be used" in words_of(page)
+    assert 'id="own_html-wrong"' in page.text
+    assert "<details open>" in page.text
+    post(admin, IN, **GERMAN, own_text=GOOD_TEXT, own_html=GOOD_HTML.replace("\n", "\r\n"))
+    assert ListText.get().own_html == GOOD_HTML
+    assert html.escape(GOOD_HTML.splitlines()[0]) in admin.get(f"{IN}?language=de").text
+    for language, is_there in (("de", True), ("nl", False)):
+        mail = preview.preview(news, settings=make_settings(), now=NOW, language=language)
+        assert (">Privacy</a></p>" in mail.html) is is_there
+    post(admin, IN, **GERMAN, own_text=GOOD_TEXT, own_html=" \r\n")
+    assert ListText.get().own_html == ""
+
+
+@pytest.mark.parametrize("language", ["nl", "xx", ""])
+def test_another_address_shows_the_first_language_that_is_not_the_lists(
+    admin: FlaskClient, news: MailingList, language: str
+) -> None:
+    said = words_of(admin.get(IN, query_string={"language": language}))
+    assert "Language: Czech." in said
+    assert f"Dutch: {news.name}" in said
+
+
+def test_only_the_languages_of_the_list_are_previewed(
+    admin: FlaskClient, news: MailingList
+) -> None:
+    post(admin, IN, **GERMAN)
+    page = admin.get("/admin/lists/news/mail")
+    chosen = page.text.partition('id="language"')[2].partition("</select>")[0]
+    assert re.findall(r'value="(..)"', chosen) == [news.language, "de"]
+
+
+def test_all_languages_can_be_there(database: Database, admin: FlaskClient) -> None:
+    news = make_list(database, languages=catalogues.languages())
+    assert news.id
+    assert "One language more" not in words_at(admin, DESCRIBE)
+
+
+def test_it_is_the_admin_s_to_say(pages: Pages, news: MailingList) -> None:
+    viewer = viewer_client(pages)
+    assert viewer.get(IN).status_code == 403
+    assert post(viewer, IN, **GERMAN).status_code == 403
+    assert lookup.list_facts(news).languages == ("nl",)

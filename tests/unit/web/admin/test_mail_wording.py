@@ -1,0 +1,351 @@
+"""Step 3 of a campaign: the mail's own wording, how it looks, and one to whoever writes it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.campaigns import draft_conditions, preview
+from repermit.campaigns.draft_conditions import Conditions
+from repermit.db.connection import Database
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList, find_list
+from repermit.emails.wording_validation import FIELDS
+from repermit.i18n.lazy_text import Said
+from repermit.settings.definitions import MailServer, Settings
+from repermit.web.admin.mail_wording import field_titles
+from repermit.web.admin.result_text import in_words
+from tests.support.admin_pages import admin_client, client_of, make_admin, post
+from tests.support.builders import NOW, make_campaign, make_list
+from tests.support.inbox import HANG_UP, Inbox
+from tests.support.public_pages import Pages, everything_in, words_of
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
+
+URL = "/admin/lists/news/mail"
+TEXT = """\
+{{ greeting }}
+
+Mogen wij u blijven mailen? Antwoord voor {{ deadline }}.
+
+{{ yes_url }}
+
+{{ no_url }}
+
+{{ organisation }}
+
+{{ stop }}
+
+{{ privacy_url }}
+"""
+
+
+@pytest.fixture
+def admin(pages: Pages, mailing_list: MailingList) -> FlaskClient:
+    assert mailing_list.slug == "news"
+    return admin_client(pages)
+
+
+def own(mailing_list: MailingList, **texts: str) -> None:
+    """Give the list a wording of its own."""
+    for name, text in texts.items():
+        setattr(mailing_list, f"own_{name}", text)
+    mailing_list.save()
+
+
+def save(admin: FlaskClient, **fields: str) -> TestResponse:
+    return post(admin, URL, **{"own_subject": "", "own_text": "", "own_html": "", **fields})
+
+
+# --- The wording. ---------------------------------------------------------------------------------
+
+
+def test_the_usual_wording_is_shown_until_there_is_one_of_their_own(admin: FlaskClient) -> None:
+    page = admin.get(URL)
+    said = words_of(page)
+    assert "You can leave it so and go on" in said
+    assert "the subject has 51 characters" in said
+    assert 'src="/admin/lists/news/mail/look?language=nl&amp;kind=ask' in page.text
+    assert "{{ yes_url }}" in page.text
+
+
+def test_every_field_is_explained(pages: Pages) -> None:
+    with pages.app.test_request_context("/admin/"):
+        assert set(field_titles()) == {f"{{{{ {field} }}}}" for field in FIELDS}
+
+
+def test_an_own_wording_is_saved_and_the_conditions_come_next(
+    database: Database, admin: FlaskClient
+) -> None:
+    answer = save(admin, own_subject="Een vraag", own_text=TEXT.replace("\n", "\r\n"))
+    assert answer.status_code == 303
+    assert answer.location == "/admin/lists/news/conditions"
+    saved = find_list("news")
+    assert (saved.own_subject, saved.own_text, saved.own_html) == ("Een vraag", TEXT, "")
+    with database.atomic():
+        assert Evidence.get(Evidence.event == "list_changed").actor.startswith("user:")
+
+
+def test_whoever_wants_to_stay_does(admin: FlaskClient) -> None:
+    assert save(admin, own_text=TEXT, look="1").location == URL
+    page = admin.get(URL)
+    assert "Saved." in words_of(page)
+    assert "Antwoord voor {{ deadline }}" in page.text
+    assert "You can leave it so" not in words_of(page)
+
+
+def test_an_own_wording_can_be_given_up(admin: FlaskClient, mailing_list: MailingList) -> None:
+    own(mailing_list, text=TEXT)
+    assert save(admin, own_text=" \r\n ").status_code == 303
+    assert find_list("news").own_text == ""
+
+
+def test_what_is_missing_is_said_and_nothing_typed_is_lost(
+    admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    own(mailing_list, text=TEXT)
+    answer = save(admin, own_subject="x" * 121, own_text="Only for {{ deadline }} and {{ nobody }}")
+    assert answer.status_code == 422
+    said = words_of(answer)
+    for flaw in (
+        "Subject: It must be one line of at most 120 characters.",
+        "Text: The Yes is missing: put {{ yes_url }} in it",
+        "Text: The link to the privacy statement is missing: put {{ privacy_url }} in it",
+        "Text: There is no field {{ nobody }} here",
+    ):
+        assert flaw in said
+    assert "Only for {{ deadline }}" in answer.text
+    assert "x" * 121 in answer.text
+    assert find_list("news").own_text == TEXT
+
+
+def test_html_wants_a_text_beside_it(admin: FlaskClient) -> None:
+    answer = save(admin, own_html="<p>{{ greeting }}</p>")
+    assert "HTML: There is no text of your own beside it" in words_of(answer)
+
+
+def test_without_a_sender_there_is_no_mail_yet(database: Database, settings: Settings) -> None:
+    make_list(database, sender="")
+    admin = admin_client(Pages(database, settings))
+    # There is no mail to measure or to look at yet either.
+    assert "As saved, the subject has" not in words_of(admin.get(URL))
+    assert "First say in step 1 who sends it" in words_of(admin.get(f"{URL}/look"))
+    assert "First say in step 1" in words_of(post(admin, f"{URL}/test", own_text=TEXT))
+    assert "Nothing was sent" in words_of(post(admin, f"{URL}/test"))
+
+
+def test_a_campaign_under_way_keeps_its_words(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    make_campaign(database, mailing_list)
+    save(admin, own_text=TEXT, look="1")
+    assert "keeps the words with which it was launched" in words_of(admin.get(URL))
+
+
+def test_the_usual_words_can_be_begun_with_and_are_not_saved_by_that(
+    database: Database, admin: FlaskClient
+) -> None:
+    before = everything_in(database)
+    page = post(admin, f"{URL}/begin", own_subject="", own_text="", own_html="")
+    assert page.status_code == 200
+    assert "{{ list_name }}: mogen wij u blijven mailen?" in page.text
+    assert "uiterlijk {{ deadline }} geen antwoord" in page.text
+    assert everything_in(database) == before
+
+
+def test_beginning_with_the_usual_words_takes_away_none_that_were_typed(admin: FlaskClient) -> None:
+    page = post(admin, f"{URL}/begin", own_subject="Mijn vraag", own_text="Mijn tekst", own_html="")
+    assert "Mijn vraag" in page.text
+    assert "Mijn tekst" in page.text
+
+
+# --- How it looks. --------------------------------------------------------------------------------
+
+
+def test_the_mail_is_framed_without_scripts_and_leads_nowhere(admin: FlaskClient) -> None:
+    page = admin.get(f"{URL}/look")
+    policy = page.headers["Content-Security-Policy"]
+    assert policy.startswith(
+        "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    )
+    assert "frame-ancestors 'self'" in policy
+    assert page.headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert '<base target="_blank">' in page.text
+    said = words_of(page)
+    assert "Nieuws van de praktijk: mogen wij u blijven mailen? (51 characters)" in said
+    assert "met Ja of Nee antwoorden? (" in said
+
+
+@pytest.mark.parametrize("language", ["nl", "en", "de", "fr"])
+@pytest.mark.parametrize("kind", ["ask", "reminder"])
+def test_each_mail_can_be_seen_in_each_language(
+    admin: FlaskClient, language: str, kind: str
+) -> None:
+    page = admin.get(f"{URL}/look?language={language}&kind={kind}")
+    assert f'lang="{language}"' in page.text
+    greetings = {"nl": "Geachte lezer", "en": "Dear reader", "de": "Guten Tag", "fr": "Bonjour"}
+    assert greetings[language] in words_of(page)
+
+
+def test_what_cannot_be_chosen_is_the_first_that_can(admin: FlaskClient) -> None:
+    usual = admin.get(f"{URL}/look")
+    other = admin.get(f"{URL}/look?language=es&kind=notice&shape=film&shade=pink")
+    assert other.text == usual.text
+
+
+def test_light_and_dark_are_those_that_were_chosen_whatever_the_browser_has(
+    admin: FlaskClient,
+) -> None:
+    light, dark = (admin.get(f"{URL}/look?shade={shade}").text for shade in ("light", "dark"))
+    for text in (light, dark):
+        assert "prefers-color-scheme" not in text
+    assert "@media not all {" in light
+    assert "@media all {" in dark
+    assert "color-scheme: dark" in dark
+    assert "color-scheme: dark" not in light
+
+
+def test_the_text_is_shown_as_it_is(admin: FlaskClient, mailing_list: MailingList) -> None:
+    own(mailing_list, text=TEXT.replace("Mogen", "Mogen <b>&"))
+    page = admin.get(f"{URL}/look?shape=text&shade=dark")
+    assert "Mogen &lt;b&gt;&amp; wij u" in page.text
+    assert "background:#15181c" in page.text
+
+
+def test_the_deadline_is_that_of_the_conditions(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    assert "maandag 30 maart 2026, 23:59" in words_of(admin.get(f"{URL}/look"))
+    kept = Conditions(deadline="2026-04-24")
+    draft_conditions.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    assert "vrijdag 24 april 2026, 23:59" in words_of(admin.get(f"{URL}/look"))
+
+
+def test_what_is_typed_can_be_seen_before_it_is_saved(
+    database: Database, admin: FlaskClient
+) -> None:
+    before = everything_in(database)
+    typed = TEXT.replace("Mogen", "Zouden")
+    page = post(admin, f"{URL}/look", own_subject="Een vraag", own_text=typed, language="nl")
+    said = words_of(page)
+    assert "Een vraag (9 characters)" in said
+    assert "Zouden wij u blijven mailen?" in said
+    assert everything_in(database) == before
+
+
+def test_what_makes_no_mail_says_why(admin: FlaskClient) -> None:
+    page = post(admin, f"{URL}/look", own_text="<Hello>", shade="dark")
+    assert page.status_code == 200
+    said = words_of(page)
+    assert "There is no mail to look at yet:" in said
+    assert "the deadline is missing: put {{ deadline }} in it" in said
+    assert page.headers["Content-Security-Policy"].startswith("sandbox;")
+
+
+# --- One to oneself. ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sending(
+    database: Database, settings: Settings, mailing_list: MailingList, inbox: Inbox
+) -> FlaskClient:
+    """Return the client of an admin with a mailbox, where a mail server stands ready."""
+    assert mailing_list.slug == "news"
+    server = MailServer(server="127.0.0.1", port=inbox.port, tls="none")
+    pages = Pages(database, replace(settings, mail=server))
+    return client_of(pages, make_admin(database, email="anna@example.org"))
+
+
+def test_a_mail_to_oneself_says_what_is_typed(sending: FlaskClient, inbox: Inbox) -> None:
+    page = post(sending, f"{URL}/test", own_subject="Een vraag", own_text=TEXT, to="bea@x.example")
+    assert page.status_code == 200
+    assert "Sent to anna@example.org, as it stands here." in words_of(page)
+    assert "Antwoord voor {{ deadline }}" in page.text
+    (received,) = inbox.wait_for(1)
+    assert received.rcpt_tos == ("anna@example.org",)
+    assert received.message["Subject"] == "Een vraag"
+    entry = Evidence.get()
+    assert (entry.event, entry.list) == ("test_mail_sent", "news")
+    assert entry.actor.startswith("user:")
+    assert find_list("news").own_text == ""
+
+
+def test_a_wording_that_may_not_be_is_not_sent(sending: FlaskClient, inbox: Inbox) -> None:
+    page = post(sending, f"{URL}/test", own_text="Hello")
+    assert page.status_code == 422
+    assert "Text: The Yes is missing" in words_of(page)
+    assert not inbox.mails
+
+
+def test_a_server_that_says_no_more_may_have_taken_it(sending: FlaskClient, inbox: Inbox) -> None:
+    inbox.reply_to_data = lambda _mail: HANG_UP
+    page = post(sending, f"{URL}/test", own_text=TEXT)
+    assert page.status_code == 422
+    assert "took the mail and said no more: look whether it came" in words_of(page)
+
+
+def test_a_server_that_does_not_take_it_is_said(
+    database: Database, settings: Settings, mailing_list: MailingList
+) -> None:
+    server = MailServer(server="127.0.0.1", port=9, tls="none")
+    admin = admin_client(Pages(database, replace(settings, mail=server)))
+    assert mailing_list.id
+    page = post(admin, f"{URL}/test", own_text=TEXT)
+    assert page.status_code == 422
+    assert "Nothing was sent: the mail server did not take it" in words_of(page)
+    assert "Antwoord voor {{ deadline }}" in page.text
+
+
+# --- The sentences, against those that messages has. ----------------------------------------------
+
+
+FLAWED = (
+    {"subject": "x" * 121},
+    {"subject": "{{ greeting }}", "text": TEXT},
+    {"text": "⟦yes_url⟧"},
+    {"text": "{% if deadline %}"},
+    {"text": "{{ deadline | upper }}"},
+    {"text": "{{ deadline"},
+    {"text": TEXT + "&#99999999;"},
+    {"text": "x" * 103_000},
+    {"text": TEXT + "een zin van niets\n" * 3_500},
+    {"html": "<p>{{ greeting }}</p>"},
+    {"text": TEXT + "\nGratis koffie"},
+    {"text": TEXT + "\nbea@example.com"},
+    {"text": TEXT + "\nhttps://example.com"},
+    {"text": TEXT + "\neinde.begin"},
+    {"text": TEXT.replace("{{ yes_url }}", "Ja:{{ yes_url }}")},
+    {"text": TEXT, "html": "<p>1 < 2</p>"},
+    {"text": TEXT, "html": "<!-- niets -->"},
+    {"text": TEXT, "html": "<table></table>"},
+    {"text": TEXT, "html": "<img>"},
+    {"text": TEXT, "html": "<p><b>vet</p>"},
+)
+
+
+def reasons_against(mailing_list: MailingList, settings: Settings) -> set[Said]:
+    """Return what messages says of the wordings above, and of a sensitive list's subject."""
+    found: set[Said] = set()
+    for texts in FLAWED:
+        for part in ("subject", "text", "html"):
+            setattr(mailing_list, f"own_{part}", texts.get(part, ""))
+        found |= set(preview.wording_flaws(mailing_list, settings))
+    mailing_list.sensitive, mailing_list.own_text = True, TEXT
+    mailing_list.own_html, mailing_list.own_subject = "", "{{ purpose }} Nieuws van de praktijk"
+    return found | set(preview.wording_flaws(mailing_list, settings))
+
+
+def test_whatever_messages_says_of_a_wording_has_a_translation(
+    pages: Pages, settings: Settings, mailing_list: MailingList
+) -> None:
+    reasons = reasons_against(mailing_list, settings)
+    assert len(reasons) > 20
+    said = []
+    for language in ("en", "nl"):
+        with pages.app.test_request_context("/admin/", headers={"Accept-Language": language}):
+            said.append({in_words(reason).partition(": ")[2] for reason in reasons})
+    assert not said[0] & said[1]

@@ -1,0 +1,65 @@
+"""What the rooms below say, on a page in Dutch and on one in English."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from repermit.db.connection import Database
+from repermit.i18n.lazy_text import Joined, Said, said_of
+from repermit.rules.consent import CampaignState
+from repermit.settings.definitions import Settings
+from repermit.web.admin import result_text
+from tests.support.public_pages import Pages
+
+AT = datetime(2026, 12, 22, 16, 0, tzinfo=UTC)
+
+
+SAID = (
+    (Said(), "", ""),
+    ("there is no address", "There is no address.", "There is no address."),
+    (Said("no reply"), "No reply.", "Geen antwoord."),
+    (
+        Said("a deadline only moves later: it is %(deadline)s", deadline=AT),
+        "A deadline only moves later: it is Tuesday 22 December 2026, 17:00.",
+        "Een uiterste dag gaat alleen naar later: nu is het dinsdag 22 december 2026, 17:00 uur.",
+    ),
+    (
+        Said("a word of %(length)s characters: %(quoted)s…", length=1234, quoted="aaa"),
+        "A word of 1,234 characters: aaa…",
+        "Een woord van 1.234 tekens: aaa…",
+    ),
+    (
+        Said("%(reason)s (%(reply)s)", reason="no", reply=Said("no reply")),
+        "No (no reply).",
+        "No (geen antwoord).",
+    ),
+    (
+        Said("%(what)s", what=Joined((Said("an image"), Said("a form")), by="; ")),
+        "An image; a form.",
+        "Een afbeelding; een formulier.",
+    ),
+    (
+        Said("it is %(state)s", code="campaign_state", state=CampaignState.PAUSED),
+        "This cannot be done now: the campaign is paused.",
+        "Dit kan nu niet: de campagne is gepauzeerd.",
+    ),
+    (
+        said_of("One mail is sent again.", "%(count)s mails are sent again.", 1),
+        "One mail is sent again.",
+        "Eén mail wordt opnieuw verzonden.",
+    ),
+    (
+        said_of("One mail is sent again.", "%(count)s mails are sent again.", 2000),
+        "2,000 mails are sent again.",
+        "2.000 mails worden opnieuw verzonden.",
+    ),
+)
+
+
+def test_a_page_says_it_in_its_language(database: Database, settings: Settings) -> None:
+    app = Pages(database, settings).app
+    for language, column in (("en", 1), ("nl", 2)):
+        with app.test_request_context("/admin/", headers={"Accept-Language": language}):
+            assert [result_text.sentence(one[0]) for one in SAID] == [
+                str(one[column]) for one in SAID
+            ]

@@ -1,0 +1,128 @@
+"""The admin's pages on what mails and pages say: looked for, corrected, taken back."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.db.connection import Database
+from repermit.i18n import catalogue_overrides, catalogues
+from repermit.setting_overrides import text_overrides
+from repermit.settings.definitions import Settings
+from repermit.web.admin import text_corrections
+from tests.support.admin_pages import admin_client, post, viewer_client, words_at
+from tests.support.public_pages import Pages, words_of
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+pytestmark = pytest.mark.usefixtures("usual_texts")
+
+URL = "/admin/texts/"
+YES = catalogue_overrides.key_of("Yes, keep sending me these mails")
+DAYS = catalogue_overrides.key_of("When one of us looked at your data: for one day.")
+USUAL = "Ja, blijf mij deze mails sturen"
+
+
+@pytest.fixture
+def pages(database: Database, settings: Settings) -> Pages:
+    return Pages(database, settings)
+
+
+@pytest.fixture
+def admin(pages: Pages) -> FlaskClient:
+    return admin_client(pages)
+
+
+def shown(client: FlaskClient, **wanted: str) -> list[str]:
+    """Return the keys of the texts that a search shows."""
+    return re.findall(r"/admin/texts/\w\w/(\w+)", client.get(URL, query_string=wanted).text)
+
+
+def test_a_text_is_found_by_what_it_says_or_its_english(admin: FlaskClient) -> None:
+    assert YES in shown(admin, language="nl", wanted="BLIJF mij")
+    assert YES in shown(admin, language="nl", wanted="keep sending")
+    assert shown(admin, language="nl", wanted="no text says this") == []
+    assert "0 texts" in words_of(admin.get(URL, query_string={"wanted": "no text says this"}))
+
+
+def test_all_texts_are_there_page_after_page(admin: FlaskClient) -> None:
+    pages = [admin.get(f"{URL}?language=de").text]
+    while found := re.search(r'href="([^"]+)" rel="next"', pages[-1]):
+        pages.append(admin.get(unescape(found[1])).text)
+    seen = re.findall(r"/admin/texts/de/(\w+)", "".join(pages))
+    assert seen == list(catalogue_overrides.texts_in("de"))
+    assert len(pages) == -(-len(seen) // text_corrections.AT_ONCE)
+    assert [html.count('rel="prev"') for html in pages] == [0] + [1] * (len(pages) - 1)
+    assert shown(admin, language="de", after="gone") == seen[: text_corrections.AT_ONCE]
+
+
+def test_a_text_is_corrected_and_taken_back(admin: FlaskClient, pages: Pages) -> None:
+    path = f"{URL}nl/{YES}"
+    page = admin.get(path)
+    assert f"Usual: {USUAL}" in words_of(page)
+    assert "Have the usual text again" not in page.text
+    answer = post(admin, path, form_0="Ja, graag")
+    assert answer.location == f"{URL}?language=nl&corrected=yes"
+    assert "Saved. Mails and pages say so from now on." in words_at(admin, answer.location)
+    assert shown(admin, language="nl", corrected="yes") == [YES]
+    assert "Ja, graag" in words_at(admin, f"{URL}?language=nl&wanted=graag")
+    page = admin.get(path)
+    assert ">\r\nJa, graag</textarea>" in page.text
+    assert "Have the usual text again" in page.text
+    post(admin, path, form_0="Ja, graag", usual="yes")
+    assert text_overrides.corrections_in("nl") == {}
+    pages.app.extensions["repermit.present"].settings()
+    assert catalogues.translations("nl").gettext("Yes, keep sending me these mails") == USUAL
+
+
+def test_each_form_has_a_field_that_says_for_which_number(admin: FlaskClient) -> None:
+    path = f"{URL}pl/{DAYS}"
+    said = words_of(admin.get(path))
+    for number in (1, 2, 5):
+        assert f"What it says for {number}" in said
+    forms = {f"form_{place}": f"Dni {place}: %(days)s" for place in range(3)}
+    post(admin, path, **forms)
+    assert text_overrides.corrections_in("pl")[DAYS] == tuple(forms.values())
+
+
+@pytest.mark.everyday("-nl]", "-cs]")
+@pytest.mark.parametrize("language", catalogues.languages())
+def test_a_text_with_numbers_has_its_page_in_every_language(
+    admin: FlaskClient, language: str
+) -> None:
+    page = admin.get(f"{URL}{language}/{DAYS}")
+    assert page.status_code == 200
+    assert page.text.count("<textarea") == len(catalogue_overrides.texts_in(language)[DAYS].usual)
+
+
+def test_what_is_refused_stays_as_it_was_typed(admin: FlaskClient) -> None:
+    page = post(admin, f"{URL}nl/{YES}", form_0="Ja <i>graag</i>")
+    assert page.status_code == 422
+    assert "The sign < cannot stand in a text." in words_of(page)
+    assert "Ja &lt;i&gt;graag&lt;/i&gt;" in page.text
+    assert text_overrides.corrections_in("nl") == {}
+
+
+@pytest.mark.parametrize("path", [f"xx/{YES}", "nl/0123456789abcdef", "nl/x"])
+def test_there_is_no_page_for_a_text_that_there_is_not(admin: FlaskClient, path: str) -> None:
+    assert admin.get(URL + path).status_code == 404
+    assert post(admin, URL + path).status_code == 404
+
+
+def test_an_unknown_language_is_that_of_the_page(admin: FlaskClient) -> None:
+    page = admin.get(f"{URL}?language=xx", headers={"Accept-Language": "nl"})
+    assert '<option value="nl" selected>' in page.text
+
+
+def test_a_viewer_corrects_nothing(pages: Pages) -> None:
+    viewer = viewer_client(pages)
+    assert post(viewer, f"{URL}nl/{YES}", form_0="Ja, graag").status_code == 403
+    assert text_overrides.corrections_in("nl") == {}
+
+
+def test_the_settings_lead_there(admin: FlaskClient) -> None:
+    assert f'href="{URL}"' in admin.get("/admin/settings/").text

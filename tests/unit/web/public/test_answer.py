@@ -1,0 +1,761 @@
+"""The pages behind the links of a mail."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import threading
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit.answers import join, lookup
+from repermit.clock import ManualClock
+from repermit.contacts import erasure, status_changes
+from repermit.contacts import lookup as contacts_lookup
+from repermit.db.connection import Database
+from repermit.db.models.base import Meta, new_id
+from repermit.db.models.campaigns import Wording
+from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import ListText, MailingList
+from repermit.i18n import catalogues
+from repermit.rules.consent import Answer, Reason, Status
+from repermit.settings.definitions import Settings
+from repermit.signed_links import NOBODY, Kind
+from repermit.web.request_context import ARRIVED
+from tests.support.builders import (
+    DEADLINE,
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_removed,
+    make_settings,
+)
+from tests.support.public_pages import (
+    Pages,
+    everything_in,
+    freeze_wording,
+    heading_of,
+    served,
+    without_spans,
+    words_of,
+)
+
+if TYPE_CHECKING:
+    from werkzeug.test import TestResponse
+
+ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+YES, NO = "Ja, blijf mij deze mails sturen", "Nee, stuur mij deze mails niet meer"
+
+
+@pytest.fixture
+def pages(database: Database, settings: Settings) -> Pages:
+    return Pages(database, settings)
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    return make_list(database)
+
+
+@pytest.fixture
+def asked(database: Database, mailing_list: MailingList) -> Contact:
+    """Return a contact of a running campaign."""
+    campaign = make_campaign(database, mailing_list)
+    freeze_wording(database, campaign, mailing_list, "nl")
+    return make_asked(database, mailing_list, campaign, "anna@example.org")
+
+
+def status_of(contact: Contact) -> str:
+    status: str = Contact.get_by_id(contact.id).status
+    return status
+
+
+def erase(pages: Pages, contact: Contact) -> None:
+    with pages.database.atomic():
+        erasure.erase(
+            contact,
+            act=status_changes.Act(at=NOW, actor="admin"),
+            fingerprint_key=pages.settings.fingerprint_key,
+        )
+
+
+# --- A GET shows. --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize("when", [NOW, DEADLINE], ids=["open", "late"])
+def test_no_get_or_head_changes_anything(
+    pages: Pages, mailing_list: MailingList, asked: Contact, method: str, when: datetime
+) -> None:
+    join.sign_up(
+        pages.database, mailing_list, address="new@example.org", name="", language="", now=NOW
+    )
+    everybody = [
+        asked,
+        make_contact(pages.database, mailing_list, status=Status.CONFIRMED, basis="answer"),
+        *(make_removed(pages.database, mailing_list, reason) for reason in Reason),
+    ]
+    pages.clock.move_to(when)
+    before = everything_in(pages.database)
+    kinds: tuple[Kind, ...] = ("yes", "no", "me", "confirm", "fresh", "address")
+    for contact in everybody:
+        for kind in kinds:
+            response = pages.client.open(pages.path(kind, contact.uid), method=method)
+            assert response.status_code == 200
+    assert everything_in(pages.database) == before
+
+
+def test_every_page_that_can_be_got_is_read_with_a_database_that_refuses_to_write(
+    pages: Pages, asked: Contact
+) -> None:
+    def write() -> str:
+        with pages.database.atomic():
+            Meta.create(key="written", value="by a GET")
+        return "written"
+
+    pages.app.add_url_rule("/write", view_func=write, methods=["GET", "POST"])
+    before = everything_in(pages.database)
+    assert pages.client.get("/write").status_code == 500
+    assert pages.client.head("/write").status_code == 500
+    assert everything_in(pages.database) == before
+    assert pages.client.post("/write").status_code == 200
+    assert status_of(asked) == Status.UNCONFIRMED
+
+
+def test_the_question_comes_before_its_buttons_and_the_rest_after_them(
+    pages: Pages, asked: Contact
+) -> None:
+    said = words_of(pages.get("yes", asked.uid))
+    in_order = [
+        "Nog niet vastgelegd: druk nog één keer",
+        "Mogen wij u ‘Nieuws van de praktijk’ blijven sturen?",
+        "Ook programma’s die mail controleren openen links",
+        "Het gaat om de mail van Praktijk De Linde aan a…a@example.org. Eén antwoord geldt voor",
+        "Lindelaan 1",
+        "Nieuws over onze praktijk, vier keer per jaar",
+        "Wij weten niet sinds wanneer",
+        "maandag 30 maart 2026, 11:00 uur",
+        YES,
+        NO,
+        "Wat wij van u bewaren",
+        "90 dagen",
+        "AVG, artikel 7, lid 1",
+        "5 jaar",
+        "bezwaar",
+        "privacy@example.org",
+        "Autoriteit Persoonsgegevens",
+        "privacyverklaring",
+    ]
+    places = [said.find(text) for text in in_order]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert "anna@example.org" not in said
+
+
+@pytest.mark.parametrize(("kind", "first", "second"), [("yes", YES, NO), ("no", NO, YES)])
+def test_the_chosen_answer_comes_first(
+    pages: Pages, asked: Contact, kind: Kind, first: str, second: str
+) -> None:
+    text = pages.get(kind, asked.uid).text
+    assert f'class="chosen">{first}</button>' in text
+    assert text.index(f">{first}</button>") < text.index(f">{second}</button>")
+    assert "autofocus" not in text
+    assert "<script" not in text
+
+
+def test_each_button_posts_to_its_own_link(pages: Pages, asked: Contact) -> None:
+    text = pages.get("no", asked.uid).text
+    for kind in Answer:
+        url = pages.links.url(kind.value, asked.uid)
+        assert f'<form method="post" action="{url}">' in text
+
+
+def test_a_page_is_in_the_readers_language_or_the_lists(
+    pages: Pages, mailing_list: MailingList
+) -> None:
+    french = make_contact(pages.database, mailing_list, language="fr")
+    other = make_contact(pages.database, mailing_list, language="fi")
+    assert '<html lang="fr"' in pages.get("no", french.uid).text
+    assert '<html lang="nl"' in pages.get("no", other.uid).text
+
+
+def test_another_language_can_be_chosen_and_stays_chosen(pages: Pages, asked: Contact) -> None:
+    text = pages.get("yes", asked.uid, query_string={"lang": "de"}).text
+    assert '<html lang="de"' in text
+    assert '<a href="?lang=nl" lang="nl">Nederlands</a>' in text
+    assert f'action="{pages.links.url("yes", asked.uid)}?lang=de"' in text
+    result = pages.post("yes", asked.uid, query_string={"lang": "de"})
+    assert heading_of(result) == "Ihr Ja ist festgehalten"
+    assert '<html lang="nl"' in pages.get("no", asked.uid, query_string={"lang": "xx"}).text
+
+
+def test_a_page_offers_the_languages_that_its_list_can_be_told_in(
+    pages: Pages, database: Database
+) -> None:
+    news = make_list(database, languages=())
+    campaign = make_campaign(database, news)
+    freeze_wording(database, campaign, news, "nl")
+    before = make_asked(database, news, campaign, "anna@example.org")
+    with database.atomic():
+        Contact.update(language="de").execute()
+    page = pages.get("yes", before.uid, query_string={"lang": "de"})
+    # One language is none to choose from.
+    assert '<html lang="nl"' in page.text
+    assert "hreflang" not in page.text
+    assert "?lang=" not in page.text
+    say_german(database, news)
+    later = make_campaign(database, make_list(database, slug="later", languages=()))
+    say_german(database, later.list)
+    freeze_wording(database, later, later.list, "nl")
+    asked = make_asked(database, later.list, later, "bram@example.org")
+    page = pages.get("yes", asked.uid)
+    assert re.findall(r'\?lang=(..)"', page.text) == ["de"]
+    assert "Nieuws over onze praktijk" in page.text
+    german = pages.get("yes", asked.uid, query_string={"lang": "de"})
+    assert "Neues aus der Praxis" in german.text
+    assert "Nieuws over onze praktijk" not in german.text
+    assert 'href="https://www.example.org/datenschutz"' in german.text
+    pages.post("yes", asked.uid, query_string={"lang": "de"})
+    assert (
+        "Neues aus der Praxis"
+        in Wording.select()
+        .order_by(Wording.digest)
+        .where(Wording.content.contains("Ja"))
+        .where(Wording.content.contains("Praxis"))
+        .get()
+        .content
+    )
+
+
+def test_many_languages_stand_on_a_page_of_their_own(pages: Pages, database: Database) -> None:
+    news = make_list(database, languages=catalogues.languages())
+    asked = make_asked(database, news, make_campaign(database, news))
+    page = pages.get("yes", asked.uid, query_string={"as": "representative"})
+    assert 'href="?languages&amp;as=representative"' in page.text
+    assert "?lang=" not in page.text
+    before = everything_in(database, but=[Opening])
+    chooser = pages.get("yes", asked.uid, query_string={"languages": "", "as": "representative"})
+    assert (chooser.status_code, heading_of(chooser)) == (200, "Taal")
+    offered = re.findall(r'<a href="([^"]+)" lang="(..)"', chooser.text)
+    assert [code for _, code in offered] == list(catalogues.languages())
+    assert ("?lang=el&amp;as=representative", "el") in offered
+    assert chooser.text.count('aria-current="true">Nederlands<') == 1
+    assert "<form" not in chooser.text
+    greek = pages.get("yes", asked.uid, query_string={"lang": "el", "as": "representative"})
+    assert 'href="?languages&amp;lang=el&amp;as=representative"' in greek.text
+    assert "Ελληνικά</a></nav>" in greek.text
+    assert everything_in(database, but=[Opening]) == before
+    # An answer is an answer, whatever stands behind its address.
+    said = pages.post("yes", asked.uid, query_string={"languages": ""})
+    assert heading_of(said) == "Uw Ja is vastgelegd"
+
+
+def say_german(database: Database, mailing_list: MailingList) -> None:
+    with database.atomic():
+        ListText.create(
+            list=mailing_list,
+            language="de",
+            purpose="Neues aus der Praxis, viermal im Jahr",
+            privacy_url="https://www.example.org/datenschutz",
+        )
+
+
+@pytest.mark.parametrize(("kind", "button"), [("no", YES), ("yes", NO)])
+def test_who_opens_the_other_link_is_told_first_what_was_answered(
+    pages: Pages, asked: Contact, kind: Kind, button: str
+) -> None:
+    other: Kind = "yes" if kind == "no" else "no"
+    word = {"yes": "Ja", "no": "Nee"}
+    not_yet = f"Uw {word[other]} is nog niet vastgelegd: druk nog één keer."
+    before = words_of(pages.get(other, asked.uid))
+    assert not_yet not in before
+    assert "geen antwoord" in before
+    pages.post(kind, asked.uid)
+    response = pages.get(other, asked.uid)
+    recorded = f"Uw {word[kind]} is vastgelegd op maandag 2 maart 2026, 10:00 uur"
+    assert heading_of(response) == recorded
+    assert not_yet in words_of(response)
+    assert f'class="chosen">{button}</button>' in response.text
+    # Silence has no effect any more, so the page threatens nothing.
+    assert "geen antwoord" not in words_of(response)
+
+
+# --- A POST acts. --------------------------------------------------------------------------------
+
+
+def test_one_press_gives_one_yes_and_says_so(pages: Pages, asked: Contact) -> None:
+    pages.clock.advance(timedelta(hours=2))
+    response = pages.post("yes", asked.uid)
+    assert (response.status_code, heading_of(response)) == (200, "Uw Ja is vastgelegd")
+    assert "maandag 2 maart 2026, 12:00 uur" in words_of(response)
+    # A change of mind leads to the question: no button gives the other answer at once.
+    assert f'href="{pages.links.url("no", asked.uid)}"' in response.text
+    assert "<form" not in response.text
+    assert status_of(asked) == Status.CONFIRMED
+    assert [entry.event for entry in Evidence.select()] == ["confirmed"]
+
+
+def test_one_press_gives_one_no_and_says_so(pages: Pages, asked: Contact) -> None:
+    response = pages.post("no", asked.uid)
+    assert (response.status_code, heading_of(response)) == (200, "Uw Nee is vastgelegd")
+    assert pages.links.url("yes", asked.uid) in response.text
+    assert status_of(asked) == Status.REMOVED
+
+
+def test_the_wording_that_is_kept_is_what_the_page_showed_but_for_what_is_personal(
+    pages: Pages, asked: Contact
+) -> None:
+    page = without_spans(pages.get("yes", asked.uid).text)
+    pages.post("yes", asked.uid)
+    told = json.loads(EvidencePart.get(EvidencePart.part == "consent").json)
+    wording = without_spans(Wording.get_by_id(told["page_wording"]).content)
+    assert wording.count("⟦address⟧") == wording.count("⟦reason⟧") == 1
+    assert "a…a" not in wording
+    standing = lookup.look_up(asked.uid)
+    assert standing is not None
+    reason = (
+        "Uw adres staat op deze lijst. Wij weten niet sinds wanneer en ook niet hoe het daarop is "
+        "gekomen. Daarom vragen wij het u."
+    )
+    filled = wording.replace("⟦address⟧", standing.address).replace("⟦reason⟧", reason)
+    question, _, rest = filled.partition("<ul>\n<li>Ja, blijf")
+    details = rest[rest.index('<section class="details">') :]
+    assert question.strip() in page
+    assert details.strip() in page
+    assert told["mail_wording"] == standing.mail_wording != ""
+
+
+@pytest.mark.parametrize("kind", ["yes", "no"])
+def test_the_same_answer_again_is_friendly(pages: Pages, asked: Contact, kind: Kind) -> None:
+    pages.post(kind, asked.uid)
+    # That it was pressed again is a trace.
+    before = everything_in(pages.database, but=[Opening])
+    word = {"yes": "Ja", "no": "Nee"}[kind]
+    pages.clock.advance(timedelta(days=1))
+    for response in (pages.post(kind, asked.uid), pages.get(kind, asked.uid)):
+        assert response.status_code == 200
+        assert heading_of(response) == f"Uw {word} was al vastgelegd"
+        assert "maandag 2 maart 2026, 10:00 uur" in words_of(response)
+    assert everything_in(pages.database, but=[Opening]) == before
+
+
+def test_changing_ones_mind_is_one_press_to_no_and_two_to_yes(pages: Pages, asked: Contact) -> None:
+    statuses = []
+    for kind in ("no", "yes", "yes again", "no"):
+        if kind == "yes again":
+            pages.say_yes(asked.uid)
+        else:
+            pages.post("yes" if kind == "yes" else "no", asked.uid)
+        statuses.append(status_of(asked))
+        pages.clock.advance(timedelta(days=2))
+    assert statuses == [Status.REMOVED, Status.REMOVED, Status.CONFIRMED, Status.REMOVED]
+    assert Contact.get_by_id(asked.id).reason == Reason.WITHDRAWN
+
+
+def test_a_late_yes_is_offered_a_fresh_sign_up(pages: Pages, asked: Contact) -> None:
+    pages.clock.move_to(DEADLINE)
+    for response in (pages.get("yes", asked.uid), pages.post("yes", asked.uid)):
+        assert response.status_code == 200
+        assert heading_of(response) == "De tijd voor dit antwoord is voorbij"
+        assert "maandag 30 maart 2026, 11:00 uur" in words_of(response)
+        assert '<form method="post" action="https://ask.example.org/join/news"' in response.text
+        assert "Nieuws over onze praktijk, vier keer per jaar" in words_of(response)
+        assert pages.links.url("no", asked.uid) in response.text
+        assert "Wat wij van uw antwoord vastleggen" not in words_of(response)
+        assert "bezwaar" in words_of(response)
+    assert status_of(asked) == Status.UNCONFIRMED
+    assert "Wat wij van uw antwoord vastleggen" in words_of(pages.post("no", asked.uid))
+
+
+def test_a_late_yes_without_a_question_is_offered_a_sign_up_too(
+    pages: Pages, mailing_list: MailingList
+) -> None:
+    removed = make_removed(pages.database, mailing_list, Reason.BOUNCE)
+    response = pages.get("yes", removed.uid)
+    assert "komt u niet meer op de lijst" in words_of(response)
+    assert forms_in(response) == ["https://ask.example.org/join/news"]
+
+
+def forms_in(response: TestResponse) -> list[str]:
+    return re.findall('<form method="post" action="([^"]+)"', response.text)
+
+
+def test_who_was_erased_comes_back_by_a_late_link_as_the_same_person(
+    pages: Pages, asked: Contact
+) -> None:
+    pages.post("no", asked.uid)
+    erase(pages, Contact.get_by_id(asked.id))
+    pages.clock.move_to(DEADLINE + timedelta(days=400))
+    offered = pages.get("yes", asked.uid)
+    assert heading_of(offered) == "Alles is gewist"
+    (action,) = forms_in(offered)
+    for address in ("else@example.org", "Anna@Example.org"):
+        sent = pages.client.post(action, data={"address": address})
+        assert heading_of(sent) == "Kijk in uw mail"
+        made = SignUp.select().order_by(SignUp.id.desc()).get()
+        assert (
+            heading_of(pages.post("confirm", made.uid, data={"choice": "yes"}))
+            == "Uw Ja is vastgelegd"
+        )
+    other, again = Contact.select().where(Contact.id != asked.id).order_by(Contact.id)
+    # By the fingerprint: the address itself had been held nowhere.
+    assert (again.address, again.subject) == ("Anna@example.org", asked.subject)
+    assert (again.status, Suppression.select().count()) == (Status.CONFIRMED, 0)
+    assert other.subject != asked.subject
+
+
+def test_a_no_after_the_deadline_leaves_a_sign_up_as_the_way_back(
+    pages: Pages, asked: Contact
+) -> None:
+    pages.clock.move_to(DEADLINE)
+    assert "uiterlijk" not in words_of(pages.get("no", asked.uid))
+    response = pages.post("no", asked.uid)
+    assert heading_of(response) == "Uw Nee is vastgelegd"
+    assert "<form" not in response.text
+    assert "/join/news" in response.text
+
+
+def test_who_was_taken_off_otherwise_is_told_that_there_is_nothing_to_do(
+    pages: Pages, mailing_list: MailingList
+) -> None:
+    removed = make_removed(pages.database, mailing_list, Reason.NO_RESPONSE)
+    response = pages.post("no", removed.uid)
+    assert heading_of(response) == "U staat niet meer op deze lijst"
+    assert Evidence.select().count() == 1
+
+
+class WatchedClock(ManualClock):
+    """A clock that tells when it has been read."""
+
+    def __init__(self, start: datetime) -> None:
+        super().__init__(start)
+        self.was_read = threading.Event()
+
+    def now(self) -> datetime:
+        moment = super().now()
+        self.was_read.set()
+        return moment
+
+
+def test_an_answer_is_stamped_when_it_arrives_not_when_it_gets_its_turn(
+    database: Database, settings: Settings, asked: Contact
+) -> None:
+    clock = WatchedClock(DEADLINE - timedelta(microseconds=1))
+    pages = Pages(database, settings, clock=clock)
+    responses: list[TestResponse] = []
+    press = threading.Thread(target=lambda: responses.append(pages.post("yes", asked.uid)))
+    with database.atomic():
+        contacts_lookup.lock(asked.id)
+        press.start()
+        assert clock.was_read.wait(10)
+        clock.move_to(DEADLINE + timedelta(hours=1))
+        press.join(0.2)
+        assert press.is_alive()
+    press.join()
+    assert heading_of(responses[0]) == "Uw Ja is vastgelegd"
+    assert Contact.get_by_id(asked.id).status_at == DEADLINE - timedelta(microseconds=1)
+
+
+def test_an_answer_is_stamped_before_it_waits_for_a_thread(
+    database: Database, settings: Settings, asked: Contact
+) -> None:
+    pages = Pages(database, settings, clock=ManualClock(DEADLINE + timedelta(seconds=1)))
+    in_time = DEADLINE - timedelta(seconds=0.5)
+    response = pages.post("yes", asked.uid, environ_overrides={ARRIVED: in_time})
+    assert heading_of(response) == "Uw Ja is vastgelegd"
+    assert Contact.get_by_id(asked.id).status_at == in_time
+
+
+# --- One click. ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/x-www-form-urlencoded", "multipart/form-data"]
+)
+def test_a_one_click_no_is_immediate(pages: Pages, asked: Contact, content_type: str) -> None:
+    response = pages.post("no", asked.uid, data=ONE_CLICK, content_type=content_type)
+    assert (response.status_code, response.mimetype) == (200, "text/plain")
+    assert len(response.data) < 100
+    assert Contact.get_by_id(asked.id).reason == Reason.NO
+    told = json.loads(EvidencePart.get(EvidencePart.part == "consent").json)
+    assert told["method"] == "one_click"
+
+
+def test_there_is_no_one_click_yes(pages: Pages, asked: Contact) -> None:
+    response = pages.post("yes", asked.uid, data=ONE_CLICK)
+    assert response.status_code == 400
+    assert status_of(asked) == Status.UNCONFIRMED
+
+
+def test_a_one_click_no_of_somebody_erased_is_answered_and_noted(
+    pages: Pages, asked: Contact
+) -> None:
+    erase(pages, asked)
+    assert pages.post("no", asked.uid, data=ONE_CLICK).status_code == 200
+    assert Evidence.select().where(Evidence.event == "still_mailed").count() == 1
+
+
+def test_the_link_of_nobody_is_answered_and_leaves_no_trace(
+    pages: Pages, database: Database
+) -> None:
+    before = everything_in(database)
+    response = pages.post("no", NOBODY, data=ONE_CLICK)
+    assert (response.status_code, response.data) == (200, b"Unsubscribed.\n")
+    assert heading_of(pages.post("no", NOBODY)) == heading_of(pages.get("no", new_id()))
+    assert everything_in(database) == before
+
+
+# --- Links that lead nowhere. --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wanted", [{}, {"Accept-Language": "de-AT,de;q=0.9"}])
+def test_forged_and_unknown_links_get_one_and_the_same_page(
+    pages: Pages, asked: Contact, wanted: dict[str, str]
+) -> None:
+    token = pages.links.token("no", asked.uid)
+    paths = [
+        f"/{kind}/{forged}"
+        for kind in ("yes", "me", "confirm")
+        for forged in (token, token[:-1], token + ".", "x", "%00", "é", f"{token}/more")
+    ]
+    paths += [f"/no/{token[:-1]}", "/no/", "/no", "/join/other", "/elsewhere", "//no/x", "/"]
+    got = [pages.client.get(path, headers=wanted) for path in paths]
+    posted = [path for path in paths if path.count("/") == 2 and not path.startswith("//")]
+    got += [pages.client.post(path, headers=wanted) for path in posted]
+    found = {(one.status_code, one.data) for one in got if one.status_code != 405}
+    assert len(found) == 1
+    status, page = found.pop()
+    assert status == 404
+    for language in catalogues.languages():
+        assert f'<div lang="{language}">' in page.decode()
+    assert "This page does not exist" in page.decode()
+    assert "https://www.example.org/privacy" in page.decode()
+
+
+@pytest.mark.parametrize("kind", ["yes", "no", "me"])
+def test_somebody_erased_is_told_that_all_is_deleted(
+    pages: Pages, asked: Contact, kind: Kind
+) -> None:
+    erase(pages, asked)
+    response = pages.get(kind, asked.uid)
+    assert (response.status_code, heading_of(response)) == (200, "Alles is gewist")
+    assert "/join/news" in response.text
+
+
+@pytest.mark.parametrize("kind", ["yes", "no"])
+def test_a_press_by_somebody_erased_changes_nothing(
+    pages: Pages, asked: Contact, kind: Kind
+) -> None:
+    erase(pages, asked)
+    before = everything_in(pages.database)
+    response = pages.post(kind, asked.uid)
+    assert (response.status_code, heading_of(response)) == (200, "Alles is gewist")
+    assert everything_in(pages.database) == before
+
+
+@pytest.mark.parametrize("kind", ["yes", "no", "me"])
+def test_somebody_erased_is_told_what_is_kept_and_until_when(
+    pages: Pages, asked: Contact, kind: Kind
+) -> None:
+    erase(pages, asked)
+    said = words_of(pages.get(kind, asked.uid))
+    assert "Er komt geen mail" in said
+    kept = said[said.index("Wat blijft") :]
+    assert "code" in kept
+    assert "Die code blijft zolang deze lijst er is." in kept
+    assert "onder een willekeurig nummer, zonder adres en naam: 5 jaar" in kept
+    # Five years after they were taken off.
+    assert "2 maart 2031" in kept
+
+
+@pytest.mark.parametrize("kind", ["yes", "no", "me"])
+@pytest.mark.parametrize(
+    ("wanted", "language", "heading"),
+    [
+        ("en", "en", "Everything is deleted"),
+        ("de-AT,en;q=0.5", "de", "Alles ist gelöscht"),
+        ("fr,de;q=0.8,nl;q=0.7", "de", "Alles ist gelöscht"),
+        ("nl", "nl", "Alles is gewist"),
+        ("fr, en;q=0", "nl", "Alles is gewist"),
+    ],
+)
+def test_somebody_erased_reads_the_page_in_the_language_of_their_browser(
+    pages: Pages, kind: Kind, wanted: str, *, language: str, heading: str
+) -> None:
+    """Theirs was erased with them; the list is told in Dutch, English and German."""
+    news = make_list(pages.database, slug="three", languages=("en", "de"))
+    asked = make_asked(pages.database, news, make_campaign(pages.database, news))
+    erase(pages, asked)
+    page = pages.get(kind, asked.uid, headers={"Accept-Language": wanted})
+    assert (page.status_code, heading_of(page)) == (200, heading)
+    assert page.headers["Content-Language"] == language
+    assert "Accept-Language" in page.headers["Vary"]
+    # Whoever chooses another one above the page gets that.
+    chosen = pages.client.get(
+        f"{pages.path(kind, asked.uid)}?lang=nl", headers={"Accept-Language": wanted}
+    )
+    assert heading_of(chosen) == "Alles is gewist"
+
+
+@pytest.mark.usefixtures("mailing_list")
+def test_a_link_without_a_row_offers_the_only_list(pages: Pages) -> None:
+    for response in (pages.get("yes", new_id()), pages.post("yes", new_id())):
+        assert (response.status_code, heading_of(response)) == (200, "Wij bewaren niets van u")
+        assert "/join/news" in response.text
+
+
+def test_a_link_without_a_row_offers_none_of_several_lists(
+    pages: Pages, mailing_list: MailingList
+) -> None:
+    make_list(pages.database, slug=f"{mailing_list.slug}-2")
+    response = pages.get("yes", new_id())
+    assert heading_of(response) == "Nothing is held about you"
+    assert "/join/" not in response.text
+
+
+# --- A sensitive list. ---------------------------------------------------------------------------
+
+
+def test_a_sensitive_list_shows_in_no_title_and_no_address(
+    database: Database, settings: Settings
+) -> None:
+    pages = Pages(database, settings)
+    sensitive = make_list(database, slug="hiv-group", name="HIV group", sensitive=True)
+    contact = make_asked(database, sensitive, make_campaign(database, sensitive))
+    kinds: tuple[Any, ...] = ("yes", "no", "me")
+    shown = [pages.get(kind, contact.uid).text for kind in kinds]
+    shown += [pages.post("no", contact.uid).text, pages.post("yes", contact.uid).text]
+    for text in shown:
+        head, _, body = text.partition("<body>")
+        assert "hiv" not in head.lower()
+        assert "hiv-group" not in body
+        assert "<h1>HIV" not in body
+
+
+def test_a_yes_on_a_sensitive_list_is_explicit_consent(
+    database: Database, settings: Settings
+) -> None:
+    pages = Pages(database, settings)
+    sensitive = make_list(database, sensitive=True)
+    contact = make_asked(database, sensitive, make_campaign(database, sensitive))
+    said = words_of(pages.get("yes", contact.uid))
+    assert "geeft u uitdrukkelijk toestemming" in said
+    assert "Ja, ik geef uitdrukkelijk toestemming voor deze mails" in said
+    assert "gerechtvaardigd belang" not in said
+
+
+# --- For somebody under 16 or under guardianship. -------------------------------------------------
+
+FOR_OTHER = {"as": "representative"}
+
+
+def consents() -> list[dict[str, Any]]:
+    found = EvidencePart.select().where(EvidencePart.part == "consent").order_by(EvidencePart.seq)
+    return [json.loads(part.json) for part in found]
+
+
+def test_a_representative_is_asked_as_such(pages: Pages, asked: Contact) -> None:
+    ordinary = pages.get("yes", asked.uid, query_string={"lang": "de"})
+    assert '<a href="?lang=de&amp;as=representative">Ihre gesetzliche' in ordinary.text
+    assert "Unter 16" in words_of(ordinary)
+    shown = pages.get("yes", asked.uid, query_string=FOR_OTHER)
+    said = words_of(shown)
+    first, then = "U antwoordt als wettelijk vertegenwoordiger", "Ook programma’s"
+    assert 0 < said.index("Mogen wij u") < said.index(first) < said.index(then)
+    assert "Jonger dan 16" not in said
+    for label in ("Ja, ik stem namens deze persoon toe", "Nee, stuur deze mails niet"):
+        assert label in said
+    for kind in Answer:
+        url = pages.links.url(kind.value, asked.uid)
+        assert f'<form method="post" action="{url}?as=representative">' in shown.text
+    assert '<a href="?lang=de&amp;as=representative" lang="de">' in shown.text
+    assert '<a href="?">Ik antwoord voor mijzelf</a>' in shown.text
+
+
+def test_a_press_looks_its_contact_up_once(
+    pages: Pages, asked: Contact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever else answers waits for each look at the database."""
+    run, asked_for = pages.database.execute_sql, []
+
+    def noting(statement: str, *values: Any) -> Any:
+        asked_for.append(statement)
+        return run(statement, *values)  # type: ignore[no-untyped-call]
+
+    number = pages.number(asked.uid)
+    monkeypatch.setattr(pages.database, "execute_sql", noting)
+    given = pages.client.post(pages.path("no", asked.uid), data={"number": number})
+    assert "Uw Nee is vastgelegd" in words_of(given)
+    looks = [one for one in asked_for if one.startswith("SELECT") and '"uid" =' in one]
+    assert len(looks) == 1
+
+
+def test_that_a_representative_answered_is_recorded_and_shown_to_the_person(
+    pages: Pages, asked: Contact
+) -> None:
+    given = pages.post("yes", asked.uid, query_string=FOR_OTHER)
+    assert "Vastgelegd is dat de wettelijk vertegenwoordiger" in words_of(given)
+    again = pages.post("yes", asked.uid, query_string=FOR_OTHER)
+    assert "Vastgelegd is dat de wettelijk vertegenwoordiger" not in words_of(again)
+    pages.clock.advance(timedelta(hours=1))
+    pages.post("no", asked.uid, query_string=FOR_OTHER)
+    pages.clock.advance(timedelta(hours=1))
+    pages.say_yes(asked.uid)
+    assert [one.get("given_by") for one in consents()] == ["representative"] * 2 + [None]
+    kept = Wording.get_by_id(consents()[0]["page_wording"]).content
+    assert "U antwoordt als wettelijk vertegenwoordiger" in kept
+    assert "Ja, ik stem namens deze persoon toe" in kept
+    receipt = words_of(pages.get("receipt", asked.uid))
+    assert "U zei Ja (door uw wettelijk vertegenwoordiger)" in receipt
+    assert "U trok uw Ja in (door uw wettelijk vertegenwoordiger)" in receipt
+    assert receipt.count("door uw wettelijk") == 2
+
+
+def test_a_mail_program_speaks_for_the_person_alone(pages: Pages, asked: Contact) -> None:
+    pages.post("no", asked.uid, data=ONE_CLICK, query_string=FOR_OTHER)
+    assert "given_by" not in consents()[0]
+
+
+def test_a_representatives_yes_on_a_sensitive_list_is_explicit(
+    database: Database, settings: Settings
+) -> None:
+    pages = Pages(database, settings)
+    sensitive = make_list(database, sensitive=True)
+    contact = make_asked(database, sensitive, make_campaign(database, sensitive))
+    said = words_of(pages.get("yes", contact.uid, query_string=FOR_OTHER))
+    assert "Ja, ik stem namens deze persoon uitdrukkelijk toe" in said
+
+
+# --- Over HTTP. ----------------------------------------------------------------------------------
+
+
+def test_over_http_each_request_has_a_connection_of_its_own(
+    database: Database, asked: Contact
+) -> None:
+    with served(lambda url: Pages(database, make_settings(public_url=url))) as pages:
+        host = pages.settings.public_url.removeprefix("http://")
+        connection = http.client.HTTPConnection(host, timeout=10)
+        before = everything_in(database)
+        for method in ("GET", "HEAD"):
+            connection.request(method, pages.path("yes", asked.uid))
+            response = connection.getresponse()
+            body = response.read()
+            assert response.status == 200
+            assert bool(body) is (method == "GET")
+            assert response.getheader("Server") is None
+        assert everything_in(database) == before
+        pages.clock.advance(timedelta(hours=1))
+        pressed = f"number={pages.number(asked.uid)}"
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", pages.path("yes", asked.uid), pressed, kind)
+        response = connection.getresponse()
+        assert response.status == 200
+        response.read()
+        connection.close()
+    assert Contact.get().status == Status.CONFIRMED

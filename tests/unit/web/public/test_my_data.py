@@ -1,0 +1,559 @@
+"""The pages about what is held: what a forwarded mail shows, and what a fresh link opens."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repermit.accounts import audit_log
+from repermit.answers import join, record_answer
+from repermit.contacts import erasure, human_replies, lookup, status_changes
+from repermit.db.connection import Database
+from repermit.db.models.base import new_id
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import FreshLink, Mail
+from repermit.evidence import chain, entries
+from repermit.exports import export
+from repermit.imports import uploads
+from repermit.reports import register_notes
+from repermit.rules.consent import Answer, Basis, Reason, Status
+from repermit.settings.definitions import Settings
+from repermit.signed_links import Kind
+from tests.support.admin_pages import make_user
+from tests.support.builders import (
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_mail,
+    make_removed,
+)
+from tests.support.one_time_links import newest
+from tests.support.public_pages import Pages, everything_in, heading_of, words_of
+
+if TYPE_CHECKING:
+    from werkzeug.test import TestResponse
+
+GONE = "Alles is gewist"
+OVER = "Deze link is niet meer geldig"
+
+
+@pytest.fixture
+def pages(database: Database, settings: Settings) -> Pages:
+    return Pages(database, settings)
+
+
+@pytest.fixture
+def mailing_list(database: Database) -> MailingList:
+    return make_list(database)
+
+
+@pytest.fixture
+def anna(database: Database, mailing_list: MailingList) -> Contact:
+    """Return somebody of a running campaign."""
+    contact = make_asked(
+        database, mailing_list, make_campaign(database, mailing_list), "anna@example.org"
+    )
+    Contact.update(name="Anna Berg", source="het formulier aan de balie").execute()
+    return Contact.get_by_id(contact.id)
+
+
+def opened(pages: Pages, contact: Contact, **more: Any) -> TestResponse:
+    """Ask for a link, and press the button behind it."""
+    pages.post("me", contact.uid, data={"do": "link"})
+    return pages.post("fresh", newest().uid, **more)
+
+
+def authority_in(response: TestResponse) -> str:
+    found = re.search(r'name="authority" value="([^"]+)"', response.text)
+    assert found
+    return found[1]
+
+
+def act(pages: Pages, authority: str, what: str, **fields: str) -> TestResponse:
+    return pages.client.post(f"/held/{what}", data={"authority": authority, **fields})
+
+
+def erase(pages: Pages, contact: Contact) -> None:
+    with pages.database.atomic():
+        erasure.erase(
+            contact,
+            act=status_changes.Act(at=NOW, actor="admin"),
+            fingerprint_key=pages.settings.fingerprint_key,
+        )
+
+
+# --- What somebody to whom a mail was forwarded may see. -----------------------------------------
+
+
+def test_a_forwarded_mail_shows_the_status_and_nothing_that_it_does_not_say_itself(
+    pages: Pages, anna: Contact
+) -> None:
+    pages.clock.advance(timedelta(days=1))
+    pages.post("yes", anna.uid)
+    said = words_of(pages.get("me", anna.uid))
+    for text in ("a…a@example.org", "Nieuws van de praktijk", "Op de lijst", "Stuur mij een link"):
+        assert text in said
+    for hidden in ("anna@", "Anna", "Berg", "balie", "dinsdag 3 maart", "Uw Ja op onze vraag"):
+        assert hidden not in said
+
+
+def test_that_somebody_elses_representative_answered_is_among_what_is_held(
+    pages: Pages, anna: Contact
+) -> None:
+    pages.post("yes", anna.uid, query_string={"as": "representative"})
+    response = opened(pages, anna)
+    assert "Door uw wettelijk vertegenwoordiger" in words_of(response)
+    document = act(pages, authority_in(response), "download").get_json()
+    assert document["evidence"][0]["consent"]["given_by"] == "representative"
+
+
+def test_the_answer_is_still_one_link_away(pages: Pages, anna: Contact) -> None:
+    text = pages.get("me", anna.uid).text
+    assert f'href="{pages.links.url("no", anna.uid)}"' in text
+    pages.post("no", anna.uid)
+    response = pages.get("me", anna.uid)
+    assert "u antwoordde Nee" in words_of(response)
+    assert "/join/news" in response.text
+    assert f'action="{pages.links.url("no", anna.uid)}"' not in response.text
+
+
+def test_who_is_not_the_person_meant_needs_one_press(pages: Pages, anna: Contact) -> None:
+    response = pages.post("me", anna.uid, data={"do": "not_me"})
+    assert (response.status_code, heading_of(response)) == (200, "Bedankt voor het melden")
+    assert "a…a@example.org" in words_of(response)
+    assert "anna@" not in response.text
+    assert Contact.get().reason == Reason.REQUEST
+    assert Mail.get(Mail.kind == "notice").topic == f"not_the_person {anna.id}"
+    again = pages.post("me", anna.uid, data={"do": "not_me"})
+    assert heading_of(again) == "Bedankt voor het melden"
+    said = words_of(opened(pages, anna))
+    assert "iemand op dit adres was niet degene die bedoeld was" in said
+    assert "Door iemand die de mail aan dit adres leest" in said
+    for text in (said, words_of(pages.get("me", anna.uid))):
+        assert "Van de lijst gehaald: daarom is gevraagd" in text
+        assert "u heeft erom gevraagd" not in text
+
+
+def test_a_wish_for_nothing_is_refused(pages: Pages, anna: Contact) -> None:
+    before = everything_in(pages.database)
+    for data in ({}, {"do": "delete"}):
+        assert pages.post("me", anna.uid, data=data).status_code == 400
+    assert everything_in(pages.database) == before
+
+
+@pytest.mark.parametrize("do", ["link", "not_me"])
+def test_of_who_is_gone_nothing_is_held(pages: Pages, anna: Contact, do: str) -> None:
+    erase(pages, anna)
+    before = everything_in(pages.database)
+    assert heading_of(pages.get("me", anna.uid)) == GONE
+    assert heading_of(pages.post("me", anna.uid, data={"do": do})) == GONE
+    assert everything_in(pages.database) == before
+
+
+def test_the_page_is_the_same_whether_or_not_a_mail_leaves_at_once(
+    pages: Pages, anna: Contact
+) -> None:
+    answered = [pages.post("me", anna.uid, data={"do": "link"}).text for _ in range(5)]
+    assert len(set(answered)) == 1
+    assert "<span>a…a</span>@example.org" in answered[0]
+    assert FreshLink.select().where(FreshLink.at == NOW).count() == 3
+    assert FreshLink.select().count() == 4
+
+
+def test_whoever_fills_in_an_address_keeps_its_holder_from_no_link(
+    pages: Pages, anna: Contact
+) -> None:
+    for _ in range(25):
+        pages.client.post("/join/news", data={"address": "anna@example.org"})
+    assert pages.post("me", anna.uid, data={"do": "link"}).status_code == 200
+    assert [row.mail.due_at for row in FreshLink.select()] == [NOW]
+
+
+# --- The fresh link. -----------------------------------------------------------------------------
+
+
+def test_a_scanner_neither_uses_the_link_up_nor_sees_anything(pages: Pages, anna: Contact) -> None:
+    pages.post("me", anna.uid, data={"do": "link"})
+    uid = newest().uid
+    before = everything_in(pages.database)
+    for method in ("GET", "HEAD", "OPTIONS") * 3:
+        response = pages.client.open(pages.path("fresh", uid), method=method)
+        assert response.status_code == 200
+        for hidden in ("anna", "Anna", "a…a", "balie", "Nieuws van"):
+            assert hidden not in response.text
+    assert everything_in(pages.database) == before
+    assert pages.get("fresh", uid).text.count("<form") == 1
+    assert heading_of(pages.post("fresh", uid)) == "Alles wat wij van u bewaren"
+
+
+def test_a_link_that_was_used_or_is_late_offers_a_fresh_one(pages: Pages, anna: Contact) -> None:
+    opened(pages, anna)
+    used = newest().uid
+    pages.post("me", anna.uid, data={"do": "link"})
+    late = newest().uid
+    for uid, reason in ((used, "is gebruikt"), (late, "een uur geldig")):
+        if uid == late:
+            pages.clock.advance(timedelta(hours=1))
+        for response in (pages.get("fresh", uid), pages.post("fresh", uid)):
+            assert heading_of(response) == OVER
+            assert reason in words_of(response)
+            assert pages.links.url("me", anna.uid) in response.text
+            assert "anna" not in response.text.lower()
+
+
+def test_a_link_that_is_forgotten_or_forged(pages: Pages, anna: Contact) -> None:
+    uid = new_id()
+    kinds: tuple[Kind, ...] = ("fresh", "address")
+    for kind in kinds:
+        assert heading_of(pages.get(kind, uid)) == OVER
+        assert heading_of(pages.post(kind, uid)) == OVER
+        token = pages.links.token("address" if kind == "fresh" else "fresh", uid)
+        assert pages.client.get(f"/{kind}/{token}").status_code == 404
+        assert pages.client.post(f"/{kind}/{token}").status_code == 404
+    assert pages.client.post("/held/show", data={"authority": "x"}).status_code == 404
+    # A link for one thing opens nothing else.
+    token = pages.links.token("me", anna.uid)
+    assert pages.client.post("/held/show", data={"authority": token}).status_code == 404
+
+
+# --- What it opens. ------------------------------------------------------------------------------
+
+
+def furnish(pages: Pages, anna: Contact) -> None:
+    """Have everything happen to a person that can."""
+    database, news = pages.database, MailingList.get()
+    campaign = make_campaign(database, news, state="closed")
+    for state, kind in (
+        ("failed", "ask"),
+        ("dropped", "reminder"),
+        ("in_doubt", "receipt"),
+        ("queued", "confirm"),
+    ):
+        make_mail(database, campaign, anna, kind=kind, state=state)
+    for kind in ("hard", "soft", "complaint"):
+        make_mail(database, campaign, anna, kind="receipt", bounce=kind, bounced_at=NOW)
+    with database.atomic():
+        file = Import.create(list=news, file="leden.xlsx", digest="0" * 64, counts="{}", at=NOW)
+        Contact.update(imported_by=file, since=NOW).where(Contact.id == anna.id).execute()
+        audit_log.note_access(
+            now=NOW, actor="user:1", act="contact", mailing_list=news, subject=anna.subject
+        )
+    human_replies.keep_reply(anna, digest="d" * 64, proposed="yes", at=NOW, decided_at=None)
+    join.sign_up(database, news, address="anna@example.org", name="", language="", now=NOW)
+    record_answer.answer_for(
+        database,
+        news,
+        "anna@example.org",
+        Answer.YES,
+        note="by phone",
+        settings=pages.settings,
+        now=NOW,
+        actor="user:1",
+    )
+
+
+def test_everything_is_shown_to_whoever_has_the_link(pages: Pages, anna: Contact) -> None:
+    furnish(pages, anna)
+    said = words_of(opened(pages, anna))
+    for text in (
+        "anna@example.org",
+        "Anna Berg",
+        "het formulier aan de balie",
+        "Uw adres kwam mee met het bestand ‘leden.xlsx’",
+        "Uw adres is in het aanmeldformulier ingevuld",
+        "Verstuurd, en door een mailserver aangenomen: de vraag of wij u mogen mailen",
+        "Kon niet verstuurd worden: de vraag of wij u mogen mailen",
+        "Toch niet verstuurd: de herinnering aan die vraag",
+        "Misschien verstuurd: het ontvangstbewijs van uw Ja",
+        "Wordt nog verstuurd: de mail waarmee u uw aanmelding bevestigt",
+        "Wordt nog verstuurd: de link naar wat wij van u bewaren",
+        "deze mailbox bestaat niet",
+        "Als ongewenst gemeld op",
+        "U schreef ons een mail terug",
+        "Uw Ja is vastgelegd Door ons “by phone” Erbij bewaard: het adres anna@example.org",
+        "Wanneer iemand van ons uw gegevens bekeek maandag 2 maart 2026, 10:00 uur",
+        "De server waarop dit staat: ask.example.org.",
+        "tot 5 jaar nadat u van de lijst bent gegaan",
+        "365 dagen",
+        "Autoriteit Persoonsgegevens",
+        "privacyverklaring",
+    ):
+        assert text in said, text
+    assert "user:1" not in said
+
+
+def test_what_was_recorded_is_told_in_words(pages: Pages, mailing_list: MailingList) -> None:
+    left = make_removed(pages.database, mailing_list, Reason.NO)
+    told: tuple[tuple[str, dict[str, str], str], ...] = (
+        ("confirmed", {"basis": "thin"}, "Uw eerdere aanmelding is overgenomen"),
+        ("removed", {}, "U bent van de lijst gehaald"),
+        ("customer", {}, "U bent als klant genoteerd"),
+        ("something_new", {}, "something new"),
+    )
+    with pages.database.atomic():
+        for event, consent, _words in told:
+            chain.append(
+                entries.Entry(
+                    event=event,
+                    at=NOW,
+                    actor="job",
+                    list="news",
+                    subject=left.subject,
+                    consent=consent,
+                    trace={"network": "198.51.100.0/24"},
+                )
+            )
+        Suppression.create(
+            list=None,
+            fingerprint=lookup.fingerprint_of(left, pages.settings.fingerprint_key),
+            subject=left.subject,
+            reason="no",
+            at=NOW,
+        )
+    said = words_of(opened(pages, left))
+    for _event, _consent, words in told:
+        assert words in said
+    for text in (
+        "u antwoordde Nee",
+        "Dit adres krijgt geen mail van deze lijst",
+        "van geen van onze lijsten mail",
+        "Vanzelf",
+        "tot zondag 2 maart 2031",
+        "tot woensdag 1 april 2026; dan worden ze vanzelf gewist",
+        "het netwerk 198.51.100.0/24, de browser ‘–’",
+        "Nooit, voor zover het genoteerd is.",
+    ):
+        assert text in said, text
+    assert "/join/news" in opened(pages, left).text
+
+
+# --- What may be done there. ---------------------------------------------------------------------
+
+
+def test_name_and_language_are_corrected(pages: Pages, anna: Contact) -> None:
+    token = authority_in(opened(pages, anna))
+    response = act(pages, token, "correct", name=" Anna	van den Berg ", language="fr")
+    assert response.status_code == 200
+    assert "Het is verbeterd." in words_of(response)
+    assert 'value="Anna van den Berg"' in response.text
+    row = Contact.get_by_id(anna.id)
+    assert (row.name, row.language) == ("Anna van den Berg", "fr")
+    again = act(pages, token, "correct", name="Anna van den Berg", language="fr")
+    assert "Er was niets te verbeteren." in words_of(again)
+
+
+def test_an_address_is_corrected_by_a_mail_to_the_new_one(pages: Pages, anna: Contact) -> None:
+    token = authority_in(opened(pages, anna))
+    sent = act(pages, token, "address", address="new@example.org")
+    assert heading_of(sent) == "Kijk in de mail van uw nieuwe adres"
+    uid = newest("address").uid
+    before = everything_in(pages.database)
+    shown = pages.get("address", uid)
+    assert heading_of(shown) == "Nog niet vastgelegd: druk nog één keer"
+    assert "n…w@example.org" in words_of(shown)
+    # Whoever reads there learns nothing of whose address it is to replace.
+    for hidden in ("anna", "Berg", "balie"):
+        assert hidden not in shown.text.lower()
+    assert everything_in(pages.database) == before
+    moved = pages.post("address", uid)
+    assert heading_of(moved) == "Uw nieuwe adres geldt voortaan"
+    assert "anna" not in moved.text.lower()
+    assert Contact.get_by_id(anna.id).address == "new@example.org"
+    for again in (pages.get("address", uid), pages.post("address", uid)):
+        assert heading_of(again) == OVER
+        assert pages.links.url("me", anna.uid) in again.text
+    assert "new@example.org" in words_of(act(pages, token, "show"))
+
+
+def test_a_stranger_at_a_mistyped_address_is_shown_no_way_to_the_contact(
+    pages: Pages, mailing_list: MailingList, anna: Contact
+) -> None:
+    make_contact(pages.database, mailing_list, "taken@example.org")
+    token = authority_in(opened(pages, anna))
+    for address in ("stranger@example.org", "taken@example.org", "new@example.org"):
+        act(pages, token, "address", address=address)
+    late, taken, new = (
+        FreshLink.select().where(FreshLink.purpose == "address").order_by(FreshLink.id)
+    )
+    pages.post("address", taken.uid)
+    pages.post("address", new.uid)
+    own = FreshLink.get(FreshLink.purpose == "see")
+    pages.clock.advance(timedelta(hours=1))
+    # That of the address from before is another's too by now.
+    over: list[tuple[Kind, str]] = [
+        ("address", late.uid),
+        ("address", taken.uid),
+        ("fresh", own.uid),
+    ]
+    for kind, uid in over:
+        for response in (pages.get(kind, uid), pages.post(kind, uid)):
+            assert heading_of(response) == OVER
+            assert "aan het adres dat nu geldt" in words_of(response)
+            assert "/me/" not in response.text
+
+
+def test_an_address_that_is_on_the_list_is_asked_like_any_other_and_not_taken(
+    pages: Pages, mailing_list: MailingList, anna: Contact
+) -> None:
+    make_removed(pages.database, mailing_list, Reason.NO, "left@example.org")
+    token = authority_in(opened(pages, anna))
+    known = act(pages, token, "address", address="left@example.org")
+    unknown = act(pages, token, "address", address="new@example.org")
+    assert known.text == unknown.text
+    uid = FreshLink.get(FreshLink.address == "left@example.org").uid
+    taken = pages.post("address", uid)
+    assert heading_of(taken) == "Er is niets veranderd"
+    assert "/join/news" in taken.text
+    assert Contact.get_by_id(anna.id).address == "anna@example.org"
+
+
+def test_what_is_no_address_is_said_beside_it(pages: Pages, anna: Contact) -> None:
+    token = authority_in(opened(pages, anna))
+    response = act(pages, token, "address", address="anna@<b>")
+    assert response.status_code == 422
+    assert 'aria-invalid="true"' in response.text
+    assert 'value="anna@&lt;b&gt;"' in response.text
+    same = act(pages, token, "address", address="anna@example.org")
+    assert "Er was niets te verbeteren." in words_of(same)
+
+
+def test_who_gets_the_data_is_told_as_the_record_of_processing_names_them(
+    pages: Pages, mailing_list: MailingList, anna: Contact
+) -> None:
+    notes = {
+        "hosting.agreement": "own",
+        "mail.name": "Microsoft 365",
+        "mail.country": "IE",
+        "mailchimp.country": "US",
+        "mailchimp.safeguard": "the Data Privacy Framework",
+        "printer.name": "De Drukker",
+        "printer.safeguard": "a contract",
+    }
+    said: dict[str, Any] = {"now": NOW, "actor": "user:1"}
+    register_notes.set_notes(pages.database, mailing_list, notes, **said)
+    contacts_act = status_changes.Act(at=NOW, actor="person", consent={"answer": "yes"})
+    with pages.database.atomic():
+        confirm: dict[str, Any] = {
+            "basis": Basis.ANSWER,
+            "fingerprint_key": pages.settings.fingerprint_key,
+        }
+        status_changes.confirm(lookup.lock(anna.id), act=contacts_act, **confirm)
+    export.export(
+        mailing_list,
+        "keep",
+        database=pages.database,
+        settings=pages.settings,
+        out=io.BytesIO(),
+        tool="mailchimp",
+        **said,
+    )
+    page = opened(pages, anna)
+    told = words_of(page)
+    assert "De server waarop dit staat: wijzelf." in told
+    assert "Mailchimp, Verenigde Staten. Wat de gegevens buiten de Europese" in told
+    assert "de drukker" in told.lower()
+    assert "een bestand van wie gemaild mag worden, voor Mailchimp." in told
+    document = json.loads(act(pages, authority_in(page), "download").text)
+    recipients = {one["role"]: one for one in document["recipients"]}
+    assert recipients["hosting"]["name"] == ""
+    assert recipients["tool"] == {
+        "role": "tool",
+        "name": "Mailchimp",
+        "country": "US",
+        "safeguard": "the Data Privacy Framework",
+    }
+    # What is not abroad needs no safeguard.
+    assert recipients["other"]["safeguard"] == ""
+    assert [(one["what"], one["to"]) for one in document["handed_on"]] == [("keep", "mailchimp")]
+
+
+def test_the_file_has_what_the_page_has(pages: Pages, anna: Contact) -> None:
+    page = opened(pages, anna)
+    assert "Er is voor niemand een bestand met uw adres gemaakt" in words_of(page)
+    token = authority_in(page)
+    response = act(pages, token, "download")
+    assert response.mimetype == "application/json"
+    assert response.headers["Content-Disposition"] == 'attachment; filename="what-is-held.json"'
+    assert response.headers["Cache-Control"] == "no-store"
+    document = json.loads(response.text)
+    assert document["contact"]["address"] == "anna@example.org"
+    assert {one["kind"] for one in document["mails"]} == {"ask", "confirm"}
+
+
+def test_deleting_says_first_what_it_means(pages: Pages, anna: Contact) -> None:
+    token = authority_in(opened(pages, anna))
+    before = everything_in(pages.database)
+    said = words_of(act(pages, token, "leave"))
+    for text in (
+        "Er is nog niets gewist",
+        "artikel 17, lid 3, onder b",
+        "5 jaar",
+        "reservekopieën",
+    ):
+        assert text in said
+    assert everything_in(pages.database) == before
+    waiting = uploads.keep_upload(
+        pages.database,
+        anna.list,
+        io.BytesIO(b"email\nanna@example.org\n"),
+        name="list.csv",
+        user_id=make_user(pages.database).id,
+        settings=pages.settings,
+        now=NOW,
+    )
+    deleted = act(pages, token, "delete")
+    assert heading_of(deleted) == "Alles is gewist"
+    assert waiting.path.read_bytes() == b""
+    uploads.give_up(pages.database, waiting)
+    assert "/join/news" in deleted.text
+    row = Contact.get_by_id(anna.id)
+    assert (row.address, row.name, row.status) == (None, "", Status.REMOVED)
+    for kind in ("yes", "no", "me"):
+        assert heading_of(pages.get(kind, anna.uid)) == GONE
+    for what in ("show", "correct", "address", "download", "leave", "delete"):
+        assert heading_of(act(pages, token, what, address="new@example.org")) == OVER
+
+
+def test_everything_ends_with_the_hour(pages: Pages, anna: Contact) -> None:
+    token = authority_in(opened(pages, anna))
+    pages.clock.advance(timedelta(hours=1))
+    before = everything_in(pages.database)
+    for what in ("show", "correct", "address", "download", "leave", "delete"):
+        response = act(pages, token, what, address="new@example.org", name="Else")
+        assert heading_of(response) == OVER
+        assert "anna" not in response.text.lower()
+    assert everything_in(pages.database) == before
+
+
+def test_a_language_that_was_chosen_stays_chosen(pages: Pages, anna: Contact) -> None:
+    pages.post("me", anna.uid, data={"do": "link"}, query_string={"lang": "de"})
+    assert newest().language == "de"
+    response = pages.post("fresh", newest().uid, query_string={"lang": "fr"})
+    assert '<html lang="fr"' in response.text
+    assert "/held/correct?lang=fr" in response.text
+    # Nobody can get this page once more, so it cannot be read in another language.
+    assert "hreflang" not in response.text
+
+
+def test_a_sensitive_list_shows_in_no_title(database: Database, settings: Settings) -> None:
+    pages = Pages(database, settings)
+    contact = make_contact(
+        database, make_list(database, slug="hiv-group", name="HIV group", sensitive=True)
+    )
+    shown = [pages.post("me", contact.uid, data={"do": "link"})]
+    uid = newest().uid
+    shown += [pages.get("fresh", uid), pages.post("fresh", uid)]
+    token = authority_in(shown[-1])
+    shown += [act(pages, token, what) for what in ("leave", "download", "delete")]
+    for one in shown:
+        assert "hiv" not in one.text.partition("<body>")[0].lower() or one.is_json
+        assert "hiv" not in repr(one.headers).lower()

@@ -1,0 +1,423 @@
+"""The receipt of a Yes: on the page, as a file, by mail; and the ways to withdraw, for ever."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from datetime import timedelta
+
+import pytest
+
+from repermit.answers import record_answer
+from repermit.clock import ManualClock
+from repermit.contacts import erasure, lookup, receipts, status_changes
+from repermit.db.connection import Database
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import FreshLink, Mail
+from repermit.errors import NotFound
+from repermit.evidence import stored_tree
+from repermit.exports import export
+from repermit.rules.consent import Answer, Basis, CampaignState, MailKind, MailState, Status
+from repermit.sending import queued_mail, send_due
+from repermit.sending.compose import Letters
+from repermit.sending.queue import Claim
+from repermit.settings.definitions import Settings
+from tests.support.builders import (
+    DEADLINE,
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+)
+from tests.support.inbox import Inbox
+from tests.support.public_pages import Pages, everything_in, freeze_wording, heading_of, words_of
+from tests.support.published_schemas import problems_of
+from tests.support.sending_campaign import mail_settings
+
+ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+RECEIPT = re.compile(r'href="https://ask\.example\.org(/receipt/[^"]+)"')
+YEARS_LATER = NOW + timedelta(days=3 * 365)
+
+
+@pytest.fixture
+def pages(database: Database, settings: Settings) -> Pages:
+    return Pages(database, settings)
+
+
+@pytest.fixture
+def asked(database: Database) -> Contact:
+    """Return a contact of a running campaign on a list that sends receipts."""
+    mailing_list = make_list(database, receipts=True)
+    campaign = make_campaign(database, mailing_list)
+    freeze_wording(database, campaign, mailing_list, "nl")
+    return make_asked(database, mailing_list, campaign, "anna@example.org")
+
+
+def receipts_owed() -> list[Mail]:
+    return list(Mail.select().where(Mail.kind == MailKind.RECEIPT).order_by(Mail.id))
+
+
+# --- On the page and as a file. -----------------------------------------------------------------
+
+
+def test_after_a_yes_the_receipt_is_offered_and_can_be_read_and_kept(
+    pages: Pages, asked: Contact
+) -> None:
+    answered = pages.post("yes", asked.uid)
+    (path,) = RECEIPT.findall(answered.text)
+    assert path == pages.path("receipt", asked.uid)
+    before = everything_in(pages.database)
+    read = pages.client.get(path)
+    assert (read.status_code, heading_of(read)) == (200, "Uw bewijs")
+    words = words_of(read)
+    for expected in (
+        "Wij vroegen het u per mail",
+        "U zei Ja",
+        "Nieuws over onze praktijk, vier keer per jaar",
+        "Nee, stuur mij deze mails niet meer",
+        "a…a@example.org",
+        stored_tree.checkpoint().root,
+    ):
+        assert expected in words, expected
+    assert "<script" not in read.text
+    assert "Set-Cookie" not in read.headers
+    kept = pages.client.get(f"{path}/receipt.json")
+    assert kept.headers["Content-Disposition"] == "attachment; filename=receipt.json"
+    receipt = json.loads(kept.text)
+    assert not problems_of(receipt, "consent-receipt")
+    assert receipt["checkpoint"] == stored_tree.checkpoint().to_json()
+    assert receipt["withdrawal"]["url"].endswith(pages.path("no", asked.uid))
+    assert "anna" not in kept.text
+    assert everything_in(pages.database) == before
+
+
+def test_a_receipt_says_later_that_the_consent_was_withdrawn_and_keeps_its_times(
+    pages: Pages, asked: Contact
+) -> None:
+    pages.post("yes", asked.uid)
+    pages.clock.move_to(YEARS_LATER)
+    answered = pages.post("no", asked.uid)
+    assert not RECEIPT.search(answered.text)
+    read = pages.get("receipt", asked.uid)
+    assert "U trok uw Ja in" in words_of(read)
+    assert "Nee, stuur mij deze mails niet meer" not in words_of(read)
+    receipt = json.loads(pages.client.get(f"{pages.path('receipt', asked.uid)}/receipt.json").text)
+    assert not problems_of(receipt, "consent-receipt")
+    assert [
+        (one["event_state"], one["event_time"]) for one in receipt["consent_record"]["event"]
+    ] == [
+        ("dpv:ConsentRequested", (NOW + timedelta(seconds=1)).isoformat()),
+        ("dpv:ConsentGiven", NOW.isoformat()),
+        ("dpv:ConsentWithdrawn", YEARS_LATER.isoformat()),
+    ]
+
+
+def test_a_receipt_is_of_whoever_answered_and_is_held(
+    pages: Pages, asked: Contact, database: Database
+) -> None:
+    path = pages.path("receipt", asked.uid)
+    assert pages.client.get(path).status_code == 404
+    assert pages.client.get(f"{path}/receipt.json").status_code == 404
+    # The link of another page opens none.
+    assert (
+        pages.client.get(pages.path("me", asked.uid).replace("/me/", "/receipt/")).status_code
+        == 404
+    )
+    pages.post("yes", asked.uid)
+    with database.atomic():
+        erasure.erase(
+            lookup.lock(asked.id),
+            act=status_changes.Act(at=NOW, actor="person"),
+            fingerprint_key=pages.settings.fingerprint_key,
+        )
+    assert "Alles is gewist" in words_of(pages.client.get(path))
+    assert pages.client.get(f"{path}/receipt.json").status_code == 404
+
+
+def test_the_receipt_of_a_sign_up_shows_no_wording_of_a_mail(
+    pages: Pages, database: Database
+) -> None:
+    mailing_list = make_list(database, sensitive=True)
+    contact = make_contact(database, mailing_list, status=Status.CONFIRMED, basis="sign_up")
+    with database.atomic():
+        act = status_changes.Act(
+            at=NOW, actor="person", consent={"purpose": "X", "sensitive": True, "language": "nl"}
+        )
+        status_changes.confirm(
+            contact, basis=Basis.SIGN_UP, act=act, fingerprint_key=pages.settings.fingerprint_key
+        )
+    read = pages.get("receipt", contact.uid)
+    assert "SHA-256" not in words_of(read)
+    assert "uitdrukkelijk" in words_of(read)
+
+
+# --- By mail. -----------------------------------------------------------------------------------
+
+
+def test_the_receipt_goes_by_mail_if_the_list_says_so(
+    pages: Pages, asked: Contact, inbox: Inbox
+) -> None:
+    pages.post("yes", asked.uid)
+    (mail,) = receipts_owed()
+    assert (mail.state, mail.campaign_id) == (MailState.QUEUED, None)
+    with pages.database.atomic():
+        Campaign.update(state=CampaignState.PAUSED).execute()
+    settings = mail_settings(pages.settings.database, inbox.port)
+    send_due.send_due(pages.database, settings=settings, clock=ManualClock(NOW))
+    (received,) = inbox.mails
+    message = received.message
+    assert message["Subject"] == "Nieuws van de praktijk: uw Ja is vastgelegd"
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    body = message.get_body(("plain",))
+    assert body is not None
+    text = body.get_content()
+    assert pages.path("receipt", asked.uid) in text
+    assert pages.path("no", asked.uid) in text
+    yes = stored_tree.checkpoint_at(1)
+    assert yes.root.upper() in text
+    assert yes.hash.upper() in text
+
+
+def test_a_list_that_does_not_say_so_owes_none(pages: Pages, asked: Contact) -> None:
+    with pages.database.atomic():
+        MailingList.update(receipts=False).execute()
+    pages.post("yes", asked.uid)
+    assert receipts_owed() == []
+
+
+def test_who_wavers_gets_three_receipts_a_day_at_most_and_is_told_the_last_answer(
+    pages: Pages, asked: Contact, inbox: Inbox
+) -> None:
+    subjects: list[str] = []
+    for _ in range(4):
+        pages.say_yes(asked.uid)
+        sent_to(pages, inbox)
+        pages.clock.advance(timedelta(minutes=2))
+        pages.post("no", asked.uid)
+        subjects = sent_to(pages, inbox)
+        pages.clock.advance(timedelta(minutes=2))
+    assert subjects == [YES_IS_TOLD, NO_IS_TOLD, YES_IS_TOLD]
+    pages.clock.move_to(NOW + timedelta(hours=23))
+    assert sent_to(pages, inbox) == subjects
+    pages.clock.move_to(NOW + timedelta(days=1))
+    assert sent_to(pages, inbox) == [*subjects, NO_IS_TOLD]
+    pages.clock.move_to(NOW + timedelta(days=3))
+    assert len(sent_to(pages, inbox)) == 4
+
+
+def test_of_answers_that_change_before_a_mail_leaves_the_last_one_alone_is_told(
+    pages: Pages, asked: Contact, inbox: Inbox
+) -> None:
+    for _ in range(5):
+        pages.say_yes(asked.uid)
+        pages.post("no", asked.uid)
+    assert sent_to(pages, inbox) == [NO_IS_TOLD]
+
+
+def test_every_attempt_at_a_receipt_is_the_same_mail_whatever_was_recorded_since(
+    pages: Pages, asked: Contact
+) -> None:
+    pages.post("yes", asked.uid)
+    settings = mail_settings(pages.settings.database, 1)
+
+    def make() -> bytes:
+        (one,) = queued_mail.read(pages.database, [receipts_owed()[0].id])
+        one = one._replace(started_at=NOW, message_id="<one@example.org>")
+        claim = Claim(one, None, fingerprint="", last_moment=NOW, lease_until=NOW)
+        return Letters(settings).make(claim, now=NOW).wire
+
+    first = make()
+    contact = make_contact(pages.database, asked.list, status=Status.CONFIRMED)
+    pages.post("no", contact.uid)
+    assert make() == first
+    with pages.database.atomic():
+        Mail.update(topic=YEARS_LATER.isoformat()).where(Mail.kind == MailKind.RECEIPT).execute()
+    with pytest.raises(NotFound, match="no entry of this Yes"):
+        make()
+
+
+@pytest.mark.parametrize("when", ["said No", "too late"])
+def test_a_receipt_that_is_true_no_more_is_not_sent(
+    pages: Pages, asked: Contact, inbox: Inbox, when: str
+) -> None:
+    pages.post("yes", asked.uid)
+    if when == "said No":
+        pages.post("no", asked.uid)
+    late = NOW + (timedelta(days=8) if when == "too late" else timedelta(0))
+    settings = mail_settings(pages.settings.database, inbox.port)
+    send_due.send_due(pages.database, settings=settings, clock=ManualClock(late))
+    mail, *of_no = receipts_owed()
+    reason = "answered" if when == "said No" else "too_late"
+    assert (mail.state, mail.reason) == (MailState.DROPPED, reason)
+    assert [one.state for one in of_no] == ([MailState.SENT] if when == "said No" else [])
+    assert len(inbox.mails) == len(of_no)
+
+
+def test_a_yes_by_phone_owes_a_receipt_too(
+    pages: Pages, asked: Contact, database: Database
+) -> None:
+    record_answer.answer_for(
+        database,
+        asked.list,
+        "anna@example.org",
+        Answer.YES,
+        note="by phone",
+        settings=pages.settings,
+        now=NOW,
+        actor="cli:els",
+    )
+    assert [mail.contact_id for mail in receipts_owed()] == [asked.id]
+
+
+# --- Whose answer changes is told. ---------------------------------------------------------------
+
+
+def sent_to(pages: Pages, inbox: Inbox) -> list[str]:
+    """Send what is owed; return the subjects of all that was sent so far, but to the admin."""
+    settings = mail_settings(pages.settings.database, inbox.port)
+    send_due.send_due(pages.database, settings=settings, clock=pages.clock)
+    admin = pages.settings.organisation.email
+    others = (one.message for one in inbox.mails if one.message["To"] != admin)
+    return [str(message["Subject"]) for message in others]
+
+
+YES_IS_TOLD = "Nieuws van de praktijk: uw Ja is vastgelegd"
+NO_IS_TOLD = "Nieuws van de praktijk: uw Nee is vastgelegd"
+
+
+@pytest.mark.parametrize("way", ["page", "one_click", "note", "me"])
+def test_whose_yes_becomes_a_no_is_told_by_mail_with_the_link_to_the_question(
+    pages: Pages, asked: Contact, inbox: Inbox, way: str
+) -> None:
+    pages.post("yes", asked.uid)
+    assert sent_to(pages, inbox) == [YES_IS_TOLD]
+    pages.clock.advance(timedelta(hours=1))
+    if way == "note":
+        record_answer.answer_for(
+            pages.database,
+            asked.list,
+            "anna@example.org",
+            Answer.NO,
+            note="by phone",
+            settings=pages.settings,
+            now=pages.clock.now(),
+            actor="cli:els",
+        )
+    elif way == "me":
+        pages.post("me", asked.uid, data={"do": "not_me"})
+    else:
+        pages.post("no", asked.uid, data=ONE_CLICK if way == "one_click" else {})
+    assert sent_to(pages, inbox) == [YES_IS_TOLD, NO_IS_TOLD]
+    (told,) = (one.message for one in inbox.mails if one.message["Subject"] == NO_IS_TOLD)
+    body = told.get_body(("plain",))
+    assert body is not None
+    assert pages.path("yes", asked.uid) in body.get_content()
+    # And back: the link leads to the question, and the Yes is told again.
+    pages.clock.advance(timedelta(hours=1))
+    pages.say_yes(asked.uid)
+    assert sent_to(pages, inbox) == [YES_IS_TOLD, NO_IS_TOLD, YES_IS_TOLD]
+
+
+def test_a_first_no_owes_no_mail_nor_does_one_of_somebody_whom_a_file_brought(
+    pages: Pages, asked: Contact
+) -> None:
+    pages.post("no", asked.uid)
+    customer = make_contact(
+        pages.database, asked.list, status=Status.CUSTOMER, basis="customer", basis_at=NOW
+    )
+    pages.post("no", customer.uid)
+    assert receipts_owed() == []
+
+
+def test_a_no_that_does_not_stand_any_more_or_whose_person_is_erased_is_not_told(
+    pages: Pages, asked: Contact, inbox: Inbox
+) -> None:
+    pages.post("yes", asked.uid)
+    pages.post("no", asked.uid)
+    with pages.database.atomic():
+        erasure.erase(
+            Contact.get_by_id(asked.id),
+            act=status_changes.Act(at=NOW, actor="person"),
+            fingerprint_key=pages.settings.fingerprint_key,
+        )
+    assert sent_to(pages, inbox) == []
+    assert {one.state for one in receipts_owed()} == {MailState.DROPPED}
+
+
+@pytest.mark.parametrize("has_left", [True, False])
+def test_a_yes_that_is_taken_back_is_told_since_its_person_saw_it_recorded(
+    pages: Pages, asked: Contact, inbox: Inbox, has_left: bool
+) -> None:
+    """A program has kept the page open, and presses No after the person has pressed Yes."""
+    number = pages.number(asked.uid)
+    pages.post("yes", asked.uid)
+    told = sent_to(pages, inbox) if has_left else []
+    pages.clock.advance(timedelta(minutes=5))
+    pages.post("no", asked.uid, data={"number": number})
+    after = Contact.get_by_id(asked.id)
+    assert (after.status, after.reason) == (Status.REMOVED, "request")
+    assert sent_to(pages, inbox) == [*told, NO_IS_TOLD]
+
+
+def test_what_was_told_of_a_no_stands_with_everything_that_is_held(
+    pages: Pages, asked: Contact
+) -> None:
+    pages.post("yes", asked.uid)
+    pages.post("no", asked.uid)
+    pages.post("me", asked.uid, data={"do": "link"})
+    held = words_of(pages.post("fresh", FreshLink.get().uid))
+    assert "het ontvangstbewijs van uw Nee" in held
+    assert "het ontvangstbewijs van uw Ja" in held
+
+
+# --- Withdrawing. -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["page", "one_click", "exported link"])
+def test_a_consent_is_withdrawn_years_later_in_one_press_in_each_of_three_ways(
+    pages: Pages, asked: Contact, way: str
+) -> None:
+    pages.post("yes", asked.uid)
+    with pages.database.atomic():
+        Campaign.update(state=CampaignState.CLOSED, closed_at=DEADLINE).execute()
+    path = pages.path("no", asked.uid)
+    if way == "exported link":
+        path = _exported_link(pages, asked)
+    pages.clock.move_to(YEARS_LATER)
+    data = ONE_CLICK if way == "one_click" else {"number": pages.number(asked.uid)}
+    assert pages.client.get(path).status_code == 200
+    assert Contact.get_by_id(asked.id).status == Status.CONFIRMED
+    assert pages.client.post(path, data=data).status_code == 200
+    after = Contact.get_by_id(asked.id)
+    assert (after.status, after.reason, after.status_at) == (
+        Status.REMOVED,
+        "withdrawn",
+        YEARS_LATER,
+    )
+    assert Suppression.get().reason == "withdrawn"
+    account = receipts.receipt_of(after, settings=pages.settings, links=pages.links)
+    assert account is not None
+    assert account["consent_record"]["event"][-1]["event_state"] == "dpv:ConsentWithdrawn"
+
+
+def _exported_link(pages: Pages, contact: Contact) -> str:
+    """Return the path of the link that the newsletter tool was handed."""
+    out = io.BytesIO()
+    export.export(
+        contact.list,
+        "keep",
+        database=pages.database,
+        settings=pages.settings,
+        now=NOW,
+        actor="cli:els",
+        out=out,
+        format="json",
+        with_links=True,
+    )
+    (row,) = json.loads(out.getvalue())
+    url: str = row["unsubscribe_url"]
+    return url.removeprefix("https://ask.example.org")

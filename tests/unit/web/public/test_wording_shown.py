@@ -1,0 +1,157 @@
+"""A Yes counts in the words that its page said, also where a text is corrected meanwhile."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.answers import join
+from repermit.contacts import erasure, status_changes
+from repermit.db.connection import Database
+from repermit.db.models.base import new_id
+from repermit.db.models.campaigns import Wording
+from repermit.db.models.contacts import Contact, Opening, SignUp
+from repermit.db.models.evidence import EvidencePart
+from repermit.i18n import catalogue_overrides
+from repermit.rules.consent import Status
+from repermit.setting_overrides import text_overrides
+from repermit.settings.definitions import Settings
+from repermit.signed_links import Kind
+from tests.support.builders import NOW, make_asked, make_campaign, make_list
+from tests.support.program_zoo import Button, buttons_in
+from tests.support.public_pages import Pages, everything_in, heading_of
+
+if TYPE_CHECKING:
+    from werkzeug.test import TestResponse
+
+pytestmark = pytest.mark.usefixtures("usual_texts")
+
+CORRECTED = "Ja, graag nog meer mails van u"
+SOURCE = {
+    "yes": "Yes, keep sending me these mails",
+    "confirm": "Yes, send me these mails",
+    "again": "Yes, it was me: keep sending me these mails",
+}
+
+
+@pytest.fixture
+def pages(database: Database, settings: Settings) -> Pages:
+    return Pages(database, settings)
+
+
+@pytest.fixture
+def asked(database: Database) -> Contact:
+    """Return a contact of a running campaign."""
+    mailing_list = make_list(database)
+    return make_asked(database, mailing_list, make_campaign(database, mailing_list))
+
+
+def correct(database: Database, source: str, form: str) -> None:
+    text = catalogue_overrides.texts_in("nl")[catalogue_overrides.key_of(source)]
+    assert text_overrides.correct(database, text, (form,), now=NOW, actor="user:1")
+
+
+def yes_on(response: TestResponse) -> Button:
+    """Return the button of a page that says Yes."""
+    says_yes = {"yes": {""}, "confirm": {"yes"}}
+    (found,) = (
+        one
+        for one in buttons_in(response.text)
+        for kind, said in says_yes.items()
+        if f"/{kind}/" in one.action and one.sends.get("choice", "") in {*said, "again"}
+    )
+    return found
+
+
+def press(pages: Pages, button: Button) -> TestResponse:
+    path = button.action.removeprefix(pages.settings.public_url)
+    return pages.client.post(path, data=button.sends)
+
+
+def link(pages: Pages, kind: Kind, asked: Contact) -> str:
+    """Return what names the page of a kind: of the contact, or of a sign-up for the list."""
+    if kind == "yes":
+        return asked.uid
+    join.sign_up(
+        pages.database, asked.list, address="a@example.org", name="", language="nl", now=NOW
+    )
+    uid: str = SignUp.get().uid
+    return uid
+
+
+def confirmed() -> int:
+    return int(Contact.select().where(Contact.status == Status.CONFIRMED).count())
+
+
+@pytest.mark.parametrize("kind", ["yes", "confirm"])
+def test_a_yes_of_a_page_whose_words_were_corrected_since_is_asked_again(
+    pages: Pages, database: Database, asked: Contact, kind: Kind
+) -> None:
+    uid = link(pages, kind, asked)
+    usual = pages.get(kind, uid)
+    assert "texts" not in yes_on(usual).sends
+    shown = usual
+    for form in (CORRECTED, CORRECTED + "!"):
+        opened = pages.get(kind, uid)
+        correct(database, SOURCE[kind], form)
+        before = everything_in(database, but={Opening})
+        shown = press(pages, yes_on(opened))
+        assert (shown.status_code, heading_of(shown)) == (
+            200,
+            "Nog niet vastgelegd: druk nog één keer",
+        )
+        assert form in shown.text
+        assert everything_in(database, but={Opening}) == before
+    assert heading_of(press(pages, yes_on(usual))) == "Nog niet vastgelegd: druk nog één keer"
+    assert confirmed() == 0
+    assert heading_of(press(pages, yes_on(shown))) == "Uw Ja is vastgelegd"
+    part = EvidencePart.select().where(EvidencePart.part == "consent")
+    told = json.loads(part.order_by(EvidencePart.seq.desc()).get().json)
+    assert CORRECTED + "!" in Wording.get_by_id(told["page_wording"]).content
+    # The page of who has answered says so, whatever its words were.
+    assert heading_of(press(pages, yes_on(usual))) == "Uw Ja was al vastgelegd"
+
+
+def test_who_is_asked_again_is_so_in_the_words_that_hold_now(
+    pages: Pages, database: Database, asked: Contact
+) -> None:
+    pages.post("no", asked.uid)
+    held = pages.post("yes", asked.uid)
+    assert heading_of(held) == "Hebt u zelf op Ja gedrukt?"
+    correct(database, SOURCE["again"], CORRECTED)
+    shown = press(pages, yes_on(held))
+    assert heading_of(shown) == "Hebt u zelf op Ja gedrukt?"
+    assert CORRECTED in shown.text
+    assert confirmed() == 0
+    assert heading_of(press(pages, yes_on(shown))) == "Uw Ja is vastgelegd"
+
+
+def test_a_no_counts_whatever_its_page_said(
+    pages: Pages, database: Database, asked: Contact
+) -> None:
+    correct(database, SOURCE["yes"], CORRECTED)
+    opened = pages.get("no", asked.uid)
+    correct(database, SOURCE["yes"], CORRECTED + "!")
+    (no,) = (one for one in buttons_in(opened.text) if "/no/" in one.action)
+    assert no.sends.keys() == {"number"}
+    assert heading_of(press(pages, no)) == "Uw Nee is vastgelegd"
+    assert Contact.get_by_id(asked.id).status == Status.REMOVED
+
+
+def test_whoever_is_not_held_any_more_is_told_so(
+    pages: Pages, database: Database, asked: Contact
+) -> None:
+    opened = pages.get("yes", asked.uid)
+    correct(database, SOURCE["yes"], CORRECTED)
+    with database.atomic():
+        erasure.erase(
+            asked,
+            act=status_changes.Act(at=NOW, actor="admin"),
+            fingerprint_key=pages.settings.fingerprint_key,
+        )
+    assert heading_of(press(pages, yes_on(opened))) == "Alles is gewist"
+    for kind in ("yes", "confirm"):
+        gone = pages.post(kind, new_id(), data={"choice": "yes"})
+        assert heading_of(gone) == "Wij bewaren niets van u"
