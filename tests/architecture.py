@@ -1,4 +1,4 @@
-"""Write the list of packages in docs/develop/architecture.md: `python -m tests.architecture`."""
+"""Write the tree of files in docs/develop/architecture.md: `python -m tests.architecture`."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ def first_line(path: Path) -> str:
 
 
 def described() -> str:
-    """Return a line for each package, with its modules, and one for each module beside them."""
+    """Return a line for each module, under one for its package."""
     package = ROOT / "repermit"
-    alone = {path.stem: first_line(path) for path in sorted(package.glob("[!_]*.py"))}
-    lines = [f"- `{name}.py`: {line}" for name, line in alone.items()]
+    lines = _modules(package, "")
     for path in sorted(package.rglob("__init__.py"))[1:]:
-        names = ", ".join(one.stem for one in sorted(path.parent.glob("[!_]*.py")))
-        lines.append(f"- `{path.parent.relative_to(package)}/`: {first_line(path)} ({names})")
+        lines.append(f"- **`{path.parent.relative_to(package)}/`** {first_line(path)}")
+        lines += _modules(path.parent, "  ")
     return "\n".join(lines) + "\n\n"
+
+
+def _modules(folder: Path, indent: str) -> list[str]:
+    modules = sorted(folder.glob("[!_]*.py"))
+    below = ROOT / "repermit"
+    return [f"{indent}- `{path.relative_to(below)}` {first_line(path)}" for path in modules]
 
 
 def written(page: str) -> str:

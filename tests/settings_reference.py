@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from repermit.settings.declaration import Setting
 from repermit.settings.definitions import PAGES, SETTINGS, TABLES
+from repermit.settings.setting_type import Setting
 
 PAGE = Path(__file__).parents[1] / "docs/reference/settings.md"
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from repermit.answers.lookup import Standing, foresee
-from repermit.answers.pending_openings import Seen, with_seen
-from repermit.contacts import link_openings, status_changes
+from repermit.answers.click_buffer import Seen, with_seen
+from repermit.answers.link_target import Standing, foresee
+from repermit.contacts import click_log, status_changes
 from repermit.db.models.contacts import Contact, Opening
 from repermit.rules import bot_detection
 from repermit.rules.bot_detection import Past, Sign
@@ -54,7 +54,7 @@ def weigh(
     `mark` is what the button of a page that asked again sent along, "" from any other; `form` is
     None where no page is needed, as for a mail program's No (RFC 8058).
     """
-    past = with_seen(link_openings.recall(contact, opening), seen)
+    past = with_seen(click_log.recall(contact, opening), seen)
     found = bot_detection.signs(answer.value, past, arrived=arrived, mailed_at=standing.mailed_at)
     is_beside = answer is Answer.NO and _is_beside_yes(contact, past, form)
     takes_back = answer is Answer.NO and (
@@ -65,7 +65,7 @@ def weigh(
     is_spent = not (is_good or is_beside or takes_back)
     is_asked_again = outcome is Outcome.CONFIRM and _is_asked_again(past, found, form)
     if is_spent and (bot_detection.is_awaited(past) or not is_asked_again):
-        opening = link_openings.remember(contact, opening, past)
+        opening = click_log.remember(contact, opening, past)
         mark = bot_detection.mark_of(past.doubted_at) if is_asked_again else ""
         return Press(trace={}, mark=mark, is_spent=True, opening=opening)
     if answer is Answer.NO:
@@ -77,7 +77,7 @@ def weigh(
             status_changes.note_press(contact, is_no=True)
         return Press(trace=_trace(past, found), takes_back=takes_back, opening=opening)
     if outcome is not Outcome.CONFIRM:
-        opening = link_openings.remember(contact, opening, past)
+        opening = click_log.remember(contact, opening, past)
         return Press(trace=_trace(past, found), opening=opening)
     if is_spent or not bot_detection.counts(past, found, is_again=is_again, mark=mark):
         held_at = arrived if _is_open(contact) else None
@@ -128,7 +128,7 @@ def _keep(
     *,
     held_at: datetime | None = None,
 ) -> Opening | None:
-    return link_openings.remember(contact, opening, past, signs=",".join(signs), held_at=held_at)
+    return click_log.remember(contact, opening, past, signs=",".join(signs), held_at=held_at)
 
 
 def _is_open(contact: Contact) -> bool:
@@ -141,7 +141,7 @@ def _trace(
 ) -> dict[str, Any]:
     """Return what speaks for and against a person, for the trace of the answer."""
     told = {
-        "openings": link_openings.openings_told(past.openings),
+        "openings": click_log.openings_told(past.openings),
         "signs": [str(sign) for sign in signs],
         "asked_again_at": asked_again_at.isoformat() if asked_again_at else "",
     }

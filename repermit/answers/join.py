@@ -10,17 +10,23 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit import email_address
-from repermit.answers.lookup import Giver, SignedUp, SignUpFacts, Trace, standing_of
+from repermit.answers.link_target import Giver, SignedUp, SignUpFacts, Trace, standing_of
 from repermit.answers.record_answer import giver_told, record_answer, take_back
-from repermit.contacts import link_openings, lookup, receipts, requested_mail_limit, status_changes
+from repermit.contacts import (
+    click_log,
+    enqueue_receipt,
+    lookup,
+    requested_mail_limit,
+    status_changes,
+)
 from repermit.db import background_tasks
-from repermit.db.background_tasks import LARGEST_STEP
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.secure_delete import delete_in_steps
+from repermit.db.work_steps import LARGEST_STEP
 from repermit.evidence import chain, chain_reader, consent_receipt, erasable_parts
 from repermit.i18n import catalogues
 from repermit.rules import bot_detection, consent
@@ -223,7 +229,7 @@ def confirm_sign_up(
                 **_doubts_told(past, signs),
             },
         )
-        receipts.enqueue_receipt(contact, found.list, at=arrived)
+        enqueue_receipt.enqueue_receipt(contact, found.list, at=arrived)
         status_changes.confirm(contact, basis=Basis.SIGN_UP, act=act, fingerprint_key=key)
         return _done(found, Outcome.CONFIRM)
 
@@ -290,7 +296,7 @@ def _undo(contact: Contact, trace: Trace, settings: Settings, *, at: datetime) -
     method, key = consent_receipt.BOTH_PRESSED, settings.fingerprint_key
     left = {"network": trace.network, "browser": trace.browser}
     act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=left)
-    receipts.drop_receipts(contact)
+    enqueue_receipt.drop_receipts(contact)
     status_changes.note_press(contact, is_no=True)
     if not status_changes.put_back(contact, act=act, fingerprint_key=key):
         take_back(contact, method, left, settings, at=at)
@@ -378,7 +384,7 @@ def _told(found: SignUp, arrived: datetime, language: str) -> dict[str, Any]:
 
 def _done(found: SignUp, outcome: Outcome, signs: tuple[Sign, ...] = ()) -> SignedUp:
     contact = _contact_at(found)
-    standing = None if contact is None else standing_of(contact, link_openings.opening_of(contact))
+    standing = None if contact is None else standing_of(contact, click_log.opening_of(contact))
     return SignedUp(
         outcome=outcome,
         sign_up=_facts(found),

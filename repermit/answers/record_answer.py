@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit import email_address
+from repermit.answers.click_buffer import Seen, with_seen
 from repermit.answers.held_answers import is_taken_back, weigh
-from repermit.answers.lookup import (
+from repermit.answers.link_target import (
     Giver,
     Method,
     PageShown,
@@ -19,8 +20,7 @@ from repermit.answers.lookup import (
     standing_after,
     standing_of,
 )
-from repermit.answers.pending_openings import Seen, with_seen
-from repermit.contacts import human_replies, link_openings, lookup, receipts, status_changes
+from repermit.contacts import click_log, enqueue_receipt, human_replies, lookup, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.base import PreparedQuery
@@ -75,7 +75,7 @@ def record_answer(
             if method == "one_click":
                 _note_still_mailed(contact, arrived)
             return None
-        opening = link_openings.opening_of(contact)
+        opening = click_log.opening_of(contact)
         standing = standing_of(contact, opening)
         shown = page(standing) if page else PageShown()
         press = weigh(
@@ -137,10 +137,10 @@ def disown(
         contact = _locked(uid)
         if contact is None or contact.erased_at is not None:
             return None
-        opening = link_openings.opening_of(contact)
-        past = with_seen(link_openings.recall(contact, opening), seen)
+        opening = click_log.opening_of(contact)
+        past = with_seen(click_log.recall(contact, opening), seen)
         after = bot_detection.disowned(past, at=arrived)
-        opening = link_openings.remember(contact, opening, after, held_at=None)
+        opening = click_log.remember(contact, opening, after, held_at=None)
         if bot_detection.is_awaited(past):
             status_changes.note_press(contact)
         if is_taken_back(contact, past, mark):
@@ -162,15 +162,15 @@ def take_back(
     they are only if they were told of its Yes.
     """
     human_replies.settle_replies(contact, at=at)
-    if contact.basis == Basis.ANSWER or receipts.has_receipt(contact):
-        receipts.enqueue_receipt(contact, contact.list, at=at, answer=Answer.NO)
+    if contact.basis == Basis.ANSWER or enqueue_receipt.has_receipt(contact):
+        enqueue_receipt.enqueue_receipt(contact, contact.list, at=at, answer=Answer.NO)
     else:
-        receipts.drop_receipts(contact)
+        enqueue_receipt.drop_receipts(contact)
     act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=left)
     key = settings.fingerprint_key
     status_changes.remove([contact], reason=Reason.REQUEST, act=act, fingerprint_key=key)
     contact = lookup.lock(contact.id)
-    after = standing_of(contact, link_openings.opening_of(contact))
+    after = standing_of(contact, click_log.opening_of(contact))
     return Recorded(outcome=Outcome.REMOVE, standing=after)
 
 
@@ -199,7 +199,7 @@ def answer_for(
         )
     with database.atomic():
         contact = _locked_by_address(mailing_list, address)
-        opening = link_openings.opening_of(contact)
+        opening = click_log.opening_of(contact)
         standing = standing_of(contact, opening)
         arrived = human_replies.replied_at(contact, answer) or now
         told = {**_told(standing, answer, arrived, "note"), **giver_told(given_by)}
@@ -255,10 +255,10 @@ def _carry_out(
     if decision.outcome is not Outcome.LATE:
         human_replies.settle_replies(contact, at=act.at)
     if decision.outcome is Outcome.CONFIRM:
-        receipts.enqueue_receipt(contact, contact.list, at=act.at)
+        enqueue_receipt.enqueue_receipt(contact, contact.list, at=act.at)
         status_changes.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
     elif decision.reason is not None:
-        receipts.enqueue_no_receipt(contact, at=act.at)
+        enqueue_receipt.enqueue_no_receipt(contact, at=act.at)
         status_changes.remove([contact], reason=decision.reason, act=act, fingerprint_key=key)
         contact = lookup.lock(contact.id)
     elif answer is Answer.NO:

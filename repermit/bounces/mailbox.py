@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Self
 
 from repermit.bounces.bounce_results import NONE, Kind, Taken
+from repermit.bounces.interpret_message import read_message
 from repermit.bounces.parse import LONGEST
-from repermit.bounces.read_message import read_message
 from repermit.errors import TransportError
 from repermit.i18n.lazy_text import Said
 from repermit.limited_process import LimitedProcess, ProcessDied

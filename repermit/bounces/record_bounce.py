@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from repermit import email_address
 from repermit.bounces.bounce_results import Effect, Kind, Taken
+from repermit.bounces.interpret_message import read
 from repermit.bounces.match import find_mail
-from repermit.bounces.read_message import read
 from repermit.bounces.reply_text import meant
 from repermit.contacts import circuit_breaker, human_replies, lookup, status_changes
 from repermit.db.models.base import stored

@@ -17,7 +17,6 @@ from repermit.campaigns.audience import may_be_asked_within, suppressed_of
 from repermit.contacts import counts
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.background_tasks import (
-    LARGEST_STEP,
     BackgroundTask,
     TaskKind,
     find_task,
@@ -31,7 +30,8 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.db.work_locks import background_work
+from repermit.db.task_ownership import background_work
+from repermit.db.work_steps import LARGEST_STEP
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import (

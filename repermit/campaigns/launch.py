@@ -20,7 +20,7 @@ from repermit.db.connection import Database, lock_rows, steady_view
 from repermit.db.models.base import stored
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList
-from repermit.db.work_locks import foreground_work
+from repermit.db.task_ownership import foreground_work
 from repermit.emails.frozen_draft import Draft
 from repermit.errors import LaunchRefused
 from repermit.evidence import chain

@@ -13,13 +13,14 @@ from typing import Any
 from repermit.campaigns.preview import freeze
 from repermit.campaigns.send_plan import LONGEST, in_zone, last_unsent_at
 from repermit.contacts import circuit_breaker, counts, status_changes
-from repermit.db.background_tasks import TaskKind, lock_task, run_steps, targets_of
+from repermit.db.background_tasks import TaskKind, lock_task, targets_of
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.base import stored
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording, latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.db.work_locks import Work, foreground_work
+from repermit.db.task_ownership import Work, foreground_work
+from repermit.db.work_steps import run_steps
 from repermit.emails import frozen_draft, make_draft
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain

@@ -16,8 +16,8 @@ from repermit.campaigns.campaign_results import (
     CampaignStatus,
     DoubtFacts,
 )
+from repermit.contacts import click_log, lookup
 from repermit.contacts import counts as contacts_counts
-from repermit.contacts import link_openings, lookup
 from repermit.db.models.campaigns import Campaign, CampaignWording, latest_campaign
 from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.evidence import Evidence
@@ -58,7 +58,7 @@ def status(
         removed=removed,
         mails=_mails(mailing_list, campaign),
         unasked=unasked.count(),
-        held=link_openings.count_yes_held(mailing_list),
+        held=click_log.count_yes_held(mailing_list),
         unasked_in_doubt=unasked.where(Mail.state == MailState.IN_DOUBT).count(),
         still_mailed=count_still_mailed(mailing_list),
         in_doubt=doubts(mailing_list),

@@ -13,12 +13,12 @@ from peewee import Value
 
 from repermit import email_address
 from repermit.contacts import lookup
-from repermit.db.background_tasks import LARGEST_STEP, StepSize, run_steps
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.base import stored
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.mails import Mail
+from repermit.db.work_steps import LARGEST_STEP, StepSize, run_steps
 from repermit.rules.consent import REST_BEFORE_REMINDER, CampaignState, MailKind, MailState
 from repermit.settings.definitions import Settings
 

@@ -10,7 +10,9 @@ from email.parser import BytesHeaderParser
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from repermit.checks.dkim_signature import (
+from repermit.checks.dns_lookup import Names
+from repermit.checks.findings import Finding, finding
+from repermit.checks.verify_dkim_signature import (
     LONGEST_NAME,
     Outcome,
     ReadSignature,
@@ -20,8 +22,6 @@ from repermit.checks.dkim_signature import (
     tags_of,
     verify_signature,
 )
-from repermit.checks.dns_lookup import Names
-from repermit.checks.findings import Finding, finding
 from repermit.emails.dkim_signature import Signer
 from repermit.limited_process import LimitedProcess, ProcessDied
 

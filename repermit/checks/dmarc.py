@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from repermit.checks.dkim_signature import tags_of
 from repermit.checks.dns_lookup import Names
 from repermit.checks.findings import Finding, finding
+from repermit.checks.verify_dkim_signature import tags_of
 
 _RECORD = re.compile(r"v\s*=\s*DMARC1\s*(?:;|$)")
 _POLICIES = ("none", "quarantine", "reject")

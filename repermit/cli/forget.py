@@ -200,9 +200,9 @@ def _export(house: CommandContext, taken: TakenFile) -> str:
 
 def due_in_words(house: CommandContext, mailing_list: MailingList) -> Iterator[str]:
     """Yield who of a list waits to be erased, and when."""
-    from repermit.privacy import purge
+    from repermit.privacy import scheduled_erasure
 
-    found = purge.due(mailing_list, settings=house.settings, now=house.now)
+    found = scheduled_erasure.due(mailing_list, settings=house.settings, now=house.now)
     if found.first_at is None:
         return
     yield ""

@@ -164,13 +164,13 @@ def _lacks_in(mailing_list: MailingList, language: str | None) -> Iterator[str]:
 @pass_house
 def show(house: CommandContext, slug: str, *, as_json: bool) -> None:
     """Show how a list is described, and where people can sign up."""
-    from repermit.answers import lookup as answers_lookup
+    from repermit.answers import link_target
     from repermit.campaigns import list_translations, mailing_lists
 
     with house.mailing_list(slug) as (_, mailing_list):
         facts = mailing_lists.list_facts(mailing_list).to_json()
         otherwise = list_translations.read_otherwise(mailing_list)
-        name = answers_lookup.join_id(mailing_list, settings=house.settings)
+        name = link_target.join_id(mailing_list, settings=house.settings)
     facts["sign_up_url"] = f"{house.settings.public_url}/join/{name}"
     facts["read_otherwise"] = dict(otherwise)
     if as_json:

@@ -373,7 +373,7 @@ def expire(
     `serve` does this by itself.
     """
     from repermit.db.models.lists import find_list
-    from repermit.db.work_locks import Work, foreground_work
+    from repermit.db.task_ownership import Work, foreground_work
     from repermit.expiry import forecast
     from repermit.expiry import sweep as expiry_sweep
 

@@ -10,11 +10,11 @@ from typing import Any
 from peewee import SQL
 
 from repermit.contacts.counts import count_mails, total
-from repermit.db.background_tasks import run_steps
 from repermit.db.connection import Database, literal, lock_rows
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail
-from repermit.db.work_locks import Work, background_work
+from repermit.db.task_ownership import Work, background_work
+from repermit.db.work_steps import run_steps
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import (

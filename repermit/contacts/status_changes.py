@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from repermit.contacts.click_log import release
 from repermit.contacts.last_ask import Asked, CampaignMail, asked_last, campaign_mails, told_last
-from repermit.contacts.link_openings import release
 from repermit.contacts.lookup import fingerprint_of, is_off_by_file
 from repermit.db.connection import chunks, literal
 from repermit.db.models.base import PreparedQuery, stored

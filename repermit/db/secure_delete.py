@@ -9,9 +9,9 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from repermit.db.background_tasks import LARGEST_STEP, StepSize, run_steps
 from repermit.db.connection import Database, FairSqliteDatabase, proxy, run_sql, write_back
 from repermit.db.models.base import Meta, Table, new_id
+from repermit.db.work_steps import LARGEST_STEP, StepSize, run_steps
 
 # --- Overwriting what SQLite leaves of deleted rows within its pages. -----------------------------
 

@@ -11,12 +11,12 @@ from typing import Any
 from repermit.clock import Clock
 from repermit.contacts import last_ask, status_changes
 from repermit.contacts.status_changes import Act
-from repermit.db.background_tasks import LARGEST_STEP, StepSize, run_steps
 from repermit.db.connection import Database, literal, lock_rows
 from repermit.db.models.base import stored
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
+from repermit.db.work_steps import LARGEST_STEP, StepSize, run_steps
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

@@ -41,7 +41,7 @@ class _Text(NamedTuple):
 def _texts(tool: str, what: str) -> tuple[_Text, ...]:
     if what not in {What.KEEP, What.REMOVED}:
         return ()
-    shared = package_files.newsletter_tool("every_tool")
+    shared = package_files.newsletter_tool("shared_by_all")
     own = package_files.newsletter_tool(Tool(tool))["steps"][what]
     after = shared["after_keep"] if what == What.KEEP else [shared["not_in_it"]]
     return tuple(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from repermit.errors import ListFileError
 from repermit.i18n.lazy_text import Joined, Said
 from repermit.imports.newsletter_tools import PART_OF_A_NAME, Tool, is_address_title, tool_of
-from repermit.imports.opt_out_marks import may_refuse
+from repermit.imports.opt_out_columns import may_refuse
 from repermit.imports.readers.cells import (
     clean,
     fold,

@@ -21,8 +21,8 @@ from repermit.db.lost_suppressions import lost_suppressions
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import staged_file, sync_staged
+from repermit.db.task_ownership import foreground_work
 from repermit.db.temporary_files import temporary_files
-from repermit.db.work_locks import foreground_work
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.i18n.lazy_text import Joined, Said

@@ -15,7 +15,6 @@ from typing import Any
 
 from repermit.db import background_tasks
 from repermit.db.background_tasks import (
-    LARGEST_STEP,
     BackgroundTask,
     TaskKind,
     find_task,
@@ -35,7 +34,8 @@ from repermit.db.connection import (
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import drop_staged, has_staged, open_staged, staged_table, sweep_staged
-from repermit.db.work_locks import background_work
+from repermit.db.task_ownership import background_work
+from repermit.db.work_steps import LARGEST_STEP
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.imports import address_fate, import_report, staging

@@ -25,22 +25,16 @@ from typing import Any
 from repermit import email_address
 from repermit.contacts import lookup, status_changes
 from repermit.contacts.status_changes import Act
-from repermit.db.background_tasks import (
-    LARGEST_STEP,
-    BackgroundTask,
-    TaskKind,
-    lock_task,
-    run_task,
-    start_task,
-)
+from repermit.db.background_tasks import BackgroundTask, TaskKind, lock_task, run_task, start_task
 from repermit.db.connection import Database, FairSqliteDatabase, is_postgresql, lock_rows, run_sql
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import drop_staged, has_staged, staged_file, staged_table, sync_staged
+from repermit.db.task_ownership import background_work, foreground_work
 from repermit.db.temporary_files import temporary_files
-from repermit.db.work_locks import background_work, foreground_work
+from repermit.db.work_steps import LARGEST_STEP
 from repermit.errors import Refused
 from repermit.evidence import chain, chain_reader
 from repermit.evidence.entries import Entry

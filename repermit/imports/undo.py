@@ -13,14 +13,7 @@ from peewee import fn
 
 from repermit.contacts import counts
 from repermit.db import background_tasks
-from repermit.db.background_tasks import (
-    LARGEST_STEP,
-    TaskKind,
-    lock_task_on,
-    targets_of,
-    task_on,
-    task_targets,
-)
+from repermit.db.background_tasks import TaskKind, lock_task_on, targets_of, task_on, task_targets
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.contacts import Contact
@@ -28,7 +21,8 @@ from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.staged_rows import sweep_staged
-from repermit.db.work_locks import background_work, foreground_work
+from repermit.db.task_ownership import background_work, foreground_work
+from repermit.db.work_steps import LARGEST_STEP
 from repermit.errors import Refused
 from repermit.imports.import_report import UndoResult
 from repermit.imports.import_task import ImportProgress, take_back_unfinished

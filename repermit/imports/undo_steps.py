@@ -13,18 +13,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from repermit.db import background_tasks
-from repermit.db.background_tasks import (
-    LARGEST_STEP,
-    BackgroundTask,
-    TaskKind,
-    run_task,
-    start_task,
-)
+from repermit.db.background_tasks import BackgroundTask, TaskKind, run_task, start_task
 from repermit.db.connection import Database, chunks, literal, lock_rows
 from repermit.db.models.base import stored
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import, ImportChange
 from repermit.db.secure_delete import request_wiping
+from repermit.db.work_steps import LARGEST_STEP
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.imports.address_fate import NEW

@@ -18,8 +18,8 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from repermit.accounts import audit_log
-from repermit.answers import join, pending_openings
-from repermit.answers.pending_openings import Pending
+from repermit.answers import click_buffer, join
+from repermit.answers.click_buffer import Pending
 from repermit.bounces import poll
 from repermit.bounces.bounce_results import Kind
 from repermit.campaigns import enqueue_asks, lifecycle, reminders
@@ -28,13 +28,13 @@ from repermit.contacts import requested_mail_limit
 from repermit.db.connection import Database, limit_idleness, write_back
 from repermit.db.row_counts import fold_counts
 from repermit.db.secure_delete import wipe
+from repermit.db.task_ownership import Work, background_work
 from repermit.db.temporary_files import temporary_files
-from repermit.db.work_locks import Work, background_work
 from repermit.errors import TransportError
 from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import import_task, suppression_import, undo, uploads
-from repermit.privacy import purge, retention
+from repermit.privacy import retention, scheduled_erasure
 from repermit.reports import asked_people, closing_mail, daily_mail, statistics
 from repermit.sending import in_doubt, maintenance, send_due
 from repermit.setting_overrides.current_settings import Present, Watch
@@ -68,7 +68,7 @@ class Jobs:
         self._database = database
         self._clock = clock
         self._stopping = stopping
-        self._openings = openings or pending_openings.Pending()
+        self._openings = openings or click_buffer.Pending()
         self._tried: Settings | None = None
         self._send_again_at: datetime | None = None
         self._rest = _FIRST_REST
@@ -277,7 +277,7 @@ class Jobs:
         now = self._clock.now()
         with self._connected() as settings, self._working_on(Work.ERASE) as should_stop:
             temporary_files(settings).sweep()
-            erased = purge.purge_due(
+            erased = scheduled_erasure.purge_due(
                 self._database, settings=settings, now=now, should_stop=should_stop
             )
             ended = retention.end_parts(

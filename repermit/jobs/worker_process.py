@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import IO, cast
 
-from repermit.answers.pending_openings import Pending
+from repermit.answers.click_buffer import Pending
 from repermit.clock import Clock
 from repermit.db.connection import Database
 from repermit.garbage_collection import heap_frozen

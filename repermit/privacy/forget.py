@@ -21,8 +21,8 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.secure_delete import wipe
 from repermit.db.staged_rows import forget_staged
+from repermit.db.task_ownership import Work, foreground_work
 from repermit.db.temporary_files import UnfinishedFile, temporary_files
-from repermit.db.work_locks import Work, foreground_work
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

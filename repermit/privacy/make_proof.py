@@ -16,10 +16,10 @@ from peewee import fn
 
 from repermit import email_address
 from repermit.contacts import admin_requests, lookup
-from repermit.db.background_tasks import run_steps
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
+from repermit.db.work_steps import run_steps
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain, chain_reader, consent_receipt, proof_file, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry

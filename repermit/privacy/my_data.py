@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from repermit.contacts import link_openings, lookup, receipts, requested_mail_limit
+from repermit.contacts import click_log, enqueue_receipt, lookup, requested_mail_limit
 from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.contacts import Contact, Suppression
@@ -34,8 +34,8 @@ from repermit.privacy.data_links import (
     find_opened,
 )
 from repermit.privacy.external_copies import handed_on
-from repermit.privacy.purge import due_at
 from repermit.privacy.retention import years_after
+from repermit.privacy.scheduled_erasure import due_at
 from repermit.rules.bot_detection import LINKS, Past
 from repermit.rules.consent import CampaignState, MailState, Status
 from repermit.settings.definitions import Organisation, Settings
@@ -45,10 +45,10 @@ from repermit.settings.definitions import Organisation, Settings
 
 def openings_of(contact: Contact) -> Openings | None:
     """Return how a contact's links were opened and pressed, None if nothing of it is kept."""
-    row = link_openings.opening_of(contact)
+    row = click_log.opening_of(contact)
     if row is None:
         return None
-    past = link_openings.past_of(row)
+    past = click_log.past_of(row)
     return Openings(
         links=tuple(_opened_links(past)),
         together_at=past.openings.together_at,
@@ -57,7 +57,7 @@ def openings_of(contact: Contact) -> Openings | None:
         disowned_at=past.disowned_at,
         asked_again_at=past.doubted_at,
         held_at=row.held_at,
-        signs=link_openings.signs_of(row),
+        signs=click_log.signs_of(row),
         began_at=row.began_at,
     )
 
@@ -140,7 +140,7 @@ def _letter(mail: Mail, link: FreshLink | None, contact: Contact) -> Letter:
     at = mail.sent_at if mail.state == MailState.SENT else mail.started_at
     return Letter(
         kind=mail.kind,
-        purpose=link.purpose if link else "no_receipt" if receipts.is_of_no(mail) else "",
+        purpose=link.purpose if link else "no_receipt" if enqueue_receipt.is_of_no(mail) else "",
         to=link.address if link and link.address != contact.address else "",
         state=mail.state,
         at=at or mail.due_at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from repermit.contacts import human_replies, lookup, receipts, status_changes
+from repermit.contacts import enqueue_receipt, human_replies, lookup, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
@@ -103,7 +103,7 @@ def _take_off(
     if _may_leave(contact):
         act = status_changes.Act(at=now, actor=_ACTOR, consent={"method": _EVENT}, trace=trace)
         # A program that presses each button of a page may have said it of whoever said Yes.
-        receipts.enqueue_no_receipt(contact, at=now)
+        enqueue_receipt.enqueue_no_receipt(contact, at=now)
         status_changes.remove(
             [contact], reason=Reason.REQUEST, act=act, fingerprint_key=fingerprint_key
         )

@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 from peewee import JOIN, SQL
 
 from repermit.clock import years_before
-from repermit.db.background_tasks import LARGEST_STEP, StepSize, run_steps
 from repermit.db.connection import Database, bound, literal, lock_rows
 from repermit.db.models.base import Meta, read_moment, stored
 from repermit.db.models.contacts import Contact, Opening
@@ -28,6 +27,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.secure_delete import request_wiping
+from repermit.db.work_steps import LARGEST_STEP, StepSize, run_steps
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import Status

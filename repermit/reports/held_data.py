@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from peewee import Value, fn
 
 from repermit import email_address
+from repermit.contacts import click_log
 from repermit.contacts import counts as contacts_counts
-from repermit.contacts import link_openings
 from repermit.contacts.counts import People
 from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.evidence import Evidence
@@ -131,7 +131,7 @@ def count_held_data(mailing_list: MailingList) -> HeldData:
         sign_ups=SignUp.select().where(SignUp.list == mailing_list).count(),
         replies=Reply.select().where(Reply.list == mailing_list).count(),
         fingerprints=contacts_counts.count_suppressions(mailing_list).total(),
-        openings=link_openings.count_opened(mailing_list),
+        openings=click_log.count_opened(mailing_list),
         only_signed_up=alone.addresses,
         traces=count_held_parts(mailing_list)["trace"],
         ip_addresses=min(_taken_over(mailing_list), found.addresses),

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 from peewee import EXCLUDED
 
+from repermit.contacts import click_log, lookup
 from repermit.contacts import counts as contacts_counts
-from repermit.contacts import link_openings, lookup
 from repermit.contacts.counts import Mails
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.base import Meta
@@ -108,7 +108,7 @@ def figures(
         yes=yes,
         no=no,
         silent=silent,
-        held=link_openings.count_yes_held(mailing_list),
+        held=click_log.count_yes_held(mailing_list),
         waiting=waiting,
         unasked=unasked,
         otherwise=otherwise,

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from repermit.clock import Clock
-from repermit.db.background_tasks import StepSize
 from repermit.db.connection import Database, chunks
 from repermit.db.models.lists import MailingList
+from repermit.db.work_steps import StepSize
 from repermit.rules.consent import Dropped
 from repermit.sending import queue, send_rate, send_step
 from repermit.sending.queue import LEASE, Claim, Claimed

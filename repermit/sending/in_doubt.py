@@ -23,7 +23,7 @@ from repermit.db.connection import Database, chunks, literal, lock_rows
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.db.work_locks import background_work, foreground_work
+from repermit.db.task_ownership import background_work, foreground_work
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

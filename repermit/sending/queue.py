@@ -10,11 +10,11 @@ from typing import Any
 
 from peewee import SQL
 
-from repermit.db.background_tasks import StepSize
 from repermit.db.connection import Database, is_postgresql, literal
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
+from repermit.db.work_steps import StepSize
 from repermit.rules.consent import CampaignState, Dropped, MailKind, MailState
 from repermit.sending import queued_mail, send_rate
 from repermit.sending.queued_mail import QueuedMail, wordings_of

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from peewee import JOIN
 
 from repermit import email_address
-from repermit.contacts import receipts
+from repermit.contacts import enqueue_receipt
 from repermit.db.connection import Database, literal, run_sql
 from repermit.db.models.base import read_moment
 from repermit.db.models.campaigns import Campaign, CampaignWording
@@ -237,7 +237,7 @@ def last_moment(owed: QueuedMail, terms: Mapping[int, Terms]) -> datetime:
     if owed.is_asking:
         return terms[owed.campaign_id or 0].until[owed.kind]
     if owed.kind == MailKind.RECEIPT:
-        return receipts.read_receipt(owed.topic)[1] + RECEIPT_WITHIN
+        return enqueue_receipt.read_receipt(owed.topic)[1] + RECEIPT_WITHIN
     if owed.kind == MailKind.NOTICE:
         return read_moment(owed.due_at) + NOTICE_WITHIN
     if owed.signed_up_at:
@@ -286,7 +286,7 @@ def obstacle(
 
 def _still_stands(owed: QueuedMail) -> bool:
     """Say whether the answer stands that a receipt tells of, and its person is still held."""
-    answer, _ = receipts.read_receipt(owed.topic)
+    answer, _ = enqueue_receipt.read_receipt(owed.topic)
     stands = Status.CONFIRMED if answer is Answer.YES else Status.REMOVED
     return owed.status == stands and owed.address is not None
 

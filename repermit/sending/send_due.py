@@ -17,7 +17,7 @@ from repermit.db.models.lists import MailingList
 from repermit.rules.consent import MailState
 from repermit.sending import queue
 from repermit.sending.claim_buffer import ClaimBuffer
-from repermit.sending.compose import Letters
+from repermit.sending.mail_for_contact import Letters
 from repermit.sending.maintenance import Maintenance, look_after
 from repermit.sending.send_loop import Engine
 from repermit.sending.send_rate import Rates

@@ -20,9 +20,9 @@ from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import MailState
 from repermit.sending import send_step, smtp_outcomes
 from repermit.sending.claim_buffer import ClaimBuffer
-from repermit.sending.compose import NOT_MADE, Ahead, Letters, Prepared
-from repermit.sending.connect import Dialling
+from repermit.sending.mail_for_contact import NOT_MADE, Ahead, Letters, Prepared
 from repermit.sending.maintenance import KNOWS_NOBODY, Brake
+from repermit.sending.open_connections import Dialling
 from repermit.sending.server_faults import Policies
 from repermit.settings.definitions import Settings
 from repermit.smtp.connection import Line

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from repermit.settings import mail_account, validation
-from repermit.settings.declaration import Setting
 from repermit.settings.definitions import SETTINGS, TABLES, Origin, Settings
+from repermit.settings.setting_type import Setting
 from repermit.settings.smtp_presets import PRESETS
 
 EDITABLE: Mapping[str, Setting] = {key: one for key, one in SETTINGS.items() if one.section}

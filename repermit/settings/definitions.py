@@ -16,7 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from repermit.i18n.lazy_text import N_
-from repermit.settings.declaration import (
+from repermit.settings.setting_type import (
     Limits,
     Section,
     Setting,

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from repermit.errors import ConfigError
 from repermit.i18n.lazy_text import Joined
-from repermit.settings.declaration import Limits, Setting
 from repermit.settings.definitions import SETTINGS, TABLES
+from repermit.settings.setting_type import Limits, Setting
 from repermit.web_address import is_web_address
 
 # --- The key that mails are signed with here (DKIM). ----------------------------------------------

@@ -15,7 +15,6 @@ from typing import Any
 from peewee import JOIN
 
 from repermit import email_address
-from repermit.db.background_tasks import run_steps
 from repermit.db.connection import Database, bound, is_postgresql, literal, proxy
 from repermit.db.journal_seal import seal_journal
 from repermit.db.lost_suppressions import LostSuppression, lost_suppressions
@@ -24,6 +23,7 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList, find_list
 from repermit.db.suppression_journal import Journal
+from repermit.db.work_steps import run_steps
 from repermit.errors import ConfigError
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
-from repermit.answers.pending_openings import Pending
+from repermit.answers.click_buffer import Pending
 from repermit.clock import Clock
 from repermit.db.connection import Database, connect
 from repermit.db.suppression_journal import journal_of
@@ -24,7 +24,7 @@ from repermit.web import (
     request_context,
     security_headers,
 )
-from repermit.web.admin.register_pages import register as register_admin
+from repermit.web.admin.install import register as register_admin
 from repermit.web.api.authentication import Allowances
 from repermit.web.api.routes import api
 from repermit.web.client_address import ReadClientAddress, StripPublicPath

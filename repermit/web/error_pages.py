@@ -134,7 +134,7 @@ def _all_languages(code: int, *, privacy_url: str, language: str) -> Response:
     sections = [(one, *_words(code, catalogues.translations(one).gettext)) for one in ordered]
     reader = Reader(language=ordered[0], path="")
     fields = {**frame(reader), "choices": (), "privacy_url": privacy_url}
-    html = render("mistake.html", language=ordered[0], sections=sections, code=code, **fields)
+    html = render("error.html", language=ordered[0], sections=sections, code=code, **fields)
     response = Response(html, status=code, content_type="text/html; charset=utf-8")
     response.vary.add("Accept-Language")
     return response

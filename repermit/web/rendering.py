@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from flask import Response, g, request
 from markupsafe import Markup
 
-from repermit.answers.lookup import Giver
+from repermit.answers.link_target import Giver
 from repermit.emails import template_engine
 from repermit.emails.mail_values import MailingListFacts
 from repermit.evidence.consent_receipt import REPRESENTATIVE

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from flask import current_app, g, request
 
-from repermit.answers.lookup import Trace
-from repermit.answers.pending_openings import Pending
+from repermit.answers.click_buffer import Pending
+from repermit.answers.link_target import Trace
 from repermit.clock import Clock
 from repermit.db.connection import Database
 from repermit.setting_overrides.current_settings import Present

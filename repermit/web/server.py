@@ -21,7 +21,7 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask
 from waitress.utilities import RequestEntityTooLarge
 
-from repermit.answers.pending_openings import Pending
+from repermit.answers.click_buffer import Pending
 from repermit.clock import Clock
 from repermit.db.connection import Database
 from repermit.garbage_collection import heap_frozen
@@ -32,7 +32,7 @@ from repermit.sending.worker_lock import Stopping
 from repermit.settings.definitions import Settings
 from repermit.web import error_pages
 from repermit.web.admin import evidence_check, suppressions
-from repermit.web.admin.register_pages import cookie_reader
+from repermit.web.admin.install import cookie_reader
 from repermit.web.application import create_app
 from repermit.web.dispatcher import Dispatcher, Task
 from repermit.web.security_headers import headers_of_plain_text

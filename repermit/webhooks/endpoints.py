@@ -12,11 +12,11 @@ from typing import Any
 
 from peewee import SQL
 
-from repermit.db.background_tasks import run_steps
 from repermit.db.connection import Database, literal, lock_rows
 from repermit.db.models.evidence import EvidenceHead
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Delivery, Webhook
+from repermit.db.work_steps import run_steps
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

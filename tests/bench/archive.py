@@ -11,8 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from repermit.answers import lookup, record_answer
-from repermit.answers.lookup import Trace
+from repermit.answers import link_target, record_answer
+from repermit.answers.link_target import Trace
 from repermit.archives import make_archive
 from repermit.db import migrations
 from repermit.db.connection import open_database
@@ -41,7 +41,7 @@ def main(people: int) -> None:
                 settings=settings,
                 method="page",
                 trace=Trace(network="198.51.100.0/24", browser="Firefox"),
-                page=lambda _: lookup.PageShown(
+                page=lambda _: link_target.PageShown(
                     wording="<p>Zouden wij u mogen blijven mailen?</p>" * 100
                 ),
             )

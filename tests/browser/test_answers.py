@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from repermit import email_address
-from repermit.answers import join, lookup
+from repermit.answers import join, link_target
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, latest_campaign
@@ -56,7 +56,7 @@ def pages(database: Database) -> Iterator[Pages]:
 
 
 def the_list() -> MailingList:
-    found = lookup.find_joinable("news", settings=make_settings())
+    found = link_target.find_joinable("news", settings=make_settings())
     assert found is not None
     return found
 

@@ -24,7 +24,7 @@ from unittest.mock import patch
 
 import dns.resolver
 
-from repermit.answers.pending_openings import Pending
+from repermit.answers.click_buffer import Pending
 from repermit.cli import cli, main
 from repermit.clock import ManualClock
 from repermit.db.connection import open_database

@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from repermit import email_address
-from repermit.answers import lookup, record_answer
+from repermit.answers import link_target, record_answer
 from repermit.campaigns.launch import launch
 from repermit.db import migrations
-from repermit.db.background_tasks import FIRST_STEP
 from repermit.db.connection import Database, run_sql
 from repermit.db.journal_seal import seal_journal
 from repermit.db.models.base import Meta
@@ -26,6 +25,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.row_counts import recount
 from repermit.db.suppression_journal import Journal, journal_of
+from repermit.db.work_steps import FIRST_STEP
 from repermit.errors import JournalRefused
 from repermit.evidence import chain, entries
 from repermit.evidence.verify import chain as verify_chain
@@ -73,8 +73,8 @@ def say_no(
         arrived=at,
         settings=SETTINGS,
         method="page",
-        trace=lookup.Trace(network="", browser=""),
-        page=lambda _: lookup.PageShown(wording="De vraag"),
+        trace=link_target.Trace(network="", browser=""),
+        page=lambda _: link_target.PageShown(wording="De vraag"),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from repermit.answers import lookup, record_answer
+from repermit.answers import link_target, record_answer
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database, run_sql
 from repermit.db.models.contacts import Contact, SignUp, Suppression
@@ -24,7 +24,7 @@ from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify import proof as verify_proof
 from repermit.imports import suppression_import
 from repermit.privacy import forget as privacy_forget
-from repermit.privacy import make_proof, purge, retention
+from repermit.privacy import make_proof, retention, scheduled_erasure
 from repermit.privacy.make_proof import Proof
 from repermit.reports.held_data import count_held_data
 from repermit.rules.consent import Answer, Reason, Status
@@ -74,8 +74,8 @@ def say_no(database: Database, contact: Contact, arrived: datetime = LATER) -> N
         arrived=arrived,
         settings=make_settings(),
         method="page",
-        trace=lookup.Trace(network="192.0.2.0/24", browser=""),
-        page=lambda _: lookup.PageShown(wording="De vraag"),
+        trace=link_target.Trace(network="192.0.2.0/24", browser=""),
+        page=lambda _: link_target.PageShown(wording="De vraag"),
     )
 
 
@@ -144,7 +144,7 @@ def test_who_is_taken_over_to_another_list_has_a_record_of_their_own_there(
     assert on(agenda).subject != anna.subject
     assert not Suppression.select().where(Suppression.list == agenda).exists()
     assert not fault(database)
-    purge.purge_due(database, settings=make_settings(), now=NOW + 40 * DAY)
+    scheduled_erasure.purge_due(database, settings=make_settings(), now=NOW + 40 * DAY)
     assert on(news).erased_at
     assert parts_on(agenda, "confirmed") == PARTS
     proof = prove(database, agenda, days=40)

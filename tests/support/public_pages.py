@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from waitress import wasyncore
 
 from repermit.answers import join
-from repermit.answers.pending_openings import Pending
+from repermit.answers.click_buffer import Pending
 from repermit.clock import ManualClock
 from repermit.contacts import lookup
 from repermit.db.all_tables import ALL_TABLES

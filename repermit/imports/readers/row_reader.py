@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from repermit.i18n.lazy_text import Said
-from repermit.imports.opt_out_marks import Against, Marks, may_be_remark
+from repermit.imports.opt_out_columns import Against, Marks, may_be_remark
 from repermit.imports.readers.cells import (
     addresses_in,
     clean,

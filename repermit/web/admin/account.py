@@ -125,7 +125,7 @@ def set_up() -> AnyResponse:
         form.refuse("code", gettext("This is not the code that the app shows now."))
         return again()
     hand_over(tried.token)
-    return render_page("login/codes.html", codes=tried.codes)
+    return render_page("login/recovery_codes.html", codes=tried.codes)
 
 
 @pages.post("/recovery-codes")
@@ -139,7 +139,7 @@ def renew_codes() -> AnyResponse:
     if not tried.is_right:
         return say_wait(tried, _show(codes_form=form, status=_WRONG))
     codes = login.renew_recovery_codes(current_site().database, current_user.person, visit=visit())
-    return render_page("login/codes.html", codes=codes)
+    return render_page("login/recovery_codes.html", codes=codes)
 
 
 @pages.post("/sessions/<int:session_id>/end")

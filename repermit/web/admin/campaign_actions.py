@@ -253,7 +253,7 @@ def show_doubts(slug: str) -> Response:
     note_look("doubts", mailing_list=mailing_list)
     doubts = progress.doubts(mailing_list)
     return render_page(
-        "campaign_page/doubts.html",
+        "campaign_page/in_doubt.html",
         mailing_list=mailing_list,
         doubts=doubts,
         resolving=in_doubt.being_resolved(mailing_list),
@@ -272,7 +272,7 @@ def show_silent(slug: str) -> Response:
         found = forecast.silent(campaign, after=after, most=_PAGE)
     note_look("silent", mailing_list=mailing_list)
     return render_page(
-        "campaign_page/silent.html",
+        "campaign_page/not_answered.html",
         mailing_list=mailing_list,
         campaign=campaign,
         is_live=is_live,

@@ -21,7 +21,7 @@ from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList, find_list
 from repermit.evidence import stored_tree
 from repermit.expiry import downtime
-from repermit.privacy import purge
+from repermit.privacy import scheduled_erasure
 from repermit.reports import statistics
 from repermit.reports.statistics import Day, Figures
 from repermit.rules.consent import CampaignState, MailState, expiry_waits, latest_ask
@@ -116,9 +116,9 @@ def show_live(mailing_list: MailingList, *, status: int = 200, **typed: Any) -> 
     )
 
 
-def erasures_due(mailing_list: MailingList) -> purge.Due:
+def erasures_due(mailing_list: MailingList) -> scheduled_erasure.Due:
     """Return who waits to be erased, and when."""
-    return purge.due(mailing_list, settings=current_site().settings, now=arrival())
+    return scheduled_erasure.due(mailing_list, settings=current_site().settings, now=arrival())
 
 
 @dataclass(frozen=True, kw_only=True)

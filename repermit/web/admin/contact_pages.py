@@ -187,7 +187,7 @@ def _show_one(
     contact = admin_requests.find_contact(mailing_list, number)
     note_look("contact", mailing_list=mailing_list, subject=contact.subject)
     return render_page(
-        "contact_pages/one.html",
+        "contact_pages/contact.html",
         status=status,
         mailing_list=mailing_list,
         contact=contact,

@@ -175,7 +175,7 @@ def compare(slug: str) -> Response:
 
 def _show_result(mailing_list: MailingList, result: Reconciled, tool: str) -> Response:
     return render_page(
-        "exports/compared.html",
+        "exports/reconcile.html",
         mailing_list=mailing_list,
         result=result,
         tool=tool,

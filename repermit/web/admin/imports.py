@@ -278,7 +278,7 @@ def _take(mailing_list: MailingList, kept: Kept, choices: Choices) -> AnyRespons
 
 def _show(mailing_list: MailingList, *, status: int = 200, wrong: str = "") -> Response:
     return render_page(
-        "imports/hand_in.html",
+        "imports/upload.html",
         status=status,
         mailing_list=mailing_list,
         reached=steps_reached(mailing_list),
@@ -311,7 +311,7 @@ def _show_kept(
     }
     if outcome is None:
         return render_page(
-            "imports/working.html", is_busy=kept.is_busy, notes=_notes_meanwhile(), **shared
+            "imports/progress.html", is_busy=kept.is_busy, notes=_notes_meanwhile(), **shared
         )
     note_look("looked", mailing_list=mailing_list)
     fields = import_preview.reading_fields(kept, form)
@@ -319,7 +319,7 @@ def _show_kept(
         reason = import_preview.place_in_words(outcome)
         return render_page("imports/refused.html", status=status, reason=reason, **fields, **shared)
     seen = import_preview.seen_fields(mailing_list.slug, kept, outcome, decided=decided)
-    return render_page("imports/seen.html", status=status, **seen, **fields, **shared)
+    return render_page("imports/preview.html", status=status, **seen, **fields, **shared)
 
 
 def _notes_meanwhile() -> list[tuple[str, str]]:

@@ -191,13 +191,13 @@ def set_up() -> AnyResponse:
         form.refuse("code", gettext("This is not the code that the app shows now."))
         return _show_code_form(form, status=_WRONG)
     hand_over(tried.token)
-    return render_page("login/codes.html", codes=tried.codes)
+    return render_page("login/recovery_codes.html", codes=tried.codes)
 
 
 def _show_code_form(form: CodeForm, *, status: int = 200) -> Response:
     if current_user.person.has_second_step:
         return render_page("login/second_step.html", form=form, status=status)
-    return render_page("login/set_up.html", form=form, status=status, **setup_fields())
+    return render_page("login/two_factor_setup.html", form=form, status=status, **setup_fields())
 
 
 def setup_fields() -> dict[str, Any]:

@@ -263,17 +263,17 @@ def show_refusal(code: int) -> Response:
     }
     otherwise = gettext("This cannot be done here"), gettext("Nothing was changed.")
     heading, text = words.get(code, otherwise)
-    return render_page("refusal.html", heading=heading, text=text, status=code)
+    return render_page("refused.html", heading=heading, text=text, status=code)
 
 
 def show_unavailable(*, is_recorded: bool) -> Response:
     """Return the page for a database that is busy or away; `is_recorded` if something may be."""
-    return show_bare("failure.html", status=_UNAVAILABLE, is_unavailable=not is_recorded)
+    return show_bare("server_error.html", status=_UNAVAILABLE, is_unavailable=not is_recorded)
 
 
 def show_failure() -> Response:
     """Return the page for a failure of ours; the database may be what failed."""
-    return show_bare("failure.html", status=_FAILED, is_unavailable=False)
+    return show_bare("server_error.html", status=_FAILED, is_unavailable=False)
 
 
 def show_reason(error: Refused) -> Response:
@@ -281,4 +281,4 @@ def show_reason(error: Refused) -> Response:
     if not is_for_admins():
         raise error
     heading = gettext("This cannot be done now")
-    return render_page("refusal.html", heading=heading, text=sentence(error.said), status=_CONFLICT)
+    return render_page("refused.html", heading=heading, text=sentence(error.said), status=_CONFLICT)

@@ -15,8 +15,8 @@ from repermit.errors import ConfigError
 from repermit.setting_overrides import change_settings
 from repermit.setting_overrides.change_settings import Typed
 from repermit.settings.admin_overrides import EDITABLE, locked_keys, usual_values
-from repermit.settings.declaration import Section, Setting
 from repermit.settings.definitions import SETTINGS, Origin, Settings, sections_of
+from repermit.settings.setting_type import Section, Setting
 from repermit.settings.smtp_presets import Preset
 from repermit.web.admin.audit_log import actor_in_words, emails
 from repermit.web.admin.rendering import gettext

@@ -238,7 +238,7 @@ def check() -> Response:
 def show_report(report: Report, *, is_whole: bool = False) -> Response:
     """Return the page of what was found; `is_whole` if everything was looked at."""
     return render_page(
-        "settings/checked.html",
+        "settings/check_result.html",
         counts=report.counts,
         works=report.works,
         is_whole=is_whole,

@@ -12,8 +12,8 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest
 
-from repermit.answers import lookup, pending_openings, record_answer
-from repermit.answers.lookup import PageShown, Standing
+from repermit.answers import click_buffer, link_target, record_answer
+from repermit.answers.link_target import PageShown, Standing
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
@@ -47,10 +47,10 @@ _ANSWERED = {Answer.YES: Answer.NO, Answer.NO: Answer.YES}
 def show_question(word: str, token: str) -> Response:
     """Show the question; nothing is recorded by a GET (invariant 1)."""
     answer = Answer(word)
-    standing = lookup.look_up(current_site().links.read(answer.value, token))
+    standing = link_target.look_up(current_site().links.read(answer.value, token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
-    seen = pending_openings.Seen(answer.value, is_head=request.method == "HEAD", at=arrival())
+    seen = click_buffer.Seen(answer.value, is_head=request.method == "HEAD", at=arrival())
     current_site().openings.note(standing.uid, seen)
     return _question(standing, answer, mark=request.args.get(ROUND, ""))
 
@@ -58,7 +58,7 @@ def show_question(word: str, token: str) -> Response:
 def _question(standing: Standing, answer: Answer, *, mark: str) -> Response:
     """Ask, or ask again where a round is under way; tell whoever has answered that they have."""
     reader = reader_of(standing)
-    outcome = lookup.foresee(standing, answer, arrived=arrival()).outcome
+    outcome = link_target.foresee(standing, answer, arrived=arrival()).outcome
     if outcome in {Outcome.NOTHING, Outcome.LATE}:
         return show_result(reader, standing, outcome)
     if answer is Answer.YES and standing.awaits(mark):
@@ -109,7 +109,7 @@ def take_answer(word: str, token: str) -> Response:
     if is_one_click:
         return _unsubscribed(uid)
     if recorded is None:
-        return show_gone(lookup.look_up(uid))
+        return show_gone(link_target.look_up(uid))
     if recorded.outcome is Outcome.HOLD:
         return _ask_again(recorded.standing, recorded.mark)
     if recorded.outcome is Outcome.ASK:
@@ -155,7 +155,7 @@ def _ask_again(standing: Standing, mark: str) -> Response:
     """Ask for a Yes once more that may be a program's, and say why."""
     reader = replace(reader_of(standing), mark=mark)
     fields = contact_fields(standing, reader) | _again_fields(standing, reader)
-    return page("again.html", reader, mark=mark, **fields)
+    return page("was_it_you.html", reader, mark=mark, **fields)
 
 
 def _again_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
@@ -183,13 +183,13 @@ def _disown(uid: str, mark: str) -> Response:
             mark=mark,
         )
     if noted is None:
-        return show_gone(lookup.look_up(uid))
+        return show_gone(link_target.look_up(uid))
     standing, reader = noted.standing, reader_of(noted.standing)
     may_answer = noted.outcome in _CHANGES and standing.is_in_time(arrival())
     if not may_answer:
         return show_result(reader, standing, noted.outcome)
     return page(
-        "disowned.html",
+        "yes_disowned.html",
         reader,
         statement=page_text.disowned(standing, voice_of(reader)),
         **contact_fields(standing, reader),
@@ -221,7 +221,9 @@ def list_fields(about: MailingListFacts, reader: Reader) -> dict[str, Any]:
         # On a page that has no query else, "?" alone leads to it without one.
         "other_giver_url": other.here() or "?",
         "retention": site.settings.retention,
-        "join_url": public_url(f"/join/{lookup.join_id(about, settings=site.settings)}", reader),
+        "join_url": public_url(
+            f"/join/{link_target.join_id(about, settings=site.settings)}", reader
+        ),
     }
 
 
@@ -280,7 +282,7 @@ _WITH_RECEIPT = frozenset({Basis.ANSWER, Basis.SIGN_UP})
 def show_result(reader: Reader, standing: Standing, outcome: Outcome) -> Response:
     """Show what became of an answer, and how to change it."""
     return page(
-        "result.html",
+        "answer_recorded.html",
         reader,
         statement=_statement(standing, outcome, voice_of(reader)),
         is_late=outcome is Outcome.LATE,
@@ -323,7 +325,7 @@ def _wording(standing: Standing, *, is_again: bool) -> str:
 def _filled_in(_version: str, labels: tuple[tuple[Answer, str], ...], **fields: Any) -> str:
     """Return such a text, which most people were shown alike; `_version` is that of our texts."""
     personal = {"address": "⟦address⟧", "reason": "⟦reason⟧"}
-    return render("wording.html", labels=dict(labels), **personal, **fields)
+    return render("question_wording.html", labels=dict(labels), **personal, **fields)
 
 
 def reader_of(standing: Standing) -> Reader:
@@ -341,7 +343,7 @@ def show_gone(standing: Standing | None) -> Response:
     if standing and standing.is_gone:
         retention = current_site().settings.retention
         kept = kept_after_erasure(standing.status_at, voice_of(reader), retention)
-    response = page("gone.html", reader, kept=kept, **fields)
+    response = page("erased_contact.html", reader, kept=kept, **fields)
     response.vary.add("Accept-Language")
     return response
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 
-from repermit.answers import join, lookup
-from repermit.answers.lookup import SignedUp, SignUpFacts
+from repermit.answers import join, link_target
+from repermit.answers.link_target import SignedUp, SignUpFacts
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError
@@ -35,7 +35,7 @@ _CLIENTS = 3
 @pages.get("/join/<name>")
 def show_form(name: str) -> Response:
     """Show the form with which somebody signs up."""
-    mailing_list = lookup.find_joinable(name, settings=current_site().settings)
+    mailing_list = link_target.find_joinable(name, settings=current_site().settings)
     if mailing_list is None:
         return error_pages.not_found()
     return _form(mailing_list)
@@ -45,7 +45,7 @@ def show_form(name: str) -> Response:
 def take_form(name: str) -> Response:
     """Owe the address a mail; the page is the same whoever is on the list."""
     site = current_site()
-    mailing_list = lookup.find_joinable(name, settings=site.settings)
+    mailing_list = link_target.find_joinable(name, settings=site.settings)
     if mailing_list is None:
         return error_pages.not_found()
     reader = _reader_of_list(mailing_list)
@@ -66,7 +66,9 @@ def take_form(name: str) -> Response:
     except AddressError:
         return _form(mailing_list, status=_UNUSABLE)
     return page(
-        "joined.html", reader, **list_fields(contacts_lookup.list_facts(mailing_list), reader)
+        "join_mail_sent.html",
+        reader,
+        **list_fields(contacts_lookup.list_facts(mailing_list), reader),
     )
 
 
@@ -167,7 +169,7 @@ def _decline(uid: str, token: str) -> Response:
         return _done(signed_up)
     about, reader = signed_up.sign_up, _reader(signed_up.sign_up)
     return page(
-        "declined.html",
+        "sign_up_declined.html",
         reader,
         statement=page_text.declined(signed_up, voice_of(reader)),
         address=about.address,
@@ -178,14 +180,16 @@ def _decline(uid: str, token: str) -> Response:
 def _ask(signed_up: SignedUp, token: str) -> Response:
     """Ask whether to put them on the list; once more, and why, where a program may have pressed."""
     reader = _reader(signed_up.sign_up)
-    return page("confirm.html", reader, **_confirm_fields(signed_up, reader, token))
+    return page("confirm_sign_up.html", reader, **_confirm_fields(signed_up, reader, token))
 
 
 def _done(signed_up: SignedUp | None) -> Response:
     """Show what became of a sign-up."""
     if signed_up is not None and signed_up.outcome is Outcome.LATE:
         reader = _reader(signed_up.sign_up)
-        return page("expired.html", reader, **list_fields(signed_up.sign_up.mailing_list, reader))
+        return page(
+            "sign_up_expired.html", reader, **list_fields(signed_up.sign_up.mailing_list, reader)
+        )
     standing = signed_up.standing if signed_up else None
     if signed_up is None or standing is None or standing.is_gone:
         return show_gone(standing)
@@ -230,7 +234,7 @@ def _wording(signed_up: SignedUp, token: str) -> str:
     reader = replace(_reader(sign_up), is_switched=False)
     fields = {**_confirm_fields(signed_up, reader, token), "address": "⟦address⟧"}
     return render(
-        "confirm_wording.html",
+        "sign_up_wording.html",
         language=reader.language,
         organisation=current_site().settings.organisation,
         privacy_url=sign_up.mailing_list.told_in(reader.language).privacy_url,

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest
 
-from repermit.answers import lookup
-from repermit.answers.lookup import Standing
+from repermit.answers import link_target
+from repermit.answers.link_target import Standing
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import find_list
 from repermit.errors import AddressError
@@ -43,7 +43,7 @@ pages = Blueprint("holding", __name__)
 @pages.get("/me/<token>")
 def show_in_part(token: str) -> Response:
     """Show what somebody to whom a mail was forwarded may see too."""
-    standing = lookup.look_up(current_site().links.read("me", token))
+    standing = link_target.look_up(current_site().links.read("me", token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
     return _show_in_part(standing)
@@ -52,7 +52,7 @@ def show_in_part(token: str) -> Response:
 def _show_in_part(standing: Standing) -> Response:
     reader = reader_of(standing)
     return page(
-        "me.html",
+        "my_data_summary.html",
         reader,
         status_words=page_text.status_in_words(standing, voice_of(reader)),
         **contact_fields(standing, reader),
@@ -62,7 +62,7 @@ def _show_in_part(standing: Standing) -> Response:
 @pages.post("/me/<token>")
 def take_wish(token: str) -> Response:
     """Send a link to the address itself, or take off who is not the person meant."""
-    standing = lookup.look_up(current_site().links.read("me", token))
+    standing = link_target.look_up(current_site().links.read("me", token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
     act = {"link": _send_link, "not_me": _take_off}.get(request.form.get("do", ""))
@@ -75,7 +75,7 @@ def _send_link(standing: Standing, reader: Reader) -> Response:
     data_links.ask_for_link(
         current_site().database, uid=standing.uid, language=reader.language, now=arrival()
     )
-    return page("link_sent.html", reader, **contact_fields(standing, reader))
+    return page("data_link_sent.html", reader, **contact_fields(standing, reader))
 
 
 def _take_off(standing: Standing, reader: Reader) -> Response:
@@ -99,7 +99,7 @@ def show_fresh(token: str) -> Response:
     link = _find("fresh", token)
     if link is None or link.state != "good":
         return show_over(link)
-    return page("fresh.html", _reader_of_link(link), **_link_fields(link, "fresh", token))
+    return page("open_data_link.html", _reader_of_link(link), **_link_fields(link, "fresh", token))
 
 
 @pages.post("/fresh/<token>")
@@ -116,7 +116,9 @@ def show_address(token: str) -> Response:
     link = _find("address", token)
     if link is None or link.state != "good":
         return show_over(link)
-    return page("address.html", _reader_of_link(link), **_link_fields(link, "address", token))
+    return page(
+        "change_address.html", _reader_of_link(link), **_link_fields(link, "address", token)
+    )
 
 
 @pages.post("/address/<token>")
@@ -132,7 +134,7 @@ def confirm_address(token: str) -> Response:
     )
     if moved is None or moved.outcome in {"used", "late"}:
         return show_over(moved.link if moved else None)
-    template = "moved.html" if moved.outcome == "moved" else "taken.html"
+    template = "address_changed.html" if moved.outcome == "moved" else "address_in_use.html"
     return page(template, _reader_of_link(moved.link), **_link_fields(moved.link, "address", token))
 
 
@@ -144,10 +146,12 @@ def show_over(link: Link | None) -> Response:
     """
     if link is None:
         return page(
-            "over.html", make_reader(request.path, language=language_of_nobody()), link=None
+            "link_ended.html", make_reader(request.path, language=language_of_nobody()), link=None
         )
     reader = _reader_of_link(link)
-    return page("over.html", reader, link=link, me_url=_me_url(link, reader) if link.is_own else "")
+    return page(
+        "link_ended.html", reader, link=link, me_url=_me_url(link, reader) if link.is_own else ""
+    )
 
 
 def _find(kind: Any, token: str) -> Link | None:
@@ -207,7 +211,7 @@ def show_held(opened: Opened, *, said: str = "", wrong: str = "", status: int = 
     held = _held(opened)
     reader = _reader(opened)
     return page(
-        "held.html",
+        "my_data.html",
         reader,
         status=status,
         said=said,
@@ -253,7 +257,7 @@ def _ask_new_address(opened: Opened) -> Response:
         return show_held(opened, wrong=wrong, status=_UNUSABLE)
     if not is_asked:
         return show_held(opened, said=gettext("There was nothing to correct."))
-    return page("address_sent.html", reader, **_opened_fields(opened, reader))
+    return page("change_address_mail_sent.html", reader, **_opened_fields(opened, reader))
 
 
 def _download(opened: Opened) -> Response:
@@ -272,7 +276,7 @@ def _download(opened: Opened) -> Response:
 
 def _show_leaving(opened: Opened) -> Response:
     reader = _reader(opened)
-    return page("leave.html", reader, **_opened_fields(opened, reader))
+    return page("delete_my_data.html", reader, **_opened_fields(opened, reader))
 
 
 def _delete(opened: Opened) -> Response:
@@ -285,7 +289,7 @@ def _delete(opened: Opened) -> Response:
     mailing_list = find_list(opened.mailing_list.slug)
     uploads.forget_in_upload(mailing_list, key, settings=site.settings)
     reader = _reader(opened)
-    return page("deleted.html", reader, **list_fields(opened.mailing_list, reader))
+    return page("data_deleted.html", reader, **list_fields(opened.mailing_list, reader))
 
 
 class _OverError(Exception):
@@ -294,7 +298,7 @@ class _OverError(Exception):
 
 @opened_link_pages.app_errorhandler(_OverError)
 def _show_over(_error: _OverError) -> Response:
-    return page("over.html", make_reader("", language=language_of_nobody()), link=None)
+    return page("link_ended.html", make_reader("", language=language_of_nobody()), link=None)
 
 
 def _still(found: _Found | None) -> _Found:

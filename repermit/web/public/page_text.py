@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 
-from repermit.answers.lookup import SignedUp, Standing
+from repermit.answers.link_target import SignedUp, Standing
 from repermit.i18n import catalogues, dates
 from repermit.privacy.data_links import Held
 from repermit.rules.bot_detection import Sign

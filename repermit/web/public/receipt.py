@@ -11,9 +11,9 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from repermit.answers import lookup
-from repermit.answers.lookup import Standing
-from repermit.contacts import receipts
+from repermit.answers import link_target
+from repermit.answers.link_target import Standing
+from repermit.contacts import enqueue_receipt
 from repermit.db.models.contacts import Contact
 from repermit.evidence.consent_receipt import REPRESENTATIVE
 from repermit.web import error_pages
@@ -29,7 +29,7 @@ pages = Blueprint("receiving", __name__)
 def show_receipt(token: str) -> Response:
     """Show the receipt of what somebody answered (ISO/IEC TS 27560:2023 §6.4)."""
     site = current_site()
-    standing = lookup.look_up(site.links.read("receipt", token))
+    standing = link_target.look_up(site.links.read("receipt", token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
     made = _receipt(standing)
@@ -47,7 +47,7 @@ def show_receipt(token: str) -> Response:
 @pages.get("/receipt/<token>/receipt.json")
 def download_receipt(token: str) -> Response:
     """Hand out the same receipt, to keep."""
-    standing = lookup.look_up(current_site().links.read("receipt", token))
+    standing = link_target.look_up(current_site().links.read("receipt", token))
     made = None if standing is None or standing.is_gone else _receipt(standing)
     if made is None:
         return error_pages.not_found()
@@ -60,7 +60,7 @@ def download_receipt(token: str) -> Response:
 def _receipt(standing: Standing) -> dict[str, Any] | None:
     site = current_site()
     contact = Contact.get(Contact.uid == standing.uid)
-    return receipts.receipt_of(contact, settings=site.settings, links=site.links)
+    return enqueue_receipt.receipt_of(contact, settings=site.settings, links=site.links)
 
 
 def _receipt_fields(made: dict[str, Any], standing: Standing, reader: Reader) -> dict[str, Any]:

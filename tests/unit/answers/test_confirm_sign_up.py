@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.answers import join
-from repermit.answers.lookup import Trace
-from repermit.contacts import receipts
+from repermit.answers.link_target import Trace
+from repermit.contacts import enqueue_receipt
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.evidence import Evidence
@@ -202,7 +202,7 @@ def test_the_record_tells_that_the_yes_was_none(
 
 def receipts_of(contact: Contact) -> list[dict[str, str]]:
     """Return the events of a contact's consent record."""
-    account = receipts.account_of(Contact.get_by_id(contact.id), settings=SETTINGS)
+    account = enqueue_receipt.account_of(Contact.get_by_id(contact.id), settings=SETTINGS)
     events: list[dict[str, str]] = consent_receipt.consent_record(account)["event"]
     return events
 

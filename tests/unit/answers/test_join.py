@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from repermit.answers import join, record_answer
-from repermit.answers.lookup import SignedUp, Trace
+from repermit.answers.link_target import SignedUp, Trace
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from repermit.answers import lookup, record_answer
-from repermit.answers.lookup import Recorded, Trace
+from repermit.answers import link_target, record_answer
+from repermit.answers.link_target import Recorded, Trace
 from repermit.contacts import erasure, human_replies, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
@@ -49,7 +49,7 @@ def give(
     page_wording: str = "As on the page.",
     **more: Any,
 ) -> Recorded | None:
-    page = lookup.PageShown(wording=page_wording)
+    page = link_target.PageShown(wording=page_wording)
     values: dict[str, Any] = {"method": "page", "trace": TRACE, "page": lambda _: page}
     return record_answer.record_answer(
         database,

@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from repermit.bounces.bounce_results import NONE, Kind
+from repermit.bounces.interpret_message import read
 from repermit.bounces.mailbox import MessageReader, readings
-from repermit.bounces.read_message import read
 from tests.support import hostile_files as hostile
 from tests.support.returned_mails import returned
 

@@ -51,7 +51,7 @@ from tests.support.returned_mails import (
     returned_for,
     verp_of,
 )
-from tests.unit.bounces.test_read_message import TABLE
+from tests.unit.bounces.test_interpret_message import TABLE
 
 SOON = NOW + timedelta(days=1)
 KEY = make_settings().fingerprint_key

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from repermit.bounces.read_message import read
+from repermit.bounces.interpret_message import read
 from repermit.bounces.reply_text import PLAIN, meant
 from repermit.i18n.catalogues import languages
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from repermit.answers import lookup, record_answer
+from repermit.answers import link_target, record_answer
 from repermit.campaigns import (
     campaign_results,
     launch,
@@ -268,8 +268,8 @@ def test_an_answer_is_kept_in_the_words_that_it_was_asked_in(
         arrived=NOW,
         settings=make_settings(),
         method="page",
-        trace=lookup.Trace(),
-        page=lambda _: lookup.PageShown(wording="Wollen Sie?", language="de"),
+        trace=link_target.Trace(),
+        page=lambda _: link_target.PageShown(wording="Wollen Sie?", language="de"),
     )
     told = newest_told("confirmed")
     assert (told["language"], told["purpose"], told["privacy_url"]) == ("de", PURPOSE, URL)
@@ -320,8 +320,8 @@ def preview(mailing_list: MailingList, language: str) -> mail_values.Mail:
     )
 
 
-def standing_of(contact: Contact) -> lookup.Standing:
-    found = lookup.look_up(contact.uid)
+def standing_of(contact: Contact) -> link_target.Standing:
+    found = link_target.look_up(contact.uid)
     assert found is not None
     return found
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from repermit.contacts import circuit_breaker, link_openings
+from repermit.contacts import circuit_breaker, click_log
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
@@ -98,7 +98,7 @@ def test_a_status_tells_whose_yes_waits_for_one_press_more(asked: Desk) -> None:
     assert "Held:" not in asked.do("status", "news")
     with asked.database() as database, database.atomic():
         past = bot_detection.doubted(bot_detection.Past(), at=NOW)
-        link_openings.remember(Contact.get(), None, past, held_at=NOW)
+        click_log.remember(Contact.get(), None, past, held_at=NOW)
     assert "Held: 1." in asked.do("status", "news")
     assert asked.run("status", "news", "--json").document["held"] == 1
 

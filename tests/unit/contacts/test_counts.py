@@ -20,7 +20,6 @@ from repermit.campaigns import lifecycle, reminders
 from repermit.clock import ManualClock
 from repermit.contacts import admin_requests, counts, erasure, status_changes
 from repermit.db import row_counts
-from repermit.db.background_tasks import StepSize
 from repermit.db.connection import Database, is_postgresql
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
@@ -33,6 +32,7 @@ from repermit.db.row_counts import (
     fold_counts,
     recount,
 )
+from repermit.db.work_steps import StepSize
 from repermit.errors import RepermitError, TransportError
 from repermit.expiry import downtime, sweep
 from repermit.imports import import_file, undo

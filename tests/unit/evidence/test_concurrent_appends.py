@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from repermit.answers import lookup, record_answer
-from repermit.answers.lookup import Trace
+from repermit.answers import link_target, record_answer
+from repermit.answers.link_target import Trace
 from repermit.campaigns.launch import launch
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database, lock_rows, open_database
@@ -59,9 +59,9 @@ def work(url: str, number: int) -> None:
             erase(number)
 
 
-def shown(turn: int, _: lookup.Standing) -> lookup.PageShown:
+def shown(turn: int, _: link_target.Standing) -> link_target.PageShown:
     """Return one of three pages."""
-    return lookup.PageShown(wording=f"page {turn % 3}")
+    return link_target.PageShown(wording=f"page {turn % 3}")
 
 
 def erase(number: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from peewee import fn
 
-from repermit.answers import lookup, record_answer
+from repermit.answers import link_target, record_answer
 from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import cancel
 from repermit.clock import ManualClock
@@ -63,8 +63,8 @@ def say(database: Database, name: str, answer: Answer, moment: datetime = ANSWER
         "arrived": moment,
         "settings": SETTINGS,
         "method": "page",
-        "trace": lookup.Trace(network="192.0.2.0/24", browser="Firefox"),
-        "page": lambda _: lookup.PageShown(wording="De vraag"),
+        "trace": link_target.Trace(network="192.0.2.0/24", browser="Firefox"),
+        "page": lambda _: link_target.PageShown(wording="De vraag"),
     }
     first = record_answer.record_answer(database, **told)
     assert first

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from repermit import email_address
-from repermit.answers import lookup, record_answer
+from repermit.answers import link_target, record_answer
 from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import cancel, extend, pause, resume
 from repermit.contacts import admin_requests, erasure, status_changes
@@ -60,8 +60,8 @@ def say(database: Database, name: str, answer: Answer) -> None:
         arrived=LATER,
         settings=make_settings(),
         method="page",
-        trace=lookup.Trace(network="", browser=""),
-        page=lambda _: lookup.PageShown(wording="De vraag"),
+        trace=link_target.Trace(network="", browser=""),
+        page=lambda _: link_target.PageShown(wording="De vraag"),
     )
 
 

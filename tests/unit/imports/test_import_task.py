@@ -29,9 +29,7 @@ from repermit.campaigns.progress import status
 from repermit.contacts import status_changes
 from repermit.db.background_tasks import (
     BackgroundTask,
-    StepSize,
     TaskKind,
-    run_steps,
     run_task,
     start_task,
     task_on,
@@ -45,8 +43,9 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.row_counts import find_drift
 from repermit.db.staged_rows import staged_file
+from repermit.db.task_ownership import foreground_work
 from repermit.db.temporary_files import temporary_files
-from repermit.db.work_locks import foreground_work
+from repermit.db.work_steps import StepSize, run_steps
 from repermit.errors import LaunchRefused, Refused
 from repermit.evidence.verify import chain
 from repermit.exports import export as exports_export
@@ -503,7 +502,7 @@ def test_a_work_rests_after_a_step_only_where_others_write(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rests: list[float] = []
-    monkeypatch.setattr("repermit.db.background_tasks.time.sleep", rests.append)
+    monkeypatch.setattr("repermit.db.work_steps.time.sleep", rests.append)
     path = sqlite_url.removeprefix("sqlite:///")
     with open_database(sqlite_url) as database, closing(sqlite3.connect(path)) as other:
         size = StepSize()
@@ -521,7 +520,7 @@ def test_a_work_rests_after_a_step_while_others_use_postgresql(
     postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rests: list[float] = []
-    monkeypatch.setattr("repermit.db.background_tasks.time.sleep", rests.append)
+    monkeypatch.setattr("repermit.db.work_steps.time.sleep", rests.append)
     with open_database(postgresql_url) as database, psycopg.connect(postgresql_url) as other:
         size = StepSize()
         for number, others_ask in enumerate((False, True, False, True)):

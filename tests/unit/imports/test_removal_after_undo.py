@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from repermit import email_address
-from repermit.answers import lookup, record_answer
+from repermit.answers import link_target, record_answer
 from repermit.backups import backup, restore
 from repermit.bounces import record_bounce
 from repermit.bounces.bounce_results import Effect
@@ -94,15 +94,15 @@ def taken_off(
 
 def say_no(
     database: Database, contact: Contact, answer: Answer = Answer.NO, **more: Any
-) -> lookup.Recorded:
-    page = lookup.PageShown(wording="De vraag")
+) -> link_target.Recorded:
+    page = link_target.PageShown(wording="De vraag")
     given: dict[str, Any] = {"method": "page", "page": lambda _: page, "arrived": SOON}
     recorded = record_answer.record_answer(
         database,
         uid=contact.uid,
         answer=answer,
         settings=SETTINGS,
-        trace=lookup.Trace(network="", browser=""),
+        trace=link_target.Trace(network="", browser=""),
         **{**given, **more},
     )
     assert recorded is not None

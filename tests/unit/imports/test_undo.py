@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from repermit.contacts import erasure, link_openings, status_changes
+from repermit.contacts import click_log, erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -141,7 +141,7 @@ def test_contacts_that_it_changed_become_what_they_were(
 def may_ask_again(mailing_list: MailingList) -> bool:
     """Say whether a Yes of the contact that the file opts out would be asked for once more."""
     contact = contact_at(mailing_list, "out@example.org")
-    return link_openings.recall(contact, link_openings.opening_of(contact)).has_refused
+    return click_log.recall(contact, click_log.opening_of(contact)).has_refused
 
 
 def test_a_no_in_a_file_counts_until_the_file_is_taken_back(

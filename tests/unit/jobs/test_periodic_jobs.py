@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from repermit.accounts import audit_log
-from repermit.answers import pending_openings
+from repermit.answers import click_buffer
 from repermit.clock import ManualClock
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.background_tasks import TaskKind
@@ -29,7 +29,7 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Import, Upload
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.db.row_counts import Tally
-from repermit.db.work_locks import Work, background_work, foreground_work
+from repermit.db.task_ownership import Work, background_work, foreground_work
 from repermit.evidence.verify import chain
 from repermit.expiry import decision, downtime
 from repermit.expiry import sweep as expiry_sweep
@@ -49,7 +49,7 @@ from tests.support.inbox import Inbox
 from tests.support.mailboxes import ImapMailbox
 from tests.support.returned_mails import returned_for
 from tests.support.setting_choices import choose
-from tests.unit.db.test_work_locks import by_hand
+from tests.unit.db.test_task_ownership import by_hand
 from tests.unit.reports.test_outcome_counts import take_off
 
 
@@ -294,10 +294,10 @@ def test_what_a_dead_worker_left_is_seen_also_while_sending_rests(desk: Desk, ti
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_which_links_were_opened_is_written_once(desk: Desk, times: int) -> None:
-    openings = pending_openings.Pending()
+    openings = click_buffer.Pending()
     with desk.news() as (database, news):
         contact = make_contact(database, news)
-        openings.note(contact.uid, pending_openings.Seen("yes", is_head=False, at=NOW))
+        openings.note(contact.uid, click_buffer.Seen("yes", is_head=False, at=NOW))
         jobs = Jobs(
             desk.settings,
             database,

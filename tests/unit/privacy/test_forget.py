@@ -12,7 +12,7 @@ import pytest
 
 from repermit import email_address
 from repermit.answers import join
-from repermit.answers.lookup import Trace
+from repermit.answers.link_target import Trace
 from repermit.db.connection import Database, is_postgresql
 from repermit.db.models.base import new_id
 from repermit.db.models.campaigns import Campaign

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from repermit.answers import lookup, record_answer
-from repermit.answers.lookup import Trace
+from repermit.answers import link_target, record_answer
+from repermit.answers.link_target import Trace
 from repermit.contacts import erasure, status_changes
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
@@ -55,7 +55,7 @@ def answer(database: Database, contact: Contact, said: Answer, *, arrived: Any =
         settings=make_settings(),
         method="page",
         trace=Trace(network="198.51.100.0/24", browser="Firefox"),
-        page=lambda _: lookup.PageShown(wording=PAGE),
+        page=lambda _: link_target.PageShown(wording=PAGE),
     )
 
 

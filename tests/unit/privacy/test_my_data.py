@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from repermit.accounts import audit_log
-from repermit.answers import join, pending_openings, record_answer
-from repermit.answers.lookup import Trace
+from repermit.answers import click_buffer, join, record_answer
+from repermit.answers.link_target import Trace
 from repermit.contacts import human_replies, lookup
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database
@@ -88,8 +88,8 @@ def furnish(database: Database, mailing_list: MailingList) -> Contact:
     join.sign_up(
         database, mailing_list, address="anna@example.org", name="A.", language="de", now=NOW
     )
-    pending = pending_openings.Pending()
-    pending.note(contact.uid, pending_openings.Seen("no", is_head=True, at=NOW))
+    pending = click_buffer.Pending()
+    pending.note(contact.uid, click_buffer.Seen("no", is_head=True, at=NOW))
     pending.write(database)
     record_answer.record_answer(
         database,

@@ -12,7 +12,7 @@ from peewee import fn
 
 from repermit import email_address
 from repermit.answers import join, record_answer
-from repermit.answers.lookup import Trace
+from repermit.answers.link_target import Trace
 from repermit.contacts import erasure, requested_mail_limit, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from repermit.answers import pending_openings
+from repermit.answers import click_buffer
 from repermit.clock import years_before
 from repermit.contacts import erasure, status_changes
 from repermit.contacts.status_changes import Act
@@ -52,8 +52,8 @@ def say_yes(database: Database, contact: Contact, at: datetime = NOW) -> None:
 
 
 def open_yes(database: Database, contact: Contact, at: datetime) -> None:
-    pending = pending_openings.Pending()
-    pending.note(contact.uid, pending_openings.Seen("yes", is_head=False, at=at))
+    pending = click_buffer.Pending()
+    pending.note(contact.uid, click_buffer.Seen("yes", is_head=False, at=at))
     pending.write(database)
 
 

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from repermit.db.background_tasks import StepSize
 from repermit.db.connection import Database
+from repermit.db.work_steps import StepSize
 from repermit.emails.mime_encoding import Letter
 from repermit.errors import NotFound
-from repermit.sending.compose import Ahead, Letters
+from repermit.sending.mail_for_contact import Ahead, Letters
 from repermit.sending.queue import Claim, claim
 from repermit.sending.send_rate import Rates
 from repermit.settings.definitions import Settings

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.db.background_tasks import StepSize
 from repermit.db.connection import Database
+from repermit.db.work_steps import StepSize
 from repermit.rules.consent import CampaignState
 from repermit.sending.queue import Claim, claim, count_due
 from repermit.sending.send_rate import Rates

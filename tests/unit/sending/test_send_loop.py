@@ -20,7 +20,7 @@ from repermit.errors import TransportError
 from repermit.rules.consent import CampaignState, MailState
 from repermit.sending import smtp_outcomes
 from repermit.sending.claim_buffer import ClaimBuffer
-from repermit.sending.compose import Letters
+from repermit.sending.mail_for_contact import Letters
 from repermit.sending.queue import Claim, Claimed
 from repermit.sending.send_due import SendResult
 from repermit.sending.send_loop import Engine

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from repermit import package_files
-from repermit.settings.declaration import Setting
 from repermit.settings.definitions import PAGES, SECRETS, SETTINGS, TABLES, sections_of
+from repermit.settings.setting_type import Setting
 from repermit.settings.smtp_presets import PRESETS
 from repermit.settings.validation import check_value
 from tests import settings_reference

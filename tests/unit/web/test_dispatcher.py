@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from waitress import wasyncore
 
-from repermit.answers.pending_openings import Pending
+from repermit.answers.click_buffer import Pending
 from repermit.clock import Clock, ManualClock
 from repermit.db.connection import (
     Database,

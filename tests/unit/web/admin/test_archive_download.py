@@ -7,8 +7,8 @@ import io
 import json
 import zipfile
 
-from repermit.answers import lookup, record_answer
-from repermit.answers.lookup import Trace
+from repermit.answers import link_target, record_answer
+from repermit.answers.link_target import Trace
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import Campaign
@@ -47,7 +47,9 @@ def test_a_list_is_archived_by_a_press_once_its_campaign_is_over(
             settings=settings,
             method="page",
             trace=Trace(network="198.51.100.0/24", browser="Firefox"),
-            page=lambda _: lookup.PageShown(wording="<p>Zouden wij u mogen blijven mailen?</p>"),
+            page=lambda _: link_target.PageShown(
+                wording="<p>Zouden wij u mogen blijven mailen?</p>"
+            ),
         )
     make_removed(database, news, Reason.NO, "left@example.org")
     assert "there is an archive once it is over" in words_at(client, f"{AT}/")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.answers import join, lookup
+from repermit.answers import join, link_target
 from repermit.clock import ManualClock
 from repermit.contacts import erasure, status_changes
 from repermit.contacts import lookup as contacts_lookup
@@ -317,7 +317,7 @@ def test_the_wording_that_is_kept_is_what_the_page_showed_but_for_what_is_person
     wording = without_spans(Wording.get_by_id(told["page_wording"]).content)
     assert wording.count("⟦address⟧") == wording.count("⟦reason⟧") == 1
     assert "a…a" not in wording
-    standing = lookup.look_up(asked.uid)
+    standing = link_target.look_up(asked.uid)
     assert standing is not None
     reason = (
         "Uw adres staat op deze lijst. Wij weten niet sinds wanneer en ook niet hoe het daarop is "

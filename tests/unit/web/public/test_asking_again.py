@@ -13,7 +13,7 @@ import pytest
 
 from repermit.answers import record_answer
 from repermit.campaigns import progress
-from repermit.contacts import erasure, link_openings, receipts, status_changes
+from repermit.contacts import click_log, enqueue_receipt, erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, Wording
 from repermit.db.models.contacts import Contact, Opening
@@ -65,7 +65,7 @@ def look_at_both(pages: Pages, contact: Contact) -> None:
 
 
 def past_of(contact: Contact) -> bot_detection.Past:
-    return link_openings.recall(contact, link_openings.opening_of(contact))
+    return click_log.recall(contact, click_log.opening_of(contact))
 
 
 def press(
@@ -144,7 +144,7 @@ def test_a_yes_after_both_links_were_opened_is_asked_for_once_more_and_why(
     assert "Mogen wij u ‘Nieuws van de praktijk’ blijven sturen?" in said
     assert status_of(asked) == Status.UNCONFIRMED
     assert Evidence.select().count() == 0
-    assert link_openings.count_yes_held(mailing_list) == 1
+    assert click_log.count_yes_held(mailing_list) == 1
     assert Opening.get().signs == "both_opened,soon"
 
 
@@ -175,7 +175,7 @@ def test_a_person_gets_through_with_one_further_press(
     response = press(pages, asked, "again")
     assert heading_of(response) == RECORDED
     assert status_of(asked) == Status.CONFIRMED
-    assert link_openings.count_yes_held(mailing_list) == 0
+    assert click_log.count_yes_held(mailing_list) == 0
     assert Opening.get().signs == ""
     told = trace()
     assert told["signs"] == [Sign.BOTH_OPENED, Sign.UNSETTLED, Sign.SOON]
@@ -335,7 +335,7 @@ def test_who_did_not_press_yes_leaves_nothing_recorded(
     assert "maandag 30 maart 2026, 11:00 uur" in words_of(response)
     assert "<form" not in response.text
     assert status_of(asked) == Status.UNCONFIRMED
-    assert link_openings.count_yes_held(mailing_list) == 0
+    assert click_log.count_yes_held(mailing_list) == 0
     assert Evidence.select().count() == 0
     again = press(pages, asked, "again")
     assert heading_of(again) == ASKED_AGAIN
@@ -417,7 +417,7 @@ def test_who_did_not_press_yes_after_all_takes_it_back_and_is_on_no_list(
     # What would tell the person of a Yes does not leave, and no record says that they consented.
     receipt = Mail.get(Mail.kind == MailKind.RECEIPT)
     assert (receipt.state, receipt.reason) == (MailState.DROPPED, Dropped.ANSWERED)
-    made = receipts.receipt_of(found, settings=pages.settings, links=pages.links)
+    made = enqueue_receipt.receipt_of(found, settings=pages.settings, links=pages.links)
     assert made is not None
     states = [one["event_state"] for one in made["consent_record"]["event"]]
     assert states == ["dpv:ConsentRequested", "dpv:ConsentUnknown"]
@@ -519,7 +519,7 @@ def test_at_the_deadline_a_held_yes_is_silence(
     downtime.skip(pages.database, to=DEADLINE)
     sweep.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
     assert Contact.get_by_id(asked.id).reason == Reason.NO_RESPONSE
-    assert link_openings.count_yes_held(mailing_list) == 0
+    assert click_log.count_yes_held(mailing_list) == 0
     assert list(chain.verify()) == []
 
 
@@ -588,10 +588,10 @@ def test_a_no_ends_the_waiting_for_a_yes_and_so_does_being_removed(
 ) -> None:
     held(pages, asked)
     pages.post("no", asked.uid)
-    assert link_openings.count_yes_held(mailing_list) == 0
+    assert click_log.count_yes_held(mailing_list) == 0
     other = make_asked(pages.database, mailing_list, campaign)
     held(pages, other)
-    assert link_openings.count_yes_held(mailing_list) == 1
+    assert click_log.count_yes_held(mailing_list) == 1
     with pages.database.atomic():
         status_changes.remove(
             [other],
@@ -599,7 +599,7 @@ def test_a_no_ends_the_waiting_for_a_yes_and_so_does_being_removed(
             act=status_changes.Act(at=NOW, actor="job"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
-    assert link_openings.count_yes_held(mailing_list) == 0
+    assert click_log.count_yes_held(mailing_list) == 0
 
 
 def test_a_press_that_changes_nothing_is_never_asked_about(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.answers import lookup
+from repermit.answers import link_target
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
@@ -474,7 +474,7 @@ def test_a_used_link_of_somebody_who_is_no_longer_held_says_so(pages: Pages) -> 
 
 def test_a_sensitive_lists_form_tells_nothing_in_title_and_address(pages: Pages) -> None:
     sensitive = make_list(pages.database, slug="hiv-group", name="HIV group", sensitive=True)
-    name = lookup.join_id(sensitive, settings=pages.settings)
+    name = link_target.join_id(sensitive, settings=pages.settings)
     assert pages.client.get("/join/hiv-group").status_code == 404
     text = pages.client.get(f"/join/{name}").text
     head, _, body = text.partition("<body>")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from repermit.answers.lookup import Standing
+from repermit.answers.link_target import Standing
 from repermit.emails.mail_values import MailingListFacts
 from repermit.i18n import catalogues
 from repermit.rules.consent import Basis, Reason, Status

@@ -11,7 +11,7 @@ import pytest
 
 from repermit.answers import record_answer
 from repermit.clock import ManualClock
-from repermit.contacts import erasure, lookup, receipts, status_changes
+from repermit.contacts import enqueue_receipt, erasure, lookup, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
@@ -22,7 +22,7 @@ from repermit.evidence import stored_tree
 from repermit.exports import export
 from repermit.rules.consent import Answer, Basis, CampaignState, MailKind, MailState, Status
 from repermit.sending import queued_mail, send_due
-from repermit.sending.compose import Letters
+from repermit.sending.mail_for_contact import Letters
 from repermit.sending.queue import Claim
 from repermit.settings.definitions import Settings
 from tests.support.builders import (
@@ -399,7 +399,7 @@ def test_a_consent_is_withdrawn_years_later_in_one_press_in_each_of_three_ways(
         YEARS_LATER,
     )
     assert Suppression.get().reason == "withdrawn"
-    account = receipts.receipt_of(after, settings=pages.settings, links=pages.links)
+    account = enqueue_receipt.receipt_of(after, settings=pages.settings, links=pages.links)
     assert account is not None
     assert account["consent_record"]["event"][-1]["event_state"] == "dpv:ConsentWithdrawn"
 

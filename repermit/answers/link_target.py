@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from peewee import JOIN
 
 from repermit import email_address
-from repermit.contacts import link_openings, lookup
+from repermit.contacts import click_log, lookup
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
 from repermit.db.models.contacts import Contact, Opening
@@ -162,7 +162,7 @@ class SignedUp:
 def look_up(uid: str) -> Standing | None:
     """Return where the contact that a link names stands, None if there is no such row."""
     contact: Contact | None = Contact.get_or_none(Contact.uid == uid)
-    return None if contact is None else standing_of(contact, link_openings.opening_of(contact))
+    return None if contact is None else standing_of(contact, click_log.opening_of(contact))
 
 
 def standing_of(contact: Contact, opening: Opening | None) -> Standing:
@@ -199,8 +199,8 @@ def _own(contact: Contact, opening: Opening | None) -> dict[str, Any]:
         "source": contact.source,
         "since": contact.since,
         "is_gone": contact.erased_at is not None,
-        "signs": link_openings.signs_of(opening),
-        "awaited": bot_detection.awaited_mark(link_openings.recall(contact, opening)),
+        "signs": click_log.signs_of(opening),
+        "awaited": bot_detection.awaited_mark(click_log.recall(contact, opening)),
         "is_off_by_file": lookup.is_off_by_file(contact),
         "form_version": contact.form_version,
     }

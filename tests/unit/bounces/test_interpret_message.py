@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repermit.bounces.bounce_results import Kind
+from repermit.bounces.interpret_message import read
 from repermit.bounces.parse import LONGEST
-from repermit.bounces.read_message import read
 from repermit.bounces.reply_text import text_of_html
 from tests.support.returned_mails import NAMES, returned
 

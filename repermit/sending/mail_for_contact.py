@@ -10,7 +10,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from repermit.contacts import lookup, receipts
+from repermit.contacts import enqueue_receipt, lookup
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -134,7 +134,7 @@ class Letters:
 
     def _receipt_draft(self, owed: QueuedMail) -> Draft:
         about = lookup.list_facts(self._list(owed.list_id))
-        answer, answered_at = receipts.read_receipt(owed.topic)
+        answer, answered_at = enqueue_receipt.read_receipt(owed.topic)
         shared: dict[str, Any] = {
             "organisation": self._settings.organisation,
             "mailing_list": about,
@@ -145,7 +145,7 @@ class Letters:
         if answer is Answer.NO:
             return personal_mails.draft_no_receipt(**shared)
         subject = Contact.get_by_id(owed.contact_id).subject
-        seq = receipts.receipt_entry(subject, about.slug, answered_at)
+        seq = enqueue_receipt.receipt_entry(subject, about.slug, answered_at)
         if seq is None:
             raise NotFound("the record has no entry of this Yes")
         # As it was right after the Yes, so that every attempt is the same mail.

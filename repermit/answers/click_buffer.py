@@ -12,10 +12,10 @@ from datetime import datetime
 
 import peewee
 
-from repermit.contacts import link_openings
-from repermit.db.background_tasks import StepSize
+from repermit.contacts import click_log
 from repermit.db.connection import Database, is_away, is_busy, lock_rows
 from repermit.db.models.contacts import Contact
+from repermit.db.work_steps import StepSize
 from repermit.errors import DatabaseBusy
 from repermit.rules import bot_detection
 from repermit.rules.bot_detection import Link, Past
@@ -147,8 +147,8 @@ def _write(seen: dict[str, list[Seen]]) -> None:
     """Write what was seen, in the caller's transaction; of who was erased nothing is kept."""
     rows = Contact.select().where(Contact.uid.in_(list(seen)), Contact.erased_at.is_null())
     found = list(lock_rows(rows.order_by(Contact.id)))
-    openings = link_openings.openings_of(found)
+    openings = click_log.openings_of(found)
     for contact in found:
         opening = openings.get(contact.id)
-        past = with_seen(link_openings.recall(contact, opening), seen[contact.uid])
-        link_openings.remember(contact, opening, past)
+        past = with_seen(click_log.recall(contact, opening), seen[contact.uid])
+        click_log.remember(contact, opening, past)

@@ -17,7 +17,7 @@ from repermit.emails.mime_encoding import Letter
 from repermit.errors import NotFound
 from repermit.rules.consent import MailKind
 from repermit.sending import queued_mail
-from repermit.sending.compose import Letters
+from repermit.sending.mail_for_contact import Letters
 from repermit.sending.queue import Claim
 from repermit.sending.queued_mail import wordings_of
 from repermit.signed_links import Links

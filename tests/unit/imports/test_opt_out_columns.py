@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.imports.opt_out_marks import Against, Marks, may_refuse
+from repermit.imports.opt_out_columns import Against, Marks, may_refuse
 from repermit.imports.readers.rows import Column
 
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from peewee import DatabaseError
 
-from repermit.answers.pending_openings import Pending, Seen
-from repermit.contacts import erasure, link_openings, status_changes
+from repermit.answers.click_buffer import Pending, Seen
+from repermit.contacts import click_log, erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, Opening
@@ -35,7 +35,7 @@ def test_what_was_opened_is_written_once(database: Database, contact: Contact) -
     assert (row.contact_id, row.list_id) == (contact.id, contact.list_id)
     assert (row.yes_gets, row.yes_heads, row.no_gets, row.no_heads) == (2, 0, 0, 1)
     assert (row.began_at, row.together_at) == (NOW, NOW + A_SECOND)
-    assert link_openings.recall(contact, row) == link_openings.past_of(row)
+    assert click_log.recall(contact, row) == click_log.past_of(row)
 
 
 def test_the_row_grows_by_counts_alone_and_knows_its_oldest_moment(
@@ -136,6 +136,6 @@ def test_of_links_that_nothing_happened_to_nothing_is_kept(
     database: Database, contact: Contact
 ) -> None:
     with database.atomic():
-        link_openings.remember(contact, None, link_openings.recall(contact, None))
+        click_log.remember(contact, None, click_log.recall(contact, None))
     assert Opening.select().count() == 0
-    assert link_openings.signs_of(link_openings.opening_of(contact)) == ()
+    assert click_log.signs_of(click_log.opening_of(contact)) == ()

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from repermit.checks.dkim_signature import (
+from repermit.checks.verify_dkim_signature import (
     Outcome,
     read_public_key,
     read_signature,

@@ -40,7 +40,7 @@ def show(slug: str) -> Response:
     countries = [(code, wording.country(code)) for code in register_notes.countries()]
     countries.sort(key=lambda country: country[1].casefold())
     return render_page(
-        "register_form/show.html",
+        "processing_record_form/show.html",
         mailing_list=mailing_list,
         texts=register_notes.read_notes(mailing_list).texts,
         recipients=[(one, wording.role_name(one.role)) for one in _recipients(mailing_list)],

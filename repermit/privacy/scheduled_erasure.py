@@ -13,11 +13,11 @@ from peewee import SQL
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import erasure
 from repermit.contacts.status_changes import Act
-from repermit.db.background_tasks import LARGEST_STEP, StepSize, run_steps
 from repermit.db.connection import Database, literal, lock_rows
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
+from repermit.db.work_steps import LARGEST_STEP, StepSize, run_steps
 from repermit.rules.consent import CampaignState, Status
 from repermit.settings.definitions import Settings
 

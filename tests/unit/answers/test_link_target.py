@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.answers import lookup
+from repermit.answers import link_target
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
@@ -28,15 +28,15 @@ from tests.support.builders import (
 from tests.support.public_pages import freeze_wording
 
 
-def standing_of(contact: Contact) -> lookup.Standing:
-    found = lookup.look_up(contact.uid)
+def standing_of(contact: Contact) -> link_target.Standing:
+    found = link_target.look_up(contact.uid)
     assert found is not None
     return found
 
 
 def test_an_unknown_uid_has_no_standing(database: Database) -> None:
     make_list(database)
-    assert lookup.look_up(new_id()) is None
+    assert link_target.look_up(new_id()) is None
 
 
 def test_a_contact_never_asked_has_no_deadline(database: Database) -> None:
@@ -171,28 +171,28 @@ def test_foreseeing_an_answer_changes_nothing(database: Database) -> None:
     mailing_list = make_list(database)
     contact = make_asked(database, mailing_list, make_campaign(database, mailing_list))
     standing = standing_of(contact)
-    assert lookup.foresee(standing, Answer.YES, arrived=NOW).outcome is Outcome.CONFIRM
-    assert lookup.foresee(standing, Answer.YES, arrived=DEADLINE).outcome is Outcome.LATE
+    assert link_target.foresee(standing, Answer.YES, arrived=NOW).outcome is Outcome.CONFIRM
+    assert link_target.foresee(standing, Answer.YES, arrived=DEADLINE).outcome is Outcome.LATE
     confirmed = replace(standing, status=Status.CONFIRMED, basis=Basis.ANSWER)
-    assert lookup.foresee(confirmed, Answer.YES, arrived=DEADLINE).outcome is Outcome.NOTHING
+    assert link_target.foresee(confirmed, Answer.YES, arrived=DEADLINE).outcome is Outcome.NOTHING
     assert standing_of(contact) == standing
 
 
 def test_a_list_is_joined_by_its_name(database: Database) -> None:
     mailing_list = make_list(database)
     settings = make_settings()
-    assert lookup.join_id(mailing_list, settings=settings) == "news"
-    assert lookup.find_joinable("news", settings=settings) == mailing_list
-    assert lookup.find_joinable("other", settings=settings) is None
+    assert link_target.join_id(mailing_list, settings=settings) == "news"
+    assert link_target.find_joinable("news", settings=settings) == mailing_list
+    assert link_target.find_joinable("other", settings=settings) is None
 
 
 def test_a_sensitive_list_is_joined_under_a_name_that_tells_nothing(database: Database) -> None:
     mailing_list = make_list(database, slug="hiv-group", sensitive=True)
     settings = make_settings()
-    name = lookup.join_id(mailing_list, settings=settings)
+    name = link_target.join_id(mailing_list, settings=settings)
     assert len(name) == 16
     assert int(name, 16)
-    assert lookup.find_joinable(name, settings=settings) == mailing_list
-    assert lookup.find_joinable("hiv-group", settings=settings) is None
+    assert link_target.find_joinable(name, settings=settings) == mailing_list
+    assert link_target.find_joinable("hiv-group", settings=settings) is None
     changed = replace(settings, secret_keys=(b"another-key-of-the-links",))
-    assert lookup.join_id(mailing_list, settings=changed) == name
+    assert link_target.join_id(mailing_list, settings=changed) == name
