@@ -1,28 +1,20 @@
 """Looking at a file that was handed in, and taking it in: mostly in a process of its own.
 
 A million rows take longer than anybody waits for a page, and other pages would wait for the process
-that serves them; so that process is given a Job on its standard input, and whoever asks meanwhile
-is told that it works. Only a short list in plain text is read where the pages are served: what a
-ZIP or a workbook comes to, its size does not tell.
+that serves them. Only a short list in plain text is read where the pages are served: what a ZIP or
+a workbook comes to, its size does not tell.
 """
 
 from __future__ import annotations
 
-import pickle
-import subprocess
-import sys
-import threading
-import traceback
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
-from typing import IO, Any, cast
+from typing import Any, cast
 
-from repermit.db.connection import Database, open_database
+from repermit.db.connection import Database
 from repermit.db.models.lists import MailingList, find_list
-from repermit.db.suppression_journal import journal_of
-from repermit.db.write_lock import present
 from repermit.errors import ListFileError, RepermitError
 from repermit.i18n.lazy_text import packed
 from repermit.imports.import_file import import_file
@@ -40,17 +32,6 @@ A thousand rows are fewer; of the slowest, one letter and no address, they are s
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What is to be done with the file of a list: to take it in, or only to look at it."""
-
-    settings: Settings
-    slug: str
-    takes_in: bool
-    now: datetime
-    actor: str
-
-
 def look_at(
     database: Database,
     mailing_list: MailingList,
@@ -60,13 +41,12 @@ def look_at(
     now: datetime,
     actor: str,
 ) -> bool:
-    """Find out what would become of the rows of the file; see Kept.outcome for what came of it.
+    """Find out what would become of the rows of the file, which is the result of `Kept.task`.
 
     Of most files that is still under way when this returns. False: it is being worked with
     already, or there is none.
     """
-    job = Job(settings=settings, slug=mailing_list.slug, takes_in=False, now=now, actor=actor)
-    return _begin(database, mailing_list, job, choices)
+    return _begin(database, mailing_list, settings, choices, takes_in=False, now=now, actor=actor)
 
 
 def take_in(
@@ -79,27 +59,38 @@ def take_in(
     actor: str,
 ) -> bool:
     """Take the file in, and delete it once it is staged; as `look_at` otherwise."""
-    job = Job(settings=settings, slug=mailing_list.slug, takes_in=True, now=now, actor=actor)
-    return _begin(database, mailing_list, job, choices)
+    return _begin(database, mailing_list, settings, choices, takes_in=True, now=now, actor=actor)
 
 
-def _begin(database: Database, mailing_list: MailingList, job: Job, choices: Choices) -> bool:
-    kept = find_upload(mailing_list, settings=job.settings)
-    lock = None if kept is None else kept.lock()
+def _begin(
+    database: Database, mailing_list: MailingList, settings: Settings, choices: Choices, **job: Any
+) -> bool:
+    kept = find_upload(mailing_list, settings=settings)
+    lock = None if kept is None else kept.task.lock()
     if kept is None or lock is None:
         return False
     with closing(lock):
-        kept.forget_outcome()
+        kept.task.forget_result()
         with database.atomic():
             kept.choose(choices)
-        if kept.path.stat().st_size < LARGE and not container.is_packed(kept.path):
-            _do(database, mailing_list, job, kept)
-        else:
-            _start_apart(job, lock)
+        is_long = kept.path.stat().st_size >= LARGE or container.is_packed(kept.path)
+        kept.task.start(
+            _read, lock=lock, database=database, is_long=is_long, slug=mailing_list.slug, **job
+        )
     return True
 
 
-def _do(database: Database, mailing_list: MailingList, job: Job, kept: Kept) -> None:
+def _read(
+    database: Database,
+    *,
+    settings: Settings,
+    slug: str,
+    takes_in: bool,
+    now: datetime,
+    actor: str,
+) -> None:
+    mailing_list = find_list(slug)
+    kept = cast("Kept", find_upload(mailing_list, settings=settings))
     with database.atomic():
         kept.begin_count()
     try:
@@ -107,11 +98,11 @@ def _do(database: Database, mailing_list: MailingList, job: Job, kept: Kept) -> 
             database,
             mailing_list,
             kept.path,
-            settings=job.settings,
-            now=job.now,
-            actor=job.actor,
-            dry_run=not job.takes_in,
-            rows_to=None if job.takes_in else kept.rows,
+            settings=settings,
+            now=now,
+            actor=actor,
+            dry_run=not takes_in,
+            rows_to=None if takes_in else kept.rows,
             staged=lambda: delete(database, kept),
             **vars(kept.choices),
         )
@@ -121,15 +112,15 @@ def _do(database: Database, mailing_list: MailingList, job: Job, kept: Kept) -> 
             return
         with database.atomic():
             kept.count(rows=None, people=None)
-        kept.note({**_refusal(error), "glimpses": _glimpses(kept)})
+        kept.task.save_result({**_refusal(error), "glimpses": _glimpses(kept)})
     else:
-        if job.takes_in:
+        if takes_in:
             return
         # A row whose address is none may name somebody all the same.
         people = result.strangers + result.fates[Fate.INVALID]
         with database.atomic():
             kept.end_count(rows=result.rows, people=people)
-        kept.note({**_summary(result, kept.choices), "glimpses": _glimpses(kept)})
+        kept.task.save_result({**_summary(result, kept.choices), "glimpses": _glimpses(kept)})
 
 
 def _glimpses(kept: Kept) -> list[dict[str, Any]]:
@@ -162,40 +153,6 @@ def _summary(result: ImportResult, choices: Choices) -> dict[str, Any]:
         "parts": [asdict(part) for part in result.parts],
         "choices": asdict(choices),
     }
-
-
-_SERVE = f"import sys; from {__name__} import serve; serve(sys.stdin.buffer)"
-
-
-def _start_apart(job: Job, lock: IO[bytes]) -> None:
-    # The lock belongs to the open file, which the other process has too: it is held until that
-    # ends, however it ends.
-    process = subprocess.Popen(  # noqa: S603  our own
-        [sys.executable, "-P", "-c", _SERVE], stdin=subprocess.PIPE, pass_fds=(lock.fileno(),)
-    )
-    threading.Thread(target=process.communicate, args=(pickle.dumps(job),), daemon=True).start()
-
-
-def serve(source: IO[bytes]) -> None:
-    """Do the one job that comes from `source`."""
-    job: Job = pickle.load(source)  # noqa: S301  written by the process that started us
-    journal = journal_of(job.settings)
-    with (
-        present(job.settings.sqlite_path),
-        open_database(job.settings.database, journal=journal) as database,
-    ):
-        mailing_list = find_list(job.slug)
-        kept = cast("Kept", find_upload(mailing_list, settings=job.settings))
-        try:
-            _do(database, mailing_list, job, kept)
-        except Exception as error:  # noqa: BLE001  whatever it was, it is told without its text
-            _tell(error)
-
-
-def _tell(error: Exception) -> None:
-    """Write where it went wrong to stderr, without the message, which may quote an address."""
-    lines = traceback.format_tb(error.__traceback__)
-    sys.stderr.write(f"{''.join(lines)}{type(error).__name__}\n")
 
 
 def previews_of(outcome: Mapping[str, Any]) -> tuple[FilePreview, ...]:

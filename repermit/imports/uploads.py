@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
@@ -17,11 +16,11 @@ from typing import IO, Any
 from peewee import Case
 
 from repermit.db.connection import Database, proxy
+from repermit.db.detached_process import DetachedTask
 from repermit.db.models.base import new_id
 from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList
-from repermit.db.temporary_files import TemporaryFiles, private_folder, temporary_files
-from repermit.db.write_lock import privately
+from repermit.db.temporary_files import private_folder, temporary_files
 from repermit.errors import ListFileError, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -36,7 +35,6 @@ LIFETIME = timedelta(days=1)
 """How long a file stays if nobody takes it in."""
 
 _PIECE = 1 << 20
-_A_MOMENT = 0.05  # seconds
 _LONGEST_NAME = 200  # bytes; file systems allow 255
 
 
@@ -66,11 +64,14 @@ class Choices:
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """A file that is kept: its row, and the folder in which all that belongs to it stands."""
+    """A file that is kept: its row, the folder in which all that belongs to it stands, its task.
+
+    Whoever works with the file holds the task's lock; its result is what came of the last look.
+    """
 
     upload: Upload
     folder: Path
-    files: TemporaryFiles
+    task: DetachedTask
 
     @property
     def path(self) -> Path:
@@ -86,28 +87,6 @@ class Kept:
     def choices(self) -> Choices:
         """Return how the file is to be read."""
         return Choices(**json.loads(self.upload.choices))
-
-    @property
-    def outcome(self) -> dict[str, Any] | None:
-        """Return what came of the last look at the file, or None if none was finished."""
-        try:
-            found: dict[str, Any] = json.loads(self._outcome.read_text("utf-8"))
-        except FileNotFoundError:
-            return None
-        return found
-
-    @property
-    def is_busy(self) -> bool:
-        """Say whether the file is being looked at or taken in."""
-        try:
-            lock = self.lock()
-        except FileNotFoundError:
-            # It has just been taken in, and is gone.
-            return False
-        if lock is None:
-            return True
-        lock.close()
-        return False
 
     def choose(self, choices: Choices) -> None:
         """Keep how the file is to be read."""
@@ -131,36 +110,6 @@ class Kept:
         Upload.update(
             rows=rows, people=Case(None, ((Upload.people.is_null(), None),), people)
         ).where(Upload.id == self.upload.id).execute()
-
-    def lock(self) -> IO[bytes] | None:
-        """Return the file by which only one works with it at a time, until closed; None if held.
-
-        Whoever has noted an outcome is about to end, which is waited for.
-        """
-        lock = self.open_lock()
-        while not _is_ours(lock):
-            if self.outcome is None:
-                lock.close()
-                return None
-            time.sleep(_A_MOMENT)
-        return lock
-
-    def open_lock(self) -> IO[bytes]:
-        """Open the file whose lock that is, which the caller closes."""
-        return open(self.folder / "lock", "ab", opener=privately)
-
-    def note(self, outcome: Mapping[str, Any]) -> None:
-        """Keep what came of a look, whole or not at all."""
-        with self.files.file_for(self._outcome) as part:
-            part.write_text(json.dumps(outcome), "utf-8")
-
-    def forget_outcome(self) -> None:
-        """Delete what came of the last look."""
-        self._outcome.unlink(missing_ok=True)
-
-    @property
-    def _outcome(self) -> Path:
-        return self.folder / "outcome.json"
 
 
 def keep_upload(
@@ -189,7 +138,8 @@ def keep_upload(
         for folder in (kept.folder, kept.path.parent):
             folder.mkdir(mode=0o700)
         # Whoever erases somebody meanwhile learns that it is being worked with.
-        with closing(kept.open_lock()) as lock, kept.files.file_for(kept.path) as part:
+        files = temporary_files(settings)
+        with closing(kept.task.open_lock()) as lock, files.file_for(kept.path) as part:
             fcntl.flock(lock, fcntl.LOCK_EX)
             _copy(stream, part)
     except BaseException:
@@ -218,14 +168,14 @@ def drop_broken_uploads(
 ) -> None:
     """Forget the files of a list that never came whole: the process that took them was killed."""
     for kept in _kept_of(mailing_list, settings):
-        if kept.folder.exists() and not kept.path.exists() and not kept.is_busy:
+        if kept.folder.exists() and not kept.path.exists() and not kept.task.is_busy:
             delete(database, kept)
 
 
 def give_up(database: Database, kept: Kept) -> None:
     """Delete a file and all that belongs to it; raises Refused while it is being worked with."""
     if kept.folder.exists():
-        lock = kept.lock()
+        lock = kept.task.lock()
         if lock is None:
             raise Refused("this file is being worked with; try again in a minute")
         lock.close()
@@ -269,7 +219,8 @@ def _kept_of(mailing_list: MailingList, settings: Settings) -> Iterator[Kept]:
 
 def _kept(upload: Upload, settings: Settings) -> Kept:
     folder = folder_of(settings) / upload.token
-    return Kept(upload=upload, folder=folder, files=temporary_files(settings))
+    task = DetachedTask(folder=folder, result_name="outcome.json", settings=settings)
+    return Kept(upload=upload, folder=folder, task=task)
 
 
 def delete(database: Database, kept: Kept) -> None:
@@ -303,14 +254,6 @@ def _copy(stream: IO[bytes], path: Path) -> None:
         raise ListFileError("the file is empty", expected="a list with one address on a line")
 
 
-def _is_ours(lock: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 # --- Erasing an address from a file that was handed in and waits to be taken in. ------------------
 
 
@@ -336,7 +279,7 @@ def forget_in_upload(mailing_list: MailingList, address_key: str, *, settings: S
     if kept is None:
         is_elsewhere = Upload.select().where(Upload.list == mailing_list).exists()
         return Waiting.LEFT if is_elsewhere else Waiting.NOTHING
-    lock = kept.lock()
+    lock = kept.task.lock()
     if lock is None:
         return Waiting.LEFT
     with closing(lock):
@@ -348,12 +291,12 @@ def forget_in_upload(mailing_list: MailingList, address_key: str, *, settings: S
 
 def _empty(kept: Kept) -> None:
     """Leave nothing of a file but why; killed in between, it is one that was not looked at."""
-    kept.forget_outcome()
+    kept.task.forget_result()
     kept.rows.unlink(missing_ok=True)
     kept.path.write_bytes(b"")
     with proxy.obj.atomic():
         kept.count(rows=0, people=0)
-    kept.note({**_REFUSAL, "glimpses": []})
+    kept.task.save_result({**_REFUSAL, "glimpses": []})
 
 
 _REFUSAL: dict[str, Any] = {

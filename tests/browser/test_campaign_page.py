@@ -87,7 +87,7 @@ def test_a_page_that_waits_for_a_file_loads_anew_once_it_is_read_and_not_before(
     asked: list[str] = []
     with served(lambda url: Pages(database, replace(settings, public_url=url))) as pages:
         url = f"{let_in(page, pages)}lists/news/file"
-        with closing(kept.lock()):  # type: ignore[type-var]
+        with closing(kept.task.lock()):  # type: ignore[type-var]
             page.goto(url)
             page.on("request", lambda request: asked.append(request.url))
             for _ in range(2):

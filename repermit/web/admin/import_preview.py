@@ -177,13 +177,13 @@ def _chosen(kept: Kept) -> list[import_columns.Shown]:
 
 
 def _columns(kept: Kept) -> list[import_columns.Shown]:
-    outcome = kept.outcome
+    outcome = kept.task.result
     return import_columns.columns_in(import_process.previews_of(outcome)) if outcome else []
 
 
 def is_complete(form: ReadingForm, choices: Choices, kept: Kept, mailing_list: MailingList) -> bool:
     """Say whether the file can be taken in; what stands against it is an error of its field."""
-    outcome = kept.outcome or {}
+    outcome = kept.task.result or {}
     if choices.customers and mailing_list.sensitive:
         form.refuse(
             "customers",

@@ -68,7 +68,7 @@ def state(slug: str) -> Response:
     """Say whether a file is being worked with, for the page that waits for it."""
     mailing_list = find_list(slug)
     kept = uploads.find_upload(mailing_list, settings=current_site().settings)
-    is_busy = kept is not None and kept.outcome is None and kept.is_busy
+    is_busy = kept is not None and kept.task.is_busy
     is_under_way = background_tasks.unfinished_file(mailing_list) is not None
     return jsonify(is_busy=is_busy or is_under_way)
 
@@ -111,7 +111,7 @@ def save(slug: str) -> AnyResponse:
 def take_in(slug: str) -> AnyResponse:
     """Take the file in, if what would become of its rows has been shown as it will be."""
     mailing_list, kept = _shown(slug)
-    outcome, form = kept.outcome, import_preview.ReadingForm(request.form)
+    outcome, form = kept.task.result, import_preview.ReadingForm(request.form)
     choices, wrong = import_preview.choices_in(form, kept)
     if outcome is None or "refused" in outcome:
         return (
@@ -299,7 +299,7 @@ def _show_kept(
     form: import_preview.ReadingForm | None = None,
     wrong: Iterable[str] = (),
 ) -> Response:
-    outcome, decided = kept.outcome, kept.choices.opted_out
+    is_busy, outcome, decided = kept.task.is_busy, kept.task.result, kept.choices.opted_out
     if form is not None:
         decided = import_preview.decided_in_form(kept)
     shared: dict[str, Any] = {
@@ -311,7 +311,7 @@ def _show_kept(
     }
     if outcome is None:
         return render_page(
-            "imports/progress.html", is_busy=kept.is_busy, notes=_notes_meanwhile(), **shared
+            "imports/progress.html", is_busy=is_busy, notes=_notes_meanwhile(), **shared
         )
     note_look("looked", mailing_list=mailing_list)
     fields = import_preview.reading_fields(kept, form)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-import io
-import pickle
+import json
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 
@@ -20,6 +20,7 @@ from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify.chain import Walk, last_walk, verify_in_process
 from repermit.settings.definitions import Settings
 from tests.support.builders import NOW, make_settings
+from tests.unit.db.test_detached_process import started_processes
 
 PATIENCE = 60  # seconds
 
@@ -43,6 +44,13 @@ def seen(settings: Settings) -> Walk:
     found = last_walk(settings)
     assert found
     return found
+
+
+def wait_for(settings: Settings) -> None:
+    end = time.monotonic() + PATIENCE
+    while seen(settings).is_busy:
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_before_the_first_walk_there_is_none_and_nothing_is_made(settings: Settings) -> None:
@@ -89,10 +97,7 @@ def test_a_long_chain_is_walked_by_a_process_of_its_own(
 ) -> None:
     append(database, verify_chain.LARGE)
     assert walk(database, settings)
-    end = time.monotonic() + PATIENCE
-    while seen(settings).is_busy:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_for(settings)
     found = seen(settings).found
     assert found
     assert (found["holds"], found["entries"]) == (True, verify_chain.LARGE)
@@ -101,9 +106,7 @@ def test_a_long_chain_is_walked_by_a_process_of_its_own(
 def test_only_one_walks_at_a_time(database: Database, settings: Settings) -> None:
     assert walk(database, settings)
     folder = private_folder(settings, "verified")
-    (folder / "walk.json").write_text(
-        '{"at": "2026-03-01", "actor": "", "known": 1, "found": null}'
-    )
+    (folder / "walk.json").unlink()
     with (folder / "lock").open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         assert not walk(database, settings)
@@ -113,37 +116,35 @@ def test_only_one_walks_at_a_time(database: Database, settings: Settings) -> Non
     assert walk(database, settings)
 
 
-def job(settings: Settings) -> io.BytesIO:
-    begun = {"at": NOW.isoformat(), "actor": "user:1", "known": None}
-    return io.BytesIO(
-        pickle.dumps(verify_chain._Job(settings=settings, known=None, now=NOW, begun=begun))
-    )
-
-
-def test_the_process_does_its_one_job(database: Database, settings: Settings) -> None:
-    append(database, 2)
-    verify_chain.serve(job(settings))
-    found = seen(settings).found
-    assert found
-    assert found["entries"] == 2
-
-
-def test_what_goes_wrong_in_it_is_told_without_its_text(
-    settings: Settings, database: Database, capsys: pytest.CaptureFixture[str]
-) -> None:
-    append(database, 1)
-    folder = place_of(settings, "verified")
-    folder.write_text("no folder")
-    try:
-        verify_chain.serve(job(settings))
-    finally:
-        folder.unlink()
-    told = capsys.readouterr().err
-    assert told.endswith("Refused\n")
-    assert str(folder) not in told
-
-
 def test_two_installations_on_postgresql_have_two_folders() -> None:
     one, other = (make_settings(database=f"postgresql://db/{name}") for name in "ab")
     assert place_of(one, "verified") != place_of(other, "verified")
     assert place_of(one, "verified") != place_of(one, "uploads")
+
+
+@pytest.mark.counted_on_both
+def test_a_walk_that_is_killed_was_cut_off_and_can_be_begun_again(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes = started_processes(monkeypatch, are_stopped=True)
+    append(database, verify_chain.LARGE)
+    assert walk(database, settings)
+    assert seen(settings).is_busy
+    assert not walk(database, settings)
+    processes[0].kill()
+    processes[0].wait()
+    found = seen(settings)
+    assert (found.at, found.actor, found.found, found.is_busy) == (NOW, "user:1", None, False)
+    assert walk(database, settings)
+    processes[1].send_signal(signal.SIGCONT)
+    wait_for(settings)
+    assert seen(settings).found
+
+
+def test_a_walk_that_an_earlier_version_kept_is_shown(settings: Settings) -> None:
+    """It kept one document of both: how it began, and null for what is not found yet."""
+    kept = private_folder(settings, "verified") / "walk.json"
+    begun = {"at": NOW.isoformat(), "actor": "user:1", "known": 7}
+    for found in (None, {"holds": True}):
+        kept.write_text(json.dumps({**begun, "found": found}))
+        assert seen(settings) == Walk(at=NOW, actor="user:1", known=7, found=found, is_busy=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 import shutil
 import time
 import zipfile
@@ -92,14 +91,14 @@ def work(
 
 
 def outcome_of(kept: Kept) -> dict[str, Any]:
-    assert kept.outcome is not None
-    return kept.outcome
+    assert kept.task.result is not None
+    return kept.task.result
 
 
 def wait_for(kept: Kept) -> None:
     """Wait until the other process has ended."""
     until = time.monotonic() + 60
-    while kept.folder.exists() and kept.is_busy:
+    while kept.folder.exists() and kept.task.is_busy:
         assert time.monotonic() < until
         time.sleep(0.05)
 
@@ -322,7 +321,7 @@ def test_nothing_is_begun_twice_or_without_a_file(
 ) -> None:
     assert not work(database, news, settings)
     kept = keep(database, news, settings, MIXED)
-    with closing(kept.lock()):  # type: ignore[type-var]
+    with closing(kept.task.lock()):  # type: ignore[type-var]
         assert not work(database, news, settings)
 
 
@@ -338,8 +337,8 @@ def test_a_large_file_is_looked_at_and_taken_in_by_a_process_of_its_own(
     assert len(LARGE) > import_process.LARGE
     kept = keep(database, news, settings, LARGE)
     assert work(database, news, settings)
-    assert kept.is_busy
-    assert kept.outcome is None
+    assert kept.task.is_busy
+    assert kept.task.result is None
     wait_for(kept)
     assert outcome_of(kept)["fates"]["ask"] == 7_000
     assert len(read_sights(kept.rows, after=6_990)) == 10
@@ -392,33 +391,3 @@ def test_what_is_packed_is_never_looked_at_where_the_pages_are_served(
     assert not opened_here
     wait_for(kept)
     assert outcome_of(kept)
-
-
-def test_the_process_does_what_it_is_given(
-    database: Database, news: MailingList, settings: Settings
-) -> None:
-    kept = keep(database, news, settings, MIXED)
-    job = import_process.Job(
-        settings=settings, slug="news", takes_in=False, now=NOW, actor="user:1"
-    )
-    import_process.serve(io.BytesIO(pickle.dumps(job)))
-    database.connect(reuse_if_open=True)
-    assert outcome_of(kept)["rows"] == 7
-
-
-def test_what_fails_there_is_told_without_its_text(
-    database: Database,
-    news: MailingList,
-    settings: Settings,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    kept = keep(database, news, settings, MIXED)
-    kept.upload.choices = '{"mapping": 5}'
-    kept.upload.save()
-    job = import_process.Job(settings=settings, slug="news", takes_in=True, now=NOW, actor="user:1")
-    import_process.serve(io.BytesIO(pickle.dumps(job)))
-    database.connect(reuse_if_open=True)
-    assert kept.outcome is None
-    said = capsys.readouterr().err
-    assert "Error" in said.splitlines()[-1]
-    assert "example.org" not in said

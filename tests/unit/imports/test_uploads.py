@@ -69,10 +69,10 @@ def test_a_file_is_kept_as_it_is_under_its_own_name_where_only_we_can_read_it(
     database: Database, news: MailingList, settings: Settings
 ) -> None:
     kept = keep(database, news, settings)
-    kept.note({"rows": 1})
+    kept.task.save_result({"rows": 1})
     assert kept.path.read_bytes() == b"email\na@example.org\n"
     assert kept.path.name == "list.csv"
-    with closing(kept.lock()):  # type: ignore[type-var]
+    with closing(kept.task.lock()):  # type: ignore[type-var]
         for path in everything_below(kept.folder.parent):
             mode = stat.S_IMODE(path.stat().st_mode)
             assert mode == (0o700 if path.is_dir() else 0o600), path
@@ -179,9 +179,9 @@ def test_while_it_is_worked_with_a_file_can_be_neither_given_up_nor_replaced(
     database: Database, news: MailingList, settings: Settings
 ) -> None:
     kept = keep(database, news, settings)
-    with closing(kept.lock()):  # type: ignore[type-var]
-        assert kept.is_busy
-        assert kept.lock() is None
+    with closing(kept.task.lock()):  # type: ignore[type-var]
+        assert kept.task.is_busy
+        assert kept.task.lock() is None
         with pytest.raises(Refused):
             give_up(database, kept)
         with pytest.raises(Refused):
@@ -191,16 +191,16 @@ def test_while_it_is_worked_with_a_file_can_be_neither_given_up_nor_replaced(
     assert not kept.folder.exists()
     assert find_upload(news, settings=settings) is None
     # As for a page that had found it just before.
-    assert not kept.is_busy
+    assert not kept.task.is_busy
 
 
 def test_whoever_has_noted_what_came_of_it_is_waited_for(
     database: Database, news: MailingList, settings: Settings
 ) -> None:
     kept = keep(database, news, settings)
-    held = kept.lock()
+    held = kept.task.lock()
     assert held is not None
-    kept.note({"rows": 1})
+    kept.task.save_result({"rows": 1})
     threading.Timer(0.2, held.close).start()
     give_up(database, kept)
     assert held.closed
@@ -294,8 +294,8 @@ def test_a_file_goes_with_an_address_in_it_that_is_erased(
     is_there = became is Waiting.NOTHING
     assert kept.path.read_bytes() == (THREE if is_there else b"")
     assert kept.rows.exists() is is_there
-    assert kept.outcome
-    assert ("refused" in kept.outcome) is not is_there
+    assert kept.task.result
+    assert ("refused" in kept.task.result) is not is_there
     assert Upload.get_by_id(kept.upload.id).rows == (3 if is_there else 0)
 
 
@@ -304,7 +304,7 @@ def test_a_file_that_nobody_has_looked_at_may_hold_whoever_is_erased(
 ) -> None:
     assert forget_in_upload(news, "jan@example.org", settings=settings) is Waiting.NOTHING
     kept = keep(database, news, settings)
-    with closing(kept.lock()):  # type: ignore[type-var]
+    with closing(kept.task.lock()):  # type: ignore[type-var]
         assert forget_in_upload(news, "jan@example.org", settings=settings) is Waiting.LEFT
     assert forget_in_upload(news, "jan@example.org", settings=settings) is Waiting.DELETED
     assert kept.path.read_bytes() == b""

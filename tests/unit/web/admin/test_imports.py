@@ -516,8 +516,8 @@ def test_waiting_for_a_file_is_asked_for_in_the_background(
     assert admin.get(f"{FILE}/state.json").json == {"is_busy": False}
     kept = uploads.find_upload(news, settings=settings)
     assert kept is not None
-    kept.forget_outcome()
-    with closing(kept.lock()):  # type: ignore[type-var]
+    kept.task.forget_result()
+    with closing(kept.task.lock()):  # type: ignore[type-var]
         assert admin.get(f"{FILE}/state.json").json == {"is_busy": True}
         assert f'data-again="{FILE}/state.json"' in admin.get(FILE).text
     state = admin.application.view_functions["handing_in.state"]
@@ -535,9 +535,9 @@ def test_whoever_comes_while_a_file_is_read_is_told_so(
     hand_in(admin, MIXED)
     kept = uploads.find_upload(news, settings=settings)
     assert kept is not None
-    kept.forget_outcome()
+    kept.task.forget_result()
     assert "was cut off" in words_of(admin.get(FILE))
-    with closing(kept.lock()):  # type: ignore[type-var]
+    with closing(kept.task.lock()):  # type: ignore[type-var]
         assert "The file is being read" in words_of(admin.get(FILE))
         post(admin, f"{FILE}/give-up", upload=kept.upload.token)
         assert "being worked with" in words_of(admin.get(FILE))
@@ -795,14 +795,14 @@ def test_that_the_file_is_to_be_looked_at_anew_is_said_on_the_page_that_shows_it
     send(admin, "take-in", looked="y", doubt=["2", "3"], opt_out=["3"])
     kept = uploads.find_upload(news, settings=settings)
     assert kept is not None
-    outcome = kept.outcome
+    outcome = kept.task.result
     assert outcome is not None
-    kept.forget_outcome()
-    with closing(kept.lock()):  # type: ignore[type-var]
+    kept.task.forget_result()
+    with closing(kept.task.lock()):  # type: ignore[type-var]
         page = words_of(admin.get(FILE))
     assert "The file is being read" in page
     assert "Look at what becomes of it now." not in page
-    kept.note(outcome)
+    kept.task.save_result(outcome)
     assert "Look at what becomes of it now." in words_of(admin.get(FILE))
     assert "Look at what becomes of it now." not in words_of(admin.get(FILE))
 

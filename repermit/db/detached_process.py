@@ -1,0 +1,161 @@
+"""Work that takes longer than anybody waits for a page, in a process of its own on this machine.
+
+Not a job of the worker: that looks every few seconds, is busy sending, and may be on a machine that
+has not the file. What a kill leaves is shown as cut off, and is begun again by whoever wants it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import pickle
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from repermit.db.connection import Database, open_database
+from repermit.db.suppression_journal import journal_of
+from repermit.db.temporary_files import temporary_files
+from repermit.db.write_lock import present, privately
+from repermit.settings.definitions import Settings
+
+_COMMAND = [
+    *(sys.executable, "-P", "-c"),
+    f"import sys; from {__name__} import run_request; run_request(sys.stdin.buffer)",
+]
+_A_MOMENT = 0.05  # seconds
+_LONGEST_END = 10.0  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetachedTask:
+    """A task of which one runs at a time; its lock, progress and result are files of `folder`.
+
+    `result_name` is the name of the result's file.
+    """
+
+    folder: Path
+    result_name: str
+    settings: Settings
+
+    @property
+    def is_busy(self) -> bool:
+        """Say whether it runs and has no result yet; to be asked before the result is."""
+        try:
+            with self.open_lock() as lock:
+                return not _is_ours(lock) and self.result is None
+        except FileNotFoundError:
+            # Its folder is not there yet, or has just gone.
+            return False
+
+    @property
+    def progress(self) -> dict[str, Any] | None:
+        """Return what it last said of how far it is, or None if it never did."""
+        return _read(self._progress)
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """Return the result, or None while it runs, if it was cut off, and before it ran."""
+        return _read(self._result)
+
+    def lock(self) -> IO[bytes] | None:
+        """Return the file by which only one works at a time, until closed; None if held.
+
+        Whoever has saved a result is about to end, which is waited for.
+        """
+        lock = self.open_lock()
+        until = time.monotonic() + _LONGEST_END
+        while not _is_ours(lock):
+            if self.result is None or time.monotonic() > until:
+                lock.close()
+                return None
+            time.sleep(_A_MOMENT)
+        return lock
+
+    def open_lock(self) -> IO[bytes]:
+        """Open the file whose lock that is, which the caller closes."""
+        return open(self.folder / "lock", "ab", opener=privately)
+
+    def start(
+        self,
+        function: Callable[..., None],
+        *,
+        lock: IO[bytes],
+        database: Database,
+        is_long: bool,
+        **arguments: Any,
+    ) -> None:
+        """Call a function, which saves the result: here, or if it `is_long`, in another process.
+
+        - `function` stands at the top of a module; it gets a database, `settings` and `arguments`.
+        - `lock` is held until it has ended, however it ends, and must be closed by the caller.
+        """
+        if not is_long:
+            function(database, settings=self.settings, **arguments)
+            return
+        request = pickle.dumps((function, self.settings, arguments))
+        # The lock belongs to the open file, which the other process has too.
+        process = subprocess.Popen(  # noqa: S603  our own
+            _COMMAND, stdin=subprocess.PIPE, pass_fds=(lock.fileno(),)
+        )
+        threading.Thread(target=process.communicate, args=(request,), daemon=True).start()
+
+    def save_progress(self, progress: Mapping[str, Any]) -> None:
+        """Save how far it is, whole or not at all."""
+        self._save(self._progress, progress)
+
+    def save_result(self, result: Mapping[str, Any]) -> None:
+        """Save the result, whole or not at all."""
+        self._save(self._result, result)
+
+    def forget_result(self) -> None:
+        """Delete the last result."""
+        self._result.unlink(missing_ok=True)
+
+    @property
+    def _progress(self) -> Path:
+        return self.folder / "progress.json"
+
+    @property
+    def _result(self) -> Path:
+        return self.folder / self.result_name
+
+    def _save(self, path: Path, document: Mapping[str, Any]) -> None:
+        with temporary_files(self.settings).file_for(path) as part:
+            part.write_text(json.dumps(document), "utf-8")
+
+
+def run_request(source: IO[bytes]) -> None:
+    """Make the one call that comes from `source`; what fails is told on stderr."""
+    function, settings, arguments = pickle.load(source)  # noqa: S301  our parent's
+    with (
+        present(settings.sqlite_path),
+        open_database(settings.database, journal=journal_of(settings)) as database,
+    ):
+        try:
+            function(database, settings=settings, **arguments)
+        except Exception as error:  # noqa: BLE001  without its text, which may quote an address
+            lines = traceback.format_tb(error.__traceback__)
+            sys.stderr.write(f"{''.join(lines)}{type(error).__name__}\n")
+
+
+def _is_ours(lock: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        document: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    return document
