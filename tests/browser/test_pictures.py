@@ -24,7 +24,7 @@ from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.demo import sample_list
 from repermit.expiry import downtime
-from repermit.imports import import_process, uploads
+from repermit.imports import read_upload, uploads
 from repermit.rules.consent import CampaignState, Reason
 from tests.exhaustive.test_browser_admin_looks import let_in
 from tests.support.admin_pages import make_admin
@@ -159,7 +159,7 @@ def add_prepared(pages: Pages) -> None:
     uploads.keep_upload(
         pages.database, courses, file, name="customers-2026.csv", user_id=1, **given
     )
-    assert import_process.look_at(
+    assert read_upload.look_at(
         pages.database, courses, actor="user:1", choices=uploads.Choices(), **given
     )
 

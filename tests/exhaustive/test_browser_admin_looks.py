@@ -22,7 +22,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Reply
 from repermit.db.models.webhooks import Delivery
 from repermit.i18n.catalogue_overrides import key_of
-from repermit.imports import import_process, uploads
+from repermit.imports import read_upload, uploads
 from repermit.rules.consent import CampaignState, MailState, Reason, Status
 from repermit.settings.definitions import MailServer, Web
 from repermit.webhooks import endpoints
@@ -148,18 +148,18 @@ def _add_prepared(pages: Pages) -> None:
     club = make_list(pages.database, slug="club", name="De leden van de wandelclub")
     make_removed(pages.database, club, Reason.NO, "gone@example.org")
     _hand_in(pages, club, "email\n" + "".join(f"lid{one}@example.org\n" for one in range(30)))
-    _deal_with(pages, import_process.take_in, club)
+    _deal_with(pages, read_upload.take_in, club)
     conditions = Conditions(deadline="2026-03-30", reminder=7, pilot=10, attest="By the board.")
     draft_conditions.keep_conditions(pages.database, club, conditions, now=NOW, actor="user:1")
     _hand_in(pages, club, FILE)
-    _deal_with(pages, import_process.look_at, club)
+    _deal_with(pages, read_upload.look_at, club)
 
 
 def _add_refused(pages: Pages) -> None:
     """Add `odd`, whose file cannot be read as it is, and `bare`, of which nothing is known."""
     odd = make_list(pages.database, slug="odd", name="Odd")
     _hand_in(pages, odd, "one,two\nthree,four\n")
-    _deal_with(pages, import_process.look_at, odd)
+    _deal_with(pages, read_upload.look_at, odd)
     make_list(pages.database, slug="bare", name="Bare", purpose="", privacy_url="", sender="")
 
 

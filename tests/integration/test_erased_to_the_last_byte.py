@@ -34,7 +34,7 @@ from repermit.db.models.accounts import User
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import FreshLink, Mail, Reply
 from repermit.evidence.verify import chain
-from repermit.imports import import_process, uploads
+from repermit.imports import read_upload, uploads
 from repermit.imports.uploads import Choices
 from repermit.jobs.periodic_jobs import Jobs
 from repermit.rules.consent import Reason
@@ -209,7 +209,7 @@ def hand_in(desk: Desk, numbers: Sequence[int]) -> None:
         uploads.keep_upload(
             database, news, file, name="list.csv", user_id=admin.id, settings=settings, now=now
         )
-        import_process.look_at(
+        read_upload.look_at(
             database, news, choices=Choices(), settings=settings, now=now, actor="user 1"
         )
         kept = uploads.find_upload(news, settings=settings)

@@ -67,14 +67,14 @@ _LOOK = f"""\
 {_KILLED}
 from pathlib import Path
 from repermit.settings import config_file
-from repermit.imports import import_process
+from repermit.imports import read_upload
 from repermit.clock import SystemClock
 from repermit.imports.uploads import Choices
 from repermit.db.connection import open_database
 from repermit.db.models.lists import find_list
 settings = config_file.load(Path(sys.argv[1]))
 with open_database(settings.database) as database:
-    import_process.look_at(database, find_list("news"), choices=Choices(), settings=settings,
+    read_upload.look_at(database, find_list("news"), choices=Choices(), settings=settings,
         now=SystemClock().now(), actor="user:1")
 """
 

@@ -12,7 +12,7 @@ from wtforms import BooleanField, StringField, TextAreaField
 from repermit.db.models.lists import MailingList
 from repermit.errors import ListFileError, RepermitError
 from repermit.i18n.lazy_text import N_, Said, unpacked
-from repermit.imports import import_process, row_preview, uploads
+from repermit.imports import read_upload, row_preview, uploads
 from repermit.imports.row_preview import Sight
 from repermit.imports.uploads import Choices, Kept
 from repermit.rules.consent import Fate
@@ -178,7 +178,7 @@ def _chosen(kept: Kept) -> list[import_columns.Shown]:
 
 def _columns(kept: Kept) -> list[import_columns.Shown]:
     outcome = kept.task.result
-    return import_columns.columns_in(import_process.previews_of(outcome)) if outcome else []
+    return import_columns.columns_in(read_upload.previews_of(outcome)) if outcome else []
 
 
 def is_complete(form: ReadingForm, choices: Choices, kept: Kept, mailing_list: MailingList) -> bool:

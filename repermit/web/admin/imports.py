@@ -22,7 +22,7 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import RepermitError
 from repermit.exports import export
 from repermit.exports.file_formats import guard
-from repermit.imports import import_process, row_preview, uploads
+from repermit.imports import read_upload, row_preview, uploads
 from repermit.imports import undo as imports_undo
 from repermit.imports.import_report import UndoResult
 from repermit.imports.row_preview import Sight
@@ -119,7 +119,7 @@ def take_in(slug: str) -> AnyResponse:
         )
     if wrong or not import_preview.is_complete(form, choices, kept, mailing_list):
         return _show_kept(mailing_list, kept, status=422, form=form, wrong=wrong)
-    if not choices.reads_as(import_process.choices_of(outcome)):
+    if not choices.reads_as(read_upload.choices_of(outcome)):
         flash_message(
             gettext("You changed how the file is read. Look at what becomes of it now."),
             kind="warning",
@@ -241,7 +241,7 @@ def _shown(slug: str) -> tuple[MailingList, Kept]:
 
 def _look(mailing_list: MailingList, choices: Choices) -> AnyResponse:
     site = current_site()
-    import_process.look_at(
+    read_upload.look_at(
         site.database,
         mailing_list,
         choices=choices,
@@ -254,7 +254,7 @@ def _look(mailing_list: MailingList, choices: Choices) -> AnyResponse:
 
 def _take(mailing_list: MailingList, kept: Kept, choices: Choices) -> AnyResponse:
     site = current_site()
-    import_process.take_in(
+    read_upload.take_in(
         site.database,
         mailing_list,
         choices=choices,

@@ -20,7 +20,7 @@ from repermit.db.connection import Database
 from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList
 from repermit.errors import ListFileError, Refused
-from repermit.imports.import_process import look_at
+from repermit.imports.read_upload import look_at
 from repermit.imports.uploads import (
     LARGEST,
     Choices,

@@ -21,8 +21,8 @@ from repermit.db.models.imports import Import, Upload
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.i18n.lazy_text import unpacked
-from repermit.imports import import_process
-from repermit.imports.import_process import choices_of, look_at, take_in
+from repermit.imports import read_upload
+from repermit.imports.read_upload import choices_of, look_at, take_in
 from repermit.imports.row_preview import read as read_sights
 from repermit.imports.row_preview import read_all as read_all_sights
 from repermit.imports.undo import past_imports, unfinished_import
@@ -334,7 +334,7 @@ LARGE = "email,portrait\n" + "".join(f"person{n}@example.org,{PORTRAIT}\n" for n
 def test_a_large_file_is_looked_at_and_taken_in_by_a_process_of_its_own(
     database: Database, news: MailingList, settings: Settings
 ) -> None:
-    assert len(LARGE) > import_process.LARGE
+    assert len(LARGE) > read_upload.LARGE
     kept = keep(database, news, settings, LARGE)
     assert work(database, news, settings)
     assert kept.task.is_busy
@@ -360,7 +360,7 @@ def test_a_file_that_is_taken_back_while_it_is_taken_in_is_not_looked_at_again(
         staged()
         raise Refused("this file was taken back while it was taken in")
 
-    monkeypatch.setattr(import_process, "import_file", import_file)
+    monkeypatch.setattr(read_upload, "import_file", import_file)
     kept = keep(database, news, settings, MIXED)
     assert work(database, news, settings, takes_in=True)
     assert find_upload(news, settings=settings) is None
@@ -383,9 +383,9 @@ def test_what_is_packed_is_never_looked_at_where_the_pages_are_served(
 ) -> None:
     opened_here: list[Path] = []
     monkeypatch.setattr(
-        import_process, "import_file", lambda *given, **_: opened_here.append(given[2])
+        read_upload, "import_file", lambda *given, **_: opened_here.append(given[2])
     )
-    assert len(packed) < import_process.LARGE
+    assert len(packed) < read_upload.LARGE
     kept = keep(database, news, settings, packed)
     assert work(database, news, settings)
     assert not opened_here
