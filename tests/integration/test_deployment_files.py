@@ -1,0 +1,94 @@
+"""The files of deploy/, the Dockerfile and compose.yaml: whole, and true of what they start."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import click
+import pytest
+
+from repermit.cli import cli
+
+ROOT = Path(__file__).parents[2]
+UNITS = sorted((ROOT / "deploy/systemd").iterdir())
+COMMAND = "/srv/repermit/venv/bin/repermit"
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_systemd_takes_each_unit(unit: Path, tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("needs systemd-analyze")
+    for each in UNITS:
+        text = each.read_text("utf-8").replace(COMMAND, sys.executable)
+        text = re.sub(r"^User=.*", f"User={getpass.getuser()}", text, flags=re.MULTILINE)
+        (tmp_path / each.name).write_text(text.replace("/srv/repermit", str(ROOT)), "utf-8")
+    verified = subprocess.run(
+        [program, "verify", "--man=no", str(tmp_path / unit.name)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*UNITS, ROOT / "Dockerfile", ROOT / "compose.yaml"],
+    ids=lambda path: path.name,
+)
+def test_what_is_started_is_a_command(path: Path) -> None:
+    text = path.read_text("utf-8")
+    given = re.findall(rf"{COMMAND} ([a-z]+)", text)
+    given += re.findall(r"^        repermit ([a-z]+)", text, re.MULTILINE)
+    given += re.findall(r'^CMD \["([a-z]+)"', text, re.MULTILINE)
+    assert isinstance(cli, click.Group)
+    assert set(given) <= set(cli.list_commands(click.Context(cli)))
+    assert given or path.suffix in {".timer", ".yaml"}
+
+
+def test_containers_get_the_headers_and_limits_of_a_server_of_its_own() -> None:
+    """Two files for Caddy, of which a change of one alone is a mistake."""
+    own_host = (ROOT / "deploy/caddy/own-host.Caddyfile").read_text("utf-8")
+    container = (ROOT / "deploy/docker/Caddyfile").read_text("utf-8")
+    expected = (
+        own_host.replace("ask.example.org {", "{$REPERMIT_HOST} {")
+        .replace("reverse_proxy 127.0.0.1:8000", "reverse_proxy repermit:8000")
+        .replace(
+            "on this machine alone: http://127.0.0.1", "in the same network alone: http://repermit"
+        )
+    )
+    assert container.partition("\n{\n")[2] == expected.partition("\n{\n")[2] != ""
+
+
+def test_the_image_is_built_from_all_that_the_wheel_needs(tmp_path: Path) -> None:
+    """The files that the Dockerfile copies make a wheel that says what it is and has its pages."""
+    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    names = [name for line in copied for name in line.split()]
+    let_in = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in names:
+        assert f"!{name}" in let_in
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, source / name)
+        else:
+            shutil.copy(ROOT / name, source / name)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=source, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("repermit-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        held = set(archive.namelist())
+    assert {
+        "repermit/templates/public/question.html",
+        "repermit/static/admin.css",
+        "repermit/config.example.toml",
+        "repermit/locale/nl/LC_MESSAGES/messages.po",
+        "repermit/data/openapi.json",
+    } <= held
